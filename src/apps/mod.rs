@@ -1,0 +1,119 @@
+//! Who may call: apps, their keys and scopes, and the look-up by key id.
+//!
+//! In: what `config` read. Out: [`Registry`], built whole and never changed;
+//! a reload builds another. This room never: verifies anything, counts
+//! anything, or tells a stranger whether a key exists.
+
+mod scheme;
+mod scopes;
+
+pub use scheme::{Scheme, SchemeSet};
+pub use scopes::Scopes;
+
+use crate::crypto::{Algorithm, HmacKey};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A registered program that calls.
+#[derive(Debug)]
+pub struct App {
+    /// Its name in `[apps.NAME]`.
+    pub name: Arc<str>,
+    /// Its place in the registry it was built for; rooms that keep something
+    /// per app (limits) keep it in a list by this number.
+    pub index: usize,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// `false` refuses every key of it.
+    pub enabled: bool,
+    /// Whether refusals show this app the text we verified against.
+    pub explain: bool,
+}
+
+/// One credential of an app.
+#[derive(Debug)]
+pub struct Key {
+    /// What a caller puts into `keyid` or `kid`.
+    pub id: Arc<str>,
+    /// The app that owns it.
+    pub app: Arc<App>,
+    /// The key itself, bound to its algorithm.
+    pub mac: HmacKey,
+    /// First second it may be used, Unix time.
+    pub not_before: Option<i64>,
+    /// First second it may no longer be used, Unix time.
+    pub not_after: Option<i64>,
+    /// `false` refuses it whatever the dates say.
+    pub enabled: bool,
+    /// What it may prove.
+    pub schemes: SchemeSet,
+}
+
+impl Key {
+    /// The one algorithm it may be used with.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.mac.algorithm()
+    }
+
+    /// Whether it may be used at `unix_seconds`.
+    pub fn is_active(&self, unix_seconds: i64) -> bool {
+        self.enabled
+            && self.not_before.is_none_or(|from| unix_seconds >= from)
+            && self.not_after.is_none_or(|until| unix_seconds < until)
+    }
+}
+
+/// Every app and key of one configuration.
+#[derive(Debug, Default)]
+pub struct Registry {
+    apps: Vec<Arc<App>>,
+    keys: HashMap<Arc<str>, Arc<Key>>,
+    generation: u64,
+}
+
+/// Two keys of one registry have the same id.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("key id `{0}` is used twice")]
+pub struct DuplicateKey(pub Arc<str>);
+
+impl Registry {
+    /// Builds a registry. `generation` differs for every configuration that
+    /// was ever in force in this process: what was cached under another one is stale.
+    ///
+    /// # Errors
+    /// [`DuplicateKey`] when an id appears twice, in one app or in two.
+    pub fn new(apps: Vec<Arc<App>>, keys: Vec<Key>, generation: u64) -> Result<Self, DuplicateKey> {
+        let mut by_id = HashMap::with_capacity(keys.len());
+        for key in keys {
+            let id = key.id.clone();
+            if by_id.insert(id.clone(), Arc::new(key)).is_some() {
+                return Err(DuplicateKey(id));
+            }
+        }
+        Ok(Self {
+            apps,
+            keys: by_id,
+            generation,
+        })
+    }
+
+    /// The key of that id, whatever its state.
+    pub fn key(&self, id: &str) -> Option<&Arc<Key>> {
+        self.keys.get(id)
+    }
+
+    /// Every app, by [`App::index`].
+    pub fn apps(&self) -> &[Arc<App>] {
+        &self.apps
+    }
+
+    /// Every key, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.values()
+    }
+
+    /// Which configuration this is.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+}

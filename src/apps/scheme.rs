@@ -1,0 +1,81 @@
+//! The names of the ways to prove a request, and sets of them.
+
+use std::fmt;
+
+/// How a request proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// HTTP Message Signatures, RFC 9421.
+    HttpSignature,
+    /// A short-lived JWT signed with an app's key.
+    Token,
+}
+
+impl Scheme {
+    /// Every scheme, in the order they are documented.
+    pub const ALL: [Self; 2] = [Self::HttpSignature, Self::Token];
+
+    /// The name in `gateway.toml`, in logs and in `Portcullis-Scheme`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpSignature => "http-signature",
+            Self::Token => "token",
+        }
+    }
+
+    /// The scheme of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Some of the schemes.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct SchemeSet(u8);
+
+impl SchemeSet {
+    /// All of them.
+    pub const fn all() -> Self {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < Scheme::ALL.len() {
+            bits |= Scheme::ALL[i].bit();
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether `scheme` is one of them.
+    pub const fn contains(self, scheme: Scheme) -> bool {
+        self.0 & scheme.bit() != 0
+    }
+
+    /// Those that are in it, in documented order.
+    pub fn iter(self) -> impl Iterator<Item = Scheme> {
+        Scheme::ALL
+            .into_iter()
+            .filter(move |scheme| self.contains(*scheme))
+    }
+}
+
+impl FromIterator<Scheme> for SchemeSet {
+    fn from_iter<T: IntoIterator<Item = Scheme>>(schemes: T) -> Self {
+        Self(schemes.into_iter().fold(0, |bits, one| bits | one.bit()))
+    }
+}
+
+impl fmt::Debug for SchemeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,35 @@
+//! Scopes → [`Permit`].
+//!
+//! In: a [`Fresh`] caller and its route. Out: the same as [`Permit`]. This
+//! room never: counts, or learns why a scope is missing.
+
+use crate::replay::Fresh;
+use crate::route::Route;
+use crate::schemes::Caller;
+
+/// A caller that may do what its route is for. Made only by [`check`].
+#[derive(Debug)]
+pub struct Permit(Fresh);
+
+impl Permit {
+    /// Who it is.
+    pub const fn caller(&self) -> &Caller {
+        self.0.caller()
+    }
+}
+
+/// The caller lacks this scope.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the scope `{0}` is missing")]
+pub struct ScopeMissing(pub Box<str>);
+
+/// Checks that the caller has every scope of its route.
+///
+/// # Errors
+/// [`ScopeMissing`] names the first that it lacks.
+pub fn check(fresh: Fresh, route: &Route) -> Result<Permit, ScopeMissing> {
+    match fresh.caller().scopes().missing(&route.scopes) {
+        Some(scope) => Err(ScopeMissing(scope.into())),
+        None => Ok(Permit(fresh)),
+    }
+}

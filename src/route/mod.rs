@@ -1,0 +1,164 @@
+//! Host, method and path → [`Route`].
+//!
+//! In: the path as received, once checked ([`Path`]). Out: the one most
+//! specific route, or which of the two noes: no route, or not that method.
+//! This room never: rewrites a target, looks at a credential.
+
+mod path;
+mod pattern;
+mod table;
+
+pub use path::{Ambiguous, Path, PathEncoding};
+pub use pattern::{BadPattern, HostPattern, PathPattern};
+pub use table::{NoRoute, Table, Tie};
+
+use crate::apps::{SchemeSet, Scopes};
+use std::sync::Arc;
+
+/// Where a request may go, and what it must show to get there.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name in logs, metrics and `check`.
+    pub name: Arc<str>,
+    /// Its place in the table; rooms that keep something per route keep it by this number.
+    pub index: usize,
+    /// Which hosts it answers for; `None` is every host.
+    pub host: Option<HostPattern>,
+    /// Which paths.
+    pub path: PathPattern,
+    /// Which methods; empty is every method.
+    pub methods: Vec<http::Method>,
+    /// Place of its upstream in the list of upstreams.
+    pub upstream: usize,
+    /// What a caller may prove itself with.
+    pub accept: Accept,
+    /// What a caller must be allowed to do.
+    pub scopes: Scopes,
+    /// How bodies are bounded and checked.
+    pub body: BodyPolicy,
+    /// What passes only once.
+    pub replay: ReplayPolicy,
+    /// What a token must be bound to.
+    pub bind: Bind,
+    /// Parts that need not be covered, each until a date.
+    pub waivers: Vec<Waiver>,
+    /// How strictly a path is read.
+    pub path_encoding: PathEncoding,
+    /// Whether the upstream gets to see the proof headers.
+    pub keep_proof: bool,
+    /// Fields a token may stand in, lower case. `authorization` means Bearer.
+    pub token_fields: Vec<http::HeaderName>,
+}
+
+/// Who may pass a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// Anyone. Said so in `gateway.toml`.
+    Public,
+    /// Whoever proves itself by one of these.
+    Proven(SchemeSet),
+}
+
+/// How a route treats bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyPolicy {
+    /// Bytes a body may have.
+    pub limit: u64,
+    /// When its digest is checked.
+    pub verify: BodyVerify,
+}
+
+/// When a body's digest is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyVerify {
+    /// Whole, before the upstream hears of the request.
+    BeforeForwarding,
+    /// As it streams; the end is held back until the digest matches.
+    WhileForwarding,
+}
+
+/// What passes only once (design, section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayPolicy {
+    /// Requests with a nonce, and requests with an unsafe method.
+    Standard,
+    /// Every request.
+    Strict,
+    /// None. A waiver.
+    Off,
+}
+
+/// What a token must be bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// Nothing.
+    None,
+    /// The `Authorization` field of the request, by the `pay` claim.
+    Authorization,
+}
+
+/// A part that a route's callers need not cover until a date.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiver {
+    /// Which part.
+    pub part: Part,
+    /// First second at which it no longer waives, Unix time.
+    pub until: i64,
+    /// Why, for whoever reads `check`.
+    pub reason: String,
+}
+
+/// A part of a request that every proof must cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The method.
+    Method,
+    /// Host and port.
+    Authority,
+    /// The path.
+    Path,
+    /// The query, if there is one.
+    Query,
+    /// The `Authorization` field, if there is one.
+    Authorization,
+    /// The body, if there is one, by its digest.
+    Body,
+}
+
+impl Part {
+    /// Every part, in the order they are documented.
+    pub const ALL: [Self; 6] = [
+        Self::Method,
+        Self::Authority,
+        Self::Path,
+        Self::Query,
+        Self::Authorization,
+        Self::Body,
+    ];
+
+    /// Its name in `waive`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Authority => "authority",
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::Authorization => "authorization",
+            Self::Body => "body",
+        }
+    }
+
+    /// The part of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
+impl Route {
+    /// Whether `part` need not be covered at `unix_seconds`.
+    pub fn waives(&self, part: Part, unix_seconds: i64) -> bool {
+        self.waivers
+            .iter()
+            .any(|waiver| waiver.part == part && unix_seconds < waiver.until)
+    }
+}

@@ -1,0 +1,310 @@
+//! One reading of a path: checked as received, decoded for matching only.
+
+use std::borrow::Cow;
+
+/// How strictly a route reads paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum PathEncoding {
+    /// Everything that two readers may read differently is refused.
+    #[default]
+    Strict,
+    /// `//` and `%2F` pass, for backends that were built on them.
+    Legacy,
+}
+
+/// A path that has one reading. Made only by [`Path::read`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path<'r> {
+    raw: &'r str,
+    canonical: Cow<'r, str>,
+    legacy: Option<Ambiguous>,
+}
+
+/// Why a path could be read in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ambiguous {
+    /// Not in origin form.
+    #[error("a path starts with `/`")]
+    NoSlash,
+    /// `.` or `..` as a segment, plain or encoded, also before `;`.
+    #[error("a segment is `.` or `..`")]
+    DotSegment,
+    /// Two slashes in a row.
+    #[error("a segment is empty (`//`)")]
+    EmptySegment,
+    /// A backslash, plain or encoded.
+    #[error("it holds a backslash")]
+    Backslash,
+    /// A slash hidden as `%2F`.
+    #[error("it holds an encoded slash (`%2F`)")]
+    EncodedSlash,
+    /// A control character, plain or encoded.
+    #[error("it holds a control character")]
+    Control,
+    /// `%` without two hexadecimal digits.
+    #[error("a `%` is not followed by two hexadecimal digits")]
+    BadEscape,
+    /// A byte that must be percent-encoded (RFC 3986, section 3.3).
+    #[error("it holds a character that must be percent-encoded")]
+    NotEncoded,
+    /// Escapes that decode to no UTF-8.
+    #[error("its escapes are not UTF-8")]
+    NotUtf8,
+}
+
+impl<'r> Path<'r> {
+    /// Checks `raw`, the path as received without its query.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] names what two readers could read differently. `//` and
+    /// `%2F` are left for [`Path::allowed_by`]: the route decides on them.
+    pub fn read(raw: &'r str) -> Result<Self, Ambiguous> {
+        let bytes = raw.as_bytes();
+        if bytes.first() != Some(&b'/') {
+            return Err(Ambiguous::NoSlash);
+        }
+        let mut escapes = false;
+        let mut suspicious = false;
+        for &byte in bytes {
+            match CLASS[byte as usize] {
+                Class::Plain => {}
+                Class::Dot | Class::Slash => suspicious = true,
+                Class::Percent => escapes = true,
+                Class::Backslash => return Err(Ambiguous::Backslash),
+                Class::Control => return Err(Ambiguous::Control),
+                Class::MustEncode => return Err(Ambiguous::NotEncoded),
+            }
+        }
+        let mut path = Self {
+            raw,
+            canonical: Cow::Borrowed(raw),
+            legacy: None,
+        };
+        if escapes {
+            path.decode()?;
+        }
+        if escapes || suspicious {
+            path.segments()?;
+        }
+        Ok(path)
+    }
+
+    /// The bytes as received: what is signed, logged and forwarded.
+    pub const fn raw(&self) -> &'r str {
+        self.raw
+    }
+
+    /// The path with unreserved characters decoded: what routes are matched
+    /// against. Equivalent to [`Path::raw`] (RFC 3986, section 6.2.2).
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// Whether a route that reads paths by `encoding` takes this one.
+    ///
+    /// # Errors
+    /// What it holds that only [`PathEncoding::Legacy`] takes.
+    pub fn allowed_by(&self, encoding: PathEncoding) -> Result<(), Ambiguous> {
+        match (self.legacy, encoding) {
+            (Some(what), PathEncoding::Strict) => Err(what),
+            _ => Ok(()),
+        }
+    }
+
+    /// Decodes unreserved characters, upper-cases what stays escaped, refuses the rest.
+    fn decode(&mut self) -> Result<(), Ambiguous> {
+        let bytes = self.raw.as_bytes();
+        let mut canonical = String::with_capacity(bytes.len());
+        let mut decoded = Vec::with_capacity(bytes.len());
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            if byte != b'%' {
+                canonical.push(byte as char);
+                decoded.push(byte);
+                at += 1;
+                continue;
+            }
+            let value = bytes
+                .get(at + 1)
+                .zip(bytes.get(at + 2))
+                .and_then(|(high, low)| Some(hex(*high)? << 4 | hex(*low)?))
+                .ok_or(Ambiguous::BadEscape)?;
+            match value {
+                0..=0x1f | 0x7f => return Err(Ambiguous::Control),
+                b'\\' => return Err(Ambiguous::Backslash),
+                b'/' => self.legacy = Some(Ambiguous::EncodedSlash),
+                _ => {}
+            }
+            if is_unreserved(value) {
+                canonical.push(value as char);
+            } else {
+                canonical.push('%');
+                canonical.push(UPPER_HEX[(value >> 4) as usize] as char);
+                canonical.push(UPPER_HEX[(value & 15) as usize] as char);
+            }
+            decoded.push(value);
+            at += 3;
+        }
+        if std::str::from_utf8(&decoded).is_err() {
+            return Err(Ambiguous::NotUtf8);
+        }
+        self.canonical = Cow::Owned(canonical);
+        Ok(())
+    }
+
+    fn segments(&mut self) -> Result<(), Ambiguous> {
+        let mut segments = self.canonical.split('/').skip(1).peekable();
+        while let Some(segment) = segments.next() {
+            // An encoded slash hides segments too: `..%2F` is refused in every mode.
+            for part in segment.split("%2F") {
+                let name = part.split_once(';').map_or(part, |(name, _)| name);
+                let name = name.split_once("%3B").map_or(name, |(name, _)| name);
+                if name == "." || name == ".." {
+                    return Err(Ambiguous::DotSegment);
+                }
+            }
+            if segment.is_empty() && segments.peek().is_some() {
+                self.legacy = Some(Ambiguous::EmptySegment);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Plain,
+    Dot,
+    Slash,
+    Percent,
+    Backslash,
+    Control,
+    MustEncode,
+}
+
+/// What each byte means in a path: `pchar` and `/` of RFC 3986, section 3.3, pass.
+const CLASS: [Class; 256] = {
+    let mut table = [Class::MustEncode; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = match b {
+            0..=0x1f | 0x7f => Class::Control,
+            b'.' => Class::Dot,
+            b'/' => Class::Slash,
+            b'%' => Class::Percent,
+            b'\\' => Class::Backslash,
+            b'!' | b'$' | b'&'..=b',' | b';' | b'=' | b':' | b'@' => Class::Plain,
+            _ if is_unreserved(b) => Class::Plain,
+            _ => Class::MustEncode,
+        };
+        byte += 1;
+    }
+    table
+};
+
+const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_refused() {
+        for (raw, why) in [
+            ("", Ambiguous::NoSlash),
+            ("orders", Ambiguous::NoSlash),
+            ("/a/../b", Ambiguous::DotSegment),
+            ("/a/%2e%2E/b", Ambiguous::DotSegment),
+            ("/a/.%2e", Ambiguous::DotSegment),
+            ("/a/..;x=1/b", Ambiguous::DotSegment),
+            ("/a/..%3bx/b", Ambiguous::DotSegment),
+            ("/a/..%2fb", Ambiguous::DotSegment),
+            ("/.", Ambiguous::DotSegment),
+            ("/a\\b", Ambiguous::Backslash),
+            ("/a%5cb", Ambiguous::Backslash),
+            ("/a%00", Ambiguous::Control),
+            ("/a%7f", Ambiguous::Control),
+            ("/a\tb", Ambiguous::Control),
+            ("/a%", Ambiguous::BadEscape),
+            ("/a%2", Ambiguous::BadEscape),
+            ("/a%zz", Ambiguous::BadEscape),
+            ("/a%+1", Ambiguous::BadEscape),
+            ("/caf\u{e9}", Ambiguous::NotEncoded),
+            ("/a b", Ambiguous::NotEncoded),
+            ("/a{b}", Ambiguous::NotEncoded),
+            ("/a|b", Ambiguous::NotEncoded),
+            ("/a\"b", Ambiguous::NotEncoded),
+            ("/a%c3", Ambiguous::NotUtf8),
+            ("/a%c0%af", Ambiguous::NotUtf8),
+        ] {
+            assert_eq!(Path::read(raw).unwrap_err(), why, "{raw}");
+        }
+    }
+
+    #[test]
+    fn empty_segments_and_encoded_slashes_pass_only_a_legacy_route() {
+        for (raw, why) in [
+            ("/a//b", Ambiguous::EmptySegment),
+            ("//a", Ambiguous::EmptySegment),
+            ("/a%2Fb", Ambiguous::EncodedSlash),
+        ] {
+            let path = Path::read(raw).unwrap();
+            assert_eq!(path.allowed_by(PathEncoding::Strict), Err(why));
+            assert_eq!(path.allowed_by(PathEncoding::Legacy), Ok(()));
+        }
+    }
+
+    #[test]
+    fn unreserved_characters_are_decoded_for_matching_and_the_raw_path_is_kept() {
+        let path = Path::read("/%6frders/%7e%c3%a9/a.b/..c").unwrap();
+        assert_eq!(path.canonical(), "/orders/~%C3%A9/a.b/..c");
+        assert_eq!(path.raw(), "/%6frders/%7e%c3%a9/a.b/..c");
+        assert_eq!(path.allowed_by(PathEncoding::Strict), Ok(()));
+    }
+
+    #[test]
+    fn a_trailing_slash_is_no_empty_segment() {
+        for raw in ["/", "/a/"] {
+            assert_eq!(
+                Path::read(raw).unwrap().allowed_by(PathEncoding::Strict),
+                Ok(())
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_canonical_form_of_a_canonical_form_is_itself(raw in "/[a-z./%0-9A-F;~-]{0,24}") {
+            if let Ok(path) = Path::read(&raw) {
+                let canonical = path.canonical().to_owned();
+                let again = Path::read(&canonical).unwrap();
+                prop_assert_eq!(again.canonical(), canonical.as_str());
+            }
+        }
+
+        #[test]
+        fn no_spelling_of_a_dot_segment_passes(
+            before in "(/[a-z]{1,3}){0,2}",
+            dots in "(\\.|%2e|%2E){1,2}",
+            after in "(;[a-z]{0,2})?(/[a-z]{0,3}){0,2}",
+        ) {
+            let spelling = format!("{before}/{dots}{after}");
+            prop_assert_eq!(Path::read(&spelling).unwrap_err(), Ambiguous::DotSegment);
+        }
+    }
+}

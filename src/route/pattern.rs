@@ -1,0 +1,237 @@
+//! Patterns of hosts and paths, and which of two is more specific.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+/// `/orders`, `/orders/*` (one segment) or `/orders/**` (the prefix itself and all below it).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    text: String,
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Exact(String),
+    One,
+    Rest,
+}
+
+/// `api.example.com`, or `*.example.com` for one label more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPattern {
+    text: String,
+    wildcard: bool,
+}
+
+/// Why a pattern cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPattern {
+    /// It does not start with `/`.
+    #[error("a path pattern starts with `/`")]
+    NoSlash,
+    /// `**` stands before the end.
+    #[error("`**` can only be the last segment")]
+    RestNotLast,
+    /// A segment mixes `*` with other characters.
+    #[error("`*` stands for a whole segment")]
+    PartialWildcard,
+    /// Its text is a path we would refuse.
+    #[error("no request can have this path")]
+    NoSuchPath,
+    /// It is not a host name.
+    #[error("not a host name; `api.example.com` and `*.example.com` are")]
+    NotAHost,
+}
+
+impl PathPattern {
+    /// Reads a pattern. Its literal segments are compared with the canonical path.
+    ///
+    /// # Errors
+    /// [`BadPattern`] says what is wrong with it.
+    pub fn new(text: &str) -> Result<Self, BadPattern> {
+        let rest = text.strip_prefix('/').ok_or(BadPattern::NoSlash)?;
+        let mut segments = Vec::new();
+        let mut parts = rest.split('/').peekable();
+        while let Some(part) = parts.next() {
+            segments.push(match part {
+                "**" if parts.peek().is_some() => return Err(BadPattern::RestNotLast),
+                "**" => Segment::Rest,
+                "*" => Segment::One,
+                _ if part.contains('*') => return Err(BadPattern::PartialWildcard),
+                _ => Segment::Exact(canonical_segment(part)?),
+            });
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            segments,
+        })
+    }
+
+    /// Whether the canonical path `path` matches.
+    pub fn matches(&self, path: &str) -> bool {
+        let mut parts = path.get(1..).unwrap_or_default().split('/');
+        for segment in &self.segments {
+            match segment {
+                Segment::Rest => return true,
+                Segment::One => match parts.next() {
+                    Some(part) if !part.is_empty() => {}
+                    _ => return false,
+                },
+                Segment::Exact(name) => {
+                    if parts.next() != Some(name) {
+                        return false;
+                    }
+                }
+            }
+        }
+        parts.next().is_none()
+    }
+
+    /// Greater is more specific: a literal before `*` before the end before
+    /// `**`, left to right.
+    pub fn specificity(&self, other: &Self) -> Ordering {
+        // The end of a pattern ranks above `**`: `/a` goes before `/a/**`.
+        const END: u8 = 1;
+        let rank = |segment: &Segment| match segment {
+            Segment::Exact(_) => 3,
+            Segment::One => 2,
+            Segment::Rest => 0,
+        };
+        let ranks = |pattern: &Self| {
+            let ranks: Vec<u8> = pattern.segments.iter().map(rank).chain([END]).collect();
+            ranks
+        };
+        ranks(self).cmp(&ranks(other))
+    }
+
+    /// Whether some path matches both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.segments.iter(), other.segments.iter());
+        loop {
+            match (ours.next(), theirs.next()) {
+                (Some(Segment::Rest), _) | (_, Some(Segment::Rest)) | (None, None) => return true,
+                (Some(Segment::Exact(a)), Some(Segment::Exact(b))) if a != b => return false,
+                (Some(Segment::One), Some(Segment::Exact(name)))
+                | (Some(Segment::Exact(name)), Some(Segment::One))
+                    if name.is_empty() =>
+                {
+                    return false;
+                }
+                (Some(_), Some(_)) => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl HostPattern {
+    /// Reads a pattern; case does not matter.
+    ///
+    /// # Errors
+    /// [`BadPattern::NotAHost`].
+    pub fn new(text: &str) -> Result<Self, BadPattern> {
+        let lower = text.to_ascii_lowercase();
+        let (wildcard, name) = match lower.strip_prefix("*.") {
+            Some(name) => (true, name),
+            None => (false, lower.as_str()),
+        };
+        let good = !name.is_empty()
+            && name.bytes().all(|b| {
+                b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'[' | b']')
+            });
+        if !good {
+            return Err(BadPattern::NotAHost);
+        }
+        Ok(Self {
+            text: name.to_owned(),
+            wildcard,
+        })
+    }
+
+    /// Whether `host`, lower case and without a port, matches.
+    pub fn matches(&self, host: &str) -> bool {
+        if !self.wildcard {
+            return host == self.text;
+        }
+        host.strip_suffix(self.text.as_str())
+            .and_then(|front| front.strip_suffix('.'))
+            .is_some_and(|label| !label.is_empty() && !label.contains('.'))
+    }
+
+    /// Greater is more specific: a full name before a wildcard.
+    pub const fn rank(&self) -> u8 {
+        if self.wildcard { 1 } else { 2 }
+    }
+
+    /// Whether both answer for some host with equal rank.
+    pub fn same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.wildcard { "*." } else { "" }, self.text)
+    }
+}
+
+fn canonical_segment(part: &str) -> Result<String, BadPattern> {
+    let text = format!("/{part}");
+    let path = super::Path::read(&text).map_err(|_| BadPattern::NoSuchPath)?;
+    Ok(path.canonical()[1..].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_whole_segments() {
+        for (pattern, path, yes) in [
+            ("/orders", "/orders", true),
+            ("/orders", "/orders/", false),
+            ("/orders/**", "/orders", true),
+            ("/orders/**", "/orders/", true),
+            ("/orders/**", "/orders/a/b", true),
+            ("/orders/**", "/ordersx", false),
+            ("/orders/*", "/orders/7", true),
+            ("/orders/*", "/orders/", false),
+            ("/orders/*", "/orders/7/8", false),
+            ("/**", "/", true),
+            ("/", "/", true),
+            ("/", "/a", false),
+            ("/%7euser", "/~user", true),
+        ] {
+            let pattern = PathPattern::new(pattern).unwrap();
+            assert_eq!(pattern.matches(path), yes, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_no_request_can_match_is_refused() {
+        for (text, why) in [
+            ("orders", BadPattern::NoSlash),
+            ("/**/x", BadPattern::RestNotLast),
+            ("/a*", BadPattern::PartialWildcard),
+            ("/a/../b", BadPattern::NoSuchPath),
+        ] {
+            assert_eq!(PathPattern::new(text).unwrap_err(), why);
+        }
+        assert_eq!(HostPattern::new("a b").unwrap_err(), BadPattern::NotAHost);
+    }
+
+    #[test]
+    fn a_wildcard_host_stands_for_one_label() {
+        let pattern = HostPattern::new("*.Example.com").unwrap();
+        assert!(pattern.matches("api.example.com"));
+        assert!(!pattern.matches("example.com"));
+        assert!(!pattern.matches("a.b.example.com"));
+    }
+}

@@ -1,0 +1,151 @@
+//! Who calls, once it is proven.
+
+use super::digest::BodyProof;
+use crate::apps::{App, Key, Scheme, Scopes};
+use crate::route::{Accept, Route};
+use std::fmt;
+use std::sync::Arc;
+
+/// How well a caller is proven; a later one is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Assurance {
+    /// Not at all: a public route.
+    None,
+    /// It showed something that was made with an app's key.
+    Key,
+    /// It signed this very request.
+    Signed,
+}
+
+impl Assurance {
+    /// The word in `Portcullis-Assurance` and in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Key => "key",
+            Self::Signed => "signed",
+        }
+    }
+}
+
+/// The verified who. Made only by a scheme's verification, or for a route
+/// that `gateway.toml` says is public.
+#[derive(Debug)]
+pub struct Caller {
+    identity: Option<Identity>,
+    assurance: Assurance,
+    scopes: Scopes,
+    proof: Option<Proof>,
+    body: BodyProof,
+}
+
+#[derive(Debug)]
+struct Identity {
+    key: Arc<Key>,
+    scheme: Scheme,
+}
+
+/// What makes a proof recognisable when it comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Key id and nonce, when the caller gave a nonce.
+    pub nonce: Option<ProofId>,
+    /// What was proven: the signed text under its key. Never the signature's
+    /// bytes, which some algorithms let a stranger change.
+    pub text: ProofId,
+    /// Last second at which it would be accepted, Unix time.
+    pub last_second: i64,
+    /// When it says it was made, Unix time.
+    pub created: i64,
+    /// Whether it is meant to be shown many times: a token.
+    pub reusable: bool,
+}
+
+/// 128 bits that stand for a proof.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProofId(pub [u8; 16]);
+
+impl ProofId {
+    /// The first half of a longer digest or MAC.
+    ///
+    /// # Panics
+    /// When there are fewer than 16 bytes: every digest we use has more.
+    pub fn of(digest: &[u8]) -> Self {
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        Self(id)
+    }
+}
+
+impl fmt::Debug for ProofId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A MAC may stand in here: it is no secret any more, but no log needs it.
+        f.write_str("ProofId(..)")
+    }
+}
+
+impl Caller {
+    /// A caller whose proof holds. Only schemes make one.
+    pub(super) const fn proven(
+        key: Arc<Key>,
+        scheme: Scheme,
+        assurance: Assurance,
+        scopes: Scopes,
+        proof: Proof,
+        body: BodyProof,
+    ) -> Self {
+        Self {
+            identity: Some(Identity { key, scheme }),
+            assurance,
+            scopes,
+            proof: Some(proof),
+            body,
+        }
+    }
+
+    /// Nobody in particular, where the route says that anyone may come.
+    pub fn anonymous(route: &Route) -> Option<Self> {
+        (route.accept == Accept::Public).then_some(Self {
+            identity: None,
+            assurance: Assurance::None,
+            scopes: Scopes::none(),
+            proof: None,
+            body: BodyProof::Unproven,
+        })
+    }
+
+    /// The app, unless the route is public.
+    pub fn app(&self) -> Option<&Arc<App>> {
+        self.identity.as_ref().map(|identity| &identity.key.app)
+    }
+
+    /// The key, unless the route is public.
+    pub fn key(&self) -> Option<&Arc<Key>> {
+        self.identity.as_ref().map(|identity| &identity.key)
+    }
+
+    /// The scheme, unless the route is public.
+    pub fn scheme(&self) -> Option<Scheme> {
+        self.identity.as_ref().map(|identity| identity.scheme)
+    }
+
+    /// How well it is proven.
+    pub const fn assurance(&self) -> Assurance {
+        self.assurance
+    }
+
+    /// What it may do: the app's scopes, or fewer.
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// How to recognise its proof.
+    pub const fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
+    }
+
+    /// What it proved of the body.
+    pub const fn body(&self) -> &BodyProof {
+        &self.body
+    }
+}

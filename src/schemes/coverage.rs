@@ -1,0 +1,1 @@
+//! What must be covered, the same for every scheme.

@@ -1,0 +1,90 @@
+//! How a request proves itself. All of a scheme, for signer and verifier,
+//! lies in one place; a scheme never uses another.
+//!
+//! In: [`Received`] and the route it goes to. Out: [`Caller`], or [`Refused`].
+//! This room never: reads a clock, opens a socket, remembers a request.
+
+pub mod coverage;
+pub mod digest;
+pub mod freshness;
+pub mod http_signature;
+pub mod received;
+pub mod token;
+
+mod caller;
+
+pub use caller::{Assurance, Caller, Proof, ProofId};
+pub use received::{Malformed, PublicUrl, Received, Surroundings};
+
+use crate::apps::Scheme;
+
+/// Why a request is not let in for what it showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It shows no credential at all.
+    Missing,
+    /// It shows one of a scheme that the route does not accept.
+    NotAccepted(Scheme),
+    /// What it shows cannot be read: where, what was found, what is accepted.
+    Malformed(String),
+    /// Unknown key, wrong signature, key not in force, algorithm not the
+    /// key's: one word outside, `why` for the log, `hint` for an honest caller
+    /// where it tells a guesser nothing.
+    Rejected {
+        /// For the log only.
+        why: Why,
+        /// The text we verified against, for callers that may see it.
+        base: Option<Box<str>>,
+    },
+    /// Parts that must be covered and are not, named as the caller would write them.
+    Coverage(Vec<String>),
+    /// It covers something that the request does not carry.
+    Absent(String),
+    /// Its time is outside the window.
+    Skew {
+        /// Our time, Unix seconds.
+        ours: i64,
+        /// The caller's.
+        theirs: i64,
+    },
+    /// It says itself that it is over.
+    Expired {
+        /// When it ended, Unix seconds.
+        at: i64,
+    },
+    /// A token is not bound to what it must be bound to.
+    Binding,
+    /// The proof holds, and its app is switched off.
+    AppDisabled,
+}
+
+/// The true reason behind [`Refused::Rejected`]: for the access record, never for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// No key has this id.
+    UnknownKey,
+    /// The signature does not match.
+    WrongSignature,
+    /// The key is not in force yet, or no longer.
+    KeyNotActive,
+    /// The key may not be used with this scheme.
+    KeyNotForScheme,
+    /// The algorithm named is not the key's.
+    WrongAlgorithm,
+    /// A claim of the token does not hold.
+    Claim(&'static str),
+}
+
+impl Why {
+    /// The word in the access record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UnknownKey => "unknown-key",
+            Self::WrongSignature => "wrong-signature",
+            Self::KeyNotActive => "key-not-active",
+            Self::KeyNotForScheme => "key-not-for-scheme",
+            Self::WrongAlgorithm => "wrong-algorithm",
+            Self::Claim(claim) => claim,
+        }
+    }
+}

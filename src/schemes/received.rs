@@ -1,0 +1,377 @@
+//! The request as received: the one source for signing, matching and forwarding.
+//!
+//! In: the head that the HTTP library parsed. Out: [`Received`], borrowed
+//! from it, or [`Malformed`]: what one reader could take for another request
+//! than the next is refused here, before anything is looked up.
+
+use crate::route::{Ambiguous, Path};
+use http::header::{self, HeaderMap, HeaderName};
+use http::{Method, Uri};
+use std::borrow::Cow;
+
+/// Bytes a request target may have.
+pub const MAX_TARGET: usize = 8 * 1024;
+/// Fields a request may have.
+pub const MAX_FIELDS: usize = 100;
+/// Bytes all fields of a request may have together.
+pub const MAX_HEAD: usize = 32 * 1024;
+
+/// How the target was written (RFC 9112, section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetForm {
+    /// `/path?query`, and every HTTP/2 request.
+    Origin,
+    /// `http://host/path?query`.
+    Absolute,
+    /// `*`, of `OPTIONS`.
+    Asterisk,
+}
+
+/// A request's head, checked, borrowed, unchanged.
+#[derive(Clone, Debug)]
+pub struct Received<'r> {
+    method: &'r Method,
+    scheme: &'r str,
+    authority: Cow<'r, str>,
+    target: &'r str,
+    form: TargetForm,
+    path: Path<'r>,
+    query: Option<&'r str>,
+    fields: &'r HeaderMap,
+    has_body: bool,
+}
+
+/// What callers take us for, when it is not what arrives here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// `http` or `https`.
+    pub scheme: Box<str>,
+    /// Host, and port unless it is the scheme's own.
+    pub authority: Box<str>,
+}
+
+/// What surrounds a head on its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'r> {
+    /// Whether the connection is TLS.
+    pub tls: bool,
+    /// Whether the request has a body, be it an empty one of unknown length.
+    pub has_body: bool,
+    /// `[server] public_url`.
+    pub public_url: Option<&'r PublicUrl>,
+}
+
+/// Why a head is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// The path has two readings.
+    #[error("the path is ambiguous: {0}")]
+    Path(#[from] Ambiguous),
+    /// The target is longer than [`MAX_TARGET`].
+    #[error("the target has {0} bytes; at most {MAX_TARGET} are accepted")]
+    TargetTooLong(usize),
+    /// More than [`MAX_FIELDS`] fields or [`MAX_HEAD`] bytes.
+    #[error("the head is too large; at most {MAX_FIELDS} fields and {MAX_HEAD} bytes are accepted")]
+    HeadTooLarge,
+    /// No, or more than one, or a bad `Host` or `:authority`.
+    #[error("{0}")]
+    Host(&'static str),
+    /// The target's form does not fit.
+    #[error("{0}")]
+    Target(&'static str),
+    /// The method is none we pass on.
+    #[error("the method `{0}` is not accepted")]
+    Method(Box<str>),
+    /// A field that may stand once stands twice.
+    #[error("the field `{0}` is there more than once")]
+    Repeated(HeaderName),
+    /// `Connection` names a field that must reach us.
+    #[error("`Connection` names the field `{0}`, which cannot be dropped")]
+    Connection(Box<str>),
+    /// Framing that two readers could read differently.
+    #[error("{0}")]
+    Framing(&'static str),
+    /// A field name with `_`, which some backends read as `-`.
+    #[error("the field name `{0}` holds `_`, which some servers read as `-`")]
+    Underscore(Box<str>),
+    /// An expectation other than `100-continue`.
+    #[error("only `Expect: 100-continue` is known")]
+    Expectation,
+}
+
+/// Fields of which a second one is refused: two readers would pick different ones.
+const SINGLE: [HeaderName; 8] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::DATE,
+    header::EXPECT,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static("dpop"),
+    HeaderName::from_static("x-amz-date"),
+];
+
+/// Fields that `Connection` may not name (a hop would drop them).
+const KEPT: [&str; 13] = [
+    "authorization",
+    "content-digest",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "dpop",
+    "forwarded",
+    "host",
+    "signature",
+    "signature-input",
+    "transfer-encoding",
+    "portcullis-token",
+];
+
+impl<'r> Received<'r> {
+    /// Reads a head.
+    ///
+    /// # Errors
+    /// [`Malformed`] says what in it could be read in two ways, or is over a bound.
+    pub fn read(
+        method: &'r Method,
+        uri: &'r Uri,
+        fields: &'r HeaderMap,
+        around: Surroundings<'r>,
+    ) -> Result<Self, Malformed> {
+        check_fields(fields)?;
+        let form = target_form(method, uri)?;
+        let target = match form {
+            TargetForm::Asterisk => "*",
+            _ => uri.path_and_query().map_or("/", |target| target.as_str()),
+        };
+        if target.len() > MAX_TARGET {
+            return Err(Malformed::TargetTooLong(target.len()));
+        }
+        let host = host(uri, fields)?;
+        let (scheme, authority) = match around.public_url {
+            Some(url) => (&*url.scheme, &*url.authority),
+            None => (if around.tls { "https" } else { "http" }, host),
+        };
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let path = match form {
+            TargetForm::Asterisk => Path::read("/")?,
+            _ => Path::read(path)?,
+        };
+        if query.is_some_and(|query| query.bytes().any(|b| !(0x21..0x7f).contains(&b))) {
+            return Err(Malformed::Target(
+                "the query holds a byte that must be percent-encoded",
+            ));
+        }
+        Ok(Self {
+            method,
+            scheme,
+            authority: normal_authority(scheme, authority),
+            target,
+            form,
+            path,
+            query,
+            fields,
+            has_body: around.has_body,
+        })
+    }
+
+    /// The method, in the case it was sent in.
+    pub const fn method(&self) -> &'r Method {
+        self.method
+    }
+
+    /// `http` or `https`, as the caller sees it.
+    pub const fn scheme(&self) -> &'r str {
+        self.scheme
+    }
+
+    /// Host in lower case, and port unless it is the scheme's own (RFC 9421, section 2.2.3).
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// [`Received::authority`] without its port.
+    pub fn host(&self) -> &str {
+        split_port(&self.authority).0
+    }
+
+    /// Path and query, byte for byte as received.
+    pub const fn target(&self) -> &'r str {
+        self.target
+    }
+
+    /// How the target was written.
+    pub const fn form(&self) -> TargetForm {
+        self.form
+    }
+
+    /// The path.
+    pub const fn path(&self) -> &Path<'r> {
+        &self.path
+    }
+
+    /// The query without `?`; `Some("")` when there is a `?` and nothing behind it.
+    pub const fn query(&self) -> Option<&'r str> {
+        self.query
+    }
+
+    /// The fields, in order.
+    pub const fn fields(&self) -> &'r HeaderMap {
+        self.fields
+    }
+
+    /// Whether a body follows.
+    pub const fn has_body(&self) -> bool {
+        self.has_body
+    }
+}
+
+fn check_fields(fields: &HeaderMap) -> Result<(), Malformed> {
+    let mut bytes = 0;
+    for (name, value) in fields {
+        // Name, `: `, value, line end.
+        bytes += name.as_str().len() + value.len() + 4;
+        if name.as_str().contains('_') {
+            return Err(Malformed::Underscore(name.as_str().into()));
+        }
+    }
+    if fields.len() > MAX_FIELDS || bytes > MAX_HEAD {
+        return Err(Malformed::HeadTooLarge);
+    }
+    for name in &SINGLE {
+        if fields.get_all(name).iter().nth(1).is_some() {
+            return Err(Malformed::Repeated(name.clone()));
+        }
+    }
+    for value in fields.get_all(header::CONNECTION) {
+        let text = value
+            .to_str()
+            .map_err(|_| Malformed::Framing("`Connection` is not a list of names"))?;
+        for name in text.split(',').map(str::trim) {
+            if KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name))
+                || name
+                    .get(..11)
+                    .is_some_and(|front| front.eq_ignore_ascii_case("portcullis-"))
+            {
+                return Err(Malformed::Connection(name.into()));
+            }
+        }
+    }
+    if let Some(coding) = fields.get(header::TRANSFER_ENCODING) {
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Malformed::Framing(
+                "the only transfer coding accepted is `chunked`, once",
+            ));
+        }
+        if fields.contains_key(header::CONTENT_LENGTH) {
+            return Err(Malformed::Framing(
+                "`Content-Length` and `Transfer-Encoding` exclude each other",
+            ));
+        }
+    }
+    if let Some(expect) = fields.get(header::EXPECT)
+        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    {
+        return Err(Malformed::Expectation);
+    }
+    Ok(())
+}
+
+fn target_form(method: &Method, uri: &Uri) -> Result<TargetForm, Malformed> {
+    if !method
+        .as_str()
+        .bytes()
+        .all(|b| b.is_ascii_uppercase() || b == b'-')
+        || *method == Method::CONNECT
+        || *method == Method::TRACE
+    {
+        return Err(Malformed::Method(method.as_str().into()));
+    }
+    if uri.path() == "*" {
+        return if *method == Method::OPTIONS {
+            Ok(TargetForm::Asterisk)
+        } else {
+            Err(Malformed::Target("`*` is a target of `OPTIONS` only"))
+        };
+    }
+    match (uri.scheme_str(), uri.authority()) {
+        (None, None) => Ok(TargetForm::Origin),
+        (Some("http" | "https"), Some(_)) => Ok(TargetForm::Absolute),
+        _ => Err(Malformed::Target(
+            "the target must be a path, or an `http` or `https` URL",
+        )),
+    }
+}
+
+/// The one host: of `Host`, of `:authority`, and of an absolute target, which must agree.
+fn host<'r>(uri: &'r Uri, fields: &'r HeaderMap) -> Result<&'r str, Malformed> {
+    let mut hosts = fields.get_all(header::HOST).iter();
+    let field = match (hosts.next(), hosts.next()) {
+        (Some(_), Some(_)) => return Err(Malformed::Host("there is more than one `Host`")),
+        (Some(value), None) => Some(
+            value
+                .to_str()
+                .map_err(|_| Malformed::Host("`Host` is not `host` or `host:port`"))?,
+        ),
+        (None, _) => None,
+    };
+    let host = match (field, uri.authority().map(|authority| authority.as_str())) {
+        (Some(field), Some(target)) if !field.eq_ignore_ascii_case(target) => {
+            return Err(Malformed::Host(
+                "`Host` differs from the target's authority",
+            ));
+        }
+        (Some(host), _) | (None, Some(host)) => host,
+        (None, None) => return Err(Malformed::Host("there is no `Host`")),
+    };
+    if is_host(host) {
+        Ok(host)
+    } else {
+        Err(Malformed::Host("`Host` is not `host` or `host:port`"))
+    }
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port` (RFC 3986, section 3.2.2), without user information.
+fn is_host(text: &str) -> bool {
+    let (name, port) = split_port(text);
+    let port_is_good = port.is_none_or(|port| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    let name_is_good = match name.strip_prefix('[') {
+        Some(literal) => literal
+            .strip_suffix(']')
+            .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => {
+            !name.is_empty()
+                && name.len() <= 255
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        }
+    };
+    port_is_good && name_is_good
+}
+
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+fn normal_authority<'r>(scheme: &str, authority: &'r str) -> Cow<'r, str> {
+    let default = if scheme == "https" { "443" } else { "80" };
+    let text = match split_port(authority) {
+        (name, Some(port)) if port == default => name,
+        _ => authority,
+    };
+    if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}

@@ -1,0 +1,1 @@
+//! `pay`: the token holds for one `Authorization` only.

@@ -1,0 +1,52 @@
+//! Sockets → requests.
+//!
+//! In: settings, listeners, a [`Handler`] per worker, and when to stop. Out:
+//! one call of the handler a request, one response a call. This room never:
+//! looks at a credential, knows a route, or lets a byte pass to the HTTP
+//! library that two readers could read differently.
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use std::net::SocketAddr;
+
+/// An error of any kind on a body's way.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What answers requests. One is made per worker thread, and cloned per connection.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// A response's body.
+    type Body: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static;
+
+    /// Answers one request.
+    fn handle(
+        &self,
+        peer: Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Answers bytes that are no request; the connection closes behind it.
+    fn refuse(&self, peer: Peer, fault: Fault) -> Response<Self::Body>;
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS with us.
+    pub tls: bool,
+}
+
+/// Why bytes on a connection are no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// They break RFC 9112 in this way.
+    Malformed(&'static str),
+    /// The head is over a bound.
+    HeadTooLarge,
+    /// The target is over a bound.
+    TargetTooLong,
+    /// The head did not arrive in time.
+    HeadTimeout,
+}

@@ -1,0 +1,1 @@
+//! On this machine: memory for what is hot, a file for what must outlive a crash.
