@@ -48,6 +48,16 @@ pub struct AppLimits {}
 pub struct Place {}
 
 impl AppLimits {
+    /// The limits of a new configuration. An app that `before` knew by the
+    /// same name keeps what it has used and what it has in flight.
+    pub fn new(
+        apps: &[(std::sync::Arc<str>, Option<std::sync::Arc<Plan>>)],
+        before: Option<&Self>,
+    ) -> Self {
+        let _ = (apps, before);
+        todo!("limit")
+    }
+
     /// Charges one request.
     ///
     /// # Errors

@@ -9,6 +9,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+pub mod tls;
 
 /// An error of any kind on a body's way.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -49,4 +52,36 @@ pub enum Fault {
     TargetTooLong,
     /// The head did not arrive in time.
     HeadTimeout,
+}
+
+/// `[server]`: where to listen, and every bound of a connection.
+#[derive(Debug)]
+pub struct Settings {
+    /// Addresses; each worker listens on all of them.
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads.
+    pub workers: usize,
+    /// TLS on every listener.
+    pub tls: Option<tls::Settings>,
+    /// Connections at a time, over all workers.
+    pub max_connections: usize,
+    /// Every wait on a client has an end.
+    pub deadlines: Deadlines,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// For a whole head, from its first byte on.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// Between two bytes of a body that we wait for.
+    pub body: Duration,
+    /// Between two bytes of a response that it takes.
+    pub write: Duration,
+    /// For requests in flight when we are asked to stop.
+    pub drain: Duration,
 }
