@@ -1,0 +1,9 @@
+//! The gateway before a real upstream, over real sockets: one file a behaviour.
+
+mod harness;
+
+mod rate_limits;
+mod replay;
+mod scopes;
+mod signed_requests;
+mod tokens;
