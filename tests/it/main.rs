@@ -2,6 +2,8 @@
 
 mod harness;
 
+mod bodies;
+mod forwarding;
 mod rate_limits;
 mod replay;
 mod scopes;

@@ -136,6 +136,17 @@ impl Connection {
         self.read.drain(..count).collect()
     }
 
+    /// What was read and not yet taken.
+    pub fn take_buffered(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.read)
+    }
+
+    /// Says that nothing more will be sent; the answer that still comes, if any.
+    pub fn try_response_after_finish(&mut self) -> Option<Response> {
+        self.finish();
+        self.try_response_to("GET")
+    }
+
     /// Whether the connection ends now, without another byte. Waits for it.
     pub fn is_closed(&mut self) -> bool {
         !self.fill() && self.read.is_empty()
