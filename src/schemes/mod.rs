@@ -13,8 +13,13 @@ pub mod token;
 
 mod caller;
 
+pub mod explained;
+mod verifier;
+
 pub use caller::{Assurance, Caller, Proof, ProofId};
+pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
 pub use received::{Malformed, PublicUrl, Received, Surroundings};
+pub use verifier::{NotVerified, Verifier};
 
 use crate::apps::Scheme;
 
@@ -34,10 +39,10 @@ pub enum Refused {
         /// For the log only.
         why: Why,
         /// The text we verified against, for callers that may see it.
-        base: Option<Box<str>>,
+        explained: Option<Box<Explained>>,
     },
     /// Parts that must be covered and are not, named as the caller would write them.
-    Coverage(Vec<String>),
+    Coverage(Vec<&'static str>),
     /// It covers something that the request does not carry.
     Absent(String),
     /// Its time is outside the window.
@@ -52,6 +57,8 @@ pub enum Refused {
         /// When it ended, Unix seconds.
         at: i64,
     },
+    /// There is no body, and it shows the digest of one.
+    Digest,
     /// A token is not bound to what it must be bound to.
     Binding,
     /// The proof holds, and its app is switched off.
