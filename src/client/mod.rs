@@ -1,1 +1,221 @@
-//! For those who call.
+//! For those who call: [`Signer`] adds to a request what a gateway asks for.
+//!
+//! In: a request as it will be sent, and a key. Out: the same request with
+//! `Content-Digest`, `Signature-Input` and `Signature`. This room never:
+//! sends anything, or keeps a request.
+//!
+//! ```
+//! use portcullis::client::Signer;
+//! use portcullis::crypto::Algorithm;
+//! use portcullis::secret::Secret;
+//!
+//! let secret = Secret::new(vec![7; 32]);
+//! let signer = Signer::new("mobile-2026", Algorithm::HmacSha256, &secret)?;
+//! let mut request = http::Request::post("https://api.example.com/orders?dry=1")
+//!     .body(r#"{"item": 7}"#)?;
+//! signer.sign(&mut request)?;
+//! assert!(request.headers().contains_key("signature"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::clock::Clock;
+use crate::crypto::{Algorithm, HmacKey, WeakSecret};
+use crate::schemes::digest::{CONTENT_DIGEST, Digests};
+use crate::schemes::http_signature::sign::{CannotSign, Parameters, Signed, sign};
+use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
+use crate::schemes::received::{Malformed, Received, Surroundings};
+use crate::secret::Secret;
+use data_encoding::BASE64URL_NOPAD;
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Uri};
+use std::time::Duration;
+
+/// Signs requests with one key (RFC 9421).
+#[derive(Clone, Debug)]
+pub struct Signer {
+    key_id: String,
+    key: HmacKey,
+    label: String,
+    more: Vec<String>,
+    lifetime: Option<Duration>,
+    tag: Option<String>,
+    single_use: bool,
+    clock: Clock,
+}
+
+/// Why a request cannot be signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The URL has no scheme and host.
+    #[error("the URL must be absolute, as in `https://api.example.com/orders`")]
+    NotAbsolute,
+    /// A gateway would refuse the request itself, however signed.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A component cannot be covered.
+    #[error(transparent)]
+    CannotSign(#[from] CannotSign),
+}
+
+impl Signer {
+    /// A signer that covers method, authority, path, query, `Authorization`
+    /// and body, each if there is one, with the time and a fresh nonce.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] when the secret has fewer than 32 bytes.
+    pub fn new(key_id: &str, algorithm: Algorithm, secret: &Secret) -> Result<Self, WeakSecret> {
+        Ok(Self {
+            key_id: key_id.to_owned(),
+            key: HmacKey::new(algorithm, secret)?,
+            label: "sig1".to_owned(),
+            more: Vec::new(),
+            lifetime: None,
+            tag: None,
+            single_use: true,
+            clock: Clock::system(),
+        })
+    }
+
+    /// Covers one component more, written as in `Signature-Input`: a field
+    /// name, or with parameters `"example";sf`.
+    #[must_use]
+    pub fn cover(mut self, component: &str) -> Self {
+        self.more.push(if component.starts_with('"') {
+            component.to_owned()
+        } else {
+            format!("\"{}\"", component.to_ascii_lowercase())
+        });
+        self
+    }
+
+    /// Says when the signature ends: so long after it is made.
+    #[must_use]
+    pub const fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// The label that joins both fields; `sig1` unless told otherwise.
+    #[must_use]
+    pub fn label(mut self, label: &str) -> Self {
+        label.clone_into(&mut self.label);
+        self
+    }
+
+    /// Says what the signature is for.
+    #[must_use]
+    pub fn tag(mut self, tag: &str) -> Self {
+        self.tag = Some(tag.to_owned());
+        self
+    }
+
+    /// Sends no nonce: a request with a safe method may then pass more than once.
+    #[must_use]
+    pub const fn reusable(mut self) -> Self {
+        self.single_use = false;
+        self
+    }
+
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Adds the fields to `request`, which needs an absolute URL. Gives back
+    /// the text that was signed, for whoever wants to see it.
+    ///
+    /// # Errors
+    /// [`SignError`]; the request is then as it was.
+    pub fn sign<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<Signed, SignError> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let body = request.body().as_ref();
+        let digest = (!body.is_empty()).then(|| Digests::field_of(body));
+        self.sign_head(&method, &uri, request.headers_mut(), digest.as_deref())
+    }
+
+    /// Adds the fields to `fields`. `digest` is the value of `Content-Digest`
+    /// of the body; without it the request has none.
+    ///
+    /// # Errors
+    /// [`SignError`]; the fields are then as they were.
+    pub fn sign_head(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        fields: &mut HeaderMap,
+        digest: Option<&str>,
+    ) -> Result<Signed, SignError> {
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(SignError::NotAbsolute);
+        };
+        let mut all = fields.clone();
+        if let Some(digest) = digest {
+            all.insert(CONTENT_DIGEST, ascii(digest));
+        }
+        all.entry(HOST).or_insert_with(|| ascii(authority.as_str()));
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let origin: Uri = target.parse().map_err(|_| SignError::NotAbsolute)?;
+        let around = Surroundings {
+            tls: scheme == "https",
+            http2: false,
+            has_body: digest.is_some(),
+            public_url: None,
+        };
+        let received = Received::read(method, &origin, &all, around)?;
+        let now = self.clock.now().unix_seconds();
+        let nonce = self.single_use.then(fresh_nonce);
+        let parameters = Parameters {
+            created: now,
+            expires: self
+                .lifetime
+                .map(|lifetime| now.saturating_add(lifetime.as_secs() as i64)),
+            key_id: &self.key_id,
+            algorithm: Some(self.key.algorithm()),
+            nonce: nonce.as_deref(),
+            tag: self.tag.as_deref(),
+        };
+        let components = self.components(&received);
+        let signed = sign(&received, &self.label, &components, &parameters, &self.key)?;
+        if let Some(digest) = all.remove(CONTENT_DIGEST) {
+            fields.insert(CONTENT_DIGEST, digest);
+        }
+        fields.insert(SIGNATURE_INPUT, ascii(&signed.input));
+        fields.insert(SIGNATURE, ascii(&signed.signature));
+        Ok(signed)
+    }
+
+    fn components(&self, received: &Received<'_>) -> Vec<String> {
+        let has = |name: HeaderName| received.fields().contains_key(name);
+        let parts = [
+            ("\"@method\"", true),
+            ("\"@authority\"", true),
+            ("\"@path\"", true),
+            ("\"@query\"", received.query().is_some()),
+            ("\"authorization\"", has(AUTHORIZATION)),
+            ("\"content-digest\"", has(CONTENT_DIGEST)),
+        ];
+        let mut components: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, there)| *there)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        for more in &self.more {
+            if !components.contains(more) {
+                components.push(more.clone());
+            }
+        }
+        components
+    }
+}
+
+fn fresh_nonce() -> String {
+    let mut bytes = [0; 16];
+    crate::crypto::random(&mut bytes);
+    BASE64URL_NOPAD.encode(&bytes)
+}
+
+fn ascii(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("what was read as a field is one")
+}

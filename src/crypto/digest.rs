@@ -24,7 +24,7 @@ impl DigestAlgorithm {
     }
 
     /// Bytes in a digest.
-    pub const fn len(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha512 => 64,

@@ -15,6 +15,9 @@ pub use table::{NoRoute, Table, Tie};
 use crate::apps::{SchemeSet, Scopes};
 use std::sync::Arc;
 
+/// Bytes a body may have, unless the route says otherwise.
+pub const DEFAULT_BODY_LIMIT: u64 = 10 * 1024 * 1024;
+
 /// Where a request may go, and what it must show to get there.
 #[derive(Debug)]
 pub struct Route {
@@ -155,6 +158,31 @@ impl Part {
 }
 
 impl Route {
+    /// A route for every host, path and method that accepts every scheme and
+    /// asks for no scope: what one starts from.
+    pub fn any(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            index: 0,
+            host: None,
+            path: PathPattern::any(),
+            methods: Vec::new(),
+            upstream: 0,
+            accept: Accept::Proven(SchemeSet::all()),
+            scopes: Scopes::none(),
+            body: BodyPolicy {
+                limit: DEFAULT_BODY_LIMIT,
+                verify: BodyVerify::BeforeForwarding,
+            },
+            replay: ReplayPolicy::Standard,
+            bind: Bind::None,
+            waivers: Vec::new(),
+            path_encoding: PathEncoding::Strict,
+            keep_proof: false,
+            token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+        }
+    }
+
     /// Whether `part` need not be covered at `unix_seconds`.
     pub fn waives(&self, part: Part, unix_seconds: i64) -> bool {
         self.waivers

@@ -45,6 +45,14 @@ pub enum BadPattern {
 }
 
 impl PathPattern {
+    /// `/**`: every path.
+    pub fn any() -> Self {
+        Self {
+            text: "/**".to_owned(),
+            segments: vec![Segment::Rest],
+        }
+    }
+
     /// Reads a pattern. Its literal segments are compared with the canonical path.
     ///
     /// # Errors

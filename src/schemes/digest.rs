@@ -1,7 +1,9 @@
 //! The digest of a body, whole or while it streams (`Content-Digest`, RFC 9530).
 
 use crate::crypto::{DigestAlgorithm, Hasher};
+use data_encoding::BASE64;
 use http::{HeaderMap, HeaderName};
+use sfv::{Dictionary, ListEntry, Parser};
 use subtle::ConstantTimeEq;
 
 /// The field's name.
@@ -50,8 +52,43 @@ impl Digests {
     /// # Errors
     /// [`BadDigest`] when it is there and cannot be used.
     pub fn read(fields: &HeaderMap) -> Result<Option<Self>, BadDigest> {
-        let _ = fields;
-        todo!("http-signature")
+        let mut lines = fields.get_all(CONTENT_DIGEST).iter();
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        if lines.next().is_some() || line.len() > MAX_FIELD {
+            return Err(BadDigest::Malformed);
+        }
+        let dictionary: Dictionary = Parser::new(line.as_bytes())
+            .parse()
+            .map_err(|_| BadDigest::Malformed)?;
+        let mut digests = Vec::with_capacity(1);
+        for (name, member) in &dictionary {
+            let ListEntry::Item(item) = member else {
+                return Err(BadDigest::Malformed);
+            };
+            let bytes = item
+                .bare_item
+                .as_byte_sequence()
+                .ok_or(BadDigest::Malformed)?;
+            if let Some(algorithm) = DigestAlgorithm::from_name(name.as_str()) {
+                if bytes.len() != algorithm.size() {
+                    return Err(BadDigest::Malformed);
+                }
+                digests.push((algorithm, bytes.to_vec()));
+            }
+        }
+        if digests.is_empty() {
+            return Err(BadDigest::NoneKnown);
+        }
+        Ok(Some(Self(digests)))
+    }
+
+    /// The `Content-Digest` of `body`, SHA-256.
+    pub fn field_of(body: &[u8]) -> String {
+        let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
+        hasher.update(body);
+        format!("sha-256=:{}:", BASE64.encode(&hasher.finish()))
     }
 }
 

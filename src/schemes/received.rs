@@ -55,6 +55,8 @@ pub struct PublicUrl {
 pub struct Surroundings<'r> {
     /// Whether the connection is TLS.
     pub tls: bool,
+    /// Whether it is HTTP/2, whose target parts arrive apart: that is no absolute form.
+    pub http2: bool,
     /// Whether the request has a body, be it an empty one of unknown length.
     pub has_body: bool,
     /// `[server] public_url`.
@@ -140,7 +142,7 @@ impl<'r> Received<'r> {
         around: Surroundings<'r>,
     ) -> Result<Self, Malformed> {
         check_fields(fields)?;
-        let form = target_form(method, uri)?;
+        let form = target_form(method, uri, around.http2)?;
         let target = match form {
             TargetForm::Asterisk => "*",
             _ => uri.path_and_query().map_or("/", |target| target.as_str()),
@@ -281,7 +283,7 @@ fn check_fields(fields: &HeaderMap) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn target_form(method: &Method, uri: &Uri) -> Result<TargetForm, Malformed> {
+fn target_form(method: &Method, uri: &Uri, http2: bool) -> Result<TargetForm, Malformed> {
     if !method
         .as_str()
         .bytes()
@@ -300,6 +302,7 @@ fn target_form(method: &Method, uri: &Uri) -> Result<TargetForm, Malformed> {
     }
     match (uri.scheme_str(), uri.authority()) {
         (None, None) => Ok(TargetForm::Origin),
+        (Some("http" | "https"), Some(_)) if http2 => Ok(TargetForm::Origin),
         (Some("http" | "https"), Some(_)) => Ok(TargetForm::Absolute),
         _ => Err(Malformed::Target(
             "the target must be a path, or an `http` or `https` URL",

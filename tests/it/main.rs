@@ -4,6 +4,8 @@ mod harness;
 
 mod bodies;
 mod forwarding;
+mod fuzz_corpus;
+mod house;
 mod rate_limits;
 mod refusals;
 mod replay;

@@ -1,1 +1,15 @@
-//! HTTP Message Signatures, RFC 9421.
+//! HTTP Message Signatures, RFC 9421: all that a request can carry.
+//!
+//! `read` takes the two fields apart, `base` writes the text that is signed,
+//! `verify` holds it against policy, time and key, `sign` makes both fields.
+
+pub mod base;
+pub mod read;
+pub mod sign;
+pub mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use read::{Presented, SIGNATURE, SIGNATURE_INPUT};
+pub use verify::{Rules, component_for, verify};

@@ -1,0 +1,63 @@
+//! The text we verified against, as an honest caller may see it.
+
+use super::received::Received;
+use crate::crypto::digest::sha256;
+use data_encoding::{BASE64, HEXLOWER};
+use http::HeaderName;
+
+/// `Signature-Base-Digest: sha-256=:BASE64:`, by which a caller tells what it signed.
+pub const SIGNATURE_BASE_DIGEST: HeaderName = HeaderName::from_static("signature-base-digest");
+
+/// Fields whose value is a credential: shown as a digest.
+const VEILED: [&str; 4] = [
+    "\"authorization\"",
+    "\"cookie\"",
+    "\"portcullis-token\"",
+    "\"proxy-authorization\"",
+];
+
+/// What a caller that may see it learns about a rejected signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The signature base as we see it; credentials within are digested.
+    pub base: Box<str>,
+    /// Whether the caller signed the same text, if it sent the digest of its
+    /// own: then the secret differs, else the text does.
+    pub same_text: Option<bool>,
+}
+
+impl Explained {
+    /// Takes down the text that was verified against.
+    pub(super) fn new(base: &[u8], received: &Received<'_>) -> Self {
+        let same_text = received
+            .fields()
+            .get(SIGNATURE_BASE_DIGEST)
+            .map(|field| field.as_bytes() == digest_field(base).as_bytes());
+        Self {
+            base: veiled(&String::from_utf8_lossy(base)),
+            same_text,
+        }
+    }
+}
+
+/// The value of `Signature-Base-Digest` for a signature base.
+pub fn digest_field(base: &[u8]) -> String {
+    format!("sha-256=:{}:", BASE64.encode(&sha256(&[base])))
+}
+
+fn veiled(base: &str) -> Box<str> {
+    let lines: Vec<String> = base
+        .split('\n')
+        .map(|line| {
+            let veil = VEILED.iter().any(|name| line.starts_with(name));
+            match line.split_once(": ") {
+                Some((name, value)) if veil => {
+                    let digest = HEXLOWER.encode(&sha256(&[value.as_bytes()]));
+                    format!("{name}: <sha-256 of the value: {digest}>")
+                }
+                _ => line.to_owned(),
+            }
+        })
+        .collect();
+    lines.join("\n").into()
+}

@@ -1,0 +1,378 @@
+//! The signature base (RFC 9421, section 2.5): the bytes that are signed.
+//! Signer and verifier share it, so they cannot drift apart.
+
+use super::read::{Bare, Component, Input, Parameter};
+use crate::schemes::received::{Received, TargetForm};
+use data_encoding::BASE64;
+use sfv::{Dictionary, FieldType, Item, List, Parser};
+use std::io::Write as _;
+
+/// Why there is no signature base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoBase {
+    /// A covered component is not in the request.
+    Absent(String),
+    /// A covered component cannot be taken this way: what, and why.
+    Unsupported(String),
+}
+
+/// Writes the signature base of `input` over `received` to the end of `out`.
+///
+/// # Errors
+/// [`NoBase`] names the component in the way.
+pub fn write(out: &mut Vec<u8>, received: &Received<'_>, input: &Input<'_>) -> Result<(), NoBase> {
+    for component in &input.components {
+        write_identifier(out, component);
+        out.extend_from_slice(b": ");
+        write_value(out, received, component)?;
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"\"@signature-params\": ");
+    write_parameters(out, input);
+    Ok(())
+}
+
+/// Writes the canonical text of a `Signature-Input` member.
+pub fn write_parameters(out: &mut Vec<u8>, input: &Input<'_>) {
+    out.push(b'(');
+    for (at, component) in input.components.iter().enumerate() {
+        if at > 0 {
+            out.push(b' ');
+        }
+        write_identifier(out, component);
+    }
+    out.push(b')');
+    for (name, value) in &input.parameters {
+        out.push(b';');
+        out.extend_from_slice(name.as_bytes());
+        write_bare(out, *value);
+    }
+}
+
+fn write_bare(out: &mut Vec<u8>, value: Bare<'_>) {
+    let mut quoted = |open: &[u8], text: &str, close: &[u8]| {
+        out.extend_from_slice(open);
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(close);
+    };
+    match value {
+        Bare::Boolean(true) => {}
+        Bare::Boolean(false) => quoted(b"=?0", "", b""),
+        Bare::String(text) => quoted(b"=\"", text, b"\""),
+        Bare::Bytes(text) => quoted(b"=:", text, b":"),
+        Bare::Token(text) => quoted(b"=", text, b""),
+        Bare::Integer(value) => write!(out, "={value}").expect("a Vec takes every byte"),
+    }
+}
+
+/// A component's identifier as it stands in the base, for messages.
+pub fn identifier(component: &Component<'_>) -> String {
+    let mut out = Vec::new();
+    write_identifier(&mut out, component);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn write_identifier(out: &mut Vec<u8>, component: &Component<'_>) {
+    out.push(b'"');
+    out.extend_from_slice(component.name.as_bytes());
+    out.push(b'"');
+    for parameter in &component.parameters {
+        let (name, text) = match parameter {
+            Parameter::Sf => (";sf", None),
+            Parameter::Bs => (";bs", None),
+            Parameter::Tr => (";tr", None),
+            Parameter::Req => (";req", None),
+            Parameter::Key(text) => (";key", Some(text)),
+            Parameter::Name(text) => (";name", Some(text)),
+        };
+        out.extend_from_slice(name.as_bytes());
+        if let Some(text) = text {
+            out.extend_from_slice(b"=\"");
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
+    }
+}
+
+fn write_value(
+    out: &mut Vec<u8>,
+    received: &Received<'_>,
+    component: &Component<'_>,
+) -> Result<(), NoBase> {
+    if component.parameters.contains(&Parameter::Tr) {
+        return Err(unsupported(
+            component,
+            "a trailer arrives behind the body, and a request is verified before its body is read",
+        ));
+    }
+    if component.parameters.contains(&Parameter::Req) {
+        return Err(unsupported(component, "`req` is for responses"));
+    }
+    if component.name.starts_with('@') {
+        write_derived(out, received, component)
+    } else {
+        write_field(out, received, component)
+    }
+}
+
+fn write_derived(
+    out: &mut Vec<u8>,
+    received: &Received<'_>,
+    component: &Component<'_>,
+) -> Result<(), NoBase> {
+    let parameters = component.parameters.as_slice();
+    match (component.name, parameters) {
+        ("@query-param", [Parameter::Name(name)]) => {
+            return write_query_parameter(out, received, component, name);
+        }
+        ("@query-param", _) => {
+            return Err(unsupported(component, "`@query-param` takes `name` alone"));
+        }
+        (_, []) => {}
+        _ => {
+            return Err(unsupported(
+                component,
+                "a derived component takes no parameter",
+            ));
+        }
+    }
+    let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
+    match component.name {
+        "@method" => put(received.method().as_str()),
+        "@authority" => put(received.authority()),
+        "@scheme" => put(received.scheme()),
+        "@path" => put(received.path().raw()),
+        "@query" => {
+            put("?");
+            put(received.query().unwrap_or_default());
+        }
+        "@target-uri" => {
+            put(received.scheme());
+            put("://");
+            put(received.authority());
+            put(received.target());
+        }
+        "@request-target" if received.form() == TargetForm::Absolute => {
+            return Err(unsupported(
+                component,
+                "the target is an absolute URL; cover `@target-uri` instead",
+            ));
+        }
+        "@request-target" => put(received.target()),
+        _ => return Err(unsupported(component, "no component of a request")),
+    }
+    Ok(())
+}
+
+fn write_field(
+    out: &mut Vec<u8>,
+    received: &Received<'_>,
+    component: &Component<'_>,
+) -> Result<(), NoBase> {
+    let mut lines = received.fields().get_all(component.name).iter();
+    let Some(first) = lines.next() else {
+        return Err(NoBase::Absent(identifier(component)));
+    };
+    match component.parameters.as_slice() {
+        [] => {
+            out.extend_from_slice(first.as_bytes().trim_ascii());
+            for line in lines {
+                out.extend_from_slice(b", ");
+                out.extend_from_slice(line.as_bytes().trim_ascii());
+            }
+            Ok(())
+        }
+        [Parameter::Bs] => {
+            for (at, line) in std::iter::once(first).chain(lines).enumerate() {
+                out.extend_from_slice(if at > 0 { b", :" } else { b":" });
+                let text = BASE64.encode(line.as_bytes().trim_ascii());
+                out.extend_from_slice(text.as_bytes());
+                out.push(b':');
+            }
+            Ok(())
+        }
+        [Parameter::Sf] => {
+            let text = joined(received, component)?;
+            let strict =
+                strict(component.name, &text).map_err(|why| unsupported(component, why))?;
+            out.extend_from_slice(strict.as_bytes());
+            Ok(())
+        }
+        // A dictionary member is serialized strictly anyway: `sf` beside `key` says the same.
+        [Parameter::Key(key)]
+        | [Parameter::Key(key), Parameter::Sf]
+        | [Parameter::Sf, Parameter::Key(key)] => {
+            let text = joined(received, component)?;
+            let dictionary: Dictionary = Parser::new(&text)
+                .parse()
+                .map_err(|_| unsupported(component, "the field is not a dictionary"))?;
+            let key = unescaped(key);
+            let member = dictionary
+                .get(key.as_str())
+                .ok_or_else(|| NoBase::Absent(identifier(component)))?;
+            // As a one-member list a value is written as it is within a dictionary.
+            let list: List = vec![member.clone()];
+            out.extend_from_slice(list.serialize().unwrap_or_default().as_bytes());
+            Ok(())
+        }
+        _ => Err(unsupported(
+            component,
+            "`bs` excludes `sf` and `key`, and `name` belongs to `@query-param`",
+        )),
+    }
+}
+
+/// All lines of a field, joined as section 2.1 says, as text.
+fn joined(received: &Received<'_>, component: &Component<'_>) -> Result<String, NoBase> {
+    let mut out = Vec::new();
+    for (at, line) in received.fields().get_all(component.name).iter().enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(line.as_bytes().trim_ascii());
+    }
+    String::from_utf8(out).map_err(|_| unsupported(component, "the field is not ASCII"))
+}
+
+/// A structured field's one canonical text (RFC 9651, section 4.1).
+///
+/// Fields whose kind a standard fixes are read as that kind. Of any other
+/// field nobody told us the kind, so it must come out the same however it can be read.
+pub fn strict(name: &str, text: &str) -> Result<String, &'static str> {
+    let dictionary = || serialize::<Dictionary>(text);
+    let list = || serialize::<List>(text);
+    let item = || serialize::<Item>(text);
+    let no = "the field is no structured field of its kind";
+    match kind(name) {
+        Some(Kind::Dictionary) => dictionary().ok_or(no),
+        Some(Kind::List) => list().ok_or(no),
+        Some(Kind::Item) => item().ok_or(no),
+        None => {
+            let mut readings: Vec<String> = [dictionary(), list(), item()]
+                .into_iter()
+                .flatten()
+                .collect();
+            readings.dedup();
+            match (readings.pop(), readings.pop()) {
+                (Some(one), None) => Ok(one),
+                (Some(_), Some(_)) => Err(
+                    "the field can be read as more than one kind of structured field; cover it without `sf`",
+                ),
+                (None, _) => Err("the field is no structured field"),
+            }
+        }
+    }
+}
+
+/// Reads `text` as one kind of structured field and writes it strictly.
+/// An empty dictionary or list has no text: the field would not be sent.
+fn serialize<T: FieldType>(text: &str) -> Option<String> {
+    let value: T = Parser::new(text).parse().ok()?;
+    value.serialize().into()
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Dictionary,
+    List,
+    Item,
+}
+
+fn kind(name: &str) -> Option<Kind> {
+    match name {
+        "accept-signature"
+        | "cdn-cache-control"
+        | "content-digest"
+        | "priority"
+        | "repr-digest"
+        | "signature"
+        | "signature-input"
+        | "want-content-digest"
+        | "want-repr-digest" => Some(Kind::Dictionary),
+        "cache-status" | "client-cert-chain" | "proxy-status" | "ratelimit"
+        | "ratelimit-policy" => Some(Kind::List),
+        "client-cert" | "idempotency-key" => Some(Kind::Item),
+        _ => None,
+    }
+}
+
+/// Section 2.2.8: the parameter decoded as a form decodes it, encoded anew.
+fn write_query_parameter(
+    out: &mut Vec<u8>,
+    received: &Received<'_>,
+    component: &Component<'_>,
+    name: &str,
+) -> Result<(), NoBase> {
+    let name = unescaped(name);
+    let mut found = None;
+    for pair in received.query().unwrap_or_default().split('&') {
+        if pair.is_empty() {
+            continue;
+        }
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let bad = || unsupported(component, "the query is not UTF-8");
+        if recoded(key).ok_or_else(bad)? != name {
+            continue;
+        }
+        if found.is_some() {
+            return Err(unsupported(
+                component,
+                "the parameter is there more than once; cover `@query` instead",
+            ));
+        }
+        found = Some(recoded(value).ok_or_else(bad)?);
+    }
+    let value = found.ok_or_else(|| NoBase::Absent(identifier(component)))?;
+    out.extend_from_slice(value.as_bytes());
+    Ok(())
+}
+
+fn recoded(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let escape = (byte == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (byte, escape) {
+            (_, Some(value)) => {
+                plain.push(value);
+                at += 3;
+                continue;
+            }
+            (b'+', None) => plain.push(b' '),
+            (_, None) => plain.push(byte),
+        }
+        at += 1;
+    }
+    let plain = String::from_utf8(plain).ok()?;
+    let mut out = Vec::with_capacity(plain.len());
+    for byte in plain.bytes() {
+        if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) {
+            out.push(byte);
+        } else {
+            write!(out, "%{byte:02X}").expect("a Vec takes every byte");
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+/// A string's value: its text without escapes.
+pub fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next()),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn unsupported(component: &Component<'_>, why: &str) -> NoBase {
+    NoBase::Unsupported(format!("`{}`: {why}", identifier(component)))
+}
