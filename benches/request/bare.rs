@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::{TcpListener, TcpStream};
 
-pub fn run(upstream: SocketAddr) {
+pub(super) fn run(upstream: SocketAddr) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -67,10 +67,7 @@ impl Pool {
     }
 
     fn keep(&self, sender: SendRequest<Incoming>) {
-        self.idle
-            .lock()
-            .expect("no panic within")
-            .push_back(sender);
+        self.idle.lock().expect("no panic within").push_back(sender);
     }
 }
 

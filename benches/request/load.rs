@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 
 const CONNECTIONS: usize = 16;
 
-pub struct Load(Runtime);
+pub(super) struct Load(Runtime);
 
 impl Load {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(
             tokio::runtime::Builder::new_current_thread()
                 .enable_io()
@@ -22,7 +22,7 @@ impl Load {
     }
 
     /// Connections that are kept over all rounds.
-    pub fn connect(&self, address: SocketAddr) -> Vec<TcpStream> {
+    pub(super) fn connect(&self, address: SocketAddr) -> Vec<TcpStream> {
         self.0.block_on(async {
             let mut streams = Vec::new();
             for _ in 0..CONNECTIONS {
@@ -35,7 +35,7 @@ impl Load {
     }
 
     /// Sends every request and reads every answer, which must be 200.
-    pub fn send(&self, streams: &mut Vec<TcpStream>, requests: Vec<Vec<u8>>) {
+    pub(super) fn send(&self, streams: &mut Vec<TcpStream>, requests: Vec<Vec<u8>>) {
         let share = requests.len().div_ceil(streams.len());
         let mut requests = requests.into_iter();
         self.0.block_on(async {
@@ -76,16 +76,14 @@ fn is_whole(answer: &[u8]) -> bool {
 }
 
 /// The value of a field, by its lower-case name with the colon.
-pub fn field<'h>(head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+pub(super) fn field<'h>(head: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
     head.split(|byte| *byte == b'\n').find_map(|line| {
         let (front, value) = line.split_at_checked(name.len())?;
-        front
-            .eq_ignore_ascii_case(name)
-            .then(|| value.trim_ascii())
+        front.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
     })
 }
 
-pub fn number(digits: &[u8]) -> usize {
+pub(super) fn number(digits: &[u8]) -> usize {
     let text = std::str::from_utf8(digits).expect("digits");
     text.parse().expect("a number")
 }

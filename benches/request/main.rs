@@ -76,10 +76,7 @@ fn measure(effort: &Effort) {
                 )
             } else {
                 let by_gateway = gateway.spent(|| load.send(&mut to_gateway, first));
-                (
-                    bare.spent(|| load.send(&mut to_bare, second)),
-                    by_gateway,
-                )
+                (bare.spent(|| load.send(&mut to_bare, second)), by_gateway)
             };
             if round > 0 {
                 row.bare.push(by_bare / effort.requests as f64);
@@ -113,7 +110,9 @@ fn print(rows: &[Row], effort: &Effort) {
         "\nprocessor time of the proxy, µs a request; {} rounds of {} requests, 16 connections",
         effort.rounds, effort.requests
     );
-    println!("same: ratio to bare hyper passing the same bytes; plain: to bare hyper passing the unsigned GET\n");
+    println!(
+        "same: ratio to bare hyper passing the same bytes; plain: to bare hyper passing the unsigned GET\n"
+    );
     println!(
         "{:<22} {:>8} {:>8}   {:^20}   {:^20}",
         "", "bare", "gateway", "same min/med/max", "plain min/med/max"

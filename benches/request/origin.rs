@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 const BODY: usize = 1_000;
 
-pub fn run() {
+pub(super) fn run() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -14,9 +14,10 @@ pub fn run() {
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         println!("{}", listener.local_addr().expect("an address"));
-        let mut answer =
-            format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {BODY}\r\n\r\n")
-                .into_bytes();
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {BODY}\r\n\r\n"
+        )
+        .into_bytes();
         answer.resize(answer.len() + BODY, b'x');
         let answer: &'static [u8] = answer.leak();
         while let Ok((stream, _)) = listener.accept().await {

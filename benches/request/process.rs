@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 /// Which core a process runs on, where there are two and `taskset` is there.
 #[derive(Clone, Copy)]
-pub enum Place {
+pub(super) enum Place {
     /// The proxy under measure, alone.
     Proxy,
     /// Load and origin.
@@ -25,7 +25,7 @@ impl Place {
 }
 
 /// Moves this process there.
-pub fn settle(place: Place) {
+pub(super) fn settle(place: Place) {
     if can_pin() {
         let _ = Command::new("taskset")
             .args(["-cp", place.core(), &std::process::id().to_string()])
@@ -48,14 +48,14 @@ fn can_pin() -> bool {
 }
 
 /// A child process that listens; killed when dropped.
-pub struct Process {
+pub(super) struct Process {
     child: Child,
-    pub address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 impl Process {
     /// This very program in another role; it tells its address on its first line.
-    pub fn role(role: &str, arguments: &[&str], place: Place) -> Self {
+    pub(super) fn role(role: &str, arguments: &[&str], place: Place) -> Self {
         let program = std::env::current_exe().expect("this program");
         let mut child = command(&program, place)
             .arg(role)
@@ -72,7 +72,7 @@ impl Process {
     }
 
     /// The gateway, before `upstream`, with its files in `folder`.
-    pub fn gateway(folder: &Path, upstream: &str, place: Place) -> Self {
+    pub(super) fn gateway(folder: &Path, upstream: &str, place: Place) -> Self {
         let file = folder.join("gateway.toml");
         fs::write(&file, crate::scenario::config(upstream)).expect("a file");
         fs::write(folder.join("bench.key"), crate::scenario::SECRET).expect("a file");
@@ -102,7 +102,7 @@ impl Process {
     }
 
     /// Microseconds of processor time that the process spends while `work` runs.
-    pub fn spent(&self, work: impl FnOnce()) -> f64 {
+    pub(super) fn spent(&self, work: impl FnOnce()) -> f64 {
         let before = self.processor_time();
         work();
         (self.processor_time() - before) as f64 / 1_000.0

@@ -7,14 +7,14 @@ use portcullis::schemes::token;
 use portcullis::secret::Secret;
 
 /// The key's secret, as its file holds it.
-pub const SECRET: &[u8] = b"a secret of the benches only, 32+";
+pub(super) const SECRET: &[u8] = b"a secret of the benches only, 32+";
 const KEY_ID: &str = "bench";
 const AUTHORITY: &str = "api.example.com";
 /// What clients send besides.
 const PLAIN: &str = "User-Agent: bench/1.0\r\nAccept: application/json\r\n";
 
 #[derive(Clone, Copy)]
-pub enum Scenario {
+pub(super) enum Scenario {
     Public,
     Signed,
     SignedBody,
@@ -22,7 +22,7 @@ pub enum Scenario {
 }
 
 /// A gateway whose limits are there and never reached.
-pub fn config(upstream: &str) -> String {
+pub(super) fn config(upstream: &str) -> String {
     format!(
         r#"
 [server]
@@ -65,9 +65,9 @@ keys = [{{ id = "{KEY_ID}", algorithm = "hmac-sha256", secret = "file:bench.key"
 }
 
 impl Scenario {
-    pub const ALL: [Self; 4] = [Self::Public, Self::Signed, Self::SignedBody, Self::Token];
+    pub(super) const ALL: [Self; 4] = [Self::Public, Self::Signed, Self::SignedBody, Self::Token];
 
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Public => "unsigned GET, public",
             Self::Signed => "signed GET, nonce",
@@ -77,7 +77,7 @@ impl Scenario {
     }
 
     /// So many requests, each with a proof of its own; a token is shown many times.
-    pub fn requests(self, count: usize) -> Vec<Vec<u8>> {
+    pub(super) fn requests(self, count: usize) -> Vec<Vec<u8>> {
         let caller = Caller::new();
         let token = caller.token();
         (0..count)

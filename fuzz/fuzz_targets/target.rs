@@ -1,5 +1,9 @@
 #![no_main]
 
+#[path = "../src/gate.rs"]
+mod gate;
+#[path = "../src/head.rs"]
+mod head;
 #[path = "../src/target.rs"]
 mod target;
 

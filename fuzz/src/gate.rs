@@ -6,36 +6,36 @@ use portcullis::crypto::{Algorithm, HmacKey};
 use portcullis::route::{
     Accept, Bind, BodyPolicy, BodyVerify, PathEncoding, PathPattern, ReplayPolicy, Route,
 };
-use portcullis::schemes::{Surroundings, token};
+use portcullis::schemes::Surroundings;
 use portcullis::secret::Secret;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The moment at which every input is looked at.
-pub const NOW: i64 = 1_800_000_000;
+pub(super) const NOW: i64 = 1_800_000_000;
 /// The key's id.
-pub const KEY_ID: &str = "mobile-2026";
+pub(super) const KEY_ID: &str = "mobile-2026";
 /// What the app may do.
-pub const SCOPES: [&str; 2] = ["orders", "read"];
+pub(super) const SCOPES: [&str; 2] = ["orders", "read"];
 
 /// [`NOW`], as rooms take it.
-pub fn now() -> Now {
+pub(super) fn now() -> Now {
     let time = Duration::from_secs(NOW.unsigned_abs());
     Now::new(time, time)
 }
 
 /// The key's secret: published here, so that inputs can be signed.
-pub fn secret() -> Secret {
+pub(super) fn secret() -> Secret {
     Secret::new(b"a secret of the fuzz targets only".to_vec())
 }
 
 /// The key itself.
-pub fn key() -> HmacKey {
+pub(super) fn key() -> HmacKey {
     HmacKey::new(Algorithm::HmacSha256, &secret()).expect("the secret is long enough")
 }
 
 /// A registry of the one key.
-pub fn registry() -> Registry {
+pub(super) fn registry() -> Registry {
     let app = Arc::new(App {
         name: "mobile".into(),
         index: 0,
@@ -56,7 +56,7 @@ pub fn registry() -> Registry {
 }
 
 /// A route that takes every scheme.
-pub fn route(bind: Bind) -> Route {
+pub(super) fn route(bind: Bind) -> Route {
     Route {
         name: "orders".into(),
         index: 0,
@@ -75,14 +75,15 @@ pub fn route(bind: Bind) -> Route {
         waivers: Vec::new(),
         path_encoding: PathEncoding::Strict,
         keep_proof: false,
-        token_fields: vec![token::PORTCULLIS_TOKEN],
+        token_fields: vec![http::HeaderName::from_static("portcullis-token")],
     }
 }
 
 /// A plain connection.
-pub fn around<'r>(has_body: bool) -> Surroundings<'r> {
+pub(super) fn around<'r>(has_body: bool) -> Surroundings<'r> {
     Surroundings {
         tls: false,
+        http2: false,
         has_body,
         public_url: None,
     }

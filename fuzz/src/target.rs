@@ -1,63 +1,37 @@
-//! Request heads: the method, the target and the fields as the HTTP library
-//! would hand them over. In: a method, a target and fields, one a line.
+//! Request heads, as the HTTP library hands them over.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use super::{gate, head};
 use portcullis::route::{Path, PathEncoding};
-use portcullis::schemes::{Received, Surroundings};
+use portcullis::schemes::Received;
 
 /// What must hold of any head.
-pub fn check(bytes: &[u8]) {
-    let mut lines = bytes.split(|byte| *byte == b'\n');
-    let Some((method, target)) = lines.next().and_then(|line| {
-        let space = line.iter().position(|byte| *byte == b' ')?;
-        Some((line.get(..space)?, line.get(space + 1..)?))
-    }) else {
+pub(super) fn check(bytes: &[u8]) {
+    let first = bytes.split(|byte| *byte == b'\n').next();
+    let target = first.and_then(|line| head::cut(line, b' '));
+    if let Some(text) = target.and_then(|(_, target)| std::str::from_utf8(target).ok()) {
+        has_one_reading(text);
+    }
+    let Some((method, uri, fields)) = head::read(bytes) else {
         return;
     };
-    if let Ok(text) = std::str::from_utf8(target) {
-        one_reading(text);
-    }
-    let (Ok(method), Ok(uri)) = (Method::from_bytes(method), Uri::try_from(target)) else {
+    let Ok(received) = Received::read(&method, &uri, &fields, gate::around(false)) else {
         return;
     };
-    let mut fields = HeaderMap::new();
-    for line in lines {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
-            continue;
-        };
-        let (name, value) = line.split_at(colon);
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(name),
-            HeaderValue::from_bytes(value[1..].trim_ascii()),
-        ) {
-            fields.append(name, value);
-        }
+    // What was read is what will be forwarded.
+    if let Some(target) = uri.path_and_query()
+        && received.target() != "*"
+    {
+        assert_eq!(received.target(), target.as_str());
     }
-    let around = Surroundings {
-        tls: false,
-        has_body: false,
-        public_url: None,
-    };
-    let Ok(received) = Received::read(&method, &uri, &fields, around) else {
-        return;
-    };
-    // What was read is what will be forwarded, and reads the same again.
-    if let Some(target) = uri.path_and_query() {
-        if received.target() != "*" {
-            assert_eq!(received.target(), target.as_str());
-        }
-    }
-    assert_eq!(
-        received.authority(),
-        received.authority().to_ascii_lowercase()
-    );
-    assert!(!received.authority().contains('@'));
-    assert!(received.authority().starts_with(received.host()));
-    one_reading(received.path().raw());
+    let authority = received.authority();
+    assert_eq!(authority, authority.to_ascii_lowercase());
+    assert!(!authority.contains('@'));
+    assert!(authority.starts_with(received.host()));
+    has_one_reading(received.path().raw());
 }
 
 /// The canonical form of a canonical form is itself, and hides nothing.
-fn one_reading(raw: &str) {
+fn has_one_reading(raw: &str) {
     let Ok(path) = Path::read(raw) else { return };
     assert_eq!(path.raw(), raw);
     let canonical = Path::read(path.canonical()).expect("what was read once reads again");

@@ -13,7 +13,7 @@ const MAX_LIFETIME: Duration = Duration::from_mins(15);
 const SKEW: Duration = Duration::from_secs(30);
 
 /// What must hold of any token.
-pub fn check(bytes: &[u8]) {
+pub(super) fn check(bytes: &[u8]) {
     let signed = bytes.first() == Some(&b'{');
     let text = if signed { sign(bytes) } else { bytes.to_vec() };
     let Ok(value) = HeaderValue::from_bytes(&text) else {

@@ -300,6 +300,8 @@ impl Gateway {
             .upstreams
             .get(route.upstream)
             .expect("a route's upstream was resolved when its configuration was read");
+        let record = ending.record();
+        record.upstream_asked = Some(now);
         let answer = async {
             let body = body::prepare(body, admitted.caller().body(), route.body, meter).await?;
             forward::forward(admitted, &route, head, body, upstream, &self.pool).await

@@ -4,7 +4,7 @@
 use crate::forward::body::BodyError;
 use crate::forward::{self, Failed};
 use crate::route::NoRoute;
-use crate::schemes::{self, Malformed};
+use crate::schemes::{self, Malformed, Why};
 use crate::server::Fault;
 use crate::{authorize, limit, replay};
 use http::StatusCode;
@@ -338,6 +338,7 @@ fn credential_detail(refused: &schemes::Refused) -> String {
         schemes::Refused::Missing => "Sign the request (RFC 9421: `Signature-Input` and `Signature`) or send a token; `Accept-Signature` tells what to cover.".to_owned(),
         schemes::Refused::NotAccepted(scheme) => format!("This route does not accept `{scheme}`."),
         schemes::Refused::Malformed(what) => what.clone(),
+        schemes::Refused::Rejected { why: Why::Claim(claim), .. } => format!("The token's `{claim}` does not hold: it is missing, of the wrong type, out of its bounds or not accepted."),
         schemes::Refused::Rejected { explained, .. } => match explained.as_ref().map(|explained| explained.same_text) {
             Some(Some(true)) => "You signed the text that we see: the key id or the secret is wrong.".to_owned(),
             Some(Some(false)) => "You signed another text than we see: compare yours with `signature_base`.".to_owned(),

@@ -4,8 +4,19 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../fuzz/src/gate.rs"]
+mod gate;
+#[path = "../../fuzz/src/head.rs"]
+mod head;
+#[path = "../../fuzz/src/signature_input.rs"]
+mod signature_input;
 #[path = "../../fuzz/src/target.rs"]
 mod target;
+
+#[test]
+fn the_kept_signature_inputs_hold() {
+    replay("signature_input", signature_input::check);
+}
 
 #[test]
 fn the_kept_request_heads_hold() {
