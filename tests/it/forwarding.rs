@@ -357,7 +357,7 @@ fn an_upstream_that_closes_without_an_answer_is_a_502_and_is_not_asked_again() {
 fn an_upstream_that_does_not_answer_in_time_is_a_504() {
     let upstream = Upstream::answering(|_, wire| wire.wait_for_close());
     let gateway = Setup::before(&upstream)
-        .upstream("first_byte = \"200ms\"")
+        .upstream("timeout = \"200ms\"")
         .start();
     gateway
         .send(&signed(&gateway, "GET", "/"))

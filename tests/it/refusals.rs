@@ -94,7 +94,7 @@ fn every_code_can_be_reached_and_has_the_one_form() {
         .more(&format!(
             "[plans.small]\nrate = \"1/s\"\nburst = 4\n\
              [upstreams.nobody]\nservers = [\"http://127.0.0.1:1\"]\n\
-             [upstreams.slow]\nservers = [\"http://{}\"]\nfirst_byte = \"100ms\"\n\
+             [upstreams.slow]\nservers = [\"http://{}\"]\ntimeout = \"100ms\"\n\
              [apps.off]\nenabled = false\nkeys = [{{ id = \"off\", algorithm = \"hmac-sha256\", secret = \"file:mobile.key\" }}]\n",
             upstream.address()
         ))
@@ -196,7 +196,7 @@ fn every_code_can_be_reached_and_has_the_one_form() {
 fn a_head_that_does_not_come_is_a_408_or_a_closed_connection() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream)
-        .server("deadlines = { head = \"200ms\", body = \"200ms\" }")
+        .server("head_timeout = \"200ms\"\nbody_timeout = \"200ms\"")
         .start();
     let mut connection = gateway.connect();
     connection.send(b"GET / HTTP/1.1\r\nHost: ");

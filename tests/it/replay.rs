@@ -230,7 +230,7 @@ fn a_fresh_request_passes_at_once_after_a_crash() {
 #[test]
 fn a_full_memory_refuses_rather_than_forgets() {
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream).state("proofs = 16").start();
+    let gateway = Setup::before(&upstream).freshness("proofs = 16").start();
     let used = caller().nonce("first").sign(&gateway.request("GET", "/"));
     gateway.send(&used).assert_passed();
     let mut codes = Vec::new();

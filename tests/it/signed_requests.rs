@@ -40,7 +40,6 @@ fn every_way_to_cover_the_target_is_accepted() {
             &["@method", "@target-uri"],
             &["@method", "@authority", "@target-uri"],
             &["@method", "@authority", "@request-target"],
-            &["@method", "host", "@request-target"],
         ] {
             let request = gateway.request("GET", target);
             let response = gateway.send(&caller().covering(covered).sign(&request));
@@ -132,7 +131,7 @@ fn a_sha_512_digest_is_accepted_and_every_known_member_must_match() {
         let request = gateway
             .request("POST", "/")
             .field("Content-Digest", &digest);
-        let response = gateway.send(&caller().nonce(&digest[..12]).sign(&request.body(body)));
+        let response = gateway.send(&caller().nonce(&digest.len().to_string()).sign(&request.body(body)));
         assert_eq!(response.status, 200, "{digest}: {}", response.text());
     }
     let heard = upstream.heard().len();
@@ -428,7 +427,7 @@ fn each_change_to_what_is_covered_is_refused() {
     changed(&|request| {
         *request = request
             .clone()
-            .change("Content-Digest", |v| v.replace(":", "="))
+            .change("Content-Digest", |v| v.replace("=:", "0:"))
     })
     .assert_refused(401, "credential-rejected");
     changed(&|request| {

@@ -4,7 +4,7 @@ use super::lines::Lines;
 use super::{Connection, Request, Response, Setup, T0};
 use portcullis::cli::serve::{self, Running, StartOptions};
 use portcullis::clock::{Clock, Hand};
-use portcullis::config::Config;
+use portcullis::config::{Config, Loaded};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,11 +27,9 @@ impl Gateway {
     pub fn start_at(setup: Setup, unix_seconds: i64) -> Self {
         let (clock, hand) = Clock::by_hand(unix_seconds as u64);
         let log = Lines::default();
-        let options = StartOptions {
-            clock,
-            access_log: Some(Box::new(log.clone())),
-            ..StartOptions::default()
-        };
+        let options = StartOptions::default()
+            .clock(clock)
+            .access_log(Box::new(log.clone()));
         let running = serve::start(config(&setup, &setup.text()), options)
             .unwrap_or_else(|error| panic!("the gateway does not start: {error:#}"));
         Self {
@@ -122,7 +120,7 @@ impl Drop for Gateway {
     }
 }
 
-fn config(setup: &Setup, text: &str) -> Config {
+fn config(setup: &Setup, text: &str) -> Loaded {
     // Nothing comes from the environment but what a test puts into its files.
     let environment = |_: &str| None;
     Config::from_text(text, "gateway.toml", setup.folder(), &environment)

@@ -17,7 +17,6 @@ pub struct Setup {
     folder: TempDir,
     server: String,
     admin: String,
-    state: String,
     freshness: String,
     peers: String,
     tokens: String,
@@ -42,7 +41,6 @@ impl Setup {
             folder,
             server: String::new(),
             admin: "listen = \"127.0.0.1:0\"\n".into(),
-            state: "directory = \"state\"\n".into(),
             freshness: String::new(),
             // Tests refuse a lot from one address; those about peers say their own.
             peers: "failures = \"off\"\n".into(),
@@ -68,12 +66,6 @@ impl Setup {
     /// Lines for `[server]`.
     pub fn server(mut self, lines: &str) -> Self {
         push(&mut self.server, lines);
-        self
-    }
-
-    /// Lines for `[state]`.
-    pub fn state(mut self, lines: &str) -> Self {
-        push(&mut self.state, lines);
         self
     }
 
@@ -152,7 +144,6 @@ impl Setup {
         let Self {
             server,
             admin,
-            state,
             freshness,
             peers,
             tokens,
@@ -184,7 +175,7 @@ impl Setup {
         format!(
             "[server]\n{listen}{workers}{server}\n\
              [admin]\n{admin}\n\
-             [state]\n{state}\n\
+             [state]\ndirectory = \"state\"\n\n\
              [freshness]\n{freshness}\n\
              [peers]\n{peers}\n\
              [tokens]\n{tokens}\n\
