@@ -752,3 +752,32 @@ impl Body for Endless {
         Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(&PIECE)))))
     }
 }
+
+#[tokio::test]
+async fn a_deadline_of_forever_is_no_panic() {
+    let (listener, port) = listen().await;
+    serve(listener, vec![vec![OK]]);
+    let gate = Gate::set(&[port], |it| {
+        it.connect = Duration::MAX;
+        it.first_byte = Duration::MAX;
+        it.idle = Duration::MAX;
+        it.total = Duration::MAX;
+        it.max_connections = usize::MAX;
+    });
+    assert_eq!(text(gate.get("/").await).await, "ok");
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_sent_shows_in_debug() {
+    let mut head = head(Method::GET, "/path?canary");
+    head.fields
+        .insert("authorization", "canary".parse().unwrap());
+    assert!(!format!("{head:?}").contains("canary"));
+    for policy in [BEFORE, WHILE] {
+        let body = Framed::of_known_length(&[b"canary"]);
+        let body = prepare(body, &digest_of(b"canary"), policy, Meter::default())
+            .await
+            .unwrap();
+        assert!(!format!("{body:?}").contains("canary"));
+    }
+}
