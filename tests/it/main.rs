@@ -3,6 +3,7 @@
 mod harness;
 
 mod bodies;
+mod config;
 mod forwarding;
 mod fuzz_corpus;
 mod house;
