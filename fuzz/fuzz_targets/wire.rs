@@ -1,6 +1,3 @@
 #![no_main]
 
-#[path = "../src/wire.rs"]
-mod wire;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wire::check(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| portcullis_fuzz::wire(bytes));
