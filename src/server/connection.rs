@@ -9,7 +9,7 @@ use super::wire::Wire;
 use super::{BoxError, Deadlines, Handler, Peer};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -232,6 +232,9 @@ impl<H: Handler> Worker<H> {
         let mut phase = Phase::Open;
         let mut alarm = Alarm::default();
         poll_fn(move |cx| {
+            if self.closing.begun.load(Ordering::Relaxed) {
+                line.note_last();
+            }
             loop {
                 if connection.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(true);
@@ -331,16 +334,22 @@ impl<H: Handler> Turn<H> {
         request: Request<Incoming>,
     ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
     {
-        let desk = &*self.0;
-        let response = match desk.line.next_request() {
-            None => desk.handler.handle(desk.peer, request).await,
-            Some(fault) => {
-                let mut response = desk.handler.refuse(desk.peer, fault);
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
-                response
-            }
+        let Desk {
+            handler,
+            peer,
+            line,
+        } = &*self.0;
+        // HTTP/2 has a frame for it.
+        let has_connection_field = request.version() != Version::HTTP_2;
+        let fault = line.next_request();
+        let mut response = match fault {
+            None => handler.handle(*peer, request).await,
+            Some(fault) => handler.refuse(*peer, fault),
         };
+        if fault.is_some() || (line.is_last() && has_connection_field) {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
         // The body takes the turn with it, whatever becomes of the body.
         Ok(response.map(|body| body.map_err(move |error| self.pass(error))))
     }

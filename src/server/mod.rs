@@ -98,3 +98,6 @@ pub struct Deadlines {
     /// For requests in flight when we are asked to stop.
     pub drain: Duration,
 }
+
+#[cfg(test)]
+mod tests;

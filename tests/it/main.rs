@@ -1,4 +1,5 @@
 //! The gateway before a real upstream, over real sockets: one file a behaviour.
 
+mod config;
 mod fuzz_corpus;
 mod house;
