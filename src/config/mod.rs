@@ -186,6 +186,17 @@ pub fn from_text(text: &str, name: &str) -> Result<Loaded, Report> {
     Config::understand(text, name, &places)
 }
 
+/// Whether the user asked for no colours (`NO_COLOR`, no-color.org).
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Which events are written to standard error (`PORTCULLIS_LOG`, such as
+/// `warn` or `portcullis::server=debug`); `info` unless it is set.
+pub fn event_filter() -> String {
+    variable("PORTCULLIS_LOG").unwrap_or_else(|| "info".to_owned())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that may read the environment"
