@@ -5,6 +5,7 @@
 //! This room never: starts anything, or lets a secret into a message.
 
 mod file;
+mod gather;
 mod lists;
 mod mask;
 mod nearest;
@@ -14,6 +15,8 @@ mod read;
 mod reference;
 mod resolve;
 mod secrets;
+mod shape;
+mod table;
 mod times;
 mod values;
 mod view;
@@ -25,7 +28,8 @@ pub use view::{KeyNote, Resolved, changes, date, server};
 
 use crate::{admin, gateway, server, store};
 use file::File;
-use read::{Problems, Reader, Value};
+use gather::Problems;
+use read::{Reader, Value};
 use secrets::{Mode, Places};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
