@@ -120,11 +120,13 @@ impl<H: Handler> Worker<H> {
 
     async fn serve_tls(&self, stream: TcpStream, address: SocketAddr, acceptor: &TlsAcceptor) {
         let handshake = timeout(self.deadlines.handshake, acceptor.accept(stream));
-        let stream = tokio::select! {
+        let shaken = tokio::select! {
             biased;
-            Ok(Ok(stream)) = handshake => stream,
+            shaken = handshake => shaken,
             () = self.last_call() => return,
-            else => return,
+        };
+        let Ok(Ok(stream)) = shaken else {
+            return;
         };
         let http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
         let peer = Peer { address, tls: true };
@@ -351,11 +353,11 @@ impl<H: Handler> Turn<H> {
             response.headers_mut().insert(CONNECTION, close);
         }
         // The body takes the turn with it, whatever becomes of the body.
-        Ok(response.map(|body| body.map_err(move |error| self.pass(error))))
-    }
-
-    fn pass(&self, error: BoxError) -> BoxError {
-        error
+        let hold = move |error| {
+            let _turn = &self;
+            error
+        };
+        Ok(response.map(|body| body.map_err(hold)))
     }
 }
 
