@@ -14,7 +14,7 @@ use std::time::Duration;
 mod alarm;
 mod chunks;
 mod connection;
-mod framing;
+pub mod framing;
 mod head;
 mod library;
 mod line;
