@@ -1,3 +1,5 @@
 //! Arguments and dispatch.
 
 pub mod check;
+pub mod serve;
+mod watch;

@@ -72,7 +72,7 @@ impl Framing {
     /// What is missing behind `held`, the bytes that were not clear so far.
     pub fn awaits(&self, held: &[u8]) -> Awaits {
         match &self.state {
-            State::Head(head) if head.has_begun(held) => Awaits::Head,
+            State::Head(reading) if reading.has_begun(held) => Awaits::Head,
             State::Head(_) => Awaits::Request,
             State::Length(_) | State::Chunks(_) => Awaits::Body,
         }
