@@ -131,7 +131,11 @@ fn a_sha_512_digest_is_accepted_and_every_known_member_must_match() {
         let request = gateway
             .request("POST", "/")
             .field("Content-Digest", &digest);
-        let response = gateway.send(&caller().nonce(&digest.len().to_string()).sign(&request.body(body)));
+        let response = gateway.send(
+            &caller()
+                .nonce(&digest.len().to_string())
+                .sign(&request.body(body)),
+        );
         assert_eq!(response.status, 200, "{digest}: {}", response.text());
     }
     let heard = upstream.heard().len();
