@@ -1,7 +1,18 @@
 //! Per app: a rate with a burst, and requests in flight.
+//!
+//! One limiter an app, found by `App::index`: no look-up, no lock. What an
+//! app has used outlives the configuration it used it under.
 
 use super::Refused;
+use super::account::{self, Account, Hand};
 use crate::clock::Now;
+use governor::Quota;
+use http::HeaderValue;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The limits of one plan.
@@ -26,48 +37,254 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// The longest time in which a whole burst may come back. A sum of it and any
+/// clock reading fits in the 62 bits that an account has for it.
+const LONGEST_REFILL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+impl Rate {
+    /// Nanoseconds after which one more request is admitted. Rounded up, so
+    /// that no rate is exceeded by rounding.
+    pub(super) fn interval(&self) -> u64 {
+        let longest = LONGEST_REFILL.as_nanos() as u64;
+        let period = u64::try_from(self.period.as_nanos()).map_or(longest, |it| it.min(longest));
+        period.div_ceil(u64::from(self.count.max(1))).max(1)
+    }
+
+    /// Nanoseconds in which a burst that is used up comes back, and how many it is.
+    pub(super) fn refill(&self) -> (u64, u32) {
+        let interval = self.interval();
+        let most = LONGEST_REFILL.as_nanos() as u64 / interval;
+        let burst = u64::from(self.burst.max(1)).min(most.max(1));
+        (interval * burst, burst as u32)
+    }
+}
+
 /// How an app stands with its rate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The value of `RateLimit-Policy`, made once per configuration.
-    pub policy: http::HeaderValue,
+    pub policy: HeaderValue,
     /// The plan's name.
-    pub plan: std::sync::Arc<str>,
+    pub plan: Arc<str>,
     /// How many more may come at once.
     pub remaining: u32,
     /// How long until the burst is whole again, in seconds.
     pub reset: u64,
 }
 
+impl Standing {
+    /// The value of `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, section 4).
+    pub fn header(&self) -> HeaderValue {
+        let mut text = quoted(&self.plan);
+        let _ = write!(text, ";r={};t={}", self.remaining, self.reset);
+        HeaderValue::try_from(text).expect("`quoted` leaves only visible ASCII and spaces")
+    }
+}
+
+/// A structured-field string. What such a string cannot hold becomes `?`.
+fn quoted(name: &str) -> String {
+    // Room for what the caller of this appends, so that it stays at one allocation.
+    let mut text = String::with_capacity(name.len() + 48);
+    text.push('"');
+    for letter in name.chars() {
+        match letter {
+            '"' | '\\' => text.extend(['\\', letter]),
+            ' '..='~' => text.push(letter),
+            _ => text.push('?'),
+        }
+    }
+    text.push('"');
+    text
+}
+
+/// The value of `RateLimit-Policy` (the same draft, section 3). Its window is
+/// in whole seconds; a period that is not is stretched to the next, and the
+/// count with it.
+fn policy(plan: &str, rate: &Rate) -> HeaderValue {
+    let window = rate.period.as_nanos().div_ceil(1_000_000_000).max(1);
+    let quota = u128::from(rate.count) * window * 1_000_000_000 / rate.period.as_nanos().max(1);
+    let mut text = quoted(plan);
+    let _ = write!(text, ";q={quota};w={window}");
+    HeaderValue::try_from(text).expect("`quoted` leaves only visible ASCII and spaces")
+}
+
 /// The limits of every app of one configuration, by `App::index`.
 #[derive(Debug)]
-pub struct AppLimits {}
+pub struct AppLimits {
+    apps: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Arc<str>,
+    account: Arc<Account>,
+    /// As which the rate, if there is one, writes into the account.
+    unit: usize,
+    rate: Option<Limiter>,
+    concurrency: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Limiter {
+    gate: account::Limiter,
+    hand: Hand,
+    interval: u64,
+    refill: u64,
+    policy: HeaderValue,
+    plan: Arc<str>,
+}
 
 /// One app's place among its requests in flight; dropping it frees the place.
 #[derive(Debug)]
-pub struct Place {}
+pub struct Place(Arc<Account>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Release);
+    }
+}
 
 impl AppLimits {
     /// The limits of a new configuration. An app that `before` knew by the
-    /// same name keeps what it has used and what it has in flight.
-    pub fn new(
-        apps: &[(std::sync::Arc<str>, Option<std::sync::Arc<Plan>>)],
-        before: Option<&Self>,
-    ) -> Self {
-        let _ = (apps, before);
-        todo!("limit")
+    /// same name keeps what it has used and what it has in flight; requests
+    /// that still run under `before` count on the same account.
+    pub fn new(apps: &[(Arc<str>, Option<Arc<Plan>>)], before: Option<&Self>) -> Self {
+        let known: HashMap<&str, &Entry> = before
+            .iter()
+            .flat_map(|limits| &limits.apps)
+            .map(|entry| (&*entry.name, entry))
+            .collect();
+        let apps = apps
+            .iter()
+            .map(|(name, plan)| Entry::new(name, plan.as_deref(), known.get(&**name).copied()))
+            .collect();
+        Self { apps }
     }
 
-    /// Charges one request.
+    /// Charges one request. A request that is refused for those in flight
+    /// uses up nothing of the rate.
     ///
     /// # Errors
     /// [`Refused`].
+    ///
+    /// # Panics
+    /// When `app` is not an index of the apps that these limits were made for.
     pub fn charge(
         &self,
         app: usize,
         now: Now,
     ) -> Result<(Option<Place>, Option<Standing>), Refused> {
-        let _ = (app, now);
-        todo!("limit")
+        let entry = self
+            .apps
+            .get(app)
+            .expect("limits and apps are of one configuration");
+        let place = match entry.concurrency {
+            Some(limit) => Some(entry.take_place(limit, now)?),
+            None => None,
+        };
+        let standing = match &entry.rate {
+            Some(limiter) => Some(limiter.charge(now)?),
+            None => None,
+        };
+        Ok((place, standing))
     }
 }
+
+impl Entry {
+    fn new(name: &Arc<str>, plan: Option<&Plan>, before: Option<&Self>) -> Self {
+        let rate = plan.and_then(|plan| plan.rate);
+        let unit = match before {
+            Some(before) if before.keeps_unit(rate) => before.unit,
+            Some(before) => Hand::next_unit(before.unit),
+            None => 0,
+        };
+        let account = before.map_or_else(Arc::default, |before| before.account.clone());
+        Self {
+            name: name.clone(),
+            rate: plan.and_then(|plan| {
+                let rate = plan.rate.as_ref()?;
+                Some(Limiter::new(&plan.name, rate, account.clone(), unit))
+            }),
+            account,
+            unit,
+            concurrency: plan.and_then(|plan| plan.concurrency),
+        }
+    }
+
+    /// Whether what this entry wrote means the same under `rate`.
+    fn keeps_unit(&self, rate: Option<Rate>) -> bool {
+        match (rate, &self.rate) {
+            (Some(rate), Some(limiter)) => {
+                (rate.interval(), rate.refill().0) == (limiter.interval, limiter.refill)
+            }
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
+    fn take_place(&self, limit: u32, now: Now) -> Result<Place, Refused> {
+        let taken =
+            self.account
+                .in_flight
+                .fetch_update(Ordering::Acquire, Ordering::Relaxed, |taken| {
+                    (taken < limit).then(|| taken + 1)
+                });
+        match taken {
+            Ok(_) => Ok(Place(self.account.clone())),
+            Err(_) => Err(Refused::Concurrency {
+                limit,
+                standing: self.rate.as_ref().map(|limiter| limiter.standing(now)),
+            }),
+        }
+    }
+}
+
+impl Limiter {
+    fn new(plan: &str, rate: &Rate, account: Arc<Account>, unit: usize) -> Self {
+        let interval = rate.interval();
+        let (refill, burst) = rate.refill();
+        let quota = Quota::with_period(Duration::from_nanos(interval))
+            .expect("an interval is at least a nanosecond")
+            .allow_burst(NonZeroU32::new(burst).expect("a burst is at least one"));
+        let hand = Hand::new(account, unit, interval, refill);
+        Self {
+            gate: hand.limiter(quota),
+            hand,
+            interval,
+            refill,
+            policy: policy(plan, rate),
+            plan: plan.into(),
+        }
+    }
+
+    fn charge(&self, now: Now) -> Result<Standing, Refused> {
+        match account::charge(&self.gate, nanos(now)) {
+            Ok(owed) => Ok(self.standing_when(owed)),
+            Err(retry_after) => Err(Refused::Rate {
+                standing: self.standing(now),
+                retry_after,
+            }),
+        }
+    }
+
+    /// How the app stands, without a charge.
+    fn standing(&self, now: Now) -> Standing {
+        self.standing_when(self.hand.owed(nanos(now)))
+    }
+
+    fn standing_when(&self, owed: u64) -> Standing {
+        Standing {
+            policy: self.policy.clone(),
+            plan: self.plan.clone(),
+            remaining: (self.refill.saturating_sub(owed) / self.interval) as u32,
+            reset: owed.div_ceil(1_000_000_000),
+        }
+    }
+}
+
+fn nanos(now: Now) -> u64 {
+    now.monotonic().as_nanos() as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@
 pub mod app;
 pub mod peer;
 
+mod account;
+
 use crate::authorize::Permit;
 use crate::clock::Now;
 use crate::schemes::Caller;

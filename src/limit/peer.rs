@@ -1,8 +1,14 @@
 //! Per client address, before any cryptography.
+//!
+//! Addresses are strangers: the tables are of a fixed size, and whoever is
+//! deepest in debt is the last to be forgotten.
 
 use super::app::Rate;
 use crate::clock::Now;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// `[peers]`.
@@ -14,14 +20,40 @@ pub struct PeerSettings {
     pub rate: Option<Rate>,
 }
 
-/// What every address has caused, in a table of fixed size.
+/// Addresses a table remembers: at 16 bytes each, 1 MiB.
+const ADDRESSES: usize = 65_536;
+/// Places in which an address may be found. A set of them fills a cache line.
+const WAYS: usize = 4;
+const SETS: usize = ADDRESSES / WAYS;
+/// Locks that writers share out among the sets.
+const LOCKS: usize = 256;
+/// How long an address waits at most beyond what its rate alone would ask:
+/// requests that were already under way when the limit was reached count too.
+const MOST_EXTRA_DEBT: Duration = Duration::from_secs(60);
+
+/// What every address has caused, in tables of fixed size.
 #[derive(Debug)]
-pub struct Peers {}
+pub struct Peers {
+    /// Random, so that nobody can choose addresses that meet in one set.
+    hasher: RandomState,
+    failures: Table,
+    requests: Table,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Peers {
-    /// An empty table.
+    /// Empty tables.
     pub fn new() -> Self {
-        todo!("limit")
+        Self {
+            hasher: RandomState::new(),
+            failures: Table::new(),
+            requests: Table::new(),
+        }
     }
 
     /// Whether the address may ask at all, and counts the request where requests of any kind are limited.
@@ -29,13 +61,372 @@ impl Peers {
     /// # Errors
     /// How long it has to wait.
     pub fn check(&self, settings: &PeerSettings, peer: IpAddr, now: Now) -> Result<(), Duration> {
-        let _ = (settings, peer, now);
-        todo!("limit")
+        if settings.failures.is_none() && settings.rate.is_none() {
+            return Ok(());
+        }
+        let (tag, now) = (self.tag(peer), nanos(now));
+        if let Some(rate) = &settings.failures {
+            self.failures.check(tag, rate, now)?;
+        }
+        if let Some(rate) = &settings.rate {
+            self.requests.admit(tag, rate, now)?;
+        }
+        Ok(())
     }
 
     /// Counts a refused request.
     pub fn failed(&self, settings: &PeerSettings, peer: IpAddr, now: Now) {
-        let _ = (settings, peer, now);
-        todo!("limit")
+        if let Some(rate) = &settings.failures {
+            self.failures.charge(self.tag(peer), rate, nanos(now));
+        }
+    }
+
+    /// 64 bits that stand for an address; never 0, which marks a free place.
+    fn tag(&self, peer: IpAddr) -> u64 {
+        const IPV4: u128 = 1 << 64;
+        let whose = match peer.to_canonical() {
+            IpAddr::V4(address) => IPV4 | u128::from(address.to_bits()),
+            // Whoever has one address of a /64 has them all.
+            IpAddr::V6(address) => address.to_bits() >> 64,
+        };
+        self.hasher.hash_one(whose) | 1
+    }
+}
+
+fn nanos(now: Now) -> u64 {
+    now.monotonic().as_nanos() as u64
+}
+
+/// Who owes how much: by the generic cell rate algorithm the time at which an
+/// address will have paid for all that it caused. Reading takes no lock.
+#[derive(Debug)]
+struct Table {
+    sets: Box<[Set]>,
+    locks: Box<[Mutex<()>]>,
+}
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Set {
+    tags: [AtomicU64; WAYS],
+    paid_at: [AtomicU64; WAYS],
+}
+
+impl Table {
+    fn new() -> Self {
+        Self {
+            sets: (0..SETS).map(|_| Set::default()).collect(),
+            locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    fn set(&self, tag: u64) -> (&Set, &Mutex<()>) {
+        // The lowest bit is the same in all tags.
+        let place = (tag >> 1) as usize % SETS;
+        (&self.sets[place], &self.locks[place % LOCKS])
+    }
+
+    /// How long an address has to wait, if it does.
+    fn check(&self, tag: u64, rate: &Rate, now: u64) -> Result<(), Duration> {
+        let (set, lock) = self.set(tag);
+        let Some(way) = set.find(tag) else {
+            return Ok(());
+        };
+        // Where a writer gives the place to another address between the two
+        // reads, we see that one's debt, this once.
+        let mut paid_at = set.paid_at[way].load(Ordering::Acquire);
+        if paid_at > most_debt(rate, now) {
+            // It was run up under a slower rate, before a reload, and would
+            // be waited for as long as that one asked.
+            paid_at = now + rate.refill().0;
+            let _writer = hold(lock);
+            if set.find(tag) == Some(way) {
+                set.paid_at[way].store(paid_at, Ordering::Release);
+            }
+        }
+        wait(rate, paid_at, now)
+    }
+
+    /// Counts, whatever the address owes.
+    fn charge(&self, tag: u64, rate: &Rate, now: u64) {
+        let (set, lock) = self.set(tag);
+        let _writer = hold(lock);
+        set.charge(tag, rate, now);
+    }
+
+    /// Counts unless the address has to wait.
+    fn admit(&self, tag: u64, rate: &Rate, now: u64) -> Result<(), Duration> {
+        // Those in debt are turned away without the lock.
+        self.check(tag, rate, now)?;
+        let (set, lock) = self.set(tag);
+        let _writer = hold(lock);
+        let paid_at = set
+            .find(tag)
+            .map_or(0, |way| set.paid_at[way].load(Ordering::Relaxed));
+        wait(rate, paid_at, now)?;
+        set.charge(tag, rate, now);
+        Ok(())
+    }
+}
+
+/// A panic cannot leave a set half written: the lock guards single stores.
+fn hold(lock: &Mutex<()>) -> MutexGuard<'_, ()> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When an address has paid at the latest.
+fn most_debt(rate: &Rate, now: u64) -> u64 {
+    now + rate.refill().0 + MOST_EXTRA_DEBT.as_nanos() as u64
+}
+
+/// How long an address that has paid at `paid_at` waits; none is within its burst.
+fn wait(rate: &Rate, paid_at: u64, now: u64) -> Result<(), Duration> {
+    let tolerated = rate.refill().0 - rate.interval();
+    match paid_at.saturating_sub(tolerated).saturating_sub(now) {
+        0 => Ok(()),
+        wait => Err(Duration::from_nanos(wait)),
+    }
+}
+
+impl Set {
+    /// Only whoever holds the lock may call this.
+    fn charge(&self, tag: u64, rate: &Rate, now: u64) {
+        if let Some(way) = self.find(tag) {
+            let paid_at = self.paid_at[way].load(Ordering::Relaxed).max(now);
+            let paid_at = (paid_at + rate.interval()).min(most_debt(rate, now));
+            self.paid_at[way].store(paid_at, Ordering::Release);
+            return;
+        }
+        let paid_at = now + rate.interval();
+        let (way, least) = self.least_in_debt();
+        if least <= paid_at {
+            self.paid_at[way].store(paid_at, Ordering::Release);
+            self.tags[way].store(tag, Ordering::Release);
+        }
+    }
+
+    fn find(&self, tag: u64) -> Option<usize> {
+        self.tags
+            .iter()
+            .position(|known| known.load(Ordering::Acquire) == tag)
+    }
+
+    /// The place to give away first. A free one owes nothing.
+    fn least_in_debt(&self) -> (usize, u64) {
+        let debts = self.paid_at.each_ref().map(|it| it.load(Ordering::Relaxed));
+        let mut least = (0, debts[0]);
+        for (way, &paid_at) in debts.iter().enumerate() {
+            if paid_at < least.1 {
+                least = (way, paid_at);
+            }
+        }
+        least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    const PER_SECOND: PeerSettings = PeerSettings {
+        failures: Some(Rate {
+            count: 20,
+            period: Duration::from_secs(1),
+            burst: 200,
+        }),
+        rate: None,
+    };
+    const OFF: PeerSettings = PeerSettings {
+        failures: None,
+        rate: None,
+    };
+
+    fn at(millis: u64) -> Now {
+        let since = Duration::from_millis(millis);
+        Now::new(Duration::from_secs(1_700_000_000) + since, since)
+    }
+
+    fn address(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(number).into()
+    }
+
+    fn fail(peers: &Peers, settings: &PeerSettings, peer: IpAddr, times: usize, now: Now) {
+        for _ in 0..times {
+            peers.failed(settings, peer, now);
+        }
+    }
+
+    #[test]
+    fn an_address_may_fail_a_burst_and_then_by_the_rate() {
+        let (peers, peer) = (Peers::new(), address(7));
+        fail(&peers, &PER_SECOND, peer, 199, at(0));
+        assert_eq!(peers.check(&PER_SECOND, peer, at(0)), Ok(()));
+        fail(&peers, &PER_SECOND, peer, 1, at(0));
+        let wait = Duration::from_millis(50);
+        assert_eq!(peers.check(&PER_SECOND, peer, at(0)), Err(wait));
+        assert_eq!(peers.check(&PER_SECOND, peer, at(50)), Ok(()));
+        assert_eq!(peers.check(&PER_SECOND, address(8), at(0)), Ok(()));
+    }
+
+    #[test]
+    fn requests_that_pass_cost_an_address_nothing() {
+        let (peers, peer) = (Peers::new(), address(7));
+        for _ in 0..100_000 {
+            peers.check(&PER_SECOND, peer, at(0)).unwrap();
+        }
+        let used = |set: &Set| set.tags.iter().any(|tag| tag.load(Ordering::Relaxed) != 0);
+        assert!(!peers.failures.sets.iter().any(used));
+    }
+
+    #[test]
+    fn requests_of_any_kind_are_limited_where_config_says_so() {
+        let settings = PeerSettings {
+            rate: PER_SECOND.failures,
+            ..OFF
+        };
+        let (peers, peer) = (Peers::new(), address(7));
+        for _ in 0..200 {
+            peers.check(&settings, peer, at(0)).unwrap();
+        }
+        assert!(peers.check(&settings, peer, at(0)).is_err());
+        peers.failed(&settings, peer, at(0));
+        assert!(peers.check(&settings, peer, at(50)).is_ok());
+        assert!(peers.check(&settings, peer, at(50)).is_err());
+    }
+
+    #[test]
+    fn without_limits_nothing_is_counted() {
+        let (peers, peer) = (Peers::new(), address(7));
+        fail(&peers, &OFF, peer, 10_000, at(0));
+        assert_eq!(peers.check(&OFF, peer, at(0)), Ok(()));
+        assert_eq!(peers.check(&PER_SECOND, peer, at(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_debt_has_an_end_however_many_requests_were_under_way() {
+        let (peers, peer) = (Peers::new(), address(7));
+        fail(&peers, &PER_SECOND, peer, 100_000, at(0));
+        let wait = peers.check(&PER_SECOND, peer, at(0)).unwrap_err();
+        assert!(wait <= MOST_EXTRA_DEBT + Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_debt_of_a_slower_rate_is_not_waited_for_after_a_reload() {
+        let slow = PeerSettings {
+            failures: Some(Rate {
+                count: 1,
+                period: Duration::from_secs(3_600),
+                burst: 10,
+            }),
+            rate: None,
+        };
+        let (peers, peer) = (Peers::new(), address(7));
+        fail(&peers, &slow, peer, 10, at(0));
+        assert!(peers.check(&PER_SECOND, peer, at(0)).is_err());
+        assert!(peers.check(&PER_SECOND, peer, at(50)).is_ok());
+    }
+
+    #[test]
+    fn many_threads_get_a_burst_once() {
+        let settings = PeerSettings {
+            rate: PER_SECOND.failures,
+            ..OFF
+        };
+        let (peers, passed) = (Peers::new(), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        if peers.check(&settings, address(7), at(0)).is_ok() {
+                            passed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(passed.into_inner(), 200);
+    }
+
+    #[test]
+    fn ipv6_counts_by_its_prefix_and_mapped_ipv4_as_ipv4() {
+        let peers = Peers::new();
+        let six = |text: &str| IpAddr::from(text.parse::<Ipv6Addr>().unwrap());
+        fail(&peers, &PER_SECOND, six("2001:db8:1:2::1"), 200, at(0));
+        let refused = |peer| peers.check(&PER_SECOND, peer, at(0)).is_err();
+        assert!(refused(six("2001:db8:1:2:ffff::9")));
+        assert!(!refused(six("2001:db8:1:3::1")));
+
+        fail(&peers, &PER_SECOND, six("::ffff:192.0.2.1"), 200, at(0));
+        assert!(refused(Ipv4Addr::new(192, 0, 2, 1).into()));
+        assert!(!refused(Ipv4Addr::new(192, 0, 2, 2).into()));
+        assert!(!refused(six("::1")));
+    }
+
+    #[test]
+    fn a_million_addresses_displace_none_that_is_in_debt_and_take_no_memory() {
+        let (peers, peer) = (Peers::new(), address(7));
+        fail(&peers, &PER_SECOND, peer, 200, at(0));
+        for stranger in 0..1_000_000 {
+            peers.failed(&PER_SECOND, address(0x0a00_0000 + stranger), at(0));
+        }
+        assert!(peers.check(&PER_SECOND, peer, at(0)).is_err());
+
+        let table = |table: &Table| size_of_val(&*table.sets) + size_of_val(&*table.locks);
+        assert!(table(&peers.failures) + table(&peers.requests) < 4 << 20);
+    }
+
+    #[test]
+    fn a_debt_that_is_paid_makes_room() {
+        let peers = Peers::new();
+        for stranger in 0..1_000_000 {
+            fail(&peers, &PER_SECOND, address(stranger), 2, at(0));
+        }
+        let peer = address(0x0a00_0000);
+        fail(&peers, &PER_SECOND, peer, 200, at(1_000));
+        assert!(peers.check(&PER_SECOND, peer, at(1_000)).is_err());
+    }
+
+    #[test]
+    fn many_threads_lose_no_failure() {
+        let (peers, peer) = (Peers::new(), address(7));
+        let settings = PeerSettings {
+            failures: Some(Rate {
+                count: 1,
+                period: Duration::from_secs(3_600),
+                burst: 4_000,
+            }),
+            ..OFF
+        };
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (peers, settings) = (&peers, &settings);
+                let times = if thread == 0 { 999 } else { 1_000 };
+                scope.spawn(move || fail(peers, settings, peer, times, at(0)));
+            }
+        });
+        assert_eq!(peers.check(&settings, peer, at(0)), Ok(()));
+        peers.failed(&settings, peer, at(0));
+        assert!(peers.check(&settings, peer, at(0)).is_err());
+    }
+
+    #[test]
+    fn strange_rates_and_times_do_not_overflow() {
+        for (count, period, burst) in [(0, 0, 0), (1, u64::MAX, u32::MAX), (u32::MAX, 1, u32::MAX)]
+        {
+            let rate = Some(Rate {
+                count,
+                period: Duration::from_secs(period),
+                burst,
+            });
+            let settings = PeerSettings {
+                failures: rate,
+                rate,
+            };
+            let (peers, late) = (Peers::new(), at(4_000_000_000_000));
+            fail(&peers, &settings, address(1), 3, late);
+            let _ = peers.check(&settings, address(1), late);
+            let _ = peers.check(&settings, address(1), at(0));
+        }
     }
 }

@@ -1,0 +1,165 @@
+//! What one app has used, whatever configuration it used it under.
+//!
+//! `governor` decides and we keep its state, for three things it does not do
+//! by itself: the time comes in as an argument, two configurations count on
+//! one account while a reload is under way, and what was used under one rate
+//! stays as much when the rate changes.
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Configurations that may count on one account at a time; two do during a reload.
+const UNITS: usize = 4;
+const UNIT_BITS: u32 = UNITS.trailing_zeros();
+
+/// Aligned so that two apps never share a cache line, and with it their traffic.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct Account {
+    /// When the whole burst is back, in nanoseconds of the process
+    /// (`governor`'s theoretical arrival time), and in the lowest bits the
+    /// place in `units` of who wrote it. 0: nothing was ever used.
+    arrival: AtomicU64,
+    /// What one request cost in nanoseconds, by who wrote.
+    units: [AtomicU64; UNITS],
+    /// Requests in flight.
+    pub(super) in_flight: AtomicU32,
+}
+
+/// One configuration's hand on an account: `governor`'s state.
+#[derive(Clone, Debug)]
+pub(super) struct Hand {
+    account: Arc<Account>,
+    unit: usize,
+    interval: u64,
+    /// What a whole burst costs: nobody owes more.
+    refill: u64,
+}
+
+pub(super) type Limiter = RateLimiter<NotKeyed, Hand, AtHand, NoOpMiddleware<Nanos>>;
+
+impl Hand {
+    /// A hand that writes as `unit`, which `Self::next_unit` of the last hand gave.
+    pub(super) fn new(account: Arc<Account>, unit: usize, interval: u64, refill: u64) -> Self {
+        account.units[unit].store(interval, Ordering::Release);
+        Self {
+            account,
+            unit,
+            interval,
+            refill,
+        }
+    }
+
+    /// The unit of a configuration that follows one with `unit`. It depends
+    /// on nothing else, so that configurations that never come into force use up none.
+    pub(super) const fn next_unit(unit: usize) -> usize {
+        (unit + 1) % UNITS
+    }
+
+    /// The limiter that counts by this hand.
+    pub(super) fn limiter(&self, quota: Quota) -> Limiter {
+        // A limiter counts from the first reading of its clock. All of ours
+        // count from the start of the process, so that one understands what another wrote.
+        AT.set(0);
+        RateLimiter::new(quota, self.clone(), AtHand)
+    }
+
+    /// Nanoseconds until the whole burst is back.
+    pub(super) fn owed(&self, now: u64) -> u64 {
+        let word = self.account.arrival.load(Ordering::Acquire);
+        let arrival = if self.is_mine(word) {
+            word >> UNIT_BITS
+        } else {
+            self.in_my_unit(word, now) >> UNIT_BITS
+        };
+        arrival.saturating_sub(now).min(self.refill)
+    }
+
+    const fn is_mine(&self, word: u64) -> bool {
+        word == 0 || word % UNITS as u64 == self.unit as u64
+    }
+
+    const fn written(&self, arrival: u64) -> u64 {
+        // A cut here would fall into the year 2116 of a clock that starts in 1970.
+        (arrival << UNIT_BITS) | self.unit as u64
+    }
+
+    /// The same number of requests owed, at what one costs here.
+    fn in_my_unit(&self, word: u64, now: u64) -> u64 {
+        let theirs = self.account.units[word as usize % UNITS].load(Ordering::Acquire);
+        let owed = (word >> UNIT_BITS).saturating_sub(now);
+        let owed = u128::from(owed) * u128::from(self.interval);
+        let owed = owed.div_ceil(u128::from(theirs.max(1)));
+        let owed = u64::try_from(owed).map_or(self.refill, |owed| owed.min(self.refill));
+        self.written(now + owed)
+    }
+}
+
+impl StateStore for Hand {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let arrival = &self.account.arrival;
+        let mut word = arrival.load(Ordering::Acquire);
+        loop {
+            let (next, result) = if self.is_mine(word) {
+                let known = (word != 0).then(|| Nanos::new(word >> UNIT_BITS));
+                let (result, next) = decide(known)?;
+                (self.written(next.as_u64()), Some(result))
+            } else {
+                (self.in_my_unit(word, AT.get()), None)
+            };
+            match arrival.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => match result {
+                    Some(result) => {
+                        AFTER.set(next >> UNIT_BITS);
+                        return Ok(result);
+                    }
+                    None => word = next,
+                },
+                Err(other) => word = other,
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// The time at which this thread asks; `governor` takes it from a clock only.
+    static AT: Cell<u64> = const { Cell::new(0) };
+    /// What this thread's last charge left behind; `governor` does not tell.
+    static AFTER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A clock that stands where [`charge`] set it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AtHand;
+
+impl Clock for AtHand {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::new(AT.get())
+    }
+}
+
+/// Charges one request at `now`. Gives back how long the whole burst then
+/// takes to come back.
+///
+/// # Errors
+/// How long until one more request is admitted.
+pub(super) fn charge(limiter: &Limiter, now: u64) -> Result<u64, std::time::Duration> {
+    AT.set(now);
+    match limiter.check() {
+        Ok(()) => Ok(AFTER.get().saturating_sub(now)),
+        Err(refused) => Err(refused.wait_time_from(Nanos::new(now))),
+    }
+}

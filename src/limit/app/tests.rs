@@ -1,0 +1,321 @@
+use super::*;
+use proptest::prelude::*;
+use std::sync::Barrier;
+use std::sync::atomic::AtomicU32;
+
+const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+
+fn at(since: Duration) -> Now {
+    Now::new(EPOCH + since, since)
+}
+
+fn secs(seconds: u64) -> Now {
+    at(Duration::from_secs(seconds))
+}
+
+fn plan(count: u32, period: u64, burst: u32) -> Arc<Plan> {
+    Arc::new(Plan {
+        name: "standard".into(),
+        rate: Some(Rate {
+            count,
+            period: Duration::from_secs(period),
+            burst,
+        }),
+        concurrency: None,
+    })
+}
+
+fn in_flight(concurrency: u32) -> Arc<Plan> {
+    Arc::new(Plan {
+        name: "standard".into(),
+        rate: None,
+        concurrency: Some(concurrency),
+    })
+}
+
+fn limits(plan: &Arc<Plan>, before: Option<&AppLimits>) -> AppLimits {
+    AppLimits::new(&[("mobile".into(), Some(plan.clone()))], before)
+}
+
+fn passed(limits: &AppLimits, now: Now) -> usize {
+    std::iter::from_fn(|| limits.charge(0, now).ok()).count()
+}
+
+fn wait(limits: &AppLimits, now: Now) -> Duration {
+    match limits.charge(0, now) {
+        Err(Refused::Rate { retry_after, .. }) => retry_after,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_burst_passes_and_then_the_rate() {
+    let limits = limits(&plan(100, 1, 200), None);
+    assert_eq!(passed(&limits, secs(0)), 200);
+    assert_eq!(wait(&limits, secs(0)), Duration::from_millis(10));
+    assert_eq!(passed(&limits, at(Duration::from_millis(9))), 0);
+    assert_eq!(passed(&limits, at(Duration::from_millis(10))), 1);
+    assert_eq!(passed(&limits, secs(1)), 99);
+    assert_eq!(passed(&limits, secs(1_000)), 200);
+}
+
+#[test]
+fn an_app_without_a_plan_is_not_limited() {
+    let limits = AppLimits::new(&[("mobile".into(), None)], None);
+    for _ in 0..10_000 {
+        let (place, standing) = limits.charge(0, secs(0)).unwrap();
+        assert!(place.is_none() && standing.is_none());
+    }
+}
+
+#[test]
+fn one_app_does_not_use_up_anothers_rate() {
+    let plan = plan(1, 60, 1);
+    let limits = AppLimits::new(
+        &[
+            ("a".into(), Some(plan.clone())),
+            ("b".into(), Some(plan.clone())),
+        ],
+        None,
+    );
+    assert!(limits.charge(0, secs(0)).is_ok());
+    assert!(limits.charge(0, secs(0)).is_err());
+    assert!(limits.charge(1, secs(0)).is_ok());
+}
+
+#[test]
+fn the_header_fields_tell_rate_and_standing() {
+    let limits = limits(&plan(100, 1, 200), None);
+    let (_, standing) = limits.charge(0, secs(5)).unwrap();
+    let standing = standing.unwrap();
+    assert_eq!(standing.policy, r#""standard";q=100;w=1"#);
+    assert_eq!(standing.header(), r#""standard";r=199;t=1"#);
+    passed(&limits, secs(5));
+    let Err(Refused::Rate { standing, .. }) = limits.charge(0, secs(5)) else {
+        panic!("the burst is used up");
+    };
+    assert_eq!(standing.header(), r#""standard";r=0;t=2"#);
+}
+
+#[test]
+fn a_policy_is_in_whole_seconds_and_its_name_is_a_string_field() {
+    for (count, period, expected) in [
+        (5, Duration::from_millis(100), r#""p";q=50;w=1"#),
+        (3, Duration::from_millis(1_500), r#""p";q=4;w=2"#),
+        (100, Duration::from_secs(60), r#""p";q=100;w=60"#),
+    ] {
+        let rate = Rate {
+            count,
+            period,
+            burst: 1,
+        };
+        assert_eq!(policy("p", &rate), expected);
+    }
+    assert_eq!(quoted("a\"b\\c\u{e9}\n"), r#""a\"b\\c??""#);
+}
+
+#[test]
+fn places_are_taken_and_freed() {
+    let limits = limits(&in_flight(2), None);
+    let (first, _) = limits.charge(0, secs(0)).unwrap();
+    let (_second, _) = limits.charge(0, secs(0)).unwrap();
+    assert_eq!(
+        limits.charge(0, secs(0)).unwrap_err(),
+        Refused::Concurrency {
+            limit: 2,
+            standing: None
+        }
+    );
+    drop(first);
+    assert!(limits.charge(0, secs(0)).is_ok());
+}
+
+#[test]
+fn too_many_in_flight_use_up_no_rate_and_a_used_up_rate_takes_no_place() {
+    let plan = Arc::new(Plan {
+        concurrency: Some(1),
+        ..(*plan(1, 60, 2)).clone()
+    });
+    let limits = limits(&plan, None);
+    let (place, _) = limits.charge(0, secs(0)).unwrap();
+    for _ in 0..10 {
+        let Err(Refused::Concurrency {
+            standing: Some(standing),
+            ..
+        }) = limits.charge(0, secs(0))
+        else {
+            panic!("one is in flight");
+        };
+        assert_eq!(standing.remaining, 1);
+    }
+    drop(place);
+    drop(limits.charge(0, secs(0)).unwrap());
+    for _ in 0..10 {
+        assert_eq!(wait(&limits, secs(0)), Duration::from_secs(60));
+    }
+    assert_eq!(limits.apps[0].account.in_flight.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_reload_keeps_what_was_used_and_what_is_in_flight() {
+    let before = limits(&plan(1, 60, 10), None);
+    for _ in 0..9 {
+        before.charge(0, secs(100)).unwrap();
+    }
+    let after = limits(&plan(1, 60, 10), Some(&before));
+    assert_eq!(passed(&after, secs(100)), 1);
+
+    let before = limits(&in_flight(1), None);
+    let place = before.charge(0, secs(0)).unwrap();
+    let after = limits(&in_flight(1), Some(&before));
+    assert!(after.charge(0, secs(0)).is_err());
+    drop(place);
+    assert!(after.charge(0, secs(0)).is_ok());
+}
+
+#[test]
+fn a_new_rate_neither_refills_a_used_up_burst_nor_refuses_for_an_hour() {
+    let rates = [
+        plan(100, 1, 200),
+        plan(1, 3_600, 10),
+        plan(50, 1, 1_000),
+        plan(1, 1, 1),
+    ];
+    for old in &rates {
+        for new in rates.iter().filter(|new| *new != old) {
+            let start = 100_000;
+            let before = limits(old, None);
+            passed(&before, secs(start));
+            let after = limits(new, Some(&before));
+            let (was, is) = (old.rate.unwrap(), new.rate.unwrap());
+            let refunded = is.burst.saturating_sub(was.burst) as usize;
+            assert_eq!(passed(&after, secs(start)), refunded, "{was:?} to {is:?}");
+            assert!(wait(&after, secs(start)) <= Duration::from_nanos(is.interval()));
+            assert_eq!(passed(&after, secs(start + 3_600 * 11)), is.burst as usize);
+        }
+    }
+}
+
+#[test]
+fn requests_under_the_old_and_the_new_configuration_count_on_one_account() {
+    let before = limits(&plan(1, 3_600, 10), None);
+    let after = limits(&plan(100, 1, 10), Some(&before));
+    let now = secs(50_000);
+    for _ in 0..5 {
+        before.charge(0, now).unwrap();
+        after.charge(0, now).unwrap();
+    }
+    assert!(before.charge(0, now).is_err());
+    assert!(wait(&after, now) <= Duration::from_millis(10));
+}
+
+#[test]
+fn configurations_that_never_come_into_force_change_nothing() {
+    let before = limits(&plan(1, 60, 10), None);
+    passed(&before, secs(100));
+    for count in 1..20 {
+        limits(&plan(count, 1, 5), Some(&before));
+    }
+    assert_eq!(passed(&before, secs(100)), 0);
+    let after = limits(&plan(10, 1, 10), Some(&before));
+    assert_eq!(passed(&after, secs(100)), 0);
+    assert_eq!(wait(&after, secs(100)), Duration::from_millis(100));
+}
+
+#[test]
+fn a_rate_that_was_away_for_a_configuration_still_knows_what_was_used() {
+    let first = limits(&plan(1, 3_600, 10), None);
+    passed(&first, secs(100));
+    let second = limits(&in_flight(5), Some(&first));
+    second.charge(0, secs(100)).unwrap();
+    let third = limits(&plan(2, 1, 10), Some(&second));
+    assert_eq!(passed(&third, secs(100)), 0);
+    assert_eq!(wait(&third, secs(100)), Duration::from_millis(500));
+}
+
+#[test]
+fn many_threads_get_a_burst_once() {
+    let limits = limits(&plan(1, 3_600, 1_000), None);
+    let start = Barrier::new(8);
+    let total: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    (0..500)
+                        .filter(|_| limits.charge(0, secs(1)).is_ok())
+                        .count()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|it| it.join().unwrap()).sum()
+    });
+    assert_eq!(total, 1_000);
+}
+
+#[test]
+fn many_threads_never_exceed_the_places() {
+    let limits = limits(&in_flight(3), None);
+    let most = AtomicU32::new(0);
+    let inside = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..1_000 {
+                    if let Ok(place) = limits.charge(0, secs(0)) {
+                        most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        drop(place);
+                    }
+                }
+            });
+        }
+    });
+    assert!(most.load(Ordering::SeqCst) <= 3);
+    assert_eq!(limits.apps[0].account.in_flight.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn no_rate_however_strange_overflows() {
+    for count in [0, 1, u32::MAX] {
+        for period in [0, 1, u64::MAX] {
+            for burst in [0, 1, u32::MAX] {
+                let limits = limits(&plan(count, period, burst), None);
+                let clock = Duration::from_secs(2_000_000_000);
+                assert!(limits.charge(0, at(clock)).is_ok());
+                let _ = limits.charge(0, at(clock * 2));
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn never_more_than_burst_plus_rate_times_time_pass(
+        count in 1_u32..2_000,
+        period in 1_u64..100,
+        burst in 1_u32..300,
+        steps in prop::collection::vec((0_u64..3_000_000_000, 1_usize..50), 1..60),
+    ) {
+        let limits = limits(&plan(count, period, burst), None);
+        let (mut now, mut total) = (0_u64, 0_u64);
+        for (step, tries) in steps {
+            now += step;
+            let now_at = at(Duration::from_nanos(now));
+            total += (0..tries).filter(|_| limits.charge(0, now_at).is_ok()).count() as u64;
+            let most = u128::from(burst)
+                + u128::from(now) * u128::from(count) / (u128::from(period) * 1_000_000_000);
+            prop_assert!(u128::from(total) <= most);
+        }
+    }
+
+    #[test]
+    fn whoever_waits_as_told_passes(count in 1_u32..2_000, burst in 1_u32..50, ahead in 0_u64..10_000) {
+        let limits = limits(&plan(count, 7, burst), None);
+        let now = Duration::from_millis(ahead);
+        passed(&limits, at(now));
+        let wait = wait(&limits, at(now));
+        prop_assert!(limits.charge(0, at(now + wait - Duration::from_nanos(1))).is_err());
+        prop_assert!(limits.charge(0, at(now + wait)).is_ok());
+    }
+}
