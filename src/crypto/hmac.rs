@@ -171,4 +171,48 @@ mod tests {
             "HmacKey(hmac-sha256) Tag(32 bytes)"
         );
     }
+
+    /// Wycheproof's cases. Where a case asks for a shortened tag, the tag's
+    /// front is compared, and the key must refuse it all the same.
+    fn wycheproof(algorithm: Algorithm, file: &str) {
+        let file: serde_json::Value = serde_json::from_str(file).unwrap();
+        let hex = |text: &serde_json::Value| {
+            let text = text.as_str().unwrap();
+            data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap()
+        };
+        let mut checked = 0;
+        for group in file["testGroups"].as_array().unwrap() {
+            for case in group["tests"].as_array().unwrap() {
+                let key = HmacKey::unchecked(algorithm, &hex(&case["key"]));
+                let (text, tag) = (hex(&case["msg"]), hex(&case["tag"]));
+                let ours = key.sign(&text);
+                let is_valid = case["result"] == "valid";
+                assert_eq!(ours.as_bytes().starts_with(&tag), is_valid, "{case}");
+                let is_whole = tag.len() == ours.as_bytes().len();
+                assert_eq!(
+                    key.verify(&text, &tag).is_some(),
+                    is_valid && is_whole,
+                    "{case}"
+                );
+                checked += 1;
+            }
+        }
+        assert_eq!(Some(checked), file["numberOfTests"].as_u64());
+    }
+
+    #[test]
+    fn wycheproof_cases_of_hmac_sha256_hold() {
+        wycheproof(
+            Algorithm::HmacSha256,
+            include_str!("../../tests/it/vectors/wycheproof/hmac_sha256_test.json"),
+        );
+    }
+
+    #[test]
+    fn wycheproof_cases_of_hmac_sha512_hold() {
+        wycheproof(
+            Algorithm::HmacSha512,
+            include_str!("../../tests/it/vectors/wycheproof/hmac_sha512_test.json"),
+        );
+    }
 }

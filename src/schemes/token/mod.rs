@@ -1,9 +1,35 @@
 //! Tokens: short-lived JWTs signed with an app's key.
+//!
+//! In: the field a route takes tokens from. Out: a [`Caller`] of assurance
+//! `key`, for as long as the token lives. This scheme never: takes an
+//! algorithm, a key or a place to fetch one from the token; looks at a claim
+//! before the signature holds; lets a token do more than its app may.
 
 pub mod binding;
+pub mod cache;
 pub mod jwt;
+pub mod sign;
 
+mod json;
+
+pub use cache::Cache;
+pub use jwt::MAX_TOKEN;
+pub use sign::{Claims, sign};
+
+use super::digest::BodyProof;
+use super::{Assurance, Caller, Proof, Received, Refused, Why};
+use crate::apps::{Key, Registry, Scheme};
+use crate::clock::Now;
+use crate::route::Route;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use jwt::Verified;
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
+
+/// The field a token stands in unless `gateway.toml` names others.
+pub const PORTCULLIS_TOKEN: HeaderName = HeaderName::from_static("portcullis-token");
 
 /// `[tokens]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,3 +41,169 @@ pub struct Settings {
     /// How far ahead a caller's clock may be.
     pub skew: Duration,
 }
+
+/// A token as it stands in a request, unproven. Does not print.
+#[derive(Clone, Copy)]
+pub struct Presented<'r> {
+    text: &'r str,
+    in_authorization: bool,
+}
+
+impl Presented<'_> {
+    /// The key id the token claims: for the log, when it is refused.
+    pub fn claimed_key(&self) -> Option<Cow<'static, str>> {
+        jwt::claimed_key(self.text).map(Cow::Owned)
+    }
+}
+
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Presented({} bytes)", self.text.len())
+    }
+}
+
+/// The token a request shows in one of the route's token fields; `None` when
+/// it shows none. An `Authorization` of another kind than `Bearer` is no token.
+///
+/// # Errors
+/// [`Refused::Malformed`] when there is more than one, or one that is no text
+/// of at most [`MAX_TOKEN`] bytes.
+pub fn read<'r>(received: &Received<'r>, route: &Route) -> Result<Option<Presented<'r>>, Refused> {
+    let mut found = None;
+    for name in &route.token_fields {
+        for value in received.fields().get_all(name) {
+            let Some(presented) = token_in(name, value)? else {
+                continue;
+            };
+            if found.replace(presented).is_some() {
+                return Err(Refused::Malformed(format!(
+                    "there is more than one token; send one, in `{name}`"
+                )));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn token_in<'r>(
+    name: &HeaderName,
+    value: &'r HeaderValue,
+) -> Result<Option<Presented<'r>>, Refused> {
+    let in_authorization = name == AUTHORIZATION;
+    let bytes = if in_authorization {
+        let Some(bytes) = after_bearer(value.as_bytes()) else {
+            return Ok(None);
+        };
+        bytes
+    } else {
+        value.as_bytes()
+    };
+    if bytes.len() > MAX_TOKEN {
+        return Err(Refused::Malformed(format!(
+            "the token in `{name}` has {} bytes; at most {MAX_TOKEN} are accepted",
+            bytes.len()
+        )));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() => Ok(Some(Presented {
+            text,
+            in_authorization,
+        })),
+        _ => Err(Refused::Malformed(format!("`{name}` holds no token"))),
+    }
+}
+
+/// What stands behind `Bearer` (RFC 6750, section 2.1); `None` for another word.
+fn after_bearer(value: &[u8]) -> Option<&[u8]> {
+    let (word, rest) = value.split_at_checked(6)?;
+    if !word.eq_ignore_ascii_case(b"bearer") {
+        return None;
+    }
+    match rest {
+        [] | [b' ', ..] => Some(rest.trim_ascii_start()),
+        _ => None,
+    }
+}
+
+/// Verifies a token. `settings` and `registry` belong to one configuration,
+/// told from others by [`Registry::generation`]: what `cache` holds was
+/// verified under both.
+///
+/// # Errors
+/// [`Refused`]. What depends on the key is told as [`Refused::Rejected`] only;
+/// that a token is over, early, not bound, or its app switched off, is told to
+/// those whose signature holds.
+pub fn verify(
+    presented: &Presented<'_>,
+    received: &Received<'_>,
+    route: &Route,
+    registry: &Registry,
+    settings: &Settings,
+    cache: &Cache,
+    now: Now,
+) -> Result<Caller, Refused> {
+    let seconds = now.unix_seconds();
+    let generation = registry.generation();
+    let held = cache.find(presented.text, generation);
+    let is_new = held.is_none();
+    let (token, key) = match held {
+        Some(held) => held,
+        None => jwt::open(presented.text, registry, settings, seconds)?,
+    };
+    // Whether found or opened: what time can change is checked at every request.
+    check_key(&key, seconds)?;
+    token.check_times(settings, seconds)?;
+    if !key.app.enabled {
+        return Err(Refused::AppDisabled);
+    }
+    if is_new {
+        cache.keep(presented.text, generation, &token, &key, seconds);
+    }
+    binding::check(
+        token.pay.as_ref(),
+        presented.in_authorization,
+        received,
+        route,
+    )?;
+    Ok(Caller::proven(
+        key,
+        Scheme::Token,
+        Assurance::Key,
+        token.scopes.clone(),
+        proof(&token, settings),
+        BodyProof::Unproven,
+    ))
+}
+
+/// Whether a key whose signature holds may be used for a token now.
+fn check_key(key: &Key, now: i64) -> Result<(), Refused> {
+    if !key.is_active(now) {
+        return Err(rejected(Why::KeyNotActive));
+    }
+    if !key.schemes.contains(Scheme::Token) {
+        return Err(rejected(Why::KeyNotForScheme));
+    }
+    Ok(())
+}
+
+fn proof(token: &Verified, settings: &Settings) -> Proof {
+    // A token that does not say when it was made may be as old as the longest
+    // life allows: whoever asks for its age must not take it for younger.
+    let earliest = token
+        .exp
+        .saturating_sub(jwt::seconds(settings.max_lifetime));
+    Proof {
+        nonce: None,
+        text: token.id,
+        last_second: token.exp.saturating_sub(1),
+        created: token.iat.or(token.nbf).unwrap_or(earliest),
+        reusable: true,
+    }
+}
+
+const fn rejected(why: Why) -> Refused {
+    Refused::Rejected { why, base: None }
+}
+
+#[cfg(test)]
+mod tests;
