@@ -1,0 +1,122 @@
+//! A body as it arrives: data only, counted, bounded, its errors in our words.
+
+use super::{BodyError, BoxError, Meter};
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// What arrives, whatever library it comes from.
+pub(super) struct Arrival {
+    body: Pin<Box<dyn Untyped + Send>>,
+    limit: u64,
+    taken: u64,
+    meter: Meter,
+}
+
+impl fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrival")
+            .field("taken", &self.taken)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Arrival {
+    pub(super) fn new<B>(body: B, limit: u64, meter: Meter) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        Self {
+            body: Box::pin(body),
+            limit,
+            taken: 0,
+            meter,
+        }
+    }
+
+    /// The next bytes, never none of them. Trailers are dropped.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            let data = match ready!(self.body.as_mut().poll_untyped(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(cause(&*error)))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => data,
+                    _ => continue,
+                },
+            };
+            self.taken += data.len() as u64;
+            self.meter.add(data.len());
+            if self.taken > self.limit {
+                return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
+            }
+            return Poll::Ready(Some(Ok(data)));
+        }
+    }
+
+    /// The next bytes.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        std::future::poll_fn(|cx| self.poll_next(cx))
+            .await
+            .transpose()
+    }
+
+    /// Whether it is known that nothing more comes.
+    pub(super) fn is_end(&self) -> bool {
+        self.body.is_end()
+    }
+
+    /// Bytes so far.
+    pub(super) const fn taken(&self) -> u64 {
+        self.taken
+    }
+}
+
+/// [`Body`] whose error has no type of its own.
+trait Untyped {
+    fn poll_untyped(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
+    fn is_end(&self) -> bool;
+}
+
+impl<B> Untyped for B
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    fn poll_untyped(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end(&self) -> bool {
+        self.is_end_stream()
+    }
+}
+
+/// A time-out of the connection keeps its name; all else is a client that went away.
+fn cause(error: &(dyn Error + Send + Sync + 'static)) -> BodyError {
+    let mut at: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(one) = at {
+        if one
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        {
+            return BodyError::Timeout;
+        }
+        at = one.source();
+    }
+    BodyError::BrokeOff(error.to_string())
+}

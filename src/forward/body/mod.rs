@@ -1,0 +1,253 @@
+//! A request's body on its way: bounded, checked, its end held back until it is proven.
+//!
+//! In: the body as it arrives, and what its caller proved of it. Out:
+//! [`ProvenBody`], the only kind that is forwarded. Trailers of a request are
+//! dropped: no proof covers them.
+
+mod arrival;
+mod frames;
+mod passing;
+mod set_aside;
+#[cfg(test)]
+mod tests;
+
+use crate::route::{BodyPolicy, BodyVerify};
+use crate::schemes::digest::{BodyCheck, BodyProof};
+use arrival::Arrival;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use passing::Passing;
+use set_aside::SetAside;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use tokio::time::Instant;
+
+/// An error of any kind on a body's way.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is wrong with a request's body.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// More bytes than the route takes.
+    #[error("the body has more than {limit} bytes")]
+    TooLarge {
+        /// How many it takes.
+        limit: u64,
+    },
+    /// It is not the body whose digest was given.
+    #[error(transparent)]
+    Mismatch(#[from] crate::schemes::digest::Mismatch),
+    /// The client stopped sending in the middle.
+    #[error("the body broke off: {0}")]
+    BrokeOff(String),
+    /// The client sent nothing for too long.
+    #[error("the body did not arrive in time")]
+    Timeout,
+    /// It could not be set aside on disk.
+    #[error("the body could not be set aside: {0}")]
+    Spill(std::io::Error),
+}
+
+impl BodyError {
+    /// The same error once more, for one that another error holds.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::TooLarge { limit } => Self::TooLarge { limit: *limit },
+            Self::Mismatch(mismatch) => Self::Mismatch(*mismatch),
+            Self::BrokeOff(why) => Self::BrokeOff(why.clone()),
+            Self::Timeout => Self::Timeout,
+            Self::Spill(error) => Self::Spill(std::io::Error::new(error.kind(), error.to_string())),
+        }
+    }
+}
+
+/// How many bytes of a body have arrived; clones count together. Holds
+/// nothing where there is no body.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Option<Arc<AtomicU64>>);
+
+impl Meter {
+    /// A meter for `body`.
+    pub fn of(body: &impl Body) -> Self {
+        Self((!body.is_end_stream()).then(Arc::default))
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.0
+            .as_ref()
+            .map_or(0, |bytes| bytes.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, more: usize) {
+        if let Some(bytes) = &self.0 {
+            bytes.fetch_add(more as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A body that may be forwarded: checked, or under check with its end held
+/// back, or one of which nothing needs to be proven. Made only by [`prepare`].
+#[derive(Debug)]
+pub struct ProvenBody {
+    source: Source,
+    /// Bytes still to be handed out, when that is known.
+    left: Option<u64>,
+    sending: Option<Arc<Sending>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Empty,
+    Passing(Passing),
+    SetAside(SetAside),
+    /// After an error: never a clean end.
+    Broken,
+}
+
+/// Makes a body ready to be forwarded. Where its digest is checked before
+/// forwarding this takes all of it in, else not a byte.
+///
+/// # Errors
+/// [`BodyError`]; of a body that passes while it is checked, what is wrong
+/// with it shows only when it is read.
+pub async fn prepare<B>(
+    body: B,
+    proof: &BodyProof,
+    policy: BodyPolicy,
+    meter: Meter,
+) -> Result<ProvenBody, BodyError>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    let check = BodyCheck::new(proof);
+    if body.is_end_stream() {
+        check.finish()?;
+        return Ok(ProvenBody::empty());
+    }
+    let length = body.size_hint();
+    if length.lower() > policy.limit {
+        return Err(BodyError::TooLarge {
+            limit: policy.limit,
+        });
+    }
+    let mut arrival = Arrival::new(body, policy.limit, meter);
+    if *proof == BodyProof::Empty {
+        // Of unknown length, and proven to be nothing.
+        return match arrival.next().await? {
+            Some(_) => Err(crate::schemes::digest::Mismatch.into()),
+            None => Ok(ProvenBody::empty()),
+        };
+    }
+    if !check.is_idle() && policy.verify == BodyVerify::BeforeForwarding {
+        let (kept, bytes) = set_aside::take_in(arrival, check).await?;
+        return Ok(ProvenBody::new(Source::SetAside(kept), Some(bytes)));
+    }
+    let passing = Passing::new(arrival, check);
+    Ok(ProvenBody::new(Source::Passing(passing), length.exact()))
+}
+
+impl ProvenBody {
+    const fn new(source: Source, left: Option<u64>) -> Self {
+        Self {
+            source,
+            left,
+            sending: None,
+        }
+    }
+
+    /// No body.
+    const fn empty() -> Self {
+        Self::new(Source::Empty, Some(0))
+    }
+
+    /// Has it tell from now on how its sending goes; nothing where there is nothing to send.
+    pub(super) fn watch(&mut self) -> Option<Arc<Sending>> {
+        if self.is_end_stream() {
+            return None;
+        }
+        self.sending = Some(Arc::new(Sending(Mutex::new(Sent::Taken(Instant::now())))));
+        self.sending.clone()
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Passing(passing) => passing.poll_next(cx),
+            Source::SetAside(kept) => kept.poll_next(cx),
+            Source::Broken => Poll::Ready(Some(Err(BodyError::BrokeOff(
+                "it was read on after its end".into(),
+            )))),
+        }
+    }
+}
+
+impl Body for ProvenBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.poll_source(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(data))) => {
+                self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+            }
+            Poll::Ready(Some(Err(_))) => self.source = Source::Broken,
+            Poll::Ready(None) => self.source = Source::Empty,
+            Poll::Pending => {}
+        }
+        if let Some(sending) = &self.sending {
+            sending.set(match &polled {
+                Poll::Pending => Sent::AllThereIs,
+                // A sender that knows the length does not ask again for the end.
+                _ if self.is_end_stream() || self.left == Some(0) => Sent::Ended(Instant::now()),
+                Poll::Ready(_) => Sent::Taken(Instant::now()),
+            });
+        }
+        polled.map(|polled| polled.map(|data| data.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Passing(passing) => passing.is_end(),
+            Source::SetAside(kept) => kept.is_end(),
+            Source::Broken => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// How the sending of a body goes, for whoever waits for the answer to it.
+#[derive(Debug)]
+pub(super) struct Sending(Mutex<Sent>);
+
+/// Where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sent {
+    /// Some was taken at this time; the upstream has to take the next.
+    Taken(Instant),
+    /// All that the client has given so far; the client has to give more.
+    AllThereIs,
+    /// All of it, at this time.
+    Ended(Instant),
+}
+
+impl Sending {
+    pub(super) fn get(&self) -> Sent {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, sent: Sent) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+    }
+}

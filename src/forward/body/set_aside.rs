@@ -1,0 +1,162 @@
+//! A body that is taken in whole and checked before the upstream hears of
+//! it: its front in memory, the rest in a file without a name.
+//!
+//! The file is touched on the runtime's threads for blocking work, in large
+//! pieces. A write to a file mostly is a copy, but when the system decides to
+//! catch up with its disk it takes as long as the disk does, and on this
+//! thread every other request of the worker would wait with it. A piece is as
+//! much as takes longer to hash than to hand over.
+
+use super::BodyError;
+use super::arrival::Arrival;
+use super::frames::Frames;
+use crate::schemes::digest::BodyCheck;
+use bytes::Bytes;
+use std::fs::File;
+use std::future::Future as _;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::vec;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// Bytes of a body that stay in memory.
+pub(super) const MAX_IN_MEMORY: usize = 256 * 1024;
+/// Bytes that are gathered for one write.
+const WRITE_PIECE: usize = 256 * 1024;
+/// Bytes that one read asks for; two such pieces are in memory at a time.
+const READ_PIECE: u64 = 128 * 1024;
+
+/// A body that was found to be the one that was meant.
+#[derive(Debug)]
+pub(super) struct SetAside {
+    front: vec::IntoIter<Bytes>,
+    rest: Option<Rest>,
+}
+
+/// Takes all of a body in.
+pub(super) async fn take_in(
+    mut arrival: Arrival,
+    mut check: BodyCheck,
+) -> Result<(SetAside, u64), BodyError> {
+    let mut front = Frames::default();
+    let mut piece = Frames::default();
+    let mut file = None;
+    while let Some(data) = arrival.next().await? {
+        check.update(&data);
+        let in_memory = piece.bytes() == 0 && file.is_none();
+        if in_memory && front.bytes() + data.len() <= MAX_IN_MEMORY {
+            front.push(data);
+            continue;
+        }
+        piece.push(data);
+        if piece.bytes() >= WRITE_PIECE {
+            let full = std::mem::take(&mut piece);
+            file = Some(write(file, full).await?);
+        }
+    }
+    // Before the last write: a body that will be refused need not be kept.
+    check.finish()?;
+    if piece.bytes() > 0 {
+        file = Some(write(file, piece).await?);
+    }
+    let bytes = arrival.taken();
+    let rest = file
+        .map(|file| Rest::new(file, bytes - front.bytes() as u64))
+        .transpose()
+        .map_err(BodyError::Spill)?;
+    let front = front.into_list().into_iter();
+    Ok((SetAside { front, rest }, bytes))
+}
+
+async fn write(file: Option<File>, piece: Frames) -> Result<File, BodyError> {
+    let written = spawn_blocking(move || {
+        let mut file = file.map_or_else(tempfile::tempfile, Ok)?;
+        for frame in piece.into_list() {
+            file.write_all(&frame)?;
+        }
+        Ok(file)
+    });
+    written
+        .await
+        .unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
+        .map_err(BodyError::Spill)
+}
+
+impl SetAside {
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Some(data) = self.front.next() {
+            return Poll::Ready(Some(Ok(data)));
+        }
+        let Some(rest) = &mut self.rest else {
+            return Poll::Ready(None);
+        };
+        let piece = ready!(rest.poll_piece(cx));
+        if rest.is_end() {
+            self.rest = None;
+        }
+        Poll::Ready(Some(piece.map_err(BodyError::Spill)))
+    }
+
+    /// Whether all of it was handed out.
+    pub(super) fn is_end(&self) -> bool {
+        self.front.len() == 0 && self.rest.is_none()
+    }
+}
+
+/// What lies in the file, read back one piece ahead.
+#[derive(Debug)]
+struct Rest {
+    reading: JoinHandle<io::Result<(File, Bytes)>>,
+    /// Bytes that no read has asked for yet.
+    unasked: u64,
+    ended: bool,
+}
+
+impl Rest {
+    fn new(mut file: File, bytes: u64) -> io::Result<Self> {
+        file.rewind()?;
+        let ask = bytes.min(READ_PIECE);
+        Ok(Self {
+            reading: read(file, ask),
+            unasked: bytes - ask,
+            ended: false,
+        })
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let read_piece = ready!(Pin::new(&mut self.reading).poll(cx));
+        let (file, piece) =
+            match read_piece.unwrap_or_else(|stopped| Err(io::Error::other(stopped))) {
+                Ok(done) => done,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+        if self.unasked == 0 {
+            self.ended = true;
+        } else {
+            let ask = self.unasked.min(READ_PIECE);
+            self.unasked -= ask;
+            self.reading = read(file, ask);
+        }
+        Poll::Ready(Ok(piece))
+    }
+
+    const fn is_end(&self) -> bool {
+        self.ended
+    }
+}
+
+fn read(file: File, ask: u64) -> JoinHandle<io::Result<(File, Bytes)>> {
+    spawn_blocking(move || {
+        let mut piece = Vec::with_capacity(ask as usize);
+        let read = (&file).take(ask).read_to_end(&mut piece)?;
+        if read as u64 == ask {
+            Ok((file, piece.into()))
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    })
+}

@@ -1,0 +1,135 @@
+//! Which fields do not pass.
+//!
+//! Names are compared with `_` and `.` read as `-`: backends that hand fields
+//! on as variables do the same (safety, 20–25).
+
+use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+
+/// Fields of a proof, besides those a token may stand in.
+const PROOF: [&str; 3] = ["signature", "signature-input", "signature-base-digest"];
+
+/// Which of the fields that came are not forwarded.
+pub(super) struct Rule<'r> {
+    pub(super) nominated: Vec<HeaderValue>,
+    pub(super) keep_proof: bool,
+    pub(super) token_fields: &'r [HeaderName],
+    pub(super) authorization_is_proof: bool,
+}
+
+impl Rule<'_> {
+    pub(super) fn drops(&self, name: &HeaderName) -> bool {
+        if names(&self.nominated, name) {
+            return true;
+        }
+        if *name == AUTHORIZATION {
+            return !self.keep_proof && self.authorization_is_proof && self.may_be_token(name);
+        }
+        if self.may_be_token(name) {
+            return !self.keep_proof;
+        }
+        let name = name.as_str();
+        if name.starts_with("signature") && PROOF.contains(&name) {
+            return !self.keep_proof;
+        }
+        is_ours_to_say(name)
+    }
+
+    fn may_be_token(&self, name: &HeaderName) -> bool {
+        self.token_fields.contains(name)
+    }
+}
+
+/// Fields that would speak for us or for the connection, and fields by which
+/// a client could have a backend take its request for another one.
+fn is_ours_to_say(name: &str) -> bool {
+    let (exact, fronts): (&[&str], &[&str]) = match name.as_bytes().first() {
+        Some(b'c') => (
+            &["connection", "content-length", "client-ip"],
+            &["client-cert"],
+        ),
+        Some(b'e') => (&["expect"], &[]),
+        Some(b'f') => (&["forwarded"], &[]),
+        Some(b'h') => (&["host", "http2-settings"], &[]),
+        Some(b'k') => (&["keep-alive"], &[]),
+        Some(b'p') => (&["proxy"], &["proxy-", "portcullis-"]),
+        Some(b'r') => (&["remote-user", "remote-addr"], &[]),
+        Some(b's') => (&[], &["ssl-client-"]),
+        Some(b't') => (
+            &["te", "trailer", "transfer-encoding", "true-client-ip"],
+            &[],
+        ),
+        Some(b'u') => (&["upgrade"], &[]),
+        Some(b'v') => (&["via"], &[]),
+        Some(b'x') => (
+            &[
+                "x-forwarded",
+                "x-real-ip",
+                "x-request-id",
+                "x-rewrite-url",
+                "x-http-method",
+                "x-http-method-override",
+                "x-method-override",
+                "x-sendfile",
+                "x-remote-user",
+                "x-client-ip",
+                "x-cluster-client-ip",
+            ],
+            &[
+                "x-forwarded-",
+                "x-original-",
+                "x-accel-",
+                "x-client-cert",
+                "x-ssl-client-",
+            ],
+        ),
+        _ => return false,
+    };
+    exact
+        .iter()
+        .any(|one| one.len() == name.len() && begins(name, one))
+        || fronts.iter().any(|front| begins(name, front))
+}
+
+/// Fields of an answer that are meant for us, or that only we may set.
+/// `Trailer` passes, since trailers do.
+pub(super) fn is_of_one_hop(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'c') => name == "connection",
+        Some(b'k') => name == "keep-alive",
+        Some(b'p') => begins(name, "portcullis-") || name.starts_with("proxy-"),
+        Some(b't') => matches!(name, "te" | "transfer-encoding"),
+        Some(b'u') => name == "upgrade",
+        _ => false,
+    }
+}
+
+/// Whether `name` begins with `front`, with `_` and `.` read as `-`.
+fn begins(name: &str, front: &str) -> bool {
+    name.len() >= front.len()
+        && name
+            .bytes()
+            .zip(front.bytes())
+            .all(|(byte, wanted)| byte == wanted || (wanted == b'-' && matches!(byte, b'_' | b'.')))
+}
+
+/// The `Connection` fields that name others.
+pub(super) fn nominated(fields: &HeaderMap) -> Vec<HeaderValue> {
+    fields
+        .get_all(CONNECTION)
+        .iter()
+        .filter(|value| {
+            let value = value.as_bytes();
+            !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
+        })
+        .cloned()
+        .collect()
+}
+
+pub(super) fn names(nominated: &[HeaderValue], name: &HeaderName) -> bool {
+    nominated.iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|one| {
+            one.trim_ascii()
+                .eq_ignore_ascii_case(name.as_str().as_bytes())
+        })
+    })
+}
