@@ -132,7 +132,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         "h" => 3_600_000,
         _ => {
-            return Err("a number and its unit are accepted: `500ms`, `30s`, `5m`, `1h`".to_owned());
+            return Err(
+                "a number and its unit are accepted: `500ms`, `30s`, `5m`, `1h`".to_owned(),
+            );
         }
     };
     number
