@@ -20,6 +20,7 @@ mod request;
 mod send;
 mod sign;
 mod stop;
+mod watch;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -1,21 +1,387 @@
-//! `portcullis serve`.
+//! Load, bind, run, reload, drain: the only place where rooms are put together.
 
-use anyhow::Result;
-use std::path::PathBuf;
+use super::watch::{self, Wake};
+use crate::clock::Clock;
+use crate::config::{Config, Loaded};
+use crate::gateway::refusal::Code;
+use crate::gateway::{Gateway, Settings, Shared};
+use crate::limit::peer::Peers;
+use crate::observe::{self, AccessLog, Format, Observer};
+use crate::schemes::token;
+use crate::server::tls::Certificates;
+use crate::store::embedded::Proofs;
+use crate::{admin, server, store};
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
 
-/// Run the gateway
-#[derive(Debug, clap::Args)]
+/// Verified tokens that are kept.
+const CACHED_TOKENS: usize = 8_192;
+
+/// Run the gateway.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:\n  portcullis serve -c /etc/portcullis/gateway.toml")]
 pub struct Args {
     /// The configuration
     #[arg(short, long, value_name = "FILE", default_value = "gateway.toml")]
     pub config: PathBuf,
 }
 
-/// Runs the command.
+/// What differs from a usual start.
+#[derive(Default)]
+pub struct StartOptions {
+    clock: Clock,
+    access_log: Option<Box<dyn Write + Send>>,
+}
+
+impl StartOptions {
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Writes access records to `sink` instead of the standard output.
+    #[must_use]
+    pub fn access_log(mut self, sink: Box<dyn Write + Send>) -> Self {
+        self.access_log = Some(sink);
+        self
+    }
+}
+
+/// A gateway that runs. [`Running::stop`] drains it.
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// Where its health and metrics are.
+    pub admin: Option<SocketAddr>,
+    workers: server::Running,
+    control: Arc<Control>,
+    admin_stop: CancellationToken,
+    admin_running: Option<admin::Running>,
+}
+
+/// What a reload changes, and what it is compared with.
+struct Control {
+    shared: Arc<Shared>,
+    proofs: Arc<Proofs>,
+    certificates: Option<Arc<Certificates>>,
+    stop: CancellationToken,
+    draining: AtomicBool,
+    in_force: Mutex<InForce>,
+}
+
+struct InForce {
+    fixed: Fixed,
+    resolved: crate::config::Resolved,
+    files: Vec<PathBuf>,
+}
+
+/// What sockets and files in use cannot take over: a change of it needs a restart.
+#[derive(PartialEq)]
+struct Fixed {
+    listen: Vec<SocketAddr>,
+    workers: usize,
+    max_connections: usize,
+    deadlines: server::Deadlines,
+    tls: bool,
+    admin: admin::Settings,
+    directory: PathBuf,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            listen: config.server.listen.clone(),
+            workers: config.server.workers,
+            max_connections: config.server.max_connections,
+            deadlines: config.server.deadlines,
+            tls: config.server.tls.is_some(),
+            admin: config.admin,
+            directory: config.state.directory.clone(),
+        }
+    }
+
+    /// The keys of `gateway.toml` in which `other` differs.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("server.listen", self.listen != other.listen),
+            ("server.workers", self.workers != other.workers),
+            (
+                "server.max_connections",
+                self.max_connections != other.max_connections,
+            ),
+            (
+                "the time-outs of [server]",
+                self.deadlines != other.deadlines,
+            ),
+            ("whether [server] has `tls`", self.tls != other.tls),
+            ("admin.listen", self.admin != other.admin),
+            ("state.directory", self.directory != other.directory),
+        ]
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+    }
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReloaded {
+    /// It asks for what only a restart can give.
+    #[error("a change of {0} needs a restart; nothing was changed")]
+    NeedsRestart(String),
+    /// It cannot be put into force.
+    #[error("{0}; nothing was changed")]
+    Refused(String),
+}
+
+/// Starts a gateway.
 ///
 /// # Errors
-/// Always, as yet.
-pub fn run(_args: &Args) -> Result<ExitCode> {
-    anyhow::bail!("`serve` is not built yet")
+/// When it cannot bind, or its memory of proofs cannot be opened.
+pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
+    let Loaded {
+        config, resolved, ..
+    } = loaded;
+    let fixed = Fixed::of(&config);
+    let bound = server::bind(&config.server)?;
+    let addresses = bound.addresses().to_vec();
+    let certificates = config
+        .server
+        .tls
+        .as_ref()
+        .map(Certificates::new)
+        .transpose()
+        .context("the certificate of `[server] tls` cannot be used")?
+        .map(Arc::new);
+    let (proofs, opened) = store::open(&config.state, options.clock.clone())?;
+    let proofs = Arc::new(proofs);
+    tracing::info!(loaded = opened.loaded, floor = opened.floor, "memory of proofs opened");
+    if let Some(note) = opened.note {
+        tracing::warn!("{note}");
+    }
+    let no_color = crate::config::no_color();
+    let access_log = match options.access_log {
+        Some(sink) => AccessLog::to(sink, Format::Json),
+        None => AccessLog::stdout(Format::of_stdout(no_color)),
+    };
+    let observer = Observer::new(observe::Settings {
+        access_log: Some(access_log),
+        workers: config.server.workers,
+        codes: Code::ALL.iter().map(|code| code.word()).collect(),
+    });
+    let remembered = proofs.clone();
+    observer.gauge(
+        "portcullis_remembered_proofs",
+        "Proofs that are remembered so that they pass once only",
+        move || remembered.len() as i64,
+    );
+    let settings = Settings::build(config.gateway, &observer, None)?;
+    let shared = Arc::new(Shared {
+        settings: ArcSwap::from_pointee(settings),
+        memory: proofs.clone(),
+        peers: Peers::new(),
+        tokens: token::Cache::new(CACHED_TOKENS),
+        observer,
+        clock: options.clock,
+    });
+    let control = Arc::new(Control {
+        shared: shared.clone(),
+        proofs,
+        certificates: certificates.clone(),
+        stop: CancellationToken::new(),
+        draining: AtomicBool::new(false),
+        in_force: Mutex::new(InForce {
+            fixed,
+            resolved,
+            files: config.files,
+        }),
+    });
+    let admin_stop = CancellationToken::new();
+    let admin_running = admin::serve(config.admin, control.clone(), admin_stop.clone())?;
+    let workers = server::run(
+        bound,
+        config.server,
+        certificates,
+        move |_| Gateway::new(shared.clone()),
+        control.stop.clone(),
+    );
+    for address in &addresses {
+        tracing::info!(%address, "listening");
+    }
+    let admin = admin_running.as_ref().map(admin::Running::address);
+    if let Some(address) = admin {
+        tracing::info!(%address, "admin listening");
+    }
+    Ok(Running {
+        addresses,
+        admin,
+        workers,
+        control,
+        admin_stop,
+        admin_running,
+    })
+}
+
+impl Running {
+    /// Puts a new configuration into force, whole or not at all. Gives back
+    /// what it changed.
+    ///
+    /// # Errors
+    /// [`NotReloaded`]; what was in force still is.
+    pub fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
+        self.control.reload(loaded)
+    }
+
+    /// Stops: no new connections, requests in flight end, proofs are written
+    /// down. Gives back how many requests were cut.
+    pub fn stop(self) -> usize {
+        self.control.draining.store(true, Ordering::Release);
+        self.control.stop.cancel();
+        let cut = self.workers.wait().cut;
+        self.control.proofs.close();
+        self.control.shared.observer.flush();
+        self.admin_stop.cancel();
+        if let Some(admin) = self.admin_running {
+            admin.wait();
+        }
+        cut
+    }
+}
+
+impl Control {
+    fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
+        let Loaded {
+            config, resolved, ..
+        } = loaded;
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let differences = in_force.fixed.differences(&Fixed::of(&config));
+        if !differences.is_empty() {
+            return Err(NotReloaded::NeedsRestart(differences.join(", ")));
+        }
+        let before = self.shared.settings.load();
+        let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
+            .map_err(|why| NotReloaded::Refused(why.to_string()))?;
+        if let (Some(certificates), Some(tls)) = (&self.certificates, &config.server.tls) {
+            certificates
+                .replace(tls)
+                .map_err(|why| NotReloaded::Refused(why.to_string()))?;
+        }
+        // Nothing below can fail.
+        self.proofs.reconfigure(&config.state);
+        self.shared.settings.store(Arc::new(settings));
+        let changes = crate::config::changes(&in_force.resolved, &resolved);
+        in_force.resolved = resolved;
+        in_force.files = config.files;
+        Ok(changes)
+    }
+
+    /// Reads the file again and puts it into force, or says why not.
+    fn reload_file(&self, path: &Path) {
+        let result = match Config::load(path) {
+            Err(report) => {
+                tracing::error!("the configuration is not taken over; nothing was changed\n{report}");
+                false
+            }
+            Ok(loaded) => match self.reload(loaded) {
+                Err(why) => {
+                    tracing::error!("the configuration is not taken over: {why}");
+                    false
+                }
+                Ok(changes) if changes.is_empty() => {
+                    tracing::debug!("configuration read again: no change");
+                    return;
+                }
+                Ok(changes) => {
+                    tracing::info!(changes = changes.join(", "), "configuration reloaded");
+                    true
+                }
+            },
+        };
+        self.shared.observer.reloaded(result, self.shared.clock.now());
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.in_force
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .files
+            .clone()
+    }
+}
+
+impl admin::Probe for Control {
+    fn ready(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err("draining".to_owned());
+        }
+        Ok(())
+    }
+
+    fn metrics(&self) -> String {
+        self.shared.observer.render_metrics()
+    }
+}
+
+/// Runs a gateway until it is told to stop.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    observe::init_events();
+    let loaded = match Config::load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(report) => {
+            anstream::eprintln!("{report}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let running = start(loaded, StartOptions::default())?;
+    until_stopped(running, &args.config)
+}
+
+/// Reloads when it is asked to or a file changes; drains and returns when told to stop.
+///
+/// # Errors
+/// When signals cannot be received.
+pub fn until_stopped(running: Running, config: &Path) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut wakes = watch::Wakes::new(&running.control.files())?;
+        loop {
+            match wakes.next().await {
+                Wake::Stop => break,
+                Wake::Reload => {
+                    running.control.reload_file(config);
+                    wakes.watch(&running.control.files());
+                }
+            }
+        }
+        tracing::info!("stopping: requests in flight are finished");
+        let stopped = tokio::task::spawn_blocking(move || running.stop());
+        tokio::select! {
+            cut = stopped => {
+                let cut = cut.unwrap_or_default();
+                tracing::info!(cut, "stopped");
+                Ok(ExitCode::SUCCESS)
+            }
+            () = wakes.stop_again() => {
+                tracing::warn!("told to stop again: not waiting");
+                std::process::exit(1)
+            }
+        }
+    })
 }

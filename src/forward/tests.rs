@@ -1,1 +1,751 @@
+//! The room before raw servers, which say what no library would.
 
+use super::body::tests::{BEFORE, Framed, WHILE, digest_of};
+use super::body::{BodyError, Meter, prepare};
+use super::upstream::{Server, Settings};
+use super::*;
+use crate::authorize;
+use crate::clock::{Clock, Now};
+use crate::limit::{self, app::AppLimits};
+use crate::replay;
+use crate::route::Accept;
+use crate::schemes::digest::BodyProof;
+use crate::schemes::{Caller, ProofId};
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http_body::Body;
+use http_body_util::{BodyExt as _, Empty};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// Longer than any test: what a deadline that is not under test is set to.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A memory that no anonymous caller ever needs.
+struct NoMemory;
+
+impl replay::Memory for NoMemory {
+    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<(), replay::Refused> {
+        Err(replay::Refused::Unavailable)
+    }
+}
+
+/// Through the real doors, as anyone comes to a public route.
+fn admitted(route: &Route) -> Admitted {
+    let (clock, _) = Clock::by_hand(1_000_000);
+    let now = clock.now();
+    let caller = Caller::anonymous(route).unwrap();
+    let fresh = replay::check(caller, route, &Method::GET, &NoMemory, LONG, now).unwrap();
+    let permit = authorize::check(fresh, route).unwrap();
+    limit::admit(permit, &AppLimits::new(&[], None), now).unwrap()
+}
+
+fn head(method: Method, target: &'static str) -> Head {
+    Head {
+        method,
+        target: target.parse().unwrap(),
+        authority: "api.example.com".into(),
+        scheme: "https",
+        version: Version::HTTP_11,
+        fields: HeaderMap::new(),
+        peer: [192, 0, 2, 1].into(),
+        request_id: "0123456789abcdef0123456789abcdef".into(),
+    }
+}
+
+/// A gate before `servers`.
+struct Gate {
+    route: Route,
+    settings: Settings,
+    upstream: Upstream,
+    pool: Pool,
+}
+
+impl Gate {
+    fn before(servers: &[u16]) -> Self {
+        Self::set(servers, |_| {})
+    }
+
+    fn set(ports: &[u16], set: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
+            name: "test".into(),
+            servers: ports
+                .iter()
+                .map(|port| Server::Http {
+                    host: "127.0.0.1".into(),
+                    port: *port,
+                })
+                .collect(),
+            connect: LONG,
+            first_byte: LONG,
+            idle: LONG,
+            total: LONG,
+            max_connections: 8,
+        };
+        set(&mut settings);
+        Self {
+            route: Route {
+                accept: Accept::Public,
+                ..Route::any("test")
+            },
+            upstream: Upstream::new(settings.clone()),
+            settings,
+            pool: Pool::new(),
+        }
+    }
+
+    async fn send(&self, head: Head, body: ProvenBody) -> Result<Answer, Failed> {
+        let caller = admitted(&self.route);
+        forward(caller, &self.route, head, body, &self.upstream, &self.pool).await
+    }
+
+    async fn get(&self, target: &'static str) -> Result<Answer, Failed> {
+        self.send(head(Method::GET, target), nothing().await).await
+    }
+
+    async fn post(&self, body: ProvenBody) -> Result<Answer, Failed> {
+        self.send(head(Method::POST, "/"), body).await
+    }
+}
+
+async fn nothing() -> ProvenBody {
+    let empty = Empty::<Bytes>::new();
+    prepare(empty, &BodyProof::Unproven, BEFORE, Meter::default())
+        .await
+        .unwrap()
+}
+
+async fn unproven(body: Framed) -> ProvenBody {
+    prepare(body, &BodyProof::Unproven, BEFORE, Meter::default())
+        .await
+        .unwrap()
+}
+
+async fn whole(answer: Answer) -> Result<Bytes, body::BoxError> {
+    Ok(answer.response.into_body().collect().await?.to_bytes())
+}
+
+async fn text(answer: Result<Answer, Failed>) -> String {
+    let bytes = whole(answer.unwrap()).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+async fn listen() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// A port on which nobody listens.
+async fn closed_port() -> u16 {
+    listen().await.1
+}
+
+/// Reads one head; what came behind it is lost.
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n") {
+        let byte = stream.read_u8().await.unwrap();
+        read.push(byte);
+    }
+    String::from_utf8(read).unwrap()
+}
+
+/// A server that gives each connection one list of answers, one a request,
+/// and closes it behind them. Its end tells the heads of each connection.
+fn serve(
+    listener: TcpListener,
+    connections: Vec<Vec<&'static [u8]>>,
+) -> JoinHandle<Vec<Vec<String>>> {
+    tokio::spawn(async move {
+        let mut heads = Vec::new();
+        for answers in connections {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut read = Vec::new();
+            for answer in answers {
+                read.push(read_head(&mut stream).await);
+                stream.write_all(answer).await.unwrap();
+            }
+            heads.push(read);
+        }
+        heads
+    })
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[tokio::test]
+async fn the_request_goes_out_byte_for_byte_with_one_framing_field() {
+    let (listener, port) = listen().await;
+    let server = serve(listener, vec![vec![OK]]);
+    let mut head = head(Method::GET, "/a%2fB/~%7e/?q=%20+&q=&&x");
+    head.fields.append("accept", "*/*".parse().unwrap());
+    let gate = Gate::before(&[port]);
+    let answer = gate.send(head, nothing().await).await.unwrap();
+    assert_eq!(&*answer.server, format!("127.0.0.1:{port}"));
+    assert_eq!(whole(answer).await.unwrap(), "ok");
+    assert_eq!(
+        server.await.unwrap()[0][0],
+        "GET /a%2fB/~%7e/?q=%20+&q=&&x HTTP/1.1\r\n\
+         host: api.example.com\r\n\
+         accept: */*\r\n\
+         portcullis-request-id: 0123456789abcdef0123456789abcdef\r\n\
+         portcullis-assurance: none\r\n\
+         x-forwarded-for: 192.0.2.1\r\n\
+         x-forwarded-host: api.example.com\r\n\
+         x-forwarded-proto: https\r\n\
+         forwarded: for=192.0.2.1;host=api.example.com;proto=https\r\n\
+         via: 1.1 portcullis\r\n\r\n"
+    );
+}
+
+#[tokio::test]
+async fn an_empty_query_and_an_asterisk_are_not_tidied_away() {
+    let (listener, port) = listen().await;
+    let server = serve(listener, vec![vec![OK, OK]]);
+    let gate = Gate::before(&[port]);
+    text(gate.get("/?").await).await;
+    text(gate.send(head(Method::OPTIONS, "*"), nothing().await).await).await;
+    let heads = server.await.unwrap();
+    assert!(heads[0][0].starts_with("GET /? HTTP/1.1\r\n"));
+    assert!(heads[0][1].starts_with("OPTIONS * HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_goes_out_in_chunks_with_any_method() {
+    for method in [Method::GET, Method::POST] {
+        let (listener, port) = listen().await;
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let head = read_head(&mut stream).await;
+            let mut body = [0; 20];
+            stream.read_exact(&mut body).await.unwrap();
+            stream.write_all(OK).await.unwrap();
+            (head, body)
+        });
+        let body = unproven(Framed::of_unknown_length(&[b"hello", b"world"])).await;
+        let gate = Gate::before(&[port]);
+        assert_eq!(text(gate.send(head(method, "/"), body).await).await, "ok");
+        let (head, body) = server.await.unwrap();
+        assert_eq!(head.matches("transfer-encoding: chunked\r\n").count(), 1);
+        assert!(!head.contains("content-length"));
+        assert!(body.starts_with(b"5\r\nhello\r\n5\r\nworld\r\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_after_each_kind_of_whole_answer() {
+    let (listener, port) = listen().await;
+    let server = serve(
+        listener,
+        vec![vec![
+            OK,
+            b"HTTP/1.1 204 No Content\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+            OK,
+        ]],
+    );
+    let gate = Gate::before(&[port]);
+    for expected in ["ok", "", "ok", "", "ok"] {
+        assert_eq!(text(gate.get("/").await).await, expected);
+    }
+    assert_eq!(server.await.unwrap()[0].len(), 5);
+}
+
+#[tokio::test]
+async fn an_answer_to_head_keeps_its_length_and_has_no_body() {
+    let (listener, port) = listen().await;
+    let server = serve(
+        listener,
+        vec![vec![b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", OK]],
+    );
+    let gate = Gate::before(&[port]);
+    let answer = gate.send(head(Method::HEAD, "/"), nothing().await).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.response.headers()[CONTENT_LENGTH], "9");
+    assert_eq!(whole(answer).await.unwrap(), "");
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_meanwhile_is_replaced_unnoticed() {
+    let (listener, port) = listen().await;
+    let server = serve(listener, vec![vec![OK], vec![OK], vec![OK]]);
+    let gate = Gate::before(&[port]);
+    for _ in 0..3 {
+        // With a body: it must not be lost with the stale connection.
+        let body = unproven(Framed::of_known_length(&[b""])).await;
+        assert_eq!(text(gate.post(body).await).await, "ok");
+    }
+    assert_eq!(server.await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_was_sent_is_never_sent_again() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        stream.write_all(OK).await.unwrap();
+        read_head(&mut stream).await;
+        drop(stream);
+        // Nothing may come here.
+        listener
+    });
+    let gate = Gate::before(&[port]);
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    let failed = gate.get("/").await.unwrap_err();
+    assert!(matches!(failed, Failed::Invalid(_)), "{failed}");
+    let listener = server.await.unwrap().into_std().unwrap();
+    let none = listener.accept().unwrap_err();
+    assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_is_passed_over_for_the_next() {
+    let (listener, port) = listen().await;
+    let server = serve(listener, vec![vec![OK, OK]]);
+    let gate = Gate::before(&[closed_port().await, port]);
+    for _ in 0..2 {
+        let body = unproven(Framed::of_known_length(&[b""])).await;
+        assert_eq!(text(gate.post(body).await).await, "ok");
+    }
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn when_every_server_refuses_the_failure_names_the_last() {
+    let (one, other) = (closed_port().await, closed_port().await);
+    let failed = Gate::before(&[one, other]).get("/").await.unwrap_err();
+    let Failed::Unreachable(why) = failed else {
+        panic!("{failed}");
+    };
+    assert!(why.starts_with(&format!("`127.0.0.1:{other}`: ")), "{why}");
+}
+
+/// A server that reads one head, writes `answer` and then only listens. Its
+/// end is the end of the connection, and tells what came behind the head.
+fn hang(listener: TcpListener, answer: &'static [u8]) -> JoinHandle<Vec<u8>> {
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        stream.write_all(answer).await.unwrap();
+        let mut rest = Vec::new();
+        // Closed or reset: both are an end.
+        let _ = stream.read_to_end(&mut rest).await;
+        rest
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_given_up_and_its_connection_closed() {
+    let (listener, port) = listen().await;
+    let server = hang(listener, b"");
+    let gate = Gate::set(&[port], |it| it.first_byte = Duration::from_secs(3));
+    let failed = gate.get("/").await.unwrap_err();
+    assert_eq!(failed.to_string(), "the upstream did not answer in time");
+    assert_eq!(server.await.unwrap(), b"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_is_due_only_once_the_request_is_out() {
+    let (listener, port) = listen().await;
+    let server = hang(listener, b"");
+    let gate = Gate::set(&[port], |it| {
+        it.first_byte = Duration::from_secs(3);
+        it.total = Duration::from_secs(60);
+    });
+    let started = tokio::time::Instant::now();
+    // The client has sent a part and takes its time; only the total bounds that here.
+    let body = unproven(
+        Framed::of_known_length(&[b"part"])
+            .then_stalls()
+            .and_owes(1),
+    )
+    .await;
+    let failed = gate.post(body).await.unwrap_err();
+    assert_eq!(failed.to_string(), "the upstream did not finish in time");
+    assert_eq!(started.elapsed().as_secs(), 60);
+    assert_eq!(server.await.unwrap(), b"part");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_stops_in_the_middle_is_cut_and_never_ends_cleanly() {
+    for (idle, total, expected) in [
+        (3, 60, "the upstream did not go on in time"),
+        (60, 3, "the upstream did not finish in time"),
+    ] {
+        let (listener, port) = listen().await;
+        let server = hang(listener, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
+        let gate = Gate::set(&[port], |it| {
+            it.idle = Duration::from_secs(idle);
+            it.total = Duration::from_secs(total);
+        });
+        let mut body = gate.get("/").await.unwrap().response.into_body();
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap(),
+            "hel"
+        );
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(body.bytes(), 3);
+        assert!(!body.is_end_stream());
+        assert_eq!(server.await.unwrap(), b"");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_no_more_of_a_body_is_given_up() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move { listener.accept().await.unwrap() });
+    let gate = Gate::set(&[port], |it| it.idle = Duration::from_secs(3));
+    let (body, taken) = Endless::new();
+    let body = prepare(body, &BodyProof::Unproven, ENDLESS, Meter::default())
+        .await
+        .unwrap();
+    let failed = gate.post(body).await.unwrap_err();
+    assert_eq!(failed.to_string(), "the upstream did not go on in time");
+    assert!(taken.load(Ordering::Relaxed) < MAX_BUFFERED);
+    drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_comes_only_as_fast_as_it_is_taken() {
+    let (listener, port) = listen().await;
+    let written = Arc::new(AtomicUsize::new(0));
+    let counter = written.clone();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        while let Ok(bytes) = stream.write(&[b'x'; 64 * 1024]).await {
+            counter.fetch_add(bytes, Ordering::Relaxed);
+        }
+    });
+    let answer = Gate::before(&[port]).get("/").await.unwrap();
+    let mut body = answer.response.into_body();
+    body.frame().await.unwrap().unwrap();
+    // Time stands still until nothing else can move.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let stuck_at = written.load(Ordering::Relaxed);
+    assert!(stuck_at < MAX_BUFFERED, "{stuck_at}");
+    drop(body);
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_short_is_an_error_and_its_connection_not_kept() {
+    for cut in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"[..],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        let (listener, port) = listen().await;
+        serve(listener, vec![vec![cut], vec![OK]]);
+        let gate = Gate::before(&[port]);
+        let answer = gate.get("/").await.unwrap();
+        assert!(whole(answer).await.is_err());
+        assert_eq!(text(gate.get("/").await).await, "ok");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_could_be_read_in_two_ways_is_none() {
+    let fat: &'static [u8] = format!(
+        "HTTP/1.1 200 OK\r\nx: {}\r\nContent-Length: 0\r\n\r\n",
+        "x".repeat(70_000)
+    )
+    .leak()
+    .as_bytes();
+    let many: &'static [u8] = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(201))
+        .leak()
+        .as_bytes();
+    for bad in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"[..],
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: a\0\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx : a\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/2 200\r\n\r\n",
+        b"ok",
+        b"",
+        fat,
+        many,
+    ] {
+        let (listener, port) = listen().await;
+        serve(listener, vec![vec![bad], vec![OK]]);
+        let gate = Gate::before(&[port]);
+        let bad = String::from_utf8_lossy(bad);
+        match gate.get("/").await {
+            Err(Failed::Invalid(_)) => {}
+            other => panic!("{bad}: {other:?}"),
+        }
+        assert_eq!(text(gate.get("/").await).await, "ok", "behind {bad}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_behind_an_answer_are_no_answer_to_the_next_request() {
+    let (listener, port) = listen().await;
+    let twice = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    serve(listener, vec![vec![twice], vec![OK]]);
+    let gate = Gate::before(&[port]);
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    assert_eq!(text(gate.get("/").await).await, "ok");
+}
+
+#[tokio::test]
+async fn an_answer_before_the_requests_end_is_passed_on_and_the_connection_closed() {
+    let (listener, port) = listen().await;
+    let server = hang(listener, OK);
+    let body = unproven(Framed::of_unknown_length(&[b"part"]).then_stalls()).await;
+    let gate = Gate::before(&[port]);
+    assert_eq!(text(gate.post(body).await).await, "ok");
+    assert!(!server.await.unwrap().ends_with(b"0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_match_never_becomes_a_whole_request() {
+    for (body, behind_head) in [
+        (Framed::of_known_length(&[b"aaa", b"bbb", b"c"]), "aaa"),
+        (
+            Framed::of_unknown_length(&[b"aaa", b"bbb", b"c"]),
+            "3\r\naaa\r\n3\r\nbbb\r\n",
+        ),
+    ] {
+        let (listener, port) = listen().await;
+        let server = hang(listener, b"");
+        let body = prepare(body.slowly(), &digest_of(b"other"), WHILE, Meter::default())
+            .await
+            .unwrap();
+        let failed = Gate::before(&[port]).post(body).await.unwrap_err();
+        assert!(
+            matches!(failed, Failed::Body(BodyError::Mismatch(_))),
+            "{failed}"
+        );
+        assert_eq!(
+            String::from_utf8(server.await.unwrap()).unwrap(),
+            behind_head
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_matches_is_whole_at_the_server() {
+    for policy in [BEFORE, WHILE] {
+        for body in [
+            Framed::of_known_length(&[b"hel", b"lo"]),
+            Framed::of_unknown_length(&[b"hel", b"lo"]),
+        ] {
+            let (listener, port) = listen().await;
+            let server = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let chunked = read_head(&mut stream).await.contains("chunked");
+                let expected = if chunked {
+                    &b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"[..]
+                } else {
+                    b"hello"
+                };
+                let mut got = vec![0; expected.len()];
+                stream.read_exact(&mut got).await.unwrap();
+                assert_eq!(got, expected);
+                stream.write_all(OK).await.unwrap();
+            });
+            let body = prepare(body, &digest_of(b"hello"), policy, Meter::default())
+                .await
+                .unwrap();
+            assert_eq!(text(Gate::before(&[port]).post(body).await).await, "ok");
+            server.await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_its_body_takes_the_request_along() {
+    let (listener, port) = listen().await;
+    let server = hang(listener, b"");
+    let body = Framed::of_unknown_length(&[b"part"]).then_fails(io::ErrorKind::ConnectionReset);
+    let body = unproven(body.slowly()).await;
+    let failed = Gate::before(&[port]).post(body).await.unwrap_err();
+    assert!(
+        matches!(failed, Failed::Body(BodyError::BrokeOff(_))),
+        "{failed}"
+    );
+    assert_eq!(server.await.unwrap(), b"4\r\npart\r\n");
+}
+
+#[tokio::test]
+async fn whoever_stops_waiting_for_an_answer_cancels_the_request() {
+    let (listener, port) = listen().await;
+    let (arrived, has_arrived) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        arrived.send(()).unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+    });
+    let gate = Gate::before(&[port]);
+    tokio::select! {
+        _ = gate.get("/") => panic!("nobody answers"),
+        arrived = has_arrived => arrived.unwrap(),
+    }
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_stops_reading_an_answer_cancels_the_request() {
+    let (listener, port) = listen().await;
+    let server = hang(listener, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
+    let gate = Gate::before(&[port]);
+    let mut body = gate.get("/").await.unwrap().response.into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    server.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_has_no_more_connections_than_it_may() {
+    let (listener, port) = listen().await;
+    hang(listener, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    let gate = Gate::set(&[port], |it| {
+        it.max_connections = 1;
+        it.connect = Duration::from_secs(3);
+    });
+    let first = gate.get("/").await.unwrap();
+    let Err(Failed::Unreachable(why)) = gate.get("/").await else {
+        panic!("there is no place");
+    };
+    assert_eq!(
+        why,
+        format!("`127.0.0.1:{port}`: all of its 1 connections are in use")
+    );
+    drop(first);
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_a_place_gets_the_connection_that_comes_free() {
+    let (listener, port) = listen().await;
+    let server = serve(listener, vec![vec![OK, OK, OK]]);
+    let gate = Gate::set(&[port], |it| it.max_connections = 1);
+    let all = tokio::join!(
+        async { text(gate.get("/").await).await },
+        async { text(gate.get("/").await).await },
+        async { text(gate.get("/").await).await },
+    );
+    assert_eq!(all, ("ok".into(), "ok".into(), "ok".into()));
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_outlive_the_configuration_that_made_them() {
+    let (listener, port) = listen().await;
+    let server = serve(listener, vec![vec![OK, OK]]);
+    let mut gate = Gate::before(&[port]);
+    text(gate.get("/").await).await;
+    gate.upstream = Upstream::new(gate.settings.clone());
+    text(gate.get("/").await).await;
+    server.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_is_closed_when_it_is_old() {
+    let (listener, port) = listen().await;
+    let server = hang(listener, OK);
+    let gate = Gate::before(&[port]);
+    let started = tokio::time::Instant::now();
+    text(gate.get("/").await).await;
+    // The server sees its end while the pool still lives.
+    server.await.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 30);
+    drop(gate);
+}
+
+#[tokio::test]
+async fn trailers_of_an_answer_pass_without_what_only_we_may_say() {
+    let (listener, port) = listen().await;
+    serve(
+        listener,
+        vec![vec![
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n\
+              2\r\nok\r\n0\r\nx-sum: 7\r\nportcullis-app: forged\r\n\r\n",
+        ]],
+    );
+    let answer = Gate::before(&[port]).get("/").await.unwrap();
+    let whole = answer.response.into_body().collect().await.unwrap();
+    let trailers = whole.trailers().unwrap();
+    assert_eq!(trailers["x-sum"], "7");
+    assert_eq!(trailers.len(), 1);
+}
+
+#[tokio::test]
+async fn the_built_in_backend_answers_without_a_socket() {
+    let gate = Gate::set(&[], |it| it.servers.push(Server::Echo));
+    let body = Framed::of_unknown_length(&[b"hel", b"lo"]);
+    let body = prepare(body, &digest_of(b"hello"), WHILE, Meter::default())
+        .await
+        .unwrap();
+    let answer = gate.post(body).await.unwrap();
+    assert_eq!(&*answer.server, "echo:");
+    let seen: serde_json::Value = serde_json::from_slice(&whole(answer).await.unwrap()).unwrap();
+    assert_eq!(seen["method"], "POST");
+    assert_eq!(seen["body"]["text"], "hello");
+    assert_eq!(
+        seen["headers"][0],
+        serde_json::json!(["host", "api.example.com"])
+    );
+
+    let body = Framed::of_unknown_length(&[b"hel", b"lO"]);
+    let body = prepare(body, &digest_of(b"hello"), WHILE, Meter::default())
+        .await
+        .unwrap();
+    let failed = gate.post(body).await.unwrap_err();
+    assert!(matches!(failed, Failed::Body(BodyError::Mismatch(_))));
+}
+
+/// What the sockets and buffers of one connection hold, generously.
+const MAX_BUFFERED: usize = 32 * 1024 * 1024;
+const ENDLESS: crate::route::BodyPolicy = crate::route::BodyPolicy {
+    limit: u64::MAX,
+    ..BEFORE
+};
+
+/// A body that has always more.
+struct Endless(Arc<AtomicUsize>);
+
+impl Endless {
+    fn new() -> (Self, Arc<AtomicUsize>) {
+        let taken = Arc::new(AtomicUsize::new(0));
+        (Self(taken.clone()), taken)
+    }
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, io::Error>>> {
+        static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+        self.0.fetch_add(PIECE.len(), Ordering::Relaxed);
+        Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(&PIECE)))))
+    }
+}

@@ -1,1 +1,403 @@
-//! The table of refusals.
+//! The table of refusals: every reason's status, its stable code, whose fault
+//! it is, and what the caller is told (design, section 7; RFC 9457).
+
+use crate::forward::body::BodyError;
+use crate::forward::{self, Failed};
+use crate::route::NoRoute;
+use crate::schemes::{self, Malformed, Why};
+use crate::server::Fault;
+use crate::{authorize, limit, replay};
+use http::StatusCode;
+use serde::Serialize;
+use std::time::Duration;
+
+/// Where the table is explained; the code is the fragment.
+const DOCUMENTATION: &str = "docs/refusals.md";
+
+/// Why a request gets no answer of its upstream.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Its bytes are no request.
+    Wire(Fault),
+    /// Its head can be read in two ways, or is over a bound.
+    Head(Malformed),
+    /// No route takes it.
+    Route(NoRoute),
+    /// Its address has caused too many refusals.
+    Peer(Duration),
+    /// What it shows does not let it in.
+    Credential(schemes::Refused),
+    /// Its proof was used, or cannot be remembered.
+    Replay(replay::Refused),
+    /// Its app may not do this.
+    Scope(authorize::ScopeMissing),
+    /// Its app has to wait.
+    Limit(limit::Refused),
+    /// The upstream gave no answer, or its body broke off.
+    Forward(Failed),
+}
+
+/// Whose fault a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// Someone unproven: counted against its address.
+    Stranger,
+    /// A proven caller.
+    Caller,
+    /// The upstream.
+    Upstream,
+    /// This gateway, or what it stands on.
+    Gateway,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident $code:literal $status:ident $blame:ident $title:literal;)*) => {
+        /// A stable word for programs. What callers may rely on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word itself.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The status it comes with.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// Whose fault it is.
+            pub const fn blame(self) -> Blame {
+                match self { $(Self::$name => Blame::$blame,)* }
+            }
+
+            /// The same short sentence every time.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The bytes are no request, or one with two readings.
+    MalformedRequest "malformed-request" BAD_REQUEST Stranger "The request cannot be read in one way only";
+    /// The credential cannot be read.
+    MalformedCredential "malformed-credential" BAD_REQUEST Stranger "The credential cannot be read";
+    /// The path has two readings.
+    AmbiguousPath "ambiguous-path" BAD_REQUEST Stranger "The path can be read in more than one way";
+    /// There is no credential.
+    CredentialMissing "credential-missing" UNAUTHORIZED Stranger "The request shows no credential";
+    /// Unknown key and bad signature alike.
+    CredentialRejected "credential-rejected" UNAUTHORIZED Stranger "The credential does not hold";
+    /// A part that must be covered is not.
+    CoverageMissing "coverage-missing" UNAUTHORIZED Stranger "The signature does not cover enough";
+    /// The proof's time is outside the window.
+    ClockSkew "clock-skew" UNAUTHORIZED Stranger "The credential's time is outside the accepted window";
+    /// The proof says that it is over.
+    CredentialExpired "credential-expired" UNAUTHORIZED Stranger "The credential has expired";
+    /// The proof was used before.
+    Replayed "replayed" UNAUTHORIZED Stranger "The credential was used before";
+    /// The body is not the one whose digest was given.
+    DigestMismatch "digest-mismatch" UNAUTHORIZED Stranger "The body does not match its digest";
+    /// The token is bound to another `Authorization`.
+    BindingMismatch "binding-mismatch" UNAUTHORIZED Stranger "The token is bound to something else";
+    /// The route does not accept this scheme.
+    SchemeNotAccepted "scheme-not-accepted" UNAUTHORIZED Stranger "This kind of credential is not accepted here";
+    /// The app lacks a scope.
+    ScopeMissing "scope-missing" FORBIDDEN Caller "The app may not do this";
+    /// The app is switched off.
+    AppDisabled "app-disabled" FORBIDDEN Caller "The app is switched off";
+    /// No route takes it.
+    NoRoute "no-route" NOT_FOUND Stranger "There is nothing here";
+    /// The route does not take this method.
+    MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED Stranger "The method is not allowed here";
+    /// The request did not arrive in time.
+    RequestTimeout "request-timeout" REQUEST_TIMEOUT Stranger "The request did not arrive in time";
+    /// The body is over the route's limit.
+    BodyTooLarge "body-too-large" PAYLOAD_TOO_LARGE Caller "The body is too large";
+    /// The target is over its limit.
+    UriTooLong "uri-too-long" URI_TOO_LONG Stranger "The target is too long";
+    /// The expectation is none we know.
+    ExpectationFailed "expectation-failed" EXPECTATION_FAILED Stranger "The expectation is not known";
+    /// The head is over its limits.
+    HeadersTooLarge "headers-too-large" REQUEST_HEADER_FIELDS_TOO_LARGE Stranger "The head is too large";
+    /// The app's rate is used up.
+    RateExceeded "rate-exceeded" TOO_MANY_REQUESTS Caller "The app's rate is used up";
+    /// Too many of the app's requests are in flight.
+    ConcurrencyExceeded "concurrency-exceeded" TOO_MANY_REQUESTS Caller "Too many requests of the app are in flight";
+    /// The address caused too many refusals.
+    PeerLimited "peer-limited" TOO_MANY_REQUESTS Caller "This address has to wait";
+    /// No server of the upstream can be reached.
+    UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY Upstream "The upstream cannot be reached";
+    /// The upstream's answer is no valid HTTP.
+    UpstreamInvalid "upstream-invalid" BAD_GATEWAY Upstream "The upstream's answer is not valid";
+    /// What must be written cannot be written.
+    StoreUnavailable "store-unavailable" SERVICE_UNAVAILABLE Gateway "The gateway cannot remember this request";
+    /// There is no room to remember the proof.
+    ReplayStoreFull "replay-store-full" SERVICE_UNAVAILABLE Gateway "The gateway cannot remember more requests now";
+    /// The upstream did not answer in time.
+    UpstreamTimeout "upstream-timeout" GATEWAY_TIMEOUT Upstream "The upstream did not answer in time";
+}
+
+/// What a refused caller gets: `application/problem+json`, RFC 9457.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// Documentation of the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code's title.
+    pub title: &'static str,
+    /// The status, again.
+    pub status: u16,
+    /// The stable word.
+    pub code: &'static str,
+    /// What an honest caller needs to mend it.
+    pub detail: String,
+    /// To find the record in the log.
+    pub request_id: String,
+    /// `clock-skew`: our time, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_time: Option<i64>,
+    /// `clock-skew`: the caller's time, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_time: Option<i64>,
+    /// `coverage-missing`: the components to cover.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<&'static str>>,
+    /// `credential-rejected`, to callers that may see it: the text we verified against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature_base: Option<String>,
+    /// Beside it: whether the caller's `Signature-Base-Digest` is of the same text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature_base_matches: Option<bool>,
+}
+
+impl Refusal {
+    /// Its row in the table.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Wire(Fault::Malformed(_)) => Code::MalformedRequest,
+            Self::Wire(Fault::HeadTooLarge) => Code::HeadersTooLarge,
+            Self::Wire(Fault::TargetTooLong) => Code::UriTooLong,
+            Self::Wire(Fault::HeadTimeout) => Code::RequestTimeout,
+            Self::Head(malformed) => match malformed {
+                Malformed::Path(_) => Code::AmbiguousPath,
+                Malformed::TargetTooLong(_) => Code::UriTooLong,
+                Malformed::HeadTooLarge => Code::HeadersTooLarge,
+                Malformed::Expectation => Code::ExpectationFailed,
+                _ => Code::MalformedRequest,
+            },
+            Self::Route(NoRoute::NotFound) => Code::NoRoute,
+            Self::Route(NoRoute::MethodNotAllowed(_)) => Code::MethodNotAllowed,
+            Self::Peer(_) => Code::PeerLimited,
+            Self::Credential(refused) => credential(refused),
+            Self::Replay(refused) => match refused {
+                replay::Refused::Replayed | replay::Refused::MaybeReplayed => Code::Replayed,
+                replay::Refused::Full => Code::ReplayStoreFull,
+                replay::Refused::Unavailable => Code::StoreUnavailable,
+            },
+            Self::Scope(_) => Code::ScopeMissing,
+            Self::Limit(limit::Refused::Rate { .. }) => Code::RateExceeded,
+            Self::Limit(limit::Refused::Concurrency { .. }) => Code::ConcurrencyExceeded,
+            Self::Forward(failed) => match failed {
+                Failed::Unreachable(_) => Code::UpstreamUnreachable,
+                Failed::Timeout(_) => Code::UpstreamTimeout,
+                Failed::Invalid(_) => Code::UpstreamInvalid,
+                Failed::Body(body) => match body {
+                    BodyError::TooLarge { .. } => Code::BodyTooLarge,
+                    BodyError::Mismatch(_) => Code::DigestMismatch,
+                    BodyError::BrokeOff(_) => Code::MalformedRequest,
+                    BodyError::Timeout => Code::RequestTimeout,
+                    BodyError::Spill(_) => Code::StoreUnavailable,
+                },
+            },
+        }
+    }
+
+    /// When to come again, for `Retry-After`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        const LATER: Duration = Duration::from_secs(1);
+        match self {
+            Self::Peer(wait) | Self::Limit(limit::Refused::Rate { retry_after: wait, .. }) => {
+                Some(*wait)
+            }
+            Self::Limit(limit::Refused::Concurrency { .. })
+            | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
+            _ => None,
+        }
+    }
+
+    /// What the caller is told: enough for an honest one to mend it, nothing for a guesser.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Wire(Fault::Malformed(what)) => (*what).to_owned(),
+            Self::Wire(Fault::HeadTooLarge) => Malformed::HeadTooLarge.to_string(),
+            Self::Wire(Fault::TargetTooLong) => format!(
+                "The target is longer than {} bytes.",
+                schemes::received::MAX_TARGET
+            ),
+            Self::Wire(Fault::HeadTimeout) => "The head of the request did not arrive in time.".to_owned(),
+            Self::Head(malformed) => malformed.to_string(),
+            Self::Route(NoRoute::NotFound) => "No route of this gateway answers for this host and path.".to_owned(),
+            Self::Route(NoRoute::MethodNotAllowed(_)) => "`Allow` lists the methods this path takes.".to_owned(),
+            Self::Peer(_) => "Too many requests from this address were refused; `Retry-After` tells when to come again.".to_owned(),
+            Self::Credential(refused) => credential_detail(refused),
+            Self::Replay(replay::Refused::Replayed) => "This very proof has passed before. Sign each request anew, with a fresh `nonce` or `created`.".to_owned(),
+            Self::Replay(replay::Refused::MaybeReplayed) => "The proof was made before this gateway's memory of proofs begins, so that it may have been used. Sign the request anew.".to_owned(),
+            Self::Replay(_) => "The request was not forwarded; try again later.".to_owned(),
+            Self::Scope(missing) => format!("This route needs the scope `{}`, which the app or its token does not have.", missing.0),
+            Self::Limit(limit::Refused::Rate { .. }) => "`RateLimit` tells how the app stands, `Retry-After` when to come again.".to_owned(),
+            Self::Limit(limit::Refused::Concurrency { limit, .. }) => format!("At most {limit} requests of this app may be in flight; wait for one to end."),
+            Self::Forward(failed) => match failed {
+                Failed::Body(BodyError::Mismatch(_)) => "The body does not match `Content-Digest`: it was changed on its way, or the digest is of other bytes.".to_owned(),
+                Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
+                Failed::Body(BodyError::Timeout) => "The body did not arrive in time.".to_owned(),
+                Failed::Body(BodyError::BrokeOff(_)) => "The body broke off.".to_owned(),
+                Failed::Body(BodyError::Spill(_)) => "The request was not forwarded; try again later.".to_owned(),
+                // What a backend does is not a caller's business: the record has it.
+                _ => "The request passed the gateway; the server behind it did not answer.".to_owned(),
+            },
+        }
+    }
+
+    /// The true reason, for the record.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Credential(schemes::Refused::Rejected { why, .. }) => why.name().to_owned(),
+            Self::Forward(failed) => failed.to_string(),
+            Self::Replay(refused) => refused.to_string(),
+            _ => self.detail(),
+        }
+    }
+
+    /// The document for the caller.
+    pub fn problem(&self, request_id: &str) -> Problem {
+        let code = self.code();
+        let mut problem = Problem {
+            kind: format!("{DOCUMENTATION}#{}", code.word()),
+            title: code.title(),
+            status: code.status().as_u16(),
+            code: code.word(),
+            detail: self.detail(),
+            request_id: request_id.to_owned(),
+            server_time: None,
+            credential_time: None,
+            missing: None,
+            signature_base: None,
+            signature_base_matches: None,
+        };
+        match self {
+            Self::Credential(schemes::Refused::Skew { ours, theirs }) => {
+                problem.server_time = Some(*ours);
+                problem.credential_time = Some(*theirs);
+            }
+            Self::Credential(schemes::Refused::Coverage(missing)) => {
+                problem.missing = Some(missing.clone());
+            }
+            Self::Credential(schemes::Refused::Rejected {
+                explained: Some(explained),
+                ..
+            }) => {
+                problem.signature_base = Some(explained.base.to_string());
+                problem.signature_base_matches = explained.same_text;
+            }
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl From<forward::body::BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        Self::Forward(Failed::Body(error))
+    }
+}
+
+const fn credential(refused: &schemes::Refused) -> Code {
+    match refused {
+        schemes::Refused::Missing => Code::CredentialMissing,
+        schemes::Refused::NotAccepted(_) => Code::SchemeNotAccepted,
+        schemes::Refused::Malformed(_) => Code::MalformedCredential,
+        schemes::Refused::Rejected { .. } => Code::CredentialRejected,
+        schemes::Refused::Coverage(_) | schemes::Refused::Absent(_) => Code::CoverageMissing,
+        schemes::Refused::Skew { .. } => Code::ClockSkew,
+        schemes::Refused::Expired { .. } => Code::CredentialExpired,
+        schemes::Refused::Digest => Code::DigestMismatch,
+        schemes::Refused::Binding => Code::BindingMismatch,
+        schemes::Refused::AppDisabled => Code::AppDisabled,
+    }
+}
+
+fn credential_detail(refused: &schemes::Refused) -> String {
+    match refused {
+        schemes::Refused::Missing => "Sign the request (RFC 9421: `Signature-Input` and `Signature`) or send a token; `Accept-Signature` tells what to cover.".to_owned(),
+        schemes::Refused::NotAccepted(scheme) => format!("This route does not accept `{scheme}`."),
+        schemes::Refused::Malformed(what) => what.clone(),
+        schemes::Refused::Rejected { why: Why::Claim(claim), .. } => format!("The token's `{claim}` does not hold: it is missing, of the wrong type, out of its bounds or not accepted."),
+        schemes::Refused::Rejected { explained, .. } => match explained.as_ref().map(|explained| explained.same_text) {
+            Some(Some(true)) => "You signed the text that we see: the key id or the secret is wrong.".to_owned(),
+            Some(Some(false)) => "You signed another text than we see: compare yours with `signature_base`.".to_owned(),
+            Some(None) => "Compare the text you signed with `signature_base`; if they are equal, the key id or the secret is wrong.".to_owned(),
+            None => "The key is not known or not in force, or the signature does not match the request as it arrived.".to_owned(),
+        },
+        schemes::Refused::Coverage(missing) => format!(
+            "The signature must cover {} too.",
+            missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        ),
+        schemes::Refused::Absent(component) => format!("The signature covers `{component}`, which the request does not carry as it arrived."),
+        schemes::Refused::Skew { ours, theirs } => format!(
+            "The credential was made at {theirs}, it is {ours} here ({} s apart): set the clock, or sign when you send.",
+            ours.abs_diff(*theirs)
+        ),
+        schemes::Refused::Expired { at } => format!("The credential ended at {at} (Unix seconds); make a new one."),
+        schemes::Refused::Digest => "The request has no body, and `Content-Digest` is not the digest of nothing.".to_owned(),
+        schemes::Refused::Binding => "The token holds for one `Authorization` (claim `pay`), and this request has another or none.".to_owned(),
+        schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_one_of_a_kind_and_its_status_is_an_error() {
+        for (at, code) in Code::ALL.iter().enumerate() {
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+            assert!(Code::ALL[at + 1..].iter().all(|other| other.word() != code.word()));
+        }
+    }
+
+    #[test]
+    fn every_code_is_documented_with_its_status() {
+        let page = include_str!("../../docs/refusals.md");
+        for code in Code::ALL {
+            let (word, status) = (code.word(), code.status().as_u16());
+            let row = format!("| {status} | <a id=\"{word}\"></a>`{word}` |");
+            assert!(page.contains(&row), "{row}");
+        }
+        assert_eq!(page.matches("<a id=").count(), Code::ALL.len());
+    }
+
+    #[test]
+    fn a_guesser_cannot_tell_an_unknown_key_from_a_wrong_signature() {
+        let answer = |why| {
+            let refusal = Refusal::Credential(schemes::Refused::Rejected { why, explained: None });
+            serde_json::to_string(&refusal.problem("1")).unwrap()
+        };
+        let first = answer(schemes::Why::UnknownKey);
+        for why in [
+            schemes::Why::WrongSignature,
+            schemes::Why::KeyNotActive,
+            schemes::Why::KeyNotForScheme,
+            schemes::Why::WrongAlgorithm,
+        ] {
+            assert_eq!(answer(why), first);
+        }
+    }
+}

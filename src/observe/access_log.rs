@@ -1,1 +1,298 @@
-//! access_log
+//! The access log: workers write lines into buffers, one thread writes buffers out.
+//!
+//! A worker only ever appends to memory. What cannot be written in time –
+//! a full disk, a pipe that nobody reads – is dropped, whole lines at a time,
+//! and counted.
+
+use super::Record;
+use super::line::{Format, Stamp};
+use crate::clock::Now;
+use prometheus_client::metrics::counter::Counter;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{Write, stdout};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// A buffer of this many bytes is handed to the writer.
+pub const BUFFER: usize = 16 * 1024;
+/// Room behind it for the line that fills it.
+const ROOM: usize = 4 * 1024;
+/// Buffers that may wait for the writer.
+pub const MAX_WAITING: usize = 64;
+/// A line is handed to the writer at the latest after this time.
+pub const INTERVAL: Duration = Duration::from_millis(100);
+/// How long [`Observer::flush`](super::Observer::flush) waits for a slow sink.
+pub const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Where the access log goes, and how its lines look.
+pub struct AccessLog {
+    sink: Box<dyn Write + Send>,
+    format: Format,
+}
+
+impl AccessLog {
+    /// To standard output.
+    pub fn stdout(format: Format) -> Self {
+        Self::to(Box::new(stdout()), format)
+    }
+
+    /// To a sink of one's own. It is written to by one thread, and may block.
+    pub fn to(sink: Box<dyn Write + Send>, format: Format) -> Self {
+        Self { sink, format }
+    }
+}
+
+impl fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccessLog({:?})", self.format)
+    }
+}
+
+/// The workers' end of the log.
+#[derive(Debug)]
+pub(super) struct Log {
+    format: Format,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    shards: Box<[Shard]>,
+    queue: Mutex<Queue>,
+    /// The writer has something to do.
+    work: Condvar,
+    /// The writer has done what a flush asked for.
+    done: Condvar,
+    dropped: Counter,
+}
+
+/// A worker's buffer, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard(Mutex<Pen>);
+
+#[derive(Debug, Default)]
+struct Pen {
+    lines: Lines,
+    stamp: Stamp,
+}
+
+/// Lines on their way to the sink.
+#[derive(Debug, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    count: u64,
+    /// When the first and the last were written, in monotonic time.
+    first: Duration,
+    last: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Lines>,
+    /// Flushes asked for, and those of them that are done.
+    asked: u64,
+    flushed: u64,
+    closed: bool,
+}
+
+impl Log {
+    /// Starts the writer.
+    pub(super) fn start(log: AccessLog, workers: usize, dropped: Counter) -> Self {
+        let shared = Arc::new(Shared {
+            shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            done: Condvar::new(),
+            dropped,
+        });
+        let writer = Writer {
+            shared: shared.clone(),
+            sink: log.sink,
+            swept: Duration::ZERO,
+            spare: Vec::new(),
+        };
+        thread::Builder::new()
+            .name("access-log".to_owned())
+            .spawn(move || writer.run())
+            .expect("a process that starts can start a thread");
+        Self {
+            format: log.format,
+            shared,
+        }
+    }
+
+    /// Writes the line of `record`, which ended at `now`. Never waits for the sink.
+    pub(super) fn write(&self, record: &Record, now: Now) {
+        let full = {
+            let mut pen = lock(&self.shared.own_shard().0);
+            let Pen { lines, stamp } = &mut *pen;
+            if lines.count == 0 {
+                lines.first = now.monotonic();
+                lines.bytes.reserve(BUFFER + ROOM);
+            }
+            lines.last = now.monotonic();
+            lines.count += 1;
+            self.format.write(&mut lines.bytes, stamp, record, now);
+            let age = lines.last.saturating_sub(lines.first);
+            (lines.bytes.len() >= BUFFER || age >= INTERVAL).then(|| std::mem::take(lines))
+        };
+        if let Some(lines) = full {
+            self.shared.hand_over(lines);
+        }
+    }
+
+    /// Waits until all that was written so far is out; `false` at the deadline.
+    pub(super) fn flush(&self) -> bool {
+        let mut queue = lock(&self.shared.queue);
+        queue.asked += 1;
+        let asked = queue.asked;
+        self.shared.work.notify_one();
+        let (queue, _) = self
+            .shared
+            .done
+            .wait_timeout_while(queue, FLUSH_DEADLINE, |queue| queue.flushed < asked)
+            .unwrap_or_else(PoisonError::into_inner);
+        queue.flushed >= asked
+    }
+}
+
+impl Drop for Log {
+    /// Lets the writer write what there is, and end.
+    fn drop(&mut self) {
+        lock(&self.shared.queue).closed = true;
+        self.shared.work.notify_one();
+    }
+}
+
+impl Shared {
+    /// The shard of this thread: workers are numbered as they first write.
+    fn own_shard(&self) -> &Shard {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static OWN: Cell<Option<usize>> = const { Cell::new(None) };
+        }
+        let number = OWN.get().unwrap_or_else(|| {
+            let number = THREADS.fetch_add(1, Ordering::Relaxed);
+            OWN.set(Some(number));
+            number
+        });
+        &self.shards[number % self.shards.len()]
+    }
+
+    fn hand_over(&self, lines: Lines) {
+        let mut queue = lock(&self.queue);
+        if queue.waiting.len() >= MAX_WAITING {
+            drop(queue);
+            self.dropped.inc_by(lines.count);
+            return;
+        }
+        queue.waiting.push_back(lines);
+        drop(queue);
+        self.work.notify_one();
+    }
+}
+
+/// The thread that writes.
+struct Writer {
+    shared: Arc<Shared>,
+    sink: Box<dyn Write + Send>,
+    /// When the workers' buffers were last emptied, as far as lines tell the time.
+    swept: Duration,
+    /// A buffer to leave behind where one is taken.
+    spare: Vec<u8>,
+}
+
+/// What the writer does next.
+enum Turn {
+    Write(Lines),
+    /// Nothing waits: look into the workers' buffers.
+    Sweep {
+        /// Flushes that are done by it.
+        flushes: u64,
+        /// Whether that was all.
+        ends: bool,
+    },
+}
+
+impl Writer {
+    fn run(mut self) {
+        loop {
+            match self.next() {
+                Turn::Write(lines) => {
+                    let at = lines.last;
+                    self.put(lines);
+                    // A busy worker must not keep the lines of an idle one back.
+                    if at.saturating_sub(self.swept) >= INTERVAL {
+                        self.swept = at;
+                        self.sweep();
+                    }
+                }
+                Turn::Sweep { flushes, ends } => {
+                    self.sweep();
+                    lock(&self.shared.queue).flushed = flushes;
+                    self.shared.done.notify_all();
+                    if ends {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for lines, a flush, the end, or until it is time to sweep.
+    fn next(&self) -> Turn {
+        let idle = |queue: &mut Queue| {
+            queue.waiting.is_empty() && queue.asked == queue.flushed && !queue.closed
+        };
+        let queue = lock(&self.shared.queue);
+        let (mut queue, _) = self
+            .shared
+            .work
+            .wait_timeout_while(queue, INTERVAL, idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        match queue.waiting.pop_front() {
+            Some(lines) => Turn::Write(lines),
+            None => Turn::Sweep {
+                flushes: queue.asked,
+                ends: queue.closed,
+            },
+        }
+    }
+
+    /// Writes what the workers' buffers hold.
+    fn sweep(&mut self) {
+        for index in 0..self.shared.shards.len() {
+            let lines = {
+                let mut pen = lock(&self.shared.shards[index].0);
+                if pen.lines.count == 0 {
+                    continue;
+                }
+                let bytes = std::mem::take(&mut self.spare);
+                let empty = Lines {
+                    bytes,
+                    ..Lines::default()
+                };
+                std::mem::replace(&mut pen.lines, empty)
+            };
+            self.put(lines);
+        }
+    }
+
+    fn put(&mut self, mut lines: Lines) {
+        let written = self.sink.write_all(&lines.bytes);
+        if written.and_then(|()| self.sink.flush()).is_err() {
+            self.shared.dropped.inc_by(lines.count);
+        }
+        lines.bytes.clear();
+        self.spare = lines.bytes;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

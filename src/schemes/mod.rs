@@ -21,7 +21,107 @@ pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
 pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
-use crate::apps::Scheme;
+use crate::apps::{Registry, Scheme};
+use crate::clock::Now;
+use crate::route::{Accept, Route};
+
+/// The one credential that a request shows.
+#[derive(Debug)]
+pub enum Presented<'r> {
+    /// HTTP message signatures.
+    Signature(http_signature::Presented<'r>),
+    /// A token.
+    Token(token::Presented<'r>),
+}
+
+/// What credentials are verified by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'s> {
+    /// Every key.
+    pub registry: &'s Registry,
+    /// The window of time.
+    pub freshness: freshness::Freshness,
+    /// What a token must hold.
+    pub tokens: &'s token::Settings,
+    /// Tokens that were verified before.
+    pub verified: &'s token::Cache,
+    /// Whether anyone may see the text that was verified against.
+    pub explain: bool,
+}
+
+impl<'r> Presented<'r> {
+    /// Finds the one credential of `received` that `route` accepts.
+    ///
+    /// # Errors
+    /// [`Refused`]: none, two, one that cannot be read or is not accepted here.
+    pub fn read(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
+        let signature = http_signature::Presented::read(received.fields())?;
+        let token = token::read(received, route)?;
+        let presented = match (signature, token) {
+            (None, None) => return Err(Refused::Missing),
+            (Some(signature), None) => Self::Signature(signature),
+            (None, Some(token)) => Self::Token(token),
+            (Some(_), Some(_)) => {
+                return Err(Refused::Malformed(
+                    "the request shows a signature and a token; send one of them".to_owned(),
+                ));
+            }
+        };
+        let scheme = presented.scheme();
+        match route.accept {
+            Accept::Proven(accepted) if accepted.contains(scheme) => Ok(presented),
+            _ => Err(Refused::NotAccepted(scheme)),
+        }
+    }
+
+    /// How it proves the request.
+    pub const fn scheme(&self) -> Scheme {
+        match self {
+            Self::Signature(_) => Scheme::HttpSignature,
+            Self::Token(_) => Scheme::Token,
+        }
+    }
+
+    /// The key id it names: claimed, not proven.
+    pub fn claimed_key(&self) -> Option<String> {
+        match self {
+            Self::Signature(signature) => signature.claimed_key().map(str::to_owned),
+            Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
+        }
+    }
+
+    /// The caller that it proves.
+    ///
+    /// # Errors
+    /// [`Refused`] says why it proves none.
+    pub fn verify(
+        &self,
+        received: &Received<'_>,
+        route: &Route,
+        rules: Rules<'_>,
+        now: Now,
+    ) -> Result<Caller, Refused> {
+        match self {
+            Self::Signature(signature) => {
+                let rules = http_signature::Rules {
+                    registry: rules.registry,
+                    freshness: rules.freshness,
+                    explain: rules.explain,
+                };
+                http_signature::verify(signature, received, route, rules, now)
+            }
+            Self::Token(token) => token::verify(
+                token,
+                received,
+                route,
+                rules.registry,
+                rules.tokens,
+                rules.verified,
+                now,
+            ),
+        }
+    }
+}
 
 /// Why a request is not let in for what it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]

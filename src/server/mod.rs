@@ -11,7 +11,20 @@ use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+mod alarm;
+mod chunks;
+mod connection;
+mod framing;
+mod head;
+mod line;
+mod listen;
+mod paced;
 pub mod tls;
+mod wire;
+mod work;
+
+pub use listen::{BindError, Bound, bind};
+pub use work::{Drained, Running, run};
 
 /// An error of any kind on a body's way.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

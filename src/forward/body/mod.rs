@@ -9,7 +9,7 @@ mod frames;
 mod passing;
 mod set_aside;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use crate::route::{BodyPolicy, BodyVerify};
 use crate::schemes::digest::{BodyCheck, BodyProof};

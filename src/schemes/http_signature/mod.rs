@@ -12,4 +12,4 @@ pub mod verify;
 mod tests;
 
 pub use read::{Presented, SIGNATURE, SIGNATURE_INPUT};
-pub use verify::{Rules, verify};
+pub use verify::{Rules, component_for, verify};

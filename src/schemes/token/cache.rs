@@ -3,7 +3,7 @@
 //! Only a token that passed every check enters, so strangers cannot push any
 //! out. What is found was verified under the same configuration; what time can
 //! change – the token's own times, the key's dates – is checked by the caller
-//! of [`Cache::find`] at every request.
+//! of `Cache::find` at every request.
 
 use super::jwt::Verified;
 use crate::apps::Key;

@@ -202,7 +202,10 @@ fn proof(token: &Verified, settings: &Settings) -> Proof {
 }
 
 const fn rejected(why: Why) -> Refused {
-    Refused::Rejected { why, base: None }
+    Refused::Rejected {
+        why,
+        explained: None,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,109 @@
+//! What wakes a running gateway: signals, and files that changed.
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// How long to wait after a file changed: editors write in several steps.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Why the gateway wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// To read its configuration again.
+    Reload,
+    /// To stop.
+    Stop,
+}
+
+/// Everything that can wake a gateway.
+pub struct Wakes {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    changed: mpsc::Receiver<()>,
+    watcher: Option<RecommendedWatcher>,
+    watched: Vec<PathBuf>,
+}
+
+impl Wakes {
+    /// Watches the folders of `files`: editors and orchestrators replace
+    /// files, which a watch on the file itself would miss.
+    ///
+    /// # Errors
+    /// When signals cannot be received. A watch that cannot be set up is a
+    /// warning: SIGHUP still works.
+    pub fn new(files: &[PathBuf]) -> std::io::Result<Self> {
+        // One waiting wake stands for any number of changes.
+        let (sender, changed) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let read_only = event.is_ok_and(|event| event.kind.is_access());
+            if !read_only {
+                let _ = sender.try_send(());
+            }
+        });
+        let watcher = watcher
+            .inspect_err(|why| tracing::warn!("files are not watched ({why}); SIGHUP reloads"))
+            .ok();
+        let mut wakes = Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            changed,
+            watcher,
+            watched: Vec::new(),
+        };
+        wakes.watch(files);
+        Ok(wakes)
+    }
+
+    /// Watches the folders of `files` from now on.
+    pub fn watch(&mut self, files: &[PathBuf]) {
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
+        let mut folders: Vec<PathBuf> = files.iter().map(|file| folder(file)).collect();
+        folders.sort_unstable();
+        folders.dedup();
+        for gone in self.watched.iter().filter(|old| !folders.contains(old)) {
+            let _ = watcher.unwatch(gone);
+        }
+        for new in folders.iter().filter(|new| !self.watched.contains(new)) {
+            if let Err(why) = watcher.watch(new, RecursiveMode::NonRecursive) {
+                tracing::warn!("`{}` is not watched ({why}); SIGHUP reloads", new.display());
+            }
+        }
+        self.watched = folders;
+    }
+
+    /// Waits for the next reason to wake.
+    pub async fn next(&mut self) -> Wake {
+        tokio::select! {
+            _ = self.terminate.recv() => Wake::Stop,
+            _ = self.interrupt.recv() => Wake::Stop,
+            _ = self.hang_up.recv() => Wake::Reload,
+            Some(()) = self.changed.recv() => {
+                tokio::time::sleep(SETTLE).await;
+                let _ = self.changed.try_recv();
+                Wake::Reload
+            }
+        }
+    }
+
+    /// Waits until the gateway is told to stop once more.
+    pub async fn stop_again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn folder(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

@@ -1,0 +1,229 @@
+//! A response on its way out, and the record that is written when it ends.
+
+use super::refusal::Refusal;
+use super::reload::Settings;
+use super::Shared;
+use crate::forward::AnswerBody;
+use crate::forward::body::Meter;
+use crate::limit::app::{Place, Standing};
+use crate::observe::Record;
+use crate::route::{Accept, NoRoute, Route};
+use crate::schemes::{self, Received};
+use crate::server::BoxError;
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Response};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A response's body: the upstream's as it streams, or ours, whole.
+#[derive(Debug)]
+pub struct ResponseBody {
+    inner: Inner,
+    ending: Ending,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Upstream(AnswerBody),
+    Whole(Option<Bytes>),
+}
+
+/// What ends with the response: its record is written, its app's place freed.
+pub(super) struct Ending {
+    record: Option<Record>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) place: Option<Place>,
+    /// Bytes of the request's body so far.
+    pub(super) received: Option<Meter>,
+    shared: Arc<Shared>,
+}
+
+impl Ending {
+    pub(super) fn new(record: Record, settings: Arc<Settings>, shared: &Arc<Shared>) -> Self {
+        shared.observer.opened();
+        Self {
+            record: Some(record),
+            settings,
+            place: None,
+            received: None,
+            shared: shared.clone(),
+        }
+    }
+
+    /// What is known so far.
+    pub(super) const fn record(&mut self) -> &mut Record {
+        self.record
+            .as_mut()
+            .expect("the record is taken only when this is dropped")
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        /// What other proxies log for a client that did not wait for its answer.
+        const CLIENT_WENT: u16 = 499;
+        let Some(mut record) = self.record.take() else {
+            return;
+        };
+        if let Some(received) = &self.received {
+            record.bytes_in = received.bytes();
+        }
+        if record.status == 0 {
+            record.status = CLIENT_WENT;
+            record.cut = true;
+            record.reason = Some("the client went away".into());
+        }
+        let now = self.shared.clock.now();
+        self.shared.observer.finish(&self.settings.labels, record, now);
+    }
+}
+
+impl std::fmt::Debug for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ending").finish_non_exhaustive()
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn upstream(body: AnswerBody, ending: Ending) -> Self {
+        Self {
+            inner: Inner::Upstream(body),
+            ending,
+        }
+    }
+
+    pub(super) fn whole(bytes: Bytes, ending: Ending) -> Self {
+        Self {
+            inner: Inner::Whole(Some(bytes)),
+            ending,
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.inner {
+            Inner::Upstream(body) => Pin::new(body).poll_frame(context),
+            Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                this.ending.record().bytes_out += bytes as u64;
+            }
+            Poll::Ready(Some(Err(why))) => {
+                let record = this.ending.record();
+                record.cut = true;
+                record.reason.get_or_insert_with(|| why.to_string().into());
+            }
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Upstream(body) => body.is_end_stream(),
+            Inner::Whole(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Upstream(body) => body.size_hint(),
+            Inner::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if !self.is_end_stream() {
+            self.ending.record().cut = true;
+        }
+    }
+}
+
+/// `RateLimit` and `RateLimit-Policy` on an answer that a limit applied to.
+pub(super) fn tell_standing(fields: &mut HeaderMap, standing: Option<&Standing>) {
+    const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+    const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+    if let Some(standing) = standing {
+        fields.insert(POLICY, standing.policy.clone());
+        fields.insert(LIMIT, standing.header());
+    }
+}
+
+/// The response to a refused request, whole.
+pub(super) fn refused(
+    refusal: &Refusal,
+    request_id: &str,
+    standing: Option<&Standing>,
+) -> Response<Bytes> {
+    let code = refusal.code();
+    let document = serde_json::to_vec(&refusal.problem(request_id)).unwrap_or_default();
+    let mut response = Response::new(Bytes::from(document));
+    *response.status_mut() = code.status();
+    let fields = response.headers_mut();
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(wait) = refusal.retry_after() {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        fields.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    match refusal {
+        Refusal::Route(NoRoute::MethodNotAllowed(methods)) => {
+            let methods: Vec<&str> = methods.iter().map(http::Method::as_str).collect();
+            if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
+                fields.insert(header::ALLOW, value);
+            }
+        }
+        Refusal::Limit(crate::limit::Refused::Rate { standing, .. }) => {
+            tell_standing(fields, Some(standing));
+        }
+        _ => tell_standing(fields, standing),
+    }
+    response
+}
+
+/// What a 401 asks for: which components to cover, and a digest of the body.
+pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Received<'_>) {
+    const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
+    const WANT_DIGEST: HeaderName = HeaderName::from_static("want-content-digest");
+    let Accept::Proven(accepted) = route.accept else {
+        return;
+    };
+    fields.insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Portcullis"),
+    );
+    if !accepted.contains(crate::apps::Scheme::HttpSignature) {
+        return;
+    }
+    let needed = schemes::coverage::missing(
+        schemes::coverage::Covered::nothing(),
+        received,
+        route,
+        i64::MAX,
+    );
+    let names: Vec<String> = needed
+        .map(|part| format!("\"{}\"", schemes::http_signature::component_for(part)))
+        .collect();
+    if let Ok(value) = HeaderValue::from_str(&format!("sig1=({});created", names.join(" "))) {
+        fields.insert(ACCEPT_SIGNATURE, value);
+    }
+    fields.insert(WANT_DIGEST, HeaderValue::from_static("sha-256=2, sha-512=1"));
+}

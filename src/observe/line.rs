@@ -1,0 +1,434 @@
+//! A record as a line of text, formatted by hand into a buffer that is there already.
+//!
+//! Whatever a stranger may have chosen is escaped: a line stays a line, JSON
+//! stays JSON, and a terminal does nothing but show it.
+
+use super::Record;
+use crate::clock::Now;
+use http::Version;
+use std::io::{IsTerminal, Write, stdout};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Bytes that are written of any text a stranger has chosen.
+pub(super) const MAX_TEXT: usize = 2 * 1024;
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object.
+    Json,
+    /// For people.
+    Readable {
+        /// Whether with colours.
+        colour: bool,
+    },
+}
+
+impl Format {
+    /// Readable on a terminal, coloured unless `no_color`; JSON on a pipe or in a file.
+    pub fn of_stdout(no_color: bool) -> Self {
+        if stdout().is_terminal() {
+            Self::Readable { colour: !no_color }
+        } else {
+            Self::Json
+        }
+    }
+
+    /// Appends the line of `record`, which ended at `now`.
+    pub(super) fn write(self, out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
+        match self {
+            Self::Json => json(out, stamp, record, now),
+            Self::Readable { colour } => readable(out, stamp, record, now, colour),
+        }
+    }
+}
+
+fn json(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
+    out.extend_from_slice(b"{\"time\":\"");
+    stamp.push(out, record.started);
+    out.extend_from_slice(b"Z\",\"request_id\":\"");
+    escape(out, &record.id);
+    out.extend_from_slice(b"\",\"peer\":\"");
+    address(out, record.peer);
+    out.extend_from_slice(if record.tls {
+        b"\",\"tls\":true,\"version\":\""
+    } else {
+        b"\",\"tls\":false,\"version\":\""
+    });
+    out.extend_from_slice(version(record.version));
+    out.push(b'"');
+    text(
+        out,
+        "method",
+        record.method.as_ref().map(http::Method::as_str),
+    );
+    text(
+        out,
+        "host",
+        Some(&*record.host).filter(|host| !host.is_empty()),
+    );
+    text(
+        out,
+        "path",
+        Some(&*record.path).filter(|path| !path.is_empty()),
+    );
+    text(out, "route", record.route.as_ref().map(|(_, name)| &**name));
+    text(out, "app", record.app.as_deref());
+    text(out, "key", record.key.as_deref());
+    text(out, "scheme", record.scheme);
+    text(out, "claimed_key", record.claimed_key.as_deref());
+    if record.status != 0 {
+        number(out, "status", u64::from(record.status));
+    }
+    text(out, "code", record.code);
+    text(out, "reason", record.reason.as_deref());
+    number(out, "bytes_in", record.bytes_in);
+    number(out, "bytes_out", record.bytes_out);
+    name(out, "duration_ms");
+    millis(out, record.duration(now));
+    text(out, "upstream", record.upstream.as_deref());
+    if let Some(duration) = record.upstream_duration() {
+        name(out, "upstream_ms");
+        millis(out, duration);
+    }
+    text(out, "trace", record.trace.as_deref());
+    if record.cut {
+        out.extend_from_slice(b",\"cut\":true");
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// `TIME STATUS METHOD HOST PATH DURATION WHO CODE (REASON) ID`.
+fn readable(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now, colour: bool) {
+    let paint = |out: &mut Vec<u8>, code: &[u8]| {
+        if colour {
+            out.extend_from_slice(code);
+        }
+    };
+    paint(out, DIM);
+    stamp.push_time_of_day(out, record.started);
+    paint(out, PLAIN);
+    out.push(b' ');
+    paint(out, colour_of(record.status));
+    match record.status {
+        0 => out.extend_from_slice(b"---"),
+        status => digits(out, u64::from(status)),
+    }
+    paint(out, PLAIN);
+    word(
+        out,
+        record.method.as_ref().map_or("-", http::Method::as_str),
+    );
+    word(
+        out,
+        if record.host.is_empty() {
+            "-"
+        } else {
+            &record.host
+        },
+    );
+    word(
+        out,
+        if record.path.is_empty() {
+            "-"
+        } else {
+            &record.path
+        },
+    );
+    out.push(b' ');
+    millis(out, record.duration(now));
+    out.extend_from_slice(b"ms");
+    if let (Some(app), Some(key)) = (&record.app, &record.key) {
+        word(out, app);
+        out.push(b'/');
+        escape(out, key);
+    } else {
+        out.push(b' ');
+        address(out, record.peer);
+    }
+    if let Some(code) = record.code {
+        out.push(b' ');
+        paint(out, colour_of(record.status));
+        escape(out, code);
+        paint(out, PLAIN);
+    }
+    if let Some(reason) = &record.reason {
+        out.extend_from_slice(b" (");
+        escape(out, reason);
+        out.push(b')');
+    }
+    if let Some(key) = &record.claimed_key {
+        out.extend_from_slice(b" claims key ");
+        escape(out, key);
+    }
+    if record.cut {
+        out.extend_from_slice(b" cut");
+    }
+    paint(out, DIM);
+    word(out, &record.id);
+    paint(out, PLAIN);
+    out.push(b'\n');
+}
+
+const PLAIN: &[u8] = b"\x1b[0m";
+const DIM: &[u8] = b"\x1b[2m";
+
+fn colour_of(status: u16) -> &'static [u8] {
+    match status {
+        200..=299 => b"\x1b[32m",
+        300..=399 => b"\x1b[36m",
+        400..=499 => b"\x1b[33m",
+        _ => b"\x1b[31m",
+    }
+}
+
+fn word(out: &mut Vec<u8>, text: &str) {
+    out.push(b' ');
+    escape(out, text);
+}
+
+fn name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn text(out: &mut Vec<u8>, field: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        name(out, field);
+        out.push(b'"');
+        escape(out, value);
+        out.push(b'"');
+    }
+}
+
+fn number(out: &mut Vec<u8>, field: &str, value: u64) {
+    name(out, field);
+    digits(out, value);
+}
+
+/// As a JSON string's inside: everything but printable ASCII is escaped, also
+/// what only a terminal would act upon.
+fn escape(out: &mut Vec<u8>, text: &str) {
+    let shown = &text[..text.floor_char_boundary(MAX_TEXT)];
+    let is_plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+    if shown.bytes().all(is_plain) {
+        out.extend_from_slice(shown.as_bytes());
+    } else {
+        for character in shown.chars() {
+            escape_one(out, character);
+        }
+    }
+    if shown.len() < text.len() {
+        out.extend_from_slice(b"...");
+    }
+}
+
+fn escape_one(out: &mut Vec<u8>, character: char) {
+    match character {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        ' '..='~' => out.push(character as u8),
+        _ => {
+            const HEX: &[u8; 16] = b"0123456789abcdef";
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                out.extend_from_slice(b"\\u");
+                let nibbles = [12, 8, 4, 0].map(|shift| usize::from(*unit >> shift & 0xf));
+                out.extend(nibbles.map(|nibble| HEX[nibble]));
+            }
+        }
+    }
+}
+
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, rest @ ..] = address.octets();
+            digits(out, u64::from(a));
+            for part in rest {
+                out.push(b'.');
+                digits(out, u64::from(part));
+            }
+        }
+        IpAddr::V6(address) => write!(out, "{address}").expect("a vector takes every byte"),
+    }
+}
+
+fn version(version: Version) -> &'static [u8] {
+    match version {
+        Version::HTTP_10 => b"1.0",
+        Version::HTTP_11 => b"1.1",
+        Version::HTTP_2 => b"2",
+        _ => b"?",
+    }
+}
+
+/// Milliseconds with three places.
+fn millis(out: &mut Vec<u8>, duration: Duration) {
+    let micros = duration.as_micros() as u64;
+    digits(out, micros / 1_000);
+    out.push(b'.');
+    padded(out, micros % 1_000, 3);
+}
+
+fn digits(out: &mut Vec<u8>, number: u64) {
+    let width = number.checked_ilog10().unwrap_or(0) + 1;
+    padded(out, number, width as usize);
+}
+
+/// The lowest `width` digits of `number`.
+fn padded(out: &mut Vec<u8>, mut number: u64, width: usize) {
+    let start = out.len();
+    out.resize(start + width, b'0');
+    for digit in out.iter_mut().skip(start).rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// The last second that was written, kept so that a date is worked out once a second.
+#[derive(Debug, Default)]
+pub(super) struct Stamp {
+    second: Option<u64>,
+    text: Vec<u8>,
+}
+
+/// Where the time of day starts in `2027-01-15T08:00:00`.
+const TIME_OF_DAY: usize = 11;
+
+impl Stamp {
+    /// `2027-01-15T08:00:00.000`, in UTC.
+    fn push(&mut self, out: &mut Vec<u8>, at: Now) {
+        self.set(at);
+        out.extend_from_slice(&self.text);
+        out.push(b'.');
+        padded(out, u64::from(at.unix().subsec_millis()), 3);
+    }
+
+    /// `08:00:00.000`.
+    fn push_time_of_day(&mut self, out: &mut Vec<u8>, at: Now) {
+        let start = out.len();
+        self.push(out, at);
+        out.drain(start..start + TIME_OF_DAY);
+    }
+
+    fn set(&mut self, at: Now) {
+        // Four digits of years end here.
+        const LAST: u64 = 253_402_300_799;
+        let second = at.unix().as_secs().min(LAST);
+        if self.second == Some(second) {
+            return;
+        }
+        self.second = Some(second);
+        let (year, month, day) = date(second / 86_400);
+        let of_day = second % 86_400;
+        let text = &mut self.text;
+        text.clear();
+        for (number, width, end) in [
+            (year, 4, b'-'),
+            (month, 2, b'-'),
+            (day, 2, b'T'),
+            (of_day / 3_600, 2, b':'),
+            (of_day / 60 % 60, 2, b':'),
+            (of_day % 60, 2, b' '),
+        ] {
+            padded(text, number, width);
+            text.push(end);
+        }
+        text.pop();
+    }
+}
+
+/// Year, month and day of a day since 1970-01-01 in the Gregorian calendar.
+/// Years are taken to start in March, so that a leap day is the last of one.
+const fn date(days: u64) -> (u64, u64, u64) {
+    const TO_MARCH_OF_YEAR_0: u64 = 719_468;
+    const DAYS_OF_400_YEARS: u64 = 146_097;
+    let days = days + TO_MARCH_OF_YEAR_0;
+    let (era, day) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (era * 400 + year + next, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(seconds: u64) -> String {
+        let mut out = Vec::new();
+        let at = Now::new(Duration::from_millis(seconds * 1_000 + 7), Duration::ZERO);
+        Stamp::default().push(&mut out, at);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.007"),
+            (951_782_400, "2000-02-29T00:00:00.007"),
+            (951_868_800, "2000-03-01T00:00:00.007"),
+            (1_709_251_199, "2024-02-29T23:59:59.007"),
+            (1_735_689_599, "2024-12-31T23:59:59.007"),
+            (1_735_689_600, "2025-01-01T00:00:00.007"),
+            (4_107_542_399, "2100-02-28T23:59:59.007"),
+            (4_107_542_400, "2100-03-01T00:00:00.007"),
+        ] {
+            assert_eq!(stamp(seconds), text);
+        }
+        assert!(stamp(u64::MAX / 1_000 - 1).starts_with("9999-12-31"));
+    }
+
+    #[test]
+    fn every_day_of_four_centuries_follows_the_one_before() {
+        let lengths = |year: u64| {
+            let leap =
+                year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+            [
+                31,
+                if leap { 29 } else { 28 },
+                31,
+                30,
+                31,
+                30,
+                31,
+                31,
+                30,
+                31,
+                30,
+                31,
+            ]
+        };
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for number in 0..146_097 {
+            assert_eq!(date(number), (year, month, day));
+            day += 1;
+            if day > lengths(year)[month as usize - 1] {
+                (day, month) = (1, month + 1);
+            }
+            if month > 12 {
+                (month, year) = (1, year + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for number in [0, 9, 10, 99, 100, 12_345, u64::MAX] {
+            let mut out = Vec::new();
+            digits(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
+        let mut out = Vec::new();
+        millis(&mut out, Duration::from_nanos(12_034_999));
+        assert_eq!(out, b"12.034");
+    }
+}

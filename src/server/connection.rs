@@ -1,0 +1,421 @@
+//! One connection: which protocol, every bound of it, and how it ends.
+
+use super::alarm::{Alarm, after};
+use super::head::MAX_HEAD;
+use super::line::Line;
+use super::paced::{First, Out, PREFACE, Paced};
+use super::tls::ALPN_HTTP_2;
+use super::wire::Wire;
+use super::{BoxError, Deadlines, Handler, Peer};
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of one HTTP/1.1 connection that are read or written at a time.
+const H1_BUFFER: usize = 64 * 1024;
+const _: () = assert!(MAX_HEAD < H1_BUFFER);
+
+/// Requests at a time on one HTTP/2 connection.
+const H2_STREAMS: u32 = 100;
+/// Bytes of a head after decompression, as RFC 9113 counts them (32 for each field on top).
+const H2_HEAD: u32 = 32 * 1024;
+/// Bytes of a frame.
+const H2_FRAME: u32 = 16 * 1024;
+/// Bytes of a body in flight, for each stream and for the whole connection.
+const H2_STREAM_WINDOW: u32 = 64 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of a response kept for each stream until its client takes them.
+const H2_SEND_BUFFER: usize = 64 * 1024;
+/// Bytes that field compression may remember.
+const H2_HEADER_TABLE: u32 = 4 * 1024;
+/// Streams a client may open and reset before we look at them, until the connection ends.
+const H2_RESETS_PENDING: usize = 20;
+/// Streams we may have to reset for its errors, until the connection ends.
+const H2_RESETS_LOCAL: usize = 100;
+/// How often we ask whether an HTTP/2 client is still there, and how long it may take to say so.
+const H2_PING_EVERY: Duration = Duration::from_secs(30);
+const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a client still sends behind a refusal is read and thrown away, up to
+/// here: a reset in its place would take the refusal from it.
+const LINGER_BYTES: usize = 256 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+const LINGER_STEP: usize = 8 * 1024;
+
+/// When we stop, a connection that has not brought a request yet has this
+/// long to do so: what was accepted is answered.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
+/// What the connections of one worker share.
+pub(super) struct Worker<H> {
+    handler: H,
+    deadlines: Deadlines,
+    tls: Option<TlsAcceptor>,
+    closing: Closing,
+    cut: AtomicUsize,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+/// Whether we are about to stop.
+#[derive(Debug, Default)]
+struct Closing {
+    // Beside the token, whose state lies behind a lock, for a look at every turn.
+    begun: AtomicBool,
+    token: CancellationToken,
+}
+
+impl<H: Handler> Worker<H> {
+    pub(super) fn new(handler: H, deadlines: Deadlines, tls: Option<TlsAcceptor>) -> Self {
+        Self {
+            handler,
+            deadlines,
+            tls,
+            closing: Closing::default(),
+            cut: AtomicUsize::new(0),
+            http1: http1(),
+            http2: http2(),
+        }
+    }
+
+    /// Asks every connection to end with the requests that are in flight.
+    pub(super) fn close(&self) {
+        self.closing.begun.store(true, Ordering::Relaxed);
+        self.closing.token.cancel();
+    }
+
+    /// Requests that were cut off because they outlasted `deadlines.drain`.
+    pub(super) fn cut(&self) -> usize {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Serves one connection to its end.
+    pub(super) async fn serve(&self, stream: TcpStream, address: SocketAddr) {
+        // Without it answers come late, but they come.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => self.serve_clear(stream, address).await,
+            // The TLS state is large; a clear-text connection does not pay for it.
+            Some(acceptor) => Box::pin(self.serve_tls(stream, address, acceptor)).await,
+        }
+    }
+
+    async fn serve_tls(&self, stream: TcpStream, address: SocketAddr, acceptor: &TlsAcceptor) {
+        let handshake = timeout(self.deadlines.handshake, acceptor.accept(stream));
+        let stream = tokio::select! {
+            biased;
+            Ok(Ok(stream)) = handshake => stream,
+            () = self.last_call() => return,
+            else => return,
+        };
+        let http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
+        let peer = Peer { address, tls: true };
+        if http_2 {
+            self.serve_http2(stream, First::default(), peer).await;
+        } else {
+            self.serve_http1(stream, First::default(), None, peer).await;
+        }
+    }
+
+    /// HTTP/2 without TLS is only for who knows that we speak it, and starts
+    /// with the preface; `Upgrade: h2c` is a field like any other.
+    pub(super) async fn serve_clear<S>(&self, mut stream: S, address: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut first = First::default();
+        let mut until = after(self.deadlines.idle);
+        while !first.space().is_empty() && PREFACE.starts_with(first.bytes()) {
+            let read = tokio::select! {
+                biased;
+                read = timeout_at(until, stream.read(first.space())) => read,
+                () = self.last_call() => return,
+            };
+            match read {
+                Ok(Ok(0) | Err(_)) => return,
+                Err(_) if first.bytes().is_empty() => return,
+                // Too late: the wire finds so too, and says it.
+                Err(_) => break,
+                Ok(Ok(read)) => {
+                    if first.bytes().is_empty() {
+                        until = after(self.deadlines.head);
+                    }
+                    first.extend(read);
+                }
+            }
+        }
+        let peer = Peer {
+            address,
+            tls: false,
+        };
+        if first.bytes() == PREFACE {
+            Box::pin(self.serve_http2(stream, first, peer)).await;
+        } else {
+            self.serve_http1(stream, first, Some(until), peer).await;
+        }
+    }
+
+    async fn serve_http1<S>(&self, stream: S, first: First, head_until: Option<Instant>, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let line = Arc::new(Line::default());
+        let paced = Paced::new(stream, first, line.clone(), self.deadlines.write);
+        let wire = Wire::new(paced, self.deadlines, head_until);
+        let desk = self.desk(peer, line.clone());
+        let service = service_fn(move |request| Turn::new(&desk).answer(request));
+        let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
+        let whole = self
+            .drive(Pin::new(&mut connection), &line, None, |connection| {
+                connection.graceful_shutdown();
+            })
+            .await;
+        if whole {
+            let wire = connection.into_parts().io.into_inner();
+            let _ = timeout(LINGER_TIME, part(wire)).await;
+        }
+    }
+
+    async fn serve_http2<S>(&self, stream: S, first: First, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let line = Arc::new(Line::default());
+        let paced = Paced::new(stream, first, line.clone(), self.deadlines.write);
+        let desk = self.desk(peer, line.clone());
+        let service = service_fn(move |request| Turn::new(&desk).answer(request));
+        let connection = pin!(self.http2.serve_connection(TokioIo::new(paced), service));
+        self.drive(connection, &line, Some(self.deadlines.idle), |connection| {
+            connection.graceful_shutdown();
+        })
+        .await;
+    }
+
+    fn desk(&self, peer: Peer, line: Arc<Line>) -> Arc<Desk<H>> {
+        Arc::new(Desk {
+            handler: self.handler.clone(),
+            peer,
+            line,
+        })
+    }
+
+    /// Runs a connection until it ends, or has to; false when it was cut off.
+    /// `idle` is how long it may be without a request, where nothing else sees to it.
+    async fn drive<C: Future>(
+        &self,
+        mut connection: Pin<&mut C>,
+        line: &Line,
+        idle: Option<Duration>,
+        end: impl Fn(Pin<&mut C>),
+    ) -> bool {
+        let mut closing = pin!(self.closing.token.cancelled());
+        let mut watched = false;
+        let mut quiet = None;
+        let mut phase = Phase::Open;
+        let mut alarm = Alarm::default();
+        poll_fn(move |cx| {
+            loop {
+                if connection.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(true);
+                }
+                match phase {
+                    Phase::Open => {
+                        // Once, to be woken; then only when there is something to see.
+                        if !watched || self.closing.begun.load(Ordering::Relaxed) {
+                            watched = true;
+                            if closing.as_mut().poll(cx).is_ready() {
+                                phase = Phase::LastCall {
+                                    until: after(LAST_CALL),
+                                    cut_at: after(self.deadlines.drain),
+                                };
+                                continue;
+                            }
+                        }
+                        let Some(idle) = idle.filter(|_| line.is_idle()) else {
+                            return Poll::Pending;
+                        };
+                        let until = match quiet {
+                            Some((requests, until)) if requests == line.requests() => until,
+                            _ => {
+                                let until = after(idle);
+                                quiet = Some((line.requests(), until));
+                                until
+                            }
+                        };
+                        if !alarm.poll(cx, until) {
+                            return Poll::Pending;
+                        }
+                        end(connection.as_mut());
+                        phase = Phase::Ending {
+                            cut_at: after(self.deadlines.write),
+                        };
+                    }
+                    Phase::LastCall { until, cut_at } => {
+                        if line.requests() == 0 && !alarm.poll(cx, until.min(cut_at)) {
+                            return Poll::Pending;
+                        }
+                        end(connection.as_mut());
+                        phase = Phase::Ending { cut_at };
+                    }
+                    Phase::Ending { cut_at } => {
+                        if !alarm.poll(cx, cut_at) {
+                            return Poll::Pending;
+                        }
+                        self.cut.fetch_add(line.unfinished(), Ordering::Relaxed);
+                        return Poll::Ready(false);
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Ends when we stop, a moment later.
+    async fn last_call(&self) {
+        self.closing.token.cancelled().await;
+        tokio::time::sleep(LAST_CALL.min(self.deadlines.drain)).await;
+    }
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Open,
+    /// We stop; a first request may still come.
+    LastCall {
+        until: Instant,
+        cut_at: Instant,
+    },
+    /// What is in flight is the last.
+    Ending {
+        cut_at: Instant,
+    },
+}
+
+/// Where the requests of one connection are answered.
+struct Desk<H> {
+    handler: H,
+    peer: Peer,
+    line: Arc<Line>,
+}
+
+/// One request's turn, from its head to the end of its response.
+struct Turn<H>(Arc<Desk<H>>);
+
+impl<H: Handler> Turn<H> {
+    fn new(desk: &Arc<Desk<H>>) -> Self {
+        desk.line.take_off();
+        Self(desk.clone())
+    }
+
+    async fn answer(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
+    {
+        let desk = &*self.0;
+        let response = match desk.line.next_request() {
+            None => desk.handler.handle(desk.peer, request).await,
+            Some(fault) => {
+                let mut response = desk.handler.refuse(desk.peer, fault);
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                response
+            }
+        };
+        // The body takes the turn with it, whatever becomes of the body.
+        Ok(response.map(|body| body.map_err(move |error| self.pass(error))))
+    }
+
+    fn pass(&self, error: BoxError) -> BoxError {
+        error
+    }
+}
+
+impl<H> Drop for Turn<H> {
+    fn drop(&mut self) {
+        self.0.line.land();
+    }
+}
+
+/// Says that nothing more comes, and lets a peer that is still sending read what we said.
+async fn part<S: AsyncRead + AsyncWrite + Unpin>(wire: Wire<S>) {
+    let unread = wire.has_unread();
+    let mut stream = wire.into_inner();
+    match stream.out() {
+        Out::Failed => return,
+        Out::Shut => {}
+        Out::Open => {
+            if stream.shutdown().await.is_err() {
+                return;
+            }
+        }
+    }
+    if unread {
+        let mut scratch = vec![0; LINGER_STEP];
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match stream.read(&mut scratch).await {
+                Ok(read) if read > 0 => left = left.saturating_sub(read),
+                _ => return,
+            }
+        }
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // The wire keeps the time, and bounds head and fields before the
+        // library sees them. Its own bound on fields is 100 too, unless it is
+        // set, which costs an allocation a request.
+        .header_read_timeout(None)
+        .max_header_size(H1_BUFFER)
+        .max_buf_size(H1_BUFFER)
+        .keep_alive(true)
+        .half_close(true)
+        .pipeline_flush(false)
+        .allow_multiple_spaces_in_request_line_delimiters(false)
+        .ignore_invalid_headers(false)
+        .auto_date_header(true);
+    builder
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS)
+        .max_header_list_size(H2_HEAD)
+        .max_frame_size(H2_FRAME)
+        .initial_stream_window_size(H2_STREAM_WINDOW)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .adaptive_window(false)
+        .max_send_buf_size(H2_SEND_BUFFER)
+        .header_table_size(H2_HEADER_TABLE)
+        .max_pending_accept_reset_streams(H2_RESETS_PENDING)
+        .max_local_error_reset_streams(H2_RESETS_LOCAL)
+        .keep_alive_interval(H2_PING_EVERY)
+        .keep_alive_timeout(H2_PING_TIMEOUT)
+        .auto_date_header(true);
+    builder
+}

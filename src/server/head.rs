@@ -1,0 +1,390 @@
+//! One request's head, line by line: complete and clean, or a [`Fault`].
+//!
+//! The HTTP library behind us takes heads that two readers could read
+//! differently, and drops what would tell (a `#fragment`, a `Content-Length`
+//! beside a `Transfer-Encoding`). So every head is read here first, and the
+//! library sees only heads of which there is one reading (RFC 9112).
+
+use super::Fault;
+use memchr::memchr;
+
+/// Bytes a target may have.
+pub(super) const MAX_TARGET: usize = 8 * 1024;
+/// Bytes a method may have.
+pub(super) const MAX_METHOD: usize = 32;
+/// Fields a head may have.
+pub(super) const MAX_FIELDS: usize = 100;
+/// Bytes all field lines of a head may have together.
+pub(super) const MAX_FIELD_BYTES: usize = 32 * 1024;
+/// Bytes a head may have: one empty line before it, the request line, the fields.
+pub(super) const MAX_HEAD: usize = CRLF + MAX_REQUEST_LINE + CRLF + MAX_FIELD_BYTES + CRLF;
+
+const CRLF: usize = 2;
+const MAX_REQUEST_LINE: usize = MAX_METHOD + " ".len() + MAX_TARGET + " HTTP/1.1".len();
+/// The largest `Content-Length`: what fits an `i64`, so that no reader's count runs over.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
+/// What follows a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// The next head.
+    None,
+    /// So many bytes, at least one.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+}
+
+/// How far the reading of a head came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// All is well so far, and the end is not there.
+    More,
+    /// It is complete and clean.
+    Complete {
+        /// Bytes it has.
+        bytes: usize,
+        /// What follows.
+        body: Body,
+    },
+    /// It is no head.
+    Fault(Fault),
+}
+
+/// A head in the reading. Each byte is looked at once, however the bytes arrive.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    stage: Stage,
+    /// Where the current line starts.
+    line: usize,
+    /// Up to where no line end was found.
+    scanned: usize,
+    /// Where the fields start.
+    fields_from: usize,
+    fields: usize,
+    http_10: bool,
+    host: bool,
+    chunked: bool,
+    length: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Nothing, or one empty line, which a lenient client left behind (RFC 9112, section 2.2).
+    #[default]
+    Start,
+    AfterEmptyLine,
+    Fields,
+}
+
+impl Head {
+    /// Reads on. `bytes` start where the head starts, and hold what the last call held.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Progress {
+        loop {
+            let unseen = bytes.get(self.scanned..).unwrap_or_default();
+            let Some(newline) = memchr(b'\n', unseen) else {
+                self.scanned = bytes.len();
+                return match self.begun(bytes.get(self.line..).unwrap_or_default()) {
+                    Ok(()) => Progress::More,
+                    Err(fault) => Progress::Fault(fault),
+                };
+            };
+            let end = self.scanned + newline;
+            let line = bytes.get(self.line..end).unwrap_or_default();
+            let ended = self.begun(line).and_then(|()| match line.split_last() {
+                Some((b'\r', line)) => self.ended(line, end + 1),
+                _ => Err(BARE_LF),
+            });
+            self.line = end + 1;
+            self.scanned = self.line;
+            match ended {
+                Ok(false) => {}
+                Ok(true) => {
+                    return match self.body() {
+                        Ok(body) => Progress::Complete {
+                            bytes: self.line,
+                            body,
+                        },
+                        Err(fault) => Progress::Fault(fault),
+                    };
+                }
+                Err(fault) => return Progress::Fault(fault),
+            }
+        }
+    }
+
+    /// Whether a byte of a request has come: an empty line before it is none.
+    pub(super) fn has_begun(&self, held: &[u8]) -> bool {
+        self.stage == Stage::Fields || !matches!(held.get(self.line..), None | Some([] | b"\r"))
+    }
+
+    /// What can be said of a line before its end is there, and must not change when it is.
+    fn begun(&self, line: &[u8]) -> Result<(), Fault> {
+        if self.stage == Stage::Fields {
+            let bytes = self.line - self.fields_from + line.len();
+            // Without the LF of the empty line behind the fields.
+            return if bytes < MAX_FIELD_BYTES + CRLF {
+                Ok(())
+            } else {
+                Err(Fault::HeadTooLarge)
+            };
+        }
+        match line.first() {
+            None | Some(b'\r' | b'\n') => {}
+            Some(first) if is(*first, TOKEN) => {}
+            Some(_) => return Err(BAD_METHOD),
+        }
+        if line.len() <= MAX_REQUEST_LINE + "\r".len() {
+            return Ok(());
+        }
+        match memchr(b' ', line.get(..=MAX_METHOD).unwrap_or_default()) {
+            Some(_) => Err(Fault::TargetTooLong),
+            None => Err(METHOD_TOO_LONG),
+        }
+    }
+
+    /// Reads one line without its end; true when it is the last.
+    fn ended(&mut self, line: &[u8], next: usize) -> Result<bool, Fault> {
+        match (self.stage, line.is_empty()) {
+            (Stage::Start, true) => self.stage = Stage::AfterEmptyLine,
+            (Stage::AfterEmptyLine, true) => return Err(EMPTY_LINES),
+            (Stage::Start | Stage::AfterEmptyLine, false) => {
+                self.http_10 = request_line(line)?;
+                self.stage = Stage::Fields;
+                self.fields_from = next;
+            }
+            (Stage::Fields, true) => return Ok(true),
+            (Stage::Fields, false) => self.field(line)?,
+        }
+        Ok(false)
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
+        self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err(Fault::HeadTooLarge);
+        }
+        let (name, value) = field_line(line)?;
+        if name.eq_ignore_ascii_case(b"host") {
+            if self.host {
+                return Err(Fault::Malformed("there is more than one `Host`"));
+            }
+            self.host = true;
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            if self.length.is_some() {
+                return Err(Fault::Malformed("there is more than one `Content-Length`"));
+            }
+            self.length = Some(content_length(value.trim_ascii())?);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if self.chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                return Err(Fault::Malformed(
+                    "the only transfer coding accepted is `chunked`, once",
+                ));
+            }
+            self.chunked = true;
+        }
+        Ok(())
+    }
+
+    /// What the fields together say.
+    fn body(&self) -> Result<Body, Fault> {
+        if !self.host && !self.http_10 {
+            return Err(Fault::Malformed("there is no `Host`"));
+        }
+        match (self.chunked, self.length) {
+            (true, Some(_)) => Err(Fault::Malformed(
+                "`Content-Length` and `Transfer-Encoding` exclude each other",
+            )),
+            (true, None) if self.http_10 => {
+                Err(Fault::Malformed("HTTP/1.0 has no `Transfer-Encoding`"))
+            }
+            (true, None) => Ok(Body::Chunked),
+            (false, None | Some(0)) => Ok(Body::None),
+            (false, Some(length)) => Ok(Body::Length(length)),
+        }
+    }
+}
+
+const BARE_LF: Fault = Fault::Malformed("a line ends in LF without CR");
+const BAD_METHOD: Fault = Fault::Malformed("the method is not a token");
+const METHOD_TOO_LONG: Fault = Fault::Malformed("the method is too long");
+const EMPTY_LINES: Fault = Fault::Malformed("there is more than one empty line before the request");
+
+/// Reads `METHOD SP target SP HTTP/1.x`; true when it is HTTP/1.0.
+fn request_line(line: &[u8]) -> Result<bool, Fault> {
+    let Some((method, rest)) =
+        memchr(b' ', line).and_then(|space| Some((line.get(..space)?, line.get(space + 1..)?)))
+    else {
+        return Err(Fault::Malformed(
+            "the request line is not a method, a target and a version",
+        ));
+    };
+    if method.len() > MAX_METHOD {
+        return Err(METHOD_TOO_LONG);
+    }
+    if !all(method, TOKEN) {
+        return Err(BAD_METHOD);
+    }
+    let (target, http_10) = if let Some(target) = rest.strip_suffix(b" HTTP/1.1") {
+        (target, false)
+    } else if let Some(target) = rest.strip_suffix(b" HTTP/1.0") {
+        (target, true)
+    } else {
+        return Err(Fault::Malformed(
+            "the request line does not end in `HTTP/1.1` or `HTTP/1.0`",
+        ));
+    };
+    target_is_good(target)?;
+    Ok(http_10)
+}
+
+fn target_is_good(target: &[u8]) -> Result<(), Fault> {
+    if target.len() > MAX_TARGET {
+        return Err(Fault::TargetTooLong);
+    }
+    let (path, query) = match memchr(b'?', target) {
+        Some(mark) => target.split_at_checked(mark).unwrap_or((target, &[])),
+        None => (target, &[][..]),
+    };
+    if !(all(path, PATH) && all(query, QUERY)) {
+        return Err(Fault::Malformed(what_is_bad_in(target)));
+    }
+    // Any other form is rare: the library's own reader says what it would make of it.
+    if target.first() == Some(&b'/') || reads_as_written(target) {
+        Ok(())
+    } else {
+        Err(Fault::Malformed(
+            "the target is neither a path nor an absolute URL",
+        ))
+    }
+}
+
+/// Whether `http::Uri` keeps a target that is no path as it is. A path that is left out is `/`.
+fn reads_as_written(target: &[u8]) -> bool {
+    http::Uri::try_from(target).is_ok_and(|uri| {
+        let read = uri.to_string();
+        let read = read.as_bytes();
+        read == target || read.strip_suffix(b"/") == Some(target)
+    })
+}
+
+fn what_is_bad_in(target: &[u8]) -> &'static str {
+    let first_bad = target
+        .iter()
+        .find(|byte| !is(**byte, PATH | QUERY) || **byte == b'"');
+    match first_bad {
+        Some(b' ') => "the request line is not a method, a target and a version",
+        Some(b'#') => "the target holds a `#`",
+        Some(0..=0x1f | 0x7f) => "the target holds a control byte",
+        Some(0x80..) => "the target holds a byte that is not ASCII",
+        _ => "the target holds a byte that must be percent-encoded",
+    }
+}
+
+/// Splits a field line into name and value, of a head or of trailers.
+fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Fault::Malformed("a field line is folded"));
+    }
+    let Some((name, value)) =
+        memchr(b':', line).and_then(|colon| Some((line.get(..colon)?, line.get(colon + 1..)?)))
+    else {
+        return Err(Fault::Malformed("a field line has no colon"));
+    };
+    if name.is_empty() {
+        return Err(Fault::Malformed("a field has no name"));
+    }
+    if !all(name, TOKEN) {
+        return Err(Fault::Malformed(match name.last() {
+            Some(b' ' | b'\t') => "there is a space before the colon of a field",
+            _ => "the name of a field is not a token",
+        }));
+    }
+    // No table here, so that the compiler looks at many bytes at a time.
+    let control = value
+        .iter()
+        .fold(false, |found, byte| found | is_control(*byte));
+    if control {
+        return Err(Fault::Malformed(
+            "the value of a field holds a control byte",
+        ));
+    }
+    Ok((name, value))
+}
+
+/// Control bytes that no value may hold; HTAB is white space there.
+pub(super) const fn is_control(byte: u8) -> bool {
+    (byte < 0x20) & (byte != b'\t') | (byte == 0x7f)
+}
+
+/// Whether a name may hold it.
+pub(super) const fn is_token(byte: u8) -> bool {
+    is(byte, TOKEN)
+}
+
+fn content_length(value: &[u8]) -> Result<u64, Fault> {
+    const BAD: Fault = Fault::Malformed("`Content-Length` is not one number from 0 to 2^63 - 1");
+    /// Digits of [`MAX_LENGTH`]: what can be summed up without running over a `u64`.
+    const MAX_DIGITS: usize = 19;
+    if value.is_empty() || value.len() > MAX_DIGITS || !value.iter().all(u8::is_ascii_digit) {
+        return Err(BAD);
+    }
+    let length = value
+        .iter()
+        .fold(0, |sum: u64, digit| sum * 10 + u64::from(digit - b'0'));
+    if length > MAX_LENGTH {
+        return Err(BAD);
+    }
+    Ok(length)
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+const TOKEN: u8 = 1;
+/// What `http::Uri` takes in a path, ASCII only.
+const PATH: u8 = 2;
+/// What it takes in a query, ASCII only.
+const QUERY: u8 = 4;
+
+const fn is(byte: u8, class: u8) -> bool {
+    CLASS[byte as usize] & class != 0
+}
+
+fn all(bytes: &[u8], class: u8) -> bool {
+    bytes
+        .iter()
+        .fold(class, |left, byte| left & CLASS[*byte as usize])
+        != 0
+}
+
+const CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() || is_one_of(b, b"!#$%&'*+-.^_`|~") {
+            table[byte] |= TOKEN;
+        }
+        if b.is_ascii_graphic() && !is_one_of(b, b"#<>?`") {
+            table[byte] |= PATH;
+        }
+        if b.is_ascii_graphic() && !is_one_of(b, b"#<>\"") {
+            table[byte] |= QUERY;
+        }
+        byte += 1;
+    }
+    table
+};
+
+const fn is_one_of(byte: u8, bytes: &[u8]) -> bool {
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == byte {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! A stream whose peer has to take what we send, byte by byte, within a deadline.
+
+use super::alarm::{Alarm, after};
+use super::line::Line;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// What a client sends first when it knows that we speak HTTP/2 (RFC 9113, section 3.4).
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The first bytes of a connection, read ahead to tell the protocol.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct First {
+    bytes: [u8; PREFACE.len()],
+    from: usize,
+    to: usize,
+}
+
+impl First {
+    /// The bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.from..self.to).unwrap_or_default()
+    }
+
+    /// Where the next bytes go; empty when there are enough to tell.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.to..).unwrap_or_default()
+    }
+
+    /// Takes `read` more bytes in that were written to [`First::space`].
+    pub(super) const fn extend(&mut self, read: usize) {
+        self.to += read;
+    }
+
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        let here = self.bytes().len().min(buf.remaining());
+        buf.put_slice(self.bytes().get(..here).unwrap_or_default());
+        self.from += here;
+    }
+}
+
+/// The stream.
+#[derive(Debug)]
+pub(super) struct Paced<S> {
+    stream: S,
+    first: First,
+    line: Arc<Line>,
+    limit: Duration,
+    alarm: Alarm,
+    until: Option<Instant>,
+    out: Out,
+}
+
+/// The state of what goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Out {
+    /// More can be sent.
+    Open,
+    /// We said that nothing more comes.
+    Shut,
+    /// Nothing more can be sent.
+    Failed,
+}
+
+impl<S> Paced<S> {
+    /// Gives every piece of what is sent `limit` to be taken. `first` was read before.
+    pub(super) fn new(stream: S, first: First, line: Arc<Line>, limit: Duration) -> Self {
+        Self {
+            stream,
+            first,
+            line,
+            limit,
+            alarm: Alarm::default(),
+            until: None,
+            out: Out::Open,
+        }
+    }
+
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(super) const fn out(&self) -> Out {
+        self.out
+    }
+
+    fn pace<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(done) = polled {
+            if self.until.take().is_some() {
+                self.line.note_unsent(false);
+            }
+            if done.is_err() {
+                self.out = Out::Failed;
+            }
+            return Poll::Ready(done);
+        }
+        let limit = self.limit;
+        let until = *self.until.get_or_insert_with(|| after(limit));
+        self.line.note_unsent(true);
+        if self.alarm.poll(cx, until) {
+            self.out = Out::Failed;
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.first.bytes().is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        self.first.give(buf);
+        // What else has arrived goes behind it, so that a head is whole at
+        // once. An error there comes again at the next read.
+        let _ = Pin::new(&mut self.stream).poll_read(cx, buf);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.pace(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.pace(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.pace(cx, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
+        let paced = self.pace(cx, polled);
+        if matches!(paced, Poll::Ready(Ok(()))) {
+            self.out = Out::Shut;
+        }
+        paced
+    }
+}

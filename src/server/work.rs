@@ -1,0 +1,212 @@
+//! The workers: a thread each, with a runtime, listeners and a handler of its own.
+
+use super::connection::Worker;
+use super::listen::{BACKLOG, Bound};
+use super::tls::Certificates;
+use super::{Deadlines, Handler, Settings};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a listener rests when the system has no more to give, files for one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Workers at work.
+#[derive(Debug)]
+pub struct Running(Vec<JoinHandle<usize>>);
+
+/// How the workers ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Requests that were cut off because they outlasted `deadlines.drain`.
+    pub cut: usize,
+}
+
+impl Running {
+    /// Waits until every worker has stopped. Blocks the thread.
+    ///
+    /// # Panics
+    /// When a worker did.
+    pub fn wait(self) -> Drained {
+        let cut = self
+            .0
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .sum();
+        Drained { cut }
+    }
+}
+
+/// Starts the workers. `make` makes the handler of each, on its thread and
+/// within its runtime. With `certificates` every listener speaks TLS.
+///
+/// On `stop` they accept no more, end idle connections, give requests in
+/// flight until `deadlines.drain`, and end.
+///
+/// # Errors
+/// When the system has no more threads or files.
+pub fn run<H, M>(
+    bound: Bound,
+    settings: &Settings,
+    certificates: Option<Arc<Certificates>>,
+    make: M,
+    stop: &CancellationToken,
+) -> io::Result<Running>
+where
+    H: Handler,
+    M: Fn(usize) -> H + Send + Sync + 'static,
+{
+    let make = Arc::new(make);
+    let deadlines = settings.deadlines;
+    let places = Arc::new(Semaphore::new(
+        settings.max_connections.min(Semaphore::MAX_PERMITS),
+    ));
+    // Ends the workers that have started when another cannot.
+    let stop = stop.child_token();
+    let unless_complete = stop.clone().drop_guard();
+    let mut workers = Vec::new();
+    for (index, listeners) in bound.workers.into_iter().enumerate() {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let doors = doors(&runtime, listeners, &places, &stop)?;
+        let (make, stop) = (make.clone(), stop.clone());
+        let tls = certificates
+            .as_ref()
+            .map(|certificates| TlsAcceptor::from(certificates.config()));
+        let work = move || {
+            let cut =
+                runtime.block_on(async { work(make(index), deadlines, tls, doors, stop).await });
+            // Whatever a handler still has to do for nobody is dropped, not waited for.
+            runtime.shutdown_background();
+            cut
+        };
+        let name = format!("worker-{index}");
+        workers.push(thread::Builder::new().name(name).spawn(work)?);
+    }
+    unless_complete.disarm();
+    Ok(Running(workers))
+}
+
+/// A listener and what it needs to let a connection in.
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+fn doors(
+    runtime: &Runtime,
+    listeners: Vec<std::net::TcpListener>,
+    places: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> io::Result<Vec<Door>> {
+    let _registers_there = runtime.enter();
+    listeners
+        .into_iter()
+        .map(|listener| {
+            Ok(Door {
+                listener: TcpListener::from_std(listener)?,
+                places: places.clone(),
+                stop: stop.clone(),
+            })
+        })
+        .collect()
+}
+
+async fn work<H: Handler>(
+    handler: H,
+    deadlines: Deadlines,
+    tls: Option<TlsAcceptor>,
+    doors: Vec<Door>,
+    stop: CancellationToken,
+) -> usize {
+    let worker = Arc::new(Worker::new(handler, deadlines, tls));
+    let connections = TaskTracker::new();
+    let mut open: JoinSet<()> = doors
+        .into_iter()
+        .map(|door| door.keep(worker.clone(), connections.clone()))
+        .collect();
+    stop.cancelled().await;
+    while open.join_next().await.is_some() {}
+    worker.close();
+    connections.close();
+    connections.wait().await;
+    worker.cut()
+}
+
+impl Door {
+    /// Lets connections in until we stop; then those that wait already, and closes.
+    async fn keep<H: Handler>(self, worker: Arc<Worker<H>>, connections: TaskTracker) {
+        let mut failing = false;
+        let mut last = 0..BACKLOG;
+        while let Some(accepted) = self.next(&mut last).await {
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) if ends_one_connection(&error) => continue,
+                Err(error) => {
+                    if !failing {
+                        tracing::warn!(%error, "cannot accept connections; trying again");
+                    }
+                    failing = true;
+                    tokio::select! {
+                        () = tokio::time::sleep(ACCEPT_PAUSE) => continue,
+                        () = self.stop.cancelled() => return,
+                    }
+                }
+            };
+            failing = false;
+            // A place is taken after accepting, not before: a listener that
+            // nobody comes to would keep it from the others. So one
+            // connection a listener may wait here, unread.
+            let place = tokio::select! {
+                biased;
+                Ok(place) = self.places.clone().acquire_owned() => place,
+                () = self.stop.cancelled() => return,
+                else => return,
+            };
+            let worker = worker.clone();
+            connections.spawn(async move {
+                worker.serve(stream, address).await;
+                drop(place);
+            });
+        }
+    }
+
+    /// The next connection. When we stop: of those that wait, as long as there are `last`.
+    async fn next(&self, last: &mut Range<u32>) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            accepted = self.listener.accept() => return Some(accepted),
+        }
+        last.next()?;
+        poll_fn(|cx| match self.listener.poll_accept(cx) {
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+}
+
+/// Errors of the connection that was to be accepted, not of the listener (accept(2)).
+fn ends_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,39 @@
+//! Every input that fuzzing was ever given or found, through the same checks
+//! as `fuzz/run`, in plain `cargo test`.
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../../fuzz/src/gate.rs"]
+mod gate;
+#[path = "../../fuzz/src/head.rs"]
+mod head;
+#[path = "../../fuzz/src/signature_input.rs"]
+mod signature_input;
+#[path = "../../fuzz/src/target.rs"]
+mod target;
+
+#[test]
+fn the_kept_signature_inputs_hold() {
+    replay("signature_input", signature_input::check);
+}
+
+#[test]
+fn the_kept_request_heads_hold() {
+    replay("target", target::check);
+}
+
+fn replay(name: &str, check: impl Fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(name);
+    let mut inputs = 0;
+    for entry in fs::read_dir(&corpus).unwrap() {
+        let path = entry.unwrap().path();
+        // Seen when a check fails: which input it was.
+        eprintln!("{}", path.display());
+        check(&fs::read(&path).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 0, "{} is empty", corpus.display());
+}
