@@ -106,7 +106,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
 fn complain(error: &anyhow::Error) -> ExitCode {
     let gone = error
         .downcast_ref::<std::io::Error>()
-        .is_some_and(|why| why.kind() == std::io::ErrorKind::BrokenPipe);
+        .map(std::io::Error::kind)
+        .or_else(|| error.downcast_ref::<serde_json::Error>()?.io_error_kind())
+        == Some(std::io::ErrorKind::BrokenPipe);
     if gone {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;

@@ -75,6 +75,7 @@ enum SchemeName {
 }
 
 /// What to add to a request, and the text that was signed. Does not print.
+#[derive(Clone, Default)]
 pub(super) struct Proof {
     /// The fields, in the order to send them.
     pub(super) fields: Vec<(HeaderName, String)>,

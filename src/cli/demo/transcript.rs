@@ -1,9 +1,10 @@
 //! The requests of the demo, their answers, and what the answers should be.
 
 use super::stage::Stage;
+use crate::cli::compare::first_difference;
 use crate::cli::message::{Message, Source};
 use crate::cli::paint::{BAD, COPY, FAINT, GOOD, TITLE, visible};
-use crate::cli::prove::sign;
+use crate::cli::prove::{Proof, sign};
 use crate::cli::stop::Stop;
 use crate::cli::{curl, send};
 use crate::client::Signer;
@@ -35,7 +36,7 @@ struct Scene {
     title: &'static str,
     about: &'static str,
     message: Message,
-    proof: Fields,
+    proof: Proof,
     status: StatusCode,
     code: Option<&'static str>,
 }
@@ -60,9 +61,10 @@ pub(super) async fn play(out: &mut impl Write, stage: &Stage) -> Result<usize> {
     for (at, scene) in scenes.iter().enumerate() {
         writeln!(out, "\n{TITLE}{}. {}{TITLE:#}", at + 1, scene.title)?;
         writeln!(out, "{}\n", scene.about)?;
-        show_command(out, &scene.message, &scene.proof)?;
-        let answer = ask(&scene.message, &scene.proof).await?;
+        show_command(out, &scene.message, &scene.proof.fields)?;
+        let answer = ask(&scene.message, &scene.proof.fields).await?;
         show_answer(out, &answer)?;
+        show_difference(out, &answer, scene.proof.base.as_deref())?;
         if answer.status != scene.status || answer.text("code") != scene.code {
             failures += 1;
             let code = scene.code.unwrap_or_default();
@@ -84,7 +86,7 @@ pub(super) async fn play(out: &mut impl Write, stage: &Stage) -> Result<usize> {
 
 fn scenes(stage: &Stage) -> Result<Vec<Scene>> {
     let order = message(stage, Method::POST, "?dry=1", r#"{"item": 7}"#)?;
-    let proof = |signer: &Signer| Ok::<_, anyhow::Error>(sign(signer, &order)?.fields);
+    let proof = |signer: &Signer| sign(signer, &order);
     let good = proof(&stage.signer)?;
     let (an_hour_ago, _) =
         Clock::by_hand(Clock::system().now().unix().saturating_sub(HOUR).as_secs());
@@ -102,7 +104,7 @@ fn scenes(stage: &Stage) -> Result<Vec<Scene>> {
             title: "No signature",
             about: "The same request, without its proof.",
             message: order.clone(),
-            proof: Vec::new(),
+            proof: Proof::default(),
             status: refused,
             code: Some("credential-missing"),
         },
@@ -195,6 +197,22 @@ fn show_answer(out: &mut impl Write, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
+/// Where the gateway's signature base parts from the signed one, if it shows its own.
+fn show_difference(out: &mut impl Write, answer: &Answer, signed: Option<&str>) -> Result<()> {
+    let difference = answer
+        .text("signature_base")
+        .zip(signed)
+        .and_then(|(theirs, signed)| first_difference(theirs, signed));
+    if let Some(difference) = difference {
+        writeln!(
+            out,
+            "  {FAINT}the gateway has{FAINT:#}  {}\n  {FAINT}signed was{FAINT:#}       {}",
+            difference.gateway_line, difference.caller_line
+        )?;
+    }
+    Ok(())
+}
+
 /// What the backend saw, as it told.
 fn show_seen(out: &mut impl Write, seen: &Value) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
@@ -207,64 +225,12 @@ fn show_seen(out: &mut impl Write, seen: &Value) -> Result<()> {
     for field in seen["headers"].as_array().into_iter().flatten() {
         let name = text(&field[0]);
         if name.starts_with("portcullis-") {
-            writeln!(
-                out,
-                "                   {name}: {}",
-                visible(&text(&field[1]))
-            )?;
+            let name = curl::shown(&HeaderName::from_bytes(name.as_bytes())?);
+            let value = visible(&text(&field[1]));
+            writeln!(out, "                   {name}: {value}")?;
         }
     }
     writeln!(
-        out,
-        "                   {}",
-        visible(&text(&seen["body"]["text"]))
-    )?;
-    Ok(())
-}
-
-/// Sends more at once than the plan lets through, and counts. Gives back 1
-/// when that is not what comes out.
-async fn burst(out: &mut impl Write, stage: &Stage) -> Result<usize> {
-    let count = (stage.burst as usize * 2 + ABREAST).min(MAX_BURST);
-    writeln!(
-        out,
-        "The app's plan takes {} requests at once. Here come {count}, each signed anew, each like this:\n",
-        stage.burst
-    )?;
-    let get = message(stage, Method::GET, "", "")?;
-    let mut waiting = Vec::with_capacity(count);
-    for _ in 0..count {
-        waiting.push(sign(&stage.signer, &get)?.fields);
-    }
-    if let Some(proof) = waiting.first() {
-        show_command(out, &get, proof)?;
-    }
-    let mut senders = tokio::task::JoinSet::new();
-    let share = count.div_ceil(ABREAST);
-    for proofs in waiting.chunks(share) {
-        let (get, proofs) = (get.clone(), proofs.to_vec());
-        senders.spawn(async move {
-            let mut answers = Vec::with_capacity(proofs.len());
-            for proof in &proofs {
-                answers.push(ask(&get, proof).await?);
-            }
-            Ok::<_, anyhow::Error>(answers)
-        });
-    }
-    let mut outcomes: BTreeMap<(u16, String), usize> = BTreeMap::new();
-    let mut limited = None;
-    while let Some(answers) = senders.join_next().await {
-        for answer in answers?? {
-            let code = answer.text("code").unwrap_or_default().to_owned();
-            *outcomes.entry((answer.status.as_u16(), code)).or_default() += 1;
-            if answer.status == StatusCode::TOO_MANY_REQUESTS {
-                limited = Some(answer.fields);
-            }
-        }
-    }
-    for ((status, code), count) in &outcomes {
-        let paint = if *status == 200 { GOOD } else { BAD };
-        writeln!(
             out,
             "  {count:>4} × {paint}{status}{paint:#}  {}",
             visible(code)

@@ -84,7 +84,7 @@ pub(super) fn credential(
             "send it, or take it from the list; something on the way may have removed it".to_owned()
         }
         Refused::Skew { ours, theirs } => format!(
-            "it was made {}; accepted are {} s back and {} s ahead: sign when you send, and check both clocks",
+            "its time is {}; accepted are {} s back and {} s ahead: sign when you send, and check both clocks",
             ago(*theirs, *ours),
             ground.freshness.window.as_secs(),
             ground.freshness.skew.as_secs()
@@ -115,6 +115,7 @@ fn rejected(
 ) -> Option<String> {
     let key_id = claimed(received, report);
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
+    let compared = report.compared.as_ref();
     Some(match why {
         Why::UnknownKey => unknown(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
@@ -122,7 +123,8 @@ fn rejected(
             None if report.signatures.is_empty() => {
                 "the token is not signed with this key's secret".to_owned()
             }
-            None if report.compared.as_ref().is_some_and(|compared| compared.same) => {
+            None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
+            None if compared.is_some_and(|compared| compared.same) => {
                 "both texts are the same: compare the secrets, and whether yours is decoded from base64 or hex before use".to_owned()
             }
             None => {

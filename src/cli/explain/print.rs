@@ -2,6 +2,7 @@
 
 use super::report::{Compared, Outcome, Parameter, Report, Signature, State, Token};
 use crate::cli::paint::{BAD, FAINT, GOOD, TITLE, visible};
+use crate::gateway::refusal::Code;
 use std::io::{Result, Write};
 
 /// Writes all of `report`.
@@ -173,7 +174,7 @@ fn print_steps(out: &mut impl Write, report: &Report) -> Result<()> {
         };
         writeln!(
             out,
-            "  {:<10} {paint}{word:<11}{paint:#} {FAINT}{}{FAINT:#}",
+            "  {:<11} {paint}{word:<11}{paint:#} {FAINT}{}{FAINT:#}",
             step.name,
             visible(&step.note)
         )?;
@@ -188,7 +189,8 @@ fn print_steps(out: &mut impl Write, report: &Report) -> Result<()> {
         refused.status, refused.code, refused.title
     )?;
     writeln!(out, "  {}", visible(&refused.detail))?;
-    if refused.reason != refused.detail {
+    // Elsewhere the detail says it all; only here is the caller told less than is known.
+    if refused.code == Code::CredentialRejected.word() {
         writeln!(
             out,
             "  {FAINT}true reason{FAINT:#}: {}",
