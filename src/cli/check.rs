@@ -1,21 +1,367 @@
-//! `portcullis check`.
+//! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
-use anyhow::Result;
+use crate::apps::Key;
+use crate::clock::Clock;
+use crate::config::{self, Config, Loaded, Problem, Report};
+use crate::limit::app::{Plan, Rate};
+use crate::route::{Accept, ReplayPolicy, Route};
+use clap::{Args as Arguments, ValueEnum};
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Read the configuration and print it resolved, or all that is wrong with it
-#[derive(Debug, clap::Args)]
+/// Reads a configuration; prints it as it was understood, or all that is wrong with it.
+#[derive(Debug, Arguments)]
 pub struct Args {
-    /// The configuration
+    /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "gateway.toml")]
     pub config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print the schema for editors or the reference page instead, as this version has them.
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["config", "json"])]
+    pub print: Option<Page>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// Always, as yet.
-pub fn run(_args: &Args) -> Result<ExitCode> {
-    anyhow::bail!("`check` is not built yet")
+/// What can be printed besides a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// The JSON schema of gateway.toml.
+    Schema,
+    /// Every key of gateway.toml, in Markdown.
+    Reference,
+}
+
+/// The exit code of a configuration that cannot be used.
+const BAD_CONFIG: u8 = 2;
+
+/// Runs the command. What it finds goes to the output, what is wrong to the error output.
+pub fn run(args: &Args, clock: &Clock) -> ExitCode {
+    match args.print {
+        Some(Page::Schema) => return print(&config::schema_json()),
+        Some(Page::Reference) => return print(&config::reference_page()),
+        None => {}
+    }
+    match Config::check(&args.config) {
+        Ok(loaded) => {
+            let warnings: Vec<&Problem> = loaded
+                .warnings
+                .iter()
+                .chain(loaded.lapsed(clock.now().unix_seconds()))
+                .collect();
+            if args.json {
+                let json = serde_json::json!({ "ok": true, "config": loaded.resolved, "warnings": warnings });
+                return print(&format!("{json:#}\n"));
+            }
+            for warning in &warnings {
+                let _ = writeln!(anstream::stderr(), "warning: {warning}");
+            }
+            print(&described(
+                &args.config.display().to_string(),
+                &loaded,
+                warnings.len(),
+            ))
+        }
+        Err(report) => refused(&report, args.json),
+    }
+}
+
+fn refused(report: &Report, json: bool) -> ExitCode {
+    if json {
+        print(&format!("{:#}\n", report.to_json()));
+    } else {
+        // Colours are taken out again where the error output is no terminal.
+        let _ = writeln!(anstream::stderr(), "{}", report.coloured());
+    }
+    ExitCode::from(BAD_CONFIG)
+}
+
+/// Whoever closes the output early has seen enough.
+fn print(text: &str) -> ExitCode {
+    let _ = anstream::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// The configuration for people.
+fn described(name: &str, loaded: &Loaded, warnings: usize) -> String {
+    let mut out = String::new();
+    top(&mut out, &loaded.config);
+    upstreams(&mut out, loaded);
+    routes(&mut out, &loaded.config);
+    waivers(&mut out, &loaded.config);
+    apps(&mut out, loaded);
+    let noun = if warnings == 1 { "warning" } else { "warnings" };
+    let _ = writeln!(out, "\n{name} is good; {warnings} {noun}");
+    out
+}
+
+fn top(out: &mut String, config: &Config) {
+    let listen: Vec<String> = config
+        .server
+        .listen
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let tls = if config.server.tls.is_some() {
+        "TLS"
+    } else {
+        "no TLS"
+    };
+    let workers = config.server.workers;
+    line(
+        out,
+        "listen",
+        &format!("{} ({tls}), {workers} worker threads", listen.join(", ")),
+    );
+    if let Some(url) = &config.gateway.public_url {
+        line(
+            out,
+            "public URL",
+            &format!("{}://{}", url.scheme, url.authority),
+        );
+    }
+    let admin = config
+        .admin
+        .listen
+        .map_or("off".to_owned(), |at| at.to_string());
+    line(out, "admin", &admin);
+    let fresh = &config.gateway.freshness;
+    let ahead = fresh.skew.as_secs();
+    line(
+        out,
+        "proofs",
+        &format!(
+            "up to {} s old, {ahead} s ahead, {} remembered",
+            fresh.window.as_secs(),
+            config.state.proofs
+        ),
+    );
+    let peers = &config.gateway.peers;
+    line(
+        out,
+        "peers",
+        &format!(
+            "refused requests {}; requests {}",
+            pace(peers.failures),
+            pace(peers.rate)
+        ),
+    );
+    if config.gateway.explain {
+        line(
+            out,
+            "explain",
+            "every refused caller is shown the text we checked",
+        );
+    }
+}
+
+fn upstreams(out: &mut String, loaded: &Loaded) {
+    let _ = writeln!(out, "\nupstreams");
+    for upstream in &loaded.config.gateway.upstreams {
+        let servers: Vec<String> = upstream.servers.iter().map(config::server).collect();
+        line(out, &upstream.name, &servers.join(", "));
+    }
+}
+
+fn routes(out: &mut String, config: &Config) {
+    let _ = writeln!(out, "\nroutes, in the order in which they are tried");
+    for route in config.gateway.routes.in_order() {
+        let upstream = config
+            .gateway
+            .upstreams
+            .get(route.upstream)
+            .map_or("", |one| &*one.name);
+        line(
+            out,
+            &route.name,
+            &format!("{} → {upstream}: {}", what(route), who(route)),
+        );
+    }
+}
+
+fn what(route: &Route) -> String {
+    let methods: Vec<&str> = route.methods.iter().map(http::Method::as_str).collect();
+    let methods = if methods.is_empty() {
+        "any method".to_owned()
+    } else {
+        methods.join(" ")
+    };
+    let host = route
+        .host
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    format!("{methods} {host}{}", route.path)
+}
+
+fn who(route: &Route) -> String {
+    let mut out = match route.accept {
+        Accept::Public => "PUBLIC, anyone may pass".to_owned(),
+        Accept::Proven(schemes) => schemes
+            .iter()
+            .map(crate::apps::Scheme::name)
+            .collect::<Vec<_>>()
+            .join(" or "),
+    };
+    if !route.scopes.is_empty() {
+        let scopes: Vec<&str> = route.scopes.iter().collect();
+        let _ = write!(out, "; scopes {}", scopes.join(" "));
+    }
+    let _ = write!(out, "; bodies up to {} bytes", route.body.limit);
+    if route.replay == ReplayPolicy::Strict {
+        out.push_str("; every request once");
+    }
+    out
+}
+
+fn waivers(out: &mut String, config: &Config) {
+    let mut lines = Vec::new();
+    for route in config.gateway.routes.in_order() {
+        for waiver in &route.waivers {
+            let until = config::date(waiver.until);
+            lines.push((
+                route,
+                format!(
+                    "`{}` need not be covered until {until}: {}",
+                    waiver.part.name(),
+                    waiver.reason
+                ),
+            ));
+        }
+        if route.replay == ReplayPolicy::Off {
+            lines.push((
+                route,
+                "the same request may pass many times (`replay = \"off\"`)".to_owned(),
+            ));
+        }
+    }
+    if !lines.is_empty() {
+        let _ = writeln!(out, "\nwaivers");
+    }
+    for (route, text) in lines {
+        line(out, &route.name, &text);
+    }
+}
+
+fn apps(out: &mut String, loaded: &Loaded) {
+    let gateway = &loaded.config.gateway;
+    let _ = writeln!(out, "\napps");
+    for (app, plan) in gateway.apps.iter().zip(&gateway.plans) {
+        let scopes: Vec<&str> = app.scopes.iter().collect();
+        let scopes = if scopes.is_empty() {
+            "no scopes".to_owned()
+        } else {
+            format!("scopes {}", scopes.join(" "))
+        };
+        let off = if app.enabled { "" } else { "SWITCHED OFF; " };
+        line(
+            out,
+            &app.name,
+            &format!("{off}{}; {scopes}", limits(plan.as_deref())),
+        );
+        for one in gateway.keys.iter().filter(|key| key.app.index == app.index) {
+            line(out, "", &key(one, loaded));
+        }
+    }
+}
+
+fn limits(plan: Option<&Plan>) -> String {
+    let Some(plan) = plan else {
+        return "no limits".to_owned();
+    };
+    let flight = plan
+        .concurrency
+        .map_or(String::new(), |count| format!(", {count} in flight"));
+    format!("plan {}: {}{flight}", plan.name, pace(plan.rate))
+}
+
+fn key(key: &Key, loaded: &Loaded) -> String {
+    let mut out = format!("key {}: {}", key.id, key.algorithm());
+    let note = loaded
+        .resolved
+        .keys()
+        .iter()
+        .find(|note| *note.id == *key.id);
+    if let Some(note) = note {
+        let _ = write!(out, ", {}", note.secret);
+        if note.to_be_generated {
+            out.push_str(" (will be generated at the first start)");
+        }
+    }
+    for (word, at) in [("from", key.not_before), ("until", key.not_after)] {
+        if let Some(at) = at {
+            let _ = write!(out, ", {word} {}", config::date(at));
+        }
+    }
+    if !key.enabled {
+        out.push_str(", SWITCHED OFF");
+    }
+    out
+}
+
+fn pace(rate: Option<Rate>) -> String {
+    match rate {
+        Some(rate) => format!(
+            "{} in {} s, {} at once",
+            rate.count,
+            rate.period.as_secs(),
+            rate.burst
+        ),
+        None => "without limit".to_owned(),
+    }
+}
+
+fn line(out: &mut String, name: &str, text: &str) {
+    let _ = writeln!(out, "  {name:<12} {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_configuration_is_described_with_all_that_weakens_it() {
+        let text = r#"
+            upstreams.orders.servers = ["echo:"]
+            [[routes]]
+            name = "all"
+            path = "/**"
+            upstream = "orders"
+            accept = ["public"]
+            [[routes]]
+            name = "orders"
+            path = "/orders"
+            upstream = "orders"
+            accept = ["token"]
+            replay = "off"
+            waive = [{ part = "body", until = 2027-03-01, reason = "legacy uploader" }]
+            [apps.mobile]
+            keys = [{ id = "m", algorithm = "hmac-sha256", secret = "generated:m.key", not_after = 2027-01-31 }]
+        "#;
+        let loaded = config::from_text(text, "gateway.toml").unwrap();
+        let text = described("gateway.toml", &loaded, 0);
+        for part in [
+            "orders       any method /orders → orders: token",
+            "all          any method /** → orders: PUBLIC, anyone may pass",
+            "`body` need not be covered until 2027-03-01: legacy uploader",
+            "the same request may pass many times",
+            "key m: hmac-sha256, generated:m.key (will be generated at the first start), until 2027-01-31",
+            "gateway.toml is good; 0 warnings",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        let routes = text.find("/orders →").zip(text.find("/** →"));
+        assert!(
+            routes.is_some_and(|(first, second)| first < second),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_arguments_fit_together() {
+        use clap::Args as _;
+        Args::augment_args(clap::Command::new("check")).debug_assert();
+    }
 }

@@ -79,8 +79,17 @@ fn body(message: &Message) -> Option<String> {
 
 /// A field's name as people write it: `Content-Digest`.
 pub(super) fn shown(name: &HeaderName) -> String {
-    const PECULIAR: [&str; 5] = ["DPoP", "ETag", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"];
-    if let Some(own) = PECULIAR.iter().find(|own| own.eq_ignore_ascii_case(name.as_str())) {
+    const PECULIAR: [&str; 5] = [
+        "DPoP",
+        "ETag",
+        "RateLimit",
+        "RateLimit-Policy",
+        "WWW-Authenticate",
+    ];
+    if let Some(own) = PECULIAR
+        .iter()
+        .find(|own| own.eq_ignore_ascii_case(name.as_str()))
+    {
         return (*own).to_owned();
     }
     let mut upper = true;

@@ -22,6 +22,7 @@ mod sign;
 mod stop;
 mod watch;
 
+use crate::clock::Clock;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use paint::{BAD, COPY};
@@ -94,7 +95,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         None => serve::run(&cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Demo(args)) => demo::run(args),
-        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Check(args)) => Ok(check::run(args, &Clock::system())),
         Some(Command::Sign(args)) => sign::run(args),
         Some(Command::Request(args)) => request::run(args),
         Some(Command::Explain(args)) => explain::run(args),

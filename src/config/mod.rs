@@ -1,7 +1,39 @@
 //! gateway.toml → settings. Opens no socket.
+//!
+//! In: the file's text, the environment, the files it refers to. Out:
+//! [`Config`], every room's settings, or a [`Report`] of all that is wrong.
+//! This room never: starts anything, or lets a secret into a message.
+
+mod file;
+mod gather;
+mod lists;
+mod mask;
+mod nearest;
+mod planned;
+mod problem;
+mod read;
+mod reference;
+mod resolve;
+mod secrets;
+mod shape;
+mod table;
+mod times;
+mod values;
+mod view;
+mod words;
+
+pub use problem::{Problem, Report, Severity};
+pub use reference::{reference_page, schema_json};
+pub use view::{KeyNote, Resolved, changes, date, server};
 
 use crate::{admin, gateway, server, store};
-use std::path::PathBuf;
+use file::File;
+use gather::Problems;
+use read::{Reader, Value};
+use secrets::{Mode, Places};
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 /// Every room's settings, complete.
 #[derive(Debug)]
@@ -17,4 +49,170 @@ pub struct Config {
     /// Every file that was read to make this: the configuration, secrets,
     /// certificates. A change of any is a reason to reload.
     pub files: Vec<PathBuf>,
+}
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What someone should know about it.
+    pub warnings: Vec<Problem>,
+    /// The same for people and programs to read, without secrets.
+    pub resolved: Resolved,
+    /// What becomes a warning at a time.
+    dated: Vec<(i64, Problem)>,
+}
+
+impl Loaded {
+    /// What is past its date at `unix_seconds`: waivers that no longer
+    /// waive, keys no longer in force.
+    pub fn lapsed(&self, unix_seconds: i64) -> impl Iterator<Item = &Problem> {
+        let past = self.dated.iter().filter(move |(at, _)| *at <= unix_seconds);
+        past.map(|(_, problem)| problem)
+    }
+}
+
+/// The largest configuration file; ten thousand apps fit in many times over.
+const MAX_FILE: u64 = 32 << 20;
+
+impl Config {
+    /// Reads the file at `path` to run on it: missing `generated:` secrets are made.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Loaded, Report> {
+        Self::read(path, Mode::Serve)
+    }
+
+    /// Reads the file at `path` to look at it; makes nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn check(path: &Path) -> Result<Loaded, Report> {
+        Self::read(path, Mode::Check)
+    }
+
+    /// Reads `text` to run on it. It is called `name` in messages, paths in it
+    /// are relative to `directory`, variables are what `env` says.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_text(
+        text: &str,
+        name: &str,
+        directory: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, Report> {
+        let places = Places {
+            directory,
+            env,
+            mode: Mode::Serve,
+        };
+        Self::understand(text, name, &places)
+    }
+
+    fn understand(text: &str, name: &str, places: &Places<'_>) -> Result<Loaded, Report> {
+        let mut problems = Problems::new(text, name);
+        let document = parse(text, &mut problems);
+        let mut reader = Reader::new(&mut problems);
+        let file = File::read(&document, &mut reader).expect("a document is a table");
+        let mut gathered = resolve::Gathered::new(&mut problems);
+        let config = resolve::resolve(&file, places, &mut gathered);
+        let resolve::Gathered {
+            fingerprints,
+            dated,
+            keys,
+            ..
+        } = gathered;
+        let dated = dated
+            .into_iter()
+            .map(|(at, draft)| (at, problems.place(draft)))
+            .collect();
+        match config {
+            Some(config) if !problems.any_error() => Ok(Loaded {
+                resolved: Resolved::new(&config, keys, fingerprints),
+                config,
+                warnings: Report::new(problems).into_problems(),
+                dated,
+            }),
+            _ => Err(Report::new(problems)),
+        }
+    }
+
+    fn read(path: &Path, mode: Mode) -> Result<Loaded, Report> {
+        let name = path.display().to_string();
+        let (bytes, _) = secrets::read(path, MAX_FILE).map_err(|error| {
+            let hint = (error.kind() == std::io::ErrorKind::NotFound)
+                .then(|| "`-c PATH` names another file".to_owned());
+            Report::of_file(&name, format!("`{name}` cannot be read: {error}"), hint)
+        })?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let line = bytes
+                .iter()
+                .take(error.valid_up_to())
+                .filter(|byte| **byte == b'\n')
+                .count()
+                + 1;
+            let hint = "save it as UTF-8".to_owned();
+            Report::of_file(
+                &name,
+                format!("`{name}` is not UTF-8 in line {line}"),
+                Some(hint),
+            )
+        })?;
+        let directory = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let places = Places {
+            directory,
+            env: &variable,
+            mode,
+        };
+        let mut loaded = Self::understand(text, &name, &places)?;
+        loaded.config.files.insert(0, path.to_owned());
+        Ok(loaded)
+    }
+}
+
+/// Reads `text` for itself: no file and no variable is looked at, and
+/// nothing is made, whatever it says. Every key is one that nobody knows.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn from_text(text: &str, name: &str) -> Result<Loaded, Report> {
+    let places = Places {
+        directory: Path::new("."),
+        env: &|_| None,
+        mode: Mode::Text,
+    };
+    Config::understand(text, name, &places)
+}
+
+/// Whether the user asked for no colours (`NO_COLOR`, no-color.org).
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Which events are written to standard error (`PORTCULLIS_LOG`, such as
+/// `warn` or `portcullis::server=debug`); `info` unless it is set.
+pub fn event_filter() -> String {
+    variable("PORTCULLIS_LOG").unwrap_or_else(|| "info".to_owned())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that may read the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What can be read of the text; what cannot is a problem.
+fn parse<'t>(text: &'t str, problems: &mut Problems) -> Spanned<DeValue<'t>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    problems.push_syntax(&errors);
+    let span = table.span();
+    Spanned::new(span.start..span.start, DeValue::Table(table.into_inner()))
 }

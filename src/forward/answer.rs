@@ -9,6 +9,7 @@ use crate::limit::app::Place;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use std::fmt;
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,7 +17,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// An answer's body. It is asked for bytes only as fast as the client takes
 /// them; dropped before its end, it takes the upstream's request along.
-#[derive(Debug)]
 pub struct AnswerBody {
     source: Source,
     bytes: u64,
@@ -24,13 +24,11 @@ pub struct AnswerBody {
     _place: Option<Place>,
 }
 
-#[derive(Debug)]
 enum Source {
     Made(Option<Bytes>),
     Upstream(Streaming),
 }
 
-#[derive(Debug)]
 struct Streaming {
     body: Incoming,
     lease: Option<Lease>,
@@ -76,6 +74,15 @@ impl AnswerBody {
     /// Bytes that were handed out so far.
     pub const fn bytes(&self) -> u64 {
         self.bytes
+    }
+}
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it holds belongs into no log.
+        f.debug_struct("AnswerBody")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
     }
 }
 

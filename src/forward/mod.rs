@@ -23,13 +23,13 @@ use body::ProvenBody;
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use upstream::{Pool, Upstream};
 
 /// What goes to the upstream besides the body: owned, since the request's
 /// head is taken apart before its body is read.
-#[derive(Debug)]
 pub struct Head {
     /// As received.
     pub method: Method,
@@ -47,6 +47,17 @@ pub struct Head {
     pub peer: IpAddr,
     /// `Portcullis-Request-Id`.
     pub request_id: Box<str>,
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Fields hold credentials, and queries may.
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("path", &self.target.path())
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no response of the upstream.

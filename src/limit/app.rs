@@ -39,7 +39,7 @@ pub struct Rate {
 
 /// The longest time in which a whole burst may come back. A sum of it and any
 /// clock reading fits in the 62 bits that an account has for it.
-const LONGEST_REFILL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LONGEST_REFILL: Duration = Duration::from_hours(10 * 365 * 24);
 
 impl Rate {
     /// Nanoseconds after which one more request is admitted. Rounded up, so
@@ -77,7 +77,7 @@ impl Standing {
     pub fn header(&self) -> HeaderValue {
         let mut text = quoted(&self.plan);
         let _ = write!(text, ";r={};t={}", self.remaining, self.reset);
-        HeaderValue::try_from(text).expect("`quoted` leaves only visible ASCII and spaces")
+        field(text)
     }
 }
 
@@ -105,6 +105,10 @@ fn policy(plan: &str, rate: &Rate) -> HeaderValue {
     let quota = u128::from(rate.count) * window * 1_000_000_000 / rate.period.as_nanos().max(1);
     let mut text = quoted(plan);
     let _ = write!(text, ";q={quota};w={window}");
+    field(text)
+}
+
+fn field(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("`quoted` leaves only visible ASCII and spaces")
 }
 

@@ -29,7 +29,7 @@ const SETS: usize = ADDRESSES / WAYS;
 const LOCKS: usize = 256;
 /// How long an address waits at most beyond what its rate alone would ask:
 /// requests that were already under way when the limit was reached count too.
-const MOST_EXTRA_DEBT: Duration = Duration::from_secs(60);
+const MOST_EXTRA_DEBT: Duration = Duration::from_mins(1);
 
 /// What every address has caused, in tables of fixed size.
 #[derive(Debug)]
@@ -316,7 +316,7 @@ mod tests {
         let slow = PeerSettings {
             failures: Some(Rate {
                 count: 1,
-                period: Duration::from_secs(3_600),
+                period: Duration::from_hours(1),
                 burst: 10,
             }),
             rate: None,
@@ -393,7 +393,7 @@ mod tests {
         let settings = PeerSettings {
             failures: Some(Rate {
                 count: 1,
-                period: Duration::from_secs(3_600),
+                period: Duration::from_hours(1),
                 burst: 4_000,
             }),
             ..OFF

@@ -7,8 +7,10 @@
 
 use crate::clock::Now;
 use crate::route::{ReplayPolicy, Route};
-use crate::schemes::{Caller, ProofId};
+use crate::schemes::Caller;
 use http::Method;
+
+pub use crate::schemes::ProofId;
 
 /// A caller whose proof has not been used before. Made only by [`check`].
 #[derive(Debug)]
@@ -77,4 +79,32 @@ pub fn check(
         memory.record(proof.nonce.unwrap_or(proof.text), proof.created, until, now)?;
     }
     Ok(Fresh(caller))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_once_follows_from_route_method_and_proof() {
+        use ReplayPolicy::{Off, Standard, Strict};
+        let (get, post) = (Method::GET, Method::POST);
+        for (policy, method, has_nonce, reusable, once) in [
+            (Standard, &get, false, false, false),
+            (Standard, &get, true, false, true),
+            (Standard, &post, false, false, true),
+            (Standard, &post, true, false, true),
+            (Standard, &get, true, true, false),
+            (Standard, &post, false, true, false),
+            (Strict, &get, false, false, true),
+            (Strict, &get, false, true, true),
+            (Off, &post, true, false, false),
+        ] {
+            assert_eq!(
+                is_single_use(policy, method, has_nonce, reusable),
+                once,
+                "{policy:?} {method} nonce {has_nonce} reusable {reusable}"
+            );
+        }
+    }
 }

@@ -93,6 +93,11 @@ impl Table {
         })
     }
 
+    /// Every route, most specific first: the order in which they are tried.
+    pub fn in_order(&self) -> &[Arc<Route>] {
+        &self.order
+    }
+
     /// Every route, by index.
     pub fn routes(&self) -> &[Arc<Route>] {
         &self.routes

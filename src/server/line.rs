@@ -13,6 +13,7 @@ pub(super) struct Line {
     requests: AtomicU64,
     in_flight: AtomicUsize,
     unsent: AtomicBool,
+    last: AtomicBool,
 }
 
 impl Line {
@@ -60,6 +61,16 @@ impl Line {
     /// Notes whether the peer makes us wait with bytes for it.
     pub(super) fn note_unsent(&self, unsent: bool) {
         self.unsent.store(unsent, Relaxed);
+    }
+
+    /// Notes that no request comes behind the ones that are here.
+    pub(super) fn note_last(&self) {
+        self.last.store(true, Relaxed);
+    }
+
+    /// Whether no more requests are wanted.
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Relaxed)
     }
 
     /// Responses that are lost if the connection ends now.

@@ -1,7 +1,12 @@
 //! What must be remembered, behind the traits of the rooms that need it.
+//!
+//! In: where it lies and how much of it there may be. Out: something that
+//! fills the trait. This room never: decides what a missing memory means for
+//! a request; it says what is lost and the room that asks decides.
 
 pub mod embedded;
 
+use crate::clock::Clock;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,4 +21,15 @@ pub struct Settings {
     pub retention: Duration,
     /// How far ahead a caller's clock may be.
     pub skew: Duration,
+}
+
+/// Opens the memory of proofs that `settings` name.
+///
+/// # Errors
+/// [`embedded::OpenError`] when another process has it, or it cannot be written.
+pub fn open(
+    settings: &Settings,
+    clock: &Clock,
+) -> Result<(embedded::Proofs, embedded::Opened), embedded::OpenError> {
+    embedded::Proofs::open(settings, clock)
 }

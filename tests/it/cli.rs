@@ -154,18 +154,92 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_accepted() {
         (&["sign"], "<URL>"),
         (&["sign", URL], "--key-id"),
         (&["sign", "--key-id", "k", URL], "--secret"),
-        (&["sign", "--key-id", "k", "--secret", "canary", URL], "env:NAME"),
-        (&["sign", "--key-id", "k", "--secret", "env:PORTCULLIS_TEST_NONE", URL], "PORTCULLIS_TEST_NONE"),
-        (&["sign", "--key-id", "k", "--secret", "file:none", URL], "none"),
-        (&["sign", "--key-id", "k", "--secret", "file:short", URL], "at least 32"),
-        (&["sign", "--key-id", "k", "--secret", "file:key", "/orders"], "http://"),
-        (&["sign", "--key-id", "k", "--secret", "file:key", "-H", "Authorization canary", URL], "name: value"),
-        (&["sign", "--key-id", "k", "--secret", "file:key", "--cover", "x-none", URL], "x-none"),
-        (&["sign", "--key-id", "k", "--secret", "file:key", "--bind", URL], "--scheme token"),
-        (&["sign", "--key-id", "k", "--secret", "file:key", "--scheme", "token", "--bind", URL], "Authorization"),
-        (&["sign", "--key-id", "k", "--secret", "file:key", "--expires", "60", URL], "30s"),
-        (&["sign", "--key-id", "k", "--secret", "file:key", "http://h/a/../b"], "ambiguous"),
-        (&["sign", "--key-id", "k", "--secret-stdin", "-d", "@-", URL], "standard input"),
+        (
+            &["sign", "--key-id", "k", "--secret", "canary", URL],
+            "env:NAME",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "env:PORTCULLIS_TEST_NONE",
+                URL,
+            ],
+            "PORTCULLIS_TEST_NONE",
+        ),
+        (
+            &["sign", "--key-id", "k", "--secret", "file:none", URL],
+            "none",
+        ),
+        (
+            &["sign", "--key-id", "k", "--secret", "file:short", URL],
+            "at least 32",
+        ),
+        (
+            &["sign", "--key-id", "k", "--secret", "file:key", "/orders"],
+            "http://",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "file:key",
+                "-H",
+                "Authorization canary",
+                URL,
+            ],
+            "name: value",
+        ),
+        (
+            &[
+                "sign", "--key-id", "k", "--secret", "file:key", "--cover", "x-none", URL,
+            ],
+            "x-none",
+        ),
+        (
+            &[
+                "sign", "--key-id", "k", "--secret", "file:key", "--bind", URL,
+            ],
+            "--scheme token",
+        ),
+        (
+            &[
+                "sign", "--key-id", "k", "--secret", "file:key", "--scheme", "token", "--bind", URL,
+            ],
+            "Authorization",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "file:key",
+                "--expires",
+                "60",
+                URL,
+            ],
+            "30s",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "file:key",
+                "http://h/a/../b",
+            ],
+            "ambiguous",
+        ),
+        (
+            &["sign", "--key-id", "k", "--secret-stdin", "-d", "@-", URL],
+            "standard input",
+        ),
         (&["explain", "--at", "noon"], "Unix"),
         (&["explain", "-c", "none.toml"], "none.toml"),
         (&["completions", "dos"], "bash"),
@@ -179,7 +253,10 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_accepted() {
 #[test]
 fn what_sign_prints_is_verified() {
     let desk = Desk::new();
-    let (text, _) = desk.signed(&["--cover", "@scheme", "--tag", "test", "--expires", "60s"], "{}");
+    let (text, _) = desk.signed(
+        &["--cover", "@scheme", "--tag", "test", "--expires", "60s"],
+        "{}",
+    );
     let mut request = Request::post("/orders/42?dry=1");
     for line in text.lines().skip(1).take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ").unwrap();
@@ -223,13 +300,23 @@ fn a_secret_may_come_from_standard_input_or_the_environment_in_three_spellings()
     let base64 = data_encoding::BASE64.encode(SECRET.as_bytes());
     let args = ["--created", THEN, "--no-nonce", URL];
     let expected = desk.keyed("sign", &args).out;
-    for secret in [SECRET.to_owned(), format!("hex:{hex}\n"), format!("base64:{base64}\n")] {
+    for secret in [
+        SECRET.to_owned(),
+        format!("hex:{hex}\n"),
+        format!("base64:{base64}\n"),
+    ] {
         let mut all = vec!["sign", "--key-id", "demo", "--secret-stdin"];
         all.extend(args);
         assert_eq!(desk.run_with(&all, &secret).out, expected);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    let command = command.args(["sign", "--key-id", "demo", "--secret", "env:PORTCULLIS_TEST_KEY"]);
+    let command = command.args([
+        "sign",
+        "--key-id",
+        "demo",
+        "--secret",
+        "env:PORTCULLIS_TEST_KEY",
+    ]);
     let command = command.args(args).env("PORTCULLIS_TEST_KEY", SECRET);
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
@@ -241,7 +328,16 @@ fn a_curl_line_survives_the_shell() {
     let body = "{\"it's\": \"$HOME `id` \\\\ \\\"\"}";
     let ran = desk.keyed(
         "sign",
-        &["--curl", "-X", "PUT", "-H", "X-Odd: a 'b' \"c\" $d", "-d", body, "http://h/o?a=1&b=$x'y"],
+        &[
+            "--curl",
+            "-X",
+            "PUT",
+            "-H",
+            "X-Odd: a 'b' \"c\" $d",
+            "-d",
+            body,
+            "http://h/o?a=1&b=$x'y",
+        ],
     );
     assert_eq!(ran.code, 0, "{}", ran.err);
     let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{}", ran.out);
@@ -284,15 +380,36 @@ fn explain_names_the_code_of_the_step_that_refuses() {
         (text.replace("item\": 7", "item\": 8"), "digest-mismatch"),
         (text.replace("dry=1", "dry=0"), "credential-rejected"),
         (text.replace("POST ", "PUT "), "credential-rejected"),
-        (text.replace("Host: api", "Host: app"), "credential-rejected"),
+        (
+            text.replace("Host: api", "Host: app"),
+            "credential-rejected",
+        ),
         (text.replace(" \"@query\"", ""), "coverage-missing"),
-        (text.replace("Host: api", "Authorization: Bearer x\r\nHost: api"), "coverage-missing"),
-        (text.replace("created=1700000000", "created=1699990000"), "clock-skew"),
-        (text.replace("created=1700000000", "created=17000000x0"), "malformed-credential"),
-        (text.replace("keyid=\"demo\"", "keyid=\"none\""), "credential-rejected"),
-        (text.replace("Signature", "X-Signature"), "credential-missing"),
+        (
+            text.replace("Host: api", "Authorization: Bearer x\r\nHost: api"),
+            "coverage-missing",
+        ),
+        (
+            text.replace("created=1700000000", "created=1699990000"),
+            "clock-skew",
+        ),
+        (
+            text.replace("created=1700000000", "created=17000000x0"),
+            "malformed-credential",
+        ),
+        (
+            text.replace("keyid=\"demo\"", "keyid=\"none\""),
+            "credential-rejected",
+        ),
+        (
+            text.replace("Signature", "X-Signature"),
+            "credential-missing",
+        ),
         (text.replace("/orders/42", "/orders//42"), "ambiguous-path"),
-        (text.replace("Host: api.example.com\r\n", ""), "malformed-request"),
+        (
+            text.replace("Host: api.example.com\r\n", ""),
+            "malformed-request",
+        ),
     ] {
         assert_eq!(desk.refused(&changed), code, "{changed}");
     }
@@ -336,7 +453,10 @@ fn explain_recognises_a_text_that_was_signed_by_mistake() {
         let (_, report) = desk.explained(&request, &["--base", "base.txt"]);
         let compared = &report["compared"];
         assert_eq!(compared["same"], false);
-        assert!(compared["likely"].as_str().unwrap().contains(told), "{compared}");
+        assert!(
+            compared["likely"].as_str().unwrap().contains(told),
+            "{compared}"
+        );
     }
 }
 
@@ -357,7 +477,14 @@ fn explain_names_line_column_and_characters_of_the_first_difference() {
 fn explain_shows_a_tokens_claims_and_never_its_signature() {
     let desk = Desk::new();
     let (text, _) = desk.signed(
-        &["--scheme", "token", "--audience", "api", "--scope", "orders"],
+        &[
+            "--scheme",
+            "token",
+            "--audience",
+            "api",
+            "--scope",
+            "orders",
+        ],
         "",
     );
     let signature = text.trim_end().rsplit('.').next().unwrap().to_owned();
@@ -380,7 +507,13 @@ fn explain_digests_the_credentials_that_a_signature_covers() {
     let desk = Desk::new();
     let ran = desk.keyed(
         "sign",
-        &["--created", THEN, "-H", "Authorization: Bearer opaque-bird", URL],
+        &[
+            "--created",
+            THEN,
+            "-H",
+            "Authorization: Bearer opaque-bird",
+            URL,
+        ],
     );
     let text = format!(
         "GET /orders/42?dry=1 HTTP/1.1\nHost: api.example.com\nAuthorization: Bearer opaque-bird\n{}\n",
@@ -433,12 +566,25 @@ fn request_sends_the_target_as_it_is_with_its_proof() {
     let (url, server) = answering(http_answer("200 OK", "text/plain", "hello"));
     let ran = desk.keyed("request", &[&format!("{url}/a%2fb?x=%41&&y"), "-i"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.out.contains("200 OK") && ran.out.ends_with("hello"), "{}", ran.out);
+    assert!(
+        ran.out.contains("200 OK") && ran.out.ends_with("hello"),
+        "{}",
+        ran.out
+    );
     assert!(ran.out.contains("Content-Type: text/plain"));
     let got = server.join().unwrap();
     assert!(got.starts_with("GET /a%2fb?x=%41&&y HTTP/1.1\r\n"), "{got}");
-    for field in ["signature-input:", "signature:", "signature-base-digest:", "host:"] {
-        assert_eq!(got.to_lowercase().matches(&format!("\r\n{field}")).count(), 1, "{got}");
+    for field in [
+        "signature-input:",
+        "signature:",
+        "signature-base-digest:",
+        "host:",
+    ] {
+        assert_eq!(
+            got.to_lowercase().matches(&format!("\r\n{field}")).count(),
+            1,
+            "{got}"
+        );
     }
 }
 
@@ -452,14 +598,26 @@ fn request_shows_where_the_gateways_text_parts_from_the_signed_one() {
         "detail": "Compare.\u{1b}[31m",
         "signature_base": "\"@method\": PUT\nmore",
     });
-    let answer = http_answer("401 Unauthorized", "application/problem+json", &problem.to_string());
+    let answer = http_answer(
+        "401 Unauthorized",
+        "application/problem+json",
+        &problem.to_string(),
+    );
     let (url, server) = answering(answer);
     let ran = desk.keyed("request", &[&url]);
     server.join().unwrap();
     assert_eq!(ran.code, 1);
     assert!(ran.out.contains("credential-rejected"));
-    assert!(ran.out.contains("Line 1, column 12: the gateway has `P`, signed was `G`"), "{}", ran.out);
-    assert!(!ran.out.contains('\u{1b}'), "a terminal must not obey a server");
+    assert!(
+        ran.out
+            .contains("Line 1, column 12: the gateway has `P`, signed was `G`"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        !ran.out.contains('\u{1b}'),
+        "a terminal must not obey a server"
+    );
 }
 
 #[test]
@@ -477,7 +635,10 @@ fn request_prints_json_and_exits_by_status() {
 #[test]
 fn request_says_that_nobody_listens() {
     let desk = Desk::new();
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let ran = desk.keyed("request", &[&format!("http://{address}/")]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains(&address.to_string()), "{}", ran.err);
@@ -504,8 +665,17 @@ fn the_demo_gets_every_answer_it_should() {
     let ran = desk.run(&["demo", "--once", "--listen", "127.0.0.1:0"]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert!(ran.out.contains("Every answer is what it should be."));
-    for word in ["Portcullis-App: demo", "replayed", "clock-skew", "rate-exceeded", "Retry-After"] {
+    for word in [
+        "Portcullis-App: demo",
+        "replayed",
+        "clock-skew",
+        "rate-exceeded",
+        "Retry-After",
+    ] {
         assert!(ran.out.contains(word), "{word}");
     }
-    assert!(!ran.out.contains("base64:"), "the fresh secret is not shown");
+    assert!(
+        !ran.out.contains("base64:"),
+        "the fresh secret is not shown"
+    );
 }

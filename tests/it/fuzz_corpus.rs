@@ -13,6 +13,21 @@ mod signature_input;
 #[path = "../../fuzz/src/target.rs"]
 mod target;
 
+#[path = "../../fuzz/src/token.rs"]
+mod token;
+#[path = "../../fuzz/src/wire.rs"]
+mod wire;
+
+#[test]
+fn the_kept_connections_hold() {
+    replay("wire", wire::check);
+}
+
+#[test]
+fn the_kept_tokens_hold() {
+    replay("token", token::check);
+}
+
 #[test]
 fn the_kept_signature_inputs_hold() {
     replay("signature_input", signature_input::check);

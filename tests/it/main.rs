@@ -1,4 +1,17 @@
 //! The gateway before a real upstream, over real sockets: one file a behaviour.
 
+mod harness;
+
+mod bodies;
+mod cli;
+mod config;
+mod forwarding;
 mod fuzz_corpus;
 mod house;
+mod rate_limits;
+mod refusals;
+mod replay;
+mod scopes;
+mod signed_requests;
+mod tokens;
+mod wire;

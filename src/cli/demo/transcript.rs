@@ -231,6 +231,56 @@ fn show_seen(out: &mut impl Write, seen: &Value) -> Result<()> {
         }
     }
     writeln!(
+        out,
+        "                   {}",
+        visible(&text(&seen["body"]["text"]))
+    )?;
+    Ok(())
+}
+
+/// Sends more at once than the plan lets through, and counts. Gives back 1
+/// when that is not what comes out.
+async fn burst(out: &mut impl Write, stage: &Stage) -> Result<usize> {
+    let count = (stage.burst as usize * 2 + ABREAST).min(MAX_BURST);
+    writeln!(
+        out,
+        "The app's plan takes {} requests at once. Here come {count}, each signed anew, each like this:\n",
+        stage.burst
+    )?;
+    let get = message(stage, Method::GET, "", "")?;
+    let mut waiting = Vec::with_capacity(count);
+    for _ in 0..count {
+        waiting.push(sign(&stage.signer, &get)?.fields);
+    }
+    if let Some(proof) = waiting.first() {
+        show_command(out, &get, proof)?;
+    }
+    let mut senders = tokio::task::JoinSet::new();
+    let share = count.div_ceil(ABREAST);
+    for proofs in waiting.chunks(share) {
+        let (get, proofs) = (get.clone(), proofs.to_vec());
+        senders.spawn(async move {
+            let mut answers = Vec::with_capacity(proofs.len());
+            for proof in &proofs {
+                answers.push(ask(&get, proof).await?);
+            }
+            Ok::<_, anyhow::Error>(answers)
+        });
+    }
+    let mut outcomes: BTreeMap<(u16, String), usize> = BTreeMap::new();
+    let mut limited = None;
+    while let Some(answers) = senders.join_next().await {
+        for answer in answers?? {
+            let code = answer.text("code").unwrap_or_default().to_owned();
+            *outcomes.entry((answer.status.as_u16(), code)).or_default() += 1;
+            if answer.status == StatusCode::TOO_MANY_REQUESTS {
+                limited = Some(answer.fields);
+            }
+        }
+    }
+    for ((status, code), count) in &outcomes {
+        let paint = if *status == 200 { GOOD } else { BAD };
+        writeln!(
             out,
             "  {count:>4} × {paint}{status}{paint:#}  {}",
             visible(code)

@@ -4,7 +4,6 @@ use super::{BodyError, BoxError, Meter};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,15 +14,6 @@ pub(super) struct Arrival {
     limit: u64,
     taken: u64,
     meter: Meter,
-}
-
-impl fmt::Debug for Arrival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Arrival")
-            .field("taken", &self.taken)
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Arrival {

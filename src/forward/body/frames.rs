@@ -9,7 +9,7 @@ const SMALL: usize = 4 * 1024;
 const FEW: usize = 4;
 
 /// Bytes in the order they came.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Frames {
     list: Vec<Bytes>,
     /// Small ones, behind all of `list`.

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 /// Hands bytes on as they come. Where a digest was given, the last frame
 /// waits until the end is there and the digest holds: until then no upstream
 /// can take what it has for a whole request.
-#[derive(Debug)]
 pub(super) struct Passing {
     arrival: Arrival,
     /// `None` when nothing needs to be proven, and once it is.

@@ -28,7 +28,6 @@ const WRITE_PIECE: usize = 256 * 1024;
 const READ_PIECE: u64 = 128 * 1024;
 
 /// A body that was found to be the one that was meant.
-#[derive(Debug)]
 pub(super) struct SetAside {
     front: vec::IntoIter<Bytes>,
     rest: Option<Rest>,
@@ -108,7 +107,6 @@ impl SetAside {
 }
 
 /// What lies in the file, read back one piece ahead.
-#[derive(Debug)]
 struct Rest {
     reading: JoinHandle<io::Result<(File, Bytes)>>,
     /// Bytes that no read has asked for yet.

@@ -208,7 +208,7 @@ async fn a_body_that_was_taken_in_has_a_known_length() {
 
 #[tokio::test]
 async fn a_body_larger_than_memory_comes_back_from_the_file_unchanged() {
-    let whole_body: Vec<u8> = (0..3_000_000_u32).map(|n| (n * 31 >> 7) as u8).collect();
+    let whole_body: Vec<u8> = (0..3_000_000_u32).map(|n| ((n * 31) >> 7) as u8).collect();
     // Frames of a size that fits neither the memory nor a piece.
     let frames: Vec<&[u8]> = whole_body.chunks(10_007).collect();
     let meter = Meter(Some(Arc::default()));

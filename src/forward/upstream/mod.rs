@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+/// No deadline is longer: times to come have to be computable.
+pub const MAX_DEADLINE: Duration = Duration::from_hours(30 * 24);
+
 /// `[upstreams.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -69,8 +72,16 @@ pub(super) struct Place {
 }
 
 impl Upstream {
-    /// An upstream as it is set.
-    pub fn new(settings: Settings) -> Self {
+    /// An upstream as it is set; deadlines over [`MAX_DEADLINE`] are that long.
+    pub fn new(mut settings: Settings) -> Self {
+        for deadline in [
+            &mut settings.connect,
+            &mut settings.first_byte,
+            &mut settings.idle,
+            &mut settings.total,
+        ] {
+            *deadline = MAX_DEADLINE.min(*deadline);
+        }
         let targets = settings
             .servers
             .iter()

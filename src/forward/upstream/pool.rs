@@ -82,7 +82,7 @@ impl Pool {
         servers.retain(|_, kept| Arc::strong_count(kept) > 1 || !kept.idle().is_empty());
         let kept = Arc::new(Kept {
             place: place.clone(),
-            free: Semaphore::new(place.max_connections),
+            free: Semaphore::new(place.max_connections.min(Semaphore::MAX_PERMITS)),
             idle: Mutex::default(),
         });
         servers.insert(place.clone(), kept.clone());

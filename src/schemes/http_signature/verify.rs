@@ -14,6 +14,7 @@ use crate::schemes::digest::{BodyCheck, BodyProof, Digests};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::Received;
 use crate::schemes::{Explained, Refused, Why};
+use http::header::CONNECTION;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
@@ -86,6 +87,7 @@ fn verify_one(
     };
     let covered = covered(&input.components);
     check_coverage(covered, received, route, seconds)?;
+    check_connection(&input.components, received)?;
     let digests =
         Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?;
     let last_second = rules.freshness.check(created, input.expires, seconds)?;
@@ -182,6 +184,24 @@ fn check_coverage(
         return Ok(());
     }
     Err(Refused::Coverage(missing.map(component_for).collect()))
+}
+
+/// A field that `Connection` names ends here: none that was proven may be among them.
+fn check_connection(components: &[Component<'_>], received: &Received<'_>) -> Result<(), Refused> {
+    for value in received.fields().get_all(CONNECTION) {
+        let named = value.to_str().unwrap_or_default().split(',').map(str::trim);
+        for name in named {
+            if components
+                .iter()
+                .any(|component| component.name.eq_ignore_ascii_case(name))
+            {
+                return Err(Refused::Malformed(format!(
+                    "`Connection` names the covered field `{name}`, which would not reach the upstream"
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Our tag, when the signature is the key's. An unknown key is checked

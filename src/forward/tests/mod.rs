@@ -1,5 +1,7 @@
 //! The room before raw servers, which say what no library would.
 
+mod behind_a_server;
+
 use super::body::tests::{BEFORE, Framed, WHILE, digest_of};
 use super::body::{BodyError, Meter, prepare};
 use super::upstream::{Server, Settings};
@@ -25,7 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Longer than any test: what a deadline that is not under test is set to.
-const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+const LONG: Duration = Duration::from_hours(24);
 
 /// A memory that no anonymous caller ever needs.
 struct NoMemory;
@@ -361,7 +363,7 @@ async fn the_answer_is_due_only_once_the_request_is_out() {
     let server = hang(listener, b"");
     let gate = Gate::set(&[port], |it| {
         it.first_byte = Duration::from_secs(3);
-        it.total = Duration::from_secs(60);
+        it.total = Duration::from_mins(1);
     });
     let started = tokio::time::Instant::now();
     // The client has sent a part and takes its time; only the total bounds that here.
@@ -426,7 +428,7 @@ async fn an_answer_comes_only_as_fast_as_it_is_taken() {
         let (mut stream, _) = listener.accept().await.unwrap();
         read_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-        while let Ok(bytes) = stream.write(&[b'x'; 64 * 1024]).await {
+        while let Ok(bytes) = stream.write(&PIECE).await {
             counter.fetch_add(bytes, Ordering::Relaxed);
         }
     });
@@ -726,6 +728,8 @@ const ENDLESS: crate::route::BodyPolicy = crate::route::BodyPolicy {
     ..BEFORE
 };
 
+static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+
 /// A body that has always more.
 struct Endless(Arc<AtomicUsize>);
 
@@ -744,8 +748,36 @@ impl Body for Endless {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, io::Error>>> {
-        static PIECE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
         self.0.fetch_add(PIECE.len(), Ordering::Relaxed);
         Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(&PIECE)))))
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_of_forever_is_no_panic() {
+    let (listener, port) = listen().await;
+    serve(listener, vec![vec![OK]]);
+    let gate = Gate::set(&[port], |it| {
+        it.connect = Duration::MAX;
+        it.first_byte = Duration::MAX;
+        it.idle = Duration::MAX;
+        it.total = Duration::MAX;
+        it.max_connections = usize::MAX;
+    });
+    assert_eq!(text(gate.get("/").await).await, "ok");
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_sent_shows_in_debug() {
+    let mut head = head(Method::GET, "/path?canary");
+    head.fields
+        .insert("authorization", "canary".parse().unwrap());
+    assert!(!format!("{head:?}").contains("canary"));
+    for policy in [BEFORE, WHILE] {
+        let body = Framed::of_known_length(&[b"canary"]);
+        let body = prepare(body, &digest_of(b"canary"), policy, Meter::default())
+            .await
+            .unwrap();
+        assert!(!format!("{body:?}").contains("canary"));
     }
 }

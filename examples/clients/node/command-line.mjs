@@ -1,0 +1,53 @@
+// What the examples share: arguments, the secret, and printing. Nothing here signs.
+
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+
+/// `--url --key-id --secret-file` are needed; `--created` signs at another
+/// time than now, and `--print` prints the signed request instead of sending it.
+export function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      url: { type: "string" },
+      "key-id": { type: "string" },
+      "secret-file": { type: "string" },
+      method: { type: "string", default: "GET" },
+      body: { type: "string" },
+      authorization: { type: "string" },
+      nonce: { type: "boolean", default: false },
+      created: { type: "string" },
+      print: { type: "boolean", default: false },
+    },
+  });
+  for (const needed of ["url", "key-id", "secret-file"]) {
+    if (!values[needed]) {
+      console.error(`--${needed} is needed`);
+      process.exit(2);
+    }
+  }
+  return {
+    ...values,
+    keyId: values["key-id"],
+    secret: readSecret(values["secret-file"]),
+    created: values.created ? Number(values.created) : Math.floor(Date.now() / 1000),
+  };
+}
+
+/// Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets.
+function readSecret(path) {
+  const bytes = readFileSync(path);
+  const text = bytes.toString("latin1").trim();
+  if (text.startsWith("base64:")) return Buffer.from(text.slice("base64:".length), "base64");
+  if (text.startsWith("hex:")) return Buffer.from(text.slice("hex:".length), "hex");
+  return Buffer.from(text, "latin1");
+}
+
+export function showRequest({ method, url, headers, body }) {
+  console.log(JSON.stringify({ method, url: String(url), headers, body: body ?? "" }));
+}
+
+/// Shows what `fetch` answered.
+export async function showResponse(response) {
+  const headers = Object.fromEntries(response.headers);
+  console.log(JSON.stringify({ status: response.status, headers, body: await response.text() }));
+}

@@ -1,0 +1,41 @@
+"""What the examples share: arguments, the secret, and printing. Nothing here signs."""
+
+import argparse
+import base64
+import json
+import pathlib
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--url", required=True, help="where to send the request")
+    parser.add_argument("--key-id", required=True, help="the key's `id` in gateway.toml")
+    parser.add_argument("--secret-file", required=True, help="the file that the key's `secret` names")
+    parser.add_argument("--method", default="GET")
+    parser.add_argument("--body", help="text to send")
+    parser.add_argument("--authorization", help="a value for the Authorization field")
+    parser.add_argument("--nonce", action="store_true", help="make the request pass once only, whatever its method")
+    parser.add_argument("--created", type=int, help="time to sign at, in Unix seconds, instead of now")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="print the signed request as JSON instead of sending it")
+    return parser
+
+
+def read_secret(path):
+    """Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets."""
+    text = pathlib.Path(path).read_bytes().strip()
+    if text.startswith(b"base64:"):
+        return base64.b64decode(text[len(b"base64:") :], validate=True)
+    if text.startswith(b"hex:"):
+        return bytes.fromhex(text[len(b"hex:") :].decode())
+    return text
+
+
+def show_request(request):
+    """Prints a `requests.PreparedRequest`."""
+    body = request.body.decode() if isinstance(request.body, bytes) else request.body
+    print(json.dumps({"method": request.method, "url": request.url, "headers": dict(request.headers), "body": body or ""}))
+
+
+def show_response(response):
+    """Prints a `requests.Response`."""
+    print(json.dumps({"status": response.status_code, "headers": dict(response.headers), "body": response.text}))

@@ -1,0 +1,262 @@
+//! gateway.toml as written: every key, its default, its meaning.
+//!
+//! The comments here are the only documentation of a key: the reference page
+//! and the schema for editors are made from them. A default is written as in the file.
+
+use super::lists::{List, Named, OneOrMore, Several};
+use super::read::At;
+use super::secrets::{Reference, SecretFile};
+use super::table::{Required, table};
+use super::times::{Leeway, Moment, Period};
+use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
+use super::words::{Accepted, Limit, Listen, ListenOrOff};
+use crate::apps::Scheme;
+use crate::crypto::Algorithm;
+use crate::forward::upstream;
+use crate::route::{Bind, BodyVerify, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
+use crate::schemes::PublicUrl;
+use http::{HeaderName, Method};
+
+table! {
+    /// Everything that the gateway is told. Unknown keys are refused.
+    pub struct File {
+        /// Where callers come in, and how long they may take.
+        pub server: Server = {},
+        /// Health, readiness and metrics, on a listener of their own.
+        pub admin: Admin = {},
+        /// What must outlive the process.
+        pub state: State = {},
+        /// How old a proof may be.
+        pub freshness: Freshness = {},
+        /// Limits per client address (IPv6 by /64), before any cryptography.
+        pub peers: Peers = {},
+        /// What is asked of tokens.
+        pub tokens: Tokens = {},
+        /// The backends, by a name of your choice.
+        pub upstreams: Named<Upstream> = {},
+        /// Limits that apps can have, by a name of your choice.
+        pub plans: Named<Plan> = {},
+        /// Which requests go where. The most specific route wins, wherever it stands; a tie is an error.
+        pub routes: List<Route> = [],
+        /// Who may call, by a name of your choice.
+        pub apps: Named<App> = {},
+    }
+}
+
+table! {
+    /// Where callers come in, and how long they may take.
+    pub struct Server {
+        /// Where to listen: one address or several. `localhost` means 127.0.0.1.
+        pub listen: OneOrMore<At<Listen>> = "127.0.0.1:8080",
+        /// What callers take us for, and so what they sign: scheme and authority. Where it is not said,
+        /// it is the listener's scheme and what the request names as its host.
+        pub public_url: Option<At<PublicUrl>>,
+        /// Speak TLS on every listener. The files are read again when they change.
+        pub tls: Option<Tls>,
+        /// Worker threads. `"auto"` is one for each core we may use.
+        pub workers: Workers = "auto",
+        /// Show every refused caller the text its signature was checked against. For test installations.
+        pub explain: bool = false,
+        /// Connections at a time.
+        pub max_connections: Count = 10_000,
+        /// How long a TLS handshake may take.
+        pub handshake_timeout: Period = "5s",
+        /// How long the head of a request may take, from its first byte to its last.
+        pub head_timeout: Period = "8s",
+        /// How long a connection may wait for its next request.
+        pub idle_timeout: Period = "60s",
+        /// How long a caller may pause within a request's body.
+        pub body_timeout: Period = "30s",
+        /// How long a caller may take no byte of a response.
+        pub write_timeout: Period = "30s",
+        /// How long requests in flight have when the gateway stops.
+        pub drain_timeout: Period = "30s",
+    }
+}
+
+table! {
+    /// A certificate and its key.
+    pub struct Tls {
+        /// The certificate chain in PEM, leaf first.
+        pub certificate: Required<At<SecretFile>>,
+        /// Its private key in PEM.
+        pub key: Required<At<SecretFile>>,
+    }
+}
+
+table! {
+    /// Health, readiness and metrics, on a listener of their own.
+    pub struct Admin {
+        /// Where to listen. Whoever reaches it is served: keep it on this machine or in a closed network.
+        pub listen: At<ListenOrOff> = "127.0.0.1:9180",
+    }
+}
+
+table! {
+    /// What must outlive the process.
+    pub struct State {
+        /// The folder for it, relative to this file's folder.
+        pub directory: Text = "state",
+    }
+}
+
+table! {
+    /// How old a proof may be, and how many are remembered so that none passes twice.
+    pub struct Freshness {
+        /// How old a proof may be when it arrives.
+        pub window: Period = "5m",
+        /// How far ahead a caller's clock may be.
+        pub skew: Leeway = "30s",
+        /// How many single-use proofs are remembered at a time. When so many are alive, further ones
+        /// are refused with 503 `replay-store-full`; none is forgotten early.
+        pub proofs: Count = 1_000_000,
+    }
+}
+
+table! {
+    /// Limits per client address (IPv6 by /64), before any cryptography. Who is over them gets 429 `peer-limited`.
+    pub struct Peers {
+        /// Refused requests that an address may cause.
+        pub failures: Limit = { rate = "20/s", burst = 200 },
+        /// Requests of any kind. Mind that many honest callers may share an address.
+        pub rate: Limit = "off",
+    }
+}
+
+table! {
+    /// What is asked of tokens.
+    pub struct Tokens {
+        /// What the claim `aud` must hold. Where it is not said, `aud` is not looked at.
+        pub audience: Option<Text>,
+        /// Fields a token may stand in; `"authorization"` means `Authorization: Bearer`.
+        pub headers: Several<At<HeaderName>> = ["Portcullis-Token"],
+        /// The longest life a token may have, from `iat` to `exp`.
+        pub max_lifetime: Period = "15m",
+    }
+}
+
+table! {
+    /// A backend: its servers, and how long they may take.
+    pub struct Upstream {
+        /// Its servers, taken in turn: `"http://host:port"`, or `"echo:"`, the built-in test backend.
+        pub servers: Required<Several<At<upstream::Server>>>,
+        /// From the end of the request to the first byte of the answer.
+        pub timeout: Period = "30s",
+        /// How long making a connection may take.
+        pub connect_timeout: Period = "2s",
+        /// The longest pause between two bytes, either way.
+        pub idle_timeout: Period = "60s",
+        /// From the first byte of the request to the last of the answer.
+        pub total_timeout: Period = "1h",
+        /// Connections to each server, for each worker thread.
+        pub max_connections: Count = 256,
+    }
+}
+
+table! {
+    /// Limits of an app. What is not said has no limit.
+    pub struct Plan {
+        /// Requests in a time.
+        pub rate: Option<Pace>,
+        /// How many may come at once. The rate's count where it is not said.
+        pub burst: Option<At<Count>>,
+        /// Requests in flight.
+        pub concurrency: Option<Count>,
+    }
+}
+
+table! {
+    /// Which requests go where, and what they must show to get there.
+    pub struct Route {
+        /// Its name in logs, metrics and `check`.
+        pub name: Required<At<Name>>,
+        /// Which host. Where it is not said, every host. A name goes before a pattern.
+        pub host: Option<HostPattern>,
+        /// Which paths: `/orders` is that path alone, `*` one segment, `/**` at the end the path and all below it.
+        pub path: Required<At<PathPattern>>,
+        /// Which methods. Where they are not said, every method.
+        pub methods: Option<Several<Method>>,
+        /// The upstream it leads to.
+        pub upstream: Required<At<Name>>,
+        /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven.
+        pub accept: Required<Several<At<Accepted>>>,
+        /// What a caller must be allowed to do: all of these.
+        pub scopes: List<Scope> = [],
+        /// How long bodies may be, and when they are checked.
+        pub body: Body = {},
+        /// What passes only once. `"standard"`: a request with a nonce or an unsafe method; `"strict"`: every
+        /// request; `"off"`: none, which is a waiver.
+        pub replay: At<ReplayPolicy> = "standard",
+        /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`.
+        pub bind: At<Bind> = "none",
+        /// Parts of a request that a proof need not cover, each until a date.
+        pub waive: List<Waiver> = [],
+        /// `"legacy"` lets `//` and `%2F` in a path pass, for backends that were built on them.
+        pub path_encoding: PathEncoding = "strict",
+        /// Whether the upstream sees the proof too.
+        pub keep_proof: bool = false,
+        /// Fields a token may stand in, in place of those of `[tokens]`.
+        pub token_headers: Option<Several<At<HeaderName>>>,
+    }
+}
+
+table! {
+    /// How long bodies may be, and when they are checked.
+    pub struct Body {
+        /// The longest body.
+        pub limit: Size = "10 MiB",
+        /// When a signed digest is checked. `"before-forwarding"`: whole, before the upstream hears of the request;
+        /// `"while-forwarding"`: as it streams, the end held back until the digest matches.
+        pub verify: BodyVerify = "before-forwarding",
+    }
+}
+
+table! {
+    /// A part of a request that a proof need not cover.
+    pub struct Waiver {
+        /// Which part.
+        pub part: Required<At<Part>>,
+        /// The first day, or the first second, at which it must be covered again.
+        pub until: Required<Moment>,
+        /// Why, for whoever reads `check`.
+        pub reason: Required<Text>,
+    }
+}
+
+table! {
+    /// A program that may call.
+    pub struct App {
+        /// Its limits: a name in `[plans]`. Without one it has no limit.
+        pub plan: Option<At<Name>>,
+        /// What it may do.
+        pub scopes: List<Scope> = [],
+        /// `false` refuses all its keys.
+        pub enabled: bool = true,
+        /// Show it, when it is refused, the text its signature was checked against.
+        pub explain: bool = false,
+        /// Its keys. Two of them make it possible to change one without a refused request.
+        pub keys: List<Key> = [],
+    }
+}
+
+table! {
+    /// A key of an app.
+    pub struct Key {
+        /// What the caller puts into `keyid` or `kid`. No two keys have the same.
+        pub id: Required<At<KeyId>>,
+        /// The one algorithm it is used with.
+        pub algorithm: Required<Algorithm>,
+        /// Where the secret is: `env:NAME`, `file:PATH`, or `generated:PATH`, which is made at the first start.
+        /// It holds `base64:…`, `hex:…`, or the bytes themselves; at least 32 of them. A path is relative to
+        /// this file's folder.
+        pub secret: Required<At<Reference>>,
+        /// The first day, or the first second, at which it may be used.
+        pub not_before: Option<At<Moment>>,
+        /// The first day, or the first second, at which it may no longer be used.
+        pub not_after: Option<At<Moment>>,
+        /// `false` refuses it.
+        pub enabled: bool = true,
+        /// What it may prove. Where it is not said, every scheme.
+        pub schemes: Option<Several<Scheme>>,
+    }
+}

@@ -1,0 +1,41 @@
+//! What a later version will have: said to whoever asks for it today.
+
+/// Keys, by their path without the user's names, and values.
+const PLANNED: [&str; 26] = [
+    "identity",
+    "issuers",
+    "admin.token",
+    "apps.keys.any_salt",
+    "apps.keys.weak_secret",
+    "apps.quota",
+    "plans.quota",
+    "routes.assurance",
+    "routes.inject",
+    "routes.limit",
+    "routes.mode",
+    "server.tls.client_ca",
+    "server.trusted_proxies",
+    "state.counters",
+    "state.on_outage",
+    "state.registry",
+    "tokens.prefix",
+    "upstreams.health",
+    "api-key",
+    "aws-sigv4",
+    "hmac-auth",
+    "webhook",
+    "ed25519",
+    "ecdsa-p256-sha256",
+    "ecdsa-p384-sha384",
+    "rsa-pss-sha512",
+];
+
+/// Whether a later version will have this key or value.
+pub(super) fn is_planned(name: &str) -> bool {
+    PLANNED.contains(&name)
+}
+
+/// What to say about it.
+pub(super) fn hint(name: &str) -> String {
+    format!("`{name}` is planned, this version does not have it")
+}

@@ -1,0 +1,154 @@
+//! `[apps]`: apps, their plans and keys.
+
+use super::Gathered;
+use crate::apps::{App, Key, SchemeSet};
+use crate::config::file::{self, File};
+use crate::config::secrets::{Places, Reference};
+use crate::config::view::KeyNote;
+use crate::crypto::hmac::MIN_SECRET;
+use crate::crypto::{Algorithm, HmacKey};
+use crate::limit::app::Plan;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Every app and key that could be read.
+#[derive(Default)]
+pub(super) struct Registered {
+    pub(super) apps: Vec<Arc<App>>,
+    pub(super) plans: Vec<Option<Arc<Plan>>>,
+    pub(super) keys: Vec<Key>,
+}
+
+pub(super) fn registered(
+    file: &File,
+    plans: &[Option<Arc<Plan>>],
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Registered {
+    unique(file, gathered);
+    let mut registered = Registered::default();
+    for (index, (name, app)) in file.apps.entries.iter().enumerate() {
+        let Some(app) = app else { continue };
+        let owner = Arc::new(App {
+            name: name.value.as_str().into(),
+            index,
+            scopes: app.scopes.0.iter().map(|scope| scope.0.as_str()).collect(),
+            enabled: app.enabled,
+            explain: app.explain,
+        });
+        for one in &app.keys.0 {
+            registered.keys.extend(key(one, &owner, places, gathered));
+        }
+        if app.keys.0.is_empty() && !gathered.problems.any_at(&format!("{}.keys", name.key)) {
+            let draft = name.problem("this app has no keys: nobody can prove to be it");
+            gathered.problem(draft.warning().of_absence());
+        }
+        registered.plans.push(plan(app, file, plans, gathered));
+        registered.apps.push(owner);
+    }
+    registered
+}
+
+fn unique(file: &File, gathered: &mut Gathered<'_>) {
+    let keys = file
+        .apps
+        .entries
+        .iter()
+        .filter_map(|(_, app)| app.as_ref())
+        .flat_map(|app| &app.keys.0);
+    let mut seen = HashMap::new();
+    for id in keys.filter_map(|key| key.id.get()) {
+        if let Some(first) = seen.insert(id.value.0.as_str(), id.key.as_str()) {
+            let message = format!("`{}` is the id of another key too, `{first}`", id.value.0);
+            let draft = id
+                .problem(message)
+                .accepted("a key id stands once, whichever the app");
+            gathered.problem(draft);
+        }
+    }
+}
+
+fn plan(
+    app: &file::App,
+    file: &File,
+    plans: &[Option<Arc<Plan>>],
+    gathered: &mut Gathered<'_>,
+) -> Option<Arc<Plan>> {
+    let name = app.plan.as_ref()?;
+    let place = file.plans.place(&name.value.0);
+    if place.is_none() && !gathered.problems.any_at("plans") {
+        let message = format!("`{}` is not a plan", name.value.0);
+        let draft = name
+            .problem(message)
+            .nearest(&name.value.0, file.plans.names(), "plan");
+        gathered.problem(draft.of_absence());
+    }
+    plans.get(place?)?.clone()
+}
+
+fn key(
+    key: &file::Key,
+    app: &Arc<App>,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<Key> {
+    let mac = secret(key, places, gathered);
+    dates(key, gathered);
+    Some(Key {
+        id: key.id.get()?.value.0.as_str().into(),
+        app: app.clone(),
+        mac: mac?,
+        not_before: key.not_before.as_ref().map(|at| at.value.0),
+        not_after: key.not_after.as_ref().map(|at| at.value.0),
+        enabled: key.enabled,
+        schemes: match &key.schemes {
+            Some(several) => several.0.iter().copied().collect(),
+            None => SchemeSet::all(),
+        },
+    })
+}
+
+fn secret(key: &file::Key, places: &Places<'_>, gathered: &mut Gathered<'_>) -> Option<HmacKey> {
+    let reference = key.secret.get()?;
+    let opened = places.open(reference);
+    let opened = gathered.take(reference, opened)?;
+    if let Some(id) = key.id.get() {
+        gathered.keys.push(KeyNote {
+            id: id.value.0.clone(),
+            secret: reference.value.to_string(),
+            to_be_generated: opened.secret.is_none()
+                && matches!(reference.value, Reference::Generated(_)),
+        });
+    }
+    let Some(secret) = opened.secret else {
+        return Some(HmacKey::dummy(*key.algorithm.get()?));
+    };
+    // A broken algorithm is a problem of its own; the length is looked at all the same.
+    let algorithm = key.algorithm.get().copied();
+    match HmacKey::new(algorithm.unwrap_or(Algorithm::HmacSha256), &secret) {
+        Ok(mac) => algorithm.map(|_| mac),
+        Err(weak) => {
+            let message = format!("the secret has {} bytes, which is too short", weak.found);
+            let draft = reference
+                .problem(message)
+                .accepted(format!("at least {MIN_SECRET} bytes"));
+            gathered
+                .problem(draft.hint("`openssl rand -base64 32` makes one; write it as `base64:…`"));
+            None
+        }
+    }
+}
+
+fn dates(key: &file::Key, gathered: &mut Gathered<'_>) {
+    let Some(end) = &key.not_after else { return };
+    if let Some(start) = &key.not_before
+        && start.value.0 >= end.value.0
+    {
+        gathered.problem(end.problem("this is not after `not_before`: the key can never be used"));
+        return;
+    }
+    let draft = end
+        .problem("the key is no longer in force")
+        .hint("take it away, or give it a later `not_after`");
+    gathered.dated.push((end.value.0, draft.warning()));
+}

@@ -1,0 +1,279 @@
+//! File → [`Config`]: what a value means beside the others.
+//!
+//! Every part gives `None` when it has a problem, and goes on looking for more.
+
+mod apps;
+mod routes;
+
+use super::Config;
+use super::file::{File, Plan, Server, Tls, Upstream};
+use super::gather::{Draft, Problems};
+use super::read::At;
+use super::secrets::{Closed, Opened, Places, SecretFile};
+use super::values::{Pace, Workers};
+use super::view::{self, Fingerprints};
+use super::words::Limit;
+use crate::limit::app::{self, Rate};
+use crate::limit::peer::PeerSettings;
+use crate::schemes::freshness::Freshness;
+use crate::schemes::token;
+use crate::secret::Secret;
+use crate::server::{self, Deadlines};
+use crate::{admin, forward, gateway, store};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is gathered on the way.
+pub(super) struct Gathered<'p> {
+    pub(super) problems: &'p mut Problems,
+    /// Every file that was read.
+    pub(super) files: Vec<PathBuf>,
+    /// What was read from secrets, by key path, only to tell whether it changed.
+    pub(super) fingerprints: Fingerprints,
+    /// What becomes a warning at a time, Unix seconds.
+    pub(super) dated: Vec<(i64, Draft)>,
+    /// What `check` says about each key's secret.
+    pub(super) keys: Vec<view::KeyNote>,
+}
+
+impl<'p> Gathered<'p> {
+    pub(super) fn new(problems: &'p mut Problems) -> Self {
+        Self {
+            problems,
+            files: Vec::new(),
+            fingerprints: Fingerprints::default(),
+            dated: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    fn problem(&mut self, draft: Draft) {
+        self.problems.push(draft);
+    }
+
+    /// Takes over what was opened for `at`, or says why it was not.
+    fn take<T>(&mut self, at: &At<T>, opened: Result<Opened, Closed>) -> Option<Opened> {
+        match opened {
+            Ok(opened) => {
+                for (message, hint) in &opened.warnings {
+                    self.problem(at.problem(message).hint(hint).warning());
+                }
+                self.files.extend(opened.file.clone());
+                if let Some(secret) = &opened.secret {
+                    self.fingerprints.add(&at.key, secret);
+                }
+                Some(opened)
+            }
+            Err(closed) => {
+                let mut draft = at.problem(closed.message);
+                if let Some(hint) = closed.hint {
+                    draft = draft.hint(hint);
+                }
+                self.problem(draft);
+                None
+            }
+        }
+    }
+}
+
+/// Makes the settings of every room. `None` when something is missing, which
+/// then stands among the problems.
+pub(super) fn resolve(
+    file: &File,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<Config> {
+    let server = server(&file.server, places, gathered);
+    let upstreams: Vec<_> = file
+        .upstreams
+        .entries
+        .iter()
+        .map(|(name, one)| upstream(name, one.as_ref()?))
+        .collect();
+    let plans: Vec<_> = file
+        .plans
+        .entries
+        .iter()
+        .map(|(name, one)| plan(name, one.as_ref()?, gathered))
+        .collect();
+    let routes = routes::table(file, gathered);
+    let registered = apps::registered(file, &plans, places, gathered);
+    warn(file, gathered);
+
+    let freshness = Freshness {
+        window: file.freshness.window.0,
+        skew: file.freshness.skew.0,
+    };
+    Some(Config {
+        server: server?,
+        admin: admin::Settings {
+            listen: file.admin.listen.value.0,
+        },
+        state: store::Settings {
+            directory: places.directory.join(&file.state.directory.0),
+            proofs: file.freshness.proofs.0 as usize,
+            retention: freshness.retention(),
+            skew: freshness.skew,
+        },
+        gateway: gateway::Blueprint {
+            routes: routes?,
+            apps: registered.apps,
+            plans: registered.plans,
+            keys: registered.keys,
+            upstreams: upstreams.into_iter().collect::<Option<_>>()?,
+            freshness,
+            tokens: token::Settings {
+                audience: file
+                    .tokens
+                    .audience
+                    .as_ref()
+                    .map(|text| text.0.as_str().into()),
+                max_lifetime: file.tokens.max_lifetime.0,
+                skew: freshness.skew,
+            },
+            peers: PeerSettings {
+                failures: limit(file.peers.failures),
+                rate: limit(file.peers.rate),
+            },
+            explain: file.server.explain,
+            public_url: file.server.public_url.as_ref().map(|url| url.value.clone()),
+        },
+        files: gathered.files.clone(),
+    })
+}
+
+fn server(
+    server: &Server,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<server::Settings> {
+    let tls = match &server.tls {
+        Some(files) => Some(tls(files, places, gathered)?),
+        None => None,
+    };
+    Some(server::Settings {
+        listen: server.listen.0.iter().map(|one| one.value.0).collect(),
+        workers: match server.workers {
+            Workers::Number(number) => number,
+            Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+        },
+        tls,
+        max_connections: server.max_connections.0 as usize,
+        deadlines: Deadlines {
+            handshake: server.handshake_timeout.0,
+            head: server.head_timeout.0,
+            idle: server.idle_timeout.0,
+            body: server.body_timeout.0,
+            write: server.write_timeout.0,
+            drain: server.drain_timeout.0,
+        },
+    })
+}
+
+fn tls(
+    files: &Tls,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<server::tls::Settings> {
+    let mut pem = |at: Option<&At<SecretFile>>, private, mark| {
+        let at = at?;
+        let opened = gathered.take(at, places.pem(at, private))?;
+        let content = opened.secret.unwrap_or_else(|| Secret::new(Vec::new()));
+        let marked = memchr::memmem::find(content.expose(), mark).is_some();
+        if !marked && opened.file.is_some() {
+            let what = if private {
+                "private key"
+            } else {
+                "certificate"
+            };
+            gathered.problem(at.problem(format!("this file holds no {what} in PEM")));
+            return None;
+        }
+        Some(content)
+    };
+    let certificate = pem(
+        files.certificate.get(),
+        false,
+        b"-----BEGIN CERTIFICATE-----",
+    );
+    let key = pem(files.key.get(), true, b"PRIVATE KEY-----");
+    Some(server::tls::Settings {
+        certificate: certificate?.expose().to_vec(),
+        key: key?,
+    })
+}
+
+fn upstream(name: &At<String>, upstream: &Upstream) -> Option<forward::upstream::Settings> {
+    let servers = &upstream.servers.get()?.0;
+    Some(forward::upstream::Settings {
+        name: name.value.as_str().into(),
+        servers: servers.iter().map(|one| one.value.clone()).collect(),
+        connect: upstream.connect_timeout.0,
+        first_byte: upstream.timeout.0,
+        idle: upstream.idle_timeout.0,
+        total: upstream.total_timeout.0,
+        max_connections: upstream.max_connections.0 as usize,
+    })
+}
+
+fn plan(name: &At<String>, plan: &Plan, gathered: &mut Gathered<'_>) -> Option<Arc<app::Plan>> {
+    if let (Some(burst), None) = (&plan.burst, plan.rate) {
+        gathered.problem(
+            burst
+                .problem("a burst is nothing without a rate")
+                .hint("add `rate`")
+                .of_absence(),
+        );
+        return None;
+    }
+    Some(Arc::new(app::Plan {
+        name: name.value.clone(),
+        rate: plan
+            .rate
+            .map(|pace| rate(pace, plan.burst.as_ref().map(|burst| burst.value.0))),
+        concurrency: plan.concurrency.map(|count| count.0),
+    }))
+}
+
+fn limit(limit: Limit) -> Option<Rate> {
+    limit.0.map(|(pace, burst)| rate(pace, burst))
+}
+
+fn rate(pace: Pace, burst: Option<u32>) -> Rate {
+    Rate {
+        count: pace.count,
+        period: pace.period,
+        burst: burst.unwrap_or(pace.count),
+    }
+}
+
+/// What weakens the gate, or surely is not meant.
+fn warn(file: &File, gathered: &mut Gathered<'_>) {
+    let admin = &file.admin.listen;
+    if admin
+        .value
+        .0
+        .is_some_and(|address| !address.ip().is_loopback())
+    {
+        gathered.problem(
+            admin
+                .problem("health and metrics are shown to whoever reaches this address")
+                .hint("`127.0.0.1:9180` shows them on this machine only")
+                .warning(),
+        );
+    }
+    let open = file
+        .server
+        .listen
+        .0
+        .iter()
+        .find(|one| !one.value.0.ip().is_loopback());
+    if let (true, Some(listen)) = (file.server.explain, open) {
+        gathered.problem(
+            listen
+                .problem("`explain` shows strangers the text their signature is checked against")
+                .hint("set `explain = true` on one app instead")
+                .warning(),
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! `[[routes]]`: what they name must exist, and no two may tie.
+
+use super::Gathered;
+use crate::apps::{Scheme, SchemeSet, Scopes};
+use crate::config::file::{File, Route, Waiver};
+use crate::config::gather::Draft;
+use crate::config::lists::Several;
+use crate::config::read::At;
+use crate::config::values::Name;
+use crate::config::words::Accepted;
+use crate::route::{self, Accept, Bind, BodyPolicy, Table};
+use std::collections::HashMap;
+
+pub(super) fn table(file: &File, gathered: &mut Gathered<'_>) -> Option<Table> {
+    let list = &file.routes.0;
+    names(list, gathered);
+    let routes: Vec<route::Route> = list
+        .iter()
+        .enumerate()
+        .filter_map(|(index, one)| route(index, one, file, gathered))
+        .collect();
+    let whole = routes.len() == list.len();
+    match Table::new(routes) {
+        Ok(table) => whole.then_some(table),
+        Err(ties) => {
+            for tie in ties {
+                if let (Some(first), Some(second)) = (list.get(tie.first), list.get(tie.second)) {
+                    gathered.problem(tied(first, second)?);
+                }
+            }
+            None
+        }
+    }
+}
+
+fn names(routes: &[Route], gathered: &mut Gathered<'_>) {
+    let mut seen: HashMap<&str, &At<Name>> = HashMap::new();
+    for name in routes.iter().filter_map(|route| route.name.get()) {
+        if let Some(first) = seen.insert(&name.value.0, name) {
+            let message = format!("`{}` is the name of `{}` too", name.value.0, first.key);
+            gathered.problem(name.problem(message));
+        }
+    }
+}
+
+fn tied(first: &Route, second: &Route) -> Option<Draft> {
+    let (path, other) = (second.path.get()?, first.path.get()?);
+    let name = first.name.get().map_or("", |name| name.value.0.as_str());
+    let message = format!(
+        "`{}` ties with `{}` of the route `{name}`",
+        path.value, other.value
+    );
+    let draft = path
+        .problem(message)
+        .hint("make one of them more specific by host, path or methods");
+    Some(draft.accepted("of two routes for the same request one must be more specific"))
+}
+
+fn route(
+    index: usize,
+    route: &Route,
+    file: &File,
+    gathered: &mut Gathered<'_>,
+) -> Option<route::Route> {
+    let upstream = upstream(route, file, gathered);
+    let accept = accept(route, gathered);
+    let waivers: Vec<_> = route
+        .waive
+        .0
+        .iter()
+        .map(|one| waiver(one, gathered))
+        .collect();
+    let fields = route.token_headers.as_ref().unwrap_or(&file.tokens.headers);
+    scopes(route, file, gathered);
+    Some(route::Route {
+        name: route.name.get()?.value.0.as_str().into(),
+        index,
+        host: route.host.clone(),
+        path: route.path.get()?.value.clone(),
+        methods: route
+            .methods
+            .as_ref()
+            .map(|several| several.0.clone())
+            .unwrap_or_default(),
+        upstream: upstream?,
+        accept: accept?,
+        scopes: route
+            .scopes
+            .0
+            .iter()
+            .map(|scope| scope.0.as_str())
+            .collect(),
+        body: BodyPolicy {
+            limit: route.body.limit.0,
+            verify: route.body.verify,
+        },
+        replay: route.replay.value,
+        bind: route.bind.value,
+        waivers: waivers.into_iter().collect::<Option<_>>()?,
+        path_encoding: route.path_encoding,
+        keep_proof: route.keep_proof,
+        token_fields: fields.0.iter().map(|name| name.value.clone()).collect(),
+    })
+}
+
+fn upstream(route: &Route, file: &File, gathered: &mut Gathered<'_>) -> Option<usize> {
+    let name = route.upstream.get()?;
+    let place = file.upstreams.place(&name.value.0);
+    if place.is_none() && !gathered.problems.any_at("upstreams") {
+        let message = format!("`{}` is not an upstream", name.value.0);
+        let draft =
+            name.problem(message)
+                .nearest(&name.value.0, file.upstreams.names(), "upstream");
+        gathered.problem(draft.of_absence());
+    }
+    place
+}
+
+fn accept(route: &Route, gathered: &mut Gathered<'_>) -> Option<Accept> {
+    let Several(list) = route.accept.get()?;
+    let public = list.iter().find(|one| one.value == Accepted::Public);
+    let schemes: Vec<Scheme> = list
+        .iter()
+        .filter_map(|one| match one.value {
+            Accepted::Proven(scheme) => Some(scheme),
+            Accepted::Public => None,
+        })
+        .collect();
+    let accept = match public {
+        Some(public) if !schemes.is_empty() => {
+            gathered.problem(
+                public
+                    .problem("`public` stands beside a scheme")
+                    .accepted("`[\"public\"]` alone, or schemes alone")
+                    .hint("who lets anyone in asks nobody for a proof"),
+            );
+            return None;
+        }
+        Some(public) => {
+            for what in needless(route) {
+                gathered.problem(public.problem(format!("a public route knows no caller: {what}")));
+            }
+            Accept::Public
+        }
+        None => Accept::Proven(schemes.iter().copied().collect::<SchemeSet>()),
+    };
+    if route.bind.value == Bind::Authorization
+        && public.is_none()
+        && !schemes.contains(&Scheme::Token)
+    {
+        let draft = route
+            .bind
+            .problem("this binds tokens, and the route accepts none");
+        gathered.problem(draft.hint("add `\"token\"` to `accept`, or take `bind` away"));
+    }
+    Some(accept)
+}
+
+/// What a public route cannot ask for.
+fn needless(route: &Route) -> impl Iterator<Item = &'static str> {
+    let asked = [
+        (!route.scopes.0.is_empty(), "`scopes` would refuse everyone"),
+        (!route.waive.0.is_empty(), "`waive` has nothing to waive"),
+        (route.bind.value != Bind::None, "`bind` has nothing to bind"),
+    ];
+    asked
+        .into_iter()
+        .filter_map(|(asked, what)| asked.then_some(what))
+}
+
+fn waiver(waiver: &Waiver, gathered: &mut Gathered<'_>) -> Option<route::Waiver> {
+    let (part, until) = (waiver.part.get()?, waiver.until.get()?.0);
+    let message = format!(
+        "the waiver of `{}` has lapsed: it no longer waives",
+        part.value.name()
+    );
+    let draft = part
+        .problem(message)
+        .hint("take it away, or give it a later `until`");
+    gathered.dated.push((until, draft.warning()));
+    Some(route::Waiver {
+        part: part.value,
+        until,
+        reason: waiver.reason.get()?.0.clone(),
+    })
+}
+
+/// A scope that no app has is most likely mistyped.
+fn scopes(route: &Route, file: &File, gathered: &mut Gathered<'_>) {
+    let apps: Vec<_> = file
+        .apps
+        .entries
+        .iter()
+        .filter_map(|(_, app)| app.as_ref())
+        .collect();
+    let Some(name) = route.name.get() else { return };
+    let held: Scopes = apps
+        .iter()
+        .flat_map(|app| &app.scopes.0)
+        .map(|scope| scope.0.as_str())
+        .collect();
+    let wanted: Scopes = route
+        .scopes
+        .0
+        .iter()
+        .map(|scope| scope.0.as_str())
+        .collect();
+    if apps.is_empty() {
+        return;
+    }
+    if let Some(scope) = held.missing(&wanted) {
+        let message = format!(
+            "no app has the scope `{scope}`: nobody can pass the route `{}`",
+            name.value.0
+        );
+        gathered.problem(name.problem(message).warning().of_absence());
+    }
+}

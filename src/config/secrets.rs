@@ -1,0 +1,394 @@
+//! References to secrets, and how they are opened.
+//!
+//! What a secret holds never leaves this file but as a [`Secret`]; messages
+//! name the reference alone.
+
+use super::mask::REFERENCES;
+use super::values::{Refused, Word};
+use crate::crypto;
+use crate::secret::Secret;
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use serde_json::{Value as Json, json};
+use std::fmt;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The largest file that is read for a secret or a certificate chain.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The longest path, in bytes.
+const MAX_PATH: usize = 4096;
+
+/// Bytes in a secret that we make.
+const GENERATED: usize = 32;
+
+/// Where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reference {
+    /// In a variable of the environment.
+    Env(String),
+    /// In a file.
+    File(PathBuf),
+    /// In a file that we make when it is not there.
+    Generated(PathBuf),
+}
+
+/// Where a certificate or its key is: a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SecretFile(pub(super) PathBuf);
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Generated(path) => write!(f, "generated:{}", path.display()),
+        }
+    }
+}
+
+impl Word for Reference {
+    const TAKES: &'static str =
+        "a reference: `\"env:NAME\"`, `\"file:PATH\"` or `\"generated:PATH\"`";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        if let Some(name) = text.strip_prefix("env:") {
+            if is_variable(name) {
+                return Ok(Self::Env(name.to_owned()));
+            }
+            let refused = Refused::new("after `env:` is not the name of a variable");
+            return Err(refused.hint("a name has letters, digits and `_`"));
+        }
+        if let Some(path) = text.strip_prefix("file:") {
+            return path_of(path).map(Self::File);
+        }
+        if let Some(path) = text.strip_prefix("generated:") {
+            return path_of(path).map(Self::Generated);
+        }
+        Err(Refused::new("is not a reference").hint(
+            "a secret is never written here: put it into a file and write `file:PATH`, or let the first start make one by `generated:PATH`",
+        ))
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": format!("^({}).+$", REFERENCES.join("|")) })
+    }
+}
+
+impl Word for SecretFile {
+    const TAKES: &'static str = "a file: `\"file:PATH\"`";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        match text.strip_prefix("file:") {
+            Some(path) => path_of(path).map(Self),
+            None => Err(Refused::new("is not a reference to a file")),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^file:.+$" })
+    }
+}
+
+fn path_of(text: &str) -> Result<PathBuf, Refused> {
+    let good = (1..=MAX_PATH).contains(&text.len()) && !text.contains(char::is_control);
+    good.then(|| PathBuf::from(text))
+        .ok_or_else(|| Refused::new("names no file"))
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// What a configuration is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// To run on it: `generated:` secrets are made where they are missing.
+    Serve,
+    /// To look at it: secrets are read, nothing is made. A key whose secret
+    /// is still to be made is one that nobody knows.
+    Check,
+    /// For its text alone: no file and no variable is read. Every key is one that nobody knows.
+    Text,
+}
+
+/// Where secrets are looked for.
+pub(super) struct Places<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) mode: Mode,
+}
+
+/// A secret that was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// Its bytes; `None` where it is still to be made, or was not read at all.
+    pub(super) secret: Option<Secret>,
+    /// The file it came from.
+    pub(super) file: Option<PathBuf>,
+    /// What someone should know.
+    pub(super) warnings: Vec<(String, String)>,
+}
+
+/// Why a secret cannot be opened.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Closed {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl Places<'_> {
+    /// Opens the secret of a key.
+    pub(super) fn open(&self, reference: &Reference) -> Result<Opened, Closed> {
+        let mut opened = Opened {
+            secret: None,
+            file: None,
+            warnings: Vec::new(),
+        };
+        if self.mode == Mode::Text {
+            return Ok(opened);
+        }
+        let content = match reference {
+            Reference::Env(name) => {
+                let value = (self.env)(name).ok_or_else(|| {
+                    Closed::new(format!("the variable `{name}` is not set"))
+                        .hint(format!("set `{name}` where the gateway is started"))
+                })?;
+                Zeroizing::new(value.into_bytes())
+            }
+            Reference::File(path) => self.content(path, &mut opened)?,
+            Reference::Generated(path) => {
+                let there = self.directory.join(path);
+                if !there.exists() {
+                    if self.mode == Mode::Check {
+                        opened.file = Some(there);
+                        return Ok(opened);
+                    }
+                    generate(&there).map_err(|error| {
+                        Closed::new(format!("`{}` cannot be made: {error}", path.display()))
+                    })?;
+                }
+                self.content(path, &mut opened)?
+            }
+        };
+        let (secret, newline) = decode(&content)?;
+        if newline {
+            opened.warnings.push((
+                "the secret's bytes end in a newline, which is part of it".to_owned(),
+                "if that is not meant, write the file without it, or as `base64:…`".to_owned(),
+            ));
+        }
+        opened.secret = Some(secret);
+        Ok(opened)
+    }
+
+    /// Reads a certificate or its key. `private` warns when others can read it too.
+    pub(super) fn pem(&self, file: &SecretFile, private: bool) -> Result<Opened, Closed> {
+        let mut opened = Opened {
+            secret: None,
+            file: None,
+            warnings: Vec::new(),
+        };
+        if self.mode == Mode::Text {
+            return Ok(opened);
+        }
+        let content = self.content(&file.0, &mut opened)?;
+        if !private {
+            opened.warnings.clear();
+        }
+        opened.secret = Some(Secret::new(content.to_vec()));
+        Ok(opened)
+    }
+
+    fn content(&self, path: &Path, opened: &mut Opened) -> Result<Zeroizing<Vec<u8>>, Closed> {
+        let there = self.directory.join(path);
+        let (content, mode) = read(&there, MAX_FILE).map_err(|error| {
+            let closed = Closed::new(format!("`{}` cannot be read: {error}", path.display()));
+            match error.kind() {
+                io::ErrorKind::NotFound => closed.hint("paths are relative to this file's folder"),
+                _ => closed,
+            }
+        })?;
+        if mode & 0o077 != 0 {
+            opened.warnings.push((
+                format!(
+                    "others can read `{}` (mode {:04o})",
+                    path.display(),
+                    mode & 0o7777
+                ),
+                format!("`chmod 600 {}`", path.display()),
+            ));
+        }
+        opened.file = Some(there);
+        Ok(content)
+    }
+}
+
+/// Reads a whole file of at most `limit` bytes, and its mode. What is no
+/// file is not opened: a pipe would make us wait.
+pub(super) fn read(path: &Path, limit: u64) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.len() > limit {
+        return Err(io::Error::other(format!("it has more than {limit} bytes")));
+    }
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
+    file.take(limit).read_to_end(&mut content)?;
+    Ok((content, metadata.mode()))
+}
+
+/// The bytes that a secret's text stands for, and whether a newline is one of them.
+fn decode(content: &[u8]) -> Result<(Secret, bool), Closed> {
+    if let Some(text) = content.strip_prefix(b"base64:") {
+        let text = text.trim_ascii_end();
+        // Padded or not, in either alphabet: all four are what tools print.
+        let decoded = [BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD]
+            .iter()
+            .find_map(|encoding| encoding.decode(text).ok());
+        return match decoded {
+            Some(bytes) => Ok((Secret::new(bytes), false)),
+            None => Err(Closed::new("what stands after `base64:` is not base64")
+                .hint("`openssl rand -base64 32` prints a good one")),
+        };
+    }
+    if let Some(text) = content.strip_prefix(b"hex:") {
+        return match HEXLOWER_PERMISSIVE.decode(text.trim_ascii_end()) {
+            Ok(bytes) => Ok((Secret::new(bytes), false)),
+            Err(_) => Err(Closed::new("what stands after `hex:` is not hexadecimal")
+                .hint("`openssl rand -hex 32` prints a good one")),
+        };
+    }
+    Ok((Secret::new(content.to_vec()), content.ends_with(b"\n")))
+}
+
+/// Makes a secret of fresh random bytes. Of two processes that do so at the
+/// same time one wins, and both read the winner's.
+fn generate(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let mut bytes = Zeroizing::new([0; GENERATED]);
+    crypto::random(&mut *bytes);
+    let text = Zeroizing::new(format!("base64:{}\n", BASE64.encode(&*bytes)));
+    // Mode 0600, whole and on disk before it gets its name.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => File::open(folder)?.sync_all(),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(directory: &Path, mode: Mode) -> Places<'_> {
+        Places {
+            directory,
+            env: &|_| None,
+            mode,
+        }
+    }
+
+    #[test]
+    fn a_generated_secret_is_made_once_and_only_we_can_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let reference = Reference::Generated("deep/key".into());
+        let checked = places(folder.path(), Mode::Check).open(&reference).unwrap();
+        assert!(checked.secret.is_none());
+        assert!(!folder.path().join("deep").exists());
+
+        let serve = places(folder.path(), Mode::Serve);
+        let first = serve.open(&reference).unwrap();
+        let second = serve.open(&reference).unwrap();
+        assert!(first.warnings.is_empty());
+        let bytes = |opened: &Opened| opened.secret.as_ref().unwrap().expose().to_vec();
+        assert_eq!(bytes(&first), bytes(&second));
+        assert_eq!(bytes(&first).len(), GENERATED);
+        let mode = |path: &str| fs::metadata(folder.path().join(path)).unwrap().mode() & 0o777;
+        assert_eq!((mode("deep"), mode("deep/key")), (0o700, 0o600));
+    }
+
+    #[test]
+    fn processes_that_generate_at_once_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        let reference = Reference::Generated("key".into());
+        let open = || {
+            let opened = places(folder.path(), Mode::Serve).open(&reference).unwrap();
+            opened.secret.unwrap().expose().to_vec()
+        };
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(all.iter().all(|one| *one == all[0]));
+    }
+
+    #[test]
+    fn a_secret_is_read_as_base64_as_hex_or_as_it_is() {
+        for (text, bytes, newline) in [
+            (&b"base64:AQID\n"[..], &[1, 2, 3][..], false),
+            (b"base64:AQIDBA", &[1, 2, 3, 4], false),
+            (b"base64:_-8=", &[255, 239], false),
+            (b"hex:0aFF\r\n", &[10, 255], false),
+            (b"raw", b"raw", false),
+            (b"raw\n", b"raw\n", true),
+        ] {
+            let (secret, ends) = decode(text).unwrap();
+            assert_eq!((secret.expose(), ends), (bytes, newline));
+        }
+        for text in [&b"base64:?"[..], b"hex:0", b"hex:0g"] {
+            assert!(decode(text).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let reference = Reference::File("/dev/zero".into());
+        let closed = places(Path::new("."), Mode::Serve)
+            .open(&reference)
+            .unwrap_err();
+        assert_eq!(
+            closed.message,
+            "`/dev/zero` cannot be read: it is not a file"
+        );
+    }
+}

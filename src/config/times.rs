@@ -1,0 +1,129 @@
+//! Durations and dates.
+
+use super::gather::shown;
+use super::read::{Found, Reader, Value};
+use super::shape::Shape;
+use super::values::{Refused, Word, split_number};
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+use toml::de::DeValue;
+
+/// A duration longer than nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Period(pub(super) Duration);
+
+/// A duration that may be nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leeway(pub(super) Duration);
+
+/// No wait and no window is longer than a year.
+const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
+
+const UNITS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
+
+fn duration(text: &str) -> Result<Duration, Refused> {
+    let (number, unit) = split_number(text);
+    let unit = unit.trim_start();
+    let Some((_, millis)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        return Err(match (number, unit) {
+            ("", _) => Refused::new("is not a duration"),
+            (_, "") => Refused::new("has no unit").hint(format!("`{number}s` is {number} seconds")),
+            _ if unit.starts_with(['.', ',']) => {
+                Refused::new("is not a duration").hint("write a whole number of a smaller unit")
+            }
+            _ => Refused::new(format!("has no unit that we know (`{}`)", shown(unit)))
+                .hint("the units are `ms`, `s`, `m`, `h` and `d`"),
+        });
+    };
+    let millis = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(*millis));
+    match millis.map(Duration::from_millis) {
+        Some(duration) if duration <= MAX_DURATION => Ok(duration),
+        _ => Err(Refused::new("is longer than a year")),
+    }
+}
+
+impl Word for Period {
+    const TAKES: &'static str = "a duration: `\"500ms\"`, `\"30s\"`, `\"15m\"`, `\"1h\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        match duration(text)? {
+            Duration::ZERO => Err(Refused::new("is no time at all")),
+            duration => Ok(Self(duration)),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$" })
+    }
+}
+
+impl Word for Leeway {
+    const TAKES: &'static str = "a duration, which may be nothing: `\"0s\"`, `\"30s\"`, `\"5m\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        duration(text).map(Self)
+    }
+
+    fn schema() -> Json {
+        Period::schema()
+    }
+}
+
+/// A moment: the first second of a day, UTC, or a date-time with its offset. Unix time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment(pub(super) i64);
+
+impl Value for Moment {
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let shape = Self::shape();
+        let draft = match found.get_ref() {
+            DeValue::Datetime(moment) => match moment.to_string().as_str() {
+                text if moment.offset.is_some() => match text.parse::<jiff::Timestamp>() {
+                    Ok(at) => return Some(Self(at.as_second())),
+                    Err(_) => reader.problem(found, format!("`{text}` is not a date")),
+                },
+                text if moment.time.is_none() => match midnight(text) {
+                    Some(at) => return Some(Self(at)),
+                    None => reader.problem(found, format!("`{text}` is not a date")),
+                },
+                text if moment.date.is_none() => {
+                    reader.problem(found, format!("`{text}` is a time without a date"))
+                }
+                text => reader
+                    .problem(found, format!("`{text}` does not say in which time zone"))
+                    .hint(format!("`{text}Z` is in UTC")),
+            },
+            DeValue::String(text) if midnight(text).is_some() => reader
+                .problem(found, format!("`\"{text}\"` is a string"))
+                .hint(format!("a date stands without quotes: `{text}`")),
+            _ => {
+                reader.mistyped(found, &shape);
+                return None;
+            }
+        };
+        reader.problems.push(draft.takes(&shape));
+        None
+    }
+
+    fn shape() -> Shape {
+        Shape::Word(
+            "a date (from its first second on, UTC) or a date-time with its offset: `2027-01-31`, `2027-01-31T12:00:00Z`".to_owned(),
+            json!({ "type": "string", "anyOf": [{ "format": "date" }, { "format": "date-time" }] }),
+        )
+    }
+}
+
+fn midnight(date: &str) -> Option<i64> {
+    let date: jiff::civil::Date = date.parse().ok()?;
+    let start = date.to_datetime(jiff::civil::Time::midnight());
+    Some(jiff::tz::Offset::UTC.to_timestamp(start).ok()?.as_second())
+}

@@ -1,0 +1,316 @@
+//! A configuration for people and programs to read, and what differs between two.
+
+use super::Config;
+use crate::apps::{App, Key};
+use crate::crypto::digest;
+use crate::forward::upstream::{self, Server};
+use crate::limit::app::{Plan, Rate};
+use crate::route::{Accept, Bind, BodyVerify, PathEncoding, ReplayPolicy, Route};
+use crate::secret::Secret;
+use serde::{Serialize, Serializer};
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// A configuration as it was understood. Never holds a secret.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    json: Json,
+    keys: Vec<KeyNote>,
+    fingerprints: Fingerprints,
+}
+
+/// Where a key's secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyNote {
+    /// The key's id.
+    pub id: String,
+    /// The reference, as written.
+    pub secret: String,
+    /// Whether it will be made at the first start.
+    pub to_be_generated: bool,
+}
+
+/// Digests of what secrets held, by key path: tells whether one changed, and nothing else.
+#[derive(Clone, Default)]
+pub(super) struct Fingerprints(BTreeMap<String, [u8; 32]>);
+
+impl std::fmt::Debug for Fingerprints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Fingerprints({})", self.0.len())
+    }
+}
+
+impl Fingerprints {
+    /// Takes the digest of a secret.
+    pub(super) fn add(&mut self, key: &str, secret: &Secret) {
+        self.0
+            .insert(key.to_owned(), digest::sha256(&[secret.expose()]));
+    }
+}
+
+impl Serialize for Resolved {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.json.serialize(serializer)
+    }
+}
+
+impl Resolved {
+    pub(super) fn new(config: &Config, keys: Vec<KeyNote>, fingerprints: Fingerprints) -> Self {
+        Self {
+            json: whole(config, &keys),
+            keys,
+            fingerprints,
+        }
+    }
+
+    /// Where the secrets of keys come from.
+    pub fn keys(&self) -> &[KeyNote] {
+        &self.keys
+    }
+}
+
+fn whole(config: &Config, notes: &[KeyNote]) -> Json {
+    let gateway = &config.gateway;
+    let deadlines = &config.server.deadlines;
+    let apps = gateway.apps.iter().zip(&gateway.plans);
+    let keys = keys_by_app(config, notes);
+    json!({
+        "server": {
+            "listen": config.server.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "public_url": gateway.public_url.as_ref().map(|url| format!("{}://{}", url.scheme, url.authority)),
+            "tls": config.server.tls.is_some(),
+            "workers": config.server.workers,
+            "explain": gateway.explain,
+            "max_connections": config.server.max_connections,
+            "handshake_timeout": time(deadlines.handshake),
+            "head_timeout": time(deadlines.head),
+            "idle_timeout": time(deadlines.idle),
+            "body_timeout": time(deadlines.body),
+            "write_timeout": time(deadlines.write),
+            "drain_timeout": time(deadlines.drain),
+        },
+        "admin": { "listen": config.admin.listen.map_or("off".to_owned(), |at| at.to_string()) },
+        "state": { "directory": config.state.directory },
+        "freshness": {
+            "window": time(gateway.freshness.window),
+            "skew": time(gateway.freshness.skew),
+            "proofs": config.state.proofs,
+        },
+        "peers": { "failures": rate(gateway.peers.failures), "rate": rate(gateway.peers.rate) },
+        "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
+        "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
+        "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
+        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index))).collect::<Vec<_>>(),
+    })
+}
+
+fn upstream(upstream: &upstream::Settings) -> Json {
+    json!({
+        "name": &*upstream.name,
+        "servers": upstream.servers.iter().map(server).collect::<Vec<_>>(),
+        "timeout": time(upstream.first_byte),
+        "connect_timeout": time(upstream.connect),
+        "idle_timeout": time(upstream.idle),
+        "total_timeout": time(upstream.total),
+        "max_connections": upstream.max_connections,
+    })
+}
+
+/// A server as in the file.
+pub fn server(server: &Server) -> String {
+    match server {
+        Server::Echo => "echo:".to_owned(),
+        Server::Http { host, port } if host.contains(':') => format!("http://[{host}]:{port}"),
+        Server::Http { host, port } => format!("http://{host}:{port}"),
+    }
+}
+
+fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
+    let upstream = gateway.upstreams.get(route.upstream).map(|one| &*one.name);
+    json!({
+        "name": &*route.name,
+        "host": route.host.as_ref().map(ToString::to_string),
+        "path": route.path.to_string(),
+        "methods": route.methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
+        "upstream": upstream,
+        "accept": match route.accept {
+            Accept::Public => vec!["public"],
+            Accept::Proven(schemes) => schemes.iter().map(crate::apps::Scheme::name).collect(),
+        },
+        "scopes": route.scopes.iter().collect::<Vec<_>>(),
+        "body": {
+            "limit": size(route.body.limit),
+            "verify": match route.body.verify {
+                BodyVerify::BeforeForwarding => "before-forwarding",
+                BodyVerify::WhileForwarding => "while-forwarding",
+            },
+        },
+        "replay": match route.replay {
+            ReplayPolicy::Standard => "standard",
+            ReplayPolicy::Strict => "strict",
+            ReplayPolicy::Off => "off",
+        },
+        "bind": match route.bind {
+            Bind::None => "none",
+            Bind::Authorization => "authorization",
+        },
+        "waive": route.waivers.iter().map(|waiver| json!({
+            "part": waiver.part.name(),
+            "until": date(waiver.until),
+            "reason": waiver.reason,
+        })).collect::<Vec<_>>(),
+        "path_encoding": match route.path_encoding {
+            PathEncoding::Strict => "strict",
+            PathEncoding::Legacy => "legacy",
+        },
+        "keep_proof": route.keep_proof,
+        "token_headers": route.token_fields.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
+    })
+}
+
+fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>) -> Json {
+    json!({
+        "name": &*app.name,
+        "plan": plan.map(|plan| json!({
+            "name": plan.name,
+            "rate": rate(plan.rate),
+            "concurrency": plan.concurrency,
+        })),
+        "scopes": app.scopes.iter().collect::<Vec<_>>(),
+        "enabled": app.enabled,
+        "explain": app.explain,
+        "keys": keys.map_or(&[][..], Vec::as_slice),
+    })
+}
+
+fn keys_by_app(config: &Config, notes: &[KeyNote]) -> HashMap<usize, Vec<Json>> {
+    let notes: HashMap<&str, &KeyNote> =
+        notes.iter().map(|note| (note.id.as_str(), note)).collect();
+    let mut by_app: HashMap<usize, Vec<Json>> = HashMap::new();
+    for one in &config.gateway.keys {
+        let keys = by_app.entry(one.app.index).or_default();
+        keys.push(key(one, notes.get(&*one.id).copied()));
+    }
+    by_app
+}
+
+fn key(key: &Key, note: Option<&KeyNote>) -> Json {
+    json!({
+        "id": &*key.id,
+        "algorithm": key.algorithm().name(),
+        "secret": note.map(|note| &note.secret),
+        "not_before": key.not_before.map(date),
+        "not_after": key.not_after.map(date),
+        "enabled": key.enabled,
+        "schemes": key.schemes.iter().map(crate::apps::Scheme::name).collect::<Vec<_>>(),
+    })
+}
+
+fn rate(rate: Option<Rate>) -> Json {
+    let Some(rate) = rate else {
+        return json!("off");
+    };
+    let period = match rate.period.as_secs() {
+        1 => "s".to_owned(),
+        60 => "min".to_owned(),
+        3_600 => "h".to_owned(),
+        86_400 => "d".to_owned(),
+        _ => time(rate.period),
+    };
+    json!({ "rate": format!("{}/{period}", rate.count), "burst": rate.burst })
+}
+
+/// A duration as in the file, in its largest whole unit.
+fn time(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    for (unit, long) in [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ] {
+        if millis >= long && millis.is_multiple_of(long) {
+            return format!("{}{unit}", millis / long);
+        }
+    }
+    format!("{millis}ms")
+}
+
+/// A size as in the file, in its largest whole unit.
+fn size(bytes: u64) -> String {
+    for (unit, long) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        if bytes >= long && bytes.is_multiple_of(long) {
+            return format!("{} {unit}", bytes / long);
+        }
+    }
+    format!("{bytes} B")
+}
+
+/// A moment as in the file: a date where it is the first second of one, UTC.
+pub fn date(unix_seconds: i64) -> String {
+    let text = jiff::Timestamp::from_second(unix_seconds)
+        .map_or_else(|_| unix_seconds.to_string(), |at| at.to_string());
+    text.strip_suffix("T00:00:00Z")
+        .map_or(text.clone(), str::to_owned)
+}
+
+/// What differs between two configurations, one line for each key: its path,
+/// what it was and what it is. Of a secret only that it changed.
+pub fn changes(old: &Resolved, new: &Resolved) -> Vec<String> {
+    let mut lines = Vec::new();
+    differ("", &old.json, &new.json, &mut lines);
+    for (key, digest) in &old.fingerprints.0 {
+        if new
+            .fingerprints
+            .0
+            .get(key)
+            .is_some_and(|other| other != digest)
+        {
+            lines.push(format!("{key}: changed"));
+        }
+    }
+    lines
+}
+
+fn differ(path: &str, old: &Json, new: &Json, lines: &mut Vec<String>) {
+    if old == new {
+        return;
+    }
+    let (Some(before), Some(after)) = (parts(old), parts(new)) else {
+        lines.push(format!("{path}: {old} → {new}"));
+        return;
+    };
+    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    for name in names {
+        let path = match path {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        match (before.get(name), after.get(name)) {
+            (Some(old), Some(new)) => differ(&path, old, new, lines),
+            (None, Some(_)) => lines.push(format!("{path}: added")),
+            _ => lines.push(format!("{path}: removed")),
+        }
+    }
+}
+
+/// The parts of a value that have names: of an object, or of a list of such as have one.
+fn parts(value: &Json) -> Option<BTreeMap<&str, &Json>> {
+    match value {
+        Json::Object(object) => Some(
+            object
+                .iter()
+                .map(|(name, value)| (name.as_str(), value))
+                .collect(),
+        ),
+        Json::Array(items) => items
+            .iter()
+            .map(|item| {
+                let name = ["name", "id", "part"].iter().find_map(|key| item.get(key));
+                Some((name?.as_str()?, item))
+            })
+            .collect(),
+        _ => None,
+    }
+}

@@ -1,0 +1,352 @@
+//! Words of the rooms: routes, schemes, algorithms, addresses.
+
+use super::gather::shown;
+use super::read::{Found, Reader, Value};
+use super::shape::Shape;
+use super::table::{Required, table};
+use super::values::{Count, Pace, Refused, Word, one_of};
+use crate::apps::Scheme;
+use crate::crypto::Algorithm;
+use crate::forward::upstream::Server;
+use crate::route::{Bind, BodyVerify, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
+use crate::schemes::PublicUrl;
+use http::uri::Authority;
+use http::{HeaderName, Method};
+use serde_json::{Value as Json, json};
+use std::net::SocketAddr;
+use toml::de::DeValue;
+
+/// Gives a word of a few its reader, from its names.
+macro_rules! words {
+    ($kind:ty, $takes:literal, [$($name:literal => $value:expr),* $(,)?]) => {
+        impl Word for $kind {
+            const TAKES: &'static str = $takes;
+
+            fn parse(text: &str) -> Result<Self, Refused> {
+                one_of(text, &[$($name),*], |text| match text {
+                    $($name => Some($value),)*
+                    _ => None,
+                })
+            }
+
+            fn schema() -> Json {
+                json!({ "type": "string", "enum": [$($name),*] })
+            }
+        }
+    };
+}
+
+words!(Scheme, "a scheme: `\"http-signature\"` or `\"token\"`", [
+    "http-signature" => Self::HttpSignature,
+    "token" => Self::Token,
+]);
+
+words!(Algorithm, "an algorithm: `\"hmac-sha256\"` or `\"hmac-sha512\"`", [
+    "hmac-sha256" => Self::HmacSha256,
+    "hmac-sha512" => Self::HmacSha512,
+]);
+
+words!(ReplayPolicy, "`\"standard\"`, `\"strict\"` or `\"off\"`", [
+    "standard" => Self::Standard,
+    "strict" => Self::Strict,
+    "off" => Self::Off,
+]);
+
+words!(Bind, "`\"none\"` or `\"authorization\"`", [
+    "none" => Self::None,
+    "authorization" => Self::Authorization,
+]);
+
+words!(BodyVerify, "`\"before-forwarding\"` or `\"while-forwarding\"`", [
+    "before-forwarding" => Self::BeforeForwarding,
+    "while-forwarding" => Self::WhileForwarding,
+]);
+
+words!(PathEncoding, "`\"strict\"` or `\"legacy\"`", [
+    "strict" => Self::Strict,
+    "legacy" => Self::Legacy,
+]);
+
+words!(Part, "a part: `\"method\"`, `\"authority\"`, `\"path\"`, `\"query\"`, `\"authorization\"` or `\"body\"`", [
+    "method" => Self::Method,
+    "authority" => Self::Authority,
+    "path" => Self::Path,
+    "query" => Self::Query,
+    "authorization" => Self::Authorization,
+    "body" => Self::Body,
+]);
+
+/// Who may pass: anyone, or whoever proves itself by a scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// Anyone.
+    Public,
+    /// Whoever proves itself so.
+    Proven(Scheme),
+}
+
+words!(Accepted, "a scheme, `\"http-signature\"` or `\"token\"`, or `\"public\"`", [
+    "http-signature" => Self::Proven(Scheme::HttpSignature),
+    "token" => Self::Proven(Scheme::Token),
+    "public" => Self::Public,
+]);
+
+impl Word for PathPattern {
+    const TAKES: &'static str =
+        "a path: `\"/orders\"`, `\"/orders/*\"` (one segment), `\"/orders/**\"` (all below)";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        Self::new(text).map_err(|bad| Refused::new(format!("is not a path pattern: {bad}")))
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^/" })
+    }
+}
+
+impl Word for HostPattern {
+    const TAKES: &'static str = "a host: `\"api.example.com\"`, `\"*.example.com\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        if text.contains(':') && !text.starts_with('[') {
+            return Err(Refused::new("is not a host").hint("a host stands without scheme and port"));
+        }
+        Self::new(text).map_err(|bad| Refused::new(format!("is not a host: {bad}")))
+    }
+}
+
+impl Word for Method {
+    const TAKES: &'static str = "a method in upper case: `\"GET\"`, `\"POST\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let upper = text.to_ascii_uppercase();
+        match Self::from_bytes(upper.as_bytes()) {
+            Ok(Self::CONNECT | Self::TRACE) => Err(Refused::new("is never passed on")),
+            Ok(_) if upper != text => {
+                Err(Refused::new("is not a method")
+                    .hint(format!("methods are upper case: `{upper}`")))
+            }
+            Ok(method) if text.len() <= 32 => Ok(method),
+            _ => Err(Refused::new("is not a method")),
+        }
+    }
+}
+
+impl Word for HeaderName {
+    const TAKES: &'static str =
+        "a field name: `\"Portcullis-Token\"`; `\"authorization\"` means `Authorization: Bearer`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        /// Fields that have another meaning already.
+        const TAKEN: [&str; 8] = [
+            "host",
+            "connection",
+            "content-length",
+            "transfer-encoding",
+            "content-digest",
+            "signature",
+            "signature-input",
+            "cookie",
+        ];
+        let name =
+            Self::from_bytes(text.as_bytes()).map_err(|_| Refused::new("is not a field name"))?;
+        if TAKEN.contains(&name.as_str()) {
+            return Err(Refused::new("has another meaning already"));
+        }
+        if text.contains('_') {
+            return Err(Refused::new("holds `_`, which some servers read as `-`"));
+        }
+        Ok(name)
+    }
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listen(pub(super) SocketAddr);
+
+impl Word for Listen {
+    const TAKES: &'static str = "an address and a port: `\"127.0.0.1:8080\"`, `\"[::]:443\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let literal = match text.strip_prefix("localhost:") {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None => text.to_owned(),
+        };
+        if let Ok(address) = literal.parse() {
+            return Ok(Self(address));
+        }
+        let refused = Refused::new("is not an address with a port");
+        Err(if text.starts_with("unix:") {
+            refused.hint(super::planned::hint("unix:"))
+        } else if let Some(port) = text.strip_prefix(':').or_else(|| text.strip_prefix("*:")) {
+            refused.hint(format!("`[::]:{port}` listens on every address"))
+        } else if text.parse::<u16>().is_ok() {
+            refused.hint(format!("`127.0.0.1:{text}` listens on this machine only"))
+        } else if text.parse::<std::net::IpAddr>().is_ok() {
+            refused.hint("the port is missing")
+        } else if text
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+        {
+            refused.hint("names are not looked up: write the address, or `localhost`")
+        } else {
+            refused
+        })
+    }
+}
+
+/// An address to listen on, or `"off"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListenOrOff(pub(super) Option<SocketAddr>);
+
+impl Word for ListenOrOff {
+    const TAKES: &'static str = "an address and a port, `\"127.0.0.1:9180\"`, or `\"off\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        match text {
+            "off" => Ok(Self(None)),
+            text => Listen::parse(text).map(|listen| Self(Some(listen.0))),
+        }
+    }
+}
+
+impl Word for PublicUrl {
+    const TAKES: &'static str = "scheme and authority: `\"https://api.example.com\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(Refused::new("is not a URL").hint(format!("`https://{}`?", shown(text))));
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if !matches!(path, "" | "/") {
+            return Err(
+                Refused::new("has more than scheme and authority").hint(format!(
+                    "`{}` is enough",
+                    shown(&format!("{scheme}://{authority}"))
+                )),
+            );
+        }
+        let own = match scheme {
+            "http" => 80,
+            "https" => 443,
+            _ => return Err(Refused::new("is neither `http` nor `https`")),
+        };
+        let (host, port) = host_and_port(authority)?;
+        let authority = match port {
+            Some(port) if port != own => format!("{host}:{port}"),
+            _ => host,
+        };
+        Ok(Self {
+            scheme: scheme.into(),
+            authority: authority.into(),
+        })
+    }
+}
+
+impl Word for Server {
+    const TAKES: &'static str = "`\"http://host:port\"`, or `\"echo:\"`, the built-in test backend";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        if text == "echo:" {
+            return Ok(Self::Echo);
+        }
+        if text.starts_with("https://") {
+            return Err(Refused::new("speaks TLS").hint("TLS upstreams are not supported yet"));
+        }
+        let Some(rest) = text.strip_prefix("http://") else {
+            return Err(match text.parse::<Authority>() {
+                Ok(_) => Refused::new("is not a URL").hint(format!("`http://{}`?", shown(text))),
+                Err(_) => Refused::new("is not a URL"),
+            });
+        };
+        if let Some(at) = rest.find(['/', '?', '#']) {
+            return Err(
+                Refused::new("has more than scheme, host and port").hint(format!(
+                    "the path is the caller's: `http://{}` is enough",
+                    shown(&rest[..at])
+                )),
+            );
+        }
+        let (host, port) = host_and_port(rest)?;
+        Ok(Self::Http {
+            host: host.trim_matches(['[', ']']).into(),
+            port: port.unwrap_or(80),
+        })
+    }
+}
+
+/// Host in lower case, IPv6 in brackets, and port.
+fn host_and_port(text: &str) -> Result<(String, Option<u16>), Refused> {
+    if text.contains('@') {
+        return Err(Refused::new("holds a user name or a password"));
+    }
+    let authority: Authority = text.parse().map_err(|_| Refused::new("names no host"))?;
+    let host = authority.host().to_ascii_lowercase();
+    let (name, port) = match authority.port() {
+        Some(port) => (host, Some(port.as_str().to_owned())),
+        None => (host, None),
+    };
+    if name.is_empty() || authority.as_str().ends_with(':') {
+        return Err(Refused::new("names no host, or an empty port"));
+    }
+    match port.map(|port| port.parse::<u16>()) {
+        None => Ok((name, None)),
+        Some(Ok(port)) if port > 0 => Ok((name, Some(port))),
+        Some(_) => Err(Refused::new("has a port that is none")),
+    }
+}
+
+/// A rate with its burst, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limit(pub(super) Option<(Pace, Option<u32>)>);
+
+table! {
+    /// A rate with its burst.
+    pub struct PaceAndBurst {
+        /// How many, in how long.
+        pub rate: Required<PaceOrOff>,
+        /// How many may come at once. The rate's count where it is not said.
+        pub burst: Option<Count>,
+    }
+}
+
+/// A rate, or `"off"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PaceOrOff(Option<Pace>);
+
+impl Word for PaceOrOff {
+    const TAKES: &'static str = "a rate, `\"100/s\"`, `\"60/min\"`, `\"1000/h\"`, or `\"off\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        match text {
+            "off" => Ok(Self(None)),
+            text => Pace::parse(text).map(|pace| Self(Some(pace))),
+        }
+    }
+}
+
+impl Value for Limit {
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        match found.get_ref() {
+            DeValue::Table(_) => {
+                let both = PaceAndBurst::read(found, reader)?;
+                let pace = both.rate.get()?.0;
+                Some(Self(
+                    pace.map(|pace| (pace, both.burst.map(|count| count.0))),
+                ))
+            }
+            DeValue::String(_) => {
+                let pace = PaceOrOff::read(found, reader)?.0;
+                Some(Self(pace.map(|pace| (pace, None))))
+            }
+            _ => {
+                reader.mistyped(found, &Self::shape());
+                None
+            }
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape::Either(vec![<PaceOrOff as Value>::shape(), PaceAndBurst::shape()])
+    }
+}

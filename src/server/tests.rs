@@ -1,0 +1,149 @@
+//! The room as a client meets it.
+
+mod deadlines;
+mod over_sockets;
+mod over_wires;
+
+use super::connection::Worker;
+use super::*;
+use http_body_util::{BodyExt, Full, combinators::MapErr};
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::Semaphore;
+
+/// Answers with what it got, and with how it was refused.
+#[derive(Clone)]
+struct Toy {
+    /// `/held` takes one before it answers.
+    release: Arc<Semaphore>,
+    /// `/held` gives one when it has begun.
+    begun: Arc<Semaphore>,
+}
+
+type ToyBody = MapErr<Full<Bytes>, fn(Infallible) -> BoxError>;
+
+fn said(status: u16, text: String) -> Response<ToyBody> {
+    let body = Full::from(text).map_err((|never| match never {}) as fn(Infallible) -> BoxError);
+    let mut response = Response::new(body);
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+    response
+}
+
+impl Toy {
+    fn new() -> Self {
+        Self {
+            release: Arc::new(Semaphore::new(0)),
+            begun: Arc::new(Semaphore::new(0)),
+        }
+    }
+}
+
+impl Handler for Toy {
+    type Body = ToyBody;
+
+    async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<ToyBody> {
+        let (head, body) = request.into_parts();
+        match head.uri.path() {
+            "/held" => {
+                self.begun.add_permits(1);
+                self.release.acquire().await.unwrap().forget();
+            }
+            "/unread" => return said(403, "unread".into()),
+            "/large" => return said(200, "x".repeat(1024 * 1024)),
+            _ => {}
+        }
+        let tls = if peer.tls { " over TLS" } else { "" };
+        match body.collect().await {
+            Ok(body) => {
+                let body = body.to_bytes();
+                let body = String::from_utf8_lossy(&body);
+                said(200, format!("{} {}{tls} [{body}]", head.method, head.uri))
+            }
+            Err(error) => said(400, format!("body: {:?}", io_kind(&error))),
+        }
+    }
+
+    fn refuse(&self, _: Peer, fault: Fault) -> Response<ToyBody> {
+        said(400, format!("{fault:?}"))
+    }
+}
+
+fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    error.source().and_then(|source| {
+        source
+            .downcast_ref::<io::Error>()
+            .map(io::Error::kind)
+            .or_else(|| io_kind(source))
+    })
+}
+
+const DEADLINES: Deadlines = Deadlines {
+    handshake: Duration::from_secs(5),
+    head: Duration::from_secs(8),
+    idle: Duration::from_mins(1),
+    body: Duration::from_secs(10),
+    write: Duration::from_secs(20),
+    drain: Duration::from_secs(15),
+};
+
+const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+
+/// A client's end of a connection that is served without a socket.
+fn connect(toy: &Toy) -> (DuplexStream, Arc<Worker<Toy>>, tokio::task::JoinHandle<()>) {
+    let (client, ours) = duplex(64 * 1024);
+    let worker = Arc::new(Worker::new(toy.clone(), DEADLINES, None));
+    let serving = worker.clone();
+    let served = tokio::spawn(async move { serving.serve_clear(ours, CLIENT).await });
+    (client, worker, served)
+}
+
+/// Sends pieces, each once the one before it is read, then no more, and returns all that comes back.
+async fn exchange<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let (mut client, _worker, served) = connect(&Toy::new());
+    for piece in pieces {
+        // The server may have closed behind a refusal.
+        if client.write_all(piece).await.is_err() {
+            break;
+        }
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let _ = client.shutdown().await;
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    served.await.unwrap();
+    answer
+}
+
+/// Status and body of each answer.
+fn answers(mut text: &str) -> Vec<(u16, String)> {
+    let mut found = Vec::new();
+    while !text.is_empty() {
+        let (head, rest) = text.split_once("\r\n\r\n").unwrap();
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .unwrap()
+            .parse()
+            .unwrap();
+        found.push((head[9..12].parse().unwrap(), rest[..length].to_owned()));
+        text = &rest[length..];
+    }
+    found
+}
+
+fn bodies(text: &str) -> Vec<String> {
+    answers(text).into_iter().map(|(_, body)| body).collect()
+}
+
+fn request(text: &str) -> Vec<u8> {
+    let (line, body) = text.split_once('|').unwrap_or((text, ""));
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Length: {length}\r\n"),
+    };
+    format!("{line} HTTP/1.1\r\nHost: a\r\n{length}\r\n{body}").into_bytes()
+}

@@ -1,0 +1,228 @@
+//! Every wait on a client has an end. Time stands still unless everybody waits.
+
+use super::*;
+use tokio::time::{Instant, advance, sleep};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn almost(deadline: Duration) -> Duration {
+    deadline.saturating_sub(SECOND)
+}
+
+async fn rest(mut client: DuplexStream) -> (String, Duration) {
+    let start = Instant::now();
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    (text, start.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_byte_ends_in_silence_when_it_was_idle_too_long() {
+    let (client, _worker, served) = connect(&Toy::new());
+    assert_eq!(rest(client).await, (String::new(), DEADLINES.idle));
+    served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_ends_in_silence_when_it_is_idle_too_long_between_requests() {
+    let (mut client, _worker, _served) = connect(&Toy::new());
+    for _ in 0..3 {
+        client.write_all(&request("GET /1")).await.unwrap();
+        sleep(almost(DEADLINES.idle)).await;
+    }
+    let (text, waited) = rest(client).await;
+    assert_eq!(bodies(&text), ["GET /1 []"; 3]);
+    assert_eq!(waited, SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_has_to_be_complete_in_time_however_it_dribbles() {
+    for (start, dribble) in [
+        ("G", ""),
+        ("GET / HTTP/1.1\r\nX: ", "x"),
+        // What could become HTTP/2.
+        ("P", ""),
+        ("PRI * HTTP/", ""),
+    ] {
+        let (mut client, _worker, served) = connect(&Toy::new());
+        sleep(almost(DEADLINES.idle)).await;
+        let begun = Instant::now();
+        client.write_all(start.as_bytes()).await.unwrap();
+        for _ in 0..7 {
+            sleep(SECOND).await;
+            client.write_all(dribble.as_bytes()).await.unwrap();
+        }
+        let (text, _) = rest(client).await;
+        assert_eq!(bodies(&text), ["HeadTimeout"], "{start:?}");
+        assert!(text.contains("connection: close"), "{start:?}: {text}");
+        assert_eq!(begun.elapsed(), DEADLINES.head, "{start:?}");
+        served.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_head_of_a_second_request_has_its_own_deadline() {
+    let (mut client, _worker, _served) = connect(&Toy::new());
+    let both = [request("GET /1"), b"GET /2".to_vec()].concat();
+    client.write_all(&both).await.unwrap();
+    let (text, waited) = rest(client).await;
+    assert_eq!(bodies(&text), ["GET /1 []", "HeadTimeout"]);
+    assert_eq!(waited, DEADLINES.head);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_line_before_a_request_does_not_start_its_deadline() {
+    let (mut client, _worker, _served) = connect(&Toy::new());
+    client.write_all(b"\r\n").await.unwrap();
+    sleep(DEADLINES.head + SECOND).await;
+    client.write_all(&request("GET /1")).await.unwrap();
+    let (text, _) = rest(client).await;
+    assert_eq!(bodies(&text), ["GET /1 []"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_may_dribble_but_not_stop() {
+    let (mut client, _worker, _served) = connect(&Toy::new());
+    let head = b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+    client.write_all(head).await.unwrap();
+    for _ in 0..8 {
+        sleep(almost(DEADLINES.body)).await;
+        client.write_all(b"x").await.unwrap();
+    }
+    let (text, waited) = rest(client).await;
+    assert_eq!(bodies(&text), ["body: Some(TimedOut)"]);
+    assert_eq!(waited, DEADLINES.body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_deadline_of_the_client_runs_while_we_work() {
+    let toy = Toy::new();
+    let (mut client, _worker, _served) = connect(&toy);
+    client.write_all(&request("POST /held|body")).await.unwrap();
+    toy.begun.acquire().await.unwrap().forget();
+    advance(10 * DEADLINES.idle).await;
+    toy.release.add_permits(1);
+    let (text, waited) = rest(client).await;
+    assert_eq!(bodies(&text), ["POST /held [body]"]);
+    assert_eq!(waited, DEADLINES.idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_its_answer_is_let_go() {
+    let (mut client, _worker, served) = connect(&Toy::new());
+    client.write_all(&request("GET /large")).await.unwrap();
+    let start = Instant::now();
+    served.await.unwrap();
+    assert_eq!(start.elapsed(), DEADLINES.write);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
+    let (mut client, _worker, _served) = connect(&Toy::new());
+    client.write_all(&request("GET /large")).await.unwrap();
+    let mut taken = 0;
+    let mut piece = vec![0; 64 * 1024];
+    while taken < 1024 * 1024 {
+        sleep(almost(DEADLINES.write)).await;
+        taken += client.read(&mut piece).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http_2_connection_ends_when_it_has_had_no_request_for_too_long() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let toy = Toy::new();
+    let (client, _worker, served) = connect(&toy);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = |path: &str| {
+        let uri = format!("http://a{path}");
+        Request::get(uri).body(Full::<Bytes>::default()).unwrap()
+    };
+    sleep(almost(DEADLINES.idle)).await;
+    sender.send_request(request("/1")).await.unwrap();
+    let held = tokio::spawn(sender.send_request(request("/held")));
+    toy.begun.acquire().await.unwrap().forget();
+    sleep(3 * DEADLINES.idle).await;
+    toy.release.add_permits(1);
+    assert_eq!(held.await.unwrap().unwrap().status(), 200);
+    let start = Instant::now();
+    served.await.unwrap();
+    connection.await.unwrap().unwrap();
+    assert_eq!(start.elapsed(), DEADLINES.idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_flight_is_finished_when_we_stop() {
+    let toy = Toy::new();
+    let (mut client, worker, served) = connect(&toy);
+    client.write_all(&request("GET /held")).await.unwrap();
+    toy.begun.acquire().await.unwrap().forget();
+    worker.close();
+    sleep(almost(DEADLINES.drain)).await;
+    toy.release.add_permits(1);
+    let (text, waited) = rest(client).await;
+    assert_eq!(bodies(&text), ["GET /held []"]);
+    assert!(text.contains("connection: close"));
+    assert_eq!(waited, Duration::ZERO);
+    served.await.unwrap();
+    assert_eq!(worker.cut(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_outlasts_the_drain_is_cut_and_counted() {
+    let toy = Toy::new();
+    let (mut client, worker, served) = connect(&toy);
+    client.write_all(&request("GET /held")).await.unwrap();
+    toy.begun.acquire().await.unwrap().forget();
+    worker.close();
+    assert_eq!(rest(client).await, (String::new(), DEADLINES.drain));
+    served.await.unwrap();
+    assert_eq!(worker.cut(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_taken_when_the_drain_ends_counts_as_cut() {
+    let (mut client, worker, served) = connect(&Toy::new());
+    client.write_all(&request("GET /large")).await.unwrap();
+    sleep(SECOND).await;
+    worker.close();
+    served.await.unwrap();
+    assert_eq!(worker.cut(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_ends_at_once_when_we_stop() {
+    let (mut client, worker, _served) = connect(&Toy::new());
+    client.write_all(&request("GET /1")).await.unwrap();
+    sleep(SECOND).await;
+    worker.close();
+    let (text, waited) = rest(client).await;
+    assert_eq!(bodies(&text), ["GET /1 []"]);
+    assert_eq!(waited, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_request_that_comes_as_we_stop_is_answered() {
+    let (mut client, worker, _served) = connect(&Toy::new());
+    sleep(SECOND).await;
+    worker.close();
+    client.write_all(&request("GET /1")).await.unwrap();
+    let (text, _) = rest(client).await;
+    assert_eq!(bodies(&text), ["GET /1 []"]);
+    assert!(text.contains("connection: close"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_brings_nothing_as_we_stop_ends_soon() {
+    let (client, worker, served) = connect(&Toy::new());
+    sleep(SECOND).await;
+    worker.close();
+    let (text, waited) = rest(client).await;
+    assert_eq!(text, "");
+    assert!(waited < SECOND);
+    served.await.unwrap();
+}

@@ -1,0 +1,291 @@
+//! The whole room: real sockets, real threads.
+
+use super::*;
+use crate::secret::Secret;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+fn settings(workers: usize, max_connections: usize) -> Settings {
+    Settings {
+        listen: vec![
+            "127.0.0.1:0".parse().unwrap(),
+            "127.0.0.1:0".parse().unwrap(),
+        ],
+        workers,
+        tls: None,
+        max_connections,
+        deadlines: DEADLINES,
+    }
+}
+
+struct Gateway {
+    address: SocketAddr,
+    toy: Toy,
+    stop: CancellationToken,
+    running: Option<Running>,
+}
+
+impl Gateway {
+    fn start(settings: &Settings, certificates: Option<Arc<tls::Certificates>>) -> Self {
+        let bound = bind(settings).unwrap();
+        let address = bound.addresses()[0];
+        let (toy, stop) = (Toy::new(), CancellationToken::new());
+        let handler = toy.clone();
+        let running = run(
+            bound,
+            settings,
+            certificates,
+            move |_| handler.clone(),
+            &stop,
+        )
+        .unwrap();
+        Self {
+            address,
+            toy,
+            stop,
+            running: Some(running),
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Stops and waits, without holding up the test's own tasks.
+    async fn stop(&mut self) -> Drained {
+        self.stop.cancel();
+        let running = self.running.take().unwrap();
+        tokio::task::spawn_blocking(move || running.wait())
+            .await
+            .unwrap()
+    }
+}
+
+async fn ask(stream: &mut (impl AsyncWriteExt + AsyncReadExt + Unpin), text: &str) -> String {
+    stream.write_all(&request(text)).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"]") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
+    }
+    bodies(std::str::from_utf8(&answer).unwrap()).remove(0)
+}
+
+#[tokio::test]
+async fn every_worker_listens_on_every_address_and_answers() {
+    let settings = settings(2, 100);
+    let bound = bind(&settings).unwrap();
+    let addresses = bound.addresses().to_vec();
+    assert_eq!(addresses.len(), 2);
+    let stop = CancellationToken::new();
+    let running = run(bound, &settings, None, |_| Toy::new(), &stop).unwrap();
+    for address in addresses {
+        for _ in 0..8 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            assert_eq!(ask(&mut stream, "GET /1").await, "GET /1 []");
+            assert_eq!(ask(&mut stream, "POST /2|x").await, "POST /2 [x]");
+        }
+    }
+    stop.cancel();
+    let drained = tokio::task::spawn_blocking(move || running.wait())
+        .await
+        .unwrap();
+    assert_eq!(drained, Drained { cut: 0 });
+}
+
+#[test]
+fn an_address_that_another_gateway_has_is_refused_with_a_hint() {
+    let first = bind(&settings(1, 1)).unwrap();
+    let address = first.addresses()[0];
+    let second = Settings {
+        listen: vec![address],
+        ..settings(2, 1)
+    };
+    let error = bind(&second).unwrap_err();
+    assert!(matches!(error, BindError::InUse(at) if at == address));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot listen on `{address}`: the address is in use\n\nhint: is another gateway running? set `[server] listen`"
+        )
+    );
+    drop(first);
+    assert_eq!(bind(&second).unwrap().addresses(), [address]);
+}
+
+#[test]
+fn an_address_of_another_machine_is_refused_with_a_hint() {
+    let settings = Settings {
+        listen: vec!["192.0.2.1:0".parse().unwrap()],
+        ..settings(1, 1)
+    };
+    assert!(matches!(bind(&settings), Err(BindError::NotHere(_))));
+}
+
+#[tokio::test]
+async fn connections_over_the_cap_wait_for_a_place() {
+    let mut gateway = Gateway::start(&settings(2, 2), None);
+    let mut first = gateway.connect().await;
+    let mut second = gateway.connect().await;
+    assert_eq!(ask(&mut first, "GET /1").await, "GET /1 []");
+    assert_eq!(ask(&mut second, "GET /2").await, "GET /2 []");
+    let mut third = gateway.connect().await;
+    third.write_all(&request("GET /held")).await.unwrap();
+    // What the third asks begins only when one of the others is gone.
+    assert_eq!(ask(&mut first, "GET /1").await, "GET /1 []");
+    assert_eq!(gateway.toy.begun.available_permits(), 0);
+    drop(first);
+    gateway.toy.begun.acquire().await.unwrap().forget();
+    gateway.toy.release.add_permits(1);
+    let mut answer = [0; 12];
+    third.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    drop((second, third));
+    assert_eq!(gateway.stop().await, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_request_in_flight_is_finished_and_no_connection_accepted_after_a_stop() {
+    let mut gateway = Gateway::start(&settings(1, 10), None);
+    let mut stream = gateway.connect().await;
+    stream.write_all(&request("GET /held")).await.unwrap();
+    gateway.toy.begun.acquire().await.unwrap().forget();
+    let idle = {
+        let mut idle = gateway.connect().await;
+        ask(&mut idle, "GET /1").await;
+        idle
+    };
+    gateway.stop.cancel();
+    // An idle connection ends only after the listeners are closed.
+    let mut idle = idle;
+    assert_eq!(idle.read(&mut [0; 8]).await.unwrap(), 0);
+    assert!(TcpStream::connect(gateway.address).await.is_err());
+    gateway.toy.release.add_permits(1);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(bodies(&answer), ["GET /held []"]);
+    assert_eq!(gateway.stop().await, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_refused_client_that_keeps_sending_can_read_why() {
+    let mut gateway = Gateway::start(&settings(1, 10), None);
+    let stream = gateway.connect().await;
+    let (mut read, mut write) = stream.into_split();
+    write
+        .write_all(b"GET /#x HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let sending = tokio::spawn(async move {
+        for _ in 0..20 {
+            write.write_all(&[b'x'; 10 * 1024]).await.unwrap();
+        }
+        write
+    });
+    let write = sending.await.unwrap();
+    let mut answer = String::new();
+    read.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(bodies(&answer), ["Malformed(\"the target holds a `#`\")"]);
+    drop((read, write));
+    gateway.stop().await;
+}
+
+fn certificate(name: &str) -> (tls::Settings, RootCertStore) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let settings = tls::Settings {
+        certificate: made.cert.pem().into_bytes(),
+        key: Secret::new(made.signing_key.serialize_pem().into_bytes()),
+    };
+    (settings, roots)
+}
+
+fn connector(roots: RootCertStore, alpn: &[&str]) -> TlsConnector {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+fn name(name: &str) -> ServerName<'static> {
+    ServerName::try_from(name.to_owned()).unwrap()
+}
+
+#[tokio::test]
+async fn the_protocol_over_tls_is_the_one_agreed_on() {
+    let (mine, roots) = certificate("a.test");
+    let certificates = Arc::new(tls::Certificates::new(&mine).unwrap());
+    let mut gateway = Gateway::start(&settings(1, 10), Some(certificates));
+    for alpn in [&[][..], &["http/1.1"]] {
+        let tcp = gateway.connect().await;
+        let connector = connector(roots.clone(), alpn);
+        let mut stream = connector.connect(name("a.test"), tcp).await.unwrap();
+        assert_eq!(ask(&mut stream, "GET /1").await, "GET /1 over TLS []");
+        assert_eq!(ask(&mut stream, "POST /2|x").await, "POST /2 over TLS [x]");
+    }
+    let tcp = gateway.connect().await;
+    let connector = connector(roots, &["h2", "http/1.1"]);
+    let stream = connector.connect(name("a.test"), tcp).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get("https://a.test/3")
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    let answer = response.collect().await.unwrap().to_bytes();
+    assert_eq!(answer, "GET https://a.test/3 over TLS []");
+    drop(sender);
+    connection.await.unwrap().unwrap();
+    assert_eq!(gateway.stop().await, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_replaced_certificate_is_shown_to_new_connections_and_old_ones_live_on() {
+    let (old, old_roots) = certificate("old.test");
+    let (new, new_roots) = certificate("new.test");
+    let certificates = Arc::new(tls::Certificates::new(&old).unwrap());
+    let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
+    let before = connector(old_roots, &[]);
+    let tcp = gateway.connect().await;
+    let mut first = before.connect(name("old.test"), tcp).await.unwrap();
+    assert_eq!(ask(&mut first, "GET /1").await, "GET /1 over TLS []");
+
+    certificates.replace(&new).unwrap();
+    let after = connector(new_roots, &[]);
+    let tcp = gateway.connect().await;
+    let mut second = after.connect(name("new.test"), tcp).await.unwrap();
+    assert_eq!(ask(&mut second, "GET /2").await, "GET /2 over TLS []");
+    assert_eq!(ask(&mut first, "GET /3").await, "GET /3 over TLS []");
+    drop((first, second));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_speak_tls_gives_its_place_back() {
+    let (mine, roots) = certificate("a.test");
+    let certificates = Arc::new(tls::Certificates::new(&mine).unwrap());
+    let mut gateway = Gateway::start(&settings(1, 1), Some(certificates));
+    let mut clear = gateway.connect().await;
+    clear.write_all(&request("GET /1")).await.unwrap();
+    let mut alert = Vec::new();
+    clear.read_to_end(&mut alert).await.unwrap();
+    assert_eq!(alert.first(), Some(&21), "a TLS alert");
+    let tcp = gateway.connect().await;
+    let connector = connector(roots, &[]);
+    let mut stream = connector.connect(name("a.test"), tcp).await.unwrap();
+    assert_eq!(ask(&mut stream, "GET /2").await, "GET /2 over TLS []");
+    drop(stream);
+    gateway.stop().await;
+}

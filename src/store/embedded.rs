@@ -1,1 +1,0 @@
-//! On this machine: memory for what is hot, a file for what must outlive a crash.

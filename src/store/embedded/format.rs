@@ -1,0 +1,176 @@
+//! What a file of the journal looks like: a head, a seal, then slots.
+
+/// Bytes before the first slot: head, seal, and room to the next whole slot.
+pub(super) const FIRST_SLOT: u64 = 96;
+const _: () = assert!(SEAL_AT as usize + SEAL.len() <= FIRST_SLOT as usize);
+/// Where the seal lies.
+pub(super) const SEAL_AT: u64 = HEAD as u64;
+/// What lies there once nothing more will be written and all is on the disk.
+pub(super) const SEAL: [u8; 8] = *b"complete";
+/// Bytes of a slot. A page holds a whole number of them, so that none is half on the disk.
+pub(super) const SLOT: usize = 32;
+
+const HEAD: usize = 64;
+const MAGIC: [u8; 8] = *b"pcproof1";
+
+/// The head of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The boot of the machine in which it was written; zeros when that is not known.
+    pub(super) boot: [u8; 16],
+    /// When it was made, Unix time.
+    pub(super) opened: i64,
+    /// Proofs made at or before this second may have been used before the file was made.
+    pub(super) floor: i64,
+    /// The second before which proofs may end that no file holds any more.
+    pub(super) forgotten: i64,
+    /// Differs for every file, so that no slot of one passes in another.
+    pub(super) salt: u64,
+}
+
+impl Head {
+    pub(super) fn encode(&self) -> [u8; FIRST_SLOT as usize] {
+        let mut bytes = [0; FIRST_SLOT as usize];
+        bytes[..8].copy_from_slice(&MAGIC);
+        bytes[8..24].copy_from_slice(&self.boot);
+        bytes[24..32].copy_from_slice(&self.opened.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.floor.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.forgotten.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.salt.to_le_bytes());
+        bytes[56..HEAD].copy_from_slice(&self.check().to_le_bytes());
+        bytes
+    }
+
+    /// The head, and whether the file is sealed; `None` when it is damaged.
+    pub(super) fn decode(bytes: &[u8; FIRST_SLOT as usize]) -> Option<(Self, bool)> {
+        let (magic, rest) = bytes.split_first_chunk::<8>()?;
+        let (boot, rest) = rest.split_first_chunk::<16>()?;
+        let (opened, rest) = rest.split_first_chunk::<8>()?;
+        let (floor, rest) = rest.split_first_chunk::<8>()?;
+        let (forgotten, rest) = rest.split_first_chunk::<8>()?;
+        let (salt, rest) = rest.split_first_chunk::<8>()?;
+        let (check, rest) = rest.split_first_chunk::<8>()?;
+        let head = Self {
+            boot: *boot,
+            opened: i64::from_le_bytes(*opened),
+            floor: i64::from_le_bytes(*floor),
+            forgotten: i64::from_le_bytes(*forgotten),
+            salt: u64::from_le_bytes(*salt),
+        };
+        let whole = *magic == MAGIC && u64::from_le_bytes(*check) == head.check();
+        whole.then_some((head, rest.starts_with(&SEAL)))
+    }
+
+    fn check(&self) -> u64 {
+        let boot = u128::from_le_bytes(self.boot);
+        let boot = fold(boot as u64 ^ A, (boot >> 64) as u64 ^ B);
+        let times = fold(self.opened as u64 ^ boot, self.floor as u64 ^ A);
+        fold(fold(times ^ B, self.forgotten as u64 ^ C), self.salt ^ A)
+    }
+}
+
+/// A slot as it lies in the file with `salt`, at `index`.
+pub(super) fn encode_slot(id: [u8; 16], until: i64, salt: u64, index: u64) -> [u8; SLOT] {
+    let mut bytes = [0; SLOT];
+    bytes[..16].copy_from_slice(&id);
+    bytes[16..24].copy_from_slice(&until.to_le_bytes());
+    bytes[24..].copy_from_slice(&check(id, until, salt, index).to_le_bytes());
+    bytes
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Nothing was written: whoever took it died, or was told that it failed.
+    Free,
+    /// A proof, and its last second.
+    Used([u8; 16], i64),
+    /// Something that we did not write.
+    Damaged,
+}
+
+pub(super) fn decode_slot(bytes: &[u8; SLOT], salt: u64, index: u64) -> Slot {
+    if *bytes == [0; SLOT] {
+        return Slot::Free;
+    }
+    let mut id = [0; 16];
+    let mut numbers = [[0; 8]; 2];
+    id.copy_from_slice(&bytes[..16]);
+    numbers[0].copy_from_slice(&bytes[16..24]);
+    numbers[1].copy_from_slice(&bytes[24..]);
+    let until = i64::from_le_bytes(numbers[0]);
+    if u64::from_le_bytes(numbers[1]) == check(id, until, salt, index) {
+        Slot::Used(id, until)
+    } else {
+        Slot::Damaged
+    }
+}
+
+fn check(id: [u8; 16], until: i64, salt: u64, index: u64) -> u64 {
+    let id = u128::from_le_bytes(id);
+    let id = fold(id as u64 ^ salt, (id >> 64) as u64 ^ A);
+    fold(id ^ B, until as u64 ^ index.rotate_left(40) ^ C)
+}
+
+// Digits of pi: nothing up the sleeve, and no zero factors.
+const A: u64 = 0x243f_6a88_85a3_08d3;
+const B: u64 = 0x1319_8a2e_0370_7344;
+const C: u64 = 0xa409_3822_299f_31d0;
+
+/// Mixes two numbers so that every bit of both tells in the result.
+pub(super) const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD_OF_A_FILE: Head = Head {
+        boot: [9; 16],
+        opened: 1_700_000_000,
+        floor: i64::MIN,
+        forgotten: 1_600_000_000,
+        salt: 0x1234_5678_9abc_def0,
+    };
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut bytes = HEAD_OF_A_FILE.encode();
+        assert_eq!(Head::decode(&bytes), Some((HEAD_OF_A_FILE, false)));
+        bytes[SEAL_AT as usize..][..SEAL.len()].copy_from_slice(&SEAL);
+        assert_eq!(Head::decode(&bytes), Some((HEAD_OF_A_FILE, true)));
+
+        let slot = encode_slot([3; 16], 77, 5, 1_000);
+        assert_eq!(decode_slot(&slot, 5, 1_000), Slot::Used([3; 16], 77));
+        assert_eq!(decode_slot(&[0; SLOT], 5, 1_000), Slot::Free);
+    }
+
+    #[test]
+    fn any_changed_bit_is_damage() {
+        for bit in 0..HEAD * 8 {
+            let mut bytes = HEAD_OF_A_FILE.encode();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Head::decode(&bytes), None, "bit {bit}");
+        }
+        for bit in 0..SLOT * 8 {
+            let mut slot = encode_slot([3; 16], 77, 5, 1_000);
+            slot[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_slot(&slot, 5, 1_000), Slot::Damaged, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_slot_counts_in_its_own_place_only() {
+        let slot = encode_slot([3; 16], 77, 5, 1_000);
+        assert_eq!(decode_slot(&slot, 6, 1_000), Slot::Damaged);
+        assert_eq!(decode_slot(&slot, 5, 1_001), Slot::Damaged);
+    }
+
+    #[test]
+    fn a_file_of_the_wrong_shape_is_damaged() {
+        assert_eq!(Head::decode(&[0; FIRST_SLOT as usize]), None);
+        assert_eq!(Head::decode(&[0xff; FIRST_SLOT as usize]), None);
+    }
+}

@@ -1,0 +1,433 @@
+//! The proofs that were used, in files, for the next process.
+//!
+//! A proof is written before its request passes: one `write`, without waiting
+//! for the disk. What is written survives the death of the process, since the
+//! kernel holds it. It does not all survive the death of the machine: whoever
+//! opens the files then finds them unsealed by another boot, and refuses what
+//! may have been used before.
+//!
+//! A file is written for half the time that proofs are kept, and removed when
+//! the last of its proofs has expired.
+
+use super::format::{self, FIRST_SLOT, Head, SEAL, SEAL_AT, SLOT, Slot};
+use super::table::{LINGER, Table};
+use super::{OpenError, Settings};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+
+/// Slots after which a file is followed by another whatever its age: 128 MiB.
+const MOST_SLOTS: u64 = 4 << 20;
+/// Bytes read at a time when files are loaded: a whole number of slots.
+const CHUNK: usize = 1 << 20;
+const EXTENSION: &str = "proofs";
+const UNFINISHED: &str = "new";
+
+/// The files of one running gateway.
+#[derive(Debug)]
+pub(super) struct Journal {
+    directory: PathBuf,
+    boot: Boot,
+    /// Proofs made at or before this second may have been used before the files begin.
+    pub(super) floor: i64,
+    current: RwLock<Segment>,
+    past: Mutex<Vec<Past>>,
+    /// Whether the last write failed.
+    failing: AtomicBool,
+    /// Held as long as this lives, so that no other process writes here.
+    _lock: File,
+}
+
+/// The boot of the machine; zeros when the system does not tell.
+pub(super) type Boot = [u8; 16];
+
+/// The file that is written.
+#[derive(Debug)]
+struct Segment {
+    file: File,
+    path: PathBuf,
+    number: u64,
+    head: Head,
+    /// The next free slot.
+    next: AtomicU64,
+    /// The last second of all proofs in it.
+    last: AtomicI64,
+}
+
+/// A file that is not written any more.
+#[derive(Debug)]
+struct Past {
+    path: PathBuf,
+    last: i64,
+    /// Open until it is sealed.
+    unsealed: Option<File>,
+}
+
+/// What was found in the directory.
+#[derive(Debug, Default)]
+struct Found {
+    files: Vec<Earlier>,
+    /// Files that cannot be read.
+    damaged: Vec<PathBuf>,
+    highest: u64,
+}
+
+#[derive(Debug)]
+struct Earlier {
+    path: PathBuf,
+    file: File,
+    head: Head,
+    sealed: bool,
+    slots: u64,
+}
+
+impl Journal {
+    /// Takes the directory, loads what it holds into `table` and begins a new file.
+    /// The text tells what of the memory is lost, if anything is.
+    pub(super) fn open(
+        settings: &Settings,
+        boot: Boot,
+        now: i64,
+        table: &Table,
+    ) -> Result<(Self, Option<String>), OpenError> {
+        let directory = settings.directory.join("replay");
+        let lock = take(&directory)?;
+        let failed = |source| OpenError::Io {
+            directory: directory.clone(),
+            source,
+        };
+        let found = Found::read(&directory).map_err(failed)?;
+        let (past, expired, torn) = found.load(table, now).map_err(failed)?;
+
+        let skew = i64::try_from(settings.skew.as_secs()).unwrap_or(i64::MAX);
+        let (floor, note) = found.floor(boot, now, skew, torn);
+        let head = Head {
+            boot,
+            opened: now,
+            floor,
+            forgotten: table.forgotten(),
+            salt: RandomState::new().hash_one(now),
+        };
+        let segment = Segment::create(&directory, found.highest + 1, head).map_err(failed)?;
+        // What they held, and that they could not be read, stands in the new head.
+        for path in expired.iter().chain(&found.damaged) {
+            fs::remove_file(path).map_err(failed)?;
+        }
+        let journal = Self {
+            directory,
+            boot,
+            floor,
+            current: RwLock::new(segment),
+            past: Mutex::new(past),
+            failing: AtomicBool::new(false),
+            _lock: lock,
+        };
+        Ok((journal, note))
+    }
+
+    /// Writes down that a proof is used.
+    pub(super) fn append(&self, id: [u8; 16], until: i64) -> io::Result<()> {
+        // Held while we write: whoever takes the file away waits for us.
+        let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let written = segment.append(id, until);
+        if written.is_err() != self.failing.load(Ordering::Relaxed) {
+            self.failing.store(written.is_err(), Ordering::Relaxed);
+        }
+        written
+    }
+
+    /// Whether the last proof could be written.
+    pub(super) fn is_writable(&self) -> bool {
+        !self.failing.load(Ordering::Relaxed)
+    }
+
+    /// What is to be done now and then: seals files, begins a new one when the
+    /// current one is `span` seconds old, removes those whose proofs have expired.
+    pub(super) fn tend(&self, now: i64, span: i64) -> io::Result<()> {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let rotated = if self.is_due(&past, now, span) {
+            self.rotate(&mut past, now)
+        } else {
+            Ok(())
+        };
+        past.iter_mut().try_for_each(Past::seal).and(rotated)
+    }
+
+    fn is_due(&self, past: &[Past], now: i64, span: i64) -> bool {
+        let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = segment.next.load(Ordering::Relaxed);
+        let is_old = now.saturating_sub(segment.head.opened) >= span;
+        let has_use = slots > 0 || past.iter().any(|file| file.is_expired(now));
+        !self.is_writable() || slots >= MOST_SLOTS || (is_old && has_use)
+    }
+
+    fn rotate(&self, past: &mut Vec<Past>, now: i64) -> io::Result<()> {
+        let (number, last_head) = {
+            let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            (segment.number, segment.head)
+        };
+        let expired = past.iter().filter(|file| file.is_expired(now));
+        let forgotten = expired.map(|file| file.last.saturating_add(1)).max();
+        let head = Head {
+            boot: self.boot,
+            opened: now,
+            floor: self.floor,
+            forgotten: last_head.forgotten.max(forgotten.unwrap_or(i64::MIN)),
+            salt: RandomState::new().hash_one(now),
+        };
+        let next = Segment::create(&self.directory, number + 1, head)?;
+        let before = {
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, next)
+        };
+        let has_none = before.next.into_inner() == 0;
+        let before = Past {
+            path: before.path,
+            last: before.last.into_inner(),
+            unsealed: Some(before.file),
+        };
+        // The new head is on the disk and tells what goes here.
+        past.retain(|file| !(file.is_expired(now) && fs::remove_file(&file.path).is_ok()));
+        if !(has_none && fs::remove_file(&before.path).is_ok()) {
+            past.push(before);
+        }
+        Ok(())
+    }
+
+    /// Seals everything: the next process misses nothing, in whatever boot.
+    pub(super) fn close(&self) -> io::Result<()> {
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.iter_mut().try_for_each(Past::seal)?;
+        let segment = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        seal(&segment.file)
+    }
+
+    /// Lets the next writes go elsewhere, for tests of a disk that fails.
+    #[cfg(test)]
+    pub(super) fn write_to(&self, file: File) -> File {
+        let mut current = self.current.write().unwrap();
+        std::mem::replace(&mut current.file, file)
+    }
+}
+
+/// Makes the directory if need be, and sees that nobody else uses it.
+fn take(directory: &Path) -> Result<File, OpenError> {
+    let failed = |source| OpenError::Io {
+        directory: directory.to_owned(),
+        source,
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(failed)?;
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(directory.join("lock"))
+        .map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            directory: directory.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+impl Segment {
+    /// Makes a file that is on the disk, head and name, before anything
+    /// relies on it: a file that is missing looks like one that never was.
+    fn create(directory: &Path, number: u64, head: Head) -> io::Result<Self> {
+        let path = directory.join(format!("{number:020}.{EXTENSION}"));
+        let unfinished = path.with_extension(UNFINISHED);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        file.write_all_at(&head.encode(), 0)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(directory)?.sync_all()?;
+        Ok(Self {
+            file,
+            path,
+            number,
+            head,
+            next: AtomicU64::new(0),
+            last: AtomicI64::new(i64::MIN),
+        })
+    }
+
+    fn append(&self, id: [u8; 16], until: i64) -> io::Result<()> {
+        // A place of its own for each: a write that fails leaves a gap, and
+        // never moves those that follow.
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        self.last.fetch_max(until, Ordering::Relaxed);
+        let slot = format::encode_slot(id, until, self.head.salt, index);
+        self.file
+            .write_all_at(&slot, FIRST_SLOT + index * SLOT as u64)
+    }
+}
+
+impl Past {
+    fn is_expired(&self, now: i64) -> bool {
+        self.last < now.saturating_sub(LINGER)
+    }
+
+    fn seal(&mut self) -> io::Result<()> {
+        if let Some(file) = &self.unsealed {
+            seal(file)?;
+            self.unsealed = None;
+        }
+        Ok(())
+    }
+}
+
+/// Says in the file that it is whole, once it is.
+fn seal(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    file.write_all_at(&SEAL, SEAL_AT)?;
+    file.sync_data()
+}
+
+impl Found {
+    fn read(directory: &Path) -> io::Result<Self> {
+        let mut found = Self::default();
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let number = path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse().ok());
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            match (number, extension) {
+                (Some(number), Some(EXTENSION)) => {
+                    found.highest = found.highest.max(number);
+                    match Earlier::open(&path)? {
+                        Some(earlier) => found.files.push(earlier),
+                        None => found.damaged.push(path),
+                    }
+                }
+                // Nobody came to use it.
+                (Some(_), Some(UNFINISHED)) => fs::remove_file(path)?,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Loads what is still of use. Gives back the files that stay, those that
+    /// are of no use, and whether any holds what we did not write.
+    fn load(&self, table: &Table, now: i64) -> io::Result<(Vec<Past>, Vec<PathBuf>, bool)> {
+        let slots: u64 = self.files.iter().map(|earlier| earlier.slots).sum();
+        let slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        // What only lingers may take half the room.
+        let crowded = slots > table.capacity() / 2;
+        let from = if crowded { now } else { now - LINGER };
+        table.reserve(slots.min(table.capacity()));
+
+        let (mut past, mut expired, mut torn) = (Vec::new(), Vec::new(), false);
+        for earlier in &self.files {
+            table.forget_before(earlier.head.forgotten);
+            let mut last = i64::MIN;
+            torn |= earlier.read(|id, until| {
+                last = last.max(until);
+                if until >= from {
+                    table.load(id, until);
+                } else {
+                    table.forget_before(until + 1);
+                }
+            })?;
+            if last < from {
+                expired.push(earlier.path.clone());
+                continue;
+            }
+            let unsealed = (!earlier.sealed).then(|| earlier.file.try_clone());
+            past.push(Past {
+                path: earlier.path.clone(),
+                last,
+                unsealed: unsealed.transpose()?,
+            });
+        }
+        Ok((past, expired, torn))
+    }
+
+    /// The second at or before which proofs may have been made that were used
+    /// and are not known, and what to tell about it.
+    fn floor(&self, boot: Boot, now: i64, skew: i64, torn: bool) -> (i64, Option<String>) {
+        let known = self.files.iter().map(|earlier| earlier.head);
+        let floor = known.clone().map(|head| head.floor).max();
+        // Whatever was used was used before now, and made at most `skew` later.
+        let lost = known.map(|head| head.opened).fold(now, i64::max);
+        let lost = lost.saturating_add(skew);
+        if torn || !self.damaged.is_empty() {
+            let note = "the memory of proofs is damaged";
+            return (lost, Some(note.to_owned()));
+        }
+        let is_ours = |head: &Head| head.boot == boot && boot != [0; 16];
+        if self.files.iter().any(|it| !it.sealed && !is_ours(&it.head)) {
+            let note = "the machine stopped before the memory of proofs was on the disk";
+            return (lost, Some(note.to_owned()));
+        }
+        match floor {
+            Some(floor) => (floor, None),
+            None => (now - 1, Some("there is no memory of proofs yet".to_owned())),
+        }
+    }
+}
+
+impl Earlier {
+    /// `None` when the head is damaged.
+    fn open(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let mut head = [0; FIRST_SLOT as usize];
+        match file.read_exact_at(&mut head, 0) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let Some((head, sealed)) = Head::decode(&head) else {
+            return Ok(None);
+        };
+        // A part of a slot at the end was cut off as it was written: it let nobody pass.
+        let slots = (file.metadata()?.len() - FIRST_SLOT) / SLOT as u64;
+        Ok(Some(Self {
+            path: path.to_owned(),
+            file,
+            head,
+            sealed,
+            slots,
+        }))
+    }
+
+    /// Hands out every proof. `true` when a slot holds what we did not write;
+    /// in the last one it is what was being written.
+    fn read(&self, mut each: impl FnMut([u8; 16], i64)) -> io::Result<bool> {
+        let mut chunk = vec![0; CHUNK.min(self.slots as usize * SLOT)];
+        let (mut index, mut torn) = (0, false);
+        while index < self.slots {
+            let wanted = (self.slots - index).min((CHUNK / SLOT) as u64) as usize * SLOT;
+            let chunk = &mut chunk[..wanted];
+            self.file
+                .read_exact_at(chunk, FIRST_SLOT + index * SLOT as u64)?;
+            let (slots, _) = chunk.as_chunks::<SLOT>();
+            for slot in slots {
+                match format::decode_slot(slot, self.head.salt, index) {
+                    Slot::Used(id, until) => each(id, until),
+                    Slot::Free => {}
+                    Slot::Damaged => torn |= index + 1 < self.slots,
+                }
+                index += 1;
+            }
+        }
+        Ok(torn)
+    }
+}

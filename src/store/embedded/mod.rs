@@ -1,0 +1,234 @@
+//! On this machine: memory for what is hot, files for what must outlive a crash.
+
+mod format;
+mod journal;
+mod table;
+
+pub use table::Table;
+
+use super::Settings;
+use crate::clock::{Clock, Now};
+use crate::replay::{Memory, ProofId, Refused};
+use journal::{Boot, Journal};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How often files are tended and expired proofs swept.
+const TENDING: Duration = Duration::from_secs(1);
+/// Turns in which all shards are swept once.
+const SWEEP_TURNS: usize = 16;
+/// How long a file of the journal is written, in seconds.
+const SHORTEST_SPAN: i64 = 60;
+const LONGEST_SPAN: i64 = 3_600;
+
+/// The memory of proofs: what passed does not pass again, in this process and
+/// in those that follow it.
+///
+/// It is in memory, and each proof is written to a file before its request
+/// passes. After the process died, however it died, the next one knows all
+/// of it. After the machine died the next one refuses proofs that were made
+/// before its start (and `skew` longer), since the last ones may be lost.
+///
+/// Dropping it writes everything to the disk; a later start, in whatever
+/// boot, then misses nothing.
+#[derive(Debug)]
+pub struct Proofs {
+    shared: Arc<Shared>,
+    tending: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What was there when the memory of proofs was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Proofs that are known from before.
+    pub loaded: usize,
+    /// Proofs made at or before this second are refused where they may be
+    /// used once only: the memory of them is lost.
+    pub floor: Option<i64>,
+    /// What was lost and why, for the log.
+    pub note: Option<String>,
+}
+
+/// Why the memory of proofs cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "`{}` is in use by another gateway\n\nhint: give each gateway a `[state] directory` of its own",
+        directory.display()
+    )]
+    InUse {
+        /// Where it lies.
+        directory: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("`{}` cannot be used for the memory of proofs: {source}", directory.display())]
+    Io {
+        /// Where it lies.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Memory for Proofs {
+    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<(), Refused> {
+        self.shared.record(id, created, until, now)
+    }
+}
+
+impl Proofs {
+    /// Opens the memory, or begins one. Loads what earlier processes left.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(settings: &Settings, clock: &Clock) -> Result<(Self, Opened), OpenError> {
+        let (shared, opened) = Shared::open(settings, boot(), clock.now())?;
+        let shared = Arc::new(shared);
+        let tending = thread::Builder::new()
+            .name("proofs".to_owned())
+            .spawn({
+                let (shared, clock) = (shared.clone(), clock.clone());
+                move || shared.tend_until_stopped(&clock)
+            })
+            .map_err(|source| OpenError::Io {
+                directory: settings.directory.clone(),
+                source,
+            })?;
+        let proofs = Self {
+            shared,
+            tending: Mutex::new(Some(tending)),
+        };
+        Ok((proofs, opened))
+    }
+
+    /// Proofs that are remembered.
+    pub fn len(&self) -> usize {
+        self.shared.table.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.shared.table.is_empty()
+    }
+
+    /// Proofs that can be remembered.
+    pub fn capacity(&self) -> usize {
+        self.shared.table.capacity()
+    }
+
+    /// Whether the last proof could be written down. While it could not,
+    /// proofs are refused; each is a new attempt.
+    pub fn is_writable(&self) -> bool {
+        self.shared.journal.is_writable()
+    }
+
+    /// Takes over new settings. What is remembered stays, each for as long as
+    /// was asked for it; a new `directory` needs a new process.
+    pub fn reconfigure(&self, settings: &Settings) {
+        self.shared.reconfigure(settings);
+    }
+
+    /// Ends it and writes everything to the disk, as dropping it does, but
+    /// says when that fails.
+    ///
+    /// # Errors
+    /// What the system said. The next start then counts as one after the
+    /// machine died, if the machine does before it.
+    pub fn close(&self) -> std::io::Result<()> {
+        let mut tending = self.tending.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tending) = tending.take() else {
+            return Ok(());
+        };
+        self.shared.stopped.store(true, Ordering::Release);
+        tending.thread().unpark();
+        // It ended by a panic or not: either way it writes no more.
+        let _ = tending.join();
+        self.shared.journal.close()
+    }
+}
+
+impl Drop for Proofs {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    table: Table,
+    journal: Journal,
+    /// How long a file of the journal is written, in seconds.
+    span: AtomicI64,
+    stopped: AtomicBool,
+}
+
+impl Shared {
+    fn open(settings: &Settings, boot: Boot, now: Now) -> Result<(Self, Opened), OpenError> {
+        let now = now.unix_seconds();
+        let table = Table::new(settings.proofs);
+        let (journal, note) = Journal::open(settings, boot, now, &table)?;
+        let retention = i64::try_from(settings.retention.as_secs()).unwrap_or(i64::MAX);
+        let opened = Opened {
+            loaded: table.len(),
+            floor: (journal.floor >= now.saturating_sub(retention)).then_some(journal.floor),
+            note,
+        };
+        let shared = Self {
+            table,
+            journal,
+            span: AtomicI64::new(span(settings)),
+            stopped: AtomicBool::new(false),
+        };
+        Ok((shared, opened))
+    }
+
+    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<(), Refused> {
+        if created <= self.journal.floor {
+            return Err(Refused::MaybeReplayed);
+        }
+        self.table.record(id, created, until, now)?;
+        // Where this fails the proof stays used: it may be on its way to the file.
+        self.journal
+            .append(id.0, until)
+            .map_err(|_| Refused::Unavailable)
+    }
+
+    fn reconfigure(&self, settings: &Settings) {
+        self.table.resize(settings.proofs);
+        self.span.store(span(settings), Ordering::Relaxed);
+    }
+
+    fn tend_until_stopped(&self, clock: &Clock) {
+        while !self.stopped.load(Ordering::Acquire) {
+            thread::park_timeout(TENDING);
+            self.tend(clock.now());
+        }
+    }
+
+    fn tend(&self, now: Now) {
+        let now = now.unix_seconds();
+        self.table.sweep_some(SWEEP_TURNS, now);
+        // Where this fails, nothing is lost but disk space and time: a file
+        // that cannot be followed is written on, and the next turn tries again.
+        let _ = self.journal.tend(now, self.span.load(Ordering::Relaxed));
+    }
+}
+
+fn span(settings: &Settings) -> i64 {
+    let half = i64::try_from(settings.retention.as_secs() / 2).unwrap_or(LONGEST_SPAN);
+    half.clamp(SHORTEST_SPAN, LONGEST_SPAN)
+}
+
+/// Which boot of the machine this is.
+fn boot() -> Boot {
+    let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits = told.trim().replace('-', "");
+    u128::from_str_radix(&digits, 16).map_or([0; 16], u128::to_be_bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,449 @@
+//! The proofs that were used, in memory.
+
+use crate::clock::Now;
+use crate::replay::{Memory, ProofId, Refused};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many proofs share a lock when all are there: what a sweep holds it for.
+const SHARD: usize = 16_384;
+const FEWEST_SHARDS: usize = 16;
+const MOST_SHARDS: usize = 4_096;
+
+/// How much longer a proof is kept than it must be, in seconds, while there
+/// is room: should the wall clock be set back by less, what was used before
+/// is still known, and what is new is still told apart from it.
+pub(super) const LINGER: i64 = 600;
+
+/// The longest a proof may have to be remembered, in seconds. More than any
+/// window and lifetime that make sense, and an end to what one proof can hold up.
+const LONGEST: i64 = 7 * 24 * 3600;
+
+/// Every proof that was used and could still be accepted. Bounded; forgets
+/// none of them to make room for another.
+///
+/// A proof takes 21 bytes in a table that is between 7/16 and 7/8 full:
+/// 24 to 48 bytes.
+#[derive(Debug)]
+pub struct Table {
+    seed: Seed,
+    shards: Box<[Mutex<HashMap<Id, u32, Seed>>]>,
+    len: AtomicUsize,
+    capacity: AtomicUsize,
+    /// Nothing that ends at this second or later was ever forgotten.
+    forgotten: AtomicI64,
+    /// The second in which all was swept and nothing found to forget.
+    full_at: AtomicI64,
+    /// The shard whose turn it is to be swept.
+    turn: AtomicUsize,
+}
+
+impl Memory for Table {
+    fn record(&self, id: ProofId, _created: i64, until: i64, now: Now) -> Result<(), Refused> {
+        let now = now.unix_seconds();
+        let expires = match u32::try_from(until) {
+            Ok(expires) if until <= now.saturating_add(LONGEST) => expires,
+            _ if until < now => return Err(Refused::MaybeReplayed),
+            _ => return Err(Refused::Full),
+        };
+        let hash = self.seed.hash_one(Id(id.0));
+        loop {
+            let mut shard = self.shard(hash);
+            // Read under the lock under which a sweep of this shard raises it.
+            if until < now.max(self.forgotten()) {
+                return Err(Refused::MaybeReplayed);
+            }
+            match shard.entry(Id(id.0)) {
+                Entry::Occupied(entry) if i64::from(*entry.get()) >= now => {
+                    return Err(Refused::Replayed);
+                }
+                Entry::Occupied(mut entry) => {
+                    entry.insert(expires);
+                    return Ok(());
+                }
+                Entry::Vacant(entry) => {
+                    let capacity = self.capacity.load(Ordering::Relaxed);
+                    if self.len.fetch_add(1, Ordering::AcqRel) < capacity {
+                        entry.insert(expires);
+                        return Ok(());
+                    }
+                    self.len.fetch_sub(1, Ordering::AcqRel);
+                }
+            }
+            drop(shard);
+            if !self.make_room(now) {
+                return Err(Refused::Full);
+            }
+        }
+    }
+}
+
+impl Table {
+    /// An empty table for `capacity` proofs, which has forgotten nothing.
+    pub fn new(capacity: usize) -> Self {
+        let shards = (capacity / SHARD)
+            .next_power_of_two()
+            .clamp(FEWEST_SHARDS, MOST_SHARDS);
+        let seed = Seed::random();
+        let shard = |_| Mutex::new(HashMap::with_hasher(seed));
+        Self {
+            seed,
+            shards: (0..shards).map(shard).collect(),
+            len: AtomicUsize::new(0),
+            capacity: AtomicUsize::new(capacity),
+            forgotten: AtomicI64::new(i64::MIN),
+            full_at: AtomicI64::new(i64::MIN),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Proofs that are remembered, with those that linger.
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Proofs that can be remembered.
+    pub fn capacity(&self) -> usize {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many can be remembered. None that is remembered is
+    /// forgotten for it: with fewer, new ones are refused until enough have expired.
+    pub fn resize(&self, capacity: usize) {
+        self.capacity.store(capacity, Ordering::Relaxed);
+        self.full_at.store(i64::MIN, Ordering::Release);
+    }
+
+    /// Makes room for what [`Self::load`] will bring.
+    pub(super) fn reserve(&self, more: usize) {
+        // Shards fill unevenly; an eighth more spares most of them a move.
+        let each = more.div_ceil(self.shards.len());
+        for shard in &self.shards {
+            hold(shard).reserve(each + each / 8);
+        }
+    }
+
+    /// Takes in a proof from an earlier process, room or not.
+    pub(super) fn load(&self, id: [u8; 16], until: i64) {
+        let expires = u32::try_from(until.max(0)).unwrap_or(u32::MAX);
+        let mut shard = self.shard(self.seed.hash_one(Id(id)));
+        match shard.entry(Id(id)) {
+            Entry::Occupied(mut entry) => {
+                let later = expires.max(*entry.get());
+                entry.insert(later);
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(expires);
+                self.len.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// The second before which proofs may end that were forgotten.
+    pub(super) fn forgotten(&self) -> i64 {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
+    /// Notes that proofs that end before `second` are not known any more.
+    pub(super) fn forget_before(&self, second: i64) {
+        self.forgotten.fetch_max(second, Ordering::AcqRel);
+    }
+
+    /// Sweeps the next `1 / parts` of the shards. To be called now and then,
+    /// so that no request has to.
+    pub(super) fn sweep_some(&self, parts: usize, now: i64) {
+        let crowded = self.len() > self.capacity() / 2;
+        let before = if crowded { now } else { now - LINGER };
+        for _ in 0..self.shards.len().div_ceil(parts) {
+            self.sweep_next(before);
+        }
+    }
+
+    /// Sweeps until something is free. All is swept once a second at most.
+    fn make_room(&self, now: i64) -> bool {
+        if self.full_at.load(Ordering::Acquire) == now {
+            return false;
+        }
+        for _ in 0..self.shards.len() {
+            if self.sweep_next(now) > 0 {
+                return true;
+            }
+        }
+        self.full_at.store(now, Ordering::Release);
+        false
+    }
+
+    /// Forgets what ended before the second `before` in one shard; how many that were.
+    fn sweep_next(&self, before: i64) -> usize {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        let mut shard = hold(&self.shards[turn]);
+        let were = shard.len();
+        let mut last = i64::MIN;
+        shard.retain(|_, expires| {
+            let expires = i64::from(*expires);
+            if expires < before {
+                last = last.max(expires + 1);
+            }
+            expires >= before
+        });
+        self.forget_before(last);
+        let swept = were - shard.len();
+        self.len.fetch_sub(swept, Ordering::AcqRel);
+        swept
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, HashMap<Id, u32, Seed>> {
+        // The map finds its buckets by the lowest and the highest bits.
+        hold(&self.shards[(hash >> 40) as usize % self.shards.len()])
+    }
+}
+
+/// No panic leaves a map half changed: what is done under the lock does not panic.
+fn hold<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Id([u8; 16]);
+
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.0));
+    }
+}
+
+/// Ids are digests and already evenly spread; what is left to do is that
+/// nobody can find two nonces that meet, which takes a secret and one multiplication.
+#[derive(Clone, Copy)]
+struct Seed(u64, u64);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+impl Seed {
+    fn random() -> Self {
+        let random = RandomState::new();
+        Self(random.hash_one(0), random.hash_one(1))
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = Folded;
+
+    fn build_hasher(&self) -> Folded {
+        Folded(*self, 0)
+    }
+}
+
+struct Folded(Seed, u64);
+
+impl Hasher for Folded {
+    fn write_u128(&mut self, id: u128) {
+        let Seed(low, high) = self.0;
+        self.1 = super::format::fold(id as u64 ^ low, (id >> 64) as u64 ^ high);
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("an id is hashed as one number");
+    }
+
+    fn finish(&self) -> u64 {
+        self.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn at(second: i64) -> Now {
+        Now::new(Duration::from_secs(second as u64), Duration::ZERO)
+    }
+
+    fn id(number: u64) -> ProofId {
+        ProofId::of(&[number.to_be_bytes(), [7; 8]].concat())
+    }
+
+    fn record(table: &Table, number: u64, until: i64, now: i64) -> Result<(), Refused> {
+        table.record(id(number), now, until, at(now))
+    }
+
+    #[test]
+    fn a_proof_is_recorded_once_until_it_expires() {
+        let table = Table::new(100);
+        assert_eq!(record(&table, 1, NOW + 10, NOW), Ok(()));
+        assert_eq!(record(&table, 1, NOW + 10, NOW), Err(Refused::Replayed));
+        assert_eq!(
+            record(&table, 1, NOW + 20, NOW + 10),
+            Err(Refused::Replayed)
+        );
+        assert_eq!(record(&table, 1, NOW + 30, NOW + 11), Ok(()));
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn of_two_hundred_copies_one_is_recorded() {
+        let table = Table::new(1_000);
+        for number in 0..20 {
+            let passed = AtomicUsize::new(0);
+            let start = std::sync::Barrier::new(200);
+            std::thread::scope(|scope| {
+                for _ in 0..200 {
+                    scope.spawn(|| {
+                        start.wait();
+                        if record(&table, number, NOW + 10, NOW).is_ok() {
+                            passed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+            });
+            assert_eq!(passed.into_inner(), 1);
+        }
+    }
+
+    #[test]
+    fn a_full_table_refuses_and_forgets_nothing() {
+        let table = Table::new(1_000);
+        for number in 0..1_000 {
+            assert_eq!(record(&table, number, NOW + 10, NOW), Ok(()));
+        }
+        for number in 1_000..3_000 {
+            assert_eq!(
+                record(&table, number, NOW + 10, NOW + 10),
+                Err(Refused::Full)
+            );
+        }
+        for number in 0..1_000 {
+            assert_eq!(
+                record(&table, number, NOW + 10, NOW + 10),
+                Err(Refused::Replayed)
+            );
+        }
+        assert_eq!(table.len(), 1_000);
+    }
+
+    #[test]
+    fn what_expired_makes_room_wherever_it_lies() {
+        let table = Table::new(100);
+        for number in 0..100 {
+            record(&table, number, NOW + number as i64, NOW).unwrap();
+        }
+        assert_eq!(record(&table, 1_000, NOW + 200, NOW), Err(Refused::Full));
+        for number in 1..=100 {
+            let now = NOW + number;
+            assert_eq!(
+                record(&table, 1_000 + number as u64, now + 200, now),
+                Ok(())
+            );
+            assert_eq!(record(&table, 2_000, now + 200, now), Err(Refused::Full));
+        }
+    }
+
+    #[test]
+    fn a_smaller_capacity_forgets_nothing() {
+        let table = Table::new(100);
+        for number in 0..100 {
+            record(&table, number, NOW + 10, NOW).unwrap();
+        }
+        table.resize(10);
+        assert_eq!(record(&table, 100, NOW + 10, NOW), Err(Refused::Full));
+        assert_eq!(record(&table, 7, NOW + 10, NOW), Err(Refused::Replayed));
+        table.resize(101);
+        assert_eq!(record(&table, 100, NOW + 10, NOW), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_remembered_is_refused() {
+        let table = Table::new(100);
+        assert_eq!(record(&table, 1, NOW - 1, NOW), Err(Refused::MaybeReplayed));
+        for until in [NOW + LONGEST + 1, i64::MAX] {
+            assert_eq!(record(&table, 2, until, NOW), Err(Refused::Full));
+        }
+        assert_eq!(
+            record(&table, 3, i64::MIN, NOW),
+            Err(Refused::MaybeReplayed)
+        );
+        assert_eq!(record(&table, 4, 5, -5), Ok(()));
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_set_back_lets_no_replay_pass_and_refuses_nothing_new() {
+        let table = Table::new(1_000);
+        record(&table, 1, NOW + 60, NOW).unwrap();
+        table.sweep_some(1, NOW + 600);
+        let back = NOW;
+        assert_eq!(record(&table, 1, NOW + 60, back), Err(Refused::Replayed));
+        assert_eq!(record(&table, 2, back + 60, back), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_set_back_beyond_what_is_known_refuses_what_may_have_been_used() {
+        let table = Table::new(1_000);
+        record(&table, 1, NOW + 60, NOW).unwrap();
+        table.sweep_some(1, NOW + 60 + LINGER + 1);
+        assert_eq!(table.len(), 0);
+        let refused = record(&table, 1, NOW + 60, NOW);
+        assert_eq!(refused, Err(Refused::MaybeReplayed));
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_for_a_while_refuses_nothing_new() {
+        let table = Table::new(1_000);
+        record(&table, 1, NOW + 60, NOW).unwrap();
+        table.sweep_some(1, NOW + 1_000_000_000);
+        assert_eq!(record(&table, 2, NOW + 61, NOW), Ok(()));
+        let refused = record(&table, 1, NOW + 60, NOW);
+        assert_eq!(refused, Err(Refused::MaybeReplayed));
+    }
+
+    #[test]
+    fn lingering_proofs_go_when_the_table_is_half_full() {
+        let table = Table::new(100);
+        for number in 0..50 {
+            record(&table, number, NOW + 10, NOW).unwrap();
+        }
+        table.sweep_some(1, NOW + 11);
+        assert_eq!(table.len(), 50);
+        record(&table, 50, NOW + 10, NOW).unwrap();
+        table.sweep_some(1, NOW + 11);
+        assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn sweeping_in_parts_reaches_every_shard() {
+        let table = Table::new(10 * SHARD);
+        for number in 0..5_000 {
+            record(&table, number, NOW, NOW).unwrap();
+        }
+        for _ in 0..16 {
+            table.sweep_some(16, NOW + LINGER + 1);
+        }
+        assert_eq!(table.len(), 0);
+    }
+
+    #[test]
+    fn shards_fill_evenly() {
+        let table = Table::new(64 * SHARD);
+        for number in 0..64_000 {
+            record(&table, number, NOW + 10, NOW).unwrap();
+        }
+        for shard in &table.shards {
+            assert!((700..1_300).contains(&hold(shard).len()));
+        }
+    }
+}

@@ -1,0 +1,500 @@
+use super::format::{FIRST_SLOT, SLOT};
+use super::*;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Barrier;
+use std::sync::atomic::AtomicUsize;
+use tempfile::TempDir;
+
+const NOW: i64 = 1_700_000_000;
+const THIS_BOOT: Boot = [1; 16];
+const NEXT_BOOT: Boot = [2; 16];
+/// How long a proof is good for in these tests.
+const LIFE: i64 = 360;
+const SKEW: i64 = 30;
+
+fn at(second: i64) -> Now {
+    Now::new(Duration::from_secs(second as u64), Duration::ZERO)
+}
+
+fn settings(directory: &TempDir) -> Settings {
+    Settings {
+        directory: directory.path().join("state"),
+        proofs: 100_000,
+        retention: Duration::from_secs(LIFE as u64),
+        skew: Duration::from_secs(SKEW as u64),
+    }
+}
+
+/// What a process opens. Dropping it is what `kill -9` does: the lock goes, nothing is sealed.
+fn open(directory: &TempDir, boot: Boot, now: i64) -> (Shared, Opened) {
+    Shared::open(&settings(directory), boot, at(now)).unwrap()
+}
+
+fn id(number: u64) -> ProofId {
+    ProofId::of(&[number.to_be_bytes(), [7; 8]].concat())
+}
+
+/// Uses a proof that is made now.
+fn record(proofs: &Shared, number: u64, now: i64) -> Result<(), Refused> {
+    record_made(proofs, number, now, now)
+}
+
+fn record_made(proofs: &Shared, number: u64, created: i64, now: i64) -> Result<(), Refused> {
+    proofs.record(id(number), created, created + LIFE, at(now))
+}
+
+fn files(directory: &TempDir) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(directory.path().join("state/replay"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some())
+        .collect();
+    files.sort();
+    files
+}
+
+fn change(path: &Path, at: u64, bytes: &[u8]) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(bytes, at).unwrap();
+}
+
+#[test]
+fn a_used_proof_is_refused_after_the_process_was_killed() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    for number in 0..1_000 {
+        record(&proofs, number, NOW + 1).unwrap();
+    }
+    drop(proofs);
+
+    for restart in 0..3 {
+        let now = NOW + 2 + restart;
+        let (proofs, opened) = open(&directory, THIS_BOOT, now);
+        assert_eq!(opened.note, None);
+        for number in 0..1_000 {
+            let again = record_made(&proofs, number, NOW + 1, now);
+            assert_eq!(again, Err(Refused::Replayed));
+        }
+        assert_eq!(record(&proofs, 2_000 + restart as u64, now), Ok(()));
+    }
+}
+
+#[test]
+fn a_proof_made_before_the_process_was_killed_and_not_used_passes() {
+    let directory = TempDir::new().unwrap();
+    drop(open(&directory, THIS_BOOT, NOW - 1_000));
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!((opened.floor, opened.note), (None, None));
+    assert_eq!(record_made(&proofs, 1, NOW - 200, NOW), Ok(()));
+}
+
+#[test]
+fn of_two_hundred_copies_one_passes() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (start, passed) = (Barrier::new(200), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..200 {
+            scope.spawn(|| {
+                start.wait();
+                match record(&proofs, 1, NOW) {
+                    Ok(()) => _ = passed.fetch_add(1, Ordering::Relaxed),
+                    Err(refused) => assert_eq!(refused, Refused::Replayed),
+                }
+            });
+        }
+    });
+    assert_eq!(passed.into_inner(), 1);
+}
+
+#[test]
+fn at_the_first_start_only_proofs_made_before_it_are_refused() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!((opened.loaded, opened.floor), (0, Some(NOW - 1)));
+    assert!(opened.note.is_some());
+    let refused = record_made(&proofs, 1, NOW - 1, NOW);
+    assert_eq!(refused, Err(Refused::MaybeReplayed));
+    assert_eq!(record_made(&proofs, 1, NOW, NOW), Ok(()));
+    drop(proofs);
+
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW + 1);
+    assert_eq!((opened.floor, opened.note), (Some(NOW - 1), None));
+    let refused = record_made(&proofs, 2, NOW - 1, NOW + 1);
+    assert_eq!(refused, Err(Refused::MaybeReplayed));
+}
+
+#[test]
+fn wiped_files_are_a_first_start() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    record(&proofs, 1, NOW).unwrap();
+    drop(proofs);
+    for file in files(&directory) {
+        fs::remove_file(file).unwrap();
+    }
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW + 5);
+    assert_eq!(opened.floor, Some(NOW + 4));
+    assert_eq!(
+        record_made(&proofs, 1, NOW, NOW + 5),
+        Err(Refused::MaybeReplayed)
+    );
+}
+
+#[test]
+fn after_the_machine_died_what_was_made_before_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    record(&proofs, 1, NOW + 100).unwrap();
+    drop(proofs);
+
+    let start = NOW + 150;
+    let (proofs, opened) = open(&directory, NEXT_BOOT, start);
+    assert_eq!(opened.floor, Some(start + SKEW));
+    assert!(opened.note.unwrap().contains("machine stopped"));
+    for created in [NOW + 100, start, start + SKEW] {
+        let refused = record_made(&proofs, 2, created, start + 5);
+        assert_eq!(refused, Err(Refused::MaybeReplayed));
+    }
+    assert_eq!(record(&proofs, 2, start + SKEW + 1), Ok(()));
+    drop(proofs);
+
+    let (proofs, opened) = open(&directory, NEXT_BOOT, start + 40);
+    assert!(opened.floor.unwrap() >= start + SKEW);
+    let refused = record_made(&proofs, 3, start, start + 40);
+    assert_eq!(refused, Err(Refused::MaybeReplayed));
+}
+
+#[test]
+fn an_unknown_boot_is_not_taken_for_the_same() {
+    let directory = TempDir::new().unwrap();
+    drop(open(&directory, [0; 16], NOW));
+    let (_, opened) = open(&directory, [0; 16], NOW + 10);
+    assert_eq!(opened.floor, Some(NOW + 10 + SKEW));
+}
+
+#[test]
+fn after_an_orderly_stop_and_a_reboot_nothing_is_lost() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    record(&proofs, 1, NOW + 1).unwrap();
+    drop(proofs);
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW + 2);
+    record(&proofs, 2, NOW + 2).unwrap();
+    proofs.journal.close().unwrap();
+    drop(proofs);
+
+    let (proofs, opened) = open(&directory, NEXT_BOOT, NOW + 3);
+    assert_eq!((opened.loaded, opened.note), (2, None));
+    assert_eq!(
+        record_made(&proofs, 1, NOW + 1, NOW + 3),
+        Err(Refused::Replayed)
+    );
+    assert_eq!(
+        record_made(&proofs, 2, NOW + 2, NOW + 3),
+        Err(Refused::Replayed)
+    );
+    assert_eq!(record_made(&proofs, 3, NOW + 1, NOW + 3), Ok(()));
+}
+
+#[test]
+fn a_file_cut_off_in_its_last_slot_is_read_up_to_it() {
+    let directory = TempDir::new().unwrap();
+    for cut in 1..SLOT as u64 {
+        let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+        record(&proofs, cut * 2, NOW).unwrap();
+        record(&proofs, cut * 2 + 1, NOW).unwrap();
+        drop(proofs);
+        let last = files(&directory).pop().unwrap();
+        let file = OpenOptions::new().write(true).open(&last).unwrap();
+        file.set_len(file.metadata().unwrap().len() - cut).unwrap();
+
+        let (proofs, opened) = open(&directory, THIS_BOOT, NOW);
+        assert_eq!(opened.note, None);
+        assert_eq!(record(&proofs, cut * 2, NOW), Err(Refused::Replayed));
+    }
+}
+
+#[test]
+fn rubbish_in_the_last_slot_is_ignored_and_before_it_is_damage() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    for number in 0..3 {
+        record(&proofs, number, NOW).unwrap();
+    }
+    drop(proofs);
+    let first = files(&directory).pop().unwrap();
+    change(&first, FIRST_SLOT + 2 * SLOT as u64, b"rubbish");
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW + 1);
+    assert_eq!((opened.loaded, opened.note), (2, None));
+    drop(proofs);
+
+    change(&first, FIRST_SLOT + SLOT as u64, b"rubbish");
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW + 1);
+    assert_eq!(opened.loaded, 1);
+    assert_eq!(opened.floor, Some(NOW + 1 + SKEW));
+    assert!(opened.note.unwrap().contains("damaged"));
+    assert_eq!(record(&proofs, 9, NOW + 2), Err(Refused::MaybeReplayed));
+}
+
+#[test]
+fn a_damaged_head_refuses_what_may_have_been_used_also_after_another_restart() {
+    for damage in [&b"rubbish"[..], b""] {
+        let directory = TempDir::new().unwrap();
+        let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+        record(&proofs, 1, NOW).unwrap();
+        drop(proofs);
+        let file = files(&directory).pop().unwrap();
+        if damage.is_empty() {
+            File::create(&file).unwrap();
+        } else {
+            change(&file, 20, damage);
+        }
+        for restart in 1..4 {
+            let (proofs, opened) = open(&directory, THIS_BOOT, NOW + restart);
+            assert_eq!(opened.floor, Some(NOW + 1 + SKEW));
+            assert_eq!(opened.note.is_some(), restart == 1);
+            let refused = record_made(&proofs, 1, NOW, NOW + restart);
+            assert_eq!(refused, Err(Refused::MaybeReplayed));
+        }
+        let (proofs, _) = open(&directory, THIS_BOOT, NOW + 2 + SKEW);
+        assert_eq!(record(&proofs, 1, NOW + 2 + SKEW), Ok(()));
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_refuses_and_the_next_success_ends_it() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    record(&proofs, 1, NOW).unwrap();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let file = proofs.journal.write_to(full);
+    assert_eq!(record(&proofs, 2, NOW), Err(Refused::Unavailable));
+    assert!(!proofs.journal.is_writable());
+    assert_eq!(record(&proofs, 2, NOW), Err(Refused::Replayed));
+
+    proofs.journal.write_to(file);
+    assert_eq!(record(&proofs, 3, NOW), Ok(()));
+    assert!(proofs.journal.is_writable());
+    drop(proofs);
+
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!((opened.loaded, opened.note), (2, None));
+    assert_eq!(record(&proofs, 3, NOW), Err(Refused::Replayed));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_followed_by_another() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    record(&proofs, 1, NOW).unwrap();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    proofs.journal.write_to(full);
+    record(&proofs, 2, NOW).unwrap_err();
+    proofs.tend(at(NOW));
+    assert_eq!(record(&proofs, 3, NOW), Ok(()));
+    drop(proofs);
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!(record(&proofs, 1, NOW), Err(Refused::Replayed));
+    assert_eq!(record(&proofs, 3, NOW), Err(Refused::Replayed));
+}
+
+#[test]
+fn files_go_when_all_in_them_has_expired_and_not_before() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let mut most = 0;
+    for second in 0..10_000 {
+        let now = NOW + second;
+        record(&proofs, second as u64, now).unwrap();
+        proofs.tend(at(now));
+        most = most.max(files(&directory).len());
+    }
+    // Each is written for 180 seconds, and stays for 360 and 600 more.
+    assert!((3..=9).contains(&most), "{most}");
+    drop(proofs);
+
+    let now = NOW + 9_999;
+    let (proofs, _) = open(&directory, THIS_BOOT, now);
+    for second in 0..10_000 {
+        let refused = record_made(&proofs, second as u64, NOW + second, now);
+        let expected = if NOW + second + LIFE >= now {
+            Refused::Replayed
+        } else {
+            Refused::MaybeReplayed
+        };
+        assert_eq!(refused, Err(expected), "{second}");
+    }
+}
+
+#[test]
+fn an_idle_gateway_keeps_one_file() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    record(&proofs, 1, NOW).unwrap();
+    for second in (0..10_000).step_by(10) {
+        proofs.tend(at(NOW + second));
+    }
+    let (one, [kept]) = (files(&directory), &files(&directory)[..]) else {
+        panic!("{:?}", files(&directory));
+    };
+    proofs.tend(at(NOW + 1_000_000));
+    assert_eq!(one, files(&directory));
+    assert_eq!(fs::metadata(kept).unwrap().len(), FIRST_SLOT);
+}
+
+#[test]
+fn restarts_without_requests_leave_no_files_behind() {
+    let directory = TempDir::new().unwrap();
+    for _ in 0..20 {
+        drop(open(&directory, THIS_BOOT, NOW));
+    }
+    assert_eq!(files(&directory).len(), 1);
+}
+
+#[test]
+fn a_clock_set_back_across_a_restart_lets_no_replay_pass() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    record(&proofs, 1, NOW + 100).unwrap();
+    drop(proofs);
+    for (later, expected, honest) in [
+        (LIFE + 500, Refused::Replayed, 102),
+        (LIFE + 5_000, Refused::MaybeReplayed, 103),
+    ] {
+        let (proofs, _) = open(&directory, THIS_BOOT, NOW + 100 + later);
+        proofs.tend(at(NOW + 100 + later));
+        drop(proofs);
+        let (proofs, _) = open(&directory, THIS_BOOT, NOW + 101);
+        let refused = record_made(&proofs, 1, NOW + 100, NOW + 101);
+        assert_eq!(refused, Err(expected));
+        assert_eq!(record(&proofs, honest, NOW + honest as i64), Ok(()));
+    }
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_a_while_refuses_nothing_new() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    record(&proofs, 1, NOW).unwrap();
+    for second in 0..100 {
+        proofs.tend(at(NOW + 1_000_000_000 + second * 100));
+    }
+    assert_eq!(record(&proofs, 2, NOW + 1), Ok(()));
+    proofs.tend(at(NOW + 2));
+    drop(proofs);
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW + 3);
+    assert_eq!(
+        record_made(&proofs, 2, NOW + 1, NOW + 3),
+        Err(Refused::Replayed)
+    );
+    assert_eq!(record(&proofs, 3, NOW + 3), Ok(()));
+}
+
+#[test]
+fn a_second_gateway_is_told_which_directory_is_in_use() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let error = Shared::open(&settings(&directory), THIS_BOOT, at(NOW)).unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }));
+    let text = error.to_string();
+    assert!(
+        text.contains("state/replay` is in use") && text.contains("hint:"),
+        "{text}"
+    );
+    drop(proofs);
+    open(&directory, THIS_BOOT, NOW);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("state"), "in the way").unwrap();
+    let error = Shared::open(&settings(&directory), THIS_BOOT, at(NOW)).unwrap_err();
+    assert!(
+        error.to_string().contains("state/replay` cannot be used"),
+        "{error}"
+    );
+}
+
+#[test]
+fn nobody_else_may_read_the_files() {
+    let directory = TempDir::new().unwrap();
+    let (_proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory.path().join("state/replay")), 0o700);
+    for file in files(&directory) {
+        assert_eq!(mode(&file), 0o600);
+    }
+}
+
+#[test]
+fn more_than_fits_is_loaded_whole_and_new_proofs_wait() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    for number in 0..100 {
+        record(&proofs, number, NOW).unwrap();
+    }
+    drop(proofs);
+    let few = Settings {
+        proofs: 10,
+        ..settings(&directory)
+    };
+    let (proofs, opened) = Shared::open(&few, THIS_BOOT, at(NOW + 1)).unwrap();
+    assert_eq!(opened.loaded, 100);
+    assert_eq!(record(&proofs, 7, NOW), Err(Refused::Replayed));
+    assert_eq!(record(&proofs, 100, NOW + 1), Err(Refused::Full));
+    proofs.reconfigure(&settings(&directory));
+    assert_eq!(record(&proofs, 100, NOW + 1), Ok(()));
+}
+
+#[test]
+fn what_expired_is_not_loaded_where_room_is_scarce() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    for number in 0..100 {
+        record(&proofs, number, NOW).unwrap();
+    }
+    drop(proofs);
+    let few = Settings {
+        proofs: 10,
+        ..settings(&directory)
+    };
+    let now = NOW + LIFE + 1;
+    let (proofs, opened) = Shared::open(&few, THIS_BOOT, at(now)).unwrap();
+    assert_eq!(opened.loaded, 0);
+    assert_eq!(record(&proofs, 100, now), Ok(()));
+    assert_eq!(
+        record_made(&proofs, 1, NOW, NOW + 1),
+        Err(Refused::MaybeReplayed)
+    );
+}
+
+#[test]
+fn it_opens_tends_and_ends_by_itself() {
+    let directory = TempDir::new().unwrap();
+    let (clock, _hand) = Clock::by_hand(NOW as u64);
+    for round in 0..3 {
+        let (proofs, opened) = crate::store::open(&settings(&directory), &clock).unwrap();
+        assert_eq!(opened.loaded, round);
+        assert_eq!((proofs.len(), proofs.capacity()), (round, 100_000));
+        assert!(proofs.is_writable());
+        proofs
+            .record(id(round as u64), NOW, NOW + LIFE, clock.now())
+            .unwrap();
+        if round == 0 {
+            drop(proofs);
+        } else {
+            proofs.close().unwrap();
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_tells_which_boot_it_is() {
+    assert_ne!(boot(), [0; 16]);
+    assert_eq!(boot(), boot());
+}

@@ -1,0 +1,378 @@
+//! gateway.toml: what is accepted, what is refused, and in which words.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use portcullis::config::{self, Config, Loaded, Report, Severity, changes};
+use proptest::prelude::*;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+const CANARY: &str = "canary-0123456789-0123456789-0123456789";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = root().join("tests/it/configs").join(folder);
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+    files.sort();
+    files
+}
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "GOOD_KEY" => Some("0123456789-0123456789-0123456789".to_owned()),
+        "LONG_KEY" => Some(CANARY.to_owned()),
+        "SHORT_KEY" => Some("canary".to_owned()),
+        "BAD_BASE64" => Some("base64:canary?".to_owned()),
+        "BAD_HEX" => Some("hex:canary".to_owned()),
+        _ => None,
+    }
+}
+
+/// A folder with the files that configurations here refer to.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("cert.pem", "-----BEGIN CERTIFICATE-----\n"),
+        ("key.pem", "-----BEGIN PRIVATE KEY-----\n"),
+        ("newline.key", "0123456789-0123456789-0123456789\n"),
+        ("empty.key", ""),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    folder
+}
+
+fn load(text: &str, name: &str) -> Result<Loaded, Report> {
+    Config::from_text(text, name, folder().path(), &environment)
+}
+
+fn load_file(path: &Path) -> Result<Loaded, Report> {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    load(&fs::read_to_string(path).unwrap(), name)
+}
+
+fn refused(text: &str) -> Report {
+    load(text, "gateway.toml").unwrap_err()
+}
+
+/// Compares with what is committed; `UPDATE=1` commits to what it is now.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test may be told to write its expectations"
+)]
+fn expect(path: &Path, found: &str, how: &str) {
+    if std::env::var("UPDATE").is_ok() {
+        fs::write(path, found).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{}: expected\n{expected}\nfound\n{found}\n`{how}` writes it anew",
+        path.display()
+    );
+}
+
+#[test]
+fn every_good_configuration_loads_without_a_warning() {
+    for path in files("accepted") {
+        let loaded = load_file(&path).unwrap_or_else(|report| panic!("{report}"));
+        assert!(
+            loaded.warnings.is_empty(),
+            "{}: {}",
+            path.display(),
+            loaded.warnings[0]
+        );
+    }
+}
+
+#[test]
+fn every_bad_configuration_is_refused_in_these_words() {
+    let files = files("refused");
+    assert!(files.len() >= 25);
+    for path in files {
+        let report = load_file(&path)
+            .err()
+            .unwrap_or_else(|| panic!("{} loads", path.display()));
+        let message = format!("{report}\n");
+        assert!(!message.contains("canary"), "{}: {message}", path.display());
+        assert!(
+            !format!("{report:?}").contains("canary"),
+            "{}",
+            path.display()
+        );
+        assert!(
+            !report.to_json().to_string().contains("canary"),
+            "{}",
+            path.display()
+        );
+        expect(
+            &path.with_extension("txt"),
+            &message,
+            "UPDATE=1 cargo test --test it config",
+        );
+    }
+}
+
+#[test]
+fn ten_different_problems_are_told_in_one_run() {
+    let path = root().join("tests/it/configs/refused/ten_at_once.toml");
+    let report = load_file(&path).unwrap_err();
+    assert_eq!(report.problems().len(), 10, "{report}");
+}
+
+#[test]
+fn the_sample_is_good_and_what_the_page_says_is_what_the_code_says() {
+    let text = fs::read_to_string(root().join("gateway.toml")).unwrap();
+    let loaded =
+        config::from_text(&text, "gateway.toml").unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.config.gateway.routes.routes().len(), 2);
+    assert!(text.starts_with("#:schema ./docs/gateway.schema.json\n"));
+    for (file, printed, page) in [
+        ("docs/config.md", config::reference_page(), "reference"),
+        ("docs/gateway.schema.json", config::schema_json(), "schema"),
+    ] {
+        expect(
+            &root().join(file),
+            &printed,
+            &format!("portcullis check --print {page} > {file}"),
+        );
+    }
+}
+
+#[test]
+fn checking_makes_no_secret_and_loading_makes_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    fs::copy(root().join("gateway.toml"), &path).unwrap();
+
+    let checked = Config::check(&path).unwrap();
+    assert!(checked.resolved.keys()[0].to_be_generated);
+    assert!(!folder.path().join("state").exists());
+
+    let first = Config::load(&path).unwrap();
+    let second = Config::load(&path).unwrap();
+    assert!(!second.resolved.keys()[0].to_be_generated);
+    assert_eq!(
+        changes(&first.resolved, &second.resolved),
+        Vec::<String>::new()
+    );
+    let key = folder.path().join("state/mobile-2026.key");
+    assert_eq!(first.config.files, [path, key]);
+}
+
+#[test]
+fn a_default_is_the_same_written_or_left_out() {
+    let left_out = config::from_text("", "gateway.toml").unwrap();
+    let written =
+        fs::read_to_string(root().join("tests/it/configs/accepted/defaults.toml")).unwrap();
+    let written = config::from_text(&written, "gateway.toml").unwrap();
+    assert_eq!(
+        changes(&left_out.resolved, &written.resolved),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_reload_tells_what_changed_and_of_a_secret_only_that() {
+    let text =
+        fs::read_to_string(root().join("tests/it/configs/accepted/everything.toml")).unwrap();
+    let folder = folder();
+    let before = Config::from_text(&text, "gateway.toml", folder.path(), &environment).unwrap();
+    let text = text
+        .replace("window = \"4m\"", "window = \"6m\"")
+        .replace("\"GET\", \"POST\"", "\"GET\"")
+        .replace("apps.desk", "apps.table");
+    let other = |name: &str| match name {
+        "GOOD_KEY" => Some(CANARY.to_owned()),
+        name => environment(name),
+    };
+    let after = Config::from_text(&text, "gateway.toml", folder.path(), &other).unwrap();
+    let lines = changes(&before.resolved, &after.resolved);
+    assert_eq!(
+        lines,
+        [
+            "apps.desk: removed",
+            "apps.table: added",
+            "freshness.window: \"4m\" → \"6m\"",
+            "routes.orders.methods: [\"GET\",\"POST\"] → [\"GET\"]",
+            "apps.mobile.keys[0].secret: changed",
+        ]
+    );
+}
+
+#[test]
+fn what_is_past_its_date_is_told_from_that_second_on() {
+    let path = root().join("tests/it/configs/accepted/everything.toml");
+    let loaded = load_file(&path).unwrap();
+    // 2027-01-31 is the key's, 2027-03-01 the waiver's.
+    for (now, count) in [
+        (1_801_353_599, 0),
+        (1_801_353_600, 1),
+        (1_803_859_199, 1),
+        (1_803_859_200, 2),
+    ] {
+        assert_eq!(loaded.lapsed(now).count(), count, "{now}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_never_shown() {
+    for line in [
+        format!("secret = \"{CANARY}\""),
+        format!("secret = {CANARY}"),
+        format!("secret = \"{CANARY}"),
+        format!("secret = '''{CANARY}'''"),
+        format!("secret = [\"{CANARY}\"]"),
+        format!("secret = \"env:{CANARY}\""),
+        format!("secret = {{ value = \"{CANARY}\" }}"),
+        format!("secert = \"{CANARY}\""),
+        format!("key = \"{CANARY}\""),
+        format!("secert = {CANARY}"),
+        format!("secret: \"{CANARY}\""),
+        format!("secret = \"base64:{CANARY}\""),
+    ] {
+        for text in [
+            format!("[[apps.a.keys]]\nid = \"a\"\nalgorithm = \"hmac-sha256\"\n{line}\n"),
+            format!("[apps.a]\nkeys = [{{ id = \"a\", algorithm = \"hmac-sha1\", {line} }}]\n"),
+            format!("[server.tls]\n{line}\n"),
+        ] {
+            let report = refused(&text);
+            for shown in [
+                report.to_string(),
+                report.coloured(),
+                report.to_json().to_string(),
+                format!("{report:?}"),
+            ] {
+                assert!(!shown.contains("canary"), "{text}\n{shown}");
+            }
+        }
+    }
+    for text in [
+        format!("[apps.a]\nkeys = \"{CANARY}\""),
+        format!("[apps.a]\nkeys = [\"{CANARY}\", \"{CANARY}\"]"),
+    ] {
+        assert!(!refused(&text).to_string().contains("canary"), "{text}");
+    }
+}
+
+#[test]
+fn what_opens_the_gate_wider_is_a_warning() {
+    let text = fs::read_to_string(root().join("tests/it/configs/wide_open.toml")).unwrap();
+    let loaded = config::from_text(&text, "gateway.toml").unwrap();
+    let keys: Vec<&str> = loaded
+        .warnings
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "server.listen",
+            "admin.listen",
+            "routes[0].name",
+            "apps.idle"
+        ]
+    );
+    assert!(
+        loaded
+            .warnings
+            .iter()
+            .all(|problem| problem.severity == Severity::Warning)
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Config::load(&folder.path().join("none.toml")).unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .contains("hint: `-c PATH` names another file"),
+        "{missing}"
+    );
+    assert!(Config::load(folder.path()).is_err());
+    let latin = folder.path().join("latin.toml");
+    fs::write(&latin, b"[server]\n# \xe9\n").unwrap();
+    assert!(
+        Config::load(&latin)
+            .unwrap_err()
+            .to_string()
+            .contains("is not UTF-8 in line 2")
+    );
+}
+
+#[test]
+fn a_secret_that_others_can_read_or_that_ends_in_a_newline_is_a_warning() {
+    let text = "[apps.a]\nkeys = [{ id = \"a\", algorithm = \"hmac-sha256\", secret = \"file:newline.key\" }]";
+    let folder = folder();
+    let key = folder.path().join("newline.key");
+    for (mode, count) in [(0o600, 1), (0o640, 2), (0o604, 2)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let loaded = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
+        assert_eq!(loaded.warnings.len(), count, "{mode:o}");
+    }
+}
+
+#[test]
+fn no_number_of_warnings_hides_an_error() {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for at in 0..2_000 {
+        writeln!(text, "[apps.a{at}]").unwrap();
+    }
+    assert!(load(&text, "gateway.toml").is_ok());
+    text.push_str("scopes = [\"a\", \"a\"]\n");
+    let report = refused(&text);
+    assert_eq!(report.problems()[0].severity, Severity::Error);
+}
+
+#[test]
+fn ten_thousand_apps_are_no_burden() {
+    use std::fmt::Write;
+    let mut text = String::from("plans.standard.rate = \"20/s\"\n");
+    for at in 0..10_000 {
+        let key =
+            format!("{{ id = \"k{at}\", algorithm = \"hmac-sha256\", secret = \"env:GOOD_KEY\" }}");
+        writeln!(text, "[apps.a{at}]\nplan = \"standard\"\nkeys = [{key}]").unwrap();
+    }
+    let loaded = load(&text, "gateway.toml").unwrap();
+    assert_eq!(loaded.config.gateway.keys.len(), 10_000);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in any::<String>()) {
+        look_at(&text);
+    }
+
+    #[test]
+    fn no_damage_to_a_good_file_makes_it_panic(at in 0usize..6000, cut in 0usize..40, put in "[ -~\\n\"'é]{0,8}") {
+        let good = include_str!("configs/accepted/everything.toml");
+        let floor = |mut at: usize| {
+            at = at.min(good.len());
+            while !good.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        look_at(&format!("{}{put}{}", &good[..floor(at)], &good[floor(at + cut)..]));
+    }
+}
+
+/// Reads `text` and everything that can be said about it.
+fn look_at(text: &str) {
+    if let Err(report) = config::from_text(text, "gateway.toml") {
+        assert!(!report.problems().is_empty());
+        let _ = (report.to_string(), report.coloured(), report.to_json());
+    }
+}

@@ -1,0 +1,173 @@
+//! The built binary: for what only a process has, such as signals, memory and an end.
+
+use super::lines::Lines;
+use super::{Request, Response, Setup};
+use serde_json::Value;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// A running process; killed when dropped.
+#[derive(Debug)]
+pub struct Binary {
+    setup: Setup,
+    child: Child,
+    /// The access log.
+    pub stdout: Lines,
+    /// What it tells its operator.
+    pub stderr: Lines,
+    address: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Binary {
+    /// Runs `portcullis serve` on the setup's text.
+    pub fn spawn(setup: Setup) -> Self {
+        let text = setup.text();
+        Self::spawn_on(setup, &text)
+    }
+
+    /// Runs `portcullis serve` on this text, in the setup's folder.
+    pub fn spawn_on(setup: Setup, text: &str) -> Self {
+        let file = setup.write("gateway.toml", text.as_bytes());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .arg("serve")
+            .arg("--config")
+            .arg(&file)
+            .current_dir(setup.folder())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        let admin = stderr.wait_for("its admin address", |line| {
+            event(line, "admin listening").is_some() || is_fatal(line)
+        });
+        let admin = event(&admin, "admin listening")
+            .unwrap_or_else(|| panic!("it does not start:\n{}", stderr.text()));
+        let address = stderr.wait_for("its address", |line| event(line, "listening").is_some());
+        let address = event(&address, "listening").unwrap();
+        Self {
+            setup,
+            child,
+            stdout,
+            stderr,
+            address,
+            admin,
+        }
+    }
+
+    /// Ends it as power would, and runs another on the same files and state.
+    pub fn killed_and_restarted(mut self) -> Self {
+        self.kill();
+        let setup = std::mem::replace(
+            &mut self.setup,
+            Setup::with_servers("\"http://127.0.0.1:1\""),
+        );
+        Self::spawn(setup)
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.stderr.wait_for_end();
+        self.child.wait().unwrap()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Its time, in Unix seconds.
+    pub fn now(&self) -> i64 {
+        portcullis::clock::Clock::system().now().unix_seconds()
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its admin listener is.
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Its configuration.
+    pub const fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Replaces its configuration's file, as editors do.
+    pub fn rewrite(&self, text: &str) {
+        let new = self.setup.write("gateway.toml.new", text.as_bytes());
+        std::fs::rename(new, self.setup.path("gateway.toml")).unwrap();
+    }
+
+    /// A request to it.
+    pub fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(method, target).to(self.address)
+    }
+
+    /// Sends one request over a connection of its own.
+    pub fn send(&self, request: &Request) -> Response {
+        request.send_to(self.address)
+    }
+
+    /// Bytes of memory it had at most (`VmHWM`).
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("a kernel that tells VmHWM");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kib * 1024
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let _ = writeln!(
+                std::io::stderr(),
+                "--- the gateway said:\n{}--- and logged:\n{}",
+                self.stderr.text(),
+                self.stdout.text()
+            );
+        }
+    }
+}
+
+/// The address that an event of that name tells.
+fn event(line: &str, message: &str) -> Option<SocketAddr> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let fields = event.get("fields").unwrap_or(&event);
+    if fields["message"] != message {
+        return None;
+    }
+    fields["address"].as_str()?.parse().ok()
+}
+
+fn is_fatal(line: &str) -> bool {
+    line.starts_with("error") || line.contains("\"ERROR\"")
+}

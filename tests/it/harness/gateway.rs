@@ -1,0 +1,128 @@
+//! The gateway in this process, through the library, with a clock set by hand.
+
+use super::lines::Lines;
+use super::{Connection, Request, Response, Setup, T0};
+use portcullis::cli::serve::{self, Running, StartOptions};
+use portcullis::clock::{Clock, Hand};
+use portcullis::config::{Config, Loaded};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A running gateway; stops when dropped.
+pub struct Gateway {
+    setup: Setup,
+    running: Option<Running>,
+    hand: Hand,
+    log: Lines,
+}
+
+impl Gateway {
+    /// The seam between these tests and the library: text in, a running gateway out.
+    pub fn start(setup: Setup) -> Self {
+        Self::start_at(setup, T0)
+    }
+
+    /// As [`Gateway::start`], with the clock at another time.
+    pub fn start_at(setup: Setup, unix_seconds: i64) -> Self {
+        let (clock, hand) = Clock::by_hand(unix_seconds as u64);
+        let log = Lines::default();
+        let options = StartOptions::default()
+            .clock(clock)
+            .access_log(Box::new(log.clone()));
+        let running = serve::start(config(&setup, &setup.text()), options)
+            .unwrap_or_else(|error| panic!("the gateway does not start: {error:#}"));
+        Self {
+            setup,
+            running: Some(running),
+            hand,
+            log,
+        }
+    }
+
+    /// Puts another configuration in force, which must be a good one.
+    pub fn reload(&self, text: &str) {
+        self.running()
+            .reload(config(&self.setup, text))
+            .unwrap_or_else(|error| panic!("the gateway does not reload: {error:#}"));
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs until it is dropped")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.running().addresses[0]
+    }
+
+    /// Where its admin listener is.
+    pub fn admin(&self) -> SocketAddr {
+        self.running()
+            .admin
+            .expect("the setup has an admin listener")
+    }
+
+    /// Its configuration.
+    pub const fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Seconds on its clock.
+    pub fn advance(&self, seconds: u64) {
+        self.hand.advance(Duration::from_secs(seconds));
+    }
+
+    /// Moves its clock.
+    pub const fn hand(&self) -> &Hand {
+        &self.hand
+    }
+
+    /// A request to it.
+    pub fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(method, target).to(self.address())
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address())
+    }
+
+    /// Sends one request over a connection of its own.
+    pub fn send(&self, request: &Request) -> Response {
+        request.send_to(self.address())
+    }
+
+    /// Its access log.
+    pub const fn log(&self) -> &Lines {
+        &self.log
+    }
+
+    /// The access record of the `n`th request, counted from 0; waits for it.
+    pub fn record(&self, n: usize) -> Value {
+        let lines = self.log.first(n + 1);
+        serde_json::from_str(&lines[n]).expect("an access record is JSON")
+    }
+
+    /// What the admin listener answers.
+    pub fn ask_admin(&self, path: &str) -> Response {
+        Request::new("GET", path)
+            .to(self.admin())
+            .send_to(self.admin())
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+fn config(setup: &Setup, text: &str) -> Loaded {
+    // Nothing comes from the environment but what a test puts into its files.
+    let environment = |_: &str| None;
+    Config::from_text(text, "gateway.toml", setup.folder(), &environment)
+        .unwrap_or_else(|problems| panic!("the test's configuration:\n{problems}\n{text}"))
+}

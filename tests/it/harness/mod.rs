@@ -1,0 +1,39 @@
+//! What the tests stand on: the gateway from a few lines of config, an
+//! upstream that tells what it got, a client that sends any bytes, and a
+//! caller that signs rightly, or wrongly in one chosen way.
+//!
+//! Nothing here sleeps, and no wait is longer than [`DEADLINE`]: a test that
+//! would hang fails instead.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each file of tests uses a part of it"
+)]
+
+pub mod binary;
+pub mod caller;
+pub mod curl;
+pub mod gateway;
+pub mod lines;
+pub mod raw;
+pub mod request;
+pub mod setup;
+pub mod token;
+pub mod upstream;
+
+pub use binary::Binary;
+pub use caller::{Caller, caller};
+pub use gateway::Gateway;
+pub use raw::{Connection, Response};
+pub use request::Request;
+pub use setup::Setup;
+pub use token::Token;
+pub use upstream::Upstream;
+
+use std::time::Duration;
+
+/// No wait in a test is longer. Far more than anything takes on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The time that hand-set clocks start at.
+pub const T0: i64 = 1_800_000_000;

@@ -1,0 +1,266 @@
+//! How much a caller may ask.
+
+use crate::harness::{Caller, Gateway, Response, Setup, T0, Token, Upstream, caller};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+
+const PLAN: &str = "[plans.small]\nrate = \"10/s\"\nburst = 3\n";
+
+fn limited(upstream: &Upstream) -> Setup {
+    Setup::before(upstream).app("plan = \"small\"").more(PLAN)
+}
+
+fn ask(gateway: &Gateway) -> Response {
+    gateway.send(
+        &gateway
+            .request("GET", "/")
+            .field("Portcullis-Token", &Token::new().text()),
+    )
+}
+
+#[test]
+fn a_burst_passes_and_the_next_request_is_told_when_to_come_again() {
+    let upstream = Upstream::start();
+    let gateway = limited(&upstream).start();
+    for _ in 0..3 {
+        ask(&gateway).assert_passed();
+    }
+    let response = ask(&gateway);
+    response.assert_refused(429, "rate-exceeded");
+    assert_eq!(response.field("retry-after"), Some("1"));
+    assert_eq!(upstream.heard().len(), 3);
+    gateway
+        .hand()
+        .advance(std::time::Duration::from_millis(100));
+    ask(&gateway).assert_passed();
+    ask(&gateway).assert_refused(429, "rate-exceeded");
+    gateway.advance(10);
+    for _ in 0..3 {
+        ask(&gateway).assert_passed();
+    }
+    ask(&gateway).assert_refused(429, "rate-exceeded");
+}
+
+#[test]
+fn every_limited_answer_tells_the_limit_and_what_is_left() {
+    let upstream = Upstream::start();
+    let gateway = limited(&upstream).start();
+    let mut left = Vec::new();
+    for _ in 0..4 {
+        let response = ask(&gateway);
+        let policy = response
+            .field("ratelimit-policy")
+            .expect("RateLimit-Policy");
+        assert!(
+            policy.contains("q=3") || policy.contains("q=10"),
+            "{policy}"
+        );
+        let limit = response.field("ratelimit").expect("RateLimit");
+        let rest = limit.split("r=").nth(1).expect("r=");
+        let rest: u32 = rest.split(';').next().unwrap().parse().unwrap();
+        left.push(rest);
+    }
+    assert_eq!(left, [2, 1, 0, 0]);
+    let other = Caller::other().sign(&gateway.request("GET", "/"));
+    let response = gateway.send(&other);
+    response.assert_passed();
+    assert_eq!(response.field("ratelimit"), None);
+}
+
+#[test]
+fn an_apps_keys_and_schemes_share_its_limit_and_apps_do_not() {
+    let upstream = Upstream::start();
+    let gateway = limited(&upstream).start();
+    let request = gateway.request("GET", "/");
+    gateway.send(&caller().sign(&request)).assert_passed();
+    gateway
+        .send(&Caller::sha512().sign(&request))
+        .assert_passed();
+    ask(&gateway).assert_passed();
+    gateway
+        .send(&caller().sign(&request))
+        .assert_refused(429, "rate-exceeded");
+    for _ in 0..10 {
+        gateway
+            .send(&Caller::other().sign(&request))
+            .assert_passed();
+    }
+}
+
+#[test]
+fn a_request_that_is_not_proven_costs_the_app_nothing() {
+    let upstream = Upstream::start();
+    let gateway = limited(&upstream).start();
+    let request = gateway.request("GET", "/");
+    for _ in 0..20 {
+        let forged = caller()
+            .secret(b"not the secret of this very key!")
+            .sign(&request);
+        gateway
+            .send(&forged)
+            .assert_refused(401, "credential-rejected");
+    }
+    for _ in 0..3 {
+        ask(&gateway).assert_passed();
+    }
+}
+
+#[test]
+fn requests_in_flight_are_limited_and_a_place_is_free_again_at_the_end() {
+    let (allow, allowed) = mpsc::channel::<()>();
+    let allowed = Mutex::new(allowed);
+    let upstream = Upstream::answering(move |_, wire| {
+        allowed.lock().unwrap().recv().unwrap();
+        wire.answer(200, &[], b"hello");
+    });
+    let gateway = Setup::before(&upstream)
+        .app("plan = \"few\"")
+        .more("[plans.few]\nconcurrency = 2\n")
+        .start();
+    let request = gateway
+        .request("GET", "/")
+        .field("Portcullis-Token", &Token::new().text());
+    let mut first = gateway.connect();
+    let mut second = gateway.connect();
+    first.send(&request.bytes());
+    second.send(&request.bytes());
+    upstream.wait_for_head(1);
+    let response = gateway.send(&request);
+    response.assert_refused(429, "concurrency-exceeded");
+    assert!(response.field("retry-after").is_some());
+    allow.send(()).unwrap();
+    allow.send(()).unwrap();
+    first.response().assert_passed();
+    second.response().assert_passed();
+    allow.send(()).unwrap();
+    // The record is written when the response has ended, and its place is free.
+    gateway.record(2);
+    gateway.send(&request).assert_passed();
+}
+
+#[test]
+fn a_place_is_free_again_when_the_client_leaves() {
+    let upstream = Upstream::answering(|got, wire| {
+        if got.target() == "/hang" {
+            wire.wait_for_close();
+        } else {
+            wire.answer(200, &[], b"hello");
+        }
+    });
+    let gateway = Setup::before(&upstream)
+        .app("plan = \"one\"")
+        .more("[plans.one]\nconcurrency = 1\n")
+        .start();
+    let token = Token::new().text();
+    let hanging = gateway
+        .request("GET", "/hang")
+        .field("Portcullis-Token", &token);
+    let mut connection = gateway.connect();
+    connection.send(&hanging.bytes());
+    upstream.wait_for_head(0);
+    drop(connection);
+    gateway.record(0);
+    ask(&gateway).assert_passed();
+}
+
+#[test]
+fn a_peer_that_is_refused_too_often_is_limited_before_anything_is_verified() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .peers("failures = { rate = \"1/s\", burst = 5 }")
+        .start();
+    let request = gateway.request("GET", "/");
+    for _ in 0..5 {
+        gateway
+            .send(&request)
+            .assert_refused(401, "credential-missing");
+    }
+    let response = gateway.send(&request);
+    response.assert_refused(429, "peer-limited");
+    assert!(response.field("retry-after").is_some());
+    gateway
+        .send(&caller().sign(&request))
+        .assert_refused(429, "peer-limited");
+    upstream.assert_silent();
+    gateway.advance(60);
+    gateway.send(&caller().sign(&request)).assert_passed();
+}
+
+#[test]
+fn requests_that_pass_do_not_count_against_their_peer() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .peers("failures = { rate = \"1/s\", burst = 2 }")
+        .start();
+    for _ in 0..20 {
+        ask(&gateway).assert_passed();
+    }
+}
+
+#[test]
+fn requests_of_any_kind_may_be_limited_per_peer() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .peers("failures = \"off\"\nrate = { rate = \"1/s\", burst = 4 }")
+        .start();
+    for _ in 0..4 {
+        ask(&gateway).assert_passed();
+    }
+    ask(&gateway).assert_refused(429, "peer-limited");
+}
+
+#[test]
+fn counts_and_nonces_live_on_through_a_reload() {
+    let upstream = Upstream::start();
+    let setup = limited(&upstream);
+    let same = setup.text();
+    let roomier = setup.text().replace("burst = 3", "burst = 5");
+    let gateway = setup.start();
+    let used = caller().nonce("n").sign(&gateway.request("GET", "/"));
+    gateway.send(&used).assert_passed();
+    ask(&gateway).assert_passed();
+    ask(&gateway).assert_passed();
+    gateway.reload(&same);
+    ask(&gateway).assert_refused(429, "rate-exceeded");
+    gateway.reload(&roomier);
+    let passed = (0..10).filter(|_| ask(&gateway).status == 200).count();
+    assert!(
+        passed <= 2,
+        "{passed} passed: the reload forgot what was used"
+    );
+    gateway.advance(60);
+    gateway.send(&used).assert_refused(401, "replayed");
+    let passed = (0..10)
+        .filter(|_| {
+            let token = Token::new().claim("iat", T0 + 60).claim("exp", T0 + 360);
+            let request = gateway
+                .request("GET", "/")
+                .field("Portcullis-Token", &token.text());
+            gateway.send(&request).status == 200
+        })
+        .count();
+    assert!(
+        (4..=5).contains(&passed),
+        "{passed} of the new burst passed"
+    );
+}
+
+#[test]
+fn a_limit_never_lets_more_through_than_burst_plus_rate_by_time() {
+    let upstream = Upstream::start();
+    let gateway = limited(&upstream).start();
+    let passed = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    if ask(&gateway).status == 200 {
+                        passed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(passed.load(Ordering::Relaxed), 3);
+}

@@ -1,0 +1,257 @@
+//! What passes only once.
+
+use crate::harness::{Connection, Gateway, Setup, T0, Upstream, caller};
+use std::sync::Barrier;
+
+fn gateway() -> (Upstream, Gateway) {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    (upstream, gateway)
+}
+
+#[test]
+fn a_replayed_nonce_is_refused() {
+    let (upstream, gateway) = gateway();
+    let request = gateway.request("GET", "/orders");
+    let signed = caller().nonce("n-1").sign(&request);
+    gateway.send(&signed).assert_passed();
+    gateway.send(&signed).assert_refused(401, "replayed");
+    // The nonce is used up, whatever else is signed with it.
+    let other = caller()
+        .nonce("n-1")
+        .sign(&gateway.request("GET", "/other"));
+    gateway.send(&other).assert_refused(401, "replayed");
+    assert_eq!(upstream.heard().len(), 1);
+    gateway
+        .send(&caller().nonce("n-2").sign(&request))
+        .assert_passed();
+}
+
+#[test]
+fn a_nonce_belongs_to_its_key() {
+    let (_upstream, gateway) = gateway();
+    let request = gateway.request("GET", "/orders");
+    gateway
+        .send(&caller().nonce("n-1").sign(&request))
+        .assert_passed();
+    gateway
+        .send(&crate::harness::Caller::other().nonce("n-1").sign(&request))
+        .assert_passed();
+}
+
+#[test]
+fn an_unsafe_request_without_nonce_passes_once() {
+    let (upstream, gateway) = gateway();
+    for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        let signed = caller().sign(&gateway.request(method, "/orders"));
+        gateway.send(&signed).assert_passed();
+        gateway.send(&signed).assert_refused(401, "replayed");
+    }
+    assert_eq!(upstream.heard().len(), 4);
+}
+
+#[test]
+fn a_safe_request_without_nonce_may_be_repeated() {
+    let (_upstream, gateway) = gateway();
+    for method in ["GET", "HEAD", "OPTIONS"] {
+        let signed = caller().sign(&gateway.request(method, "/orders"));
+        for _ in 0..3 {
+            assert_eq!(gateway.send(&signed).status, 200, "{method}");
+        }
+    }
+}
+
+#[test]
+fn a_strict_route_lets_every_request_pass_once() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .route("replay = \"strict\"")
+        .start();
+    let signed = caller().sign(&gateway.request("GET", "/orders"));
+    gateway.send(&signed).assert_passed();
+    gateway.send(&signed).assert_refused(401, "replayed");
+}
+
+#[test]
+fn a_route_may_waive_single_use() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).route("replay = \"off\"").start();
+    let signed = caller()
+        .nonce("n")
+        .sign(&gateway.request("POST", "/orders"));
+    gateway.send(&signed).assert_passed();
+    gateway.send(&signed).assert_passed();
+}
+
+#[test]
+fn another_spelling_of_a_used_signature_is_a_replay() {
+    let (upstream, gateway) = gateway();
+    let signed = caller().sign(&gateway.request("POST", "/orders"));
+    gateway.send(&signed).assert_passed();
+    let spaced = signed
+        .clone()
+        .change("Signature-Input", |value| value.replace("\" \"", "\"  \""));
+    gateway.send(&spaced).assert_refused(401, "replayed");
+    let relabelled = signed
+        .change("Signature-Input", |value| {
+            value.replacen("sig=", "other=", 1)
+        })
+        .change("Signature", |value| value.replacen("sig=", "other=", 1));
+    gateway.send(&relabelled).assert_refused(401, "replayed");
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+#[test]
+fn a_nonce_is_used_up_only_by_a_request_that_is_proven() {
+    let (_upstream, gateway) = gateway();
+    let request = gateway.request("GET", "/orders");
+    let signed = caller().nonce("n-1").sign(&request);
+    let forged = caller()
+        .nonce("n-1")
+        .secret(b"not the secret of this very key!")
+        .sign(&request);
+    gateway
+        .send(&forged)
+        .assert_refused(401, "credential-rejected");
+    let mut tampered = signed.clone();
+    tampered.target = "/other".into();
+    gateway
+        .send(&tampered)
+        .assert_refused(401, "credential-rejected");
+    gateway.send(&signed).assert_passed();
+}
+
+#[test]
+fn a_proof_is_remembered_for_as_long_as_it_would_be_accepted() {
+    let (_upstream, gateway) = gateway();
+    // From the latest clock that we accept, so that it lives longest.
+    let signed = caller()
+        .at(T0 + 30)
+        .sign(&gateway.request("POST", "/orders"));
+    gateway.send(&signed).assert_passed();
+    for seconds in [0, 1, 100, 200, 28, 1, 1, 1, 30] {
+        gateway.advance(seconds);
+        let response = gateway.send(&signed);
+        assert!(
+            ["replayed", "clock-skew"].contains(&response.code().as_str()),
+            "{}",
+            response.text()
+        );
+    }
+    assert_eq!(gateway.send(&signed).code(), "clock-skew");
+}
+
+#[test]
+fn of_200_parallel_copies_exactly_one_passes() {
+    const COPIES: usize = 200;
+    let (upstream, gateway) = gateway();
+    let copy = caller()
+        .sign(&gateway.request("POST", "/orders").body("once"))
+        .bytes();
+    let (last, rest) = copy.split_at(copy.len() - 1);
+    let start = Barrier::new(COPIES);
+    let statuses: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..COPIES)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut connection = Connection::open(gateway.address());
+                    connection.send(last);
+                    start.wait();
+                    connection.send(rest);
+                    let response = connection.response();
+                    if response.status == 200 {
+                        response.status.to_string()
+                    } else {
+                        response.code()
+                    }
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let passed = statuses.iter().filter(|status| *status == "200").count();
+    let replayed = statuses
+        .iter()
+        .filter(|status| *status == "replayed")
+        .count();
+    assert_eq!((passed, replayed), (1, COPIES - 1), "{statuses:?}");
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+#[test]
+fn what_passed_before_a_crash_does_not_pass_after_it() {
+    let upstream = Upstream::start();
+    let binary = Setup::before(&upstream).spawn();
+    let before = binary.now();
+    let address = binary.address();
+    let signed: Vec<_> = (0..20)
+        .map(|number| {
+            let request = binary
+                .request("POST", "/orders")
+                .authority("api.example.com");
+            caller()
+                .at(before)
+                .nonce(&format!("n-{number}"))
+                .sign(&request)
+        })
+        .collect();
+    for request in &signed {
+        request.send_to(address).assert_passed();
+    }
+    let binary = binary.killed_and_restarted();
+    for request in &signed {
+        let response = binary.send(request);
+        assert_eq!(response.status, 401, "{}", response.text());
+        assert_eq!(response.code(), "replayed");
+    }
+    assert_eq!(upstream.heard().len(), 20);
+}
+
+#[test]
+fn a_fresh_request_passes_at_once_after_a_crash() {
+    let upstream = Upstream::start();
+    let binary = Setup::before(&upstream).spawn();
+    let used = caller()
+        .at(binary.now())
+        .sign(&binary.request("POST", "/orders").authority("a.example"));
+    binary.send(&used).assert_passed();
+    let binary = binary.killed_and_restarted();
+    let fresh = caller()
+        .at(binary.now())
+        .nonce("after the crash")
+        .sign(&binary.request("POST", "/orders").authority("a.example"));
+    binary.send(&fresh).assert_passed();
+    assert_eq!(binary.send(&used).code(), "replayed");
+}
+
+#[test]
+fn a_full_memory_refuses_rather_than_forgets() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).freshness("proofs = 16").start();
+    let used = caller().nonce("first").sign(&gateway.request("GET", "/"));
+    gateway.send(&used).assert_passed();
+    let mut codes = Vec::new();
+    for number in 0..2000 {
+        let request = caller()
+            .nonce(&number.to_string())
+            .sign(&gateway.request("GET", "/"));
+        let response = gateway.send(&request);
+        if response.status != 200 {
+            response.assert_refused(503, "replay-store-full");
+            codes.push(number);
+            break;
+        }
+    }
+    assert!(!codes.is_empty(), "its memory has no bound");
+    gateway.send(&used).assert_refused(401, "replayed");
+    // Once they have aged, there is room again.
+    gateway.advance(1000);
+    let request = caller()
+        .at(T0 + 1000)
+        .nonce("later")
+        .sign(&gateway.request("GET", "/"));
+    gateway.send(&request).assert_passed();
+}

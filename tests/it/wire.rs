@@ -1,0 +1,959 @@
+//! Bytes that two readers could read differently, over raw sockets: each case
+//! with a valid signature and without one. What matters: a clear answer or a
+//! closed connection, nothing at the upstream, and the gateway lives on.
+
+use crate::harness::{Connection, Gateway, Request, Response, Setup, Token, Upstream, caller};
+
+fn gateway() -> (Upstream, Gateway) {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    (upstream, gateway)
+}
+
+/// The fields of a good signature for this request, as they go into a head.
+fn proof(gateway: &Gateway, method: &str, target: &str) -> String {
+    caller()
+        .sign(&gateway.request(method, target))
+        .fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect()
+}
+
+/// What comes back for bytes as they stand; `None` for a closed connection.
+fn ask(gateway: &Gateway, bytes: &[u8]) -> Option<Response> {
+    let mut connection = Connection::open(gateway.address());
+    connection.send(bytes);
+    connection.finish();
+    connection.try_response_to("GET")
+}
+
+/// Fails unless `bytes` are refused, with one of these statuses, and the connection is not used on.
+#[track_caller]
+fn assert_refused(gateway: &Gateway, upstream: &Upstream, bytes: &[u8], statuses: &[u16]) {
+    let before = upstream.heard().len();
+    let mut connection = Connection::open(gateway.address());
+    connection.send(bytes);
+    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
+    if let Some(response) = connection.try_response_to("GET") {
+        assert!(
+            statuses.contains(&response.status),
+            "{shown}\ngot {} {}",
+            response.status,
+            response.text()
+        );
+        assert_eq!(
+            response.field("content-type"),
+            Some("application/problem+json"),
+            "{shown}"
+        );
+    }
+    assert_eq!(
+        upstream.heard().len(),
+        before,
+        "the upstream heard of\n{shown}"
+    );
+    gateway
+        .send(&caller().sign(&gateway.request("GET", "/alive")))
+        .assert_passed();
+}
+
+/// A head with these lines, once with a good signature for `method` and `target`, once without.
+fn with_and_without_proof(
+    gateway: &Gateway,
+    method: &str,
+    target: &str,
+    lines: &str,
+    body: &str,
+) -> [Vec<u8>; 2] {
+    ["".to_owned(), proof(gateway, method, target)]
+        .map(|proof| format!("{method} {target} HTTP/1.1\r\n{lines}{proof}\r\n{body}").into_bytes())
+}
+
+#[test]
+fn two_framings_at_once_are_refused_and_the_connection_ends() {
+    let (upstream, gateway) = gateway();
+    let host = format!("Host: {}\r\n", gateway.address());
+    for framing in [
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, gzip\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: identity\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked;q=1\r\n",
+        "Transfer-Encoding:\r\n",
+        "Transfer-Encoding: \"chunked\"\r\n",
+        "Transfer-Encoding:\x0bchunked\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Transfer-Encoding\r\n : chunked\r\n",
+        "X: y\r\n Transfer-Encoding: chunked\r\n",
+        "Content-Length: 3\r\nContent-Length: 3\r\n",
+        "Content-Length: 3\r\nContent-Length: 4\r\n",
+        "Content-Length: 3, 3\r\n",
+        "Content-Length: +3\r\n",
+        "Content-Length: -3\r\n",
+        "Content-Length: 0x3\r\n",
+        "Content-Length: 3 3\r\n",
+        "Content-Length: 3.0\r\n",
+        "Content-Length:\r\n",
+        "Content-Length: 9223372036854775808\r\n",
+        "Content-Length: 99999999999999999999999\r\n",
+    ] {
+        let lines = format!("{host}{framing}");
+        let body = "3\r\nabc\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+        for bytes in with_and_without_proof(&gateway, "POST", "/", &lines, body) {
+            assert_refused(&gateway, &upstream, &bytes, &[400, 411, 413, 501]);
+            // Whatever follows is not read as a request: at most one answer, then the end.
+            let mut connection = Connection::open(gateway.address());
+            connection.send(&bytes);
+            let _ = connection.try_response_to("POST");
+            assert!(connection.is_closed(), "{framing}: the connection lives on");
+        }
+    }
+}
+
+#[test]
+fn a_transfer_coding_in_http_1_0_is_refused() {
+    let (upstream, gateway) = gateway();
+    let proof = proof(&gateway, "POST", "/");
+    for proof in ["", &proof] {
+        let bytes = format!(
+            "POST / HTTP/1.0\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n{proof}\r\n0\r\n\r\n",
+            gateway.address()
+        );
+        assert_refused(&gateway, &upstream, bytes.as_bytes(), &[400, 501]);
+    }
+}
+
+#[test]
+fn chunks_that_two_readers_could_read_differently_are_refused() {
+    let (upstream, gateway) = gateway();
+    let token = Token::new().text();
+    for body in [
+        "3\nabc\n0\n\n",
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "+3\r\nabc\r\n0\r\n\r\n",
+        "0x3\r\nabc\r\n0\r\n\r\n",
+        "3 \u{b}\r\nabc\r\n0\r\n\r\n",
+        "-1\r\nabc\r\n0\r\n\r\n",
+        "\r\nabc\r\n0\r\n\r\n",
+        "g\r\nabc\r\n0\r\n\r\n",
+        "fffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabcX\n0\r\n\r\n",
+    ] {
+        let bytes = format!(
+            "POST / HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\nPortcullis-Token: {token}\r\n\r\n{body}",
+            gateway.address()
+        );
+        let mut connection = Connection::open(gateway.address());
+        connection.send(bytes.as_bytes());
+        connection.finish();
+        let answer = connection.try_response_to("POST");
+        if let Some(response) = answer {
+            assert!(
+                (400..500).contains(&response.status),
+                "{body:?}: {response:?}"
+            );
+        }
+        for place in 0..upstream.heard().len() {
+            assert!(
+                !upstream.got(place).complete,
+                "{body:?} was taken for a whole body"
+            );
+        }
+    }
+}
+
+#[test]
+fn trailers_and_chunk_extensions_do_not_reach_the_upstream() {
+    let (upstream, gateway) = gateway();
+    let token = Token::new().text();
+    let bytes = format!(
+        "POST / HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\nTrailer: Portcullis-App\r\nPortcullis-Token: {token}\r\n\r\n\
+         3;a=b;c=\"d\"\r\nabc\r\n0\r\nPortcullis-App: forged\r\nX-End: 1\r\n\r\n",
+        gateway.address()
+    );
+    let response = ask(&gateway, bytes.as_bytes());
+    // Passing the body without them and refusing it are both safe.
+    if response.is_some_and(|response| response.status == 200) {
+        let got = upstream.only();
+        assert_eq!(got.body, b"abc");
+        assert!(!got.head.contains("forged"), "{}", got.head);
+    } else {
+        assert!(upstream.heard().iter().all(|got| !got.complete));
+    }
+}
+
+#[test]
+fn exactly_one_good_host_is_needed() {
+    let (upstream, gateway) = gateway();
+    let host = gateway.address().to_string();
+    for lines in [
+        String::new(),
+        format!("Host: {host}\r\nHost: {host}\r\n"),
+        format!("Host: {host}\r\nhost: other.example\r\n"),
+        "Host:\r\n".into(),
+        "Host: a b\r\n".into(),
+        "Host: user@a.example\r\n".into(),
+        "Host: a.example/x\r\n".into(),
+        "Host: a.example?x\r\n".into(),
+        "Host: a.example#x\r\n".into(),
+        "Host: a.example:x\r\n".into(),
+        "Host: a.example:\r\n".into(),
+        "Host: a.example:65536\r\n".into(),
+        "Host: a.example:80:80\r\n".into(),
+        "Host: a.example, b.example\r\n".into(),
+        "Host: [::1\r\n".into(),
+        "Host: ::1\r\n".into(),
+        "Host: [zz]\r\n".into(),
+        "Host: http://a.example\r\n".into(),
+        "Host: \u{e4}.example\r\n".into(),
+        "Host: %61.example\r\n".into(),
+    ] {
+        for bytes in with_and_without_proof(&gateway, "GET", "/", &lines, "") {
+            assert_refused(&gateway, &upstream, &bytes, &[400]);
+        }
+    }
+    let without = format!("GET / HTTP/1.0\r\n{}\r\n", proof(&gateway, "GET", "/"));
+    assert_refused(&gateway, &upstream, without.as_bytes(), &[400]);
+}
+
+#[test]
+fn an_absolute_target_must_agree_with_host_and_is_forwarded_as_a_path() {
+    let (upstream, gateway) = gateway();
+    let host = gateway.address().to_string();
+    let signed = caller().sign(&gateway.request("GET", "/orders?x=1"));
+    let mut absolute = signed.clone();
+    absolute.target = format!("http://{host}/orders?x=1");
+    gateway.send(&absolute).assert_passed();
+    assert_eq!(upstream.only().target(), "/orders?x=1");
+    for target in [
+        "http://other.example/orders?x=1",
+        "http://user@{host}/orders?x=1",
+        "ftp://{host}/orders?x=1",
+        "http:///orders?x=1",
+        "http:orders?x=1",
+        "//{host}/orders?x=1",
+        "orders?x=1",
+        "{host}",
+        "*",
+        "",
+        "?x=1",
+        "./orders",
+    ] {
+        let mut request = signed.clone();
+        request.target = target.replace("{host}", &host);
+        assert_refused(&gateway, &upstream, &request.bytes(), &[400, 401, 404]);
+    }
+}
+
+#[test]
+fn methods_that_reach_no_resource_are_refused() {
+    let (upstream, gateway) = gateway();
+    let host = gateway.address();
+    for line in [
+        format!("CONNECT {host} HTTP/1.1"),
+        "CONNECT other.example:443 HTTP/1.1".into(),
+        "TRACE / HTTP/1.1".into(),
+        "TRACK / HTTP/1.1".into(),
+        "GET * HTTP/1.1".into(),
+        "get / HTTP/1.1".into(),
+        "GeT / HTTP/1.1".into(),
+        "G@T / HTTP/1.1".into(),
+        "GET\t/ HTTP/1.1".into(),
+        "GET  / HTTP/1.1".into(),
+        "GET / HTTP/1.2".into(),
+        "GET / HTTP/2.0".into(),
+        "GET / HTTP/0.9".into(),
+        "GET /".into(),
+        "GET / http/1.1".into(),
+        "GET / HTTP/1.1 ".into(),
+        " GET / HTTP/1.1".into(),
+        "PRI * HTTP/1.1".into(),
+    ] {
+        if line.starts_with("TRACK") {
+            // An unknown method is a method: it goes to the route, which has the last word.
+            continue;
+        }
+        for proof in [String::new(), proof(&gateway, "GET", "/")] {
+            let bytes = format!("{line}\r\nHost: {host}\r\n{proof}\r\n");
+            assert_refused(
+                &gateway,
+                &upstream,
+                bytes.as_bytes(),
+                &[400, 401, 404, 405, 501, 505],
+            );
+        }
+    }
+}
+
+#[test]
+fn heads_have_bounds_on_every_side() {
+    let (upstream, gateway) = gateway();
+    let host = format!("Host: {}\r\n", gateway.address());
+    let long_target = format!("/{}", "a".repeat(8 * 1024));
+    let long_query = format!("/?{}", "a".repeat(8 * 1024));
+    for target in [long_target, long_query, format!("/{}", "a".repeat(100_000))] {
+        for bytes in with_and_without_proof(&gateway, "GET", &target, &host, "") {
+            assert_refused(&gateway, &upstream, &bytes, &[414]);
+        }
+    }
+    let many: String = (0..101).map(|n| format!("X-{n}: 1\r\n")).collect();
+    let large = format!("X-Large: {}\r\n", "a".repeat(33 * 1024));
+    let sum: String = (0..40)
+        .map(|n| format!("X-{n}: {}\r\n", "a".repeat(1000)))
+        .collect();
+    let huge = format!("X-Large: {}\r\n", "a".repeat(1 << 20));
+    for lines in [many, large, sum, huge] {
+        let lines = format!("{host}{lines}");
+        for bytes in with_and_without_proof(&gateway, "GET", "/", &lines, "") {
+            assert_refused(&gateway, &upstream, &bytes, &[431]);
+        }
+    }
+    // Just inside is inside.
+    let fields: String = (0..90).map(|n| format!("X-{n}: 1\r\n")).collect();
+    let target = format!("/{}", "a".repeat(8000));
+    let bytes = format!(
+        "GET {target} HTTP/1.1\r\n{host}{}{fields}\r\n",
+        proof(&gateway, "GET", &target)
+    );
+    ask(&gateway, bytes.as_bytes()).unwrap().assert_passed();
+}
+
+#[test]
+fn bytes_that_do_not_belong_into_a_head_are_refused() {
+    let (upstream, gateway) = gateway();
+    let host = format!("Host: {}\r\n", gateway.address());
+    let proof = proof(&gateway, "GET", "/");
+    for lines in [
+        &b"X: a\0b\r\n"[..],
+        b"X: a\rb\r\n",
+        b"X: a\nY: b\r\n",
+        b"X: a\x01b\r\n",
+        b"X: a\x7fb\r\n",
+        b"X\0: a\r\n",
+        b"X y: a\r\n",
+        b"X : a\r\n",
+        b"X\t: a\r\n",
+        b": a\r\n",
+        b"X\r\n",
+        b"X: a\r\n folded\r\n",
+        b"X: a\r\n\tfolded\r\n",
+        b" X: a\r\n",
+        b"X\xe4: a\r\n",
+        b"(X): a\r\n",
+    ] {
+        for proof in ["", proof.as_str()] {
+            let mut bytes = b"GET / HTTP/1.1\r\n".to_vec();
+            bytes.extend_from_slice(host.as_bytes());
+            bytes.extend_from_slice(lines);
+            bytes.extend_from_slice(proof.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+            assert_refused(&gateway, &upstream, &bytes, &[400]);
+        }
+    }
+}
+
+#[test]
+fn bare_line_feeds_end_no_line() {
+    let (upstream, gateway) = gateway();
+    let request = caller().sign(&gateway.request("GET", "/")).bytes();
+    let text = String::from_utf8(request).unwrap();
+    assert_refused(
+        &gateway,
+        &upstream,
+        text.replace("\r\n", "\n").as_bytes(),
+        &[400],
+    );
+    assert_refused(
+        &gateway,
+        &upstream,
+        text.replacen("\r\n", "\n", 1).as_bytes(),
+        &[400],
+    );
+}
+
+#[test]
+fn targets_with_two_readings_are_refused_as_ambiguous() {
+    let (upstream, gateway) = gateway();
+    let host = format!("Host: {}\r\n", gateway.address());
+    for target in [
+        "/orders/../admin",
+        "/orders/..",
+        "/./orders",
+        "/orders/.",
+        "/orders/./x",
+        "/..",
+        "/.",
+        "/orders/%2e%2e/admin",
+        "/orders/%2E./admin",
+        "/orders/.%2e/admin",
+        "/%2e/orders",
+        "/orders/%2e",
+        "//orders",
+        "/orders//x",
+        "/orders///",
+        "//",
+        "/orders\\admin",
+        "/orders\\..\\admin",
+        "/orders/%2fadmin",
+        "/orders/%2Fadmin",
+        "/orders/%5cadmin",
+        "/orders/%5C..",
+        "/orders/%00",
+        "/orders%00.png",
+        "/orders/%0a",
+        "/orders/%0d%0aX:y",
+        "/orders/%1f",
+        "/orders/%7f",
+        "/orders/%",
+        "/orders/%2",
+        "/orders/%zz",
+        "/orders/%u002e",
+        "/orders/%%32%66",
+        "/orders/%c0%ae",
+        "/orders/%c0%af",
+        "/orders/%e0%80%af",
+        "/orders/%ff",
+        "/orders/%80",
+        "/orders/%ed%a0%80",
+        "/orders/%f8%80%80%80%af",
+        "/orders/..;/admin",
+        "/orders/..;x=1/admin",
+        "/orders/.;/x",
+        "/orders/%2e%2e;/admin",
+        "/orders/{x}",
+        "/orders/|x",
+        "/orders/\"x",
+        "/orders/<x>",
+        "/orders/^x",
+        "/orders/`x",
+        "/orders/\u{e4}",
+    ] {
+        for bytes in with_and_without_proof(&gateway, "GET", target, &host, "") {
+            assert_refused(&gateway, &upstream, &bytes, &[400]);
+            let response = ask(&gateway, &bytes).expect("an answer");
+            assert!(
+                ["ambiguous-path", "malformed-request"].contains(&response.code().as_str()),
+                "{target}: {}",
+                response.text()
+            );
+        }
+    }
+    for target in [
+        "/orders#x",
+        "/orders?x#y",
+        "/#",
+        "/orders?a\u{e4}",
+        "/orders?a b",
+        "/orders?a\"b",
+        "/orders?a\0",
+    ] {
+        for bytes in with_and_without_proof(&gateway, "GET", target, &host, "") {
+            assert_refused(&gateway, &upstream, &bytes, &[400]);
+        }
+    }
+}
+
+#[test]
+fn the_legacy_encoding_of_a_route_lets_two_spellings_through_byte_for_byte() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .route("path_encoding = \"legacy\"")
+        .start();
+    for (number, target) in ["/a//b", "/a%2Fb", "/a%2fb//"].into_iter().enumerate() {
+        gateway
+            .send(&caller().sign(&gateway.request("GET", target)))
+            .assert_passed();
+        assert_eq!(upstream.got(number).target(), target);
+    }
+    for target in ["/a/../b", "/a/%2e%2e/b", "/a%5cb", "/a%00"] {
+        gateway
+            .send(&caller().sign(&gateway.request("GET", target)))
+            .assert_refused(400, "ambiguous-path");
+    }
+}
+
+#[test]
+fn the_connection_field_cannot_take_away_what_was_proven() {
+    let (upstream, gateway) = gateway();
+    for name in [
+        "Host",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Authorization",
+        "Signature",
+        "signature-input",
+        "Content-Digest",
+        "Portcullis-App",
+        "portcullis-scopes",
+        "Portcullis-Token",
+        "Cookie",
+        "Content-Type",
+    ] {
+        for value in [
+            name.to_owned(),
+            format!("close, {name}"),
+            format!("{name},keep-alive"),
+        ] {
+            let request = caller()
+                .sign(&gateway.request("GET", "/"))
+                .field("Connection", &value);
+            assert_refused(&gateway, &upstream, &request.bytes(), &[400]);
+        }
+    }
+    let request = caller()
+        .sign(&gateway.request("GET", "/").field("X-Signed", "1"))
+        .field(
+            "Connection",
+            "Forwarded, X-Forwarded-For, Via, X-Request-Id",
+        );
+    if gateway.send(&request).status == 200 {
+        let got = upstream.heard().pop().unwrap();
+        assert_eq!(
+            got.field("x-forwarded-for"),
+            Some("127.0.0.1"),
+            "{}",
+            got.head
+        );
+    }
+}
+
+#[test]
+fn a_covered_field_cannot_be_dropped_on_the_way() {
+    let (upstream, gateway) = gateway();
+    let signer = caller().covering(&["@method", "@target-uri", "x-tenant"]);
+    let request = signer
+        .sign(&gateway.request("GET", "/").field("X-Tenant", "7"))
+        .field("Connection", "X-Tenant");
+    let response = gateway.send(&request);
+    assert_ne!(
+        response.status, 200,
+        "the upstream would not see the tenant that was signed"
+    );
+    upstream.assert_silent();
+}
+
+#[test]
+fn fields_that_may_stand_once_are_refused_twice() {
+    let (upstream, gateway) = gateway();
+    for (name, value) in [
+        ("Authorization", "Bearer x"),
+        ("Content-Type", "text/plain"),
+        ("Date", "Tue, 20 Apr 2021 02:07:55 GMT"),
+        ("X-Amz-Date", "20210420T020755Z"),
+        ("DPoP", "x"),
+        ("Expect", "100-continue"),
+    ] {
+        let request = caller().sign(
+            &gateway
+                .request("GET", "/")
+                .field(name, value)
+                .field(&name.to_lowercase(), value),
+        );
+        assert_refused(&gateway, &upstream, &request.bytes(), &[400, 417]);
+    }
+    let digest = "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";
+    let request = gateway
+        .request("POST", "/")
+        .field("Content-Digest", digest)
+        .field(
+            "Content-Digest",
+            "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+        )
+        .body("{\"hello\": \"world\"}");
+    let request = caller().sign(&request);
+    assert_refused(&gateway, &upstream, &request.bytes(), &[400, 401]);
+}
+
+#[test]
+fn an_expectation_that_we_do_not_know_is_refused() {
+    let (upstream, gateway) = gateway();
+    for value in ["200-ok", "100-continue, x", "x", ""] {
+        let request = caller()
+            .sign(&gateway.request("POST", "/"))
+            .field("Expect", value);
+        assert_refused(&gateway, &upstream, &request.bytes(), &[400, 417]);
+    }
+}
+
+#[test]
+fn no_byte_passes_in_another_protocol() {
+    let (upstream, gateway) = gateway();
+    for lines in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: upgrade\r\nUpgrade: TLS/1.2\r\n",
+        "Connection: upgrade\r\nUpgrade: anything\r\n",
+    ] {
+        let bytes = format!(
+            "GET / HTTP/1.1\r\nHost: {}\r\n{lines}{}\r\n",
+            gateway.address(),
+            proof(&gateway, "GET", "/")
+        );
+        let response = ask(&gateway, bytes.as_bytes()).expect("an answer");
+        assert!(
+            [200, 400, 426].contains(&response.status),
+            "{lines}: {}",
+            response.text()
+        );
+        for got in upstream.heard() {
+            for name in ["upgrade", "http2-settings"] {
+                assert_eq!(got.field(name), None, "{}", got.head);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_http_at_all_is_refused_or_closed() {
+    let (upstream, gateway) = gateway();
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"SSH-2.0-x\r\n\r\n",
+        b"\0\0\0\0\0\0\0\0",
+        b"\r\n\r\n\r\n\r\n",
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        b"GET",
+        b"",
+    ] {
+        if let Some(response) = ask(&gateway, bytes) {
+            assert!((400..500).contains(&response.status), "{response:?}");
+        }
+    }
+    upstream.assert_silent();
+    gateway
+        .send(&caller().sign(&gateway.request("GET", "/")))
+        .assert_passed();
+}
+
+#[test]
+fn every_refusal_of_bytes_is_logged_with_its_reason() {
+    let (_upstream, gateway) = gateway();
+    ask(&gateway, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        .unwrap()
+        .assert_refused(400, "malformed-request");
+    ask(&gateway, b"GET / HTTP/1.1\r\nX : a\r\n\r\n");
+    for number in 0..2 {
+        let record = gateway.record(number);
+        assert_eq!(record["status"], 400, "{record}");
+        assert_eq!(record["code"], "malformed-request", "{record}");
+        assert!(
+            record["reason"]
+                .as_str()
+                .is_some_and(|reason| !reason.is_empty()),
+            "{record}"
+        );
+    }
+}
+
+mod http_2 {
+    //! Frames by hand: fields as literals, without compression.
+
+    use super::{Gateway, Request, Setup, Upstream, caller, gateway};
+    use crate::harness::Connection;
+    use crate::harness::curl::h2c;
+
+    /// One request, as these fields and this body; `None` when the stream or the connection is reset instead of answered.
+    fn ask(gateway: &Gateway, fields: &[(&str, &str)], body: Option<&[u8]>) -> Option<u16> {
+        let mut connection = Connection::open(gateway.address());
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        frame(&mut bytes, 4, 0, 0, &[]);
+        let mut block = Vec::new();
+        for (name, value) in fields {
+            block.push(0x10);
+            literal(&mut block, name.as_bytes());
+            literal(&mut block, value.as_bytes());
+        }
+        let (first, rest) = block.split_at(block.len().min(16_000));
+        let ends = u8::from(body.is_none());
+        let whole = if rest.is_empty() { 4 } else { 0 };
+        frame(&mut bytes, 1, ends | whole, 1, first);
+        let mut chunks = rest.chunks(16_000).peekable();
+        while let Some(chunk) = chunks.next() {
+            frame(
+                &mut bytes,
+                9,
+                if chunks.peek().is_none() { 4 } else { 0 },
+                1,
+                chunk,
+            );
+        }
+        if let Some(body) = body {
+            frame(&mut bytes, 0, 1, 1, body);
+        }
+        connection.send(&bytes);
+        loop {
+            let head = connection.take(9);
+            if head.len() < 9 {
+                return None;
+            }
+            let length =
+                usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            let payload = connection.take(length);
+            let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
+            match head[3] {
+                1 if stream == 1 => return Some(status(&payload)),
+                3 if stream == 1 => return None,
+                7 if payload[4..8] != [0; 4] => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// `:status`, the first field of an answer: indexed, or a literal of three digits.
+    fn status(block: &[u8]) -> u16 {
+        const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
+        // A change of the table's size may stand first.
+        let block = if block[0] & 0xe0 == 0x20 {
+            &block[1..]
+        } else {
+            block
+        };
+        match block[0] {
+            indexed @ 0x88..=0x8e => INDEXED[usize::from(indexed - 0x88)],
+            _ if block[1] == 3 => std::str::from_utf8(&block[2..5]).unwrap().parse().unwrap(),
+            // Digits have Huffman codes of 5 bits (0, 1, 2) and 6 bits (3 to 9).
+            _ => huffman_digits(&block[2..]),
+        }
+    }
+
+    fn huffman_digits(bytes: &[u8]) -> u16 {
+        let bits: Vec<u8> = bytes
+            .iter()
+            .flat_map(|b| (0..8).rev().map(move |n| b >> n & 1))
+            .collect();
+        let number = |bits: &[u8]| {
+            bits.iter()
+                .fold(0_u16, |sum, bit| sum << 1 | u16::from(*bit))
+        };
+        let (mut place, mut status) = (0, 0);
+        for _ in 0..3 {
+            let short = number(&bits[place..place + 5]);
+            let digit = if short < 3 {
+                place += 5;
+                short
+            } else {
+                let long = number(&bits[place..place + 6]);
+                place += 6;
+                long - 0x19 + 3
+            };
+            status = status * 10 + digit;
+        }
+        status
+    }
+
+    fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
+        bytes.extend_from_slice(&[kind, flags]);
+        bytes.extend_from_slice(&stream.to_be_bytes());
+        bytes.extend_from_slice(payload);
+    }
+
+    fn literal(block: &mut Vec<u8>, text: &[u8]) {
+        if text.len() < 127 {
+            block.push(text.len() as u8);
+        } else {
+            block.push(127);
+            let mut rest = text.len() - 127;
+            while rest >= 128 {
+                block.push((rest % 128 + 128) as u8);
+                rest /= 128;
+            }
+            block.push(rest as u8);
+        }
+        block.extend_from_slice(text);
+    }
+
+    fn fields<'f>(request: &'f Request, lower: &'f [(String, String)]) -> Vec<(&'f str, &'f str)> {
+        let mut fields = vec![
+            (":method", request.method.as_str()),
+            (":scheme", "http"),
+            (":authority", &request.authority),
+            (":path", &request.target),
+        ];
+        fields.extend(
+            lower
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        fields
+    }
+
+    fn lower(request: &Request) -> Vec<(String, String)> {
+        request
+            .fields
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn a_signed_request_passes() {
+        let (upstream, gateway) = gateway();
+        let request = caller().sign(&gateway.request("GET", "/orders?x=1"));
+        let lower = lower(&request);
+        assert_eq!(ask(&gateway, &fields(&request, &lower), None), Some(200));
+        let got = upstream.only();
+        assert_eq!(got.line(), "GET /orders?x=1 HTTP/1.1");
+        assert_eq!(got.field("host"), Some(request.authority.as_str()));
+    }
+
+    #[test]
+    fn fields_that_belong_to_a_connection_or_break_a_message_are_refused() {
+        let (upstream, gateway) = gateway();
+        let request = caller().sign(&gateway.request("GET", "/"));
+        let proof = lower(&request);
+        let authority = request.authority.clone();
+        let base = fields(&request, &proof);
+        let cases: Vec<Vec<(&str, &str)>> = vec![
+            [base.clone(), vec![("connection", "x")]].concat(),
+            [base.clone(), vec![("transfer-encoding", "chunked")]].concat(),
+            [base.clone(), vec![("keep-alive", "1")]].concat(),
+            [base.clone(), vec![("proxy-connection", "x")]].concat(),
+            [base.clone(), vec![("upgrade", "h2c")]].concat(),
+            [base.clone(), vec![("te", "gzip")]].concat(),
+            [base.clone(), vec![("X-Upper", "1")]].concat(),
+            [base.clone(), vec![("x y", "1")]].concat(),
+            [base.clone(), vec![("x", "a\r\nb: c")]].concat(),
+            [base.clone(), vec![("x", "a\0b")]].concat(),
+            [base.clone(), vec![("x", "a\nb")]].concat(),
+            [base.clone(), vec![(":path", "/other")]].concat(),
+            [base.clone(), vec![(":unknown", "x")]].concat(),
+            [base.clone(), vec![(":status", "200")]].concat(),
+            [base.clone(), vec![("host", "other.example")]].concat(),
+            [
+                base.clone(),
+                vec![("host", &authority), ("host", &authority)],
+            ]
+            .concat(),
+            [base.clone(), vec![("content-length", "5")]].concat(),
+            [base.clone(), vec![("x_y", "1")]].concat(),
+            base[1..].to_vec(),
+            [&base[..3], &base[4..]].concat(),
+            [&base[..2], &base[3..]].concat(),
+            [vec![("x", "1")], base.clone()].concat(),
+            [vec![(":method", "get")], base[1..].to_vec()].concat(),
+            [vec![(":method", "CONNECT")], base[1..].to_vec()].concat(),
+            [vec![(":method", "TRACE")], base[1..].to_vec()].concat(),
+            [&base[..3], &[(":path", "")], &base[4..]].concat(),
+            [&base[..3], &[(":path", "orders")], &base[4..]].concat(),
+            [&base[..3], &[(":path", "*")], &base[4..]].concat(),
+            [&base[..3], &[(":path", "/a/../b")], &base[4..]].concat(),
+            [&base[..3], &[(":path", "/a#b")], &base[4..]].concat(),
+            [&base[..3], &[(":path", "/a b")], &base[4..]].concat(),
+            [&base[..3], &[(":path", "/\u{e4}")], &base[4..]].concat(),
+            [&base[..2], &[(":authority", "user@a.example")], &base[3..]].concat(),
+            [&base[..2], &[(":authority", "a b")], &base[3..]].concat(),
+            [&base[..2], &[(":authority", "")], &base[3..]].concat(),
+        ];
+        for case in cases {
+            let answer = ask(&gateway, &case, None);
+            assert!(
+                answer.is_none_or(|status| (400..500).contains(&status)),
+                "{case:?}: {answer:?}"
+            );
+            for got in upstream.heard() {
+                // `te` and its like may be taken off instead of refused; nothing else may arrive.
+                panic!("{case:?} reached the upstream: {}", got.head);
+            }
+        }
+        assert_eq!(ask(&gateway, &base, None), Some(200));
+    }
+
+    #[test]
+    fn heads_have_the_same_bounds() {
+        let (upstream, gateway) = gateway();
+        let request = caller().sign(&gateway.request("GET", "/"));
+        let proof = lower(&request);
+        let base = fields(&request, &proof);
+        let long = format!("/{}", "a".repeat(8 * 1024));
+        let answer = ask(
+            &gateway,
+            &[&base[..3], &[(":path", long.as_str())], &base[4..]].concat(),
+            None,
+        );
+        assert!(
+            answer.is_none_or(|status| [414, 431].contains(&status)),
+            "{answer:?}"
+        );
+        let names: Vec<String> = (0..101).map(|n| format!("x-{n}")).collect();
+        let many: Vec<_> = names.iter().map(|name| (name.as_str(), "1")).collect();
+        let answer = ask(&gateway, &[base.clone(), many].concat(), None);
+        assert!(answer.is_none_or(|status| status == 431), "{answer:?}");
+        let large = "a".repeat(33 * 1024);
+        let answer = ask(
+            &gateway,
+            &[base.clone(), vec![("x", large.as_str())]].concat(),
+            None,
+        );
+        assert!(answer.is_none_or(|status| status == 431), "{answer:?}");
+        upstream.assert_silent();
+    }
+
+    #[test]
+    fn a_length_that_differs_from_the_data_is_refused() {
+        let (upstream, gateway) = gateway();
+        let request = caller().sign(&gateway.request("POST", "/").body("hello"));
+        let mut proof = lower(&request);
+        for length in ["4", "6", "0", "x", "5, 5"] {
+            proof.retain(|(name, _)| name != "content-length");
+            proof.push(("content-length".into(), length.into()));
+            let answer = ask(&gateway, &fields(&request, &proof), Some(b"hello"));
+            assert!(
+                answer.is_none_or(|status| (400..500).contains(&status)),
+                "{length}: {answer:?}"
+            );
+        }
+        for place in 0..upstream.heard().len() {
+            assert!(!upstream.got(place).complete);
+        }
+    }
+
+    #[test]
+    fn several_cookie_fields_are_joined() {
+        let (upstream, gateway) = gateway();
+        let request = caller().sign(&gateway.request("GET", "/"));
+        let proof = lower(&request);
+        let fields = [
+            fields(&request, &proof),
+            vec![("cookie", "a=1"), ("cookie", "b=2")],
+        ]
+        .concat();
+        assert_eq!(ask(&gateway, &fields, None), Some(200));
+        assert_eq!(upstream.only().field("cookie"), Some("a=1; b=2"));
+    }
+
+    #[test]
+    fn refusals_have_the_same_form() {
+        let (upstream, gateway) = gateway();
+        let response = h2c(&gateway.request("GET", "/"), gateway.address());
+        response.assert_refused(401, "credential-missing");
+        assert!(response.field("accept-signature").is_some());
+        upstream.assert_silent();
+    }
+
+    #[test]
+    fn a_wrong_body_never_completes_at_the_upstream() {
+        for policy in ["before-forwarding", "while-forwarding"] {
+            let upstream = Upstream::start();
+            let gateway = Setup::before(&upstream)
+                .route(&format!(
+                    "body = {{ limit = \"1 MiB\", verify = \"{policy}\" }}"
+                ))
+                .start();
+            let mut request =
+                caller().sign(&gateway.request("POST", "/").body(vec![b'x'; 100_000]));
+            request.body = Some(vec![b'y'; 100_000]);
+            h2c(&request, gateway.address()).assert_refused(401, "digest-mismatch");
+            for place in 0..upstream.heard().len() {
+                assert!(!upstream.got(place).complete);
+            }
+        }
+    }
+}
