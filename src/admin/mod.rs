@@ -1,10 +1,335 @@
 //! Health, readiness and metrics, on a listener of their own.
+//!
+//! In: an address, a [`Probe`] to ask, and when to stop. Out: answers to
+//! `/livez`, `/readyz` and `/metrics`. This room never: shares a thread with
+//! requests of callers, or tells more than the probe does.
 
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// `[admin]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where to listen; `None` is nowhere.
     pub listen: Option<SocketAddr>,
+}
+
+/// What the answers are made of.
+pub trait Probe: Send + Sync + 'static {
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// A word or two on why they cannot, `draining` for one.
+    fn ready(&self) -> Result<(), String>;
+
+    /// All metrics, in the text form of `OpenMetrics`.
+    fn metrics(&self) -> String;
+}
+
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 64;
+/// How long a connection may be without a request, and a head may take.
+const IDLE: Duration = Duration::from_secs(75);
+/// How long a connection may last, whatever it does: a reader that takes no answer ends here.
+const LIFETIME: Duration = Duration::from_mins(10);
+/// How long answers in flight may take when we stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// Bytes of a connection that are read or written at a time, and of a head.
+const BUFFER: usize = 16 * 1024;
+/// How long the listener rests when the system has no more to give, files for one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on `{address}` for health and metrics: {why}\n\nhint: set `[admin] listen`")]
+pub struct BindError {
+    address: SocketAddr,
+    why: io::Error,
+}
+
+/// The listener at work.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it has stopped. Blocks the thread.
+    ///
+    /// # Panics
+    /// When its thread did.
+    pub fn wait(self) {
+        self.thread
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic));
+    }
+}
+
+/// Answers on a thread of its own until `stop`; `None` when the settings name no address.
+/// Whoever drains stops it last, so that `/readyz` can say so meanwhile.
+///
+/// # Errors
+/// [`BindError`] names the address and what is in the way.
+pub fn serve(
+    settings: &Settings,
+    probe: Arc<dyn Probe>,
+    stop: CancellationToken,
+) -> Result<Option<Running>, BindError> {
+    let Some(wanted) = settings.listen else {
+        return Ok(None);
+    };
+    start(wanted, probe, stop)
+        .map(Some)
+        .map_err(|why| BindError {
+            address: wanted,
+            why,
+        })
+}
+
+fn start(
+    wanted: SocketAddr,
+    probe: Arc<dyn Probe>,
+    stop: CancellationToken,
+) -> io::Result<Running> {
+    let listener = std::net::TcpListener::bind(wanted)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let listener = {
+        let _registers_there = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    let thread = thread::Builder::new()
+        .name("admin".to_owned())
+        .spawn(move || runtime.block_on(accept(listener, probe, stop)))?;
+    Ok(Running { address, thread })
+}
+
+async fn accept(listener: TcpListener, probe: Arc<dyn Probe>, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let connections = TaskTracker::new();
+    loop {
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            () = stop.cancelled() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        if let Ok((stream, _)) = accepted {
+            let (probe, stop) = (probe.clone(), stop.clone());
+            connections.spawn(async move {
+                // Its end, early or not, is nobody's concern.
+                let _ = timeout(LIFETIME, converse(stream, probe, stop)).await;
+                drop(place);
+            });
+        } else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+    drop(listener);
+    connections.close();
+    let _ = timeout(LAST_ANSWERS, connections.wait()).await;
+}
+
+async fn converse(stream: TcpStream, probe: Arc<dyn Probe>, stop: CancellationToken) {
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let response = answer(request.method(), request.uri().path(), &*probe);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .max_buf_size(BUFFER)
+            .keep_alive(true)
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
+
+fn answer(method: &Method, path: &str, probe: &dyn Probe) -> Response<Full<Bytes>> {
+    let known = matches!(path, "/livez" | "/readyz" | "/metrics");
+    if known && method != Method::GET && method != Method::HEAD {
+        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        refusal.headers_mut().insert(ALLOW, allowed);
+        return refusal;
+    }
+    match path {
+        "/livez" => text(StatusCode::OK, "ok\n"),
+        "/readyz" => match probe.ready() {
+            Ok(()) => text(StatusCode::OK, "ready\n"),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        },
+        "/metrics" => {
+            let mut metrics = text(StatusCode::OK, probe.metrics());
+            let kind = HeaderValue::from_static(OPEN_METRICS);
+            metrics.headers_mut().insert(CONTENT_TYPE, kind);
+            metrics
+        }
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "only /livez, /readyz and /metrics are here\n",
+        ),
+    }
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    fields.insert(CONTENT_TYPE, plain);
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::sync::Mutex;
+
+    struct Told(Mutex<Result<(), String>>);
+
+    impl Probe for Told {
+        fn ready(&self) -> Result<(), String> {
+            self.0.lock().unwrap().clone()
+        }
+
+        fn metrics(&self) -> String {
+            "# EOF\n".to_owned()
+        }
+    }
+
+    const ANYWHERE: Settings = Settings {
+        listen: Some(SocketAddr::new(
+            std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            0,
+        )),
+    };
+
+    fn ask(running: &Running, line: &str) -> (u16, String, String) {
+        let mut stream = std::net::TcpStream::connect(running.address()).unwrap();
+        let request = format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (
+            head[9..12].parse().unwrap(),
+            head.to_owned(),
+            body.to_owned(),
+        )
+    }
+
+    #[test]
+    fn health_readiness_and_metrics_are_told_and_nothing_else() {
+        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let stop = CancellationToken::new();
+        let running = serve(&ANYWHERE, probe.clone(), stop.clone())
+            .unwrap()
+            .unwrap();
+        let status_and_body = |line: &str| {
+            let (status, _, body) = ask(&running, line);
+            (status, body)
+        };
+        assert_eq!(status_and_body("GET /livez"), (200, "ok\n".into()));
+        assert_eq!(status_and_body("HEAD /livez"), (200, String::new()));
+        assert_eq!(status_and_body("GET /readyz"), (200, "ready\n".into()));
+        assert_eq!(status_and_body("GET /readyz?x"), (200, "ready\n".into()));
+        *probe.0.lock().unwrap() = Err("draining".into());
+        assert_eq!(status_and_body("GET /readyz"), (503, "draining\n".into()));
+        assert_eq!(status_and_body("GET /livez"), (200, "ok\n".into()));
+        let (status, head, body) = ask(&running, "GET /metrics");
+        assert_eq!((status, &*body), (200, "# EOF\n"));
+        assert!(head.contains(&format!("content-type: {OPEN_METRICS}\r\n")));
+        assert_eq!(status_and_body("GET /").0, 404);
+        assert_eq!(status_and_body("GET /metrics/").0, 404);
+        let (status, head, _) = ask(&running, "POST /metrics");
+        assert_eq!(status, 405);
+        assert!(head.contains("allow: GET, HEAD\r\n"));
+        stop.cancel();
+        running.wait();
+    }
+
+    #[test]
+    fn no_address_is_no_listener() {
+        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let nowhere = Settings { listen: None };
+        assert!(
+            serve(&nowhere, probe, CancellationToken::new())
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn an_address_in_use_is_named_with_a_hint() {
+        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let stop = CancellationToken::new();
+        let running = serve(&ANYWHERE, probe.clone(), stop.clone())
+            .unwrap()
+            .unwrap();
+        let address = running.address();
+        let same = Settings {
+            listen: Some(address),
+        };
+        let error = serve(&same, probe, stop.clone()).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!(
+                "cannot listen on `{address}` for health and metrics: "
+            )),
+            "{error}"
+        );
+        assert!(error.ends_with("\n\nhint: set `[admin] listen`"), "{error}");
+        stop.cancel();
+        running.wait();
+    }
+
+    #[test]
+    fn a_stop_ends_idle_connections() {
+        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let stop = CancellationToken::new();
+        let running = serve(&ANYWHERE, probe, stop.clone()).unwrap().unwrap();
+        let mut idle = std::net::TcpStream::connect(running.address()).unwrap();
+        stop.cancel();
+        assert_eq!(idle.read(&mut [0; 8]).unwrap_or(0), 0);
+        running.wait();
+    }
 }

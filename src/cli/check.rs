@@ -316,3 +316,52 @@ fn pace(rate: Option<Rate>) -> String {
 fn line(out: &mut String, name: &str, text: &str) {
     let _ = writeln!(out, "  {name:<12} {text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_configuration_is_described_with_all_that_weakens_it() {
+        let text = r#"
+            upstreams.orders.servers = ["echo:"]
+            [[routes]]
+            name = "all"
+            path = "/**"
+            upstream = "orders"
+            accept = ["public"]
+            [[routes]]
+            name = "orders"
+            path = "/orders"
+            upstream = "orders"
+            accept = ["token"]
+            replay = "off"
+            waive = [{ part = "body", until = 2027-03-01, reason = "legacy uploader" }]
+            [apps.mobile]
+            keys = [{ id = "m", algorithm = "hmac-sha256", secret = "generated:m.key", not_after = 2027-01-31 }]
+        "#;
+        let loaded = config::from_text(text, "gateway.toml").unwrap();
+        let text = described("gateway.toml", &loaded, 0);
+        for part in [
+            "orders       any method /orders → orders: token",
+            "all          any method /** → orders: PUBLIC, anyone may pass",
+            "`body` need not be covered until 2027-03-01: legacy uploader",
+            "the same request may pass many times",
+            "key m: hmac-sha256, generated:m.key (will be generated at the first start), until 2027-01-31",
+            "gateway.toml is good; 0 warnings",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        let routes = text.find("/orders →").zip(text.find("/** →"));
+        assert!(
+            routes.is_some_and(|(first, second)| first < second),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_arguments_fit_together() {
+        use clap::Args as _;
+        Args::augment_args(clap::Command::new("check")).debug_assert();
+    }
+}

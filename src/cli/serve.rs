@@ -2,10 +2,12 @@
 
 use super::watch::{self, Wake};
 use crate::clock::Clock;
+use crate::config::Resolved;
 use crate::config::{Config, Loaded};
 use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared};
 use crate::limit::peer::Peers;
+use crate::observe::events::EventFormat;
 use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::tls::Certificates;
@@ -80,7 +82,7 @@ struct Control {
 
 struct InForce {
     fixed: Fixed,
-    resolved: crate::config::Resolved,
+    resolved: Resolved,
     files: Vec<PathBuf>,
 }
 
@@ -162,9 +164,13 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         .transpose()
         .context("the certificate of `[server] tls` cannot be used")?
         .map(Arc::new);
-    let (proofs, opened) = store::open(&config.state, options.clock.clone())?;
+    let (proofs, opened) = store::open(&config.state, &options.clock)?;
     let proofs = Arc::new(proofs);
-    tracing::info!(loaded = opened.loaded, floor = opened.floor, "memory of proofs opened");
+    tracing::info!(
+        loaded = opened.loaded,
+        floor = opened.floor,
+        "memory of proofs opened"
+    );
     if let Some(note) = opened.note {
         tracing::warn!("{note}");
     }
@@ -178,13 +184,14 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         workers: config.server.workers,
         codes: Code::ALL.iter().map(|code| code.word()).collect(),
     });
-    let remembered = proofs.clone();
+    let remembered = Arc::downgrade(&proofs);
     observer.gauge(
-        "portcullis_remembered_proofs",
+        "remembered_proofs",
         "Proofs that are remembered so that they pass once only",
-        move || remembered.len() as i64,
+        move || remembered.upgrade().map_or(0, |proofs| proofs.len() as i64),
     );
     let settings = Settings::build(config.gateway, &observer, None)?;
+    observer.reloaded(true, options.clock.now());
     let shared = Arc::new(Shared {
         settings: ArcSwap::from_pointee(settings),
         memory: proofs.clone(),
@@ -206,14 +213,14 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         }),
     });
     let admin_stop = CancellationToken::new();
-    let admin_running = admin::serve(config.admin, control.clone(), admin_stop.clone())?;
+    let admin_running = admin::serve(&config.admin, control.clone(), admin_stop.clone())?;
     let workers = server::run(
         bound,
-        config.server,
+        &config.server,
         certificates,
         move |_| Gateway::new(shared.clone()),
-        control.stop.clone(),
-    );
+        &control.stop,
+    )?;
     for address in &addresses {
         tracing::info!(%address, "listening");
     }
@@ -247,7 +254,9 @@ impl Running {
         self.control.draining.store(true, Ordering::Release);
         self.control.stop.cancel();
         let cut = self.workers.wait().cut;
-        self.control.proofs.close();
+        if let Err(why) = self.control.proofs.close() {
+            tracing::warn!("the memory of proofs was not written to the disk: {why}");
+        }
         self.control.shared.observer.flush();
         self.admin_stop.cancel();
         if let Some(admin) = self.admin_running {
@@ -288,7 +297,9 @@ impl Control {
     fn reload_file(&self, path: &Path) {
         let result = match Config::load(path) {
             Err(report) => {
-                tracing::error!("the configuration is not taken over; nothing was changed\n{report}");
+                tracing::error!(
+                    "the configuration is not taken over; nothing was changed\n{report}"
+                );
                 false
             }
             Ok(loaded) => match self.reload(loaded) {
@@ -306,7 +317,9 @@ impl Control {
                 }
             },
         };
-        self.shared.observer.reloaded(result, self.shared.clock.now());
+        self.shared
+            .observer
+            .reloaded(result, self.shared.clock.now());
     }
 
     fn files(&self) -> Vec<PathBuf> {
@@ -331,12 +344,22 @@ impl admin::Probe for Control {
     }
 }
 
+/// Sends events to standard error: text on a terminal, JSON on a pipe.
+///
+/// # Errors
+/// When `PORTCULLIS_LOG` is no filter.
+pub fn init_events() -> anyhow::Result<()> {
+    let format = EventFormat::of_stderr(crate::config::no_color());
+    observe::init_events(format, &crate::config::event_filter())?;
+    Ok(())
+}
+
 /// Runs a gateway until it is told to stop.
 ///
 /// # Errors
 /// When it cannot start.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    observe::init_events();
+    init_events()?;
     let loaded = match Config::load(&args.config) {
         Ok(loaded) => loaded,
         Err(report) => {
@@ -344,7 +367,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    for warning in &loaded.warnings {
+    let now = Clock::system().now().unix_seconds();
+    for warning in loaded.warnings.iter().chain(loaded.lapsed(now)) {
         tracing::warn!("{warning}");
     }
     let running = start(loaded, StartOptions::default())?;

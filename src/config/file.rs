@@ -4,8 +4,9 @@
 //! and the schema for editors are made from them. A default is written as in the file.
 
 use super::lists::{List, Named, OneOrMore, Several};
-use super::read::{At, Required, table};
+use super::read::At;
 use super::secrets::{Reference, SecretFile};
+use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
 use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
 use super::words::{Accepted, Limit, Listen, ListenOrOff};

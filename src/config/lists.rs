@@ -1,6 +1,8 @@
 //! Values in a row, and tables whose keys the user names.
 
-use super::read::{At, Found, Reader, Shape, Value, shown};
+use super::gather::shown;
+use super::read::{At, Found, Reader, Value};
+use super::shape::Shape;
 use std::collections::BTreeSet;
 use toml::de::DeValue;
 

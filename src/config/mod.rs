@@ -5,6 +5,7 @@
 //! This room never: starts anything, or lets a secret into a message.
 
 mod file;
+mod gather;
 mod lists;
 mod mask;
 mod nearest;
@@ -14,6 +15,8 @@ mod read;
 mod reference;
 mod resolve;
 mod secrets;
+mod shape;
+mod table;
 mod times;
 mod values;
 mod view;
@@ -25,7 +28,8 @@ pub use view::{KeyNote, Resolved, changes, date, server};
 
 use crate::{admin, gateway, server, store};
 use file::File;
-use read::{Problems, Reader, Value};
+use gather::Problems;
+use read::{Reader, Value};
 use secrets::{Mode, Places};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -184,6 +188,17 @@ pub fn from_text(text: &str, name: &str) -> Result<Loaded, Report> {
         mode: Mode::Text,
     };
     Config::understand(text, name, &places)
+}
+
+/// Whether the user asked for no colours (`NO_COLOR`, no-color.org).
+pub fn no_color() -> bool {
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Which events are written to standard error (`PORTCULLIS_LOG`, such as
+/// `warn` or `portcullis::server=debug`); `info` unless it is set.
+pub fn event_filter() -> String {
+    variable("PORTCULLIS_LOG").unwrap_or_else(|| "info".to_owned())
 }
 
 #[expect(

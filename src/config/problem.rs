@@ -1,14 +1,14 @@
 //! One problem of a configuration: where it is, what was found, what is accepted, a hint.
 
-use super::read::Problems;
+use super::gather::Problems;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// How many problems are told in one run; more are only counted.
-pub const MAX_PROBLEMS: usize = 200;
+const MAX_PROBLEMS: usize = 200;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -150,10 +150,10 @@ impl Report {
         }
         let (total, shown) = (self.problems.len(), self.problems.len().min(MAX_PROBLEMS));
         if shown < total {
-            out.push_str(&format!("… and {} more\n\n", total - shown));
+            let _ = write!(out, "… and {} more\n\n", total - shown);
         }
         let noun = if total == 1 { "problem" } else { "problems" };
-        out.push_str(&format!("{total} {noun} found"));
+        let _ = write!(out, "{total} {noun} found");
         out
     }
 

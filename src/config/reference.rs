@@ -1,8 +1,10 @@
 //! The reference page and the schema for editors, printed from what the reader knows.
 
 use super::file::File;
-use super::read::{FieldShape, Presence, Shape, TableShape, Value};
+use super::read::Value;
+use super::shape::{FieldShape, Presence, Shape, TableShape};
 use serde_json::{Map, Value as Json, json};
+use std::fmt::Write as _;
 use toml::de::DeValue;
 
 /// The JSON schema (draft 07) of gateway.toml, which editors complete and check by.
@@ -15,8 +17,7 @@ pub fn schema_json() -> String {
         );
         root.insert("title".to_owned(), json!("gateway.toml of Portcullis"));
     }
-    let text = serde_json::to_string_pretty(&schema).expect("a schema has string keys only");
-    text + "\n"
+    format!("{schema:#}\n")
 }
 
 fn schema_of(shape: &Shape) -> Json {
@@ -133,7 +134,7 @@ fn section(page: &mut String, outer: &str, field: &FieldShape) {
     let Some((table, heading, path)) = table_in(&field.shape, &path) else {
         return;
     };
-    page.push_str(&format!("\n## `{heading}`\n\n{}\n\n", field.about));
+    let _ = write!(page, "\n## `{heading}`\n\n{}\n\n", field.about);
     page.push_str("| key | takes | default | meaning |\n| --- | --- | --- | --- |\n");
     for field in &table.fields {
         let default = match field.presence {
@@ -150,7 +151,7 @@ fn section(page: &mut String, outer: &str, field: &FieldShape) {
         };
         let row = [&format!("`{}`", field.name), &takes, &default, &field.about];
         let cells = row.map(|cell| cell.replace('|', "\\|"));
-        page.push_str(&format!("| {} |\n", cells.join(" | ")));
+        let _ = writeln!(page, "| {} |", cells.join(" | "));
     }
     for field in &table.fields {
         section(page, &path, field);

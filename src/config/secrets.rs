@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 /// The largest file that is read for a secret or a certificate chain.
 const MAX_FILE: u64 = 1 << 20;
 
+/// The longest path, in bytes.
+const MAX_PATH: usize = 4096;
+
 /// Bytes in a secret that we make.
 const GENERATED: usize = 32;
 
@@ -54,11 +57,11 @@ impl Word for Reference {
 
     fn parse(text: &str) -> Result<Self, Refused> {
         if let Some(name) = text.strip_prefix("env:") {
-            return match is_variable(name) {
-                true => Ok(Self::Env(name.to_owned())),
-                false => Err(Refused::new("after `env:` is not the name of a variable")
-                    .hint("a name has letters, digits and `_`")),
-            };
+            if is_variable(name) {
+                return Ok(Self::Env(name.to_owned()));
+            }
+            let refused = Refused::new("after `env:` is not the name of a variable");
+            return Err(refused.hint("a name has letters, digits and `_`"));
         }
         if let Some(path) = text.strip_prefix("file:") {
             return path_of(path).map(Self::File);
@@ -93,10 +96,9 @@ impl Word for SecretFile {
 }
 
 fn path_of(text: &str) -> Result<PathBuf, Refused> {
-    match text.is_empty() || text.len() > 4096 || text.contains(char::is_control) {
-        true => Err(Refused::new("names no file")),
-        false => Ok(PathBuf::from(text)),
-    }
+    let good = (1..=MAX_PATH).contains(&text.len()) && !text.contains(char::is_control);
+    good.then(|| PathBuf::from(text))
+        .ok_or_else(|| Refused::new("names no file"))
 }
 
 fn is_variable(name: &str) -> bool {

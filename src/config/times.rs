@@ -1,6 +1,8 @@
 //! Durations and dates.
 
-use super::read::{Found, Reader, Shape, Value, shown};
+use super::gather::shown;
+use super::read::{Found, Reader, Value};
+use super::shape::Shape;
 use super::values::{Refused, Word, split_number};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -15,7 +17,7 @@ pub(super) struct Period(pub(super) Duration);
 pub(super) struct Leeway(pub(super) Duration);
 
 /// No wait and no window is longer than a year.
-const MAX_DURATION: Duration = Duration::from_secs(366 * 86_400);
+const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 
 const UNITS: [(&str, u64); 5] = [
     ("ms", 1),

@@ -1,6 +1,8 @@
 //! Values that are written as one word: counts, sizes, rates, names.
 
-use super::read::{Found, Reader, Shape, Value, shown};
+use super::gather::shown;
+use super::read::{Found, Reader, Value};
+use super::shape::Shape;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 use toml::de::{DeInteger, DeValue};
@@ -56,6 +58,7 @@ impl<W: Word> Value for W {
                 let conceal = W::SECRET || text.contains('@');
                 let message = match conceal {
                     true => format!("the value {}", refused.why),
+                    false if text.is_empty() => format!("the empty string {}", refused.why),
                     false => format!("`{}` {}", shown(text), refused.why),
                 };
                 if conceal {
@@ -78,13 +81,11 @@ impl<W: Word> Value for W {
 
 impl Value for bool {
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
-        match found.get_ref() {
-            DeValue::Boolean(value) => Some(*value),
-            _ => {
-                reader.mistyped(found, &<Self as Value>::shape());
-                None
-            }
+        if let DeValue::Boolean(value) = found.get_ref() {
+            return Some(*value);
         }
+        reader.mistyped(found, &<Self as Value>::shape());
+        None
     }
 
     fn shape() -> Shape {
@@ -291,10 +292,9 @@ impl Word for Name {
     const TAKES: &'static str = "a name of 1 to 64 letters, digits, `-`, `_` and `.`";
 
     fn parse(text: &str) -> Result<Self, Refused> {
-        match is_name(text) {
-            true => Ok(Self(text.to_owned())),
-            false => Err(Refused::new("is not a name")),
-        }
+        let good = is_name(text);
+        good.then(|| Self(text.to_owned()))
+            .ok_or_else(|| Refused::new("is not a name"))
     }
 
     fn schema() -> Json {
@@ -311,11 +311,10 @@ impl Word for KeyId {
         "a key id of 1 to 256 visible ASCII characters without `\"` and `\\`";
 
     fn parse(text: &str) -> Result<Self, Refused> {
-        let good = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-        match (1..=256).contains(&text.len()) && text.bytes().all(good) {
-            true => Ok(Self(text.to_owned())),
-            false => Err(Refused::new("is not a key id")),
-        }
+        let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        let good = (1..=256).contains(&text.len()) && text.bytes().all(fits);
+        good.then(|| Self(text.to_owned()))
+            .ok_or_else(|| Refused::new("is not a key id"))
     }
 
     fn schema() -> Json {
@@ -332,12 +331,12 @@ impl Word for Scope {
         "a scope of 1 to 64 visible ASCII characters without `,`, `\"` and `\\`";
 
     fn parse(text: &str) -> Result<Self, Refused> {
-        let good = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',');
-        match (1..=64).contains(&text.len()) && text.bytes().all(good) {
-            true => Ok(Self(text.to_owned())),
-            false => Err(Refused::new("is not a scope")
-                .hint("several scopes are a list: `[\"orders\", \"read\"]`")),
-        }
+        let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',');
+        let good = (1..=64).contains(&text.len()) && text.bytes().all(fits);
+        good.then(|| Self(text.to_owned())).ok_or_else(|| {
+            Refused::new("is not a scope")
+                .hint("several scopes are a list: `[\"orders\", \"read\"]`")
+        })
     }
 
     fn schema() -> Json {
@@ -354,13 +353,11 @@ impl Word for Text {
 
     fn parse(text: &str) -> Result<Self, Refused> {
         let length = text.chars().count();
-        match (1..=1024).contains(&length)
+        let good = (1..=1024).contains(&length)
             && !text.trim().is_empty()
-            && !text.contains(char::is_control)
-        {
-            true => Ok(Self(text.to_owned())),
-            false => Err(Refused::new("cannot stand here")),
-        }
+            && !text.contains(char::is_control);
+        good.then(|| Self(text.to_owned()))
+            .ok_or_else(|| Refused::new("cannot stand here"))
     }
 
     fn schema() -> Json {

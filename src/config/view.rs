@@ -9,7 +9,7 @@ use crate::route::{Accept, Bind, BodyVerify, PathEncoding, ReplayPolicy, Route};
 use crate::secret::Secret;
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// A configuration as it was understood. Never holds a secret.
@@ -74,6 +74,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
     let gateway = &config.gateway;
     let deadlines = &config.server.deadlines;
     let apps = gateway.apps.iter().zip(&gateway.plans);
+    let keys = keys_by_app(config, notes);
     json!({
         "server": {
             "listen": config.server.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -100,7 +101,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
         "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
-        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), &gateway.keys, notes)).collect::<Vec<_>>(),
+        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index))).collect::<Vec<_>>(),
     })
 }
 
@@ -168,8 +169,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
     })
 }
 
-fn app(app: &App, plan: Option<&Plan>, keys: &[Key], notes: &[KeyNote]) -> Json {
-    let keys = keys.iter().filter(|key| key.app.index == app.index);
+fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>) -> Json {
     json!({
         "name": &*app.name,
         "plan": plan.map(|plan| json!({
@@ -180,15 +180,26 @@ fn app(app: &App, plan: Option<&Plan>, keys: &[Key], notes: &[KeyNote]) -> Json 
         "scopes": app.scopes.iter().collect::<Vec<_>>(),
         "enabled": app.enabled,
         "explain": app.explain,
-        "keys": keys.map(|key| key_view(key, notes)).collect::<Vec<_>>(),
+        "keys": keys.map_or(&[][..], Vec::as_slice),
     })
 }
 
-fn key_view(key: &Key, notes: &[KeyNote]) -> Json {
+fn keys_by_app(config: &Config, notes: &[KeyNote]) -> HashMap<usize, Vec<Json>> {
+    let notes: HashMap<&str, &KeyNote> =
+        notes.iter().map(|note| (note.id.as_str(), note)).collect();
+    let mut by_app: HashMap<usize, Vec<Json>> = HashMap::new();
+    for one in &config.gateway.keys {
+        let keys = by_app.entry(one.app.index).or_default();
+        keys.push(key(one, notes.get(&*one.id).copied()));
+    }
+    by_app
+}
+
+fn key(key: &Key, note: Option<&KeyNote>) -> Json {
     json!({
         "id": &*key.id,
         "algorithm": key.algorithm().name(),
-        "secret": notes.iter().find(|note| *note.id == *key.id).map(|note| &note.secret),
+        "secret": note.map(|note| &note.secret),
         "not_before": key.not_before.map(date),
         "not_after": key.not_after.map(date),
         "enabled": key.enabled,
@@ -219,7 +230,7 @@ fn time(duration: Duration) -> String {
         ("m", 60_000),
         ("s", 1_000),
     ] {
-        if millis >= long && millis % long == 0 {
+        if millis >= long && millis.is_multiple_of(long) {
             return format!("{}{unit}", millis / long);
         }
     }
@@ -229,7 +240,7 @@ fn time(duration: Duration) -> String {
 /// A size as in the file, in its largest whole unit.
 fn size(bytes: u64) -> String {
     for (unit, long) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
-        if bytes >= long && bytes % long == 0 {
+        if bytes >= long && bytes.is_multiple_of(long) {
             return format!("{} {unit}", bytes / long);
         }
     }

@@ -1,6 +1,9 @@
 //! Words of the rooms: routes, schemes, algorithms, addresses.
 
-use super::read::{Found, Reader, Required, Shape, Value, shown, table};
+use super::gather::shown;
+use super::read::{Found, Reader, Value};
+use super::shape::Shape;
+use super::table::{Required, table};
 use super::values::{Count, Pace, Refused, Word, one_of};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;

@@ -1,8 +1,8 @@
 //! A response on its way out, and the record that is written when it ends.
 
+use super::Shared;
 use super::refusal::Refusal;
 use super::reload::Settings;
-use super::Shared;
 use crate::forward::AnswerBody;
 use crate::forward::body::Meter;
 use crate::limit::app::{Place, Standing};
@@ -77,7 +77,9 @@ impl Drop for Ending {
             record.reason = Some("the client went away".into());
         }
         let now = self.shared.clock.now();
-        self.shared.observer.finish(&self.settings.labels, record, now);
+        self.shared
+            .observer
+            .finish(&self.settings.labels, record, now);
     }
 }
 
@@ -141,7 +143,9 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Inner::Upstream(body) => body.size_hint(),
-            Inner::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Inner::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
         }
     }
 }
@@ -225,5 +229,8 @@ pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Re
     if let Ok(value) = HeaderValue::from_str(&format!("sig1=({});created", names.join(" "))) {
         fields.insert(ACCEPT_SIGNATURE, value);
     }
-    fields.insert(WANT_DIGEST, HeaderValue::from_static("sha-256=2, sha-512=1"));
+    fields.insert(
+        WANT_DIGEST,
+        HeaderValue::from_static("sha-256=2, sha-512=1"),
+    );
 }

@@ -17,8 +17,8 @@ pub use reload::Settings;
 use crate::apps::{App, Key};
 use crate::authorize;
 use crate::clock::{Clock, Now};
-use crate::forward::upstream::{self, Pool};
 use crate::forward::body::Meter;
+use crate::forward::upstream::{self, Pool};
 use crate::forward::{self, Head, body};
 use crate::limit::app::{Plan, Standing};
 use crate::limit::peer::{PeerSettings, Peers};
@@ -206,7 +206,11 @@ impl Gateway {
             })?;
         let head = Head {
             authority: received.authority().into(),
-            scheme: if received.scheme() == "https" { "https" } else { "http" },
+            scheme: if received.scheme() == "https" {
+                "https"
+            } else {
+                "http"
+            },
             target: target(&received)?,
             version: parts.version,
             peer: peer.address.ip(),
@@ -316,9 +320,7 @@ impl Gateway {
                 answer::tell_standing(&mut parts.headers, standing.as_ref());
                 Response::from_parts(parts, ResponseBody::upstream(body, ending))
             }
-            Err(failed) => {
-                self.refused(&Refusal::Forward(failed), standing.as_ref(), now, ending)
-            }
+            Err(failed) => self.refused(&Refusal::Forward(failed), standing.as_ref(), now, ending),
         }
     }
 

@@ -223,9 +223,10 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         const LATER: Duration = Duration::from_secs(1);
         match self {
-            Self::Peer(wait) | Self::Limit(limit::Refused::Rate { retry_after: wait, .. }) => {
-                Some(*wait)
-            }
+            Self::Peer(wait)
+            | Self::Limit(limit::Refused::Rate {
+                retry_after: wait, ..
+            }) => Some(*wait),
             Self::Limit(limit::Refused::Concurrency { .. })
             | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
             _ => None,
@@ -369,7 +370,11 @@ mod tests {
     fn every_code_is_one_of_a_kind_and_its_status_is_an_error() {
         for (at, code) in Code::ALL.iter().enumerate() {
             assert!(code.status().is_client_error() || code.status().is_server_error());
-            assert!(Code::ALL[at + 1..].iter().all(|other| other.word() != code.word()));
+            assert!(
+                Code::ALL[at + 1..]
+                    .iter()
+                    .all(|other| other.word() != code.word())
+            );
         }
     }
 
@@ -387,7 +392,10 @@ mod tests {
     #[test]
     fn a_guesser_cannot_tell_an_unknown_key_from_a_wrong_signature() {
         let answer = |why| {
-            let refusal = Refusal::Credential(schemes::Refused::Rejected { why, explained: None });
+            let refusal = Refusal::Credential(schemes::Refused::Rejected {
+                why,
+                explained: None,
+            });
             serde_json::to_string(&refusal.problem("1")).unwrap()
         };
         let first = answer(schemes::Why::UnknownKey);

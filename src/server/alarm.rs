@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The longest a deadline may be; a longer one is as good as none.
-const NEVER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const NEVER: Duration = Duration::from_hours(30 * 24);
 
 /// When `wait` will be over.
 pub(super) fn after(wait: Duration) -> Instant {

@@ -1,7 +1,7 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
 use super::alarm::{Alarm, after};
-use super::head::MAX_HEAD;
+use super::library::{http1, http2};
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::tls::ALPN_HTTP_2;
@@ -12,9 +12,9 @@ use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -28,31 +28,6 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-
-/// Bytes of one HTTP/1.1 connection that are read or written at a time.
-const H1_BUFFER: usize = 64 * 1024;
-const _: () = assert!(MAX_HEAD < H1_BUFFER);
-
-/// Requests at a time on one HTTP/2 connection.
-const H2_STREAMS: u32 = 100;
-/// Bytes of a head after decompression, as RFC 9113 counts them (32 for each field on top).
-const H2_HEAD: u32 = 32 * 1024;
-/// Bytes of a frame.
-const H2_FRAME: u32 = 16 * 1024;
-/// Bytes of a body in flight, for each stream and for the whole connection.
-const H2_STREAM_WINDOW: u32 = 64 * 1024;
-const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// Bytes of a response kept for each stream until its client takes them.
-const H2_SEND_BUFFER: usize = 64 * 1024;
-/// Bytes that field compression may remember.
-const H2_HEADER_TABLE: u32 = 4 * 1024;
-/// Streams a client may open and reset before we look at them, until the connection ends.
-const H2_RESETS_PENDING: usize = 20;
-/// Streams we may have to reset for its errors, until the connection ends.
-const H2_RESETS_LOCAL: usize = 100;
-/// How often we ask whether an HTTP/2 client is still there, and how long it may take to say so.
-const H2_PING_EVERY: Duration = Duration::from_secs(30);
-const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a client still sends behind a refusal is read and thrown away, up to
 /// here: a reset in its place would take the refusal from it.
@@ -71,8 +46,8 @@ pub(super) struct Worker<H> {
     tls: Option<TlsAcceptor>,
     closing: Closing,
     cut: AtomicUsize,
-    http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http1: conn::http1::Builder,
+    http2: conn::http2::Builder<TokioExecutor>,
 }
 
 /// Whether we are about to stop.
@@ -120,11 +95,13 @@ impl<H: Handler> Worker<H> {
 
     async fn serve_tls(&self, stream: TcpStream, address: SocketAddr, acceptor: &TlsAcceptor) {
         let handshake = timeout(self.deadlines.handshake, acceptor.accept(stream));
-        let stream = tokio::select! {
+        let shaken = tokio::select! {
             biased;
-            Ok(Ok(stream)) = handshake => stream,
+            shaken = handshake => shaken,
             () = self.last_call() => return,
-            else => return,
+        };
+        let Ok(Ok(stream)) = shaken else {
+            return;
         };
         let http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
         let peer = Peer { address, tls: true };
@@ -351,11 +328,11 @@ impl<H: Handler> Turn<H> {
             response.headers_mut().insert(CONNECTION, close);
         }
         // The body takes the turn with it, whatever becomes of the body.
-        Ok(response.map(|body| body.map_err(move |error| self.pass(error))))
-    }
-
-    fn pass(&self, error: BoxError) -> BoxError {
-        error
+        let hold = move |error| {
+            let _turn = &self;
+            error
+        };
+        Ok(response.map(|body| body.map_err(hold)))
     }
 }
 
@@ -388,43 +365,4 @@ async fn part<S: AsyncRead + AsyncWrite + Unpin>(wire: Wire<S>) {
             }
         }
     }
-}
-
-fn http1() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        // The wire keeps the time, and bounds head and fields before the
-        // library sees them. Its own bound on fields is 100 too, unless it is
-        // set, which costs an allocation a request.
-        .header_read_timeout(None)
-        .max_header_size(H1_BUFFER)
-        .max_buf_size(H1_BUFFER)
-        .keep_alive(true)
-        .half_close(true)
-        .pipeline_flush(false)
-        .allow_multiple_spaces_in_request_line_delimiters(false)
-        .ignore_invalid_headers(false)
-        .auto_date_header(true);
-    builder
-}
-
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(H2_STREAMS)
-        .max_header_list_size(H2_HEAD)
-        .max_frame_size(H2_FRAME)
-        .initial_stream_window_size(H2_STREAM_WINDOW)
-        .initial_connection_window_size(H2_CONNECTION_WINDOW)
-        .adaptive_window(false)
-        .max_send_buf_size(H2_SEND_BUFFER)
-        .header_table_size(H2_HEADER_TABLE)
-        .max_pending_accept_reset_streams(H2_RESETS_PENDING)
-        .max_local_error_reset_streams(H2_RESETS_LOCAL)
-        .keep_alive_interval(H2_PING_EVERY)
-        .keep_alive_timeout(H2_PING_TIMEOUT)
-        .auto_date_header(true);
-    builder
 }

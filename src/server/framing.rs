@@ -1,4 +1,6 @@
 //! Which bytes of a connection are head, which body (RFC 9112), without a socket.
+//!
+//! Open to other crates so that it can be fuzzed against the HTTP library.
 
 use super::Fault;
 use super::chunks::{self, Chunks};
@@ -6,7 +8,7 @@ use super::head::{self, Body, Head};
 
 /// Follows the framing of all requests of one connection.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub struct Framing {
     state: State,
     heads: u64,
 }
@@ -20,16 +22,16 @@ enum State {
 
 /// What may be let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
+pub struct Verdict {
     /// So many bytes are clean; what stands behind them is part of a head.
-    pub(super) clear: usize,
+    pub clear: usize,
     /// Why nothing behind them will ever be.
-    pub(super) end: Option<End>,
+    pub end: Option<End>,
 }
 
 /// How the input of a connection ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// Where a head should be there is none.
     Head(Fault),
     /// A body is not what its head said.
@@ -38,7 +40,7 @@ pub(super) enum End {
 
 /// What is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Awaits {
+pub enum Awaits {
     /// A request, of which not a byte is there.
     Request,
     /// The rest of a head.
@@ -47,23 +49,30 @@ pub(super) enum Awaits {
     Body,
 }
 
-impl Framing {
-    pub(super) fn new() -> Self {
+impl Default for Framing {
+    fn default() -> Self {
         Self {
             state: State::Head(Head::default()),
             heads: 0,
         }
     }
+}
+
+impl Framing {
+    /// A connection of which no byte has arrived.
+    pub fn new() -> Self {
+        Self::default()
+    }
 
     /// Complete heads so far.
-    pub(super) const fn heads(&self) -> u64 {
+    pub const fn heads(&self) -> u64 {
         self.heads
     }
 
     /// What is missing behind `held`, the bytes that were not clear so far.
-    pub(super) fn awaits(&self, held: &[u8]) -> Awaits {
+    pub fn awaits(&self, held: &[u8]) -> Awaits {
         match &self.state {
-            State::Head(head) if head.has_begun(held) => Awaits::Head,
+            State::Head(reading) if reading.has_begun(held) => Awaits::Head,
             State::Head(_) => Awaits::Request,
             State::Length(_) | State::Chunks(_) => Awaits::Body,
         }
@@ -71,7 +80,7 @@ impl Framing {
 
     /// Follows `bytes`, which start with what was not clear the last time.
     /// After an end it must not be called again.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Verdict {
+    pub fn follow(&mut self, bytes: &[u8]) -> Verdict {
         let mut clear = 0;
         let end = loop {
             let rest = bytes.get(clear..).unwrap_or_default();

@@ -314,7 +314,7 @@ fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
 
 /// Control bytes that no value may hold; HTAB is white space there.
 pub(super) const fn is_control(byte: u8) -> bool {
-    (byte < 0x20) & (byte != b'\t') | (byte == 0x7f)
+    (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }
 
 /// Whether a name may hold it.

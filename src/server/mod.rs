@@ -14,8 +14,9 @@ use std::time::Duration;
 mod alarm;
 mod chunks;
 mod connection;
-mod framing;
+pub mod framing;
 mod head;
+mod library;
 mod line;
 mod listen;
 mod paced;
@@ -76,7 +77,8 @@ pub struct Settings {
     pub workers: usize,
     /// TLS on every listener.
     pub tls: Option<tls::Settings>,
-    /// Connections at a time, over all workers.
+    /// Connections at a time, over all workers. One more a listener is
+    /// accepted and waits, unread, until another ends.
     pub max_connections: usize,
     /// Every wait on a client has an end.
     pub deadlines: Deadlines,

@@ -82,7 +82,7 @@ fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
 const DEADLINES: Deadlines = Deadlines {
     handshake: Duration::from_secs(5),
     head: Duration::from_secs(8),
-    idle: Duration::from_secs(60),
+    idle: Duration::from_mins(1),
     body: Duration::from_secs(10),
     write: Duration::from_secs(20),
     drain: Duration::from_secs(15),
@@ -92,10 +92,10 @@ const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Ad
 
 /// A client's end of a connection that is served without a socket.
 fn connect(toy: &Toy) -> (DuplexStream, Arc<Worker<Toy>>, tokio::task::JoinHandle<()>) {
-    let (client, server) = duplex(64 * 1024);
+    let (client, ours) = duplex(64 * 1024);
     let worker = Arc::new(Worker::new(toy.clone(), DEADLINES, None));
     let serving = worker.clone();
-    let served = tokio::spawn(async move { serving.serve_clear(server, CLIENT).await });
+    let served = tokio::spawn(async move { serving.serve_clear(ours, CLIENT).await });
     (client, worker, served)
 }
 

@@ -70,6 +70,7 @@ where
     M: Fn(usize) -> H + Send + Sync + 'static,
 {
     let make = Arc::new(make);
+    let tls = certificates.map(|certificates| TlsAcceptor::from(certificates.config()));
     let deadlines = settings.deadlines;
     let places = Arc::new(Semaphore::new(
         settings.max_connections.min(Semaphore::MAX_PERMITS),
@@ -81,10 +82,7 @@ where
     for (index, listeners) in bound.workers.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let doors = doors(&runtime, listeners, &places, &stop)?;
-        let (make, stop) = (make.clone(), stop.clone());
-        let tls = certificates
-            .as_ref()
-            .map(|certificates| TlsAcceptor::from(certificates.config()));
+        let (make, tls, stop) = (make.clone(), tls.clone(), stop.clone());
         let work = move || {
             let cut =
                 runtime.block_on(async { work(make(index), deadlines, tls, doors, stop).await });
@@ -172,9 +170,8 @@ impl Door {
             // connection a listener may wait here, unread.
             let place = tokio::select! {
                 biased;
-                Ok(place) = self.places.clone().acquire_owned() => place,
+                place = self.places.clone().acquire_owned() => place,
                 () = self.stop.cancelled() => return,
-                else => return,
             };
             let worker = worker.clone();
             connections.spawn(async move {

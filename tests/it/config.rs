@@ -1,4 +1,5 @@
 //! gateway.toml: what is accepted, what is refused, and in which words.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use portcullis::config::{self, Config, Loaded, Report, Severity, changes};
 use proptest::prelude::*;
@@ -320,6 +321,19 @@ fn a_secret_that_others_can_read_or_that_ends_in_a_newline_is_a_warning() {
         let loaded = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
         assert_eq!(loaded.warnings.len(), count, "{mode:o}");
     }
+}
+
+#[test]
+fn no_number_of_warnings_hides_an_error() {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for at in 0..2_000 {
+        writeln!(text, "[apps.a{at}]").unwrap();
+    }
+    assert!(load(&text, "gateway.toml").is_ok());
+    text.push_str("scopes = [\"a\", \"a\"]\n");
+    let report = refused(&text);
+    assert_eq!(report.problems()[0].severity, Severity::Error);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../fuzz/src/config.rs"]
+mod config;
 #[path = "../../fuzz/src/gate.rs"]
 mod gate;
 #[path = "../../fuzz/src/head.rs"]
@@ -12,6 +14,26 @@ mod head;
 mod signature_input;
 #[path = "../../fuzz/src/target.rs"]
 mod target;
+
+#[path = "../../fuzz/src/token.rs"]
+mod token;
+#[path = "../../fuzz/src/wire.rs"]
+mod wire;
+
+#[test]
+fn the_kept_configurations_hold() {
+    replay("config", config::check);
+}
+
+#[test]
+fn the_kept_connections_hold() {
+    replay("wire", wire::check);
+}
+
+#[test]
+fn the_kept_tokens_hold() {
+    replay("token", token::check);
+}
 
 #[test]
 fn the_kept_signature_inputs_hold() {

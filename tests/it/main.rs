@@ -4,6 +4,7 @@ mod harness;
 
 mod admin;
 mod bodies;
+mod cli;
 mod config;
 mod forwarding;
 mod fuzz_corpus;

@@ -41,7 +41,7 @@ pub(super) fn registered(
         }
         if app.keys.0.is_empty() && !gathered.problems.any_at(&format!("{}.keys", name.key)) {
             let draft = name.problem("this app has no keys: nobody can prove to be it");
-            gathered.problem(draft.warning());
+            gathered.problem(draft.warning().of_absence());
         }
         registered.plans.push(plan(app, file, plans, gathered));
         registered.apps.push(owner);

@@ -7,7 +7,8 @@ mod routes;
 
 use super::Config;
 use super::file::{File, Plan, Server, Tls, Upstream};
-use super::read::{At, Draft, Problems};
+use super::gather::{Draft, Problems};
+use super::read::At;
 use super::secrets::{Closed, Opened, Places, SecretFile};
 use super::values::{Pace, Workers};
 use super::view::{self, Fingerprints};
@@ -180,10 +181,12 @@ fn tls(
         let content = opened.secret.unwrap_or_else(|| Secret::new(Vec::new()));
         let marked = memchr::memmem::find(content.expose(), mark).is_some();
         if !marked && opened.file.is_some() {
-            gathered.problem(at.problem(match private {
-                true => "this file holds no private key in PEM",
-                false => "this file holds no certificate in PEM",
-            }));
+            let what = if private {
+                "private key"
+            } else {
+                "certificate"
+            };
+            gathered.problem(at.problem(format!("this file holds no {what} in PEM")));
             return None;
         }
         Some(content)

@@ -3,8 +3,9 @@
 use super::Gathered;
 use crate::apps::{Scheme, SchemeSet, Scopes};
 use crate::config::file::{File, Route, Waiver};
+use crate::config::gather::Draft;
 use crate::config::lists::Several;
-use crate::config::read::{At, Draft};
+use crate::config::read::At;
 use crate::config::values::Name;
 use crate::config::words::Accepted;
 use crate::route::{self, Accept, Bind, BodyPolicy, Table};
@@ -212,6 +213,6 @@ fn scopes(route: &Route, file: &File, gathered: &mut Gathered<'_>) {
             "no app has the scope `{scope}`: nobody can pass the route `{}`",
             name.value.0
         );
-        gathered.problem(name.problem(message).warning());
+        gathered.problem(name.problem(message).warning().of_absence());
     }
 }

@@ -98,6 +98,7 @@ impl Gate {
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let around = Surroundings {
+            http2: false,
             tls: false,
             has_body: false,
             public_url: None,
@@ -178,7 +179,10 @@ fn good() -> String {
 
 fn why(result: Result<Caller, Refused>) -> Why {
     match result {
-        Err(Refused::Rejected { why, base: None }) => why,
+        Err(Refused::Rejected {
+            why,
+            explained: None,
+        }) => why,
         other => panic!("not rejected: {other:?}"),
     }
 }

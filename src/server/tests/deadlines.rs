@@ -5,6 +5,10 @@ use tokio::time::{Instant, advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn almost(deadline: Duration) -> Duration {
+    deadline.saturating_sub(SECOND)
+}
+
 async fn rest(mut client: DuplexStream) -> (String, Duration) {
     let start = Instant::now();
     let mut text = String::new();
@@ -24,7 +28,7 @@ async fn a_connection_ends_in_silence_when_it_is_idle_too_long_between_requests(
     let (mut client, _worker, _served) = connect(&Toy::new());
     for _ in 0..3 {
         client.write_all(&request("GET /1")).await.unwrap();
-        sleep(DEADLINES.idle - SECOND).await;
+        sleep(almost(DEADLINES.idle)).await;
     }
     let (text, waited) = rest(client).await;
     assert_eq!(bodies(&text), ["GET /1 []"; 3]);
@@ -41,7 +45,7 @@ async fn a_head_has_to_be_complete_in_time_however_it_dribbles() {
         ("PRI * HTTP/", ""),
     ] {
         let (mut client, _worker, served) = connect(&Toy::new());
-        sleep(DEADLINES.idle - SECOND).await;
+        sleep(almost(DEADLINES.idle)).await;
         let begun = Instant::now();
         client.write_all(start.as_bytes()).await.unwrap();
         for _ in 0..7 {
@@ -82,7 +86,7 @@ async fn a_body_may_dribble_but_not_stop() {
     let head = b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
     client.write_all(head).await.unwrap();
     for _ in 0..8 {
-        sleep(DEADLINES.body - SECOND).await;
+        sleep(almost(DEADLINES.body)).await;
         client.write_all(b"x").await.unwrap();
     }
     let (text, waited) = rest(client).await;
@@ -119,7 +123,7 @@ async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
     let mut taken = 0;
     let mut piece = vec![0; 64 * 1024];
     while taken < 1024 * 1024 {
-        sleep(DEADLINES.write - SECOND).await;
+        sleep(almost(DEADLINES.write)).await;
         taken += client.read(&mut piece).await.unwrap();
     }
 }
@@ -138,7 +142,7 @@ async fn an_http_2_connection_ends_when_it_has_had_no_request_for_too_long() {
         let uri = format!("http://a{path}");
         Request::get(uri).body(Full::<Bytes>::default()).unwrap()
     };
-    sleep(DEADLINES.idle - SECOND).await;
+    sleep(almost(DEADLINES.idle)).await;
     sender.send_request(request("/1")).await.unwrap();
     let held = tokio::spawn(sender.send_request(request("/held")));
     toy.begun.acquire().await.unwrap().forget();
@@ -158,7 +162,7 @@ async fn a_request_in_flight_is_finished_when_we_stop() {
     client.write_all(&request("GET /held")).await.unwrap();
     toy.begun.acquire().await.unwrap().forget();
     worker.close();
-    sleep(DEADLINES.drain - SECOND).await;
+    sleep(almost(DEADLINES.drain)).await;
     toy.release.add_permits(1);
     let (text, waited) = rest(client).await;
     assert_eq!(bodies(&text), ["GET /held []"]);

@@ -185,11 +185,11 @@ async fn a_refused_client_that_keeps_sending_can_read_why() {
         }
         write
     });
-    let _write = sending.await.unwrap();
+    let write = sending.await.unwrap();
     let mut answer = String::new();
     read.read_to_string(&mut answer).await.unwrap();
     assert_eq!(bodies(&answer), ["Malformed(\"the target holds a `#`\")"]);
-    drop((read, _write));
+    drop((read, write));
     gateway.stop().await;
 }
 
@@ -269,5 +269,23 @@ async fn a_replaced_certificate_is_shown_to_new_connections_and_old_ones_live_on
     assert_eq!(ask(&mut second, "GET /2").await, "GET /2 over TLS []");
     assert_eq!(ask(&mut first, "GET /3").await, "GET /3 over TLS []");
     drop((first, second));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_speak_tls_gives_its_place_back() {
+    let (mine, roots) = certificate("a.test");
+    let certificates = Arc::new(tls::Certificates::new(&mine).unwrap());
+    let mut gateway = Gateway::start(&settings(1, 1), Some(certificates));
+    let mut clear = gateway.connect().await;
+    clear.write_all(&request("GET /1")).await.unwrap();
+    let mut alert = Vec::new();
+    clear.read_to_end(&mut alert).await.unwrap();
+    assert_eq!(alert.first(), Some(&21), "a TLS alert");
+    let tcp = gateway.connect().await;
+    let connector = connector(roots, &[]);
+    let mut stream = connector.connect(name("a.test"), tcp).await.unwrap();
+    assert_eq!(ask(&mut stream, "GET /2").await, "GET /2 over TLS []");
+    drop(stream);
     gateway.stop().await;
 }

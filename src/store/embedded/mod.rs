@@ -11,8 +11,8 @@ use crate::clock::{Clock, Now};
 use crate::replay::{Memory, ProofId, Refused};
 use journal::{Boot, Journal};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ const LONGEST_SPAN: i64 = 3_600;
 #[derive(Debug)]
 pub struct Proofs {
     shared: Arc<Shared>,
-    tending: Option<JoinHandle<()>>,
+    tending: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What was there when the memory of proofs was opened.
@@ -100,7 +100,7 @@ impl Proofs {
             })?;
         let proofs = Self {
             shared,
-            tending: Some(tending),
+            tending: Mutex::new(Some(tending)),
         };
         Ok((proofs, opened))
     }
@@ -138,12 +138,9 @@ impl Proofs {
     /// # Errors
     /// What the system said. The next start then counts as one after the
     /// machine died, if the machine does before it.
-    pub fn close(mut self) -> std::io::Result<()> {
-        self.stop()
-    }
-
-    fn stop(&mut self) -> std::io::Result<()> {
-        let Some(tending) = self.tending.take() else {
+    pub fn close(&self) -> std::io::Result<()> {
+        let mut tending = self.tending.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tending) = tending.take() else {
             return Ok(());
         };
         self.shared.stopped.store(true, Ordering::Release);
@@ -156,7 +153,7 @@ impl Proofs {
 
 impl Drop for Proofs {
     fn drop(&mut self) {
-        let _ = self.stop();
+        let _ = self.close();
     }
 }
 
