@@ -197,7 +197,7 @@ fn structured_fields_are_reserialized_as_their_working_group_says() {
             tried += 1;
         }
     }
-    assert!(tried > 40, "{tried} cases");
+    assert!(tried > 30, "{tried} cases");
 }
 
 #[test]

@@ -818,9 +818,8 @@ mod http_2 {
                     "body = {{ limit = \"1 MiB\", verify = \"{policy}\" }}"
                 ))
                 .start();
-            let mut request =
-                caller().sign(&gateway.request("POST", "/").body(vec![b'x'; 100_000]));
-            request.body = Some(vec![b'y'; 100_000]);
+            let mut request = caller().sign(&gateway.request("POST", "/").body(vec![b'x'; 60_000]));
+            request.body = Some(vec![b'y'; 60_000]);
             let response = h2::send(&request, gateway.address());
             assert_eq!(response.json()["code"], "digest-mismatch");
             for place in 0..upstream.heard().len() {

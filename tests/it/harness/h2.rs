@@ -11,6 +11,8 @@ pub fn ask(address: SocketAddr, fields: &[(&str, &str)], body: Option<&[u8]>) ->
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     frame(&mut bytes, SETTINGS, 0, 0, &[]);
     head(&mut bytes, fields, body.is_none());
+    // What a peer takes before it has been asked, on a stream and on a connection.
+    assert!(body.is_none_or(|body| body.len() < 65_536));
     for chunk in body.unwrap_or_default().chunks(MAX_FRAME) {
         frame(&mut bytes, DATA, 0, 1, chunk);
     }

@@ -273,16 +273,12 @@ fn receive(
         got.complete = receive_chunks(stream, read, &mut got, &tell);
     } else {
         let length: usize = length.map_or(0, |length| length.parse().unwrap());
-        got.complete = true;
-        while got.body.len() < length {
-            if read.is_empty() && !fill(stream, read) {
-                got.complete = false;
-                break;
-            }
+        while got.body.len() < length && (!read.is_empty() || fill(stream, read)) {
             let some = read.len().min(length - got.body.len());
             got.body.extend(read.drain(..some));
             tell(&got);
         }
+        got.complete = got.body.len() == length;
     }
     got.ended = true;
     tell(&got);
