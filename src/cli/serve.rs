@@ -40,6 +40,7 @@ pub struct Args {
 pub struct StartOptions {
     clock: Clock,
     access_log: Option<Box<dyn Write + Send>>,
+    readable: bool,
 }
 
 impl StartOptions {
@@ -54,6 +55,13 @@ impl StartOptions {
     #[must_use]
     pub fn access_log(mut self, sink: Box<dyn Write + Send>) -> Self {
         self.access_log = Some(sink);
+        self
+    }
+
+    /// Writes them to that sink for people, with colours, instead of as JSON.
+    #[must_use]
+    pub const fn readable(mut self) -> Self {
+        self.readable = true;
         self
     }
 }
@@ -176,6 +184,7 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
     }
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
+        Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
         Some(sink) => AccessLog::to(sink, Format::Json),
         None => AccessLog::stdout(Format::of_stdout(no_color)),
     };
@@ -246,6 +255,11 @@ impl Running {
     /// [`NotReloaded`]; what was in force still is.
     pub fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
         self.control.reload(loaded)
+    }
+
+    /// Waits until the records of what has ended are written.
+    pub fn flush_log(&self) {
+        self.control.shared.observer.flush();
     }
 
     /// Stops: no new connections, requests in flight end, proofs are written
