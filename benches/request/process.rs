@@ -77,7 +77,6 @@ impl Process {
         fs::write(&file, crate::scenario::config(upstream)).expect("a file");
         fs::write(folder.join("bench.key"), crate::scenario::SECRET).expect("a file");
         let mut child = command(Path::new(env!("CARGO_BIN_EXE_portcullis")), place)
-            .arg("serve")
             .arg("--config")
             .arg(&file)
             .current_dir(folder)

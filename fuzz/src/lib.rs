@@ -1,12 +1,18 @@
 //! What must hold of a stranger's bytes, one file a reader. The fuzz targets
 //! call it, and `tests/it/fuzz_corpus.rs` includes the same files.
 
+mod config;
 mod gate;
 mod head;
 mod signature_input;
 mod target;
 mod token;
 mod wire;
+
+/// Configurations.
+pub fn config(bytes: &[u8]) {
+    config::check(bytes);
+}
 
 /// Request heads.
 pub fn target(bytes: &[u8]) {

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../fuzz/src/config.rs"]
+mod config;
 #[path = "../../fuzz/src/gate.rs"]
 mod gate;
 #[path = "../../fuzz/src/head.rs"]
@@ -17,6 +19,11 @@ mod target;
 mod token;
 #[path = "../../fuzz/src/wire.rs"]
 mod wire;
+
+#[test]
+fn the_kept_configurations_hold() {
+    replay("config", config::check);
+}
 
 #[test]
 fn the_kept_connections_hold() {
