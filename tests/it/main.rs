@@ -12,6 +12,7 @@ mod forwarding;
 mod fuzz_corpus;
 mod house;
 mod rate_limits;
+mod readme;
 mod refusals;
 mod replay;
 mod scopes;
