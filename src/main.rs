@@ -1,13 +1,7 @@
 //! Arguments in, exit code out.
 
-use clap::Parser;
+use std::process::ExitCode;
 
-#[derive(clap::Parser)]
-struct P {
-    #[command(flatten)]
-    a: portcullis::cli::serve::Args,
-}
-
-fn main() -> anyhow::Result<std::process::ExitCode> {
-    portcullis::cli::serve::run(&P::parse().a)
+fn main() -> ExitCode {
+    portcullis::cli::main(std::env::args_os())
 }

@@ -1,5 +1,170 @@
-//! Arguments and dispatch.
+//! Arguments and dispatch: one file a command.
+//!
+//! In: what was typed. Out: an exit code – 0 done, 1 refused or failed,
+//! 2 usage or configuration. This room alone puts the others together.
 
 pub mod check;
 pub mod serve;
+
+mod compare;
+mod completions;
+mod curl;
+mod demo;
+mod explain;
+mod key;
+mod man;
+mod message;
+mod paint;
+mod prove;
+mod request;
+mod send;
+mod sign;
+mod stop;
 mod watch;
+
+use crate::clock::Clock;
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use paint::{BAD, COPY};
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+use stop::Stop;
+
+/// A reverse-proxy gateway that lets only proven requests through
+#[derive(Parser)]
+#[command(
+    name = "portcullis",
+    version,
+    about,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_value_name = "COMMAND",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+const EXAMPLES: &str = "\
+Without a command, `portcullis` does what `portcullis serve` does.
+
+Examples:
+  See it work, with nothing set up:
+    portcullis demo
+  Serve what gateway.toml says:
+    portcullis serve -c gateway.toml
+  Send a signed request:
+    portcullis request --key-id demo --secret file:demo.key http://127.0.0.1:8080/
+  Learn why a request is refused:
+    portcullis explain -c gateway.toml request.txt
+
+Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.";
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
+    Check(check::Args),
+    Sign(Box<sign::Args>),
+    Request(Box<request::Args>),
+    Explain(Box<explain::Args>),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Does what `args` say; the first of them is the program's name.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help and version are messages too, of code 0. Where nobody reads, nothing is lost.
+            let _ = message.print();
+            return ExitCode::from(message.exit_code() as u8);
+        }
+    };
+    run(&cli).unwrap_or_else(|error| complain(&error))
+}
+
+fn run(cli: &Cli) -> Result<ExitCode> {
+    match &cli.command {
+        None => serve::run(&cli.serve),
+        Some(Command::Serve(args)) => serve::run(args),
+        Some(Command::Demo(args)) => demo::run(args),
+        Some(Command::Check(args)) => Ok(check::run(args, &Clock::system())),
+        Some(Command::Sign(args)) => sign::run(args),
+        Some(Command::Request(args)) => request::run(args),
+        Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Completions(args)) => completions::run(args),
+        Some(Command::Man(args)) => man::run(args),
+    }
+}
+
+fn complain(error: &anyhow::Error) -> ExitCode {
+    let gone = error
+        .downcast_ref::<std::io::Error>()
+        .map(std::io::Error::kind)
+        .or_else(|| error.downcast_ref::<serde_json::Error>()?.io_error_kind())
+        == Some(std::io::ErrorKind::BrokenPipe);
+    if gone {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    let (text, exit) = match error.downcast_ref::<Stop>() {
+        Some(stop) => (stop.to_string(), stop.exit()),
+        None => (format!("{error:#}"), stop::FAILED),
+    };
+    let text = text.replace("\n\nhint:", &format!("\n\n{COPY}hint{COPY:#}:"));
+    // With standard error gone too, the code alone has to tell.
+    let _ = writeln!(anstream::stderr(), "{BAD}error{BAD:#}: {text}");
+    ExitCode::from(exit)
+}
+
+/// `500ms`, `30s`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let scale = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => {
+            return Err(
+                "a number and its unit are accepted: `500ms`, `30s`, `5m`, `1h`".to_owned(),
+            );
+        }
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(scale))
+        .map(Duration::from_millis)
+        .ok_or_else(|| "a number and its unit are accepted: `500ms`, `30s`, `5m`, `1h`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
+        for bad in ["90", "s", "", "1d", "-1s", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

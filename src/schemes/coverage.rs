@@ -41,7 +41,8 @@ pub fn missing(
     })
 }
 
-fn is_present(part: Part, received: &Received<'_>) -> bool {
+/// Whether `received` has `part` at all.
+pub fn is_present(part: Part, received: &Received<'_>) -> bool {
     match part {
         Part::Method | Part::Authority | Part::Path => true,
         Part::Query => received.query().is_some(),

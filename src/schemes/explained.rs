@@ -45,7 +45,8 @@ pub fn digest_field(base: &[u8]) -> String {
     format!("sha-256=:{}:", BASE64.encode(&sha256(&[base])))
 }
 
-fn veiled(base: &str) -> Box<str> {
+/// `base` with the values of credentials digested.
+pub fn veiled(base: &str) -> Box<str> {
     let lines: Vec<String> = base
         .split('\n')
         .map(|line| {

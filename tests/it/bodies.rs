@@ -14,7 +14,9 @@ const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
 fn with_wrong_end(request: &Request) -> Request {
-    let mut wrong = caller().sign(request);
+    let size = request.body.as_ref().map_or(0, Vec::len);
+    let nonce = format!("{size} {}", request.chunked);
+    let mut wrong = caller().nonce(&nonce).sign(request);
     *wrong.body.as_mut().unwrap().last_mut().unwrap() ^= 1;
     wrong
 }
@@ -117,7 +119,7 @@ fn a_body_over_the_limit_is_refused_however_it_is_framed() {
             .assert_refused(413, "body-too-large");
         upstream.assert_silent();
         gateway
-            .send(&caller().sign(&request.chunked()))
+            .send(&caller().nonce("chunked").sign(&request.chunked()))
             .assert_refused(413, "body-too-large");
         for place in 0..upstream.heard().len() {
             assert!(!upstream.got(place).complete);

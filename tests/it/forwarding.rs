@@ -133,7 +133,7 @@ fn forged_identities_never_arrive() {
     let id = got.field("portcullis-request-id").expect("a request id");
     assert_eq!(id.len(), 32);
     assert!(id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
-    assert_eq!(gateway.record(0)["id"], id);
+    assert_eq!(gateway.record(0)["request_id"], id);
 }
 
 #[test]
@@ -488,7 +488,7 @@ fn the_upstream_request_ends_when_the_client_leaves() {
     let mut connection = gateway.connect();
     connection.send(&signed(&gateway, "GET", "/").bytes());
     upstream.wait_for_head(0);
-    drop(connection);
+    connection.reset();
     leaves.recv_timeout(crate::harness::DEADLINE).unwrap();
 }
 

@@ -6,16 +6,23 @@
 
 mod harness;
 
+mod admin;
 mod bodies;
+mod cli;
 mod config;
 mod forwarding;
 mod fuzz_corpus;
 mod house;
+mod interop;
 mod rate_limits;
 mod readme;
 mod refusals;
+mod reload;
 mod replay;
 mod scopes;
+mod shutdown;
 mod signed_requests;
+mod tls;
 mod tokens;
+mod vectors;
 mod wire;

@@ -159,7 +159,7 @@ fn a_place_is_free_again_when_the_client_leaves() {
     let mut connection = gateway.connect();
     connection.send(&hanging.bytes());
     upstream.wait_for_head(0);
-    drop(connection);
+    connection.reset();
     gateway.record(0);
     ask(&gateway).assert_passed();
 }

@@ -653,144 +653,15 @@ fn every_refusal_of_bytes_is_logged_with_its_reason() {
 }
 
 mod http_2 {
-    //! Frames by hand: fields as literals, without compression.
+    //! The same rules, over HTTP/2.
 
-    use super::{Gateway, Request, Setup, Upstream, caller, gateway};
-    use crate::harness::Connection;
+    use super::{Gateway, Setup, Upstream, caller, gateway};
     use crate::harness::curl::h2c;
+    use crate::harness::h2::{self, fields, lower};
 
-    /// One request, as these fields and this body; `None` when the stream or the connection is reset instead of answered.
+    /// The status that comes back; `None` for a reset.
     fn ask(gateway: &Gateway, fields: &[(&str, &str)], body: Option<&[u8]>) -> Option<u16> {
-        let mut connection = Connection::open(gateway.address());
-        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        frame(&mut bytes, 4, 0, 0, &[]);
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0x10);
-            literal(&mut block, name.as_bytes());
-            literal(&mut block, value.as_bytes());
-        }
-        let (first, rest) = block.split_at(block.len().min(16_000));
-        let ends = u8::from(body.is_none());
-        let whole = if rest.is_empty() { 4 } else { 0 };
-        frame(&mut bytes, 1, ends | whole, 1, first);
-        let mut chunks = rest.chunks(16_000).peekable();
-        while let Some(chunk) = chunks.next() {
-            frame(
-                &mut bytes,
-                9,
-                if chunks.peek().is_none() { 4 } else { 0 },
-                1,
-                chunk,
-            );
-        }
-        if let Some(body) = body {
-            frame(&mut bytes, 0, 1, 1, body);
-        }
-        connection.send(&bytes);
-        loop {
-            let head = connection.take(9);
-            if head.len() < 9 {
-                return None;
-            }
-            let length =
-                usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-            let payload = connection.take(length);
-            let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
-            match head[3] {
-                1 if stream == 1 => return Some(status(&payload)),
-                3 if stream == 1 => return None,
-                7 if payload[4..8] != [0; 4] => return None,
-                _ => {}
-            }
-        }
-    }
-
-    /// `:status`, the first field of an answer: indexed, or a literal of three digits.
-    fn status(block: &[u8]) -> u16 {
-        const INDEXED: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
-        // A change of the table's size may stand first.
-        let block = if block[0] & 0xe0 == 0x20 {
-            &block[1..]
-        } else {
-            block
-        };
-        match block[0] {
-            indexed @ 0x88..=0x8e => INDEXED[usize::from(indexed - 0x88)],
-            _ if block[1] == 3 => std::str::from_utf8(&block[2..5]).unwrap().parse().unwrap(),
-            // Digits have Huffman codes of 5 bits (0, 1, 2) and 6 bits (3 to 9).
-            _ => huffman_digits(&block[2..]),
-        }
-    }
-
-    fn huffman_digits(bytes: &[u8]) -> u16 {
-        let bits: Vec<u8> = bytes
-            .iter()
-            .flat_map(|b| (0..8).rev().map(move |n| b >> n & 1))
-            .collect();
-        let number = |bits: &[u8]| {
-            bits.iter()
-                .fold(0_u16, |sum, bit| sum << 1 | u16::from(*bit))
-        };
-        let (mut place, mut status) = (0, 0);
-        for _ in 0..3 {
-            let short = number(&bits[place..place + 5]);
-            let digit = if short < 3 {
-                place += 5;
-                short
-            } else {
-                let long = number(&bits[place..place + 6]);
-                place += 6;
-                long - 0x19 + 3
-            };
-            status = status * 10 + digit;
-        }
-        status
-    }
-
-    fn frame(bytes: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
-        bytes.extend_from_slice(&[kind, flags]);
-        bytes.extend_from_slice(&stream.to_be_bytes());
-        bytes.extend_from_slice(payload);
-    }
-
-    fn literal(block: &mut Vec<u8>, text: &[u8]) {
-        if text.len() < 127 {
-            block.push(text.len() as u8);
-        } else {
-            block.push(127);
-            let mut rest = text.len() - 127;
-            while rest >= 128 {
-                block.push((rest % 128 + 128) as u8);
-                rest /= 128;
-            }
-            block.push(rest as u8);
-        }
-        block.extend_from_slice(text);
-    }
-
-    fn fields<'f>(request: &'f Request, lower: &'f [(String, String)]) -> Vec<(&'f str, &'f str)> {
-        let mut fields = vec![
-            (":method", request.method.as_str()),
-            (":scheme", "http"),
-            (":authority", &request.authority),
-            (":path", &request.target),
-        ];
-        fields.extend(
-            lower
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str())),
-        );
-        fields
-    }
-
-    fn lower(request: &Request) -> Vec<(String, String)> {
-        request
-            .fields
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-            .collect()
+        h2::ask(gateway.address(), fields, body).map(|response| response.status)
     }
 
     #[test]
@@ -950,7 +821,8 @@ mod http_2 {
             let mut request =
                 caller().sign(&gateway.request("POST", "/").body(vec![b'x'; 100_000]));
             request.body = Some(vec![b'y'; 100_000]);
-            h2c(&request, gateway.address()).assert_refused(401, "digest-mismatch");
+            let response = h2::send(&request, gateway.address());
+            assert_eq!(response.json()["code"], "digest-mismatch");
             for place in 0..upstream.heard().len() {
                 assert!(!upstream.got(place).complete);
             }

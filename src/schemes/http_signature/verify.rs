@@ -136,7 +136,7 @@ const fn rejected(why: Why) -> Refused {
 }
 
 /// The parts that these components cover.
-fn covered(components: &[Component<'_>]) -> Covered {
+pub fn covered(components: &[Component<'_>]) -> Covered {
     let mut covered = Covered::nothing();
     for component in components.iter().filter(|component| component.is_whole()) {
         match component.name {

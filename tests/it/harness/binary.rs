@@ -62,6 +62,11 @@ impl Binary {
     /// Ends it as power would, and runs another on the same files and state.
     pub fn killed_and_restarted(mut self) -> Self {
         self.kill();
+        self.restarted()
+    }
+
+    /// Runs another on the same files and state, once this one has ended.
+    pub fn restarted(mut self) -> Self {
         let setup = std::mem::replace(
             &mut self.setup,
             Setup::with_servers("\"http://127.0.0.1:1\""),

@@ -14,6 +14,7 @@ pub mod binary;
 pub mod caller;
 pub mod curl;
 pub mod gateway;
+pub mod h2;
 pub mod lines;
 pub mod raw;
 pub mod request;

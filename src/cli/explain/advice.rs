@@ -1,0 +1,176 @@
+//! What to change, for each reason to refuse.
+
+use super::judge::Ground;
+use super::report::Report;
+use super::shown::ago;
+use crate::clock::Now;
+use crate::route::{NoRoute, Route, Table};
+use crate::schemes::http_signature::{Presented, base};
+use crate::schemes::{Malformed, Received, Refused, Why, token};
+use std::fmt::Write as _;
+
+/// Routes and keys that a message lists.
+const LISTED: usize = 8;
+
+/// For a head that has two readings.
+pub(super) fn head(malformed: &Malformed) -> Option<String> {
+    match malformed {
+        Malformed::Path(_) => Some(
+            "send the path in its one plain form; `path_encoding = \"legacy\"` on the route takes `//` and `%2F`".to_owned(),
+        ),
+        Malformed::Host(_) => Some("a request has one `Host`, `host` or `host:port`".to_owned()),
+        _ => None,
+    }
+}
+
+/// For a request that no route takes.
+pub(super) fn route(none: &NoRoute, routes: &Table, received: &Received<'_>) -> Option<String> {
+    match none {
+        NoRoute::MethodNotAllowed(methods) => {
+            let methods: Vec<String> = methods.iter().map(|method| format!("`{method}`")).collect();
+            Some(format!(
+                "{} is taken here: {}",
+                received.path().raw(),
+                methods.join(", ")
+            ))
+        }
+        NoRoute::NotFound if routes.routes().is_empty() => None,
+        NoRoute::NotFound => {
+            let mut list: Vec<String> = routes
+                .routes()
+                .iter()
+                .take(LISTED)
+                .map(|route| match &route.host {
+                    Some(host) => format!("`{}` of `{host}`", route.path),
+                    None => format!("`{}`", route.path),
+                })
+                .collect();
+            if routes.routes().len() > LISTED {
+                list.push("…".to_owned());
+            }
+            Some(format!("the routes are {}", list.join(", ")))
+        }
+    }
+}
+
+/// For a credential that does not hold.
+pub(super) fn credential(
+    why: &Refused,
+    received: &Received<'_>,
+    route: &Route,
+    ground: &Ground,
+    report: &Report,
+    now: Now,
+) -> Option<String> {
+    let now = now.unix_seconds();
+    Some(match why {
+        Refused::Missing => {
+            "`portcullis sign --curl …` makes a signed request; see `portcullis sign --help`"
+                .to_owned()
+        }
+        Refused::NotAccepted(scheme) => format!(
+            "add `{scheme}` to `accept` of route `{}`, or prove the request in another way",
+            route.name
+        ),
+        Refused::Coverage(missing) => format!(
+            "add {} to the list in `Signature-Input`",
+            missing
+                .iter()
+                .map(|name| format!("\"{name}\""))
+                .collect::<Vec<_>>()
+                .join(" ")
+        ),
+        Refused::Absent(_) => {
+            "send it, or take it from the list; something on the way may have removed it".to_owned()
+        }
+        Refused::Skew { ours, theirs } => format!(
+            "its time is {}; accepted are {} s back and {} s ahead: sign when you send, and check both clocks",
+            ago(*theirs, *ours),
+            ground.freshness.window.as_secs(),
+            ground.freshness.skew.as_secs()
+        ),
+        Refused::Expired { at } => format!("it ended {}: make a new one", ago(*at, now)),
+        Refused::Rejected { why, .. } => rejected(*why, received, ground, report, now)?,
+        Refused::Binding => format!(
+            "`pay` must be the base64 of the SHA-256 of `Authorization`{}",
+            received
+                .fields()
+                .get(http::header::AUTHORIZATION)
+                .map_or_else(String::new, |value| format!(
+                    ", here `{}`",
+                    token::binding::pay(value.as_bytes())
+                ))
+        ),
+        Refused::AppDisabled => "the app has `enabled = false` in `gateway.toml`".to_owned(),
+        Refused::Malformed(_) | Refused::Digest => return None,
+    })
+}
+
+fn rejected(
+    why: Why,
+    received: &Received<'_>,
+    ground: &Ground,
+    report: &Report,
+    now: i64,
+) -> Option<String> {
+    let key_id = claimed(received, report);
+    let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
+    let compared = report.compared.as_ref();
+    Some(match why {
+        Why::UnknownKey => unknown(key_id.as_deref(), ground),
+        Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
+            Some(likely) => likely.to_owned(),
+            None if report.signatures.is_empty() => {
+                "the token is not signed with this key's secret".to_owned()
+            }
+            None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
+            None if compared.is_some_and(|compared| compared.same) => {
+                "both texts are the same: compare the secrets, and whether yours is decoded from base64 or hex before use".to_owned()
+            }
+            None => {
+                "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the secret differs".to_owned()
+            }
+        },
+        Why::KeyNotActive => {
+            let mut text = "the key is not in force".to_owned();
+            if let Some(at) = key.and_then(|key| key.not_before).filter(|at| *at > now) {
+                write!(text, ": it begins {}", ago(at, now)).expect("a String takes every char");
+            }
+            if let Some(at) = key.and_then(|key| key.not_after).filter(|at| *at <= now) {
+                write!(text, ": it ended {}", ago(at, now)).expect("a String takes every char");
+            }
+            text
+        }
+        Why::KeyNotForScheme => "`schemes` of the key does not list this scheme".to_owned(),
+        Why::WrongAlgorithm => format!(
+            "`alg` must be the key's{}, or be left out",
+            key.map_or_else(String::new, |key| format!(", `{}`", key.algorithm()))
+        ),
+        Why::Claim(claim) => format!("the token's `{claim}` is not accepted"),
+    })
+}
+
+fn unknown(key_id: Option<&str>, ground: &Ground) -> String {
+    let mut known: Vec<&str> = ground.registry.keys().map(|key| &*key.id).collect();
+    known.sort_unstable();
+    let id = key_id.unwrap_or("?");
+    if known.is_empty() {
+        return format!(
+            "no key is known here, so that the signature cannot be checked: name `{id}` with `-c gateway.toml`, or `--key-id {id} --secret file:PATH`"
+        );
+    }
+    let more = if known.len() > LISTED { ", …" } else { "" };
+    known.truncate(LISTED);
+    format!(
+        "no key is called `{id}`; there are `{}`{more}",
+        known.join("`, `")
+    )
+}
+
+fn claimed(received: &Received<'_>, report: &Report) -> Option<String> {
+    if let Ok(Some(presented)) = Presented::read(received.fields()) {
+        return presented.claimed_key().map(base::unescaped);
+    }
+    let kid = report.token.as_ref()?.header.get("kid")?;
+    kid.as_str().map(str::to_owned)
+}

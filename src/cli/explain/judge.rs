@@ -1,0 +1,319 @@
+//! The way of a request, step by step, with what is known before it is sent.
+
+use super::raw::{Body, Raw};
+use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
+use super::{advice, shown};
+use crate::apps::Registry;
+use crate::authorize;
+use crate::clock::Now;
+use crate::forward::body::BodyError;
+use crate::gateway::refusal::Refusal;
+use crate::replay::{self, Memory};
+use crate::route::{Accept, NoRoute, Route, Table};
+use crate::schemes::digest::{BodyCheck, BodyProof, Mismatch};
+use crate::schemes::freshness::Freshness;
+use crate::schemes::{
+    self, Caller, Malformed, Presented, ProofId, PublicUrl, Received, Rules, Surroundings, token,
+};
+use http::Version;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Tokens that are kept while one request is judged.
+const CACHED_TOKENS: usize = 1;
+
+/// What a request is judged by.
+pub(super) struct Ground {
+    pub(super) routes: Table,
+    pub(super) registry: Registry,
+    pub(super) freshness: Freshness,
+    pub(super) tokens: token::Settings,
+    pub(super) public_url: Option<PublicUrl>,
+}
+
+/// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.
+pub(super) fn judge(raw: &Raw, ground: &Ground, tls: bool, base: Option<&str>, now: Now) -> Report {
+    let mut report = Report {
+        at: now.unix_seconds(),
+        notes: raw.notes.clone(),
+        ..Report::default()
+    };
+    let way = Way {
+        raw,
+        ground,
+        base,
+        now,
+    };
+    let refused = way.go(tls, &mut report).err();
+    report.passes = refused.is_none();
+    report.refused = refused;
+    report
+}
+
+struct Way<'w> {
+    raw: &'w Raw,
+    ground: &'w Ground,
+    base: Option<&'w str>,
+    now: Now,
+}
+
+impl Way<'_> {
+    /// The steps in the gateway's order (see `gateway`).
+    fn go(&self, tls: bool, report: &mut Report) -> Result<(), Refused> {
+        let parts = &self.raw.parts;
+        let around = Surroundings {
+            tls,
+            http2: parts.version == Version::HTTP_2,
+            has_body: self.raw.has_body(),
+            public_url: self.ground.public_url.as_ref(),
+        };
+        let received = Received::read(&parts.method, &parts.uri, &parts.headers, around).map_err(
+            |malformed| {
+                let change = advice::head(&malformed);
+                refuse(report, "head", &Refusal::Head(malformed), change)
+            },
+        )?;
+        report.request = Some(Request {
+            method: received.method().to_string(),
+            scheme: received.scheme().to_owned(),
+            authority: received.authority().to_owned(),
+            target: received.target().to_owned(),
+        });
+        pass(report, "head", "one reading");
+
+        let route = self.route(&received, report)?;
+        let caller = self.credential(&received, route, report)?;
+        let proof = caller.body().clone();
+        let permit = self.single_use(caller, route, report)?;
+        pass(report, "scopes", &scopes(route));
+        drop(permit);
+        report.steps.push(Step {
+            name: "limits",
+            outcome: Outcome::NotChecked,
+            note: "how much the app has used is known to the running gateway alone".to_owned(),
+        });
+        self.body(&proof, route, report)
+    }
+
+    fn route(&self, received: &Received<'_>, report: &mut Report) -> Result<&Route, Refused> {
+        let routes = &self.ground.routes;
+        let found = routes.find(received.host(), received.method(), received.path());
+        let route = match found {
+            Ok(route) => route,
+            Err(none) => {
+                let change = advice::route(&none, routes, received);
+                if let NoRoute::NotFound = none {
+                    shown::credentials(
+                        report,
+                        received,
+                        &Route::any("none"),
+                        self.ground,
+                        self.base,
+                        self.now,
+                    );
+                }
+                return Err(refuse(report, "route", &Refusal::Route(none), change));
+            }
+        };
+        report.route = Some(RouteShown {
+            name: route.name.to_string(),
+            path: route.path.to_string(),
+            accepts: match route.accept {
+                Accept::Public => vec!["public"],
+                Accept::Proven(schemes) => schemes.iter().map(crate::apps::Scheme::name).collect(),
+            },
+            scopes: route.scopes.iter().map(str::to_owned).collect(),
+        });
+        if let Err(ambiguous) = received.path().allowed_by(route.path_encoding) {
+            let malformed = Malformed::Path(ambiguous);
+            let change = advice::head(&malformed);
+            return Err(refuse(report, "route", &Refusal::Head(malformed), change));
+        }
+        pass(report, "route", &format!("`{}`", route.name));
+        Ok(route)
+    }
+
+    fn credential(
+        &self,
+        received: &Received<'_>,
+        route: &Route,
+        report: &mut Report,
+    ) -> Result<Caller, Refused> {
+        if let Some(caller) = Caller::anonymous(route) {
+            pass(
+                report,
+                "credential",
+                "the route is public: none is looked at",
+            );
+            return Ok(caller);
+        }
+        shown::credentials(report, received, route, self.ground, self.base, self.now);
+        let cache = token::Cache::new(CACHED_TOKENS);
+        let rules = Rules {
+            registry: &self.ground.registry,
+            freshness: self.ground.freshness,
+            tokens: &self.ground.tokens,
+            verified: &cache,
+            // Whoever runs this command has the configuration, and sees the text above.
+            explain: false,
+        };
+        let verified = Presented::read(received, route)
+            .and_then(|presented| presented.verify(received, route, rules, self.now));
+        match verified {
+            Ok(caller) => {
+                let note = caller.key().map_or_else(String::new, |key| {
+                    format!("key `{}` of app `{}`", key.id, key.app.name)
+                });
+                pass(report, "credential", &note);
+                Ok(caller)
+            }
+            Err(why) => {
+                let change =
+                    advice::credential(&why, received, route, self.ground, report, self.now);
+                let refusal = Refusal::Credential(why);
+                Err(refuse(report, "credential", &refusal, change))
+            }
+        }
+    }
+
+    fn single_use(
+        &self,
+        caller: Caller,
+        route: &Route,
+        report: &mut Report,
+    ) -> Result<authorize::Permit, Refused> {
+        let asked = Asked(AtomicBool::new(false));
+        let slack = self.ground.freshness.skew * 2;
+        let method = &self.raw.parts.method;
+        let is_proven = caller.proof().is_some();
+        let has = shown::names(caller.scopes());
+        let fresh = replay::check(caller, route, method, &asked, slack, self.now)
+            .expect("this memory takes every proof");
+        let note = if asked.0.load(Ordering::Relaxed) {
+            "passes once only; whether it did is known to the running gateway alone"
+        } else if is_proven {
+            "may pass again while its time lasts"
+        } else {
+            "nothing to remember"
+        };
+        report.steps.push(Step {
+            name: "replay",
+            outcome: Outcome::NotChecked,
+            note: note.to_owned(),
+        });
+        authorize::check(fresh, route).map_err(|missing| {
+            let change = format!(
+                "the app has {has}; give it `{}` in `gateway.toml`, or use a token that does not narrow it away",
+                missing.0
+            );
+            refuse(report, "scopes", &Refusal::Scope(missing), Some(change))
+        })
+    }
+
+    fn body(&self, proof: &BodyProof, route: &Route, report: &mut Report) -> Result<(), Refused> {
+        let bytes = match &self.raw.body {
+            Body::None => {
+                pass(report, "body", "there is none");
+                return Ok(());
+            }
+            Body::NotGiven => {
+                report.steps.push(Step {
+                    name: "body",
+                    outcome: Outcome::NotChecked,
+                    note: "the text does not have it".to_owned(),
+                });
+                return Ok(());
+            }
+            Body::Whole(bytes) => bytes,
+        };
+        let limit = route.body.limit;
+        if bytes.len() as u64 > limit {
+            let refusal = Refusal::from(BodyError::TooLarge { limit });
+            let change = format!(
+                "this one has {} bytes; `body.limit` of the route says how many it takes",
+                bytes.len()
+            );
+            return Err(refuse(report, "body", &refusal, Some(change)));
+        }
+        let BodyProof::Digests(_) = proof else {
+            pass(report, "body", "not covered by the proof");
+            return Ok(());
+        };
+        if matches(proof, bytes) {
+            pass(report, "body", "matches `Content-Digest`");
+            return Ok(());
+        }
+        // An editor ends a file with a newline that the body did not have.
+        let trimmed = [b"\n".as_slice(), b"\r\n"]
+            .iter()
+            .filter_map(|end| bytes.strip_suffix(*end))
+            .any(|bytes| matches(proof, bytes));
+        if trimmed {
+            report.notes.push(
+                "the body matches `Content-Digest` without the newline at its end: taken as the editor's".to_owned(),
+            );
+            pass(report, "body", "matches `Content-Digest`");
+            return Ok(());
+        }
+        let change = format!(
+            "the digest of this body is `{}`; sign the bytes that are sent, and send the bytes that are signed",
+            schemes::digest::Digests::field_of(bytes)
+        );
+        let refusal = Refusal::from(BodyError::Mismatch(Mismatch));
+        Err(refuse(report, "body", &refusal, Some(change)))
+    }
+}
+
+/// A memory that only tells whether it was asked.
+struct Asked(AtomicBool);
+
+impl Memory for Asked {
+    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<(), replay::Refused> {
+        self.0.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn matches(proof: &BodyProof, bytes: &[u8]) -> bool {
+    let mut check = BodyCheck::new(proof);
+    check.update(bytes);
+    check.finish().is_ok()
+}
+
+fn scopes(route: &Route) -> String {
+    if route.scopes.is_empty() {
+        "the route asks for none".to_owned()
+    } else {
+        format!("has {}", shown::names(&route.scopes))
+    }
+}
+
+fn pass(report: &mut Report, name: &'static str, note: &str) {
+    report.steps.push(Step {
+        name,
+        outcome: Outcome::Passed,
+        note: note.to_owned(),
+    });
+}
+
+fn refuse(
+    report: &mut Report,
+    step: &'static str,
+    refusal: &Refusal,
+    change: Option<String>,
+) -> Refused {
+    let code = refusal.code();
+    report.steps.push(Step {
+        name: step,
+        outcome: Outcome::Refused,
+        note: code.word().to_owned(),
+    });
+    Refused {
+        step,
+        status: code.status().as_u16(),
+        code: code.word(),
+        title: code.title(),
+        detail: refusal.detail(),
+        reason: refusal.reason(),
+        change,
+    }
+}

@@ -1,0 +1,199 @@
+//! `portcullis explain`: what the gateway makes of a request, and the step
+//! that would refuse it.
+
+mod advice;
+mod judge;
+mod print;
+mod raw;
+mod report;
+mod shown;
+
+use super::key::{KeyArgs, NamedKey};
+use super::message::read_bounded;
+use super::stop::{FAILED, Stop};
+use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
+use crate::clock::{Clock, Now};
+use crate::config::Config;
+use crate::crypto::HmacKey;
+use crate::route::{Route, Table};
+use crate::schemes::freshness::Freshness;
+use crate::schemes::token;
+use anyhow::Result;
+use judge::{Ground, judge};
+use raw::Raw;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a request, or of a signature base, that are read.
+const MAX_INPUT: u64 = 64 * 1024 * 1024;
+/// What is used when neither file nor option names a configuration.
+const USUAL_CONFIG: &str = "gateway.toml";
+
+/// Show what the gateway makes of a request, and which step would refuse it
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The raw request: `POST /orders HTTP/1.1`, headers, an empty line, the body; standard input when left out
+    request: Option<PathBuf>,
+    /// Take routes and keys from this configuration [default: gateway.toml, if it is there]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    key: KeyArgs,
+    /// The caller speaks `https` (`[server] public_url` says so too)
+    #[arg(long)]
+    https: bool,
+    /// The signature base that the caller signed: names the first difference
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
+    /// The moment to judge at: Unix seconds, or `now`
+    #[arg(long, value_name = "UNIX", default_value = "now", value_parser = moment)]
+    at: Moment,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  With the routes and keys of a configuration:
+    portcullis explain -c gateway.toml request.txt
+  With a key alone, from a trace:
+    curl -v … 2>&1 | portcullis explain --key-id demo --secret file:demo.key
+  Beside the text that your program signed:
+    portcullis explain -c gateway.toml --base mine.txt request.txt
+
+Exits with 0 when the request would pass, with 1 when it would not.";
+
+#[derive(Clone, Copy)]
+enum Moment {
+    Now,
+    Unix(u64),
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    if text == "now" {
+        return Ok(Moment::Now);
+    }
+    text.parse()
+        .map(Moment::Unix)
+        .map_err(|_| "whole Unix seconds or `now` are accepted".to_owned())
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let ground = ground(args)?;
+    let text = match args.request.as_deref() {
+        Some(path) if path != Path::new("-") => file(path)?,
+        _ if args.key.takes_stdin() => {
+            return Err(
+                Stop::usage("standard input cannot be both the secret and the request").into(),
+            );
+        }
+        _ => read_bounded(std::io::stdin().lock(), "standard input", MAX_INPUT)?,
+    };
+    let raw = Raw::read(&text)?;
+    let base = args.base.as_deref().map(file).transpose()?;
+    let base = base.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let now = match args.at {
+        Moment::Now => Clock::system().now(),
+        Moment::Unix(seconds) => Now::new(Duration::from_secs(seconds), Duration::ZERO),
+    };
+    let report = judge(&raw, &ground, args.https, base.as_deref(), now);
+    let mut out = anstream::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        print::print(&mut out, &report)?;
+    }
+    Ok(if report.passes {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
+fn file(path: &Path) -> Result<Vec<u8>> {
+    let shown = path.display();
+    let file = std::fs::File::open(path)
+        .map_err(|why| Stop::usage(format!("`{shown}` cannot be opened: {why}")))?;
+    read_bounded(file, &shown.to_string(), MAX_INPUT)
+}
+
+/// The configuration's routes and keys, or the one key that was named, or nothing.
+fn ground(args: &Args) -> Result<Ground> {
+    let key = args.key.optional()?;
+    let config = match (&args.config, &key) {
+        (Some(_), Some(_)) => {
+            return Err(Stop::usage("`--config` and `--key-id` exclude each other")
+                .hint("the configuration names its keys by itself")
+                .into());
+        }
+        (Some(path), None) => Some(path.as_path()),
+        (None, None) if Path::new(USUAL_CONFIG).exists() => Some(Path::new(USUAL_CONFIG)),
+        _ => None,
+    };
+    match config {
+        Some(path) => configured(path),
+        None => lone(key.as_ref()),
+    }
+}
+
+fn configured(path: &Path) -> Result<Ground> {
+    // To look at, not to run on: no secret is made for it.
+    let loaded = Config::check(path).map_err(|report| Stop::usage(report.to_string()))?;
+    let blueprint = loaded.config.gateway;
+    Ok(Ground {
+        routes: blueprint.routes,
+        registry: Registry::new(blueprint.apps, blueprint.keys, 1)?,
+        freshness: blueprint.freshness,
+        tokens: blueprint.tokens,
+        public_url: blueprint.public_url,
+    })
+}
+
+/// One route that takes everything, and at most one key.
+fn lone(key: Option<&NamedKey>) -> Result<Ground> {
+    const WINDOW: Duration = Duration::from_secs(5 * 60);
+    const SKEW: Duration = Duration::from_secs(30);
+    const MAX_LIFETIME: Duration = Duration::from_secs(15 * 60);
+    let app = Arc::new(App {
+        name: "caller".into(),
+        index: 0,
+        scopes: Scopes::none(),
+        enabled: true,
+        explain: true,
+    });
+    let key = key
+        .map(|key| {
+            HmacKey::new(key.algorithm, &key.secret).map(|mac| Key {
+                id: key.id.as_str().into(),
+                app: app.clone(),
+                mac,
+                not_before: None,
+                not_after: None,
+                enabled: true,
+                schemes: SchemeSet::all(),
+            })
+        })
+        .transpose()
+        .map_err(|weak| Stop::usage(weak.to_string()))?;
+    Ok(Ground {
+        routes: Table::new(vec![Route::any("any")]).expect("one route ties with none"),
+        registry: Registry::new(vec![app], key.into_iter().collect(), 1)?,
+        freshness: Freshness {
+            window: WINDOW,
+            skew: SKEW,
+        },
+        tokens: token::Settings {
+            audience: None,
+            max_lifetime: MAX_LIFETIME,
+            skew: SKEW,
+        },
+        public_url: None,
+    })
+}

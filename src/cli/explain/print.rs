@@ -1,0 +1,204 @@
+//! The report for a reader.
+
+use super::report::{Compared, Outcome, Parameter, Report, Signature, State, Token};
+use crate::cli::paint::{BAD, FAINT, GOOD, TITLE, visible};
+use crate::gateway::refusal::Code;
+use std::io::{Result, Write};
+
+/// Writes all of `report`.
+pub(super) fn print(out: &mut impl Write, report: &Report) -> Result<()> {
+    if let Some(request) = &report.request {
+        writeln!(
+            out,
+            "{TITLE}Request{TITLE:#}    {} {}\n           of {}, over {}",
+            visible(&request.method),
+            visible(&request.target),
+            visible(&request.authority),
+            request.scheme
+        )?;
+    }
+    if let Some(route) = &report.route {
+        write!(
+            out,
+            "{TITLE}Route{TITLE:#}      `{}`, {}, accepts {}",
+            route.name,
+            route.path,
+            route.accepts.join(", ")
+        )?;
+        if !route.scopes.is_empty() {
+            write!(out, ", for scope {}", route.scopes.join(" "))?;
+        }
+        writeln!(out)?;
+    }
+    for signature in &report.signatures {
+        print_signature(out, signature, report.compared.as_ref())?;
+    }
+    if let Some(token) = &report.token {
+        print_token(out, token)?;
+    }
+    if let Some(compared) = &report.compared {
+        print_compared(out, compared)?;
+    }
+    for note in &report.notes {
+        writeln!(out, "\n{FAINT}note{FAINT:#}: {}", visible(note))?;
+    }
+    print_steps(out, report)
+}
+
+fn print_signature(
+    out: &mut impl Write,
+    signature: &Signature,
+    compared: Option<&Compared>,
+) -> Result<()> {
+    writeln!(out, "\n{TITLE}Signature{TITLE:#} `{}`", signature.label)?;
+    writeln!(
+        out,
+        "  {FAINT}covers{FAINT:#}   {}",
+        visible(&signature.covers.join(" "))
+    )?;
+    print_parameters(out, &signature.parameters)?;
+    writeln!(out, "\n{TITLE}Must be covered{TITLE:#}")?;
+    for part in &signature.parts {
+        let (paint, word) = match part.state {
+            State::Covered => (GOOD, "covered"),
+            State::Missing => (BAD, "MISSING"),
+            State::Waived => (FAINT, "waived"),
+            State::Absent => (FAINT, "not in the request"),
+        };
+        write!(out, "  {:<14} {paint}{word}{paint:#}", part.part)?;
+        if part.state == State::Missing {
+            write!(out, "  add \"{}\"", part.component)?;
+        }
+        writeln!(out)?;
+    }
+    if let Some(base) = &signature.base {
+        let marked = compared.and_then(|compared| compared.difference.as_ref());
+        writeln!(
+            out,
+            "\n{TITLE}Signature base, as the gateway sees it{TITLE:#}"
+        )?;
+        for (at, line) in base.iter().enumerate() {
+            let here = marked.is_some_and(|difference| difference.line == at + 1);
+            let (paint, mark) = if here { (BAD, '>') } else { (FAINT, ' ') };
+            writeln!(
+                out,
+                "{paint}{mark}{:>3}{paint:#}  {}",
+                at + 1,
+                visible(line)
+            )?;
+        }
+    }
+    if let Some(why) = &signature.no_base {
+        writeln!(
+            out,
+            "\n{BAD}There is no signature base{BAD:#}: {}",
+            visible(why)
+        )?;
+    }
+    match signature.holds {
+        Some(true) => writeln!(out, "\n{GOOD}The signature is the key's.{GOOD:#}")?,
+        Some(false) => writeln!(out, "\n{BAD}The signature does not match this text.{BAD:#}")?,
+        None => {}
+    }
+    if let Some(likely) = &signature.likely {
+        writeln!(out, "It matches another text: {likely}.")?;
+    }
+    Ok(())
+}
+
+fn print_parameters(out: &mut impl Write, parameters: &[Parameter]) -> Result<()> {
+    for parameter in parameters {
+        write!(
+            out,
+            "  {FAINT}{:<8}{FAINT:#} {}",
+            visible(&parameter.name),
+            visible(&parameter.value)
+        )?;
+        if let Some(note) = &parameter.note {
+            write!(out, "  {FAINT}{note}{FAINT:#}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn print_token(out: &mut impl Write, token: &Token) -> Result<()> {
+    writeln!(out, "\n{TITLE}Token{TITLE:#} in `{}`", token.field)?;
+    writeln!(
+        out,
+        "  {FAINT}header{FAINT:#}   {}",
+        visible(&token.header.to_string())
+    )?;
+    writeln!(
+        out,
+        "  {FAINT}claims{FAINT:#}   {}",
+        visible(&token.claims.to_string())
+    )?;
+    print_parameters(out, &token.times)
+}
+
+fn print_compared(out: &mut impl Write, compared: &Compared) -> Result<()> {
+    writeln!(out, "\n{TITLE}Your text{TITLE:#}")?;
+    if compared.same {
+        return writeln!(
+            out,
+            "  It is the same. If the signature does not match, the secret or the algorithm differs."
+        );
+    }
+    if let Some(difference) = &compared.difference {
+        writeln!(
+            out,
+            "  Line {}, column {}: the gateway has {}, yours has {}.",
+            difference.line, difference.column, difference.gateway, difference.caller
+        )?;
+        writeln!(
+            out,
+            "  {FAINT}gateway{FAINT:#}  {}",
+            difference.gateway_line
+        )?;
+        writeln!(out, "  {FAINT}yours{FAINT:#}    {}", difference.caller_line)?;
+    }
+    if let Some(likely) = &compared.likely {
+        writeln!(out, "  {TITLE}Most likely{TITLE:#}: {likely}.")?;
+    }
+    Ok(())
+}
+
+fn print_steps(out: &mut impl Write, report: &Report) -> Result<()> {
+    writeln!(out, "\n{TITLE}Steps{TITLE:#}")?;
+    for step in &report.steps {
+        let (paint, word) = match step.outcome {
+            Outcome::Passed => (GOOD, "passes"),
+            Outcome::Refused => (BAD, "REFUSES"),
+            Outcome::NotChecked => (FAINT, "not checked"),
+        };
+        writeln!(
+            out,
+            "  {:<11} {paint}{word:<11}{paint:#} {FAINT}{}{FAINT:#}",
+            step.name,
+            visible(&step.note)
+        )?;
+    }
+    writeln!(out)?;
+    let Some(refused) = &report.refused else {
+        return writeln!(out, "{GOOD}It would pass.{GOOD:#}");
+    };
+    writeln!(
+        out,
+        "{BAD}Refused with {} {}{BAD:#}: {}",
+        refused.status, refused.code, refused.title
+    )?;
+    writeln!(out, "  {}", visible(&refused.detail))?;
+    // Elsewhere the detail says it all; only here is the caller told less than is known.
+    if refused.code == Code::CredentialRejected.word() {
+        writeln!(
+            out,
+            "  {FAINT}true reason{FAINT:#}: {}",
+            visible(&refused.reason)
+        )?;
+    }
+    if let Some(change) = &refused.change {
+        writeln!(out, "\n{TITLE}hint{TITLE:#}: {}", visible(change))?;
+    }
+    Ok(())
+}

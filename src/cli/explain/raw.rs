@@ -1,0 +1,235 @@
+//! A request as text: pasted from a log, a trace, or the `>` lines of `curl -v`.
+
+use crate::cli::stop::Stop;
+use anyhow::Result;
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Request, Uri, Version};
+
+/// A request taken from text.
+pub(super) struct Raw {
+    /// Its head.
+    pub(super) parts: Parts,
+    /// Its body.
+    pub(super) body: Body,
+    /// What a reader should know of how the text was taken.
+    pub(super) notes: Vec<String>,
+}
+
+/// A body, as far as the text has it.
+pub(super) enum Body {
+    /// There is none.
+    None,
+    /// All of it.
+    Whole(Vec<u8>),
+    /// The head announces one, the text does not have it.
+    NotGiven,
+}
+
+impl Raw {
+    /// Whether the request has a body.
+    pub(super) const fn has_body(&self) -> bool {
+        !matches!(self.body, Body::None)
+    }
+
+    /// Takes `text` apart. Lines may end in CR LF or in LF.
+    pub(super) fn read(text: &[u8]) -> Result<Self> {
+        let mut lines = Lines {
+            rest: text,
+            number: 0,
+        };
+        let traced = text
+            .split(|byte| *byte == b'\n')
+            .any(is_traced_request_line);
+        let mut next = || loop {
+            let line = lines.next()?;
+            match (traced, line.strip_prefix(b"> ")) {
+                (false, _) => return Some((lines.number, line)),
+                (true, Some(line)) => return Some((lines.number, line)),
+                // `>` alone is the empty line; `*` and `<` lines are not the request's.
+                (true, None) if line == b">" => return Some((lines.number, &[])),
+                (true, None) => {}
+            }
+        };
+        let (number, first) = loop {
+            match next() {
+                Some((_, b"")) => {}
+                Some(found) => break found,
+                None => {
+                    return Err(Stop::failed("there is no request: the text is empty")
+                        .hint("the raw text is wanted: `POST /orders HTTP/1.1`, the headers, an empty line, the body")
+                        .into());
+                }
+            }
+        };
+        let (mut parts, ()) = request_line(number, first)?.into_parts();
+        while let Some((number, line)) = next() {
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = field(number, line)?;
+            parts.headers.append(name, value);
+        }
+        let mut notes = Vec::new();
+        let rest = if traced { &[] } else { lines.rest };
+        let body = body(&parts, rest, &mut notes);
+        Ok(Self { parts, body, notes })
+    }
+}
+
+struct Lines<'t> {
+    rest: &'t [u8],
+    number: usize,
+}
+
+impl<'t> Lines<'t> {
+    fn next(&mut self) -> Option<&'t [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = self.rest.iter().position(|byte| *byte == b'\n');
+        let (line, rest) = match end {
+            Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
+            None => (self.rest, &[][..]),
+        };
+        self.rest = rest;
+        self.number += 1;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+}
+
+fn is_traced_request_line(line: &[u8]) -> bool {
+    line.strip_prefix(b"> ").is_some_and(|line| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.split(|byte| *byte == b' ')
+            .nth(2)
+            .is_some_and(|version| version.starts_with(b"HTTP/"))
+    })
+}
+
+fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
+    let text = String::from_utf8_lossy(line);
+    let bad = || {
+        Stop::failed(format!(
+            "line {number}, `{}`, is not `METHOD target HTTP/1.1`",
+            text.escape_debug()
+        ))
+        .hint("the raw text is wanted, as behind `>` in the output of `curl -v`")
+    };
+    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    let (method, target, version) = match words.as_slice() {
+        [method, target] => (method, target, Version::HTTP_11),
+        [method, target, "HTTP/1.0"] => (method, target, Version::HTTP_10),
+        [method, target, "HTTP/1.1"] => (method, target, Version::HTTP_11),
+        [method, target, "HTTP/2" | "HTTP/2.0"] => (method, target, Version::HTTP_2),
+        _ => return Err(bad().into()),
+    };
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| bad())?;
+    *request.uri_mut() = target.parse::<Uri>().map_err(|why| {
+        Stop::failed(format!(
+            "line {number}: the target `{target}` is no target: {why}"
+        ))
+    })?;
+    *request.version_mut() = version;
+    Ok(request)
+}
+
+fn field(number: usize, line: &[u8]) -> Result<(HeaderName, HeaderValue)> {
+    // The value is not repeated: it may be a credential.
+    let bad = |what: &str| Stop::failed(format!("line {number} is no header: {what}"));
+    if line.starts_with(b" ") || line.starts_with(b"\t") {
+        return Err(
+            bad("it starts with a space, and folded headers are not accepted")
+                .hint("write the header in one line")
+                .into(),
+        );
+    }
+    let colon = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or_else(|| bad("there is no `:`").hint("an empty line ends the headers"))?;
+    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let name = HeaderName::from_bytes(name).map_err(|_| bad("its name is no field name"))?;
+    let value =
+        HeaderValue::from_bytes(value).map_err(|_| bad("its value holds a control character"))?;
+    Ok((name, value))
+}
+
+fn body(parts: &Parts, rest: &[u8], notes: &mut Vec<String>) -> Body {
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        notes.push("the body is chunked: its digest is not checked here".to_owned());
+        return Body::NotGiven;
+    }
+    let length = parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    match length {
+        Some(0) => Body::None,
+        Some(_) if rest.trim_ascii().is_empty() => {
+            notes.push("the text has no body: its digest is not checked here".to_owned());
+            Body::NotGiven
+        }
+        Some(length) if rest.len() >= length => {
+            if !rest[length..].trim_ascii().is_empty() {
+                notes.push(format!(
+                    "the text goes on behind the {length} bytes that `Content-Length` announces"
+                ));
+            }
+            Body::Whole(rest[..length].to_vec())
+        }
+        Some(length) => {
+            notes.push(format!(
+                "`Content-Length` announces {length} bytes, the text has {}",
+                rest.len()
+            ));
+            Body::Whole(rest.to_vec())
+        }
+        None if rest.trim_ascii().is_empty() => Body::None,
+        None => {
+            notes.push(
+                "there is no `Content-Length`: all that follows the empty line is taken as the body"
+                    .to_owned(),
+            );
+            Body::Whole(rest.to_vec())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_may_end_either_way() {
+        for text in [
+            "POST /a?b HTTP/1.1\nHost: x\nContent-Length: 2\n\nhi\n",
+            "POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi",
+        ] {
+            let raw = Raw::read(text.as_bytes()).unwrap();
+            assert_eq!(raw.parts.uri, "/a?b");
+            assert_eq!(raw.parts.headers["host"], "x");
+            assert!(matches!(&raw.body, Body::Whole(body) if body == b"hi"));
+        }
+    }
+
+    #[test]
+    fn the_trace_of_curl_is_taken() {
+        let text =
+            "* Connected\n> GET /a HTTP/1.1\r\n> Host: x\r\n> \r\n< HTTP/1.1 200 OK\n< a: b\n";
+        let raw = Raw::read(text.as_bytes()).unwrap();
+        assert_eq!(raw.parts.uri, "/a");
+        assert_eq!(raw.parts.headers.len(), 1);
+        assert!(!raw.has_body());
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_by_line_and_without_its_value() {
+        let error = |text: &str| Raw::read(text.as_bytes()).err().unwrap().to_string();
+        assert!(error("").contains("empty"));
+        assert!(error("curl http://x/ -H a").contains("line 1"));
+        let message = error("GET / HTTP/1.1\nAuthorization canary");
+        assert!(message.contains("line 2") && !message.contains("canary"));
+    }
+}

@@ -1,0 +1,174 @@
+//! Which key to use: its id, its algorithm, and where its secret lies.
+
+use super::stop::Stop;
+use crate::crypto::Algorithm;
+use crate::secret::Secret;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use std::io::Read;
+
+/// Bytes a secret's file may have: far more than any key needs.
+const MAX_SECRET_FILE: u64 = 64 * 1024;
+
+/// A key named on the command line.
+#[derive(Args)]
+pub(super) struct KeyArgs {
+    /// The key's id, as the gateway knows it
+    #[arg(long, value_name = "ID", help_heading = "Key")]
+    key_id: Option<String>,
+    /// Where the secret lies: `env:NAME` or `file:PATH`, holding `base64:…`, `hex:…` or the bytes themselves
+    #[arg(long, value_name = "REFERENCE", help_heading = "Key")]
+    secret: Option<String>,
+    /// Read the secret from standard input
+    #[arg(long, conflicts_with = "secret", help_heading = "Key")]
+    secret_stdin: bool,
+    /// The algorithm the key is for
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "hmac-sha256",
+        help_heading = "Key"
+    )]
+    algorithm: AlgorithmName,
+}
+
+/// An algorithm, as it is named on the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum AlgorithmName {
+    /// HMAC with SHA-256
+    HmacSha256,
+    /// HMAC with SHA-512
+    HmacSha512,
+}
+
+/// A key, ready to use. Does not print.
+pub(super) struct NamedKey {
+    /// What stands in `keyid` or `kid`.
+    pub(super) id: String,
+    /// The one algorithm it is for.
+    pub(super) algorithm: Algorithm,
+    /// Its secret.
+    pub(super) secret: Secret,
+}
+
+impl KeyArgs {
+    /// Whether standard input is the secret's.
+    pub(super) const fn takes_stdin(&self) -> bool {
+        self.secret_stdin
+    }
+
+    /// The key that the command needs.
+    pub(super) fn required(&self) -> Result<NamedKey> {
+        self.optional()?.ok_or_else(|| {
+            Stop::usage("`--key-id` and a secret are needed")
+                .hint("`--key-id demo --secret env:DEMO_KEY`, or `--secret file:demo.key`")
+                .into()
+        })
+    }
+
+    /// The key, if one is named.
+    pub(super) fn optional(&self) -> Result<Option<NamedKey>> {
+        let id = match (&self.key_id, self.secret.is_some() || self.secret_stdin) {
+            (Some(id), true) => id.clone(),
+            (None, false) => return Ok(None),
+            (Some(_), false) => {
+                return Err(Stop::usage(
+                    "`--key-id` needs `--secret` or `--secret-stdin` beside it",
+                )
+                .hint("`--secret env:NAME` or `--secret file:PATH`")
+                .into());
+            }
+            (None, true) => {
+                return Err(Stop::usage("a secret needs `--key-id` beside it").into());
+            }
+        };
+        let secret = match &self.secret {
+            Some(reference) => referenced(reference)?,
+            None => decode(read_bounded(std::io::stdin().lock(), "standard input")?)?,
+        };
+        Ok(Some(NamedKey {
+            id,
+            algorithm: match self.algorithm {
+                AlgorithmName::HmacSha256 => Algorithm::HmacSha256,
+                AlgorithmName::HmacSha512 => Algorithm::HmacSha512,
+            },
+            secret,
+        }))
+    }
+}
+
+fn referenced(reference: &str) -> Result<Secret> {
+    match reference.split_once(':') {
+        Some(("env", name)) => decode(from_environment(name)?),
+        Some(("file", path)) => {
+            let file = std::fs::File::open(path).map_err(|why| {
+                Stop::usage(format!("the secret's file `{path}` cannot be opened: {why}"))
+            })?;
+            decode(read_bounded(file, path)?)
+        }
+        // The value is not repeated: it may be the secret.
+        _ => Err(
+            Stop::usage("`--secret` takes a reference, `env:NAME` or `file:PATH`, never the secret itself")
+                .hint("what stands in a command line is seen by every process, and kept by the shell; put it into a file and say `--secret file:PATH`")
+                .into(),
+        ),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line names this variable; no configuration is read here"
+)]
+fn from_environment(name: &str) -> Result<Vec<u8>> {
+    match std::env::var(name) {
+        Ok(text) => Ok(text.into_bytes()),
+        Err(std::env::VarError::NotPresent) => Err(Stop::usage(format!(
+            "the environment has no variable `{name}`, which `--secret` names"
+        ))
+        .hint(format!(
+            "`{name}=\"hex:$(openssl rand -hex 32)\"; export {name}` makes a fresh one"
+        ))
+        .into()),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Stop::usage(format!("the variable `{name}` is not text"))
+                .hint("write the secret as `base64:…` or `hex:…`")
+                .into())
+        }
+    }
+}
+
+fn read_bounded(from: impl Read, shown: &str) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_SECRET_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|why| Stop::usage(format!("the secret in `{shown}` cannot be read: {why}")))?;
+    if bytes.len() as u64 > MAX_SECRET_FILE {
+        return Err(Stop::usage(format!(
+            "`{shown}` has more than {MAX_SECRET_FILE} bytes, which is no secret"
+        ))
+        .into());
+    }
+    Ok(bytes)
+}
+
+fn decode(bytes: Vec<u8>) -> Result<Secret> {
+    let written = |bytes: &[u8], prefix: &str| {
+        bytes
+            .strip_prefix(prefix.as_bytes())
+            .map(|rest| rest.trim_ascii().to_vec())
+    };
+    let bad =
+        |kind: &str| Stop::usage(format!("what follows `{kind}` in the secret is not {kind}"));
+    let decoded = if let Some(text) = written(&bytes, "base64:") {
+        data_encoding::BASE64
+            .decode(&text)
+            .map_err(|_| bad("base64").hint("standard base64 with padding is accepted"))?
+    } else if let Some(text) = written(&bytes, "hex:") {
+        data_encoding::HEXLOWER_PERMISSIVE
+            .decode(&text)
+            .map_err(|_| bad("hex"))?
+    } else {
+        bytes
+    };
+    Ok(Secret::new(decoded))
+}

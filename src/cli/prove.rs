@@ -1,0 +1,241 @@
+//! The proof that the command line asks for: a signature or a token.
+
+use super::duration;
+use super::key::{KeyArgs, NamedKey};
+use super::message::Message;
+use super::stop::Stop;
+use crate::client::{SignError, Signer};
+use crate::clock::{Clock, Now};
+use crate::crypto::Algorithm;
+use crate::schemes::digest::{CONTENT_DIGEST, Digests};
+use crate::schemes::explained::{SIGNATURE_BASE_DIGEST, digest_field};
+use crate::schemes::http_signature::sign::CannotSign;
+use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
+use crate::schemes::token;
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use std::time::Duration;
+
+/// A token's life unless told otherwise.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+/// How to prove the request.
+#[derive(Args)]
+pub(super) struct ProofArgs {
+    #[command(flatten)]
+    pub(super) key: KeyArgs,
+    /// The way to prove the request
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "http-signature",
+        help_heading = "Proof"
+    )]
+    scheme: SchemeName,
+    /// Cover one component more: `x-request-id`, or `"priority";sf`; may be given again
+    #[arg(long, value_name = "COMPONENT", help_heading = "Signature")]
+    cover: Vec<String>,
+    /// Send no nonce: a GET may then pass more than once
+    #[arg(long, help_heading = "Signature")]
+    no_nonce: bool,
+    /// Say when the signature ends: so long after it is made
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Signature")]
+    expires: Option<Duration>,
+    /// Claim another time than now, in Unix seconds: for experiments, since a gateway refuses what is too old
+    #[arg(long, value_name = "UNIX", help_heading = "Proof")]
+    created: Option<u64>,
+    /// The label that joins the two fields [default: sig1]
+    #[arg(long, value_name = "NAME", help_heading = "Signature")]
+    label: Option<String>,
+    /// What the signature is for
+    #[arg(long, value_name = "TEXT", help_heading = "Signature")]
+    tag: Option<String>,
+    /// Whom the token is for: the gateway's `[tokens] audience`
+    #[arg(long, value_name = "TEXT", help_heading = "Token")]
+    audience: Option<String>,
+    /// What the token may be used for, of what its app may do; names joined by spaces
+    #[arg(long, value_name = "SCOPES", help_heading = "Token")]
+    scope: Option<String>,
+    /// How long the token lives [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Token")]
+    lifetime: Option<Duration>,
+    /// Bind the token to the request's `Authorization` header
+    #[arg(long, help_heading = "Token")]
+    bind: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SchemeName {
+    /// HTTP Message Signatures, RFC 9421: signs this very request
+    HttpSignature,
+    /// A short-lived JWT in `Portcullis-Token`
+    Token,
+}
+
+/// What to add to a request, and the text that was signed. Does not print.
+#[derive(Clone, Default)]
+pub(super) struct Proof {
+    /// The fields, in the order to send them.
+    pub(super) fields: Vec<(HeaderName, String)>,
+    /// The signature base; none for a token.
+    pub(super) base: Option<String>,
+}
+
+impl Proof {
+    /// `Signature-Base-Digest`, by which a gateway can tell whether key or text is wrong.
+    pub(super) fn base_digest(&self) -> Option<(HeaderName, String)> {
+        let base = self.base.as_ref()?;
+        Some((SIGNATURE_BASE_DIGEST, digest_field(base.as_bytes())))
+    }
+}
+
+impl ProofArgs {
+    /// Proves `message`.
+    pub(super) fn prove(&self, message: &Message, clock: Clock) -> Result<Proof> {
+        self.refuse_strays()?;
+        let key = self.key.required()?;
+        let clock = match self.created {
+            Some(unix) => Clock::by_hand(unix).0,
+            None => clock,
+        };
+        match self.scheme {
+            SchemeName::HttpSignature => self.signature(&key, message, clock),
+            SchemeName::Token => self.token(&key, message, clock.now()),
+        }
+    }
+
+    /// An option of the other scheme would do nothing: say so instead.
+    fn refuse_strays(&self) -> Result<()> {
+        let of_signature = [
+            ("--cover", !self.cover.is_empty()),
+            ("--no-nonce", self.no_nonce),
+            ("--expires", self.expires.is_some()),
+            ("--label", self.label.is_some()),
+            ("--tag", self.tag.is_some()),
+        ];
+        let of_token = [
+            ("--audience", self.audience.is_some()),
+            ("--scope", self.scope.is_some()),
+            ("--lifetime", self.lifetime.is_some()),
+            ("--bind", self.bind),
+        ];
+        let (strays, scheme) = match self.scheme {
+            SchemeName::HttpSignature => (of_token.as_slice(), "token"),
+            SchemeName::Token => (of_signature.as_slice(), "http-signature"),
+        };
+        match strays.iter().find(|(_, given)| *given) {
+            Some((option, _)) => {
+                Err(Stop::usage(format!("`{option}` belongs to `--scheme {scheme}`")).into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn signature(&self, key: &NamedKey, message: &Message, clock: Clock) -> Result<Proof> {
+        let mut signer = Signer::new(&key.id, key.algorithm, &key.secret)
+            .map_err(|weak| weak_secret(&weak))?
+            .clock(clock);
+        for component in &self.cover {
+            signer = signer.cover(component);
+        }
+        if self.no_nonce {
+            signer = signer.reusable();
+        }
+        if let Some(expires) = self.expires {
+            signer = signer.lifetime(expires);
+        }
+        if let Some(label) = &self.label {
+            signer = signer.label(label);
+        }
+        if let Some(tag) = &self.tag {
+            signer = signer.tag(tag);
+        }
+        sign(&signer, message)
+    }
+
+    fn token(&self, key: &NamedKey, message: &Message, now: Now) -> Result<Proof> {
+        if key.algorithm != Algorithm::HmacSha256 {
+            return Err(Stop::usage("a token is signed with `hmac-sha256`").into());
+        }
+        let authorization = match (self.bind, message.fields.get(AUTHORIZATION)) {
+            (false, _) => None,
+            (true, Some(value)) => Some(value.as_bytes()),
+            (true, None) => {
+                return Err(Stop::usage(
+                    "`--bind` needs the `Authorization` header that it binds to",
+                )
+                .hint("`-H 'Authorization: Bearer …'`")
+                .into());
+            }
+        };
+        let lifetime = self.lifetime.unwrap_or(TOKEN_LIFETIME);
+        mint(key, self, lifetime, authorization, now)
+    }
+}
+
+/// Signs `message` with `signer`.
+pub(super) fn sign(signer: &Signer, message: &Message) -> Result<Proof> {
+    let mut fields = message.fields.clone();
+    // A digest that the caller wrote is taken as it is, be it wrong: that is an experiment.
+    let given = fields.contains_key(CONTENT_DIGEST);
+    let digest = (!message.body.is_empty() && !given).then(|| Digests::field_of(&message.body));
+    let signed = signer
+        .sign_head(
+            &message.method,
+            &message.uri,
+            &mut fields,
+            digest.as_deref(),
+        )
+        .map_err(cannot_sign)?;
+    let mut added = Vec::with_capacity(3);
+    added.extend(digest.map(|digest| (CONTENT_DIGEST, digest)));
+    added.push((SIGNATURE_INPUT, signed.input));
+    added.push((SIGNATURE, signed.signature));
+    Ok(Proof {
+        fields: added,
+        base: Some(signed.base),
+    })
+}
+
+fn weak_secret(weak: &crate::crypto::WeakSecret) -> Stop {
+    Stop::usage(weak.to_string())
+        .hint("`openssl rand -base64 32` makes a good one; write it as `base64:…`")
+}
+
+fn cannot_sign(why: SignError) -> Stop {
+    let stop = Stop::usage(format!("this request cannot be signed: {why}"));
+    match why {
+        SignError::CannotSign(CannotSign::Absent(component)) => stop.hint(format!(
+            "add the header that `--cover {component}` names with `-H`, or leave it out"
+        )),
+        SignError::Malformed(_) => stop
+            .hint("a gateway refuses it before it looks at a signature; see `portcullis explain`"),
+        _ => stop,
+    }
+}
+
+fn mint(
+    key: &NamedKey,
+    args: &ProofArgs,
+    lifetime: Duration,
+    authorization: Option<&[u8]>,
+    now: Now,
+) -> Result<Proof> {
+    let iat = now.unix_seconds();
+    let pay = authorization.map(token::binding::pay);
+    let claims = token::Claims {
+        exp: iat.saturating_add(lifetime.as_secs() as i64),
+        iat,
+        aud: args.audience.as_deref(),
+        scope: args.scope.as_deref(),
+        pay: pay.as_deref(),
+        ..token::Claims::default()
+    };
+    let text = token::sign(&key.id, &key.secret, &claims).map_err(|weak| weak_secret(&weak))?;
+    Ok(Proof {
+        fields: vec![(token::PORTCULLIS_TOKEN, text)],
+        base: None,
+    })
+}

@@ -1,0 +1,256 @@
+//! `portcullis request`: signs a request and sends it.
+
+use super::compare::first_difference;
+use super::curl;
+use super::message::MessageArgs;
+use super::paint::{BAD, FAINT, GOOD, TITLE, visible};
+use super::prove::ProofArgs;
+use super::stop::{FAILED, Stop};
+use super::{duration, send};
+use crate::clock::Clock;
+use crate::schemes::explained::veiled;
+use anyhow::Result;
+use http::Response;
+use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::{Map, Value};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Bytes of an answer that `--json` holds.
+const MAX_SHOWN: usize = 8 * 1024 * 1024;
+/// Bytes of a problem report that are read.
+const MAX_PROBLEM: usize = 256 * 1024;
+
+/// Sign a request, send it and print the answer
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    message: MessageArgs,
+    #[command(flatten)]
+    proof: ProofArgs,
+    /// Trust the certificates of this file, and no others
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    cacert: Option<PathBuf>,
+    /// The whole time there is, to the last byte of the answer
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s", help_heading = "Connection")]
+    timeout: Duration,
+    /// Print the answer's headers too
+    #[arg(short, long, help_heading = "Output")]
+    include: bool,
+    /// Print JSON
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis request --key-id demo --secret file:demo.key http://127.0.0.1:8080/orders
+  portcullis request --key-id demo --secret env:DEMO_KEY -i -d '{\"item\": 7}' https://api.example.com/orders
+
+Exits with 0 when the status is 2xx or 3xx, with 1 otherwise.";
+
+/// Runs the command.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let mut message = args.message.message(args.proof.key.takes_stdin())?;
+    message.say_content_type();
+    let mut proof = args.proof.prove(&message, Clock::system())?;
+    let digest = proof.base_digest();
+    proof.fields.extend(digest);
+    let tls = send::tls(&message.uri, args.cacert.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let conversation = async {
+        let answer = send::send(&message, &proof.fields, tls.as_ref()).await?;
+        show(answer, proof.base.as_deref(), args).await
+    };
+    runtime.block_on(async {
+        tokio::time::timeout(args.timeout, conversation)
+            .await
+            .map_err(|_| {
+                Stop::failed("the answer did not end in time").hint("`--timeout 2m` waits longer")
+            })?
+    })
+}
+
+async fn show(answer: Response<Incoming>, base: Option<&str>, args: &Args) -> Result<ExitCode> {
+    let status = answer.status();
+    let exit = if status.is_success() || status.is_redirection() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    };
+    if args.json {
+        show_json(answer, base).await?;
+        return Ok(exit);
+    }
+    let mut out = anstream::stdout().lock();
+    let paint = if exit == ExitCode::SUCCESS { GOOD } else { BAD };
+    writeln!(out, "{paint}{:?} {status}{paint:#}", answer.version())?;
+    if args.include {
+        for (name, value) in answer.headers() {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            writeln!(out, "{}: {}", curl::shown(name), visible(&value))?;
+        }
+        writeln!(out)?;
+    }
+    if is_problem(&answer) {
+        let (bytes, _) = send::collect(&mut answer.into_body(), MAX_PROBLEM).await?;
+        match serde_json::from_slice::<Map<String, Value>>(&bytes) {
+            Ok(problem) => show_problem(&mut out, &problem, base)?,
+            Err(_) => out.write_all(&bytes)?,
+        }
+        return Ok(exit);
+    }
+    drop(out);
+    stream(answer.into_body()).await?;
+    Ok(exit)
+}
+
+/// The body as it comes, byte for byte: it may go into a file.
+async fn stream(mut body: Incoming) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let mut last = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|why| Stop::failed(format!("the answer broke off: {why}")))?;
+        if let Ok(data) = frame.into_data() {
+            out.write_all(&data)?;
+            last = data.last().copied().or(last);
+        }
+    }
+    if std::io::IsTerminal::is_terminal(&out) && last.is_some_and(|byte| byte != b'\n') {
+        writeln!(out)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn is_problem<B>(answer: &Response<B>) -> bool {
+    answer.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes()
+            .to_ascii_lowercase()
+            .starts_with(b"application/problem+json")
+    })
+}
+
+async fn show_json(answer: Response<Incoming>, base: Option<&str>) -> Result<()> {
+    let (head, mut body) = answer.into_parts();
+    let (bytes, truncated) = send::collect(&mut body, MAX_SHOWN).await?;
+    let headers: Vec<[String; 2]> = head
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            [curl::shown(name), value.into_owned()]
+        })
+        .collect();
+    let mut value = serde_json::json!({
+        "status": head.status.as_u16(),
+        "headers": headers,
+        "truncated": truncated,
+        "signature_base": base,
+    });
+    let (name, body) = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(json) => ("json", json),
+        Err(_) => match String::from_utf8(bytes) {
+            Ok(text) => ("text", Value::String(text)),
+            Err(bytes) => (
+                "base64",
+                Value::String(data_encoding::BASE64.encode(bytes.as_bytes())),
+            ),
+        },
+    };
+    value["body"] = serde_json::json!({ name: body });
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Members of a problem report that have a place of their own.
+const PLACED: [&str; 5] = ["title", "code", "detail", "status", "signature_base"];
+
+/// A refusal for a reader (RFC 9457), and where the gateway's text and ours part.
+pub(super) fn show_problem(
+    out: &mut impl Write,
+    problem: &Map<String, Value>,
+    signed: Option<&str>,
+) -> std::io::Result<()> {
+    let text = |name: &str| problem.get(name).and_then(Value::as_str);
+    if let Some(title) = text("title") {
+        write!(out, "{TITLE}{}{TITLE:#}", visible(title))?;
+    }
+    if let Some(code) = text("code") {
+        write!(out, "  {BAD}{}{BAD:#}", visible(code))?;
+    }
+    writeln!(out)?;
+    if let Some(detail) = text("detail") {
+        writeln!(out, "{}", visible(detail))?;
+    }
+    writeln!(out)?;
+    for (name, value) in problem {
+        if !PLACED.contains(&name.as_str()) {
+            let shown = match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            writeln!(
+                out,
+                "{FAINT}{}{FAINT:#}  {}",
+                visible(name),
+                visible(&shown)
+            )?;
+        }
+    }
+    if let Some(theirs) = text("signature_base") {
+        show_bases(out, theirs, signed)?;
+    }
+    Ok(())
+}
+
+fn show_bases(out: &mut impl Write, gateway: &str, signed: Option<&str>) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "\n{TITLE}Signature base, as the gateway sees it{TITLE:#}"
+    )?;
+    // The gateway shows credentials as digests: so do we, or they would always differ.
+    let signed = signed.map(veiled);
+    let difference = signed
+        .as_deref()
+        .and_then(|signed| first_difference(gateway, signed));
+    for (at, line) in gateway.split('\n').enumerate() {
+        let here = difference
+            .as_ref()
+            .is_some_and(|difference| difference.line == at + 1);
+        let (paint, mark) = if here { (BAD, '>') } else { (FAINT, ' ') };
+        writeln!(
+            out,
+            "{paint}{mark}{:>3}{paint:#}  {}",
+            at + 1,
+            visible(line)
+        )?;
+    }
+    match (signed, difference) {
+        (None, _) => {}
+        (Some(_), None) => writeln!(
+            out,
+            "\nIt is the text that was signed here: the key id or the secret is not the gateway's."
+        )?,
+        (Some(_), Some(difference)) => writeln!(
+            out,
+            "\nLine {}, column {}: the gateway has {}, signed was {}:\n{BAD}>{:>3}{BAD:#}  {}",
+            difference.line,
+            difference.column,
+            difference.gateway,
+            difference.caller,
+            difference.line,
+            difference.caller_line,
+        )?,
+    }
+    Ok(())
+}

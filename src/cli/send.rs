@@ -1,0 +1,183 @@
+//! One request, one answer: the HTTP/1.1 client behind `request` and `demo`.
+
+use super::message::Message;
+use super::stop::Stop;
+use anyhow::Result;
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::{HeaderName, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// How long a connection may take to be made, of the whole time there is.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Addresses of a host that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Connects and sends `message` with `proof` added; the answer's body is
+/// still to be read.
+pub(super) async fn send(
+    message: &Message,
+    proof: &[(HeaderName, String)],
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<Response<Incoming>> {
+    let request = request(message, proof)?;
+    let (host, port) = destination(&message.uri)?;
+    let stream = tokio::time::timeout(CONNECT, connect(host, port))
+        .await
+        .map_err(|_| unreachable_host(host, port, "no answer in time"))??;
+    match tls {
+        None => exchange(stream, request).await,
+        Some(config) => {
+            let name = ServerName::try_from(host.to_owned())
+                .map_err(|_| Stop::usage(format!("`{host}` is no name a certificate can have")))?;
+            let connecting = TlsConnector::from(config.clone()).connect(name, stream);
+            let stream = tokio::time::timeout(CONNECT, connecting)
+                .await
+                .map_err(|_| unreachable_host(host, port, "no TLS handshake in time"))?
+                .map_err(|why| {
+                    Stop::failed(format!("TLS with `{host}:{port}` failed: {why}"))
+                        .hint("`--cacert FILE` names the authority to trust")
+                })?;
+            exchange(stream, request).await
+        }
+    }
+}
+
+/// What TLS needs when the URL is `https`: the system's authorities, or those of `authorities`.
+pub(super) fn tls(uri: &Uri, authorities: Option<&Path>) -> Result<Option<Arc<ClientConfig>>> {
+    if uri.scheme_str() != Some("https") {
+        return Ok(None);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = match authorities {
+        Some(path) => builder
+            .with_root_certificates(roots(path)?)
+            .with_no_client_auth(),
+        None => builder
+            .with_platform_verifier()
+            .map_err(|why| {
+                Stop::failed(format!("this system's certificates cannot be used: {why}"))
+                    .hint("`--cacert FILE` names the authority to trust")
+            })?
+            .with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Some(Arc::new(config)))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore> {
+    let bad = |why: String| {
+        Stop::usage(format!("`{}` cannot be trusted: {why}", path.display()))
+            .hint("a file of certificates in PEM form is accepted")
+    };
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|why| bad(why.to_string()))? {
+        let certificate = certificate.map_err(|why| bad(why.to_string()))?;
+        store.add(certificate).map_err(|why| bad(why.to_string()))?;
+    }
+    if store.is_empty() {
+        return Err(bad("it holds no certificate".to_owned()).into());
+    }
+    Ok(store)
+}
+
+/// Path and query as they are, in origin form; `Host` unless the caller gave one.
+fn request(message: &Message, proof: &[(HeaderName, String)]) -> Result<Request<Full<Bytes>>> {
+    let mut request = Request::new(Full::new(message.body.clone()));
+    *request.method_mut() = message.method.clone();
+    *request.uri_mut() = message.target().parse()?;
+    let fields = request.headers_mut();
+    fields.clone_from(&message.fields);
+    for (name, value) in proof {
+        fields.insert(name, HeaderValue::from_str(value)?);
+    }
+    if !fields.contains_key(HOST)
+        && let Some(authority) = message.uri.authority()
+    {
+        fields.insert(HOST, HeaderValue::from_str(authority.as_str())?);
+    }
+    Ok(request)
+}
+
+fn destination(uri: &Uri) -> Result<(&str, u16)> {
+    let host = uri
+        .host()
+        .ok_or_else(|| Stop::usage("the URL has no host"))?;
+    let usual = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
+    // A resolver takes `::1`, not `[::1]`.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok((host, uri.port_u16().unwrap_or(usual)))
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream> {
+    let addresses = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|why| unreachable_host(host, port, &why.to_string()))?;
+    let mut last = None;
+    for address in addresses.take(MAX_ADDRESSES) {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(why) => last = Some(why),
+        }
+    }
+    let why = last.map_or_else(
+        || "the host has no address".to_owned(),
+        |why| why.to_string(),
+    );
+    Err(unreachable_host(host, port, &why).into())
+}
+
+fn unreachable_host(host: &str, port: u16, why: &str) -> Stop {
+    Stop::failed(format!("`{host}:{port}` cannot be reached: {why}"))
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>> {
+    let broken = |why: hyper::Error| Stop::failed(format!("the connection broke: {why}"));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    // It ends when the answer has ended, or with the runtime.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await.map_err(broken)?)
+}
+
+/// The whole body, or its first `limit` bytes; true when there was more.
+pub(super) async fn collect(body: &mut Incoming, limit: usize) -> Result<(Vec<u8>, bool)> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|why| Stop::failed(format!("the answer broke off: {why}")))?;
+        if let Ok(data) = frame.into_data() {
+            let room = limit - bytes.len();
+            bytes.extend_from_slice(&data[..room.min(data.len())]);
+            if data.len() > room {
+                return Ok((bytes, true));
+            }
+        }
+    }
+    Ok((bytes, false))
+}

@@ -1,0 +1,681 @@
+//! What the commands print, refuse and exit with.
+
+use http::Request;
+use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
+use portcullis::clock::Now;
+use portcullis::crypto::{Algorithm, HmacKey};
+use portcullis::schemes::Verifier;
+use portcullis::schemes::freshness::Freshness;
+use portcullis::secret::Secret;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A secret of raw bytes that must never be seen again.
+const SECRET: &str = "canary-canary-canary-canary-canary-canary";
+/// A moment that is long ago, so that no clock matters.
+const THEN: &str = "1700000000";
+const URL: &str = "http://api.example.com/orders/42?dry=1";
+const COMMANDS: [&str; 8] = [
+    "serve",
+    "demo",
+    "check",
+    "sign",
+    "request",
+    "explain",
+    "completions",
+    "man",
+];
+
+/// A folder with a key in it, in which commands run.
+struct Desk(TempDir);
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        desk.put("key", SECRET);
+        desk
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn put(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, "")
+    }
+
+    fn run_with(&self, args: &[&str], stdin: &str) -> Ran {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(args)
+            .current_dir(self.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that reads no input may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let ran = Ran {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        };
+        assert!(!ran.out.contains("canary"), "{args:?}: {}", ran.out);
+        assert!(!ran.err.contains("canary"), "{args:?}: {}", ran.err);
+        ran
+    }
+
+    /// `command` with the key of this desk.
+    fn keyed(&self, command: &str, args: &[&str]) -> Ran {
+        let mut all = vec![command, "--key-id", "demo", "--secret", "file:key"];
+        all.extend(args);
+        self.run(&all)
+    }
+
+    /// A signed request as raw text, and its signature base.
+    fn signed(&self, args: &[&str], body: &str) -> (String, String) {
+        let mut all = vec!["--created", THEN, "--json", URL];
+        if !body.is_empty() {
+            all.extend(["-d", body]);
+        }
+        all.extend(args);
+        let ran = self.keyed("sign", &all);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let json: Value = serde_json::from_str(&ran.out).unwrap();
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let mut text = format!("{method} /orders/42?dry=1 HTTP/1.1\r\nHost: api.example.com\r\n");
+        if !body.is_empty() {
+            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        for header in json["headers"].as_array().unwrap() {
+            let [name, value] = [&header[0], &header[1]].map(|part| part.as_str().unwrap());
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        text.push_str(body);
+        let base = json["signature_base"].as_str().unwrap_or_default();
+        (text, base.to_owned())
+    }
+
+    /// What `explain` says of `request`, judged at [`THEN`].
+    fn explained(&self, request: &str, args: &[&str]) -> (i32, Value) {
+        self.put("request.txt", request);
+        let mut all = vec!["--json", "--at", THEN, "request.txt"];
+        all.extend(args);
+        let ran = self.keyed("explain", &all);
+        assert!(ran.err.is_empty(), "{}", ran.err);
+        (ran.code, serde_json::from_str(&ran.out).unwrap())
+    }
+
+    fn refused(&self, request: &str) -> String {
+        let (code, report) = self.explained(request, &[]);
+        assert_eq!(code, 1);
+        report["refused"]["code"].as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn every_command_has_a_help_with_an_example() {
+    let desk = Desk::new();
+    let all = desk.run(&["--help"]);
+    assert_eq!(all.code, 0);
+    for command in COMMANDS {
+        assert!(all.out.contains(command), "{command}");
+        let help = desk.run(&[command, "--help"]);
+        assert_eq!(help.code, 0);
+        assert!(help.out.contains("Example"), "{command}: {}", help.out);
+    }
+    assert_eq!(desk.run(&["--version"]).code, 0);
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_2_and_says_what_is_accepted() {
+    let desk = Desk::new();
+    desk.put("short", "canary");
+    for (args, told) in [
+        (&["sgn"][..], "sign"),
+        (&["sign"], "<URL>"),
+        (&["sign", URL], "--key-id"),
+        (&["sign", "--key-id", "k", URL], "--secret"),
+        (
+            &["sign", "--key-id", "k", "--secret", "canary", URL],
+            "env:NAME",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "env:PORTCULLIS_TEST_NONE",
+                URL,
+            ],
+            "PORTCULLIS_TEST_NONE",
+        ),
+        (
+            &["sign", "--key-id", "k", "--secret", "file:none", URL],
+            "none",
+        ),
+        (
+            &["sign", "--key-id", "k", "--secret", "file:short", URL],
+            "at least 32",
+        ),
+        (
+            &["sign", "--key-id", "k", "--secret", "file:key", "/orders"],
+            "http://",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "file:key",
+                "-H",
+                "Authorization canary",
+                URL,
+            ],
+            "name: value",
+        ),
+        (
+            &[
+                "sign", "--key-id", "k", "--secret", "file:key", "--cover", "x-none", URL,
+            ],
+            "x-none",
+        ),
+        (
+            &[
+                "sign", "--key-id", "k", "--secret", "file:key", "--bind", URL,
+            ],
+            "--scheme token",
+        ),
+        (
+            &[
+                "sign", "--key-id", "k", "--secret", "file:key", "--scheme", "token", "--bind", URL,
+            ],
+            "Authorization",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "file:key",
+                "--expires",
+                "60",
+                URL,
+            ],
+            "30s",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "file:key",
+                "http://h/a/../b",
+            ],
+            "ambiguous",
+        ),
+        (
+            &["sign", "--key-id", "k", "--secret-stdin", "-d", "@-", URL],
+            "standard input",
+        ),
+        (&["explain", "--at", "noon"], "Unix"),
+        (&["explain", "-c", "none.toml"], "none.toml"),
+        (&["completions", "dos"], "bash"),
+    ] {
+        let ran = desk.run(args);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn what_sign_prints_is_verified() {
+    let desk = Desk::new();
+    let (text, _) = desk.signed(
+        &["--cover", "@scheme", "--tag", "test", "--expires", "60s"],
+        "{}",
+    );
+    let mut request = Request::post("/orders/42?dry=1");
+    for line in text.lines().skip(1).take_while(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(": ").unwrap();
+        request = request.header(name, value);
+    }
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    let then = Now::new(Duration::from_secs(THEN.parse().unwrap()), Duration::ZERO);
+    let caller = verifier().verify(&parts, true, false, then).unwrap();
+    assert_eq!(&*caller.key().unwrap().id, "demo");
+}
+
+fn verifier() -> Verifier {
+    let app = Arc::new(App {
+        name: "test".into(),
+        index: 0,
+        scopes: Scopes::none(),
+        enabled: true,
+        explain: false,
+    });
+    let secret = Secret::new(SECRET.as_bytes().to_vec());
+    let key = Key {
+        id: "demo".into(),
+        app: app.clone(),
+        mac: HmacKey::new(Algorithm::HmacSha256, &secret).unwrap(),
+        not_before: None,
+        not_after: None,
+        enabled: true,
+        schemes: SchemeSet::all(),
+    };
+    let freshness = Freshness {
+        window: Duration::from_secs(300),
+        skew: Duration::from_secs(30),
+    };
+    Verifier::new(Registry::new(vec![app], vec![key], 1).unwrap(), freshness)
+}
+
+#[test]
+fn a_secret_may_come_from_standard_input_or_the_environment_in_three_spellings() {
+    let desk = Desk::new();
+    let hex = data_encoding::HEXLOWER.encode(SECRET.as_bytes());
+    let base64 = data_encoding::BASE64.encode(SECRET.as_bytes());
+    let args = ["--created", THEN, "--no-nonce", URL];
+    let expected = desk.keyed("sign", &args).out;
+    for secret in [
+        SECRET.to_owned(),
+        format!("hex:{hex}\n"),
+        format!("base64:{base64}\n"),
+    ] {
+        let mut all = vec!["sign", "--key-id", "demo", "--secret-stdin"];
+        all.extend(args);
+        assert_eq!(desk.run_with(&all, &secret).out, expected);
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let command = command.args([
+        "sign",
+        "--key-id",
+        "demo",
+        "--secret",
+        "env:PORTCULLIS_TEST_KEY",
+    ]);
+    let command = command.args(args).env("PORTCULLIS_TEST_KEY", SECRET);
+    let output = command.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
+
+#[test]
+fn a_curl_line_survives_the_shell() {
+    let desk = Desk::new();
+    let body = "{\"it's\": \"$HOME `id` \\\\ \\\"\"}";
+    let ran = desk.keyed(
+        "sign",
+        &[
+            "--curl",
+            "-X",
+            "PUT",
+            "-H",
+            "X-Odd: a 'b' \"c\" $d",
+            "-d",
+            body,
+            "http://h/o?a=1&b=$x'y",
+        ],
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\n{}", ran.out);
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(output.stderr.is_empty());
+    let words = String::from_utf8(output.stdout).unwrap();
+    let words: Vec<&str> = words.lines().collect();
+    assert_eq!(words[0], "http://h/o?a=1&b=$x'y");
+    assert_eq!(words[1..3], ["-X", "PUT"]);
+    assert!(words.contains(&"X-Odd: a 'b' \"c\" $d"));
+    assert!(words.contains(&"Content-Type: application/json"));
+    assert_eq!(words[words.len() - 2..], ["--data-raw", body]);
+    assert_eq!(words.iter().filter(|word| **word == "-H").count(), 5);
+}
+
+#[test]
+fn explain_lets_a_good_request_pass() {
+    let desk = Desk::new();
+    for body in ["", "{\"item\": 7}"] {
+        let (text, base) = desk.signed(&[], body);
+        let (code, report) = desk.explained(&text, &[]);
+        assert_eq!(code, 0, "{report:#}");
+        let signature = &report["signatures"][0];
+        assert_eq!(signature["holds"], true);
+        let lines: Vec<&str> = signature["base"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line.as_str().unwrap())
+            .collect();
+        assert_eq!(lines.join("\n"), base);
+    }
+}
+
+#[test]
+fn explain_names_the_code_of_the_step_that_refuses() {
+    let desk = Desk::new();
+    let (text, _) = desk.signed(&[], "{\"item\": 7}");
+    for (changed, code) in [
+        (text.replace("item\": 7", "item\": 8"), "digest-mismatch"),
+        (text.replace("dry=1", "dry=0"), "credential-rejected"),
+        (text.replace("POST ", "PUT "), "credential-rejected"),
+        (
+            text.replace("Host: api", "Host: app"),
+            "credential-rejected",
+        ),
+        (text.replace(" \"@query\"", ""), "coverage-missing"),
+        (
+            text.replace("Host: api", "Authorization: Bearer x\r\nHost: api"),
+            "coverage-missing",
+        ),
+        (
+            text.replace("created=1700000000", "created=1699990000"),
+            "clock-skew",
+        ),
+        (
+            text.replace("created=1700000000", "created=17000000x0"),
+            "malformed-credential",
+        ),
+        (
+            text.replace("keyid=\"demo\"", "keyid=\"none\""),
+            "credential-rejected",
+        ),
+        (
+            text.replace("Signature", "X-Signature"),
+            "credential-missing",
+        ),
+        (text.replace("/orders/42", "/orders//42"), "ambiguous-path"),
+        (
+            text.replace("Host: api.example.com\r\n", ""),
+            "malformed-request",
+        ),
+    ] {
+        assert_eq!(desk.refused(&changed), code, "{changed}");
+    }
+}
+
+#[test]
+fn explain_takes_a_request_as_an_editor_leaves_it() {
+    let desk = Desk::new();
+    let (text, _) = desk.signed(&[], "{\"item\": 7}");
+    let edited = format!("{}\n", text.replace('\r', ""));
+    assert_eq!(desk.explained(&edited, &[]).0, 0);
+    let (code, report) = desk.explained(&edited.replace("Content-Length: 11\n", ""), &[]);
+    assert_eq!(code, 0, "{report:#}");
+    assert!(report["notes"].to_string().contains("newline"));
+}
+
+#[test]
+fn explain_recognises_a_text_that_was_signed_by_mistake() {
+    let desk = Desk::new();
+    let (text, base) = desk.signed(&[], "{\"item\": 7}");
+    let key = HmacKey::new(
+        Algorithm::HmacSha256,
+        &Secret::new(SECRET.as_bytes().to_vec()),
+    )
+    .unwrap();
+    for (signed, told) in [
+        (format!("{base}\n"), "newline"),
+        (base.replace('\n', "\r\n"), "CR LF"),
+        (base.replace("\"@query\": ?", "\"@query\": "), "`?`"),
+        (base.replace("POST", "post"), "lower case"),
+        (base.replace("example.com\n", "example.com:80\n"), "port"),
+    ] {
+        let tag = data_encoding::BASE64.encode(key.sign(signed.as_bytes()).as_bytes());
+        let front = text.split("Signature: ").next().unwrap();
+        let request = format!("{front}Signature: sig1=:{tag}:\r\n\r\n{{\"item\": 7}}");
+        let (_, report) = desk.explained(&request, &[]);
+        let likely = report["signatures"][0]["likely"].as_str().unwrap();
+        assert!(likely.contains(told), "{likely}");
+
+        desk.put("base.txt", &signed);
+        let (_, report) = desk.explained(&request, &["--base", "base.txt"]);
+        let compared = &report["compared"];
+        assert_eq!(compared["same"], false);
+        assert!(
+            compared["likely"].as_str().unwrap().contains(told),
+            "{compared}"
+        );
+    }
+}
+
+#[test]
+fn explain_names_line_column_and_characters_of_the_first_difference() {
+    let desk = Desk::new();
+    let (text, base) = desk.signed(&[], "");
+    desk.put("base.txt", base.replace("?dry=1", "?dry=2"));
+    let (_, report) = desk.explained(&text, &["--base", "base.txt"]);
+    let difference = &report["compared"]["difference"];
+    assert_eq!(difference["line"], 4);
+    assert_eq!(difference["column"], 16);
+    assert_eq!(difference["gateway"], "`1`");
+    assert_eq!(difference["caller"], "`2`");
+}
+
+#[test]
+fn explain_shows_a_tokens_claims_and_never_its_signature() {
+    let desk = Desk::new();
+    let (text, _) = desk.signed(
+        &[
+            "--scheme",
+            "token",
+            "--audience",
+            "api",
+            "--scope",
+            "orders",
+        ],
+        "",
+    );
+    let signature = text.trim_end().rsplit('.').next().unwrap().to_owned();
+    let (code, report) = desk.explained(&text, &[]);
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(report["token"]["claims"]["aud"], "api");
+    assert_eq!(report["token"]["header"]["alg"], "HS256");
+    assert!(!report.to_string().contains(&signature));
+
+    let wrong = text.replace(&signature, &"A".repeat(signature.len()));
+    assert_eq!(desk.refused(&wrong), "credential-rejected");
+    desk.put("request.txt", &text);
+    let ran = desk.keyed("explain", &["--at", "1700000600", "request.txt"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("credential-expired") && !ran.out.contains(&signature));
+}
+
+#[test]
+fn explain_digests_the_credentials_that_a_signature_covers() {
+    let desk = Desk::new();
+    let ran = desk.keyed(
+        "sign",
+        &[
+            "--created",
+            THEN,
+            "-H",
+            "Authorization: Bearer opaque-bird",
+            URL,
+        ],
+    );
+    let text = format!(
+        "GET /orders/42?dry=1 HTTP/1.1\nHost: api.example.com\nAuthorization: Bearer opaque-bird\n{}\n",
+        ran.out
+    );
+    let (code, report) = desk.explained(&text, &[]);
+    assert_eq!(code, 0, "{report:#}");
+    assert!(!report.to_string().contains("opaque-bird"));
+}
+
+#[test]
+fn explain_without_any_key_still_shows_the_text() {
+    let desk = Desk::new();
+    let (text, _) = desk.signed(&[], "");
+    let ran = desk.run_with(&["explain", "--at", THEN], &text);
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("\"@authority\": api.example.com"));
+    assert!(ran.out.contains("no key is known here"), "{}", ran.out);
+}
+
+/// Answers one request with `answer`; gives back the address and what was received.
+fn answering(answer: String) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut got = Vec::new();
+        let mut piece = [0; 1024];
+        while !got.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = stream.read(&mut piece).unwrap();
+            assert!(read > 0);
+            got.extend_from_slice(&piece[..read]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(got).unwrap()
+    });
+    (format!("http://{address}"), server)
+}
+
+fn http_answer(status: &str, kind: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn request_sends_the_target_as_it_is_with_its_proof() {
+    let desk = Desk::new();
+    let (url, server) = answering(http_answer("200 OK", "text/plain", "hello"));
+    let ran = desk.keyed("request", &[&format!("{url}/a%2fb?x=%41&&y"), "-i"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out.contains("200 OK") && ran.out.ends_with("hello"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("Content-Type: text/plain"));
+    let got = server.join().unwrap();
+    assert!(got.starts_with("GET /a%2fb?x=%41&&y HTTP/1.1\r\n"), "{got}");
+    for field in [
+        "signature-input:",
+        "signature:",
+        "signature-base-digest:",
+        "host:",
+    ] {
+        assert_eq!(
+            got.to_lowercase().matches(&format!("\r\n{field}")).count(),
+            1,
+            "{got}"
+        );
+    }
+}
+
+#[test]
+fn request_shows_where_the_gateways_text_parts_from_the_signed_one() {
+    let desk = Desk::new();
+    let problem = serde_json::json!({
+        "title": "The credential does not hold",
+        "status": 401,
+        "code": "credential-rejected",
+        "detail": "Compare.\u{1b}[31m",
+        "signature_base": "\"@method\": PUT\nmore",
+    });
+    let answer = http_answer(
+        "401 Unauthorized",
+        "application/problem+json",
+        &problem.to_string(),
+    );
+    let (url, server) = answering(answer);
+    let ran = desk.keyed("request", &[&url]);
+    server.join().unwrap();
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("credential-rejected"));
+    assert!(
+        ran.out
+            .contains("Line 1, column 12: the gateway has `P`, signed was `G`"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        !ran.out.contains('\u{1b}'),
+        "a terminal must not obey a server"
+    );
+}
+
+#[test]
+fn request_prints_json_and_exits_by_status() {
+    let desk = Desk::new();
+    let (url, server) = answering(http_answer("503 Service Unavailable", "text/plain", "no"));
+    let ran = desk.keyed("request", &["--json", &url]);
+    server.join().unwrap();
+    assert_eq!(ran.code, 1);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["status"], 503);
+    assert_eq!(json["body"]["text"], "no");
+}
+
+#[test]
+fn request_says_that_nobody_listens() {
+    let desk = Desk::new();
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let ran = desk.keyed("request", &[&format!("http://{address}/")]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains(&address.to_string()), "{}", ran.err);
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    let desk = Desk::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = desk.run(&["completions", shell]);
+        assert_eq!(ran.code, 0);
+        assert!(ran.out.contains("explain"), "{shell}");
+    }
+    assert_eq!(desk.run(&["man", "pages"]).code, 0);
+    for command in COMMANDS {
+        let page = desk.path().join(format!("pages/portcullis-{command}.1"));
+        assert!(std::fs::read_to_string(page).unwrap().contains(".TH"));
+    }
+}
+
+#[test]
+fn the_demo_gets_every_answer_it_should() {
+    let desk = Desk::new();
+    let ran = desk.run(&["demo", "--once", "--listen", "127.0.0.1:0"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("Every answer is what it should be."));
+    for word in [
+        "Portcullis-App: demo",
+        "replayed",
+        "clock-skew",
+        "rate-exceeded",
+        "Retry-After",
+    ] {
+        assert!(ran.out.contains(word), "{word}");
+    }
+    assert!(
+        !ran.out.contains("base64:"),
+        "the fresh secret is not shown"
+    );
+}

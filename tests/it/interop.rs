@@ -1,0 +1,471 @@
+//! Callers in other languages, by their own ecosystems' libraries, as they stand in `examples/clients`.
+
+use crate::harness::setup::SECRET;
+use crate::harness::{Gateway, Request, Response, Setup, T0, Upstream};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A caller: the program that runs it, its file, and how it proves itself.
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    program: Program,
+    file: &'static str,
+    proof: Proof,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Program {
+    Python,
+    Node,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Proof {
+    Signature,
+    Token,
+}
+
+const HTTP_MESSAGE_SIGNATURES: Client = Client {
+    program: Program::Python,
+    file: "python/http_message_signatures_client.py",
+    proof: Proof::Signature,
+};
+const REQUESTS_HTTP_SIGNATURE: Client = Client {
+    program: Program::Python,
+    file: "python/requests_http_signature_client.py",
+    proof: Proof::Signature,
+};
+const PYJWT: Client = Client {
+    program: Program::Python,
+    file: "python/pyjwt_client.py",
+    proof: Proof::Token,
+};
+const NODE_HTTP_MESSAGE_SIGNATURES: Client = Client {
+    program: Program::Node,
+    file: "node/http-message-signatures-client.mjs",
+    proof: Proof::Signature,
+};
+const NODE_HTTP_MESSAGE_SIG: Client = Client {
+    program: Program::Node,
+    file: "node/http-message-sig-client.mjs",
+    proof: Proof::Signature,
+};
+
+impl Client {
+    /// Runs it; its last line is JSON.
+    fn run(self, gateway: &Gateway, target: &str, more: &[&str]) -> Value {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let program = match self.program {
+            Program::Python => installed(root.join("target/clients/venv/bin/python3")),
+            Program::Node => {
+                installed(root.join("examples/clients/node/node_modules/.installed"));
+                "node".into()
+            }
+        };
+        let output = Command::new(program)
+            .arg(root.join("examples/clients").join(self.file))
+            .args(["--url", &format!("http://{}{target}", gateway.address())])
+            .args(["--key-id", "mobile-2026"])
+            .arg("--secret-file")
+            .arg(gateway.setup().path("mobile.key"))
+            .args(more)
+            .output()
+            .expect("Python and Node are needed");
+        assert!(
+            output.status.success(),
+            "{self:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// What it signs, to be sent by the test, changed or not.
+    fn sign(self, gateway: &Gateway, method: &str, target: &str, more: &[&str]) -> Request {
+        let mut arguments = vec!["--print", "--method", method];
+        arguments.extend_from_slice(more);
+        let printed = self.run(gateway, target, &arguments);
+        let mut request = gateway.request(printed["method"].as_str().unwrap(), target);
+        for (name, value) in printed["headers"].as_object().unwrap() {
+            if !name.eq_ignore_ascii_case("content-length") {
+                request = request.field(name, value.as_str().unwrap());
+            }
+        }
+        match printed["body"].as_str() {
+            Some("") | None => request,
+            Some(body) => request.body(body),
+        }
+    }
+
+    /// Its field that holds the proof itself.
+    const fn field(self) -> &'static str {
+        match self.proof {
+            Proof::Signature => "Signature",
+            Proof::Token => "Portcullis-Token",
+        }
+    }
+}
+
+fn installed(path: PathBuf) -> PathBuf {
+    assert!(
+        path.exists(),
+        "{} is missing: run ./test, or examples/clients/install",
+        path.display()
+    );
+    path
+}
+
+/// A gateway whose clock is the clients'.
+fn start() -> (Upstream, Gateway) {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .app("scopes = [\"orders\"]")
+        .routes(
+            "[[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n\
+             [[routes]]\nname = \"token\"\npath = \"/token/**\"\nupstream = \"backend\"\naccept = [\"token\"]\nbind = \"authorization\"\nscopes = [\"orders\"]\n",
+        );
+    let now = portcullis::clock::Clock::system().now().unix_seconds();
+    (upstream, Gateway::start_at(setup, now))
+}
+
+fn accepted_as_it_comes(client: Client) {
+    let (upstream, gateway) = start();
+    let prefix = if client.proof == Proof::Token {
+        "/token"
+    } else {
+        ""
+    };
+    let bound = ["--authorization", "Bearer of-the-user"];
+    for (number, (target, more)) in [
+        ("/orders/7", &[][..]),
+        ("/orders/7?b=2&a=1&a=2", &[]),
+        ("/orders?q=a%20b", &["--method", "DELETE"]),
+        ("/orders", &["--method", "POST", "--body", "{\"count\": 1}"]),
+        (
+            "/orders?x=1",
+            &["--method", "PUT", "--body", "{\"count\": 2}", "--nonce"],
+        ),
+        ("/orders/8", &["--nonce"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let target = format!("{prefix}{target}");
+        let answer = client.run(&gateway, &target, &[more, &bound].concat());
+        assert_eq!(
+            answer["status"], 200,
+            "{client:?} {target} {more:?}: {answer}"
+        );
+        assert_eq!(answer["body"], "hello");
+        let got = upstream.got(number);
+        assert_eq!(got.target(), target);
+        assert_eq!(got.field("portcullis-key"), Some("mobile-2026"));
+        assert_eq!(got.field("authorization"), Some("Bearer of-the-user"));
+    }
+    if client.proof == Proof::Signature {
+        let answer = client.run(&gateway, "/orders/9", &[]);
+        assert_eq!(answer["status"], 200, "{client:?}: {answer}");
+    }
+}
+
+/// Each change to what was signed, and what it is refused with.
+fn each_change_is_refused(client: Client) {
+    let (upstream, gateway) = start();
+    let signed = client.sign(
+        &gateway,
+        "POST",
+        "/orders/7?item=1",
+        &[
+            "--authorization",
+            "Bearer of-the-user",
+            "--body",
+            "{\"count\": 1}",
+        ],
+    );
+    let refused = |what: &str, change: &dyn Fn(&mut Request), codes: &[&str]| {
+        let mut request = signed.clone();
+        change(&mut request);
+        assert_refused(client, what, &gateway.send(&request), codes);
+    };
+    let rejected = &["credential-rejected"][..];
+    refused("method", &|r| r.method = "PUT".into(), rejected);
+    refused(
+        "authority",
+        &|r| r.authority = "other.example".into(),
+        rejected,
+    );
+    refused("path", &|r| r.target = "/orders/8?item=1".into(), rejected);
+    refused("query", &|r| r.target = "/orders/7?item=2".into(), rejected);
+    refused("added query", &|r| r.target.push_str("&admin=1"), rejected);
+    refused("lost query", &|r| r.target = "/orders/7".into(), rejected);
+    refused(
+        "Authorization",
+        &|r| {
+            *r = r
+                .clone()
+                .change("Authorization", |_| "Bearer of-another".into())
+        },
+        rejected,
+    );
+    refused(
+        "lost Authorization",
+        &|r| *r = r.clone().without("Authorization"),
+        &["credential-rejected", "coverage-missing"],
+    );
+    refused(
+        "digest",
+        &|r| {
+            let digest = crate::harness::caller::content_digest(b"{\"count\": 2}");
+            *r = r
+                .clone()
+                .change("Content-Digest", |_| digest.clone())
+                .body("{\"count\": 2}");
+        },
+        rejected,
+    );
+    refused(
+        "signature",
+        &|r| {
+            *r = r
+                .clone()
+                .change("Signature", |v| v.replacen(":", ":AAAA", 1))
+        },
+        rejected,
+    );
+    upstream.assert_silent();
+
+    // What does not use the request up is tried with the one request; a wrong body is the last.
+    let uncovered = client.sign(&gateway, "GET", "/orders/7", &[]);
+    for (what, changed) in [
+        (
+            "Authorization",
+            uncovered.clone().field("Authorization", "Basic x"),
+        ),
+        ("body", uncovered.clone().body("{}")),
+    ] {
+        let codes = ["coverage-missing", "digest-mismatch"];
+        assert_refused(client, what, &gateway.send(&changed), &codes);
+    }
+    refused(
+        "body",
+        &|r| r.body = Some("{\"count\": 2}".into()),
+        &["digest-mismatch"],
+    );
+    upstream.assert_silent();
+    times_keys_and_replay(client, &gateway, &upstream, "/orders/7?item=1", &[]);
+}
+
+fn times_keys_and_replay(
+    client: Client,
+    gateway: &Gateway,
+    upstream: &Upstream,
+    target: &str,
+    more: &[&str],
+) {
+    let now = portcullis::clock::Clock::system().now().unix_seconds();
+    for (what, created) in [
+        ("stale", now - 3600),
+        ("future", now + 3600),
+        ("ancient", T0 - 1_000_000_000),
+    ] {
+        let created = created.to_string();
+        let request = client.sign(
+            gateway,
+            "GET",
+            target,
+            &[more, &["--created", &created]].concat(),
+        );
+        let codes = ["clock-skew", "credential-expired", "credential-rejected"];
+        assert_refused(client, what, &gateway.send(&request), &codes);
+    }
+    let unknown = client.sign(
+        gateway,
+        "GET",
+        target,
+        &[more, &["--key-id", "mobile-2099"]].concat(),
+    );
+    let unknown = gateway.send(&unknown);
+    assert_refused(client, "unknown key", &unknown, &["credential-rejected"]);
+    let wrong = gateway.setup().write(
+        "wrong.key",
+        format!(
+            "base64:{}",
+            data_encoding::BASE64.encode(&SECRET.iter().rev().copied().collect::<Vec<_>>())
+        )
+        .as_bytes(),
+    );
+    let wrong = wrong.to_str().unwrap();
+    let wrong = client.sign(
+        gateway,
+        "GET",
+        target,
+        &[more, &["--secret-file", wrong]].concat(),
+    );
+    assert_refused(
+        client,
+        "wrong secret",
+        &gateway.send(&wrong),
+        &["credential-rejected"],
+    );
+    let stripped = client
+        .sign(gateway, "GET", target, more)
+        .without(client.field());
+    let codes = ["credential-missing", "malformed-credential"];
+    assert_refused(client, "no proof", &gateway.send(&stripped), &codes);
+    upstream.assert_silent();
+    if client.proof == Proof::Signature {
+        let once = client.sign(gateway, "GET", target, &[more, &["--nonce"]].concat());
+        gateway.send(&once).assert_passed();
+        assert_refused(client, "replayed", &gateway.send(&once), &["replayed"]);
+        assert_eq!(upstream.heard().len(), 1);
+    }
+}
+
+#[track_caller]
+fn assert_refused(client: Client, what: &str, response: &Response, codes: &[&str]) {
+    assert!(
+        [400, 401].contains(&response.status) && codes.contains(&response.code().as_str()),
+        "{client:?}: {what}: {} {}",
+        response.status,
+        response.text()
+    );
+}
+
+#[test]
+fn python_http_message_signatures_is_accepted_as_it_comes() {
+    accepted_as_it_comes(HTTP_MESSAGE_SIGNATURES);
+}
+
+#[test]
+fn python_http_message_signatures_is_refused_after_each_change() {
+    each_change_is_refused(HTTP_MESSAGE_SIGNATURES);
+}
+
+#[test]
+fn python_requests_http_signature_is_accepted_as_it_comes() {
+    accepted_as_it_comes(REQUESTS_HTTP_SIGNATURE);
+}
+
+#[test]
+fn python_requests_http_signature_is_refused_after_each_change() {
+    each_change_is_refused(REQUESTS_HTTP_SIGNATURE);
+}
+
+#[test]
+fn node_http_message_signatures_is_accepted_as_it_comes() {
+    accepted_as_it_comes(NODE_HTTP_MESSAGE_SIGNATURES);
+}
+
+#[test]
+fn node_http_message_signatures_is_refused_after_each_change() {
+    each_change_is_refused(NODE_HTTP_MESSAGE_SIGNATURES);
+}
+
+#[test]
+fn node_http_message_sig_is_accepted_as_it_comes() {
+    accepted_as_it_comes(NODE_HTTP_MESSAGE_SIG);
+}
+
+#[test]
+fn node_http_message_sig_is_refused_after_each_change() {
+    each_change_is_refused(NODE_HTTP_MESSAGE_SIG);
+}
+
+#[test]
+fn pyjwt_is_accepted_as_it_comes() {
+    accepted_as_it_comes(PYJWT);
+}
+
+#[test]
+fn pyjwt_is_refused_after_each_change() {
+    let (upstream, gateway) = start();
+    let bound = ["--authorization", "Bearer of-the-user"];
+    let signed = PYJWT.sign(&gateway, "GET", "/token/orders", &bound);
+    for (what, changed, codes) in [
+        (
+            "Authorization",
+            signed
+                .clone()
+                .change("Authorization", |_| "Bearer of-another".into()),
+            &["binding-mismatch"][..],
+        ),
+        (
+            "lost Authorization",
+            signed.clone().without("Authorization"),
+            &["binding-mismatch"],
+        ),
+        (
+            "signature",
+            signed.clone().change("Portcullis-Token", |token| {
+                let (front, mac) = token.rsplit_once('.').unwrap();
+                format!("{front}.{}", mac.chars().rev().collect::<String>())
+            }),
+            &["credential-rejected", "malformed-credential"],
+        ),
+        (
+            "claims",
+            signed.clone().change("Portcullis-Token", |token| {
+                let parts: Vec<_> = token.split('.').collect();
+                let claims = data_encoding::BASE64URL_NOPAD
+                    .decode(parts[1].as_bytes())
+                    .unwrap();
+                let claims = String::from_utf8(claims)
+                    .unwrap()
+                    .replace("\"iat\":1", "\"iat\": 1");
+                format!(
+                    "{}.{}.{}",
+                    parts[0],
+                    crate::harness::token::part(&claims),
+                    parts[2]
+                )
+            }),
+            &["credential-rejected"],
+        ),
+    ] {
+        assert_refused(PYJWT, what, &gateway.send(&changed), codes);
+    }
+    let unbound = PYJWT.sign(&gateway, "GET", "/token/orders", &[]);
+    assert_refused(
+        PYJWT,
+        "unbound",
+        &gateway.send(&unbound),
+        &["binding-mismatch"],
+    );
+    let narrowed = PYJWT.sign(
+        &gateway,
+        "GET",
+        "/token/orders",
+        &[&bound[..], &["--scope", "items"]].concat(),
+    );
+    gateway.send(&narrowed).assert_refused(403, "scope-missing");
+    let long = PYJWT.sign(
+        &gateway,
+        "GET",
+        "/token/orders",
+        &[&bound[..], &["--lifetime", "100000"]].concat(),
+    );
+    assert_refused(
+        PYJWT,
+        "long life",
+        &gateway.send(&long),
+        &["credential-rejected"],
+    );
+    times_keys_and_replay(PYJWT, &gateway, &upstream, "/token/orders", &bound);
+}
+
+#[test]
+fn the_minimal_example_of_node_http_message_signatures_is_refused_and_told_why() {
+    let (upstream, gateway) = start();
+    let signed = NODE_HTTP_MESSAGE_SIGNATURES
+        .sign(&gateway, "GET", "/orders", &[])
+        .change("Signature-Input", |value| {
+            let (_, params) = value.split_once(')').unwrap();
+            format!("sig=(){params}")
+        });
+    let response = gateway.send(&signed);
+    response.assert_refused(401, "coverage-missing");
+    for component in ["@method", "@authority", "@path"] {
+        assert!(response.detail().contains(component), "{}", response.text());
+    }
+    upstream.assert_silent();
+}

@@ -1,0 +1,143 @@
+//! How it ends.
+
+use crate::harness::{Connection, Request, Setup, Token, Upstream, caller};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::mpsc;
+
+fn hold() -> (mpsc::Sender<()>, Upstream) {
+    let (allow, allowed) = mpsc::channel::<()>();
+    let allowed = Mutex::new(allowed);
+    let upstream = Upstream::answering(move |_, wire| {
+        let _ = allowed.lock().unwrap().recv();
+        wire.answer(200, &[], b"hello");
+    });
+    (allow, upstream)
+}
+
+#[test]
+fn a_request_in_flight_is_finished_before_the_end() {
+    let (allow, upstream) = hold();
+    let mut binary = Setup::before(&upstream).spawn();
+    let now = binary.now();
+    let token = Token::new().claim("iat", now).claim("exp", now + 60).text();
+    let request = binary.request("GET", "/").field("Portcullis-Token", &token);
+    let mut connection = Connection::open(binary.address());
+    connection.send(&request.bytes());
+    upstream.wait_for_head(0);
+    binary.signal("TERM");
+    binary
+        .stderr
+        .wait_for("that it stops", |line| line.contains("stopping"));
+    allow.send(()).unwrap();
+    let response = connection.response();
+    response.assert_passed();
+    assert!(connection.is_closed(), "a drained connection is not kept");
+    let status = binary.wait();
+    assert!(status.success(), "{status}");
+    assert_eq!(binary.stdout.first(1).len(), 1, "its record is written");
+    assert!(TcpStream::connect(binary.address()).is_err());
+}
+
+#[test]
+fn idle_connections_do_not_hold_it_up() {
+    let upstream = Upstream::start();
+    let mut binary = Setup::before(&upstream).spawn();
+    let mut idle = Connection::open(binary.address());
+    idle.send(&binary.request("GET", "/").bytes());
+    idle.response().assert_refused(401, "credential-missing");
+    let mut silent = Connection::open(binary.address());
+    binary.signal("TERM");
+    assert!(binary.wait().success());
+    assert!(idle.is_closed());
+    assert!(silent.is_closed());
+}
+
+#[test]
+fn an_interrupt_ends_it_as_well() {
+    let upstream = Upstream::start();
+    let mut binary = Setup::before(&upstream).spawn();
+    binary.signal("INT");
+    assert!(binary.wait().success());
+}
+
+#[test]
+fn what_does_not_end_in_time_is_cut() {
+    let upstream = Upstream::answering(|_, wire| wire.wait_for_close());
+    let mut binary = Setup::before(&upstream)
+        .server("drain_timeout = \"200ms\"")
+        .spawn();
+    let now = binary.now();
+    let token = Token::new().claim("iat", now).claim("exp", now + 60).text();
+    let request = binary.request("GET", "/").field("Portcullis-Token", &token);
+    let mut connection = Connection::open(binary.address());
+    connection.send(&request.bytes());
+    upstream.wait_for_head(0);
+    binary.signal("TERM");
+    assert!(connection.is_closed());
+    assert!(binary.wait().code().is_some());
+}
+
+#[test]
+fn a_drained_gateway_is_not_ready_and_still_alive() {
+    let (allow, upstream) = hold();
+    let mut binary = Setup::before(&upstream).spawn();
+    let now = binary.now();
+    let token = Token::new().claim("iat", now).claim("exp", now + 60).text();
+    let request = binary.request("GET", "/").field("Portcullis-Token", &token);
+    let mut connection = Connection::open(binary.address());
+    connection.send(&request.bytes());
+    upstream.wait_for_head(0);
+    let ask = |path: &str| {
+        Request::new("GET", path)
+            .to(binary.admin())
+            .send_to(binary.admin())
+            .status
+    };
+    assert_eq!((ask("/readyz"), ask("/livez")), (200, 200));
+    binary.signal("TERM");
+    binary
+        .stderr
+        .wait_for("that it stops", |line| line.contains("stopping"));
+    // The event stands before the drain begins, which is told by readiness.
+    while ask("/readyz") == 200 {}
+    assert_eq!((ask("/readyz"), ask("/livez")), (503, 200));
+    allow.send(()).unwrap();
+    connection.response().assert_passed();
+    assert!(binary.wait().success());
+}
+
+#[test]
+fn used_proofs_are_known_after_a_restart() {
+    let upstream = Upstream::start();
+    let mut binary = Setup::before(&upstream).spawn();
+    let used = caller()
+        .at(binary.now())
+        .nonce("n")
+        .sign(&binary.request("GET", "/").authority("a.example"));
+    binary.send(&used).assert_passed();
+    binary.signal("TERM");
+    assert!(binary.wait().success());
+    let binary = binary.restarted();
+    binary.send(&used).assert_refused(401, "replayed");
+}
+
+#[test]
+fn a_taken_address_is_an_error_that_names_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let file = setup.write(
+        "gateway.toml",
+        setup.text_on(&address.to_string()).as_bytes(),
+    );
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["serve", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(&address.to_string()), "{stderr}");
+}
