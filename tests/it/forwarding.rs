@@ -1,5 +1,6 @@
 //! What the upstream gets, and what becomes of its answer.
 
+use crate::harness::h2;
 use crate::harness::{Connection, Gateway, Request, Setup, Token, Upstream, caller};
 use std::io::{Read, Write};
 use std::sync::Mutex;
@@ -480,15 +481,27 @@ fn several_servers_share_the_work() {
 fn the_upstream_request_ends_when_the_client_leaves() {
     let (left, leaves) = mpsc::channel::<()>();
     let left = Mutex::new(left);
-    let upstream = Upstream::answering(move |_, wire| {
-        wire.wait_for_close();
+    let upstream = Upstream::answering(move |got, wire| {
+        if got.target() == "/streams" {
+            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
+            while wire.send(&[b'x'; 4096]) {}
+            wire.close();
+        } else {
+            wire.wait_for_close();
+        }
         left.lock().unwrap().send(()).unwrap();
     });
     let gateway = Setup::before(&upstream).start();
     let mut connection = gateway.connect();
-    connection.send(&signed(&gateway, "GET", "/").bytes());
-    upstream.wait_for_head(0);
-    connection.reset();
+    connection.send(&signed(&gateway, "GET", "/streams").bytes());
+    assert_eq!(connection.take(4096).len(), 4096);
+    drop(connection);
+    leaves.recv_timeout(crate::harness::DEADLINE).unwrap();
+
+    // Over HTTP/2 also while it waits for an answer.
+    let connection = h2::open(gateway.address(), &signed(&gateway, "GET", "/waits"));
+    upstream.wait_for_head(1);
+    drop(connection);
     leaves.recv_timeout(crate::harness::DEADLINE).unwrap();
 }
 

@@ -142,8 +142,10 @@ fn requests_in_flight_are_limited_and_a_place_is_free_again_at_the_end() {
 #[test]
 fn a_place_is_free_again_when_the_client_leaves() {
     let upstream = Upstream::answering(|got, wire| {
-        if got.target() == "/hang" {
-            wire.wait_for_close();
+        if got.target() == "/streams" {
+            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
+            while wire.send(&[b'x'; 4096]) {}
+            wire.close();
         } else {
             wire.answer(200, &[], b"hello");
         }
@@ -153,14 +155,15 @@ fn a_place_is_free_again_when_the_client_leaves() {
         .more("[plans.one]\nconcurrency = 1\n")
         .start();
     let token = Token::new().text();
-    let hanging = gateway
-        .request("GET", "/hang")
+    let streaming = gateway
+        .request("GET", "/streams")
         .field("Portcullis-Token", &token);
     let mut connection = gateway.connect();
-    connection.send(&hanging.bytes());
-    upstream.wait_for_head(0);
-    connection.reset();
-    gateway.record(0);
+    connection.send(&streaming.bytes());
+    assert_eq!(connection.take(4096).len(), 4096);
+    ask(&gateway).assert_refused(429, "concurrency-exceeded");
+    drop(connection);
+    gateway.record(1);
     ask(&gateway).assert_passed();
 }
 

@@ -7,19 +7,7 @@ use std::net::SocketAddr;
 /// Sends one request over a connection of its own; `None` when its stream, or
 /// the connection, is reset instead of answered. Of the answer's fields only the status is read.
 pub fn ask(address: SocketAddr, fields: &[(&str, &str)], body: Option<&[u8]>) -> Option<Response> {
-    let mut connection = Connection::open(address);
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    frame(&mut bytes, SETTINGS, 0, 0, &[]);
-    head(&mut bytes, fields, body.is_none());
-    // What a peer takes before it has been asked, on a stream and on a connection.
-    assert!(body.is_none_or(|body| body.len() < 65_536));
-    for chunk in body.unwrap_or_default().chunks(MAX_FRAME) {
-        frame(&mut bytes, DATA, 0, 1, chunk);
-    }
-    if body.is_some() {
-        frame(&mut bytes, DATA, END_STREAM, 1, &[]);
-    }
-    connection.send(&bytes);
+    let mut connection = begin(address, fields, body);
     let mut response = None;
     loop {
         let start = connection.take(9);
@@ -47,6 +35,29 @@ pub fn ask(address: SocketAddr, fields: &[(&str, &str)], body: Option<&[u8]>) ->
             return response;
         }
     }
+}
+
+/// Sends a request, and leaves its answer to the test.
+pub fn open(address: SocketAddr, request: &Request) -> Connection {
+    let lower = lower(request);
+    begin(address, &fields(request, &lower), request.body.as_deref())
+}
+
+fn begin(address: SocketAddr, fields: &[(&str, &str)], body: Option<&[u8]>) -> Connection {
+    let mut connection = Connection::open(address);
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    frame(&mut bytes, SETTINGS, 0, 0, &[]);
+    head(&mut bytes, fields, body.is_none());
+    // What a peer takes before it has been asked, on a stream and on a connection.
+    assert!(body.is_none_or(|body| body.len() < 65_536));
+    for chunk in body.unwrap_or_default().chunks(MAX_FRAME) {
+        frame(&mut bytes, DATA, 0, 1, chunk);
+    }
+    if body.is_some() {
+        frame(&mut bytes, DATA, END_STREAM, 1, &[]);
+    }
+    connection.send(&bytes);
+    connection
 }
 
 /// The fields of a request as HTTP/2 has them.

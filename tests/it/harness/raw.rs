@@ -62,19 +62,6 @@ impl Connection {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Ends the connection at once, both ways: who closes in the common way may
-    /// still wait for an answer, as far as the other end can tell.
-    pub fn reset(self) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .unwrap();
-        let _inside = runtime.enter();
-        self.stream.set_nonblocking(true).unwrap();
-        let stream = tokio::net::TcpStream::from_std(self.stream).unwrap();
-        stream.set_zero_linger().unwrap();
-    }
-
     /// The socket itself.
     pub const fn stream(&self) -> &TcpStream {
         &self.stream
