@@ -226,6 +226,14 @@ pub fn init_events() -> anyhow::Result<()> {
 /// When it cannot start.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     init_events()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Before the file is read and an address is told: no change and no signal is missed from here on.
+    let mut wakes = {
+        let _inside = runtime.enter();
+        Wakes::new(std::slice::from_ref(&args.config))?
+    };
     let loaded = match Config::load(&args.config) {
         Ok(loaded) => loaded,
         Err(report) => {
@@ -237,41 +245,37 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for warning in loaded.warnings.iter().chain(loaded.lapsed(now)) {
         tracing::warn!("{warning}");
     }
+    wakes.watch(&loaded.config.files);
     let running = start(loaded, StartOptions::default())?;
-    until_stopped(running, &args.config)
+    runtime.block_on(until_stopped(running, wakes, &args.config))
 }
 
 /// Reloads when it is asked to or a file changes; drains and returns when told to stop.
-///
-/// # Errors
-/// When signals cannot be received.
-pub fn until_stopped(running: Running, config: &Path) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut wakes = Wakes::new(&running.control.files())?;
-        loop {
-            match wakes.next().await {
-                Wake::Stop => break,
-                Wake::Reload => {
-                    running.control.reload_file(config);
-                    wakes.watch(&running.control.files());
-                }
+async fn until_stopped(
+    running: Running,
+    mut wakes: Wakes,
+    config: &Path,
+) -> anyhow::Result<ExitCode> {
+    loop {
+        match wakes.next().await {
+            Wake::Stop => break,
+            Wake::Reload => {
+                running.control.reload_file(config);
+                wakes.watch(&running.control.files());
             }
         }
-        tracing::info!("stopping: requests in flight are finished");
-        let stopped = tokio::task::spawn_blocking(move || running.stop());
-        tokio::select! {
-            cut = stopped => {
-                let cut = cut.unwrap_or_default();
-                tracing::info!(cut, "stopped");
-                Ok(ExitCode::SUCCESS)
-            }
-            () = wakes.stop_again() => {
-                tracing::warn!("told to stop again: not waiting");
-                std::process::exit(1)
-            }
+    }
+    tracing::info!("stopping: requests in flight are finished");
+    let stopped = tokio::task::spawn_blocking(move || running.stop());
+    tokio::select! {
+        cut = stopped => {
+            let cut = cut.unwrap_or_default();
+            tracing::info!(cut, "stopped");
+            Ok(ExitCode::SUCCESS)
         }
-    })
+        () = wakes.stop_again() => {
+            tracing::warn!("told to stop again: not waiting");
+            std::process::exit(1)
+        }
+    }
 }

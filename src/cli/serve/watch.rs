@@ -1,7 +1,10 @@
 //! What wakes a running gateway: signals, and files that changed.
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -26,6 +29,31 @@ pub(super) struct Wakes {
     changed: mpsc::Receiver<()>,
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
+    names: Names,
+}
+
+/// The names of the watched files. Others change in the same folders, some
+/// all the time: the memory of proofs may lie beside a key.
+#[derive(Clone, Default)]
+struct Names(Arc<Mutex<HashSet<OsString>>>);
+
+impl Names {
+    fn set(&self, files: &[PathBuf]) {
+        let names = files.iter().filter_map(|file| file.file_name());
+        let names = names.map(ToOwned::to_owned).collect();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
+    fn may_have_changed(&self, event: &notify::Event) -> bool {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ours = |path: &PathBuf| {
+            path.file_name().is_none_or(|name| {
+                // Orchestrators swap a link, `..data`, behind the file.
+                names.contains(name) || name.as_encoded_bytes().starts_with(b"..")
+            })
+        };
+        !event.kind.is_access() && event.paths.iter().any(is_ours)
+    }
 }
 
 impl Wakes {
@@ -38,9 +66,11 @@ impl Wakes {
     pub(super) fn new(files: &[PathBuf]) -> std::io::Result<Self> {
         // One waiting wake stands for any number of changes.
         let (sender, changed) = mpsc::channel(1);
+        let names = Names::default();
+        let wanted = names.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let read_only = event.is_ok_and(|event| event.kind.is_access());
-            if !read_only {
+            // What cannot be told may be a change.
+            if event.map_or(true, |event| wanted.may_have_changed(&event)) {
                 let _ = sender.try_send(());
             }
         });
@@ -54,6 +84,7 @@ impl Wakes {
             changed,
             watcher,
             watched: Vec::new(),
+            names,
         };
         wakes.watch(files);
         Ok(wakes)
@@ -61,6 +92,7 @@ impl Wakes {
 
     /// Watches the folders of `files` from now on.
     pub(super) fn watch(&mut self, files: &[PathBuf]) {
+        self.names.set(files);
         let Some(watcher) = &mut self.watcher else {
             return;
         };
