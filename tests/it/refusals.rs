@@ -433,7 +433,7 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
 #[test]
 fn the_log_tells_the_true_reason_that_the_caller_is_not_told() {
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream).start();
+    let gateway = Setup::before(&upstream).server("workers = 1").start();
     let request = gateway.request("GET", "/orders/7?secret=1");
     gateway.send(&caller().key_id("nobody").sign(&request));
     gateway.send(

@@ -469,6 +469,82 @@ fn each_change_to_a_body_is_refused() {
 }
 
 #[test]
+fn a_change_of_any_byte_of_what_is_covered_is_refused() {
+    let (upstream, gateway) = gateway();
+    let signed = caller().nonce("n").sign(&whole(&gateway));
+    let mut tried = 0;
+    let mut refused = |what: &str, changed: &Request| {
+        let response = gateway.send(changed);
+        assert!(
+            (400..402).contains(&response.status),
+            "{what}: {:?}: {} {}",
+            String::from_utf8_lossy(&changed.bytes()),
+            response.status,
+            response.text()
+        );
+        tried += 1;
+    };
+    for changed in with_each_byte_changed(&signed.method) {
+        refused(
+            "method",
+            &Request {
+                method: changed,
+                ..signed.clone()
+            },
+        );
+    }
+    for changed in with_each_byte_changed(&signed.target) {
+        refused(
+            "target",
+            &Request {
+                target: changed,
+                ..signed.clone()
+            },
+        );
+    }
+    for changed in with_each_byte_changed(&signed.authority) {
+        refused(
+            "authority",
+            &Request {
+                authority: changed,
+                ..signed.clone()
+            },
+        );
+    }
+    for field in [
+        "Authorization",
+        "Content-Digest",
+        "Signature-Input",
+        "Signature",
+    ] {
+        for changed in with_each_byte_changed(&signed.value(field).unwrap()) {
+            refused(field, &signed.clone().change(field, |_| changed.clone()));
+        }
+    }
+    assert!(tried > 250, "{tried} changes");
+    upstream.assert_silent();
+    gateway.send(&signed).assert_passed();
+    // A body uses the request up that it came with.
+    let body = String::from_utf8(signed.body.clone().unwrap()).unwrap();
+    for (number, changed) in with_each_byte_changed(&body).enumerate() {
+        let signed = caller().nonce(&number.to_string()).sign(&whole(&gateway));
+        gateway
+            .send(&signed.body(changed))
+            .assert_refused(401, "digest-mismatch");
+    }
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+/// A text, once with each of its bytes changed by one bit.
+fn with_each_byte_changed(text: &str) -> impl Iterator<Item = String> {
+    (0..text.len()).map(|place| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[place] ^= 1;
+        String::from_utf8(bytes).unwrap()
+    })
+}
+
+#[test]
 fn taking_a_covered_part_away_is_refused() {
     let (upstream, gateway) = gateway();
     let signed = caller().sign(&whole(&gateway));

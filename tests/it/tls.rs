@@ -21,6 +21,7 @@ fn certify(setup: &Setup) {
 
 fn setup(upstream: &Upstream) -> Setup {
     let setup = Setup::before(upstream)
+        .server("workers = 1")
         .server("tls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }");
     certify(&setup);
     setup

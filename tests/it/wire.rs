@@ -2,7 +2,7 @@
 //! with a valid signature and without one. What matters: a clear answer or a
 //! closed connection, nothing at the upstream, and the gateway lives on.
 
-use crate::harness::{Connection, Gateway, Request, Response, Setup, Token, Upstream, caller};
+use crate::harness::{Connection, Gateway, Response, Setup, Token, Upstream, caller};
 
 fn gateway() -> (Upstream, Gateway) {
     let upstream = Upstream::start();
