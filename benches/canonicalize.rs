@@ -69,7 +69,7 @@ fn body(criterion: &mut Criterion) {
                 for part in body.chunks(16 << 10) {
                     check.update(part);
                 }
-                check.finish().expect("it is the body")
+                check.finish().expect("it is the body");
             });
         });
     }

@@ -1,20 +1,21 @@
 //! The proxy to compare with: hyper, one thread with a runtime, a listener and
 //! upstream connections of its own, and nothing checked.
 
-use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::http1::{self as client, SendRequest};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::{TcpListener, TcpStream};
+
+/// The gateway's own, so that both read and write in equal pieces.
+const BUFFER: usize = 64 * 1024;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn run(upstream: SocketAddr) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -33,10 +34,12 @@ pub(super) fn run(upstream: SocketAddr) {
             let pool = pool.clone();
             let service = service_fn(move |request| {
                 let pool = pool.clone();
-                async move { Ok::<_, Infallible>(pass(&pool, request).await) }
+                async move { pass(&pool, request).await }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
+                .header_read_timeout(None)
+                .max_buf_size(BUFFER)
                 .half_close(true)
                 .serve_connection(TokioIo::new(stream), service);
             tokio::spawn(connection);
@@ -51,7 +54,7 @@ struct Pool {
 }
 
 impl Pool {
-    async fn take(&self) -> Result<SendRequest<Incoming>, Box<dyn std::error::Error>> {
+    async fn take(&self) -> Result<SendRequest<Incoming>, BoxError> {
         let idle = self.idle.lock().expect("no panic within").pop_front();
         if let Some(mut sender) = idle
             && sender.ready().await.is_ok()
@@ -60,8 +63,10 @@ impl Pool {
         }
         let stream = TcpStream::connect(self.upstream).await?;
         stream.set_nodelay(true)?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) = client::Builder::new()
+            .max_buf_size(BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await?;
         tokio::spawn(connection);
         Ok(sender)
     }
@@ -71,20 +76,9 @@ impl Pool {
     }
 }
 
-async fn pass(pool: &Pool, request: Request<Incoming>) -> Response<BoxBody<Bytes, hyper::Error>> {
-    let Ok(mut sender) = pool.take().await else {
-        return bad_gateway();
-    };
-    let Ok(response) = sender.send_request(request).await else {
-        return bad_gateway();
-    };
+async fn pass(pool: &Pool, request: Request<Incoming>) -> Result<Response<Incoming>, BoxError> {
+    let mut sender = pool.take().await?;
+    let response = sender.send_request(request).await?;
     pool.keep(sender);
-    response.map(BodyExt::boxed)
-}
-
-fn bad_gateway() -> Response<BoxBody<Bytes, hyper::Error>> {
-    let nothing = Empty::new().map_err(|never| match never {}).boxed();
-    let mut response = Response::new(nothing);
-    *response.status_mut() = StatusCode::BAD_GATEWAY;
-    response
+    Ok(response)
 }

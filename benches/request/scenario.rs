@@ -124,29 +124,40 @@ impl Caller {
     fn signed(&self, method: &str, path: &str, query: &str, body: &[u8]) -> Vec<u8> {
         let mut nonce = [0; 16];
         portcullis::crypto::random(&mut nonce);
-        let mut covered = String::from(r#""@method" "@authority" "@path" "@query""#);
-        let mut base = format!(
-            "\"@method\": {method}\n\"@authority\": {AUTHORITY}\n\"@path\": {path}\n\"@query\": ?{query}\n"
-        );
+        let mut parts = vec![
+            ("@method", method.to_owned()),
+            ("@authority", AUTHORITY.to_owned()),
+            ("@path", path.to_owned()),
+            ("@query", format!("?{query}")),
+        ];
         let mut fields = String::from(PLAIN);
         if !body.is_empty() {
             let mut hasher = Hasher::new(DigestAlgorithm::Sha256);
             hasher.update(body);
             let digest = format!("sha-256=:{}:", BASE64.encode(&hasher.finish()));
-            covered += r#" "content-digest""#;
-            base += &format!("\"content-digest\": {digest}\n");
-            fields += &format!(
-                "Content-Length: {}\r\nContent-Digest: {digest}\r\n",
+            fields = format!(
+                "{fields}Content-Length: {}\r\nContent-Digest: {digest}\r\n",
                 body.len()
             );
+            parts.push(("content-digest", digest));
         }
+        let covered: Vec<_> = parts
+            .iter()
+            .map(|(name, _)| format!("\"{name}\""))
+            .collect();
         let params = format!(
-            r#"({covered});created={};keyid="{KEY_ID}";nonce="{}""#,
+            r#"({});created={};keyid="{KEY_ID}";nonce="{}""#,
+            covered.join(" "),
             self.now,
             HEXLOWER.encode(&nonce)
         );
-        base += &format!("\"@signature-params\": {params}");
-        let signature = BASE64.encode(self.key.sign(base.as_bytes()).as_bytes());
+        parts.push(("@signature-params", params.clone()));
+        let lines: Vec<_> = parts
+            .iter()
+            .map(|(name, value)| format!("\"{name}\": {value}"))
+            .collect();
+        let tag = self.key.sign(lines.join("\n").as_bytes());
+        let signature = BASE64.encode(tag.as_bytes());
         let head = format!(
             "{method} {path}?{query} HTTP/1.1\r\nHost: {AUTHORITY}\r\n{fields}\
              Signature-Input: sig={params}\r\nSignature: sig=:{signature}:\r\n\r\n"

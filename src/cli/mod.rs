@@ -20,7 +20,6 @@ mod request;
 mod send;
 mod sign;
 mod stop;
-mod watch;
 
 use crate::clock::Clock;
 use anyhow::Result;

@@ -193,7 +193,7 @@ fn only_crypto_names_the_cryptography_libraries() {
 fn no_name_says_nothing() {
     for file in sources() {
         let path = Path::new(&file.name);
-        for part in path.with_extension("").iter() {
+        for part in &path.with_extension("") {
             let part = part.to_str().unwrap();
             assert!(
                 ![

@@ -1,4 +1,8 @@
 //! The gateway before a real upstream, over real sockets: one file a behaviour.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what does not hold ends the test, in its tools too"
+)]
 
 mod harness;
 
@@ -11,6 +15,7 @@ mod fuzz_corpus;
 mod house;
 mod interop;
 mod rate_limits;
+mod readme;
 mod refusals;
 mod reload;
 mod replay;
