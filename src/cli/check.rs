@@ -13,6 +13,9 @@ use std::process::ExitCode;
 
 /// Reads a configuration; prints it as it was understood, or all that is wrong with it.
 #[derive(Debug, Arguments)]
+#[command(
+    after_help = "Examples:\n  portcullis check\n  portcullis check -c /etc/portcullis/gateway.toml --json"
+)]
 pub struct Args {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = "gateway.toml")]

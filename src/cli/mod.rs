@@ -20,7 +20,6 @@ mod request;
 mod send;
 mod sign;
 mod stop;
-mod watch;
 
 use crate::clock::Clock;
 use anyhow::Result;
@@ -162,7 +161,7 @@ mod tests {
     #[test]
     fn a_duration_has_a_unit() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
+        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
         for bad in ["90", "s", "", "1d", "-1s", "99999999999999999999s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

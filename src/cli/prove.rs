@@ -6,7 +6,7 @@ use super::message::Message;
 use super::stop::Stop;
 use crate::client::{SignError, Signer};
 use crate::clock::{Clock, Now};
-use crate::crypto::Algorithm;
+use crate::crypto::{Algorithm, WeakSecret};
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::explained::{SIGNATURE_BASE_DIGEST, digest_field};
 use crate::schemes::http_signature::sign::CannotSign;
@@ -19,7 +19,7 @@ use http::header::AUTHORIZATION;
 use std::time::Duration;
 
 /// A token's life unless told otherwise.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
+const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
 
 /// How to prove the request.
 #[derive(Args)]
@@ -135,7 +135,7 @@ impl ProofArgs {
 
     fn signature(&self, key: &NamedKey, message: &Message, clock: Clock) -> Result<Proof> {
         let mut signer = Signer::new(&key.id, key.algorithm, &key.secret)
-            .map_err(|weak| weak_secret(&weak))?
+            .map_err(weak_secret)?
             .clock(clock);
         for component in &self.cover {
             signer = signer.cover(component);
@@ -181,7 +181,7 @@ pub(super) fn sign(signer: &Signer, message: &Message) -> Result<Proof> {
     // A digest that the caller wrote is taken as it is, be it wrong: that is an experiment.
     let given = fields.contains_key(CONTENT_DIGEST);
     let digest = (!message.body.is_empty() && !given).then(|| Digests::field_of(&message.body));
-    let signed = signer
+    let made = signer
         .sign_head(
             &message.method,
             &message.uri,
@@ -191,15 +191,15 @@ pub(super) fn sign(signer: &Signer, message: &Message) -> Result<Proof> {
         .map_err(cannot_sign)?;
     let mut added = Vec::with_capacity(3);
     added.extend(digest.map(|digest| (CONTENT_DIGEST, digest)));
-    added.push((SIGNATURE_INPUT, signed.input));
-    added.push((SIGNATURE, signed.signature));
+    added.push((SIGNATURE_INPUT, made.input));
+    added.push((SIGNATURE, made.signature));
     Ok(Proof {
         fields: added,
-        base: Some(signed.base),
+        base: Some(made.base),
     })
 }
 
-fn weak_secret(weak: &crate::crypto::WeakSecret) -> Stop {
+fn weak_secret(weak: WeakSecret) -> Stop {
     Stop::usage(weak.to_string())
         .hint("`openssl rand -base64 32` makes a good one; write it as `base64:…`")
 }
@@ -233,7 +233,7 @@ fn mint(
         pay: pay.as_deref(),
         ..token::Claims::default()
     };
-    let text = token::sign(&key.id, &key.secret, &claims).map_err(|weak| weak_secret(&weak))?;
+    let text = token::sign(&key.id, &key.secret, &claims).map_err(weak_secret)?;
     Ok(Proof {
         fields: vec![(token::PORTCULLIS_TOKEN, text)],
         base: None,

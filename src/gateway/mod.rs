@@ -114,12 +114,12 @@ struct Stopped {
     asks: HeaderMap,
 }
 
-impl From<Refusal> for Stopped {
+impl From<Refusal> for Box<Stopped> {
     fn from(refusal: Refusal) -> Self {
-        Self {
+        Self::new(Stopped {
             refusal,
             asks: HeaderMap::new(),
-        }
+        })
     }
 }
 
@@ -164,7 +164,7 @@ impl Gateway {
         has_body: bool,
         record: &mut Record,
         now: Now,
-    ) -> Result<Passing, Stopped> {
+    ) -> Result<Passing, Box<Stopped>> {
         record.version = parts.version;
         record.method = Some(parts.method.clone());
         record.trace = trace_id(&parts.headers);
@@ -202,7 +202,7 @@ impl Gateway {
                 if refusal.code().status() == StatusCode::UNAUTHORIZED {
                     answer::ask_for_proof(&mut asks, route, &received);
                 }
-                Stopped { refusal, asks }
+                Box::new(Stopped { refusal, asks })
             })?;
         let head = Head {
             authority: received.authority().into(),

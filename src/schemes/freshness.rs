@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     const RULES: Freshness = Freshness {
-        window: Duration::from_secs(300),
+        window: Duration::from_mins(5),
         skew: Duration::from_secs(30),
     };
 

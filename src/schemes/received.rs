@@ -322,7 +322,7 @@ fn host<'r>(uri: &'r Uri, fields: &'r HeaderMap) -> Result<&'r str, Malformed> {
         ),
         (None, _) => None,
     };
-    let host = match (field, uri.authority().map(|authority| authority.as_str())) {
+    let host = match (field, uri.authority().map(http::uri::Authority::as_str)) {
         (Some(field), Some(target)) if !field.eq_ignore_ascii_case(target) => {
             return Err(Malformed::Host(
                 "`Host` differs from the target's authority",

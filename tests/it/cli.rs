@@ -1,5 +1,7 @@
 //! What the commands print, refuse and exit with.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use http::Request;
 use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
 use portcullis::clock::Now;
@@ -8,6 +10,7 @@ use portcullis::schemes::Verifier;
 use portcullis::schemes::freshness::Freshness;
 use portcullis::secret::Secret;
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -102,11 +105,11 @@ impl Desk {
         let method = if body.is_empty() { "GET" } else { "POST" };
         let mut text = format!("{method} /orders/42?dry=1 HTTP/1.1\r\nHost: api.example.com\r\n");
         if !body.is_empty() {
-            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            write!(text, "Content-Length: {}\r\n", body.len()).unwrap();
         }
         for header in json["headers"].as_array().unwrap() {
             let [name, value] = [&header[0], &header[1]].map(|part| part.as_str().unwrap());
-            text.push_str(&format!("{name}: {value}\r\n"));
+            write!(text, "{name}: {value}\r\n").unwrap();
         }
         text.push_str("\r\n");
         text.push_str(body);
@@ -287,7 +290,7 @@ fn verifier() -> Verifier {
         schemes: SchemeSet::all(),
     };
     let freshness = Freshness {
-        window: Duration::from_secs(300),
+        window: Duration::from_mins(5),
         skew: Duration::from_secs(30),
     };
     Verifier::new(Registry::new(vec![app], vec![key], 1).unwrap(), freshness)

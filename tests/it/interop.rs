@@ -286,7 +286,7 @@ fn times_keys_and_replay(
     );
     let unknown = gateway.send(&unknown);
     assert_refused(client, "unknown key", &unknown, &["credential-rejected"]);
-    let wrong = gateway.setup().write(
+    let wrong = gateway.setup().write_secret(
         "wrong.key",
         format!(
             "base64:{}",

@@ -338,7 +338,7 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
         .app("explain = true")
         .more("[apps.canary]\nexplain = true\nkeys = [{ id = \"canary\", algorithm = \"hmac-sha256\", secret = \"file:canary.key\" }]");
     let secret = b"canary-secret-of-a-key-32-bytes!";
-    binary.write("canary.key", secret);
+    binary.write_secret("canary.key", secret);
     let binary = binary.spawn();
     let now = binary.now();
     let signer = Caller::new("canary", secret).at(now);

@@ -45,7 +45,7 @@ fn gateway_of_the_standard(upstream: &Upstream, route: &str) -> Gateway {
     let setup = Setup::before(upstream).route(route).more(
         "[apps.standard]\nkeys = [{ id = \"test-shared-secret\", algorithm = \"hmac-sha256\", secret = \"file:standard.key\" }]",
     );
-    setup.write("standard.key", format!("base64:{secret}").as_bytes());
+    setup.write_secret("standard.key", format!("base64:{secret}").as_bytes());
     Gateway::start_at(setup, b_2_5().1)
 }
 

@@ -76,7 +76,9 @@ impl Stage {
         let (signer, secret_file) = enrol(config, directory.path())?;
         let plan = give_plan(config);
         let log = Arc::new(AtomicBool::new(false));
-        let options = StartOptions::default().access_log(Box::new(Gate(log.clone())));
+        let options = StartOptions::default()
+            .access_log(Box::new(Gate(log.clone())))
+            .readable();
         let running = serve::start(loaded, options)?;
         let address = running
             .addresses
@@ -99,6 +101,8 @@ impl Stage {
 
     /// Shows the access log from now on.
     pub(super) fn show_log(&self) {
+        // What the transcript caused is shown already.
+        self.running.flush_log();
         self.log.store(true, Ordering::Relaxed);
     }
 

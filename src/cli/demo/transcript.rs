@@ -27,7 +27,7 @@ const ABREAST: usize = 8;
 /// Requests of the burst, whatever the plan says.
 const MAX_BURST: usize = 1_000;
 /// How old the stale request is.
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 type Fields = Vec<(HeaderName, String)>;
 

@@ -90,7 +90,7 @@ pub(super) fn credential(
             ground.freshness.skew.as_secs()
         ),
         Refused::Expired { at } => format!("it ended {}: make a new one", ago(*at, now)),
-        Refused::Rejected { why, .. } => rejected(*why, received, ground, report, now)?,
+        Refused::Rejected { why, .. } => rejected(*why, received, ground, report, now),
         Refused::Binding => format!(
             "`pay` must be the base64 of the SHA-256 of `Authorization`{}",
             received
@@ -112,11 +112,11 @@ fn rejected(
     ground: &Ground,
     report: &Report,
     now: i64,
-) -> Option<String> {
+) -> String {
     let key_id = claimed(received, report);
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
     let compared = report.compared.as_ref();
-    Some(match why {
+    match why {
         Why::UnknownKey => unknown(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
             Some(likely) => likely.to_owned(),
@@ -147,7 +147,7 @@ fn rejected(
             key.map_or_else(String::new, |key| format!(", `{}`", key.algorithm()))
         ),
         Why::Claim(claim) => format!("the token's `{claim}` is not accepted"),
-    })
+    }
 }
 
 fn unknown(key_id: Option<&str>, ground: &Ground) -> String {

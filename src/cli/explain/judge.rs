@@ -43,11 +43,12 @@ pub(super) fn judge(raw: &Raw, ground: &Ground, tls: bool, base: Option<&str>, n
         base,
         now,
     };
-    let refused = way.go(tls, &mut report).err();
-    report.passes = refused.is_none();
-    report.refused = refused;
+    report.passes = way.go(tls, &mut report).is_ok();
     report
 }
+
+/// A step has refused the request, and the report says why.
+struct Stopped;
 
 struct Way<'w> {
     raw: &'w Raw,
@@ -58,7 +59,7 @@ struct Way<'w> {
 
 impl Way<'_> {
     /// The steps in the gateway's order (see `gateway`).
-    fn go(&self, tls: bool, report: &mut Report) -> Result<(), Refused> {
+    fn go(&self, tls: bool, report: &mut Report) -> Result<(), Stopped> {
         let parts = &self.raw.parts;
         let around = Surroundings {
             tls,
@@ -94,7 +95,7 @@ impl Way<'_> {
         self.body(&proof, route, report)
     }
 
-    fn route(&self, received: &Received<'_>, report: &mut Report) -> Result<&Route, Refused> {
+    fn route(&self, received: &Received<'_>, report: &mut Report) -> Result<&Route, Stopped> {
         let routes = &self.ground.routes;
         let found = routes.find(received.host(), received.method(), received.path());
         let route = match found {
@@ -137,7 +138,7 @@ impl Way<'_> {
         received: &Received<'_>,
         route: &Route,
         report: &mut Report,
-    ) -> Result<Caller, Refused> {
+    ) -> Result<Caller, Stopped> {
         if let Some(caller) = Caller::anonymous(route) {
             pass(
                 report,
@@ -180,7 +181,7 @@ impl Way<'_> {
         caller: Caller,
         route: &Route,
         report: &mut Report,
-    ) -> Result<authorize::Permit, Refused> {
+    ) -> Result<authorize::Permit, Stopped> {
         let asked = Asked(AtomicBool::new(false));
         let slack = self.ground.freshness.skew * 2;
         let method = &self.raw.parts.method;
@@ -209,7 +210,7 @@ impl Way<'_> {
         })
     }
 
-    fn body(&self, proof: &BodyProof, route: &Route, report: &mut Report) -> Result<(), Refused> {
+    fn body(&self, proof: &BodyProof, route: &Route, report: &mut Report) -> Result<(), Stopped> {
         let bytes = match &self.raw.body {
             Body::None => {
                 pass(report, "body", "there is none");
@@ -300,14 +301,14 @@ fn refuse(
     step: &'static str,
     refusal: &Refusal,
     change: Option<String>,
-) -> Refused {
+) -> Stopped {
     let code = refusal.code();
     report.steps.push(Step {
         name: step,
         outcome: Outcome::Refused,
         note: code.word().to_owned(),
     });
-    Refused {
+    report.refused = Some(Refused {
         step,
         status: code.status().as_u16(),
         code: code.word(),
@@ -315,5 +316,6 @@ fn refuse(
         detail: refusal.detail(),
         reason: refusal.reason(),
         change,
-    }
+    });
+    Stopped
 }

@@ -158,9 +158,9 @@ fn configured(path: &Path) -> Result<Ground> {
 
 /// One route that takes everything, and at most one key.
 fn lone(key: Option<&NamedKey>) -> Result<Ground> {
-    const WINDOW: Duration = Duration::from_secs(5 * 60);
+    const WINDOW: Duration = Duration::from_mins(5);
     const SKEW: Duration = Duration::from_secs(30);
-    const MAX_LIFETIME: Duration = Duration::from_secs(15 * 60);
+    const MAX_LIFETIME: Duration = Duration::from_mins(15);
     let app = Arc::new(App {
         name: "caller".into(),
         index: 0,

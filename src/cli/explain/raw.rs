@@ -118,9 +118,8 @@ fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
     };
     let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
     let (method, target, version) = match words.as_slice() {
-        [method, target] => (method, target, Version::HTTP_11),
         [method, target, "HTTP/1.0"] => (method, target, Version::HTTP_10),
-        [method, target, "HTTP/1.1"] => (method, target, Version::HTTP_11),
+        [method, target] | [method, target, "HTTP/1.1"] => (method, target, Version::HTTP_11),
         [method, target, "HTTP/2" | "HTTP/2.0"] => (method, target, Version::HTTP_2),
         _ => return Err(bad().into()),
     };

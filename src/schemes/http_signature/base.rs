@@ -238,6 +238,9 @@ fn joined(received: &Received<'_>, component: &Component<'_>) -> Result<String, 
 ///
 /// Fields whose kind a standard fixes are read as that kind. Of any other
 /// field nobody told us the kind, so it must come out the same however it can be read.
+///
+/// # Errors
+/// Why it has no such text.
 pub fn strict(name: &str, text: &str) -> Result<String, &'static str> {
     let dictionary = || serialize::<Dictionary>(text);
     let list = || serialize::<List>(text);

@@ -102,7 +102,7 @@ impl Message {
         let rules = Rules {
             registry,
             freshness: Freshness {
-                window: Duration::from_secs(300),
+                window: Duration::from_mins(5),
                 skew: Duration::from_secs(30),
             },
             explain,
@@ -173,8 +173,8 @@ const ALL: [&str; 6] = [
 ];
 
 fn rejected_as(result: Result<Caller, Refused>) -> Option<Why> {
-    match result {
-        Err(Refused::Rejected { why, .. }) => Some(why),
+    match result.err() {
+        Some(Refused::Rejected { why, .. }) => Some(why),
         _ => None,
     }
 }
@@ -748,8 +748,8 @@ fn a_callers_own_digest_of_the_base_tells_text_from_secret() {
 fn bounds_are_held() {
     let many: Vec<String> = (0..65).map(|n| format!("\"f{n}\"")).collect();
     assert!(Input::read(&format!("({})", many.join(" "))).is_err());
-    let many: String = (0..17).map(|n| format!(";p{n}")).collect();
-    assert!(Input::read(&format!("(){many}")).is_err());
+    let many: Vec<String> = (0..17).map(|n| format!("p{n}")).collect();
+    assert!(Input::read(&format!("();{}", many.join(";"))).is_err());
     let mut message = full().signed(&ALL, |_| {});
     let five: Vec<String> = (0..5).map(|n| format!("s{n}=()")).collect();
     message.set("signature-input", &five.join(", "));

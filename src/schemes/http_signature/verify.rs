@@ -92,9 +92,10 @@ fn verify_one(
         Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?;
     let last_second = rules.freshness.check(created, input.expires, seconds)?;
 
-    let key_id = match key_id.contains('\\') {
-        true => Cow::Owned(base::unescaped(key_id)),
-        false => Cow::Borrowed(key_id),
+    let key_id = if key_id.contains('\\') {
+        Cow::Owned(base::unescaped(key_id))
+    } else {
+        Cow::Borrowed(key_id)
     };
     let key = rules.registry.key(&key_id);
     let tag = check_signature(candidate, received, key, rules)?;

@@ -2,7 +2,7 @@
 
 use super::DEADLINE;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// Whole lines, in order; whoever reads may wait for one.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +26,7 @@ impl Lines {
                 sink.write_all(&line).unwrap();
                 line.clear();
             }
-            sink.0.0.lock().unwrap().ended = true;
+            sink.lock().ended = true;
             sink.0.1.notify_all();
         });
         lines
@@ -34,7 +34,7 @@ impl Lines {
 
     /// All of it so far.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.0.lock().unwrap().bytes).into_owned()
+        String::from_utf8_lossy(&self.lock().bytes).into_owned()
     }
 
     /// The first line for which `wanted` says so; waits for it.
@@ -57,17 +57,19 @@ impl Lines {
 
     /// Waits for the end of what it gathers.
     pub fn wait_for_end(&self) {
-        let text = self.0.0.lock().unwrap();
-        let (_text, waited) = self
+        let text = self.lock();
+        let (text, waited) = self
             .0
             .1
             .wait_timeout_while(text, DEADLINE, |text| !text.ended)
             .unwrap();
+        // A test that fails still has to show what was said: nobody may fail with the lock in hand.
+        drop(text);
         assert!(!waited.timed_out(), "it does not end");
     }
 
     fn wait_until<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
-        let mut text = self.0.0.lock().unwrap();
+        let mut text = self.lock();
         loop {
             if let Some(found) = find(&String::from_utf8_lossy(&text.bytes)) {
                 return found;
@@ -77,18 +79,21 @@ impl Lines {
                 let (next, waited) = self.0.1.wait_timeout(text, DEADLINE).unwrap();
                 (text, in_vain) = (next, waited.timed_out());
             }
-            assert!(
-                !in_vain,
-                "waited in vain for {what} in:\n{}",
-                String::from_utf8_lossy(&text.bytes)
-            );
+            if in_vain {
+                drop(text);
+                panic!("waited in vain for {what} in:\n{}", self.text());
+            }
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Text> {
+        self.0.0.lock().unwrap()
     }
 }
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.0.lock().unwrap().bytes.extend_from_slice(bytes);
+        self.lock().bytes.extend_from_slice(bytes);
         self.0.1.notify_all();
         Ok(bytes.len())
     }

@@ -58,7 +58,7 @@ impl Setup {
             ("other.key", OTHER_SECRET),
         ] {
             let text = format!("base64:{}", data_encoding::BASE64.encode(secret));
-            setup.write(name, text.as_bytes());
+            setup.write_secret(name, text.as_bytes());
         }
         setup
     }
@@ -121,6 +121,14 @@ impl Setup {
     pub fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Writes a file that only its owner can read.
+    pub fn write_secret(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.write(name, bytes);
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, own).unwrap();
         path
     }
 

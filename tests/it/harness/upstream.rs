@@ -156,10 +156,11 @@ impl Upstream {
             }
             let (next, waited) = self.heard.changed.wait_timeout(requests, DEADLINE).unwrap();
             requests = next;
-            assert!(
-                !waited.timed_out(),
-                "the upstream waited in vain for {what}; it heard: {requests:#?}"
-            );
+            if waited.timed_out() {
+                let heard = requests.clone();
+                drop(requests);
+                panic!("the upstream waited in vain for {what}; it heard: {heard:#?}");
+            }
         }
     }
 }

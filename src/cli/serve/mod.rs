@@ -1,9 +1,8 @@
 //! Load, bind, run, reload, drain: the only place where rooms are put together.
 
-use super::watch::{self, Wake};
 use crate::clock::Clock;
-use crate::config::Resolved;
 use crate::config::{Config, Loaded};
+
 use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared};
 use crate::limit::peer::Peers;
@@ -11,17 +10,23 @@ use crate::observe::events::EventFormat;
 use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::tls::Certificates;
-use crate::store::embedded::Proofs;
 use crate::{admin, server, store};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use control::{Control, Fixed, InForce};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
+use watch::{Wake, Wakes};
+
+mod control;
+mod watch;
+
+pub use control::NotReloaded;
 
 /// Verified tokens that are kept.
 const CACHED_TOKENS: usize = 8_192;
@@ -40,6 +45,7 @@ pub struct Args {
 pub struct StartOptions {
     clock: Clock,
     access_log: Option<Box<dyn Write + Send>>,
+    readable: bool,
 }
 
 impl StartOptions {
@@ -56,6 +62,13 @@ impl StartOptions {
         self.access_log = Some(sink);
         self
     }
+
+    /// Writes them to that sink for people, with colours, instead of as JSON.
+    #[must_use]
+    pub const fn readable(mut self) -> Self {
+        self.readable = true;
+        self
+    }
 }
 
 /// A gateway that runs. [`Running::stop`] drains it.
@@ -68,81 +81,6 @@ pub struct Running {
     control: Arc<Control>,
     admin_stop: CancellationToken,
     admin_running: Option<admin::Running>,
-}
-
-/// What a reload changes, and what it is compared with.
-struct Control {
-    shared: Arc<Shared>,
-    proofs: Arc<Proofs>,
-    certificates: Option<Arc<Certificates>>,
-    stop: CancellationToken,
-    draining: AtomicBool,
-    in_force: Mutex<InForce>,
-}
-
-struct InForce {
-    fixed: Fixed,
-    resolved: Resolved,
-    files: Vec<PathBuf>,
-}
-
-/// What sockets and files in use cannot take over: a change of it needs a restart.
-#[derive(PartialEq)]
-struct Fixed {
-    listen: Vec<SocketAddr>,
-    workers: usize,
-    max_connections: usize,
-    deadlines: server::Deadlines,
-    tls: bool,
-    admin: admin::Settings,
-    directory: PathBuf,
-}
-
-impl Fixed {
-    fn of(config: &Config) -> Self {
-        Self {
-            listen: config.server.listen.clone(),
-            workers: config.server.workers,
-            max_connections: config.server.max_connections,
-            deadlines: config.server.deadlines,
-            tls: config.server.tls.is_some(),
-            admin: config.admin,
-            directory: config.state.directory.clone(),
-        }
-    }
-
-    /// The keys of `gateway.toml` in which `other` differs.
-    fn differences(&self, other: &Self) -> Vec<&'static str> {
-        [
-            ("server.listen", self.listen != other.listen),
-            ("server.workers", self.workers != other.workers),
-            (
-                "server.max_connections",
-                self.max_connections != other.max_connections,
-            ),
-            (
-                "the time-outs of [server]",
-                self.deadlines != other.deadlines,
-            ),
-            ("whether [server] has `tls`", self.tls != other.tls),
-            ("admin.listen", self.admin != other.admin),
-            ("state.directory", self.directory != other.directory),
-        ]
-        .into_iter()
-        .filter_map(|(key, differs)| differs.then_some(key))
-        .collect()
-    }
-}
-
-/// Why a reload changed nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum NotReloaded {
-    /// It asks for what only a restart can give.
-    #[error("a change of {0} needs a restart; nothing was changed")]
-    NeedsRestart(String),
-    /// It cannot be put into force.
-    #[error("{0}; nothing was changed")]
-    Refused(String),
 }
 
 /// Starts a gateway.
@@ -176,6 +114,7 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
     }
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
+        Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
         Some(sink) => AccessLog::to(sink, Format::Json),
         None => AccessLog::stdout(Format::of_stdout(no_color)),
     };
@@ -248,6 +187,11 @@ impl Running {
         self.control.reload(loaded)
     }
 
+    /// Waits until the records of what has ended are written.
+    pub fn flush_log(&self) {
+        self.control.shared.observer.flush();
+    }
+
     /// Stops: no new connections, requests in flight end, proofs are written
     /// down. Gives back how many requests were cut.
     pub fn stop(self) -> usize {
@@ -263,84 +207,6 @@ impl Running {
             admin.wait();
         }
         cut
-    }
-}
-
-impl Control {
-    fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
-        let Loaded {
-            config, resolved, ..
-        } = loaded;
-        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        let differences = in_force.fixed.differences(&Fixed::of(&config));
-        if !differences.is_empty() {
-            return Err(NotReloaded::NeedsRestart(differences.join(", ")));
-        }
-        let before = self.shared.settings.load();
-        let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
-            .map_err(|why| NotReloaded::Refused(why.to_string()))?;
-        if let (Some(certificates), Some(tls)) = (&self.certificates, &config.server.tls) {
-            certificates
-                .replace(tls)
-                .map_err(|why| NotReloaded::Refused(why.to_string()))?;
-        }
-        // Nothing below can fail.
-        self.proofs.reconfigure(&config.state);
-        self.shared.settings.store(Arc::new(settings));
-        let changes = crate::config::changes(&in_force.resolved, &resolved);
-        in_force.resolved = resolved;
-        in_force.files = config.files;
-        Ok(changes)
-    }
-
-    /// Reads the file again and puts it into force, or says why not.
-    fn reload_file(&self, path: &Path) {
-        let result = match Config::load(path) {
-            Err(report) => {
-                tracing::error!(
-                    "the configuration is not taken over; nothing was changed\n{report}"
-                );
-                false
-            }
-            Ok(loaded) => match self.reload(loaded) {
-                Err(why) => {
-                    tracing::error!("the configuration is not taken over: {why}");
-                    false
-                }
-                Ok(changes) if changes.is_empty() => {
-                    tracing::debug!("configuration read again: no change");
-                    return;
-                }
-                Ok(changes) => {
-                    tracing::info!(changes = changes.join(", "), "configuration reloaded");
-                    true
-                }
-            },
-        };
-        self.shared
-            .observer
-            .reloaded(result, self.shared.clock.now());
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.in_force
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .files
-            .clone()
-    }
-}
-
-impl admin::Probe for Control {
-    fn ready(&self) -> Result<(), String> {
-        if self.draining.load(Ordering::Acquire) {
-            return Err("draining".to_owned());
-        }
-        Ok(())
-    }
-
-    fn metrics(&self) -> String {
-        self.shared.observer.render_metrics()
     }
 }
 
@@ -384,7 +250,7 @@ pub fn until_stopped(running: Running, config: &Path) -> anyhow::Result<ExitCode
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut wakes = watch::Wakes::new(&running.control.files())?;
+        let mut wakes = Wakes::new(&running.control.files())?;
         loop {
             match wakes.next().await {
                 Wake::Stop => break,

@@ -11,7 +11,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 /// Why the gateway wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
+pub(super) enum Wake {
     /// To read its configuration again.
     Reload,
     /// To stop.
@@ -19,7 +19,7 @@ pub enum Wake {
 }
 
 /// Everything that can wake a gateway.
-pub struct Wakes {
+pub(super) struct Wakes {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
@@ -35,7 +35,7 @@ impl Wakes {
     /// # Errors
     /// When signals cannot be received. A watch that cannot be set up is a
     /// warning: SIGHUP still works.
-    pub fn new(files: &[PathBuf]) -> std::io::Result<Self> {
+    pub(super) fn new(files: &[PathBuf]) -> std::io::Result<Self> {
         // One waiting wake stands for any number of changes.
         let (sender, changed) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -60,7 +60,7 @@ impl Wakes {
     }
 
     /// Watches the folders of `files` from now on.
-    pub fn watch(&mut self, files: &[PathBuf]) {
+    pub(super) fn watch(&mut self, files: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
@@ -79,7 +79,7 @@ impl Wakes {
     }
 
     /// Waits for the next reason to wake.
-    pub async fn next(&mut self) -> Wake {
+    pub(super) async fn next(&mut self) -> Wake {
         tokio::select! {
             _ = self.terminate.recv() => Wake::Stop,
             _ = self.interrupt.recv() => Wake::Stop,
@@ -93,7 +93,7 @@ impl Wakes {
     }
 
     /// Waits until the gateway is told to stop once more.
-    pub async fn stop_again(&mut self) {
+    pub(super) async fn stop_again(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

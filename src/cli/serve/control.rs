@@ -1,0 +1,165 @@
+//! What a running gateway can be given anew, and what only a restart changes.
+
+use crate::config::{Config, Loaded, Resolved};
+use crate::gateway::{Settings, Shared};
+use crate::server::tls::Certificates;
+use crate::store::embedded::Proofs;
+use crate::{admin, server};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// What a reload changes, and what it is compared with.
+pub(super) struct Control {
+    pub(super) shared: Arc<Shared>,
+    pub(super) proofs: Arc<Proofs>,
+    pub(super) certificates: Option<Arc<Certificates>>,
+    pub(super) stop: CancellationToken,
+    pub(super) draining: AtomicBool,
+    pub(super) in_force: Mutex<InForce>,
+}
+
+pub(super) struct InForce {
+    pub(super) fixed: Fixed,
+    pub(super) resolved: Resolved,
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// What sockets and files in use cannot take over: a change of it needs a restart.
+#[derive(PartialEq)]
+pub(super) struct Fixed {
+    listen: Vec<SocketAddr>,
+    workers: usize,
+    max_connections: usize,
+    deadlines: server::Deadlines,
+    tls: bool,
+    admin: admin::Settings,
+    directory: PathBuf,
+}
+
+impl Fixed {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            listen: config.server.listen.clone(),
+            workers: config.server.workers,
+            max_connections: config.server.max_connections,
+            deadlines: config.server.deadlines,
+            tls: config.server.tls.is_some(),
+            admin: config.admin,
+            directory: config.state.directory.clone(),
+        }
+    }
+
+    /// The keys of `gateway.toml` in which `other` differs.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("server.listen", self.listen != other.listen),
+            ("server.workers", self.workers != other.workers),
+            (
+                "server.max_connections",
+                self.max_connections != other.max_connections,
+            ),
+            (
+                "the time-outs of [server]",
+                self.deadlines != other.deadlines,
+            ),
+            ("whether [server] has `tls`", self.tls != other.tls),
+            ("admin.listen", self.admin != other.admin),
+            ("state.directory", self.directory != other.directory),
+        ]
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+    }
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReloaded {
+    /// It asks for what only a restart can give.
+    #[error("a change of {0} needs a restart; nothing was changed")]
+    NeedsRestart(String),
+    /// It cannot be put into force.
+    #[error("{0}; nothing was changed")]
+    Refused(String),
+}
+
+impl Control {
+    pub(super) fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
+        let Loaded {
+            config, resolved, ..
+        } = loaded;
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let differences = in_force.fixed.differences(&Fixed::of(&config));
+        if !differences.is_empty() {
+            return Err(NotReloaded::NeedsRestart(differences.join(", ")));
+        }
+        let before = self.shared.settings.load();
+        let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
+            .map_err(|why| NotReloaded::Refused(why.to_string()))?;
+        if let (Some(certificates), Some(tls)) = (&self.certificates, &config.server.tls) {
+            certificates
+                .replace(tls)
+                .map_err(|why| NotReloaded::Refused(why.to_string()))?;
+        }
+        // Nothing below can fail.
+        self.proofs.reconfigure(&config.state);
+        self.shared.settings.store(Arc::new(settings));
+        let changes = crate::config::changes(&in_force.resolved, &resolved);
+        in_force.resolved = resolved;
+        in_force.files = config.files;
+        Ok(changes)
+    }
+
+    /// Reads the file again and puts it into force, or says why not.
+    pub(super) fn reload_file(&self, path: &Path) {
+        let result = match Config::load(path) {
+            Err(report) => {
+                tracing::error!(
+                    "the configuration is not taken over; nothing was changed\n{report}"
+                );
+                false
+            }
+            Ok(loaded) => match self.reload(loaded) {
+                Err(why) => {
+                    tracing::error!("the configuration is not taken over: {why}");
+                    false
+                }
+                Ok(changes) if changes.is_empty() => {
+                    tracing::debug!("configuration read again: no change");
+                    return;
+                }
+                Ok(changes) => {
+                    tracing::info!(changes = changes.join(", "), "configuration reloaded");
+                    true
+                }
+            },
+        };
+        self.shared
+            .observer
+            .reloaded(result, self.shared.clock.now());
+    }
+
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.in_force
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .files
+            .clone()
+    }
+}
+
+impl admin::Probe for Control {
+    fn ready(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err("draining".to_owned());
+        }
+        Ok(())
+    }
+
+    fn metrics(&self) -> String {
+        self.shared.observer.render_metrics()
+    }
+}
