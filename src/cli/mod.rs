@@ -113,6 +113,10 @@ fn complain(error: &anyhow::Error) -> ExitCode {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
+    if let Some(report) = error.downcast_ref::<Stop>().filter(|stop| stop.is_report()) {
+        let _ = write!(anstream::stderr(), "{report}");
+        return ExitCode::from(report.exit());
+    }
     let (text, exit) = match error.downcast_ref::<Stop>() {
         Some(stop) => (stop.to_string(), stop.exit()),
         None => (format!("{error:#}"), stop::FAILED),

@@ -1,5 +1,6 @@
 //! What stops a command, as its user reads it.
 
+use crate::config::Report;
 use std::fmt;
 
 /// A message, what to do about it, and the exit code that goes with it.
@@ -8,6 +9,8 @@ pub(super) struct Stop {
     exit: u8,
     text: String,
     hint: Option<String>,
+    /// The text says by itself that it is an error.
+    is_report: bool,
 }
 
 /// Refused or failed.
@@ -31,6 +34,15 @@ impl Stop {
             exit,
             text: text.into(),
             hint: None,
+            is_report: false,
+        }
+    }
+
+    /// The configuration is at fault, in the ways that `report` lists.
+    pub(super) fn bad_config(report: &Report) -> Self {
+        Self {
+            is_report: true,
+            ..Self::usage(report.coloured())
         }
     }
 
@@ -38,6 +50,11 @@ impl Stop {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Whether the text is a report, with a form of its own.
+    pub(super) const fn is_report(&self) -> bool {
+        self.is_report
     }
 
     /// The exit code.

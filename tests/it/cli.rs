@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use crate::harness::{Gateway, Setup, T0, Upstream};
 use http::Request;
 use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
 use portcullis::clock::Now;
@@ -645,6 +646,80 @@ fn request_says_that_nobody_listens() {
     let ran = desk.keyed("request", &[&format!("http://{address}/")]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains(&address.to_string()), "{}", ran.err);
+}
+
+/// A gateway that speaks TLS as `localhost`, and how to call it.
+fn over_tls(upstream: &Upstream) -> (Gateway, Vec<String>) {
+    let setup = Setup::before(upstream)
+        .server("tls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }");
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    setup.write("cert.pem", certified.cert.pem().as_bytes());
+    setup.write("key.pem", certified.signing_key.serialize_pem().as_bytes());
+    let gateway = setup.start();
+    let secret = gateway.setup().path("mobile.key");
+    let args = [
+        "--key-id".to_owned(),
+        "mobile-2026".to_owned(),
+        "--secret".to_owned(),
+        format!("file:{}", secret.display()),
+        "--created".to_owned(),
+        T0.to_string(),
+        format!("https://localhost:{}/orders?x=1", gateway.address().port()),
+    ];
+    (gateway, args.to_vec())
+}
+
+#[test]
+fn request_speaks_tls_with_the_authority_that_it_is_told_to_trust() {
+    let upstream = Upstream::start();
+    let (gateway, args) = over_tls(&upstream);
+    let authority = gateway.setup().path("cert.pem").display().to_string();
+    let desk = Desk::new();
+    let mut all = vec!["request", "-d", "hello", "--cacert", &authority];
+    all.extend(args.iter().map(String::as_str));
+    let ran = desk.run(&all);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(upstream.got(0).target(), "/orders?x=1");
+
+    all.retain(|word| !["--cacert", &authority].contains(word));
+    let ran = desk.run(&all);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("--cacert"), "{}", ran.err);
+}
+
+#[test]
+fn explain_takes_routes_and_keys_from_a_configuration() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).route("methods = [\"GET\"]");
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let secret = format!("file:{}", setup.path("mobile.key").display());
+    let config = setup.path("gateway.toml").display().to_string();
+    let desk = Desk::new();
+    let at = T0.to_string();
+    let signed = desk.run(&[
+        "sign",
+        "--key-id",
+        "mobile-2026",
+        "--secret",
+        &secret,
+        "--created",
+        &at,
+        "http://h/orders",
+    ]);
+    let text = format!("GET /orders HTTP/1.1\nHost: h\n{}\n", signed.out);
+    let explain = ["explain", "-c", &config, "--at", &at];
+    let ran = desk.run_with(&explain, &text);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("key `mobile-2026` of app"), "{}", ran.out);
+
+    let ran = desk.run_with(&explain, &text.replace("GET", "POST"));
+    assert!(ran.out.contains("405 method-not-allowed"), "{}", ran.out);
+    let ran = desk.run_with(&explain, &text.replace("mobile-2026", "mobil-2026"));
+    assert!(
+        ran.out.contains("no key is called `mobil-2026`"),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn load(directory: &Path, notes: &mut Vec<String>) -> Result<(Loaded, String)> {
     }
     match Config::from_text(SAMPLE, "the built-in sample", directory, &no_variable) {
         Ok(loaded) => Ok((loaded, "the built-in sample".to_owned())),
-        Err(report) => Err(Stop::failed(report.to_string()).into()),
+        Err(report) => Err(Stop::bad_config(&report).into()),
     }
 }
 

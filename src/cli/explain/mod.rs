@@ -145,7 +145,7 @@ fn ground(args: &Args) -> Result<Ground> {
 
 fn configured(path: &Path) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
-    let loaded = Config::check(path).map_err(|report| Stop::usage(report.to_string()))?;
+    let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let blueprint = loaded.config.gateway;
     Ok(Ground {
         routes: blueprint.routes,
