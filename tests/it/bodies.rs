@@ -142,7 +142,7 @@ fn a_body_that_breaks_off_never_completes_at_the_upstream() {
         let request = caller().sign(&gateway.request("POST", "/").body(vec![b'x'; 200_000]));
         let mut connection = gateway.connect();
         connection.send(&request.head());
-        connection.send(&[b'x'; 150_000]);
+        connection.send(&vec![b'x'; 150_000]);
         drop(connection);
         let record = gateway.record(0);
         assert_ne!(record["status"], 200, "{record}");
@@ -261,7 +261,7 @@ fn a_gibibyte_up_does_not_move_peak_memory() {
     );
     let before = warmed_up(&binary);
     let request = caller()
-        .at(binary.now())
+        .at(Binary::now())
         .covering(&["@method", "@target-uri", "content-digest"])
         .sign(
             &binary
@@ -298,7 +298,7 @@ fn a_gibibyte_down_does_not_move_peak_memory() {
     });
     let binary = Setup::before(&upstream).spawn();
     let before = warmed_up(&binary);
-    let now = binary.now();
+    let now = Binary::now();
     let token = Token::new().claim("iat", now).claim("exp", now + 300);
     let request = binary
         .request("GET", "/down")

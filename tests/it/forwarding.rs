@@ -421,15 +421,15 @@ fn an_answer_that_breaks_off_is_visibly_broken() {
 
 #[test]
 fn connections_to_the_upstream_are_kept_and_a_stale_one_is_replaced() {
-    let (close, closes) = mpsc::channel::<()>();
-    let (closed, wait) = mpsc::channel::<()>();
-    let closes = Mutex::new(closes);
+    let (close, told) = mpsc::channel::<()>();
+    let (done, is_done) = mpsc::channel::<()>();
+    let told = Mutex::new(told);
     let upstream = Upstream::answering(move |got, wire| {
         wire.answer(200, &[], b"hello");
         if got.target() == "/last" {
-            closes.lock().unwrap().recv().unwrap();
+            told.lock().unwrap().recv().unwrap();
             wire.close();
-            closed.send(()).unwrap();
+            done.send(()).unwrap();
         }
     });
     let gateway = Setup::before(&upstream).server("workers = 1").start();
@@ -443,7 +443,7 @@ fn connections_to_the_upstream_are_kept_and_a_stale_one_is_replaced() {
     ask("/last");
     assert_eq!(upstream.connections(), 1);
     close.send(()).unwrap();
-    wait.recv().unwrap();
+    is_done.recv().unwrap();
     // A single-use request right behind it: it must go out once, over another connection.
     ask("/c");
     assert_eq!(upstream.connections(), 2);

@@ -1,7 +1,7 @@
 //! Callers in other languages, by their own ecosystems' libraries, as they stand in `examples/clients`.
 
 use crate::harness::setup::SECRET;
-use crate::harness::{Gateway, Request, Response, Setup, T0, Upstream};
+use crate::harness::{Binary, Gateway, Request, Response, Setup, T0, Upstream};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -124,7 +124,7 @@ fn start() -> (Upstream, Gateway) {
             "[[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n\
              [[routes]]\nname = \"token\"\npath = \"/token/**\"\nupstream = \"backend\"\naccept = [\"token\"]\nbind = \"authorization\"\nscopes = [\"orders\"]\n",
         );
-    let now = portcullis::clock::Clock::system().now().unix_seconds();
+    let now = Binary::now();
     (upstream, Gateway::start_at(setup, now))
 }
 
@@ -203,7 +203,7 @@ fn each_change_is_refused(client: Client) {
         &|r| {
             *r = r
                 .clone()
-                .change("Authorization", |_| "Bearer of-another".into())
+                .change("Authorization", |_| "Bearer of-another".into());
         },
         rejected,
     );
@@ -228,7 +228,7 @@ fn each_change_is_refused(client: Client) {
         &|r| {
             *r = r
                 .clone()
-                .change("Signature", |v| v.replacen(":", ":AAAA", 1))
+                .change("Signature", |v| v.replacen(':', ":AAAA", 1));
         },
         rejected,
     );
@@ -262,7 +262,7 @@ fn times_keys_and_replay(
     target: &str,
     more: &[&str],
 ) {
-    let now = portcullis::clock::Clock::system().now().unix_seconds();
+    let now = Binary::now();
     for (what, created) in [
         ("stale", now - 3600),
         ("future", now + 3600),

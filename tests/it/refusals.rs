@@ -1,6 +1,8 @@
 //! What a refused caller gets.
 
-use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
+use crate::harness::{
+    Binary, Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller,
+};
 use serde_json::Value;
 
 /// Fails unless the answer is a problem in the one form that all have.
@@ -340,7 +342,7 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
     let secret = b"canary-secret-of-a-key-32-bytes!";
     binary.write_secret("canary.key", secret);
     let binary = binary.spawn();
-    let now = binary.now();
+    let now = Binary::now();
     let signer = Caller::new("canary", secret).at(now);
     let user = "Bearer canary-credential-of-the-user";
     let good = binary

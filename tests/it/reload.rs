@@ -63,7 +63,7 @@ fn a_changed_secret_is_a_change_of_the_configuration() {
     let signed = |secret: &[u8], nonce: &str| {
         caller()
             .secret(secret)
-            .at(binary.now())
+            .at(Binary::now())
             .nonce(nonce)
             .sign(&binary.request("GET", "/"))
     };

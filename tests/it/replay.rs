@@ -1,6 +1,6 @@
 //! What passes only once.
 
-use crate::harness::{Connection, Gateway, Setup, T0, Upstream, caller};
+use crate::harness::{Binary, Connection, Gateway, Setup, T0, Upstream, caller};
 use std::sync::Barrier;
 
 fn gateway() -> (Upstream, Gateway) {
@@ -185,7 +185,7 @@ fn of_200_parallel_copies_exactly_one_passes() {
 fn what_passed_before_a_crash_does_not_pass_after_it() {
     let upstream = Upstream::start();
     let binary = Setup::before(&upstream).spawn();
-    let before = binary.now();
+    let before = Binary::now();
     let address = binary.address();
     let signed: Vec<_> = (0..20)
         .map(|number| {
@@ -215,12 +215,12 @@ fn a_fresh_request_passes_at_once_after_a_crash() {
     let upstream = Upstream::start();
     let binary = Setup::before(&upstream).spawn();
     let used = caller()
-        .at(binary.now())
+        .at(Binary::now())
         .sign(&binary.request("POST", "/orders").authority("a.example"));
     binary.send(&used).assert_passed();
     let binary = binary.killed_and_restarted();
     let fresh = caller()
-        .at(binary.now())
+        .at(Binary::now())
         .nonce("after the crash")
         .sign(&binary.request("POST", "/orders").authority("a.example"));
     binary.send(&fresh).assert_passed();

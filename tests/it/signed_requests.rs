@@ -431,7 +431,7 @@ fn each_change_to_what_is_covered_is_refused() {
     changed(&|request| {
         *request = request
             .clone()
-            .change("Content-Digest", |v| v.replace("=:", "0:"))
+            .change("Content-Digest", |v| v.replace("=:", "0:"));
     })
     .assert_refused(400, "malformed-credential");
     changed(&|request| {

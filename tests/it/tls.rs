@@ -122,7 +122,7 @@ fn a_new_certificate_is_shown_after_a_reload_and_the_old_one_is_gone() {
     let binary = setup(&upstream).spawn();
     let signed = |nonce: &str| {
         caller()
-            .at(binary.now())
+            .at(Binary::now())
             .nonce(nonce)
             .sign(&request("GET", "/"))
     };
@@ -149,7 +149,7 @@ fn a_bad_certificate_changes_nothing() {
         .stderr
         .wait_for("the refusal", |line| line.contains("not taken over"));
     let trusted = binary.setup().write("old.pem", &old);
-    let signed = caller().at(binary.now()).sign(&request("GET", "/"));
+    let signed = caller().at(Binary::now()).sign(&request("GET", "/"));
     let response = curl(
         &signed,
         binary.address(),

@@ -405,7 +405,7 @@ fn what_is_no_compact_jws_is_refused() {
     let respelled = format!("{}{next}", &mac[..mac.len() - 1]);
     let long = format!("{header}.{}.{mac}", "A".repeat(9000));
     for token in [
-        "".to_owned(),
+        String::new(),
         ".".into(),
         "..".into(),
         "...".into(),

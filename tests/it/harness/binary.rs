@@ -100,8 +100,8 @@ impl Binary {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Its time, in Unix seconds.
-    pub fn now(&self) -> i64 {
+    /// The time that it runs by, in Unix seconds.
+    pub fn now() -> i64 {
         portcullis::clock::Clock::system().now().unix_seconds()
     }
 

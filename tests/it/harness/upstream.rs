@@ -2,6 +2,7 @@
 
 use super::DEADLINE;
 use super::raw::find;
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -212,9 +213,9 @@ impl Wire<'_> {
     pub fn answer(&mut self, status: u16, fields: &[(&str, &str)], body: &[u8]) {
         let mut head = format!("HTTP/1.1 {status} Because\r\n");
         for (name, value) in fields {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        let _ = write!(head, "Content-Length: {}\r\n\r\n", body.len());
         self.send(head.as_bytes());
         self.send(body);
     }
@@ -241,7 +242,7 @@ impl Wire<'_> {
 fn receive(
     stream: &mut TcpStream,
     read: &mut Vec<u8>,
-    heard: &Heard,
+    ears: &Heard,
     connection: usize,
 ) -> Option<Got> {
     let end = loop {
@@ -259,14 +260,14 @@ fn receive(
         ..Got::default()
     };
     let place = {
-        let mut requests = heard.requests.lock().unwrap();
+        let mut requests = ears.requests.lock().unwrap();
         requests.push(got.clone());
-        heard.changed.notify_all();
+        ears.changed.notify_all();
         requests.len() - 1
     };
     let tell = |got: &Got| {
-        heard.requests.lock().unwrap()[place] = got.clone();
-        heard.changed.notify_all();
+        ears.requests.lock().unwrap()[place] = got.clone();
+        ears.changed.notify_all();
     };
     let length = got.field("content-length").map(str::to_owned);
     if got.field("transfer-encoding") == Some("chunked") {
