@@ -209,12 +209,12 @@ fn moment(at: i64, now: i64) -> String {
 }
 
 fn parts(input: &Input<'_>, received: &Received<'_>, route: &Route, now: i64) -> Vec<PartShown> {
-    let covered = covered(&input.components);
+    let covered = covered(&input.components, received);
     Part::ALL
         .into_iter()
         .map(|part| PartShown {
             part: part.name(),
-            component: component_for(part),
+            component: component_for(part, received),
             state: if !coverage::is_present(part, received) {
                 State::Absent
             } else if covered.has(part) {
