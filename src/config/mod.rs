@@ -24,16 +24,20 @@ mod words;
 
 pub use problem::{Problem, Report, Severity};
 pub use reference::{reference_page, schema_json};
+pub(crate) use secrets::decode;
+pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, changes, date, server};
 
+use crate::secret::Secret;
 use crate::{admin, gateway, server, store};
 use file::File;
 use gather::Problems;
 use read::{Reader, Value};
-use secrets::{Mode, Places};
+use secrets::{Mode, Places, Reference};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use values::Word as _;
 
 /// Every room's settings, complete.
 #[derive(Debug)]
@@ -161,18 +165,34 @@ impl Config {
                 Some(hint),
             )
         })?;
-        let directory = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
         let places = Places {
-            directory,
+            directory: folder(path),
             env: &variable,
             mode,
         };
         let mut loaded = Self::understand(text, &name, &places)?;
         loaded.config.files.insert(0, path.to_owned());
         Ok(loaded)
+    }
+}
+
+/// The secret of a key of the file at `path`, as it is written where `note` says, and not as the
+/// gateway takes it: to learn how a caller may have misread it.
+pub(crate) fn written_secret(path: &Path, note: &KeyNote) -> Option<Secret> {
+    let places = Places {
+        directory: folder(path),
+        env: &variable,
+        mode: Mode::Check,
+    };
+    let reference = Reference::parse(&note.secret).ok()?;
+    let written = places.written(&reference)?;
+    Some(Secret::new(written.to_vec()))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

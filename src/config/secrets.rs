@@ -141,9 +141,9 @@ pub(super) struct Opened {
 
 /// Why a secret cannot be opened.
 #[derive(Debug)]
-pub(super) struct Closed {
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+pub(crate) struct Closed {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
 }
 
 impl Closed {
@@ -161,6 +161,17 @@ impl Closed {
 }
 
 impl Places<'_> {
+    /// What a secret's reference leads to, as it is written.
+    pub(super) fn written(&self, reference: &Reference) -> Option<Zeroizing<Vec<u8>>> {
+        match reference {
+            Reference::Env(name) => Some(Zeroizing::new((self.env)(name)?.into_bytes())),
+            Reference::File(path) | Reference::Generated(path) => {
+                let (content, _) = read(&self.directory.join(path), MAX_FILE).ok()?;
+                Some(content)
+            }
+        }
+    }
+
     /// Opens the secret of a key.
     pub(super) fn open(&self, reference: &Reference) -> Result<Opened, Closed> {
         let mut opened = Opened {
@@ -265,7 +276,7 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<(Zeroizing<Vec<u8>>, u
 }
 
 /// The bytes that a secret's text stands for, and whether a newline is one of them.
-fn decode(content: &[u8]) -> Result<(Secret, bool), Closed> {
+pub(crate) fn decode(content: &[u8]) -> Result<(Secret, bool), Closed> {
     if let Some(text) = content.strip_prefix(b"base64:") {
         let text = text.trim_ascii_end();
         // Padded or not, in either alphabet: all four are what tools print.

@@ -120,15 +120,18 @@ fn rejected(
         Why::UnknownKey => unknown(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
             Some(likely) => likely.to_owned(),
-            None if report.signatures.is_empty() => {
-                "the token is not signed with this key's secret".to_owned()
-            }
+            None if report.signatures.is_empty() => report
+                .token
+                .as_ref()
+                .and_then(|token| token.likely)
+                .unwrap_or("the token is not signed with this key's secret")
+                .to_owned(),
             None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
             None if compared.is_some_and(|compared| compared.same) => {
                 "both texts are the same: compare the secrets, and whether yours is decoded from base64 or hex before use".to_owned()
             }
             None => {
-                "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the secret differs".to_owned()
+                "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the secret differs, or is not decoded from base64 or hex before use".to_owned()
             }
         },
         Why::KeyNotActive => {

@@ -1,5 +1,6 @@
 //! The way of a request, step by step, with what is known before it is sent.
 
+use super::misread::Misreadings;
 use super::raw::{Body, Raw};
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
 use super::{advice, shown};
@@ -28,6 +29,7 @@ pub(super) struct Ground {
     pub(super) freshness: Freshness,
     pub(super) tokens: token::Settings,
     pub(super) public_url: Option<PublicUrl>,
+    pub(super) misread: Misreadings,
 }
 
 /// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.
