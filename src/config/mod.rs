@@ -27,6 +27,7 @@ pub use reference::{reference_page, schema_json};
 pub(crate) use secrets::decode;
 pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, changes, date, server};
+pub(crate) use view::{size, time};
 
 use crate::secret::Secret;
 use crate::{admin, gateway, server, store};
@@ -147,8 +148,11 @@ impl Config {
     fn read(path: &Path, mode: Mode) -> Result<Loaded, Report> {
         let name = path.display().to_string();
         let (bytes, _) = secrets::read(path, MAX_FILE).map_err(|error| {
-            let hint = (error.kind() == std::io::ErrorKind::NotFound)
-                .then(|| "`-c PATH` names another file".to_owned());
+            let hint = match error.kind() {
+                std::io::ErrorKind::NotFound => Some("`-c PATH` names another file".to_owned()),
+                std::io::ErrorKind::PermissionDenied => Some(secrets::READABLE.to_owned()),
+                _ => None,
+            };
             Report::of_file(&name, format!("`{name}` cannot be read: {error}"), hint)
         })?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {

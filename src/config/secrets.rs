@@ -161,6 +161,11 @@ impl Closed {
 }
 
 impl Places<'_> {
+    /// Whether files are looked at.
+    pub(super) fn reads_files(&self) -> bool {
+        self.mode != Mode::Text
+    }
+
     /// What a secret's reference leads to, as it is written.
     pub(super) fn written(&self, reference: &Reference) -> Option<Zeroizing<Vec<u8>>> {
         match reference {
@@ -199,7 +204,10 @@ impl Places<'_> {
                         return Ok(opened);
                     }
                     generate(&there).map_err(|error| {
-                        Closed::new(format!("`{}` cannot be made: {error}", path.display()))
+                        // The error's own text may name a file beside it.
+                        let why = error.kind();
+                        Closed::new(format!("`{}` cannot be made: {why}", path.display()))
+                            .hint("its folder must be one that the gateway's user can write to")
                     })?;
                 }
                 self.content(path, &mut opened)?
@@ -240,6 +248,7 @@ impl Places<'_> {
             let closed = Closed::new(format!("`{}` cannot be read: {error}", path.display()));
             match error.kind() {
                 io::ErrorKind::NotFound => closed.hint("paths are relative to this file's folder"),
+                io::ErrorKind::PermissionDenied => closed.hint(READABLE),
                 _ => closed,
             }
         })?;
@@ -257,6 +266,9 @@ impl Places<'_> {
         Ok(content)
     }
 }
+
+/// What to do about a file that is closed to us.
+pub(super) const READABLE: &str = "the user that the gateway runs as must be allowed to read it";
 
 /// Reads a whole file of at most `limit` bytes, and its mode. What is no
 /// file is not opened: a pipe would make us wait.

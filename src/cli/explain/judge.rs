@@ -205,7 +205,7 @@ impl Way<'_> {
         });
         authorize::check(fresh, route).map_err(|missing| {
             let change = format!(
-                "the app has {has}; give it `{}` in `gateway.toml`, or use a token that does not narrow it away",
+                "app and token together allow {has}; give the app `{}` in `gateway.toml`, or use a token whose `scope` does not leave it out",
                 missing.0
             );
             refuse(report, "scopes", &Refusal::Scope(missing), Some(change))
