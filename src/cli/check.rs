@@ -170,6 +170,9 @@ fn upstreams(out: &mut String, loaded: &Loaded) {
 
 fn routes(out: &mut String, config: &Config) {
     let _ = writeln!(out, "\nroutes, in the order in which they are tried");
+    if config.gateway.routes.routes().is_empty() {
+        line(out, "none", "every request gets 404");
+    }
     for route in config.gateway.routes.in_order() {
         let upstream = config
             .gateway
@@ -360,6 +363,13 @@ mod tests {
             routes.is_some_and(|(first, second)| first < second),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_gateway_without_routes_is_told_to_let_nothing_pass() {
+        let loaded = config::from_text("", "gateway.toml").unwrap();
+        let text = described("gateway.toml", &loaded, 0);
+        assert!(text.contains("every request gets 404"), "{text}");
     }
 
     #[test]

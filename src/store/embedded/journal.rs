@@ -134,8 +134,18 @@ impl Journal {
         // Held while we write: whoever takes the file away waits for us.
         let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let written = segment.append(id, until);
-        if written.is_err() != self.failing.load(Ordering::Relaxed) {
-            self.failing.store(written.is_err(), Ordering::Relaxed);
+        let fails = written.is_err();
+        if fails != self.failing.load(Ordering::Relaxed)
+            // Of many that find it so one tells.
+            && fails != self.failing.swap(fails, Ordering::Relaxed)
+        {
+            match &written {
+                Ok(()) => tracing::info!("proofs can be written down again"),
+                Err(error) => tracing::error!(
+                    %error,
+                    "proofs cannot be written down: requests that pass once only are refused with 503 `store-unavailable`"
+                ),
+            }
         }
         written
     }
