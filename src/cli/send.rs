@@ -160,6 +160,9 @@ fn no_tls(host: &str, port: u16, why: &std::io::Error) -> Stop {
         Some(rustls::Error::InvalidMessage(_)) => {
             "what answers there speaks no TLS: is it `http://`?"
         }
+        Some(why) if why.to_string().contains("CaUsedAsEndEntity") => {
+            "the certificate is an authority's own: make one with `basicConstraints=CA:FALSE`"
+        }
         Some(rustls::Error::InvalidCertificate(_)) => {
             "`--cacert FILE` names the authority to trust"
         }

@@ -276,7 +276,10 @@ impl<'r> Cursor<'r> {
     }
 
     fn signature(&mut self) -> Result<Vec<u8>, String> {
-        let text = self.bytes()?;
+        // What stands there is not repeated: it may be a signature that nobody has used yet.
+        let text = self
+            .bytes()
+            .map_err(|_| "the signature is not base64 between two `:`".to_owned())?;
         BASE64
             .decode(text.as_bytes())
             .map_err(|_| "the signature is not base64 with padding".to_owned())
