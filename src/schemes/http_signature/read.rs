@@ -324,7 +324,11 @@ impl<'r> Cursor<'r> {
                 "created" => input.created = Some(time(name, value)?),
                 "expires" => input.expires = Some(time(name, value)?),
                 "keyid" => input.key_id = Some(string(name, value)?),
-                "nonce" => input.nonce = Some(string(name, value)?),
+                "nonce" => match string(name, value)? {
+                    // Every request that has it would be a replay of the first.
+                    "" => return Err("`nonce` is empty: send a fresh one, or none".to_owned()),
+                    nonce => input.nonce = Some(nonce),
+                },
                 "alg" => input.algorithm = Some(string(name, value)?),
                 "tag" => drop(string(name, value)?),
                 _ => {}

@@ -886,3 +886,9 @@ fn a_signature_that_cannot_be_read_is_not_repeated() {
         );
     }
 }
+
+#[test]
+fn an_empty_nonce_is_told_and_not_taken_for_a_replay() {
+    let told = super::read::Input::read("();created=1;nonce=\"\"").unwrap_err();
+    assert!(told.contains("`nonce` is empty"), "{told}");
+}
