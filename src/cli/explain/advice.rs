@@ -92,7 +92,9 @@ pub(super) fn credential(
         ),
         Refused::Expired { at } => format!("it ended {}: make a new one", ago(*at, now)),
         // The detail says it all.
-        Refused::Rejected {
+        Refused::Malformed(_)
+        | Refused::Digest
+        | Refused::Rejected {
             why: Why::Claim(_), ..
         } => return None,
         Refused::Rejected { why, .. } => rejected(*why, received, ground, report, now),
@@ -107,7 +109,6 @@ pub(super) fn credential(
                 ))
         ),
         Refused::AppDisabled => "the app has `enabled = false` in `gateway.toml`".to_owned(),
-        Refused::Malformed(_) | Refused::Digest => return None,
     })
 }
 

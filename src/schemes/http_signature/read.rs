@@ -289,7 +289,10 @@ impl<'r> Cursor<'r> {
     }
 
     fn signature(&mut self) -> Result<Vec<u8>, String> {
-        let text = self.bytes()?;
+        // What stands there is not repeated: it may be a signature that nobody has used yet.
+        let text = self
+            .bytes()
+            .map_err(|_| "the signature is not base64 between two `:`".to_owned())?;
         BASE64
             .decode(text.as_bytes())
             .map_err(|_| "the signature is not base64 with padding".to_owned())
@@ -341,7 +344,11 @@ impl<'r> Cursor<'r> {
                 "created" => input.created = Some(time(name, value)?),
                 "expires" => input.expires = Some(time(name, value)?),
                 "keyid" => input.key_id = Some(string(name, value)?),
-                "nonce" => input.nonce = Some(string(name, value)?),
+                "nonce" => match string(name, value)? {
+                    // Every request that has it would be a replay of the first.
+                    "" => return Err("`nonce` is empty: send a fresh one, or none".to_owned()),
+                    nonce => input.nonce = Some(nonce),
+                },
                 "alg" => input.algorithm = Some(string(name, value)?),
                 "tag" => drop(string(name, value)?),
                 _ => {}

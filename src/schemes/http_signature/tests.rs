@@ -887,3 +887,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_signature_that_cannot_be_read_is_not_repeated() {
+    let mut fields = http::HeaderMap::new();
+    let input = "sig1=();created=1;keyid=\"k\"";
+    fields.insert("signature-input", input.parse().unwrap());
+    for written in [
+        "sig1=canary+canary+canary=",
+        "sig1=\"canary\"",
+        "sig1=:canary",
+    ] {
+        fields.insert("signature", written.parse().unwrap());
+        let Err(Refused::Malformed(told)) = Presented::read(&fields) else {
+            panic!("{written} is read");
+        };
+        assert!(
+            told.contains("between two `:`") && !told.contains("canary"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_nonce_is_told_and_not_taken_for_a_replay() {
+    let told = super::read::Input::read("();created=1;nonce=\"\"").unwrap_err();
+    assert!(told.contains("`nonce` is empty"), "{told}");
+}
