@@ -241,10 +241,10 @@ mod tests {
             ),
         ] {
             let uri = format!("https://api.example.com{target}").parse().unwrap();
-            let signed = signer
+            let signature = signer
                 .sign_head(&Method::GET, &uri, &mut HeaderMap::new(), None)
                 .unwrap();
-            assert!(signed.input.contains(covered), "{}", signed.input);
+            assert!(signature.input.contains(covered), "{}", signature.input);
         }
     }
 }
