@@ -73,7 +73,7 @@ impl Served {
     fn run(&self, program: impl AsRef<Path>, name: &str, block: &str) -> String {
         let address = self.0.address().to_string();
         let block = block.replace("127.0.0.1:8080", &address);
-        let block = if name.ends_with(".sh") {
+        let block = if Path::new(name).extension().is_some_and(|kind| kind == "sh") {
             // Any line that fails ends it.
             format!(
                 "set -euo pipefail\n{}",
