@@ -35,6 +35,9 @@ pub(super) fn route(none: &NoRoute, routes: &Table, received: &Received<'_>) -> 
                 methods.join(", ")
             ))
         }
+        NoRoute::Ambiguous(_) => Some(
+            "write the path without `;…`, `//` and `%2F` where it is another route's".to_owned(),
+        ),
         NoRoute::NotFound if routes.routes().is_empty() => None,
         NoRoute::NotFound => {
             let mut list: Vec<String> = routes

@@ -144,10 +144,8 @@ fn write_derived(
         "@scheme" => put(received.scheme()),
         // Its path would read as `/`, which is another request.
         "@path" if received.form() == TargetForm::Asterisk => {
-            return Err(unsupported(
-                component,
-                "the target is `*`, which has no path; cover `@request-target` instead",
-            ));
+            let why = "the target is `*`, which has no path; cover `@request-target` instead";
+            return Err(unsupported(component, why));
         }
         "@path" => put(received.path().raw()),
         "@query" => {
@@ -246,10 +244,8 @@ fn joined(received: &Received<'_>, component: &Component<'_>) -> Result<String, 
         }
         out.extend_from_slice(line.as_bytes().trim_ascii());
         if out.len() > MAX_FIELD {
-            return Err(unsupported(
-                component,
-                "the field is too long to be read as a structured one; cover it without `sf` and `key`",
-            ));
+            let why = "the field is too long to be taken apart; cover it without `sf` and `key`";
+            return Err(unsupported(component, why));
         }
     }
     String::from_utf8(out).map_err(|_| unsupported(component, "the field is not ASCII"))
