@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use crate::harness::{Gateway, Setup, T0, Upstream};
+use crate::harness::{Closed, Gateway, Setup, T0, Upstream};
 use http::Request;
 use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
 use portcullis::clock::Now;
@@ -688,10 +688,8 @@ fn explain_knows_a_secret_that_was_not_decoded() {
 #[test]
 fn request_says_that_nobody_listens() {
     let desk = Desk::new();
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = Closed::port();
+    let address = closed.address();
     let ran = desk.keyed("request", &[&format!("http://{address}/")]);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains(&address.to_string()), "{}", ran.err);

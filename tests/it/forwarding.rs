@@ -1,7 +1,7 @@
 //! What the upstream gets, and what becomes of its answer.
 
 use crate::harness::h2;
-use crate::harness::{Connection, Gateway, Request, Setup, Token, Upstream, caller};
+use crate::harness::{Closed, Connection, Gateway, Request, Setup, Token, Upstream, caller};
 use std::io::{Read, Write};
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -361,10 +361,8 @@ fn a_chunked_answer_streams() {
 
 #[test]
 fn an_upstream_that_refuses_or_cannot_be_reached_is_a_502() {
-    let nobody = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
+    let closed = Closed::port();
+    let nobody = closed.address();
     let gateway = Setup::with_servers(&format!("\"http://{nobody}\"")).start();
     gateway
         .send(&signed(&gateway, "GET", "/"))
@@ -491,10 +489,8 @@ fn connections_to_the_upstream_are_kept_and_a_stale_one_is_replaced() {
 
 #[test]
 fn of_several_servers_one_that_cannot_be_reached_is_passed_over() {
-    let nobody = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
+    let closed = Closed::port();
+    let nobody = closed.address();
     let upstream = Upstream::start();
     let servers = format!("\"http://{nobody}\", \"http://{}\"", upstream.address());
     let gateway = Setup::with_servers(&servers).start();

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Longer than any test: what a deadline that is not under test is set to.
@@ -144,9 +144,12 @@ async fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// A port on which nobody listens.
-async fn closed_port() -> u16 {
-    listen().await.1
+/// A port on which nobody listens, for as long as the socket lives.
+fn closed_port() -> (TcpSocket, u16) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
 }
 
 /// Reads one head; what came behind it is lost.
@@ -315,7 +318,8 @@ async fn a_request_that_was_sent_is_never_sent_again() {
 async fn a_server_that_refuses_is_passed_over_for_the_next() {
     let (listener, port) = listen().await;
     let server = serve(listener, vec![vec![OK, OK]]);
-    let gate = Gate::before(&[closed_port().await, port]);
+    let (_closed, refuses) = closed_port();
+    let gate = Gate::before(&[refuses, port]);
     for _ in 0..2 {
         let body = unproven(Framed::of_known_length(&[b""])).await;
         assert_eq!(text(gate.post(body).await).await, "ok");
@@ -325,7 +329,7 @@ async fn a_server_that_refuses_is_passed_over_for_the_next() {
 
 #[tokio::test]
 async fn when_every_server_refuses_the_failure_names_the_last() {
-    let (one, other) = (closed_port().await, closed_port().await);
+    let ((_one, one), (_other, other)) = (closed_port(), closed_port());
     let failed = Gate::before(&[one, other]).get("/").await.unwrap_err();
     let Failed::Unreachable(why) = failed else {
         panic!("{failed}");

@@ -38,3 +38,19 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The time that hand-set clocks start at.
 pub const T0: i64 = 1_800_000_000;
+
+/// A port that is taken and on which nobody listens, for as long as this lives:
+/// a port that was merely free before may be another test's by now.
+pub struct Closed(tokio::net::TcpSocket);
+
+impl Closed {
+    pub fn port() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+}
