@@ -43,6 +43,12 @@ impl Refused {
         self.hint = Some(hint.into());
         self
     }
+
+    /// All of it in one line, with `accepted` where it has no hint.
+    pub(super) fn sentence(self, accepted: &str) -> String {
+        let hint = self.hint.as_deref().unwrap_or(accepted);
+        format!("it {}; {hint}", self.why)
+    }
 }
 
 impl<W: Word> Value for W {

@@ -14,9 +14,12 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Sleep, sleep};
 
 /// A response's body: the upstream's as it streams, or ours, whole.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ pub struct ResponseBody {
 enum Inner {
     Upstream(AnswerBody),
     Whole(Option<Bytes>),
+    Refusal(Option<Bytes>, Unread),
 }
 
 /// What ends with the response: its record is written, its app's place freed.
@@ -97,10 +101,18 @@ impl ResponseBody {
         }
     }
 
-    pub(super) fn whole(bytes: Bytes, ending: Ending) -> Self {
+    pub(super) const fn whole(bytes: Bytes, ending: Ending) -> Self {
         Self {
             inner: Inner::Whole(Some(bytes)),
             ending,
+        }
+    }
+
+    /// Takes in what is still sent of the refused request's `body`, within
+    /// bounds, before the response ends.
+    pub(super) fn take_in(&mut self, body: Incoming) {
+        if let Inner::Whole(bytes) = &mut self.inner {
+            self.inner = Inner::Refusal(bytes.take(), Unread::new(body));
         }
     }
 }
@@ -117,6 +129,10 @@ impl Body for ResponseBody {
         let polled = match &mut this.inner {
             Inner::Upstream(body) => Pin::new(body).poll_frame(context),
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Inner::Refusal(bytes, unread) => match bytes.take() {
+                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                None => unread.poll_end(context).map(|()| None),
+            },
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -137,16 +153,62 @@ impl Body for ResponseBody {
         match &self.inner {
             Inner::Upstream(body) => body.is_end_stream(),
             Inner::Whole(bytes) => bytes.is_none(),
+            Inner::Refusal(bytes, unread) => bytes.is_none() && unread.is_over,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Inner::Upstream(body) => body.size_hint(),
-            Inner::Whole(bytes) => {
+            Inner::Whole(bytes) | Inner::Refusal(bytes, _) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
         }
+    }
+}
+
+/// What a refused HTTP/2 client is still sending. Its stream is ended by us
+/// only when that is over or a bound is reached: a stream that is reset under
+/// their body makes some clients throw the answer away.
+#[derive(Debug)]
+pub(super) struct Unread {
+    body: Incoming,
+    left: usize,
+    until: Pin<Box<Sleep>>,
+    is_over: bool,
+}
+
+impl Unread {
+    /// Bytes of an unwanted body that are taken in.
+    const MAX_BYTES: usize = 1024 * 1024;
+    /// How long they may take.
+    const MAX_TIME: Duration = Duration::from_secs(1);
+
+    pub(super) fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            left: Self::MAX_BYTES,
+            until: Box::pin(sleep(Self::MAX_TIME)),
+            is_over: false,
+        }
+    }
+
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while !self.is_over {
+            match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    self.left = self.left.saturating_sub(bytes);
+                    self.is_over = self.left == 0;
+                }
+                Poll::Ready(_) => self.is_over = true,
+                Poll::Pending => {
+                    std::task::ready!(self.until.as_mut().poll(context));
+                    self.is_over = true;
+                }
+            }
+        }
+        Poll::Ready(())
     }
 }
 

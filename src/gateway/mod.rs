@@ -132,11 +132,15 @@ impl Handler for Gateway {
         let (parts, body) = request.into_parts();
         let mut ending = self.open(peer, settings.clone(), now);
         let has_body = !body.is_end_stream();
+        let is_http2 = parts.version == http::Version::HTTP_2;
         match self.admit(&settings, peer, parts, has_body, ending.record(), now) {
             Ok(passing) => self.pass(&settings, passing, body, now, ending).await,
             Err(stopped) => {
                 let mut response = self.refused(&stopped.refusal, None, now, ending);
                 response.headers_mut().extend(stopped.asks);
+                if has_body && is_http2 {
+                    response.body_mut().take_in(body);
+                }
                 response
             }
         }

@@ -124,8 +124,7 @@ fn start() -> (Upstream, Gateway) {
             "[[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n\
              [[routes]]\nname = \"token\"\npath = \"/token/**\"\nupstream = \"backend\"\naccept = [\"token\"]\nbind = \"authorization\"\nscopes = [\"orders\"]\n",
         );
-    let now = Binary::now();
-    (upstream, Gateway::start_at(setup, now))
+    (upstream, Gateway::start_now(setup))
 }
 
 fn accepted_as_it_comes(client: Client) {

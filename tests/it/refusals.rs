@@ -573,3 +573,17 @@ fn head_requests_are_refused_without_a_body() {
     connection.send(&caller().sign(&gateway.request("GET", "/")).bytes());
     connection.response().assert_passed();
 }
+
+#[test]
+fn a_refused_http_2_client_gets_its_answer_while_it_still_sends() {
+    use crate::harness::curl::h2c;
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    for size in [10, 100_000, 900_000] {
+        let request = gateway.request("POST", "/").body(vec![b'x'; size]);
+        let answer = h2c(&request, gateway.address());
+        assert_eq!(answer.code(), "credential-missing", "{size} bytes");
+        assert!(answer.complete, "{size} bytes");
+    }
+    upstream.assert_silent();
+}

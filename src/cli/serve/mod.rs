@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
+use crate::crypto::{Algorithm, HmacKey};
 use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared};
 use crate::limit::peer::Peers;
@@ -31,7 +32,7 @@ pub use control::NotReloaded;
 /// Verified tokens that are kept.
 const CACHED_TOKENS: usize = 8_192;
 
-/// Run the gateway.
+/// Run the gateway
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Example:\n  portcullis serve -c /etc/portcullis/gateway.toml")]
 pub struct Args {
@@ -126,8 +127,18 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
     let remembered = Arc::downgrade(&proofs);
     observer.gauge(
         "remembered_proofs",
-        "Proofs that are remembered so that they pass once only",
+        "Proofs that are remembered so that they pass once only.",
         move || remembered.upgrade().map_or(0, |proofs| proofs.len() as i64),
+    );
+    let writable = Arc::downgrade(&proofs);
+    observer.gauge(
+        "proofs_writable",
+        "1, or 0 while single-use requests are refused since proofs cannot be written down.",
+        move || {
+            writable
+                .upgrade()
+                .map_or(0, |proofs| proofs.is_writable().into())
+        },
     );
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
@@ -151,6 +162,8 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
             files: config.files,
         }),
     });
+    // Made before the first stranger comes: it would wait for the system's randomness.
+    let _ = HmacKey::stranger(Algorithm::HmacSha256);
     let admin_stop = CancellationToken::new();
     let admin_running = admin::serve(&config.admin, control.clone(), admin_stop.clone())?;
     let workers = server::run(
@@ -237,7 +250,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = match Config::load(&args.config) {
         Ok(loaded) => loaded,
         Err(report) => {
-            anstream::eprintln!("{report}");
+            anstream::eprintln!("{}", report.coloured());
             return Ok(ExitCode::from(2));
         }
     };
@@ -259,8 +272,8 @@ async fn until_stopped(
     loop {
         match wakes.next().await {
             Wake::Stop => break,
-            Wake::Reload => {
-                running.control.reload_file(config);
+            wake @ (Wake::Changed | Wake::Asked) => {
+                running.control.reload_file(config, wake);
                 wakes.watch(&running.control.files());
             }
         }

@@ -26,6 +26,16 @@ impl Gateway {
     /// As [`Gateway::start`], with the clock at another time.
     pub fn start_at(setup: Setup, unix_seconds: i64) -> Self {
         let (clock, hand) = Clock::by_hand(unix_seconds as u64);
+        Self::start_by(setup, clock, hand)
+    }
+
+    /// With the system's clock, for callers that cannot be told the time.
+    pub fn start_now(setup: Setup) -> Self {
+        let (_, idle) = Clock::by_hand(0);
+        Self::start_by(setup, Clock::system(), idle)
+    }
+
+    fn start_by(setup: Setup, clock: Clock, hand: Hand) -> Self {
         let log = Lines::default();
         let options = StartOptions::default()
             .clock(clock)

@@ -135,7 +135,7 @@ impl Request {
             return body;
         }
         let mut framed = Vec::new();
-        for chunk in body.chunks(7) {
+        for chunk in body.chunks((body.len() / 64).max(7)) {
             framed.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
             framed.extend_from_slice(chunk);
             framed.extend_from_slice(b"\r\n");
