@@ -59,7 +59,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on `{address}` for health and metrics: {why}\n\nhint: set `[admin] listen`")]
+#[error(
+    "cannot listen on `{address}` for health and metrics: {why}\n\nhint: is another gateway running? set `[admin] listen`, or `\"off\"` for none"
+)]
 pub struct BindError {
     address: SocketAddr,
     why: io::Error,
@@ -317,7 +319,10 @@ mod tests {
             )),
             "{error}"
         );
-        assert!(error.ends_with("\n\nhint: set `[admin] listen`"), "{error}");
+        assert!(
+            error.contains("\n\nhint: is another gateway running? set `[admin] listen`"),
+            "{error}"
+        );
         stop.cancel();
         running.wait();
     }

@@ -2,7 +2,7 @@
 
 use crate::apps::Key;
 use crate::clock::Clock;
-use crate::config::{self, Config, Loaded, Problem, Report};
+use crate::config::{self, Config, Loaded, Problem, Report, time};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, ReplayPolicy, Route};
 use clap::{Args as Arguments, ValueEnum};
@@ -11,19 +11,19 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Reads a configuration; prints it as it was understood, or all that is wrong with it.
+/// Read a configuration; print it as it was understood, or all that is wrong with it
 #[derive(Debug, Arguments)]
 #[command(
-    after_help = "Examples:\n  portcullis check\n  portcullis check -c /etc/portcullis/gateway.toml --json"
+    after_help = "Examples:\n  portcullis check\n  portcullis check -c /etc/portcullis/gateway.toml --json\n\nExits with 0 when the configuration can be used, with 2 when it cannot. Nothing is made, and no port is opened."
 )]
 pub struct Args {
-    /// The configuration.
+    /// The configuration
     #[arg(short, long, value_name = "FILE", default_value = "gateway.toml")]
     pub config: PathBuf,
-    /// Print JSON.
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Print the schema for editors or the reference page instead, as this version has them.
+    /// Print the schema for editors or the reference page instead, as this version has them
     #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["config", "json"])]
     pub print: Option<Page>,
 }
@@ -31,9 +31,9 @@ pub struct Args {
 /// What can be printed besides a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Page {
-    /// The JSON schema of gateway.toml.
+    /// The JSON schema of gateway.toml
     Schema,
-    /// Every key of gateway.toml, in Markdown.
+    /// Every key of gateway.toml, in Markdown
     Reference,
 }
 
@@ -131,13 +131,13 @@ fn top(out: &mut String, config: &Config) {
         .map_or("off".to_owned(), |at| at.to_string());
     line(out, "admin", &admin);
     let fresh = &config.gateway.freshness;
-    let ahead = fresh.skew.as_secs();
     line(
         out,
         "proofs",
         &format!(
-            "up to {} s old, {ahead} s ahead, {} remembered",
-            fresh.window.as_secs(),
+            "up to {} old, {} ahead, {} remembered",
+            time(fresh.window),
+            time(fresh.skew),
             config.state.proofs
         ),
     );
@@ -170,6 +170,9 @@ fn upstreams(out: &mut String, loaded: &Loaded) {
 
 fn routes(out: &mut String, config: &Config) {
     let _ = writeln!(out, "\nroutes, in the order in which they are tried");
+    if config.gateway.routes.routes().is_empty() {
+        line(out, "none", "every request gets 404");
+    }
     for route in config.gateway.routes.in_order() {
         let upstream = config
             .gateway
@@ -212,7 +215,7 @@ fn who(route: &Route) -> String {
         let scopes: Vec<&str> = route.scopes.iter().collect();
         let _ = write!(out, "; scopes {}", scopes.join(" "));
     }
-    let _ = write!(out, "; bodies up to {} bytes", route.body.limit);
+    let _ = write!(out, "; bodies up to {}", config::size(route.body.limit));
     if route.replay == ReplayPolicy::Strict {
         out.push_str("; every request once");
     }
@@ -307,9 +310,9 @@ fn key(key: &Key, loaded: &Loaded) -> String {
 fn pace(rate: Option<Rate>) -> String {
     match rate {
         Some(rate) => format!(
-            "{} in {} s, {} at once",
+            "{} in {}, {} at once",
             rate.count,
-            rate.period.as_secs(),
+            time(rate.period),
             rate.burst
         ),
         None => "without limit".to_owned(),
@@ -360,6 +363,13 @@ mod tests {
             routes.is_some_and(|(first, second)| first < second),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_gateway_without_routes_is_told_to_let_nothing_pass() {
+        let loaded = config::from_text("", "gateway.toml").unwrap();
+        let text = described("gateway.toml", &loaded, 0);
+        assert!(text.contains("every request gets 404"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which key to use: its id, its algorithm, and where its secret lies.
 
 use super::stop::Stop;
+use crate::config;
 use crate::crypto::Algorithm;
 use crate::secret::Secret;
 use anyhow::Result;
@@ -49,6 +50,8 @@ pub(super) struct NamedKey {
     pub(super) algorithm: Algorithm,
     /// Its secret.
     pub(super) secret: Secret,
+    /// The secret as it is written.
+    pub(super) written: Secret,
 }
 
 impl KeyArgs {
@@ -82,9 +85,9 @@ impl KeyArgs {
                 return Err(Stop::usage("a secret needs `--key-id` beside it").into());
             }
         };
-        let secret = match &self.secret {
+        let written = match &self.secret {
             Some(reference) => referenced(reference)?,
-            None => decode(read_bounded(std::io::stdin().lock(), "standard input")?)?,
+            None => read_bounded(std::io::stdin().lock(), "standard input")?,
         };
         Ok(Some(NamedKey {
             id,
@@ -92,19 +95,20 @@ impl KeyArgs {
                 AlgorithmName::HmacSha256 => Algorithm::HmacSha256,
                 AlgorithmName::HmacSha512 => Algorithm::HmacSha512,
             },
-            secret,
+            secret: decode(&written)?,
+            written: Secret::new(written),
         }))
     }
 }
 
-fn referenced(reference: &str) -> Result<Secret> {
+fn referenced(reference: &str) -> Result<Vec<u8>> {
     match reference.split_once(':') {
-        Some(("env", name)) => decode(from_environment(name)?),
+        Some(("env", name)) => from_environment(name),
         Some(("file", path)) => {
             let file = std::fs::File::open(path).map_err(|why| {
                 Stop::usage(format!("the secret's file `{path}` cannot be opened: {why}"))
             })?;
-            decode(read_bounded(file, path)?)
+            read_bounded(file, path)
         }
         // The value is not repeated: it may be the secret.
         _ => Err(
@@ -151,24 +155,14 @@ fn read_bounded(from: impl Read, shown: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn decode(bytes: Vec<u8>) -> Result<Secret> {
-    let written = |bytes: &[u8], prefix: &str| {
-        bytes
-            .strip_prefix(prefix.as_bytes())
-            .map(|rest| rest.trim_ascii().to_vec())
-    };
-    let bad =
-        |kind: &str| Stop::usage(format!("what follows `{kind}` in the secret is not {kind}"));
-    let decoded = if let Some(text) = written(&bytes, "base64:") {
-        data_encoding::BASE64
-            .decode(&text)
-            .map_err(|_| bad("base64").hint("standard base64 with padding is accepted"))?
-    } else if let Some(text) = written(&bytes, "hex:") {
-        data_encoding::HEXLOWER_PERMISSIVE
-            .decode(&text)
-            .map_err(|_| bad("hex"))?
-    } else {
-        bytes
-    };
-    Ok(Secret::new(decoded))
+/// As `gateway.toml` reads it.
+fn decode(bytes: &[u8]) -> Result<Secret> {
+    let (secret, _) = config::decode(bytes).map_err(|closed| {
+        let stop = Stop::usage(format!("the secret cannot be read: {}", closed.message));
+        match closed.hint {
+            Some(hint) => stop.hint(hint),
+            None => stop,
+        }
+    })?;
+    Ok(secret)
 }

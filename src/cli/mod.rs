@@ -28,7 +28,6 @@ use paint::{BAD, COPY};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 use stop::Stop;
 
 /// A reverse-proxy gateway that lets only proven requests through
@@ -36,7 +35,6 @@ use stop::Stop;
 #[command(
     name = "portcullis",
     version,
-    about,
     after_help = EXAMPLES,
     args_conflicts_with_subcommands = true,
     subcommand_value_name = "COMMAND",
@@ -127,31 +125,6 @@ fn complain(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(exit)
 }
 
-/// `500ms`, `30s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let scale = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => {
-            return Err(
-                "a number and its unit are accepted: `500ms`, `30s`, `5m`, `1h`".to_owned(),
-            );
-        }
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(scale))
-        .map(Duration::from_millis)
-        .ok_or_else(|| "a number and its unit are accepted: `500ms`, `30s`, `5m`, `1h`".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,14 +133,5 @@ mod tests {
     #[test]
     fn the_commands_fit_together() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_duration_has_a_unit() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2h"), Ok(Duration::from_hours(2)));
-        for bad in ["90", "s", "", "1d", "-1s", "99999999999999999999s"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
     }
 }

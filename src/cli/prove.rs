@@ -1,11 +1,11 @@
 //! The proof that the command line asks for: a signature or a token.
 
-use super::duration;
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;
 use super::stop::Stop;
 use crate::client::{SignError, Signer};
 use crate::clock::{Clock, Now};
+use crate::config::period;
 use crate::crypto::{Algorithm, WeakSecret};
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::explained::{SIGNATURE_BASE_DIGEST, digest_field};
@@ -41,7 +41,7 @@ pub(super) struct ProofArgs {
     #[arg(long, help_heading = "Signature")]
     no_nonce: bool,
     /// Say when the signature ends: so long after it is made
-    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Signature")]
+    #[arg(long, value_name = "DURATION", value_parser = period, help_heading = "Signature")]
     expires: Option<Duration>,
     /// Claim another time than now, in Unix seconds: for experiments, since a gateway refuses what is too old
     #[arg(long, value_name = "UNIX", help_heading = "Proof")]
@@ -59,7 +59,7 @@ pub(super) struct ProofArgs {
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
     scope: Option<String>,
     /// How long the token lives [default: 5m]
-    #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Token")]
+    #[arg(long, value_name = "DURATION", value_parser = period, help_heading = "Token")]
     lifetime: Option<Duration>,
     /// Bind the token to the request's `Authorization` header
     #[arg(long, help_heading = "Token")]

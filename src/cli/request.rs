@@ -5,9 +5,10 @@ use super::curl;
 use super::message::MessageArgs;
 use super::paint::{BAD, FAINT, GOOD, TITLE, visible};
 use super::prove::ProofArgs;
+use super::send;
 use super::stop::{FAILED, Stop};
-use super::{duration, send};
 use crate::clock::Clock;
+use crate::config::period;
 use crate::schemes::explained::veiled;
 use anyhow::Result;
 use http::Response;
@@ -37,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     cacert: Option<PathBuf>,
     /// The whole time there is, to the last byte of the answer
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s", help_heading = "Connection")]
+    #[arg(long, value_name = "DURATION", value_parser = period, default_value = "30s", help_heading = "Connection")]
     timeout: Duration,
     /// Print the answer's headers too
     #[arg(short, long, help_heading = "Output")]

@@ -48,10 +48,7 @@ pub(super) async fn send(
             let stream = tokio::time::timeout(CONNECT, connecting)
                 .await
                 .map_err(|_| unreachable_host(host, port, "no TLS handshake in time"))?
-                .map_err(|why| {
-                    Stop::failed(format!("TLS with `{host}:{port}` failed: {why}"))
-                        .hint("`--cacert FILE` names the authority to trust")
-                })?;
+                .map_err(|why| no_tls(host, port, &why))?;
             exchange(stream, request).await
         }
     }
@@ -150,15 +147,38 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream> {
     Err(unreachable_host(host, port, &why).into())
 }
 
+fn no_tls(host: &str, port: u16, why: &std::io::Error) -> Stop {
+    let source = why
+        .get_ref()
+        .and_then(|source| source.downcast_ref::<rustls::Error>());
+    let hint = match source {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "what answers there speaks no TLS: is it `http://`?"
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "`--cacert FILE` names the authority to trust"
+        }
+        _ => "is TLS spoken there?",
+    };
+    Stop::failed(format!("TLS with `{host}:{port}` failed: {why}")).hint(hint)
+}
+
 fn unreachable_host(host: &str, port: u16, why: &str) -> Stop {
     Stop::failed(format!("`{host}:{port}` cannot be reached: {why}"))
+        .hint("is the gateway running, and does it listen there? `[server] listen` says where")
 }
 
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Incoming>> {
-    let broken = |why: hyper::Error| Stop::failed(format!("the connection broke: {why}"));
+    let broken = |why: hyper::Error| {
+        let stop = Stop::failed(format!("the connection broke: {why}"));
+        if why.is_parse() || why.is_incomplete_message() {
+            return stop.hint("does HTTP/1.1 answer there, and is it `http://` or `https://`?");
+        }
+        stop
+    };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(broken)?;

@@ -192,7 +192,12 @@ impl Signer {
             ("\"@method\"", true),
             ("\"@authority\"", true),
             ("\"@path\"", true),
-            ("\"@query\"", received.query().is_some()),
+            (
+                "\"@query\"",
+                received.query().is_some_and(|query| !query.is_empty()),
+            ),
+            // `@query` does not tell a lone `?` from none.
+            ("\"@target-uri\"", received.query() == Some("")),
             ("\"authorization\"", has(AUTHORIZATION)),
             ("\"content-digest\"", has(CONTENT_DIGEST)),
         ];
@@ -218,4 +223,28 @@ fn fresh_nonce() -> String {
 
 fn ascii(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("what was read as a field is one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_covered_even_where_it_is_empty() {
+        let signer = Signer::new("k", Algorithm::HmacSha256, &Secret::new(vec![7; 32])).unwrap();
+        for (target, covered) in [
+            ("/p", "(\"@method\" \"@authority\" \"@path\")"),
+            ("/p?a", "(\"@method\" \"@authority\" \"@path\" \"@query\")"),
+            (
+                "/p?",
+                "(\"@method\" \"@authority\" \"@path\" \"@target-uri\")",
+            ),
+        ] {
+            let uri = format!("https://api.example.com{target}").parse().unwrap();
+            let signed = signer
+                .sign_head(&Method::GET, &uri, &mut HeaderMap::new(), None)
+                .unwrap();
+            assert!(signed.input.contains(covered), "{}", signed.input);
+        }
+    }
 }

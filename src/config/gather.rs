@@ -83,6 +83,16 @@ impl Draft {
 /// How many errors, and how many warnings, are gathered: who made more than these begins with them.
 const MAX_GATHERED: usize = 1_000;
 
+/// How the parser's words for a value without quotes begin.
+const UNQUOTED: [&str; 5] = [
+    "string values must be quoted",
+    "invalid float",
+    "invalid integer",
+    "invalid datetime",
+    "invalid unquoted",
+];
+const QUOTES: &str = "addresses, durations, rates, sizes, names and paths stand in quotes, `\"`";
+
 /// Where problems are gathered.
 #[derive(Debug)]
 pub(super) struct Problems {
@@ -161,7 +171,13 @@ impl Problems {
             lines.push(position(&self.text, start).0);
             self.masks.extend(mask::suspects_in_line(&self.text, start));
             let message = error.message().lines().next().unwrap_or("this is no TOML");
-            self.push(Draft::new(span, String::new(), message.to_owned()));
+            let draft = Draft::new(span, String::new(), message.to_owned());
+            let is_unquoted = UNQUOTED.iter().any(|start| message.starts_with(start));
+            self.push(if is_unquoted {
+                draft.hint(QUOTES)
+            } else {
+                draft
+            });
         }
         self.broken = lines;
     }

@@ -24,16 +24,21 @@ mod words;
 
 pub use problem::{Problem, Report, Severity};
 pub use reference::{reference_page, schema_json};
+pub(crate) use secrets::decode;
+pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, changes, date, server};
+pub(crate) use view::{size, time};
 
+use crate::secret::Secret;
 use crate::{admin, gateway, server, store};
 use file::File;
 use gather::Problems;
 use read::{Reader, Value};
-use secrets::{Mode, Places};
+use secrets::{Mode, Places, Reference};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use values::Word as _;
 
 /// Every room's settings, complete.
 #[derive(Debug)]
@@ -143,8 +148,11 @@ impl Config {
     fn read(path: &Path, mode: Mode) -> Result<Loaded, Report> {
         let name = path.display().to_string();
         let (bytes, _) = secrets::read(path, MAX_FILE).map_err(|error| {
-            let hint = (error.kind() == std::io::ErrorKind::NotFound)
-                .then(|| "`-c PATH` names another file".to_owned());
+            let hint = match error.kind() {
+                std::io::ErrorKind::NotFound => Some("`-c PATH` names another file".to_owned()),
+                std::io::ErrorKind::PermissionDenied => Some(secrets::READABLE.to_owned()),
+                _ => None,
+            };
             Report::of_file(&name, format!("`{name}` cannot be read: {error}"), hint)
         })?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
@@ -161,18 +169,34 @@ impl Config {
                 Some(hint),
             )
         })?;
-        let directory = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
         let places = Places {
-            directory,
+            directory: folder(path),
             env: &variable,
             mode,
         };
         let mut loaded = Self::understand(text, &name, &places)?;
         loaded.config.files.insert(0, path.to_owned());
         Ok(loaded)
+    }
+}
+
+/// The secret of a key of the file at `path`, as it is written where `note` says, and not as the
+/// gateway takes it: to learn how a caller may have misread it.
+pub(crate) fn written_secret(path: &Path, note: &KeyNote) -> Option<Secret> {
+    let places = Places {
+        directory: folder(path),
+        env: &variable,
+        mode: Mode::Check,
+    };
+    let reference = Reference::parse(&note.secret).ok()?;
+    let written = places.written(&reference)?;
+    Some(Secret::new(written.to_vec()))
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

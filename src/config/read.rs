@@ -141,7 +141,7 @@ impl<'p> Reader<'p> {
                 DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_)
             )
         {
-            draft = draft.hint("the value stands in quotes");
+            draft = draft.hint("the value stands in quotes, with its unit if it has one");
         }
         if let (Shape::List(_), DeValue::Table(_)) = (shape, found.get_ref()) {
             draft = draft.hint(format!("each of several starts with `[[{}]]`", self.key()));

@@ -141,9 +141,9 @@ pub(super) struct Opened {
 
 /// Why a secret cannot be opened.
 #[derive(Debug)]
-pub(super) struct Closed {
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
+pub(crate) struct Closed {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
 }
 
 impl Closed {
@@ -161,6 +161,22 @@ impl Closed {
 }
 
 impl Places<'_> {
+    /// Whether files are looked at.
+    pub(super) fn reads_files(&self) -> bool {
+        self.mode != Mode::Text
+    }
+
+    /// What a secret's reference leads to, as it is written.
+    pub(super) fn written(&self, reference: &Reference) -> Option<Zeroizing<Vec<u8>>> {
+        match reference {
+            Reference::Env(name) => Some(Zeroizing::new((self.env)(name)?.into_bytes())),
+            Reference::File(path) | Reference::Generated(path) => {
+                let (content, _) = read(&self.directory.join(path), MAX_FILE).ok()?;
+                Some(content)
+            }
+        }
+    }
+
     /// Opens the secret of a key.
     pub(super) fn open(&self, reference: &Reference) -> Result<Opened, Closed> {
         let mut opened = Opened {
@@ -188,7 +204,10 @@ impl Places<'_> {
                         return Ok(opened);
                     }
                     generate(&there).map_err(|error| {
-                        Closed::new(format!("`{}` cannot be made: {error}", path.display()))
+                        // The error's own text may name a file beside it.
+                        let why = error.kind();
+                        Closed::new(format!("`{}` cannot be made: {why}", path.display()))
+                            .hint("its folder must be one that the gateway's user can write to")
                     })?;
                 }
                 self.content(path, &mut opened)?
@@ -229,6 +248,7 @@ impl Places<'_> {
             let closed = Closed::new(format!("`{}` cannot be read: {error}", path.display()));
             match error.kind() {
                 io::ErrorKind::NotFound => closed.hint("paths are relative to this file's folder"),
+                io::ErrorKind::PermissionDenied => closed.hint(READABLE),
                 _ => closed,
             }
         })?;
@@ -246,6 +266,9 @@ impl Places<'_> {
         Ok(content)
     }
 }
+
+/// What to do about a file that is closed to us.
+pub(super) const READABLE: &str = "the user that the gateway runs as must be allowed to read it";
 
 /// Reads a whole file of at most `limit` bytes, and its mode. What is no
 /// file is not opened: a pipe would make us wait.
@@ -265,7 +288,7 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<(Zeroizing<Vec<u8>>, u
 }
 
 /// The bytes that a secret's text stands for, and whether a newline is one of them.
-fn decode(content: &[u8]) -> Result<(Secret, bool), Closed> {
+pub(crate) fn decode(content: &[u8]) -> Result<(Secret, bool), Closed> {
     if let Some(text) = content.strip_prefix(b"base64:") {
         let text = text.trim_ascii_end();
         // Padded or not, in either alphabet: all four are what tools print.

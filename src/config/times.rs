@@ -51,6 +51,15 @@ fn duration(text: &str) -> Result<Duration, Refused> {
     }
 }
 
+/// Reads a time on a command line as one of the file is read: longer than nothing.
+pub(crate) fn period(text: &str) -> Result<Duration, String> {
+    Period::parse(text)
+        .map(|period| period.0)
+        .map_err(|refused| {
+            refused.sentence("a number and its unit are accepted: `500ms`, `30s`, `5m`, `1h`")
+        })
+}
+
 impl Word for Period {
     const TAKES: &'static str = "a duration: `\"500ms\"`, `\"30s\"`, `\"15m\"`, `\"1h\"`";
 

@@ -43,6 +43,15 @@ impl Refused {
         self.hint = Some(hint.into());
         self
     }
+
+    /// All of it in one line, with `accepted` where it has no hint.
+    pub(super) fn sentence(self, accepted: &str) -> String {
+        format!(
+            "it {}; {}",
+            self.why,
+            self.hint.as_deref().unwrap_or(accepted)
+        )
+    }
 }
 
 impl<W: Word> Value for W {

@@ -222,7 +222,7 @@ fn rate(rate: Option<Rate>) -> Json {
 }
 
 /// A duration as in the file, in its largest whole unit.
-fn time(duration: Duration) -> String {
+pub(crate) fn time(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, long) in [
         ("d", 86_400_000),
@@ -238,7 +238,7 @@ fn time(duration: Duration) -> String {
 }
 
 /// A size as in the file, in its largest whole unit.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     for (unit, long) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes >= long && bytes.is_multiple_of(long) {
             return format!("{} {unit}", bytes / long);

@@ -286,7 +286,12 @@ pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Re
         i64::MAX,
     );
     let names: Vec<String> = needed
-        .map(|part| format!("\"{}\"", schemes::http_signature::component_for(part)))
+        .map(|part| {
+            format!(
+                "\"{}\"",
+                schemes::http_signature::component_for(part, received)
+            )
+        })
         .collect();
     if let Ok(value) = HeaderValue::from_str(&format!("sig1=({});created", names.join(" "))) {
         fields.insert(ACCEPT_SIGNATURE, value);

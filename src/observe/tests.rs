@@ -120,6 +120,32 @@ fn observer(access_log: Option<AccessLog>) -> (Observer, Labels) {
     (observer, labels)
 }
 
+/// What stands in the first column of the table under `heading` in docs/observe.md.
+fn documented(heading: &str) -> std::collections::BTreeSet<String> {
+    let page = include_str!("../../docs/observe.md");
+    let section = page.split("\n## ").find(|part| part.starts_with(heading));
+    let table = section
+        .unwrap()
+        .split("\n\n")
+        .find(|part| part.starts_with("| "));
+    let cells = table
+        .unwrap()
+        .lines()
+        .skip(2)
+        .filter_map(|row| row.split('|').nth(1));
+    let names = cells.flat_map(str::split_whitespace);
+    names
+        .map(|name| name.trim_matches('`').to_owned())
+        .collect()
+}
+
+#[test]
+fn every_field_of_a_record_is_documented_and_no_other() {
+    let written = json(&full());
+    let written = written.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(documented("Access records"), written);
+}
+
 #[test]
 fn a_record_is_one_line_of_json() {
     let expected = r#"{"time":"2027-01-15T08:00:00.000Z","request_id":"0123456789abcdef","peer":"192.0.2.10","tls":false,"version":"1.1","method":"GET","host":"api.example.com","path":"/orders/1","status":200,"bytes_in":0,"bytes_out":0,"duration_ms":12.000}"#;

@@ -287,6 +287,37 @@ mod tests {
         }
     }
 
+    /// The path as the most obliging backend would resolve it.
+    fn lenient(path: &str) -> String {
+        let plain = decoded(path).replace('\\', "/");
+        let mut segments: Vec<&str> = Vec::new();
+        for segment in plain.split('/').skip(1) {
+            match segment.split(';').next() {
+                Some("..") => drop(segments.pop()),
+                Some(".") => {}
+                _ => segments.push(segment),
+            }
+        }
+        let mut text = format!("/{}", segments.join("/"));
+        while text.contains("//") {
+            text = text.replace("//", "/");
+        }
+        text
+    }
+
+    fn decoded(path: &str) -> String {
+        let mut out = String::new();
+        let mut rest = path;
+        while let Some((before, escape)) = rest.split_once('%') {
+            out.push_str(before);
+            let value = u8::from_str_radix(&escape[..2], 16).unwrap();
+            out.push(value as char);
+            rest = &escape[2..];
+        }
+        out.push_str(rest);
+        out
+    }
+
     proptest! {
         #[test]
         fn the_canonical_form_of_a_canonical_form_is_itself(raw in "/[a-z./%0-9A-F;~-]{0,24}") {
@@ -294,6 +325,19 @@ mod tests {
                 let canonical = path.canonical().to_owned();
                 let again = Path::read(&canonical).unwrap();
                 prop_assert_eq!(again.canonical(), canonical.as_str());
+            }
+        }
+
+        #[test]
+        fn a_backend_however_lenient_reads_the_path_that_was_matched(
+            raw in "(/|//|\\\\|%2f|%2F|%5c|\\.|%2e|;|[abz]|%61|%41|%7a|%25|%20){1,12}",
+        ) {
+            let raw = format!("/{raw}");
+            let Ok(path) = Path::read(&raw) else { return Ok(()) };
+            if path.allowed_by(PathEncoding::Strict).is_ok() {
+                prop_assert_eq!(lenient(&raw), lenient(path.canonical()));
+                // Nothing was left to resolve: what is matched is what any reader ends up with.
+                prop_assert_eq!(lenient(&raw), decoded(path.canonical()));
             }
         }
 

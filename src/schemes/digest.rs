@@ -32,6 +32,17 @@ pub enum BadDigest {
     /// No dictionary of byte sequences, or over a bound.
     #[error("`Content-Digest` is not like `sha-256=:BASE64:`")]
     Malformed,
+    /// Of a length that its algorithm does not have.
+    #[error(
+        "`Content-Digest`: `{}` has {} bytes, and this has {found}; base64 of the bytes is accepted, not of their hexadecimal digits",
+        algorithm.name(), algorithm.size()
+    )]
+    Length {
+        /// The algorithm that is named.
+        algorithm: DigestAlgorithm,
+        /// Bytes that were found.
+        found: usize,
+    },
     /// No member of an algorithm that is still safe.
     #[error("`Content-Digest` has neither `sha-256` nor `sha-512`")]
     NoneKnown,
@@ -73,7 +84,10 @@ impl Digests {
                 .ok_or(BadDigest::Malformed)?;
             if let Some(algorithm) = DigestAlgorithm::from_name(name.as_str()) {
                 if bytes.len() != algorithm.size() {
-                    return Err(BadDigest::Malformed);
+                    return Err(BadDigest::Length {
+                        algorithm,
+                        found: bytes.len(),
+                    });
                 }
                 digests.push((algorithm, bytes.to_vec()));
             }

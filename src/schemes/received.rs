@@ -4,6 +4,7 @@
 //! from it, or [`Malformed`]: what one reader could take for another request
 //! than the next is refused here, before anything is looked up.
 
+use super::digest::CONTENT_DIGEST;
 use crate::route::{Ambiguous, Path};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Uri};
@@ -102,8 +103,9 @@ pub enum Malformed {
 }
 
 /// Fields of which a second one is refused: two readers would pick different ones.
-const SINGLE: [HeaderName; 8] = [
+const SINGLE: [HeaderName; 9] = [
     header::AUTHORIZATION,
+    CONTENT_DIGEST,
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     header::DATE,
@@ -112,6 +114,9 @@ const SINGLE: [HeaderName; 8] = [
     HeaderName::from_static("dpop"),
     HeaderName::from_static("x-amz-date"),
 ];
+
+/// Names that `Connection` may hold: each is compared with each field.
+const MAX_NOMINATED: usize = 32;
 
 /// Fields that `Connection` may not name (a hop would drop them).
 const KEPT: [&str; 13] = [
@@ -249,11 +254,16 @@ fn check_fields(fields: &HeaderMap) -> Result<(), Malformed> {
             return Err(Malformed::Repeated(name.clone()));
         }
     }
+    let mut nominated = 0;
     for value in fields.get_all(header::CONNECTION) {
         let text = value
             .to_str()
             .map_err(|_| Malformed::Framing("`Connection` is not a list of names"))?;
         for name in text.split(',').map(str::trim) {
+            nominated += 1;
+            if nominated > MAX_NOMINATED {
+                return Err(Malformed::Framing("`Connection` names too many fields"));
+            }
             if KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name))
                 || name
                     .get(..11)

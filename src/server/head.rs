@@ -132,6 +132,7 @@ impl Head {
         match line.first() {
             None | Some(b'\r' | b'\n') => {}
             Some(first) if is(*first, TOKEN) => {}
+            Some(&HANDSHAKE) => return Err(SPEAKS_TLS),
             Some(_) => return Err(BAD_METHOD),
         }
         if line.len() <= MAX_REQUEST_LINE + "\r".len() {
@@ -206,12 +207,18 @@ impl Head {
 }
 
 const BARE_LF: Fault = Fault::Malformed("a line ends in LF without CR");
+/// The first byte of a TLS handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 0x16;
+const SPEAKS_TLS: Fault = Fault::Malformed("the client speaks TLS, and this port plain HTTP");
 const BAD_METHOD: Fault = Fault::Malformed("the method is not a token");
 const METHOD_TOO_LONG: Fault = Fault::Malformed("the method is too long");
 const EMPTY_LINES: Fault = Fault::Malformed("there is more than one empty line before the request");
 
 /// Reads `METHOD SP target SP HTTP/1.x`; true when it is HTTP/1.0.
 fn request_line(line: &[u8]) -> Result<bool, Fault> {
+    if line.first() == Some(&HANDSHAKE) {
+        return Err(SPEAKS_TLS);
+    }
     let Some((method, rest)) =
         memchr(b' ', line).and_then(|space| Some((line.get(..space)?, line.get(space + 1..)?)))
     else {

@@ -1,6 +1,7 @@
 //! Health, readiness, metrics.
 
 use crate::harness::{Gateway, Setup, Token, Upstream, caller};
+use std::collections::{BTreeMap, BTreeSet};
 
 fn lines(gateway: &Gateway, name: &str) -> Vec<String> {
     let metrics = gateway.ask_admin("/metrics");
@@ -145,4 +146,55 @@ fn the_admin_listener_has_bounds_too() {
         assert!((400..500).contains(&response.status), "{response:?}");
     }
     assert_eq!(gateway.ask_admin("/livez").status, 200);
+}
+
+#[test]
+fn every_metric_is_documented_with_its_labels_and_no_other() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observe.md"))
+        .expect("the page is there");
+    let table = page
+        .split("\n## Metrics\n\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next())
+        .expect("it has a table");
+    let words = |cell: &str| -> BTreeSet<String> {
+        let names = cell.split_whitespace();
+        names
+            .map(|name| name.trim_matches('`').to_owned())
+            .collect()
+    };
+    let documented: BTreeMap<String, BTreeSet<String>> = table
+        .lines()
+        .skip(2)
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[1].trim_matches('`').to_owned(), words(cells[3]))
+        })
+        .collect();
+
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    gateway
+        .send(&caller().sign(&gateway.request("GET", "/")))
+        .assert_passed();
+    gateway.record(0);
+    let text = gateway.ask_admin("/metrics").text();
+    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let series = line.rsplit_once(' ').expect("a value").0;
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| {
+            name.strip_suffix(end)
+                .filter(|name| name.ends_with("_seconds"))
+        });
+        told.entry(histogram.unwrap_or(name).to_owned())
+            .or_default()
+            .extend(
+                labels
+                    .split(',')
+                    .filter_map(|label| Some(label.split_once('=')?.0.to_owned()))
+                    .filter(|label| label != "le"),
+            );
+    }
+    assert_eq!(documented, told);
 }

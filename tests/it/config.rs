@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 const CANARY: &str = "canary-0123456789-0123456789-0123456789";
 
@@ -35,12 +36,25 @@ fn environment(name: &str) -> Option<String> {
     }
 }
 
+/// A certificate and its key; those of every call belong together.
+fn certified() -> (&'static str, &'static str) {
+    static MADE: OnceLock<(String, String)> = OnceLock::new();
+    let made = MADE.get_or_init(fresh_certificate);
+    (&made.0, &made.1)
+}
+
+fn fresh_certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
 /// A folder with the files that configurations here refer to.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = certified();
     for (name, content) in [
-        ("cert.pem", "-----BEGIN CERTIFICATE-----\n"),
-        ("key.pem", "-----BEGIN PRIVATE KEY-----\n"),
+        ("cert.pem", certificate),
+        ("key.pem", key),
         ("newline.key", "0123456789-0123456789-0123456789\n"),
         ("empty.key", ""),
     ] {
@@ -58,6 +72,23 @@ fn load(text: &str, name: &str) -> Result<Loaded, Report> {
 fn load_file(path: &Path) -> Result<Loaded, Report> {
     let name = path.file_name().unwrap().to_str().unwrap();
     load(&fs::read_to_string(path).unwrap(), name)
+}
+
+#[test]
+fn a_key_of_another_certificate_is_found_before_anything_listens() {
+    let folder = folder();
+    fs::write(folder.path().join("key.pem"), fresh_certificate().1).unwrap();
+    let text = "[server]\ntls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }\n";
+    let report = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap_err();
+    let told = report.to_string();
+    assert!(
+        told.contains("server.tls.key: the private key does not belong to the certificate"),
+        "{told}"
+    );
+    assert!(
+        told.contains("hint: the leaf must be the first certificate"),
+        "{told}"
+    );
 }
 
 fn refused(text: &str) -> Report {

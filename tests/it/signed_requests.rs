@@ -1,7 +1,7 @@
 //! Requests that prove themselves by an HTTP message signature.
 
 use crate::harness::setup::SECRET;
-use crate::harness::{Caller, Gateway, Request, Setup, T0, Upstream, caller};
+use crate::harness::{Caller, Gateway, Request, Setup, T0, Upstream, caller, h2};
 use data_encoding::BASE64;
 
 fn gateway() -> (Upstream, Gateway) {
@@ -66,21 +66,34 @@ fn an_empty_query_is_a_query() {
     let (upstream, gateway) = gateway();
     let request = gateway.request("GET", "/orders/7?");
     for covered in [
-        &["@method", "@authority", "@path", "@query"][..],
+        &["@method", "@authority", "@request-target"][..],
         &["@method", "@target-uri"],
     ] {
         let signed = caller().covering(covered).sign(&request);
         gateway.send(&signed).assert_passed();
+        assert_eq!(upstream.heard().last().unwrap().target(), "/orders/7?");
+        let mut added = caller()
+            .covering(covered)
+            .sign(&gateway.request("GET", "/orders/7"));
+        added.target.push('?');
+        let refused = gateway.send(&added);
+        refused.assert_refused(401, "credential-rejected");
     }
-    assert_eq!(upstream.got(0).target(), "/orders/7?");
-    let signed = caller()
-        .covering(&["@method", "@target-uri"])
+    // `@query` is `?` with and without it, so nobody can cover it by that.
+    let covered = &["@method", "@authority", "@path", "@query"];
+    let mut added = caller()
+        .covering(covered)
         .sign(&gateway.request("GET", "/orders/7"));
-    let mut added = signed;
+    gateway.send(&added).assert_passed();
+    let before = upstream.heard().len();
     added.target.push('?');
-    gateway
-        .send(&added)
-        .assert_refused(401, "credential-rejected");
+    let refused = gateway.send(&added);
+    refused.assert_refused(401, "coverage-missing");
+    assert_eq!(
+        refused.json()["missing"],
+        serde_json::json!(["@target-uri"])
+    );
+    assert_eq!(upstream.heard().len(), before);
 }
 
 #[test]
@@ -237,7 +250,7 @@ fn known_structured_fields_can_be_covered_reserialized() {
 }
 
 #[test]
-fn a_digest_covered_by_one_member_covers_the_body() {
+fn a_digest_covered_by_one_member_does_not_cover_the_body() {
     let (_upstream, gateway) = gateway();
     let request = gateway
         .request("POST", "/")
@@ -250,9 +263,56 @@ fn a_digest_covered_by_one_member_covers_the_body() {
     let signer = caller()
         .covering(&["@method", "@target-uri", component])
         .value(component, ":X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:");
-    let response = gateway.send(&signer.sign(&request));
-    // Covering a member binds that member only: whether that is enough is policy, but it is never a 5xx or a pass of another body.
-    assert!([200, 401].contains(&response.status), "{}", response.text());
+    // A member binds itself only: another one could be added beside it.
+    gateway
+        .send(&signer.sign(&request))
+        .assert_refused(401, "coverage-missing");
+}
+
+#[test]
+fn cookies_are_signed_as_they_are_forwarded() {
+    let (upstream, gateway) = gateway();
+    let covered = &["@method", "@authority", "@path", "cookie"];
+    let one = gateway
+        .request("GET", "/")
+        .field("Cookie", "theme=dark, admin=1");
+    let signed = caller().covering(covered).sign(&one);
+    gateway.send(&signed).assert_passed();
+    // Split in two it would be forwarded as two cookies.
+    let mut split = signed.without("cookie");
+    split = split
+        .field("Cookie", "theme=dark")
+        .field("Cookie", "admin=1");
+    gateway
+        .send(&split)
+        .assert_refused(401, "credential-rejected");
+    assert_eq!(h2::send(&split, gateway.address()).status, 401);
+    assert_eq!(upstream.heard().len(), 1);
+    // And whoever signs the whole may have it split on the way.
+    let whole = gateway.request("GET", "/").field("Cookie", "a=1; b=2");
+    let mut split = caller().covering(covered).sign(&whole).without("cookie");
+    split = split.field("Cookie", "a=1").field("Cookie", "b=2");
+    h2::send(&split, gateway.address()).assert_passed();
+    assert_eq!(upstream.got(1).values("cookie"), ["a=1; b=2"]);
+}
+
+#[test]
+fn options_of_the_root_and_of_the_whole_server_are_two_requests() {
+    let (upstream, gateway) = gateway();
+    let mut signed = caller()
+        .covering(&["@method", "@authority", "@path"])
+        .sign(&gateway.request("OPTIONS", "/"));
+    gateway.send(&signed).assert_passed();
+    signed.target = "*".into();
+    gateway
+        .send(&signed)
+        .assert_refused(400, "malformed-credential");
+    assert_eq!(upstream.heard().len(), 1);
+    let signed = caller()
+        .covering(&["@method", "@authority", "@request-target"])
+        .sign(&gateway.request("OPTIONS", "*"));
+    gateway.send(&signed).assert_passed();
+    assert_eq!(upstream.got(1).target(), "*");
 }
 
 #[test]
@@ -415,7 +475,6 @@ fn each_change_to_what_is_covered_is_refused() {
         "/orders/7?item=2&item=1",
         "/orders/7?item=1",
         "/orders/7",
-        "/orders/7?",
         "/orders/7?item=1&item=2&admin=1",
         "/orders/7?item=1&item=2&",
         "/orders/7?item=1&%69tem=2",
@@ -424,6 +483,8 @@ fn each_change_to_what_is_covered_is_refused() {
         changed(&|request| request.target = target.into())
             .assert_refused(401, "credential-rejected");
     }
+    changed(&|request| request.target = "/orders/7?".into())
+        .assert_refused(401, "coverage-missing");
     changed(&|request| request.authority = "other.example".into())
         .assert_refused(401, "credential-rejected");
     changed(&|request| *request = request.clone().change("Authorization", |v| format!("{v}x")))

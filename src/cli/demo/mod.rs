@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long)]
     once: bool,
     /// Listen here instead of where gateway.toml says; port 0 is any free one
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
 }
 
@@ -34,6 +34,11 @@ Examples:
   portcullis demo --once --listen 127.0.0.1:0
 
 Exits with 1 when a request does not get the answer it should.";
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "an address and a port are accepted: `127.0.0.1:8080`, `[::1]:0`".to_owned())
+}
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {

@@ -4,7 +4,7 @@ use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
 use crate::clock::Now;
-use crate::route::{NoRoute, Route, Table};
+use crate::route::{Ambiguous, NoRoute, Route, Table};
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::{Malformed, Received, Refused, Why, token};
 use std::fmt::Write as _;
@@ -15,9 +15,10 @@ const LISTED: usize = 8;
 /// For a head that has two readings.
 pub(super) fn head(malformed: &Malformed) -> Option<String> {
     match malformed {
-        Malformed::Path(_) => Some(
+        Malformed::Path(Ambiguous::EmptySegment | Ambiguous::EncodedSlash) => Some(
             "send the path in its one plain form; `path_encoding = \"legacy\"` on the route takes `//` and `%2F`".to_owned(),
         ),
+        Malformed::Path(_) => Some("send the path in its one plain form".to_owned()),
         Malformed::Host(_) => Some("a request has one `Host`, `host` or `host:port`".to_owned()),
         _ => None,
     }
@@ -90,6 +91,10 @@ pub(super) fn credential(
             ground.freshness.skew.as_secs()
         ),
         Refused::Expired { at } => format!("it ended {}: make a new one", ago(*at, now)),
+        // The detail says it all.
+        Refused::Rejected {
+            why: Why::Claim(_), ..
+        } => return None,
         Refused::Rejected { why, .. } => rejected(*why, received, ground, report, now),
         Refused::Binding => format!(
             "`pay` must be the base64 of the SHA-256 of `Authorization`{}",
@@ -120,15 +125,18 @@ fn rejected(
         Why::UnknownKey => unknown(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
             Some(likely) => likely.to_owned(),
-            None if report.signatures.is_empty() => {
-                "the token is not signed with this key's secret".to_owned()
-            }
+            None if report.signatures.is_empty() => report
+                .token
+                .as_ref()
+                .and_then(|token| token.likely)
+                .unwrap_or("the token is not signed with this key's secret")
+                .to_owned(),
             None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
             None if compared.is_some_and(|compared| compared.same) => {
                 "both texts are the same: compare the secrets, and whether yours is decoded from base64 or hex before use".to_owned()
             }
             None => {
-                "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the secret differs".to_owned()
+                "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the secret differs, or is not decoded from base64 or hex before use".to_owned()
             }
         },
         Why::KeyNotActive => {
@@ -142,11 +150,15 @@ fn rejected(
             text
         }
         Why::KeyNotForScheme => "`schemes` of the key does not list this scheme".to_owned(),
+        Why::WrongAlgorithm if report.token.is_some() => format!(
+            "a token is signed with `HS256`, by a key of `hmac-sha256`{}",
+            key.map_or_else(String::new, |key| format!("; this key is of `{}`", key.algorithm()))
+        ),
         Why::WrongAlgorithm => format!(
             "`alg` must be the key's{}, or be left out",
             key.map_or_else(String::new, |key| format!(", `{}`", key.algorithm()))
         ),
-        Why::Claim(claim) => format!("the token's `{claim}` is not accepted"),
+        Why::Claim(claim) => format!("`{claim}` must be one that is accepted"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The way of a request, step by step, with what is known before it is sent.
 
+use super::misread::Misreadings;
 use super::raw::{Body, Raw};
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
 use super::{advice, shown};
@@ -28,6 +29,7 @@ pub(super) struct Ground {
     pub(super) freshness: Freshness,
     pub(super) tokens: token::Settings,
     pub(super) public_url: Option<PublicUrl>,
+    pub(super) misread: Misreadings,
 }
 
 /// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.
@@ -203,7 +205,7 @@ impl Way<'_> {
         });
         authorize::check(fresh, route).map_err(|missing| {
             let change = format!(
-                "the app has {has}; give it `{}` in `gateway.toml`, or use a token that does not narrow it away",
+                "app and token together allow {has}; give the app `{}` in `gateway.toml`, or use a token whose `scope` does not leave it out",
                 missing.0
             );
             refuse(report, "scopes", &Refusal::Scope(missing), Some(change))

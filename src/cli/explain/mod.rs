@@ -3,6 +3,7 @@
 
 mod advice;
 mod judge;
+mod misread;
 mod print;
 mod raw;
 mod report;
@@ -13,13 +14,14 @@ use super::message::read_bounded;
 use super::stop::{FAILED, Stop};
 use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
 use crate::clock::{Clock, Now};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::crypto::HmacKey;
 use crate::route::{Route, Table};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
 use anyhow::Result;
 use judge::{Ground, judge};
+use misread::{Misreadings, misreadings};
 use raw::Raw;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -147,7 +149,15 @@ fn configured(path: &Path) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let blueprint = loaded.config.gateway;
+    let mut misread = Misreadings::new();
+    for note in loaded.resolved.keys() {
+        let key = blueprint.keys.iter().find(|key| *key.id == *note.id);
+        if let Some((key, written)) = key.zip(config::written_secret(path, note)) {
+            misread.insert(key.id.clone(), misreadings(&written, key.algorithm()));
+        }
+    }
     Ok(Ground {
+        misread,
         routes: blueprint.routes,
         registry: Registry::new(blueprint.apps, blueprint.keys, 1)?,
         freshness: blueprint.freshness,
@@ -168,6 +178,15 @@ fn lone(key: Option<&NamedKey>) -> Result<Ground> {
         enabled: true,
         explain: true,
     });
+    let misread = key
+        .map(|key| {
+            (
+                key.id.as_str().into(),
+                misreadings(&key.written, key.algorithm),
+            )
+        })
+        .into_iter()
+        .collect();
     let key = key
         .map(|key| {
             HmacKey::new(key.algorithm, &key.secret).map(|mac| Key {
@@ -183,6 +202,7 @@ fn lone(key: Option<&NamedKey>) -> Result<Ground> {
         .transpose()
         .map_err(|weak| Stop::usage(weak.to_string()))?;
     Ok(Ground {
+        misread,
         routes: Table::new(vec![Route::any("any")]).expect("one route ties with none"),
         registry: Registry::new(vec![app], key.into_iter().collect(), 1)?,
         freshness: Freshness {

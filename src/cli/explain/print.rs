@@ -101,7 +101,7 @@ fn print_signature(
         None => {}
     }
     if let Some(likely) = &signature.likely {
-        writeln!(out, "It matches another text: {likely}.")?;
+        writeln!(out, "What went wrong: {likely}.")?;
     }
     Ok(())
 }

@@ -105,6 +105,8 @@ pub(super) struct Token {
     pub(super) claims: serde_json::Value,
     /// How the times among the claims stand to now.
     pub(super) times: Vec<Parameter>,
+    /// The mistake that was made with the key, when we can make it again.
+    pub(super) likely: Option<&'static str>,
 }
 
 /// One step of the way.

@@ -1,6 +1,7 @@
 //! What a request shows: its signatures and its token, taken apart for a reader.
 
 use super::judge::Ground;
+use super::misread;
 use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State, Token};
 use crate::apps::{Key, Scopes};
 use crate::cli::compare::{self, Seen, first_difference};
@@ -14,7 +15,7 @@ use crate::schemes::http_signature::verify::{component_for, covered};
 use crate::schemes::http_signature::{Presented, SIGNATURE_INPUT};
 use crate::schemes::token::MAX_TOKEN;
 use crate::schemes::{Received, coverage};
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use http::header::{AUTHORIZATION, HOST};
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub(super) fn credentials(
     caller_base: Option<&str>,
     now: Now,
 ) {
-    report.token = token(received, route, now);
+    report.token = token(received, route, ground, now);
     // What cannot be read is told by the step that refuses it.
     let Ok(Some(presented)) = Presented::read(received.fields()) else {
         return;
@@ -42,7 +43,7 @@ pub(super) fn credentials(
             candidate,
             received,
             route,
-            key.map(|key| &**key),
+            key.map(|key| (&**key, ground)),
             &seen,
             now,
         );
@@ -84,7 +85,7 @@ fn signature(
     candidate: &Candidate<'_>,
     received: &Received<'_>,
     route: &Route,
-    key: Option<&Key>,
+    key: Option<(&Key, &Ground)>,
     seen: &Seen,
     now: Now,
 ) -> (Signature, Option<String>) {
@@ -92,7 +93,7 @@ fn signature(
     let mut bytes = Vec::new();
     let written = base::write(&mut bytes, received, input);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let mac = key.map(|key| &key.mac);
+    let mac = key.map(|(key, _)| &key.mac);
     let (no_base, holds) = match &written {
         Ok(()) => (
             None,
@@ -104,8 +105,13 @@ fn signature(
         ),
         Err(NoBase::Unsupported(why)) => (Some(why.clone()), None),
     };
-    let likely = match (holds, mac) {
-        (Some(false), Some(mac)) => mistake(mac, &text, &candidate.signature, seen),
+    let likely = match (holds, key) {
+        (Some(false), Some((key, ground))) => {
+            let signature = &candidate.signature;
+            mistake(&key.mac, &text, signature, seen).or_else(|| {
+                misread::of(&ground.misread, &key.id, &bytes, signature).map(str::to_owned)
+            })
+        }
         _ => None,
     };
     let base = no_base
@@ -134,10 +140,18 @@ fn mistake(mac: &HmacKey, text: &str, signature: &[u8], seen: &Seen) -> Option<S
     if let Some(mistake) = found {
         return Some(mistake.what.to_owned());
     }
-    let decoded = HEXLOWER_PERMISSIVE.decode(signature).ok()?;
-    mac.verify(text.as_bytes(), &decoded).map(|_| {
-        "the signature is written in hexadecimal before base64: base64 of the bytes themselves is accepted".to_owned()
-    })
+    // Hexadecimal digits between the colons are base64 by chance.
+    let digits = BASE64.encode(signature);
+    [signature, digits.as_bytes()]
+        .into_iter()
+        .find_map(|digits| {
+            let decoded = HEXLOWER_PERMISSIVE.decode(digits).ok()?;
+            mac.verify(text.as_bytes(), &decoded)?;
+            Some(
+                "the signature is written in hexadecimal: base64 of its bytes is accepted"
+                    .to_owned(),
+            )
+        })
 }
 
 fn seen(received: &Received<'_>, candidate: &Candidate<'_>, candidates: usize) -> Seen {
@@ -209,12 +223,12 @@ fn moment(at: i64, now: i64) -> String {
 }
 
 fn parts(input: &Input<'_>, received: &Received<'_>, route: &Route, now: i64) -> Vec<PartShown> {
-    let covered = covered(&input.components);
+    let covered = covered(&input.components, received);
     Part::ALL
         .into_iter()
         .map(|part| PartShown {
             part: part.name(),
-            component: component_for(part),
+            component: component_for(part, received),
             state: if !coverage::is_present(part, received) {
                 State::Absent
             } else if covered.has(part) {
@@ -229,7 +243,7 @@ fn parts(input: &Input<'_>, received: &Received<'_>, route: &Route, now: i64) ->
 }
 
 /// Header and claims of the token, if there is one to read. Its signature is left where it is.
-fn token(received: &Received<'_>, route: &Route, now: Now) -> Option<Token> {
+fn token(received: &Received<'_>, route: &Route, ground: &Ground, now: Now) -> Option<Token> {
     let (field, text) = route.token_fields.iter().find_map(|name| {
         let value = received.fields().get(name)?.to_str().ok()?;
         let text = if name == AUTHORIZATION {
@@ -259,7 +273,13 @@ fn token(received: &Received<'_>, route: &Route, now: Now) -> Option<Token> {
             })
         })
         .collect();
+    let likely = text.rsplit_once('.').and_then(|(signed, signature)| {
+        let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
+        let key_id = header.get("kid")?.as_str()?;
+        misread::of(&ground.misread, key_id, signed.as_bytes(), &signature)
+    });
     Some(Token {
+        likely,
         field: crate::cli::curl::shown(field),
         header,
         claims,

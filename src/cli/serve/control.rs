@@ -1,5 +1,6 @@
 //! What a running gateway can be given anew, and what only a restart changes.
 
+use super::watch::Wake;
 use crate::config::{Config, Loaded, Resolved};
 use crate::gateway::{Settings, Shared};
 use crate::server::tls::Certificates;
@@ -114,7 +115,7 @@ impl Control {
     }
 
     /// Reads the file again and puts it into force, or says why not.
-    pub(super) fn reload_file(&self, path: &Path) {
+    pub(super) fn reload_file(&self, path: &Path, wake: Wake) {
         let result = match Config::load(path) {
             Err(report) => {
                 tracing::error!(
@@ -128,7 +129,9 @@ impl Control {
                     false
                 }
                 Ok(changes) if changes.is_empty() => {
-                    tracing::debug!("configuration read again: no change");
+                    if wake == Wake::Asked {
+                        tracing::info!("configuration read again: nothing in it has changed");
+                    }
                     return;
                 }
                 Ok(changes) => {

@@ -31,7 +31,7 @@ pub use control::NotReloaded;
 /// Verified tokens that are kept.
 const CACHED_TOKENS: usize = 8_192;
 
-/// Run the gateway.
+/// Run the gateway
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Example:\n  portcullis serve -c /etc/portcullis/gateway.toml")]
 pub struct Args {
@@ -126,8 +126,18 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
     let remembered = Arc::downgrade(&proofs);
     observer.gauge(
         "remembered_proofs",
-        "Proofs that are remembered so that they pass once only",
+        "Proofs that are remembered so that they pass once only.",
         move || remembered.upgrade().map_or(0, |proofs| proofs.len() as i64),
+    );
+    let writable = Arc::downgrade(&proofs);
+    observer.gauge(
+        "proofs_writable",
+        "1, or 0 while single-use requests are refused since proofs cannot be written down.",
+        move || {
+            writable
+                .upgrade()
+                .map_or(0, |proofs| proofs.is_writable().into())
+        },
     );
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
@@ -237,7 +247,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = match Config::load(&args.config) {
         Ok(loaded) => loaded,
         Err(report) => {
-            anstream::eprintln!("{report}");
+            anstream::eprintln!("{}", report.coloured());
             return Ok(ExitCode::from(2));
         }
     };
@@ -259,8 +269,8 @@ async fn until_stopped(
     loop {
         match wakes.next().await {
             Wake::Stop => break,
-            Wake::Reload => {
-                running.control.reload_file(config);
+            wake @ (Wake::Changed | Wake::Asked) => {
+                running.control.reload_file(config, wake);
                 wakes.watch(&running.control.files());
             }
         }

@@ -15,8 +15,10 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Why the gateway wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wake {
-    /// To read its configuration again.
-    Reload,
+    /// To read its configuration again: a file changed.
+    Changed,
+    /// To read its configuration again: someone asks for it, and waits for an answer.
+    Asked,
     /// To stop.
     Stop,
 }
@@ -115,11 +117,11 @@ impl Wakes {
         tokio::select! {
             _ = self.terminate.recv() => Wake::Stop,
             _ = self.interrupt.recv() => Wake::Stop,
-            _ = self.hang_up.recv() => Wake::Reload,
+            _ = self.hang_up.recv() => Wake::Asked,
             Some(()) = self.changed.recv() => {
                 tokio::time::sleep(SETTLE).await;
                 let _ = self.changed.try_recv();
-                Wake::Reload
+                Wake::Changed
             }
         }
     }

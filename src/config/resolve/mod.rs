@@ -12,7 +12,7 @@ use super::read::At;
 use super::secrets::{Closed, Opened, Places, SecretFile};
 use super::values::{Pace, Workers};
 use super::view::{self, Fingerprints};
-use super::words::Limit;
+use super::words::{Limit, Listen};
 use crate::limit::app::{self, Rate};
 use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
@@ -197,10 +197,24 @@ fn tls(
         b"-----BEGIN CERTIFICATE-----",
     );
     let key = pem(files.key.get(), true, b"PRIVATE KEY-----");
-    Some(server::tls::Settings {
+    let settings = server::tls::Settings {
         certificate: certificate?.expose().to_vec(),
         key: key?,
-    })
+    };
+    if places.reads_files()
+        && let (Err(bad), Some(at)) = (server::tls::Certificates::new(&settings), files.key.get())
+    {
+        let text = bad.to_string();
+        let (message, hint) = text.split_once("\n\nhint: ").unwrap_or((&text, ""));
+        let draft = at.problem(message.to_owned());
+        gathered.problem(if hint.is_empty() {
+            draft
+        } else {
+            draft.hint(hint)
+        });
+        return None;
+    }
+    Some(settings)
 }
 
 fn upstream(name: &At<String>, upstream: &Upstream) -> Option<forward::upstream::Settings> {
@@ -250,6 +264,17 @@ fn rate(pace: Pace, burst: Option<u32>) -> Rate {
 /// What weakens the gate, or surely is not meant.
 fn warn(file: &File, gathered: &mut Gathered<'_>) {
     let admin = &file.admin.listen;
+    let twice = |one: &At<Listen>| {
+        let callers = one.value.0;
+        callers.port() != 0 && admin.value.0 == Some(callers)
+    };
+    if file.server.listen.0.iter().any(twice) {
+        gathered.problem(
+            admin
+                .problem("callers come in at this very address")
+                .hint("give health and metrics a port of their own, or `\"off\"`"),
+        );
+    }
     if admin
         .value
         .0

@@ -1,7 +1,7 @@
 //! The signature base (RFC 9421, section 2.5): the bytes that are signed.
 //! Signer and verifier share it, so they cannot drift apart.
 
-use super::read::{Bare, Component, Input, Parameter};
+use super::read::{Bare, Component, Input, MAX_FIELD, Parameter};
 use crate::schemes::received::{Received, TargetForm};
 use data_encoding::BASE64;
 use sfv::{Dictionary, FieldType, Item, List, Parser};
@@ -141,6 +141,13 @@ fn write_derived(
         "@method" => put(received.method().as_str()),
         "@authority" => put(received.authority()),
         "@scheme" => put(received.scheme()),
+        // Its path would read as `/`, which is another request.
+        "@path" if received.form() == TargetForm::Asterisk => {
+            return Err(unsupported(
+                component,
+                "the target is `*`, which has no path; cover `@request-target` instead",
+            ));
+        }
         "@path" => put(received.path().raw()),
         "@query" => {
             put("?");
@@ -177,7 +184,7 @@ fn write_field(
         [] => {
             out.extend_from_slice(first.as_bytes().trim_ascii());
             for line in lines {
-                out.extend_from_slice(b", ");
+                out.extend_from_slice(between_lines(component.name));
                 out.extend_from_slice(line.as_bytes().trim_ascii());
             }
             Ok(())
@@ -222,14 +229,27 @@ fn write_field(
     }
 }
 
-/// All lines of a field, joined as section 2.1 says, as text.
+/// What stands between two lines of a field (section 2.1). Cookies are
+/// forwarded as one line, joined as RFC 9113, section 8.2.3 says: signed text
+/// and forwarded bytes must not differ, or `a=1, b` could be sent as two cookies.
+fn between_lines(name: &str) -> &'static [u8] {
+    if name == "cookie" { b"; " } else { b", " }
+}
+
+/// All lines of a field, joined, as text that is short enough to be taken apart.
 fn joined(received: &Received<'_>, component: &Component<'_>) -> Result<String, NoBase> {
     let mut out = Vec::new();
     for (at, line) in received.fields().get_all(component.name).iter().enumerate() {
         if at > 0 {
-            out.extend_from_slice(b", ");
+            out.extend_from_slice(between_lines(component.name));
         }
         out.extend_from_slice(line.as_bytes().trim_ascii());
+        if out.len() > MAX_FIELD {
+            return Err(unsupported(
+                component,
+                "the field is too long to be read as a structured one; cover it without `sf` and `key`",
+            ));
+        }
     }
     String::from_utf8(out).map_err(|_| unsupported(component, "the field is not ASCII"))
 }

@@ -14,9 +14,13 @@ use http::{HeaderMap, HeaderName};
 pub const MAX_SIGNATURES: usize = 4;
 /// Components that one signature may cover.
 pub const MAX_COMPONENTS: usize = 64;
+/// Components of one signature that take reading a field or the query anew:
+/// those with `sf` or `key`, and `@query-param`. Strangers pay nothing for it.
+pub const MAX_TAKEN_APART: usize = 8;
 /// Parameters of one signature, or of one component.
 pub const MAX_PARAMETERS: usize = 16;
-/// Bytes that `Signature-Input`, and `Signature`, may have.
+/// Bytes that `Signature-Input`, and `Signature`, may have, and a field of
+/// which `sf` or `key` is covered.
 pub const MAX_FIELD: usize = 8 * 1024;
 
 /// `Signature-Input`.
@@ -190,6 +194,15 @@ impl Component<'_> {
             .iter()
             .all(|parameter| matches!(parameter, Parameter::Bs | Parameter::Sf))
     }
+
+    /// Whether its value takes reading a whole field or query.
+    fn is_taken_apart(&self) -> bool {
+        self.name == "@query-param"
+            || self
+                .parameters
+                .iter()
+                .any(|parameter| matches!(parameter, Parameter::Sf | Parameter::Key(_)))
+    }
 }
 
 fn malformed(text: &str) -> Refused {
@@ -296,8 +309,15 @@ impl<'r> Cursor<'r> {
             return Err(self.unexpected("`(`, a list of components"));
         }
         self.skip(|c| c == ' ');
+        let mut taken_apart = 0;
         while !self.eat(')') {
             let component = self.component()?;
+            taken_apart += usize::from(component.is_taken_apart());
+            if taken_apart > MAX_TAKEN_APART {
+                return Err(format!(
+                    "it covers more than {MAX_TAKEN_APART} components with `sf`, `key` or `name`; cover whole fields and `@query`"
+                ));
+            }
             if input.components.len() == MAX_COMPONENTS {
                 return Err(format!("it covers more than {MAX_COMPONENTS} components"));
             }

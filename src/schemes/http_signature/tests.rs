@@ -2,7 +2,7 @@
 //! makes a signature one: change any covered byte and it does not hold.
 
 use super::base;
-use super::read::{Input, Presented};
+use super::read::{Input, MAX_TAKEN_APART, Presented};
 use super::sign::{Parameters, sign};
 use super::verify::{Rules, verify};
 use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
@@ -748,6 +748,28 @@ fn a_callers_own_digest_of_the_base_tells_text_from_secret() {
 fn bounds_are_held() {
     let many: Vec<String> = (0..65).map(|n| format!("\"f{n}\"")).collect();
     assert!(Input::read(&format!("({})", many.join(" "))).is_err());
+    for form in [
+        "\"f\";key=\"N\"",
+        "\"fN\";sf",
+        "\"@query-param\";name=\"N\"",
+    ] {
+        let list = |count: usize| {
+            let many: Vec<String> = (0..count)
+                .map(|n| form.replace('N', &n.to_string()))
+                .collect();
+            Input::read(&format!("({})", many.join(" "))).is_ok()
+        };
+        assert!(list(MAX_TAKEN_APART), "{form}");
+        assert!(!list(MAX_TAKEN_APART + 1), "{form}");
+    }
+    let large = format!("a={}", "1".repeat(8_200));
+    let fields = [("host", "api.example.com"), ("x-large", large.as_str())];
+    let large = Message::new("GET", "/", &fields);
+    for (component, fits) in [("\"x-large\"", true), ("\"x-large\";key=\"a\"", false)] {
+        let (components, parameters) = ([component], Parameters::default());
+        let signed = sign(&large.received(), "s", &components, &parameters, &secret());
+        assert_eq!(signed.is_ok(), fits, "{component}");
+    }
     let many: Vec<String> = (0..17).map(|n| format!("p{n}")).collect();
     assert!(Input::read(&format!("();{}", many.join(";"))).is_err());
     let mut message = full().signed(&ALL, |_| {});

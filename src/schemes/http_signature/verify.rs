@@ -85,7 +85,7 @@ fn verify_one(
     let Some(created) = input.created else {
         return Err(parameter_missing(candidate.label, "created"));
     };
-    let covered = covered(&input.components);
+    let covered = covered(&input.components, received);
     check_coverage(covered, received, route, seconds)?;
     check_connection(&input.components, received)?;
     let digests =
@@ -136,15 +136,15 @@ const fn rejected(why: Why) -> Refused {
     }
 }
 
-/// The parts that these components cover.
-pub fn covered(components: &[Component<'_>]) -> Covered {
+/// The parts of `received` that these components cover.
+pub fn covered(components: &[Component<'_>], received: &Received<'_>) -> Covered {
     let mut covered = Covered::nothing();
     for component in components.iter().filter(|component| component.is_whole()) {
         match component.name {
             "@method" => covered.add(Part::Method),
             "@authority" => covered.add(Part::Authority),
             "@path" => covered.add(Part::Path),
-            "@query" => covered.add(Part::Query),
+            "@query" if !has_empty_query(received) => covered.add(Part::Query),
             "@request-target" => {
                 covered.add(Part::Path);
                 covered.add(Part::Query);
@@ -162,9 +162,16 @@ pub fn covered(components: &[Component<'_>]) -> Covered {
     covered
 }
 
-/// The component to cover for a part, as `Signature-Input` names it.
-pub const fn component_for(part: Part) -> &'static str {
+/// Whether there is a `?` and nothing behind it. `@query` reads the same
+/// without the `?` (RFC 9421, section 2.2.7), so it does not tell that it is there.
+fn has_empty_query(received: &Received<'_>) -> bool {
+    received.query() == Some("")
+}
+
+/// The component to cover for a part of `received`, as `Signature-Input` names it.
+pub fn component_for(part: Part, received: &Received<'_>) -> &'static str {
     match part {
+        Part::Query if has_empty_query(received) => "@target-uri",
         Part::Method => "@method",
         Part::Authority => "@authority",
         Part::Path => "@path",
@@ -184,7 +191,9 @@ fn check_coverage(
     if missing.peek().is_none() {
         return Ok(());
     }
-    Err(Refused::Coverage(missing.map(component_for).collect()))
+    Err(Refused::Coverage(
+        missing.map(|part| component_for(part, received)).collect(),
+    ))
 }
 
 /// A field that `Connection` names ends here: none that was proven may be among them.

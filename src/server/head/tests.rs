@@ -255,7 +255,9 @@ fn smuggling_and_other_malformed_heads_are_refused_however_they_arrive() {
         (line("G\u{e9}T / HTTP/1.1"), "method is not a token"),
         (line("G(T / HTTP/1.1"), "method is not a token"),
         (line(" GET / HTTP/1.1"), "method is not a token"),
-        ("\u{16}\u{3}\u{1}\u{2}".into(), "method is not a token"),
+        ("\u{16}\u{3}\u{1}\u{2}".into(), "speaks TLS"),
+        ("\u{16}\u{3}\u{1} \n".into(), "speaks TLS"),
+        ("\u{15}\u{3}\u{1}\u{2}".into(), "method is not a token"),
         (
             line(&format!("{} / HTTP/1.1", "M".repeat(MAX_METHOD + 1))),
             "method is too long",

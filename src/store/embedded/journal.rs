@@ -96,9 +96,9 @@ impl Journal {
     ) -> Result<(Self, Option<String>), OpenError> {
         let directory = settings.directory.join("replay");
         let lock = take(&directory)?;
-        let failed = |source| OpenError::Io {
+        let failed = |why| OpenError::Io {
             directory: directory.clone(),
-            source,
+            why,
         };
         let found = Found::read(&directory).map_err(failed)?;
         let (past, expired, torn) = found.load(table, now).map_err(failed)?;
@@ -134,8 +134,18 @@ impl Journal {
         // Held while we write: whoever takes the file away waits for us.
         let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let written = segment.append(id, until);
-        if written.is_err() != self.failing.load(Ordering::Relaxed) {
-            self.failing.store(written.is_err(), Ordering::Relaxed);
+        let fails = written.is_err();
+        if fails != self.failing.load(Ordering::Relaxed)
+            // Of many that find it so one tells.
+            && fails != self.failing.swap(fails, Ordering::Relaxed)
+        {
+            match &written {
+                Ok(()) => tracing::info!("proofs can be written down again"),
+                Err(error) => tracing::error!(
+                    %error,
+                    "proofs cannot be written down: requests that pass once only are refused with 503 `store-unavailable`"
+                ),
+            }
         }
         written
     }
@@ -216,9 +226,9 @@ impl Journal {
 
 /// Makes the directory if need be, and sees that nobody else uses it.
 fn take(directory: &Path) -> Result<File, OpenError> {
-    let failed = |source| OpenError::Io {
+    let failed = |why| OpenError::Io {
         directory: directory.to_owned(),
-        source,
+        why,
     };
     DirBuilder::new()
         .recursive(true)
@@ -237,7 +247,7 @@ fn take(directory: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
             directory: directory.to_owned(),
         }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+        Err(TryLockError::Error(why)) => Err(failed(why)),
     }
 }
 
@@ -369,17 +379,18 @@ impl Found {
         let lost = known.map(|head| head.opened).fold(now, i64::max);
         let lost = lost.saturating_add(skew);
         if torn || !self.damaged.is_empty() {
-            let note = "the memory of proofs is damaged";
+            let note = "the memory of proofs is damaged: requests that pass once only are refused if they were signed before this start, or up to `skew` after it";
             return (lost, Some(note.to_owned()));
         }
         let is_ours = |head: &Head| head.boot == boot && boot != [0; 16];
         if self.files.iter().any(|it| !it.sealed && !is_ours(&it.head)) {
-            let note = "the machine stopped before the memory of proofs was on the disk";
+            let note = "the machine stopped before the memory of proofs was on the disk: requests that pass once only are refused if they were signed before this start, or up to `skew` after it";
             return (lost, Some(note.to_owned()));
         }
         match floor {
             Some(floor) => (floor, None),
-            None => (now - 1, Some("there is no memory of proofs yet".to_owned())),
+            // Nothing was lost: this is the first start.
+            None => (now - 1, None),
         }
     }
 }

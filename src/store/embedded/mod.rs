@@ -65,12 +65,15 @@ pub enum OpenError {
         directory: PathBuf,
     },
     /// It cannot be read or written.
-    #[error("`{}` cannot be used for the memory of proofs: {source}", directory.display())]
+    #[error(
+        "`{}` cannot be used for the memory of proofs: {why}\n\nhint: `[state] directory` must be one that the gateway's user can write to",
+        directory.display()
+    )]
     Io {
         /// Where it lies.
         directory: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        why: std::io::Error,
     },
 }
 
@@ -94,9 +97,9 @@ impl Proofs {
                 let (shared, clock) = (shared.clone(), clock.clone());
                 move || shared.tend_until_stopped(&clock)
             })
-            .map_err(|source| OpenError::Io {
+            .map_err(|why| OpenError::Io {
                 directory: settings.directory.clone(),
-                source,
+                why,
             })?;
         let proofs = Self {
             shared,
