@@ -47,7 +47,12 @@ pub(super) async fn send(
             let connecting = TlsConnector::from(config.clone()).connect(name, stream);
             let stream = tokio::time::timeout(CONNECT, connecting)
                 .await
-                .map_err(|_| unreachable_host(host, port, "no TLS handshake in time"))?
+                .map_err(|_| {
+                    Stop::failed(format!(
+                        "TLS with `{host}:{port}` failed: no answer in time"
+                    ))
+                    .hint("is TLS spoken there, or is it `http://`?")
+                })?
                 .map_err(|why| no_tls(host, port, &why))?;
             exchange(stream, request).await
         }
@@ -154,6 +159,9 @@ fn no_tls(host: &str, port: u16, why: &std::io::Error) -> Stop {
     let hint = match source {
         Some(rustls::Error::InvalidMessage(_)) => {
             "what answers there speaks no TLS: is it `http://`?"
+        }
+        Some(why) if why.to_string().contains("CaUsedAsEndEntity") => {
+            "the certificate is an authority's own: make one with `basicConstraints=CA:FALSE`"
         }
         Some(rustls::Error::InvalidCertificate(_)) => {
             "`--cacert FILE` names the authority to trust"

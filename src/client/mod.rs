@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_query_is_covered_even_where_it_is_empty() {
-        let signer = Signer::new("k", Algorithm::HmacSha256, &Secret::new(vec![7; 32])).unwrap();
+        let caller = Signer::new("k", Algorithm::HmacSha256, &Secret::new(vec![7; 32])).unwrap();
         for (target, covered) in [
             ("/p", "(\"@method\" \"@authority\" \"@path\")"),
             ("/p?a", "(\"@method\" \"@authority\" \"@path\" \"@query\")"),
@@ -241,7 +241,7 @@ mod tests {
             ),
         ] {
             let uri = format!("https://api.example.com{target}").parse().unwrap();
-            let signed = signer
+            let signed = caller
                 .sign_head(&Method::GET, &uri, &mut HeaderMap::new(), None)
                 .unwrap();
             assert!(signed.input.contains(covered), "{}", signed.input);

@@ -46,11 +46,8 @@ impl Refused {
 
     /// All of it in one line, with `accepted` where it has no hint.
     pub(super) fn sentence(self, accepted: &str) -> String {
-        format!(
-            "it {}; {}",
-            self.why,
-            self.hint.as_deref().unwrap_or(accepted)
-        )
+        let hint = self.hint.as_deref().unwrap_or(accepted);
+        format!("it {}; {hint}", self.why)
     }
 }
 

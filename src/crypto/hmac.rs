@@ -6,6 +6,7 @@ use crate::secret::Secret;
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
 use std::fmt;
+use std::sync::OnceLock;
 use subtle::ConstantTimeEq;
 
 /// The shortest secret that may sign, in bytes (RFC 7518, section 3.2 asks the same of HS256).
@@ -49,6 +50,12 @@ impl HmacKey {
         let mut bytes = [0; MIN_SECRET];
         super::random(&mut bytes);
         Self::unchecked(algorithm, &bytes)
+    }
+
+    /// The key of those who name none of ours, one for the whole process.
+    pub fn stranger(algorithm: Algorithm) -> &'static Self {
+        static KEYS: OnceLock<[HmacKey; Algorithm::ALL.len()]> = OnceLock::new();
+        &KEYS.get_or_init(|| Algorithm::ALL.map(Self::dummy))[algorithm as usize]
     }
 
     fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Self {

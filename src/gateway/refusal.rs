@@ -194,6 +194,7 @@ impl Refusal {
             },
             Self::Route(NoRoute::NotFound) => Code::NoRoute,
             Self::Route(NoRoute::MethodNotAllowed(_)) => Code::MethodNotAllowed,
+            Self::Route(NoRoute::Ambiguous(_)) => Code::AmbiguousPath,
             Self::Peer(_) => Code::PeerLimited,
             Self::Credential(refused) => credential(refused),
             Self::Replay(refused) => match refused {
@@ -246,6 +247,7 @@ impl Refusal {
             Self::Head(malformed) => malformed.to_string(),
             Self::Route(NoRoute::NotFound) => "No route of this gateway answers for this host and path.".to_owned(),
             Self::Route(NoRoute::MethodNotAllowed(_)) => "`Allow` lists the methods this path takes.".to_owned(),
+            Self::Route(NoRoute::Ambiguous(why)) => Malformed::Path(*why).to_string(),
             Self::Peer(_) => "Too many requests from this address were refused; `Retry-After` tells when to come again.".to_owned(),
             Self::Credential(refused) => credential_detail(refused),
             Self::Replay(replay::Refused::Replayed) => "This very proof has passed before. Sign each request anew, with a fresh `nonce` or `created`.".to_owned(),

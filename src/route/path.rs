@@ -50,6 +50,11 @@ pub enum Ambiguous {
     /// Escapes that decode to no UTF-8.
     #[error("its escapes are not UTF-8")]
     NotUtf8,
+    /// Without what some servers leave out, another route answers for it.
+    #[error(
+        "servers that leave out `;…`, or read `//` and `%2F` as `/`, would take it for another route's"
+    )]
+    OtherRoute,
 }
 
 impl<'r> Path<'r> {
@@ -111,6 +116,35 @@ impl<'r> Path<'r> {
         }
     }
 
+    /// What servers make of it that leave out `;` parameters, decode `%2F` or
+    /// merge slashes, each with and without the others; without the path itself.
+    pub(super) fn lenient(&self) -> Vec<String> {
+        const PARAMETERS: u8 = 1;
+        const ENCODED_SLASHES: u8 = 2;
+        const EMPTY_SEGMENTS: u8 = 4;
+        let has_parameters = self.canonical.contains(';') || self.canonical.contains("%3B");
+        if !has_parameters && self.legacy.is_none() {
+            return Vec::new();
+        }
+        let mut forms: Vec<String> = Vec::new();
+        for leaves in 1..8 {
+            let mut form = self.canonical.to_string();
+            if leaves & PARAMETERS != 0 {
+                form = without_parameters(&form);
+            }
+            if leaves & ENCODED_SLASHES != 0 {
+                form = form.replace("%2F", "/");
+            }
+            if leaves & EMPTY_SEGMENTS != 0 {
+                form = merged(&form);
+            }
+            if *form != *self.canonical && !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        forms
+    }
+
     /// Decodes unreserved characters, upper-cases what stays escaped, refuses the rest.
     fn decode(&mut self) -> Result<(), Ambiguous> {
         let bytes = self.raw.as_bytes();
@@ -169,6 +203,26 @@ impl<'r> Path<'r> {
         }
         Ok(())
     }
+}
+
+fn without_parameters(path: &str) -> String {
+    let name = |segment| {
+        let segment: &str = segment;
+        let name = segment.split_once(';').map_or(segment, |(name, _)| name);
+        name.split_once("%3B").map_or(name, |(name, _)| name)
+    };
+    path.split('/').map(name).collect::<Vec<_>>().join("/")
+}
+
+/// `path` with one slash for several.
+fn merged(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if letter != '/' || !merged.ends_with('/') {
+            merged.push(letter);
+        }
+    }
+    merged
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! All routes, most specific first.
 
-use super::{Path, Route};
+use super::{Ambiguous, Path, Route};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub enum NoRoute {
     NotFound,
     /// Some do, with other methods: these, for `Allow`.
     MethodNotAllowed(Vec<http::Method>),
+    /// One does, and another for what the server behind it may make of the path.
+    Ambiguous(Ambiguous),
 }
 
 impl Table {
@@ -67,13 +69,31 @@ impl Table {
         method: &http::Method,
         path: &Path<'_>,
     ) -> Result<&Arc<Route>, NoRoute> {
+        let found = self.find_canonical(host, method, path.canonical())?;
+        // What guards a route must not be passed by a spelling of its path.
+        for lenient in path.lenient() {
+            match self.find_canonical(host, method, &lenient) {
+                Ok(other) if other.index == found.index => {}
+                Err(NoRoute::NotFound) => {}
+                _ => return Err(NoRoute::Ambiguous(Ambiguous::OtherRoute)),
+            }
+        }
+        Ok(found)
+    }
+
+    fn find_canonical(
+        &self,
+        host: &str,
+        method: &http::Method,
+        path: &str,
+    ) -> Result<&Arc<Route>, NoRoute> {
         let mut allowed = Vec::new();
         for route in &self.order {
             let here = route
                 .host
                 .as_ref()
                 .is_none_or(|pattern| pattern.matches(host))
-                && route.path.matches(path.canonical());
+                && route.path.matches(path);
             if !here {
                 continue;
             }

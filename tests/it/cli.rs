@@ -227,7 +227,7 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_accepted() {
                 "60",
                 URL,
             ],
-            "30s",
+            "`60s` is 60 seconds",
         ),
         (
             &[
@@ -634,6 +634,55 @@ fn request_prints_json_and_exits_by_status() {
     let json: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["status"], 503);
     assert_eq!(json["body"]["text"], "no");
+}
+
+#[test]
+fn request_says_when_tls_meets_plain_http() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    let desk = Desk::new();
+    let ran = desk.keyed("request", &[&format!("https://{}/", gateway.address())]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("is it `http://`?"), "{}", ran.err);
+}
+
+#[test]
+fn explain_knows_a_secret_that_was_not_decoded() {
+    let desk = Desk::new();
+    let line = "base64:MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+    desk.put("right.key", line);
+    let text = &line["base64:".len()..];
+    for scheme in ["http-signature", "token"] {
+        let signed = desk.run_with(
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret-stdin",
+                "--created",
+                THEN,
+                "--scheme",
+                scheme,
+                "http://h/",
+            ],
+            text,
+        );
+        let request = format!("GET / HTTP/1.1\nHost: h\n{}\n", signed.out);
+        let ran = desk.run_with(
+            &[
+                "explain",
+                "--at",
+                THEN,
+                "--key-id",
+                "k",
+                "--secret",
+                "file:right.key",
+            ],
+            &request,
+        );
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(ran.out.contains("decode it from base64"), "{}", ran.out);
+    }
 }
 
 #[test]

@@ -138,6 +138,45 @@ fn forged_identities_never_arrive() {
 }
 
 #[test]
+fn forged_identities_arrive_neither_over_http_2_nor_in_trailers() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    let mut request = signed(&gateway, "GET", "/");
+    for name in [
+        "Portcullis-App",
+        "Portcullis.App",
+        "Portcullis-Request-Id",
+        "X-Forwarded-For",
+        "X.Forwarded.For",
+        "X-Real-IP",
+        "Forwarded",
+        "Remote-User",
+    ] {
+        request = request.field(name, "forged").field(name, "forged");
+    }
+    h2::send(&request, gateway.address()).assert_passed();
+    let got = upstream.only();
+    assert!(!got.head.contains("forged"), "{}", got.head);
+    assert_eq!(got.values("portcullis-app"), ["mobile"]);
+
+    let trailing = signed_body(&gateway);
+    let mut bytes = trailing.bytes();
+    bytes.truncate(bytes.len() - b"\r\n".len());
+    bytes.extend_from_slice(b"Portcullis-App: forged\r\nX-End: forged\r\n\r\n");
+    let mut connection = gateway.connect();
+    connection.send(&bytes);
+    connection.response().assert_passed();
+    let got = upstream.got(1);
+    assert_eq!(got.body, b"a body in chunks");
+    assert!(!got.head.contains("forged"), "{}", got.head);
+}
+
+fn signed_body(gateway: &Gateway) -> Request {
+    let request = gateway.request("POST", "/").body("a body in chunks");
+    caller().sign(&request).chunked()
+}
+
+#[test]
 fn names_that_some_servers_read_alike_are_refused() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream).start();

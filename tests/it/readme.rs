@@ -34,6 +34,67 @@ fn its_javascript_signs() {
 }
 
 #[test]
+fn its_lines_for_routes_apps_and_servers_are_understood_together() {
+    let page = page();
+    let row = |start: &str| {
+        let row = page.lines().find(|line| line.starts_with(start));
+        row.and_then(|row| row.split('`').nth(1))
+            .unwrap_or_else(|| panic!("the page has a row `{start}`"))
+    };
+    let routes = [
+        "| `body =",
+        "| `replay =",
+        "| `bind =",
+        "| `waive =",
+        "| `path_encoding =",
+    ]
+    .map(row)
+    .join("\n");
+    let public = page
+        .split("`[server] ")
+        .nth(1)
+        .expect("it names `[server]`");
+    let public = public.split('`').next().expect("and the line ends");
+    let config = block("toml", "[[routes]]")
+        .replace("[server]", &format!("[server]\n{public}"))
+        .replace(
+            "\n[apps.mobile]",
+            &format!("{routes}\n\n[apps.mobile]\nexplain = true"),
+        );
+    let setup = Setup::with_servers("\"echo:\"");
+    setup.write("gateway.toml", config.as_bytes());
+    let checked = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("check")
+        .current_dir(setup.folder())
+        .output()
+        .expect("check runs");
+    let printed = String::from_utf8_lossy(&checked.stdout);
+    assert!(
+        checked.status.success() && printed.contains("legacy uploader"),
+        "{printed}{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
+}
+
+#[test]
+fn its_other_commands_work() {
+    let gateway = serve(&block("toml", "[[routes]]"));
+    gateway.run("bash", "check.sh", "portcullis check");
+    let request = "GET /orders/1 HTTP/1.1\nHost: 127.0.0.1\n\n";
+    gateway.0.setup().write("request.txt", request.as_bytes());
+    let explain = block("sh", "portcullis explain");
+    let explain = explain.split('#').next().expect("a command stands first");
+    let told = gateway.run("bash", "explain.sh", &format!("{explain} || [ $? = 1 ]"));
+    assert!(told.contains("credential-missing"), "{told}");
+    let page = page();
+    for command in ["portcullis completions bash", "portcullis man DIR"] {
+        assert!(page.contains(&format!("`{command}`")), "{command}");
+        gateway.run("bash", "command.sh", command);
+    }
+    assert!(gateway.0.setup().path("DIR/portcullis.1").exists());
+}
+
+#[test]
 fn its_links_lead_somewhere() {
     for page in [
         "README.md",
@@ -41,7 +102,11 @@ fn its_links_lead_somewhere() {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/config.md",
+        "docs/observe.md",
+        "docs/refusals.md",
         "examples/README.md",
+        "examples/clients/README.md",
     ] {
         let folder = root().join(page);
         let folder = folder.parent().unwrap();
@@ -73,7 +138,7 @@ impl Served {
     fn run(&self, program: impl AsRef<Path>, name: &str, block: &str) -> String {
         let address = self.0.address().to_string();
         let block = block.replace("127.0.0.1:8080", &address);
-        let block = if Path::new(name).extension().is_some_and(|kind| kind == "sh") {
+        let block = if Path::new(name).extension().is_some_and(|end| end == "sh") {
             // Any line that fails ends it.
             format!(
                 "set -euo pipefail\n{}",
@@ -105,7 +170,7 @@ impl Served {
 
 /// The one block of `language` that holds `mark`.
 fn block(language: &str, mark: &str) -> String {
-    let page = fs::read_to_string(root().join("README.md")).unwrap();
+    let page = page();
     let fence = format!("\n```{language}\n");
     let mut found = page
         .split(&fence)
@@ -118,6 +183,10 @@ fn block(language: &str, mark: &str) -> String {
         "{language} with {mark} stands twice"
     );
     block
+}
+
+fn page() -> String {
+    fs::read_to_string(root().join("README.md")).unwrap()
 }
 
 fn installed(path: &str) -> PathBuf {

@@ -1,7 +1,7 @@
 //! What a refused caller gets.
 
 use crate::harness::{
-    Binary, Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller,
+    Binary, Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller, h2,
 };
 use serde_json::Value;
 
@@ -341,7 +341,7 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
         .more("[apps.canary]\nexplain = true\nkeys = [{ id = \"canary\", algorithm = \"hmac-sha256\", secret = \"file:canary.key\" }]");
     let secret = b"canary-secret-of-a-key-32-bytes!";
     binary.write_secret("canary.key", secret);
-    let binary = binary.spawn();
+    let binary = Binary::spawn_talkative(binary);
     let now = Binary::now();
     let signer = Caller::new("canary", secret).at(now);
     let user = "Bearer canary-credential-of-the-user";
@@ -384,11 +384,12 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
             .field("Authorization", user),
         good.clone(),
     ] {
-        let response = binary.send(&request);
-        answers.push((
-            response.status,
-            format!("{:?} {}", response.fields, response.text()),
-        ));
+        for response in [binary.send(&request), h2::send(&request, binary.address())] {
+            answers.push((
+                response.status,
+                format!("{:?} {}", response.fields, response.text()),
+            ));
+        }
     }
     let metrics = Request::new("GET", "/metrics")
         .to(binary.admin())
@@ -430,6 +431,81 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
             );
         }
     }
+}
+
+#[test]
+fn a_guesser_learns_nothing_of_keys_and_apps() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .more(&format!(
+            "[apps.off]\nenabled = false\n{}\n[apps.keyed]\nkeys = [{}]\n",
+            "keys = [{ id = \"off\", algorithm = \"hmac-sha256\", secret = \"file:mobile.key\" }]",
+            [
+                ("early", "not_before = 2099-01-01"),
+                ("late", "not_after = 2001-01-01"),
+                ("disabled", "enabled = false"),
+                ("signs", "schemes = [\"http-signature\"]"),
+                ("shows", "schemes = [\"token\"]"),
+            ]
+            .map(|(id, more)| format!(
+                "{{ id = \"{id}\", algorithm = \"hmac-sha256\", secret = \"file:mobile.key\", {more} }}"
+            ))
+            .join(", ")
+        ))
+        .start();
+    let guess = b"a guess that is no secret at all";
+    let ids = [
+        "unknown",
+        "mobile-2026",
+        "mobile-512",
+        "off",
+        "early",
+        "late",
+        "disabled",
+        "signs",
+        "shows",
+    ];
+    let get = gateway.request("GET", "/orders");
+    let mut seen = Vec::new();
+    for id in ids {
+        let signed = |signer: Caller| signer.key_id(id).secret(guess).sign(&get);
+        let token = |algorithm: &str| {
+            let token = Token::new().header("kid", id).header("alg", algorithm);
+            get.clone()
+                .field("Portcullis-Token", &token.signed_with(guess).text())
+        };
+        for request in [
+            signed(caller()),
+            signed(caller().parameter("alg=\"hmac-sha256\"")),
+            signed(caller().parameter("alg=\"hmac-sha512\"")),
+            signed(caller().parameter("alg=\"unheard-of\"")),
+            token("HS256"),
+            token("HS512"),
+            token("none"),
+        ] {
+            let response = gateway.send(&request);
+            response.assert_refused(401, "credential-rejected");
+            let mut body = response.json();
+            body["request_id"] = "".into();
+            let mut fields = response.fields.clone();
+            fields.retain(|(name, _)| !name.eq_ignore_ascii_case("date"));
+            seen.push(format!("{} {fields:?} {body}", response.status));
+        }
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "{seen:#?}");
+    // Who has the secret is told no more than that, unless the app is switched off.
+    for (id, code) in [
+        ("early", "credential-rejected"),
+        ("late", "credential-rejected"),
+        ("disabled", "credential-rejected"),
+        ("shows", "credential-rejected"),
+        ("off", "app-disabled"),
+    ] {
+        let response = gateway.send(&caller().key_id(id).sign(&get));
+        assert_eq!(response.code(), code, "{id}");
+    }
+    upstream.assert_silent();
 }
 
 #[test]

@@ -255,3 +255,25 @@ fn a_full_memory_refuses_rather_than_forgets() {
         .sign(&gateway.request("GET", "/"));
     gateway.send(&request).assert_passed();
 }
+
+#[test]
+fn a_proof_that_cannot_be_written_down_does_not_pass() {
+    let upstream = Upstream::start();
+    let binary = Binary::spawn_with_small_files(Setup::before(&upstream));
+    let signer = caller().at(Binary::now());
+    let mut passed = 0;
+    loop {
+        let request = signer.clone().nonce(&passed.to_string());
+        let request = request.sign(&binary.request("GET", "/"));
+        let response = binary.send(&request);
+        if response.status != 200 {
+            response.assert_refused(503, "store-unavailable");
+            // It may be on its way to the disk, so it stays used.
+            assert_ne!(binary.send(&request).status, 200);
+            break;
+        }
+        passed += 1;
+        assert!(passed < 512 / 32, "more has passed than could be written");
+    }
+    assert_eq!(upstream.heard().len(), passed);
+}

@@ -483,6 +483,45 @@ fn the_legacy_encoding_of_a_route_lets_two_spellings_through_byte_for_byte() {
 }
 
 #[test]
+fn no_spelling_of_a_guarded_path_passes_as_another_routes() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .routes(
+            "[[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"backend\"\naccept = [\"public\"]\npath_encoding = \"legacy\"\n\
+             [[routes]]\nname = \"admin\"\npath = \"/a/admin/**\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n",
+        )
+        .start();
+    for target in [
+        "/a//admin/x",
+        "//a/admin",
+        "/a%2Fadmin/x",
+        "/a%2fadmin%2fx",
+        "/a/admin%2Fx",
+        "/a%2F%2Fadmin",
+        "/a/admin;v=1/x",
+        "/a;/admin",
+        "/a/;x/admin",
+        "/a/admin%3bx",
+        "/%61/%61dmin;x",
+        "/a//admin;x%2Fy",
+    ] {
+        gateway
+            .send(&gateway.request("GET", target))
+            .assert_refused(400, "ambiguous-path");
+    }
+    gateway
+        .send(&gateway.request("GET", "/a/admin/x"))
+        .assert_refused(401, "credential-missing");
+    upstream.assert_silent();
+    for target in ["/a//b", "/a%2Fb;x", "/a/b;v=1", "/a/administrator"] {
+        gateway
+            .send(&gateway.request("GET", target))
+            .assert_passed();
+        assert_eq!(upstream.heard().pop().unwrap().target(), target);
+    }
+}
+
+#[test]
 fn the_connection_field_cannot_take_away_what_was_proven() {
     let (upstream, gateway) = gateway();
     for name in [

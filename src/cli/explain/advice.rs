@@ -35,6 +35,9 @@ pub(super) fn route(none: &NoRoute, routes: &Table, received: &Received<'_>) -> 
                 methods.join(", ")
             ))
         }
+        NoRoute::Ambiguous(_) => Some(
+            "write the path without `;…`, `//` and `%2F` where it is another route's".to_owned(),
+        ),
         NoRoute::NotFound if routes.routes().is_empty() => None,
         NoRoute::NotFound => {
             let mut list: Vec<String> = routes
@@ -92,7 +95,9 @@ pub(super) fn credential(
         ),
         Refused::Expired { at } => format!("it ended {}: make a new one", ago(*at, now)),
         // The detail says it all.
-        Refused::Rejected {
+        Refused::Malformed(_)
+        | Refused::Digest
+        | Refused::Rejected {
             why: Why::Claim(_), ..
         } => return None,
         Refused::Rejected { why, .. } => rejected(*why, received, ground, report, now),
@@ -107,7 +112,6 @@ pub(super) fn credential(
                 ))
         ),
         Refused::AppDisabled => "the app has `enabled = false` in `gateway.toml`".to_owned(),
-        Refused::Malformed(_) | Refused::Digest => return None,
     })
 }
 

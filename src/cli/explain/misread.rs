@@ -51,23 +51,17 @@ pub(super) fn misreadings(written: &Secret, algorithm: Algorithm) -> Vec<Misread
         .iter()
         .find_map(|prefix| line.strip_prefix(*prefix));
     let mut all = vec![(NEWLINE, [right.expose(), b"\n"].concat())];
-    match behind {
-        Some(text) => all.extend([
+    if let Some(text) = behind {
+        all.extend([
             (WITH_PREFIX, line.to_vec()),
             (WITH_PREFIX, [line, b"\n"].concat()),
             (AS_TEXT, text.to_vec()),
             (AS_TEXT, [text, b"\n"].concat()),
-        ]),
-        None => {
-            all.push((NO_NEWLINE, line.to_vec()));
-            all.extend(BASE64.decode(line).ok().map(|bytes| (DECODED, bytes)));
-            all.extend(
-                HEXLOWER_PERMISSIVE
-                    .decode(line)
-                    .ok()
-                    .map(|bytes| (DECODED, bytes)),
-            );
-        }
+        ]);
+    } else {
+        all.push((NO_NEWLINE, line.to_vec()));
+        let decoded = [BASE64.decode(line), HEXLOWER_PERMISSIVE.decode(line)];
+        all.extend(decoded.into_iter().flatten().map(|bytes| (DECODED, bytes)));
     }
     let key = |what, algorithm, bytes| {
         // What is too short is no key that anyone could have.

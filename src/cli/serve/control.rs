@@ -106,7 +106,8 @@ impl Control {
                 .map_err(|why| NotReloaded::Refused(why.to_string()))?;
         }
         // Nothing below can fail.
-        self.proofs.reconfigure(&config.state);
+        self.proofs
+            .reconfigure(&config.state, self.shared.clock.now());
         self.shared.settings.store(Arc::new(settings));
         let changes = crate::config::changes(&in_force.resolved, &resolved);
         in_force.resolved = resolved;

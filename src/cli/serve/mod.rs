@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
+use crate::crypto::{Algorithm, HmacKey};
 use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared};
 use crate::limit::peer::Peers;
@@ -161,6 +162,8 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
             files: config.files,
         }),
     });
+    // Made before the first stranger comes: it would wait for the system's randomness.
+    let _ = HmacKey::stranger(Algorithm::HmacSha256);
     let admin_stop = CancellationToken::new();
     let admin_running = admin::serve(&config.admin, control.clone(), admin_stop.clone())?;
     let workers = server::run(

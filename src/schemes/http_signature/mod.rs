@@ -6,7 +6,10 @@
 pub mod base;
 pub mod read;
 pub mod sign;
+pub mod structured;
 pub mod verify;
+
+mod cursor;
 
 #[cfg(test)]
 mod tests;

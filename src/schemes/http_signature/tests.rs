@@ -4,6 +4,7 @@
 use super::base;
 use super::read::{Input, MAX_TAKEN_APART, Presented};
 use super::sign::{Parameters, sign};
+use super::structured;
 use super::verify::{Rules, verify};
 use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
 use crate::clock::{Clock, Now};
@@ -392,7 +393,7 @@ fn structured_fields_are_serialized_as_their_vectors_say() {
                 "list" => "cache-status",
                 _ => "idempotency-key",
             };
-            let written = base::strict(field, &raw);
+            let written = structured::strict(field, &raw);
             if case["must_fail"] == true {
                 assert!(written.is_err(), "{name}: {raw}");
                 bad += 1;
@@ -886,4 +887,31 @@ proptest! {
             prop_assert_eq!(String::from_utf8(out).unwrap(), written);
         }
     }
+}
+
+#[test]
+fn a_signature_that_cannot_be_read_is_not_repeated() {
+    let mut fields = http::HeaderMap::new();
+    let input = "sig1=();created=1;keyid=\"k\"";
+    fields.insert("signature-input", input.parse().unwrap());
+    for written in [
+        "sig1=canary+canary+canary=",
+        "sig1=\"canary\"",
+        "sig1=:canary",
+    ] {
+        fields.insert("signature", written.parse().unwrap());
+        let Err(Refused::Malformed(told)) = Presented::read(&fields) else {
+            panic!("{written} is read");
+        };
+        assert!(
+            told.contains("between two `:`") && !told.contains("canary"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn an_empty_nonce_is_told_and_not_taken_for_a_replay() {
+    let told = super::read::Input::read("();created=1;nonce=\"\"").unwrap_err();
+    assert!(told.contains("`nonce` is empty"), "{told}");
 }

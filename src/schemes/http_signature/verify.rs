@@ -17,7 +17,7 @@ use crate::schemes::{Explained, Refused, Why};
 use http::header::CONNECTION;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// What every request of a configuration is verified by.
 #[derive(Clone, Copy, Debug)]
@@ -251,14 +251,10 @@ fn check_signature(
 
 /// A key for those who name none of ours.
 fn stranger(input: &Input<'_>) -> &'static HmacKey {
-    static SHA256: OnceLock<HmacKey> = OnceLock::new();
-    static SHA512: OnceLock<HmacKey> = OnceLock::new();
-    match input.named_algorithm() {
-        Ok(Some(Algorithm::HmacSha512)) => {
-            SHA512.get_or_init(|| HmacKey::dummy(Algorithm::HmacSha512))
-        }
-        _ => SHA256.get_or_init(|| HmacKey::dummy(Algorithm::HmacSha256)),
-    }
+    HmacKey::stranger(match input.named_algorithm() {
+        Ok(Some(algorithm)) => algorithm,
+        _ => Algorithm::HmacSha256,
+    })
 }
 
 fn check_key(key: &Key, input: &Input<'_>, seconds: i64) -> Result<(), Refused> {

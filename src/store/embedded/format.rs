@@ -1,7 +1,9 @@
 //! What a file of the journal looks like: a head, a seal, then slots.
 
+use super::life::Held;
+
 /// Bytes before the first slot: head, seal, and room to the next whole slot.
-pub(super) const FIRST_SLOT: u64 = 96;
+pub(super) const FIRST_SLOT: u64 = 128;
 const _: () = assert!(SEAL_AT as usize + SEAL.len() <= FIRST_SLOT as usize);
 /// Where the seal lies.
 pub(super) const SEAL_AT: u64 = HEAD as u64;
@@ -10,8 +12,8 @@ pub(super) const SEAL: [u8; 8] = *b"complete";
 /// Bytes of a slot. A page holds a whole number of them, so that none is half on the disk.
 pub(super) const SLOT: usize = 32;
 
-const HEAD: usize = 64;
-const MAGIC: [u8; 8] = *b"pcproof1";
+const HEAD: usize = 88;
+const MAGIC: [u8; 8] = *b"pcproof2";
 
 /// The head of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,10 @@ pub(super) struct Head {
     pub(super) floor: i64,
     /// The second before which proofs may end that no file holds any more.
     pub(super) forgotten: i64,
+    /// How long its proofs are remembered, in seconds.
+    pub(super) life: i64,
+    /// Proofs that were made under a shorter one.
+    pub(super) held: Held,
     /// Differs for every file, so that no slot of one passes in another.
     pub(super) salt: u64,
 }
@@ -37,7 +43,10 @@ impl Head {
         bytes[32..40].copy_from_slice(&self.floor.to_le_bytes());
         bytes[40..48].copy_from_slice(&self.forgotten.to_le_bytes());
         bytes[48..56].copy_from_slice(&self.salt.to_le_bytes());
-        bytes[56..HEAD].copy_from_slice(&self.check().to_le_bytes());
+        bytes[56..64].copy_from_slice(&self.life.to_le_bytes());
+        bytes[64..72].copy_from_slice(&self.held.made.to_le_bytes());
+        bytes[72..80].copy_from_slice(&self.held.seconds.to_le_bytes());
+        bytes[80..HEAD].copy_from_slice(&self.check().to_le_bytes());
         bytes
     }
 
@@ -49,6 +58,9 @@ impl Head {
         let (floor, rest) = rest.split_first_chunk::<8>()?;
         let (forgotten, rest) = rest.split_first_chunk::<8>()?;
         let (salt, rest) = rest.split_first_chunk::<8>()?;
+        let (life, rest) = rest.split_first_chunk::<8>()?;
+        let (held_made, rest) = rest.split_first_chunk::<8>()?;
+        let (held_seconds, rest) = rest.split_first_chunk::<8>()?;
         let (check, rest) = rest.split_first_chunk::<8>()?;
         let head = Self {
             boot: *boot,
@@ -56,6 +68,11 @@ impl Head {
             floor: i64::from_le_bytes(*floor),
             forgotten: i64::from_le_bytes(*forgotten),
             salt: u64::from_le_bytes(*salt),
+            life: i64::from_le_bytes(*life),
+            held: Held {
+                made: i64::from_le_bytes(*held_made),
+                seconds: i64::from_le_bytes(*held_seconds),
+            },
         };
         let whole = *magic == MAGIC && u64::from_le_bytes(*check) == head.check();
         whole.then_some((head, rest.starts_with(&SEAL)))
@@ -65,7 +82,10 @@ impl Head {
         let boot = u128::from_le_bytes(self.boot);
         let boot = fold(boot as u64 ^ A, (boot >> 64) as u64 ^ B);
         let times = fold(self.opened as u64 ^ boot, self.floor as u64 ^ A);
-        fold(fold(times ^ B, self.forgotten as u64 ^ C), self.salt ^ A)
+        let held = fold(self.held.made as u64 ^ A, self.held.seconds as u64 ^ B);
+        let lives = fold(held ^ C, self.life as u64 ^ A);
+        let known = fold(times ^ B, self.forgotten as u64 ^ C);
+        fold(fold(known ^ A, self.salt ^ A), lives ^ B)
     }
 }
 
@@ -133,6 +153,11 @@ mod tests {
         floor: i64::MIN,
         forgotten: 1_600_000_000,
         salt: 0x1234_5678_9abc_def0,
+        life: 360,
+        held: Held {
+            made: 1_650_000_000,
+            seconds: 120,
+        },
     };
 
     #[test]

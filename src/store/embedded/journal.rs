@@ -10,6 +10,7 @@
 //! the last of its proofs has expired.
 
 use super::format::{self, FIRST_SLOT, Head, SEAL, SEAL_AT, SLOT, Slot};
+use super::life::{Held, Life, whole};
 use super::table::{LINGER, Table};
 use super::{OpenError, Settings};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -34,6 +35,7 @@ pub(super) struct Journal {
     boot: Boot,
     /// Proofs made at or before this second may have been used before the files begin.
     pub(super) floor: i64,
+    pub(super) life: Life,
     current: RwLock<Segment>,
     past: Mutex<Vec<Past>>,
     /// Whether the last write failed.
@@ -103,7 +105,12 @@ impl Journal {
         let found = Found::read(&directory).map_err(failed)?;
         let (past, expired, torn) = found.load(table, now).map_err(failed)?;
 
-        let skew = i64::try_from(settings.skew.as_secs()).unwrap_or(i64::MAX);
+        let skew = whole(settings.skew);
+        let mut life = Life::new(whole(settings.retention), skew, Held::NONE);
+        if let Some(last) = found.last() {
+            life = Life::new(last.life, skew, last.held);
+            life.change(settings, now);
+        }
         let (floor, note) = found.floor(boot, now, skew, torn);
         let head = Head {
             boot,
@@ -111,6 +118,8 @@ impl Journal {
             floor,
             forgotten: table.forgotten(),
             salt: RandomState::new().hash_one(now),
+            life: life.seconds(),
+            held: life.held(),
         };
         let segment = Segment::create(&directory, found.highest + 1, head).map_err(failed)?;
         // What they held, and that they could not be read, stands in the new head.
@@ -121,6 +130,7 @@ impl Journal {
             directory,
             boot,
             floor,
+            life,
             current: RwLock::new(segment),
             past: Mutex::new(past),
             failing: AtomicBool::new(false),
@@ -172,7 +182,9 @@ impl Journal {
         let slots = segment.next.load(Ordering::Relaxed);
         let is_old = now.saturating_sub(segment.head.opened) >= span;
         let has_use = slots > 0 || past.iter().any(|file| file.is_expired(now));
-        !self.is_writable() || slots >= MOST_SLOTS || (is_old && has_use)
+        let is_changed =
+            (segment.head.life, segment.head.held) != (self.life.seconds(), self.life.held());
+        !self.is_writable() || slots >= MOST_SLOTS || (is_old && has_use) || is_changed
     }
 
     fn rotate(&self, past: &mut Vec<Past>, now: i64) -> io::Result<()> {
@@ -188,6 +200,8 @@ impl Journal {
             floor: self.floor,
             forgotten: last_head.forgotten.max(forgotten.unwrap_or(i64::MIN)),
             salt: RandomState::new().hash_one(now),
+            life: self.life.seconds(),
+            held: self.life.held(),
         };
         let next = Segment::create(&self.directory, number + 1, head)?;
         let before = {
@@ -332,6 +346,12 @@ impl Found {
             }
         }
         Ok(found)
+    }
+
+    /// The head of the file that was written last.
+    fn last(&self) -> Option<Head> {
+        let last = self.files.iter().max_by_key(|earlier| &earlier.path);
+        last.map(|earlier| earlier.head)
     }
 
     /// Loads what is still of use. Gives back the files that stay, those that

@@ -2,6 +2,7 @@
 
 mod format;
 mod journal;
+mod life;
 mod table;
 
 pub use table::Table;
@@ -129,10 +130,12 @@ impl Proofs {
         self.shared.journal.is_writable()
     }
 
-    /// Takes over new settings. What is remembered stays, each for as long as
-    /// was asked for it; a new `directory` needs a new process.
-    pub fn reconfigure(&self, settings: &Settings) {
-        self.shared.reconfigure(settings);
+    /// Takes over new settings, before any proof is checked by them. What is
+    /// remembered stays, each for as long as was asked for it, and is refused
+    /// thereafter where the new ones ask for longer; a new `directory` needs a
+    /// new process.
+    pub fn reconfigure(&self, settings: &Settings, now: Now) {
+        self.shared.reconfigure(settings, now.unix_seconds());
     }
 
     /// Ends it and writes everything to the disk, as dropping it does, but
@@ -174,7 +177,7 @@ impl Shared {
         let now = now.unix_seconds();
         let table = Table::new(settings.proofs);
         let (journal, note) = Journal::open(settings, boot, now, &table)?;
-        let retention = i64::try_from(settings.retention.as_secs()).unwrap_or(i64::MAX);
+        let retention = life::whole(settings.retention);
         let opened = Opened {
             loaded: table.len(),
             floor: (journal.floor >= now.saturating_sub(retention)).then_some(journal.floor),
@@ -190,7 +193,8 @@ impl Shared {
     }
 
     fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<(), Refused> {
-        if created <= self.journal.floor {
+        let is_over = self.journal.life.is_over(created, now.unix_seconds());
+        if created <= self.journal.floor || is_over {
             return Err(Refused::MaybeReplayed);
         }
         self.table.record(id, created, until, now)?;
@@ -200,7 +204,8 @@ impl Shared {
             .map_err(|_| Refused::Unavailable)
     }
 
-    fn reconfigure(&self, settings: &Settings) {
+    fn reconfigure(&self, settings: &Settings, now: i64) {
+        self.journal.life.change(settings, now);
         self.table.resize(settings.proofs);
         self.span.store(span(settings), Ordering::Relaxed);
     }

@@ -446,7 +446,7 @@ fn more_than_fits_is_loaded_whole_and_new_proofs_wait() {
     assert_eq!(opened.loaded, 100);
     assert_eq!(record(&proofs, 7, NOW), Err(Refused::Replayed));
     assert_eq!(record(&proofs, 100, NOW + 1), Err(Refused::Full));
-    proofs.reconfigure(&settings(&directory));
+    proofs.reconfigure(&settings(&directory), NOW + 1);
     assert_eq!(record(&proofs, 100, NOW + 1), Ok(()));
 }
 
@@ -470,6 +470,54 @@ fn what_expired_is_not_loaded_where_room_is_scarce() {
         record_made(&proofs, 1, NOW, NOW + 1),
         Err(Refused::MaybeReplayed)
     );
+}
+
+fn longer(directory: &TempDir) -> Settings {
+    Settings {
+        retention: Duration::from_secs(10 * LIFE as u64),
+        ..settings(directory)
+    }
+}
+
+/// A proof that was used under the shorter life, and is shown under the longer.
+fn assert_held(proofs: &Shared, made: i64) {
+    for now in [made + 1, made + LIFE, made + LIFE + 1, made + 9 * LIFE] {
+        proofs.tend(at(now));
+        let again = proofs.record(id(1), made, made + 10 * LIFE, at(now));
+        assert!(
+            matches!(again, Err(Refused::Replayed | Refused::MaybeReplayed)),
+            "after {} s: {again:?}",
+            now - made
+        );
+    }
+}
+
+#[test]
+fn a_longer_window_lets_no_proof_pass_again_that_a_shorter_one_forgot() {
+    let directory = TempDir::new().unwrap();
+    for (made, grown) in [(NOW, NOW + 2 * LIFE), (NOW, NOW + 1), (NOW + SKEW, NOW)] {
+        let directory = TempDir::new().unwrap();
+        let (proofs, _) = open(&directory, THIS_BOOT, NOW - 100);
+        record_made(&proofs, 1, made, NOW).unwrap();
+        proofs.reconfigure(&longer(&directory), grown);
+        assert_eq!(record_made(&proofs, 2, grown, grown), Ok(()));
+        assert_held(&proofs, made);
+    }
+    // The same by a restart, and by one more once the files of the shorter one are gone.
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW - 100);
+    record_made(&proofs, 1, NOW, NOW).unwrap();
+    drop(proofs);
+    for now in [NOW + 1, NOW + 2, NOW + 5 * LIFE] {
+        let (proofs, opened) = Shared::open(&longer(&directory), THIS_BOOT, at(now)).unwrap();
+        assert_eq!(opened.note, None);
+        let fresh = proofs.record(id(now as u64), now, now + 10 * LIFE, at(now));
+        assert_eq!(fresh, Ok(()));
+        proofs.tend(at(now));
+        for later in [now, NOW + LIFE + 1, NOW + 9 * LIFE] {
+            let again = proofs.record(id(1), NOW, NOW + 10 * LIFE, at(later.max(now)));
+            assert!(again.is_err(), "{now} {later}");
+        }
+    }
 }
 
 #[test]

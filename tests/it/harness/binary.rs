@@ -29,8 +29,32 @@ impl Binary {
 
     /// Runs `portcullis serve` on this text, in the setup's folder.
     pub fn spawn_on(setup: Setup, text: &str) -> Self {
+        let command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        Self::spawn_by(setup, text, command)
+    }
+
+    /// Runs it where no file may have more than 512 bytes: a disk that is full.
+    pub fn spawn_with_small_files(setup: Setup) -> Self {
+        let text = setup.text();
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg("trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"")
+            .arg(env!("CARGO_BIN_EXE_portcullis"));
+        Self::spawn_by(setup, &text, command)
+    }
+
+    /// Runs it with all that it can say about itself.
+    pub fn spawn_talkative(setup: Setup) -> Self {
+        let text = setup.text();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.env("PORTCULLIS_LOG", "trace");
+        Self::spawn_by(setup, &text, command)
+    }
+
+    fn spawn_by(setup: Setup, text: &str, mut command: Command) -> Self {
         let file = setup.write("gateway.toml", text.as_bytes());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        let mut child = command
             .arg("serve")
             .arg("--config")
             .arg(&file)

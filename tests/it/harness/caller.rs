@@ -196,8 +196,10 @@ impl Caller {
             return components.clone();
         }
         let mut names = vec!["@method", "@authority", "@path"];
-        if request.query().is_some() {
-            names.push("@query");
+        match request.query() {
+            None => {}
+            Some("") => names.push("@target-uri"),
+            Some(_) => names.push("@query"),
         }
         for name in ["authorization", "content-digest"] {
             if request.value(name).is_some() {

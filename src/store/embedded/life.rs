@@ -1,0 +1,87 @@
+//! How long proofs are remembered, through changes of it.
+//!
+//! A proof is forgotten once it could no longer be accepted. Where the window
+//! then grows it could be again. So what was made under a shorter window is
+//! held to that: it is remembered for as long, and refused thereafter.
+
+use super::Settings;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Proofs made at or before the second `made` are good for `seconds` only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) made: i64,
+    pub(super) seconds: i64,
+}
+
+impl Held {
+    /// None is held to anything.
+    pub(super) const NONE: Self = Self {
+        made: i64::MIN,
+        seconds: i64::MAX,
+    };
+}
+
+/// What is in force.
+#[derive(Debug)]
+pub(super) struct Life {
+    seconds: AtomicI64,
+    skew: AtomicI64,
+    held_made: AtomicI64,
+    held_seconds: AtomicI64,
+}
+
+impl Life {
+    /// `seconds` for every proof, but for those that are held to less.
+    pub(super) const fn new(seconds: i64, skew: i64, held: Held) -> Self {
+        Self {
+            seconds: AtomicI64::new(seconds),
+            skew: AtomicI64::new(skew),
+            held_made: AtomicI64::new(held.made),
+            held_seconds: AtomicI64::new(held.seconds),
+        }
+    }
+
+    /// Takes over what `settings` ask for.
+    pub(super) fn change(&self, settings: &Settings, now: i64) {
+        let seconds = whole(settings.retention);
+        let skew = self.skew.swap(whole(settings.skew), Ordering::AcqRel);
+        let before = self.seconds.swap(seconds, Ordering::AcqRel);
+        if seconds <= before {
+            return;
+        }
+        let held = self.held();
+        let all_are_over = held.made.saturating_add(before) < now;
+        let held_to = if all_are_over {
+            before
+        } else {
+            held.seconds.min(before)
+        };
+        self.held_seconds.store(held_to, Ordering::Release);
+        // A request that is being verified may have read the clock a moment later.
+        let made = now.saturating_add(skew.max(whole(settings.skew)) + 1);
+        self.held_made.store(made, Ordering::Release);
+    }
+
+    pub(super) fn seconds(&self) -> i64 {
+        self.seconds.load(Ordering::Acquire)
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held {
+            made: self.held_made.load(Ordering::Acquire),
+            seconds: self.held_seconds.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether a proof that was made then may have been forgotten by now.
+    pub(super) fn is_over(&self, created: i64, now: i64) -> bool {
+        let held = self.held();
+        created <= held.made && created.saturating_add(held.seconds) < now
+    }
+}
+
+/// Whole seconds of a setting.
+pub(super) fn whole(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
