@@ -171,6 +171,8 @@ impl Gateway {
     ) -> Result<Passing, Box<Stopped>> {
         record.version = parts.version;
         record.method = Some(parts.method.clone());
+        // Also of a path that is refused: whoever reads the log has to find it.
+        record.path = parts.uri.path().into();
         record.trace = trace_id(&parts.headers);
         // Unknown sources pay first: this look-up is cheaper than any cryptography.
         self.shared
@@ -187,7 +189,6 @@ impl Gateway {
         let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
             .map_err(Refusal::Head)?;
         record.host = received.host().into();
-        record.path = received.path().raw().into();
 
         let route = settings
             .routes

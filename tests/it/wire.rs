@@ -483,6 +483,17 @@ fn the_legacy_encoding_of_a_route_lets_two_spellings_through_byte_for_byte() {
 }
 
 #[test]
+fn the_record_of_a_refused_path_names_it_and_never_its_query() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    let request = gateway.request("GET", "/a/../b?secret=canary");
+    gateway.send(&request).assert_refused(400, "ambiguous-path");
+    let record = gateway.record(0);
+    assert_eq!(record["path"], "/a/../b");
+    assert!(!record.to_string().contains("canary"), "{record}");
+}
+
+#[test]
 fn no_spelling_of_a_guarded_path_passes_as_another_routes() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream)
