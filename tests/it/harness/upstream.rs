@@ -42,6 +42,8 @@ pub struct Got {
 pub struct Wire<'w> {
     stream: &'w mut TcpStream,
     open: bool,
+    /// A `HEAD` is answered without the body whose length is told.
+    is_head: bool,
 }
 
 impl Upstream {
@@ -55,7 +57,12 @@ impl Upstream {
         Self::serving(move |stream, heard, number| {
             let mut read = Vec::new();
             while let Some(got) = receive(stream, &mut read, heard, number) {
-                let mut wire = Wire { stream, open: true };
+                let is_head = got.line().starts_with("HEAD ");
+                let mut wire = Wire {
+                    stream,
+                    open: true,
+                    is_head,
+                };
                 if !got.complete {
                     return;
                 }
@@ -217,7 +224,9 @@ impl Wire<'_> {
         }
         let _ = write!(head, "Content-Length: {}\r\n\r\n", body.len());
         self.send(head.as_bytes());
-        self.send(body);
+        if !self.is_head {
+            self.send(body);
+        }
     }
 
     /// Sends bytes as they are.
