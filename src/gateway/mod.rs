@@ -34,6 +34,7 @@ use crate::server::{Fault, Handler, Peer};
 use answer::Ending;
 use arc_swap::ArcSwap;
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -216,11 +217,16 @@ impl Gateway {
             } else {
                 "http"
             },
-            target: target(&received)?,
+            // Read once by the HTTP library; these are the bytes that were verified.
+            target: parts
+                .uri
+                .path_and_query()
+                .cloned()
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
             version: parts.version,
             peer: peer.address.ip(),
             request_id: record.id.clone(),
-            method: parts.method.clone(),
+            method: parts.method,
             fields: parts.headers,
         };
         Ok(Passing {
@@ -348,12 +354,4 @@ impl Gateway {
         let (parts, bytes) = answer::refused(refusal, &record.id, standing).into_parts();
         Response::from_parts(parts, ResponseBody::whole(bytes, ending))
     }
-}
-
-/// Path and query as received, as the upstream gets them.
-fn target(received: &Received<'_>) -> Result<http::uri::PathAndQuery, Refusal> {
-    received
-        .target()
-        .parse()
-        .map_err(|_| Refusal::Head(Malformed::Target("the target is not a path")))
 }
