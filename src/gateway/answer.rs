@@ -31,8 +31,8 @@ pub struct ResponseBody {
 #[derive(Debug)]
 enum Inner {
     Upstream(AnswerBody),
-    Whole(Option<Bytes>),
-    Refusal(Option<Bytes>, Unread),
+    /// And what is taken in of a refused request's body before it ends.
+    Whole(Option<Bytes>, Option<Unread>),
 }
 
 /// What ends with the response: its record is written, its app's place freed.
@@ -103,7 +103,7 @@ impl ResponseBody {
 
     pub(super) const fn whole(bytes: Bytes, ending: Ending) -> Self {
         Self {
-            inner: Inner::Whole(Some(bytes)),
+            inner: Inner::Whole(Some(bytes), None),
             ending,
         }
     }
@@ -111,8 +111,8 @@ impl ResponseBody {
     /// Takes in what is still sent of the refused request's `body`, within
     /// bounds, before the response ends.
     pub(super) fn take_in(&mut self, body: Incoming) {
-        if let Inner::Whole(bytes) = &mut self.inner {
-            self.inner = Inner::Refusal(bytes.take(), Unread::new(body));
+        if let Inner::Whole(_, unread) = &mut self.inner {
+            *unread = Some(Unread::new(body));
         }
     }
 }
@@ -128,10 +128,10 @@ impl Body for ResponseBody {
         let this = &mut *self;
         let polled = match &mut this.inner {
             Inner::Upstream(body) => Pin::new(body).poll_frame(context),
-            Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Inner::Refusal(bytes, unread) => match bytes.take() {
-                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                None => unread.poll_end(context).map(|()| None),
+            Inner::Whole(bytes, unread) => match (bytes.take(), unread) {
+                (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                (None, Some(unread)) => unread.poll_end(context).map(|()| None),
+                (None, None) => Poll::Ready(None),
             },
         };
         match &polled {
@@ -152,15 +152,16 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Upstream(body) => body.is_end_stream(),
-            Inner::Whole(bytes) => bytes.is_none(),
-            Inner::Refusal(bytes, unread) => bytes.is_none() && unread.is_over,
+            Inner::Whole(bytes, unread) => {
+                bytes.is_none() && unread.as_ref().is_none_or(|unread| unread.is_over)
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Inner::Upstream(body) => body.size_hint(),
-            Inner::Whole(bytes) | Inner::Refusal(bytes, _) => {
+            Inner::Whole(bytes, _) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
         }

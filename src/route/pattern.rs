@@ -177,11 +177,6 @@ impl HostPattern {
     pub const fn rank(&self) -> u8 {
         if self.wildcard { 1 } else { 2 }
     }
-
-    /// Whether both answer for some host with equal rank.
-    pub fn same(&self, other: &Self) -> bool {
-        self == other
-    }
 }
 
 impl fmt::Display for HostPattern {

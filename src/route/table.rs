@@ -135,7 +135,7 @@ fn specificity(a: &Route, b: &Route) -> Ordering {
 
 fn overlap(a: &Route, b: &Route) -> bool {
     let hosts = match (&a.host, &b.host) {
-        (Some(a), Some(b)) => a.same(b),
+        (Some(a), Some(b)) => a == b,
         _ => true,
     };
     let methods = a.methods.is_empty()
