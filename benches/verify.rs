@@ -6,9 +6,7 @@ use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
 use portcullis::client::Signer;
 use portcullis::clock::{Clock, Now};
 use portcullis::crypto::{Algorithm, HmacKey};
-use portcullis::route::{
-    Accept, Bind, BodyPolicy, BodyVerify, PathEncoding, PathPattern, ReplayPolicy, Route,
-};
+use portcullis::route::Route;
 use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::http_signature::{self, Rules};
 use portcullis::schemes::{Caller, Received, Refused, Surroundings, token};
@@ -156,26 +154,7 @@ impl Gate {
 }
 
 fn route() -> Route {
-    Route {
-        name: "orders".into(),
-        index: 0,
-        host: None,
-        path: PathPattern::new("/**").expect("a pattern"),
-        methods: Vec::new(),
-        upstream: 0,
-        accept: Accept::Proven(SchemeSet::all()),
-        scopes: Scopes::none(),
-        body: BodyPolicy {
-            limit: 1024,
-            verify: BodyVerify::BeforeForwarding,
-        },
-        replay: ReplayPolicy::Standard,
-        bind: Bind::None,
-        waivers: Vec::new(),
-        path_encoding: PathEncoding::Strict,
-        keep_proof: false,
-        token_fields: vec![token::PORTCULLIS_TOKEN],
-    }
+    Route::any("orders")
 }
 
 fn now() -> Now {

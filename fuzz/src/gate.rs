@@ -1,11 +1,9 @@
 //! What credentials are verified against: one app, one key, one route, one moment.
 
-use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
+use portcullis::apps::{App, Key, Registry, SchemeSet};
 use portcullis::clock::Now;
 use portcullis::crypto::{Algorithm, HmacKey};
-use portcullis::route::{
-    Accept, Bind, BodyPolicy, BodyVerify, PathEncoding, PathPattern, ReplayPolicy, Route,
-};
+use portcullis::route::{Bind, Route};
 use portcullis::schemes::Surroundings;
 use portcullis::secret::Secret;
 use std::sync::Arc;
@@ -58,24 +56,8 @@ pub(super) fn registry() -> Registry {
 /// A route that takes every scheme.
 pub(super) fn route(bind: Bind) -> Route {
     Route {
-        name: "orders".into(),
-        index: 0,
-        host: None,
-        path: PathPattern::new("/**").expect("a pattern"),
-        methods: Vec::new(),
-        upstream: 0,
-        accept: Accept::Proven(SchemeSet::all()),
-        scopes: Scopes::none(),
-        body: BodyPolicy {
-            limit: 1024,
-            verify: BodyVerify::BeforeForwarding,
-        },
-        replay: ReplayPolicy::Standard,
         bind,
-        waivers: Vec::new(),
-        path_encoding: PathEncoding::Strict,
-        keep_proof: false,
-        token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+        ..Route::any("orders")
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::apps::{App, SchemeSet, Scopes};
 use crate::crypto::{Algorithm, HmacKey};
-use crate::route::{Accept, Bind, BodyPolicy, BodyVerify, PathEncoding, PathPattern, ReplayPolicy};
+use crate::route::Bind;
 use crate::schemes::Surroundings;
 use crate::secret::Secret;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -69,24 +69,9 @@ impl Gate {
 
     fn route(&self) -> Route {
         Route {
-            name: "orders".into(),
-            index: 0,
-            host: None,
-            path: PathPattern::new("/**").unwrap(),
-            methods: Vec::new(),
-            upstream: 0,
-            accept: Accept::Proven(SchemeSet::all()),
-            scopes: Scopes::none(),
-            body: BodyPolicy {
-                limit: 1,
-                verify: BodyVerify::BeforeForwarding,
-            },
-            replay: ReplayPolicy::Standard,
             bind: self.bind,
-            waivers: Vec::new(),
-            path_encoding: PathEncoding::Strict,
-            keep_proof: false,
             token_fields: self.fields.clone(),
+            ..Route::any("orders")
         }
     }
 
