@@ -7,6 +7,9 @@
     reason = "the one place that may read the system's time"
 )]
 
+#[cfg(feature = "gateway")]
+pub(crate) mod alarm;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

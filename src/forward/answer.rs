@@ -1,19 +1,14 @@
 //! The upstream's answer on its way to the client.
 
-use super::Failed;
 use super::body::BoxError;
-use super::exchange::Deadlines;
+use super::exchange::Streaming;
 use super::headers;
-use super::upstream::Lease;
 use crate::limit::app::Place;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::fmt;
-use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 /// An answer's body. It is asked for bytes only as fast as the client takes
 /// them; dropped before its end, it takes the upstream's request along.
@@ -29,32 +24,9 @@ enum Source {
     Upstream(Streaming),
 }
 
-struct Streaming {
-    body: Incoming,
-    lease: Option<Lease>,
-    deadlines: Deadlines,
-    /// Since when the upstream has owed us a frame.
-    waiting: Option<Instant>,
-    /// Made when the upstream is first waited for.
-    alarm: Option<Pin<Box<Sleep>>>,
-}
-
 impl AnswerBody {
-    /// What a server answers on the connection of `lease`.
-    pub(super) fn streaming(
-        body: Incoming,
-        lease: Lease,
-        deadlines: Deadlines,
-        place: Option<Place>,
-    ) -> Self {
-        let mut streaming = Streaming {
-            body,
-            lease: Some(lease),
-            deadlines,
-            waiting: None,
-            alarm: None,
-        };
-        streaming.give_back_at_end();
+    /// What a server answers.
+    pub(super) const fn streaming(streaming: Streaming, place: Option<Place>) -> Self {
         Self {
             source: Source::Upstream(streaming),
             bytes: 0,
@@ -98,16 +70,21 @@ impl Body for AnswerBody {
             Source::Made(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Source::Upstream(streaming) => ready!(streaming.poll_next(cx)),
         };
-        if let Some(Ok(frame)) = &frame {
-            self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+        Poll::Ready(frame.map(|frame| {
+            let mut frame = frame?;
+            if let Some(data) = frame.data_ref() {
+                self.bytes += data.len() as u64;
+            } else if let Some(trailers) = frame.trailers_mut() {
+                headers::answer(trailers);
+            }
+            Ok(frame)
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Made(bytes) => bytes.is_none(),
-            Source::Upstream(streaming) => streaming.body.is_end_stream(),
+            Source::Upstream(streaming) => streaming.is_over(),
         }
     }
 
@@ -116,72 +93,9 @@ impl Body for AnswerBody {
             Source::Made(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Source::Upstream(streaming) => streaming.body.size_hint(),
+            Source::Upstream(streaming) => streaming
+                .left()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
-}
-
-impl Streaming {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            return self.poll_late(cx).map(|failed| {
-                self.lease = None;
-                Some(Err(failed))
-            });
-        };
-        self.waiting = None;
-        Poll::Ready(match frame {
-            Some(Ok(mut frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    headers::answer(trailers);
-                }
-                self.give_back_at_end();
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => {
-                self.lease = None;
-                Some(Err(Failed::Invalid(format!("it broke off: {error}"))))
-            }
-            None => {
-                self.give_back();
-                None
-            }
-        })
-    }
-
-    /// Ready when the upstream is late with its next frame. The alarm is only
-    /// ever set to what is due at the time, and set on when it rings too
-    /// early: a frame in between costs nothing.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failed> {
-        let since = *self.waiting.get_or_insert_with(Instant::now);
-        let end = self.deadlines.end;
-        let due = end.min(since + self.deadlines.idle);
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(sleep_until(due)))
-            .as_mut();
-        poll_until(alarm, due, cx)
-            .map(|()| Failed::Timeout(if due == end { "finish" } else { "go on" }))
-    }
-
-    fn give_back_at_end(&mut self) {
-        if self.body.is_end_stream() {
-            self.give_back();
-        }
-    }
-
-    fn give_back(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back();
-        }
-    }
-}
-
-fn poll_until(mut alarm: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    ready!(alarm.as_mut().poll(cx));
-    while alarm.deadline() < due {
-        alarm.as_mut().reset(due);
-        ready!(alarm.as_mut().poll(cx));
-    }
-    Poll::Ready(())
 }

@@ -1,37 +1,40 @@
-//! One request to one server, and the head of its answer.
+//! One request to one server, and its answer, each within its deadlines.
 
-use super::Failed;
-use super::body::{BodyError, ProvenBody, Sending, Sent};
+use super::body::ProvenBody;
+use super::http1::{self, Broken, State};
 use super::upstream::{Lease, NoPlace, Place, Pool, Settings};
-use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
-use std::error::Error as _;
+use super::{Failed, Prepared};
+use bytes::Bytes;
+use http::response;
+use http_body::Frame;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 /// The deadlines of one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadlines {
+    start: Instant,
     connect: Duration,
     first_byte: Duration,
-    pub(super) idle: Duration,
-    pub(super) end: Instant,
+    idle: Duration,
+    end: Instant,
 }
 
 impl Deadlines {
     /// The deadlines of a request that starts now.
     pub(super) fn start(settings: &Settings) -> Self {
+        let start = Instant::now();
         Self {
+            start,
             connect: settings.connect,
             first_byte: settings.first_byte,
             idle: settings.idle,
-            end: Instant::now() + settings.total,
+            end: start + settings.total,
         }
     }
 }
@@ -39,9 +42,9 @@ impl Deadlines {
 /// How it went.
 pub(super) enum Tried {
     /// The server answers.
-    Answered(Response<Incoming>, Lease),
+    Answered(response::Parts, Streaming),
     /// Not a byte of the request has left: another server may have it.
-    NotSent(Request<ProvenBody>, Failed),
+    NotSent(ProvenBody, Failed),
     /// Some of it may have: nobody else may have it.
     Failed(Failed),
 }
@@ -49,139 +52,244 @@ pub(super) enum Tried {
 /// Sends `request` to the server at `place`: on a kept connection, or on a
 /// new one where that turns out to be stale before a byte was sent on it.
 pub(super) async fn exchange(
-    mut request: Request<ProvenBody>,
+    request: &Prepared<'_>,
+    mut body: ProvenBody,
     place: &Arc<Place>,
     label: &str,
     pool: &Pool,
     deadlines: &Deadlines,
 ) -> Tried {
-    let connect_by = (Instant::now() + deadlines.connect).min(deadlines.end);
+    let connect_by = (deadlines.start + deadlines.connect).min(deadlines.end);
     let mut lease = match pool.lease(place, connect_by).await {
         Ok(lease) => lease,
         Err(NoPlace { limit }) => {
             let all = format!("`{label}`: all of its {limit} connections are in use");
-            return Tried::NotSent(request, Failed::Unreachable(all));
+            return Tried::NotSent(body, Failed::Unreachable(all));
         }
     };
     if let Some(kept) = lease.reuse() {
-        match send(kept, request, deadlines).await {
-            Ok(response) => return Tried::Answered(response, lease),
-            Err((Some(unsent), _)) => request = unsent,
-            Err((None, failed)) => return Tried::Failed(failed),
+        match send(request, body, kept, lease, *deadlines, deadlines.start).await {
+            Sent::Answered(head, streaming) => return Tried::Answered(head, streaming),
+            Sent::Not(unsent, again) => (body, lease) = (unsent, again),
+            Sent::Failed(failed) => return Tried::Failed(failed),
         }
     }
     let new = match lease.connect(connect_by).await {
         Ok(new) => new,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            return Tried::NotSent(request, Failed::Timeout("connect"));
+            return Tried::NotSent(body, Failed::Timeout("connect"));
         }
         Err(error) => {
             let why = format!("`{label}`: {error}");
-            return Tried::NotSent(request, Failed::Unreachable(why));
+            return Tried::NotSent(body, Failed::Unreachable(why));
         }
     };
-    match send(new, request, deadlines).await {
-        Ok(response) => Tried::Answered(response, lease),
-        Err((Some(unsent), _)) => {
+    match send(request, body, new, lease, *deadlines, Instant::now()).await {
+        Sent::Answered(head, streaming) => Tried::Answered(head, streaming),
+        Sent::Not(unsent, _) => {
             let why = format!("`{label}`: it closed the connection at once");
             Tried::NotSent(unsent, Failed::Unreachable(why))
         }
-        Err((None, failed)) => Tried::Failed(failed),
+        Sent::Failed(failed) => Tried::Failed(failed),
     }
 }
 
-/// Sends on one connection and waits for the answer's head. An error comes
-/// with the request when nothing of it was sent.
+/// How it went on one connection.
+enum Sent {
+    Answered(response::Parts, Streaming),
+    Not(ProvenBody, Lease),
+    Failed(Failed),
+}
+
+/// Sends on one connection and waits for the answer's head.
 async fn send(
-    connection: &mut SendRequest<ProvenBody>,
-    mut request: Request<ProvenBody>,
+    request: &Prepared<'_>,
+    body: ProvenBody,
+    mut connection: http1::Connection<TcpStream>,
+    lease: Lease,
+    deadlines: Deadlines,
+    since: Instant,
+) -> Sent {
+    let mut head = connection.room();
+    request.write(&mut head, &body);
+    let method = request.head.method.clone();
+    let mut exchange = connection.start(method, head, body, since);
+    match poll_fn(|cx| poll_answer(&mut exchange, cx, &deadlines, since)).await {
+        Ok(head) => Sent::Answered(head, Streaming::new(exchange, lease, deadlines)),
+        // Another server could do no more with a body that is bad.
+        Err(failed @ Failed::Body(_)) => Sent::Failed(failed),
+        Err(failed) => match exchange.into_unsent() {
+            Some(body) => Sent::Not(body, lease),
+            None => Sent::Failed(failed),
+        },
+    }
+}
+
+fn poll_answer(
+    exchange: &mut http1::Exchange<TcpStream>,
+    cx: &mut Context<'_>,
     deadlines: &Deadlines,
-) -> Result<Response<Incoming>, (Option<Request<ProvenBody>>, Failed)> {
-    let sending = request.body_mut().watch();
-    let from = Instant::now();
-    let mut answer = pin!(connection.try_send_request(request));
-    let mut alarm = pin!(sleep_until(
-        deadlines.next(sending.as_deref(), from, from).0
-    ));
-    let response = poll_fn(|cx| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-            return Poll::Ready(answer.map_err(|mut error| {
-                let unsent = error.take_message();
-                (unsent, failure(&error.into_error()))
-            }));
+    since: Instant,
+) -> Poll<Result<response::Parts, Failed>> {
+    if let Poll::Ready(answer) = exchange.poll_answer(cx) {
+        return Poll::Ready(answer.map_err(Failed::from));
+    }
+    loop {
+        let sending = exchange.sending();
+        let (due, phase) = deadlines.due(sending, since);
+        let wake = match sending {
+            State::Ended(_) => due,
+            // A body may end at any time, and then the answer is due after this long.
+            _ => due.min(Instant::now() + deadlines.first_byte),
+        };
+        if !exchange.poll_alarm(cx, wake) {
+            return Poll::Pending;
         }
-        while alarm.as_mut().poll(cx).is_ready() {
-            let (wake, late) = deadlines.next(sending.as_deref(), from, Instant::now());
-            if let Some(phase) = late {
-                return Poll::Ready(Err((None, Failed::Timeout(phase))));
-            }
-            alarm.as_mut().reset(wake);
+        if wake >= due {
+            return Poll::Ready(Err(Failed::Timeout(phase)));
         }
-        Poll::Pending
-    })
-    .await?;
-    check(&response).map_err(|why| (None, Failed::Invalid(why.into())))?;
-    Ok(response)
+    }
 }
 
 impl Deadlines {
-    /// When to look again, and what is late by now. `from` is when the
-    /// request was handed over.
-    fn next(
-        &self,
-        sending: Option<&Sending>,
-        from: Instant,
-        now: Instant,
-    ) -> (Instant, Option<&'static str>) {
-        let (due, phase) = match sending.map(Sending::get) {
-            None => (from + self.first_byte, "answer"),
-            Some(Sent::Ended(at)) => (at + self.first_byte, "answer"),
-            Some(Sent::Taken(at)) => (at + self.idle, "go on"),
+    /// When whoever has to act next is late, and with what.
+    fn due(&self, sending: State, since: Instant) -> (Instant, &'static str) {
+        let (due, phase) = match sending {
+            State::Ended(at) => (at + self.first_byte, "answer"),
+            State::Going | State::Broken => (since + self.first_byte, "answer"),
+            State::Stuck(at) => (at + self.idle, "go on"),
             // The server's own deadlines bound how long a client may take.
-            Some(Sent::AllThereIs) => (self.end, "finish"),
+            State::AllThereIs => (self.end, "finish"),
         };
-        let (due, phase) = if self.end <= due {
+        if self.end <= due {
             (self.end, "finish")
         } else {
             (due, phase)
+        }
+    }
+}
+
+/// An answer's body on its way, and what is left of the request.
+pub(super) struct Streaming {
+    state: Talk,
+    deadlines: Deadlines,
+    /// Since when the server has owed us a frame.
+    waiting: Option<Instant>,
+}
+
+enum Talk {
+    Going(http1::Exchange<TcpStream>, Lease),
+    Over,
+    /// It is about to break off.
+    Breaking(Failed),
+    /// It broke off: never a clean end.
+    Broken,
+}
+
+impl Streaming {
+    fn new(exchange: http1::Exchange<TcpStream>, lease: Lease, deadlines: Deadlines) -> Self {
+        let mut streaming = Self {
+            state: Talk::Going(exchange, lease),
+            deadlines,
+            waiting: None,
         };
-        // A body may end at any time, and then the answer is due after this long.
-        let wake = due.min(now + self.first_byte);
-        (wake, (now >= due).then_some(phase))
+        streaming.give_back_at_end();
+        streaming
+    }
+
+    /// The next frame.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
+        let exchange = match &mut self.state {
+            Talk::Going(exchange, _) => exchange,
+            Talk::Over => return Poll::Ready(None),
+            Talk::Breaking(_) | Talk::Broken => return Poll::Ready(Some(Err(self.break_off()))),
+        };
+        let frame = match exchange.poll_frame(cx) {
+            Poll::Ready(frame) => frame.map(|frame| frame.map_err(broke_off)),
+            Poll::Pending => {
+                // A frame that comes at once costs no look at the clock.
+                let since = *self.waiting.get_or_insert_with(Instant::now);
+                let (due, phase) = self.deadlines.next_frame(since);
+                if !exchange.poll_alarm(cx, due) {
+                    return Poll::Pending;
+                }
+                Some(Err(Failed::Timeout(phase)))
+            }
+        };
+        self.waiting = None;
+        if let Some(Err(failed)) = frame {
+            // The client first gets what there is, so that it sees an answer
+            // break off, and not a connection without any.
+            self.state = Talk::Breaking(failed);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.give_back_at_end();
+        Poll::Ready(frame)
+    }
+
+    fn break_off(&mut self) -> Failed {
+        match std::mem::replace(&mut self.state, Talk::Broken) {
+            Talk::Breaking(failed) => failed,
+            _ => Failed::Invalid("it broke off".into()),
+        }
+    }
+
+    /// Whether nothing more comes.
+    pub(super) fn is_over(&self) -> bool {
+        match &self.state {
+            Talk::Going(exchange, _) => exchange.is_over(),
+            Talk::Over => true,
+            Talk::Breaking(_) | Talk::Broken => false,
+        }
+    }
+
+    /// Bytes to come, where that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match &self.state {
+            Talk::Going(exchange, _) => exchange.left(),
+            Talk::Over => Some(0),
+            Talk::Breaking(_) | Talk::Broken => None,
+        }
+    }
+
+    fn give_back_at_end(&mut self) {
+        if let Talk::Going(exchange, _) = &self.state
+            && exchange.is_over()
+            && let Talk::Going(exchange, lease) = std::mem::replace(&mut self.state, Talk::Over)
+        {
+            lease.give_back(exchange.into_connection());
+        }
     }
 }
 
-/// What the HTTP library lets through and two readers could read differently.
-fn check(response: &Response<Incoming>) -> Result<(), &'static str> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err("it switches protocols, which nobody asked for");
-    }
-    let fields = response.headers();
-    let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() {
-        return Err("there is more than one `Content-Length`");
-    }
-    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if length.is_some() {
-            return Err("it has both `Content-Length` and `Transfer-Encoding`");
-        }
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err("its transfer coding is not `chunked`");
+impl Deadlines {
+    /// When a frame that is owed `since` is late, and with what.
+    fn next_frame(&self, since: Instant) -> (Instant, &'static str) {
+        let due = since + self.idle;
+        if self.end <= due {
+            (self.end, "finish")
+        } else {
+            (due, "go on")
         }
     }
-    Ok(())
 }
 
-/// The request's own body is to blame where its error lies below.
-fn failure(error: &hyper::Error) -> Failed {
-    let below = error.source();
-    if let Some(body) = below.and_then(|below| below.downcast_ref::<BodyError>()) {
-        return Failed::Body(body.again());
+fn broke_off(broken: Broken) -> Failed {
+    match broken {
+        Broken::Request(error) => Failed::Body(error),
+        broken => Failed::Invalid(format!("it broke off: {broken}")),
     }
-    Failed::Invalid(match below {
-        Some(below) => format!("{error}: {below}"),
-        None => error.to_string(),
-    })
+}
+
+impl From<Broken> for Failed {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Request(error) => Self::Body(error),
+            broken => Self::Invalid(broken.to_string()),
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub mod body;
 pub mod echo;
 mod exchange;
 mod headers;
+mod http1;
 pub mod upstream;
 
 #[cfg(test)]
@@ -20,9 +21,10 @@ pub use answer::AnswerBody;
 use crate::limit::Admitted;
 use crate::route::Route;
 use body::ProvenBody;
+use bytes::BytesMut;
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -102,32 +104,33 @@ pub async fn forward(
     pool: &Pool,
 ) -> Result<Answer, Failed> {
     let place = admitted.take_place();
-    let mut request = prepare(&admitted, route, head, body);
+    let prepared = Prepared {
+        told: Told::of(admitted.caller()),
+        route,
+        head: &head,
+    };
+    let mut body = body;
     let deadlines = Deadlines::start(upstream.settings());
     let mut failed = Failed::Unreachable("it has no servers".into());
     for target in upstream.in_turn() {
         let server = target.label.clone();
         let Some(at) = &target.place else {
-            let response = echo::answer(request).await?;
+            let response = echo::answer(prepared.request(body)).await?;
             return Ok(Answer {
                 response: response.map(|bytes| AnswerBody::made(bytes, place)),
                 server,
             });
         };
-        match exchange(request, at, &server, pool, &deadlines).await {
-            Tried::Answered(response, lease) => {
-                let (mut head, body) = response.into_parts();
+        match exchange(&prepared, body, at, &server, pool, &deadlines).await {
+            Tried::Answered(mut head, streaming) => {
                 headers::answer(&mut head.headers);
-                // Of the server's connection; ours to the client is another.
-                head.version = Version::HTTP_11;
-                head.extensions.clear();
-                let body = AnswerBody::streaming(body, lease, deadlines, place);
+                let body = AnswerBody::streaming(streaming, place);
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
                     server,
                 });
             }
-            Tried::NotSent(unsent, why) => (request, failed) = (unsent, why),
+            Tried::NotSent(unsent, why) => (body, failed) = (unsent, why),
             Tried::Failed(why) => return Err(why),
         }
     }
@@ -136,17 +139,25 @@ pub async fn forward(
 
 /// The request as the upstream gets it: target and values byte for byte as
 /// they were verified.
-fn prepare(
-    admitted: &Admitted,
-    route: &Route,
-    mut head: Head,
-    body: ProvenBody,
-) -> Request<ProvenBody> {
-    let told = Told::of(admitted.caller());
-    let fields = headers::request(&mut head, route, &told, &body);
-    let mut request = Request::new(body);
-    *request.method_mut() = head.method;
-    *request.uri_mut() = Uri::from(head.target);
-    *request.headers_mut() = fields;
-    request
+struct Prepared<'r> {
+    told: Told<'r>,
+    route: &'r Route,
+    head: &'r Head,
+}
+
+impl Prepared<'_> {
+    /// Writes its head as HTTP/1.1 has it.
+    fn write(&self, text: &mut BytesMut, body: &ProvenBody) {
+        headers::write_head(text, self.head, self.route, &self.told, body);
+    }
+
+    /// The whole of it, for who does not read HTTP/1.1.
+    fn request(&self, body: ProvenBody) -> Request<ProvenBody> {
+        let fields = headers::request(self.head, self.route, &self.told, &body);
+        let mut request = Request::new(body);
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = Uri::from(self.head.target.clone());
+        *request.headers_mut() = fields;
+        request
+    }
 }

@@ -1,12 +1,12 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
-use super::alarm::{Alarm, after};
 use super::library::{http1, http2};
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::tls::ALPN_HTTP_2;
 use super::wire::Wire;
 use super::{BoxError, Deadlines, Handler, Peer};
+use crate::clock::alarm::{Alarm, after};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};

@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-mod alarm;
 mod chunks;
 mod connection;
 pub mod framing;

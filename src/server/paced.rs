@@ -1,7 +1,7 @@
 //! A stream whose peer has to take what we send, byte by byte, within a deadline.
 
-use super::alarm::{Alarm, after};
 use super::line::Line;
+use crate::clock::alarm::{Alarm, after};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -6,11 +6,11 @@
 //! the [`Line`]; then the input ends. So good requests that came before it are
 //! answered first, in order, and the library never sees what it could misread.
 
-use super::alarm::{Alarm, after};
 use super::framing::{Awaits, End, Framing};
 use super::line::Line;
 use super::paced::Paced;
 use super::{Deadlines, Fault};
+use crate::clock::alarm::{Alarm, after};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -95,6 +95,8 @@ pub struct ProvenBody {
     source: Source,
     /// Bytes still to be handed out, when that is known.
     left: Option<u64>,
+    /// A piece that was handed out, and given back unsent.
+    unsent: Option<Bytes>,
     sending: Option<Arc<Sending>>,
 }
 
@@ -153,6 +155,7 @@ impl ProvenBody {
         Self {
             source,
             left,
+            unsent: None,
             sending: None,
         }
     }
@@ -171,7 +174,16 @@ impl ProvenBody {
         self.sending.clone()
     }
 
+    /// Takes the last piece back that was handed out: it could not be sent.
+    pub(super) fn put_back(&mut self, piece: Bytes) {
+        self.left = self.left.map(|left| left + piece.len() as u64);
+        self.unsent = Some(piece);
+    }
+
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Some(piece) = self.unsent.take() {
+            return Poll::Ready(Some(Ok(piece)));
+        }
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
             Source::Passing(passing) => passing.poll_next(cx),
@@ -221,6 +233,9 @@ impl Body for ProvenBody {
     }
 
     fn is_end_stream(&self) -> bool {
+        if self.unsent.is_some() {
+            return false;
+        }
         match &self.source {
             Source::Empty => true,
             Source::Passing(passing) => passing.is_end(),

@@ -6,6 +6,7 @@
 
 mod ours;
 mod rule;
+mod sink;
 #[cfg(test)]
 mod tests;
 
@@ -20,24 +21,51 @@ use http::header::{
     TE, TRANSFER_ENCODING,
 };
 use http_body::Body as _;
-use ours::Ours;
 pub(super) use ours::Told;
 use rule::Rule;
+use sink::{Lines, Map, Sink};
+use std::fmt::Write as _;
 
-/// The fields that go to the upstream, of those that came in `head`.
-pub(super) fn request(
-    head: &mut Head,
+/// Bytes that most heads have room in.
+const USUAL_HEAD: usize = 1024;
+
+/// Writes the head of a request of HTTP/1.1 into `text`.
+pub(super) fn write_head(
+    text: &mut BytesMut,
+    head: &Head,
     route: &Route,
     told: &Told<'_>,
     body: &ProvenBody,
-) -> HeaderMap {
-    let mut came = std::mem::take(&mut head.fields);
-    let mut fields = HeaderMap::with_capacity(came.len() + ours::MAX_FIELDS);
-    let mut ours = Ours::new(&mut fields);
-    ours.text(HOST, |text| text.put_slice(head.authority.as_bytes()));
+) {
+    let target = head.target.as_str();
+    text.reserve(USUAL_HEAD);
+    text.put_slice(head.method.as_str().as_bytes());
+    text.put_u8(b' ');
+    text.put_slice(target.as_bytes());
+    text.put_slice(b" HTTP/1.1\r\n");
+    put_fields(&mut Lines(text), head, route, told, body);
+    text.put_slice(b"\r\n");
+}
 
+/// The fields that go to the upstream, of those that came in `head`, for a
+/// server that does not get them as bytes of HTTP/1.1.
+pub(super) fn request(head: &Head, route: &Route, told: &Told<'_>, body: &ProvenBody) -> HeaderMap {
+    let mut map = Map::with_capacity(head.fields.len() + ours::MAX_FIELDS);
+    put_fields(&mut map, head, route, told, body);
+    map.fields
+}
+
+fn put_fields<S: Sink>(
+    sink: &mut S,
+    head: &Head,
+    route: &Route,
+    told: &Told<'_>,
+    body: &ProvenBody,
+) {
+    let came = &head.fields;
+    sink.text(HOST, |text| text.put_slice(head.authority.as_bytes()));
     let rule = Rule {
-        nominated: rule::nominated(&came),
+        nominated: rule::nominated(came),
         keep_proof: route.keep_proof,
         token_fields: &route.token_fields,
         authorization_is_proof: told.identity.is_some_and(|identity| {
@@ -48,37 +76,28 @@ pub(super) fn request(
                     .any(|name| *name != AUTHORIZATION && came.contains_key(name))
         }),
     };
-    let wants_trailers = came.get_all(TE).iter().any(accepts_trailers);
-    let was_counted = came.contains_key(CONTENT_LENGTH);
-    let is_split = came.get_all(COOKIE).iter().nth(1).is_some();
-    let mut came = came.drain().peekable();
-    while let Some((name, mut value)) = came.next() {
-        let Some(name) = name else {
-            continue;
-        };
-        let passes = !rule.drops(&name);
-        // Values of a repeated name follow it without one.
-        while let Some((_, next)) = came.next_if(|(name, _)| name.is_none()) {
-            if passes {
-                ours.fields
-                    .append(&name, std::mem::replace(&mut value, next));
-            }
+    let mut wants_trailers = false;
+    let mut was_counted = false;
+    let mut has_cookies = false;
+    for (name, value) in came {
+        if rule.drops(name) {
+            was_counted |= *name == CONTENT_LENGTH;
+            wants_trailers |= *name == TE && accepts_trailers(value);
+        } else if *name != COOKIE {
+            sink.pass(name, value);
+        } else if !std::mem::replace(&mut has_cookies, true) {
+            pass_cookies(sink, came);
         }
-        if passes {
-            ours.fields.append(name, value);
-        }
-    }
-    if is_split {
-        join_cookies(ours.fields);
     }
     if wants_trailers {
-        ours.word(TE, "trailers");
-        ours.word(CONNECTION, "te");
+        sink.word(TE, "trailers");
+        if S::IS_HTTP_1 {
+            sink.word(CONNECTION, "te");
+        }
     }
-    frame(ours.fields, &head.method, was_counted, body);
-    ours.tell_who(told, &head.request_id);
-    ours.tell_way(head);
-    fields
+    frame(sink, &head.method, was_counted, body);
+    ours::tell_who(sink, told, &head.request_id);
+    ours::tell_way(sink, head);
 }
 
 /// Takes off what an answer, or its trailers, must not carry on to the client.
@@ -102,31 +121,36 @@ fn accepts_trailers(value: &HeaderValue) -> bool {
 }
 
 /// HTTP/2 may split cookies over several fields; HTTP/1.1 may not (RFC 9113, section 8.2.3).
-fn join_cookies(fields: &mut HeaderMap) {
-    let mut all = BytesMut::new();
-    for one in fields.get_all(COOKIE) {
-        if !all.is_empty() {
-            all.put_slice(b"; ");
-        }
-        all.put_slice(one.as_bytes());
+fn pass_cookies(sink: &mut impl Sink, came: &HeaderMap) {
+    let all = came.get_all(COOKIE);
+    let mut some = all.iter();
+    if let (Some(one), None) = (some.next(), some.next()) {
+        return sink.pass(&COOKIE, one);
     }
-    let all = HeaderValue::from_maybe_shared(all.freeze());
-    fields.insert(
-        COOKIE,
-        all.expect("field values, joined by what may stand in one"),
-    );
+    sink.text(COOKIE, |text| {
+        for (at, one) in all.iter().enumerate() {
+            if at > 0 {
+                text.put_slice(b"; ");
+            }
+            text.put_slice(one.as_bytes());
+        }
+    });
 }
 
-/// The one framing field. Where the length of a body is known the HTTP
-/// library writes it; left alone, it would send a body of unknown length
-/// with GET as none.
-fn frame(fields: &mut HeaderMap, method: &Method, was_counted: bool, body: &ProvenBody) {
+/// The one framing field.
+fn frame<S: Sink>(sink: &mut S, method: &Method, was_counted: bool, body: &ProvenBody) {
     if body.is_end_stream() {
         let has_meaning = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
         if was_counted || has_meaning {
-            fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            sink.word(CONTENT_LENGTH, "0");
         }
-    } else if body.size_hint().exact().is_none() {
-        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        return;
+    }
+    match body.size_hint().exact() {
+        Some(length) => sink.text(CONTENT_LENGTH, |text| {
+            write!(text, "{length}").expect("a buffer that grows takes any text");
+        }),
+        None if S::IS_HTTP_1 => sink.word(TRANSFER_ENCODING, "chunked"),
+        None => {}
     }
 }

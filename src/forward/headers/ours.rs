@@ -1,11 +1,12 @@
 //! The fields that we set: who calls, and by which way it came.
 
+use super::sink::Sink;
 use crate::apps::{Scheme, Scopes};
 use crate::forward::Head;
 use crate::schemes::Caller;
 use bytes::{BufMut as _, BytesMut};
 use http::Version;
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::header::{FORWARDED, HeaderName, VIA};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -21,8 +22,6 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// Fields that we set, at most.
 pub(super) const MAX_FIELDS: usize = 14;
-/// What most of our values have together.
-const USUAL_TEXT: usize = 384;
 
 /// What the backend is told of the caller.
 #[derive(Clone, Copy, Debug)]
@@ -59,85 +58,54 @@ impl<'c> Told<'c> {
     }
 }
 
-/// Sets our own fields. Their values lie one behind the other in one buffer.
-pub(super) struct Ours<'f> {
-    pub(super) fields: &'f mut HeaderMap,
-    buffer: BytesMut,
+/// Who calls.
+pub(super) fn tell_who(sink: &mut impl Sink, told: &Told<'_>, request_id: &str) {
+    sink.text(REQUEST_ID, |text| text.put_slice(request_id.as_bytes()));
+    sink.word(ASSURANCE, told.assurance);
+    let Some(identity) = told.identity else {
+        return;
+    };
+    sink.text(APP, |text| text.put_slice(identity.app.as_bytes()));
+    sink.text(KEY, |text| text.put_slice(identity.key.as_bytes()));
+    sink.word(SCHEME, identity.scheme.name());
+    sink.text(SCOPES, |text| {
+        for (at, scope) in identity.scopes.iter().enumerate() {
+            if at > 0 {
+                text.put_u8(b' ');
+            }
+            text.put_slice(scope.as_bytes());
+        }
+    });
 }
 
-impl<'f> Ours<'f> {
-    pub(super) fn new(fields: &'f mut HeaderMap) -> Self {
-        Self {
-            fields,
-            buffer: BytesMut::with_capacity(USUAL_TEXT),
+/// Where the request came from, and by way of whom.
+pub(super) fn tell_way(sink: &mut impl Sink, head: &Head) {
+    let peer = head.peer.to_canonical();
+    let authority = head.authority.as_bytes();
+    sink.text(X_FORWARDED_FOR, |text| write_address(text, peer));
+    sink.text(X_FORWARDED_HOST, |text| text.put_slice(authority));
+    sink.word(X_FORWARDED_PROTO, head.scheme);
+    sink.text(FORWARDED, |text| {
+        // RFC 7239, sections 4 and 6: what is no token stands in quotes.
+        text.put_slice(b"for=");
+        if peer.is_ipv6() {
+            text.put_slice(b"\"[");
+            write_address(text, peer);
+            text.put_slice(b"]\"");
+        } else {
+            write_address(text, peer);
         }
-    }
-
-    /// Sets a field to what `write` writes. A control byte, which `config`
-    /// lets into no name, becomes `?`.
-    pub(super) fn text(&mut self, name: HeaderName, write: impl FnOnce(&mut BytesMut)) {
-        write(&mut self.buffer);
-        for byte in self.buffer.iter_mut().filter(|b| b.is_ascii_control()) {
-            *byte = b'?';
-        }
-        let value = HeaderValue::from_maybe_shared(self.buffer.split().freeze());
-        self.fields
-            .insert(name, value.expect("no control byte is left"));
-    }
-
-    /// Sets a field to one of our own words.
-    pub(super) fn word(&mut self, name: HeaderName, word: &'static str) {
-        self.fields.insert(name, HeaderValue::from_static(word));
-    }
-
-    pub(super) fn tell_who(&mut self, told: &Told<'_>, request_id: &str) {
-        self.text(REQUEST_ID, |text| text.put_slice(request_id.as_bytes()));
-        self.word(ASSURANCE, told.assurance);
-        let Some(identity) = told.identity else {
-            return;
-        };
-        self.text(APP, |text| text.put_slice(identity.app.as_bytes()));
-        self.text(KEY, |text| text.put_slice(identity.key.as_bytes()));
-        self.word(SCHEME, identity.scheme.name());
-        self.text(SCOPES, |text| {
-            for (at, scope) in identity.scopes.iter().enumerate() {
-                if at > 0 {
-                    text.put_u8(b' ');
-                }
-                text.put_slice(scope.as_bytes());
-            }
-        });
-    }
-
-    /// Where the request came from, and by way of whom.
-    pub(super) fn tell_way(&mut self, head: &Head) {
-        let peer = head.peer.to_canonical();
-        let authority = head.authority.as_bytes();
-        self.text(X_FORWARDED_FOR, |text| write_address(text, peer));
-        self.text(X_FORWARDED_HOST, |text| text.put_slice(authority));
-        self.word(X_FORWARDED_PROTO, head.scheme);
-        self.text(FORWARDED, |text| {
-            // RFC 7239, sections 4 and 6: what is no token stands in quotes.
-            text.put_slice(b"for=");
-            if peer.is_ipv6() {
-                text.put_slice(b"\"[");
-                write_address(text, peer);
-                text.put_slice(b"]\"");
-            } else {
-                write_address(text, peer);
-            }
-            text.put_slice(b";host=");
-            write_token_or_quoted(text, authority);
-            text.put_slice(b";proto=");
-            text.put_slice(head.scheme.as_bytes());
-        });
-        let via = match head.version {
-            Version::HTTP_10 => "1.0 portcullis",
-            Version::HTTP_2 => "2.0 portcullis",
-            _ => "1.1 portcullis",
-        };
-        self.word(VIA, via);
-    }
+        text.put_slice(b";host=");
+        write_token_or_quoted(text, authority);
+        text.put_slice(b";proto=");
+        text.put_slice(head.scheme.as_bytes());
+    });
+    let via = match head.version {
+        Version::HTTP_10 => "1.0 portcullis",
+        Version::HTTP_2 => "2.0 portcullis",
+        _ => "1.1 portcullis",
+    };
+    sink.word(VIA, via);
 }
 
 fn write_address(text: &mut BytesMut, address: IpAddr) {

@@ -14,6 +14,7 @@ use crate::route::Accept;
 use crate::schemes::digest::BodyProof;
 use crate::schemes::{Caller, ProofId};
 use bytes::Bytes;
+use http::Version;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};

@@ -1,58 +1,20 @@
 //! A new connection to a server.
 
 use super::Place;
-use crate::forward::body::ProvenBody;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
+use crate::forward::http1::Connection;
 use std::io;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
-/// Fields that a server's answer may have.
-const MAX_ANSWER_FIELDS: usize = 100;
-/// Bytes that the head of a server's answer may have.
-const MAX_ANSWER_HEAD: usize = 64 * 1024;
-/// Bytes that a connection buffers, each way.
-const MAX_BUFFER: usize = 128 * 1024;
-
-/// A connection. Dropping it closes it at once, whatever is under way.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) sender: SendRequest<ProvenBody>,
-    task: AbortHandle,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        // The task may be in the middle of sending a body that nobody waits for any more.
-        self.task.abort();
-    }
-}
-
 /// Connects before `by` to the first address that answers.
-pub(super) async fn connect(place: &Place, by: Instant) -> io::Result<Connection> {
+pub(super) async fn connect(place: &Place, by: Instant) -> io::Result<Connection<TcpStream>> {
     let stream = open(place, by).await?;
     // A request is written in one piece; what comes later is a body's next
     // frame, which has nothing to wait for.
     stream.set_nodelay(true)?;
-    let (sender, connection) = Builder::new()
-        .max_headers(MAX_ANSWER_FIELDS)
-        .max_buf_size(MAX_BUFFER)
-        .max_header_size(MAX_ANSWER_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
-    let task = tokio::spawn(async move {
-        // What goes wrong is told to whoever waits for an answer; while idle it concerns nobody.
-        let _ = connection.await;
-    });
-    Ok(Connection {
-        sender,
-        task: task.abort_handle(),
-    })
+    Ok(Connection::new(stream))
 }
 
 async fn open(place: &Place, by: Instant) -> io::Result<TcpStream> {

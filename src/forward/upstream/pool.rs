@@ -1,13 +1,13 @@
 //! Connections of one worker to servers: kept for the next request, bounded, aged.
 
 use super::Place;
-use super::connect::{Connection, connect};
-use crate::forward::body::ProvenBody;
-use hyper::client::conn::http1::SendRequest;
+use super::connect::connect;
+use crate::forward::http1::Connection;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -35,7 +35,7 @@ struct Kept {
 #[derive(Debug, Default)]
 struct Idle {
     /// The longest unused first; the last is used next, so that others age and go.
-    connections: Vec<(Connection, Instant)>,
+    connections: Vec<(Connection<TcpStream>, Instant)>,
     is_swept: bool,
 }
 
@@ -45,13 +45,10 @@ pub(in crate::forward) struct NoPlace {
     pub(in crate::forward) limit: usize,
 }
 
-/// One request's place at a server, and its connection. Dropped, it closes
-/// the connection: only [`Lease::give_back`] keeps it.
+/// One request's place at a server. Its connection is only kept for another
+/// request when it is given back here.
 #[derive(Debug)]
-pub(in crate::forward) struct Lease {
-    kept: Arc<Kept>,
-    connection: Option<Connection>,
-}
+pub(in crate::forward) struct Lease(Arc<Kept>);
 
 impl Pool {
     /// No connections yet.
@@ -67,10 +64,7 @@ impl Pool {
     ) -> Result<Lease, NoPlace> {
         let kept = self.kept(place);
         kept.take_place(by).await?;
-        Ok(Lease {
-            kept,
-            connection: None,
-        })
+        Ok(Lease(kept))
     }
 
     fn kept(&self, place: &Arc<Place>) -> Arc<Kept> {
@@ -92,31 +86,29 @@ impl Pool {
 
 impl Lease {
     /// Takes a connection that is kept, if one is usable.
-    pub(in crate::forward) fn reuse(&mut self) -> Option<&mut SendRequest<ProvenBody>> {
-        self.connection = self.kept.take();
-        self.connection.as_mut().map(|kept| &mut kept.sender)
+    pub(in crate::forward) fn reuse(&self) -> Option<Connection<TcpStream>> {
+        self.0.take()
     }
 
     /// Makes a new connection before `by`.
     pub(in crate::forward) async fn connect(
-        &mut self,
+        &self,
         by: Instant,
-    ) -> io::Result<&mut SendRequest<ProvenBody>> {
-        let new = connect(&self.kept.place, by).await?;
-        Ok(&mut self.connection.insert(new).sender)
+    ) -> io::Result<Connection<TcpStream>> {
+        connect(&self.0.place, by).await
     }
 
-    /// Keeps the connection for another request, if its last one is over on both sides.
-    pub(in crate::forward) fn give_back(mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.kept.keep(connection);
+    /// Keeps the connection for another request, where it is good for one.
+    pub(in crate::forward) fn give_back(self, connection: Option<Connection<TcpStream>>) {
+        if let Some(connection) = connection {
+            self.0.keep(connection);
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.kept.free.add_permits(1);
+        self.0.free.add_permits(1);
     }
 }
 
@@ -142,23 +134,18 @@ impl Kept {
         Ok(())
     }
 
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Connection<TcpStream>> {
         let mut idle = self.idle();
-        // Those that the server has closed meanwhile are no longer ready.
-        while let Some((connection, _)) = idle.connections.pop() {
-            if connection.sender.is_ready() {
+        // Some may have been closed by the server meanwhile.
+        while let Some((mut connection, _)) = idle.connections.pop() {
+            if connection.is_usable() {
                 return Some(connection);
             }
         }
         None
     }
 
-    fn keep(self: &Arc<Self>, connection: Connection) {
-        // Ready means: the whole request is out, the whole answer is in, not a
-        // byte came behind it, and neither side wants to close.
-        if !connection.sender.is_ready() {
-            return;
-        }
+    fn keep(self: &Arc<Self>, connection: Connection<TcpStream>) {
         let mut idle = self.idle();
         idle.connections.push((connection, Instant::now()));
         if !idle.is_swept {
@@ -170,8 +157,8 @@ impl Kept {
     /// Closes what is too old; when the next one will be.
     fn close_old(&self, now: Instant) -> Option<Instant> {
         let mut idle = self.idle();
-        idle.connections.retain(|(connection, since)| {
-            now.duration_since(*since) < MAX_IDLE && !connection.sender.is_closed()
+        idle.connections.retain_mut(|(connection, since)| {
+            now.duration_since(*since) < MAX_IDLE && connection.is_usable()
         });
         let next = idle.connections.first().map(|(_, since)| *since + MAX_IDLE);
         idle.is_swept = next.is_some();

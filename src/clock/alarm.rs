@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const NEVER: Duration = Duration::from_hours(30 * 24);
 
 /// When `wait` will be over.
-pub(super) fn after(wait: Duration) -> Instant {
+pub(crate) fn after(wait: Duration) -> Instant {
     Instant::now() + wait.min(NEVER)
 }
 
@@ -17,11 +17,11 @@ pub(super) fn after(wait: Duration) -> Instant {
 /// only when it has run down or the deadline moved forward, so a busy
 /// connection leaves the runtime's timers alone.
 #[derive(Debug, Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
     /// True when `until` has passed; else the task is woken then, or before.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> bool {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> bool {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(until)));
         if until < sleep.deadline() {
             sleep.as_mut().reset(until);

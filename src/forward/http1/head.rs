@@ -1,0 +1,195 @@
+//! The head of an answer, from the bytes that a server sent (RFC 9112).
+
+use super::framing::Framing;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, response};
+use std::mem::MaybeUninit;
+
+/// Bytes that the head of an answer may have.
+pub(super) const MAX_HEAD: usize = 64 * 1024;
+/// Fields that it may have.
+const MAX_FIELDS: usize = 200;
+/// Interim answers before the final one.
+const MAX_INTERIM: u8 = 8;
+
+/// Reads heads from what has arrived, until the final one.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// Bytes in which no end of the head was found.
+    searched: usize,
+    interim: u8,
+}
+
+/// A final answer's head, and what it says of its body and its connection.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) parts: response::Parts,
+    pub(super) framing: Framing,
+    /// Whether the server will take another request behind it.
+    pub(super) keeps_open: bool,
+}
+
+impl Reader {
+    /// The final head, taken off the front of `arrived`; `None` while it is not all there.
+    ///
+    /// # Errors
+    /// What is wrong with it. The connection is of no more use then.
+    pub(super) fn read(
+        &mut self,
+        arrived: &mut BytesMut,
+        asked: &Method,
+    ) -> Result<Option<Head>, &'static str> {
+        loop {
+            let Some(end) = self.end(arrived) else {
+                return if arrived.len() > MAX_HEAD {
+                    Err("its head is longer than 64 KiB")
+                } else {
+                    Ok(None)
+                };
+            };
+            if end > MAX_HEAD {
+                return Err("its head is longer than 64 KiB");
+            }
+            self.searched = 0;
+            let bytes = arrived.split_to(end).freeze();
+            let (parts, version) = parse(&bytes)?;
+            match parts.status {
+                StatusCode::SWITCHING_PROTOCOLS => {
+                    return Err("it switches protocols, which nobody asked for");
+                }
+                status if status.is_informational() => {
+                    self.interim += 1;
+                    if self.interim > MAX_INTERIM {
+                        return Err("it has more than 8 interim answers");
+                    }
+                }
+                _ => return Head::new(parts, version, asked).map(Some),
+            }
+        }
+    }
+
+    /// Where the head ends: behind the first empty line. A line may end
+    /// without its carriage return (RFC 9112, section 2.2).
+    fn end(&mut self, arrived: &[u8]) -> Option<usize> {
+        // An empty line before the head would be one at its start too.
+        let from = self.searched.saturating_sub(2);
+        for at in memchr::memchr_iter(b'\n', arrived.get(from..)?) {
+            let behind = from + at + 1;
+            match arrived.get(behind..)? {
+                [b'\n', ..] => return Some(behind + 1),
+                [b'\r', b'\n', ..] => return Some(behind + 2),
+                _ => {}
+            }
+        }
+        self.searched = arrived.len();
+        None
+    }
+}
+
+fn parse(head: &Bytes) -> Result<(response::Parts, u8), &'static str> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        head,
+        &mut fields,
+    );
+    match parsed {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => return Err("it has more than 200 fields"),
+        Ok(httparse::Status::Partial) | Err(_) => return Err("its head is not valid HTTP/1.1"),
+    }
+    let status = response.code.filter(|code| (100..600).contains(code));
+    let status = status.and_then(|code| StatusCode::from_u16(code).ok());
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = status.ok_or("its status is not between 100 and 599")?;
+    parts.headers = HeaderMap::with_capacity(response.headers.len());
+    for field in &*response.headers {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err("a field of it is not valid");
+        };
+        parts.headers.append(name, value);
+    }
+    Ok((parts, response.version.unwrap_or_default()))
+}
+
+impl Head {
+    fn new(parts: response::Parts, version: u8, asked: &Method) -> Result<Self, &'static str> {
+        let framing = framing(&parts.headers, parts.status, version, asked)?;
+        let mut says = parts.headers.get_all(CONNECTION).iter().peekable();
+        let keeps_open = match version {
+            0 => says.any(|value| names(value, b"keep-alive")),
+            _ => says.peek().is_none() || !says.any(|value| names(value, b"close")),
+        };
+        Ok(Self {
+            parts,
+            framing,
+            keeps_open: keeps_open && framing != Framing::UntilClose,
+        })
+    }
+}
+
+/// How long the body is (RFC 9112, section 6.3). What two readers could read
+/// differently is refused.
+fn framing(
+    fields: &HeaderMap,
+    status: StatusCode,
+    version: u8,
+    asked: &Method,
+) -> Result<Framing, &'static str> {
+    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() {
+        return Err("there is more than one `Content-Length`");
+    }
+    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    if coding.is_some() {
+        if length.is_some() {
+            return Err("it has both `Content-Length` and `Transfer-Encoding`");
+        }
+        if version == 0 {
+            return Err("it has `Transfer-Encoding` in HTTP/1.0");
+        }
+        if codings.next().is_some()
+            || coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        {
+            return Err("its transfer coding is not `chunked`");
+        }
+    }
+    let length = length.map(decimal).transpose()?;
+    let has_none = *asked == Method::HEAD
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED;
+    Ok(match (length, coding) {
+        _ if has_none => Framing::Length(0),
+        (Some(length), _) => Framing::Length(length),
+        (None, Some(_)) => Framing::CHUNKED,
+        (None, None) => Framing::UntilClose,
+    })
+}
+
+fn decimal(value: &HeaderValue) -> Result<u64, &'static str> {
+    const BAD: &str = "its `Content-Length` is not a number";
+    let digits = value.as_bytes();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(BAD);
+    }
+    digits
+        .iter()
+        .try_fold(0_i64, |sum, digit| {
+            sum.checked_mul(10)?.checked_add(i64::from(digit - b'0'))
+        })
+        .map(|length| length as u64)
+        .ok_or(BAD)
+}
+
+fn names(value: &HeaderValue, wanted: &[u8]) -> bool {
+    value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .any(|one| one.trim_ascii().eq_ignore_ascii_case(wanted))
+}

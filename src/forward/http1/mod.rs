@@ -1,0 +1,252 @@
+//! One HTTP/1.1 connection to a server: a request out, its answer in.
+//!
+//! In: a head that is written out, and a [`ProvenBody`]. Out: the answer's
+//! head, then its body, read no faster than it is taken. Everything happens
+//! within the request's own task: no task, channel or lock of the
+//! connection's own stands between a client and its server, and dropping
+//! what is here closes the connection at once.
+
+mod framing;
+mod head;
+mod out;
+
+pub(in crate::forward) use out::State;
+
+use super::body::{BodyError, ProvenBody};
+use crate::clock::alarm::Alarm;
+use bytes::{Bytes, BytesMut};
+use framing::{Framing, Step};
+use head::{Head, Reader};
+use http::{Method, response};
+use http_body::Frame;
+use out::Out;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Bytes that one read asks for: at first, and at most once it turned out that there are more.
+const FIRST_READ: usize = 8 * 1024;
+const MAX_READ: usize = 64 * 1024;
+
+/// A connection on which nothing is under way.
+#[derive(Debug)]
+pub(in crate::forward) struct Connection<S> {
+    stream: S,
+    arrived: BytesMut,
+    room: BytesMut,
+    alarm: Alarm,
+}
+
+/// One request and its answer on a connection.
+#[derive(Debug)]
+pub(in crate::forward) struct Exchange<S> {
+    stream: S,
+    arrived: BytesMut,
+    alarm: Alarm,
+    next_read: usize,
+    out: Out,
+    method: Method,
+    since: Instant,
+    answer: Answer,
+    keeps_open: bool,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Head(Reader),
+    Body(Framing),
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::forward) enum Broken {
+    /// The request's own body is to blame.
+    #[error(transparent)]
+    Request(#[from] BodyError),
+    /// What the server sent is no answer.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The server closed before its answer was whole.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection that was just made.
+    pub(in crate::forward) fn new(stream: S) -> Self {
+        Self {
+            stream,
+            arrived: BytesMut::new(),
+            room: BytesMut::new(),
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Whether a request may be sent on it: the server has neither closed it
+    /// nor said something that nobody asked for.
+    pub(in crate::forward) fn is_usable(&mut self) -> bool {
+        let mut byte = [0];
+        let mut byte = ReadBuf::new(&mut byte);
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(&mut self.stream)
+            .poll_read(&mut cx, &mut byte)
+            .is_pending()
+    }
+
+    /// An empty buffer to write a request's head into.
+    pub(in crate::forward) fn room(&mut self) -> BytesMut {
+        std::mem::take(&mut self.room)
+    }
+
+    /// Starts a request whose `head` was written into [`Connection::room`].
+    pub(in crate::forward) fn start(
+        self,
+        method: Method,
+        head: BytesMut,
+        body: ProvenBody,
+        now: Instant,
+    ) -> Exchange<S> {
+        Exchange {
+            stream: self.stream,
+            arrived: self.arrived,
+            alarm: self.alarm,
+            next_read: FIRST_READ,
+            out: Out::new(head, body),
+            method,
+            since: now,
+            answer: Answer::Head(Reader::default()),
+            keeps_open: false,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
+    /// How the sending stands.
+    pub(in crate::forward) const fn sending(&self) -> State {
+        self.out.state()
+    }
+
+    /// Whether all of the answer was taken.
+    pub(in crate::forward) const fn is_over(&self) -> bool {
+        matches!(&self.answer, Answer::Body(framing) if framing.is_over())
+    }
+
+    /// Bytes of the answer's body to come, where that is known.
+    pub(in crate::forward) const fn left(&self) -> Option<u64> {
+        match &self.answer {
+            Answer::Body(framing) => framing.left(),
+            Answer::Head(_) => None,
+        }
+    }
+
+    /// True when `until` has passed; else the task is woken then, or before.
+    /// The connection's one timer, which a busy connection seldom sets.
+    pub(in crate::forward) fn poll_alarm(&mut self, cx: &mut Context<'_>, until: Instant) -> bool {
+        self.alarm.poll(cx, until)
+    }
+
+    /// The body, if the server cannot have read a byte of the request.
+    pub(in crate::forward) fn into_unsent(self) -> Option<ProvenBody> {
+        self.out.into_unsent()
+    }
+
+    /// The connection, if it is good for another request: the whole request
+    /// is out, the whole answer is in, not a byte came behind it, and the
+    /// server keeps it open.
+    pub(in crate::forward) fn into_connection(self) -> Option<Connection<S>> {
+        if !(self.keeps_open && self.is_over() && self.out.has_ended() && self.arrived.is_empty()) {
+            return None;
+        }
+        let arrived = if self.arrived.capacity() > FIRST_READ {
+            BytesMut::new()
+        } else {
+            self.arrived
+        };
+        Some(Connection {
+            stream: self.stream,
+            arrived,
+            room: self.out.into_room(),
+            alarm: self.alarm,
+        })
+    }
+
+    /// Sends the request and reads the final answer's head.
+    pub(in crate::forward) fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<response::Parts, Broken>> {
+        let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
+        loop {
+            if let Some(head) = self.read_head()? {
+                self.answer = Answer::Body(head.framing);
+                self.keeps_open = head.keeps_open;
+                return Poll::Ready(Ok(head.parts));
+            }
+            if ready!(self.poll_read(cx))? == 0 {
+                return Poll::Ready(Err(Broken::Closed));
+            }
+        }
+    }
+
+    fn read_head(&mut self) -> Result<Option<Head>, Broken> {
+        let Answer::Head(reader) = &mut self.answer else {
+            return Err(Broken::Invalid("it has one head only"));
+        };
+        reader
+            .read(&mut self.arrived, &self.method)
+            .map_err(Broken::Invalid)
+    }
+
+    /// The next frame of the answer's body; goes on sending the request's.
+    pub(in crate::forward) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if !self.is_over() {
+            let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
+        }
+        loop {
+            match self.step()? {
+                Step::Data(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Step::Trailers(fields) => return Poll::Ready(Some(Ok(Frame::trailers(fields)))),
+                Step::End => return Poll::Ready(None),
+                Step::More => {}
+            }
+            if ready!(self.poll_read(cx))? == 0 {
+                return Poll::Ready(match &mut self.answer {
+                    Answer::Body(framing @ Framing::UntilClose) => {
+                        *framing = Framing::Length(0);
+                        None
+                    }
+                    _ => Some(Err(Broken::Closed)),
+                });
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<Step, Broken> {
+        match &mut self.answer {
+            Answer::Body(framing) => framing.next(&mut self.arrived).map_err(Broken::Invalid),
+            Answer::Head(_) => Ok(Step::More),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // Where nobody holds what came before any more, this takes its room again.
+        if self.arrived.capacity() - self.arrived.len() < self.next_read / 2 {
+            self.arrived.reserve(self.next_read);
+        }
+        let room = self.arrived.capacity() - self.arrived.len();
+        let read = ready!(pin!(self.stream.read_buf(&mut self.arrived)).poll(cx))?;
+        if read == room {
+            // There was more than we asked for.
+            self.next_read = (self.next_read * 2).min(MAX_READ);
+        }
+        Poll::Ready(Ok(read))
+    }
+}

@@ -1,0 +1,225 @@
+//! A request on its way out: its head, and its body as it comes.
+
+use crate::forward::body::{BodyError, ProvenBody};
+use bytes::{Buf as _, Bytes, BytesMut};
+use http_body::Body as _;
+use std::fmt::Write as _;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::AsyncWrite;
+use tokio::time::Instant;
+
+/// Bytes of room for a request's head that a connection keeps for the next.
+const KEPT_ROOM: usize = 8 * 1024;
+
+/// What is still to be sent.
+#[derive(Debug)]
+pub(super) struct Out {
+    /// The head, and what stands between two pieces of the body.
+    text: BytesMut,
+    piece: Bytes,
+    /// What stands behind the piece.
+    end: &'static [u8],
+    body: ProvenBody,
+    framed: Framed,
+    /// Whether the body has given all that it has.
+    is_last: bool,
+    has_begun: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framed {
+    Nothing,
+    /// So many bytes are still to come.
+    Length(u64),
+    Chunks,
+}
+
+/// How the sending stands, for whoever waits for the answer.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::forward) enum State {
+    /// Something was taken just now, or nothing was tried yet.
+    Going,
+    /// The server has taken nothing since then.
+    Stuck(Instant),
+    /// All that the client has given so far was taken; the client has to give more.
+    AllThereIs,
+    /// All of it was taken at this time.
+    Ended(Instant),
+    /// The server takes no more.
+    Broken,
+}
+
+impl Out {
+    /// `head` is written out, and frames the body as its size says.
+    pub(super) fn new(head: BytesMut, body: ProvenBody) -> Self {
+        let framed = match body.size_hint().exact() {
+            _ if body.is_end_stream() => Framed::Nothing,
+            Some(length) => Framed::Length(length),
+            None => Framed::Chunks,
+        };
+        Self {
+            text: head,
+            piece: Bytes::new(),
+            end: b"",
+            body,
+            framed,
+            is_last: framed == Framed::Nothing,
+            has_begun: false,
+            state: State::Going,
+        }
+    }
+
+    pub(super) const fn state(&self) -> State {
+        self.state
+    }
+
+    pub(super) const fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
+    /// The body, if the server cannot have read a byte of the request.
+    pub(super) fn into_unsent(mut self) -> Option<ProvenBody> {
+        if self.has_begun {
+            return None;
+        }
+        if !self.piece.is_empty() {
+            self.body.put_back(self.piece);
+        }
+        Some(self.body)
+    }
+
+    /// The room of the head, for the next request.
+    pub(super) fn into_room(self) -> BytesMut {
+        let mut room = self.text;
+        if room.capacity() > KEPT_ROOM {
+            return BytesMut::new();
+        }
+        room.clear();
+        room
+    }
+
+    /// Sends as much as there is and as the server takes. Ready when nothing
+    /// more will be sent. `since` is when the request was handed over.
+    ///
+    /// # Errors
+    /// What is wrong with the request's own body.
+    pub(super) fn poll_send<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+        since: Instant,
+    ) -> Poll<Result<(), BodyError>> {
+        if matches!(self.state, State::Ended(_) | State::Broken) {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            // Before the head is sent, so that a small body leaves with it.
+            self.look_for_piece(cx)?;
+            if self.text.is_empty() && self.piece.is_empty() && self.end.is_empty() {
+                break;
+            }
+            match self.poll_write(cx, stream) {
+                Poll::Ready(Ok(sent)) if sent > 0 => {
+                    self.has_begun = true;
+                    self.state = State::Going;
+                }
+                Poll::Ready(_) => {
+                    self.state = State::Broken;
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Pending => {
+                    if !matches!(self.state, State::Stuck(_)) {
+                        self.state = State::Stuck(Instant::now());
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+        if ready!(Pin::new(stream).poll_flush(cx)).is_err() {
+            self.state = State::Broken;
+        } else if self.is_last {
+            self.state = State::Ended(match self.framed {
+                Framed::Nothing => since,
+                _ => Instant::now(),
+            });
+        } else {
+            self.state = State::AllThereIs;
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes the body's next piece up, if there is one and the last is sent.
+    fn look_for_piece(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        if self.is_last || !self.piece.is_empty() || !self.end.is_empty() {
+            return Ok(());
+        }
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(frame) => frame.transpose()?,
+        };
+        let piece = frame.and_then(|frame| frame.into_data().ok());
+        self.is_last = self.body.is_end_stream() || piece.is_none();
+        let piece = piece.unwrap_or_default();
+        match &mut self.framed {
+            Framed::Nothing => {}
+            Framed::Length(left) => {
+                *left = left
+                    .checked_sub(piece.len() as u64)
+                    .ok_or_else(|| BodyError::BrokeOff("it is longer than it said".into()))?;
+                // Whoever knows the length does not wait to be told the end.
+                self.is_last |= *left == 0;
+                if self.is_last && *left > 0 {
+                    return Err(BodyError::BrokeOff("it is shorter than it said".into()));
+                }
+            }
+            Framed::Chunks => {
+                if !piece.is_empty() {
+                    write!(self.text, "{:x}\r\n", piece.len()).expect("a buffer that grows");
+                }
+                self.end = match (piece.is_empty(), self.is_last) {
+                    (false, false) => b"\r\n",
+                    (false, true) => b"\r\n0\r\n\r\n",
+                    (true, true) => b"0\r\n\r\n",
+                    (true, false) => b"",
+                };
+            }
+        }
+        self.piece = piece;
+        Ok(())
+    }
+
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(stream);
+        let sent = if self.piece.is_empty() && self.end.is_empty() {
+            ready!(stream.poll_write(cx, &self.text))?
+        } else {
+            let slices = [&self.text[..], &self.piece[..], self.end].map(IoSlice::new);
+            ready!(stream.poll_write_vectored(cx, &slices))?
+        };
+        self.advance(sent);
+        Poll::Ready(Ok(sent))
+    }
+
+    fn advance(&mut self, mut sent: usize) {
+        let here = sent.min(self.text.len());
+        if here == self.text.len() {
+            // Unlike advancing, this keeps the room.
+            self.text.clear();
+        } else {
+            self.text.advance(here);
+        }
+        sent -= here;
+        let here = sent.min(self.piece.len());
+        self.piece.advance(here);
+        sent -= here;
+        self.end = self.end.get(sent..).unwrap_or_default();
+    }
+}
