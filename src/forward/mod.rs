@@ -98,8 +98,8 @@ pub struct Answer {
 pub async fn forward(
     mut admitted: Admitted,
     route: &Route,
-    head: Head,
-    body: ProvenBody,
+    head: &Head,
+    mut body: ProvenBody,
     upstream: &Upstream,
     pool: &Pool,
 ) -> Result<Answer, Failed> {
@@ -107,9 +107,8 @@ pub async fn forward(
     let prepared = Prepared {
         told: Told::of(admitted.caller()),
         route,
-        head: &head,
+        head,
     };
-    let mut body = body;
     let deadlines = Deadlines::start(upstream.settings());
     let mut failed = Failed::Unreachable("it has no servers".into());
     for target in upstream.in_turn() {

@@ -37,7 +37,8 @@ enum Inner {
 
 /// What ends with the response: its record is written, its app's place freed.
 pub(super) struct Ending {
-    record: Option<Record>,
+    // Apart: this is moved with the response, several times.
+    record: Option<Box<Record>>,
     pub(super) settings: Arc<Settings>,
     pub(super) place: Option<Place>,
     /// Bytes of the request's body so far.
@@ -46,7 +47,7 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    pub(super) fn new(record: Record, settings: Arc<Settings>, shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(record: Box<Record>, settings: Arc<Settings>, shared: &Arc<Shared>) -> Self {
         shared.observer.opened();
         Self {
             record: Some(record),
@@ -58,7 +59,7 @@ impl Ending {
     }
 
     /// What is known so far.
-    pub(super) const fn record(&mut self) -> &mut Record {
+    pub(super) fn record(&mut self) -> &mut Record {
         self.record
             .as_mut()
             .expect("the record is taken only when this is dropped")
@@ -83,7 +84,7 @@ impl Drop for Ending {
         let now = self.shared.clock.now();
         self.shared
             .observer
-            .finish(&self.settings.labels, record, now);
+            .finish(&self.settings.labels, *record, now);
     }
 }
 

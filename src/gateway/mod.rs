@@ -157,7 +157,7 @@ impl Handler for Gateway {
 impl Gateway {
     fn open(&self, peer: Peer, settings: Arc<Settings>, now: Now) -> Ending {
         let record = Record::open(self.ids.next(now), now, peer.address.ip(), peer.tls);
-        Ending::new(record, settings, &self.shared)
+        Ending::new(Box::new(record), settings, &self.shared)
     }
 
     /// Every step that needs only the head.
@@ -319,7 +319,7 @@ impl Gateway {
         record.upstream_asked = Some(now);
         let answer = async {
             let body = body::prepare(body, admitted.caller().body(), route.body, meter).await?;
-            forward::forward(admitted, &route, head, body, upstream, &self.pool).await
+            forward::forward(admitted, &route, &head, body, upstream, &self.pool).await
         };
         match answer.await {
             Ok(answer) => {

@@ -18,7 +18,7 @@ pub struct Fresh(Caller);
 
 impl Fresh {
     /// Who it is.
-    pub const fn caller(&self) -> &Caller {
+    pub fn caller(&self) -> &Caller {
         &self.0
     }
 }

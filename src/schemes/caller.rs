@@ -31,7 +31,11 @@ impl Assurance {
 /// The verified who. Made only by a scheme's verification, or for a route
 /// that `gateway.toml` says is public.
 #[derive(Debug)]
-pub struct Caller {
+pub struct Caller(Box<Proven>);
+
+// Apart, so that every step hands on a pointer and not all of this.
+#[derive(Debug)]
+struct Proven {
     identity: Option<Identity>,
     assurance: Assurance,
     scopes: Scopes,
@@ -86,7 +90,7 @@ impl fmt::Debug for ProofId {
 
 impl Caller {
     /// A caller whose proof holds. Only schemes make one.
-    pub(super) const fn proven(
+    pub(super) fn proven(
         key: Arc<Key>,
         scheme: Scheme,
         assurance: Assurance,
@@ -94,58 +98,60 @@ impl Caller {
         proof: Proof,
         body: BodyProof,
     ) -> Self {
-        Self {
+        Self(Box::new(Proven {
             identity: Some(Identity { key, scheme }),
             assurance,
             scopes,
             proof: Some(proof),
             body,
-        }
+        }))
     }
 
     /// Nobody in particular, where the route says that anyone may come.
     pub fn anonymous(route: &Route) -> Option<Self> {
-        (route.accept == Accept::Public).then_some(Self {
-            identity: None,
-            assurance: Assurance::None,
-            scopes: Scopes::none(),
-            proof: None,
-            body: BodyProof::Unproven,
+        (route.accept == Accept::Public).then(|| {
+            Self(Box::new(Proven {
+                identity: None,
+                assurance: Assurance::None,
+                scopes: Scopes::none(),
+                proof: None,
+                body: BodyProof::Unproven,
+            }))
         })
     }
 
     /// The app, unless the route is public.
     pub fn app(&self) -> Option<&Arc<App>> {
-        self.identity.as_ref().map(|identity| &identity.key.app)
+        self.0.identity.as_ref().map(|identity| &identity.key.app)
     }
 
     /// The key, unless the route is public.
     pub fn key(&self) -> Option<&Arc<Key>> {
-        self.identity.as_ref().map(|identity| &identity.key)
+        self.0.identity.as_ref().map(|identity| &identity.key)
     }
 
     /// The scheme, unless the route is public.
     pub fn scheme(&self) -> Option<Scheme> {
-        self.identity.as_ref().map(|identity| identity.scheme)
+        self.0.identity.as_ref().map(|identity| identity.scheme)
     }
 
     /// How well it is proven.
-    pub const fn assurance(&self) -> Assurance {
-        self.assurance
+    pub fn assurance(&self) -> Assurance {
+        self.0.assurance
     }
 
     /// What it may do: the app's scopes, or fewer.
-    pub const fn scopes(&self) -> &Scopes {
-        &self.scopes
+    pub fn scopes(&self) -> &Scopes {
+        &self.0.scopes
     }
 
     /// How to recognise its proof.
-    pub const fn proof(&self) -> Option<&Proof> {
-        self.proof.as_ref()
+    pub fn proof(&self) -> Option<&Proof> {
+        self.0.proof.as_ref()
     }
 
     /// What it proved of the body.
-    pub const fn body(&self) -> &BodyProof {
-        &self.body
+    pub fn body(&self) -> &BodyProof {
+        &self.0.body
     }
 }

@@ -239,21 +239,35 @@ impl<'r> Received<'r> {
 
 fn check_fields(fields: &HeaderMap) -> Result<(), Malformed> {
     let mut bytes = 0;
+    let mut before = None;
+    let mut speaks_of_framing = false;
     for (name, value) in fields {
         // Name, `: `, value, line end.
         bytes += name.as_str().len() + value.len() + 4;
         if name.as_str().contains('_') {
             return Err(Malformed::Underscore(name.as_str().into()));
         }
+        // Values of one name come one behind the other.
+        if before.is_some_and(|before| std::ptr::eq(before, name)) && SINGLE.contains(name) {
+            return Err(Malformed::Repeated(name.clone()));
+        }
+        before = Some(name);
+        speaks_of_framing |= matches!(
+            *name,
+            header::CONNECTION | header::TRANSFER_ENCODING | header::EXPECT
+        );
     }
     if fields.len() > MAX_FIELDS || bytes > MAX_HEAD {
         return Err(Malformed::HeadTooLarge);
     }
-    for name in &SINGLE {
-        if fields.get_all(name).iter().nth(1).is_some() {
-            return Err(Malformed::Repeated(name.clone()));
-        }
+    if speaks_of_framing {
+        check_framing(fields)?;
     }
+    Ok(())
+}
+
+/// What a head says of the connection and of its body.
+fn check_framing(fields: &HeaderMap) -> Result<(), Malformed> {
     let mut nominated = 0;
     for value in fields.get_all(header::CONNECTION) {
         let text = value

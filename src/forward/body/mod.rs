@@ -102,8 +102,9 @@ pub struct ProvenBody {
 
 enum Source {
     Empty,
-    Passing(Passing),
-    SetAside(SetAside),
+    // Apart: most requests have none of them, and every request is moved.
+    Passing(Box<Passing>),
+    SetAside(Box<SetAside>),
     /// After an error: never a clean end.
     Broken,
 }
@@ -144,10 +145,16 @@ where
     }
     if !check.is_idle() && policy.verify == BodyVerify::BeforeForwarding {
         let (kept, bytes) = set_aside::take_in(arrival, check).await?;
-        return Ok(ProvenBody::new(Source::SetAside(kept), Some(bytes)));
+        return Ok(ProvenBody::new(
+            Source::SetAside(Box::new(kept)),
+            Some(bytes),
+        ));
     }
     let passing = Passing::new(arrival, check);
-    Ok(ProvenBody::new(Source::Passing(passing), length.exact()))
+    Ok(ProvenBody::new(
+        Source::Passing(Box::new(passing)),
+        length.exact(),
+    ))
 }
 
 impl ProvenBody {
@@ -161,7 +168,7 @@ impl ProvenBody {
     }
 
     /// No body.
-    const fn empty() -> Self {
+    pub(super) const fn empty() -> Self {
         Self::new(Source::Empty, Some(0))
     }
 

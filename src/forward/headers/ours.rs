@@ -109,7 +109,22 @@ pub(super) fn tell_way(sink: &mut impl Sink, head: &Head) {
 }
 
 fn write_address(text: &mut BytesMut, address: IpAddr) {
-    write!(text, "{address}").expect("a buffer that grows takes any text");
+    let IpAddr::V4(address) = address else {
+        return write!(text, "{address}").expect("a buffer that grows takes any text");
+    };
+    // Twice a request: by hand in a fraction of the time.
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            text.put_u8(b'.');
+        }
+        if octet >= 100 {
+            text.put_u8(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            text.put_u8(b'0' + octet / 10 % 10);
+        }
+        text.put_u8(b'0' + octet % 10);
+    }
 }
 
 fn write_token_or_quoted(text: &mut BytesMut, bytes: &[u8]) {

@@ -92,10 +92,12 @@ impl Sink for Map {
 }
 
 fn without_controls(text: &mut [u8]) {
-    for byte in text
-        .iter_mut()
-        .filter(|byte| byte.is_ascii_control() && **byte != b'\t')
-    {
-        *byte = b'?';
+    let is_control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+    // All of it at a time, without a way out: that is several bytes an instruction.
+    let any = text.iter().fold(false, |any, byte| any | is_control(*byte));
+    if any {
+        for byte in text.iter_mut().filter(|byte| is_control(**byte)) {
+            *byte = b'?';
+        }
     }
 }

@@ -10,6 +10,8 @@ use std::mem::MaybeUninit;
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 /// Fields that it may have.
 const MAX_FIELDS: usize = 200;
+/// Fields that the gateway adds, mostly.
+const OURS: usize = 4;
 /// Interim answers before the final one.
 const MAX_INTERIM: u8 = 8;
 
@@ -104,7 +106,8 @@ fn parse(head: &Bytes) -> Result<(response::Parts, u8), &'static str> {
     let status = status.and_then(|code| StatusCode::from_u16(code).ok());
     let (mut parts, ()) = http::Response::new(()).into_parts();
     parts.status = status.ok_or("its status is not between 100 and 599")?;
-    parts.headers = HeaderMap::with_capacity(response.headers.len());
+    // With room for what the gateway adds.
+    parts.headers = HeaderMap::with_capacity(response.headers.len() + OURS);
     for field in &*response.headers {
         let name = HeaderName::from_bytes(field.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));

@@ -32,23 +32,22 @@ const MAX_READ: usize = 64 * 1024;
 
 /// A connection on which nothing is under way.
 #[derive(Debug)]
-pub(in crate::forward) struct Connection<S> {
-    stream: S,
-    arrived: BytesMut,
-    room: BytesMut,
-    alarm: Alarm,
-}
+pub(in crate::forward) struct Connection<S>(Box<Talk<S>>);
 
 /// One request and its answer on a connection.
 #[derive(Debug)]
-pub(in crate::forward) struct Exchange<S> {
+pub(in crate::forward) struct Exchange<S>(Box<Talk<S>>);
+
+/// All of a connection, kept in one place from its first request to its last.
+#[derive(Debug)]
+struct Talk<S> {
     stream: S,
     arrived: BytesMut,
-    alarm: Alarm,
     next_read: usize,
-    out: Out,
+    alarm: Alarm,
     method: Method,
     since: Instant,
+    out: Out,
     answer: Answer,
     keeps_open: bool,
 }
@@ -79,12 +78,17 @@ pub(in crate::forward) enum Broken {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection that was just made.
     pub(in crate::forward) fn new(stream: S) -> Self {
-        Self {
+        Self(Box::new(Talk {
             stream,
             arrived: BytesMut::new(),
-            room: BytesMut::new(),
+            next_read: FIRST_READ,
             alarm: Alarm::default(),
-        }
+            method: Method::GET,
+            since: Instant::now(),
+            out: Out::new(BytesMut::new(), ProvenBody::empty()),
+            answer: Answer::Body(Framing::Length(0)),
+            keeps_open: true,
+        }))
     }
 
     /// Whether a request may be sent on it: the server has neither closed it
@@ -93,14 +97,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut byte = [0];
         let mut byte = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.stream)
+        Pin::new(&mut self.0.stream)
             .poll_read(&mut cx, &mut byte)
             .is_pending()
     }
 
     /// An empty buffer to write a request's head into.
     pub(in crate::forward) fn room(&mut self) -> BytesMut {
-        std::mem::take(&mut self.room)
+        self.0.out.take_room()
     }
 
     /// Starts a request whose `head` was written into [`Connection::room`].
@@ -111,34 +115,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         body: ProvenBody,
         now: Instant,
     ) -> Exchange<S> {
-        Exchange {
-            stream: self.stream,
-            arrived: self.arrived,
-            alarm: self.alarm,
-            next_read: FIRST_READ,
-            out: Out::new(head, body),
-            method,
-            since: now,
-            answer: Answer::Head(Reader::default()),
-            keeps_open: false,
-        }
+        let mut talk = self.0;
+        talk.next_read = FIRST_READ;
+        talk.method = method;
+        talk.since = now;
+        talk.out = Out::new(head, body);
+        talk.answer = Answer::Head(Reader::default());
+        Exchange(talk)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// How the sending stands.
-    pub(in crate::forward) const fn sending(&self) -> State {
-        self.out.state()
+    pub(in crate::forward) fn sending(&self) -> State {
+        self.0.out.state()
     }
 
     /// Whether all of the answer was taken.
-    pub(in crate::forward) const fn is_over(&self) -> bool {
-        matches!(&self.answer, Answer::Body(framing) if framing.is_over())
+    pub(in crate::forward) fn is_over(&self) -> bool {
+        self.0.is_over()
     }
 
     /// Bytes of the answer's body to come, where that is known.
-    pub(in crate::forward) const fn left(&self) -> Option<u64> {
-        match &self.answer {
+    pub(in crate::forward) fn left(&self) -> Option<u64> {
+        match &self.0.answer {
             Answer::Body(framing) => framing.left(),
             Answer::Head(_) => None,
         }
@@ -147,32 +147,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// True when `until` has passed; else the task is woken then, or before.
     /// The connection's one timer, which a busy connection seldom sets.
     pub(in crate::forward) fn poll_alarm(&mut self, cx: &mut Context<'_>, until: Instant) -> bool {
-        self.alarm.poll(cx, until)
+        self.0.alarm.poll(cx, until)
     }
 
     /// The body, if the server cannot have read a byte of the request.
     pub(in crate::forward) fn into_unsent(self) -> Option<ProvenBody> {
-        self.out.into_unsent()
+        self.0.out.into_unsent()
     }
 
     /// The connection, if it is good for another request: the whole request
     /// is out, the whole answer is in, not a byte came behind it, and the
     /// server keeps it open.
-    pub(in crate::forward) fn into_connection(self) -> Option<Connection<S>> {
-        if !(self.keeps_open && self.is_over() && self.out.has_ended() && self.arrived.is_empty()) {
+    pub(in crate::forward) fn into_connection(mut self) -> Option<Connection<S>> {
+        let talk = &mut *self.0;
+        if !(talk.keeps_open && talk.is_over() && talk.out.has_ended() && talk.arrived.is_empty()) {
             return None;
         }
-        let arrived = if self.arrived.capacity() > FIRST_READ {
-            BytesMut::new()
-        } else {
-            self.arrived
-        };
-        Some(Connection {
-            stream: self.stream,
-            arrived,
-            room: self.out.into_room(),
-            alarm: self.alarm,
-        })
+        talk.out.let_go();
+        if talk.arrived.capacity() > FIRST_READ {
+            talk.arrived = BytesMut::new();
+        }
+        Some(Connection(self.0))
     }
 
     /// Sends the request and reads the final answer's head.
@@ -180,6 +175,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<response::Parts, Broken>> {
+        self.0.poll_answer(cx)
+    }
+
+    /// The next frame of the answer's body; goes on sending the request's.
+    pub(in crate::forward) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.0.poll_frame(cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
+    const fn is_over(&self) -> bool {
+        matches!(&self.answer, Answer::Body(framing) if framing.is_over())
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Broken>> {
         let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
         loop {
             if let Some(head) = self.read_head()? {
@@ -202,11 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
             .map_err(Broken::Invalid)
     }
 
-    /// The next frame of the answer's body; goes on sending the request's.
-    pub(in crate::forward) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         if !self.is_over() {
             let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
         }

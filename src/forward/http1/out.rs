@@ -91,9 +91,14 @@ impl Out {
         Some(self.body)
     }
 
-    /// The room of the head, for the next request.
-    pub(super) fn into_room(self) -> BytesMut {
-        let mut room = self.text;
+    /// Lets go of the body: what it came from may be a file, or a client's connection.
+    pub(super) fn let_go(&mut self) {
+        self.body = ProvenBody::empty();
+    }
+
+    /// An empty buffer for the next request's head.
+    pub(super) fn take_room(&mut self) -> BytesMut {
+        let mut room = std::mem::take(&mut self.text);
         if room.capacity() > KEPT_ROOM {
             return BytesMut::new();
         }

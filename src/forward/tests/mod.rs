@@ -105,7 +105,7 @@ impl Gate {
 
     async fn send(&self, head: Head, body: ProvenBody) -> Result<Answer, Failed> {
         let caller = admitted(&self.route);
-        forward(caller, &self.route, head, body, &self.upstream, &self.pool).await
+        forward(caller, &self.route, &head, body, &self.upstream, &self.pool).await
     }
 
     async fn get(&self, target: &'static str) -> Result<Answer, Failed> {

@@ -17,7 +17,7 @@ impl<'r> Cursor<'r> {
         value: fn(&mut Self) -> Result<T, String>,
     ) -> Result<(&'r str, T), String> {
         let label = self.key()?;
-        if !self.eat('=') {
+        if !self.eat(b'=') {
             return Err(self.unexpected(&format!("`=` after the label `{label}`")));
         }
         let value = value(self).map_err(|why| format!("label `{label}`: {why}"))?;
@@ -25,11 +25,11 @@ impl<'r> Cursor<'r> {
     }
 
     pub(super) fn comma(&mut self) -> Result<(), String> {
-        self.skip(|c| c == ' ' || c == '\t');
-        if !self.eat(',') {
+        self.skip(|b| b == b' ' || b == b'\t');
+        if !self.eat(b',') {
             return Err(self.unexpected("`,` or the end"));
         }
-        self.skip(|c| c == ' ' || c == '\t');
+        self.skip(|b| b == b' ' || b == b'\t');
         if self.rest.is_empty() {
             return Err("it ends in `,`".to_owned());
         }
@@ -56,12 +56,12 @@ impl<'r> Cursor<'r> {
             nonce: None,
             algorithm: None,
         };
-        if !self.eat('(') {
+        if !self.eat(b'(') {
             return Err(self.unexpected("`(`, a list of components"));
         }
-        self.skip(|c| c == ' ');
+        self.skip(|b| b == b' ');
         let mut taken_apart = 0;
-        while !self.eat(')') {
+        while !self.eat(b')') {
             let component = self.component()?;
             taken_apart += usize::from(component.is_taken_apart());
             if taken_apart > MAX_TAKEN_APART {
@@ -76,7 +76,7 @@ impl<'r> Cursor<'r> {
                 return Err(format!("it covers `{}` twice", component.name));
             }
             input.components.push(component);
-            let spaced = self.skip(|c| c == ' ');
+            let spaced = self.skip(|b| b == b' ');
             if !spaced && !self.rest.starts_with(')') {
                 return Err(self.unexpected("a space or `)`"));
             }
@@ -140,12 +140,12 @@ impl<'r> Cursor<'r> {
 
     /// `;name` or `;name=value`, if one follows.
     fn parameter(&mut self) -> Result<Option<(&'r str, Bare<'r>)>, String> {
-        if !self.eat(';') {
+        if !self.eat(b';') {
             return Ok(None);
         }
-        self.skip(|c| c == ' ');
+        self.skip(|b| b == b' ');
         let name = self.key()?;
-        let value = if self.eat('=') {
+        let value = if self.eat(b'=') {
             self.bare()
                 .map_err(|why| format!("the parameter `{name}`: {why}"))?
         } else {
@@ -177,7 +177,7 @@ impl<'r> Cursor<'r> {
             Some(b'-' | b'0'..=b'9') => self.integer().map(Bare::Integer),
             Some(b'A'..=b'Z' | b'a'..=b'z' | b'*') => {
                 let is_token =
-                    |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~:/".contains(c);
+                    |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&b);
                 Ok(Bare::Token(self.take(is_token)))
             }
             _ => Err(self.unexpected("a value")),
@@ -187,8 +187,8 @@ impl<'r> Cursor<'r> {
     fn integer(&mut self) -> Result<i64, String> {
         /// Digits of an integer (RFC 9651, section 3.3.1).
         const MAX_DIGITS: usize = 15;
-        let negative = self.eat('-');
-        let digits = self.take(|c| c.is_ascii_digit());
+        let negative = self.eat(b'-');
+        let digits = self.take(|b| b.is_ascii_digit());
         if digits.is_empty() || digits.len() > MAX_DIGITS {
             return Err(format!("an integer has 1 to {MAX_DIGITS} digits"));
         }
@@ -234,34 +234,30 @@ impl<'r> Cursor<'r> {
     }
 
     fn key(&mut self) -> Result<&'r str, String> {
-        if !self
-            .rest
-            .starts_with(|c: char| c.is_ascii_lowercase() || c == '*')
-        {
+        if !matches!(self.rest.as_bytes().first(), Some(b'a'..=b'z' | b'*')) {
             return Err(self.unexpected("a lower-case name"));
         }
-        Ok(self.take(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.*".contains(c)))
+        Ok(self.take(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')))
     }
 
-    fn take(&mut self, want: impl Fn(char) -> bool) -> &'r str {
-        let end = self.rest.find(|c| !want(c)).unwrap_or(self.rest.len());
-        let (taken, rest) = self.rest.split_at(end);
+    fn take(&mut self, want: impl Fn(u8) -> bool) -> &'r str {
+        let end = self.rest.bytes().position(|byte| !want(byte));
+        // Only ASCII is ever wanted, so this is a boundary.
+        let (taken, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
         taken
     }
 
-    fn skip(&mut self, unwanted: impl Fn(char) -> bool) -> bool {
+    fn skip(&mut self, unwanted: impl Fn(u8) -> bool) -> bool {
         !self.take(unwanted).is_empty()
     }
 
-    fn eat(&mut self, wanted: char) -> bool {
-        match self.rest.strip_prefix(wanted) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
+    fn eat(&mut self, wanted: u8) -> bool {
+        let is_there = self.rest.as_bytes().first() == Some(&wanted);
+        if is_there {
+            self.rest = self.rest.get(1..).unwrap_or_default();
         }
+        is_there
     }
 
     pub(super) fn unexpected(&self, accepted: &str) -> String {
