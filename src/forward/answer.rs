@@ -4,7 +4,7 @@ use super::Failed;
 use super::body::BoxError;
 use super::exchange::Deadlines;
 use super::headers;
-use super::upstream::Lease;
+use super::upstream::{Counted, Lease};
 use crate::limit::app::Place;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -22,6 +22,8 @@ pub struct AnswerBody {
     bytes: u64,
     /// The caller's place among its app's requests in flight, until the end.
     _place: Option<Place>,
+    /// The request among those in flight at its server, until the end.
+    _counted: Option<Counted>,
 }
 
 enum Source {
@@ -46,6 +48,7 @@ impl AnswerBody {
         lease: Lease,
         deadlines: Deadlines,
         place: Option<Place>,
+        counted: Option<Counted>,
     ) -> Self {
         let mut streaming = Streaming {
             body,
@@ -59,6 +62,7 @@ impl AnswerBody {
             source: Source::Upstream(streaming),
             bytes: 0,
             _place: place,
+            _counted: counted,
         }
     }
 
@@ -68,6 +72,7 @@ impl AnswerBody {
             source: Source::Made(Some(bytes)),
             bytes: 0,
             _place: place,
+            _counted: None,
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) async fn exchange(
         Ok(lease) => lease,
         Err(NoPlace { limit }) => {
             let all = format!("`{label}`: all of its {limit} connections are in use");
-            return Tried::NotSent(request, Failed::Unreachable(all));
+            return Tried::NotSent(request, Failed::Overloaded(all));
         }
     };
     if let Some(kept) = lease.reuse() {
@@ -180,7 +180,14 @@ fn failure(error: &hyper::Error) -> Failed {
     if let Some(body) = below.and_then(|below| below.downcast_ref::<BodyError>()) {
         return Failed::Body(body.again());
     }
-    Failed::Invalid(match below {
+    let of_socket = below.and_then(|below| below.downcast_ref::<io::Error>());
+    let broke = error.is_incomplete_message() || of_socket.is_some();
+    let failed = if broke {
+        Failed::Broke
+    } else {
+        Failed::Invalid
+    };
+    failed(match below {
         Some(below) => format!("{error}: {below}"),
         None => error.to_string(),
     })

@@ -17,16 +17,18 @@ mod tests;
 
 pub use answer::AnswerBody;
 
+use crate::clock::{Clock, Now};
 use crate::limit::Admitted;
-use crate::route::Route;
+use crate::route::{Accept, Route};
 use body::ProvenBody;
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http_body::Body as _;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use upstream::{Pool, Upstream};
+use upstream::{Pool, Tried as Servers, Upstream};
 
 /// What goes to the upstream besides the body: owned, since the request's
 /// head is taken apart before its body is read.
@@ -45,6 +47,8 @@ pub struct Head {
     pub fields: HeaderMap,
     /// Who sent it.
     pub peer: IpAddr,
+    /// When it had arrived.
+    pub arrived: Now,
     /// `Portcullis-Request-Id`.
     pub request_id: Box<str>,
 }
@@ -69,12 +73,25 @@ pub enum Failed {
     /// A server did not answer in time.
     #[error("the upstream did not {0} in time")]
     Timeout(&'static str),
+    /// Every connection that a server may have is in use.
+    #[error("{0}")]
+    Overloaded(String),
+    /// The connection broke before the head of an answer was there.
+    #[error("the upstream gave no answer: {0}")]
+    Broke(String),
     /// A server's answer is no valid HTTP.
     #[error("the upstream's answer is not valid: {0}")]
     Invalid(String),
     /// The request's own body broke off, or is not the one that was proven.
     #[error(transparent)]
     Body(#[from] body::BodyError),
+}
+
+impl Failed {
+    /// Whether it tells something of the server, rather than of the request or of us.
+    const fn is_the_servers(&self) -> bool {
+        !matches!(self, Self::Body(_) | Self::Overloaded(_))
+    }
 }
 
 /// The upstream's answer.
@@ -84,6 +101,8 @@ pub struct Answer {
     pub response: Response<AnswerBody>,
     /// Which server gave it.
     pub server: Arc<str>,
+    /// When its head had arrived.
+    pub answered: Now,
 }
 
 /// Sends one request to one server of `upstream` and waits for the head of
@@ -91,8 +110,12 @@ pub struct Answer {
 /// nobody has taken it out, is kept until the answer's body ends. Dropping
 /// this future or the answer's body cancels the request at the upstream.
 ///
+/// Another server gets it only where nothing was sent to the one before, or
+/// where the connection to that broke and anyone may send such a request as
+/// often as he likes; and only within the upstream's budget.
+///
 /// # Errors
-/// [`Failed`] when no answer came; nothing was sent to more than one server.
+/// [`Failed`] when no answer came: of the last server that was tried.
 pub async fn forward(
     mut admitted: Admitted,
     route: &Route,
@@ -100,38 +123,96 @@ pub async fn forward(
     body: ProvenBody,
     upstream: &Upstream,
     pool: &Pool,
+    clock: &Clock,
 ) -> Result<Answer, Failed> {
     let place = admitted.take_place();
+    let is_here = body.is_here();
+    // Where there is a body, some of it was read since.
+    let mut asked = if body.is_end_stream() {
+        head.arrived
+    } else {
+        clock.now()
+    };
     let mut request = prepare(&admitted, route, head, body);
+    let mut copy = repeatable(route, &request, upstream);
     let deadlines = Deadlines::start(upstream.settings());
-    let mut failed = Failed::Unreachable("it has no servers".into());
-    for target in upstream.in_turn() {
+    let mut servers = Servers::default();
+    let mut failed = Failed::Unreachable("none of its servers is well".into());
+    while let Some(mut chosen) = upstream.choose(&servers, asked) {
+        if !servers.is_none() && !upstream.allows_retry(asked) {
+            break;
+        }
+        servers.add(&chosen);
+        let target = upstream.target(&chosen);
         let server = target.label.clone();
         let Some(at) = &target.place else {
             let response = echo::answer(request).await?;
+            let answered = clock.now();
+            upstream.answered(&mut chosen, response.status(), None, answered);
             return Ok(Answer {
                 response: response.map(|bytes| AnswerBody::made(bytes, place)),
                 server,
+                answered,
             });
         };
         match exchange(request, at, &server, pool, &deadlines).await {
             Tried::Answered(response, lease) => {
+                let answered = clock.now();
+                let took = answered.monotonic().saturating_sub(asked.monotonic());
+                let took = is_here.then_some(took);
+                upstream.answered(&mut chosen, response.status(), took, answered);
                 let (mut head, body) = response.into_parts();
                 headers::answer(&mut head.headers);
                 // Of the server's connection; ours to the client is another.
                 head.version = Version::HTTP_11;
                 head.extensions.clear();
-                let body = AnswerBody::streaming(body, lease, deadlines, place);
+                let counted = chosen.into_counted();
+                let body = AnswerBody::streaming(body, lease, deadlines, place, counted);
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
                     server,
+                    answered,
                 });
             }
             Tried::NotSent(unsent, why) => (request, failed) = (unsent, why),
-            Tried::Failed(why) => return Err(why),
+            Tried::Failed(why) => {
+                let again = copy.take().filter(|_| matches!(why, Failed::Broke(_)));
+                let Some(again) = again else {
+                    upstream.failed(&mut chosen, &why, clock.now());
+                    return Err(why);
+                };
+                servers.may_repeat();
+                (request, failed) = (*again, why);
+            }
         }
+        asked = clock.now();
+        upstream.failed(&mut chosen, &failed, asked);
     }
     Err(failed)
+}
+
+/// A copy of a request that may be sent again although a server may have read
+/// it: nothing of it is proven, so nothing of it may pass only once.
+fn repeatable(
+    route: &Route,
+    request: &Request<ProvenBody>,
+    upstream: &Upstream,
+) -> Option<Box<Request<ProvenBody>>> {
+    if route.accept != Accept::Public || upstream.settings().balance.retries.is_none() {
+        return None;
+    }
+    let is_safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    if !is_safe || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(ProvenBody::empty());
+    request.method().clone_into(copy.method_mut());
+    request.uri().clone_into(copy.uri_mut());
+    request.headers().clone_into(copy.headers_mut());
+    Some(Box::new(copy))
 }
 
 /// The request as the upstream gets it: target and values byte for byte as

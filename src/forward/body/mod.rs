@@ -158,8 +158,13 @@ impl ProvenBody {
     }
 
     /// No body.
-    const fn empty() -> Self {
+    pub(super) const fn empty() -> Self {
         Self::new(Source::Empty, Some(0))
+    }
+
+    /// Whether all of it is here, so that only the upstream takes time.
+    pub(super) const fn is_here(&self) -> bool {
+        !matches!(self.source, Source::Passing(_))
     }
 
     /// Has it tell from now on how its sending goes; nothing where there is nothing to send.
