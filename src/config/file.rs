@@ -3,6 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+use super::balance::{EjectionTable, HealthTable, OrOff, RetriesTable, Share};
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
@@ -138,7 +139,7 @@ table! {
 table! {
     /// A backend: its servers, and how long they may take.
     pub struct Upstream {
-        /// Its servers, taken in turn: `"http://host:port"`, or `"echo:"`, the built-in test backend.
+        /// Its servers; of two drawn by chance the one with less to do gets a request. `"http://host:port"`, or `"echo:"`, the built-in test backend.
         pub servers: Required<Several<At<upstream::Server>>>,
         /// From the end of the request to the first byte of the answer.
         pub timeout: Period = "30s",
@@ -150,6 +151,17 @@ table! {
         pub total_timeout: Period = "1h",
         /// Connections to each server, for each worker thread.
         pub max_connections: Count = 256,
+        /// When a server is left out whose requests fail: it refuses, breaks off or does not answer in time,
+        /// its answer is no HTTP, or is 502, 503 or 504.
+        pub ejection: OrOff<EjectionTable> = { failures = 5, for = "10s", at_most = "50%" },
+        /// How servers are asked how they are, and when that takes them out: `{ path = "/healthz" }` is enough.
+        pub health: Option<OrOff<HealthTable>>,
+        /// In how long a server that comes back, or is added while the gateway runs, gets its full share.
+        pub slow_start: OrOff<Period> = "off",
+        /// When less than this share of the servers is well, all are used: checks that fail alone refuse nobody.
+        pub panic_threshold: OrOff<Share> = "50%",
+        /// How many requests may be sent to a second server: a share of the recent ones, and so many in any case.
+        pub retries: OrOff<RetriesTable> = { budget = "20%", at_least = "3/s" },
     }
 }
 

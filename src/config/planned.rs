@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 26] = [
+const PLANNED: [&str; 25] = [
     "identity",
     "issuers",
     "admin.token",
@@ -19,7 +19,6 @@ const PLANNED: [&str; 26] = [
     "state.on_outage",
     "state.registry",
     "tokens.prefix",
-    "upstreams.health",
     "api-key",
     "aws-sigv4",
     "hmac-auth",

@@ -100,11 +100,11 @@ macro_rules! table {
                 found: &$crate::config::read::Found<'_>,
                 reader: &mut $crate::config::read::Reader<'_>,
             ) -> Option<Self> {
-                const NAMES: &[&str] = &[$(stringify!($field)),*];
+                const NAMES: &[&str] = &[$($crate::config::table::name_of(stringify!($field))),*];
                 let (mut table, found) =
                     reader.open(found, NAMES, <Self as $crate::config::read::Value>::shape)?;
                 Some(Self {
-                    $($field: table.field(found, stringify!($field), table!(@default $($default)?)),)*
+                    $($field: table.field(found, $crate::config::table::name_of(stringify!($field)), table!(@default $($default)?)),)*
                 })
             }
 
@@ -112,7 +112,7 @@ macro_rules! table {
                 $crate::config::shape::Shape::Table($crate::config::shape::TableShape {
                     about: $crate::config::shape::paragraph(&[$($about),*]),
                     fields: vec![$($crate::config::shape::FieldShape {
-                        name: stringify!($field),
+                        name: $crate::config::table::name_of(stringify!($field)),
                         about: $crate::config::shape::paragraph(&[$($doc),*]),
                         shape: <$kind as $crate::config::table::Field>::shape(),
                         presence: <$kind as $crate::config::table::Field>::presence(
@@ -125,6 +125,14 @@ macro_rules! table {
     };
     (@default) => { None };
     (@default $default:tt) => { Some(stringify!($default)) };
+}
+
+/// The key of a field; one that is a word of the language stands as `r#word`.
+pub(super) const fn name_of(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
 }
 
 pub(super) use table;

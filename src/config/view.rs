@@ -106,7 +106,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
 }
 
 fn upstream(upstream: &upstream::Settings) -> Json {
-    json!({
+    let mut shown = json!({
         "name": &*upstream.name,
         "servers": upstream.servers.iter().map(server).collect::<Vec<_>>(),
         "timeout": time(upstream.first_byte),
@@ -114,7 +114,9 @@ fn upstream(upstream: &upstream::Settings) -> Json {
         "idle_timeout": time(upstream.idle),
         "total_timeout": time(upstream.total),
         "max_connections": upstream.max_connections,
-    })
+    });
+    super::balance::show(&upstream.balance, &mut shown);
+    shown
 }
 
 /// A server as in the file.
@@ -211,14 +213,19 @@ fn rate(rate: Option<Rate>) -> Json {
     let Some(rate) = rate else {
         return json!("off");
     };
-    let period = match rate.period.as_secs() {
+    json!({ "rate": pace(rate.count, rate.period), "burst": rate.burst })
+}
+
+/// So many in so long a time, as in the file.
+pub(super) fn pace(count: u32, period: Duration) -> String {
+    let period = match period.as_secs() {
         1 => "s".to_owned(),
         60 => "min".to_owned(),
         3_600 => "h".to_owned(),
         86_400 => "d".to_owned(),
-        _ => time(rate.period),
+        _ => time(period),
     };
-    json!({ "rate": format!("{}/{period}", rate.count), "burst": rate.burst })
+    format!("{count}/{period}")
 }
 
 /// A duration as in the file, in its largest whole unit.

@@ -3,6 +3,7 @@
 use super::body::BoxError;
 use super::exchange::Streaming;
 use super::headers;
+use super::upstream::Counted;
 use crate::limit::app::Place;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -17,6 +18,8 @@ pub struct AnswerBody {
     bytes: u64,
     /// The caller's place among its app's requests in flight, until the end.
     _place: Option<Place>,
+    /// The request among those in flight at its server, until the end.
+    _counted: Option<Counted>,
 }
 
 enum Source {
@@ -26,11 +29,16 @@ enum Source {
 
 impl AnswerBody {
     /// What a server answers.
-    pub(super) const fn streaming(streaming: Streaming, place: Option<Place>) -> Self {
+    pub(super) const fn streaming(
+        streaming: Streaming,
+        place: Option<Place>,
+        counted: Option<Counted>,
+    ) -> Self {
         Self {
             source: Source::Upstream(streaming),
             bytes: 0,
             _place: place,
+            _counted: counted,
         }
     }
 
@@ -40,6 +48,7 @@ impl AnswerBody {
             source: Source::Made(Some(bytes)),
             bytes: 0,
             _place: place,
+            _counted: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::body::ProvenBody;
 use super::http1::{self, Broken, State};
 use super::upstream::{Lease, NoPlace, Place, Pool, Settings};
-use super::{Failed, Prepared};
+use super::{Failed, Outgoing};
 use bytes::Bytes;
 use http::response;
 use http_body::Frame;
@@ -52,7 +52,7 @@ pub(super) enum Tried {
 /// Sends `request` to the server at `place`: on a kept connection, or on a
 /// new one where that turns out to be stale before a byte was sent on it.
 pub(super) async fn exchange(
-    request: &Prepared<'_>,
+    request: &impl Outgoing,
     mut body: ProvenBody,
     place: &Arc<Place>,
     label: &str,
@@ -64,7 +64,7 @@ pub(super) async fn exchange(
         Ok(lease) => lease,
         Err(NoPlace { limit }) => {
             let all = format!("`{label}`: all of its {limit} connections are in use");
-            return Tried::NotSent(body, Failed::Unreachable(all));
+            return Tried::NotSent(body, Failed::Overloaded(all));
         }
     };
     if let Some(kept) = lease.reuse() {
@@ -103,7 +103,7 @@ enum Sent {
 
 /// Sends on one connection and waits for the answer's head.
 async fn send(
-    request: &Prepared<'_>,
+    request: &impl Outgoing,
     body: ProvenBody,
     mut connection: http1::Connection<TcpStream>,
     lease: Lease,
@@ -112,7 +112,7 @@ async fn send(
 ) -> Sent {
     let mut head = connection.room();
     request.write(&mut head, &body);
-    let method = request.head.method.clone();
+    let method = request.method().clone();
     let mut exchange = connection.start(method, head, body, since);
     match poll_fn(|cx| poll_answer(&mut exchange, cx, &deadlines, since)).await {
         Ok(head) => Sent::Answered(head, Streaming::new(exchange, lease, deadlines)),
@@ -289,7 +289,8 @@ impl From<Broken> for Failed {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Request(error) => Self::Body(error),
-            broken => Self::Invalid(broken.to_string()),
+            broken @ (Broken::Closed | Broken::Io(_)) => Self::Broke(broken.to_string()),
+            broken @ Broken::Invalid(_) => Self::Invalid(broken.to_string()),
         }
     }
 }

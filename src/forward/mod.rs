@@ -18,17 +18,19 @@ mod tests;
 
 pub use answer::AnswerBody;
 
+use crate::clock::{Clock, Now};
 use crate::limit::Admitted;
-use crate::route::Route;
+use crate::route::{Accept, Route};
 use body::ProvenBody;
 use bytes::BytesMut;
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
 use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body::Body as _;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use upstream::{Pool, Upstream};
+use upstream::{Pool, Tried as Servers, Upstream};
 
 /// What goes to the upstream besides the body: owned, since the request's
 /// head is taken apart before its body is read.
@@ -47,6 +49,8 @@ pub struct Head {
     pub fields: HeaderMap,
     /// Who sent it.
     pub peer: IpAddr,
+    /// When it had arrived.
+    pub arrived: Now,
     /// `Portcullis-Request-Id`.
     pub request_id: Box<str>,
 }
@@ -71,12 +75,25 @@ pub enum Failed {
     /// A server did not answer in time.
     #[error("the upstream did not {0} in time")]
     Timeout(&'static str),
+    /// Every connection that a server may have is in use.
+    #[error("{0}")]
+    Overloaded(String),
+    /// The connection broke before the head of an answer was there.
+    #[error("the upstream gave no answer: {0}")]
+    Broke(String),
     /// A server's answer is no valid HTTP.
     #[error("the upstream's answer is not valid: {0}")]
     Invalid(String),
     /// The request's own body broke off, or is not the one that was proven.
     #[error(transparent)]
     Body(#[from] body::BodyError),
+}
+
+impl Failed {
+    /// Whether it tells something of the server, rather than of the request or of us.
+    const fn is_the_servers(&self) -> bool {
+        !matches!(self, Self::Body(_) | Self::Overloaded(_))
+    }
 }
 
 /// The upstream's answer.
@@ -86,6 +103,8 @@ pub struct Answer {
     pub response: Response<AnswerBody>,
     /// Which server gave it.
     pub server: Arc<str>,
+    /// When its head had arrived.
+    pub answered: Now,
 }
 
 /// Sends one request to one server of `upstream` and waits for the head of
@@ -93,8 +112,12 @@ pub struct Answer {
 /// nobody has taken it out, is kept until the answer's body ends. Dropping
 /// this future or the answer's body cancels the request at the upstream.
 ///
+/// Another server gets it only where nothing was sent to the one before, or
+/// where the connection to that broke and anyone may send such a request as
+/// often as he likes; and only within the upstream's budget.
+///
 /// # Errors
-/// [`Failed`] when no answer came; nothing was sent to more than one server.
+/// [`Failed`] when no answer came: of the last server that was tried.
 pub async fn forward(
     mut admitted: Admitted,
     route: &Route,
@@ -102,6 +125,7 @@ pub async fn forward(
     mut body: ProvenBody,
     upstream: &Upstream,
     pool: &Pool,
+    clock: &Clock,
 ) -> Result<Answer, Failed> {
     let place = admitted.take_place();
     let prepared = Prepared {
@@ -109,31 +133,69 @@ pub async fn forward(
         route,
         head,
     };
+    let is_here = body.is_here();
+    let has_none = body.is_end_stream();
+    // Where there is a body, some of it was read since.
+    let mut asked = if has_none { head.arrived } else { clock.now() };
+    let mut repeatable = has_none && may_repeat(route, &head.method, upstream);
     let deadlines = Deadlines::start(upstream.settings());
-    let mut failed = Failed::Unreachable("it has no servers".into());
-    for target in upstream.in_turn() {
+    let mut servers = Servers::default();
+    let mut failed = Failed::Unreachable("none of its servers is well".into());
+    while let Some(mut chosen) = upstream.choose(&servers, asked) {
+        if !servers.is_none() && !upstream.allows_retry(asked) {
+            break;
+        }
+        servers.add(&chosen);
+        let target = upstream.target(&chosen);
         let server = target.label.clone();
         let Some(at) = &target.place else {
             let response = echo::answer(prepared.request(body)).await?;
+            let answered = clock.now();
+            upstream.answered(&mut chosen, response.status(), None, answered);
             return Ok(Answer {
                 response: response.map(|bytes| AnswerBody::made(bytes, place)),
                 server,
+                answered,
             });
         };
         match exchange(&prepared, body, at, &server, pool, &deadlines).await {
             Tried::Answered(mut head, streaming) => {
+                let answered = clock.now();
+                let took = answered.monotonic().saturating_sub(asked.monotonic());
+                let took = is_here.then_some(took);
+                upstream.answered(&mut chosen, head.status, took, answered);
                 headers::answer(&mut head.headers);
-                let body = AnswerBody::streaming(streaming, place);
+                let counted = chosen.into_counted();
+                let body = AnswerBody::streaming(streaming, place, counted);
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
                     server,
+                    answered,
                 });
             }
             Tried::NotSent(unsent, why) => (body, failed) = (unsent, why),
-            Tried::Failed(why) => return Err(why),
+            Tried::Failed(why @ Failed::Broke(_)) if repeatable => {
+                repeatable = false;
+                servers.may_repeat();
+                (body, failed) = (ProvenBody::empty(), why);
+            }
+            Tried::Failed(why) => {
+                upstream.failed(&mut chosen, &why, clock.now());
+                return Err(why);
+            }
         }
+        asked = clock.now();
+        upstream.failed(&mut chosen, &failed, asked);
     }
     Err(failed)
+}
+
+/// Whether a request without a body may be sent again although a server may
+/// have read it: nothing of it is proven, so nothing of it may pass only once.
+fn may_repeat(route: &Route, method: &Method, upstream: &Upstream) -> bool {
+    route.accept == Accept::Public
+        && upstream.settings().balance.retries.is_some()
+        && matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// The request as the upstream gets it: target and values byte for byte as
@@ -144,13 +206,27 @@ struct Prepared<'r> {
     head: &'r Head,
 }
 
-impl Prepared<'_> {
-    /// Writes its head as HTTP/1.1 has it.
+/// What an exchange sends: a head in the form that its server reads.
+trait Outgoing {
+    /// Its method.
+    fn method(&self) -> &Method;
+
+    /// Writes the head as HTTP/1.1 has it.
+    fn write(&self, text: &mut BytesMut, body: &ProvenBody);
+
+    /// The whole of it, for who does not read HTTP/1.1.
+    fn request(&self, body: ProvenBody) -> Request<ProvenBody>;
+}
+
+impl Outgoing for Prepared<'_> {
+    fn method(&self) -> &Method {
+        &self.head.method
+    }
+
     fn write(&self, text: &mut BytesMut, body: &ProvenBody) {
         headers::write_head(text, self.head, self.route, &self.told, body);
     }
 
-    /// The whole of it, for who does not read HTTP/1.1.
     fn request(&self, body: ProvenBody) -> Request<ProvenBody> {
         let fields = headers::request(self.head, self.route, &self.told, &body);
         let mut request = Request::new(body);

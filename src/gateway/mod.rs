@@ -225,6 +225,7 @@ impl Gateway {
                 .unwrap_or_else(|| PathAndQuery::from_static("/")),
             version: parts.version,
             peer: peer.address.ip(),
+            arrived: now,
             request_id: record.id.clone(),
             method: parts.method,
             fields: parts.headers,
@@ -319,13 +320,14 @@ impl Gateway {
         record.upstream_asked = Some(now);
         let answer = async {
             let body = body::prepare(body, admitted.caller().body(), route.body, meter).await?;
-            forward::forward(admitted, &route, &head, body, upstream, &self.pool).await
+            let (pool, clock) = (&self.pool, &self.shared.clock);
+            forward::forward(admitted, &route, &head, body, upstream, pool, clock).await
         };
         match answer.await {
             Ok(answer) => {
                 let record = ending.record();
                 record.upstream = Some(answer.server);
-                record.upstream_answered = Some(self.shared.clock.now());
+                record.upstream_answered = Some(answer.answered);
                 let (mut parts, body) = answer.response.into_parts();
                 record.status = parts.status.as_u16();
                 answer::tell_standing(&mut parts.headers, standing.as_ref());

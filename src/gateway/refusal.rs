@@ -136,6 +136,8 @@ codes! {
     UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY Upstream "The upstream cannot be reached";
     /// The upstream's answer is no valid HTTP.
     UpstreamInvalid "upstream-invalid" BAD_GATEWAY Upstream "The upstream's answer is not valid";
+    /// As much is under way as may be.
+    Overloaded "overloaded" SERVICE_UNAVAILABLE Gateway "The gateway has too much to do now";
     /// What must be written cannot be written.
     StoreUnavailable "store-unavailable" SERVICE_UNAVAILABLE Gateway "The gateway cannot remember this request";
     /// There is no room to remember the proof.
@@ -208,7 +210,8 @@ impl Refusal {
             Self::Forward(failed) => match failed {
                 Failed::Unreachable(_) => Code::UpstreamUnreachable,
                 Failed::Timeout(_) => Code::UpstreamTimeout,
-                Failed::Invalid(_) => Code::UpstreamInvalid,
+                Failed::Invalid(_) | Failed::Broke(_) => Code::UpstreamInvalid,
+                Failed::Overloaded(_) => Code::Overloaded,
                 Failed::Body(body) => match body {
                     BodyError::TooLarge { .. } => Code::BodyTooLarge,
                     BodyError::Mismatch(_) => Code::DigestMismatch,
@@ -229,6 +232,7 @@ impl Refusal {
                 retry_after: wait, ..
             }) => Some(*wait),
             Self::Limit(limit::Refused::Concurrency { .. })
+            | Self::Forward(Failed::Overloaded(_))
             | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
             _ => None,
         }
@@ -262,6 +266,7 @@ impl Refusal {
                 Failed::Body(BodyError::Timeout) => "The body did not arrive in time.".to_owned(),
                 Failed::Body(BodyError::BrokeOff(_)) => "The body broke off.".to_owned(),
                 Failed::Body(BodyError::Spill(_)) => "The request was not forwarded; try again later.".to_owned(),
+                Failed::Overloaded(_) => "The request was not forwarded; `Retry-After` tells when to come again.".to_owned(),
                 // What a backend does is not a caller's business: the record has it.
                 _ => "The request passed the gateway; the server behind it did not answer.".to_owned(),
             },

@@ -3,7 +3,7 @@
 
 use super::Blueprint;
 use crate::apps::{DuplicateKey, Registry};
-use crate::forward::upstream::Upstream;
+use crate::forward::upstream::{self, Upstream};
 use crate::limit::app::AppLimits;
 use crate::limit::peer::PeerSettings;
 use crate::observe::{Labels, Observer};
@@ -54,7 +54,7 @@ impl Settings {
             limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
             registry: Registry::new(blueprint.apps, blueprint.keys, generation)?,
             routes: blueprint.routes,
-            upstreams: blueprint.upstreams.into_iter().map(Upstream::new).collect(),
+            upstreams: upstreams(blueprint.upstreams, before),
             freshness: blueprint.freshness,
             tokens: blueprint.tokens,
             peers: blueprint.peers,
@@ -64,8 +64,24 @@ impl Settings {
         })
     }
 
+    /// The upstreams, by `Route::upstream`.
+    pub fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
+    }
+
     /// The window of time in force.
     pub const fn freshness(&self) -> Freshness {
         self.freshness
     }
+}
+
+/// What `before` knew of an upstream of the same name goes on.
+fn upstreams(wanted: Vec<upstream::Settings>, before: Option<&Settings>) -> Vec<Upstream> {
+    let known = before.map_or(&[][..], Settings::upstreams);
+    let upstream = |settings: upstream::Settings| {
+        let mut known = known.iter();
+        let before = known.find(|one| one.settings().name == settings.name);
+        Upstream::new(settings, before)
+    };
+    wanted.into_iter().map(upstream).collect()
 }

@@ -5,6 +5,7 @@
 //! kept, so that a request looks nothing up.
 
 use super::Record;
+use super::series::Series;
 use crate::clock::Now;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -46,6 +47,7 @@ pub(super) struct Metrics {
     reloads: [Counter; 2],
     last_reload: Gauge,
     gauges: Gauges,
+    series: Series,
 }
 
 /// Metrics that each route has.
@@ -122,6 +124,7 @@ impl Metrics {
                 .map(|result| reloads.get_or_create_owned(&OfReload { result })),
             last_reload: Gauge::default(),
             gauges: Gauges::default(),
+            series: Series::default(),
         };
         metrics.register(reloads);
         metrics
@@ -166,6 +169,7 @@ impl Metrics {
         let version = env!("CARGO_PKG_VERSION");
         page.register("build", "What is running", Info::new(OfBuild { version }));
         page.register_collector(Box::new(self.gauges.clone()));
+        page.register_collector(Box::new(self.series.clone()));
     }
 
     pub(super) fn labels(&self, route_names: &[Arc<str>]) -> Labels {
@@ -224,6 +228,10 @@ impl Metrics {
         let mut shown = lock(&self.gauges.0);
         shown.retain(|(known, ..)| *known != name);
         shown.push((name, help, read));
+    }
+
+    pub(super) const fn series(&self) -> &Series {
+        &self.series
     }
 
     pub(super) fn render(&self) -> String {

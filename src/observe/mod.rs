@@ -12,12 +12,14 @@ pub mod metrics;
 pub mod trace;
 
 mod line;
+mod series;
 
 pub use access_log::AccessLog;
 pub use events::init_events;
 pub use ids::RequestIds;
 pub use line::Format;
 pub use metrics::{CONTENT_TYPE, Labels};
+pub use series::{Kind, One};
 pub use trace::trace_id;
 
 use crate::clock::Now;
@@ -99,6 +101,21 @@ impl Observer {
         read: impl Fn() -> i64 + Send + Sync + 'static,
     ) {
         self.0.metrics.gauge(name, help, Box::new(read));
+    }
+
+    /// Shows numbers with labels that another room keeps, under
+    /// `portcullis_NAME`. The labels are names of the configuration, never what a stranger sent.
+    pub fn series(
+        &self,
+        kind: Kind,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Vec<One> + Send + Sync + 'static,
+    ) {
+        self.0
+            .metrics
+            .series()
+            .show(kind, name, help, Box::new(read));
     }
 
     /// Every metric in the text format of `OpenMetrics`, [`CONTENT_TYPE`].

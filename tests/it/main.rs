@@ -7,6 +7,7 @@
 mod harness;
 
 mod admin;
+mod balance;
 mod bodies;
 mod cli;
 mod config;

@@ -2,6 +2,7 @@
 
 use super::watch::Wake;
 use crate::config::{Config, Loaded, Resolved};
+use crate::forward::upstream::checks::Checks;
 use crate::gateway::{Settings, Shared};
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 /// What a reload changes, and what it is compared with.
 pub(super) struct Control {
     pub(super) shared: Arc<Shared>,
+    pub(super) checks: Checks,
     pub(super) proofs: Arc<Proofs>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
@@ -109,6 +111,7 @@ impl Control {
         self.proofs
             .reconfigure(&config.state, self.shared.clock.now());
         self.shared.settings.store(Arc::new(settings));
+        super::upstreams::check(&self.checks, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);
         in_force.resolved = resolved;
         in_force.files = config.files;

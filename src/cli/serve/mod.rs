@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
 use crate::crypto::{Algorithm, HmacKey};
+use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared};
 use crate::limit::peer::Peers;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod upstreams;
 mod watch;
 
 pub use control::NotReloaded;
@@ -150,7 +152,9 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         observer,
         clock: options.clock,
     });
+    upstreams::show(&shared);
     let control = Arc::new(Control {
+        checks: Checks::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
         certificates: certificates.clone(),
@@ -166,6 +170,7 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
     let _ = HmacKey::stranger(Algorithm::HmacSha256);
     let admin_stop = CancellationToken::new();
     let admin_running = admin::serve(&config.admin, control.clone(), admin_stop.clone())?;
+    upstreams::check(&control.checks, &shared.settings.load());
     let workers = server::run(
         bound,
         &config.server,

@@ -6,6 +6,7 @@ mod apps;
 mod routes;
 
 use super::Config;
+use super::balance;
 use super::file::{File, Plan, Server, Tls, Upstream};
 use super::gather::{Draft, Problems};
 use super::read::At;
@@ -88,7 +89,7 @@ pub(super) fn resolve(
         .upstreams
         .entries
         .iter()
-        .map(|(name, one)| upstream(name, one.as_ref()?))
+        .map(|(name, one)| upstream(name, one.as_ref()?, gathered))
         .collect();
     let plans: Vec<_> = file
         .plans
@@ -217,7 +218,11 @@ fn tls(
     Some(settings)
 }
 
-fn upstream(name: &At<String>, upstream: &Upstream) -> Option<forward::upstream::Settings> {
+fn upstream(
+    name: &At<String>,
+    upstream: &Upstream,
+    gathered: &mut Gathered<'_>,
+) -> Option<forward::upstream::Settings> {
     let servers = &upstream.servers.get()?.0;
     Some(forward::upstream::Settings {
         name: name.value.as_str().into(),
@@ -227,6 +232,7 @@ fn upstream(name: &At<String>, upstream: &Upstream) -> Option<forward::upstream:
         idle: upstream.idle_timeout.0,
         total: upstream.total_timeout.0,
         max_connections: upstream.max_connections.0 as usize,
+        balance: balance::rules(upstream, |draft| gathered.problem(draft))?,
     })
 }
 

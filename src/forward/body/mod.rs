@@ -172,6 +172,11 @@ impl ProvenBody {
         Self::new(Source::Empty, Some(0))
     }
 
+    /// Whether all of it is here, so that only the upstream takes time.
+    pub(super) const fn is_here(&self) -> bool {
+        !matches!(self.source, Source::Passing(_))
+    }
+
     /// Has it tell from now on how its sending goes; nothing where there is nothing to send.
     pub(super) fn watch(&mut self) -> Option<Arc<Sending>> {
         if self.is_end_stream() {

@@ -4,6 +4,8 @@ mod behind_a_server;
 
 use super::body::tests::{BEFORE, Framed, WHILE, digest_of};
 use super::body::{BodyError, Meter, prepare};
+use super::upstream::balance::Rules;
+use super::upstream::budget::Retries;
 use super::upstream::{Server, Settings};
 use super::*;
 use crate::authorize;
@@ -29,6 +31,13 @@ use tokio::task::JoinHandle;
 
 /// Longer than any test: what a deadline that is not under test is set to.
 const LONG: Duration = Duration::from_hours(24);
+
+/// As many as any test wants.
+const RETRIES: Retries = Retries {
+    budget: 20,
+    at_least: 100,
+    period: Duration::from_secs(1),
+};
 
 /// A memory that no anonymous caller ever needs.
 struct NoMemory;
@@ -58,6 +67,7 @@ fn head(method: Method, target: &'static str) -> Head {
         version: Version::HTTP_11,
         fields: HeaderMap::new(),
         peer: [192, 0, 2, 1].into(),
+        arrived: Clock::by_hand(1_000_000).0.now(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
     }
 }
@@ -68,6 +78,7 @@ struct Gate {
     settings: Settings,
     upstream: Upstream,
     pool: Pool,
+    clock: Clock,
 }
 
 impl Gate {
@@ -90,6 +101,10 @@ impl Gate {
             idle: LONG,
             total: LONG,
             max_connections: 8,
+            balance: Rules {
+                retries: Some(RETRIES),
+                ..Rules::default()
+            },
         };
         set(&mut settings);
         Self {
@@ -97,7 +112,8 @@ impl Gate {
                 accept: Accept::Public,
                 ..Route::any("test")
             },
-            upstream: Upstream::new(settings.clone()),
+            upstream: Upstream::new(settings.clone(), None),
+            clock: Clock::by_hand(1_000_000).0,
             settings,
             pool: Pool::new(),
         }
@@ -105,7 +121,17 @@ impl Gate {
 
     async fn send(&self, head: Head, body: ProvenBody) -> Result<Answer, Failed> {
         let caller = admitted(&self.route);
-        forward(caller, &self.route, &head, body, &self.upstream, &self.pool).await
+        let (upstream, pool) = (&self.upstream, &self.pool);
+        forward(
+            caller,
+            &self.route,
+            &head,
+            body,
+            upstream,
+            pool,
+            &self.clock,
+        )
+        .await
     }
 
     async fn get(&self, target: &'static str) -> Result<Answer, Failed> {
@@ -308,8 +334,8 @@ async fn a_request_that_was_sent_is_never_sent_again() {
     });
     let gate = Gate::before(&[port]);
     assert_eq!(text(gate.get("/").await).await, "ok");
-    let failed = gate.get("/").await.unwrap_err();
-    assert!(matches!(failed, Failed::Invalid(_)), "{failed}");
+    let failed = gate.post(nothing().await).await.unwrap_err();
+    assert!(matches!(failed, Failed::Broke(_)), "{failed}");
     let listener = server.await.unwrap().into_std().unwrap();
     let none = listener.accept().unwrap_err();
     assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
@@ -329,13 +355,14 @@ async fn a_server_that_refuses_is_passed_over_for_the_next() {
 }
 
 #[tokio::test]
-async fn when_every_server_refuses_the_failure_names_the_last() {
+async fn when_every_server_refuses_the_failure_names_one() {
     let ((_one, one), (_other, other)) = (closed_port(), closed_port());
     let failed = Gate::before(&[one, other]).get("/").await.unwrap_err();
     let Failed::Unreachable(why) = failed else {
         panic!("{failed}");
     };
-    assert!(why.starts_with(&format!("`127.0.0.1:{other}`: ")), "{why}");
+    let names = |port| why.starts_with(&format!("`127.0.0.1:{port}`: "));
+    assert!(names(one) || names(other), "{why}");
 }
 
 /// A server that reads one head, writes `answer` and then only listens. Its
@@ -499,8 +526,8 @@ async fn an_answer_that_could_be_read_in_two_ways_is_none() {
         serve(listener, vec![vec![bad], vec![OK]]);
         let gate = Gate::before(&[port]);
         let bad = String::from_utf8_lossy(bad);
-        match gate.get("/").await {
-            Err(Failed::Invalid(_)) => {}
+        match gate.post(nothing().await).await {
+            Err(Failed::Invalid(_) | Failed::Broke(_)) => {}
             other => panic!("{bad}: {other:?}"),
         }
         assert_eq!(text(gate.get("/").await).await, "ok", "behind {bad}");
@@ -636,7 +663,7 @@ async fn a_server_has_no_more_connections_than_it_may() {
         it.connect = Duration::from_secs(3);
     });
     let first = gate.get("/").await.unwrap();
-    let Err(Failed::Unreachable(why)) = gate.get("/").await else {
+    let Err(Failed::Overloaded(why)) = gate.get("/").await else {
         panic!("there is no place");
     };
     assert_eq!(
@@ -666,7 +693,7 @@ async fn connections_outlive_the_configuration_that_made_them() {
     let server = serve(listener, vec![vec![OK, OK]]);
     let mut gate = Gate::before(&[port]);
     text(gate.get("/").await).await;
-    gate.upstream = Upstream::new(gate.settings.clone());
+    gate.upstream = Upstream::new(gate.settings.clone(), Some(&gate.upstream));
     text(gate.get("/").await).await;
     server.await.unwrap();
 }

@@ -1,13 +1,29 @@
-//! An upstream's servers: choice, and connections kept per worker.
+//! An upstream's servers: choice, health, and connections kept per worker.
+
+pub mod balance;
+pub mod budget;
+pub mod checks;
+pub mod ejection;
+pub mod health;
 
 mod connect;
+mod dice;
+mod load;
 mod pool;
 
+pub(super) use balance::{Chosen, Counted, Tried};
 pub use pool::Pool;
 pub(super) use pool::{Lease, NoPlace};
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use super::Failed;
+use crate::clock::Now;
+use balance::{Standing, nanos};
+use budget::{Budget, Counts};
+use checks::{Check, settings_of_a_check};
+use ejection::Taken;
+use http::StatusCode;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// No deadline is longer: times to come have to be computable.
@@ -30,6 +46,8 @@ pub struct Settings {
     pub total: Duration,
     /// Connections to each server, per worker.
     pub max_connections: usize,
+    /// How requests are spread over its servers.
+    pub balance: balance::Rules,
 }
 
 /// One server of an upstream.
@@ -51,7 +69,12 @@ pub enum Server {
 pub struct Upstream {
     settings: Settings,
     targets: Vec<Target>,
-    turn: AtomicUsize,
+    /// One server that cannot be left out: nothing is kept of it.
+    is_plain: bool,
+    /// Held while it is found whether one more server may be ejected.
+    ejecting: Mutex<()>,
+    budget: Budget,
+    retries: Arc<Counts>,
 }
 
 /// A server, and what is made once of it.
@@ -61,6 +84,13 @@ pub(super) struct Target {
     pub(super) label: Arc<str>,
     /// `None` is the built-in test backend.
     pub(super) place: Option<Arc<Place>>,
+    standing: Arc<Standing>,
+}
+
+impl AsRef<Arc<Standing>> for Target {
+    fn as_ref(&self) -> &Arc<Standing> {
+        &self.standing
+    }
 }
 
 /// Where to connect, and to how many connections at most.
@@ -73,7 +103,9 @@ pub(super) struct Place {
 
 impl Upstream {
     /// An upstream as it is set; deadlines over [`MAX_DEADLINE`] are that long.
-    pub fn new(mut settings: Settings) -> Self {
+    /// A server that `before`, the upstream of this name until now, has too
+    /// goes on as it stood there.
+    pub fn new(mut settings: Settings, before: Option<&Self>) -> Self {
         for deadline in [
             &mut settings.connect,
             &mut settings.first_byte,
@@ -82,16 +114,37 @@ impl Upstream {
         ] {
             *deadline = MAX_DEADLINE.min(*deadline);
         }
-        let targets = settings
+        let targets: Vec<_> = settings
             .servers
             .iter()
-            .map(|server| Target::new(server, settings.max_connections))
+            .map(|server| {
+                let standing = before.map(|before| before.standing_of(server));
+                let standing = standing.unwrap_or_default();
+                Target::new(server, settings.max_connections, standing)
+            })
             .collect();
+        let rules = &settings.balance;
+        let may_eject = rules
+            .ejection
+            .as_ref()
+            .is_some_and(|ejection| ejection.most(targets.len()) > 0);
         Self {
+            is_plain: targets.len() == 1 && !may_eject && rules.health.is_none(),
             settings,
             targets,
-            turn: AtomicUsize::new(0),
+            ejecting: Mutex::new(()),
+            budget: Budget::default(),
+            retries: before.map_or_else(Arc::default, |before| before.retries.clone()),
         }
+    }
+
+    /// What is known of a server.
+    fn standing_of(&self, server: &Server) -> Arc<Standing> {
+        let mut known = self.settings.servers.iter().zip(&self.targets);
+        known.find(|(one, _)| *one == server).map_or_else(
+            || Arc::new(Standing::added()),
+            |(_, target)| target.standing.clone(),
+        )
     }
 
     /// How it is set.
@@ -99,23 +152,159 @@ impl Upstream {
         &self.settings
     }
 
-    /// Its servers, each once, beginning with the one whose turn it is.
-    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Target> {
-        let first = match self.targets.len() {
-            0 | 1 => 0,
-            servers => self.turn.fetch_add(1, Ordering::Relaxed) % servers,
+    /// The server that a request goes to which was sent to those in `tried`;
+    /// `None` where none is left that may have it.
+    pub(super) fn choose(&self, tried: &Tried, now: Now) -> Option<Chosen> {
+        if self.is_plain {
+            let may = tried.is_none() || (tried.may_repeat && !tried.is_full());
+            return may.then(Chosen::only);
+        }
+        let rules = &self.settings.balance;
+        dice::throw(|dice| balance::choose(&self.targets, rules, tried, nanos(now), dice))
+    }
+
+    pub(super) fn target(&self, chosen: &Chosen) -> &Target {
+        &self.targets[chosen.index]
+    }
+
+    /// Whether a request may be sent once more.
+    pub(super) fn allows_retry(&self, now: Now) -> bool {
+        let Some(rules) = &self.settings.balance.retries else {
+            return false;
         };
-        let (before, from) = self.targets.split_at(first);
-        from.iter().chain(before)
+        let came = |target: &Target| target.standing.load.came();
+        let came = self.targets.iter().map(came).fold(0, u32::wrapping_add);
+        let allowed = self.budget.allows(rules, came, nanos(now));
+        self.retries.count(allowed);
+        allowed
+    }
+
+    /// The head of an answer came; after `took`, where only the server took the time.
+    pub(super) fn answered(
+        &self,
+        chosen: &mut Chosen,
+        status: StatusCode,
+        took: Option<Duration>,
+        now: Now,
+    ) {
+        let index = chosen.index;
+        let Some(counted) = chosen.counted() else {
+            return;
+        };
+        let (standing, taken) = counted.tell();
+        // What a proxy says whose own backend fails, or a server that is going down.
+        if matches!(status.as_u16(), 502..=504) {
+            self.count_failure(index, taken, now, status.as_str());
+            return;
+        }
+        let at = nanos(now);
+        if standing.circuit.succeeded(taken, at) {
+            standing.comes_back(at);
+            let (upstream, server) = (&*self.settings.name, &*self.targets[index].label);
+            tracing::info!(upstream, server, "a server is back: it answered a request");
+        }
+        if let Some(took) = took {
+            standing.load.answered(took, at);
+        }
+    }
+
+    /// No answer came.
+    pub(super) fn failed(&self, chosen: &mut Chosen, why: &Failed, now: Now) {
+        let index = chosen.index;
+        let Some(counted) = chosen.counted() else {
+            return;
+        };
+        if why.is_the_servers() {
+            let (_, taken) = counted.tell();
+            self.count_failure(index, taken, now, &why.to_string());
+        } else {
+            counted.excuse();
+        }
+    }
+
+    fn count_failure(&self, index: usize, taken: Taken, now: Now, why: &str) {
+        let Target {
+            label, standing, ..
+        } = &self.targets[index];
+        let now = nanos(now);
+        let Some(rules) = &self.settings.balance.ejection else {
+            standing.load.failed(now);
+            return;
+        };
+        let one_at_a_time = self.ejecting.lock();
+        let _held = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
+        let has_room = || {
+            let out = self.targets.iter();
+            let out = out.filter(|one| one.standing.circuit.is_out()).count();
+            let has_room = out < rules.most(self.targets.len());
+            if !has_room {
+                // It stays among those that are chosen from, and is not to look fast.
+                standing.load.failed(now);
+            }
+            has_room
+        };
+        if let Some(time) = standing.circuit.failed(taken, rules, now, has_room) {
+            let (upstream, server, seconds) = (&*self.settings.name, &**label, time.as_secs_f64());
+            tracing::warn!(
+                upstream,
+                server,
+                seconds,
+                why,
+                "a server is ejected: its requests fail"
+            );
+        }
+    }
+
+    /// What its servers are to be asked, where its settings say so.
+    pub fn checks(&self) -> Vec<Check> {
+        let Some(health) = &self.settings.balance.health else {
+            return Vec::new();
+        };
+        let settings = Arc::new(settings_of_a_check(&self.settings, health));
+        let check = |target: &Target| {
+            Some(Check {
+                label: target.label.clone(),
+                place: target.place.clone()?,
+                standing: target.standing.clone(),
+                settings: settings.clone(),
+                health: health.clone(),
+            })
+        };
+        self.targets.iter().filter_map(check).collect()
+    }
+
+    /// How many of its servers are in each state.
+    pub fn servers_by_state(&self) -> [(&'static str, usize); 3] {
+        let rules = &self.settings.balance;
+        let (mut up, mut ejected, mut down) = (0, 0, 0);
+        for Target { standing, .. } in &self.targets {
+            if standing.is_down(rules) {
+                down += 1;
+            } else if rules.ejection.is_some() && standing.circuit.is_out() {
+                ejected += 1;
+            } else {
+                up += 1;
+            }
+        }
+        [("up", up), ("ejected", ejected), ("down", down)]
+    }
+
+    /// Requests that were sent once more, and those that would have been but for the budget.
+    pub fn retries(&self) -> [(&'static str, u64); 2] {
+        [
+            ("sent", self.retries.allowed.load(Ordering::Relaxed)),
+            ("over-budget", self.retries.refused.load(Ordering::Relaxed)),
+        ]
     }
 }
 
 impl Target {
-    fn new(server: &Server, max_connections: usize) -> Self {
+    fn new(server: &Server, max_connections: usize, standing: Arc<Standing>) -> Self {
         match server {
             Server::Echo => Self {
                 label: "echo:".into(),
                 place: None,
+                standing,
             },
             Server::Http { host, port } => Self {
                 label: if host.contains(':') {
@@ -128,50 +317,11 @@ impl Target {
                     port: *port,
                     max_connections,
                 })),
+                standing,
             },
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn upstream(hosts: &[&str]) -> Upstream {
-        Upstream::new(Settings {
-            name: "test".into(),
-            servers: hosts
-                .iter()
-                .map(|host| Server::Http {
-                    host: (*host).into(),
-                    port: 80,
-                })
-                .collect(),
-            connect: Duration::from_secs(1),
-            first_byte: Duration::from_secs(1),
-            idle: Duration::from_secs(1),
-            total: Duration::from_secs(1),
-            max_connections: 1,
-        })
-    }
-
-    #[test]
-    fn servers_take_turns_and_each_is_tried_once() {
-        let three = upstream(&["a", "b", "::1"]);
-        let turns: Vec<String> = (0..4)
-            .map(|_| {
-                let labels: Vec<&str> = three.in_turn().map(|target| &*target.label).collect();
-                labels.join(" ")
-            })
-            .collect();
-        assert_eq!(
-            turns,
-            [
-                "a:80 b:80 [::1]:80",
-                "b:80 [::1]:80 a:80",
-                "[::1]:80 a:80 b:80",
-                "a:80 b:80 [::1]:80"
-            ]
-        );
-    }
-}
+mod tests;

@@ -1,0 +1,305 @@
+//! Which server of an upstream gets a request: of two drawn by chance the one
+//! with less to do, among those that are well.
+
+use super::budget::Retries;
+use super::dice::Dice;
+use super::ejection::{Circuit, Ejection, Taken};
+use super::health::{Health, Streak};
+use super::load::Load;
+use crate::clock::Now;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How an upstream's requests are spread over its servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether servers are left out whose requests fail.
+    pub ejection: Option<Ejection>,
+    /// Whether servers are asked how they are.
+    pub health: Option<Health>,
+    /// In how long a server that comes back, or is new, gets its full share.
+    pub slow_start: Option<Duration>,
+    /// When less than so many percent of the servers are well, all are used.
+    pub panic_threshold: Option<u32>,
+    /// How many requests may be sent to a second server.
+    pub retries: Option<Retries>,
+}
+
+/// The least share of a server that starts slowly.
+const LEAST_SHARE: f64 = 0.05;
+/// When a server starts whose first look is still to come.
+const AT_FIRST_LOOK: u64 = u64::MAX;
+
+/// What is known of one server, on a cache line of its own. Every worker and
+/// every configuration that has the server shares it.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct Standing {
+    pub(super) load: Load,
+    pub(super) circuit: Circuit,
+    pub(super) streak: Streak,
+    /// Since when it has been back, in nanoseconds; 0: it never went.
+    back: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Standing>() == 64, "one cache line a server");
+
+impl Standing {
+    /// Of a server that was added to others that run.
+    pub(super) fn added() -> Self {
+        Self {
+            back: AtomicU64::new(AT_FIRST_LOOK),
+            ..Self::default()
+        }
+    }
+
+    /// It comes back: nothing that was known of it holds.
+    pub(super) fn comes_back(&self, now: u64) {
+        self.load.forget();
+        self.back.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether it may get requests like any other.
+    fn is_well(&self, rules: &Rules) -> bool {
+        let ejected = rules.ejection.is_some() && self.circuit.is_out();
+        !ejected && !self.is_down(rules)
+    }
+
+    pub(super) fn is_down(&self, rules: &Rules) -> bool {
+        rules.health.is_some() && self.streak.is_down()
+    }
+
+    /// Its share of what others get, up to 1.
+    fn share(&self, rules: &Rules, now: u64) -> f64 {
+        let Some(length) = rules.slow_start else {
+            return 1.0;
+        };
+        let since = match self.back.load(Ordering::Relaxed) {
+            0 => return 1.0,
+            AT_FIRST_LOOK => {
+                self.back.store(now, Ordering::Relaxed);
+                now
+            }
+            since => since,
+        };
+        let gone = now.saturating_sub(since) as f64 / length.as_nanos() as f64;
+        gone.clamp(LEAST_SHARE, 1.0)
+    }
+}
+
+/// A server that was chosen for one request, which counts among those in
+/// flight until this is dropped.
+#[derive(Debug)]
+pub(in crate::forward) struct Chosen {
+    /// Its place among the upstream's servers.
+    pub(super) index: usize,
+    counted: Option<Counted>,
+}
+
+/// One request in flight, as long as this lives.
+#[derive(Debug)]
+pub(in crate::forward) struct Counted {
+    standing: Arc<Standing>,
+    taken: Taken,
+    is_told: bool,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.standing.load.end();
+        if self.is_told {
+            return;
+        }
+        self.standing.load.left();
+        if self.taken == Taken::Trial {
+            self.standing.circuit.give_up();
+        }
+    }
+}
+
+impl Counted {
+    fn new(standing: &Arc<Standing>, taken: Taken) -> Self {
+        standing.load.begin();
+        Self {
+            standing: standing.clone(),
+            taken,
+            is_told: false,
+        }
+    }
+
+    /// How it went tells nothing of the server.
+    pub(super) fn excuse(&mut self) {
+        self.is_told = true;
+        if self.taken == Taken::Trial {
+            self.standing.circuit.give_up();
+        }
+    }
+
+    /// How it went is known: gives back the server's state, and how it was taken.
+    pub(super) const fn tell(&mut self) -> (&Arc<Standing>, Taken) {
+        self.is_told = true;
+        (&self.standing, self.taken)
+    }
+}
+
+impl Chosen {
+    /// A server of which nothing is kept.
+    pub(super) const fn only() -> Self {
+        Self {
+            index: 0,
+            counted: None,
+        }
+    }
+
+    pub(super) const fn counted(&mut self) -> Option<&mut Counted> {
+        self.counted.as_mut()
+    }
+
+    /// What counts the request, to be kept until its answer ends.
+    pub(in crate::forward) fn into_counted(self) -> Option<Counted> {
+        self.counted
+    }
+}
+
+/// Servers that one request has been sent to.
+#[derive(Debug, Default)]
+pub(in crate::forward) struct Tried {
+    servers: [Option<u32>; Tried::MAX],
+    /// Whether one that was tried may have it next, where there is no other.
+    pub(super) may_repeat: bool,
+}
+
+impl Tried {
+    /// Servers that one request is sent to, at most.
+    const MAX: usize = 4;
+
+    /// No server yet.
+    pub(in crate::forward) const fn is_none(&self) -> bool {
+        self.servers[0].is_none()
+    }
+
+    /// One of them may have it next, where there is no other.
+    pub(in crate::forward) const fn may_repeat(&mut self) {
+        self.may_repeat = true;
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.servers.iter().all(Option::is_some)
+    }
+
+    fn has(&self, server: usize) -> bool {
+        self.servers.contains(&Some(server as u32))
+    }
+
+    /// One more that it is sent to.
+    pub(in crate::forward) fn add(&mut self, chosen: &Chosen) {
+        let server = chosen.index as u32;
+        self.may_repeat = false;
+        if let Some(free) = self.servers.iter_mut().find(|server| server.is_none()) {
+            *free = Some(server);
+        }
+    }
+}
+
+/// Chooses among `servers` for a request that was sent to those in `tried`.
+pub(super) fn choose<S: AsRef<Arc<Standing>>>(
+    servers: &[S],
+    rules: &Rules,
+    tried: &Tried,
+    now: u64,
+    dice: &Dice,
+) -> Option<Chosen> {
+    let standing = |index: usize| servers[index].as_ref();
+    if tried.is_none() && servers.len() > 1 {
+        let (first, second) = dice.two_below(servers.len());
+        if standing(first).is_well(rules) && standing(second).is_well(rules) {
+            let index = better(standing, first, second, rules, now, dice);
+            return Some(chosen(index, standing(index), Taken::In));
+        }
+    }
+    if tried.is_full() {
+        return None;
+    }
+    // Something is wrong with a server: now all are looked at.
+    let all = 0..servers.len();
+    let well = all.clone().filter(|one| standing(*one).is_well(rules));
+    let least = rules.panic_threshold.unwrap_or(0) as usize * servers.len();
+    let panics = well.count() * 100 < least;
+    if let (Some(ejection), true) = (&rules.ejection, tried.is_none()) {
+        let trial = all.clone().find(|one| {
+            let one = standing(*one);
+            (panics || !one.is_down(rules)) && one.circuit.claim(ejection, now)
+        });
+        if let Some(index) = trial {
+            return Some(chosen(index, standing(index), Taken::Trial));
+        }
+    }
+    let may = |one: &usize| panics || standing(*one).is_well(rules);
+    let fresh = |one: &usize| !tried.has(*one) && may(one);
+    let others = all.clone().filter(fresh);
+    let index = pick(&others, standing, rules, now, dice).or_else(|| {
+        let again = all.filter(may).filter(|_| tried.may_repeat);
+        pick(&again, standing, rules, now, dice)
+    })?;
+    let is_out = rules.ejection.is_some() && standing(index).circuit.is_out();
+    let taken = if is_out { Taken::Anyway } else { Taken::In };
+    Some(chosen(index, standing(index), taken))
+}
+
+fn chosen(index: usize, standing: &Arc<Standing>, taken: Taken) -> Chosen {
+    Chosen {
+        index,
+        counted: Some(Counted::new(standing, taken)),
+    }
+}
+
+/// Two of `from` by chance, and the better of them.
+fn pick<'s>(
+    from: &(impl Iterator<Item = usize> + Clone),
+    standing: impl Fn(usize) -> &'s Arc<Standing>,
+    rules: &Rules,
+    now: u64,
+    dice: &Dice,
+) -> Option<usize> {
+    match from.clone().count() {
+        0 | 1 => from.clone().next(),
+        many => {
+            let (first, second) = dice.two_below(many);
+            let nth = |n| from.clone().nth(n);
+            let (first, second) = (nth(first)?, nth(second)?);
+            Some(better(standing, first, second, rules, now, dice))
+        }
+    }
+}
+
+fn better<'s>(
+    standing: impl Fn(usize) -> &'s Arc<Standing>,
+    first: usize,
+    second: usize,
+    rules: &Rules,
+    now: u64,
+    dice: &Dice,
+) -> usize {
+    let (a, b) = (standing(first), standing(second));
+    if rules.slow_start.is_some() {
+        let (ours, theirs) = (a.share(rules, now), b.share(rules, now));
+        // Against a server with its full share, one that starts slowly gets its part only.
+        if ours < theirs && dice.part() * theirs > ours {
+            return second;
+        }
+        if theirs < ours && dice.part() * ours > theirs {
+            return first;
+        }
+    }
+    if a.load.is_lighter(&b.load, now) {
+        first
+    } else {
+        second
+    }
+}
+
+/// The time in the unit that servers' states are kept in.
+pub(super) const fn nanos(now: Now) -> u64 {
+    now.monotonic().as_nanos() as u64
+}

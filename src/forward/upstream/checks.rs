@@ -1,0 +1,247 @@
+//! The thread that asks servers how they are: one for a gateway, started when
+//! a configuration first wants it.
+
+use super::Place;
+use super::Settings;
+use super::balance::{Standing, nanos};
+use super::dice;
+use super::health::Health;
+use super::pool::Pool;
+use crate::clock::Clock;
+use crate::forward::Outgoing;
+use crate::forward::body::ProvenBody;
+use crate::forward::exchange::{Deadlines, Tried, exchange};
+use bytes::{BufMut as _, BytesMut};
+use http::{HeaderValue, Method, Request, Uri, header};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+/// Checks that are under way at a time.
+const MAX_AT_A_TIME: usize = 64;
+/// By how much a pause differs from what is set, so that the checks of many
+/// gateways do not fall together.
+const JITTER: f64 = 0.1;
+/// No pause between two checks of a server is shorter.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
+/// Who asks.
+const AGENT: &str = "portcullis-health";
+
+/// One server that is to be checked, and how.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub(super) label: Arc<str>,
+    pub(super) place: Arc<Place>,
+    pub(super) standing: Arc<Standing>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) health: Health,
+}
+
+impl PartialEq for Check {
+    fn eq(&self, other: &Self) -> bool {
+        // The settings hold the health, and more that a check does not depend on.
+        Arc::ptr_eq(&self.standing, &other.standing)
+            && self.health == other.health
+            && self.place == other.place
+            && self.settings.name == other.settings.name
+    }
+}
+
+/// Checks servers until it is dropped.
+#[derive(Debug)]
+pub struct Checks {
+    clock: Clock,
+    wanted: watch::Sender<Vec<Check>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+impl Checks {
+    /// Nothing is checked yet.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            wanted: watch::Sender::new(Vec::new()),
+            thread: Mutex::new(None),
+        }
+    }
+
+    /// Checks these from now on, and no others. One that was checked in the
+    /// same way before goes on as it was.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn set(&self, wanted: Vec<Check>) -> io::Result<()> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.is_none() && !wanted.is_empty() {
+            *thread = Some(self.start()?);
+        }
+        self.wanted.send_replace(wanted);
+        Ok(())
+    }
+
+    fn start(&self) -> io::Result<thread::JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let wanted = self.wanted.subscribe();
+        let clock = self.clock.clone();
+        thread::Builder::new()
+            .name("health".to_owned())
+            .spawn(move || {
+                runtime.block_on(run(wanted, clock));
+                // A name that is being looked up is not waited for.
+                runtime.shutdown_background();
+            })
+    }
+}
+
+impl Drop for Checks {
+    fn drop(&mut self) {
+        let thread = self.thread.get_mut();
+        let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
+        // The thread ends when nobody can want anything any more.
+        self.wanted = watch::Sender::new(Vec::new());
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Ends its task when it is dropped.
+struct Running {
+    check: Check,
+    task: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(mut wanted: watch::Receiver<Vec<Check>>, clock: Clock) {
+    let places = Arc::new(Semaphore::new(MAX_AT_A_TIME));
+    let mut running: Vec<Running> = Vec::new();
+    loop {
+        let checks = wanted.borrow_and_update().clone();
+        running.retain(|one| checks.contains(&one.check));
+        for check in checks {
+            if running.iter().any(|one| one.check == check) {
+                continue;
+            }
+            let task = tokio::spawn(repeat(check.clone(), places.clone(), clock.clone()));
+            running.push(Running {
+                check,
+                task: task.abort_handle(),
+            });
+        }
+        if wanted.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn repeat(check: Check, places: Arc<Semaphore>, clock: Clock) {
+    let every = check.health.every.max(LEAST_PAUSE);
+    sleep(every.mul_f64(JITTER * dice::throw(dice::Dice::part))).await;
+    loop {
+        let Ok(place) = places.acquire().await else {
+            return;
+        };
+        let result = timeout(check.health.timeout, check.ask())
+            .await
+            .unwrap_or_else(|_| Err("it did not answer in time".into()));
+        drop(place);
+        check.tell(result, &clock);
+        let part = dice::throw(dice::Dice::part);
+        sleep(every.mul_f64(1.0 - JITTER + 2.0 * JITTER * part)).await;
+    }
+}
+
+impl Outgoing for Check {
+    fn method(&self) -> &Method {
+        &Method::GET
+    }
+
+    fn write(&self, text: &mut BytesMut, _: &ProvenBody) {
+        for part in [
+            "GET ",
+            self.health.path.as_str(),
+            " HTTP/1.1\r\nhost: ",
+            &self.label,
+        ] {
+            text.put_slice(part.as_bytes());
+        }
+        text.put_slice(b"\r\nuser-agent: ");
+        text.put_slice(AGENT.as_bytes());
+        text.put_slice(b"\r\n\r\n");
+    }
+
+    fn request(&self, body: ProvenBody) -> Request<ProvenBody> {
+        let mut request = Request::new(body);
+        *request.uri_mut() = Uri::from(self.health.path.clone());
+        let fields = request.headers_mut();
+        fields.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Ok(host) = HeaderValue::from_str(&self.label) {
+            fields.insert(header::HOST, host);
+        }
+        request
+    }
+}
+
+impl Check {
+    /// Asks once, over a new connection of the kind that requests go over.
+    async fn ask(&self) -> Result<(), String> {
+        let deadlines = Deadlines::start(&self.settings);
+        let (body, pool) = (ProvenBody::empty(), Pool::new());
+        let tried = exchange(self, body, &self.place, &self.label, &pool, &deadlines).await;
+        match tried {
+            // What it says besides its status is not read: the connection is closed.
+            Tried::Answered(head, _) => {
+                let status = head.status.as_u16();
+                if self.health.status.contains(&status) {
+                    Ok(())
+                } else {
+                    Err(format!("it answered {status}"))
+                }
+            }
+            Tried::NotSent(_, failed) | Tried::Failed(failed) => Err(failed.to_string()),
+        }
+    }
+
+    fn tell(&self, result: Result<(), String>, clock: &Clock) {
+        let (upstream, server) = (&*self.settings.name, &*self.label);
+        match self.standing.streak.checked(result.is_ok(), &self.health) {
+            None => {}
+            Some(true) => {
+                self.standing.comes_back(nanos(clock.now()));
+                tracing::info!(upstream, server, "a server is up: its health checks pass");
+            }
+            Some(false) => {
+                let why = result.err().unwrap_or_default();
+                tracing::warn!(
+                    upstream,
+                    server,
+                    why,
+                    "a server is down: its health checks fail"
+                );
+            }
+        }
+    }
+}
+
+/// The deadlines of a check are its own.
+pub(super) fn settings_of_a_check(settings: &Settings, health: &Health) -> Settings {
+    let whole = health.timeout.min(super::MAX_DEADLINE);
+    Settings {
+        connect: whole,
+        first_byte: whole,
+        idle: whole,
+        total: whole,
+        ..settings.clone()
+    }
+}

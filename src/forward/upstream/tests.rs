@@ -1,0 +1,375 @@
+//! An upstream's servers by requests in flight, failures and time, without sockets.
+
+use super::balance::Rules;
+use super::budget::Retries;
+use super::ejection::Ejection;
+use super::health::Health;
+use super::*;
+use std::collections::BTreeMap;
+
+const EJECTION: Ejection = Ejection {
+    failures: 5,
+    time: Duration::from_secs(10),
+    at_most: 50,
+};
+
+fn settings(hosts: &[&str], balance: Rules) -> Settings {
+    Settings {
+        name: "test".into(),
+        servers: hosts
+            .iter()
+            .map(|host| Server::Http {
+                host: (*host).into(),
+                port: 80,
+            })
+            .collect(),
+        connect: Duration::from_secs(1),
+        first_byte: Duration::from_secs(1),
+        idle: Duration::from_secs(1),
+        total: Duration::from_secs(1),
+        max_connections: 1,
+        balance,
+    }
+}
+
+fn rules() -> Rules {
+    Rules {
+        ejection: Some(EJECTION),
+        panic_threshold: Some(50),
+        ..Rules::default()
+    }
+}
+
+fn checked(rules: Rules) -> Rules {
+    Rules {
+        health: Some(Health {
+            path: http::uri::PathAndQuery::from_static("/"),
+            every: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            healthy_after: 1,
+            unhealthy_after: 1,
+            status: 200..=399,
+        }),
+        ..rules
+    }
+}
+
+fn upstream(hosts: &[&str], rules: Rules) -> Upstream {
+    Upstream::new(settings(hosts, rules), None)
+}
+
+fn at(seconds: f64) -> Now {
+    let time = Duration::from_secs_f64(1_000.0 + seconds);
+    Now::new(time, time)
+}
+
+fn choose(upstream: &Upstream, seconds: f64) -> Option<Chosen> {
+    upstream.choose(&Tried::default(), at(seconds))
+}
+
+fn fail(upstream: &Upstream, mut chosen: Chosen, seconds: f64) {
+    let why = Failed::Unreachable("it refuses".into());
+    upstream.failed(&mut chosen, &why, at(seconds));
+}
+
+fn answer(upstream: &Upstream, chosen: &mut Chosen, status: u16, ms: u64, seconds: f64) {
+    let status = StatusCode::from_u16(status).unwrap();
+    let took = Some(Duration::from_millis(ms));
+    upstream.answered(chosen, status, took, at(seconds));
+}
+
+fn check(upstream: &Upstream, server: usize, good: bool) {
+    let health = upstream.settings.balance.health.as_ref().unwrap();
+    let standing = &upstream.targets[server].standing;
+    if standing.streak.checked(good, health) == Some(true) {
+        standing.comes_back(nanos(at(0.0)));
+    }
+}
+
+/// Requests that come one each millisecond from `from` on, and each take what
+/// `took` says of their server; `None` is a refusal. How many each server got.
+fn simulate(
+    upstream: &Upstream,
+    from: f64,
+    requests: u32,
+    took: impl Fn(usize) -> Option<u64>,
+) -> Vec<u32> {
+    let mut got = vec![0; upstream.targets.len()];
+    let mut ends: BTreeMap<u64, Vec<Chosen>> = BTreeMap::new();
+    for ms in 0..u64::from(requests) {
+        let seconds = from + ms as f64 / 1_000.0;
+        for mut chosen in ends.remove(&ms).unwrap_or_default() {
+            let took = took(chosen.index).unwrap();
+            answer(upstream, &mut chosen, 200, took, seconds);
+        }
+        let chosen = choose(upstream, seconds).expect("a server");
+        got[chosen.index] += 1;
+        match took(chosen.index) {
+            Some(took) => ends.entry(ms + took.max(1)).or_default().push(chosen),
+            None => fail(upstream, chosen, seconds),
+        }
+    }
+    got
+}
+
+#[test]
+fn equal_servers_get_equal_shares() {
+    let three = upstream(&["a", "b", "c"], rules());
+    let got = simulate(&three, 0.0, 9_000, |_| Some(7));
+    assert!(
+        got.iter().all(|got| (2_600..3_400).contains(got)),
+        "{got:?}"
+    );
+}
+
+#[test]
+fn a_server_twice_as_slow_gets_fewer_and_one_much_slower_hardly_any() {
+    let three = upstream(&["a", "b", "slow"], rules());
+    let got = simulate(&three, 0.0, 10_000, |server| {
+        Some(if server == 2 { 20 } else { 10 })
+    });
+    assert!(got[2] * 3 < got[0] * 2 && got[2] > 500, "{got:?}");
+    let three = upstream(&["a", "b", "slower"], rules());
+    let got = simulate(&three, 0.0, 10_000, |server| {
+        Some(if server == 2 { 500 } else { 10 })
+    });
+    assert!(got[2] < 500, "{got:?}");
+}
+
+#[test]
+fn a_dead_server_gets_failures_enough_to_eject_it_and_then_trials() {
+    let three = upstream(&["a", "b", "dead"], rules());
+    let got = simulate(&three, 0.0, 10_000, |server| (server < 2).then_some(10));
+    assert_eq!(got[2], 5, "{got:?}");
+    // Trials after 10, 20 and 40 seconds more.
+    let got = simulate(&three, 10.1, 65_000, |server| (server < 2).then_some(10));
+    assert_eq!(got[2], 3, "{got:?}");
+    assert_eq!(
+        three.servers_by_state(),
+        [("up", 2), ("ejected", 1), ("down", 0)]
+    );
+}
+
+#[test]
+fn a_server_that_is_well_again_is_back_after_one_trial() {
+    let two = upstream(&["a", "b"], rules());
+    let got = simulate(&two, 0.0, 1_000, |server| (server == 0).then_some(10));
+    assert_eq!(got[1], 5);
+    let got = simulate(&two, 12.0, 10_000, |_| Some(10));
+    assert!(got[1] > 4_000, "{got:?}");
+    assert_eq!(two.servers_by_state()[0], ("up", 2));
+}
+
+#[test]
+fn while_one_request_tries_a_server_no_other_does() {
+    let two = upstream(&["a", "b"], rules());
+    simulate(&two, 0.0, 100, |server| (server == 0).then_some(1));
+    let chosen: Vec<_> = (0..100).map(|_| choose(&two, 11.0).unwrap()).collect();
+    let trials = chosen.iter().filter(|chosen| chosen.index == 1).count();
+    assert_eq!(trials, 1);
+    // Given up by whoever made it, it is free for the next.
+    drop(chosen);
+    assert!((0..100).any(|_| choose(&two, 11.0).unwrap().index == 1));
+}
+
+#[test]
+fn no_more_servers_are_ejected_than_may_be() {
+    let four = upstream(&["a", "b", "c", "d"], rules());
+    simulate(&four, 0.0, 1_000, |_| None);
+    assert_eq!(
+        four.servers_by_state(),
+        [("up", 2), ("ejected", 2), ("down", 0)]
+    );
+}
+
+#[test]
+fn answers_of_502_503_and_504_are_failures_and_others_are_not() {
+    for (status, ejected) in [(500, 0), (429, 0), (404, 0), (502, 1), (503, 1), (504, 1)] {
+        let two = upstream(&["a", "b"], rules());
+        for _ in 0..100 {
+            let mut chosen = choose(&two, 0.0).unwrap();
+            let status = if chosen.index == 0 { 200 } else { status };
+            answer(&two, &mut chosen, status, 1, 0.0);
+        }
+        assert_eq!(two.servers_by_state()[1], ("ejected", ejected), "{status}");
+    }
+}
+
+#[test]
+fn what_a_client_or_our_own_caps_did_is_no_failure() {
+    let two = upstream(&["a", "b"], rules());
+    for _ in 0..100 {
+        let mut chosen = choose(&two, 0.0).unwrap();
+        let why = Failed::Body(super::super::body::BodyError::Timeout);
+        two.failed(&mut chosen, &why, at(0.0));
+        let mut chosen = choose(&two, 0.0).unwrap();
+        two.failed(&mut chosen, &Failed::Overloaded(String::new()), at(0.0));
+    }
+    assert_eq!(two.servers_by_state()[0], ("up", 2));
+}
+
+#[test]
+fn a_server_that_is_down_gets_nothing_until_it_is_up() {
+    let three = upstream(&["a", "b", "c"], checked(rules()));
+    check(&three, 1, false);
+    let got = simulate(&three, 0.0, 1_000, |_| Some(1));
+    assert_eq!(got[1], 0);
+    check(&three, 1, true);
+    let got = simulate(&three, 2.0, 1_000, |_| Some(1));
+    assert!(got[1] > 200, "{got:?}");
+}
+
+#[test]
+fn when_most_servers_are_down_all_are_used() {
+    let three = upstream(&["a", "b", "c"], checked(rules()));
+    check(&three, 0, false);
+    check(&three, 1, false);
+    let got = simulate(&three, 0.0, 3_000, |_| Some(1));
+    assert!(got.iter().all(|got| *got > 700), "{got:?}");
+    let strict = Rules {
+        panic_threshold: None,
+        ..checked(rules())
+    };
+    let two = upstream(&["a", "b"], strict);
+    check(&two, 0, false);
+    assert_eq!(simulate(&two, 0.0, 100, |_| Some(1)), [0, 100]);
+    check(&two, 1, false);
+    assert!(choose(&two, 0.0).is_none());
+}
+
+#[test]
+fn a_server_alone_is_never_ejected_unless_all_may_be() {
+    let one = upstream(&["a"], rules());
+    assert!(one.is_plain);
+    simulate(&one, 0.0, 100, |_| None);
+    assert!(choose(&one, 0.0).is_some());
+    let all = Rules {
+        ejection: Some(Ejection {
+            at_most: 100,
+            ..EJECTION
+        }),
+        panic_threshold: None,
+        ..Rules::default()
+    };
+    let one = upstream(&["a"], all);
+    for _ in 0..5 {
+        fail(&one, choose(&one, 0.0).unwrap(), 0.0);
+    }
+    assert!(choose(&one, 9.0).is_none());
+    let mut trial = choose(&one, 10.0).unwrap();
+    assert!(choose(&one, 10.0).is_none());
+    answer(&one, &mut trial, 200, 1, 10.0);
+    assert!(choose(&one, 10.0).is_some());
+}
+
+#[test]
+fn a_server_that_comes_back_starts_slowly() {
+    let slow = Rules {
+        slow_start: Some(Duration::from_secs(10)),
+        ..checked(rules())
+    };
+    let two = upstream(&["a", "b"], slow.clone());
+    check(&two, 1, false);
+    check(&two, 1, true);
+    let shares: Vec<u32> = (0..12)
+        .map(|second| simulate(&two, f64::from(second), 1_000, |_| Some(1))[1])
+        .collect();
+    assert!((10..120).contains(&shares[0]), "{shares:?}");
+    assert!((150..380).contains(&shares[5]), "{shares:?}");
+    assert!((380..620).contains(&shares[11]), "{shares:?}");
+    // One that is added while others run is as new.
+    let three = Upstream::new(settings(&["a", "b", "new"], slow), Some(&two));
+    let got = simulate(&three, 20.0, 1_000, |_| Some(1));
+    assert!(got[2] < 150, "{got:?}");
+}
+
+#[test]
+fn a_second_try_goes_elsewhere_and_no_server_is_tried_twice() {
+    let two = upstream(&["a", "b"], Rules::default());
+    for _ in 0..20 {
+        let mut tried = Tried::default();
+        let first = two.choose(&tried, at(0.0)).unwrap();
+        tried.add(&first);
+        let second = two.choose(&tried, at(0.0)).unwrap();
+        assert_ne!(first.index, second.index);
+        tried.add(&second);
+        assert!(two.choose(&tried, at(0.0)).is_none());
+        tried.may_repeat();
+        assert!(two.choose(&tried, at(0.0)).is_some());
+    }
+    let many: Vec<String> = (0..9).map(|server| server.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let many = upstream(&many, Rules::default());
+    let mut tried = Tried::default();
+    while let Some(chosen) = many.choose(&tried, at(0.0)) {
+        tried.add(&chosen);
+    }
+    assert!(tried.is_full());
+}
+
+#[test]
+fn requests_in_flight_end_with_what_counts_them() {
+    let two = upstream(&["a", "b"], Rules::default());
+    let chosen = choose(&two, 0.0).unwrap();
+    let standing = two.targets[chosen.index].standing.clone();
+    let counted = chosen.into_counted();
+    assert_eq!(standing.load.in_flight(), 1);
+    drop(counted);
+    assert_eq!(standing.load.in_flight(), 0);
+}
+
+#[test]
+fn retries_are_a_share_of_the_requests_and_are_counted() {
+    let rules = Rules {
+        retries: Some(Retries {
+            budget: 20,
+            at_least: 1,
+            period: Duration::from_secs(10),
+        }),
+        ..Rules::default()
+    };
+    let two = upstream(&["a", "b"], rules);
+    two.allows_retry(at(0.0));
+    for _ in 0..100 {
+        drop(choose(&two, 1.0));
+    }
+    let retry = || {
+        let _again = choose(&two, 1.0);
+        two.allows_retry(at(1.0))
+    };
+    let allowed = (0..100).filter(|_| retry()).count();
+    assert!((19..=21).contains(&allowed), "{allowed}");
+    let [sent, over] = two.retries();
+    assert_eq!(sent, ("sent", allowed as u64 + 1));
+    assert_eq!(over, ("over-budget", 100 - allowed as u64));
+    assert!(!upstream(&["a", "b"], Rules::default()).allows_retry(at(0.0)));
+}
+
+#[test]
+fn a_server_stands_after_a_reload_as_it_stood() {
+    let before = upstream(&["a", "b", "c"], checked(rules()));
+    check(&before, 2, false);
+    simulate(&before, 0.0, 1_000, |server| (server != 1).then_some(1));
+    let held = choose(&before, 1.0).unwrap();
+    assert_eq!(
+        before.servers_by_state(),
+        [("up", 1), ("ejected", 1), ("down", 1)]
+    );
+    let after = Upstream::new(
+        settings(&["c", "b", "new", "a"], checked(rules())),
+        Some(&before),
+    );
+    assert_eq!(
+        after.servers_by_state(),
+        [("up", 2), ("ejected", 1), ("down", 1)]
+    );
+    let in_flight = after
+        .targets
+        .iter()
+        .map(|one| one.standing.load.in_flight());
+    assert_eq!(in_flight.sum::<u32>(), 1);
+    drop(held);
+    // What is no longer asked for does not hold either.
+    let plain = Upstream::new(settings(&["a", "b", "c"], Rules::default()), Some(&after));
+    assert_eq!(plain.servers_by_state()[0], ("up", 3));
+}
