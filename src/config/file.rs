@@ -3,6 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+use super::beyond::Protocol;
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
@@ -69,8 +70,13 @@ table! {
         pub body_timeout: Period = "30s",
         /// How long a caller may take no byte of a response.
         pub write_timeout: Period = "30s",
-        /// How long requests in flight have when the gateway stops.
+        /// How long requests in flight, and tunnels, have when the gateway stops.
         pub drain_timeout: Period = "30s",
+        /// Connections at a time that go on in another protocol, such as WebSocket. Each counts as a
+        /// connection too, and as a request of its app in flight. Further ones get 503 `overloaded`.
+        pub tunnels: Count = 10_000,
+        /// How long such a connection may be without a byte either way.
+        pub tunnel_idle_timeout: Period = "5m",
     }
 }
 
@@ -144,11 +150,12 @@ table! {
         pub timeout: Period = "30s",
         /// How long making a connection may take.
         pub connect_timeout: Period = "2s",
-        /// The longest pause between two bytes, either way.
+        /// The longest pause between two bytes, either way. A stream of events that is silent for longer is cut:
+        /// have its server send a comment now and then, or set more here.
         pub idle_timeout: Period = "60s",
         /// From the first byte of the request to the last of the answer.
         pub total_timeout: Period = "1h",
-        /// Connections to each server, for each worker thread.
+        /// Connections to each server, for each worker thread; each WebSocket is one.
         pub max_connections: Count = 256,
     }
 }
@@ -197,6 +204,10 @@ table! {
         pub keep_proof: bool = false,
         /// Fields a token may stand in, in place of those of `[tokens]`.
         pub token_headers: Option<Several<At<HeaderName>>>,
+        /// Protocols that a request may switch its HTTP/1.1 connection to: `["websocket"]`. The request that asks
+        /// is proven and counted like any other; what passes thereafter is not looked at. None: `Upgrade` is
+        /// taken off.
+        pub upgrade: List<Protocol> = [],
     }
 }
 

@@ -89,6 +89,8 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "body_timeout": time(deadlines.body),
             "write_timeout": time(deadlines.write),
             "drain_timeout": time(deadlines.drain),
+            "tunnels": gateway.tunnels.most,
+            "tunnel_idle_timeout": time(gateway.tunnels.idle),
         },
         "admin": { "listen": config.admin.listen.map_or("off".to_owned(), |at| at.to_string()) },
         "state": { "directory": config.state.directory },
@@ -166,6 +168,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         },
         "keep_proof": route.keep_proof,
         "token_headers": route.token_fields.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
+        "upgrade": route.upgrade,
     })
 }
 

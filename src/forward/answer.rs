@@ -4,6 +4,7 @@ use super::Failed;
 use super::body::BoxError;
 use super::exchange::Deadlines;
 use super::headers;
+use super::tunnel::Declined;
 use super::upstream::Lease;
 use crate::limit::app::Place;
 use bytes::Bytes;
@@ -27,6 +28,7 @@ pub struct AnswerBody {
 enum Source {
     Made(Option<Bytes>),
     Upstream(Streaming),
+    Declined(Box<Declined>),
 }
 
 struct Streaming {
@@ -62,10 +64,19 @@ impl AnswerBody {
         }
     }
 
-    /// What was made here.
-    pub(super) const fn made(bytes: Bytes, place: Option<Place>) -> Self {
+    /// What a server answers that was asked to switch protocols.
+    pub(super) fn declined(body: Box<Declined>, place: Option<Place>) -> Self {
         Self {
-            source: Source::Made(Some(bytes)),
+            source: Source::Declined(body),
+            bytes: 0,
+            _place: place,
+        }
+    }
+
+    /// What was made here.
+    pub(super) fn made(bytes: Bytes, place: Option<Place>) -> Self {
+        Self {
+            source: Source::Made(Some(bytes).filter(|bytes| !bytes.is_empty())),
             bytes: 0,
             _place: place,
         }
@@ -97,6 +108,7 @@ impl Body for AnswerBody {
         let frame = match &mut self.source {
             Source::Made(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Source::Upstream(streaming) => ready!(streaming.poll_next(cx)),
+            Source::Declined(declined) => ready!(declined.poll_next(cx)),
         };
         if let Some(Ok(frame)) = &frame {
             self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -108,6 +120,7 @@ impl Body for AnswerBody {
         match &self.source {
             Source::Made(bytes) => bytes.is_none(),
             Source::Upstream(streaming) => streaming.body.is_end_stream(),
+            Source::Declined(declined) => declined.is_end_stream(),
         }
     }
 
@@ -117,6 +130,7 @@ impl Body for AnswerBody {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Source::Upstream(streaming) => streaming.body.size_hint(),
+            Source::Declined(declined) => declined.size_hint(),
         }
     }
 }

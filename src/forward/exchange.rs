@@ -2,6 +2,7 @@
 
 use super::Failed;
 use super::body::{BodyError, ProvenBody, Sending, Sent};
+use super::tunnel::{Declined, Far};
 use super::upstream::{Lease, NoPlace, Place, Pool, Settings};
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -40,6 +41,10 @@ impl Deadlines {
 pub(super) enum Tried {
     /// The server answers.
     Answered(Response<Incoming>, Lease),
+    /// The server switches protocols, as it was asked to.
+    Switched(Response<()>, Box<Far>),
+    /// The server was asked to switch protocols, and answers instead.
+    Declined(Response<Box<Declined>>),
     /// Not a byte of the request has left: another server may have it.
     NotSent(Request<ProvenBody>, Failed),
     /// Some of it may have: nobody else may have it.
@@ -55,7 +60,7 @@ pub(super) async fn exchange(
     pool: &Pool,
     deadlines: &Deadlines,
 ) -> Tried {
-    let connect_by = (Instant::now() + deadlines.connect).min(deadlines.end);
+    let connect_by = deadlines.connect_by();
     let mut lease = match pool.lease(place, connect_by).await {
         Ok(lease) => lease,
         Err(NoPlace { limit }) => {
@@ -125,6 +130,16 @@ async fn send(
 }
 
 impl Deadlines {
+    /// Until when a connection has to be there.
+    pub(super) fn connect_by(&self) -> Instant {
+        self.end.min(Instant::now() + self.connect)
+    }
+
+    /// Until when a request without a body, sent now, has to be answered.
+    pub(super) fn answer_by(&self) -> Instant {
+        self.end.min(Instant::now() + self.first_byte)
+    }
+
     /// When to look again, and what is late by now. `from` is when the
     /// request was handed over.
     fn next(
@@ -152,7 +167,7 @@ impl Deadlines {
 }
 
 /// What the HTTP library lets through and two readers could read differently.
-fn check(response: &Response<Incoming>) -> Result<(), &'static str> {
+pub(super) fn check(response: &Response<Incoming>) -> Result<(), &'static str> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err("it switches protocols, which nobody asked for");
     }
@@ -175,7 +190,7 @@ fn check(response: &Response<Incoming>) -> Result<(), &'static str> {
 }
 
 /// The request's own body is to blame where its error lies below.
-fn failure(error: &hyper::Error) -> Failed {
+pub(super) fn failure(error: &hyper::Error) -> Failed {
     let below = error.source();
     if let Some(body) = below.and_then(|below| below.downcast_ref::<BodyError>()) {
         return Failed::Body(body.again());

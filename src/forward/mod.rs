@@ -10,6 +10,7 @@ pub mod body;
 pub mod echo;
 mod exchange;
 mod headers;
+pub mod tunnel;
 pub mod upstream;
 
 #[cfg(test)]
@@ -20,12 +21,14 @@ pub use answer::AnswerBody;
 use crate::limit::Admitted;
 use crate::route::Route;
 use body::ProvenBody;
+use bytes::Bytes;
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tunnel::Far;
 use upstream::{Pool, Upstream};
 
 /// What goes to the upstream besides the body: owned, since the request's
@@ -43,6 +46,8 @@ pub struct Head {
     pub version: http::Version,
     /// The fields as received.
     pub fields: HeaderMap,
+    /// The protocol to ask for, in place of HTTP, where the route has it and the caller asks.
+    pub upgrade: Option<HeaderValue>,
     /// Who sent it.
     pub peer: IpAddr,
     /// `Portcullis-Request-Id`.
@@ -84,6 +89,8 @@ pub struct Answer {
     pub response: Response<AnswerBody>,
     /// Which server gave it.
     pub server: Arc<str>,
+    /// The server's end of the tunnel that a 101 opens.
+    pub far: Option<Box<Far>>,
 }
 
 /// Sends one request to one server of `upstream` and waits for the head of
@@ -102,6 +109,7 @@ pub async fn forward(
     pool: &Pool,
 ) -> Result<Answer, Failed> {
     let place = admitted.take_place();
+    let protocol = head.upgrade.clone();
     let mut request = prepare(&admitted, route, head, body);
     let deadlines = Deadlines::start(upstream.settings());
     let mut failed = Failed::Unreachable("it has no servers".into());
@@ -112,9 +120,18 @@ pub async fn forward(
             return Ok(Answer {
                 response: response.map(|bytes| AnswerBody::made(bytes, place)),
                 server,
+                far: None,
             });
         };
-        match exchange(request, at, &server, pool, &deadlines).await {
+        let tried = match &protocol {
+            None => exchange(request, at, &server, pool, &deadlines).await,
+            // Rare, and larger than a plain exchange.
+            Some(protocol) => {
+                let asked = tunnel::exchange(request, protocol, at, &server, pool, &deadlines);
+                Box::pin(asked).await
+            }
+        };
+        match tried {
             Tried::Answered(response, lease) => {
                 let (mut head, body) = response.into_parts();
                 headers::answer(&mut head.headers);
@@ -125,6 +142,29 @@ pub async fn forward(
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
                     server,
+                    far: None,
+                });
+            }
+            Tried::Declined(response) => {
+                let (mut head, body) = response.into_parts();
+                headers::answer(&mut head.headers);
+                head.version = Version::HTTP_11;
+                head.extensions.clear();
+                let body = AnswerBody::declined(body, place);
+                return Ok(Answer {
+                    response: Response::from_parts(head, body),
+                    server,
+                    far: None,
+                });
+            }
+            Tried::Switched(response, far) => {
+                let (mut head, ()) = response.into_parts();
+                headers::switching(&mut head.headers);
+                let body = AnswerBody::made(Bytes::new(), place);
+                return Ok(Answer {
+                    response: Response::from_parts(head, body),
+                    server,
+                    far: Some(far),
                 });
             }
             Tried::NotSent(unsent, why) => (request, failed) = (unsent, why),

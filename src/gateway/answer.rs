@@ -6,12 +6,13 @@ use super::reload::Settings;
 use crate::forward::AnswerBody;
 use crate::forward::body::Meter;
 use crate::limit::app::{Place, Standing};
-use crate::observe::Record;
+use crate::observe::{Record, trace_id};
 use crate::route::{Accept, NoRoute, Route};
 use crate::schemes::{self, Received};
 use crate::server::BoxError;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -57,11 +58,32 @@ impl Ending {
         }
     }
 
+    /// Notes what a request is, whatever becomes of it.
+    pub(super) fn describe(&mut self, parts: &Parts) {
+        let record = self.record();
+        record.version = parts.version;
+        record.method = Some(parts.method.clone());
+        // Also of a path that is refused: whoever reads the log has to find it.
+        record.path = parts.uri.path().into();
+        record.trace = trace_id(&parts.headers);
+    }
+
+    /// All that is still open, for whoever goes on where the response ends.
+    pub(super) fn hand_over(&mut self) -> Self {
+        Self {
+            record: self.record.take(),
+            settings: self.settings.clone(),
+            place: self.place.take(),
+            received: None,
+            shared: self.shared.clone(),
+        }
+    }
+
     /// What is known so far.
     pub(super) const fn record(&mut self) -> &mut Record {
         self.record
             .as_mut()
-            .expect("the record is taken only when this is dropped")
+            .expect("the record is taken only when this ends or is handed over")
     }
 }
 
@@ -101,9 +123,10 @@ impl ResponseBody {
         }
     }
 
-    pub(super) const fn whole(bytes: Bytes, ending: Ending) -> Self {
+    pub(super) fn whole(bytes: Bytes, ending: Ending) -> Self {
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
         Self {
-            inner: Inner::Whole(Some(bytes), None),
+            inner: Inner::Whole(bytes, None),
             ending,
         }
     }
@@ -111,7 +134,8 @@ impl ResponseBody {
     /// Takes in what is still sent of the refused request's `body`, within
     /// bounds, before the response ends.
     pub(super) fn take_in(&mut self, body: Incoming) {
-        if let Inner::Whole(_, unread) = &mut self.inner {
+        // What refuses a call of gRPC ends with its head, or its clients take it for no end.
+        if let Inner::Whole(Some(_), unread) = &mut self.inner {
             *unread = Some(Unread::new(body));
         }
     }
@@ -234,11 +258,12 @@ pub(super) fn tell_standing(fields: &mut HeaderMap, standing: Option<&Standing>)
 /// The response to a refused request, whole.
 pub(super) fn refused(
     refusal: &Refusal,
-    request_id: &str,
+    ending: &mut Ending,
     standing: Option<&Standing>,
 ) -> Response<Bytes> {
     let code = refusal.code();
-    let document = serde_json::to_vec(&refusal.problem(request_id)).unwrap_or_default();
+    let record = ending.record();
+    let document = serde_json::to_vec(&refusal.problem(&record.id)).unwrap_or_default();
     let mut response = Response::new(Bytes::from(document));
     *response.status_mut() = code.status();
     let fields = response.headers_mut();
@@ -253,10 +278,7 @@ pub(super) fn refused(
     }
     match refusal {
         Refusal::Route(NoRoute::MethodNotAllowed(methods)) => {
-            let methods: Vec<&str> = methods.iter().map(http::Method::as_str).collect();
-            if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
-                fields.insert(header::ALLOW, value);
-            }
+            fields.extend(allowed(methods).map(|methods| (header::ALLOW, methods)));
         }
         Refusal::Limit(crate::limit::Refused::Rate { standing, .. }) => {
             tell_standing(fields, Some(standing));
@@ -264,6 +286,12 @@ pub(super) fn refused(
         _ => tell_standing(fields, standing),
     }
     response
+}
+
+/// The value of `Allow`.
+pub(super) fn allowed(methods: &[http::Method]) -> Option<HeaderValue> {
+    let methods: Vec<&str> = methods.iter().map(http::Method::as_str).collect();
+    HeaderValue::from_str(&methods.join(", ")).ok()
 }
 
 /// What a 401 asks for: which components to cover, and a digest of the body.

@@ -51,6 +51,8 @@ pub struct Route {
     pub keep_proof: bool,
     /// Fields a token may stand in, lower case. `authorization` means Bearer.
     pub token_fields: Vec<http::HeaderName>,
+    /// Protocols that a request may switch to.
+    pub upgrade: Vec<Box<str>>,
 }
 
 /// Who may pass a route.
@@ -180,6 +182,7 @@ impl Route {
             path_encoding: PathEncoding::Strict,
             keep_proof: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+            upgrade: Vec::new(),
         }
     }
 

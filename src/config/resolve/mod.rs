@@ -135,6 +135,10 @@ pub(super) fn resolve(
                 failures: limit(file.peers.failures),
                 rate: limit(file.peers.rate),
             },
+            tunnels: gateway::TunnelSettings {
+                idle: file.server.tunnel_idle_timeout.0,
+                most: file.server.tunnels.0 as usize,
+            },
             explain: file.server.explain,
             public_url: file.server.public_url.as_ref().map(|url| url.value.clone()),
         },

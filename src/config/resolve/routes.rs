@@ -100,6 +100,7 @@ fn route(
         path_encoding: route.path_encoding,
         keep_proof: route.keep_proof,
         token_fields: fields.0.iter().map(|name| name.value.clone()).collect(),
+        upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
     })
 }
 

@@ -17,7 +17,7 @@ use bytes::{BufMut as _, BytesMut};
 use http::Method;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
-    TE, TRANSFER_ENCODING,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http_body::Body as _;
 use ours::Ours;
@@ -71,7 +71,10 @@ pub(super) fn request(
     if is_split {
         join_cookies(ours.fields);
     }
-    if wants_trailers {
+    if let Some(protocol) = &head.upgrade {
+        ours.fields.insert(UPGRADE, protocol.clone());
+        ours.word(CONNECTION, "upgrade");
+    } else if wants_trailers {
         ours.word(TE, "trailers");
         ours.word(CONNECTION, "te");
     }
@@ -91,6 +94,16 @@ pub(super) fn answer(fields: &mut HeaderMap) {
         .collect();
     for name in dropped {
         fields.remove(name);
+    }
+}
+
+/// As [`answer`], of a 101: it goes on to say what it switches to.
+pub(super) fn switching(fields: &mut HeaderMap) {
+    let protocol = fields.remove(UPGRADE);
+    answer(fields);
+    if let Some(protocol) = protocol {
+        fields.insert(UPGRADE, protocol);
+        fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
 }
 

@@ -28,6 +28,7 @@ fn head(fields: &[(&'static str, &'static str)]) -> Head {
         fields: map,
         peer: [192, 0, 2, 1].into(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
+        upgrade: None,
     }
 }
 

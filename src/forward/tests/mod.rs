@@ -58,6 +58,7 @@ fn head(method: Method, target: &'static str) -> Head {
         fields: HeaderMap::new(),
         peer: [192, 0, 2, 1].into(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
+        upgrade: None,
     }
 }
 

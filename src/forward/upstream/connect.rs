@@ -1,6 +1,6 @@
 //! A new connection to a server.
 
-use super::Place;
+use super::{Io, Place};
 use crate::forward::body::ProvenBody;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -38,10 +38,7 @@ pub(super) async fn connect(place: &Place, by: Instant) -> io::Result<Connection
     // A request is written in one piece; what comes later is a body's next
     // frame, which has nothing to wait for.
     stream.set_nodelay(true)?;
-    let (sender, connection) = Builder::new()
-        .max_headers(MAX_ANSWER_FIELDS)
-        .max_buf_size(MAX_BUFFER)
-        .max_header_size(MAX_ANSWER_HEAD)
+    let (sender, connection) = answers()
         .handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;
@@ -53,6 +50,23 @@ pub(super) async fn connect(place: &Place, by: Instant) -> io::Result<Connection
         sender,
         task: task.abort_handle(),
     })
+}
+
+/// How answers are read, with every bound set.
+pub(in crate::forward) fn answers() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_headers(MAX_ANSWER_FIELDS)
+        .max_buf_size(MAX_BUFFER)
+        .max_header_size(MAX_ANSWER_HEAD);
+    builder
+}
+
+/// Connects, for what is no HTTP for long.
+pub(super) async fn open_raw(place: &Place, by: Instant) -> io::Result<Box<dyn Io>> {
+    let stream = open(place, by).await?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
 }
 
 async fn open(place: &Place, by: Instant) -> io::Result<TcpStream> {

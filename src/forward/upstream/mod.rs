@@ -3,12 +3,19 @@
 mod connect;
 mod pool;
 
+pub(super) use connect::answers;
 pub use pool::Pool;
 pub(super) use pool::{Lease, NoPlace};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection to a server, whatever carries it.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Io for S {}
 
 /// No deadline is longer: times to come have to be computable.
 pub const MAX_DEADLINE: Duration = Duration::from_hours(30 * 24);

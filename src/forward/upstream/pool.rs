@@ -1,7 +1,7 @@
 //! Connections of one worker to servers: kept for the next request, bounded, aged.
 
-use super::Place;
-use super::connect::{Connection, connect};
+use super::connect::{Connection, connect, open_raw};
+use super::{Io, Place};
 use crate::forward::body::ProvenBody;
 use hyper::client::conn::http1::SendRequest;
 use std::collections::HashMap;
@@ -104,6 +104,11 @@ impl Lease {
     ) -> io::Result<&mut SendRequest<ProvenBody>> {
         let new = connect(&self.kept.place, by).await?;
         Ok(&mut self.connection.insert(new).sender)
+    }
+
+    /// Makes a connection before `by` that nobody else will use.
+    pub(in crate::forward) async fn open(&self, by: Instant) -> io::Result<Box<dyn Io>> {
+        open_raw(&self.kept.place, by).await
     }
 
     /// Keeps the connection for another request, if its last one is over on both sides.
