@@ -1,6 +1,46 @@
-//! Words of what goes beyond requests and answers: other protocols.
+//! Words of what goes beyond requests and answers: pages of other origins, other protocols.
 
+use super::gather::shown;
 use super::values::{Refused, Word};
+use crate::route::{BadOrigin, Origin};
+use http::HeaderName;
+
+/// The name of any field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FieldName(pub(super) HeaderName);
+
+impl Word for FieldName {
+    const TAKES: &'static str = "a field name: `\"Content-Type\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let name = HeaderName::from_bytes(text.as_bytes());
+        name.map(Self).map_err(|_| {
+            let refused = Refused::new("is not a field name");
+            if text == "*" {
+                refused.hint("say which: browsers do not take `*` for all")
+            } else {
+                refused
+            }
+        })
+    }
+}
+
+impl Word for Origin {
+    const TAKES: &'static str =
+        "an origin: `\"https://app.example\"`, `\"https://*.example\"`, or `\"*\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        Self::new(text).map_err(|bad| {
+            let refused = Refused::new(format!("is not an origin: {bad}"));
+            match (bad, text.trim_end_matches('/')) {
+                (BadOrigin::Path, origin) if Self::new(origin).is_ok() => {
+                    refused.hint(format!("`{}` is enough", shown(origin)))
+                }
+                _ => refused,
+            }
+        })
+    }
+}
 
 /// A protocol that a connection may switch to, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]

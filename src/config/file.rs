@@ -3,7 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
-use super::beyond::Protocol;
+use super::beyond::{FieldName, Protocol};
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
@@ -14,7 +14,9 @@ use super::words::{Accepted, Limit, Listen, ListenOrOff};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;
 use crate::forward::upstream;
-use crate::route::{Bind, BodyVerify, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
+use crate::route::{
+    Bind, BodyVerify, HostPattern, Origin, Part, PathEncoding, PathPattern, ReplayPolicy,
+};
 use crate::schemes::PublicUrl;
 use http::{HeaderName, Method};
 
@@ -208,6 +210,27 @@ table! {
         /// is proven and counted like any other; what passes thereafter is not looked at. None: `Upgrade` is
         /// taken off.
         pub upgrade: List<Protocol> = [],
+        /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
+        /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
+        pub cors: Option<Cors>,
+    }
+}
+
+table! {
+    /// Whose pages may call from a browser (CORS).
+    pub struct Cors {
+        /// Whose: `"https://app.example"`, `"https://*.example"` (all names below it), or `"*"` alone.
+        pub origins: Required<Several<At<Origin>>>,
+        /// With which methods. Where they are not said, every method that the route takes.
+        pub methods: Option<Several<Method>>,
+        /// With which fields.
+        pub headers: List<FieldName> = ["Authorization", "Content-Type", "Content-Digest", "Signature", "Signature-Input", "Portcullis-Token"],
+        /// Which fields of answers the page may read, besides the few that every page may.
+        pub expose: List<FieldName> = [],
+        /// Whether the browser may send cookies and the like. Not with `"*"`.
+        pub credentials: bool = false,
+        /// How long the browser may remember it.
+        pub max_age: Period = "10m",
     }
 }
 

@@ -10,6 +10,7 @@ pub mod refusal;
 pub mod reload;
 
 mod answer;
+mod cors;
 mod tunnels;
 
 pub use answer::ResponseBody;
@@ -37,7 +38,7 @@ use answer::Ending;
 use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use refusal::{Blame, Refusal};
@@ -140,6 +141,11 @@ impl Handler for Gateway {
         let mut ending = self.open(peer, settings.clone(), now);
         let has_body = !body.is_end_stream();
         ending.describe(&parts);
+        if parts.method == Method::OPTIONS
+            && let Some(preflight) = self.preflight(&settings, peer, &parts, has_body, now)
+        {
+            return self.preflighted(preflight, now, ending);
+        }
         let is_http2 = parts.version == http::Version::HTTP_2;
         match self.admit(&settings, peer, parts, has_body, ending.record(), now) {
             Ok(passing) => self.pass(&settings, passing, body, now, ending).await,
@@ -211,6 +217,7 @@ impl Gateway {
                 if refusal.code().status() == StatusCode::UNAUTHORIZED {
                     answer::ask_for_proof(&mut asks, route, &received);
                 }
+                cors::Told::of(route, &parts.headers).tell(&mut asks);
                 Box::new(Stopped { refusal, asks })
             })?;
         let head = Head {
@@ -311,6 +318,7 @@ impl Gateway {
             route,
             head,
         } = passing;
+        let told = cors::Told::of(&route, &head.fields);
         ending.place = admitted.take_place();
         let standing = admitted.standing().cloned();
         let Ok(open) = self.shared.tunnels.enter_for(&head, settings.tunnels) else {
@@ -336,13 +344,19 @@ impl Gateway {
                 let (mut parts, body) = answer.response.into_parts();
                 record.status = parts.status.as_u16();
                 answer::tell_standing(&mut parts.headers, standing.as_ref());
+                told.tell(&mut parts.headers);
                 if let (Some(far), Some(open)) = (answer.far, open) {
                     let tunnel = open.lead_to(*far, ending.hand_over());
                     parts.extensions.insert(tunnel);
                 }
                 Response::from_parts(parts, ResponseBody::upstream(body, ending))
             }
-            Err(failed) => self.refused(&Refusal::Forward(failed), standing.as_ref(), now, ending),
+            Err(failed) => {
+                let refusal = Refusal::Forward(failed);
+                let mut response = self.refused(&refusal, standing.as_ref(), now, ending);
+                told.tell(response.headers_mut());
+                response
+            }
         }
     }
 

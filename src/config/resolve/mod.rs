@@ -3,6 +3,7 @@
 //! Every part gives `None` when it has a problem, and goes on looking for more.
 
 mod apps;
+mod cors;
 mod routes;
 
 use super::Config;
