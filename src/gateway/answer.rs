@@ -1,6 +1,7 @@
 //! A response on its way out, and the record that is written when it ends.
 
 use super::Shared;
+use super::grpc;
 use super::refusal::Refusal;
 use super::reload::Settings;
 use crate::forward::AnswerBody;
@@ -41,6 +42,8 @@ pub(super) struct Ending {
     record: Option<Record>,
     pub(super) settings: Arc<Settings>,
     pub(super) place: Option<Place>,
+    /// Whether it is a call of gRPC, and refused as one.
+    pub(super) is_grpc: bool,
     /// Bytes of the request's body so far.
     pub(super) received: Option<Meter>,
     shared: Arc<Shared>,
@@ -53,6 +56,7 @@ impl Ending {
             record: Some(record),
             settings,
             place: None,
+            is_grpc: false,
             received: None,
             shared: shared.clone(),
         }
@@ -66,6 +70,7 @@ impl Ending {
         // Also of a path that is refused: whoever reads the log has to find it.
         record.path = parts.uri.path().into();
         record.trace = trace_id(&parts.headers);
+        self.is_grpc = grpc::is_call(&parts.method, &parts.headers);
     }
 
     /// All that is still open, for whoever goes on where the response ends.
@@ -74,6 +79,7 @@ impl Ending {
             record: self.record.take(),
             settings: self.settings.clone(),
             place: self.place.take(),
+            is_grpc: self.is_grpc,
             received: None,
             shared: self.shared.clone(),
         }
@@ -262,6 +268,7 @@ pub(super) fn refused(
     standing: Option<&Standing>,
 ) -> Response<Bytes> {
     let code = refusal.code();
+    let is_grpc = ending.is_grpc;
     let record = ending.record();
     let document = serde_json::to_vec(&refusal.problem(&record.id)).unwrap_or_default();
     let mut response = Response::new(Bytes::from(document));
@@ -284,6 +291,9 @@ pub(super) fn refused(
             tell_standing(fields, Some(standing));
         }
         _ => tell_standing(fields, standing),
+    }
+    if is_grpc {
+        return grpc::reword(response, refusal, &ending.record().id);
     }
     response
 }

@@ -11,6 +11,7 @@ pub mod reload;
 
 mod answer;
 mod cors;
+mod grpc;
 mod tunnels;
 
 pub use answer::ResponseBody;

@@ -13,6 +13,7 @@ mod config;
 mod cors;
 mod forwarding;
 mod fuzz_corpus;
+mod grpc_refusals;
 mod house;
 mod interop;
 mod rate_limits;
