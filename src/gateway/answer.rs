@@ -271,9 +271,16 @@ pub(super) fn refused(
     let is_grpc = ending.is_grpc;
     let record = ending.record();
     let document = serde_json::to_vec(&refusal.problem(&record.id)).unwrap_or_default();
+    let length = HeaderValue::from(document.len());
+    let is_head = record.method == Some(http::Method::HEAD);
+    let document = if is_head { Vec::new() } else { document };
     let mut response = Response::new(Bytes::from(document));
     *response.status_mut() = code.status();
     let fields = response.headers_mut();
+    if is_head {
+        // Over HTTP/2 the library would send what follows this.
+        fields.insert(header::CONTENT_LENGTH, length);
+    }
     fields.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),

@@ -12,6 +12,7 @@ pub mod reload;
 mod answer;
 mod cors;
 mod grpc;
+mod hops;
 mod tunnels;
 
 pub use answer::ResponseBody;
@@ -317,11 +318,14 @@ impl Gateway {
         let Passing {
             mut admitted,
             route,
-            head,
+            mut head,
         } = passing;
         let told = cors::Told::of(&route, &head.fields);
         ending.place = admitted.take_place();
         let standing = admitted.standing().cloned();
+        if hops::is_last(&mut head) {
+            return hops::answer(&route, standing.as_ref(), told, ending);
+        }
         let Ok(open) = self.shared.tunnels.enter_for(&head, settings.tunnels) else {
             return self.refused(&Refusal::Tunnels, standing.as_ref(), now, ending);
         };

@@ -24,6 +24,7 @@ mod replay;
 mod scopes;
 mod shutdown;
 mod signed_requests;
+mod streaming;
 mod tls;
 mod tokens;
 mod upgrades;
