@@ -49,6 +49,12 @@ impl Followed {
             let verdict = framing.follow(&bytes[clear..arrived]);
             clear += verdict.clear;
             assert!(clear <= arrived);
+            if framing.is_undecided() {
+                // Nobody switches here: what came is followed again.
+                framing.go_on();
+                arrived = clear;
+                continue;
+            }
             // What is held back is part of a head, and bounded.
             assert!(arrived - clear <= MAX_HELD);
             end = verdict.end;

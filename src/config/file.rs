@@ -4,6 +4,7 @@
 //! and the schema for editors are made from them. A default is written as in the file.
 
 use super::balance::{EjectionTable, HealthTable, OrOff, RetriesTable, Share};
+use super::beyond::{FieldName, Protocol};
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
@@ -14,7 +15,9 @@ use super::words::{Accepted, Limit, Listen, ListenOrOff};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;
 use crate::forward::upstream;
-use crate::route::{Bind, BodyVerify, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
+use crate::route::{
+    Bind, BodyVerify, HostPattern, Origin, Part, PathEncoding, PathPattern, ReplayPolicy,
+};
 use crate::schemes::PublicUrl;
 use http::{HeaderName, Method};
 
@@ -70,8 +73,13 @@ table! {
         pub body_timeout: Period = "30s",
         /// How long a caller may take no byte of a response.
         pub write_timeout: Period = "30s",
-        /// How long requests in flight have when the gateway stops.
+        /// How long requests in flight, and tunnels, have when the gateway stops.
         pub drain_timeout: Period = "30s",
+        /// Connections at a time that go on in another protocol, such as WebSocket. Each counts as a
+        /// connection too, and as a request of its app in flight. Further ones get 503 `overloaded`.
+        pub tunnels: Count = 10_000,
+        /// How long such a connection may be without a byte either way.
+        pub tunnel_idle_timeout: Period = "5m",
     }
 }
 
@@ -145,11 +153,12 @@ table! {
         pub timeout: Period = "30s",
         /// How long making a connection may take.
         pub connect_timeout: Period = "2s",
-        /// The longest pause between two bytes, either way.
+        /// The longest pause between two bytes, either way. A stream of events that is silent for longer is cut:
+        /// have its server send a comment now and then, or set more here.
         pub idle_timeout: Period = "60s",
         /// From the first byte of the request to the last of the answer.
         pub total_timeout: Period = "1h",
-        /// Connections to each server, for each worker thread.
+        /// Connections to each server, for each worker thread; each WebSocket is one.
         pub max_connections: Count = 256,
         /// When a server is left out whose requests fail: it refuses, breaks off or does not answer in time,
         /// its answer is no HTTP, or is 502, 503 or 504.
@@ -209,6 +218,31 @@ table! {
         pub keep_proof: bool = false,
         /// Fields a token may stand in, in place of those of `[tokens]`.
         pub token_headers: Option<Several<At<HeaderName>>>,
+        /// Protocols that a request may switch its HTTP/1.1 connection to: `["websocket"]`. The request that asks
+        /// is proven and counted like any other; what passes thereafter is not looked at. None: `Upgrade` is
+        /// taken off.
+        pub upgrade: List<Protocol> = [],
+        /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
+        /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
+        pub cors: Option<Cors>,
+    }
+}
+
+table! {
+    /// Whose pages may call from a browser (CORS).
+    pub struct Cors {
+        /// Whose: `"https://app.example"`, `"https://*.example"` (all names below it), or `"*"` alone.
+        pub origins: Required<Several<At<Origin>>>,
+        /// With which methods. Where they are not said, every method that the route takes.
+        pub methods: Option<Several<Method>>,
+        /// With which fields.
+        pub headers: List<FieldName> = ["Authorization", "Content-Type", "Content-Digest", "Signature", "Signature-Input", "Portcullis-Token"],
+        /// Which fields of answers the page may read, besides the few that every page may.
+        pub expose: List<FieldName> = [],
+        /// Whether the browser may send cookies and the like. Not with `"*"`.
+        pub credentials: bool = false,
+        /// How long the browser may remember it.
+        pub max_age: Period = "10m",
     }
 }
 

@@ -5,7 +5,7 @@ use crate::apps::{App, Key};
 use crate::crypto::digest;
 use crate::forward::upstream::{self, Server};
 use crate::limit::app::{Plan, Rate};
-use crate::route::{Accept, Bind, BodyVerify, PathEncoding, ReplayPolicy, Route};
+use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
 use crate::secret::Secret;
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
@@ -89,6 +89,8 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "body_timeout": time(deadlines.body),
             "write_timeout": time(deadlines.write),
             "drain_timeout": time(deadlines.drain),
+            "tunnels": gateway.tunnels.most,
+            "tunnel_idle_timeout": time(gateway.tunnels.idle),
         },
         "admin": { "listen": config.admin.listen.map_or("off".to_owned(), |at| at.to_string()) },
         "state": { "directory": config.state.directory },
@@ -168,6 +170,25 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         },
         "keep_proof": route.keep_proof,
         "token_headers": route.token_fields.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
+        "upgrade": route.upgrade,
+        "cors": route.cors.as_ref().map(cors),
+    })
+}
+
+fn cors(cors: &Cors) -> Json {
+    let list = |names: &Option<http::HeaderValue>| {
+        names
+            .as_ref()
+            .and_then(|names| names.to_str().ok())
+            .map(|names| names.split(", ").map(str::to_owned).collect::<Vec<_>>())
+    };
+    json!({
+        "origins": cors.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "methods": list(&cors.methods),
+        "headers": list(&cors.headers).unwrap_or_default(),
+        "expose": list(&cors.expose).unwrap_or_default(),
+        "credentials": cors.credentials,
+        "max_age": time(cors.max_age),
     })
 }
 

@@ -43,9 +43,9 @@ impl AnswerBody {
     }
 
     /// What was made here.
-    pub(super) const fn made(bytes: Bytes, place: Option<Place>) -> Self {
+    pub(super) fn made(bytes: Bytes, place: Option<Place>) -> Self {
         Self {
-            source: Source::Made(Some(bytes)),
+            source: Source::Made(Some(bytes).filter(|bytes| !bytes.is_empty())),
             bytes: 0,
             _place: place,
             _counted: None,

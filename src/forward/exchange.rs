@@ -2,10 +2,11 @@
 
 use super::body::ProvenBody;
 use super::http1::{self, Broken, State};
+use super::tunnel::{self, Far};
 use super::upstream::{Lease, NoPlace, Place, Pool, Settings};
 use super::{Failed, Outgoing};
 use bytes::Bytes;
-use http::response;
+use http::{StatusCode, response};
 use http_body::Frame;
 use std::future::poll_fn;
 use std::io;
@@ -43,6 +44,8 @@ impl Deadlines {
 pub(super) enum Tried {
     /// The server answers.
     Answered(response::Parts, Streaming),
+    /// The server switches protocols, as it was asked to.
+    Switched(response::Parts, Box<Far>),
     /// Not a byte of the request has left: another server may have it.
     NotSent(ProvenBody, Failed),
     /// Some of it may have: nobody else may have it.
@@ -70,6 +73,7 @@ pub(super) async fn exchange(
     if let Some(kept) = lease.reuse() {
         match send(request, body, kept, lease, *deadlines, deadlines.start).await {
             Sent::Answered(head, streaming) => return Tried::Answered(head, streaming),
+            Sent::Switched(head, far) => return Tried::Switched(head, far),
             Sent::Not(unsent, again) => (body, lease) = (unsent, again),
             Sent::Failed(failed) => return Tried::Failed(failed),
         }
@@ -86,6 +90,7 @@ pub(super) async fn exchange(
     };
     match send(request, body, new, lease, *deadlines, Instant::now()).await {
         Sent::Answered(head, streaming) => Tried::Answered(head, streaming),
+        Sent::Switched(head, far) => Tried::Switched(head, far),
         Sent::Not(unsent, _) => {
             let why = format!("`{label}`: it closed the connection at once");
             Tried::NotSent(unsent, Failed::Unreachable(why))
@@ -97,6 +102,7 @@ pub(super) async fn exchange(
 /// How it went on one connection.
 enum Sent {
     Answered(response::Parts, Streaming),
+    Switched(response::Parts, Box<Far>),
     Not(ProvenBody, Lease),
     Failed(Failed),
 }
@@ -114,7 +120,17 @@ async fn send(
     request.write(&mut head, &body);
     let method = request.method().clone();
     let mut exchange = connection.start(method, head, body, since);
+    if request.upgrade().is_some() {
+        exchange.may_switch();
+    }
     match poll_fn(|cx| poll_answer(&mut exchange, cx, &deadlines, since)).await {
+        Ok(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+            if let Err(why) = tunnel::is_as_asked(&head.headers, request.upgrade()) {
+                return Sent::Failed(Failed::Invalid(why.into()));
+            }
+            let (stream, early) = exchange.into_stream();
+            Sent::Switched(head, Box::new(Far::new(stream, early, lease)))
+        }
         Ok(head) => Sent::Answered(head, Streaming::new(exchange, lease, deadlines)),
         // Another server could do no more with a body that is bad.
         Err(failed @ Failed::Body(_)) => Sent::Failed(failed),

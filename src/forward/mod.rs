@@ -11,6 +11,7 @@ pub mod echo;
 mod exchange;
 mod headers;
 mod http1;
+pub mod tunnel;
 pub mod upstream;
 
 #[cfg(test)]
@@ -22,14 +23,15 @@ use crate::clock::{Clock, Now};
 use crate::limit::Admitted;
 use crate::route::{Accept, Route};
 use body::ProvenBody;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body::Body as _;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tunnel::Far;
 use upstream::{Pool, Tried as Servers, Upstream};
 
 /// What goes to the upstream besides the body: owned, since the request's
@@ -47,6 +49,8 @@ pub struct Head {
     pub version: http::Version,
     /// The fields as received.
     pub fields: HeaderMap,
+    /// The protocol to ask for, in place of HTTP, where the route has it and the caller asks.
+    pub upgrade: Option<HeaderValue>,
     /// Who sent it.
     pub peer: IpAddr,
     /// When it had arrived.
@@ -105,6 +109,8 @@ pub struct Answer {
     pub server: Arc<str>,
     /// When its head had arrived.
     pub answered: Now,
+    /// The server's end of the tunnel that a 101 opens.
+    pub far: Option<Box<Far>>,
 }
 
 /// Sends one request to one server of `upstream` and waits for the head of
@@ -156,6 +162,7 @@ pub async fn forward(
                 response: response.map(|bytes| AnswerBody::made(bytes, place)),
                 server,
                 answered,
+                far: None,
             });
         };
         match exchange(&prepared, body, at, &server, pool, &deadlines).await {
@@ -171,6 +178,19 @@ pub async fn forward(
                     response: Response::from_parts(head, body),
                     server,
                     answered,
+                    far: None,
+                });
+            }
+            Tried::Switched(mut head, far) => {
+                let answered = clock.now();
+                upstream.answered(&mut chosen, head.status, None, answered);
+                headers::switching(&mut head.headers);
+                let body = AnswerBody::made(Bytes::new(), place);
+                return Ok(Answer {
+                    response: Response::from_parts(head, body),
+                    server,
+                    answered,
+                    far: Some(far),
                 });
             }
             Tried::NotSent(unsent, why) => (body, failed) = (unsent, why),
@@ -211,6 +231,9 @@ trait Outgoing {
     /// Its method.
     fn method(&self) -> &Method;
 
+    /// The protocol it asks to switch to.
+    fn upgrade(&self) -> Option<&HeaderValue>;
+
     /// Writes the head as HTTP/1.1 has it.
     fn write(&self, text: &mut BytesMut, body: &ProvenBody);
 
@@ -221,6 +244,10 @@ trait Outgoing {
 impl Outgoing for Prepared<'_> {
     fn method(&self) -> &Method {
         &self.head.method
+    }
+
+    fn upgrade(&self) -> Option<&HeaderValue> {
+        self.head.upgrade.as_ref()
     }
 
     fn write(&self, text: &mut BytesMut, body: &ProvenBody) {

@@ -1,17 +1,19 @@
 //! A response on its way out, and the record that is written when it ends.
 
 use super::Shared;
+use super::grpc;
 use super::refusal::Refusal;
 use super::reload::Settings;
 use crate::forward::AnswerBody;
 use crate::forward::body::Meter;
 use crate::limit::app::{Place, Standing};
-use crate::observe::Record;
+use crate::observe::{Record, trace_id};
 use crate::route::{Accept, NoRoute, Route};
 use crate::schemes::{self, Received};
 use crate::server::BoxError;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -41,6 +43,8 @@ pub(super) struct Ending {
     record: Option<Box<Record>>,
     pub(super) settings: Arc<Settings>,
     pub(super) place: Option<Place>,
+    /// Whether it is a call of gRPC, and refused as one.
+    pub(super) is_grpc: bool,
     /// Bytes of the request's body so far.
     pub(super) received: Option<Meter>,
     shared: Arc<Shared>,
@@ -53,8 +57,32 @@ impl Ending {
             record: Some(record),
             settings,
             place: None,
+            is_grpc: false,
             received: None,
             shared: shared.clone(),
+        }
+    }
+
+    /// Notes what a request is, whatever becomes of it.
+    pub(super) fn describe(&mut self, parts: &Parts) {
+        let record = self.record();
+        record.version = parts.version;
+        record.method = Some(parts.method.clone());
+        // Also of a path that is refused: whoever reads the log has to find it.
+        record.path = parts.uri.path().into();
+        record.trace = trace_id(&parts.headers);
+        self.is_grpc = grpc::is_call(&parts.method, &parts.headers);
+    }
+
+    /// All that is still open, for whoever goes on where the response ends.
+    pub(super) fn hand_over(&mut self) -> Self {
+        Self {
+            record: self.record.take(),
+            settings: self.settings.clone(),
+            place: self.place.take(),
+            is_grpc: self.is_grpc,
+            received: None,
+            shared: self.shared.clone(),
         }
     }
 
@@ -62,7 +90,7 @@ impl Ending {
     pub(super) fn record(&mut self) -> &mut Record {
         self.record
             .as_mut()
-            .expect("the record is taken only when this is dropped")
+            .expect("the record is taken only when this ends or is handed over")
     }
 }
 
@@ -102,9 +130,10 @@ impl ResponseBody {
         }
     }
 
-    pub(super) const fn whole(bytes: Bytes, ending: Ending) -> Self {
+    pub(super) fn whole(bytes: Bytes, ending: Ending) -> Self {
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
         Self {
-            inner: Inner::Whole(Some(bytes), None),
+            inner: Inner::Whole(bytes, None),
             ending,
         }
     }
@@ -112,7 +141,8 @@ impl ResponseBody {
     /// Takes in what is still sent of the refused request's `body`, within
     /// bounds, before the response ends.
     pub(super) fn take_in(&mut self, body: Incoming) {
-        if let Inner::Whole(_, unread) = &mut self.inner {
+        // What refuses a call of gRPC ends with its head, or its clients take it for no end.
+        if let Inner::Whole(Some(_), unread) = &mut self.inner {
             *unread = Some(Unread::new(body));
         }
     }
@@ -235,14 +265,23 @@ pub(super) fn tell_standing(fields: &mut HeaderMap, standing: Option<&Standing>)
 /// The response to a refused request, whole.
 pub(super) fn refused(
     refusal: &Refusal,
-    request_id: &str,
+    ending: &mut Ending,
     standing: Option<&Standing>,
 ) -> Response<Bytes> {
     let code = refusal.code();
-    let document = serde_json::to_vec(&refusal.problem(request_id)).unwrap_or_default();
+    let is_grpc = ending.is_grpc;
+    let record = ending.record();
+    let document = serde_json::to_vec(&refusal.problem(&record.id)).unwrap_or_default();
+    let length = HeaderValue::from(document.len());
+    let is_head = record.method == Some(http::Method::HEAD);
+    let document = if is_head { Vec::new() } else { document };
     let mut response = Response::new(Bytes::from(document));
     *response.status_mut() = code.status();
     let fields = response.headers_mut();
+    if is_head {
+        // Over HTTP/2 the library would send what follows this.
+        fields.insert(header::CONTENT_LENGTH, length);
+    }
     fields.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
@@ -254,17 +293,23 @@ pub(super) fn refused(
     }
     match refusal {
         Refusal::Route(NoRoute::MethodNotAllowed(methods)) => {
-            let methods: Vec<&str> = methods.iter().map(http::Method::as_str).collect();
-            if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
-                fields.insert(header::ALLOW, value);
-            }
+            fields.extend(allowed(methods).map(|methods| (header::ALLOW, methods)));
         }
         Refusal::Limit(crate::limit::Refused::Rate { standing, .. }) => {
             tell_standing(fields, Some(standing));
         }
         _ => tell_standing(fields, standing),
     }
+    if is_grpc {
+        return grpc::reword(response, refusal, &ending.record().id);
+    }
     response
+}
+
+/// The value of `Allow`.
+pub(super) fn allowed(methods: &[http::Method]) -> Option<HeaderValue> {
+    let methods: Vec<&str> = methods.iter().map(http::Method::as_str).collect();
+    HeaderValue::from_str(&methods.join(", ")).ok()
 }
 
 /// What a 401 asks for: which components to cover, and a digest of the body.

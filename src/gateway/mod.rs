@@ -10,9 +10,14 @@ pub mod refusal;
 pub mod reload;
 
 mod answer;
+mod cors;
+mod grpc;
+mod hops;
+mod tunnels;
 
 pub use answer::ResponseBody;
 pub use reload::Settings;
+pub use tunnels::{TunnelSettings, Tunnels};
 
 use crate::apps::{App, Key};
 use crate::authorize;
@@ -23,7 +28,7 @@ use crate::forward::{self, Head, body};
 use crate::limit::app::{Plan, Standing};
 use crate::limit::peer::{PeerSettings, Peers};
 use crate::limit::{self, Admitted};
-use crate::observe::{Observer, Record, RequestIds, trace_id};
+use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory};
 use crate::route::{Accept, Route, Table};
 use crate::schemes::freshness::Freshness;
@@ -35,7 +40,7 @@ use answer::Ending;
 use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use refusal::{Blame, Refusal};
@@ -61,6 +66,8 @@ pub struct Blueprint {
     pub tokens: token::Settings,
     /// `[peers]`.
     pub peers: PeerSettings,
+    /// `[server] tunnels` and `tunnel_idle_timeout`.
+    pub tunnels: TunnelSettings,
     /// `[server] explain`.
     pub explain: bool,
     /// `[server] public_url`.
@@ -75,6 +82,8 @@ pub struct Shared {
     pub memory: Arc<dyn Memory>,
     /// What each address has caused.
     pub peers: Peers,
+    /// Tunnels that are open.
+    pub tunnels: Tunnels,
     /// Tokens that were verified.
     pub tokens: token::Cache,
     /// Where records go.
@@ -133,6 +142,12 @@ impl Handler for Gateway {
         let (parts, body) = request.into_parts();
         let mut ending = self.open(peer, settings.clone(), now);
         let has_body = !body.is_end_stream();
+        ending.describe(&parts);
+        if parts.method == Method::OPTIONS
+            && let Some(preflight) = self.preflight(&settings, peer, &parts, has_body, now)
+        {
+            return self.preflighted(preflight, now, ending);
+        }
         let is_http2 = parts.version == http::Version::HTTP_2;
         match self.admit(&settings, peer, parts, has_body, ending.record(), now) {
             Ok(passing) => self.pass(&settings, passing, body, now, ending).await,
@@ -170,11 +185,6 @@ impl Gateway {
         record: &mut Record,
         now: Now,
     ) -> Result<Passing, Box<Stopped>> {
-        record.version = parts.version;
-        record.method = Some(parts.method.clone());
-        // Also of a path that is refused: whoever reads the log has to find it.
-        record.path = parts.uri.path().into();
-        record.trace = trace_id(&parts.headers);
         // Unknown sources pay first: this look-up is cheaper than any cryptography.
         self.shared
             .peers
@@ -201,6 +211,7 @@ impl Gateway {
             .allowed_by(route.path_encoding)
             .map_err(|ambiguous| Refusal::Head(Malformed::Path(ambiguous)))?;
 
+        let upgrade = tunnels::asked(route, &parts, has_body);
         let admitted = self
             .prove(settings, &received, route, record, now)
             .map_err(|refusal| {
@@ -208,6 +219,7 @@ impl Gateway {
                 if refusal.code().status() == StatusCode::UNAUTHORIZED {
                     answer::ask_for_proof(&mut asks, route, &received);
                 }
+                cors::Told::of(route, &parts.headers).tell(&mut asks);
                 Box::new(Stopped { refusal, asks })
             })?;
         let head = Head {
@@ -229,6 +241,7 @@ impl Gateway {
             request_id: record.id.clone(),
             method: parts.method,
             fields: parts.headers,
+            upgrade,
         };
         Ok(Passing {
             admitted,
@@ -306,10 +319,17 @@ impl Gateway {
         let Passing {
             mut admitted,
             route,
-            head,
+            mut head,
         } = passing;
+        let told = cors::Told::of(&route, &head.fields);
         ending.place = admitted.take_place();
         let standing = admitted.standing().cloned();
+        if hops::is_last(&mut head) {
+            return hops::answer(&route, standing.as_ref(), told, ending);
+        }
+        let Ok(open) = self.shared.tunnels.enter_for(&head, settings.tunnels) else {
+            return self.refused(&Refusal::Tunnels, standing.as_ref(), now, ending);
+        };
         let meter = Meter::of(&body);
         ending.received = Some(meter.clone());
         let upstream = settings
@@ -331,9 +351,19 @@ impl Gateway {
                 let (mut parts, body) = answer.response.into_parts();
                 record.status = parts.status.as_u16();
                 answer::tell_standing(&mut parts.headers, standing.as_ref());
+                told.tell(&mut parts.headers);
+                if let (Some(far), Some(open)) = (answer.far, open) {
+                    let tunnel = open.lead_to(*far, ending.hand_over());
+                    parts.extensions.insert(tunnel);
+                }
                 Response::from_parts(parts, ResponseBody::upstream(body, ending))
             }
-            Err(failed) => self.refused(&Refusal::Forward(failed), standing.as_ref(), now, ending),
+            Err(failed) => {
+                let refusal = Refusal::Forward(failed);
+                let mut response = self.refused(&refusal, standing.as_ref(), now, ending);
+                told.tell(response.headers_mut());
+                response
+            }
         }
     }
 
@@ -353,7 +383,7 @@ impl Gateway {
         record.status = code.status().as_u16();
         record.code = Some(code.word());
         record.reason = Some(refusal.reason().into());
-        let (parts, bytes) = answer::refused(refusal, &record.id, standing).into_parts();
+        let (parts, bytes) = answer::refused(refusal, &mut ending, standing).into_parts();
         Response::from_parts(parts, ResponseBody::whole(bytes, ending))
     }
 }

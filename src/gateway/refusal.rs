@@ -33,6 +33,8 @@ pub enum Refusal {
     Scope(authorize::ScopeMissing),
     /// Its app has to wait.
     Limit(limit::Refused),
+    /// As many tunnels as may be are open.
+    Tunnels,
     /// The upstream gave no answer, or its body broke off.
     Forward(Failed),
 }
@@ -207,6 +209,7 @@ impl Refusal {
             Self::Scope(_) => Code::ScopeMissing,
             Self::Limit(limit::Refused::Rate { .. }) => Code::RateExceeded,
             Self::Limit(limit::Refused::Concurrency { .. }) => Code::ConcurrencyExceeded,
+            Self::Tunnels => Code::Overloaded,
             Self::Forward(failed) => match failed {
                 Failed::Unreachable(_) => Code::UpstreamUnreachable,
                 Failed::Timeout(_) => Code::UpstreamTimeout,
@@ -231,7 +234,8 @@ impl Refusal {
             | Self::Limit(limit::Refused::Rate {
                 retry_after: wait, ..
             }) => Some(*wait),
-            Self::Limit(limit::Refused::Concurrency { .. })
+            Self::Tunnels
+            | Self::Limit(limit::Refused::Concurrency { .. })
             | Self::Forward(Failed::Overloaded(_))
             | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
             _ => None,
@@ -260,6 +264,7 @@ impl Refusal {
             Self::Scope(missing) => format!("This route needs the scope `{}`, which the app or its token does not have.", missing.0),
             Self::Limit(limit::Refused::Rate { .. }) => "`RateLimit` tells how the app stands, `Retry-After` when to come again.".to_owned(),
             Self::Limit(limit::Refused::Concurrency { limit, .. }) => format!("At most {limit} requests of this app may be in flight; wait for one to end."),
+            Self::Tunnels => "As many switched connections as may be are open; try again later.".to_owned(),
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match `Content-Digest`: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),

@@ -1,7 +1,7 @@
 //! Swap settings between requests; connections, counts and proofs live on; a
 //! bad configuration changes nothing.
 
-use super::Blueprint;
+use super::{Blueprint, TunnelSettings};
 use crate::apps::{DuplicateKey, Registry};
 use crate::forward::upstream::{self, Upstream};
 use crate::limit::app::AppLimits;
@@ -22,6 +22,7 @@ pub struct Settings {
     pub(super) freshness: Freshness,
     pub(super) tokens: token::Settings,
     pub(super) peers: PeerSettings,
+    pub(super) tunnels: TunnelSettings,
     pub(super) explain: bool,
     pub(super) public_url: Option<PublicUrl>,
     pub(super) labels: Labels,
@@ -58,6 +59,7 @@ impl Settings {
             freshness: blueprint.freshness,
             tokens: blueprint.tokens,
             peers: blueprint.peers,
+            tunnels: blueprint.tunnels,
             explain: blueprint.explain,
             public_url: blueprint.public_url,
             labels: observer.labels(&routes),

@@ -4,10 +4,12 @@
 //! specific route, or which of the two noes: no route, or not that method.
 //! This room never: rewrites a target, looks at a credential.
 
+mod cors;
 mod path;
 mod pattern;
 mod table;
 
+pub use cors::{BadOrigin, Cors, Origin};
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use table::{NoRoute, Table, Tie};
@@ -51,6 +53,10 @@ pub struct Route {
     pub keep_proof: bool,
     /// Fields a token may stand in, lower case. `authorization` means Bearer.
     pub token_fields: Vec<http::HeaderName>,
+    /// Protocols that a request may switch to.
+    pub upgrade: Vec<Box<str>>,
+    /// What browsers are told; `None` is nothing.
+    pub cors: Option<Cors>,
 }
 
 /// Who may pass a route.
@@ -180,6 +186,8 @@ impl Route {
             path_encoding: PathEncoding::Strict,
             keep_proof: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+            upgrade: Vec::new(),
+            cors: None,
         }
     }
 

@@ -4,6 +4,8 @@
 //! from it, or [`Malformed`]: what one reader could take for another request
 //! than the next is refused here, before anything is looked up.
 
+mod framing;
+
 use super::digest::CONTENT_DIGEST;
 use crate::route::{Ambiguous, Path};
 use http::header::{self, HeaderMap, HeaderName};
@@ -113,26 +115,6 @@ const SINGLE: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     HeaderName::from_static("dpop"),
     HeaderName::from_static("x-amz-date"),
-];
-
-/// Names that `Connection` may hold: each is compared with each field.
-const MAX_NOMINATED: usize = 32;
-
-/// Fields that `Connection` may not name (a hop would drop them).
-const KEPT: [&str; 13] = [
-    "authorization",
-    "content-digest",
-    "content-length",
-    "content-type",
-    "cookie",
-    "date",
-    "dpop",
-    "forwarded",
-    "host",
-    "signature",
-    "signature-input",
-    "transfer-encoding",
-    "portcullis-token",
 ];
 
 impl<'r> Received<'r> {
@@ -261,48 +243,7 @@ fn check_fields(fields: &HeaderMap) -> Result<(), Malformed> {
         return Err(Malformed::HeadTooLarge);
     }
     if speaks_of_framing {
-        check_framing(fields)?;
-    }
-    Ok(())
-}
-
-/// What a head says of the connection and of its body.
-fn check_framing(fields: &HeaderMap) -> Result<(), Malformed> {
-    let mut nominated = 0;
-    for value in fields.get_all(header::CONNECTION) {
-        let text = value
-            .to_str()
-            .map_err(|_| Malformed::Framing("`Connection` is not a list of names"))?;
-        for name in text.split(',').map(str::trim) {
-            nominated += 1;
-            if nominated > MAX_NOMINATED {
-                return Err(Malformed::Framing("`Connection` names too many fields"));
-            }
-            if KEPT.iter().any(|kept| kept.eq_ignore_ascii_case(name))
-                || name
-                    .get(..11)
-                    .is_some_and(|front| front.eq_ignore_ascii_case("portcullis-"))
-            {
-                return Err(Malformed::Connection(name.into()));
-            }
-        }
-    }
-    if let Some(coding) = fields.get(header::TRANSFER_ENCODING) {
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(Malformed::Framing(
-                "the only transfer coding accepted is `chunked`, once",
-            ));
-        }
-        if fields.contains_key(header::CONTENT_LENGTH) {
-            return Err(Malformed::Framing(
-                "`Content-Length` and `Transfer-Encoding` exclude each other",
-            ));
-        }
-    }
-    if let Some(expect) = fields.get(header::EXPECT)
-        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
-    {
-        return Err(Malformed::Expectation);
+        framing::check(fields)?;
     }
     Ok(())
 }

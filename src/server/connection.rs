@@ -5,7 +5,7 @@ use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::tls::ALPN_HTTP_2;
 use super::wire::Wire;
-use super::{BoxError, Deadlines, Handler, Peer};
+use super::{BoxError, Deadlines, Handler, Peer, Tunnel};
 use crate::clock::alarm::{Alarm, after};
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
@@ -46,6 +46,7 @@ pub(super) struct Worker<H> {
     tls: Option<TlsAcceptor>,
     closing: Closing,
     cut: AtomicUsize,
+    tunnels_cut: AtomicUsize,
     http1: conn::http1::Builder,
     http2: conn::http2::Builder<TokioExecutor>,
 }
@@ -66,6 +67,7 @@ impl<H: Handler> Worker<H> {
             tls,
             closing: Closing::default(),
             cut: AtomicUsize::new(0),
+            tunnels_cut: AtomicUsize::new(0),
             http1: http1(),
             http2: http2(),
         }
@@ -80,6 +82,11 @@ impl<H: Handler> Worker<H> {
     /// Requests that were cut off because they outlasted `deadlines.drain`.
     pub(super) fn cut(&self) -> usize {
         self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Tunnels that were closed because they outlasted `deadlines.drain`.
+    pub(super) fn tunnels_cut(&self) -> usize {
+        self.tunnels_cut.load(Ordering::Relaxed)
     }
 
     /// Serves one connection to its end.
@@ -167,8 +174,23 @@ impl<H: Handler> Worker<H> {
             .await;
         if whole {
             let wire = connection.into_parts().io.into_inner();
-            let _ = timeout(LINGER_TIME, part(wire)).await;
+            match line.take_tunnel() {
+                Some(tunnel) => {
+                    if Box::pin(tunnel.run(wire, self.drained())).await.is_err() {
+                        self.tunnels_cut.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                None => {
+                    let _ = timeout(LINGER_TIME, part(wire)).await;
+                }
+            }
         }
+    }
+
+    /// Ends when we stop and nothing in flight is waited for any more.
+    async fn drained(&self) {
+        self.closing.token.cancelled().await;
+        tokio::time::sleep(self.deadlines.drain).await;
     }
 
     async fn serve_http2<S>(&self, stream: S, first: First, peer: Peer)
@@ -319,11 +341,18 @@ impl<H: Handler> Turn<H> {
         // HTTP/2 has a frame for it.
         let has_connection_field = request.version() != Version::HTTP_2;
         let fault = line.next_request();
+        let number = line.requests();
         let mut response = match fault {
             None => handler.handle(*peer, request).await,
             Some(fault) => handler.refuse(*peer, fault),
         };
-        if fault.is_some() || (line.is_last() && has_connection_field) {
+        let mut switches = false;
+        if line.is_asking(number) {
+            let tunnel = response.extensions_mut().remove::<Tunnel>();
+            switches = tunnel.is_some();
+            line.decide(tunnel);
+        }
+        if fault.is_some() || (line.is_last() && has_connection_field && !switches) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

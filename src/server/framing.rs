@@ -18,6 +18,8 @@ enum State {
     Head(Head),
     Length(u64),
     Chunks(Chunks),
+    /// Behind a head that asks to switch protocols.
+    Undecided,
 }
 
 /// What may be let through.
@@ -74,7 +76,20 @@ impl Framing {
         match &self.state {
             State::Head(reading) if reading.has_begun(held) => Awaits::Head,
             State::Head(_) => Awaits::Request,
-            State::Length(_) | State::Chunks(_) => Awaits::Body,
+            State::Length(_) | State::Chunks(_) | State::Undecided => Awaits::Body,
+        }
+    }
+
+    /// Whether what follows is neither head nor body yet: the last head asked
+    /// to switch protocols. Nothing more is clear until [`Framing::go_on`].
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self.state, State::Undecided)
+    }
+
+    /// The protocol is not switched: what follows is the next head.
+    pub fn go_on(&mut self) {
+        if self.is_undecided() {
+            self.state = State::Head(Head::default());
         }
     }
 
@@ -97,6 +112,7 @@ impl Framing {
                     }
                     head::Progress::Fault(fault) => break Some(End::Head(fault)),
                 },
+                State::Undecided => break None,
                 State::Length(left) => {
                     let here = (*left).min(rest.len() as u64);
                     clear += here as usize;
@@ -125,6 +141,7 @@ impl State {
             Body::None => Self::Head(Head::default()),
             Body::Length(length) => Self::Length(length),
             Body::Chunked => Self::Chunks(Chunks::START),
+            Body::Undecided => Self::Undecided,
         }
     }
 }

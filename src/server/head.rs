@@ -33,6 +33,8 @@ pub(super) enum Body {
     Length(u64),
     /// Chunks.
     Chunked,
+    /// The next head, or another protocol, as is yet to be decided (RFC 9110, section 7.8).
+    Undecided,
 }
 
 /// How far the reading of a head came.
@@ -65,6 +67,7 @@ pub(super) struct Head {
     http_10: bool,
     host: bool,
     chunked: bool,
+    upgrade: bool,
     length: Option<u64>,
 }
 
@@ -184,6 +187,7 @@ impl Head {
             }
             self.chunked = true;
         }
+        self.upgrade |= name.eq_ignore_ascii_case(b"upgrade");
         Ok(())
     }
 
@@ -200,6 +204,7 @@ impl Head {
                 Err(Fault::Malformed("HTTP/1.0 has no `Transfer-Encoding`"))
             }
             (true, None) => Ok(Body::Chunked),
+            (false, None | Some(0)) if self.upgrade && !self.http_10 => Ok(Body::Undecided),
             (false, None | Some(0)) => Ok(Body::None),
             (false, Some(length)) => Ok(Body::Length(length)),
         }

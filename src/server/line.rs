@@ -1,9 +1,10 @@
 //! What the ends of one connection tell each other: the bytes' end, which
 //! follows the framing, and the requests' end, which answers.
 
-use super::Fault;
-use std::sync::OnceLock;
+use super::{Fault, Tunnel};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 /// Shared by the parts of one connection. All of them run on one thread; the
 /// types are atomic only because a connection's task could move.
@@ -14,6 +15,21 @@ pub(super) struct Line {
     in_flight: AtomicUsize,
     unsent: AtomicBool,
     last: AtomicBool,
+    /// The number of the head that asks to switch protocols, from 1; 0 when none does.
+    asking: AtomicU64,
+    switch: Mutex<Switch>,
+}
+
+/// What becomes of a head that asks to switch protocols.
+#[derive(Debug, Default)]
+enum Switch {
+    #[default]
+    Undecided,
+    /// Whom to tell.
+    Awaited(Waker),
+    Declined,
+    /// Until it is taken.
+    Granted(Option<Tunnel>),
 }
 
 impl Line {
@@ -71,6 +87,58 @@ impl Line {
     /// Whether no more requests are wanted.
     pub(super) fn is_last(&self) -> bool {
         self.last.load(Relaxed)
+    }
+
+    /// Notes that head number `number`, from 1, asks to switch protocols.
+    pub(super) fn ask(&self, number: u64) {
+        *self.switch() = Switch::Undecided;
+        self.asking.store(number, Relaxed);
+    }
+
+    /// Whether request number `number`, from 1, asks to switch protocols.
+    pub(super) fn is_asking(&self, number: u64) -> bool {
+        self.asking.load(Relaxed) == number
+    }
+
+    /// Decides what was asked: by a tunnel, or not at all.
+    pub(super) fn decide(&self, tunnel: Option<Tunnel>) {
+        let decision = match tunnel {
+            Some(tunnel) => Switch::Granted(Some(tunnel)),
+            None => Switch::Declined,
+        };
+        let before = std::mem::replace(&mut *self.switch(), decision);
+        if let Switch::Awaited(waker) = before {
+            waker.wake();
+        }
+    }
+
+    /// Ready when the protocol is not switched. Where it is, nobody reads on here.
+    pub(super) fn poll_declined(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut switch = self.switch();
+        match &*switch {
+            Switch::Declined => {
+                self.asking.store(0, Relaxed);
+                return Poll::Ready(());
+            }
+            Switch::Undecided | Switch::Awaited(_) => *switch = Switch::Awaited(cx.waker().clone()),
+            Switch::Granted(_) => {}
+        }
+        Poll::Pending
+    }
+
+    /// The tunnel that takes this connection over, if one does.
+    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
+        if self.asking.load(Relaxed) == 0 {
+            return None;
+        }
+        match &mut *self.switch() {
+            Switch::Granted(tunnel) => tunnel.take(),
+            _ => None,
+        }
+    }
+
+    fn switch(&self) -> MutexGuard<'_, Switch> {
+        self.switch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Responses that are lost if the connection ends now.

@@ -20,10 +20,12 @@ mod line;
 mod listen;
 mod paced;
 pub mod tls;
+mod tunnel;
 mod wire;
 mod work;
 
 pub use listen::{BindError, Bound, bind};
+pub use tunnel::{Duplex, Tunnel};
 pub use work::{Drained, Running, run};
 
 /// An error of any kind on a body's way.
@@ -34,7 +36,8 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// A response's body.
     type Body: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static;
 
-    /// Answers one request.
+    /// Answers one request. A 101 with a [`Tunnel`] in its extensions hands
+    /// the connection over.
     fn handle(
         &self,
         peer: Peer,

@@ -31,6 +31,19 @@ fn said(status: u16, text: String) -> Response<ToyBody> {
     response
 }
 
+/// A 101, behind which everything comes back.
+fn switched() -> Response<ToyBody> {
+    let mut response = said(101, String::new());
+    response
+        .extensions_mut()
+        .insert(Tunnel::new(|client| async {
+            let (mut from, mut to) = tokio::io::split(client);
+            let _ = tokio::io::copy(&mut from, &mut to).await;
+            let _ = to.shutdown().await;
+        }));
+    response
+}
+
 impl Toy {
     fn new() -> Self {
         Self {
@@ -51,6 +64,8 @@ impl Handler for Toy {
                 self.release.acquire().await.unwrap().forget();
             }
             "/unread" => return said(403, "unread".into()),
+            "/switch" => return switched(),
+            "/unasked" => return said(101, String::new()),
             "/large" => return said(200, "x".repeat(1024 * 1024)),
             _ => {}
         }
@@ -101,6 +116,10 @@ fn connect(toy: &Toy) -> (DuplexStream, Arc<Worker<Toy>>, tokio::task::JoinHandl
 
 /// Sends pieces, each once the one before it is read, then no more, and returns all that comes back.
 async fn exchange<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    String::from_utf8(exchange_bytes(pieces).await).unwrap()
+}
+
+async fn exchange_bytes<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let (mut client, _worker, served) = connect(&Toy::new());
     for piece in pieces {
         // The server may have closed behind a refusal.
@@ -112,8 +131,8 @@ async fn exchange<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
         }
     }
     let _ = client.shutdown().await;
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
     served.await.unwrap();
     answer
 }

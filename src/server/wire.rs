@@ -77,6 +77,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.stream
     }
 
+    /// The stream, and what came behind the head that switched its protocol.
+    pub(super) fn into_tunnel(self) -> (Paced<S>, Vec<u8>) {
+        (self.stream, self.held.bytes)
+    }
+
     fn line(&self) -> &Line {
         self.stream.line()
     }
@@ -122,20 +127,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.input = Input::Ended;
             return Poll::Ready(Ok(true));
         }
+        self.follow_held();
+        // Clear bytes are held now, and given out from there.
+        Poll::Ready(Ok(false))
+    }
+
+    fn follow_held(&mut self) {
         let verdict = self.framing.follow(&self.held.bytes);
         self.held.clear = verdict.clear;
         if verdict.end.is_some() {
             self.held.bytes.truncate(verdict.clear);
         }
         let _ = self.obey(verdict.clear, verdict.end);
-        // Clear bytes are held now, and given out from there.
-        Poll::Ready(Ok(false))
     }
 
     /// Does what follows from a verdict; true when there were clear bytes.
     fn obey(&mut self, clear: usize, end: Option<End>) -> bool {
         if clear > 0 {
             self.waiting = None;
+            if self.framing.is_undecided() {
+                self.line().ask(self.framing.heads());
+            }
         }
         match end {
             None => {}
@@ -199,6 +211,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
                 Input::Broken(why) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
                 }
+            }
+            if wire.framing.is_undecided() {
+                // What came with the head waits here, what comes now in the socket.
+                ready!(wire.line().poll_declined(cx));
+                wire.framing.go_on();
+                wire.follow_held();
+                continue;
             }
             let done = if wire.held.bytes.is_empty() {
                 ready!(wire.read_through(cx, buf))?

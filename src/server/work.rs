@@ -141,6 +141,10 @@ async fn work<H: Handler>(
     worker.close();
     connections.close();
     connections.wait().await;
+    let tunnels = worker.tunnels_cut();
+    if tunnels > 0 {
+        tracing::warn!(tunnels, "closed tunnels that outlasted the drain");
+    }
     worker.cut()
 }
 

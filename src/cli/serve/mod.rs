@@ -6,7 +6,7 @@ use crate::config::{Config, Loaded};
 use crate::crypto::{Algorithm, HmacKey};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
-use crate::gateway::{Gateway, Settings, Shared};
+use crate::gateway::{Gateway, Settings, Shared, Tunnels};
 use crate::limit::peer::Peers;
 use crate::observe::events::EventFormat;
 use crate::observe::{self, AccessLog, Format, Observer};
@@ -142,12 +142,20 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
                 .map_or(0, |proofs| proofs.is_writable().into())
         },
     );
+    let tunnels = Tunnels::default();
+    let open = tunnels.clone();
+    observer.gauge(
+        "tunnels",
+        "Connections that went on in another protocol and are open.",
+        move || open.open() as i64,
+    );
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
     let shared = Arc::new(Shared {
         settings: ArcSwap::from_pointee(settings),
         memory: proofs.clone(),
         peers: Peers::new(),
+        tunnels,
         tokens: token::Cache::new(CACHED_TOKENS),
         observer,
         clock: options.clock,

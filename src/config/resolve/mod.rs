@@ -3,6 +3,7 @@
 //! Every part gives `None` when it has a problem, and goes on looking for more.
 
 mod apps;
+mod cors;
 mod routes;
 
 use super::Config;
@@ -135,6 +136,10 @@ pub(super) fn resolve(
             peers: PeerSettings {
                 failures: limit(file.peers.failures),
                 rate: limit(file.peers.rate),
+            },
+            tunnels: gateway::TunnelSettings {
+                idle: file.server.tunnel_idle_timeout.0,
+                most: file.server.tunnels.0 as usize,
             },
             explain: file.server.explain,
             public_url: file.server.public_url.as_ref().map(|url| url.value.clone()),

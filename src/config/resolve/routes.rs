@@ -70,6 +70,10 @@ fn route(
         .iter()
         .map(|one| waiver(one, gathered))
         .collect();
+    let cors = match &route.cors {
+        Some(cors) => Some(super::cors::cors(cors, gathered)?),
+        None => None,
+    };
     let fields = route.token_headers.as_ref().unwrap_or(&file.tokens.headers);
     scopes(route, file, gathered);
     Some(route::Route {
@@ -100,6 +104,8 @@ fn route(
         path_encoding: route.path_encoding,
         keep_proof: route.keep_proof,
         token_fields: fields.0.iter().map(|name| name.value.clone()).collect(),
+        upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
+        cors,
     })
 }
 

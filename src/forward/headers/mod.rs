@@ -18,7 +18,7 @@ use bytes::{BufMut as _, BytesMut};
 use http::Method;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
-    TE, TRANSFER_ENCODING,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http_body::Body as _;
 pub(super) use ours::Told;
@@ -89,7 +89,12 @@ fn put_fields<S: Sink>(
             pass_cookies(sink, came);
         }
     }
-    if wants_trailers {
+    if let Some(protocol) = &head.upgrade
+        && S::IS_HTTP_1
+    {
+        sink.pass(&UPGRADE, protocol);
+        sink.word(CONNECTION, "upgrade");
+    } else if wants_trailers {
         sink.word(TE, "trailers");
         if S::IS_HTTP_1 {
             sink.word(CONNECTION, "te");
@@ -110,6 +115,16 @@ pub(super) fn answer(fields: &mut HeaderMap) {
         .collect();
     for name in dropped {
         fields.remove(name);
+    }
+}
+
+/// As [`answer`], of a 101: it goes on to say what it switches to.
+pub(super) fn switching(fields: &mut HeaderMap) {
+    let protocol = fields.remove(UPGRADE);
+    answer(fields);
+    if let Some(protocol) = protocol {
+        fields.insert(UPGRADE, protocol);
+        fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
 }
 

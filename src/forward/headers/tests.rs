@@ -29,6 +29,7 @@ fn head(fields: &[(&'static str, &'static str)]) -> Head {
         peer: [192, 0, 2, 1].into(),
         arrived: crate::clock::Clock::by_hand(1_000_000).0.now(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
+        upgrade: None,
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Reader {
     /// Bytes in which no end of the head was found.
     searched: usize,
     interim: u8,
+    /// Whether the server was asked to switch protocols.
+    pub(super) may_switch: bool,
 }
 
 /// A final answer's head, and what it says of its body and its connection.
@@ -57,6 +59,9 @@ impl Reader {
             let bytes = arrived.split_to(end).freeze();
             let (parts, version) = parse(&bytes)?;
             match parts.status {
+                StatusCode::SWITCHING_PROTOCOLS if self.may_switch => {
+                    return Ok(Some(Head::switching(parts)));
+                }
                 StatusCode::SWITCHING_PROTOCOLS => {
                     return Err("it switches protocols, which nobody asked for");
                 }
@@ -120,6 +125,15 @@ fn parse(head: &Bytes) -> Result<(response::Parts, u8), &'static str> {
 }
 
 impl Head {
+    /// What comes behind it is no HTTP.
+    const fn switching(parts: response::Parts) -> Self {
+        Self {
+            parts,
+            framing: Framing::UntilClose,
+            keeps_open: false,
+        }
+    }
+
     fn new(parts: response::Parts, version: u8, asked: &Method) -> Result<Self, &'static str> {
         let framing = framing(&parts.headers, parts.status, version, asked)?;
         let mut says = parts.headers.get_all(CONNECTION).iter().peekable();

@@ -144,6 +144,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
         }
     }
 
+    /// The request asks to switch protocols: a 101 is an answer to it.
+    pub(in crate::forward) fn may_switch(&mut self) {
+        if let Answer::Head(reader) = &mut self.0.answer {
+            reader.may_switch = true;
+        }
+    }
+
+    /// The connection itself, once it switched, and what came behind the 101.
+    pub(in crate::forward) fn into_stream(self) -> (S, Bytes) {
+        let talk = *self.0;
+        (talk.stream, talk.arrived.freeze())
+    }
+
     /// True when `until` has passed; else the task is woken then, or before.
     /// The connection's one timer, which a busy connection seldom sets.
     pub(in crate::forward) fn poll_alarm(&mut self, cx: &mut Context<'_>, until: Instant) -> bool {

@@ -69,6 +69,7 @@ fn head(method: Method, target: &'static str) -> Head {
         peer: [192, 0, 2, 1].into(),
         arrived: Clock::by_hand(1_000_000).0.now(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
+        upgrade: None,
     }
 }
 

@@ -167,6 +167,10 @@ impl Outgoing for Check {
         &Method::GET
     }
 
+    fn upgrade(&self) -> Option<&HeaderValue> {
+        None
+    }
+
     fn write(&self, text: &mut BytesMut, _: &ProvenBody) {
         for part in [
             "GET ",
@@ -209,6 +213,7 @@ impl Check {
                     Err(format!("it answered {status}"))
                 }
             }
+            Tried::Switched(..) => Err("it switches protocols".into()),
             Tried::NotSent(_, failed) | Tried::Failed(failed) => Err(failed.to_string()),
         }
     }

@@ -81,6 +81,61 @@ async fn each_smuggling_request_is_refused_by_the_handler_and_the_connection_end
     }
 }
 
+fn asking(path: &str) -> Vec<u8> {
+    let lines = "Host: a\r\nConnection: upgrade\r\nUpgrade: x";
+    format!("GET {path} HTTP/1.1\r\n{lines}\r\n\r\n").into_bytes()
+}
+
+#[tokio::test]
+async fn what_follows_a_101_is_handed_over_byte_for_byte_however_it_arrives() {
+    let behind = b"\x81\x05hello GET /x HTTP/1.1\r\n\r\n\xff\x00";
+    let stream = [&request("GET /1")[..], &asking("/switch"), behind].concat();
+    for size in [1, 2, 3, 7, 40, stream.len()] {
+        let answer = exchange_bytes(stream.chunks(size)).await;
+        let end = memchr::memmem::rfind(&answer, b"\r\n\r\n\x81\x05");
+        let (heads, rest) = match end {
+            Some(end) => answer.split_at(end + 4),
+            None => panic!("in pieces of {size}: {}", String::from_utf8_lossy(&answer)),
+        };
+        assert_eq!(rest, behind, "in pieces of {size}");
+        let heads = String::from_utf8_lossy(heads);
+        assert_eq!(heads.matches("HTTP/1.1 ").count(), 2, "{heads}");
+        assert!(heads.contains("HTTP/1.1 101 Switching"), "{heads}");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_another_answer_than_101_is_the_next_request() {
+    let stream = [
+        asking("/1"),
+        asking("/2"),
+        request("POST /3|three"),
+        b"x\n".to_vec(),
+    ]
+    .concat();
+    for size in [1, 2, 3, 7, 40, stream.len()] {
+        let answer = exchange(stream.chunks(size)).await;
+        assert_eq!(
+            bodies(&answer),
+            [
+                "GET /1 []",
+                "GET /2 []",
+                "POST /3 [three]",
+                "Malformed(\"a line ends in LF without CR\")"
+            ],
+            "in pieces of {size}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_101_without_a_tunnel_ends_the_connection() {
+    let stream = [&asking("/unasked")[..], b"behind"].concat();
+    let answer = exchange([&stream[..]]).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
 #[tokio::test]
 async fn oversized_heads_are_told_apart_from_malformed_ones() {
     let target = request(&format!("GET /{}", "a".repeat(9000)));

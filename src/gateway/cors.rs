@@ -1,0 +1,157 @@
+//! What browsers are told before and after a page calls another origin
+//! (Fetch standard, "CORS protocol"). Only on routes that say so.
+
+use super::{Ending, Gateway, Refusal, ResponseBody, Settings};
+use crate::clock::Now;
+use crate::route::{Cors, Route};
+use crate::schemes::{Received, Surroundings};
+use crate::server::Peer;
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN, VARY,
+};
+use http::request::Parts;
+use http::{HeaderMap, Method, Response, StatusCode};
+
+impl Gateway {
+    /// The answer to a preflight: to `OPTIONS` by which a browser asks
+    /// whether a page may send what it cannot sign yet. It needs no proof and
+    /// reaches no upstream. `None` when the request is none, or its route
+    /// tells browsers nothing: then it is a request like any other.
+    pub(super) fn preflight(
+        &self,
+        settings: &Settings,
+        peer: Peer,
+        parts: &Parts,
+        has_body: bool,
+        now: Now,
+    ) -> Option<Result<Preflight, Refusal>> {
+        let origin = parts.headers.get(ORIGIN)?;
+        let asked = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+        let method = Method::from_bytes(asked.as_bytes()).ok()?;
+        let around = Surroundings {
+            tls: peer.tls,
+            http2: parts.version == http::Version::HTTP_2,
+            has_body,
+            public_url: settings.public_url.as_ref(),
+        };
+        let received = Received::read(&parts.method, &parts.uri, &parts.headers, around).ok()?;
+        let found = settings
+            .routes
+            .find(received.host(), &method, received.path());
+        let route = found.ok()?;
+        let cors = route.cors.as_ref()?;
+        let address = peer.address.ip();
+        let within = self.shared.peers.check(&settings.peers, address, now);
+        Some(within.map_err(Refusal::Peer).map(|()| Preflight {
+            route: (route.index, route.name.clone()),
+            host: received.host().into(),
+            fields: granted(cors, origin, asked),
+        }))
+    }
+
+    /// Answers a preflight.
+    pub(super) fn preflighted(
+        &self,
+        preflight: Result<Preflight, Refusal>,
+        now: Now,
+        mut ending: Ending,
+    ) -> Response<ResponseBody> {
+        match preflight {
+            Err(refusal) => self.refused(&refusal, None, now, ending),
+            Ok(preflight) => {
+                let record = ending.record();
+                record.route = Some(preflight.route);
+                record.host = preflight.host;
+                record.status = StatusCode::NO_CONTENT.as_u16();
+                let mut response = Response::new(ResponseBody::whole(Bytes::new(), ending));
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                *response.headers_mut() = preflight.fields;
+                response
+            }
+        }
+    }
+}
+
+/// A preflight that is answered.
+pub(super) struct Preflight {
+    route: (usize, std::sync::Arc<str>),
+    host: Box<str>,
+    fields: HeaderMap,
+}
+
+/// What a preflight is told. The browser compares it with what the page wants.
+fn granted(cors: &Cors, origin: &HeaderValue, method: &HeaderValue) -> HeaderMap {
+    const ASKED: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+    let mut fields = HeaderMap::new();
+    fields.insert(VARY, HeaderValue::from_static(ASKED));
+    if !allow(cors, origin, &mut fields) {
+        return fields;
+    }
+    let methods = cors.methods.as_ref().unwrap_or(method);
+    fields.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+    if let Some(headers) = &cors.headers {
+        fields.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
+    }
+    let age = HeaderValue::from(cors.max_age.as_secs());
+    fields.insert(ACCESS_CONTROL_MAX_AGE, age);
+    fields
+}
+
+/// Says whose page may read the answer; false when it is not this one's.
+fn allow(cors: &Cors, origin: &HeaderValue, fields: &mut HeaderMap) -> bool {
+    const ANY: HeaderValue = HeaderValue::from_static("*");
+    const TRUE: HeaderValue = HeaderValue::from_static("true");
+    if !cors.allows(origin.as_bytes()) {
+        return false;
+    }
+    let whose = if cors.allows_any() {
+        ANY
+    } else {
+        origin.clone()
+    };
+    fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, whose);
+    if cors.credentials {
+        fields.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+    }
+    true
+}
+
+/// What a browser is told with an answer, refusals too; nothing where the route says nothing.
+pub(super) struct Told(Option<Box<HeaderMap>>);
+
+impl Told {
+    /// What is told of `route` to the page that sent `fields`.
+    pub(super) fn of(route: &Route, fields: &HeaderMap) -> Self {
+        let Some(cors) = &route.cors else {
+            return Self(None);
+        };
+        let mut told = HeaderMap::new();
+        let origin = fields.get(ORIGIN);
+        let allowed = origin.is_some_and(|origin| allow(cors, origin, &mut told));
+        if let (true, Some(expose)) = (allowed, &cors.expose) {
+            told.insert(ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
+        }
+        Self(Some(Box::new(told)))
+    }
+
+    /// Puts it in the place of what an upstream says to browsers. A cache
+    /// must keep apart what is told to one page and to another.
+    pub(super) fn tell(self, fields: &mut HeaderMap) {
+        let Some(told) = self.0 else {
+            return;
+        };
+        let theirs: Vec<HeaderName> = fields
+            .keys()
+            .filter(|name| name.as_str().starts_with("access-control-"))
+            .cloned()
+            .collect();
+        for name in theirs {
+            fields.remove(name);
+        }
+        fields.extend(*told);
+        fields.append(VARY, HeaderValue::from_static("Origin"));
+    }
+}

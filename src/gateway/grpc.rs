@@ -1,0 +1,135 @@
+//! Refusals as gRPC clients read them: status 200 and nothing but a head,
+//! which holds what gRPC has in trailers (gRPC over HTTP/2, "Responses").
+
+use super::refusal::{Code, Refusal};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Response, StatusCode};
+use std::fmt::Write as _;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const CODE: HeaderName = HeaderName::from_static("portcullis-code");
+const REQUEST_ID: HeaderName = HeaderName::from_static("portcullis-request-id");
+
+/// What every media type of gRPC begins with.
+const MEDIA_TYPE: &[u8] = b"application/grpc";
+/// Bytes of a detail that are told.
+const MAX_MESSAGE: usize = 1024;
+
+/// Whether a request is a call of gRPC, which is always a `POST`.
+pub(super) fn is_call(method: &Method, fields: &HeaderMap) -> bool {
+    *method == Method::POST
+        && fields.get(CONTENT_TYPE).is_some_and(|media_type| {
+            let front = media_type.as_bytes().get(..MEDIA_TYPE.len());
+            front.is_some_and(|front| front.eq_ignore_ascii_case(MEDIA_TYPE))
+        })
+}
+
+/// Makes the answer that refuses a request one that refuses a call. Other fields stay.
+pub(super) fn reword(
+    response: Response<Bytes>,
+    refusal: &Refusal,
+    request_id: &str,
+) -> Response<Bytes> {
+    let (mut parts, _) = response.into_parts();
+    let code = refusal.code();
+    parts.status = StatusCode::OK;
+    let fields = &mut parts.headers;
+    fields.remove(CONTENT_LENGTH);
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    fields.insert(GRPC_STATUS, HeaderValue::from(status(code)));
+    fields.insert(CODE, HeaderValue::from_static(code.word()));
+    for (name, text) in [
+        (GRPC_MESSAGE, encoded(&refusal.detail())),
+        (REQUEST_ID, request_id.to_owned()),
+    ] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            fields.insert(name, value);
+        }
+    }
+    Response::from_parts(parts, Bytes::new())
+}
+
+/// The status of gRPC for a refusal: gRPC's own for an HTTP status where that
+/// is as exact as what we know.
+fn status(code: Code) -> u16 {
+    const INVALID_ARGUMENT: u16 = 3;
+    const DEADLINE_EXCEEDED: u16 = 4;
+    const PERMISSION_DENIED: u16 = 7;
+    const RESOURCE_EXHAUSTED: u16 = 8;
+    const UNIMPLEMENTED: u16 = 12;
+    const INTERNAL: u16 = 13;
+    const UNAVAILABLE: u16 = 14;
+    const UNAUTHENTICATED: u16 = 16;
+    match code.status() {
+        StatusCode::BAD_REQUEST => INTERNAL,
+        StatusCode::UNAUTHORIZED => UNAUTHENTICATED,
+        StatusCode::FORBIDDEN => PERMISSION_DENIED,
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => UNIMPLEMENTED,
+        StatusCode::TOO_MANY_REQUESTS => RESOURCE_EXHAUSTED,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => DEADLINE_EXCEEDED,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => UNAVAILABLE,
+        status if status.is_client_error() => INVALID_ARGUMENT,
+        _ => INTERNAL,
+    }
+}
+
+/// A message with everything but printable ASCII, and `%`, percent-encoded.
+fn encoded(message: &str) -> String {
+    let message = &message[..message.floor_char_boundary(MAX_MESSAGE)];
+    let mut text = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => text.push(byte as char),
+            _ => {
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_the_status_that_grpc_clients_act_upon() {
+        for code in Code::ALL {
+            let wanted = match code.status().as_u16() {
+                400 | 500 => 13,
+                401 => 16,
+                403 => 7,
+                404 | 405 => 12,
+                408 | 504 => 4,
+                413 | 414 | 417 | 431 => 3,
+                429 => 8,
+                502 | 503 => 14,
+                other => panic!("say what {other} is in gRPC"),
+            };
+            assert_eq!(status(*code), wanted, "{}", code.word());
+        }
+    }
+
+    #[test]
+    fn a_message_is_percent_encoded() {
+        assert_eq!(encoded("100 % of ä\n"), "100 %25 of %C3%A4%0A");
+        let long = "ä".repeat(MAX_MESSAGE);
+        assert_eq!(encoded(&long).len(), MAX_MESSAGE * 3);
+    }
+
+    #[test]
+    fn only_a_post_with_a_media_type_of_grpc_is_a_call() {
+        let asked = |method: Method, media_type: &'static str| {
+            let mut fields = HeaderMap::new();
+            fields.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+            is_call(&method, &fields)
+        };
+        assert!(asked(Method::POST, "application/grpc"));
+        assert!(asked(Method::POST, "Application/gRPC-web+proto"));
+        assert!(!asked(Method::GET, "application/grpc"));
+        assert!(!asked(Method::POST, "application/json"));
+        assert!(!is_call(&Method::POST, &HeaderMap::new()));
+    }
+}

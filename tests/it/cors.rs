@@ -1,0 +1,228 @@
+//! Pages of other origins: what their browsers are told.
+
+use crate::harness::{Gateway, Request, Response, Setup, Upstream, caller, h2};
+use serde_json::Value;
+
+const APP: &str = "https://app.example";
+
+/// A route with `cors` for one origin and a pattern, and one without.
+fn gateway(upstream: &Upstream, more: &str) -> Gateway {
+    Setup::before(upstream)
+        .routes(&format!(
+            "[[routes]]\nname = \"orders\"\npath = \"/orders/**\"\nmethods = [\"GET\", \"POST\"]\nupstream = \"backend\"\n\
+             accept = [\"http-signature\", \"token\"]\n\
+             cors = {{ origins = [\"{APP}\", \"https://*.pages.example\"]{more} }}\n\
+             [[routes]]\nname = \"rest\"\npath = \"/**\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n"
+        ))
+        .start()
+}
+
+fn preflight(gateway: &Gateway, target: &str, origin: &str, method: &str) -> Request {
+    gateway
+        .request("OPTIONS", target)
+        .field("Origin", origin)
+        .field("Access-Control-Request-Method", method)
+        .field("Access-Control-Request-Headers", "content-type,signature")
+}
+
+/// The fields that browsers look at, by their ends.
+fn told(response: &Response) -> Vec<(String, String)> {
+    let fields = response.fields.iter();
+    let mut told: Vec<_> = fields
+        .filter_map(|(name, value)| {
+            let name = name.to_ascii_lowercase();
+            let end = name.strip_prefix("access-control-")?.to_owned();
+            Some((end, value.clone()))
+        })
+        .collect();
+    told.sort();
+    told
+}
+
+fn pairs(told: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = told.iter();
+    owned
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn varies(response: &Response) -> bool {
+    response
+        .values("vary")
+        .iter()
+        .flat_map(|value| value.split(','))
+        .any(|name| name.trim().eq_ignore_ascii_case("origin"))
+}
+
+#[test]
+fn a_preflight_is_answered_here_and_needs_no_proof() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, ", max_age = \"1h\"");
+    let headers =
+        "authorization, content-type, content-digest, signature, signature-input, portcullis-token";
+    for origin in [APP, "https://a.pages.example", "https://a.b.pages.example"] {
+        let response = gateway.send(&preflight(&gateway, "/orders/7", origin, "POST"));
+        assert_eq!((response.status, response.text()), (204, String::new()));
+        assert_eq!(
+            told(&response),
+            pairs(&[
+                ("allow-headers", headers),
+                ("allow-methods", "POST"),
+                ("allow-origin", origin),
+                ("max-age", "3600"),
+            ])
+        );
+        assert!(varies(&response));
+    }
+    upstream.assert_silent();
+    let record = gateway.record(0);
+    assert_eq!(
+        (&record["status"], &record["route"], &record["method"]),
+        (&204.into(), &"orders".into(), &"OPTIONS".into())
+    );
+    assert_eq!(record["code"], Value::Null);
+}
+
+#[test]
+fn a_page_of_another_origin_is_told_nothing() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, "");
+    for origin in [
+        "https://evil.example",
+        "https://app.example.evil.example",
+        "http://app.example",
+        "https://pages.example",
+        "https://evil.example/.pages.example",
+        "null",
+    ] {
+        let response = gateway.send(&preflight(&gateway, "/orders/7", origin, "GET"));
+        assert_eq!(
+            (response.status, told(&response)),
+            (204, Vec::new()),
+            "{origin}"
+        );
+        assert!(varies(&response));
+        let asked = gateway.request("GET", "/orders/7").field("Origin", origin);
+        let response = gateway.send(&caller().sign(&asked));
+        response.assert_passed();
+        assert_eq!(told(&response), Vec::new(), "{origin}");
+        assert!(varies(&response));
+    }
+}
+
+#[test]
+fn a_route_is_found_by_the_method_that_is_asked_for() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, ", methods = [\"GET\"]");
+    let response = gateway.send(&preflight(&gateway, "/orders/7", APP, "GET"));
+    assert_eq!(response.status, 204);
+    assert!(told(&response).contains(&("allow-methods".into(), "GET".into())));
+    // The route without `cors` takes it, and asks for a proof.
+    for request in [
+        preflight(&gateway, "/orders/7", APP, "DELETE"),
+        preflight(&gateway, "/other", APP, "GET"),
+        preflight(&gateway, "/orders/7", APP, "GET").without("origin"),
+        preflight(&gateway, "/orders/7", APP, "GET").without("access-control-request-method"),
+        preflight(&gateway, "/orders/7", APP, "no method"),
+    ] {
+        gateway
+            .send(&request)
+            .assert_refused(401, "credential-missing");
+    }
+    upstream.assert_silent();
+    let plain = caller().sign(&gateway.request("OPTIONS", "/other"));
+    gateway.send(&plain).assert_passed();
+    assert_eq!(upstream.only().line(), "OPTIONS /other HTTP/1.1");
+}
+
+#[test]
+fn what_the_upstream_says_to_browsers_is_replaced() {
+    let upstream = Upstream::answering(|_, wire| {
+        wire.answer(
+            200,
+            &[
+                ("Access-Control-Allow-Origin", "*"),
+                ("Access-Control-Allow-Credentials", "true"),
+                ("Vary", "Accept"),
+            ],
+            b"hello",
+        );
+    });
+    let gateway = gateway(
+        &upstream,
+        ", expose = [\"RateLimit\", \"ETag\"], credentials = true",
+    );
+    let asked = gateway.request("GET", "/orders/7").field("Origin", APP);
+    let response = gateway.send(&caller().sign(&asked));
+    response.assert_passed();
+    assert_eq!(
+        told(&response),
+        pairs(&[
+            ("allow-credentials", "true"),
+            ("allow-origin", APP),
+            ("expose-headers", "ratelimit, etag"),
+        ])
+    );
+    assert_eq!(response.values("vary"), ["Accept", "Origin"]);
+    let other = gateway.send(&caller().sign(&gateway.request("GET", "/other")));
+    assert_eq!(other.field("access-control-allow-origin"), Some("*"));
+    assert_eq!(other.field("vary"), Some("Accept"));
+}
+
+#[test]
+fn a_page_can_read_why_it_was_refused() {
+    let upstream = Upstream::answering(|_, wire| wire.close());
+    let gateway = gateway(&upstream, "");
+    let asked = gateway.request("GET", "/orders/7").field("Origin", APP);
+    let unsigned = gateway.send(&asked);
+    unsigned.assert_refused(401, "credential-missing");
+    let broken = gateway.send(&caller().sign(&asked));
+    broken.assert_refused(502, "upstream-invalid");
+    for response in [unsigned, broken] {
+        assert_eq!(told(&response), pairs(&[("allow-origin", APP)]));
+        assert!(varies(&response));
+    }
+}
+
+#[test]
+fn every_origin_may_call_where_the_route_says_so() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .route("cors = { origins = [\"*\"], headers = [] }")
+        .start();
+    let response = gateway.send(&preflight(&gateway, "/x", "null", "PATCH"));
+    assert_eq!(response.status, 204);
+    assert_eq!(
+        told(&response),
+        pairs(&[
+            ("allow-methods", "PATCH"),
+            ("allow-origin", "*"),
+            ("max-age", "600"),
+        ])
+    );
+}
+
+#[test]
+fn preflights_count_at_the_limit_of_their_address() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .route("cors = { origins = [\"*\"] }")
+        .peers("rate = { rate = \"1/h\", burst = 2 }")
+        .start();
+    let asked = preflight(&gateway, "/", APP, "GET");
+    assert_eq!(gateway.send(&asked).status, 204);
+    assert_eq!(gateway.send(&asked).status, 204);
+    gateway.send(&asked).assert_refused(429, "peer-limited");
+}
+
+#[test]
+fn a_preflight_is_answered_over_http_2_too() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream, "");
+    let answer = h2::send(
+        &preflight(&gateway, "/orders/7", APP, "GET"),
+        gateway.address(),
+    );
+    assert_eq!(answer.status, 204);
+    upstream.assert_silent();
+}
