@@ -30,6 +30,8 @@ table! {
         pub freshness: Freshness = {},
         /// Limits per client address (IPv6 by /64), before any cryptography.
         pub peers: Peers = {},
+        /// How many requests may be in flight, and how many may wait to be.
+        pub overload: Overload = {},
         /// What is asked of tokens.
         pub tokens: Tokens = {},
         /// The backends, by a name of your choice.
@@ -124,6 +126,22 @@ table! {
 }
 
 table! {
+    /// How many requests may be in flight, over all worker threads, and how many may wait to be. Who finds no
+    /// room gets 503 `overloaded` with `Retry-After`.
+    pub struct Overload {
+        /// Requests in flight: admitted, and not answered to the end. Twice as many as there are when the backends
+        /// are busiest and still quick keeps their latency below twice its normal.
+        pub in_flight: Count = 1_024,
+        /// How many may wait before a cap. Whoever came last goes first; when it is full the oldest is refused.
+        pub queue: Count = 256,
+        /// How long a request may wait.
+        pub queue_timeout: Period = "500ms",
+        /// How many more may be in flight on routes that say `reserved = true`.
+        pub reserve: Count = 16,
+    }
+}
+
+table! {
     /// What is asked of tokens.
     pub struct Tokens {
         /// What the claim `aud` must hold. Where it is not said, `aud` is not looked at.
@@ -195,6 +213,10 @@ table! {
         pub path_encoding: PathEncoding = "strict",
         /// Whether the upstream sees the proof too.
         pub keep_proof: bool = false,
+        /// Requests in flight on this route, besides the cap over all. What is not said has no cap of its own.
+        pub in_flight: Option<Count>,
+        /// For health checks of a balancer: such requests may use the reserve of `[overload]`, and do not wait.
+        pub reserved: bool = false,
         /// Fields a token may stand in, in place of those of `[tokens]`.
         pub token_headers: Option<Several<At<HeaderName>>>,
     }

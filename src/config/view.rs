@@ -98,6 +98,12 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "proofs": config.state.proofs,
         },
         "peers": { "failures": rate(gateway.peers.failures), "rate": rate(gateway.peers.rate) },
+        "overload": {
+            "in_flight": gateway.overload.in_flight,
+            "queue": gateway.overload.queue,
+            "queue_timeout": time(gateway.overload.queue_timeout),
+            "reserve": gateway.overload.reserve,
+        },
         "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
@@ -165,6 +171,8 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
             PathEncoding::Legacy => "legacy",
         },
         "keep_proof": route.keep_proof,
+        "in_flight": route.in_flight,
+        "reserved": route.reserved,
         "token_headers": route.token_fields.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
     })
 }

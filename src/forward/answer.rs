@@ -5,7 +5,7 @@ use super::body::BoxError;
 use super::exchange::Deadlines;
 use super::headers;
 use super::upstream::Lease;
-use crate::limit::app::Place;
+use crate::limit::Place;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub struct AnswerBody {
     source: Source,
     bytes: u64,
-    /// The caller's place among its app's requests in flight, until the end.
+    /// The caller's place among the requests in flight, until the end.
     _place: Option<Place>,
 }
 

@@ -87,7 +87,7 @@ pub struct Answer {
 }
 
 /// Sends one request to one server of `upstream` and waits for the head of
-/// its answer. The caller's place among its app's requests in flight, if
+/// its answer. The caller's place among the requests in flight, if
 /// nobody has taken it out, is kept until the answer's body ends. Dropping
 /// this future or the answer's body cancels the request at the upstream.
 ///

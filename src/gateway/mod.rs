@@ -10,6 +10,7 @@ pub mod refusal;
 pub mod reload;
 
 mod answer;
+mod caught;
 
 pub use answer::ResponseBody;
 pub use reload::Settings;
@@ -19,10 +20,11 @@ use crate::authorize;
 use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
 use crate::forward::upstream::{self, Pool};
-use crate::forward::{self, Head, body};
+use crate::forward::{self, AnswerBody, Head, body};
 use crate::limit::app::{Plan, Standing};
+use crate::limit::overload::{self, Entrance, Gate, Seat};
 use crate::limit::peer::{PeerSettings, Peers};
-use crate::limit::{self, Admitted};
+use crate::limit::{self, Charged};
 use crate::observe::{Observer, Record, RequestIds, trace_id};
 use crate::replay::{self, Memory};
 use crate::route::{Accept, Route, Table};
@@ -33,12 +35,15 @@ use crate::schemes::{
 use crate::server::{Fault, Handler, Peer};
 use answer::Ending;
 use arc_swap::ArcSwap;
+use caught::Panicked;
+use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use refusal::{Blame, Refusal};
+use std::pin::pin;
 use std::sync::Arc;
 
 /// What one configuration asks of the way of a request; plain data, made by
@@ -61,6 +66,8 @@ pub struct Blueprint {
     pub tokens: token::Settings,
     /// `[peers]`.
     pub peers: PeerSettings,
+    /// `[overload]`.
+    pub overload: overload::Settings,
     /// `[server] explain`.
     pub explain: bool,
     /// `[server] public_url`.
@@ -75,6 +82,8 @@ pub struct Shared {
     pub memory: Arc<dyn Memory>,
     /// What each address has caused.
     pub peers: Peers,
+    /// Requests in flight, and those that wait to be.
+    pub in_flight: Arc<Gate>,
     /// Tokens that were verified.
     pub tokens: token::Cache,
     /// Where records go.
@@ -87,6 +96,7 @@ pub struct Shared {
 #[derive(Clone)]
 pub struct Gateway {
     shared: Arc<Shared>,
+    entrance: Arc<Entrance>,
     pool: Arc<Pool>,
     ids: Arc<RequestIds>,
 }
@@ -95,6 +105,7 @@ impl Gateway {
     /// The gateway of one worker, with upstream connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
+            entrance: Entrance::new(&shared.in_flight),
             shared,
             pool: Arc::new(Pool::new()),
             ids: Arc::new(RequestIds::new()),
@@ -104,15 +115,18 @@ impl Gateway {
 
 /// A request that may pass, taken out of its head.
 struct Passing {
-    admitted: Admitted,
+    charged: Charged,
     route: Arc<Route>,
     head: Head,
 }
 
-/// A request that may not, and what its answer asks for.
+/// A request that may not, or got no answer, and what we say to it.
 struct Stopped {
     refusal: Refusal,
     asks: HeaderMap,
+    standing: Option<Standing>,
+    /// Its body, where the client still sends it.
+    unread: Option<Incoming>,
 }
 
 impl From<Refusal> for Box<Stopped> {
@@ -120,6 +134,8 @@ impl From<Refusal> for Box<Stopped> {
         Self::new(Stopped {
             refusal,
             asks: HeaderMap::new(),
+            standing: None,
+            unread: None,
         })
     }
 }
@@ -130,17 +146,29 @@ impl Handler for Gateway {
     async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.load_full();
-        let (parts, body) = request.into_parts();
+        let is_http2 = request.version() == http::Version::HTTP_2;
         let mut ending = self.open(peer, settings.clone(), now);
-        let has_body = !body.is_end_stream();
-        let is_http2 = parts.version == http::Version::HTTP_2;
-        match self.admit(&settings, peer, parts, has_body, ending.record(), now) {
-            Ok(passing) => self.pass(&settings, passing, body, now, ending).await,
-            Err(stopped) => {
-                let mut response = self.refused(&stopped.refusal, None, now, ending);
+        let answered = {
+            let answering = pin!(self.answer(&settings, peer, request, &mut ending, now));
+            caught::catch(answering).await
+        };
+        match answered {
+            Ok(Ok(response)) => response.map(|body| ResponseBody::upstream(body, ending)),
+            Ok(Err(stopped)) => {
+                let standing = stopped.standing.as_ref();
+                let mut response = self.refused(&stopped.refusal, standing, now, ending);
                 response.headers_mut().extend(stopped.asks);
-                if has_body && is_http2 {
+                if let (true, Some(body)) = (is_http2, stopped.unread) {
                     response.body_mut().take_in(body);
+                }
+                response
+            }
+            Err(Panicked) => {
+                let mut response = self.refused(&Refusal::Internal, None, now, ending);
+                // How far the request was read, nobody knows. HTTP/2 keeps it to its stream.
+                if !is_http2 {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
                 }
                 response
             }
@@ -158,6 +186,36 @@ impl Gateway {
     fn open(&self, peer: Peer, settings: Arc<Settings>, now: Now) -> Ending {
         let record = Record::open(self.ids.next(now), now, peer.address.ip(), peer.tls);
         Ending::new(record, settings, &self.shared)
+    }
+
+    /// From a request to its upstream's answer.
+    async fn answer(
+        &self,
+        settings: &Settings,
+        peer: Peer,
+        request: Request<Incoming>,
+        ending: &mut Ending,
+        now: Now,
+    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+        let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
+        let seated = match self.admit(settings, peer, parts, has_body, ending.record(), now) {
+            Ok(passing) => match self
+                .seat(settings, &passing.route, ending.record(), now)
+                .await
+            {
+                Ok(seat) => Ok((passing, seat)),
+                Err(refusal) => Err(refusal.into()),
+            },
+            Err(stopped) => Err(stopped),
+        };
+        match seated {
+            Ok((passing, seat)) => self.pass(settings, passing, seat, body, ending).await,
+            Err(mut stopped) => {
+                stopped.unread = has_body.then_some(body);
+                Err(stopped)
+            }
+        }
     }
 
     /// Every step that needs only the head.
@@ -201,14 +259,16 @@ impl Gateway {
             .allowed_by(route.path_encoding)
             .map_err(|ambiguous| Refusal::Head(Malformed::Path(ambiguous)))?;
 
-        let admitted = self
+        let charged = self
             .prove(settings, &received, route, record, now)
             .map_err(|refusal| {
                 let mut asks = HeaderMap::new();
                 if refusal.code().status() == StatusCode::UNAUTHORIZED {
                     answer::ask_for_proof(&mut asks, route, &received);
                 }
-                Box::new(Stopped { refusal, asks })
+                let mut stopped = Box::<Stopped>::from(refusal);
+                stopped.asks = asks;
+                stopped
             })?;
         let head = Head {
             authority: received.authority().into(),
@@ -230,7 +290,7 @@ impl Gateway {
             fields: parts.headers,
         };
         Ok(Passing {
-            admitted,
+            charged,
             route: route.clone(),
             head,
         })
@@ -245,7 +305,7 @@ impl Gateway {
         route: &Route,
         record: &mut Record,
         now: Now,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Charged, Refusal> {
         let caller = match route.accept {
             Accept::Public => Caller::anonymous(route).ok_or(schemes::Refused::Missing),
             Accept::Proven(_) => self.verify(settings, received, route, record, now),
@@ -265,7 +325,7 @@ impl Gateway {
             .map_err(Refusal::Replay)?;
         let permit = authorize::check(fresh, route).map_err(Refusal::Scope)?;
         // The app is charged last: before verification its name was only a claim.
-        limit::admit(permit, &settings.limits, now).map_err(Refusal::Limit)
+        limit::charge(permit, &settings.limits, now).map_err(Refusal::Limit)
     }
 
     fn verify(
@@ -292,21 +352,42 @@ impl Gateway {
             })
     }
 
+    /// A place among the requests in flight: for those only that could pass,
+    /// so that a flood of bad proofs takes none.
+    async fn seat(
+        &self,
+        settings: &Settings,
+        route: &Route,
+        record: &mut Record,
+        now: Now,
+    ) -> Result<Seat, Refusal> {
+        record.upstream_asked = Some(now);
+        if let Some(seat) = settings.overload.seat(&self.entrance, route.index) {
+            return Ok(seat);
+        }
+        // Large, and seldom there.
+        let wait = Box::pin(settings.overload.wait(&self.entrance, route.index));
+        let seat = wait.await.map_err(Refusal::Overloaded)?;
+        record.upstream_asked = Some(self.shared.clock.now());
+        Ok(seat)
+    }
+
     /// The steps that need the body: it is checked last, when it is known
     /// whose it is and that there is room for it.
     async fn pass(
         &self,
         settings: &Settings,
         passing: Passing,
+        seat: Seat,
         body: Incoming,
-        now: Now,
-        mut ending: Ending,
-    ) -> Response<ResponseBody> {
+        ending: &mut Ending,
+    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
         let Passing {
-            mut admitted,
+            charged,
             route,
             head,
         } = passing;
+        let mut admitted = charged.seated(seat);
         ending.place = admitted.take_place();
         let standing = admitted.standing().cloned();
         let meter = Meter::of(&body);
@@ -315,8 +396,6 @@ impl Gateway {
             .upstreams
             .get(route.upstream)
             .expect("a route's upstream was resolved when its configuration was read");
-        let record = ending.record();
-        record.upstream_asked = Some(now);
         let answer = async {
             let body = body::prepare(body, admitted.caller().body(), route.body, meter).await?;
             forward::forward(admitted, &route, head, body, upstream, &self.pool).await
@@ -326,12 +405,16 @@ impl Gateway {
                 let record = ending.record();
                 record.upstream = Some(answer.server);
                 record.upstream_answered = Some(self.shared.clock.now());
-                let (mut parts, body) = answer.response.into_parts();
-                record.status = parts.status.as_u16();
-                answer::tell_standing(&mut parts.headers, standing.as_ref());
-                Response::from_parts(parts, ResponseBody::upstream(body, ending))
+                let mut response = answer.response;
+                record.status = response.status().as_u16();
+                answer::tell_standing(response.headers_mut(), standing.as_ref());
+                Ok(response)
             }
-            Err(failed) => self.refused(&Refusal::Forward(failed), standing.as_ref(), now, ending),
+            Err(failed) => {
+                let mut stopped = Box::<Stopped>::from(Refusal::Forward(failed));
+                stopped.standing = standing;
+                Err(stopped)
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 use crate::forward::body::BodyError;
 use crate::forward::{self, Failed};
+use crate::limit::overload::Overloaded;
 use crate::route::NoRoute;
 use crate::schemes::{self, Malformed, Why};
 use crate::server::Fault;
@@ -33,8 +34,12 @@ pub enum Refusal {
     Scope(authorize::ScopeMissing),
     /// Its app has to wait.
     Limit(limit::Refused),
+    /// Everyone has to wait.
+    Overloaded(Overloaded),
     /// The upstream gave no answer, or its body broke off.
     Forward(Failed),
+    /// We panicked.
+    Internal,
 }
 
 /// Whose fault a refusal is.
@@ -132,10 +137,14 @@ codes! {
     ConcurrencyExceeded "concurrency-exceeded" TOO_MANY_REQUESTS Caller "Too many requests of the app are in flight";
     /// The address caused too many refusals.
     PeerLimited "peer-limited" TOO_MANY_REQUESTS Caller "This address has to wait";
+    /// We failed.
+    InternalError "internal-error" INTERNAL_SERVER_ERROR Gateway "The gateway failed at this request";
     /// No server of the upstream can be reached.
     UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY Upstream "The upstream cannot be reached";
     /// The upstream's answer is no valid HTTP.
     UpstreamInvalid "upstream-invalid" BAD_GATEWAY Upstream "The upstream's answer is not valid";
+    /// As many requests are in flight as may be.
+    Overloaded "overloaded" SERVICE_UNAVAILABLE Gateway "The gateway has as many requests as it can take";
     /// What must be written cannot be written.
     StoreUnavailable "store-unavailable" SERVICE_UNAVAILABLE Gateway "The gateway cannot remember this request";
     /// There is no room to remember the proof.
@@ -205,6 +214,8 @@ impl Refusal {
             Self::Scope(_) => Code::ScopeMissing,
             Self::Limit(limit::Refused::Rate { .. }) => Code::RateExceeded,
             Self::Limit(limit::Refused::Concurrency { .. }) => Code::ConcurrencyExceeded,
+            Self::Overloaded(_) => Code::Overloaded,
+            Self::Internal => Code::InternalError,
             Self::Forward(failed) => match failed {
                 Failed::Unreachable(_) => Code::UpstreamUnreachable,
                 Failed::Timeout(_) => Code::UpstreamTimeout,
@@ -229,6 +240,7 @@ impl Refusal {
                 retry_after: wait, ..
             }) => Some(*wait),
             Self::Limit(limit::Refused::Concurrency { .. })
+            | Self::Overloaded(_)
             | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
             _ => None,
         }
@@ -256,6 +268,8 @@ impl Refusal {
             Self::Scope(missing) => format!("This route needs the scope `{}`, which the app or its token does not have.", missing.0),
             Self::Limit(limit::Refused::Rate { .. }) => "`RateLimit` tells how the app stands, `Retry-After` when to come again.".to_owned(),
             Self::Limit(limit::Refused::Concurrency { limit, .. }) => format!("At most {limit} requests of this app may be in flight; wait for one to end."),
+            Self::Overloaded(_) => "The request was not forwarded: too many are in flight. `Retry-After` tells when to come again; sign anew then.".to_owned(),
+            Self::Internal => "Something broke in the gateway while it answered this request; it may have reached the server behind it.".to_owned(),
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match `Content-Digest`: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
@@ -274,6 +288,8 @@ impl Refusal {
             Self::Credential(schemes::Refused::Rejected { why, .. }) => why.name().to_owned(),
             Self::Forward(failed) => failed.to_string(),
             Self::Replay(refused) => refused.to_string(),
+            Self::Overloaded(why) => why.to_string(),
+            Self::Internal => "a panic: an event tells where".to_owned(),
             _ => self.detail(),
         }
     }

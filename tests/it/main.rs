@@ -14,6 +14,7 @@ mod forwarding;
 mod fuzz_corpus;
 mod house;
 mod interop;
+mod overload;
 mod rate_limits;
 mod readme;
 mod refusals;

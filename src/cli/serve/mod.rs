@@ -146,10 +146,12 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         settings: ArcSwap::from_pointee(settings),
         memory: proofs.clone(),
         peers: Peers::new(),
+        in_flight: Arc::default(),
         tokens: token::Cache::new(CACHED_TOKENS),
         observer,
         clock: options.clock,
     });
+    show_load(&shared);
     let control = Arc::new(Control {
         shared: shared.clone(),
         proofs,
@@ -188,6 +190,27 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         admin_stop,
         admin_running,
     })
+}
+
+/// Shows how near to its caps the gateway is.
+fn show_load(shared: &Arc<Shared>) {
+    let gate = shared.in_flight.clone();
+    shared.observer.gauge(
+        "admitted_requests",
+        "Requests that hold a place among those in flight: at `[overload] in_flight` others wait.",
+        move || gate.inside().into(),
+    );
+    let shown = Arc::downgrade(shared);
+    shared.observer.gauge(
+        "queued_requests",
+        "Requests that wait for a place among those in flight.",
+        move || {
+            shown.upgrade().map_or(0, |shared| {
+                let routes = shared.settings.load().waiting_for_routes();
+                i64::from(routes + shared.in_flight.waiting())
+            })
+        },
+    );
 }
 
 impl Running {

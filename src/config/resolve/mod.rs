@@ -14,6 +14,7 @@ use super::values::{Pace, Workers};
 use super::view::{self, Fingerprints};
 use super::words::{Limit, Listen};
 use crate::limit::app::{self, Rate};
+use crate::limit::overload;
 use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
@@ -134,6 +135,12 @@ pub(super) fn resolve(
             peers: PeerSettings {
                 failures: limit(file.peers.failures),
                 rate: limit(file.peers.rate),
+            },
+            overload: overload::Settings {
+                in_flight: file.overload.in_flight.0,
+                queue: file.overload.queue.0,
+                queue_timeout: file.overload.queue_timeout.0,
+                reserve: file.overload.reserve.0,
             },
             explain: file.server.explain,
             public_url: file.server.public_url.as_ref().map(|url| url.value.clone()),

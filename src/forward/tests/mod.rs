@@ -8,7 +8,7 @@ use super::upstream::{Server, Settings};
 use super::*;
 use crate::authorize;
 use crate::clock::{Clock, Now};
-use crate::limit::{self, app::AppLimits};
+use crate::limit::{self, app::AppLimits, overload};
 use crate::replay;
 use crate::route::Accept;
 use crate::schemes::digest::BodyProof;
@@ -45,7 +45,26 @@ fn admitted(route: &Route) -> Admitted {
     let caller = Caller::anonymous(route).unwrap();
     let fresh = replay::check(caller, route, &Method::GET, &NoMemory, LONG, now).unwrap();
     let permit = authorize::check(fresh, route).unwrap();
-    limit::admit(permit, &AppLimits::new(&[], None), now).unwrap()
+    let charged = limit::charge(permit, &AppLimits::new(&[], None), now).unwrap();
+    charged.seated(seat())
+}
+
+/// A place where there is room for all.
+fn seat() -> overload::Seat {
+    let settings = overload::Settings {
+        in_flight: u32::MAX,
+        queue: 1,
+        queue_timeout: LONG,
+        reserve: 1,
+    };
+    let route = overload::RouteCap {
+        name: "test".into(),
+        in_flight: None,
+        reserved: false,
+    };
+    let entrance = overload::Entrance::new(&Arc::default());
+    let seat = overload::Overload::new(settings, vec![route], None).seat(&entrance, 0);
+    seat.unwrap()
 }
 
 fn head(method: Method, target: &'static str) -> Head {
