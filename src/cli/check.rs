@@ -128,7 +128,8 @@ fn top(out: &mut String, config: &Config) {
     let admin = config
         .admin
         .listen
-        .map_or("off".to_owned(), |at| at.to_string());
+        .as_ref()
+        .map_or("off".to_owned(), ToString::to_string);
     line(out, "admin", &admin);
     let fresh = &config.gateway.freshness;
     line(

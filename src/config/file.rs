@@ -3,13 +3,14 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+use super::addresses::{FileMode, Listen, ListenOrOff};
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
 use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
-use super::words::{Accepted, Limit, Listen, ListenOrOff};
+use super::words::{Accepted, Limit};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;
 use crate::forward::upstream;
@@ -48,8 +49,11 @@ table! {
 table! {
     /// Where callers come in, and how long they may take.
     pub struct Server {
-        /// Where to listen: one address or several. `localhost` means 127.0.0.1.
+        /// Where to listen: one address or several. `localhost` means 127.0.0.1; `unix:PATH` is a Unix socket,
+        /// relative to this file's folder. A socket that systemd hands over for one of them is taken as it is.
         pub listen: OneOrMore<At<Listen>> = "127.0.0.1:8080",
+        /// Who may connect to a Unix socket: the mode of its file.
+        pub socket_mode: FileMode = "0660",
         /// What callers take us for, and so what they sign: scheme and authority. Where it is not said,
         /// it is the listener's scheme and what the request names as its host.
         pub public_url: Option<At<PublicUrl>>,

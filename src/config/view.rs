@@ -78,6 +78,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
     json!({
         "server": {
             "listen": config.server.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "socket_mode": format!("{:04o}", config.server.socket_mode),
             "public_url": gateway.public_url.as_ref().map(|url| format!("{}://{}", url.scheme, url.authority)),
             "tls": config.server.tls.is_some(),
             "workers": config.server.workers,
@@ -90,7 +91,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "write_timeout": time(deadlines.write),
             "drain_timeout": time(deadlines.drain),
         },
-        "admin": { "listen": config.admin.listen.map_or("off".to_owned(), |at| at.to_string()) },
+        "admin": { "listen": config.admin.listen.as_ref().map_or("off".to_owned(), ToString::to_string) },
         "state": { "directory": config.state.directory },
         "freshness": {
             "window": time(gateway.freshness.window),

@@ -43,8 +43,8 @@ pub struct Head {
     pub version: http::Version,
     /// The fields as received.
     pub fields: HeaderMap,
-    /// Who sent it.
-    pub peer: IpAddr,
+    /// Who sent it; whoever comes through a Unix socket has no address.
+    pub peer: Option<IpAddr>,
     /// `Portcullis-Request-Id`.
     pub request_id: Box<str>,
 }

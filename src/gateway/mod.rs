@@ -143,7 +143,7 @@ impl From<Refusal> for Box<Stopped> {
 impl Handler for Gateway {
     type Body = ResponseBody;
 
-    async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.load_full();
         let is_http2 = request.version() == http::Version::HTTP_2;
@@ -175,7 +175,7 @@ impl Handler for Gateway {
         }
     }
 
-    fn refuse(&self, peer: Peer, fault: Fault) -> Response<ResponseBody> {
+    fn refuse(&self, peer: &Peer, fault: Fault) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let ending = self.open(peer, self.shared.settings.load_full(), now);
         self.refused(&Refusal::Wire(fault), None, now, ending)
@@ -183,8 +183,8 @@ impl Handler for Gateway {
 }
 
 impl Gateway {
-    fn open(&self, peer: Peer, settings: Arc<Settings>, now: Now) -> Ending {
-        let record = Record::open(self.ids.next(now), now, peer.address.ip(), peer.tls);
+    fn open(&self, peer: &Peer, settings: Arc<Settings>, now: Now) -> Ending {
+        let record = Record::open(self.ids.next(now), now, peer.address, peer.tls);
         Ending::new(record, settings, &self.shared)
     }
 
@@ -222,7 +222,7 @@ impl Gateway {
     fn admit(
         &self,
         settings: &Settings,
-        peer: Peer,
+        peer: &Peer,
         parts: Parts,
         has_body: bool,
         record: &mut Record,
@@ -236,7 +236,7 @@ impl Gateway {
         // Unknown sources pay first: this look-up is cheaper than any cryptography.
         self.shared
             .peers
-            .check(&settings.peers, peer.address.ip(), now)
+            .check(&settings.peers, peer.address, now)
             .map_err(Refusal::Peer)?;
 
         let around = Surroundings {
@@ -284,7 +284,7 @@ impl Gateway {
                 .cloned()
                 .unwrap_or_else(|| PathAndQuery::from_static("/")),
             version: parts.version,
-            peer: peer.address.ip(),
+            peer: peer.address,
             request_id: record.id.clone(),
             method: parts.method,
             fields: parts.headers,

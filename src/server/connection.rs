@@ -4,6 +4,7 @@ use super::alarm::{Alarm, after};
 use super::library::{http1, http2};
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
+use super::socket::Stream;
 use super::tls::ALPN_HTTP_2;
 use super::wire::Wire;
 use super::{BoxError, Deadlines, Handler, Peer};
@@ -17,14 +18,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -83,9 +83,8 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(&self, stream: TcpStream, address: SocketAddr) {
-        // Without it answers come late, but they come.
-        let _ = stream.set_nodelay(true);
+    pub(super) async fn serve(&self, stream: Stream, address: Option<IpAddr>) {
+        stream.send_at_once();
         match &self.tls {
             None => self.serve_clear(stream, address).await,
             // The TLS state is large; a clear-text connection does not pay for it.
@@ -93,7 +92,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn serve_tls(&self, stream: TcpStream, address: SocketAddr, acceptor: &TlsAcceptor) {
+    async fn serve_tls(&self, stream: Stream, address: Option<IpAddr>, acceptor: &TlsAcceptor) {
         let handshake = timeout(self.deadlines.handshake, acceptor.accept(stream));
         let shaken = tokio::select! {
             biased;
@@ -114,7 +113,7 @@ impl<H: Handler> Worker<H> {
 
     /// HTTP/2 without TLS is only for who knows that we speak it, and starts
     /// with the preface; `Upgrade: h2c` is a field like any other.
-    pub(super) async fn serve_clear<S>(&self, mut stream: S, address: SocketAddr)
+    pub(super) async fn serve_clear<S>(&self, mut stream: S, address: Option<IpAddr>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -320,8 +319,8 @@ impl<H: Handler> Turn<H> {
         let has_connection_field = request.version() != Version::HTTP_2;
         let fault = line.next_request();
         let mut response = match fault {
-            None => handler.handle(*peer, request).await,
-            Some(fault) => handler.refuse(*peer, fault),
+            None => handler.handle(peer, request).await,
+            Some(fault) => handler.refuse(peer, fault),
         };
         if fault.is_some() || (line.is_last() && has_connection_field) {
             let close = HeaderValue::from_static("close");

@@ -8,23 +8,29 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 mod alarm;
 mod chunks;
 mod connection;
 pub mod framing;
+mod handed;
 mod head;
 mod library;
 mod line;
 mod listen;
 mod paced;
+mod socket;
+mod socket_file;
 pub mod tls;
 mod wire;
 mod work;
 
-pub use listen::{BindError, Bound, bind};
+pub use handed::Handed;
+pub use listen::{BindError, Bound, Listen, Listener, Single, bind, bind_single};
+pub use socket::{Entrance, Stream};
+pub use socket_file::SocketFile;
 pub use work::{Drained, Running, run};
 
 /// An error of any kind on a body's way.
@@ -38,19 +44,19 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request.
     fn handle(
         &self,
-        peer: Peer,
+        peer: &Peer,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Answers bytes that are no request; the connection closes behind it.
-    fn refuse(&self, peer: Peer, fault: Fault) -> Response<Self::Body>;
+    fn refuse(&self, peer: &Peer, fault: Fault) -> Response<Self::Body>;
 }
 
 /// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
+    /// Its address, which those of a Unix socket do not have.
+    pub address: Option<IpAddr>,
     /// Whether it speaks TLS with us.
     pub tls: bool,
 }
@@ -71,8 +77,10 @@ pub enum Fault {
 /// `[server]`: where to listen, and every bound of a connection.
 #[derive(Debug)]
 pub struct Settings {
-    /// Addresses; each worker listens on all of them.
-    pub listen: Vec<SocketAddr>,
+    /// Where; each worker listens on all of them.
+    pub listen: Vec<Listen>,
+    /// Who may connect to a Unix socket: the mode of its file.
+    pub socket_mode: u32,
     /// Worker threads.
     pub workers: usize,
     /// TLS on every listener.

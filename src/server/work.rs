@@ -1,19 +1,20 @@
 //! The workers: a thread each, with a runtime, listeners and a handler of its own.
 
 use super::connection::Worker;
-use super::listen::{BACKLOG, Bound};
+use super::listen::{BACKLOG, Bound, Listener};
+use super::socket::{Entrance, Stream};
+use super::socket_file::SocketFile;
 use super::tls::Certificates;
 use super::{Deadlines, Handler, Settings};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -26,7 +27,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Workers at work.
 #[derive(Debug)]
-pub struct Running(Vec<JoinHandle<usize>>);
+pub struct Running {
+    workers: Vec<JoinHandle<usize>>,
+    /// Removed when the workers have ended.
+    files: Vec<SocketFile>,
+}
 
 /// How the workers ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +47,11 @@ impl Running {
     /// When a worker did.
     pub fn wait(self) -> Drained {
         let cut = self
-            .0
+            .workers
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
             .sum();
+        drop(self.files);
         Drained { cut }
     }
 }
@@ -94,19 +100,22 @@ where
         workers.push(thread::Builder::new().name(name).spawn(work)?);
     }
     unless_complete.disarm();
-    Ok(Running(workers))
+    Ok(Running {
+        workers,
+        files: bound.files,
+    })
 }
 
 /// A listener and what it needs to let a connection in.
 struct Door {
-    listener: TcpListener,
+    listener: Entrance,
     places: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 fn doors(
     runtime: &Runtime,
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<Listener>,
     places: &Arc<Semaphore>,
     stop: &CancellationToken,
 ) -> io::Result<Vec<Door>> {
@@ -115,7 +124,7 @@ fn doors(
         .into_iter()
         .map(|listener| {
             Ok(Door {
-                listener: TcpListener::from_std(listener)?,
+                listener: Entrance::open(listener)?,
                 places: places.clone(),
                 stop: stop.clone(),
             })
@@ -182,7 +191,7 @@ impl Door {
     }
 
     /// The next connection. When we stop: of those that wait, as long as there are `last`.
-    async fn next(&self, last: &mut Range<u32>) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    async fn next(&self, last: &mut Range<u32>) -> Option<io::Result<(Stream, Option<IpAddr>)>> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}

@@ -10,6 +10,7 @@ mod admin;
 mod bodies;
 mod cli;
 mod config;
+mod doors;
 mod forwarding;
 mod fuzz_corpus;
 mod house;

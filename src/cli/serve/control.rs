@@ -6,7 +6,6 @@ use crate::gateway::{Settings, Shared};
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
 use crate::{admin, server};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,7 +30,8 @@ pub(super) struct InForce {
 /// What sockets and files in use cannot take over: a change of it needs a restart.
 #[derive(PartialEq)]
 pub(super) struct Fixed {
-    listen: Vec<SocketAddr>,
+    listen: Vec<server::Listen>,
+    socket_mode: u32,
     workers: usize,
     max_connections: usize,
     deadlines: server::Deadlines,
@@ -44,11 +44,12 @@ impl Fixed {
     pub(super) fn of(config: &Config) -> Self {
         Self {
             listen: config.server.listen.clone(),
+            socket_mode: config.server.socket_mode,
             workers: config.server.workers,
             max_connections: config.server.max_connections,
             deadlines: config.server.deadlines,
             tls: config.server.tls.is_some(),
-            admin: config.admin,
+            admin: config.admin.clone(),
             directory: config.state.directory.clone(),
         }
     }
@@ -57,6 +58,7 @@ impl Fixed {
     fn differences(&self, other: &Self) -> Vec<&'static str> {
         [
             ("server.listen", self.listen != other.listen),
+            ("server.socket_mode", self.socket_mode != other.socket_mode),
             ("server.workers", self.workers != other.workers),
             (
                 "server.max_connections",

@@ -11,6 +11,7 @@ use crate::observe::events::EventFormat;
 use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::tls::Certificates;
+use crate::server::{Handed, Listen};
 use crate::{admin, server, store};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -47,6 +48,7 @@ pub struct StartOptions {
     clock: Clock,
     access_log: Option<Box<dyn Write + Send>>,
     readable: bool,
+    handed: Handed,
 }
 
 impl StartOptions {
@@ -64,6 +66,13 @@ impl StartOptions {
         self
     }
 
+    /// Listens on sockets that were handed over, where the configuration names them.
+    #[must_use]
+    pub fn handed(mut self, handed: Handed) -> Self {
+        self.handed = handed;
+        self
+    }
+
     /// Writes them to that sink for people, with colours, instead of as JSON.
     #[must_use]
     pub const fn readable(mut self) -> Self {
@@ -74,9 +83,9 @@ impl StartOptions {
 
 /// A gateway that runs. [`Running::stop`] drains it.
 pub struct Running {
-    /// Where it listens.
+    /// Where it listens, but for Unix sockets.
     pub addresses: Vec<SocketAddr>,
-    /// Where its health and metrics are.
+    /// Where its health and metrics are, unless behind a Unix socket.
     pub admin: Option<SocketAddr>,
     workers: server::Running,
     control: Arc<Control>,
@@ -88,13 +97,14 @@ pub struct Running {
 ///
 /// # Errors
 /// When it cannot bind, or its memory of proofs cannot be opened.
-pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
+pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Running> {
     let Loaded {
         config, resolved, ..
     } = loaded;
     let fixed = Fixed::of(&config);
-    let bound = server::bind(&config.server)?;
-    let addresses = bound.addresses().to_vec();
+    let handed = &mut options.handed;
+    let bound = server::bind(&config.server, handed)?;
+    let (places, addresses) = (bound.places().to_vec(), bound.addresses());
     let certificates = config
         .server
         .tls
@@ -167,7 +177,8 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
     // Made before the first stranger comes: it would wait for the system's randomness.
     let _ = HmacKey::stranger(Algorithm::HmacSha256);
     let admin_stop = CancellationToken::new();
-    let admin_running = admin::serve(&config.admin, control.clone(), admin_stop.clone())?;
+    let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
+    handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;
     let workers = server::run(
         bound,
         &config.server,
@@ -175,13 +186,14 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         move |_| Gateway::new(shared.clone()),
         &control.stop,
     )?;
-    for address in &addresses {
+    for address in &places {
         tracing::info!(%address, "listening");
     }
-    let admin = admin_running.as_ref().map(admin::Running::address);
-    if let Some(address) = admin {
+    if let (Some(place), Some(running)) = (&config.admin.listen, &admin_running) {
+        let address = running.address().map_or_else(|| place.clone(), Listen::Tcp);
         tracing::info!(%address, "admin listening");
     }
+    let admin = admin_running.as_ref().and_then(admin::Running::address);
     Ok(Running {
         addresses,
         admin,
@@ -262,6 +274,8 @@ pub fn init_events() -> anyhow::Result<()> {
 /// When it cannot start.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     init_events()?;
+    // Before there are threads: it changes the environment.
+    let handed = Handed::from_environment();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -282,7 +296,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     wakes.watch(&loaded.config.files);
-    let running = start(loaded, StartOptions::default())?;
+    let running = start(loaded, StartOptions::default().handed(handed))?;
     runtime.block_on(until_stopped(running, wakes, &args.config))
 }
 

@@ -111,7 +111,7 @@ impl<'f> Ours<'f> {
 
     /// Where the request came from, and by way of whom.
     pub(super) fn tell_way(&mut self, head: &Head) {
-        let peer = head.peer.to_canonical();
+        let peer = head.peer.map(|address| address.to_canonical());
         let authority = head.authority.as_bytes();
         self.text(X_FORWARDED_FOR, |text| write_address(text, peer));
         self.text(X_FORWARDED_HOST, |text| text.put_slice(authority));
@@ -119,7 +119,7 @@ impl<'f> Ours<'f> {
         self.text(FORWARDED, |text| {
             // RFC 7239, sections 4 and 6: what is no token stands in quotes.
             text.put_slice(b"for=");
-            if peer.is_ipv6() {
+            if peer.is_some_and(|address| address.is_ipv6()) {
                 text.put_slice(b"\"[");
                 write_address(text, peer);
                 text.put_slice(b"]\"");
@@ -140,8 +140,14 @@ impl<'f> Ours<'f> {
     }
 }
 
-fn write_address(text: &mut BytesMut, address: IpAddr) {
-    write!(text, "{address}").expect("a buffer that grows takes any text");
+fn write_address(text: &mut BytesMut, address: Option<IpAddr>) {
+    match address {
+        Some(address) => {
+            write!(text, "{address}").expect("a buffer that grows takes any text");
+        }
+        // RFC 7239, section 6.2.
+        None => text.put_slice(b"unknown"),
+    }
 }
 
 fn write_token_or_quoted(text: &mut BytesMut, bytes: &[u8]) {

@@ -75,7 +75,7 @@ fn head(method: Method, target: &'static str) -> Head {
         scheme: "https",
         version: Version::HTTP_11,
         fields: HeaderMap::new(),
-        peer: [192, 0, 2, 1].into(),
+        peer: Some([192, 0, 2, 1].into()),
         request_id: "0123456789abcdef0123456789abcdef".into(),
     }
 }
