@@ -75,8 +75,21 @@ table! {
         pub body_timeout: Period = "30s",
         /// How long a caller may take no byte of a response.
         pub write_timeout: Period = "30s",
-        /// How long requests in flight have when the gateway stops.
+        /// What comes before that when the gateway stops.
+        pub drain: Drain = {},
+        /// How long requests in flight have when the gateway stops, once it accepts nothing more.
         pub drain_timeout: Period = "30s",
+    }
+}
+
+table! {
+    /// What a gateway that stops does before it accepts nothing more, and for how long.
+    pub struct Drain {
+        /// `/readyz` says 503, and all else is as ever: as long as a balancer takes to notice.
+        pub not_ready: Leeway = "0s",
+        /// Every answer tells its client to connect anew (`Connection: close`, GOAWAY), new connections are still
+        /// taken: as long as clients leave a connection idle, so that none loses a request on an old one.
+        pub goodbye: Leeway = "0s",
     }
 }
 
@@ -103,6 +116,9 @@ table! {
     pub struct State {
         /// The folder for it, relative to this file's folder.
         pub directory: Text = "state",
+        /// How long to wait at the start for another gateway that still has the folder, and is about to end. Only
+        /// where our sockets were handed over to us; else a folder in use is an error at once.
+        pub wait: Period = "60s",
     }
 }
 

@@ -89,10 +89,14 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "idle_timeout": time(deadlines.idle),
             "body_timeout": time(deadlines.body),
             "write_timeout": time(deadlines.write),
+            "drain": {
+                "not_ready": time(config.goodbye.not_ready),
+                "goodbye": time(config.goodbye.goodbye),
+            },
             "drain_timeout": time(deadlines.drain),
         },
         "admin": { "listen": config.admin.listen.as_ref().map_or("off".to_owned(), ToString::to_string) },
-        "state": { "directory": config.state.directory },
+        "state": { "directory": config.state.directory, "wait": time(config.wait_for_state) },
         "freshness": {
             "window": time(gateway.freshness.window),
             "skew": time(gateway.freshness.skew),

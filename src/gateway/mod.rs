@@ -11,6 +11,7 @@ pub mod reload;
 
 mod answer;
 mod caught;
+mod outcome;
 
 pub use answer::ResponseBody;
 pub use reload::Settings;
@@ -21,8 +22,8 @@ use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
 use crate::forward::upstream::{self, Pool};
 use crate::forward::{self, AnswerBody, Head, body};
-use crate::limit::app::{Plan, Standing};
-use crate::limit::overload::{self, Entrance, Gate, Seat};
+use crate::limit::app::Plan;
+use crate::limit::overload::{self, Gate, Seat, WorkerGate};
 use crate::limit::peer::{PeerSettings, Peers};
 use crate::limit::{self, Charged};
 use crate::observe::{Observer, Record, RequestIds, trace_id};
@@ -35,14 +36,13 @@ use crate::schemes::{
 use crate::server::{Fault, Handler, Peer};
 use answer::Ending;
 use arc_swap::ArcSwap;
-use caught::Panicked;
-use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use refusal::{Blame, Refusal};
+use outcome::Stopped;
+use refusal::Refusal;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ pub struct Shared {
 #[derive(Clone)]
 pub struct Gateway {
     shared: Arc<Shared>,
-    entrance: Arc<Entrance>,
+    gate: Arc<WorkerGate>,
     pool: Arc<Pool>,
     ids: Arc<RequestIds>,
 }
@@ -105,7 +105,7 @@ impl Gateway {
     /// The gateway of one worker, with upstream connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
-            entrance: Entrance::new(&shared.in_flight),
+            gate: WorkerGate::new(&shared.in_flight),
             shared,
             pool: Arc::new(Pool::new()),
             ids: Arc::new(RequestIds::new()),
@@ -120,26 +120,6 @@ struct Passing {
     head: Head,
 }
 
-/// A request that may not, or got no answer, and what we say to it.
-struct Stopped {
-    refusal: Refusal,
-    asks: HeaderMap,
-    standing: Option<Standing>,
-    /// Its body, where the client still sends it.
-    unread: Option<Incoming>,
-}
-
-impl From<Refusal> for Box<Stopped> {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(Stopped {
-            refusal,
-            asks: HeaderMap::new(),
-            standing: None,
-            unread: None,
-        })
-    }
-}
-
 impl Handler for Gateway {
     type Body = ResponseBody;
 
@@ -152,27 +132,7 @@ impl Handler for Gateway {
             let answering = pin!(self.answer(&settings, peer, request, &mut ending, now));
             caught::catch(answering).await
         };
-        match answered {
-            Ok(Ok(response)) => response.map(|body| ResponseBody::upstream(body, ending)),
-            Ok(Err(stopped)) => {
-                let standing = stopped.standing.as_ref();
-                let mut response = self.refused(&stopped.refusal, standing, now, ending);
-                response.headers_mut().extend(stopped.asks);
-                if let (true, Some(body)) = (is_http2, stopped.unread) {
-                    response.body_mut().take_in(body);
-                }
-                response
-            }
-            Err(Panicked) => {
-                let mut response = self.refused(&Refusal::Internal, None, now, ending);
-                // How far the request was read, nobody knows. HTTP/2 keeps it to its stream.
-                if !is_http2 {
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(CONNECTION, close);
-                }
-                response
-            }
-        }
+        self.finish(answered, is_http2, now, ending)
     }
 
     fn refuse(&self, peer: &Peer, fault: Fault) -> Response<ResponseBody> {
@@ -192,7 +152,7 @@ impl Gateway {
     async fn answer(
         &self,
         settings: &Settings,
-        peer: Peer,
+        peer: &Peer,
         request: Request<Incoming>,
         ending: &mut Ending,
         now: Now,
@@ -362,11 +322,11 @@ impl Gateway {
         now: Now,
     ) -> Result<Seat, Refusal> {
         record.upstream_asked = Some(now);
-        if let Some(seat) = settings.overload.seat(&self.entrance, route.index) {
+        if let Some(seat) = settings.overload.seat(&self.gate, route.index) {
             return Ok(seat);
         }
         // Large, and seldom there.
-        let wait = Box::pin(settings.overload.wait(&self.entrance, route.index));
+        let wait = Box::pin(settings.overload.wait(&self.gate, route.index));
         let seat = wait.await.map_err(Refusal::Overloaded)?;
         record.upstream_asked = Some(self.shared.clock.now());
         Ok(seat)
@@ -416,25 +376,5 @@ impl Gateway {
                 Err(stopped)
             }
         }
-    }
-
-    fn refused(
-        &self,
-        refusal: &Refusal,
-        standing: Option<&Standing>,
-        now: Now,
-        mut ending: Ending,
-    ) -> Response<ResponseBody> {
-        let code = refusal.code();
-        if code.blame() == Blame::Stranger {
-            let peer = ending.record().peer;
-            self.shared.peers.failed(&ending.settings.peers, peer, now);
-        }
-        let record = ending.record();
-        record.status = code.status().as_u16();
-        record.code = Some(code.word());
-        record.reason = Some(refusal.reason().into());
-        let (parts, bytes) = answer::refused(refusal, &record.id, standing).into_parts();
-        Response::from_parts(parts, ResponseBody::whole(bytes, ending))
     }
 }

@@ -58,7 +58,7 @@ pub enum Overloaded {
 /// A request's place among those in flight; dropping it frees the place.
 #[derive(Debug)]
 pub struct Seat {
-    all: Arc<Entrance>,
+    all: Arc<WorkerGate>,
     _own: Option<Taken>,
 }
 
@@ -72,11 +72,11 @@ impl Drop for Seat {
 /// it are counted for each worker alone, so that this count is not one that
 /// all workers write to.
 #[derive(Debug)]
-pub struct Entrance {
+pub struct WorkerGate {
     gate: Arc<Gate>,
 }
 
-impl Entrance {
+impl WorkerGate {
     /// One worker's hold on the gate that all share.
     pub fn new(gate: &Arc<Gate>) -> Arc<Self> {
         Arc::new(Self { gate: gate.clone() })
@@ -128,7 +128,7 @@ impl Overload {
     }
 
     /// A place for a request of the route with this index, if there is room.
-    pub fn seat(&self, all: &Arc<Entrance>, route: usize) -> Option<Seat> {
+    pub fn seat(&self, all: &Arc<WorkerGate>, route: usize) -> Option<Seat> {
         let entry = self.entry(route);
         let own = match &entry.own {
             Some((gate, most)) => Some(Taken::of(gate, *most)?),
@@ -145,7 +145,7 @@ impl Overload {
     ///
     /// # Errors
     /// [`Overloaded`]. Reserved routes do not wait: a health check that would have to is told so.
-    pub async fn wait(&self, all: &Arc<Entrance>, route: usize) -> Result<Seat, Overloaded> {
+    pub async fn wait(&self, all: &Arc<WorkerGate>, route: usize) -> Result<Seat, Overloaded> {
         let entry = self.entry(route);
         if entry.reserved {
             return Err(Overloaded::NoReserve);

@@ -85,6 +85,8 @@ impl Listener {
 pub struct Bound {
     pub(super) workers: Vec<Vec<Listener>>,
     places: Vec<Listen>,
+    /// Whether each place stays open when we are gone: it was handed over.
+    pub(super) outlive_us: Vec<bool>,
     /// Removed when they are dropped.
     pub(super) files: Vec<SocketFile>,
 }
@@ -93,6 +95,12 @@ impl Bound {
     /// Where we listen, in the order of the settings, with ports that were left to the system filled in.
     pub fn places(&self) -> &[Listen] {
         &self.places
+    }
+
+    /// Whether another gateway may listen in some of the places too: before
+    /// us, or once we are gone.
+    pub fn is_handed_on(&self) -> bool {
+        self.outlive_us.contains(&true)
     }
 
     /// Those of the places that have an address.
@@ -217,11 +225,14 @@ fn bind_all(settings: &Settings, handed: &mut Handed) -> Result<Bound, BindError
     let mut bound = Bound {
         workers: (0..count).map(|_| Vec::new()).collect(),
         places: Vec::with_capacity(settings.listen.len()),
+        outlive_us: Vec::with_capacity(settings.listen.len()),
         files: Vec::new(),
     };
     for wanted in &settings.listen {
         let named = |error| BindError::from_io(wanted, error);
-        let listeners = match (handed.take(wanted), wanted) {
+        let taken = handed.take(wanted);
+        bound.outlive_us.push(taken.is_some());
+        let listeners = match (taken, wanted) {
             (Some(listener), _) => shared(listener, count).map_err(named)?,
             (None, Listen::Tcp(address)) => each_its_own(*address, count).map_err(named)?,
             (None, Listen::Unix(path)) => {

@@ -14,6 +14,7 @@ use std::time::Duration;
 mod alarm;
 mod chunks;
 mod connection;
+mod drain;
 pub mod framing;
 mod handed;
 mod head;
@@ -92,6 +93,15 @@ pub struct Settings {
     pub deadlines: Deadlines,
 }
 
+/// What comes before a gateway that stops accepts no more, each for so long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Goodbye {
+    /// It says that it is not ready, and does everything else as ever.
+    pub not_ready: Duration,
+    /// Its answers tell clients to connect anew.
+    pub goodbye: Duration,
+}
+
 /// How long a client may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
@@ -105,7 +115,7 @@ pub struct Deadlines {
     pub body: Duration,
     /// Between two bytes of a response that it takes.
     pub write: Duration,
-    /// For requests in flight when we are asked to stop.
+    /// For requests in flight when nothing more is accepted.
     pub drain: Duration,
 }
 

@@ -95,7 +95,8 @@ fn connect(toy: &Toy) -> (DuplexStream, Arc<Worker<Toy>>, tokio::task::JoinHandl
     let (client, ours) = duplex(64 * 1024);
     let worker = Arc::new(Worker::new(toy.clone(), DEADLINES, None));
     let serving = worker.clone();
-    let served = tokio::spawn(async move { serving.serve_clear(ours, CLIENT).await });
+    let asking = worker.closing().asking();
+    let served = tokio::spawn(async move { serving.serve_clear(ours, CLIENT, asking).await });
     (client, worker, served)
 }
 

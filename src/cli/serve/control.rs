@@ -1,5 +1,6 @@
 //! What a running gateway can be given anew, and what only a restart changes.
 
+use super::phases::{Current, Phase};
 use super::watch::Wake;
 use crate::config::{Config, Loaded, Resolved};
 use crate::gateway::{Settings, Shared};
@@ -7,8 +8,7 @@ use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
 use crate::{admin, server};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// What a reload changes, and what it is compared with.
@@ -17,7 +17,7 @@ pub(super) struct Control {
     pub(super) proofs: Arc<Proofs>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
-    pub(super) draining: AtomicBool,
+    pub(super) phase: Current,
     pub(super) in_force: Mutex<InForce>,
 }
 
@@ -25,6 +25,7 @@ pub(super) struct InForce {
     pub(super) fixed: Fixed,
     pub(super) resolved: Resolved,
     pub(super) files: Vec<PathBuf>,
+    pub(super) goodbye: server::Goodbye,
 }
 
 /// What sockets and files in use cannot take over: a change of it needs a restart.
@@ -94,7 +95,7 @@ impl Control {
         let Loaded {
             config, resolved, ..
         } = loaded;
-        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_force = self.in_force();
         let differences = in_force.fixed.differences(&Fixed::of(&config));
         if !differences.is_empty() {
             return Err(NotReloaded::NeedsRestart(differences.join(", ")));
@@ -114,6 +115,7 @@ impl Control {
         let changes = crate::config::changes(&in_force.resolved, &resolved);
         in_force.resolved = resolved;
         in_force.files = config.files;
+        in_force.goodbye = config.goodbye;
         Ok(changes)
     }
 
@@ -149,20 +151,24 @@ impl Control {
     }
 
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        self.in_force
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .files
-            .clone()
+        self.in_force().files.clone()
+    }
+
+    pub(super) fn goodbye(&self) -> server::Goodbye {
+        self.in_force().goodbye
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl admin::Probe for Control {
     fn ready(&self) -> Result<(), String> {
-        if self.draining.load(Ordering::Acquire) {
-            return Err("draining".to_owned());
+        match self.phase.get() {
+            Phase::Serving => Ok(()),
+            phase => Err(format!("draining: {phase}")),
         }
-        Ok(())
     }
 
     fn metrics(&self) -> String {

@@ -20,12 +20,14 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod panics;
+mod phases;
 mod watch;
 
 pub use control::NotReloaded;
@@ -88,6 +90,8 @@ pub struct Running {
     /// Where its health and metrics are, unless behind a Unix socket.
     pub admin: Option<SocketAddr>,
     workers: server::Running,
+    /// Whether another gateway may listen where we do.
+    is_handed_on: bool,
     control: Arc<Control>,
     admin_stop: CancellationToken,
     admin_running: Option<admin::Running>,
@@ -104,6 +108,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     let fixed = Fixed::of(&config);
     let handed = &mut options.handed;
     let bound = server::bind(&config.server, handed)?;
+    let is_handed_on = bound.is_handed_on();
     let (places, addresses) = (bound.places().to_vec(), bound.addresses());
     let certificates = config
         .server
@@ -113,7 +118,12 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         .transpose()
         .context("the certificate of `[server] tls` cannot be used")?
         .map(Arc::new);
-    let (proofs, opened) = store::open(&config.state, &options.clock)?;
+    // One that we follow gives its memory up as its last phase begins.
+    let wait = match is_handed_on {
+        true => config.wait_for_state,
+        false => Duration::ZERO,
+    };
+    let (proofs, opened) = store::open_in_turn(&config.state, &options.clock, wait)?;
     let proofs = Arc::new(proofs);
     tracing::info!(
         loaded = opened.loaded,
@@ -167,11 +177,12 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         proofs,
         certificates: certificates.clone(),
         stop: CancellationToken::new(),
-        draining: AtomicBool::new(false),
+        phase: phases::Current::default(),
         in_force: Mutex::new(InForce {
             fixed,
             resolved,
             files: config.files,
+            goodbye: config.goodbye,
         }),
     });
     // Made before the first stranger comes: it would wait for the system's randomness.
@@ -198,6 +209,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         addresses,
         admin,
         workers,
+        is_handed_on,
         control,
         admin_stop,
         admin_running,
@@ -239,23 +251,6 @@ impl Running {
     pub fn flush_log(&self) {
         self.control.shared.observer.flush();
     }
-
-    /// Stops: no new connections, requests in flight end, proofs are written
-    /// down. Gives back how many requests were cut.
-    pub fn stop(self) -> usize {
-        self.control.draining.store(true, Ordering::Release);
-        self.control.stop.cancel();
-        let cut = self.workers.wait().cut;
-        if let Err(why) = self.control.proofs.close() {
-            tracing::warn!("the memory of proofs was not written to the disk: {why}");
-        }
-        self.control.shared.observer.flush();
-        self.admin_stop.cancel();
-        if let Some(admin) = self.admin_running {
-            admin.wait();
-        }
-        cut
-    }
 }
 
 /// Sends events to standard error: text on a terminal, JSON on a pipe.
@@ -274,6 +269,7 @@ pub fn init_events() -> anyhow::Result<()> {
 /// When it cannot start.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     init_events()?;
+    panics::tell_the_place_only();
     // Before there are threads: it changes the environment.
     let handed = Handed::from_environment();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -296,8 +292,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     wakes.watch(&loaded.config.files);
-    let running = start(loaded, StartOptions::default().handed(handed))?;
-    runtime.block_on(until_stopped(running, wakes, &args.config))
+    runtime.block_on(async {
+        let start = move || start(loaded, StartOptions::default().handed(handed));
+        let starting = tokio::task::spawn_blocking(start);
+        let running = tokio::select! {
+            started = starting => started??,
+            // It may be waiting for a gateway before us.
+            () = wakes.told_to_stop() => {
+                tracing::info!("stopped before it began to serve");
+                std::process::exit(0)
+            }
+        };
+        until_stopped(running, wakes, &args.config).await
+    })
 }
 
 /// Reloads when it is asked to or a file changes; drains and returns when told to stop.
@@ -315,7 +322,6 @@ async fn until_stopped(
             }
         }
     }
-    tracing::info!("stopping: requests in flight are finished");
     let stopped = tokio::task::spawn_blocking(move || running.stop());
     tokio::select! {
         cut = stopped => {
@@ -323,7 +329,7 @@ async fn until_stopped(
             tracing::info!(cut, "stopped");
             Ok(ExitCode::SUCCESS)
         }
-        () = wakes.stop_again() => {
+        () = wakes.told_to_stop() => {
             tracing::warn!("told to stop again: not waiting");
             std::process::exit(1)
         }

@@ -150,6 +150,11 @@ pub(super) fn resolve(
             explain: file.server.explain,
             public_url: file.server.public_url.as_ref().map(|url| url.value.clone()),
         },
+        goodbye: server::Goodbye {
+            not_ready: file.server.drain.not_ready.0,
+            goodbye: file.server.drain.goodbye.0,
+        },
+        wait_for_state: file.state.wait.0,
         files: gathered.files.clone(),
     })
 }

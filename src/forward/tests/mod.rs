@@ -62,8 +62,8 @@ fn seat() -> overload::Seat {
         in_flight: None,
         reserved: false,
     };
-    let entrance = overload::Entrance::new(&Arc::default());
-    let seat = overload::Overload::new(settings, vec![route], None).seat(&entrance, 0);
+    let gate = overload::WorkerGate::new(&Arc::default());
+    let seat = overload::Overload::new(settings, vec![route], None).seat(&gate, 0);
     seat.unwrap()
 }
 

@@ -35,25 +35,25 @@ fn overload(settings: Settings, before: Option<&Overload>) -> Overload {
 #[derive(Clone)]
 struct Worker {
     overload: Arc<Overload>,
-    entrance: Arc<Entrance>,
+    gate: Arc<WorkerGate>,
 }
 
 impl Worker {
     fn new(settings: Settings) -> Self {
         Self {
             overload: Arc::new(overload(settings, None)),
-            entrance: Entrance::new(&Arc::default()),
+            gate: WorkerGate::new(&Arc::default()),
         }
     }
 
     fn seat(&self, route: usize) -> Option<Seat> {
-        self.overload.seat(&self.entrance, route)
+        self.overload.seat(&self.gate, route)
     }
 
     async fn come(&self, route: usize) -> Result<Seat, Overloaded> {
         match self.seat(route) {
             Some(seat) => Ok(seat),
-            None => self.overload.wait(&self.entrance, route).await,
+            None => self.overload.wait(&self.gate, route).await,
         }
     }
 
@@ -66,7 +66,7 @@ impl Worker {
     }
 
     fn counts(&self) -> (u32, u32) {
-        let gate = &self.entrance.gate;
+        let gate = &self.gate.gate;
         (gate.inside(), gate.waiting())
     }
 }
@@ -249,7 +249,7 @@ fn on_many_threads_nobody_is_forgotten_and_there_are_never_too_many() {
             scope.spawn(|| {
                 let worker = Worker {
                     overload: overload.clone(),
-                    entrance: Entrance::new(&gate),
+                    gate: WorkerGate::new(&gate),
                 };
                 let turns = async |route: usize| {
                     for _ in 0..TURNS {
@@ -267,8 +267,7 @@ fn on_many_threads_nobody_is_forgotten_and_there_are_never_too_many() {
                     .unwrap();
                 runtime.block_on(async {
                     let both = |_| async { tokio::join!(turns(ALL), turns(CAPPED)) };
-                    let (a, b, c, d) = tokio::join!(both(0), both(1), both(2), both(3));
-                    drop((a, b, c, d));
+                    tokio::join!(both(0), both(1), both(2), both(3));
                 });
             });
         }
