@@ -37,7 +37,7 @@ const LINGER_STEP: usize = 8 * 1024;
 
 /// When we stop, a connection that has not brought a request yet has this
 /// long to do so: what was accepted is answered.
-const LAST_CALL: Duration = Duration::from_millis(100);
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// What the connections of one worker share.
 pub(super) struct Worker<H> {

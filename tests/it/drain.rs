@@ -1,0 +1,1 @@
+//! Told to stop: what becomes of connections and requests, phase by phase.

@@ -1,0 +1,1 @@
+//! A request that breaks the gateway.
