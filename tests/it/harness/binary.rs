@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A running process; killed when dropped.
@@ -185,13 +186,27 @@ impl Binary {
         request.send_to(self.address)
     }
 
-    /// Bytes of memory it had at most (`VmHWM`).
+    /// What the kernel tells of it.
+    pub fn process(&self) -> PathBuf {
+        format!("/proc/{}", self.child.id()).into()
+    }
+
+    /// Bytes of memory it had at most.
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        self.status("VmHWM:")
+    }
+
+    /// Bytes of memory it has.
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(self.process().join("status")).unwrap();
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .expect("a kernel that tells VmHWM");
+            .find_map(|line| line.strip_prefix(name))
+            .expect("a kernel that tells it");
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib * 1024
     }
