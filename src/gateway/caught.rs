@@ -56,8 +56,8 @@ mod tests {
         let held = std::sync::Arc::new(());
         let holds = held.clone();
         let panicked = poll(|| {
-            let _holds = holds;
-            assert_eq!(1, 2, "on purpose");
+            assert_eq!(std::sync::Arc::strong_count(&holds), 1, "on purpose");
+            drop(holds);
         });
         assert_eq!(panicked, Err(Panicked));
         assert_eq!(std::sync::Arc::strong_count(&held), 1);

@@ -112,9 +112,10 @@ impl Overload {
         let routes = routes
             .into_iter()
             .map(|route| Entry {
-                most: match route.reserved {
-                    true => settings.in_flight.saturating_add(settings.reserve),
-                    false => settings.in_flight,
+                most: if route.reserved {
+                    settings.in_flight.saturating_add(settings.reserve)
+                } else {
+                    settings.in_flight
                 },
                 reserved: route.reserved,
                 own: route.in_flight.map(|most| {

@@ -1,6 +1,6 @@
 //! Told to stop: what becomes of connections and requests, phase by phase.
 
-use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller};
+use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller, wait_until};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
@@ -208,7 +208,7 @@ fn a_request_that_waits_in_the_queue_is_answered() {
         let text = metrics.text();
         text.contains("\nportcullis_queued_requests 1\n")
     };
-    assert!((0..100_000).any(|_| queued()), "it does not wait");
+    wait_until("a request that waits", queued);
     binary.signal("TERM");
     wait_for_phase(&binary, "refusing");
     for _ in 0..2 {

@@ -1,6 +1,6 @@
 //! More requests than may be in flight.
 
-use crate::harness::{Connection, Gateway, Setup, Upstream, caller, h2};
+use crate::harness::{Connection, Gateway, Setup, Upstream, caller, h2, wait_until};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -67,13 +67,9 @@ fn metric(gateway: &Gateway, name: &str) -> u64 {
 
 /// Waits until the gateway says so of itself.
 fn wait_for(gateway: &Gateway, name: &str, wanted: u64) {
-    let deadline = std::time::Instant::now() + crate::harness::DEADLINE;
-    while metric(gateway, name) != wanted {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{name} does not come to {wanted}"
-        );
-    }
+    wait_until(&format!("{name}{wanted}"), || {
+        metric(gateway, name) == wanted
+    });
 }
 
 const ADMITTED: &str = "portcullis_admitted_requests ";

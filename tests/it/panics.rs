@@ -1,7 +1,7 @@
 //! A request that breaks the gateway breaks itself alone.
 
 use crate::harness::lines::Lines;
-use crate::harness::{Connection, Request, Setup, T0, Upstream, caller};
+use crate::harness::{Connection, Request, Setup, T0, Upstream, caller, wait_until};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
@@ -118,15 +118,12 @@ impl Breakable {
 
     /// Waits until it says so of all requests: none is left.
     fn wait_until_none_is_in_flight(&self) {
-        let deadline = std::time::Instant::now() + crate::harness::DEADLINE;
-        let is_none = |metrics: &str| {
+        wait_until("the end of all requests", || {
+            let metrics = self.shared.observer.render_metrics();
             metrics
                 .lines()
                 .any(|line| line == "portcullis_requests_in_flight 0")
-        };
-        while !is_none(&self.shared.observer.render_metrics()) {
-            assert!(std::time::Instant::now() < deadline, "a request is left");
-        }
+        });
         assert_eq!(self.shared.in_flight.inside(), 0);
     }
 }

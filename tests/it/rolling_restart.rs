@@ -1,7 +1,7 @@
 //! One gateway follows another on the same sockets, under load.
 
 use crate::harness::lines::Lines;
-use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller};
+use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller, wait_until};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -153,11 +153,9 @@ impl Drop for Stops<'_> {
 /// Waits for so many more requests to pass, or for the end of the load.
 fn wait_for_more(passed: &AtomicUsize, more: usize, stop: &AtomicBool) {
     let wanted = passed.load(SeqCst) + more;
-    let deadline = std::time::Instant::now() + crate::harness::DEADLINE;
-    while passed.load(SeqCst) < wanted && !stop.load(SeqCst) {
-        assert!(std::time::Instant::now() < deadline, "nothing passes");
-        std::thread::yield_now();
-    }
+    wait_until("requests that pass", || {
+        passed.load(SeqCst) >= wanted || stop.load(SeqCst)
+    });
 }
 
 fn restarts(supervisor: &Supervisor, upstream: &Upstream, next: impl Fn(Generation) -> Generation) {

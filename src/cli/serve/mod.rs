@@ -119,9 +119,10 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         .context("the certificate of `[server] tls` cannot be used")?
         .map(Arc::new);
     // One that we follow gives its memory up as its last phase begins.
-    let wait = match is_handed_on {
-        true => config.wait_for_state,
-        false => Duration::ZERO,
+    let wait = if is_handed_on {
+        config.wait_for_state
+    } else {
+        Duration::ZERO
     };
     let (proofs, opened) = store::open_in_turn(&config.state, &options.clock, wait)?;
     let proofs = Arc::new(proofs);
