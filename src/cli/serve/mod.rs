@@ -20,6 +20,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,7 @@ pub struct StartOptions {
     access_log: Option<Box<dyn Write + Send>>,
     readable: bool,
     handed: Handed,
+    given_up: Arc<AtomicBool>,
 }
 
 impl StartOptions {
@@ -72,6 +74,14 @@ impl StartOptions {
     #[must_use]
     pub fn handed(mut self, handed: Handed) -> Self {
         self.handed = handed;
+        self
+    }
+
+    /// Does not start, once `given_up` is set, where it would have to wait
+    /// for a gateway before it.
+    #[must_use]
+    pub fn unless(mut self, given_up: Arc<AtomicBool>) -> Self {
+        self.given_up = given_up;
         self
     }
 
@@ -124,7 +134,8 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     } else {
         Duration::ZERO
     };
-    let (proofs, opened) = store::open_in_turn(&config.state, &options.clock, wait)?;
+    let (proofs, opened) =
+        store::open_in_turn(&config.state, &options.clock, wait, &options.given_up)?;
     let proofs = Arc::new(proofs);
     tracing::info!(
         loaded = opened.loaded,
@@ -294,17 +305,24 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     wakes.watch(&loaded.config.files);
     runtime.block_on(async {
-        let start = move || start(loaded, StartOptions::default().handed(handed));
-        let starting = tokio::task::spawn_blocking(start);
-        let running = tokio::select! {
-            started = starting => started??,
-            // It may be waiting for a gateway before us.
-            () = wakes.told_to_stop() => {
+        let given_up = Arc::<AtomicBool>::default();
+        let options = StartOptions::default()
+            .handed(handed)
+            .unless(given_up.clone());
+        let mut starting = tokio::task::spawn_blocking(move || start(loaded, options));
+        tokio::select! {
+            started = &mut starting => return until_stopped(started??, wakes, &args.config).await,
+            () = wakes.told_to_stop() => given_up.store(true, Ordering::Release),
+        }
+        // It may serve by now, or still be waiting for a gateway before it.
+        match starting.await? {
+            Ok(running) => drained(running, wakes).await,
+            Err(why) if why.is::<store::embedded::OpenError>() => {
                 tracing::info!("stopped before it began to serve");
-                std::process::exit(0)
+                Ok(ExitCode::SUCCESS)
             }
-        };
-        until_stopped(running, wakes, &args.config).await
+            Err(why) => Err(why),
+        }
     })
 }
 
@@ -323,6 +341,11 @@ async fn until_stopped(
             }
         }
     }
+    drained(running, wakes).await
+}
+
+/// Stops it, at once when told to stop again.
+async fn drained(running: Running, mut wakes: Wakes) -> anyhow::Result<ExitCode> {
     let stopped = tokio::task::spawn_blocking(move || running.stop());
     tokio::select! {
         cut = stopped => {
