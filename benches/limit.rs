@@ -89,7 +89,7 @@ fn peers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("limit/peer");
     group.throughput(Throughput::Elements(1));
     let now = Clock::system().now();
-    let address = |number: u32| IpAddr::from(Ipv4Addr::from_bits(number));
+    let address = |number: u32| Some(IpAddr::from(Ipv4Addr::from_bits(number)));
     let peers = Peers::new();
     for stranger in 0..1_000_000 {
         peers.failed(&PEERS, address(stranger), now);

@@ -4,6 +4,7 @@
 //! `/livez`, `/readyz` and `/metrics`. This room never: shares a thread with
 //! requests of callers, or tells more than the probe does.
 
+use crate::server::{self, Entrance, Handed, Listen, Single, Stream};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -19,17 +20,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// `[admin]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where to listen; `None` is nowhere.
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<Listen>,
+    /// The mode of a Unix socket's file.
+    pub socket_mode: u32,
 }
 
 /// What the answers are made of.
@@ -60,23 +62,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Why the address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on `{address}` for health and metrics: {why}\n\nhint: is another gateway running? set `[admin] listen`, or `\"off\"` for none"
+    "cannot listen on `{place}` for health and metrics: {why}\n\nhint: is another gateway running? set `[admin] listen`, or `\"off\"` for none"
 )]
 pub struct BindError {
-    address: SocketAddr,
-    why: io::Error,
+    place: Listen,
+    why: String,
 }
 
 /// The listener at work.
 #[derive(Debug)]
 pub struct Running {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     thread: JoinHandle<()>,
 }
 
 impl Running {
-    /// Where it listens.
-    pub const fn address(&self) -> SocketAddr {
+    /// Its address, which a Unix socket does not have.
+    pub const fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -98,42 +100,44 @@ impl Running {
 /// [`BindError`] names the address and what is in the way.
 pub fn serve(
     settings: &Settings,
+    handed: &mut Handed,
     probe: Arc<dyn Probe>,
     stop: CancellationToken,
 ) -> Result<Option<Running>, BindError> {
-    let Some(wanted) = settings.listen else {
+    let Some(wanted) = &settings.listen else {
         return Ok(None);
     };
-    start(wanted, probe, stop)
+    let failed = |why| BindError {
+        place: wanted.clone(),
+        why,
+    };
+    let single = server::bind_single(wanted, settings.socket_mode, handed)
+        .map_err(|error| failed(error.why()))?;
+    start(single, probe, stop)
         .map(Some)
-        .map_err(|why| BindError {
-            address: wanted,
-            why,
-        })
+        .map_err(|error| failed(error.to_string()))
 }
 
-fn start(
-    wanted: SocketAddr,
-    probe: Arc<dyn Probe>,
-    stop: CancellationToken,
-) -> io::Result<Running> {
-    let listener = std::net::TcpListener::bind(wanted)?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
+fn start(single: Single, probe: Arc<dyn Probe>, stop: CancellationToken) -> io::Result<Running> {
+    let Single { listener, file } = single;
+    let address = listener.place()?.address();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let listener = {
         let _registers_there = runtime.enter();
-        TcpListener::from_std(listener)?
+        Entrance::open(listener)?
     };
     let thread = thread::Builder::new()
         .name("admin".to_owned())
-        .spawn(move || runtime.block_on(accept(listener, probe, stop)))?;
+        .spawn(move || {
+            runtime.block_on(accept(listener, probe, stop));
+            drop(file);
+        })?;
     Ok(Running { address, thread })
 }
 
-async fn accept(listener: TcpListener, probe: Arc<dyn Probe>, stop: CancellationToken) {
+async fn accept(listener: Entrance, probe: Arc<dyn Probe>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -161,7 +165,7 @@ async fn accept(listener: TcpListener, probe: Arc<dyn Probe>, stop: Cancellation
     let _ = timeout(LAST_ANSWERS, connections.wait()).await;
 }
 
-async fn converse(stream: TcpStream, probe: Arc<dyn Probe>, stop: CancellationToken) {
+async fn converse(stream: Stream, probe: Arc<dyn Probe>, stop: CancellationToken) {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let response = answer(request.method(), request.uri().path(), &*probe);
         async move { Ok::<_, Infallible>(response) }
@@ -240,14 +244,15 @@ mod tests {
     }
 
     const ANYWHERE: Settings = Settings {
-        listen: Some(SocketAddr::new(
+        listen: Some(Listen::Tcp(SocketAddr::new(
             std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             0,
-        )),
+        ))),
+        socket_mode: 0o660,
     };
 
     fn ask(running: &Running, line: &str) -> (u16, String, String) {
-        let mut stream = std::net::TcpStream::connect(running.address()).unwrap();
+        let mut stream = std::net::TcpStream::connect(running.address().unwrap()).unwrap();
         let request = format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -264,9 +269,14 @@ mod tests {
     fn health_readiness_and_metrics_are_told_and_nothing_else() {
         let probe = Arc::new(Told(Mutex::new(Ok(()))));
         let stop = CancellationToken::new();
-        let running = serve(&ANYWHERE, probe.clone(), stop.clone())
-            .unwrap()
-            .unwrap();
+        let running = serve(
+            &ANYWHERE,
+            &mut Handed::default(),
+            probe.clone(),
+            stop.clone(),
+        )
+        .unwrap()
+        .unwrap();
         let status_and_body = |line: &str| {
             let (status, _, body) = ask(&running, line);
             (status, body)
@@ -293,11 +303,19 @@ mod tests {
     #[test]
     fn no_address_is_no_listener() {
         let probe = Arc::new(Told(Mutex::new(Ok(()))));
-        let nowhere = Settings { listen: None };
+        let nowhere = Settings {
+            listen: None,
+            ..ANYWHERE
+        };
         assert!(
-            serve(&nowhere, probe, CancellationToken::new())
-                .unwrap()
-                .is_none()
+            serve(
+                &nowhere,
+                &mut Handed::default(),
+                probe,
+                CancellationToken::new()
+            )
+            .unwrap()
+            .is_none()
         );
     }
 
@@ -305,14 +323,22 @@ mod tests {
     fn an_address_in_use_is_named_with_a_hint() {
         let probe = Arc::new(Told(Mutex::new(Ok(()))));
         let stop = CancellationToken::new();
-        let running = serve(&ANYWHERE, probe.clone(), stop.clone())
-            .unwrap()
-            .unwrap();
-        let address = running.address();
+        let running = serve(
+            &ANYWHERE,
+            &mut Handed::default(),
+            probe.clone(),
+            stop.clone(),
+        )
+        .unwrap()
+        .unwrap();
+        let address = running.address().unwrap();
         let same = Settings {
-            listen: Some(address),
+            listen: Some(Listen::Tcp(address)),
+            ..ANYWHERE
         };
-        let error = serve(&same, probe, stop.clone()).unwrap_err().to_string();
+        let error = serve(&same, &mut Handed::default(), probe, stop.clone())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with(&format!(
                 "cannot listen on `{address}` for health and metrics: "
@@ -331,8 +357,10 @@ mod tests {
     fn a_stop_ends_idle_connections() {
         let probe = Arc::new(Told(Mutex::new(Ok(()))));
         let stop = CancellationToken::new();
-        let running = serve(&ANYWHERE, probe, stop.clone()).unwrap().unwrap();
-        let mut idle = std::net::TcpStream::connect(running.address()).unwrap();
+        let running = serve(&ANYWHERE, &mut Handed::default(), probe, stop.clone())
+            .unwrap()
+            .unwrap();
+        let mut idle = std::net::TcpStream::connect(running.address().unwrap()).unwrap();
         stop.cancel();
         assert_eq!(idle.read(&mut [0; 8]).unwrap_or(0), 0);
         running.wait();

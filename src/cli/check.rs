@@ -128,7 +128,8 @@ fn top(out: &mut String, config: &Config) {
     let admin = config
         .admin
         .listen
-        .map_or("off".to_owned(), |at| at.to_string());
+        .as_ref()
+        .map_or("off".to_owned(), ToString::to_string);
     line(out, "admin", &admin);
     let fresh = &config.gateway.freshness;
     line(
@@ -149,6 +150,18 @@ fn top(out: &mut String, config: &Config) {
             "refused requests {}; requests {}",
             pace(peers.failures),
             pace(peers.rate)
+        ),
+    );
+    let overload = &config.gateway.overload;
+    line(
+        out,
+        "in flight",
+        &format!(
+            "{} requests, {} more on reserved routes; {} may wait for {}",
+            overload.in_flight,
+            overload.reserve,
+            overload.queue,
+            time(overload.queue_timeout)
         ),
     );
     if config.gateway.explain {
@@ -218,6 +231,12 @@ fn who(route: &Route) -> String {
     let _ = write!(out, "; bodies up to {}", config::size(route.body.limit));
     if route.replay == ReplayPolicy::Strict {
         out.push_str("; every request once");
+    }
+    if let Some(count) = route.in_flight {
+        let _ = write!(out, "; {count} in flight");
+    }
+    if route.reserved {
+        out.push_str("; may use the reserve");
     }
     out
 }

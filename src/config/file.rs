@@ -3,6 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+use super::addresses::{FileMode, Listen, ListenOrOff};
 use super::balance::{EjectionTable, HealthTable, OrOff, RetriesTable, Share};
 use super::beyond::{FieldName, Protocol};
 use super::lists::{List, Named, OneOrMore, Several};
@@ -11,7 +12,7 @@ use super::secrets::{Reference, SecretFile};
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
 use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
-use super::words::{Accepted, Limit, Listen, ListenOrOff};
+use super::words::{Accepted, Limit};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;
 use crate::forward::upstream;
@@ -34,6 +35,8 @@ table! {
         pub freshness: Freshness = {},
         /// Limits per client address (IPv6 by /64), before any cryptography.
         pub peers: Peers = {},
+        /// How many requests may be in flight, and how many may wait to be.
+        pub overload: Overload = {},
         /// What is asked of tokens.
         pub tokens: Tokens = {},
         /// The backends, by a name of your choice.
@@ -50,8 +53,11 @@ table! {
 table! {
     /// Where callers come in, and how long they may take.
     pub struct Server {
-        /// Where to listen: one address or several. `localhost` means 127.0.0.1.
+        /// Where to listen: one address or several. `localhost` means 127.0.0.1; `unix:PATH` is a Unix socket,
+        /// relative to this file's folder. A socket that systemd hands over for one of them is taken as it is.
         pub listen: OneOrMore<At<Listen>> = "127.0.0.1:8080",
+        /// Who may connect to a Unix socket: the mode of its file.
+        pub socket_mode: FileMode = "0660",
         /// What callers take us for, and so what they sign: scheme and authority. Where it is not said,
         /// it is the listener's scheme and what the request names as its host.
         pub public_url: Option<At<PublicUrl>>,
@@ -73,13 +79,26 @@ table! {
         pub body_timeout: Period = "30s",
         /// How long a caller may take no byte of a response.
         pub write_timeout: Period = "30s",
-        /// How long requests in flight, and tunnels, have when the gateway stops.
+        /// What comes before that when the gateway stops.
+        pub drain: Drain = {},
+        /// How long requests in flight, and tunnels, have when the gateway stops, once it accepts nothing more.
         pub drain_timeout: Period = "30s",
         /// Connections at a time that go on in another protocol, such as WebSocket. Each counts as a
         /// connection too, and as a request of its app in flight. Further ones get 503 `overloaded`.
         pub tunnels: Count = 10_000,
         /// How long such a connection may be without a byte either way.
         pub tunnel_idle_timeout: Period = "5m",
+    }
+}
+
+table! {
+    /// What a gateway that stops does before it accepts nothing more, and for how long.
+    pub struct Drain {
+        /// `/readyz` says 503, and all else is as ever: as long as a balancer takes to notice.
+        pub not_ready: Leeway = "0s",
+        /// Every answer tells its client to connect anew (`Connection: close`, GOAWAY), new connections are still
+        /// taken: as long as clients leave a connection idle, so that none loses a request on an old one.
+        pub goodbye: Leeway = "0s",
     }
 }
 
@@ -106,6 +125,9 @@ table! {
     pub struct State {
         /// The folder for it, relative to this file's folder.
         pub directory: Text = "state",
+        /// How long to wait at the start for another gateway that still has the folder, and is about to end. Only
+        /// where our sockets were handed over to us; else a folder in use is an error at once.
+        pub wait: Period = "60s",
     }
 }
 
@@ -129,6 +151,22 @@ table! {
         pub failures: Limit = { rate = "20/s", burst = 200 },
         /// Requests of any kind. Mind that many honest callers may share an address.
         pub rate: Limit = "off",
+    }
+}
+
+table! {
+    /// How many requests may be in flight, over all worker threads, and how many may wait to be. Who finds no
+    /// room gets 503 `overloaded` with `Retry-After`.
+    pub struct Overload {
+        /// Requests in flight: admitted, and not answered to the end. Twice as many as there are when the backends
+        /// are busiest and still quick keeps their latency below twice its normal.
+        pub in_flight: Count = 1_024,
+        /// How many may wait before a cap. Whoever came last goes first; when it is full the oldest is refused.
+        pub queue: Count = 256,
+        /// How long a request may wait.
+        pub queue_timeout: Period = "500ms",
+        /// How many more may be in flight on routes that say `reserved = true`.
+        pub reserve: Count = 16,
     }
 }
 
@@ -216,6 +254,10 @@ table! {
         pub path_encoding: PathEncoding = "strict",
         /// Whether the upstream sees the proof too.
         pub keep_proof: bool = false,
+        /// Requests in flight on this route, besides the cap over all. What is not said has no cap of its own.
+        pub in_flight: Option<Count>,
+        /// For health checks of a balancer: such requests may use the reserve of `[overload]`, and do not wait.
+        pub reserved: bool = false,
         /// Fields a token may stand in, in place of those of `[tokens]`.
         pub token_headers: Option<Several<At<HeaderName>>>,
         /// Protocols that a request may switch its HTTP/1.1 connection to: `["websocket"]`. The request that asks

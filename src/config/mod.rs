@@ -4,6 +4,7 @@
 //! [`Config`], every room's settings, or a [`Report`] of all that is wrong.
 //! This room never: starts anything, or lets a secret into a message.
 
+mod addresses;
 mod balance;
 mod beyond;
 mod file;
@@ -53,6 +54,10 @@ pub struct Config {
     pub state: store::Settings,
     /// The way of a request.
     pub gateway: gateway::Blueprint,
+    /// What comes before a gateway that stops accepts no more.
+    pub goodbye: server::Goodbye,
+    /// How long to wait for a state directory that a gateway before us has.
+    pub wait_for_state: std::time::Duration,
     /// Every file that was read to make this: the configuration, secrets,
     /// certificates. A change of any is a reason to reload.
     pub files: Vec<PathBuf>,

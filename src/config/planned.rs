@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 25] = [
+const PLANNED: [&str; 23] = [
     "identity",
     "issuers",
     "admin.token",
@@ -13,8 +13,6 @@ const PLANNED: [&str; 25] = [
     "routes.inject",
     "routes.limit",
     "routes.mode",
-    "server.tls.client_ca",
-    "server.trusted_proxies",
     "state.counters",
     "state.on_outage",
     "state.registry",

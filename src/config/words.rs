@@ -13,7 +13,6 @@ use crate::schemes::PublicUrl;
 use http::uri::Authority;
 use http::{HeaderName, Method};
 use serde_json::{Value as Json, json};
-use std::net::SocketAddr;
 use toml::de::DeValue;
 
 /// Gives a word of a few its reader, from its names.
@@ -157,56 +156,6 @@ impl Word for HeaderName {
             return Err(Refused::new("holds `_`, which some servers read as `-`"));
         }
         Ok(name)
-    }
-}
-
-/// An address to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listen(pub(super) SocketAddr);
-
-impl Word for Listen {
-    const TAKES: &'static str = "an address and a port: `\"127.0.0.1:8080\"`, `\"[::]:443\"`";
-
-    fn parse(text: &str) -> Result<Self, Refused> {
-        let literal = match text.strip_prefix("localhost:") {
-            Some(port) => format!("127.0.0.1:{port}"),
-            None => text.to_owned(),
-        };
-        if let Ok(address) = literal.parse() {
-            return Ok(Self(address));
-        }
-        let refused = Refused::new("is not an address with a port");
-        Err(if text.starts_with("unix:") {
-            refused.hint(super::planned::hint("unix:"))
-        } else if let Some(port) = text.strip_prefix(':').or_else(|| text.strip_prefix("*:")) {
-            refused.hint(format!("`[::]:{port}` listens on every address"))
-        } else if text.parse::<u16>().is_ok() {
-            refused.hint(format!("`127.0.0.1:{text}` listens on this machine only"))
-        } else if text.parse::<std::net::IpAddr>().is_ok() {
-            refused.hint("the port is missing")
-        } else if text
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-        {
-            refused.hint("names are not looked up: write the address, or `localhost`")
-        } else {
-            refused
-        })
-    }
-}
-
-/// An address to listen on, or `"off"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ListenOrOff(pub(super) Option<SocketAddr>);
-
-impl Word for ListenOrOff {
-    const TAKES: &'static str = "an address and a port, `\"127.0.0.1:9180\"`, or `\"off\"`";
-
-    fn parse(text: &str) -> Result<Self, Refused> {
-        match text {
-            "off" => Ok(Self(None)),
-            text => Listen::parse(text).map(|listen| Self(Some(listen.0))),
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::body::BoxError;
 use super::exchange::Streaming;
 use super::headers;
 use super::upstream::Counted;
-use crate::limit::app::Place;
+use crate::limit::Place;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::fmt;
@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 pub struct AnswerBody {
     source: Source,
     bytes: u64,
-    /// The caller's place among its app's requests in flight, until the end.
+    /// The caller's place among the requests in flight, until the end.
     _place: Option<Place>,
     /// The request among those in flight at its server, until the end.
     _counted: Option<Counted>,
@@ -40,6 +40,11 @@ impl AnswerBody {
             _place: place,
             _counted: counted,
         }
+    }
+
+    /// No body, of an answer that was made here.
+    pub fn nothing() -> Self {
+        Self::made(Bytes::new(), None)
     }
 
     /// What was made here.

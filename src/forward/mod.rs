@@ -51,8 +51,8 @@ pub struct Head {
     pub fields: HeaderMap,
     /// The protocol to ask for, in place of HTTP, where the route has it and the caller asks.
     pub upgrade: Option<HeaderValue>,
-    /// Who sent it.
-    pub peer: IpAddr,
+    /// Who sent it; whoever comes through a Unix socket has no address.
+    pub peer: Option<IpAddr>,
     /// When it had arrived.
     pub arrived: Now,
     /// `Portcullis-Request-Id`.
@@ -114,7 +114,7 @@ pub struct Answer {
 }
 
 /// Sends one request to one server of `upstream` and waits for the head of
-/// its answer. The caller's place among its app's requests in flight, if
+/// its answer. The caller's place among the requests in flight, if
 /// nobody has taken it out, is kept until the answer's body ends. Dropping
 /// this future or the answer's body cancels the request at the upstream.
 ///

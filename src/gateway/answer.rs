@@ -1,12 +1,14 @@
 //! A response on its way out, and the record that is written when it ends.
 
 use super::Shared;
+use super::caught;
 use super::grpc;
 use super::refusal::Refusal;
 use super::reload::Settings;
 use crate::forward::AnswerBody;
 use crate::forward::body::Meter;
-use crate::limit::app::{Place, Standing};
+use crate::limit::Place;
+use crate::limit::app::Standing;
 use crate::observe::{Record, trace_id};
 use crate::route::{Accept, NoRoute, Route};
 use crate::schemes::{self, Received};
@@ -37,7 +39,23 @@ enum Inner {
     Whole(Option<Bytes>, Option<Unread>),
 }
 
-/// What ends with the response: its record is written, its app's place freed.
+impl Inner {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Upstream(body) => Pin::new(body).poll_frame(context),
+            Self::Whole(bytes, unread) => match (bytes.take(), unread) {
+                (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                (None, Some(unread)) => unread.poll_end(context).map(|()| None),
+                (None, None) => Poll::Ready(None),
+            },
+        }
+    }
+}
+
+/// What ends with the response: its record is written, its place freed.
 pub(super) struct Ending {
     // Apart: this is moved with the response, several times.
     record: Option<Box<Record>>,
@@ -157,14 +175,11 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let polled = match &mut this.inner {
-            Inner::Upstream(body) => Pin::new(body).poll_frame(context),
-            Inner::Whole(bytes, unread) => match (bytes.take(), unread) {
-                (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                (None, Some(unread)) => unread.poll_end(context).map(|()| None),
-                (None, None) => Poll::Ready(None),
-            },
-        };
+        let polled = caught::poll(|| this.inner.poll_frame(context)).unwrap_or_else(|_| {
+            this.inner = Inner::Whole(None, None);
+            let why = "a panic broke the answer off; an event tells where";
+            Poll::Ready(Some(Err(why.into())))
+        });
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);

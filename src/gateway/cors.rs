@@ -1,12 +1,14 @@
 //! What browsers are told before and after a page calls another origin
 //! (Fetch standard, "CORS protocol"). Only on routes that say so.
 
-use super::{Ending, Gateway, Refusal, ResponseBody, Settings};
+use super::answer::Ending;
+use super::outcome::Stopped;
+use super::{Gateway, Refusal, Settings};
 use crate::clock::Now;
+use crate::forward::AnswerBody;
 use crate::route::{Cors, Route};
 use crate::schemes::{Received, Surroundings};
 use crate::server::Peer;
-use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
@@ -23,7 +25,7 @@ impl Gateway {
     pub(super) fn preflight(
         &self,
         settings: &Settings,
-        peer: Peer,
+        peer: &Peer,
         parts: &Parts,
         has_body: bool,
         now: Now,
@@ -43,7 +45,7 @@ impl Gateway {
             .find(received.host(), &method, received.path());
         let route = found.ok()?;
         let cors = route.cors.as_ref()?;
-        let address = peer.address.ip();
+        let address = peer.address;
         let within = self.shared.peers.check(&settings.peers, address, now);
         Some(within.map_err(Refusal::Peer).map(|()| Preflight {
             route: (route.index, route.name.clone()),
@@ -51,28 +53,22 @@ impl Gateway {
             fields: granted(cors, origin, asked),
         }))
     }
+}
 
-    /// Answers a preflight.
-    pub(super) fn preflighted(
-        &self,
-        preflight: Result<Preflight, Refusal>,
-        now: Now,
-        mut ending: Ending,
-    ) -> Response<ResponseBody> {
-        match preflight {
-            Err(refusal) => self.refused(&refusal, None, now, ending),
-            Ok(preflight) => {
-                let record = ending.record();
-                record.route = Some(preflight.route);
-                record.host = preflight.host;
-                record.status = StatusCode::NO_CONTENT.as_u16();
-                let mut response = Response::new(ResponseBody::whole(Bytes::new(), ending));
-                *response.status_mut() = StatusCode::NO_CONTENT;
-                *response.headers_mut() = preflight.fields;
-                response
-            }
-        }
-    }
+/// Answers a preflight.
+pub(super) fn preflighted(
+    preflight: Result<Preflight, Refusal>,
+    ending: &mut Ending,
+) -> Result<Response<AnswerBody>, Box<Stopped>> {
+    let preflight = preflight?;
+    let record = ending.record();
+    record.route = Some(preflight.route);
+    record.host = preflight.host;
+    record.status = StatusCode::NO_CONTENT.as_u16();
+    let mut response = Response::new(AnswerBody::nothing());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    *response.headers_mut() = preflight.fields;
+    Ok(response)
 }
 
 /// A preflight that is answered.

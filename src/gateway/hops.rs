@@ -1,13 +1,11 @@
 //! `Max-Forwards` of `OPTIONS` (RFC 9110, section 7.6.2): who asks what a
 //! gateway on the way can do, and not the server behind it.
 
-use super::ResponseBody;
 use super::answer::{Ending, allowed, tell_standing};
 use super::cors::Told;
-use crate::forward::Head;
+use crate::forward::{AnswerBody, Head};
 use crate::limit::app::Standing;
 use crate::route::Route;
-use bytes::Bytes;
 use http::header::{ALLOW, HeaderValue, MAX_FORWARDS};
 use http::{Method, Response, StatusCode};
 
@@ -37,10 +35,10 @@ pub(super) fn answer(
     route: &Route,
     standing: Option<&Standing>,
     told: Told,
-    mut ending: Ending,
-) -> Response<ResponseBody> {
+    ending: &mut Ending,
+) -> Response<AnswerBody> {
     ending.record().status = StatusCode::NO_CONTENT.as_u16();
-    let mut response = Response::new(ResponseBody::whole(Bytes::new(), ending));
+    let mut response = Response::new(AnswerBody::nothing());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let fields = response.headers_mut();
     if !route.methods.is_empty() {

@@ -10,9 +10,11 @@ pub mod refusal;
 pub mod reload;
 
 mod answer;
+mod caught;
 mod cors;
 mod grpc;
 mod hops;
+mod outcome;
 mod tunnels;
 
 pub use answer::ResponseBody;
@@ -24,10 +26,11 @@ use crate::authorize;
 use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
 use crate::forward::upstream::{self, Pool};
-use crate::forward::{self, Head, body};
-use crate::limit::app::{Plan, Standing};
+use crate::forward::{self, AnswerBody, Head, body};
+use crate::limit::app::Plan;
+use crate::limit::overload::{self, Gate, Seat, WorkerGate};
 use crate::limit::peer::{PeerSettings, Peers};
-use crate::limit::{self, Admitted};
+use crate::limit::{self, Charged};
 use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory};
 use crate::route::{Accept, Route, Table};
@@ -43,7 +46,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use refusal::{Blame, Refusal};
+use outcome::Stopped;
+use refusal::Refusal;
+use std::pin::pin;
 use std::sync::Arc;
 
 /// What one configuration asks of the way of a request; plain data, made by
@@ -68,6 +73,8 @@ pub struct Blueprint {
     pub peers: PeerSettings,
     /// `[server] tunnels` and `tunnel_idle_timeout`.
     pub tunnels: TunnelSettings,
+    /// `[overload]`.
+    pub overload: overload::Settings,
     /// `[server] explain`.
     pub explain: bool,
     /// `[server] public_url`.
@@ -84,6 +91,8 @@ pub struct Shared {
     pub peers: Peers,
     /// Tunnels that are open.
     pub tunnels: Tunnels,
+    /// Requests in flight, and those that wait to be.
+    pub in_flight: Arc<Gate>,
     /// Tokens that were verified.
     pub tokens: token::Cache,
     /// Where records go.
@@ -96,6 +105,7 @@ pub struct Shared {
 #[derive(Clone)]
 pub struct Gateway {
     shared: Arc<Shared>,
+    gate: Arc<WorkerGate>,
     pool: Arc<Pool>,
     ids: Arc<RequestIds>,
 }
@@ -104,6 +114,7 @@ impl Gateway {
     /// The gateway of one worker, with upstream connections of its own.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
+            gate: WorkerGate::new(&shared.in_flight),
             shared,
             pool: Arc::new(Pool::new()),
             ids: Arc::new(RequestIds::new()),
@@ -113,56 +124,27 @@ impl Gateway {
 
 /// A request that may pass, taken out of its head.
 struct Passing {
-    admitted: Admitted,
+    charged: Charged,
     route: Arc<Route>,
     head: Head,
-}
-
-/// A request that may not, and what its answer asks for.
-struct Stopped {
-    refusal: Refusal,
-    asks: HeaderMap,
-}
-
-impl From<Refusal> for Box<Stopped> {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(Stopped {
-            refusal,
-            asks: HeaderMap::new(),
-        })
-    }
 }
 
 impl Handler for Gateway {
     type Body = ResponseBody;
 
-    async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.load_full();
-        let (parts, body) = request.into_parts();
+        let is_http2 = request.version() == http::Version::HTTP_2;
         let mut ending = self.open(peer, settings.clone(), now);
-        let has_body = !body.is_end_stream();
-        ending.describe(&parts);
-        if parts.method == Method::OPTIONS
-            && let Some(preflight) = self.preflight(&settings, peer, &parts, has_body, now)
-        {
-            return self.preflighted(preflight, now, ending);
-        }
-        let is_http2 = parts.version == http::Version::HTTP_2;
-        match self.admit(&settings, peer, parts, has_body, ending.record(), now) {
-            Ok(passing) => self.pass(&settings, passing, body, now, ending).await,
-            Err(stopped) => {
-                let mut response = self.refused(&stopped.refusal, None, now, ending);
-                response.headers_mut().extend(stopped.asks);
-                if has_body && is_http2 {
-                    response.body_mut().take_in(body);
-                }
-                response
-            }
-        }
+        let answered = {
+            let answering = pin!(self.answer(&settings, peer, request, &mut ending, now));
+            caught::catch(answering).await
+        };
+        self.finish(answered, is_http2, now, ending)
     }
 
-    fn refuse(&self, peer: Peer, fault: Fault) -> Response<ResponseBody> {
+    fn refuse(&self, peer: &Peer, fault: Fault) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let ending = self.open(peer, self.shared.settings.load_full(), now);
         self.refused(&Refusal::Wire(fault), None, now, ending)
@@ -170,16 +152,52 @@ impl Handler for Gateway {
 }
 
 impl Gateway {
-    fn open(&self, peer: Peer, settings: Arc<Settings>, now: Now) -> Ending {
-        let record = Record::open(self.ids.next(now), now, peer.address.ip(), peer.tls);
+    fn open(&self, peer: &Peer, settings: Arc<Settings>, now: Now) -> Ending {
+        let record = Record::open(self.ids.next(now), now, peer.address, peer.tls);
         Ending::new(Box::new(record), settings, &self.shared)
+    }
+
+    /// From a request to its upstream's answer.
+    async fn answer(
+        &self,
+        settings: &Settings,
+        peer: &Peer,
+        request: Request<Incoming>,
+        ending: &mut Ending,
+        now: Now,
+    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+        let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
+        ending.describe(&parts);
+        if parts.method == Method::OPTIONS
+            && let Some(preflight) = self.preflight(settings, peer, &parts, has_body, now)
+        {
+            return cors::preflighted(preflight, ending);
+        }
+        let seated = match self.admit(settings, peer, parts, has_body, ending.record(), now) {
+            Ok(passing) => match self
+                .seat(settings, &passing.route, ending.record(), now)
+                .await
+            {
+                Ok(seat) => Ok((passing, seat)),
+                Err(refusal) => Err(refusal.into()),
+            },
+            Err(stopped) => Err(stopped),
+        };
+        match seated {
+            Ok((passing, seat)) => self.pass(settings, passing, seat, body, ending).await,
+            Err(mut stopped) => {
+                stopped.unread = has_body.then_some(body);
+                Err(stopped)
+            }
+        }
     }
 
     /// Every step that needs only the head.
     fn admit(
         &self,
         settings: &Settings,
-        peer: Peer,
+        peer: &Peer,
         parts: Parts,
         has_body: bool,
         record: &mut Record,
@@ -188,7 +206,7 @@ impl Gateway {
         // Unknown sources pay first: this look-up is cheaper than any cryptography.
         self.shared
             .peers
-            .check(&settings.peers, peer.address.ip(), now)
+            .check(&settings.peers, peer.address, now)
             .map_err(Refusal::Peer)?;
 
         let around = Surroundings {
@@ -212,7 +230,7 @@ impl Gateway {
             .map_err(|ambiguous| Refusal::Head(Malformed::Path(ambiguous)))?;
 
         let upgrade = tunnels::asked(route, &parts, has_body);
-        let admitted = self
+        let charged = self
             .prove(settings, &received, route, record, now)
             .map_err(|refusal| {
                 let mut asks = HeaderMap::new();
@@ -220,7 +238,9 @@ impl Gateway {
                     answer::ask_for_proof(&mut asks, route, &received);
                 }
                 cors::Told::of(route, &parts.headers).tell(&mut asks);
-                Box::new(Stopped { refusal, asks })
+                let mut stopped = Box::<Stopped>::from(refusal);
+                stopped.asks = asks;
+                stopped
             })?;
         let head = Head {
             authority: received.authority().into(),
@@ -236,7 +256,7 @@ impl Gateway {
                 .cloned()
                 .unwrap_or_else(|| PathAndQuery::from_static("/")),
             version: parts.version,
-            peer: peer.address.ip(),
+            peer: peer.address,
             arrived: now,
             request_id: record.id.clone(),
             method: parts.method,
@@ -244,7 +264,7 @@ impl Gateway {
             upgrade,
         };
         Ok(Passing {
-            admitted,
+            charged,
             route: route.clone(),
             head,
         })
@@ -259,7 +279,7 @@ impl Gateway {
         route: &Route,
         record: &mut Record,
         now: Now,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Charged, Refusal> {
         let caller = match route.accept {
             Accept::Public => Caller::anonymous(route).ok_or(schemes::Refused::Missing),
             Accept::Proven(_) => self.verify(settings, received, route, record, now),
@@ -279,7 +299,7 @@ impl Gateway {
             .map_err(Refusal::Replay)?;
         let permit = authorize::check(fresh, route).map_err(Refusal::Scope)?;
         // The app is charged last: before verification its name was only a claim.
-        limit::admit(permit, &settings.limits, now).map_err(Refusal::Limit)
+        limit::charge(permit, &settings.limits, now).map_err(Refusal::Limit)
     }
 
     fn verify(
@@ -306,29 +326,50 @@ impl Gateway {
             })
     }
 
+    /// A place among the requests in flight: for those only that could pass,
+    /// so that a flood of bad proofs takes none.
+    async fn seat(
+        &self,
+        settings: &Settings,
+        route: &Route,
+        record: &mut Record,
+        now: Now,
+    ) -> Result<Seat, Refusal> {
+        record.upstream_asked = Some(now);
+        if let Some(seat) = settings.overload.seat(&self.gate, route.index) {
+            return Ok(seat);
+        }
+        // Large, and seldom there.
+        let wait = Box::pin(settings.overload.wait(&self.gate, route.index));
+        let seat = wait.await.map_err(Refusal::Overloaded)?;
+        record.upstream_asked = Some(self.shared.clock.now());
+        Ok(seat)
+    }
+
     /// The steps that need the body: it is checked last, when it is known
     /// whose it is and that there is room for it.
     async fn pass(
         &self,
         settings: &Settings,
         passing: Passing,
+        seat: Seat,
         body: Incoming,
-        now: Now,
-        mut ending: Ending,
-    ) -> Response<ResponseBody> {
+        ending: &mut Ending,
+    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
         let Passing {
-            mut admitted,
+            charged,
             route,
             mut head,
         } = passing;
         let told = cors::Told::of(&route, &head.fields);
+        let mut admitted = charged.seated(seat);
         ending.place = admitted.take_place();
         let standing = admitted.standing().cloned();
         if hops::is_last(&mut head) {
-            return hops::answer(&route, standing.as_ref(), told, ending);
+            return Ok(hops::answer(&route, standing.as_ref(), told, ending));
         }
         let Ok(open) = self.shared.tunnels.enter_for(&head, settings.tunnels) else {
-            return self.refused(&Refusal::Tunnels, standing.as_ref(), now, ending);
+            return Err(Stopped::told(Refusal::Tunnels, standing, told));
         };
         let meter = Meter::of(&body);
         ending.received = Some(meter.clone());
@@ -336,8 +377,6 @@ impl Gateway {
             .upstreams
             .get(route.upstream)
             .expect("a route's upstream was resolved when its configuration was read");
-        let record = ending.record();
-        record.upstream_asked = Some(now);
         let answer = async {
             let body = body::prepare(body, admitted.caller().body(), route.body, meter).await?;
             let (pool, clock) = (&self.pool, &self.shared.clock);
@@ -348,42 +387,19 @@ impl Gateway {
                 let record = ending.record();
                 record.upstream = Some(answer.server);
                 record.upstream_answered = Some(answer.answered);
-                let (mut parts, body) = answer.response.into_parts();
-                record.status = parts.status.as_u16();
-                answer::tell_standing(&mut parts.headers, standing.as_ref());
-                told.tell(&mut parts.headers);
-                if let (Some(far), Some(open)) = (answer.far, open) {
-                    let tunnel = open.lead_to(*far, ending.hand_over());
-                    parts.extensions.insert(tunnel);
-                }
-                Response::from_parts(parts, ResponseBody::upstream(body, ending))
-            }
-            Err(failed) => {
-                let refusal = Refusal::Forward(failed);
-                let mut response = self.refused(&refusal, standing.as_ref(), now, ending);
+                let mut response = answer.response;
+                record.status = response.status().as_u16();
+                answer::tell_standing(response.headers_mut(), standing.as_ref());
                 told.tell(response.headers_mut());
-                response
+                if let (Some(far), Some(open)) = (answer.far, open) {
+                    // It has a bound of its own, and would keep others waiting.
+                    ending.place.iter_mut().for_each(limit::Place::give_seat_up);
+                    let tunnel = open.lead_to(*far, ending.hand_over());
+                    response.extensions_mut().insert(tunnel);
+                }
+                Ok(response)
             }
+            Err(failed) => Err(Stopped::told(Refusal::Forward(failed), standing, told)),
         }
-    }
-
-    fn refused(
-        &self,
-        refusal: &Refusal,
-        standing: Option<&Standing>,
-        now: Now,
-        mut ending: Ending,
-    ) -> Response<ResponseBody> {
-        let code = refusal.code();
-        if code.blame() == Blame::Stranger {
-            let peer = ending.record().peer;
-            self.shared.peers.failed(&ending.settings.peers, peer, now);
-        }
-        let record = ending.record();
-        record.status = code.status().as_u16();
-        record.code = Some(code.word());
-        record.reason = Some(refusal.reason().into());
-        let (parts, bytes) = answer::refused(refusal, &mut ending, standing).into_parts();
-        Response::from_parts(parts, ResponseBody::whole(bytes, ending))
     }
 }

@@ -1,10 +1,13 @@
 //! The table of refusals: every reason's status, its stable code, whose fault
 //! it is, and what the caller is told (design, section 7; RFC 9457).
 
+mod credential;
+
 use crate::forward::body::BodyError;
 use crate::forward::{self, Failed};
+use crate::limit::overload::Overloaded;
 use crate::route::NoRoute;
-use crate::schemes::{self, Malformed, Why};
+use crate::schemes::{self, Malformed};
 use crate::server::Fault;
 use crate::{authorize, limit, replay};
 use http::StatusCode;
@@ -35,8 +38,12 @@ pub enum Refusal {
     Limit(limit::Refused),
     /// As many tunnels as may be are open.
     Tunnels,
+    /// Everyone has to wait.
+    Overloaded(Overloaded),
     /// The upstream gave no answer, or its body broke off.
     Forward(Failed),
+    /// We panicked.
+    Internal,
 }
 
 /// Whose fault a refusal is.
@@ -134,6 +141,8 @@ codes! {
     ConcurrencyExceeded "concurrency-exceeded" TOO_MANY_REQUESTS Caller "Too many requests of the app are in flight";
     /// The address caused too many refusals.
     PeerLimited "peer-limited" TOO_MANY_REQUESTS Caller "This address has to wait";
+    /// We failed.
+    InternalError "internal-error" INTERNAL_SERVER_ERROR Gateway "The gateway failed at this request";
     /// No server of the upstream can be reached.
     UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY Upstream "The upstream cannot be reached";
     /// The upstream's answer is no valid HTTP.
@@ -209,7 +218,8 @@ impl Refusal {
             Self::Scope(_) => Code::ScopeMissing,
             Self::Limit(limit::Refused::Rate { .. }) => Code::RateExceeded,
             Self::Limit(limit::Refused::Concurrency { .. }) => Code::ConcurrencyExceeded,
-            Self::Tunnels => Code::Overloaded,
+            Self::Tunnels | Self::Overloaded(_) => Code::Overloaded,
+            Self::Internal => Code::InternalError,
             Self::Forward(failed) => match failed {
                 Failed::Unreachable(_) => Code::UpstreamUnreachable,
                 Failed::Timeout(_) => Code::UpstreamTimeout,
@@ -237,6 +247,7 @@ impl Refusal {
             Self::Tunnels
             | Self::Limit(limit::Refused::Concurrency { .. })
             | Self::Forward(Failed::Overloaded(_))
+            | Self::Overloaded(_)
             | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
             _ => None,
         }
@@ -257,7 +268,7 @@ impl Refusal {
             Self::Route(NoRoute::MethodNotAllowed(_)) => "`Allow` lists the methods this path takes.".to_owned(),
             Self::Route(NoRoute::Ambiguous(why)) => Malformed::Path(*why).to_string(),
             Self::Peer(_) => "Too many requests from this address were refused; `Retry-After` tells when to come again.".to_owned(),
-            Self::Credential(refused) => credential_detail(refused),
+            Self::Credential(refused) => credential::detail(refused),
             Self::Replay(replay::Refused::Replayed) => "This very proof has passed before. Sign each request anew, with a fresh `nonce` or `created`.".to_owned(),
             Self::Replay(replay::Refused::MaybeReplayed) => "The proof was made before this gateway's memory of proofs begins, so that it may have been used. Sign the request anew.".to_owned(),
             Self::Replay(_) => "The request was not forwarded; try again later.".to_owned(),
@@ -265,6 +276,8 @@ impl Refusal {
             Self::Limit(limit::Refused::Rate { .. }) => "`RateLimit` tells how the app stands, `Retry-After` when to come again.".to_owned(),
             Self::Limit(limit::Refused::Concurrency { limit, .. }) => format!("At most {limit} requests of this app may be in flight; wait for one to end."),
             Self::Tunnels => "As many switched connections as may be are open; try again later.".to_owned(),
+            Self::Overloaded(_) => "The request was not forwarded: too many are in flight. `Retry-After` tells when to come again; sign anew then.".to_owned(),
+            Self::Internal => "Something broke in the gateway while it answered this request; it may have reached the server behind it.".to_owned(),
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match `Content-Digest`: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
@@ -284,6 +297,8 @@ impl Refusal {
             Self::Credential(schemes::Refused::Rejected { why, .. }) => why.name().to_owned(),
             Self::Forward(failed) => failed.to_string(),
             Self::Replay(refused) => refused.to_string(),
+            Self::Overloaded(why) => why.to_string(),
+            Self::Internal => "a panic: an event tells where".to_owned(),
             _ => self.detail(),
         }
     }
@@ -344,57 +359,6 @@ const fn credential(refused: &schemes::Refused) -> Code {
         schemes::Refused::Binding => Code::BindingMismatch,
         schemes::Refused::AppDisabled => Code::AppDisabled,
     }
-}
-
-fn credential_detail(refused: &schemes::Refused) -> String {
-    match refused {
-        schemes::Refused::Missing => "Sign the request (RFC 9421: `Signature-Input` and `Signature`) or send a token, in `Portcullis-Token` unless the operator says otherwise; `Accept-Signature` tells what to cover.".to_owned(),
-        schemes::Refused::NotAccepted(scheme) => format!("This route does not accept `{scheme}`."),
-        schemes::Refused::Malformed(what) => what.clone(),
-        schemes::Refused::Rejected { why: Why::Claim(claim), .. } => token_detail(claim),
-        schemes::Refused::Rejected { explained, .. } => match explained.as_ref().map(|explained| explained.same_text) {
-            Some(Some(true)) => "You signed the text that we see: the key id or the secret is wrong.".to_owned(),
-            Some(Some(false)) => "You signed another text than we see: compare yours with `signature_base`.".to_owned(),
-            Some(None) => "Compare the text you signed with `signature_base`; if they are equal, the key id or the secret is wrong.".to_owned(),
-            None => "The key is not known or not in force, or the signature does not match the request as it arrived. `portcullis explain` shows the text to sign.".to_owned(),
-        },
-        schemes::Refused::Coverage(missing) => format!(
-            "The signature must cover {} too.",
-            missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-        ),
-        schemes::Refused::Absent(component) => format!("The signature covers `{component}`, which the request does not carry as it arrived."),
-        schemes::Refused::Skew { ours, theirs } if *theirs > IN_SECONDS => format!(
-            "The credential was made at {theirs}, it is {ours} here: times are in whole seconds, and this looks like milliseconds."
-        ),
-        schemes::Refused::Skew { ours, theirs } => format!(
-            "The credential was made at {theirs}, it is {ours} here ({} s apart): set the clock, or sign when you send.",
-            ours.abs_diff(*theirs)
-        ),
-        schemes::Refused::Expired { at } => format!("The credential ended at {at} (Unix seconds); make a new one."),
-        schemes::Refused::Digest => "The request has no body, and `Content-Digest` is not the digest of nothing.".to_owned(),
-        schemes::Refused::Binding => "The token holds for one `Authorization` (claim `pay`), and this request has another or none.".to_owned(),
-        schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
-    }
-}
-
-/// No time in seconds is later than this: year 5138. In milliseconds it was in 1973.
-const IN_SECONDS: i64 = 100_000_000_000;
-
-/// Told to those whose signature holds, and of the header, which is no secret.
-fn token_detail(what: &str) -> String {
-    let rule = match what {
-        "lifetime" => return "The token lives too long: from `iat` to `exp` it may have the gateway's `[tokens] max_lifetime`.".to_owned(),
-        "header" => return "The token's header has more than `alg`, `kid` and `typ`.".to_owned(),
-        "exp" => "every token has one, in whole seconds, not milliseconds, since 1970",
-        "iat" | "nbf" => "it is in whole seconds, not milliseconds, since 1970",
-        "aud" => "it must be, or list, the name in the gateway's `[tokens] audience`",
-        "scope" => "it is one text, names joined by spaces",
-        "iss" | "sub" | "jti" | "pay" => "it is a text",
-        "typ" => "it is `JWT` or `at+jwt`, or left out",
-        "cnf" => "a token that is bound to a key is not supported",
-        _ => "the header may have `alg`, `kid` and `typ` only",
-    };
-    format!("The token's `{what}` is not accepted: {rule}.")
 }
 
 #[cfg(test)]

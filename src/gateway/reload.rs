@@ -5,6 +5,7 @@ use super::{Blueprint, TunnelSettings};
 use crate::apps::{DuplicateKey, Registry};
 use crate::forward::upstream::{self, Upstream};
 use crate::limit::app::AppLimits;
+use crate::limit::overload::{Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
 use crate::observe::{Labels, Observer};
 use crate::route::Table;
@@ -18,6 +19,7 @@ pub struct Settings {
     pub(super) routes: Table,
     pub(super) registry: Registry,
     pub(super) limits: AppLimits,
+    pub(super) overload: Overload,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) freshness: Freshness,
     pub(super) tokens: token::Settings,
@@ -50,8 +52,19 @@ impl Settings {
             .iter()
             .map(|route| route.name.clone())
             .collect();
+        let caps = blueprint.routes.routes().iter().map(|route| RouteCap {
+            name: route.name.clone(),
+            in_flight: route.in_flight,
+            reserved: route.reserved,
+        });
+        let overload = Overload::new(
+            blueprint.overload,
+            caps.collect(),
+            before.map(|before| &before.overload),
+        );
         let generation = before.map_or(1, |before| before.registry.generation() + 1);
         Ok(Self {
+            overload,
             limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
             registry: Registry::new(blueprint.apps, blueprint.keys, generation)?,
             routes: blueprint.routes,
@@ -69,6 +82,11 @@ impl Settings {
     /// The upstreams, by `Route::upstream`.
     pub fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
+    }
+
+    /// Requests that wait for the cap of their route.
+    pub fn waiting_for_routes(&self) -> u32 {
+        self.overload.waiting()
     }
 
     /// The window of time in force.

@@ -1,10 +1,12 @@
 //! How much a caller may ask → [`Admitted`].
 //!
 //! In: a [`Permit`]. Out: [`Admitted`], which holds the caller's place among
-//! its app's requests in flight until it is dropped. This room never: charges
-//! an app for a request that is not proven to be its own.
+//! the requests in flight, of its app and of all, until it is dropped. This
+//! room never: charges an app for a request that is not proven to be its own,
+//! or gives an unproven one a place.
 
 pub mod app;
+pub mod overload;
 pub mod peer;
 
 mod account;
@@ -12,15 +14,55 @@ mod account;
 use crate::authorize::Permit;
 use crate::clock::Now;
 use crate::schemes::Caller;
-use app::{AppLimits, Place, Standing};
+use app::{AppLimits, Standing};
+use overload::Seat;
 use std::time::Duration;
 
-/// A caller within its limits: what `forward` takes. Made only by [`admit`].
+/// A caller within its limits, without a place yet. Made only by [`charge`].
+#[derive(Debug)]
+pub struct Charged {
+    permit: Permit,
+    place: Option<app::Place>,
+    standing: Option<Standing>,
+}
+
+impl Charged {
+    /// Lets it in.
+    pub fn seated(self, seat: Seat) -> Admitted {
+        let place = Place {
+            _app: self.place,
+            seat: Some(seat),
+        };
+        Admitted {
+            permit: self.permit,
+            place: Some(place),
+            standing: self.standing,
+        }
+    }
+}
+
+/// A caller within its limits, with a place among the requests in flight:
+/// what `forward` takes. Made only by [`Charged::seated`].
 #[derive(Debug)]
 pub struct Admitted {
     permit: Permit,
     place: Option<Place>,
     standing: Option<Standing>,
+}
+
+/// A place among the requests in flight, of its app where that has a bound,
+/// and of all; dropping it frees the place.
+#[derive(Debug)]
+pub struct Place {
+    _app: Option<app::Place>,
+    seat: Option<Seat>,
+}
+
+impl Place {
+    /// Gives the place among all requests up, and keeps that among its app's.
+    pub fn give_seat_up(&mut self) {
+        self.seat = None;
+    }
 }
 
 impl Admitted {
@@ -64,16 +106,16 @@ pub enum Refused {
 ///
 /// # Errors
 /// [`Refused`] tells when to come again.
-pub fn admit(permit: Permit, limits: &AppLimits, now: Now) -> Result<Admitted, Refused> {
+pub fn charge(permit: Permit, limits: &AppLimits, now: Now) -> Result<Charged, Refused> {
     let Some(app) = permit.caller().app() else {
-        return Ok(Admitted {
+        return Ok(Charged {
             permit,
             place: None,
             standing: None,
         });
     };
     let (place, standing) = limits.charge(app.index, now)?;
-    Ok(Admitted {
+    Ok(Charged {
         permit,
         place,
         standing,

@@ -60,7 +60,12 @@ impl Peers {
     ///
     /// # Errors
     /// How long it has to wait.
-    pub fn check(&self, settings: &PeerSettings, peer: IpAddr, now: Now) -> Result<(), Duration> {
+    pub fn check(
+        &self,
+        settings: &PeerSettings,
+        peer: Option<IpAddr>,
+        now: Now,
+    ) -> Result<(), Duration> {
         if settings.failures.is_none() && settings.rate.is_none() {
             return Ok(());
         }
@@ -75,19 +80,22 @@ impl Peers {
     }
 
     /// Counts a refused request.
-    pub fn failed(&self, settings: &PeerSettings, peer: IpAddr, now: Now) {
+    pub fn failed(&self, settings: &PeerSettings, peer: Option<IpAddr>, now: Now) {
         if let Some(rate) = &settings.failures {
             self.failures.charge(self.tag(peer), rate, nanos(now));
         }
     }
 
     /// 64 bits that stand for an address; never 0, which marks a free place.
-    fn tag(&self, peer: IpAddr) -> u64 {
+    fn tag(&self, peer: Option<IpAddr>) -> u64 {
         const IPV4: u128 = 1 << 64;
-        let whose = match peer.to_canonical() {
-            IpAddr::V4(address) => IPV4 | u128::from(address.to_bits()),
+        const UNIX: u128 = 2 << 64;
+        let whose = match peer.map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => IPV4 | u128::from(address.to_bits()),
             // Whoever has one address of a /64 has them all.
-            IpAddr::V6(address) => address.to_bits() >> 64,
+            Some(IpAddr::V6(address)) => address.to_bits() >> 64,
+            // Those without an address share what one may cause.
+            None => UNIX,
         };
         self.hasher.hash_one(whose) | 1
     }
@@ -247,11 +255,12 @@ mod tests {
         Now::new(Duration::from_secs(1_700_000_000) + since, since)
     }
 
-    fn address(number: u32) -> IpAddr {
-        Ipv4Addr::from_bits(number).into()
+    #[expect(clippy::unnecessary_wraps, reason = "a peer may have none")]
+    fn address(number: u32) -> Option<IpAddr> {
+        Some(Ipv4Addr::from_bits(number).into())
     }
 
-    fn fail(peers: &Peers, settings: &PeerSettings, peer: IpAddr, times: usize, now: Now) {
+    fn fail(peers: &Peers, settings: &PeerSettings, peer: Option<IpAddr>, times: usize, now: Now) {
         for _ in 0..times {
             peers.failed(settings, peer, now);
         }
@@ -351,16 +360,24 @@ mod tests {
     #[test]
     fn ipv6_counts_by_its_prefix_and_mapped_ipv4_as_ipv4() {
         let peers = Peers::new();
-        let six = |text: &str| IpAddr::from(text.parse::<Ipv6Addr>().unwrap());
+        let six = |text: &str| Some(IpAddr::from(text.parse::<Ipv6Addr>().unwrap()));
         fail(&peers, &PER_SECOND, six("2001:db8:1:2::1"), 200, at(0));
         let refused = |peer| peers.check(&PER_SECOND, peer, at(0)).is_err();
         assert!(refused(six("2001:db8:1:2:ffff::9")));
         assert!(!refused(six("2001:db8:1:3::1")));
 
         fail(&peers, &PER_SECOND, six("::ffff:192.0.2.1"), 200, at(0));
-        assert!(refused(Ipv4Addr::new(192, 0, 2, 1).into()));
-        assert!(!refused(Ipv4Addr::new(192, 0, 2, 2).into()));
+        assert!(refused(Some(Ipv4Addr::new(192, 0, 2, 1).into())));
+        assert!(!refused(Some(Ipv4Addr::new(192, 0, 2, 2).into())));
         assert!(!refused(six("::1")));
+    }
+
+    #[test]
+    fn those_without_an_address_share_one_count() {
+        let peers = Peers::new();
+        fail(&peers, &PER_SECOND, None, 200, at(0));
+        assert!(peers.check(&PER_SECOND, None, at(0)).is_err());
+        assert!(peers.check(&PER_SECOND, address(0), at(0)).is_ok());
     }
 
     #[test]

@@ -241,9 +241,10 @@ fn escape_one(out: &mut Vec<u8>, character: char) {
     }
 }
 
-fn address(out: &mut Vec<u8>, address: IpAddr) {
+fn address(out: &mut Vec<u8>, address: Option<IpAddr>) {
     match address {
-        IpAddr::V4(address) => {
+        None => out.extend_from_slice(b"unix"),
+        Some(IpAddr::V4(address)) => {
             let [a, rest @ ..] = address.octets();
             digits(out, u64::from(a));
             for part in rest {
@@ -251,7 +252,7 @@ fn address(out: &mut Vec<u8>, address: IpAddr) {
                 digits(out, u64::from(part));
             }
         }
-        IpAddr::V6(address) => write!(out, "{address}").expect("a vector takes every byte"),
+        Some(IpAddr::V6(address)) => write!(out, "{address}").expect("a vector takes every byte"),
     }
 }
 

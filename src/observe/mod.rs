@@ -137,8 +137,8 @@ pub struct Record {
     pub id: Box<str>,
     /// When its head had arrived.
     pub started: Now,
-    /// Who sent it.
-    pub peer: IpAddr,
+    /// Who sent it; whoever comes through a Unix socket has no address.
+    pub peer: Option<IpAddr>,
     /// Whether over TLS.
     pub tls: bool,
     /// HTTP version.
@@ -183,7 +183,7 @@ pub struct Record {
 
 impl Record {
     /// Opens the record of a request of which only its connection is known yet.
-    pub fn open(id: Box<str>, started: Now, peer: IpAddr, tls: bool) -> Self {
+    pub fn open(id: Box<str>, started: Now, peer: Option<IpAddr>, tls: bool) -> Self {
         Self {
             id,
             started,

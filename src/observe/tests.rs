@@ -19,7 +19,7 @@ fn at(millis: u64) -> Now {
 const START: u64 = 1_800_000_000_000;
 
 fn record() -> Record {
-    let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
+    let peer = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)));
     let mut record = Record::open("0123456789abcdef".into(), at(START), peer, false);
     record.method = Some(Method::GET);
     record.host = "api.example.com".into();
@@ -33,7 +33,7 @@ fn full() -> Record {
     Record {
         version: Version::HTTP_2,
         tls: true,
-        peer: "2001:db8::1".parse().unwrap(),
+        peer: Some("2001:db8::1".parse().unwrap()),
         route: Some((1, "orders".into())),
         app: Some("mobile".into()),
         key: Some("mobile-2026".into()),
@@ -176,7 +176,7 @@ fn a_record_is_one_line_of_json() {
 
 #[test]
 fn what_was_no_request_leaves_a_line_too() {
-    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let peer = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let mut nothing = Record::open("id".into(), at(START), peer, false);
     nothing.reason = Some("head-timeout".into());
     let told = json(&nothing);

@@ -51,6 +51,10 @@ pub struct Route {
     pub path_encoding: PathEncoding,
     /// Whether the upstream gets to see the proof headers.
     pub keep_proof: bool,
+    /// How many requests may be in flight on it.
+    pub in_flight: Option<u32>,
+    /// Whether it may use what is kept back for health checks.
+    pub reserved: bool,
     /// Fields a token may stand in, lower case. `authorization` means Bearer.
     pub token_fields: Vec<http::HeaderName>,
     /// Protocols that a request may switch to.
@@ -185,6 +189,8 @@ impl Route {
             waivers: Vec::new(),
             path_encoding: PathEncoding::Strict,
             keep_proof: false,
+            in_flight: None,
+            reserved: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
             upgrade: Vec::new(),
             cors: None,

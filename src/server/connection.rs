@@ -1,8 +1,10 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
+use super::drain::{Asking, Closing, Phase};
 use super::library::{http1, http2};
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
+use super::socket::Stream;
 use super::tls::ALPN_HTTP_2;
 use super::wire::Wire;
 use super::{BoxError, Deadlines, Handler, Peer, Tunnel};
@@ -17,17 +19,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
 /// What a client still sends behind a refusal is read and thrown away, up to
 /// here: a reset in its place would take the refusal from it.
@@ -37,7 +37,7 @@ const LINGER_STEP: usize = 8 * 1024;
 
 /// When we stop, a connection that has not brought a request yet has this
 /// long to do so: what was accepted is answered.
-const LAST_CALL: Duration = Duration::from_millis(100);
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// What the connections of one worker share.
 pub(super) struct Worker<H> {
@@ -49,14 +49,6 @@ pub(super) struct Worker<H> {
     tunnels_cut: AtomicUsize,
     http1: conn::http1::Builder,
     http2: conn::http2::Builder<TokioExecutor>,
-}
-
-/// Whether we are about to stop.
-#[derive(Debug, Default)]
-struct Closing {
-    // Beside the token, whose state lies behind a lock, for a look at every turn.
-    begun: AtomicBool,
-    token: CancellationToken,
 }
 
 impl<H: Handler> Worker<H> {
@@ -75,8 +67,12 @@ impl<H: Handler> Worker<H> {
 
     /// Asks every connection to end with the requests that are in flight.
     pub(super) fn close(&self) {
-        self.closing.begun.store(true, Ordering::Relaxed);
-        self.closing.token.cancel();
+        self.closing.close();
+    }
+
+    /// How far it is on its way to the end.
+    pub(super) const fn closing(&self) -> &Closing {
+        &self.closing
     }
 
     /// Requests that were cut off because they outlasted `deadlines.drain`.
@@ -90,17 +86,22 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Serves one connection to its end.
-    pub(super) async fn serve(&self, stream: TcpStream, address: SocketAddr) {
-        // Without it answers come late, but they come.
-        let _ = stream.set_nodelay(true);
+    pub(super) async fn serve(&self, stream: Stream, address: Option<IpAddr>, asking: Asking) {
+        stream.send_at_once();
         match &self.tls {
-            None => self.serve_clear(stream, address).await,
+            None => self.serve_clear(stream, address, asking).await,
             // The TLS state is large; a clear-text connection does not pay for it.
-            Some(acceptor) => Box::pin(self.serve_tls(stream, address, acceptor)).await,
+            Some(acceptor) => Box::pin(self.serve_tls(stream, address, acceptor, asking)).await,
         }
     }
 
-    async fn serve_tls(&self, stream: TcpStream, address: SocketAddr, acceptor: &TlsAcceptor) {
+    async fn serve_tls(
+        &self,
+        stream: Stream,
+        address: Option<IpAddr>,
+        acceptor: &TlsAcceptor,
+        asking: Asking,
+    ) {
         let handshake = timeout(self.deadlines.handshake, acceptor.accept(stream));
         let shaken = tokio::select! {
             biased;
@@ -113,16 +114,22 @@ impl<H: Handler> Worker<H> {
         let http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
         let peer = Peer { address, tls: true };
         if http_2 {
-            self.serve_http2(stream, First::default(), peer).await;
+            self.serve_http2(stream, First::default(), peer, asking)
+                .await;
         } else {
-            self.serve_http1(stream, First::default(), None, peer).await;
+            self.serve_http1(stream, First::default(), None, peer, asking)
+                .await;
         }
     }
 
     /// HTTP/2 without TLS is only for who knows that we speak it, and starts
     /// with the preface; `Upgrade: h2c` is a field like any other.
-    pub(super) async fn serve_clear<S>(&self, mut stream: S, address: SocketAddr)
-    where
+    pub(super) async fn serve_clear<S>(
+        &self,
+        mut stream: S,
+        address: Option<IpAddr>,
+        asking: Asking,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut first = First::default();
@@ -151,14 +158,21 @@ impl<H: Handler> Worker<H> {
             tls: false,
         };
         if first.bytes() == PREFACE {
-            Box::pin(self.serve_http2(stream, first, peer)).await;
+            Box::pin(self.serve_http2(stream, first, peer, asking)).await;
         } else {
-            self.serve_http1(stream, first, Some(until), peer).await;
+            self.serve_http1(stream, first, Some(until), peer, asking)
+                .await;
         }
     }
 
-    async fn serve_http1<S>(&self, stream: S, first: First, head_until: Option<Instant>, peer: Peer)
-    where
+    async fn serve_http1<S>(
+        &self,
+        stream: S,
+        first: First,
+        head_until: Option<Instant>,
+        peer: Peer,
+        asking: Asking,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let line = Arc::new(Line::default());
@@ -168,9 +182,15 @@ impl<H: Handler> Worker<H> {
         let service = service_fn(move |request| Turn::new(&desk).answer(request));
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
         let whole = self
-            .drive(Pin::new(&mut connection), &line, None, |connection| {
-                connection.graceful_shutdown();
-            })
+            .drive(
+                Pin::new(&mut connection),
+                &line,
+                None,
+                asking,
+                |connection| {
+                    connection.graceful_shutdown();
+                },
+            )
             .await;
         if whole {
             let wire = connection.into_parts().io.into_inner();
@@ -189,11 +209,11 @@ impl<H: Handler> Worker<H> {
 
     /// Ends when we stop and nothing in flight is waited for any more.
     async fn drained(&self) {
-        self.closing.token.cancelled().await;
+        self.closing.refusing().await;
         tokio::time::sleep(self.deadlines.drain).await;
     }
 
-    async fn serve_http2<S>(&self, stream: S, first: First, peer: Peer)
+    async fn serve_http2<S>(&self, stream: S, first: First, peer: Peer, asking: Asking)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -202,7 +222,8 @@ impl<H: Handler> Worker<H> {
         let desk = self.desk(peer, line.clone());
         let service = service_fn(move |request| Turn::new(&desk).answer(request));
         let connection = pin!(self.http2.serve_connection(TokioIo::new(paced), service));
-        self.drive(connection, &line, Some(self.deadlines.idle), |connection| {
+        let idle = Some(self.deadlines.idle);
+        self.drive(connection, &line, idle, asking, |connection| {
             connection.graceful_shutdown();
         })
         .await;
@@ -217,21 +238,24 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Runs a connection until it ends, or has to; false when it was cut off.
-    /// `idle` is how long it may be without a request, where nothing else sees to it.
+    /// `idle` is how long it may be without a request, where nothing else sees
+    /// to it: on HTTP/2, whose goodbye loses no request that is on its way.
     async fn drive<C: Future>(
         &self,
         mut connection: Pin<&mut C>,
         line: &Line,
         idle: Option<Duration>,
+        asking: Asking,
         end: impl Fn(Pin<&mut C>),
     ) -> bool {
-        let mut closing = pin!(self.closing.token.cancelled());
+        let mut asking = Some(asking);
+        let mut signal = pin!(self.closing.goodbye());
         let mut watched = false;
         let mut quiet = None;
         let mut phase = Phase::Open;
         let mut alarm = Alarm::default();
         poll_fn(move |cx| {
-            if self.closing.begun.load(Ordering::Relaxed) {
+            if self.closing.has_begun() {
                 line.note_last();
             }
             loop {
@@ -241,13 +265,11 @@ impl<H: Handler> Worker<H> {
                 match phase {
                     Phase::Open => {
                         // Once, to be woken; then only when there is something to see.
-                        if !watched || self.closing.begun.load(Ordering::Relaxed) {
+                        if !watched || self.closing.has_begun() {
                             watched = true;
-                            if closing.as_mut().poll(cx).is_ready() {
-                                phase = Phase::LastCall {
-                                    until: after(LAST_CALL),
-                                    cut_at: after(self.deadlines.drain),
-                                };
+                            if signal.as_mut().poll(cx).is_ready() {
+                                signal.set(self.closing.refusing());
+                                phase = Phase::Goodbye { said: false };
                                 continue;
                             }
                         }
@@ -266,15 +288,30 @@ impl<H: Handler> Worker<H> {
                             return Poll::Pending;
                         }
                         end(connection.as_mut());
+                        drop(asking.take());
                         phase = Phase::Ending {
                             cut_at: after(self.deadlines.write),
                         };
+                    }
+                    Phase::Goodbye { said } => {
+                        if signal.as_mut().poll(cx).is_ready() {
+                            phase = Phase::LastCall {
+                                until: after(LAST_CALL),
+                                cut_at: after(self.deadlines.drain),
+                            };
+                        } else if said || idle.is_none() || line.requests() == 0 {
+                            return Poll::Pending;
+                        } else {
+                            end(connection.as_mut());
+                            phase = Phase::Goodbye { said: true };
+                        }
                     }
                     Phase::LastCall { until, cut_at } => {
                         if line.requests() == 0 && !alarm.poll(cx, until.min(cut_at)) {
                             return Poll::Pending;
                         }
                         end(connection.as_mut());
+                        drop(asking.take());
                         phase = Phase::Ending { cut_at };
                     }
                     Phase::Ending { cut_at } => {
@@ -292,24 +329,9 @@ impl<H: Handler> Worker<H> {
 
     /// Ends when we stop, a moment later.
     async fn last_call(&self) {
-        self.closing.token.cancelled().await;
+        self.closing.refusing().await;
         tokio::time::sleep(LAST_CALL.min(self.deadlines.drain)).await;
     }
-}
-
-/// Where a connection stands.
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    Open,
-    /// We stop; a first request may still come.
-    LastCall {
-        until: Instant,
-        cut_at: Instant,
-    },
-    /// What is in flight is the last.
-    Ending {
-        cut_at: Instant,
-    },
 }
 
 /// Where the requests of one connection are answered.
@@ -343,8 +365,8 @@ impl<H: Handler> Turn<H> {
         let fault = line.next_request();
         let number = line.requests();
         let mut response = match fault {
-            None => handler.handle(*peer, request).await,
-            Some(fault) => handler.refuse(*peer, fault),
+            None => handler.handle(peer, request).await,
+            Some(fault) => handler.refuse(peer, fault),
         };
         let mut switches = false;
         if line.is_asking(number) {

@@ -1,24 +1,111 @@
 //! Where connections come in.
 
 use super::Settings;
+use super::handed::Handed;
+use super::socket_file::SocketFile;
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use tokio::net::TcpSocket;
 
 /// Connections that may wait to be accepted, on each listener.
 pub(super) const BACKLOG: u32 = 1024;
 
+/// A place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Listen {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Listen {
+    /// The address, of a place that has one.
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket on which connections come in.
+#[derive(Debug)]
+pub enum Listener {
+    /// By an address.
+    Tcp(TcpListener),
+    /// By the file system.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not tell, or it has no name.
+    pub fn place(&self) -> io::Result<Listen> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Listen::Tcp),
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                let path = address
+                    .as_pathname()
+                    .ok_or_else(|| io::Error::other("a Unix socket without a path"))?;
+                Ok(Listen::Unix(path.to_owned()))
+            }
+        }
+    }
+
+    /// The same socket once more.
+    ///
+    /// # Errors
+    /// When the system has no more files.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Unix(listener) => listener.try_clone().map(Self::Unix),
+        }
+    }
+}
+
 /// Listeners on every address, a set for each worker.
 #[derive(Debug)]
 pub struct Bound {
-    pub(super) workers: Vec<Vec<TcpListener>>,
-    addresses: Vec<SocketAddr>,
+    pub(super) workers: Vec<Vec<Listener>>,
+    places: Vec<Listen>,
+    /// Whether each place stays open when we are gone: it was handed over.
+    pub(super) outlive_us: Vec<bool>,
+    /// Removed when they are dropped.
+    pub(super) files: Vec<SocketFile>,
 }
 
 impl Bound {
     /// Where we listen, in the order of the settings, with ports that were left to the system filled in.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn places(&self) -> &[Listen] {
+        &self.places
+    }
+
+    /// Whether another gateway may listen in some of the places too: before
+    /// us, or once we are gone.
+    pub fn is_handed_on(&self) -> bool {
+        self.outlive_us.contains(&true)
+    }
+
+    /// Those of the places that have an address.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.places.iter().filter_map(Listen::address).collect()
     }
 }
 
@@ -27,62 +114,168 @@ impl Bound {
 pub enum BindError {
     /// Someone listens there.
     #[error(
-        "cannot listen on `{0}`: the address is in use\n\nhint: is another gateway running? set `[server] listen`"
+        "cannot listen on `{0}`: the address is in use\n\nhint: is another gateway running? {hint}",
+        hint = elsewhere(.0)
     )]
-    InUse(SocketAddr),
-    /// The port is for privileged programs.
-    #[error(
-        "cannot listen on `{0}`: permission denied\n\nhint: ports below 1024 need the capability `CAP_NET_BIND_SERVICE`; set `[server] listen` to a higher one"
-    )]
-    Denied(SocketAddr),
+    InUse(Listen),
+    /// The port is for privileged programs, or the folder is not ours to write to.
+    #[error("cannot listen on `{0}`: permission denied\n\nhint: {hint}", hint = denied(.0))]
+    Denied(Listen),
     /// No interface has that address.
     #[error(
         "cannot listen on `{0}`: this machine does not have that address\n\nhint: `0.0.0.0` and `[::]` are every address; set `[server] listen`"
     )]
-    NotHere(SocketAddr),
+    NotHere(Listen),
+    /// There is no folder for the socket.
+    #[error(
+        "cannot listen on `{0}`: its folder is not there\n\nhint: make it first (`RuntimeDirectory=` does under systemd), or set another path"
+    )]
+    NoFolder(Listen),
+    /// Something else has that name.
+    #[error(
+        "cannot listen on `{0}`: there is a file of that name, which is no socket\n\nhint: it is left as it is; remove it, or set another path"
+    )]
+    NoSocket(Listen),
+    /// A socket was handed over that no setting names.
+    #[error(
+        "the socket {handed} was handed over to us, and nothing listens there: we listen on {wanted}\n\nhint: `ListenStream=` of the socket unit and `listen` of `[server]` or `[admin]` must say the same"
+    )]
+    NotAsked {
+        /// What was handed over.
+        handed: String,
+        /// What is listened on, in words.
+        wanted: String,
+    },
     /// The system refuses for another reason.
-    #[error("cannot listen on `{0}`: {1}\n\nhint: set `[server] listen`")]
-    System(SocketAddr, io::Error),
+    #[error("cannot listen on `{0}`: {1}\n\nhint: {hint}", hint = elsewhere(.0))]
+    System(Listen, io::Error),
     /// The system does not let us wait for sockets at all.
     #[error("cannot listen: {0}")]
     Runtime(io::Error),
 }
 
-/// Listens on every address of `settings`, once for each worker.
+const fn elsewhere(place: &Listen) -> &'static str {
+    match place {
+        Listen::Tcp(_) => "set `[server] listen`",
+        Listen::Unix(_) => "set another path",
+    }
+}
+
+const fn denied(place: &Listen) -> &'static str {
+    match place {
+        Listen::Tcp(_) => {
+            "ports below 1024 need the capability `CAP_NET_BIND_SERVICE`; set `[server] listen` to a higher one"
+        }
+        Listen::Unix(_) => {
+            "the user that the gateway runs as must be allowed to write to its folder"
+        }
+    }
+}
+
+/// A listener that is not shared among workers.
+#[derive(Debug)]
+pub struct Single {
+    /// The socket.
+    pub listener: Listener,
+    /// Removed when it is dropped: after the socket.
+    pub file: Option<SocketFile>,
+}
+
+/// Listens at one place, once. `mode` is that of a Unix socket's file.
+///
+/// # Errors
+/// [`BindError`] names the place and what is in the way.
+pub fn bind_single(place: &Listen, mode: u32, handed: &mut Handed) -> Result<Single, BindError> {
+    let named = |error| BindError::from_io(place, error);
+    let (listener, file) = match (handed.take(place), place) {
+        (Some(listener), _) => (listener, None),
+        (None, Listen::Tcp(address)) => {
+            let listener = TcpListener::bind(address).map_err(named)?;
+            (Listener::Tcp(listener), None)
+        }
+        (None, Listen::Unix(path)) => {
+            let (listener, file) = SocketFile::bind(path, mode)?;
+            (Listener::Unix(listener), Some(file))
+        }
+    };
+    Ok(Single { listener, file })
+}
+
+/// Listens on every address of `settings`, once for each worker. A socket
+/// that was handed over is taken in place of a new one.
 ///
 /// # Errors
 /// [`BindError`] names the address and what is in the way.
-pub fn bind(settings: &Settings) -> Result<Bound, BindError> {
+pub fn bind(settings: &Settings, handed: &mut Handed) -> Result<Bound, BindError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
         .map_err(BindError::Runtime)?;
     let bound = {
         let _sockets_need_one = runtime.enter();
-        bind_all(settings)
+        bind_all(settings, handed)
     };
     // Unlike dropping it, this may be done within another runtime.
     runtime.shutdown_background();
     bound
 }
 
-fn bind_all(settings: &Settings) -> Result<Bound, BindError> {
-    let mut workers: Vec<_> = (0..settings.workers.max(1)).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::with_capacity(settings.listen.len());
-    for &wanted in &settings.listen {
+fn bind_all(settings: &Settings, handed: &mut Handed) -> Result<Bound, BindError> {
+    let count = settings.workers.max(1);
+    let mut bound = Bound {
+        workers: (0..count).map(|_| Vec::new()).collect(),
+        places: Vec::with_capacity(settings.listen.len()),
+        outlive_us: Vec::with_capacity(settings.listen.len()),
+        files: Vec::new(),
+    };
+    for wanted in &settings.listen {
         let named = |error| BindError::from_io(wanted, error);
-        if wanted.port() != 0 {
-            probe(wanted).map_err(named)?;
+        let taken = handed.take(wanted);
+        bound.outlive_us.push(taken.is_some());
+        let listeners = match (taken, wanted) {
+            (Some(listener), _) => shared(listener, count).map_err(named)?,
+            (None, Listen::Tcp(address)) => each_its_own(*address, count).map_err(named)?,
+            (None, Listen::Unix(path)) => {
+                let (listener, file) = SocketFile::bind(path, settings.socket_mode)?;
+                bound.files.push(file);
+                shared(Listener::Unix(listener), count).map_err(named)?
+            }
+        };
+        let first = listeners.first().map(Listener::place);
+        bound.places.extend(first.transpose().map_err(named)?);
+        for (worker, listener) in bound.workers.iter_mut().zip(listeners) {
+            worker.push(listener);
         }
-        let mut address = wanted;
-        for listeners in &mut workers {
-            let listener = listen(address).map_err(named)?;
-            address = listener.local_addr().map_err(named)?;
-            listeners.push(listener);
-        }
-        addresses.push(address);
     }
-    Ok(Bound { workers, addresses })
+    Ok(bound)
+}
+
+/// One socket from which every worker takes.
+fn shared(listener: Listener, count: usize) -> io::Result<Vec<Listener>> {
+    match &listener {
+        Listener::Tcp(listener) => listener.set_nonblocking(true)?,
+        Listener::Unix(listener) => listener.set_nonblocking(true)?,
+    }
+    let mut listeners = (1..count)
+        .map(|_| listener.try_clone())
+        .collect::<io::Result<Vec<_>>>()?;
+    listeners.push(listener);
+    Ok(listeners)
+}
+
+/// A socket for each worker; the kernel spreads connections.
+fn each_its_own(wanted: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
+    if wanted.port() != 0 {
+        probe(wanted)?;
+    }
+    let mut address = wanted;
+    let mut listeners = Vec::with_capacity(count);
+    for _ in 0..count {
+        let listener = listen(address)?;
+        address = listener.local_addr()?;
+        listeners.push(Listener::Tcp(listener));
+    }
+    Ok(listeners)
 }
 
 /// Our listeners share their port among the workers, and so would another
@@ -112,12 +305,21 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 impl BindError {
-    fn from_io(address: SocketAddr, error: io::Error) -> Self {
+    /// What is in the way, without the place.
+    pub fn why(&self) -> String {
+        let whole = self.to_string();
+        let first = whole.split("\n\n").next().unwrap_or_default();
+        let why = first.split_once("`: ").map_or(first, |(_, why)| why);
+        why.to_owned()
+    }
+
+    pub(super) fn from_io(place: &Listen, error: io::Error) -> Self {
+        let place = place.clone();
         match error.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse(address),
-            io::ErrorKind::PermissionDenied => Self::Denied(address),
-            io::ErrorKind::AddrNotAvailable => Self::NotHere(address),
-            _ => Self::System(address, error),
+            io::ErrorKind::AddrInUse => Self::InUse(place),
+            io::ErrorKind::PermissionDenied => Self::Denied(place),
+            io::ErrorKind::AddrNotAvailable => Self::NotHere(place),
+            _ => Self::System(place, error),
         }
     }
 }

@@ -8,23 +8,30 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 mod chunks;
 mod connection;
+mod drain;
 pub mod framing;
+mod handed;
 mod head;
 mod library;
 mod line;
 mod listen;
 mod paced;
+mod socket;
+mod socket_file;
 pub mod tls;
 mod tunnel;
 mod wire;
 mod work;
 
-pub use listen::{BindError, Bound, bind};
+pub use handed::Handed;
+pub use listen::{BindError, Bound, Listen, Listener, Single, bind, bind_single};
+pub use socket::{Entrance, Stream};
+pub use socket_file::SocketFile;
 pub use tunnel::{Duplex, Tunnel};
 pub use work::{Drained, Running, run};
 
@@ -40,19 +47,19 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// the connection over.
     fn handle(
         &self,
-        peer: Peer,
+        peer: &Peer,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Answers bytes that are no request; the connection closes behind it.
-    fn refuse(&self, peer: Peer, fault: Fault) -> Response<Self::Body>;
+    fn refuse(&self, peer: &Peer, fault: Fault) -> Response<Self::Body>;
 }
 
 /// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
+    /// Its address, which those of a Unix socket do not have.
+    pub address: Option<IpAddr>,
     /// Whether it speaks TLS with us.
     pub tls: bool,
 }
@@ -73,8 +80,10 @@ pub enum Fault {
 /// `[server]`: where to listen, and every bound of a connection.
 #[derive(Debug)]
 pub struct Settings {
-    /// Addresses; each worker listens on all of them.
-    pub listen: Vec<SocketAddr>,
+    /// Where; each worker listens on all of them.
+    pub listen: Vec<Listen>,
+    /// Who may connect to a Unix socket: the mode of its file.
+    pub socket_mode: u32,
     /// Worker threads.
     pub workers: usize,
     /// TLS on every listener.
@@ -84,6 +93,15 @@ pub struct Settings {
     pub max_connections: usize,
     /// Every wait on a client has an end.
     pub deadlines: Deadlines,
+}
+
+/// What comes before a gateway that stops accepts no more, each for so long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Goodbye {
+    /// It says that it is not ready, and does everything else as ever.
+    pub not_ready: Duration,
+    /// Its answers tell clients to connect anew.
+    pub goodbye: Duration,
 }
 
 /// How long a client may take.
@@ -99,7 +117,7 @@ pub struct Deadlines {
     pub body: Duration,
     /// Between two bytes of a response that it takes.
     pub write: Duration,
-    /// For requests in flight when we are asked to stop.
+    /// For requests in flight when nothing more is accepted.
     pub drain: Duration,
 }
 

@@ -56,7 +56,7 @@ impl Toy {
 impl Handler for Toy {
     type Body = ToyBody;
 
-    async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<ToyBody> {
+    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<ToyBody> {
         let (head, body) = request.into_parts();
         match head.uri.path() {
             "/held" => {
@@ -80,7 +80,7 @@ impl Handler for Toy {
         }
     }
 
-    fn refuse(&self, _: Peer, fault: Fault) -> Response<ToyBody> {
+    fn refuse(&self, _: &Peer, fault: Fault) -> Response<ToyBody> {
         said(400, format!("{fault:?}"))
     }
 }
@@ -103,14 +103,15 @@ const DEADLINES: Deadlines = Deadlines {
     drain: Duration::from_secs(15),
 };
 
-const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+const CLIENT: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
 /// A client's end of a connection that is served without a socket.
 fn connect(toy: &Toy) -> (DuplexStream, Arc<Worker<Toy>>, tokio::task::JoinHandle<()>) {
     let (client, ours) = duplex(64 * 1024);
     let worker = Arc::new(Worker::new(toy.clone(), DEADLINES, None));
     let serving = worker.clone();
-    let served = tokio::spawn(async move { serving.serve_clear(ours, CLIENT).await });
+    let asking = worker.closing().asking();
+    let served = tokio::spawn(async move { serving.serve_clear(ours, CLIENT, asking).await });
     (client, worker, served)
 }
 

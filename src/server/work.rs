@@ -1,19 +1,21 @@
 //! The workers: a thread each, with a runtime, listeners and a handler of its own.
 
 use super::connection::Worker;
-use super::listen::{BACKLOG, Bound};
+use super::drain::{Asking, Settled, Unsettled};
+use super::listen::{BACKLOG, Bound, Listener};
+use super::socket::{Entrance, Stream};
+use super::socket_file::SocketFile;
 use super::tls::Certificates;
-use super::{Deadlines, Handler, Settings};
+use super::{Handler, Settings};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -26,7 +28,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Workers at work.
 #[derive(Debug)]
-pub struct Running(Vec<JoinHandle<usize>>);
+pub struct Running {
+    workers: Vec<JoinHandle<usize>>,
+    goodbye: CancellationToken,
+    settled: Settled,
+    /// Removed when the workers have ended.
+    files: Vec<SocketFile>,
+}
 
 /// How the workers ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +44,29 @@ pub struct Drained {
 }
 
 impl Running {
+    /// Lets every connection end behind its next answer; goes on to accept
+    /// and to answer.
+    pub fn say_goodbye(&self) {
+        self.goodbye.cancel();
+    }
+
+    /// Waits, after a stop, until no request can come any more; the last ones
+    /// may still be answered. Blocks the thread, for a moment.
+    pub fn settled(&self) {
+        self.settled.wait();
+    }
+
     /// Waits until every worker has stopped. Blocks the thread.
     ///
     /// # Panics
     /// When a worker did.
     pub fn wait(self) -> Drained {
         let cut = self
-            .0
+            .workers
             .into_iter()
             .map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
             .sum();
+        drop(self.files);
         Drained { cut }
     }
 }
@@ -53,8 +74,8 @@ impl Running {
 /// Starts the workers. `make` makes the handler of each, on its thread and
 /// within its runtime. With `certificates` every listener speaks TLS.
 ///
-/// On `stop` they accept no more, end idle connections, give requests in
-/// flight until `deadlines.drain`, and end.
+/// On `stop` they accept no more (of a listener that is theirs alone, what
+/// waits already still), end idle connections, give requests in flight until `deadlines.drain`, and end.
 ///
 /// # Errors
 /// When the system has no more threads or files.
@@ -78,14 +99,22 @@ where
     // Ends the workers that have started when another cannot.
     let stop = stop.child_token();
     let unless_complete = stop.clone().drop_guard();
+    let goodbye = CancellationToken::new();
+    let (unsettled, settled) = Settled::new();
     let mut workers = Vec::new();
     for (index, listeners) in bound.workers.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let doors = doors(&runtime, listeners, &places, &stop)?;
-        let (make, tls, stop) = (make.clone(), tls.clone(), stop.clone());
+        let doors = doors(&runtime, listeners, &bound.outlive_us, &places, &stop)?;
+        let (make, tls) = (make.clone(), tls.clone());
+        let end = End {
+            goodbye: goodbye.clone(),
+            stop: stop.clone(),
+            unsettled: unsettled.clone(),
+        };
         let work = move || {
-            let cut =
-                runtime.block_on(async { work(make(index), deadlines, tls, doors, stop).await });
+            let cut = runtime.block_on(async {
+                work(Worker::new(make(index), deadlines, tls), doors, end).await
+            });
             // Whatever a handler still has to do for nobody is dropped, not waited for.
             runtime.shutdown_background();
             cut
@@ -94,28 +123,46 @@ where
         workers.push(thread::Builder::new().name(name).spawn(work)?);
     }
     unless_complete.disarm();
-    Ok(Running(workers))
+    Ok(Running {
+        workers,
+        goodbye,
+        settled,
+        files: bound.files,
+    })
+}
+
+/// How a worker learns that it comes to its end, and tells how far it is.
+struct End {
+    goodbye: CancellationToken,
+    stop: CancellationToken,
+    unsettled: Unsettled,
 }
 
 /// A listener and what it needs to let a connection in.
 struct Door {
-    listener: TcpListener,
+    listener: Entrance,
+    /// Connections that wait when we stop and are let in: none where another
+    /// process has the listener too, or will.
+    last: Range<u32>,
     places: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 fn doors(
     runtime: &Runtime,
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<Listener>,
+    outlive_us: &[bool],
     places: &Arc<Semaphore>,
     stop: &CancellationToken,
 ) -> io::Result<Vec<Door>> {
     let _registers_there = runtime.enter();
     listeners
         .into_iter()
-        .map(|listener| {
+        .zip(outlive_us)
+        .map(|(listener, outlives_us)| {
             Ok(Door {
-                listener: TcpListener::from_std(listener)?,
+                listener: Entrance::open(listener)?,
+                last: 0..if *outlives_us { 0 } else { BACKLOG },
                 places: places.clone(),
                 stop: stop.clone(),
             })
@@ -123,22 +170,24 @@ fn doors(
         .collect()
 }
 
-async fn work<H: Handler>(
-    handler: H,
-    deadlines: Deadlines,
-    tls: Option<TlsAcceptor>,
-    doors: Vec<Door>,
-    stop: CancellationToken,
-) -> usize {
-    let worker = Arc::new(Worker::new(handler, deadlines, tls));
+async fn work<H: Handler>(worker: Worker<H>, doors: Vec<Door>, end: End) -> usize {
+    let worker = Arc::new(worker);
     let connections = TaskTracker::new();
     let mut open: JoinSet<()> = doors
         .into_iter()
         .map(|door| door.keep(worker.clone(), connections.clone()))
         .collect();
-    stop.cancelled().await;
+    tokio::select! {
+        () = end.stop.cancelled() => {}
+        () = end.goodbye.cancelled() => {
+            worker.closing().say_goodbye();
+            end.stop.cancelled().await;
+        }
+    }
     while open.join_next().await.is_some() {}
     worker.close();
+    worker.closing().settled().await;
+    drop(end.unsettled);
     connections.close();
     connections.wait().await;
     let tunnels = worker.tunnels_cut();
@@ -150,10 +199,9 @@ async fn work<H: Handler>(
 
 impl Door {
     /// Lets connections in until we stop; then those that wait already, and closes.
-    async fn keep<H: Handler>(self, worker: Arc<Worker<H>>, connections: TaskTracker) {
+    async fn keep<H: Handler>(mut self, worker: Arc<Worker<H>>, connections: TaskTracker) {
         let mut failing = false;
-        let mut last = 0..BACKLOG;
-        while let Some(accepted) = self.next(&mut last).await {
+        while let Some(accepted) = self.next().await {
             let (stream, address) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) if ends_one_connection(&error) => continue,
@@ -178,21 +226,22 @@ impl Door {
                 () = self.stop.cancelled() => return,
             };
             let worker = worker.clone();
+            let asking: Asking = worker.closing().asking();
             connections.spawn(async move {
-                worker.serve(stream, address).await;
+                worker.serve(stream, address, asking).await;
                 drop(place);
             });
         }
     }
 
-    /// The next connection. When we stop: of those that wait, as long as there are `last`.
-    async fn next(&self, last: &mut Range<u32>) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    /// The next connection. When we stop: of those that wait, the `last`.
+    async fn next(&mut self) -> Option<io::Result<(Stream, Option<IpAddr>)>> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => {}
             accepted = self.listener.accept() => return Some(accepted),
         }
-        last.next()?;
+        self.last.next()?;
         poll_fn(|cx| match self.listener.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
             Poll::Pending => Poll::Ready(None),

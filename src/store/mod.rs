@@ -7,7 +7,9 @@
 pub mod embedded;
 
 use crate::clock::Clock;
+use embedded::OpenError;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// `[state]`, and what of `[freshness]` the memory of proofs needs.
@@ -32,4 +34,36 @@ pub fn open(
     clock: &Clock,
 ) -> Result<(embedded::Proofs, embedded::Opened), embedded::OpenError> {
     embedded::Proofs::open(settings, clock)
+}
+
+/// How often we look whether the gateway before us has given it up.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The same, with a wait of at most `wait` for another process that has it
+/// and is about to end, or until `given_up` is set. Blocks the thread.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in_turn(
+    settings: &Settings,
+    clock: &Clock,
+    wait: Duration,
+    given_up: &AtomicBool,
+) -> Result<(embedded::Proofs, embedded::Opened), OpenError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match open(settings, clock) {
+            Err(OpenError::InUse { directory })
+                if waited < wait && !given_up.load(Ordering::Acquire) =>
+            {
+                if waited.is_zero() {
+                    let directory = directory.display();
+                    tracing::info!(%directory, "waiting for the gateway before us to give up its memory of proofs");
+                }
+                std::thread::sleep(LOOK_AGAIN);
+                waited += LOOK_AGAIN;
+            }
+            opened => return opened,
+        }
+    }
 }

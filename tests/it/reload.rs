@@ -1,6 +1,7 @@
 //! A configuration that changes under a running gateway.
 
-use crate::harness::{Binary, Request, Response, Setup, Upstream, caller};
+use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 const OPEN: &str = "[[routes]]\nname = \"open\"\npath = \"/open\"\nupstream = \"backend\"\naccept = [\"public\"]\n";
 const MORE: &str = "[[routes]]\nname = \"more\"\npath = \"/more\"\nupstream = \"backend\"\naccept = [\"public\"]\n";
@@ -210,4 +211,99 @@ fn many_reloads_under_load_refuse_nothing() {
             thread.join().unwrap();
         }
     });
+}
+
+/// What a process holds: memory, files and threads.
+#[derive(Debug)]
+struct Held {
+    memory: u64,
+    files: usize,
+    threads: usize,
+}
+
+impl Held {
+    fn by(binary: &Binary) -> Self {
+        let count = |folder| {
+            std::fs::read_dir(binary.process().join(folder))
+                .unwrap()
+                .count()
+        };
+        Self {
+            memory: binary.memory(),
+            files: count("fd"),
+            threads: count("task"),
+        }
+    }
+}
+
+#[test]
+fn a_hundred_reloads_under_load_fail_no_request_and_leave_nothing_behind() {
+    let upstreams = [Upstream::start(), Upstream::start()];
+    let setup = Setup::before(&upstreams[0]);
+    let first = setup.text();
+    let address = |upstream: &Upstream| format!("http://{}", upstream.address());
+    // Another server, other limits and one route more.
+    let second = first
+        .replace(&address(&upstreams[0]), &address(&upstreams[1]))
+        .replace("[apps.mobile]", &format!("{MORE}\n[apps.mobile]"));
+    let second = format!("{second}\n[overload]\nin_flight = 100\n");
+    let texts = [second, first];
+    let binary = setup.spawn();
+    let (stop, passed) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let reload = |number: usize| {
+        binary.rewrite(&texts[number % 2]);
+        binary.signal("HUP");
+        binary
+            .stderr
+            .wait_for_count("configuration reloaded", number + 1);
+    };
+    std::thread::scope(|scope| {
+        for name in 0..2 {
+            let (binary, stop, passed) = (&binary, &stop, &passed);
+            scope.spawn(move || {
+                let _all = Stops(stop);
+                let mut connection = Connection::open(binary.address());
+                let mut number = 0;
+                while !stop.load(SeqCst) {
+                    let request = binary.request("POST", "/").body("x");
+                    let signed = caller()
+                        .at(Binary::now())
+                        .nonce(&format!("{name}-{number}"))
+                        .sign(&request);
+                    connection.send(&signed.bytes());
+                    connection.response().assert_passed();
+                    passed.fetch_add(1, SeqCst);
+                    number += 1;
+                }
+            });
+        }
+        let _all = Stops(&stop);
+        for number in 0..20 {
+            reload(number);
+        }
+        let before = Held::by(&binary);
+        for number in 20..120 {
+            reload(number);
+            assert!(!stop.load(SeqCst), "a request has failed");
+        }
+        let after = Held::by(&binary);
+        let told = format!("before: {before:?}, after: {after:?}");
+        assert_eq!(before.threads, after.threads, "{told}");
+        // Connections to the servers come and go: of each worker one for each request in flight.
+        assert!(after.files <= before.files + 8, "{told}");
+        assert!(after.memory <= before.memory + (4 << 20), "{told}");
+    });
+    assert!(passed.into_inner() >= 100);
+    for upstream in &upstreams {
+        assert!(!upstream.heard().is_empty());
+    }
+}
+
+/// Stops the load when it is dropped, be it by a test that fails.
+struct Stops<'s>(&'s AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
 }

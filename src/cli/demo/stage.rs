@@ -11,6 +11,7 @@ use crate::forward::upstream::Server;
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Route};
 use crate::secret::Secret;
+use crate::server::Listen;
 use anyhow::Result;
 use http::Method;
 use std::fs::OpenOptions;
@@ -162,11 +163,12 @@ fn make_harmless(config: &mut Config, directory: &Path) {
 
 fn listen_where_free(config: &mut Config, listen: Option<SocketAddr>, notes: &mut Vec<String>) {
     if let Some(address) = listen {
-        config.server.listen = vec![address];
+        config.server.listen = vec![Listen::Tcp(address)];
         config.admin.listen = config
             .admin
             .listen
-            .map(|_| SocketAddr::new(address.ip(), 0));
+            .as_ref()
+            .map(|_| Listen::Tcp(SocketAddr::new(address.ip(), 0)));
         return;
     }
     config.server.listen.truncate(1);
@@ -175,7 +177,11 @@ fn listen_where_free(config: &mut Config, listen: Option<SocketAddr>, notes: &mu
         .listen
         .iter_mut()
         .chain(&mut config.admin.listen);
-    for address in all {
+    for place in all {
+        let Listen::Tcp(address) = place else {
+            *place = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+            continue;
+        };
         // Bound without sharing the port: another gateway must not get half of our requests.
         if TcpListener::bind(*address).is_err() {
             notes.push(format!("`{address}` is taken, so a free port is used"));

@@ -1,5 +1,6 @@
 //! What a running gateway can be given anew, and what only a restart changes.
 
+use super::phases::{Current, Phase};
 use super::watch::Wake;
 use crate::config::{Config, Loaded, Resolved};
 use crate::forward::upstream::checks::Checks;
@@ -7,10 +8,8 @@ use crate::gateway::{Settings, Shared};
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
 use crate::{admin, server};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// What a reload changes, and what it is compared with.
@@ -20,7 +19,7 @@ pub(super) struct Control {
     pub(super) proofs: Arc<Proofs>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
-    pub(super) draining: AtomicBool,
+    pub(super) phase: Current,
     pub(super) in_force: Mutex<InForce>,
 }
 
@@ -28,12 +27,14 @@ pub(super) struct InForce {
     pub(super) fixed: Fixed,
     pub(super) resolved: Resolved,
     pub(super) files: Vec<PathBuf>,
+    pub(super) goodbye: server::Goodbye,
 }
 
 /// What sockets and files in use cannot take over: a change of it needs a restart.
 #[derive(PartialEq)]
 pub(super) struct Fixed {
-    listen: Vec<SocketAddr>,
+    listen: Vec<server::Listen>,
+    socket_mode: u32,
     workers: usize,
     max_connections: usize,
     deadlines: server::Deadlines,
@@ -46,11 +47,12 @@ impl Fixed {
     pub(super) fn of(config: &Config) -> Self {
         Self {
             listen: config.server.listen.clone(),
+            socket_mode: config.server.socket_mode,
             workers: config.server.workers,
             max_connections: config.server.max_connections,
             deadlines: config.server.deadlines,
             tls: config.server.tls.is_some(),
-            admin: config.admin,
+            admin: config.admin.clone(),
             directory: config.state.directory.clone(),
         }
     }
@@ -59,6 +61,7 @@ impl Fixed {
     fn differences(&self, other: &Self) -> Vec<&'static str> {
         [
             ("server.listen", self.listen != other.listen),
+            ("server.socket_mode", self.socket_mode != other.socket_mode),
             ("server.workers", self.workers != other.workers),
             (
                 "server.max_connections",
@@ -94,7 +97,7 @@ impl Control {
         let Loaded {
             config, resolved, ..
         } = loaded;
-        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_force = self.in_force();
         let differences = in_force.fixed.differences(&Fixed::of(&config));
         if !differences.is_empty() {
             return Err(NotReloaded::NeedsRestart(differences.join(", ")));
@@ -115,6 +118,7 @@ impl Control {
         let changes = crate::config::changes(&in_force.resolved, &resolved);
         in_force.resolved = resolved;
         in_force.files = config.files;
+        in_force.goodbye = config.goodbye;
         Ok(changes)
     }
 
@@ -150,20 +154,24 @@ impl Control {
     }
 
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        self.in_force
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .files
-            .clone()
+        self.in_force().files.clone()
+    }
+
+    pub(super) fn goodbye(&self) -> server::Goodbye {
+        self.in_force().goodbye
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl admin::Probe for Control {
     fn ready(&self) -> Result<(), String> {
-        if self.draining.load(Ordering::Acquire) {
-            return Err("draining".to_owned());
+        match self.phase.get() {
+            Phase::Serving => Ok(()),
+            phase => Err(format!("draining: {phase}")),
         }
-        Ok(())
     }
 
     fn metrics(&self) -> String {

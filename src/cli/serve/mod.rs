@@ -12,6 +12,7 @@ use crate::observe::events::EventFormat;
 use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::tls::Certificates;
+use crate::server::{Handed, Listen};
 use crate::{admin, server, store};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -22,10 +23,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod panics;
+mod phases;
 mod upstreams;
 mod watch;
 
@@ -49,6 +53,8 @@ pub struct StartOptions {
     clock: Clock,
     access_log: Option<Box<dyn Write + Send>>,
     readable: bool,
+    handed: Handed,
+    given_up: Arc<AtomicBool>,
 }
 
 impl StartOptions {
@@ -66,6 +72,21 @@ impl StartOptions {
         self
     }
 
+    /// Listens on sockets that were handed over, where the configuration names them.
+    #[must_use]
+    pub fn handed(mut self, handed: Handed) -> Self {
+        self.handed = handed;
+        self
+    }
+
+    /// Does not start, once `given_up` is set, where it would have to wait
+    /// for a gateway before it.
+    #[must_use]
+    pub fn unless(mut self, given_up: Arc<AtomicBool>) -> Self {
+        self.given_up = given_up;
+        self
+    }
+
     /// Writes them to that sink for people, with colours, instead of as JSON.
     #[must_use]
     pub const fn readable(mut self) -> Self {
@@ -76,11 +97,13 @@ impl StartOptions {
 
 /// A gateway that runs. [`Running::stop`] drains it.
 pub struct Running {
-    /// Where it listens.
+    /// Where it listens, but for Unix sockets.
     pub addresses: Vec<SocketAddr>,
-    /// Where its health and metrics are.
+    /// Where its health and metrics are, unless behind a Unix socket.
     pub admin: Option<SocketAddr>,
     workers: server::Running,
+    /// Whether another gateway may listen where we do.
+    is_handed_on: bool,
     control: Arc<Control>,
     admin_stop: CancellationToken,
     admin_running: Option<admin::Running>,
@@ -90,13 +113,15 @@ pub struct Running {
 ///
 /// # Errors
 /// When it cannot bind, or its memory of proofs cannot be opened.
-pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
+pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Running> {
     let Loaded {
         config, resolved, ..
     } = loaded;
     let fixed = Fixed::of(&config);
-    let bound = server::bind(&config.server)?;
-    let addresses = bound.addresses().to_vec();
+    let handed = &mut options.handed;
+    let bound = server::bind(&config.server, handed)?;
+    let is_handed_on = bound.is_handed_on();
+    let (places, addresses) = (bound.places().to_vec(), bound.addresses());
     let certificates = config
         .server
         .tls
@@ -105,7 +130,14 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         .transpose()
         .context("the certificate of `[server] tls` cannot be used")?
         .map(Arc::new);
-    let (proofs, opened) = store::open(&config.state, &options.clock)?;
+    // One that we follow gives its memory up as its last phase begins.
+    let wait = if is_handed_on {
+        config.wait_for_state
+    } else {
+        Duration::ZERO
+    };
+    let (proofs, opened) =
+        store::open_in_turn(&config.state, &options.clock, wait, &options.given_up)?;
     let proofs = Arc::new(proofs);
     tracing::info!(
         loaded = opened.loaded,
@@ -156,28 +188,32 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         memory: proofs.clone(),
         peers: Peers::new(),
         tunnels,
+        in_flight: Arc::default(),
         tokens: token::Cache::new(CACHED_TOKENS),
         observer,
         clock: options.clock,
     });
     upstreams::show(&shared);
+    show_load(&shared);
     let control = Arc::new(Control {
         checks: Checks::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
         certificates: certificates.clone(),
         stop: CancellationToken::new(),
-        draining: AtomicBool::new(false),
+        phase: phases::Current::default(),
         in_force: Mutex::new(InForce {
             fixed,
             resolved,
             files: config.files,
+            goodbye: config.goodbye,
         }),
     });
     // Made before the first stranger comes: it would wait for the system's randomness.
     let _ = HmacKey::stranger(Algorithm::HmacSha256);
     let admin_stop = CancellationToken::new();
-    let admin_running = admin::serve(&config.admin, control.clone(), admin_stop.clone())?;
+    let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
+    handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;
     upstreams::check(&control.checks, &shared.settings.load());
     let workers = server::run(
         bound,
@@ -186,21 +222,44 @@ pub fn start(loaded: Loaded, options: StartOptions) -> anyhow::Result<Running> {
         move |_| Gateway::new(shared.clone()),
         &control.stop,
     )?;
-    for address in &addresses {
+    for address in &places {
         tracing::info!(%address, "listening");
     }
-    let admin = admin_running.as_ref().map(admin::Running::address);
-    if let Some(address) = admin {
+    if let (Some(place), Some(running)) = (&config.admin.listen, &admin_running) {
+        let address = running.address().map_or_else(|| place.clone(), Listen::Tcp);
         tracing::info!(%address, "admin listening");
     }
+    let admin = admin_running.as_ref().and_then(admin::Running::address);
     Ok(Running {
         addresses,
         admin,
         workers,
+        is_handed_on,
         control,
         admin_stop,
         admin_running,
     })
+}
+
+/// Shows how near to its caps the gateway is.
+fn show_load(shared: &Arc<Shared>) {
+    let gate = shared.in_flight.clone();
+    shared.observer.gauge(
+        "admitted_requests",
+        "Requests that hold a place among those in flight: at `[overload] in_flight` others wait.",
+        move || gate.inside().into(),
+    );
+    let shown = Arc::downgrade(shared);
+    shared.observer.gauge(
+        "queued_requests",
+        "Requests that wait for a place among those in flight.",
+        move || {
+            shown.upgrade().map_or(0, |shared| {
+                let routes = shared.settings.load().waiting_for_routes();
+                i64::from(routes + shared.in_flight.waiting())
+            })
+        },
+    );
 }
 
 impl Running {
@@ -216,23 +275,6 @@ impl Running {
     /// Waits until the records of what has ended are written.
     pub fn flush_log(&self) {
         self.control.shared.observer.flush();
-    }
-
-    /// Stops: no new connections, requests in flight end, proofs are written
-    /// down. Gives back how many requests were cut.
-    pub fn stop(self) -> usize {
-        self.control.draining.store(true, Ordering::Release);
-        self.control.stop.cancel();
-        let cut = self.workers.wait().cut;
-        if let Err(why) = self.control.proofs.close() {
-            tracing::warn!("the memory of proofs was not written to the disk: {why}");
-        }
-        self.control.shared.observer.flush();
-        self.admin_stop.cancel();
-        if let Some(admin) = self.admin_running {
-            admin.wait();
-        }
-        cut
     }
 }
 
@@ -252,6 +294,9 @@ pub fn init_events() -> anyhow::Result<()> {
 /// When it cannot start.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     init_events()?;
+    panics::tell_the_place_only();
+    // Before there are threads: it changes the environment.
+    let handed = Handed::from_environment();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -272,8 +317,26 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     wakes.watch(&loaded.config.files);
-    let running = start(loaded, StartOptions::default())?;
-    runtime.block_on(until_stopped(running, wakes, &args.config))
+    runtime.block_on(async {
+        let given_up = Arc::<AtomicBool>::default();
+        let options = StartOptions::default()
+            .handed(handed)
+            .unless(given_up.clone());
+        let mut starting = tokio::task::spawn_blocking(move || start(loaded, options));
+        tokio::select! {
+            started = &mut starting => return until_stopped(started??, wakes, &args.config).await,
+            () = wakes.told_to_stop() => given_up.store(true, Ordering::Release),
+        }
+        // It may serve by now, or still be waiting for a gateway before it.
+        match starting.await? {
+            Ok(running) => drained(running, wakes).await,
+            Err(why) if why.is::<store::embedded::OpenError>() => {
+                tracing::info!("stopped before it began to serve");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(why) => Err(why),
+        }
+    })
 }
 
 /// Reloads when it is asked to or a file changes; drains and returns when told to stop.
@@ -291,7 +354,11 @@ async fn until_stopped(
             }
         }
     }
-    tracing::info!("stopping: requests in flight are finished");
+    drained(running, wakes).await
+}
+
+/// Stops it, at once when told to stop again.
+async fn drained(running: Running, mut wakes: Wakes) -> anyhow::Result<ExitCode> {
     let stopped = tokio::task::spawn_blocking(move || running.stop());
     tokio::select! {
         cut = stopped => {
@@ -299,7 +366,7 @@ async fn until_stopped(
             tracing::info!(cut, "stopped");
             Ok(ExitCode::SUCCESS)
         }
-        () = wakes.stop_again() => {
+        () = wakes.told_to_stop() => {
             tracing::warn!("told to stop again: not waiting");
             std::process::exit(1)
         }

@@ -119,15 +119,21 @@ impl Wakes {
             _ = self.interrupt.recv() => Wake::Stop,
             _ = self.hang_up.recv() => Wake::Asked,
             Some(()) = self.changed.recv() => {
-                tokio::time::sleep(SETTLE).await;
+                // Whoever asks meanwhile does not wait.
+                tokio::select! {
+                    () = tokio::time::sleep(SETTLE) => {}
+                    _ = self.hang_up.recv() => return Wake::Asked,
+                    _ = self.terminate.recv() => return Wake::Stop,
+                    _ = self.interrupt.recv() => return Wake::Stop,
+                }
                 let _ = self.changed.try_recv();
                 Wake::Changed
             }
         }
     }
 
-    /// Waits until the gateway is told to stop once more.
-    pub(super) async fn stop_again(&mut self) {
+    /// Waits until the gateway is told to stop, be it once more.
+    pub(super) async fn told_to_stop(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

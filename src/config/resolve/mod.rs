@@ -7,6 +7,7 @@ mod cors;
 mod routes;
 
 use super::Config;
+use super::addresses::Listen;
 use super::balance;
 use super::file::{File, Plan, Server, Tls, Upstream};
 use super::gather::{Draft, Problems};
@@ -14,8 +15,9 @@ use super::read::At;
 use super::secrets::{Closed, Opened, Places, SecretFile};
 use super::values::{Pace, Workers};
 use super::view::{self, Fingerprints};
-use super::words::{Limit, Listen};
+use super::words::Limit;
 use crate::limit::app::{self, Rate};
+use crate::limit::overload;
 use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
@@ -86,6 +88,9 @@ pub(super) fn resolve(
     gathered: &mut Gathered<'_>,
 ) -> Option<Config> {
     let server = server(&file.server, places, gathered);
+    let listen = &file.admin.listen;
+    let admin_listen = listen.value.0.as_ref();
+    let admin_listen = admin_listen.map(|place| place_of(place, listen, places, gathered));
     let upstreams: Vec<_> = file
         .upstreams
         .entries
@@ -109,7 +114,8 @@ pub(super) fn resolve(
     Some(Config {
         server: server?,
         admin: admin::Settings {
-            listen: file.admin.listen.value.0,
+            listen: admin_listen,
+            socket_mode: file.server.socket_mode.0,
         },
         state: store::Settings {
             directory: places.directory.join(&file.state.directory.0),
@@ -141,9 +147,20 @@ pub(super) fn resolve(
                 idle: file.server.tunnel_idle_timeout.0,
                 most: file.server.tunnels.0 as usize,
             },
+            overload: overload::Settings {
+                in_flight: file.overload.in_flight.0,
+                queue: file.overload.queue.0,
+                queue_timeout: file.overload.queue_timeout.0,
+                reserve: file.overload.reserve.0,
+            },
             explain: file.server.explain,
             public_url: file.server.public_url.as_ref().map(|url| url.value.clone()),
         },
+        goodbye: server::Goodbye {
+            not_ready: file.server.drain.not_ready.0,
+            goodbye: file.server.drain.goodbye.0,
+        },
+        wait_for_state: file.state.wait.0,
         files: gathered.files.clone(),
     })
 }
@@ -158,7 +175,13 @@ fn server(
         None => None,
     };
     Some(server::Settings {
-        listen: server.listen.0.iter().map(|one| one.value.0).collect(),
+        listen: server
+            .listen
+            .0
+            .iter()
+            .map(|one| place_of(&one.value.0, one, places, gathered))
+            .collect(),
+        socket_mode: server.socket_mode.0,
         workers: match server.workers {
             Workers::Number(number) => number,
             Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
@@ -174,6 +197,30 @@ fn server(
             drain: server.drain_timeout.0,
         },
     })
+}
+
+/// The longest path of a Unix socket, in bytes (unix(7)).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// A place to listen at: a relative path starts in the file's folder.
+fn place_of<T>(
+    place: &server::Listen,
+    at: &At<T>,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> server::Listen {
+    let server::Listen::Unix(path) = place else {
+        return place.clone();
+    };
+    let path = places.directory.join(path);
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        let message = format!("the path is longer than {MAX_SOCKET_PATH} bytes");
+        gathered.problem(
+            at.problem(message)
+                .hint("`/run/portcullis/callers.sock` is not"),
+        );
+    }
+    server::Listen::Unix(path)
 }
 
 fn tls(
@@ -276,8 +323,8 @@ fn rate(pace: Pace, burst: Option<u32>) -> Rate {
 fn warn(file: &File, gathered: &mut Gathered<'_>) {
     let admin = &file.admin.listen;
     let twice = |one: &At<Listen>| {
-        let callers = one.value.0;
-        callers.port() != 0 && admin.value.0 == Some(callers)
+        let is_chosen_by_the_system = one.value.0.address().is_some_and(|at| at.port() == 0);
+        !is_chosen_by_the_system && admin.value.0.as_ref() == Some(&one.value.0)
     };
     if file.server.listen.0.iter().any(twice) {
         gathered.problem(
@@ -286,11 +333,8 @@ fn warn(file: &File, gathered: &mut Gathered<'_>) {
                 .hint("give health and metrics a port of their own, or `\"off\"`"),
         );
     }
-    if admin
-        .value
-        .0
-        .is_some_and(|address| !address.ip().is_loopback())
-    {
+    let is_open = |place: &server::Listen| place.address().is_some_and(|at| !at.ip().is_loopback());
+    if admin.value.0.as_ref().is_some_and(is_open) {
         gathered.problem(
             admin
                 .problem("health and metrics are shown to whoever reaches this address")
@@ -303,7 +347,7 @@ fn warn(file: &File, gathered: &mut Gathered<'_>) {
         .listen
         .0
         .iter()
-        .find(|one| !one.value.0.ip().is_loopback());
+        .find(|one| is_open(&one.value.0));
     if let (true, Some(listen)) = (file.server.explain, open) {
         gathered.problem(
             listen

@@ -103,6 +103,8 @@ fn route(
         waivers: waivers.into_iter().collect::<Option<_>>()?,
         path_encoding: route.path_encoding,
         keep_proof: route.keep_proof,
+        in_flight: route.in_flight.map(|count| count.0),
+        reserved: route.reserved,
         token_fields: fields.0.iter().map(|name| name.value.clone()).collect(),
         upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
         cors,

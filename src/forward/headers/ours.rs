@@ -80,7 +80,7 @@ pub(super) fn tell_who(sink: &mut impl Sink, told: &Told<'_>, request_id: &str) 
 
 /// Where the request came from, and by way of whom.
 pub(super) fn tell_way(sink: &mut impl Sink, head: &Head) {
-    let peer = head.peer.to_canonical();
+    let peer = head.peer.map(|address| address.to_canonical());
     let authority = head.authority.as_bytes();
     sink.text(X_FORWARDED_FOR, |text| write_address(text, peer));
     sink.text(X_FORWARDED_HOST, |text| text.put_slice(authority));
@@ -88,7 +88,7 @@ pub(super) fn tell_way(sink: &mut impl Sink, head: &Head) {
     sink.text(FORWARDED, |text| {
         // RFC 7239, sections 4 and 6: what is no token stands in quotes.
         text.put_slice(b"for=");
-        if peer.is_ipv6() {
+        if peer.is_some_and(|address| address.is_ipv6()) {
             text.put_slice(b"\"[");
             write_address(text, peer);
             text.put_slice(b"]\"");
@@ -108,9 +108,14 @@ pub(super) fn tell_way(sink: &mut impl Sink, head: &Head) {
     sink.word(VIA, via);
 }
 
-fn write_address(text: &mut BytesMut, address: IpAddr) {
-    let IpAddr::V4(address) = address else {
-        return write!(text, "{address}").expect("a buffer that grows takes any text");
+fn write_address(text: &mut BytesMut, address: Option<IpAddr>) {
+    let address = match address {
+        Some(IpAddr::V4(address)) => address,
+        Some(IpAddr::V6(address)) => {
+            return write!(text, "{address}").expect("a buffer that grows takes any text");
+        }
+        // RFC 7239, section 6.2.
+        None => return text.put_slice(b"unknown"),
     };
     // Twice a request: by hand in a fraction of the time.
     for (at, octet) in address.octets().into_iter().enumerate() {

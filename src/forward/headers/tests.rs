@@ -26,8 +26,8 @@ fn head(fields: &[(&'static str, &'static str)]) -> Head {
         scheme: "https",
         version: Version::HTTP_11,
         fields: map,
-        peer: [192, 0, 2, 1].into(),
         arrived: crate::clock::Clock::by_hand(1_000_000).0.now(),
+        peer: Some([192, 0, 2, 1].into()),
         request_id: "0123456789abcdef0123456789abcdef".into(),
         upgrade: None,
     }
@@ -316,7 +316,7 @@ async fn the_will_to_take_trailers_is_all_that_te_says() {
 async fn an_ipv6_peer_and_a_host_with_a_port_are_quoted_in_forwarded() {
     let mut head = Head {
         authority: "[2001:db8::2]:8443".into(),
-        peer: "2001:db8::1".parse().unwrap(),
+        peer: Some("2001:db8::1".parse().unwrap()),
         version: Version::HTTP_2,
         ..head(&[])
     };
@@ -332,7 +332,7 @@ async fn an_ipv6_peer_and_a_host_with_a_port_are_quoted_in_forwarded() {
 #[tokio::test]
 async fn a_peer_that_is_ipv4_in_ipv6_is_told_as_ipv4() {
     let mut head = Head {
-        peer: "::ffff:192.0.2.7".parse().unwrap(),
+        peer: Some("::ffff:192.0.2.7".parse().unwrap()),
         ..head(&[])
     };
     let sent = sent(&mut head, &route(), &ANYONE).await;

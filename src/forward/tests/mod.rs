@@ -10,7 +10,7 @@ use super::upstream::{Server, Settings};
 use super::*;
 use crate::authorize;
 use crate::clock::{Clock, Now};
-use crate::limit::{self, app::AppLimits};
+use crate::limit::{self, app::AppLimits, overload};
 use crate::replay;
 use crate::route::Accept;
 use crate::schemes::digest::BodyProof;
@@ -55,7 +55,26 @@ fn admitted(route: &Route) -> Admitted {
     let caller = Caller::anonymous(route).unwrap();
     let fresh = replay::check(caller, route, &Method::GET, &NoMemory, LONG, now).unwrap();
     let permit = authorize::check(fresh, route).unwrap();
-    limit::admit(permit, &AppLimits::new(&[], None), now).unwrap()
+    let charged = limit::charge(permit, &AppLimits::new(&[], None), now).unwrap();
+    charged.seated(seat())
+}
+
+/// A place where there is room for all.
+fn seat() -> overload::Seat {
+    let settings = overload::Settings {
+        in_flight: u32::MAX,
+        queue: 1,
+        queue_timeout: LONG,
+        reserve: 1,
+    };
+    let route = overload::RouteCap {
+        name: "test".into(),
+        in_flight: None,
+        reserved: false,
+    };
+    let gate = overload::WorkerGate::new(&Arc::default());
+    let seat = overload::Overload::new(settings, vec![route], None).seat(&gate, 0);
+    seat.unwrap()
 }
 
 fn head(method: Method, target: &'static str) -> Head {
@@ -66,8 +85,8 @@ fn head(method: Method, target: &'static str) -> Head {
         scheme: "https",
         version: Version::HTTP_11,
         fields: HeaderMap::new(),
-        peer: [192, 0, 2, 1].into(),
         arrived: Clock::by_hand(1_000_000).0.now(),
+        peer: Some([192, 0, 2, 1].into()),
         request_id: "0123456789abcdef0123456789abcdef".into(),
         upgrade: None,
     }

@@ -5,6 +5,7 @@ use crate::secret::Secret;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
@@ -12,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 fn settings(workers: usize, max_connections: usize) -> Settings {
     Settings {
         listen: vec![
-            "127.0.0.1:0".parse().unwrap(),
-            "127.0.0.1:0".parse().unwrap(),
+            Listen::Tcp("127.0.0.1:0".parse().unwrap()),
+            Listen::Tcp("127.0.0.1:0".parse().unwrap()),
         ],
+        socket_mode: 0o660,
         workers,
         tls: None,
         max_connections,
@@ -31,7 +33,7 @@ struct Gateway {
 
 impl Gateway {
     fn start(settings: &Settings, certificates: Option<Arc<tls::Certificates>>) -> Self {
-        let bound = bind(settings).unwrap();
+        let bound = bind(settings, &mut Handed::default()).unwrap();
         let address = bound.addresses()[0];
         let (toy, stop) = (Toy::new(), CancellationToken::new());
         let handler = toy.clone();
@@ -77,8 +79,8 @@ async fn ask(stream: &mut (impl AsyncWriteExt + AsyncReadExt + Unpin), text: &st
 #[tokio::test]
 async fn every_worker_listens_on_every_address_and_answers() {
     let settings = settings(2, 100);
-    let bound = bind(&settings).unwrap();
-    let addresses = bound.addresses().to_vec();
+    let bound = bind(&settings, &mut Handed::default()).unwrap();
+    let addresses = bound.addresses();
     assert_eq!(addresses.len(), 2);
     let stop = CancellationToken::new();
     let running = run(bound, &settings, None, |_| Toy::new(), &stop).unwrap();
@@ -98,14 +100,14 @@ async fn every_worker_listens_on_every_address_and_answers() {
 
 #[test]
 fn an_address_that_another_gateway_has_is_refused_with_a_hint() {
-    let first = bind(&settings(1, 1)).unwrap();
+    let first = bind(&settings(1, 1), &mut Handed::default()).unwrap();
     let address = first.addresses()[0];
     let second = Settings {
-        listen: vec![address],
+        listen: vec![Listen::Tcp(address)],
         ..settings(2, 1)
     };
-    let error = bind(&second).unwrap_err();
-    assert!(matches!(error, BindError::InUse(at) if at == address));
+    let error = bind(&second, &mut Handed::default()).unwrap_err();
+    assert!(matches!(&error, BindError::InUse(at) if *at == Listen::Tcp(address)));
     assert_eq!(
         error.to_string(),
         format!(
@@ -113,16 +115,22 @@ fn an_address_that_another_gateway_has_is_refused_with_a_hint() {
         )
     );
     drop(first);
-    assert_eq!(bind(&second).unwrap().addresses(), [address]);
+    assert_eq!(
+        bind(&second, &mut Handed::default()).unwrap().addresses(),
+        [address]
+    );
 }
 
 #[test]
 fn an_address_of_another_machine_is_refused_with_a_hint() {
     let settings = Settings {
-        listen: vec!["192.0.2.1:0".parse().unwrap()],
+        listen: vec![Listen::Tcp("192.0.2.1:0".parse().unwrap())],
         ..settings(1, 1)
     };
-    assert!(matches!(bind(&settings), Err(BindError::NotHere(_))));
+    assert!(matches!(
+        bind(&settings, &mut Handed::default()),
+        Err(BindError::NotHere(_))
+    ));
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub(super) struct Journal {
     /// Whether the last write failed.
     failing: AtomicBool,
     /// Held as long as this lives, so that no other process writes here.
-    _lock: File,
+    lock: File,
 }
 
 /// The boot of the machine; zeros when the system does not tell.
@@ -58,6 +58,8 @@ struct Segment {
     next: AtomicU64,
     /// The last second of all proofs in it.
     last: AtomicI64,
+    /// Whether it is given up: the next process may have read it by now.
+    is_given_up: bool,
 }
 
 /// A file that is not written any more.
@@ -134,7 +136,7 @@ impl Journal {
             current: RwLock::new(segment),
             past: Mutex::new(past),
             failing: AtomicBool::new(false),
-            _lock: lock,
+            lock,
         };
         Ok((journal, note))
     }
@@ -143,6 +145,9 @@ impl Journal {
     pub(super) fn append(&self, id: [u8; 16], until: i64) -> io::Result<()> {
         // Held while we write: whoever takes the file away waits for us.
         let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        if segment.is_given_up {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         let written = segment.append(id, until);
         let fails = written.is_err();
         if fails != self.failing.load(Ordering::Relaxed)
@@ -222,12 +227,15 @@ impl Journal {
         Ok(())
     }
 
-    /// Seals everything: the next process misses nothing, in whatever boot.
+    /// Seals everything and gives it up: the next process, which may start
+    /// now, misses nothing, in whatever boot. Nothing is written thereafter.
     pub(super) fn close(&self) -> io::Result<()> {
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        past.iter_mut().try_for_each(Past::seal)?;
-        let segment = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        seal(&segment.file)
+        let mut segment = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        segment.is_given_up = true;
+        let sealed = past.iter_mut().try_for_each(Past::seal);
+        let sealed = sealed.and_then(|()| seal(&segment.file));
+        sealed.and(self.lock.unlock())
     }
 
     /// Lets the next writes go elsewhere, for tests of a disk that fails.
@@ -288,6 +296,7 @@ impl Segment {
             head,
             next: AtomicU64::new(0),
             last: AtomicI64::new(i64::MIN),
+            is_given_up: false,
         })
     }
 

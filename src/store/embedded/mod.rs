@@ -139,7 +139,8 @@ impl Proofs {
     }
 
     /// Ends it and writes everything to the disk, as dropping it does, but
-    /// says when that fails.
+    /// says when that fails. Another process may open it from then on; here
+    /// no proof is accepted any more.
     ///
     /// # Errors
     /// What the system said. The next start then counts as one after the

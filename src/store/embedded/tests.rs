@@ -546,3 +546,16 @@ fn the_system_tells_which_boot_it_is() {
     assert_ne!(boot(), [0; 16]);
     assert_eq!(boot(), boot());
 }
+
+#[test]
+fn what_was_given_up_takes_no_proof_and_another_may_open_it() {
+    let directory = TempDir::new().unwrap();
+    let (before, _) = open(&directory, THIS_BOOT, 1_000);
+    record(&before, 1, 1_000).unwrap();
+    before.journal.close().unwrap();
+    let (after, opened) = open(&directory, THIS_BOOT, 1_001);
+    assert_eq!(opened.loaded, 1);
+    assert_eq!(record(&before, 2, 1_001), Err(Refused::Unavailable));
+    assert_eq!(record(&after, 1, 1_001), Err(Refused::Replayed));
+    assert_eq!(record(&after, 2, 1_001), Ok(()));
+}

@@ -5,6 +5,8 @@ use super::{Request, Response, Setup};
 use serde_json::Value;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A running process; killed when dropped.
@@ -52,14 +54,38 @@ impl Binary {
         Self::spawn_by(setup, &text, command)
     }
 
-    fn spawn_by(setup: Setup, text: &str, mut command: Command) -> Self {
+    /// Hands a listening socket over to it, as systemd does.
+    pub fn spawn_with_socket(setup: Setup, text: &str, socket: OwnedFd) -> Self {
+        Self::spawn_from(setup, text, handing_over(), socket.into())
+    }
+
+    /// Hands a socket over to what does not start, and gives back its exit code and what it says.
+    pub fn fails_with_socket(setup: &Setup, text: &str, socket: OwnedFd) -> (Option<i32>, String) {
+        let file = setup.write("gateway.toml", text.as_bytes());
+        let output = handing_over()
+            .arg("serve")
+            .arg("--config")
+            .arg(&file)
+            .current_dir(setup.folder())
+            .stdin(socket)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), told)
+    }
+
+    fn spawn_by(setup: Setup, text: &str, command: Command) -> Self {
+        Self::spawn_from(setup, text, command, Stdio::null())
+    }
+
+    fn spawn_from(setup: Setup, text: &str, mut command: Command, stdin: Stdio) -> Self {
         let file = setup.write("gateway.toml", text.as_bytes());
         let mut child = command
             .arg("serve")
             .arg("--config")
             .arg(&file)
             .current_dir(setup.folder())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -160,13 +186,27 @@ impl Binary {
         request.send_to(self.address)
     }
 
-    /// Bytes of memory it had at most (`VmHWM`).
+    /// What the kernel tells of it.
+    pub fn process(&self) -> PathBuf {
+        format!("/proc/{}", self.child.id()).into()
+    }
+
+    /// Bytes of memory it had at most.
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        self.status("VmHWM:")
+    }
+
+    /// Bytes of memory it has.
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(self.process().join("status")).unwrap();
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .expect("a kernel that tells VmHWM");
+            .find_map(|line| line.strip_prefix(name))
+            .expect("a kernel that tells it");
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
         kib * 1024
     }
@@ -185,6 +225,16 @@ impl Drop for Binary {
             );
         }
     }
+}
+
+/// Its standard input becomes the socket that it is handed over.
+fn handing_over() -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"")
+        .arg(env!("CARGO_BIN_EXE_portcullis"));
+    command
 }
 
 /// The address that an event of that name tells.

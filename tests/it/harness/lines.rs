@@ -46,6 +46,13 @@ impl Lines {
         })
     }
 
+    /// Waits until so many lines hold `text`.
+    pub fn wait_for_count(&self, text: &str, count: usize) {
+        self.wait_until(&format!("{text}, {count} times"), |all| {
+            (all.lines().filter(|line| line.contains(text)).count() >= count).then_some(())
+        });
+    }
+
     /// The first `count` lines; waits for them.
     pub fn first(&self, count: usize) -> Vec<String> {
         self.wait_until(&format!("{count} lines"), |text| {

@@ -39,6 +39,17 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The time that hand-set clocks start at.
 pub const T0: i64 = 1_800_000_000;
 
+/// Looks again and again until it holds, for what nobody tells of by itself.
+#[track_caller]
+pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let clock = portcullis::clock::Clock::system();
+    let end = clock.now().monotonic() + DEADLINE;
+    while !holds() {
+        assert!(clock.now().monotonic() < end, "waited in vain for {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// A port that is taken and on which nobody listens, for as long as this lives:
 /// a port that was merely free before may be another test's by now.
 pub struct Closed(tokio::net::TcpSocket);

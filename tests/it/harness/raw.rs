@@ -4,6 +4,9 @@ use super::DEADLINE;
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 /// A connection to the gateway.
 #[derive(Debug)]
@@ -29,9 +32,20 @@ impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+
+    /// Connects to a Unix socket.
+    pub fn open_unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        // Reading, writing and their time-outs are the same for every socket.
+        Self::over(TcpStream::from(OwnedFd::from(stream)))
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        stream.set_nodelay(true).unwrap();
         Self {
             stream,
             read: Vec::new(),

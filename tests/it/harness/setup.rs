@@ -69,6 +69,12 @@ impl Setup {
         self
     }
 
+    /// Lines for `[admin]`, instead of a free port.
+    pub fn admin(mut self, lines: &str) -> Self {
+        self.admin = format!("{lines}\n");
+        self
+    }
+
     /// Lines for `[freshness]`.
     pub fn freshness(mut self, lines: &str) -> Self {
         push(&mut self.freshness, lines);

@@ -1,0 +1,96 @@
+//! How the answering of a request ended, and what its client gets then.
+
+use super::Gateway;
+use super::answer::{self, Ending, ResponseBody};
+use super::caught::Panicked;
+use super::cors::Told;
+use super::refusal::{Blame, Refusal};
+use crate::clock::Now;
+use crate::forward::AnswerBody;
+use crate::limit::app::Standing;
+use http::header::{CONNECTION, HeaderValue};
+use http::{HeaderMap, Response};
+use hyper::body::Incoming;
+
+/// A request that may not, or got no answer, and what we say to it.
+pub(super) struct Stopped {
+    pub(super) refusal: Refusal,
+    pub(super) asks: HeaderMap,
+    pub(super) standing: Option<Standing>,
+    /// Its body, where the client still sends it.
+    pub(super) unread: Option<Incoming>,
+}
+
+impl From<Refusal> for Box<Stopped> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(Stopped {
+            refusal,
+            asks: HeaderMap::new(),
+            standing: None,
+            unread: None,
+        })
+    }
+}
+
+impl Stopped {
+    /// A request that was charged for, of a page that may read the answer.
+    pub(super) fn told(refusal: Refusal, standing: Option<Standing>, told: Told) -> Box<Self> {
+        let mut stopped = Box::<Self>::from(refusal);
+        stopped.standing = standing;
+        told.tell(&mut stopped.asks);
+        stopped
+    }
+}
+
+impl Gateway {
+    /// What the client gets. `ending` goes with the body, whatever it is.
+    pub(super) fn finish(
+        &self,
+        answered: Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>,
+        is_http2: bool,
+        now: Now,
+        ending: Ending,
+    ) -> Response<ResponseBody> {
+        match answered {
+            Ok(Ok(response)) => response.map(|body| ResponseBody::upstream(body, ending)),
+            Ok(Err(stopped)) => {
+                let standing = stopped.standing.as_ref();
+                let mut response = self.refused(&stopped.refusal, standing, now, ending);
+                response.headers_mut().extend(stopped.asks);
+                if let (true, Some(body)) = (is_http2, stopped.unread) {
+                    response.body_mut().take_in(body);
+                }
+                response
+            }
+            Err(Panicked) => {
+                let mut response = self.refused(&Refusal::Internal, None, now, ending);
+                // How far the request was read, nobody knows. HTTP/2 keeps it to its stream.
+                if !is_http2 {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                response
+            }
+        }
+    }
+
+    pub(super) fn refused(
+        &self,
+        refusal: &Refusal,
+        standing: Option<&Standing>,
+        now: Now,
+        mut ending: Ending,
+    ) -> Response<ResponseBody> {
+        let code = refusal.code();
+        if code.blame() == Blame::Stranger {
+            let peer = ending.record().peer;
+            self.shared.peers.failed(&ending.settings.peers, peer, now);
+        }
+        let record = ending.record();
+        record.status = code.status().as_u16();
+        record.code = Some(code.word());
+        record.reason = Some(refusal.reason().into());
+        let (parts, bytes) = answer::refused(refusal, &mut ending, standing).into_parts();
+        Response::from_parts(parts, ResponseBody::whole(bytes, ending))
+    }
+}

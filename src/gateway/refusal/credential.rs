@@ -1,0 +1,54 @@
+//! What is told to a caller whose credential does not let it in.
+
+use crate::schemes::{self, Why};
+
+pub(super) fn detail(refused: &schemes::Refused) -> String {
+    match refused {
+        schemes::Refused::Missing => "Sign the request (RFC 9421: `Signature-Input` and `Signature`) or send a token, in `Portcullis-Token` unless the operator says otherwise; `Accept-Signature` tells what to cover.".to_owned(),
+        schemes::Refused::NotAccepted(scheme) => format!("This route does not accept `{scheme}`."),
+        schemes::Refused::Malformed(what) => what.clone(),
+        schemes::Refused::Rejected { why: Why::Claim(claim), .. } => token_detail(claim),
+        schemes::Refused::Rejected { explained, .. } => match explained.as_ref().map(|explained| explained.same_text) {
+            Some(Some(true)) => "You signed the text that we see: the key id or the secret is wrong.".to_owned(),
+            Some(Some(false)) => "You signed another text than we see: compare yours with `signature_base`.".to_owned(),
+            Some(None) => "Compare the text you signed with `signature_base`; if they are equal, the key id or the secret is wrong.".to_owned(),
+            None => "The key is not known or not in force, or the signature does not match the request as it arrived. `portcullis explain` shows the text to sign.".to_owned(),
+        },
+        schemes::Refused::Coverage(missing) => format!(
+            "The signature must cover {} too.",
+            missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        ),
+        schemes::Refused::Absent(component) => format!("The signature covers `{component}`, which the request does not carry as it arrived."),
+        schemes::Refused::Skew { ours, theirs } if *theirs > IN_SECONDS => format!(
+            "The credential was made at {theirs}, it is {ours} here: times are in whole seconds, and this looks like milliseconds."
+        ),
+        schemes::Refused::Skew { ours, theirs } => format!(
+            "The credential was made at {theirs}, it is {ours} here ({} s apart): set the clock, or sign when you send.",
+            ours.abs_diff(*theirs)
+        ),
+        schemes::Refused::Expired { at } => format!("The credential ended at {at} (Unix seconds); make a new one."),
+        schemes::Refused::Digest => "The request has no body, and `Content-Digest` is not the digest of nothing.".to_owned(),
+        schemes::Refused::Binding => "The token holds for one `Authorization` (claim `pay`), and this request has another or none.".to_owned(),
+        schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
+    }
+}
+
+/// No time in seconds is later than this: year 5138. In milliseconds it was in 1973.
+const IN_SECONDS: i64 = 100_000_000_000;
+
+/// Told to those whose signature holds, and of the header, which is no secret.
+fn token_detail(what: &str) -> String {
+    let rule = match what {
+        "lifetime" => return "The token lives too long: from `iat` to `exp` it may have the gateway's `[tokens] max_lifetime`.".to_owned(),
+        "header" => return "The token's header has more than `alg`, `kid` and `typ`.".to_owned(),
+        "exp" => "every token has one, in whole seconds, not milliseconds, since 1970",
+        "iat" | "nbf" => "it is in whole seconds, not milliseconds, since 1970",
+        "aud" => "it must be, or list, the name in the gateway's `[tokens] audience`",
+        "scope" => "it is one text, names joined by spaces",
+        "iss" | "sub" | "jti" | "pay" => "it is a text",
+        "typ" => "it is `JWT` or `at+jwt`, or left out",
+        "cnf" => "a token that is bound to a key is not supported",
+        _ => "the header may have `alg`, `kid` and `typ` only",
+    };
+    format!("The token's `{what}` is not accepted: {rule}.")
+}

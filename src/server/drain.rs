@@ -1,0 +1,110 @@
+//! How a worker comes to its end.
+//!
+//! First it says goodbye: connections are accepted and requests answered, and
+//! each answer tells that the connection ends behind it (`Connection: close`;
+//! GOAWAY on HTTP/2), so that its client goes elsewhere without losing one.
+//! Then it closes: no connection is accepted, and those without a request end.
+//! From some moment on no request can come any more, while the last ones are
+//! still being answered; whoever waits for that moment is told.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// How far one worker is on its way to the end.
+#[derive(Debug, Default)]
+pub(super) struct Closing {
+    // Beside the tokens, whose state lies behind a lock, for a look at every turn.
+    begun: AtomicBool,
+    goodbye: CancellationToken,
+    refusing: CancellationToken,
+    asking: TaskTracker,
+}
+
+/// Held for as long as a request may come on a connection.
+pub(super) type Asking = TaskTrackerToken;
+
+impl Closing {
+    /// Lets every connection end behind its next answer.
+    pub(super) fn say_goodbye(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+        self.goodbye.cancel();
+    }
+
+    /// Lets every connection end with the requests that are in flight.
+    pub(super) fn close(&self) {
+        self.say_goodbye();
+        self.refusing.cancel();
+        self.asking.close();
+    }
+
+    /// Whether it is on its way.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Ends when connections shall end behind their next answer.
+    pub(super) fn goodbye(&self) -> WaitForCancellationFuture<'_> {
+        self.goodbye.cancelled()
+    }
+
+    /// Ends when connections shall end with what is in flight.
+    pub(super) fn refusing(&self) -> WaitForCancellationFuture<'_> {
+        self.refusing.cancelled()
+    }
+
+    /// Says that a request may come, until what is given back is dropped.
+    pub(super) fn asking(&self) -> Asking {
+        self.asking.token()
+    }
+
+    /// Ends, after [`Closing::close`], when no request can come any more.
+    pub(super) async fn settled(&self) {
+        self.asking.wait().await;
+    }
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Phase {
+    Open,
+    /// We are about to stop: what comes is answered, and tells the client so.
+    Goodbye {
+        /// Whether it was told on HTTP/2.
+        said: bool,
+    },
+    /// We stop; a first request may still come.
+    LastCall {
+        until: Instant,
+        cut_at: Instant,
+    },
+    /// What is in flight is the last.
+    Ending {
+        cut_at: Instant,
+    },
+}
+
+/// Whoever drops the last clone tells it.
+pub(super) type Unsettled = mpsc::SyncSender<Infallible>;
+
+/// Waits for the last [`Unsettled`] to be dropped.
+#[derive(Debug)]
+pub(super) struct Settled(Mutex<mpsc::Receiver<Infallible>>);
+
+impl Settled {
+    pub(super) fn new() -> (Unsettled, Self) {
+        let (unsettled, settled) = mpsc::sync_channel(0);
+        (unsettled, Self(Mutex::new(settled)))
+    }
+
+    /// Blocks the thread.
+    pub(super) fn wait(&self) {
+        let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nothing can be sent: it ends when nobody is left who could.
+        let _ = settled.recv();
+    }
+}

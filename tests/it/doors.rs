@@ -1,0 +1,223 @@
+//! The ways in: Unix sockets, and sockets that are handed over.
+
+use crate::harness::{Binary, Connection, Request, Setup, Upstream, caller};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+const BOTH: &str = "listen = [\"127.0.0.1:0\", \"unix:gate.sock\"]";
+
+/// A request whose host does not depend on the way it takes.
+fn request(method: &str, target: &str) -> Request {
+    Request::new(method, target).authority("api.example.com")
+}
+
+fn ask(path: &Path, request: &Request) -> crate::harness::Response {
+    let mut connection = Connection::open_unix(path);
+    connection.send(&request.bytes());
+    connection.response_to(&request.method)
+}
+
+#[test]
+fn a_signed_request_passes_through_a_unix_socket_and_is_logged_so() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).server(BOTH).start();
+    let path = gateway.setup().path("gate.sock");
+    for _ in 0..4 {
+        let signed = caller().sign(&request("GET", "/orders"));
+        ask(&path, &signed).assert_passed();
+    }
+    let got = upstream.got(0);
+    assert_eq!(got.field("x-forwarded-for"), Some("unknown"));
+    assert_eq!(
+        got.field("forwarded"),
+        Some("for=unknown;host=api.example.com;proto=http")
+    );
+    assert_eq!(gateway.record(0)["peer"], "unix");
+    // The other door is open too.
+    let signed = caller().sign(&request("GET", "/orders"));
+    gateway.send(&signed).assert_passed();
+    assert_eq!(gateway.record(4)["peer"], "127.0.0.1");
+}
+
+#[test]
+fn curl_finds_the_way_through_a_unix_socket() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).server(BOTH).start();
+    let path = gateway.setup().path("gate.sock");
+    let signed = caller().sign(&request("GET", "/orders"));
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let more = ["--unix-socket", path.to_str().unwrap(), version];
+        crate::harness::curl::curl(&signed, gateway.address(), &more).assert_passed();
+    }
+}
+
+#[test]
+fn what_a_unix_peer_causes_is_one_count_for_all_of_them() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server(BOTH)
+        .peers("failures = { rate = \"1/h\", burst = 2 }")
+        .start();
+    let path = gateway.setup().path("gate.sock");
+    for _ in 0..2 {
+        ask(&path, &request("GET", "/")).assert_refused(401, "credential-missing");
+    }
+    ask(&path, &request("GET", "/")).assert_refused(429, "peer-limited");
+    gateway
+        .send(&request("GET", "/"))
+        .assert_refused(401, "credential-missing");
+}
+
+#[test]
+fn the_socket_has_its_mode_and_is_removed_at_the_end() {
+    let upstream = Upstream::start();
+    for (lines, mode) in [("", 0o660), ("socket_mode = \"0600\"", 0o600)] {
+        let setup = Setup::before(&upstream).server(BOTH).server(lines);
+        let mut binary = setup.spawn();
+        let path = binary.setup().path("gate.sock");
+        let there = std::fs::metadata(&path).unwrap();
+        assert!(there.file_type().is_socket());
+        assert_eq!(there.mode() & 0o777, mode);
+        binary.signal("TERM");
+        assert!(binary.wait().success());
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn the_socket_of_a_dead_gateway_is_replaced_and_that_of_a_live_one_is_not() {
+    let upstream = Upstream::start();
+    let mut binary = Setup::before(&upstream).server(BOTH).spawn();
+    let path = binary.setup().path("gate.sock");
+
+    let text = binary.setup().text().replace("\"state\"", "\"other\"");
+    let other = binary.setup().write("other.toml", text.as_bytes());
+    let told = fails(&other);
+    assert!(
+        told.contains("gate.sock`: the address is in use\n\nhint: is another gateway running? set another path"),
+        "{told}"
+    );
+    ask(&path, &request("GET", "/")).assert_refused(401, "credential-missing");
+
+    binary.kill();
+    assert!(path.exists());
+    let mut binary = binary.restarted();
+    ask(&path, &request("GET", "/")).assert_refused(401, "credential-missing");
+
+    // What is no socket is nobody's to take away.
+    binary.signal("TERM");
+    assert!(binary.wait().success());
+    std::fs::write(&path, "dear").unwrap();
+    let told = fails(&other);
+    assert!(
+        told.contains("there is a file of that name, which is no socket"),
+        "{told}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"dear");
+}
+
+fn fails(config: &Path) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("serve")
+        .arg("--config")
+        .arg(config)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn health_and_metrics_can_be_behind_a_unix_socket() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .admin("listen = \"unix:admin.sock\"")
+        .start();
+    let path = gateway.setup().path("admin.sock");
+    let ready = ask(&path, &request("GET", "/readyz"));
+    assert_eq!((ready.status, ready.text()), (200, "ready\n".into()));
+}
+
+fn handed_over(setup: Setup, listen: &str, socket: impl Into<OwnedFd>) -> Binary {
+    let text = setup.text_on(listen);
+    Binary::spawn_with_socket(setup, &text, socket.into())
+}
+
+#[test]
+fn a_socket_handed_over_is_served_by_every_worker_and_outlives_us() {
+    let upstream = Upstream::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Whoever comes before we are there waits.
+    let mut early = Connection::open(address);
+    early.send(&request("GET", "/").bytes());
+    let setup = Setup::before(&upstream).server("workers = 2");
+    let socket = listener.try_clone().unwrap();
+    let mut binary = handed_over(setup, &address.to_string(), socket);
+    assert_eq!(binary.address(), address);
+    early.response().assert_refused(401, "credential-missing");
+    for _ in 0..8 {
+        binary
+            .send(&request("GET", "/"))
+            .assert_refused(401, "credential-missing");
+    }
+    binary.signal("TERM");
+    assert!(binary.wait().success());
+    // It is whoever handed it over that closes it.
+    let mut late = Connection::open(address);
+    late.send(&request("GET", "/").bytes());
+    let setup = Setup::before(&upstream);
+    let _next = handed_over(setup, &address.to_string(), listener);
+    late.response().assert_refused(401, "credential-missing");
+}
+
+#[test]
+fn a_unix_socket_handed_over_keeps_its_file_and_others_are_bound_as_usual() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server(BOTH);
+    let path = setup.path("gate.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let text = setup.text();
+    let mut binary = Binary::spawn_with_socket(setup, &text, listener.into());
+    ask(&path, &request("GET", "/")).assert_refused(401, "credential-missing");
+    binary
+        .send(&request("GET", "/"))
+        .assert_refused(401, "credential-missing");
+    binary.signal("TERM");
+    assert!(binary.wait().success());
+    assert!(path.exists());
+}
+
+#[test]
+fn a_socket_handed_over_that_no_setting_names_is_refused() {
+    let upstream = Upstream::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let setup = Setup::before(&upstream);
+    let text = setup.text_on("127.0.0.1:0");
+    let (code, told) = Binary::fails_with_socket(&setup, &text, listener.into());
+    assert_eq!(code, Some(1));
+    let expected = format!(
+        "the socket `{address}` was handed over to us, and nothing listens there: we listen on `127.0.0.1:0`, `127.0.0.1:0`"
+    );
+    assert!(told.contains(&expected), "{told}");
+}
+
+#[test]
+fn what_is_handed_over_and_does_not_listen_is_refused() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let text = setup.text();
+    let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    for socket in [
+        OwnedFd::from(one),
+        std::fs::File::open("/dev/null").unwrap().into(),
+    ] {
+        let (code, told) = Binary::fails_with_socket(&setup, &text, socket);
+        assert_eq!(code, Some(1));
+        assert!(told.contains("the socket number 0 ("), "{told}");
+    }
+}

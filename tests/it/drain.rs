@@ -1,0 +1,253 @@
+//! Told to stop: what becomes of connections and requests, phase by phase.
+
+use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller, wait_until};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+
+/// A backend that answers one request for each leave that it is given.
+fn held() -> (Sender<()>, Upstream) {
+    let (allow, allowed) = channel::<()>();
+    let allowed = Mutex::new(allowed);
+    let upstream = Upstream::answering(move |_, wire| {
+        let _ = allowed.lock().unwrap().recv();
+        wire.answer(200, &[], b"hello");
+    });
+    (allow, upstream)
+}
+
+fn signed(binary: &Binary, path: &str) -> Vec<u8> {
+    let request = binary.request("GET", path);
+    caller().at(Binary::now()).sign(&request).bytes()
+}
+
+fn ask(binary: &Binary) -> Response {
+    let mut connection = Connection::open(binary.address());
+    connection.send(&signed(binary, "/"));
+    connection.response()
+}
+
+fn ready(binary: &Binary) -> (u16, String) {
+    let ready = Request::new("GET", "/readyz")
+        .to(binary.admin())
+        .send_to(binary.admin());
+    (ready.status, ready.text())
+}
+
+fn wait_for_phase(binary: &Binary, phase: &str) -> String {
+    let phase = format!("\"phase\":\"{phase}\"");
+    binary.stderr.wait_for(&phase, |line| line.contains(&phase))
+}
+
+#[test]
+fn a_gateway_that_is_not_ready_says_so_and_does_all_else_as_ever() {
+    let upstream = Upstream::start();
+    // Its end is not what this waits for.
+    let binary = Setup::before(&upstream)
+        .server("drain = { not_ready = \"1h\" }")
+        .spawn();
+    let mut kept = Connection::open(binary.address());
+    kept.send(&signed(&binary, "/1"));
+    kept.response().assert_passed();
+    binary.signal("TERM");
+    wait_for_phase(&binary, "not ready");
+    let said = "draining: not ready\n".to_owned();
+    assert_eq!(ready(&binary), (503, said));
+    kept.send(&signed(&binary, "/2"));
+    let response = kept.response();
+    response.assert_passed();
+    assert_eq!(response.field("connection"), None);
+    let response = ask(&binary);
+    response.assert_passed();
+    assert_eq!(response.field("connection"), None);
+}
+
+#[test]
+fn a_goodbye_is_said_in_answers_and_new_connections_are_still_taken() {
+    let upstream = Upstream::start();
+    let binary = Setup::before(&upstream)
+        .server("drain = { goodbye = \"1h\" }")
+        .spawn();
+    let mut kept = Connection::open(binary.address());
+    kept.send(&signed(&binary, "/1"));
+    kept.response().assert_passed();
+    let mut silent = Connection::open(binary.address());
+    binary.signal("TERM");
+    wait_for_phase(&binary, "saying goodbye");
+    let said = "draining: saying goodbye\n".to_owned();
+    assert_eq!(ready(&binary), (503, said));
+    let mut new = Connection::open(binary.address());
+    // The event stands before the workers hear of it: the first answer may still be as ever.
+    for connection in [&mut kept, &mut silent, &mut new] {
+        for _ in 0..1_000 {
+            connection.send(&signed(&binary, "/2"));
+            let response = connection.response();
+            response.assert_passed();
+            if response.field("connection") == Some("close") {
+                break;
+            }
+        }
+        assert!(connection.is_closed(), "it was never said goodbye to");
+    }
+}
+
+#[test]
+fn over_http_2_a_goodbye_ends_the_connection_behind_its_streams() {
+    let (allow, upstream) = held();
+    let binary = Setup::before(&upstream)
+        .server("drain = { goodbye = \"1h\" }")
+        .spawn();
+    let request = caller()
+        .at(Binary::now())
+        .sign(&binary.request("GET", "/1"));
+    let mut connection = crate::harness::h2::open(binary.address(), &request);
+    upstream.wait_for_head(0);
+    binary.signal("TERM");
+    wait_for_phase(&binary, "saying goodbye");
+    let (mut goodbye, mut answered) = (false, false);
+    // Frames, until the connection ends by itself or both were seen.
+    loop {
+        let start = connection.take(9);
+        if start.len() < 9 {
+            break;
+        }
+        let length = u32::from_be_bytes([0, start[0], start[1], start[2]]);
+        let payload = connection.take(length as usize);
+        match (start[3], start[8]) {
+            (GOAWAY, _) => {
+                assert_eq!(payload[4..8], [0; 4], "it is no error");
+                if !goodbye {
+                    allow.send(()).unwrap();
+                }
+                goodbye = true;
+            }
+            (DATA, 1) if start[4] & END_STREAM != 0 => {
+                answered = true;
+            }
+            (PING, _) if start[4] == 0 => {
+                let mut pong = vec![0, 0, 8, PING, 1, 0, 0, 0, 0];
+                pong.extend(payload);
+                connection.send(&pong);
+            }
+            _ => {}
+        }
+    }
+    assert!(goodbye && answered, "{goodbye} {answered}");
+    // And others are still let in.
+    allow.send(()).unwrap();
+    ask(&binary).assert_passed();
+}
+
+const DATA: u8 = 0;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+
+#[test]
+fn the_phases_follow_each_other_and_each_tells_what_is_in_flight() {
+    let (allow, upstream) = held();
+    let mut binary = Setup::before(&upstream)
+        .server("drain = { not_ready = \"50ms\", goodbye = \"50ms\" }")
+        .spawn();
+    let mut connection = Connection::open(binary.address());
+    connection.send(&signed(&binary, "/1"));
+    upstream.wait_for_head(0);
+    binary.signal("TERM");
+    for phase in ["not ready", "saying goodbye", "refusing"] {
+        let told = wait_for_phase(&binary, phase);
+        assert!(told.contains("\"in_flight\":1"), "{told}");
+    }
+    assert_eq!(ready(&binary), (503, "draining: refusing\n".to_owned()));
+    allow.send(()).unwrap();
+    let response = connection.response();
+    response.assert_passed();
+    assert_eq!(response.field("connection"), Some("close"));
+    assert!(binary.wait().success());
+    assert!(TcpStream::connect(binary.address()).is_err());
+    assert!(binary.stderr.text().contains("\"cut\":0"));
+    assert_eq!(binary.stdout.text().lines().count(), 1);
+}
+
+#[test]
+fn a_body_that_streams_is_sent_to_its_end() {
+    let (allow, allowed) = channel::<()>();
+    let allowed = Mutex::new(allowed);
+    let upstream = Upstream::answering(move |_, wire| {
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
+        let _ = allowed.lock().unwrap().recv();
+        wire.send(b"lo");
+    });
+    let mut binary = Setup::before(&upstream).spawn();
+    let mut connection = Connection::open(binary.address());
+    connection.send(&signed(&binary, "/"));
+    assert_eq!(connection.head().unwrap().0, 200);
+    assert_eq!(connection.take(3), b"hel");
+    binary.signal("TERM");
+    wait_for_phase(&binary, "refusing");
+    allow.send(()).unwrap();
+    assert_eq!(connection.take(2), b"lo");
+    assert!(connection.is_closed());
+    assert!(binary.wait().success());
+}
+
+#[test]
+fn a_request_that_waits_in_the_queue_is_answered() {
+    let (allow, upstream) = held();
+    let mut binary = Setup::before(&upstream)
+        .more("[overload]\nin_flight = 1\nqueue_timeout = \"1h\"")
+        .spawn();
+    let mut first = Connection::open(binary.address());
+    first.send(&signed(&binary, "/1"));
+    upstream.wait_for_head(0);
+    let mut waits = Connection::open(binary.address());
+    waits.send(&signed(&binary, "/2"));
+    let queued = || {
+        let metrics = Request::new("GET", "/metrics")
+            .to(binary.admin())
+            .send_to(binary.admin());
+        let text = metrics.text();
+        text.contains("\nportcullis_queued_requests 1\n")
+    };
+    wait_until("a request that waits", queued);
+    binary.signal("TERM");
+    wait_for_phase(&binary, "refusing");
+    for _ in 0..2 {
+        allow.send(()).unwrap();
+    }
+    first.response().assert_passed();
+    let response = waits.response();
+    response.assert_passed();
+    assert_eq!(response.field("connection"), Some("close"));
+    assert!(binary.wait().success());
+}
+
+#[test]
+fn a_tls_handshake_that_has_begun_ends_without_holding_it_up() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .server("tls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }");
+    setup.write("cert.pem", made.cert.pem().as_bytes());
+    setup.write_secret("key.pem", made.signing_key.serialize_pem().as_bytes());
+    let mut binary = setup.spawn();
+    let mut shaking = Connection::open(binary.address());
+    // The start of a record that never ends.
+    shaking.send(&[22, 3, 1, 2, 0, 1]);
+    binary.signal("TERM");
+    assert!(binary.wait().success());
+    assert!(shaking.is_closed());
+}
+
+#[test]
+fn a_second_signal_skips_what_is_left() {
+    let (_allow, upstream) = held();
+    let mut binary = Setup::before(&upstream)
+        .server("drain = { not_ready = \"1h\", goodbye = \"1h\" }")
+        .spawn();
+    let connection = Connection::open(binary.address());
+    binary.signal("TERM");
+    wait_for_phase(&binary, "not ready");
+    binary.signal("TERM");
+    assert_eq!(binary.wait().code(), Some(1));
+    let _ = connection.stream().shutdown(Shutdown::Both);
+}
