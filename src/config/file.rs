@@ -3,6 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+use super::byte_rate::ByteRate;
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
@@ -69,6 +70,10 @@ table! {
         pub body_timeout: Period = "30s",
         /// How long a caller may take no byte of a response.
         pub write_timeout: Period = "30s",
+        /// Bytes a second that a caller must at least send of a body, or take of a response, on average.
+        pub min_rate: ByteRate = "1 KiB/s",
+        /// How long a caller may be slower than `min_rate`.
+        pub min_rate_grace: Period = "8s",
         /// How long requests in flight have when the gateway stops.
         pub drain_timeout: Period = "30s",
     }

@@ -4,6 +4,7 @@
 //! [`Config`], every room's settings, or a [`Report`] of all that is wrong.
 //! This room never: starts anything, or lets a secret into a message.
 
+mod byte_rate;
 mod file;
 mod gather;
 mod lists;

@@ -88,6 +88,8 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "idle_timeout": time(deadlines.idle),
             "body_timeout": time(deadlines.body),
             "write_timeout": time(deadlines.write),
+            "min_rate": deadlines.pace.rate.map_or("off".to_owned(), |rate| format!("{rate} B/s")),
+            "min_rate_grace": time(deadlines.pace.grace),
             "drain_timeout": time(deadlines.drain),
         },
         "admin": { "listen": config.admin.listen.map_or("off".to_owned(), |at| at.to_string()) },

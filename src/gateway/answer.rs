@@ -9,12 +9,11 @@ use crate::limit::app::{Place, Standing};
 use crate::observe::Record;
 use crate::route::{Accept, NoRoute, Route};
 use crate::schemes::{self, Received};
-use crate::server::BoxError;
+use crate::server::{BoxError, RequestBody};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -110,7 +109,7 @@ impl ResponseBody {
 
     /// Takes in what is still sent of the refused request's `body`, within
     /// bounds, before the response ends.
-    pub(super) fn take_in(&mut self, body: Incoming) {
+    pub(super) fn take_in(&mut self, body: RequestBody) {
         if let Inner::Whole(_, unread) = &mut self.inner {
             *unread = Some(Unread::new(body));
         }
@@ -173,7 +172,7 @@ impl Body for ResponseBody {
 /// their body makes some clients throw the answer away.
 #[derive(Debug)]
 pub(super) struct Unread {
-    body: Incoming,
+    body: RequestBody,
     left: usize,
     until: Pin<Box<Sleep>>,
     is_over: bool,
@@ -185,7 +184,7 @@ impl Unread {
     /// How long they may take.
     const MAX_TIME: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(body: Incoming) -> Self {
+    pub(super) fn new(body: RequestBody) -> Self {
         Self {
             body,
             left: Self::MAX_BYTES,

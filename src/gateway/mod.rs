@@ -30,14 +30,13 @@ use crate::schemes::freshness::Freshness;
 use crate::schemes::{
     self, Caller, Malformed, Presented, PublicUrl, Received, Rules, Surroundings, token,
 };
-use crate::server::{Fault, Handler, Peer};
+use crate::server::{Fault, Handler, Peer, RequestBody};
 use answer::Ending;
 use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use refusal::{Blame, Refusal};
 use std::sync::Arc;
 
@@ -127,7 +126,7 @@ impl From<Refusal> for Box<Stopped> {
 impl Handler for Gateway {
     type Body = ResponseBody;
 
-    async fn handle(&self, peer: Peer, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(&self, peer: Peer, request: Request<RequestBody>) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.load_full();
         let (parts, body) = request.into_parts();
@@ -298,7 +297,7 @@ impl Gateway {
         &self,
         settings: &Settings,
         passing: Passing,
-        body: Incoming,
+        body: RequestBody,
         now: Now,
         mut ending: Ending,
     ) -> Response<ResponseBody> {

@@ -1,21 +1,18 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
-use super::alarm::{Alarm, after};
+use super::alarm::{Alarm, Rounds, after};
+use super::frames::Frames;
 use super::library::{http1, http2};
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
+use super::streams::Streams;
 use super::tls::ALPN_HTTP_2;
+use super::turn::{Desk, Turn};
 use super::wire::Wire;
-use super::{BoxError, Deadlines, Handler, Peer};
-use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use super::{Deadlines, Handler, Peer};
 use hyper::server::conn;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::convert::Infallible;
+use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -39,6 +36,9 @@ const LINGER_STEP: usize = 8 * 1024;
 /// long to do so: what was accepted is answered.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
+/// How often we look whether an HTTP/1 client that waits for an answer is still there.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// What the connections of one worker share.
 pub(super) struct Worker<H> {
     handler: H,
@@ -47,7 +47,7 @@ pub(super) struct Worker<H> {
     closing: Closing,
     cut: AtomicUsize,
     http1: conn::http1::Builder,
-    http2: conn::http2::Builder<TokioExecutor>,
+    http2: conn::http2::Builder<Streams>,
 }
 
 /// Whether we are about to stop.
@@ -67,7 +67,7 @@ impl<H: Handler> Worker<H> {
             closing: Closing::default(),
             cut: AtomicUsize::new(0),
             http1: http1(),
-            http2: http2(),
+            http2: http2(deadlines),
         }
     }
 
@@ -155,10 +155,10 @@ impl<H: Handler> Worker<H> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let line = Arc::new(Line::default());
-        let paced = Paced::new(stream, first, line.clone(), self.deadlines.write);
+        let paced = self.paced(stream, first, &line);
         let wire = Wire::new(paced, self.deadlines, head_until);
         let desk = self.desk(peer, line.clone());
-        let service = service_fn(move |request| Turn::new(&desk).answer(request));
+        let service = service_fn(move |request| Turn::new(&desk).on_wire(request));
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
         let whole = self
             .drive(Pin::new(&mut connection), &line, None, |connection| {
@@ -176,20 +176,27 @@ impl<H: Handler> Worker<H> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let line = Arc::new(Line::default());
-        let paced = Paced::new(stream, first, line.clone(), self.deadlines.write);
+        let paced = self.paced(stream, first, &line);
         let desk = self.desk(peer, line.clone());
-        let service = service_fn(move |request| Turn::new(&desk).answer(request));
-        let connection = pin!(self.http2.serve_connection(TokioIo::new(paced), service));
+        let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
+        let io = TokioIo::new(Frames::new(paced));
+        let connection = pin!(self.http2.serve_connection(io, service));
         self.drive(connection, &line, Some(self.deadlines.idle), |connection| {
             connection.graceful_shutdown();
         })
         .await;
     }
 
+    fn paced<S>(&self, stream: S, first: First, line: &Arc<Line>) -> Paced<S> {
+        let Deadlines { write, pace, .. } = self.deadlines;
+        Paced::new(stream, first, line.clone(), write, pace)
+    }
+
     fn desk(&self, peer: Peer, line: Arc<Line>) -> Arc<Desk<H>> {
         Arc::new(Desk {
             handler: self.handler.clone(),
             peer,
+            deadlines: self.deadlines,
             line,
         })
     }
@@ -208,6 +215,7 @@ impl<H: Handler> Worker<H> {
         let mut quiet = None;
         let mut phase = Phase::Open;
         let mut alarm = Alarm::default();
+        let mut rounds = Rounds::default();
         poll_fn(move |cx| {
             if self.closing.begun.load(Ordering::Relaxed) {
                 line.note_last();
@@ -218,6 +226,7 @@ impl<H: Handler> Worker<H> {
                 }
                 match phase {
                     Phase::Open => {
+                        line.watch(cx);
                         // Once, to be woken; then only when there is something to see.
                         if !watched || self.closing.begun.load(Ordering::Relaxed) {
                             watched = true;
@@ -228,6 +237,10 @@ impl<H: Handler> Worker<H> {
                                 };
                                 continue;
                             }
+                        }
+                        if idle.is_none() && rounds.poll(cx, LOOK_EVERY, !line.is_idle()) {
+                            line.ask_to_look();
+                            continue;
                         }
                         let Some(idle) = idle.filter(|_| line.is_idle()) else {
                             return Poll::Pending;
@@ -288,58 +301,6 @@ enum Phase {
     Ending {
         cut_at: Instant,
     },
-}
-
-/// Where the requests of one connection are answered.
-struct Desk<H> {
-    handler: H,
-    peer: Peer,
-    line: Arc<Line>,
-}
-
-/// One request's turn, from its head to the end of its response.
-struct Turn<H>(Arc<Desk<H>>);
-
-impl<H: Handler> Turn<H> {
-    fn new(desk: &Arc<Desk<H>>) -> Self {
-        desk.line.take_off();
-        Self(desk.clone())
-    }
-
-    async fn answer(
-        self,
-        request: Request<Incoming>,
-    ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
-    {
-        let Desk {
-            handler,
-            peer,
-            line,
-        } = &*self.0;
-        // HTTP/2 has a frame for it.
-        let has_connection_field = request.version() != Version::HTTP_2;
-        let fault = line.next_request();
-        let mut response = match fault {
-            None => handler.handle(*peer, request).await,
-            Some(fault) => handler.refuse(*peer, fault),
-        };
-        if fault.is_some() || (line.is_last() && has_connection_field) {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        // The body takes the turn with it, whatever becomes of the body.
-        let hold = move |error| {
-            let _turn = &self;
-            error
-        };
-        Ok(response.map(|body| body.map_err(hold)))
-    }
-}
-
-impl<H> Drop for Turn<H> {
-    fn drop(&mut self) {
-        self.0.line.land();
-    }
 }
 
 /// Says that nothing more comes, and lets a peer that is still sending read what we said.

@@ -7,24 +7,29 @@
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 mod alarm;
 mod chunks;
 mod connection;
+mod frames;
 pub mod framing;
 mod head;
 mod library;
 mod line;
 mod listen;
 mod paced;
+mod patience;
+mod streams;
 pub mod tls;
+mod turn;
 mod wire;
 mod work;
 
 pub use listen::{BindError, Bound, bind};
+pub use patience::Pace;
+pub use streams::RequestBody;
 pub use work::{Drained, Running, run};
 
 /// An error of any kind on a body's way.
@@ -33,13 +38,13 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What answers requests. One is made per worker thread, and cloned per connection.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// A response's body.
-    type Body: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static;
+    type Body: http_body::Body<Data = Bytes, Error = BoxError> + Unpin + Send + 'static;
 
     /// Answers one request.
     fn handle(
         &self,
         peer: Peer,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Answers bytes that are no request; the connection closes behind it.
@@ -99,6 +104,8 @@ pub struct Deadlines {
     pub write: Duration,
     /// For requests in flight when we are asked to stop.
     pub drain: Duration,
+    /// How slow the rest of a body may come, and a response be taken.
+    pub pace: Pace,
 }
 
 #[cfg(test)]
