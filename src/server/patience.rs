@@ -103,9 +103,12 @@ mod tests {
 
     async fn outlasted(patience: &mut Patience, owed: usize) -> Duration {
         let start = Instant::now();
-        poll_fn(|cx| match patience.wait(cx, owed) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        poll_fn(|cx| {
+            if patience.wait(cx, owed) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
         start.elapsed()

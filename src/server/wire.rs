@@ -224,9 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let awaits = self.framing.awaits(&self.held.bytes);
         if awaits == Awaits::Body {
-            return match self.patience.0.wait(cx, 0) {
-                true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                false => Poll::Pending,
+            return if self.patience.0.wait(cx, 0) {
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            } else {
+                Poll::Pending
             };
         }
         let until = match self.waiting {
