@@ -7,12 +7,15 @@
 mod harness;
 
 mod admin;
+mod attacks;
 mod bodies;
 mod cli;
 mod config;
 mod forwarding;
 mod fuzz_corpus;
+mod hardening;
 mod house;
+mod http2;
 mod interop;
 mod rate_limits;
 mod readme;
@@ -22,6 +25,7 @@ mod replay;
 mod scopes;
 mod shutdown;
 mod signed_requests;
+mod slow_clients;
 mod tls;
 mod tokens;
 mod vectors;
