@@ -74,17 +74,14 @@ fn reset_on_dispatch(
         for id in &batch {
             session.head(*id, request, true);
         }
-        if !session.settle() {
-            return None;
+        if let Some(error) = session.pong_or_goodbye() {
+            return Some(error);
         }
         upstream.wait_for_head((before + batch.len()).min(AT_WORK) - 1);
         for id in &batch {
             end(&mut session, *id);
         }
         // What comes behind must not be dispatched either.
-        if !session.frame(PING, 0, 0, b"goodbye?") {
-            break;
-        }
         if let Some(error) = session.pong_or_goodbye() {
             return Some(error);
         }

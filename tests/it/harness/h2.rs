@@ -235,9 +235,10 @@ impl Session {
         false
     }
 
-    /// Waits for the answer to a ping; the error of the GOAWAY that comes
+    /// Pings, and waits for the answer; the error of the GOAWAY that comes
     /// instead, or of none where the connection ends without one.
     pub fn pong_or_goodbye(&mut self) -> Option<u32> {
+        self.frame(PING, 0, 0, b"settled?");
         loop {
             match self.next() {
                 None => return Some(0),
