@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The longest a deadline may be; a longer one is as good as none.
-const NEVER: Duration = Duration::from_hours(30 * 24);
+pub(crate) const NEVER: Duration = Duration::from_hours(30 * 24);
 
 /// When `wait` will be over.
 pub(crate) fn after(wait: Duration) -> Instant {
@@ -33,6 +33,34 @@ impl Alarm {
                 Poll::Ready(()) => sleep.as_mut().reset(until),
             }
         }
+    }
+}
+
+/// Rings again and again while it is wanted. What happens between two rings
+/// costs no look at a clock.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds {
+    sleep: Option<Pin<Box<Sleep>>>,
+    is_set: bool,
+}
+
+impl Rounds {
+    /// True when `every` has passed, with the same task, since it was wanted
+    /// or since the last ring.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, every: Duration, wanted: bool) -> bool {
+        let rings = self.is_set && self.sleep.as_ref().is_some_and(|sleep| sleep.is_elapsed());
+        if rings {
+            self.is_set = false;
+        }
+        if wanted && !self.is_set {
+            let until = after(every);
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| Box::pin(sleep_until(until)));
+            sleep.as_mut().reset(until);
+            self.is_set = sleep.as_mut().poll(cx).is_pending();
+        }
+        rings && wanted
     }
 }
 
@@ -68,5 +96,25 @@ mod tests {
         })
         .await;
         assert_eq!(start.elapsed(), 6 * second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rounds_ring_while_they_are_wanted() {
+        let second = Duration::from_secs(1);
+        let start = Instant::now();
+        let mut rounds = Rounds::default();
+        let mut rings = 0;
+        poll_fn(|cx| {
+            rings += u32::from(rounds.poll(cx, second, true));
+            match rings {
+                3 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        assert_eq!(start.elapsed(), 3 * second);
+        tokio::time::advance(second).await;
+        let unwanted = poll_fn(|cx| Poll::Ready(rounds.poll(cx, second, false))).await;
+        assert!(!unwanted && !rounds.is_set);
     }
 }

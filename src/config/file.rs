@@ -6,6 +6,7 @@
 use super::addresses::{FileMode, Listen, ListenOrOff};
 use super::balance::{EjectionTable, HealthTable, OrOff, RetriesTable, Share};
 use super::beyond::{FieldName, Protocol};
+use super::byte_rate::ByteRate;
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
@@ -79,6 +80,10 @@ table! {
         pub body_timeout: Period = "30s",
         /// How long a caller may take no byte of a response.
         pub write_timeout: Period = "30s",
+        /// Bytes a second that a caller must at least send of a body, or take of a response, on average.
+        pub min_rate: ByteRate = "1 KiB/s",
+        /// How long a caller may be slower than `min_rate`.
+        pub min_rate_grace: Period = "8s",
         /// What comes before that when the gateway stops.
         pub drain: Drain = {},
         /// How long requests in flight, and tunnels, have when the gateway stops, once it accepts nothing more.

@@ -68,7 +68,7 @@ pub(super) fn suspects_in_line(text: &str, at: usize) -> Option<Range<usize>> {
 }
 
 /// Keys whose values are shown even where their line's syntax is broken.
-const HARMLESS: [&str; 44] = [
+const HARMLESS: [&str; 46] = [
     "listen",
     "public_url",
     "certificate",
@@ -80,6 +80,8 @@ const HARMLESS: [&str; 44] = [
     "idle_timeout",
     "body_timeout",
     "write_timeout",
+    "min_rate",
+    "min_rate_grace",
     "drain_timeout",
     "directory",
     "window",

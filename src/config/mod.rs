@@ -7,6 +7,7 @@
 mod addresses;
 mod balance;
 mod beyond;
+mod byte_rate;
 mod file;
 mod gather;
 mod lists;

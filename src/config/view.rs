@@ -93,6 +93,8 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
                 "not_ready": time(config.goodbye.not_ready),
                 "goodbye": time(config.goodbye.goodbye),
             },
+            "min_rate": deadlines.pace.rate.map_or("off".to_owned(), |rate| format!("{rate} B/s")),
+            "min_rate_grace": time(deadlines.pace.grace),
             "drain_timeout": time(deadlines.drain),
             "tunnels": gateway.tunnels.most,
             "tunnel_idle_timeout": time(gateway.tunnels.idle),

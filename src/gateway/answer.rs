@@ -12,13 +12,12 @@ use crate::limit::app::Standing;
 use crate::observe::{Record, trace_id};
 use crate::route::{Accept, NoRoute, Route};
 use crate::schemes::{self, Received};
-use crate::server::BoxError;
+use crate::server::{BoxError, RequestBody};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -158,7 +157,7 @@ impl ResponseBody {
 
     /// Takes in what is still sent of the refused request's `body`, within
     /// bounds, before the response ends.
-    pub(super) fn take_in(&mut self, body: Incoming) {
+    pub(super) fn take_in(&mut self, body: RequestBody) {
         // What refuses a call of gRPC ends with its head, or its clients take it for no end.
         if let Inner::Whole(Some(_), unread) = &mut self.inner {
             *unread = Some(Unread::new(body));
@@ -219,7 +218,7 @@ impl Body for ResponseBody {
 /// their body makes some clients throw the answer away.
 #[derive(Debug)]
 pub(super) struct Unread {
-    body: Incoming,
+    body: RequestBody,
     left: usize,
     until: Pin<Box<Sleep>>,
     is_over: bool,
@@ -231,7 +230,7 @@ impl Unread {
     /// How long they may take.
     const MAX_TIME: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(body: Incoming) -> Self {
+    pub(super) fn new(body: RequestBody) -> Self {
         Self {
             body,
             left: Self::MAX_BYTES,

@@ -38,14 +38,13 @@ use crate::schemes::freshness::Freshness;
 use crate::schemes::{
     self, Caller, Malformed, Presented, PublicUrl, Received, Rules, Surroundings, token,
 };
-use crate::server::{Fault, Handler, Peer};
+use crate::server::{Fault, Handler, Peer, RequestBody};
 use answer::Ending;
 use arc_swap::ArcSwap;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use outcome::Stopped;
 use refusal::Refusal;
 use std::pin::pin;
@@ -132,7 +131,7 @@ struct Passing {
 impl Handler for Gateway {
     type Body = ResponseBody;
 
-    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn handle(&self, peer: &Peer, request: Request<RequestBody>) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.load_full();
         let is_http2 = request.version() == http::Version::HTTP_2;
@@ -162,7 +161,7 @@ impl Gateway {
         &self,
         settings: &Settings,
         peer: &Peer,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         ending: &mut Ending,
         now: Now,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
@@ -353,7 +352,7 @@ impl Gateway {
         settings: &Settings,
         passing: Passing,
         seat: Seat,
-        body: Incoming,
+        body: RequestBody,
         ending: &mut Ending,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
         let Passing {

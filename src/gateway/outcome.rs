@@ -8,9 +8,9 @@ use super::refusal::{Blame, Refusal};
 use crate::clock::Now;
 use crate::forward::AnswerBody;
 use crate::limit::app::Standing;
+use crate::server::RequestBody;
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Response};
-use hyper::body::Incoming;
 
 /// A request that may not, or got no answer, and what we say to it.
 pub(super) struct Stopped {
@@ -18,7 +18,7 @@ pub(super) struct Stopped {
     pub(super) asks: HeaderMap,
     pub(super) standing: Option<Standing>,
     /// Its body, where the client still sends it.
-    pub(super) unread: Option<Incoming>,
+    pub(super) unread: Option<RequestBody>,
 }
 
 impl From<Refusal> for Box<Stopped> {

@@ -1,23 +1,20 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
 use super::drain::{Asking, Closing, Phase};
+use super::frames::Frames;
 use super::library::{http1, http2};
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::socket::Stream;
+use super::streams::Streams;
 use super::tls::ALPN_HTTP_2;
+use super::turn::{Desk, Turn};
 use super::wire::Wire;
-use super::{BoxError, Deadlines, Handler, Peer, Tunnel};
-use crate::clock::alarm::{Alarm, after};
-use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, Version};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use super::{Deadlines, Handler, Peer};
+use crate::clock::alarm::{Alarm, Rounds, after};
 use hyper::server::conn;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::convert::Infallible;
+use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -39,6 +36,9 @@ const LINGER_STEP: usize = 8 * 1024;
 /// long to do so: what was accepted is answered.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
+/// How often we look whether an HTTP/1 client that waits for an answer is still there.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// What the connections of one worker share.
 pub(super) struct Worker<H> {
     handler: H,
@@ -48,7 +48,7 @@ pub(super) struct Worker<H> {
     cut: AtomicUsize,
     tunnels_cut: AtomicUsize,
     http1: conn::http1::Builder,
-    http2: conn::http2::Builder<TokioExecutor>,
+    http2: conn::http2::Builder<Streams>,
 }
 
 impl<H: Handler> Worker<H> {
@@ -61,7 +61,7 @@ impl<H: Handler> Worker<H> {
             cut: AtomicUsize::new(0),
             tunnels_cut: AtomicUsize::new(0),
             http1: http1(),
-            http2: http2(),
+            http2: http2(deadlines),
         }
     }
 
@@ -176,10 +176,10 @@ impl<H: Handler> Worker<H> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let line = Arc::new(Line::default());
-        let paced = Paced::new(stream, first, line.clone(), self.deadlines.write);
+        let paced = self.paced(stream, first, &line);
         let wire = Wire::new(paced, self.deadlines, head_until);
         let desk = self.desk(peer, line.clone());
-        let service = service_fn(move |request| Turn::new(&desk).answer(request));
+        let service = service_fn(move |request| Turn::new(&desk).on_wire(request));
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
         let whole = self
             .drive(
@@ -218,10 +218,11 @@ impl<H: Handler> Worker<H> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let line = Arc::new(Line::default());
-        let paced = Paced::new(stream, first, line.clone(), self.deadlines.write);
+        let paced = self.paced(stream, first, &line);
         let desk = self.desk(peer, line.clone());
-        let service = service_fn(move |request| Turn::new(&desk).answer(request));
-        let connection = pin!(self.http2.serve_connection(TokioIo::new(paced), service));
+        let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
+        let io = TokioIo::new(Frames::new(paced));
+        let connection = pin!(self.http2.serve_connection(io, service));
         let idle = Some(self.deadlines.idle);
         self.drive(connection, &line, idle, asking, |connection| {
             connection.graceful_shutdown();
@@ -229,10 +230,16 @@ impl<H: Handler> Worker<H> {
         .await;
     }
 
+    fn paced<S>(&self, stream: S, first: First, line: &Arc<Line>) -> Paced<S> {
+        let Deadlines { write, pace, .. } = self.deadlines;
+        Paced::new(stream, first, line.clone(), write, pace)
+    }
+
     fn desk(&self, peer: Peer, line: Arc<Line>) -> Arc<Desk<H>> {
         Arc::new(Desk {
             handler: self.handler.clone(),
             peer,
+            deadlines: self.deadlines,
             line,
         })
     }
@@ -254,6 +261,7 @@ impl<H: Handler> Worker<H> {
         let mut quiet = None;
         let mut phase = Phase::Open;
         let mut alarm = Alarm::default();
+        let mut rounds = Rounds::default();
         poll_fn(move |cx| {
             if self.closing.has_begun() {
                 line.note_last();
@@ -264,6 +272,7 @@ impl<H: Handler> Worker<H> {
                 }
                 match phase {
                     Phase::Open => {
+                        line.watch(cx);
                         // Once, to be woken; then only when there is something to see.
                         if !watched || self.closing.has_begun() {
                             watched = true;
@@ -272,6 +281,10 @@ impl<H: Handler> Worker<H> {
                                 phase = Phase::Goodbye { said: false };
                                 continue;
                             }
+                        }
+                        if idle.is_none() && rounds.poll(cx, LOOK_EVERY, !line.is_idle()) {
+                            line.ask_to_look();
+                            continue;
                         }
                         let Some(idle) = idle.filter(|_| line.is_idle()) else {
                             return Poll::Pending;
@@ -331,65 +344,6 @@ impl<H: Handler> Worker<H> {
     async fn last_call(&self) {
         self.closing.refusing().await;
         tokio::time::sleep(LAST_CALL.min(self.deadlines.drain)).await;
-    }
-}
-
-/// Where the requests of one connection are answered.
-struct Desk<H> {
-    handler: H,
-    peer: Peer,
-    line: Arc<Line>,
-}
-
-/// One request's turn, from its head to the end of its response.
-struct Turn<H>(Arc<Desk<H>>);
-
-impl<H: Handler> Turn<H> {
-    fn new(desk: &Arc<Desk<H>>) -> Self {
-        desk.line.take_off();
-        Self(desk.clone())
-    }
-
-    async fn answer(
-        self,
-        request: Request<Incoming>,
-    ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
-    {
-        let Desk {
-            handler,
-            peer,
-            line,
-        } = &*self.0;
-        // HTTP/2 has a frame for it.
-        let has_connection_field = request.version() != Version::HTTP_2;
-        let fault = line.next_request();
-        let number = line.requests();
-        let mut response = match fault {
-            None => handler.handle(peer, request).await,
-            Some(fault) => handler.refuse(peer, fault),
-        };
-        let mut switches = false;
-        if line.is_asking(number) {
-            let tunnel = response.extensions_mut().remove::<Tunnel>();
-            switches = tunnel.is_some();
-            line.decide(tunnel);
-        }
-        if fault.is_some() || (line.is_last() && has_connection_field && !switches) {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        // The body takes the turn with it, whatever becomes of the body.
-        let hold = move |error| {
-            let _turn = &self;
-            error
-        };
-        Ok(response.map(|body| body.map_err(hold)))
-    }
-}
-
-impl<H> Drop for Turn<H> {
-    fn drop(&mut self) {
-        self.0.line.land();
     }
 }
 

@@ -1,8 +1,10 @@
 //! The HTTP library, with every bound set by us and none left to its defaults.
 
+use super::Deadlines;
 use super::head::MAX_HEAD;
+use super::streams::Streams;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use std::time::Duration;
 
 /// Bytes of one HTTP/1.1 connection that are read or written at a time.
@@ -10,7 +12,7 @@ const H1_BUFFER: usize = 64 * 1024;
 const _: () = assert!(MAX_HEAD < H1_BUFFER);
 
 /// Requests at a time on one HTTP/2 connection.
-const H2_STREAMS: u32 = 100;
+pub(super) const H2_STREAMS: u32 = 100;
 /// Bytes of a head after decompression, as RFC 9113 counts them (32 for each field on top).
 const H2_HEAD: u32 = 32 * 1024;
 /// Bytes of a frame.
@@ -51,8 +53,8 @@ pub(super) fn http1() -> http1::Builder {
 }
 
 /// HTTP/2.
-pub(super) fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+pub(super) fn http2(deadlines: Deadlines) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::new(deadlines));
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS)

@@ -7,13 +7,13 @@
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use std::net::IpAddr;
 use std::time::Duration;
 
 mod chunks;
 mod connection;
 mod drain;
+mod frames;
 pub mod framing;
 mod handed;
 mod head;
@@ -21,17 +21,22 @@ mod library;
 mod line;
 mod listen;
 mod paced;
+mod patience;
 mod socket;
 mod socket_file;
+mod streams;
 pub mod tls;
 mod tunnel;
+mod turn;
 mod wire;
 mod work;
 
 pub use handed::Handed;
 pub use listen::{BindError, Bound, Listen, Listener, Single, bind, bind_single};
+pub use patience::Pace;
 pub use socket::{Entrance, Stream};
 pub use socket_file::SocketFile;
+pub use streams::RequestBody;
 pub use tunnel::{Duplex, Tunnel};
 pub use work::{Drained, Running, run};
 
@@ -41,14 +46,14 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What answers requests. One is made per worker thread, and cloned per connection.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// A response's body.
-    type Body: http_body::Body<Data = Bytes, Error = BoxError> + Send + 'static;
+    type Body: http_body::Body<Data = Bytes, Error = BoxError> + Unpin + Send + 'static;
 
     /// Answers one request. A 101 with a [`Tunnel`] in its extensions hands
     /// the connection over.
     fn handle(
         &self,
         peer: &Peer,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Answers bytes that are no request; the connection closes behind it.
@@ -119,6 +124,8 @@ pub struct Deadlines {
     pub write: Duration,
     /// For requests in flight when nothing more is accepted.
     pub drain: Duration,
+    /// How slow the rest of a body may come, and a response be taken.
+    pub pace: Pace,
 }
 
 #[cfg(test)]

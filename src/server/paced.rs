@@ -1,14 +1,13 @@
 //! A stream whose peer has to take what we send, byte by byte, within a deadline.
 
 use super::line::Line;
-use crate::clock::alarm::{Alarm, after};
+use super::patience::{Pace, Patience};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
 /// What a client sends first when it knows that we speak HTTP/2 (RFC 9113, section 3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -50,9 +49,8 @@ pub(super) struct Paced<S> {
     stream: S,
     first: First,
     line: Arc<Line>,
-    limit: Duration,
-    alarm: Alarm,
-    until: Option<Instant>,
+    patience: Patience,
+    waits: bool,
     out: Out,
 }
 
@@ -68,15 +66,21 @@ pub(super) enum Out {
 }
 
 impl<S> Paced<S> {
-    /// Gives every piece of what is sent `limit` to be taken. `first` was read before.
-    pub(super) fn new(stream: S, first: First, line: Arc<Line>, limit: Duration) -> Self {
+    /// Gives every piece of what is sent `limit` to be taken, and all of them
+    /// together a `pace`. `first` was read before.
+    pub(super) fn new(
+        stream: S,
+        first: First,
+        line: Arc<Line>,
+        limit: Duration,
+        pace: Pace,
+    ) -> Self {
         Self {
             stream,
             first,
             line,
-            limit,
-            alarm: Alarm::default(),
-            until: None,
+            patience: Patience::new(limit, pace),
+            waits: false,
             out: Out::Open,
         }
     }
@@ -93,9 +97,13 @@ impl<S> Paced<S> {
         &mut self,
         cx: &mut Context<'_>,
         polled: Poll<io::Result<T>>,
+        bytes: impl Fn(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(done) = polled {
-            if self.until.take().is_some() {
+            if let Ok(written) = &done {
+                self.patience.moved(bytes(written));
+            }
+            if std::mem::take(&mut self.waits) {
                 self.line.note_unsent(false);
             }
             if done.is_err() {
@@ -103,10 +111,9 @@ impl<S> Paced<S> {
             }
             return Poll::Ready(done);
         }
-        let limit = self.limit;
-        let until = *self.until.get_or_insert_with(|| after(limit));
+        self.waits = true;
         self.line.note_unsent(true);
-        if self.alarm.poll(cx, until) {
+        if self.patience.wait(cx, 0) {
             self.out = Out::Failed;
             Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
         } else {
@@ -139,7 +146,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.pace(cx, polled)
+        self.pace(cx, polled, |bytes| *bytes)
     }
 
     fn poll_write_vectored(
@@ -148,7 +155,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.pace(cx, polled)
+        self.pace(cx, polled, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -157,12 +164,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
-        self.pace(cx, polled)
+        self.pace(cx, polled, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
-        let paced = self.pace(cx, polled);
+        let paced = self.pace(cx, polled, |()| 0);
         if matches!(paced, Poll::Ready(Ok(()))) {
             self.out = Out::Shut;
         }

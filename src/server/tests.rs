@@ -56,7 +56,7 @@ impl Toy {
 impl Handler for Toy {
     type Body = ToyBody;
 
-    async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<ToyBody> {
+    async fn handle(&self, peer: &Peer, request: Request<RequestBody>) -> Response<ToyBody> {
         let (head, body) = request.into_parts();
         match head.uri.path() {
             "/held" => {
@@ -76,7 +76,7 @@ impl Handler for Toy {
                 let body = String::from_utf8_lossy(&body);
                 said(200, format!("{} {}{tls} [{body}]", head.method, head.uri))
             }
-            Err(error) => said(400, format!("body: {:?}", io_kind(&error))),
+            Err(error) => said(400, format!("body: {:?}", io_kind(&*error))),
         }
     }
 
@@ -86,12 +86,10 @@ impl Handler for Toy {
 }
 
 fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
-    error.source().and_then(|source| {
-        source
-            .downcast_ref::<io::Error>()
-            .map(io::Error::kind)
-            .or_else(|| io_kind(source))
-    })
+    error
+        .downcast_ref::<io::Error>()
+        .map(io::Error::kind)
+        .or_else(|| error.source().and_then(io_kind))
 }
 
 const DEADLINES: Deadlines = Deadlines {
@@ -101,6 +99,10 @@ const DEADLINES: Deadlines = Deadlines {
     body: Duration::from_secs(10),
     write: Duration::from_secs(20),
     drain: Duration::from_secs(15),
+    pace: Pace {
+        rate: None,
+        grace: Duration::ZERO,
+    },
 };
 
 const CLIENT: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));

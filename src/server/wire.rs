@@ -9,6 +9,7 @@
 use super::framing::{Awaits, End, Framing};
 use super::line::Line;
 use super::paced::Paced;
+use super::patience::Patience;
 use super::{Deadlines, Fault};
 use crate::clock::alarm::{Alarm, after};
 use std::io;
@@ -24,6 +25,13 @@ const HEAD_STEP: usize = 4 * 1024;
 /// What goes through in place of a bad head.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: invalid\r\n\r\n";
 
+/// A client that has said all and waits may be gone: nothing tells the one
+/// from the other but its answer to bytes of ours. So we send what every
+/// client of HTTP/1.1 has to pass over (RFC 9110, section 15.2): the first
+/// makes the system of one that is gone say so, the second finds it.
+const KNOCK: &[u8] = b"HTTP/1.1 102 Processing\r\n\r\n";
+const KNOCKS: u8 = 2;
+
 /// A clear-text or TLS stream, guarded.
 #[derive(Debug)]
 pub(super) struct Wire<S> {
@@ -34,6 +42,10 @@ pub(super) struct Wire<S> {
     deadlines: Deadlines,
     alarm: Alarm,
     waiting: Option<(Awaits, Instant)>,
+    /// With a body; of head number `.1`.
+    patience: (Patience, u64),
+    /// How often we knocked, and what of it is still to be sent.
+    knocks: (u8, &'static [u8]),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +70,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             deadlines,
             alarm: Alarm::default(),
             waiting: head_until.map(|until| (Awaits::Head, until)),
+            patience: (Patience::new(deadlines.body, deadlines.pace), 0),
+            knocks: (0, &[]),
         }
     }
 
@@ -112,27 +126,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Reads on while a part of a head is held.
     fn read_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let held = self.held.bytes.len();
-        self.held.bytes.resize(held + HEAD_STEP, 0);
-        let mut buf = ReadBuf::new(self.held.bytes.get_mut(held..).unwrap_or_default());
-        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut buf);
-        let read = buf.filled().len();
-        self.held.bytes.truncate(held + read);
-        if polled?.is_pending() {
+        let Poll::Ready(read) = self.fill(cx)? else {
             return self.wait(cx);
-        }
+        };
         if read == 0 {
             // Half a head is no request, and there is nobody left to tell.
             self.held = Held::default();
             self.input = Input::Ended;
             return Poll::Ready(Ok(true));
         }
-        self.follow_held();
+        self.sort();
         // Clear bytes are held now, and given out from there.
         Poll::Ready(Ok(false))
     }
 
-    fn follow_held(&mut self) {
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let held = self.held.bytes.len();
+        self.held.bytes.resize(held + HEAD_STEP, 0);
+        let mut buf = ReadBuf::new(self.held.bytes.get_mut(held..).unwrap_or_default());
+        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut buf);
+        let read = buf.filled().len();
+        self.held.bytes.truncate(held + read);
+        polled.map_ok(|()| read)
+    }
+
+    /// Finds what is clear of what is held.
+    fn sort(&mut self) {
         let verdict = self.framing.follow(&self.held.bytes);
         self.held.clear = verdict.clear;
         if verdict.end.is_some() {
@@ -141,10 +160,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let _ = self.obey(verdict.clear, verdict.end);
     }
 
+    /// Looks whether the client is still there while its request is answered.
+    /// The library reads on only when it has answered.
+    fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let is_between =
+            !self.framing.is_undecided() && self.framing.awaits(&[]) == Awaits::Request;
+        if self.input == Input::Open && self.held.bytes.is_empty() && is_between {
+            match self.fill(cx)? {
+                Poll::Pending => self.held = Held::default(),
+                Poll::Ready(0) => self.input = Input::Ended,
+                Poll::Ready(_) => self.sort(),
+            }
+        }
+        let (knocks, left) = &mut self.knocks;
+        let may_knock = self.stream.line().is_at_work() && left.is_empty() && *knocks < KNOCKS;
+        if self.input == Input::Ended && may_knock {
+            *knocks += 1;
+            *left = KNOCK;
+        }
+        Ok(())
+    }
+
+    /// Sends what is left of a knock, before anything else.
+    fn knock(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (_, left) = &mut self.knocks;
+        while !left.is_empty() {
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, left))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            *left = left.get(sent..).unwrap_or_default();
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Does what follows from a verdict; true when there were clear bytes.
     fn obey(&mut self, clear: usize, end: Option<End>) -> bool {
         if clear > 0 {
             self.waiting = None;
+            self.note_moved(clear);
             if self.framing.is_undecided() {
                 self.line().ask(self.framing.heads());
             }
@@ -157,6 +211,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         clear > 0
     }
 
+    /// Of many heads at once only the last can have a body that we wait for.
+    fn note_moved(&mut self, bytes: usize) {
+        let (patience, of) = &mut self.patience;
+        if *of == self.framing.heads() {
+            patience.moved(bytes);
+        } else {
+            *of = self.framing.heads();
+            patience.renew();
+        }
+    }
+
     fn stand_in(&mut self, fault: Fault) {
         self.line().note_fault(self.framing.heads(), fault);
         self.held.bytes.extend_from_slice(STAND_IN);
@@ -167,13 +232,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The peer has nothing for us: has it still time?
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let awaits = self.framing.awaits(&self.held.bytes);
+        if awaits == Awaits::Body {
+            return if self.patience.0.wait(cx, 0) {
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            } else {
+                Poll::Pending
+            };
+        }
         let until = match self.waiting {
             Some((same, until)) if same == awaits => until,
             _ => {
                 let until = after(match awaits {
-                    Awaits::Request => self.deadlines.idle,
                     Awaits::Head => self.deadlines.head,
-                    Awaits::Body => self.deadlines.body,
+                    Awaits::Request | Awaits::Body => self.deadlines.idle,
                 });
                 self.waiting = Some((awaits, until));
                 until
@@ -183,12 +254,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Poll::Pending;
         }
         match awaits {
-            Awaits::Request => self.input = Input::Shut,
+            Awaits::Request | Awaits::Body => self.input = Input::Shut,
             Awaits::Head => {
                 self.held = Held::default();
                 self.stand_in(Fault::HeadTimeout);
             }
-            Awaits::Body => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
         }
         Poll::Ready(Ok(false))
     }
@@ -216,7 +286,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
                 // What came with the head waits here, what comes now in the socket.
                 ready!(wire.line().poll_declined(cx));
                 wire.framing.go_on();
-                wire.follow_held();
+                wire.sort();
                 continue;
             }
             let done = if wire.held.bytes.is_empty() {
@@ -237,6 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.knock(cx))?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -245,6 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.knock(cx))?;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -253,6 +325,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.line().is_to_look() {
+            self.look(cx)?;
+        }
+        ready!(self.knock(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -7,6 +7,7 @@
 mod harness;
 
 mod admin;
+mod attacks;
 mod balance;
 mod bodies;
 mod cli;
@@ -17,7 +18,9 @@ mod drain;
 mod forwarding;
 mod fuzz_corpus;
 mod grpc_refusals;
+mod hardening;
 mod house;
+mod http2;
 mod interop;
 mod overload;
 mod panics;
@@ -30,6 +33,7 @@ mod rolling_restart;
 mod scopes;
 mod shutdown;
 mod signed_requests;
+mod slow_clients;
 mod streaming;
 mod tls;
 mod tokens;

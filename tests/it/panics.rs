@@ -259,7 +259,11 @@ impl Drop for Breaking {
 impl Handler for Bodies {
     type Body = Breaking;
 
-    async fn handle(&self, _: &Peer, request: http::Request<Incoming>) -> http::Response<Breaking> {
+    async fn handle(
+        &self,
+        _: &Peer,
+        request: http::Request<portcullis::server::RequestBody>,
+    ) -> http::Response<Breaking> {
         self.0.fetch_add(1, SeqCst);
         http::Response::new(Breaking {
             pieces: 0,

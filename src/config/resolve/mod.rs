@@ -195,6 +195,10 @@ fn server(
             body: server.body_timeout.0,
             write: server.write_timeout.0,
             drain: server.drain_timeout.0,
+            pace: server::Pace {
+                rate: server.min_rate.0,
+                grace: server.min_rate_grace.0,
+            },
         },
     })
 }

@@ -307,7 +307,13 @@ async fn let_through(stream: &[u8], cuts: &[usize], room: usize) -> Vec<u8> {
         .rev()
         .collect();
     let line = Arc::default();
-    let paced = Paced::new(Pieces(pieces), First::default(), line, DEADLINES.write);
+    let paced = Paced::new(
+        Pieces(pieces),
+        First::default(),
+        line,
+        DEADLINES.write,
+        DEADLINES.pace,
+    );
     let mut wire = Wire::new(paced, DEADLINES, None);
     let mut through = Vec::new();
     let mut buf = vec![0; room];

@@ -1,0 +1,227 @@
+//! The guard between a socket and the HTTP/2 library: it follows the frames
+//! that come in, by their heads alone, and ends a connection whose client
+//! floods us with what is cheap to send and is no request.
+//!
+//! What the library bounds by itself is left to it: the size of frames and
+//! heads, CONTINUATION, empty and small DATA, and streams that are reset
+//! before we look at them. In front of a connection that has to end a
+//! stand-in goes through, which the library answers with GOAWAY
+//! (`ENHANCE_YOUR_CALM`): the client learns why, and no byte of it comes behind.
+
+use super::line::Line;
+use super::paced::{PREFACE, Paced};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Frames besides DATA that a client may send in a while, above what
+/// requests and the responses it takes explain.
+const FRAMES: u64 = 4_000;
+const FRAMES_IN: Duration = Duration::from_secs(1);
+/// What explains one frame each: these many for each request, such as its
+/// head, a priority, a window and a reset…
+const FRAMES_PER_REQUEST: u64 = 4;
+/// …and one for so many bytes of responses: windows are opened as they go.
+const BYTES_PER_FRAME: u64 = 512;
+
+/// Bytes of a frame's head (RFC 9113, section 4.1).
+const HEAD: usize = 9;
+const DATA: u8 = 0x0;
+
+/// The start of a head that never ends: more CONTINUATION than the library takes.
+const STAND_IN: &[u8] = &stand_in();
+const CONTINUATIONS: usize = 15;
+
+const fn stand_in() -> [u8; HEAD * (CONTINUATIONS + 1)] {
+    const HEADERS: u8 = 0x1;
+    const CONTINUATION: u8 = 0x9;
+    let mut bytes = [0; HEAD * (CONTINUATIONS + 1)];
+    let mut at = 0;
+    while at < bytes.len() {
+        bytes[at + 3] = if at == 0 { HEADERS } else { CONTINUATION };
+        // Of stream 1: a client's.
+        bytes[at + 8] = 1;
+        at += HEAD;
+    }
+    bytes
+}
+
+/// A clear-text or TLS stream, guarded.
+#[derive(Debug)]
+pub(super) struct Frames<S> {
+    stream: Paced<S>,
+    head: [u8; HEAD],
+    /// So much of a frame's head is there.
+    have: usize,
+    /// Bytes of a payload, or of the preface, that are still to come.
+    payload: usize,
+    /// What of the stand-in goes through next, once the connection has to end.
+    ending: Option<&'static [u8]>,
+    /// Frames that have to be explained.
+    frames: u64,
+    /// Bytes that were sent.
+    sent: u64,
+    from: Mark,
+}
+
+/// Where we counted last.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: Instant,
+    sent: u64,
+    requests: u64,
+}
+
+impl<S> Frames<S> {
+    /// Guards `stream`, of which nothing was read besides its first bytes.
+    pub(super) fn new(stream: Paced<S>) -> Self {
+        Self {
+            stream,
+            head: [0; HEAD],
+            have: 0,
+            payload: PREFACE.len(),
+            ending: None,
+            frames: 0,
+            sent: 0,
+            from: Mark {
+                at: Instant::now(),
+                sent: 0,
+                requests: 0,
+            },
+        }
+    }
+
+    fn line(&self) -> &Line {
+        self.stream.line()
+    }
+
+    const fn is_between_frames(&self) -> bool {
+        self.have == 0 && self.payload == 0
+    }
+
+    /// Follows `bytes`; how many of them may go through.
+    fn follow(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.is_between_frames() && self.line().is_flooded() {
+                break;
+            }
+            let skipped = self.payload.min(rest.len());
+            self.payload -= skipped;
+            rest = rest.get(skipped..).unwrap_or_default();
+            while self.payload == 0
+                && let Some((byte, more)) = rest.split_first()
+            {
+                rest = more;
+                if let Some(place) = self.head.get_mut(self.have) {
+                    *place = *byte;
+                }
+                self.have += 1;
+                if self.have == HEAD {
+                    self.begin();
+                    break;
+                }
+            }
+        }
+        bytes.len() - rest.len()
+    }
+
+    /// A frame's head is complete.
+    fn begin(&mut self) {
+        let [a, b, c, kind, ..] = self.head;
+        self.have = 0;
+        self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+        if kind != DATA {
+            self.frames += 1;
+            if self.frames >= FRAMES {
+                self.count();
+            }
+        }
+    }
+
+    /// Looks at a clock once in [`FRAMES`] frames.
+    fn count(&mut self) {
+        let requests = self.line().requests();
+        let explained = (requests - self.from.requests) * FRAMES_PER_REQUEST
+            + (self.sent - self.from.sent) / BYTES_PER_FRAME;
+        self.frames = self.frames.saturating_sub(explained);
+        let now = Instant::now();
+        if self.frames >= FRAMES {
+            if now - self.from.at < FRAMES_IN {
+                self.line().note_flooded();
+            }
+            self.frames = 0;
+        }
+        self.from = Mark {
+            at: now,
+            sent: self.sent,
+            requests,
+        };
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if this.ending.is_none() && this.is_between_frames() && this.line().is_flooded() {
+                this.ending = Some(STAND_IN);
+            }
+            if let Some(rest) = &mut this.ending {
+                let (here, more) = rest.split_at(rest.len().min(buf.remaining()));
+                buf.put_slice(here);
+                *rest = more;
+                return Poll::Ready(Ok(()));
+            }
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let new = buf.filled().get(before..).unwrap_or_default();
+            let (all, clear) = (new.len(), this.follow(new));
+            buf.set_filled(before + clear);
+            if all == 0 || clear > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.sent += written as u64;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
+        self.sent += written as u64;
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

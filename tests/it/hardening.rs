@@ -1,0 +1,36 @@
+//! `docs/hardening.md` names a test for everything it says.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_test_that_the_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/hardening.md")).unwrap();
+    let mut files: HashMap<&str, String> = HashMap::new();
+    let mut rows = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ")) {
+        let shown = line.trim_end_matches('|').rsplit('|').next().unwrap();
+        if ["shown by", "---"].contains(&shown.trim()) {
+            continue;
+        }
+        rows += 1;
+        let tests: Vec<&str> = shown.split_whitespace().collect();
+        assert!(!tests.is_empty(), "no test shows: {line}");
+        for test in tests {
+            let (file, name) = test
+                .trim_matches('`')
+                .split_once("::")
+                .unwrap_or_else(|| panic!("`{test}` is no test: {line}"));
+            let text = files
+                .entry(file)
+                .or_insert_with(|| fs::read_to_string(root.join(file)).expect(file));
+            assert!(
+                text.contains(&format!("fn {name}(")),
+                "{file} has no test `{name}`"
+            );
+        }
+    }
+    assert!(rows > 50, "{rows} rows were found");
+}

@@ -1,0 +1,573 @@
+//! HTTP/2 by hand, frame by frame: what is cheap to send must not be dear to
+//! serve. Memory, streams and the upstream's work are bounded, the connection
+//! ends, and everybody else is served on.
+
+use crate::harness::h2::{
+    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW,
+    PING, PRIORITY, RST_STREAM, SETTINGS, Session, WINDOW_UPDATE,
+};
+use crate::harness::{Binary, DEADLINE, Gateway, Request, Setup, Upstream, caller};
+use std::net::SocketAddr;
+use std::sync::{Mutex, mpsc};
+
+/// Streams at a time on a connection.
+const STREAMS: u32 = 100;
+/// Requests of one connection that an upstream may be at work on.
+const AT_WORK: usize = 2 * STREAMS as usize;
+/// What one connection may cost.
+const MEMORY: u64 = 16 << 20;
+
+/// An upstream that holds every request, also when nobody waits for it any
+/// more, until the other end of this is dropped.
+fn holding() -> (mpsc::Sender<()>, Upstream) {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let upstream = Upstream::answering(move |_, wire| {
+        let _ = held.lock().unwrap().recv();
+        wire.answer(200, &[], b"held");
+    });
+    (release, upstream)
+}
+
+fn setup(upstream: &Upstream) -> Setup {
+    Setup::before(upstream).routes(
+        "[[routes]]\nname = \"proven\"\npath = \"/**\"\nupstream = \"backend\"\n\
+         accept = [\"http-signature\", \"token\"]\n\
+         body = { limit = \"10 MiB\", verify = \"while-forwarding\" }\n\
+         [[routes]]\nname = \"public\"\npath = \"/public/**\"\nupstream = \"backend\"\n\
+         accept = [\"public\"]\n",
+    )
+}
+
+/// The same request with a good signature and, on a public route, without one.
+fn both(gateway: &Gateway, method: &str, path: &str) -> [Request; 2] {
+    [
+        caller().sign(&gateway.request(method, path)),
+        gateway.request(method, &format!("/public{path}")),
+    ]
+}
+
+fn assert_alive(gateway: &Gateway) {
+    gateway
+        .send(&caller().sign(&gateway.request("GET", "/alive")))
+        .assert_passed();
+}
+
+/// Streams of a client: 1, 3, 5…
+fn streams() -> impl Iterator<Item = u32> {
+    (1..).step_by(2)
+}
+
+/// Opens all streams there may be, waits until the upstream has their
+/// requests, and ends them by `end`; again and again, until the connection ends.
+fn reset_on_dispatch(
+    request: &Request,
+    address: SocketAddr,
+    upstream: &Upstream,
+    end: fn(&mut Session, u32),
+) -> Option<u32> {
+    let mut session = Session::open(address, &[]);
+    let mut ids = streams();
+    for _ in 0..20 {
+        let batch: Vec<u32> = ids.by_ref().take(STREAMS as usize).collect();
+        let before = upstream.heard().len();
+        for id in &batch {
+            session.head(*id, request, true);
+        }
+        if let Some(error) = session.pong_or_goodbye() {
+            return Some(error);
+        }
+        upstream.wait_for_head((before + batch.len()).min(AT_WORK) - 1);
+        for id in &batch {
+            end(&mut session, *id);
+        }
+        // What comes behind must not be dispatched either.
+        if let Some(error) = session.pong_or_goodbye() {
+            return Some(error);
+        }
+    }
+    session.goodbye()
+}
+
+#[test]
+fn requests_that_are_reset_on_dispatch_pile_up_at_no_upstream() {
+    for proven in [0, 1] {
+        let (_release, upstream) = holding();
+        let gateway = setup(&upstream)
+            .upstream("max_connections = 5_000")
+            .server("workers = 1")
+            .start();
+        let request = &both(&gateway, "GET", "/held")[proven];
+        let error = reset_on_dispatch(request, gateway.address(), &upstream, |session, id| {
+            session.reset(id);
+        });
+        assert_eq!(error, Some(ENHANCE_YOUR_CALM));
+        let heard = upstream.heard().len();
+        assert!(heard <= AT_WORK, "{heard} requests reached the upstream");
+    }
+}
+
+#[test]
+fn requests_that_we_are_made_to_reset_pile_up_at_no_upstream() {
+    for proven in [0, 1] {
+        let (_release, upstream) = holding();
+        let gateway = setup(&upstream)
+            .upstream("max_connections = 5_000")
+            .server("workers = 1")
+            .start();
+        let request = &both(&gateway, "GET", "/held")[proven];
+        let error = reset_on_dispatch(request, gateway.address(), &upstream, |session, id| {
+            // More than a window can be: an error of the stream, which we have to reset.
+            session.open_window(id, 0x7fff_ffff);
+        });
+        assert_eq!(error, Some(ENHANCE_YOUR_CALM));
+        let heard = upstream.heard().len();
+        assert!(heard <= AT_WORK, "{heard} requests reached the upstream");
+    }
+}
+
+#[test]
+fn requests_that_are_reset_at_once_end_the_connection() {
+    for proven in [0, 1] {
+        let (_release, upstream) = holding();
+        let gateway = setup(&upstream)
+            .upstream("max_connections = 5_000")
+            .server("workers = 1")
+            .start();
+        let request = &both(&gateway, "GET", "/held")[proven];
+        let mut session = Session::open(gateway.address(), &[]);
+        let mut bytes = Vec::new();
+        for id in streams().take(2_000) {
+            h2::put_request(&mut bytes, id, request, true);
+            h2::frame(&mut bytes, RST_STREAM, 0, id, &h2::CANCEL.to_be_bytes());
+        }
+        session.send(&bytes);
+        assert_eq!(session.goodbye(), Some(ENHANCE_YOUR_CALM));
+        let heard = upstream.heard().len();
+        assert!(heard <= AT_WORK, "{heard} requests reached the upstream");
+    }
+}
+
+#[test]
+fn a_client_may_give_up_on_some_of_its_requests() {
+    let (held, upstream) = (holding(), Upstream::start());
+    let gateway = Setup::before(&held.1)
+        .routes(&format!(
+            "[[routes]]\nname = \"held\"\npath = \"/held\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n\
+             [[routes]]\nname = \"quick\"\npath = \"/quick\"\nupstream = \"quick\"\naccept = [\"http-signature\"]\n\
+             [upstreams.quick]\nservers = [\"http://{}\"]\n",
+            upstream.address()
+        ))
+        .start();
+    let given_up = caller().sign(&gateway.request("GET", "/held"));
+    let wanted = caller().sign(&gateway.request("GET", "/quick"));
+    let mut session = Session::open(gateway.address(), &[]);
+    let mut ids = streams();
+    for place in 0..60 {
+        let id = ids.next().unwrap();
+        session.head(id, &given_up, true);
+        held.1.wait_for_head(place);
+        session.reset(id);
+        let id = ids.next().unwrap();
+        session.head(id, &wanted, true);
+        assert_eq!(session.answer(id), (Some(200), true));
+    }
+}
+
+#[test]
+fn a_reset_stream_cancels_its_request_at_the_upstream_and_no_other() {
+    let (told, cancelled) = mpsc::channel();
+    let told = Mutex::new(told);
+    let upstream = Upstream::answering(move |got, wire| {
+        if got.target().ends_with("/held") {
+            wire.wait_for_close();
+            told.lock().unwrap().send(()).unwrap();
+        } else {
+            wire.answer(200, &[], b"hello");
+        }
+    });
+    let gateway = setup(&upstream).start();
+    for request in both(&gateway, "GET", "/held") {
+        let before = upstream.heard().len();
+        let mut session = Session::open(gateway.address(), &[]);
+        session.head(1, &request, true);
+        upstream.wait_for_head(before);
+        session.reset(1);
+        cancelled.recv_timeout(DEADLINE).unwrap();
+        session.head(3, &caller().sign(&gateway.request("GET", "/")), true);
+        assert_eq!(session.answer(3), (Some(200), true));
+    }
+}
+
+/// Sends `flood` again and again until the connection ends.
+fn until_the_end(session: &mut Session, flood: &[u8]) {
+    // What the systems at both ends keep in their buffers takes a while to fill.
+    const MOST: usize = 256 << 20;
+    let mut sent = 0;
+    while session.send(flood) {
+        sent += flood.len();
+        assert!(sent < MOST, "the connection lives on after {sent} bytes");
+    }
+}
+
+/// The binary, warm, and how much memory it had.
+fn warm(upstream: &Upstream) -> (Binary, u64) {
+    let binary = setup(upstream).server("workers = 1").spawn();
+    for _ in 0..20 {
+        binary.send(&signed_now(&binary, "/warm")).assert_passed();
+        let answer = h2::send(&signed_now(&binary, "/warm"), binary.address());
+        assert_eq!(answer.status, 200);
+    }
+    let memory = binary.peak_memory();
+    (binary, memory)
+}
+
+fn signed_now(binary: &Binary, path: &str) -> Request {
+    caller()
+        .at(Binary::now())
+        .sign(&binary.request("GET", path))
+}
+
+fn assert_frugal(binary: &mut Binary, before: u64, what: &str) {
+    let now = binary.peak_memory();
+    let more = now.saturating_sub(before);
+    assert!(more < MEMORY, "{what} cost {more} bytes");
+    assert!(binary.is_running(), "{what} ended the process");
+    binary.send(&signed_now(binary, "/alive")).assert_passed();
+}
+
+/// Frames of which one costs next to nothing.
+fn cheap_frames() -> [(&'static str, Vec<u8>); 8] {
+    let cases: [(&str, u8, u32, &[u8]); 8] = [
+        ("pings", PING, 0, &[0; 8]),
+        ("settings", SETTINGS, 0, &[]),
+        (
+            "settings that change something",
+            SETTINGS,
+            0,
+            &[0, 1, 0, 0, 0, 0],
+        ),
+        ("priorities", PRIORITY, 3, &[0, 0, 0, 1, 7]),
+        ("windows", WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
+        ("resets of what is over", RST_STREAM, 1, &[0, 0, 0, 8]),
+        ("frames of no known kind", 0xbe, 0, &[]),
+        ("empty data", DATA, 5, &[]),
+    ];
+    cases.map(|(what, kind, stream, payload)| {
+        let mut bytes = Vec::new();
+        for _ in 0..1_000 {
+            h2::frame(&mut bytes, kind, 0, stream, payload);
+        }
+        (what, bytes)
+    })
+}
+
+/// A connection with a request behind it, and an upload that never ends.
+fn with_an_upload(address: SocketAddr, quick: &Request) -> Session {
+    let mut session = Session::open(address, &[]);
+    session.head(1, quick, true);
+    assert_eq!(session.answer(1), (Some(200), true));
+    let upload = Request::new("POST", "/public/upload").to(address).body("x");
+    session.head(5, &upload, false);
+    session
+}
+
+#[test]
+fn floods_of_frames_that_are_no_request_cost_no_memory_and_end_the_connection() {
+    let upstream = Upstream::start();
+    let (mut binary, before) = warm(&upstream);
+    for (what, flood) in cheap_frames() {
+        let mut session = with_an_upload(binary.address(), &signed_now(&binary, "/warm"));
+        // The answers to them are read by nobody.
+        until_the_end(&mut session, &flood);
+        assert_frugal(&mut binary, before, what);
+    }
+}
+
+#[test]
+fn a_flood_is_told_to_calm_down() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    for (what, flood) in cheap_frames() {
+        let mut session = with_an_upload(gateway.address(), &both(&gateway, "GET", "/")[0]);
+        for _ in 0..20 {
+            session.send(&flood);
+        }
+        assert_eq!(session.goodbye(), Some(ENHANCE_YOUR_CALM), "{what}");
+        assert_alive(&gateway);
+    }
+}
+
+#[test]
+fn many_requests_and_windows_are_no_flood() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    let mut session = Session::open(gateway.address(), &[]);
+    let request = caller().sign(&gateway.request("GET", "/"));
+    for id in streams().take(3_000) {
+        session.head(id, &request, true);
+        session.open_window(id, 1_000);
+        session.open_window(0, 1_000);
+        assert_eq!(session.answer(id), (Some(200), true));
+    }
+}
+
+#[test]
+fn streams_above_the_bound_are_refused_and_a_flood_of_them_ends_the_connection() {
+    let (_release, upstream) = holding();
+    let gateway = setup(&upstream)
+        .upstream("max_connections = 5_000")
+        .server("workers = 1")
+        .start();
+    let request = &both(&gateway, "GET", "/held")[0];
+    let mut session = Session::open(gateway.address(), &[]);
+    for id in streams().take(STREAMS as usize + 1) {
+        session.head(id, request, true);
+    }
+    let refused = session.wait_for(RST_STREAM, 2 * STREAMS + 1);
+    assert_eq!(refused.error(), 7, "{refused:?}");
+    let mut flood = Vec::new();
+    for id in streams().skip(STREAMS as usize + 1).take(20_000) {
+        h2::put_request(&mut flood, id, request, true);
+    }
+    session.send(&flood);
+    assert_eq!(session.goodbye(), Some(ENHANCE_YOUR_CALM));
+    assert!(upstream.heard().len() <= STREAMS as usize);
+}
+
+#[test]
+fn heads_that_never_end_are_cut_off() {
+    let upstream = Upstream::start();
+    let (mut binary, before) = warm(&upstream);
+    // With fields, and with nothing at all in each frame.
+    for payload in [literal_field("x", &"y".repeat(1_000)), Vec::new()] {
+        let mut session = Session::open(binary.address(), &[]);
+        session.frame(HEADERS, END_STREAM, 1, &payload);
+        let mut flood = Vec::new();
+        for _ in 0..16 {
+            h2::frame(&mut flood, CONTINUATION, 0, 1, &payload);
+        }
+        until_the_end(&mut session, &flood);
+        assert_frugal(&mut binary, before, "a head that never ends");
+    }
+    assert_eq!(upstream.heard().len(), 42, "only the good requests");
+}
+
+fn literal_field(name: &str, value: &str) -> Vec<u8> {
+    let mut block = vec![0x10];
+    h2::literal(&mut block, name.as_bytes());
+    h2::literal(&mut block, value.as_bytes());
+    block
+}
+
+/// A head whose one indexed field is referred to as often as a frame can, a byte each.
+fn bomb(value: &str) -> Vec<u8> {
+    // The four pseudo-fields, the path as a literal; then `x: value`, indexed.
+    let mut block = vec![0x82, 0x86, 0x41];
+    h2::literal(&mut block, b"a.example");
+    block.push(0x04);
+    h2::literal(&mut block, b"/public/bomb");
+    block.push(0x40);
+    h2::literal(&mut block, b"x");
+    h2::literal(&mut block, value.as_bytes());
+    // The first of the table that grows, behind 61 fixed ones.
+    block.resize(16_384, 0x80 + 62);
+    block
+}
+
+#[test]
+fn heads_that_grow_when_unpacked_cost_little_memory_also_when_no_window_is_opened() {
+    let upstream = Upstream::start();
+    let (mut binary, before) = warm(&upstream);
+    for value in [String::new(), "y".repeat(1_000), "y".repeat(3_900)] {
+        for window in [0, 65_535] {
+            let mut session = Session::open(binary.address(), &[(INITIAL_WINDOW, window)]);
+            let block = bomb(&value);
+            for id in streams().take(1_000) {
+                if !session.frame(HEADERS, END_HEADERS | END_STREAM, id, &block) {
+                    break;
+                }
+            }
+            session.settle();
+            assert_frugal(
+                &mut binary,
+                before,
+                &format!("a bomb of {} bytes, window {window}", value.len()),
+            );
+        }
+    }
+    assert!(
+        upstream
+            .heard()
+            .iter()
+            .all(|got| !got.head.contains("bomb"))
+    );
+}
+
+#[test]
+fn answers_that_nobody_takes_cost_little_memory_and_are_reset_in_time() {
+    let upstream = Upstream::answering(|_, wire| wire.answer(200, &[], &vec![b'x'; 1 << 20]));
+    let binary = setup(&upstream)
+        .server("workers = 1\nwrite_timeout = \"1s\"")
+        .spawn();
+    binary.send(&signed_now(&binary, "/warm")).assert_passed();
+    let before = binary.peak_memory();
+    let mut session = Session::open(binary.address(), &[(INITIAL_WINDOW, 0)]);
+    let signed = signed_now(&binary, "/large");
+    let public = binary.request("GET", "/public/large");
+    for (id, place) in streams().zip(0..STREAMS) {
+        let request = if place % 2 == 0 { &signed } else { &public };
+        session.head(id, request, true);
+    }
+    let mut reset = 0;
+    while reset < STREAMS {
+        let frame = session.next().expect("the connection ended");
+        reset += u32::from(frame.kind == RST_STREAM);
+    }
+    let more = binary.peak_memory().saturating_sub(before);
+    assert!(more < MEMORY, "the answers cost {more} bytes");
+}
+
+/// A backend whose answers never end, and that tells when its connection closes.
+fn endless() -> (mpsc::Receiver<String>, Upstream) {
+    let (told, closed) = mpsc::channel();
+    let told = Mutex::new(told);
+    let upstream = Upstream::answering(move |got, wire| {
+        if !got.target().ends_with("/endless") {
+            return wire.answer(200, &[], b"hello");
+        }
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
+        while wire.send(&[b'x'; 16 * 1024]) {}
+        wire.close();
+        told.lock().unwrap().send(got.target().to_owned()).unwrap();
+    });
+    (closed, upstream)
+}
+
+#[test]
+fn a_stream_whose_window_stays_shut_is_reset_and_its_upstream_let_go() {
+    let (closed, upstream) = endless();
+    let gateway = setup(&upstream).server("write_timeout = \"300ms\"").start();
+    for request in both(&gateway, "GET", "/endless") {
+        let mut session = Session::open(gateway.address(), &[]);
+        session.head(1, &request, true);
+        let reset = session.wait_for(RST_STREAM, 1);
+        assert_eq!(reset.error(), h2::CANCEL);
+        closed.recv_timeout(DEADLINE).unwrap();
+        // Only the stream: what it took of the connection's window is given anew.
+        session.open_window(0, 65_535);
+        session.head(3, &caller().sign(&gateway.request("GET", "/")), true);
+        assert_eq!(session.answer(3), (Some(200), true));
+    }
+}
+
+#[test]
+fn a_window_that_opens_byte_by_byte_is_too_slow() {
+    let (closed, upstream) = endless();
+    let gateway = setup(&upstream)
+        .server("min_rate = \"1 GiB/s\"\nmin_rate_grace = \"300ms\"")
+        .start();
+    let pace = caller().sign(&gateway.request("HEAD", "/"));
+    for request in both(&gateway, "GET", "/endless") {
+        let mut session = Session::open(gateway.address(), &[(INITIAL_WINDOW, 1)]);
+        session.head(1, &request, true);
+        for id in streams().skip(1) {
+            session.open_window(1, 1);
+            if session.round(id, &pace).kind == RST_STREAM {
+                break;
+            }
+        }
+        closed.recv_timeout(DEADLINE).unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_takes_its_answer_in_small_steps_gets_all_of_it() {
+    let upstream = Upstream::answering(|_, wire| wire.answer(200, &[], &vec![b'x'; 100_000]));
+    let gateway = setup(&upstream).start();
+    for request in both(&gateway, "GET", "/large") {
+        let mut session = Session::open(gateway.address(), &[(INITIAL_WINDOW, 100)]);
+        session.open_window(0, 1 << 20);
+        session.head(1, &request, true);
+        let mut got = 0;
+        loop {
+            let frame = session.next().expect("the connection ended");
+            assert_ne!(frame.kind, RST_STREAM, "after {got} bytes");
+            if frame.kind == DATA {
+                got += frame.payload.len();
+                session.open_window(1, frame.payload.len() as u32);
+            }
+            if frame.ends() {
+                break;
+            }
+        }
+        assert_eq!(got, 100_000);
+    }
+}
+
+#[test]
+fn a_body_that_does_not_come_is_a_408_and_other_streams_go_on() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).server("body_timeout = \"300ms\"").start();
+    let with_body = |path: &str| gateway.request("POST", path).body("never comes");
+    for request in [caller().sign(&with_body("/")), with_body("/public/")] {
+        let mut session = Session::open(gateway.address(), &[]);
+        session.head(1, &request, false);
+        session.head(3, &caller().sign(&gateway.request("GET", "/")), true);
+        assert_eq!(session.answer(3), (Some(200), true));
+        assert_eq!(session.answer(1).0, Some(408));
+    }
+    assert!(
+        upstream
+            .heard()
+            .iter()
+            .all(|got| got.line().starts_with("GET") || !got.complete)
+    );
+}
+
+#[test]
+fn a_body_that_drips_is_too_slow() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream)
+        .server("min_rate = \"1 GiB/s\"\nmin_rate_grace = \"300ms\"")
+        .start();
+    let with_body = |path: &str| gateway.request("POST", path).body(vec![b'x'; 1 << 20]);
+    let pace = caller().sign(&gateway.request("HEAD", "/"));
+    for request in [caller().sign(&with_body("/")), with_body("/public/")] {
+        let mut session = Session::open(gateway.address(), &[]);
+        session.head(1, &request, false);
+        let answer = streams().skip(1).find_map(|id| {
+            session.frame(DATA, 0, 1, b"x");
+            let frame = session.round(id, &pace);
+            (frame.stream == 1 && frame.kind == HEADERS).then(|| frame.status())
+        });
+        assert_eq!(answer, Some(408));
+    }
+    for place in 0..upstream.heard().len() {
+        let got = upstream.got(place);
+        assert!(got.line().starts_with("HEAD") || !got.complete);
+    }
+}
+
+#[test]
+fn a_connection_without_requests_ends_whether_it_is_silent_or_pings() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream)
+        .server("idle_timeout = \"500ms\"\nwrite_timeout = \"500ms\"")
+        .start();
+    for pings in [false, true] {
+        for used in [false, true] {
+            let mut session = Session::open(gateway.address(), &[]);
+            if used {
+                session.head(1, &caller().sign(&gateway.request("GET", "/")), true);
+                assert_eq!(session.answer(1), (Some(200), true));
+            }
+            if pings {
+                while session.settle() {}
+            } else {
+                assert_eq!(session.goodbye(), Some(0));
+                while session.next().is_some() {}
+            }
+        }
+    }
+}
