@@ -1,9 +1,10 @@
 //! The upstream's answer on its way to the client.
 
 use super::Failed;
-use super::body::BoxError;
+use super::body::{BoxError, Sending, Sent};
 use super::exchange::Deadlines;
 use super::headers;
+use super::streamed::Streamed;
 use super::upstream::Lease;
 use crate::limit::app::Place;
 use bytes::Bytes;
@@ -12,8 +13,14 @@ use hyper::body::Incoming;
 use std::fmt;
 use std::future::Future as _;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How long a client may go on to send a body to an HTTP/2 server that has
+/// given its whole answer already, and has not said that it wants no more.
+const AFTER_ANSWER: Duration = Duration::from_secs(10);
 
 /// An answer's body. It is asked for bytes only as fast as the client takes
 /// them; dropped before its end, it takes the upstream's request along.
@@ -29,8 +36,67 @@ enum Source {
     Upstream(Streaming),
 }
 
+/// What a server sends, by what it speaks.
+pub(super) struct Arriving {
+    body: Kind,
+    /// The request's body, where it still goes out while the answer comes in.
+    sending: Option<Arc<Sending>>,
+}
+
+enum Kind {
+    Http1(Incoming),
+    Http2(Box<Streamed>),
+}
+
+impl Arriving {
+    pub(super) const fn http1(body: Incoming, sending: Option<Arc<Sending>>) -> Self {
+        Self {
+            body: Kind::Http1(body),
+            sending,
+        }
+    }
+
+    pub(super) fn http2(body: Streamed, sending: Option<Arc<Sending>>) -> Self {
+        Self {
+            body: Kind::Http2(Box::new(body)),
+            sending,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
+        match &mut self.body {
+            Kind::Http1(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|error| Failed::Invalid(format!("it broke off: {error}"))),
+            Kind::Http2(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            Kind::Http1(body) => body.is_end_stream(),
+            Kind::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Kind::Http1(body) => body.size_hint(),
+            Kind::Http2(body) => body.size_hint(),
+        }
+    }
+
+    /// When some of the request's body was last taken.
+    fn sent_at(&self) -> Option<Instant> {
+        match self.sending.as_ref()?.get() {
+            Sent::Taken(at) | Sent::Ended(at) => Some(at),
+            Sent::AllThereIs => None,
+        }
+    }
+}
+
 struct Streaming {
-    body: Incoming,
+    body: Arriving,
     lease: Option<Lease>,
     deadlines: Deadlines,
     /// Since when the upstream has owed us a frame.
@@ -42,7 +108,7 @@ struct Streaming {
 impl AnswerBody {
     /// What a server answers on the connection of `lease`.
     pub(super) fn streaming(
-        body: Incoming,
+        body: Arriving,
         lease: Lease,
         deadlines: Deadlines,
         place: Option<Place>,
@@ -123,13 +189,18 @@ impl Body for AnswerBody {
 
 impl Streaming {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+        let Poll::Ready(frame) = self.body.poll_frame(cx) else {
             return self.poll_late(cx).map(|failed| {
-                self.lease = None;
+                if let Some(lease) = self.lease.take() {
+                    lease.late();
+                }
                 Some(Err(failed))
             });
         };
         self.waiting = None;
+        if let Some(lease) = &mut self.lease {
+            lease.heard();
+        }
         Poll::Ready(match frame {
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
@@ -140,7 +211,7 @@ impl Streaming {
             }
             Some(Err(error)) => {
                 self.lease = None;
-                Some(Err(Failed::Invalid(format!("it broke off: {error}"))))
+                Some(Err(error))
             }
             None => {
                 self.give_back();
@@ -154,6 +225,7 @@ impl Streaming {
     /// early: a frame in between costs nothing.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failed> {
         let since = *self.waiting.get_or_insert_with(Instant::now);
+        let since = self.body.sent_at().map_or(since, |sent| sent.max(since));
         let end = self.deadlines.end;
         let due = end.min(since + self.deadlines.idle);
         let alarm = self
@@ -171,9 +243,21 @@ impl Streaming {
     }
 
     fn give_back(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back();
+        let Some(lease) = self.lease.take() else {
+            return;
+        };
+        if let Kind::Http2(body) = &mut self.body.body
+            && let Some(upload) = body.take_upload()
+        {
+            let by = Instant::now() + AFTER_ANSWER;
+            tokio::spawn(async move {
+                if upload.ends(by).await {
+                    lease.give_back();
+                }
+            });
+            return;
         }
+        lease.give_back();
     }
 }
 

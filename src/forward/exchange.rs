@@ -1,19 +1,22 @@
 //! One request to one server, and the head of its answer.
 
 use super::Failed;
+use super::answer::Arriving;
 use super::body::{BodyError, ProvenBody, Sending, Sent};
-use super::upstream::{Lease, NoPlace, Place, Pool, Settings};
+use super::streamed;
+use super::upstream::{Lease, NoPlace, Place, Pool, Sender, Settings, tls};
+use http::uri::Scheme;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The deadlines of one request.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,7 @@ impl Deadlines {
 /// How it went.
 pub(super) enum Tried {
     /// The server answers.
-    Answered(Response<Incoming>, Lease),
+    Answered(Response<Arriving>, Lease),
     /// Not a byte of the request has left: another server may have it.
     NotSent(Request<ProvenBody>, Failed),
     /// Some of it may have: nobody else may have it.
@@ -63,68 +66,123 @@ pub(super) async fn exchange(
             return Tried::NotSent(request, Failed::Unreachable(all));
         }
     };
+    if let Err(error) = pool.look_up(&lease, connect_by).await {
+        return Tried::NotSent(request, not_connected(label, &error));
+    }
+    let scheme = place.scheme();
     if let Some(kept) = lease.reuse() {
-        match send(kept, request, deadlines).await {
+        match send(kept, &scheme, request, deadlines).await {
             Ok(response) => return Tried::Answered(response, lease),
             Err((Some(unsent), _)) => request = unsent,
-            Err((None, failed)) => return Tried::Failed(failed),
+            Err((None, failed)) => return Tried::Failed(failed.of(label)),
         }
     }
     let new = match lease.connect(connect_by).await {
         Ok(new) => new,
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            return Tried::NotSent(request, Failed::Timeout("connect"));
-        }
-        Err(error) => {
-            let why = format!("`{label}`: {error}");
-            return Tried::NotSent(request, Failed::Unreachable(why));
-        }
+        Err(error) => return Tried::NotSent(request, not_connected(label, &error)),
     };
-    match send(new, request, deadlines).await {
+    match send(new, &scheme, request, deadlines).await {
         Ok(response) => Tried::Answered(response, lease),
-        Err((Some(unsent), _)) => {
-            let why = format!("`{label}`: it closed the connection at once");
-            Tried::NotSent(unsent, Failed::Unreachable(why))
+        Err((Some(unsent), failed)) => Tried::NotSent(unsent, failed.of(label)),
+        Err((None, failed)) => Tried::Failed(failed.of(label)),
+    }
+}
+
+/// Why a server took no connection.
+fn not_connected(label: &str, error: &io::Error) -> Failed {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return Failed::Timeout("connect");
+    }
+    Failed::Unreachable(error.to_string()).of(label)
+}
+
+impl Failed {
+    /// Names the server that could not be reached.
+    fn of(self, label: &str) -> Self {
+        match self {
+            Self::Unreachable(why) => Self::Unreachable(format!("`{label}`: {why}")),
+            other => other,
         }
-        Err((None, failed)) => Tried::Failed(failed),
+    }
+}
+
+/// Sends on one connection, or on one stream of it, and waits for the
+/// answer's head. An error comes with the request when it was not processed.
+async fn send(
+    sender: &mut Sender,
+    scheme: &Scheme,
+    request: Request<ProvenBody>,
+    deadlines: &Deadlines,
+) -> Result<Response<Arriving>, (Option<Request<ProvenBody>>, Failed)> {
+    match sender {
+        Sender::Http1(connection) => http1(connection.sender(), request, deadlines).await,
+        // Its state is large; a request over HTTP/1.1 does not pay for it.
+        Sender::Http2(slot) => {
+            Box::pin(streamed::send(slot, scheme.clone(), request, deadlines)).await
+        }
     }
 }
 
 /// Sends on one connection and waits for the answer's head. An error comes
 /// with the request when nothing of it was sent.
-async fn send(
+async fn http1(
     connection: &mut SendRequest<ProvenBody>,
     mut request: Request<ProvenBody>,
     deadlines: &Deadlines,
-) -> Result<Response<Incoming>, (Option<Request<ProvenBody>>, Failed)> {
+) -> Result<Response<Arriving>, (Option<Request<ProvenBody>>, Failed)> {
     let sending = request.body_mut().watch();
     let from = Instant::now();
     let mut answer = pin!(connection.try_send_request(request));
-    let mut alarm = pin!(sleep_until(
-        deadlines.next(sending.as_deref(), from, from).0
-    ));
+    let mut alarm = pin!(sleep_until(deadlines.first(sending.as_deref(), from)));
     let response = poll_fn(|cx| {
         if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
             return Poll::Ready(answer.map_err(|mut error| {
                 let unsent = error.take_message();
-                (unsent, failure(&error.into_error()))
+                let failed = match unsent {
+                    Some(_) => Failed::Unreachable("it closed the connection at once".into()),
+                    None => failure(&error.into_error()),
+                };
+                (unsent, failed)
             }));
         }
+        deadlines
+            .poll_late(alarm.as_mut(), sending.as_deref(), from, cx)
+            .map(|late| Err((None, Failed::Timeout(late))))
+    })
+    .await?;
+    check(&response).map_err(|why| (None, Failed::Invalid(why.into())))?;
+    // While the body still goes out, a byte either way is a sign of life.
+    let sending = sending.filter(|sending| !matches!(sending.get(), Sent::Ended(_)));
+    Ok(response.map(|body| Arriving::http1(body, sending)))
+}
+
+/// What a server was too late with.
+pub(super) type Late = &'static str;
+
+impl Deadlines {
+    /// When to look first, of a request that was handed over at `from`.
+    pub(super) fn first(&self, sending: Option<&Sending>, from: Instant) -> Instant {
+        self.next(sending, from, from).0
+    }
+
+    /// Ready when the answer's head is late.
+    pub(super) fn poll_late(
+        &self,
+        mut alarm: Pin<&mut Sleep>,
+        sending: Option<&Sending>,
+        from: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Late> {
         while alarm.as_mut().poll(cx).is_ready() {
-            let (wake, late) = deadlines.next(sending.as_deref(), from, Instant::now());
+            let (wake, late) = self.next(sending, from, Instant::now());
             if let Some(phase) = late {
-                return Poll::Ready(Err((None, Failed::Timeout(phase))));
+                return Poll::Ready(phase);
             }
             alarm.as_mut().reset(wake);
         }
         Poll::Pending
-    })
-    .await?;
-    check(&response).map_err(|why| (None, Failed::Invalid(why.into())))?;
-    Ok(response)
-}
+    }
 
-impl Deadlines {
     /// When to look again, and what is late by now. `from` is when the
     /// request was handed over.
     fn next(
@@ -132,7 +190,7 @@ impl Deadlines {
         sending: Option<&Sending>,
         from: Instant,
         now: Instant,
-    ) -> (Instant, Option<&'static str>) {
+    ) -> (Instant, Option<Late>) {
         let (due, phase) = match sending.map(Sending::get) {
             None => (from + self.first_byte, "answer"),
             Some(Sent::Ended(at)) => (at + self.first_byte, "answer"),
@@ -174,14 +232,25 @@ fn check(response: &Response<Incoming>) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The request's own body is to blame where its error lies below.
+/// The request's own body is to blame where its error lies below. A server
+/// that wants to know who we are says so only after the handshake (TLS 1.3).
 fn failure(error: &hyper::Error) -> Failed {
     let below = error.source();
     if let Some(body) = below.and_then(|below| below.downcast_ref::<BodyError>()) {
         return Failed::Body(body.again());
     }
+    if let Some(refused) = refused_by_tls(below) {
+        return Failed::Unreachable(refused);
+    }
     Failed::Invalid(match below {
         Some(below) => format!("{error}: {below}"),
         None => error.to_string(),
     })
+}
+
+/// A server's refusal of our certificate, or of our having none.
+fn refused_by_tls(below: Option<&(dyn std::error::Error + 'static)>) -> Option<String> {
+    let io = below?.downcast_ref::<io::Error>()?;
+    let alert = io.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(alert, rustls::Error::AlertReceived(_)).then(|| tls::words(alert, ""))
 }

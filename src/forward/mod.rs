@@ -10,6 +10,7 @@ pub mod body;
 pub mod echo;
 mod exchange;
 mod headers;
+mod streamed;
 pub mod upstream;
 
 #[cfg(test)]

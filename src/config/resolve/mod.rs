@@ -4,6 +4,7 @@
 
 mod apps;
 mod routes;
+mod upstreams;
 
 use super::Config;
 use super::file::{File, Plan, Server, Tls, Upstream};
@@ -88,7 +89,7 @@ pub(super) fn resolve(
         .upstreams
         .entries
         .iter()
-        .map(|(name, one)| upstream(name, one.as_ref()?))
+        .map(|(name, one)| upstream(name, one.as_ref()?, places, gathered))
         .collect();
     let plans: Vec<_> = file
         .plans
@@ -217,7 +218,13 @@ fn tls(
     Some(settings)
 }
 
-fn upstream(name: &At<String>, upstream: &Upstream) -> Option<forward::upstream::Settings> {
+fn upstream(
+    name: &At<String>,
+    upstream: &Upstream,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<forward::upstream::Settings> {
+    let tls = upstreams::tls(upstream, places, gathered)?;
     let servers = &upstream.servers.get()?.0;
     Some(forward::upstream::Settings {
         name: name.value.as_str().into(),
@@ -227,6 +234,9 @@ fn upstream(name: &At<String>, upstream: &Upstream) -> Option<forward::upstream:
         idle: upstream.idle_timeout.0,
         total: upstream.total_timeout.0,
         max_connections: upstream.max_connections.0 as usize,
+        protocol: upstream.protocol.value,
+        tls,
+        resolve_every: upstream.resolve_every.0,
     })
 }
 

@@ -102,6 +102,8 @@ enum Source {
     Empty,
     Passing(Passing),
     SetAside(SetAside),
+    /// A piece that was given back, and what follows it.
+    Again(Bytes, Box<Source>),
     /// After an error: never a clean end.
     Broken,
 }
@@ -171,11 +173,27 @@ impl ProvenBody {
         self.sending.clone()
     }
 
+    /// Gives back the one piece that was taken: it is handed out again.
+    pub(super) fn put_back(&mut self, piece: Bytes) {
+        self.left = self.left.map(|left| left + piece.len() as u64);
+        let rest = std::mem::replace(&mut self.source, Source::Empty);
+        self.source = Source::Again(piece, Box::new(rest));
+    }
+
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
             Source::Passing(passing) => passing.poll_next(cx),
             Source::SetAside(kept) => kept.poll_next(cx),
+            Source::Again(..) => {
+                let Source::Again(piece, rest) =
+                    std::mem::replace(&mut self.source, Source::Broken)
+                else {
+                    return Poll::Ready(None);
+                };
+                self.source = *rest;
+                Poll::Ready(Some(Ok(piece)))
+            }
             Source::Broken => Poll::Ready(Some(Err(BodyError::BrokeOff(
                 "it was read on after its end".into(),
             )))),
@@ -225,7 +243,7 @@ impl Body for ProvenBody {
             Source::Empty => true,
             Source::Passing(passing) => passing.is_end(),
             Source::SetAside(kept) => kept.is_end(),
-            Source::Broken => false,
+            Source::Again(..) | Source::Broken => false,
         }
     }
 

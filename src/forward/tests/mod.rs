@@ -4,7 +4,7 @@ mod behind_a_server;
 
 use super::body::tests::{BEFORE, Framed, WHILE, digest_of};
 use super::body::{BodyError, Meter, prepare};
-use super::upstream::{Server, Settings};
+use super::upstream::{Protocol, Server, Settings};
 use super::*;
 use crate::authorize;
 use crate::clock::{Clock, Now};
@@ -89,6 +89,9 @@ impl Gate {
             idle: LONG,
             total: LONG,
             max_connections: 8,
+            protocol: Protocol::Auto,
+            tls: None,
+            resolve_every: LONG,
         };
         set(&mut settings);
         Self {

@@ -1,11 +1,19 @@
 //! An upstream's servers: choice, and connections kept per worker.
 
 mod connect;
+mod http2;
 mod pool;
+mod resets;
+pub mod resolve;
+mod stream;
+pub mod tls;
 
+pub(super) use connect::MAX_ANSWER_FIELDS;
+pub(super) use http2::Slot;
 pub use pool::Pool;
-pub(super) use pool::{Lease, NoPlace};
+pub(super) use pool::{Lease, NoPlace, Sender};
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -28,8 +36,25 @@ pub struct Settings {
     pub idle: Duration,
     /// From first to last byte of request and answer.
     pub total: Duration,
-    /// Connections to each server, per worker.
+    /// Connections to each server, per worker; of HTTP/2 requests at a time.
     pub max_connections: usize,
+    /// Which HTTP is spoken to them.
+    pub protocol: Protocol,
+    /// How TLS is spoken to those of `https://`; there has to be something where there are any.
+    pub tls: Option<Arc<tls::Client>>,
+    /// How often their names are looked up again.
+    pub resolve_every: Duration,
+}
+
+/// Which HTTP is spoken to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// What both settle on over TLS; HTTP/1.1 otherwise.
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; in clear text by prior knowledge.
+    Http2,
 }
 
 /// One server of an upstream.
@@ -43,6 +68,18 @@ pub enum Server {
         host: Box<str>,
         /// Port.
         port: u16,
+    },
+    /// `https://host:port`.
+    Https {
+        /// Host name or address literal, without brackets.
+        host: Box<str>,
+        /// Port.
+        port: u16,
+    },
+    /// `unix:/path`.
+    Unix {
+        /// The socket.
+        path: Box<Path>,
     },
 }
 
@@ -63,12 +100,49 @@ pub(super) struct Target {
     pub(super) place: Option<Arc<Place>>,
 }
 
-/// Where to connect, and to how many connections at most.
+/// Where to connect and how, and to how many connections at most.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
-    host: Box<str>,
-    port: u16,
+    at: At,
+    protocol: Protocol,
     max_connections: usize,
+    resolve_every: Duration,
+}
+
+/// Where a server is. Only one of [`At::Clear`] is spoken to in clear text over the network.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum At {
+    Clear {
+        host: Box<str>,
+        port: u16,
+    },
+    Tls {
+        host: Box<str>,
+        port: u16,
+        client: Option<Arc<tls::Client>>,
+    },
+    Unix {
+        path: Box<Path>,
+    },
+}
+
+impl Place {
+    /// Whether a connection may turn out to carry many requests.
+    const fn may_share(&self) -> bool {
+        match self.protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => matches!(self.at, At::Tls { .. }),
+        }
+    }
+
+    /// `http` or `https`, as the server is spoken to.
+    pub(super) const fn scheme(&self) -> http::uri::Scheme {
+        match self.at {
+            At::Tls { .. } => http::uri::Scheme::HTTPS,
+            At::Clear { .. } | At::Unix { .. } => http::uri::Scheme::HTTP,
+        }
+    }
 }
 
 impl Upstream {
@@ -85,7 +159,7 @@ impl Upstream {
         let targets = settings
             .servers
             .iter()
-            .map(|server| Target::new(server, settings.max_connections))
+            .map(|server| Target::new(server, &settings))
             .collect();
         Self {
             settings,
@@ -111,25 +185,51 @@ impl Upstream {
 }
 
 impl Target {
-    fn new(server: &Server, max_connections: usize) -> Self {
-        match server {
-            Server::Echo => Self {
-                label: "echo:".into(),
-                place: None,
-            },
-            Server::Http { host, port } => Self {
-                label: if host.contains(':') {
-                    format!("[{host}]:{port}").into()
-                } else {
-                    format!("{host}:{port}").into()
-                },
-                place: Some(Arc::new(Place {
+    fn new(server: &Server, settings: &Settings) -> Self {
+        let (label, at) = match server {
+            Server::Echo => {
+                return Self {
+                    label: "echo:".into(),
+                    place: None,
+                };
+            }
+            Server::Http { host, port } => (
+                authority(host, *port),
+                At::Clear {
                     host: host.clone(),
                     port: *port,
-                    max_connections,
-                })),
-            },
+                },
+            ),
+            Server::Https { host, port } => (
+                authority(host, *port),
+                At::Tls {
+                    host: host.clone(),
+                    port: *port,
+                    client: settings.tls.clone(),
+                },
+            ),
+            Server::Unix { path } => (
+                format!("unix:{}", path.display()),
+                At::Unix { path: path.clone() },
+            ),
+        };
+        Self {
+            label: label.into(),
+            place: Some(Arc::new(Place {
+                at,
+                protocol: settings.protocol,
+                max_connections: settings.max_connections,
+                resolve_every: settings.resolve_every,
+            })),
         }
+    }
+}
+
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
     }
 }
 
@@ -152,6 +252,9 @@ mod tests {
             idle: Duration::from_secs(1),
             total: Duration::from_secs(1),
             max_connections: 1,
+            protocol: Protocol::Auto,
+            tls: None,
+            resolve_every: Duration::from_secs(30),
         })
     }
 

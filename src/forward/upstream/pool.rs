@@ -1,62 +1,120 @@
 //! Connections of one worker to servers: kept for the next request, bounded, aged.
 
-use super::Place;
-use super::connect::{Connection, connect};
+use super::connect::{Http1, Made, Version, connect, to_any};
+use super::http2::{Http2, Slot};
+use super::resets::Resets;
+use super::resolve::{Addresses, Resolve, System};
+use super::{At, Place};
 use crate::forward::body::ProvenBody;
 use hyper::client::conn::http1::SendRequest;
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::runtime::Handle;
+use tokio::sync::{self, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// How long a connection is kept without a request: less than the keep-alive
 /// of common servers, so that they seldom close one which we are about to use.
 const MAX_IDLE: Duration = Duration::from_secs(30);
+/// How long a connection may take to be made for which no request waits.
+const UNHURRIED: Duration = Duration::from_secs(5);
 
 /// A worker's connections, by server; outlives configurations.
-#[derive(Debug, Default)]
 pub struct Pool {
     servers: Mutex<HashMap<Arc<Place>, Arc<Kept>>>,
+    resolver: Arc<dyn Resolve>,
 }
 
 /// Connections to one server.
 #[derive(Debug)]
 struct Kept {
     place: Arc<Place>,
+    addresses: Addresses,
     /// One for each request that may be under way. An idle connection holds
     /// none: whoever gets one takes an idle connection first, so that there
     /// are never more connections than places.
     free: Semaphore,
     idle: Mutex<Idle>,
+    shared: Shared,
+    resets: Resets,
 }
 
 #[derive(Debug, Default)]
 struct Idle {
     /// The longest unused first; the last is used next, so that others age and go.
-    connections: Vec<(Connection, Instant)>,
+    connections: Vec<(Http1, Instant)>,
     is_swept: bool,
 }
 
-/// Every connection that a server may have is in use.
+/// Connections that carry many requests.
+#[derive(Debug, Default)]
+struct Shared {
+    connections: Mutex<Vec<Arc<Http2>>>,
+    /// Where the search for a free one begins.
+    turn: AtomicUsize,
+    /// One is made at a time: whoever waits for it can use it too.
+    making: sync::Mutex<Option<Version>>,
+}
+
+/// Every place that a server has for requests is taken.
 #[derive(Debug)]
 pub(in crate::forward) struct NoPlace {
     pub(in crate::forward) limit: usize,
 }
 
 /// One request's place at a server, and its connection. Dropped, it closes
-/// the connection: only [`Lease::give_back`] keeps it.
+/// the connection, or resets the stream: only [`Lease::give_back`] keeps it.
 #[derive(Debug)]
 pub(in crate::forward) struct Lease {
     kept: Arc<Kept>,
-    connection: Option<Connection>,
+    sender: Option<Sender>,
+}
+
+/// What a request is sent on.
+#[derive(Debug)]
+pub(in crate::forward) enum Sender {
+    /// A connection of its own.
+    Http1(Http1),
+    /// A place on a connection.
+    Http2(Slot),
+}
+
+impl Http1 {
+    /// Sends on it.
+    pub(in crate::forward) const fn sender(&mut self) -> &mut SendRequest<ProvenBody> {
+        &mut self.sender
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Pool {
-    /// No connections yet.
+    /// No connections yet; names are looked up as the system does.
     pub fn new() -> Self {
-        Self::default()
+        Self::resolving(Arc::new(System))
+    }
+
+    /// No connections yet; names are looked up by `resolver`.
+    pub fn resolving(resolver: Arc<dyn Resolve>) -> Self {
+        Self {
+            servers: Mutex::default(),
+            resolver,
+        }
     }
 
     /// A place at a server, waited for until `by`; without a connection yet.
@@ -67,10 +125,26 @@ impl Pool {
     ) -> Result<Lease, NoPlace> {
         let kept = self.kept(place);
         kept.take_place(by).await?;
-        Ok(Lease {
-            kept,
-            connection: None,
-        })
+        Ok(Lease { kept, sender: None })
+    }
+
+    /// Makes sure that the addresses of the server are known, if it has a name.
+    ///
+    /// # Errors
+    /// When they are not, and cannot be found before `by`.
+    pub(in crate::forward) async fn look_up(&self, lease: &Lease, by: Instant) -> io::Result<()> {
+        let kept = &lease.kept;
+        if !kept.addresses.is_due() {
+            return Ok(());
+        }
+        // Rare, and its state is large.
+        let looked_up = Box::pin(kept.addresses.look_up(by, &*self.resolver)).await?;
+        if looked_up {
+            kept.forget();
+            let every = kept.place.resolve_every;
+            tokio::spawn(watch(Arc::downgrade(kept), self.resolver.clone(), every));
+        }
+        Ok(())
     }
 
     fn kept(&self, place: &Arc<Place>) -> Arc<Kept> {
@@ -79,11 +153,17 @@ impl Pool {
             return kept.clone();
         }
         // A new server: after a reload, others may have gone.
-        servers.retain(|_, kept| Arc::strong_count(kept) > 1 || !kept.idle().is_empty());
+        servers.retain(|_, kept| Arc::strong_count(kept) > 1 || kept.is_used());
         let kept = Arc::new(Kept {
             place: place.clone(),
+            addresses: match &place.at {
+                At::Clear { host, port } | At::Tls { host, port, .. } => Addresses::of(host, *port),
+                At::Unix { .. } => Addresses::none(),
+            },
             free: Semaphore::new(place.max_connections.min(Semaphore::MAX_PERMITS)),
             idle: Mutex::default(),
+            shared: Shared::default(),
+            resets: Resets::default(),
         });
         servers.insert(place.clone(), kept.clone());
         kept
@@ -92,30 +172,69 @@ impl Pool {
 
 impl Lease {
     /// Takes a connection that is kept, if one is usable.
-    pub(in crate::forward) fn reuse(&mut self) -> Option<&mut SendRequest<ProvenBody>> {
-        self.connection = self.kept.take();
-        self.connection.as_mut().map(|kept| &mut kept.sender)
+    pub(in crate::forward) fn reuse(&mut self) -> Option<&mut Sender> {
+        self.sender = self.kept.take();
+        self.sender.as_mut()
     }
 
-    /// Makes a new connection before `by`.
-    pub(in crate::forward) async fn connect(
-        &mut self,
-        by: Instant,
-    ) -> io::Result<&mut SendRequest<ProvenBody>> {
-        let new = connect(&self.kept.place, by).await?;
-        Ok(&mut self.connection.insert(new).sender)
+    /// Makes a new connection before `by`. Of a server that takes many
+    /// requests on one, it may be one that another request has just made.
+    pub(in crate::forward) async fn connect(&mut self, by: Instant) -> io::Result<&mut Sender> {
+        let kept = &self.kept;
+        let new = if kept.place.may_share() {
+            // One that has just failed us is not taken again.
+            let failed = self.sender.take();
+            kept.share(failed.as_ref(), by).await?
+        } else {
+            kept.make(by).await?
+        };
+        Ok(self.sender.insert(new))
+    }
+
+    /// Notes that something was heard of the answer.
+    pub(in crate::forward) fn heard(&mut self) {
+        if let Some(Sender::Http2(slot)) = &mut self.sender {
+            slot.heard();
+        }
+    }
+
+    /// Notes that the server is late, and ends the request there.
+    pub(in crate::forward) fn late(self) {
+        if let Some(Sender::Http2(slot)) = &self.sender {
+            slot.late();
+        }
     }
 
     /// Keeps the connection for another request, if its last one is over on both sides.
     pub(in crate::forward) fn give_back(mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.kept.keep(connection);
+        match self.sender.take() {
+            Some(Sender::Http1(connection)) => self.kept.keep(connection),
+            Some(Sender::Http2(mut slot)) => slot.over(),
+            None => {}
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if let Some(Sender::Http2(slot)) = self.sender.take()
+            && !slot.is_over()
+            && let Some(pause) = self.kept.resets.pause(Instant::now())
+        {
+            // The server may still be at work on it, and we would make it
+            // reset more than it should have to.
+            let kept = self.kept.clone();
+            let pausing = async move {
+                sleep(pause).await;
+                drop(slot);
+                kept.free.add_permits(1);
+            };
+            // Without a runtime we are about to end.
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(pausing);
+            }
+            return;
+        }
         self.kept.free.add_permits(1);
     }
 }
@@ -123,6 +242,15 @@ impl Drop for Lease {
 impl Kept {
     fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Vec<Arc<Http2>>> {
+        let connections = self.shared.connections.lock();
+        connections.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_used(&self) -> bool {
+        !self.idle().connections.is_empty() || !self.shared().is_empty()
     }
 
     /// Takes one of the places; [`Lease`] frees it.
@@ -142,21 +270,76 @@ impl Kept {
         Ok(())
     }
 
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Sender> {
+        if self.place.may_share()
+            && let Some(slot) = self.take_slot(None)
+        {
+            return Some(Sender::Http2(slot));
+        }
         let mut idle = self.idle();
         // Those that the server has closed meanwhile are no longer ready.
         while let Some((connection, _)) = idle.connections.pop() {
             if connection.sender.is_ready() {
-                return Some(connection);
+                return Some(Sender::Http1(connection));
             }
         }
         None
     }
 
-    fn keep(self: &Arc<Self>, connection: Connection) {
+    /// A place on the connection that has the fewest requests, in turn, but
+    /// not on the one that `but` is on.
+    fn take_slot(&self, but: Option<&Sender>) -> Option<Slot> {
+        let mut shared = self.shared();
+        shared.retain(|connection| connection.is_open());
+        let turn = match shared.len() {
+            0 => return None,
+            1 => 0,
+            many => self.shared.turn.fetch_add(1, Ordering::Relaxed) % many,
+        };
+        let (before, from) = shared.split_at(turn);
+        from.iter()
+            .chain(before)
+            .filter(|one| !matches!(but, Some(Sender::Http2(slot)) if slot.is_on(one)))
+            .filter(|one| one.has_room())
+            .min_by_key(|one| one.load())
+            .and_then(Http2::take)
+    }
+
+    /// A place on a connection that others use too, or a new connection.
+    async fn share(&self, but: Option<&Sender>, by: Instant) -> io::Result<Sender> {
+        let mut making = timeout_at(by, self.shared.making.lock()).await?;
+        if *making == Some(Version::Http1) {
+            // It takes one request at a time: nothing is to be waited for.
+            drop(making);
+            return self.make(by).await;
+        }
+        if let Some(slot) = self.take_slot(but) {
+            return Ok(Sender::Http2(slot));
+        }
+        let made = self.make(by).await?;
+        *making = Some(match &made {
+            Sender::Http1(_) => Version::Http1,
+            Sender::Http2(_) => Version::Http2,
+        });
+        Ok(made)
+    }
+
+    async fn make(&self, by: Instant) -> io::Result<Sender> {
+        match connect(&self.place, &self.addresses, by).await? {
+            Made::Http1(connection) => Ok(Sender::Http1(connection)),
+            Made::Http2(connection) => {
+                let slot = connection.take();
+                self.shared().push(connection);
+                slot.map(Sender::Http2)
+                    .ok_or_else(|| io::Error::other("it takes no requests"))
+            }
+        }
+    }
+
+    fn keep(self: &Arc<Self>, connection: Http1) {
         // Ready means: the whole request is out, the whole answer is in, not a
         // byte came behind it, and neither side wants to close.
-        if !connection.sender.is_ready() {
+        if !connection.sender.is_ready() || !self.addresses.has(connection.address) {
             return;
         }
         let mut idle = self.idle();
@@ -177,11 +360,43 @@ impl Kept {
         idle.is_swept = next.is_some();
         next
     }
-}
 
-impl Idle {
-    fn is_empty(&self) -> bool {
-        self.connections.is_empty()
+    /// Lets go of connections to addresses that the server no longer has;
+    /// requests that are under way on them go on.
+    fn forget(&self) {
+        self.idle()
+            .connections
+            .retain(|(connection, _)| self.addresses.has(connection.address));
+        self.shared().retain(|connection| {
+            let stays = self.addresses.has(connection.address);
+            if !stays {
+                connection.retire();
+            }
+            stays
+        });
+    }
+
+    /// Connects to every address that has no connection yet, where one is
+    /// enough for many requests: otherwise the first would get them all.
+    async fn spread(&self) {
+        let missing: Vec<_> = {
+            let mut shared = self.shared();
+            shared.retain(|connection| connection.is_open());
+            if shared.is_empty() {
+                return;
+            }
+            let mut addresses = self.addresses.in_turn();
+            addresses.retain(|address| shared.iter().all(|one| one.address != Some(*address)));
+            let room = self.place.max_connections.saturating_sub(shared.len());
+            addresses.truncate(room);
+            addresses
+        };
+        for address in missing {
+            let by = Instant::now() + UNHURRIED;
+            if let Ok(Made::Http2(connection)) = to_any(&self.place, &[address], by).await {
+                self.shared().push(connection);
+            }
+        }
     }
 }
 
@@ -196,5 +411,22 @@ async fn sweep(kept: Weak<Kept>) {
             Some(next) => sleep_until(next).await,
             None => return,
         }
+    }
+}
+
+/// Looks a server's name up again and again, for as long as it is used.
+async fn watch(kept: Weak<Kept>, resolver: Arc<dyn Resolve>, every: Duration) {
+    loop {
+        if let Some(kept) = kept.upgrade() {
+            kept.spread().await;
+        }
+        sleep(every).await;
+        let Some(kept) = kept.upgrade() else {
+            return;
+        };
+        if !kept.addresses.look_again(&*resolver).await {
+            return;
+        }
+        kept.forget();
     }
 }

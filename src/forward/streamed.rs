@@ -1,0 +1,397 @@
+//! A request and its answer on one stream of an HTTP/2 connection.
+
+use super::Failed;
+use super::answer::Arriving;
+use super::body::{BodyError, ProvenBody};
+use super::exchange::{Deadlines, Late};
+use super::upstream::{MAX_ANSWER_FIELDS, Slot};
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TE, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::uri::{Authority, Scheme};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// Answers before the answer (1xx) that are passed over.
+const MAX_INTERIM: usize = 8;
+
+/// Sends `request` on the stream that `slot` is the place for, and waits for
+/// the answer's head. An error comes with the request when the server has
+/// certainly not processed it (RFC 9113, section 8.7).
+pub(super) async fn send(
+    slot: &mut Slot,
+    scheme: Scheme,
+    request: Request<ProvenBody>,
+    deadlines: &Deadlines,
+) -> Result<Response<Arriving>, (Option<Request<ProvenBody>>, Failed)> {
+    let (parts, mut body) = request.into_parts();
+    let Some(head) = head(&parts, scheme, &body) else {
+        let why = "the request's authority cannot be said in HTTP/2".to_owned();
+        return Err((None, Failed::Invalid(why)));
+    };
+    let sending = body.watch();
+    let unsent = |parts, body, why: &h2::Error| {
+        let why = format!("it did not take the request: {why}");
+        (
+            Some(Request::from_parts(parts, body)),
+            Failed::Unreachable(why),
+        )
+    };
+    if let Err(why) = poll_fn(|cx| slot.sender().poll_ready(cx)).await {
+        return Err(unsent(parts, body, &why));
+    }
+    let (mut answer, stream) = match slot.sender().send_request(head, body.is_end_stream()) {
+        Ok(sent) => sent,
+        Err(why) => return Err(unsent(parts, body, &why)),
+    };
+    let mut upload = Upload::new(stream, body);
+    let from = Instant::now();
+    let mut alarm = pin!(sleep_until(deadlines.first(sending.as_deref(), from)));
+    let mut interim = 0;
+    let response = poll_fn(|cx| {
+        if let Poll::Ready(Err(Cut::Body(error))) = upload.poll(cx) {
+            return Poll::Ready(Err(Ended::Body(error)));
+        }
+        if let Poll::Ready(answer) = poll_answer(&mut answer, &mut interim, cx) {
+            return Poll::Ready(answer);
+        }
+        match deadlines.poll_late(alarm.as_mut(), sending.as_deref(), from, cx) {
+            Poll::Ready(phase) => Poll::Ready(Err(Ended::Late(phase))),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+    match response {
+        Ok(response) => {
+            slot.heard();
+            check(&response).map_err(|why| (None, Failed::Invalid(why.into())))?;
+            let upload = upload.go_on(deadlines.end);
+            let sending = sending.filter(|_| upload.is_some());
+            let (head, body) = response.into_parts();
+            let body = Streamed::new(body, &head.headers, upload);
+            Ok(Response::from_parts(head, Arriving::http2(body, sending)))
+        }
+        Err(Ended::Body(error)) => Err((None, Failed::Body(error))),
+        Err(Ended::Late(phase)) => {
+            slot.late();
+            Err((None, Failed::Timeout(phase)))
+        }
+        Err(Ended::TooManyInterim) => {
+            let why = format!("it has more than {MAX_INTERIM} interim answers");
+            Err((None, Failed::Invalid(why)))
+        }
+        Err(Ended::Broken(why)) => {
+            if why.is_remote() || why.is_io() {
+                slot.over();
+            }
+            match upload.untouched() {
+                Some(body) if is_unprocessed(&why) => Err(unsent(parts, body, &why)),
+                _ => Err((None, Failed::Invalid(why.to_string()))),
+            }
+        }
+    }
+}
+
+/// Why there is no answer's head.
+enum Ended {
+    Body(BodyError),
+    Late(Late),
+    TooManyInterim,
+    Broken(h2::Error),
+}
+
+fn poll_answer(
+    answer: &mut ResponseFuture,
+    interim: &mut usize,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<RecvStream>, Ended>> {
+    while let Poll::Ready(Some(_)) = answer.poll_informational(cx) {
+        *interim += 1;
+        if *interim > MAX_INTERIM {
+            return Poll::Ready(Err(Ended::TooManyInterim));
+        }
+    }
+    Pin::new(answer).poll(cx).map_err(Ended::Broken)
+}
+
+/// Whether the server says that it did nothing with the request: it refused
+/// the stream, or said good-bye naming an earlier one as its last.
+fn is_unprocessed(why: &h2::Error) -> bool {
+    why.is_remote() && (why.is_go_away() || why.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+/// The head as HTTP/2 has it: no field that belongs to a connection.
+fn head(parts: &Parts, scheme: Scheme, body: &ProvenBody) -> Option<Request<()>> {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    const OF_A_CONNECTION: [HeaderName; 6] = [
+        HOST,
+        CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+    ];
+    let authority = Authority::try_from(parts.headers.get(HOST)?.as_bytes()).ok()?;
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(scheme);
+    uri.authority = Some(authority);
+    uri.path_and_query = Some(parts.uri.path_and_query()?.clone());
+    let mut request = Request::new(());
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = Uri::from_parts(uri).ok()?;
+    *request.version_mut() = Version::HTTP_2;
+    let mut fields = HeaderMap::with_capacity(parts.headers.len() + 1);
+    for (name, value) in &parts.headers {
+        let passes = !OF_A_CONNECTION.contains(name) && (*name != TE || value == "trailers");
+        if passes {
+            fields.append(name, value.clone());
+        }
+    }
+    if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *request.headers_mut() = fields;
+    Some(request)
+}
+
+/// What the HTTP library lets through and two readers could read differently.
+fn check(response: &Response<RecvStream>) -> Result<(), &'static str> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err("it switches protocols, which HTTP/2 cannot");
+    }
+    if response.headers().len() > MAX_ANSWER_FIELDS {
+        return Err("it has too many fields");
+    }
+    let mut lengths = response.headers().get_all(CONTENT_LENGTH).iter();
+    if lengths.next().is_some() && lengths.next().is_some() {
+        return Err("there is more than one `Content-Length`");
+    }
+    Ok(())
+}
+
+/// A request's body on its way out.
+struct Upload {
+    stream: SendStream<Bytes>,
+    body: ProvenBody,
+    /// What was taken of the body and waits until the server takes it.
+    chunk: Bytes,
+    taken: Taken,
+    is_over: bool,
+}
+
+/// What was taken of a body so far.
+enum Taken {
+    Nothing,
+    /// One piece, which can be given back.
+    One(Bytes),
+    More,
+}
+
+/// Why a body was not sent to its end.
+#[derive(Debug)]
+enum Cut {
+    /// The body itself is to blame.
+    Body(BodyError),
+    /// The server wants no more of it.
+    Server,
+}
+
+impl Upload {
+    fn new(stream: SendStream<Bytes>, body: ProvenBody) -> Self {
+        Self {
+            stream,
+            is_over: body.is_end_stream(),
+            body,
+            chunk: Bytes::new(),
+            taken: Taken::Nothing,
+        }
+    }
+
+    /// Sends as much as there is and as the server takes. Ready once, with
+    /// how it ended; then it stays pending.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+        if self.is_over {
+            return Poll::Pending;
+        }
+        let end = ready!(self.poll_end(cx));
+        self.is_over = true;
+        if let Err(Cut::Body(_)) = &end {
+            // Never a clean end: what arrived so far is no whole request.
+            self.stream.send_reset(Reason::CANCEL);
+        }
+        Poll::Ready(end)
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Cut>> {
+        loop {
+            if !self.chunk.is_empty() {
+                self.stream.reserve_capacity(self.chunk.len());
+                let mut room = self.stream.capacity();
+                if room == 0 {
+                    match ready!(self.stream.poll_capacity(cx)) {
+                        Some(Ok(more)) => room = more,
+                        Some(Err(_)) | None => return Poll::Ready(Err(Cut::Server)),
+                    }
+                }
+                let piece = self.chunk.split_to(room.min(self.chunk.len()));
+                let ends = self.chunk.is_empty() && self.body.is_end_stream();
+                if self.stream.send_data(piece, ends).is_err() {
+                    return Poll::Ready(Err(Cut::Server));
+                }
+                if ends {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            if self.stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Err(Cut::Server));
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.take(data);
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(Cut::Body(error))),
+                None => {
+                    let ended = self.stream.send_data(Bytes::new(), true);
+                    return Poll::Ready(ended.map_err(|_| Cut::Server));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, data: Bytes) {
+        self.taken = match self.taken {
+            Taken::Nothing => Taken::One(data.clone()),
+            _ => Taken::More,
+        };
+        self.chunk = data;
+    }
+
+    /// The body as it was before any of it was taken, if that can be had.
+    fn untouched(mut self) -> Option<ProvenBody> {
+        match self.taken {
+            Taken::Nothing => Some(self.body),
+            Taken::One(data) => {
+                self.body.put_back(data);
+                Some(self.body)
+            }
+            Taken::More => None,
+        }
+    }
+
+    /// Lets what is left of the body go on by itself, until `end`: neither
+    /// way waits for the other any more.
+    fn go_on(mut self, end: Instant) -> Option<Uploading> {
+        if self.is_over {
+            return None;
+        }
+        self.taken = Taken::More;
+        Some(Uploading(tokio::spawn(async move {
+            let sent = timeout_at(end, poll_fn(|cx| self.poll(cx))).await;
+            sent.unwrap_or(Err(Cut::Server))
+        })))
+    }
+}
+
+/// The rest of a body that goes out while the answer comes in. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Uploading(JoinHandle<Result<(), Cut>>);
+
+impl Uploading {
+    /// Waits until `by` for its end; whether it was sent whole, or the server wanted no more.
+    pub(super) async fn ends(mut self, by: Instant) -> bool {
+        matches!(
+            timeout_at(by, &mut self.0).await,
+            Ok(Ok(Ok(()) | Err(Cut::Server)))
+        )
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An answer's body as it arrives.
+pub(super) struct Streamed {
+    body: RecvStream,
+    is_data_over: bool,
+    /// Of data still to come, where the server has said so.
+    left: Option<u64>,
+    upload: Option<Uploading>,
+}
+
+impl Streamed {
+    fn new(body: RecvStream, fields: &HeaderMap, upload: Option<Uploading>) -> Self {
+        let length = fields.get(CONTENT_LENGTH);
+        Self {
+            body,
+            is_data_over: false,
+            left: length.and_then(|length| length.to_str().ok()?.parse().ok()),
+            upload,
+        }
+    }
+
+    /// What is left of the request's body, when the answer has ended.
+    pub(super) const fn take_upload(&mut self) -> Option<Uploading> {
+        self.upload.take()
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
+        if let Some(upload) = &mut self.upload
+            && let Poll::Ready(end) = Pin::new(&mut upload.0).poll(cx)
+        {
+            self.upload = None;
+            if let Ok(Err(Cut::Body(error))) = end {
+                return Poll::Ready(Some(Err(Failed::Body(error))));
+            }
+        }
+        let broke_off = |why: h2::Error| Failed::Invalid(format!("it broke off: {why}"));
+        if !self.is_data_over {
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    // The client has room for it: the server may send as much again.
+                    let _ = self.body.flow_control().release_capacity(data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(why)) => return Poll::Ready(Some(Err(broke_off(why)))),
+                None => self.is_data_over = true,
+            }
+        }
+        Poll::Ready(match ready!(self.body.poll_trailers(cx)) {
+            Ok(Some(trailers)) if trailers.len() > MAX_ANSWER_FIELDS => {
+                Some(Err(Failed::Invalid("it has too many trailers".to_owned())))
+            }
+            Ok(Some(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Ok(None) => None,
+            Err(why) => Some(Err(broke_off(why))),
+        })
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self.left {
+            _ if self.is_end_stream() => SizeHint::with_exact(0),
+            Some(left) => SizeHint::with_exact(left),
+            None => SizeHint::default(),
+        }
+    }
+}
