@@ -112,7 +112,10 @@ fn poll_answer(
     interim: &mut usize,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Response<RecvStream>, Ended>> {
-    while let Poll::Ready(Some(_)) = answer.poll_informational(cx) {
+    while let Poll::Ready(Some(one)) = answer.poll_informational(cx) {
+        if let Err(why) = one {
+            return Poll::Ready(Err(Ended::Broken(why)));
+        }
         *interim += 1;
         if *interim > MAX_INTERIM {
             return Poll::Ready(Err(Ended::TooManyInterim));
@@ -361,8 +364,10 @@ impl Streamed {
             }
         }
         let broke_off = |why: h2::Error| Failed::Invalid(format!("it broke off: {why}"));
-        if !self.is_data_over {
+        while !self.is_data_over {
             match ready!(self.body.poll_data(cx)) {
+                // The end alone.
+                Some(Ok(data)) if data.is_empty() => {}
                 Some(Ok(data)) => {
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     // The client has room for it: the server may send as much again.
