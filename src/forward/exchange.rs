@@ -4,7 +4,7 @@ use super::Failed;
 use super::answer::Arriving;
 use super::body::{BodyError, ProvenBody, Sending, Sent};
 use super::streamed;
-use super::upstream::{Lease, NoPlace, Place, Pool, Sender, Settings, tls};
+use super::upstream::{Lease, NoPlace, Place, Pool, Sender, Settings};
 use http::uri::Scheme;
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -79,12 +79,15 @@ pub(super) async fn exchange(
     }
     let new = match lease.connect(connect_by).await {
         Ok(new) => new,
-        Err(error) => return Tried::NotSent(request, not_connected(label, &error)),
+        Err(error) => {
+            let why = not_connected(label, &error).with_hint(place);
+            return Tried::NotSent(request, why);
+        }
     };
     match send(new, &scheme, request, deadlines).await {
         Ok(response) => Tried::Answered(response, lease),
         Err((Some(unsent), failed)) => Tried::NotSent(unsent, failed.of(label)),
-        Err((None, failed)) => Tried::Failed(failed.of(label)),
+        Err((None, failed)) => Tried::Failed(failed.unless_refused(place).of(label)),
     }
 }
 
@@ -101,6 +104,25 @@ impl Failed {
     fn of(self, label: &str) -> Self {
         match self {
             Self::Unreachable(why) => Self::Unreachable(format!("`{label}`: {why}")),
+            other => other,
+        }
+    }
+
+    /// Adds what to do about it, if we know.
+    fn with_hint(self, place: &Place) -> Self {
+        match (self, place.hint()) {
+            (Self::Unreachable(why), Some(hint)) => {
+                Self::Unreachable(format!("{why} (hint: {hint})"))
+            }
+            (other, _) => other,
+        }
+    }
+
+    /// A server that wants to know who we are says no only after the
+    /// handshake (TLS 1.3): then a new connection that broke off is no answer.
+    fn unless_refused(self, place: &Place) -> Self {
+        match self {
+            Self::Invalid(why) if place.hint().is_some() => Self::Unreachable(why).with_hint(place),
             other => other,
         }
     }
@@ -232,25 +254,14 @@ fn check(response: &Response<Incoming>) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The request's own body is to blame where its error lies below. A server
-/// that wants to know who we are says so only after the handshake (TLS 1.3).
+/// The request's own body is to blame where its error lies below.
 fn failure(error: &hyper::Error) -> Failed {
     let below = error.source();
     if let Some(body) = below.and_then(|below| below.downcast_ref::<BodyError>()) {
         return Failed::Body(body.again());
     }
-    if let Some(refused) = refused_by_tls(below) {
-        return Failed::Unreachable(refused);
-    }
     Failed::Invalid(match below {
         Some(below) => format!("{error}: {below}"),
         None => error.to_string(),
     })
-}
-
-/// A server's refusal of our certificate, or of our having none.
-fn refused_by_tls(below: Option<&(dyn std::error::Error + 'static)>) -> Option<String> {
-    let io = below?.downcast_ref::<io::Error>()?;
-    let alert = io.get_ref()?.downcast_ref::<rustls::Error>()?;
-    matches!(alert, rustls::Error::AlertReceived(_)).then(|| tls::words(alert, ""))
 }

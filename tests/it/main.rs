@@ -24,5 +24,6 @@ mod shutdown;
 mod signed_requests;
 mod tls;
 mod tokens;
+mod upstreams;
 mod vectors;
 mod wire;

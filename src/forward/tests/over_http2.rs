@@ -86,7 +86,9 @@ async fn many_requests_share_one_connection_and_say_their_authority() {
     let gate = gate(&[port]);
     let mut first = head(Method::GET, "/a%2fB/?");
     first.fields.append("te", "trailers".parse().unwrap());
-    first.fields.append("connection", "te, x-hop".parse().unwrap());
+    first
+        .fields
+        .append("connection", "te, x-hop".parse().unwrap());
     first.fields.append("x-hop", "1".parse().unwrap());
     let all = tokio::join!(
         async { text(gate.send(first, nothing().await).await).await },
@@ -157,10 +159,9 @@ async fn a_second_connection_is_made_when_all_streams_of_the_first_are_in_use() 
         listener
     });
     let gate = gate(&[port]);
-    let both = tokio::join!(
-        async { text(gate.get("/").await).await },
-        async { text(gate.get("/").await).await },
-    );
+    let both = tokio::join!(async { text(gate.get("/").await).await }, async {
+        text(gate.get("/").await).await
+    },);
     assert_eq!(both, ("ok".into(), "ok".into()));
     server.await.unwrap();
 }
@@ -329,7 +330,8 @@ async fn trailers_and_an_answer_of_trailers_only_pass() {
         body.send_trailers(trailers).unwrap();
         let (_, mut answer) = requests.recv().await.unwrap();
         let mut head = Response::new(());
-        head.headers_mut().insert("grpc-status", "5".parse().unwrap());
+        head.headers_mut()
+            .insert("grpc-status", "5".parse().unwrap());
         answer.send_response(head, true).unwrap();
         requests.recv().await
     });

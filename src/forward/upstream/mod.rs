@@ -136,6 +136,19 @@ impl Place {
         }
     }
 
+    /// What to do about a connection that broke off, if we know.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match &self.at {
+            At::Tls {
+                client: Some(client),
+                ..
+            } if client.was_asked_in_vain() => Some(
+                "it asked who we are and was told nothing: `tls.certificate` and `tls.key` say it",
+            ),
+            _ => None,
+        }
+    }
+
     /// `http` or `https`, as the server is spoken to.
     pub(super) const fn scheme(&self) -> http::uri::Scheme {
         match self.at {

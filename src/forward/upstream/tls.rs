@@ -3,17 +3,19 @@
 use super::Protocol;
 use crate::crypto::digest;
 use crate::secret::Secret;
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, ClientConfig, InconsistentKeys, RootCertStore};
+use rustls::{CertificateError, ClientConfig, InconsistentKeys, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a server that speaks HTTP/2 settles on.
 pub(super) const ALPN_HTTP_2: &[u8] = b"h2";
@@ -77,6 +79,7 @@ pub struct Client {
     server_name: Option<Box<str>>,
     has_own_authority: bool,
     has_identity: bool,
+    nobody: Arc<Nobody>,
     content: [u8; 32],
 }
 
@@ -102,8 +105,9 @@ impl Client {
                 .with_platform_verifier()
                 .map_err(|why| Bad::System(why.to_string()))?,
         };
+        let nobody = Arc::new(Nobody::default());
         let mut config = match &settings.identity {
-            None => builder.with_no_client_auth(),
+            None => builder.with_client_cert_resolver(nobody.clone()),
             Some((certificate, key)) => builder
                 .with_client_auth_cert(chain(certificate)?, private_key(key)?)
                 .map_err(|why| match why {
@@ -122,6 +126,7 @@ impl Client {
             server_name: settings.server_name.clone(),
             has_own_authority: settings.ca.is_some(),
             has_identity: settings.identity.is_some(),
+            nobody,
             content: content(settings, protocol),
         })
     }
@@ -141,6 +146,11 @@ impl Client {
         self.has_identity
     }
 
+    /// Whether a server has asked who we are, and we have nothing to say.
+    pub(super) fn was_asked_in_vain(&self) -> bool {
+        self.nobody.0.load(Ordering::Relaxed)
+    }
+
     /// What handshakes go by.
     pub(super) fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
@@ -155,6 +165,21 @@ impl Client {
                 format!("`{name}` is no name a certificate can have"),
             )
         })
+    }
+}
+
+/// Has no certificate, and remembers whether it was asked for one.
+#[derive(Debug, Default)]
+struct Nobody(AtomicBool);
+
+impl ResolvesClientCert for Nobody {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 
@@ -244,12 +269,12 @@ pub(super) fn explain(error: io::Error, name: &ServerName<'_>) -> io::Error {
     io::Error::new(error.kind(), words(cause, &name.to_str()))
 }
 
-pub(in crate::forward) fn words(cause: &rustls::Error, name: &str) -> String {
+pub(super) fn words(cause: &rustls::Error, name: &str) -> String {
     use rustls::{AlertDescription as Alert, Error};
     match cause {
         Error::InvalidCertificate(why) => match why {
-            CertificateError::UnknownIssuer => {
-                "the certificate is not trusted: its issuer is unknown (hint: `tls.ca` names the authority to trust)".to_owned()
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "the certificate is not trusted: no authority that we know has signed it (hint: `tls.ca` names the authority to trust)".to_owned()
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "the certificate is not trusted: it has expired".to_owned()
@@ -269,12 +294,7 @@ pub(in crate::forward) fn words(cause: &rustls::Error, name: &str) -> String {
         Error::AlertReceived(Alert::NoApplicationProtocol) | Error::NoApplicationProtocol => {
             "it speaks none of the HTTP versions that `protocol` allows".to_owned()
         }
-        Error::AlertReceived(
-            Alert::CertificateRequired | Alert::BadCertificate | Alert::HandshakeFailure
-            | Alert::UnknownCA | Alert::CertificateUnknown | Alert::AccessDenied,
-        ) => format!(
-            "it refused the handshake: {cause} (hint: `tls.certificate` and `tls.key` show it who we are)"
-        ),
+        Error::AlertReceived(alert) => format!("it refused the handshake: {alert:?}"),
         Error::InvalidMessage(_) => {
             "it does not speak TLS (hint: is it an `http://` server?)".to_owned()
         }
