@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod forwarding;
 mod fuzz_corpus;
+mod grpc;
 mod house;
 mod interop;
 mod rate_limits;
