@@ -113,6 +113,9 @@ fn calls_of_every_kind_pass_over_tls_on_both_sides_and_a_public_route() {
         .routes("[[routes]]\nname = \"grpc\"\npath = \"/**\"\nupstream = \"grpc\"\naccept = [\"public\"]\n")
         .start();
     let ca = gateway.setup().path("ca.pem");
-    let got = call(&gateway, &["--ca", ca.to_str().unwrap(), "--host", "localhost"]);
+    let got = call(
+        &gateway,
+        &["--ca", ca.to_str().unwrap(), "--host", "localhost"],
+    );
     assert_whole(&got, "nobody");
 }

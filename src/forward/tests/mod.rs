@@ -1,6 +1,7 @@
 //! The room before raw servers, which say what no library would.
 
 mod behind_a_server;
+mod names;
 mod over_http2;
 
 use super::body::tests::{BEFORE, Framed, WHILE, digest_of};

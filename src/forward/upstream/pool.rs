@@ -306,7 +306,7 @@ impl Kept {
     }
 
     /// A place on a connection that others use too, or a new connection.
-    async fn share(&self, but: Option<&Sender>, by: Instant) -> io::Result<Sender> {
+    async fn share(self: &Arc<Self>, but: Option<&Sender>, by: Instant) -> io::Result<Sender> {
         let mut making = timeout_at(by, self.shared.making.lock()).await?;
         if *making == Some(Version::Http1) {
             // It takes one request at a time: nothing is to be waited for.
@@ -324,12 +324,20 @@ impl Kept {
         Ok(made)
     }
 
-    async fn make(&self, by: Instant) -> io::Result<Sender> {
+    async fn make(self: &Arc<Self>, by: Instant) -> io::Result<Sender> {
         match connect(&self.place, &self.addresses, by).await? {
             Made::Http1(connection) => Ok(Sender::Http1(connection)),
             Made::Http2(connection) => {
                 let slot = connection.take();
-                self.shared().push(connection);
+                let is_first = {
+                    let mut shared = self.shared();
+                    shared.push(connection);
+                    shared.len() == 1
+                };
+                if is_first && self.addresses.are_several() {
+                    let kept = self.clone();
+                    tokio::spawn(async move { kept.spread().await });
+                }
                 slot.map(Sender::Http2)
                     .ok_or_else(|| io::Error::other("it takes no requests"))
             }
@@ -417,9 +425,6 @@ async fn sweep(kept: Weak<Kept>) {
 /// Looks a server's name up again and again, for as long as it is used.
 async fn watch(kept: Weak<Kept>, resolver: Arc<dyn Resolve>, every: Duration) {
     loop {
-        if let Some(kept) = kept.upgrade() {
-            kept.spread().await;
-        }
         sleep(every).await;
         let Some(kept) = kept.upgrade() else {
             return;
@@ -428,5 +433,6 @@ async fn watch(kept: Weak<Kept>, resolver: Arc<dyn Resolve>, every: Duration) {
             return;
         }
         kept.forget();
+        kept.spread().await;
     }
 }

@@ -173,12 +173,43 @@ impl Addresses {
         list
     }
 
+    /// Whether there are others than the one that a connection went to.
+    pub(super) fn are_several(&self) -> bool {
+        self.known().list.len() > 1
+    }
+
     /// Whether a connection to `address` may still be used. One that stems
     /// from no name always may.
     pub(super) fn has(&self, address: Option<SocketAddr>) -> bool {
         match address {
             Some(address) if self.name.is_some() => self.known().list.contains(&address),
             _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_few_each_once_and_taken_in_turn() {
+        let addresses = Addresses::of("orders.test", 80);
+        let many: Vec<SocketAddr> = (0..1_000_u16)
+            .map(|n| ([127, 0, 0, 1], 1 + n / 2).into())
+            .collect();
+        addresses.learn(many);
+        let first = addresses.in_turn();
+        assert_eq!(first.len(), MAX_ADDRESSES);
+        assert_eq!(addresses.in_turn()[0], first[1]);
+    }
+
+    #[test]
+    fn an_address_is_no_name() {
+        for host in ["127.0.0.1", "::1"] {
+            let addresses = Addresses::of(host, 80);
+            assert!(!addresses.is_due());
+            assert_eq!(addresses.in_turn().len(), 1);
         }
     }
 }
