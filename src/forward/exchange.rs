@@ -167,9 +167,10 @@ async fn http1(
                 (unsent, failed)
             }));
         }
-        deadlines
-            .poll_late(alarm.as_mut(), sending.as_deref(), from, cx)
-            .map(|late| Err((None, Failed::Timeout(late))))
+        match deadlines.poll_late(alarm.as_mut(), sending.as_deref(), from, cx) {
+            Poll::Ready(late) => Poll::Ready(Err((None, Failed::Timeout(late)))),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await?;
     check(&response).map_err(|why| (None, Failed::Invalid(why.into())))?;

@@ -11,6 +11,7 @@ pub mod echo;
 mod exchange;
 mod headers;
 mod streamed;
+mod upload;
 pub mod upstream;
 
 #[cfg(test)]

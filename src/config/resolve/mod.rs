@@ -224,7 +224,7 @@ fn upstream(
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<forward::upstream::Settings> {
-    let tls = upstreams::tls(upstream, places, gathered)?;
+    let tls = upstreams::tls(upstream, places, gathered).ok()?;
     let servers = &upstream.servers.get()?.0;
     Some(forward::upstream::Settings {
         name: name.value.as_str().into(),

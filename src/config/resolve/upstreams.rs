@@ -10,38 +10,43 @@ use crate::forward::upstream::tls::{Client, Settings};
 use crate::secret::Secret;
 use std::sync::Arc;
 
-/// What TLS needs, where a server speaks it. The outer `None` is a problem
-/// that was told.
+/// There is a problem, which was told.
+pub(super) struct Told;
+
+/// What TLS needs, where a server speaks it.
 pub(super) fn tls(
     upstream: &Upstream,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
-) -> Option<Option<Arc<Client>>> {
-    let servers = &upstream.servers.get()?.0;
+) -> Result<Option<Arc<Client>>, Told> {
+    let servers = &upstream.servers.get().ok_or(Told)?.0;
     let protocol = upstream.protocol.value;
     let secure = servers
         .iter()
         .find(|server| matches!(server.value, Server::Https { .. }));
     let Some(secure) = secure else {
+        if servers.is_empty() {
+            return Err(Told);
+        }
         if let Some(tls) = &upstream.tls {
             gathered.problem(
                 tls.problem("no server of this upstream speaks TLS")
                     .hint("servers that do are written `https://…`"),
             );
-            return None;
+            return Err(Told);
         }
-        return Some(None);
+        return Ok(None);
     };
     let settings = match &upstream.tls {
-        Some(files) => read(&files.value, places, gathered)?,
+        Some(files) => read(files, places, gathered).ok_or(Told)?,
         None => Settings::default(),
     };
     // Without the files there is nothing to make it of; what is made here is never used.
     if !places.reads_files() {
-        return Some(None);
+        return Ok(None);
     }
     match Client::new(&settings, protocol) {
-        Ok(client) => Some(Some(Arc::new(client))),
+        Ok(client) => Ok(Some(Arc::new(client))),
         Err(bad) => {
             let text = bad.to_string();
             let files = upstream.tls.as_ref().map(|tls| &tls.value);
@@ -58,21 +63,30 @@ pub(super) fn tls(
                 (None, Some(tls)) => problem(tls, &text),
                 (None, None) => problem(secure, &text),
             });
-            None
+            Err(Told)
         }
     }
 }
 
-fn read(files: &UpstreamTls, places: &Places<'_>, gathered: &mut Gathered<'_>) -> Option<Settings> {
+fn read(
+    files: &At<UpstreamTls>,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<Settings> {
     let mut pem = |at: &At<SecretFile>, private| pem(at, private, places, gathered);
     let ca = files.ca.as_ref().map(|at| pem(at, false));
     let certificate = files.certificate.as_ref().map(|at| pem(at, false));
-    let key = files.key.as_ref().map(|at| pem(at, true));
+    let key = files.value.key.as_ref().map(|at| pem(at, true));
     let identity = match (certificate, key) {
         (Some(certificate), Some(key)) => Some((certificate?.expose().to_vec(), key?)),
         (None, None) => None,
         _ => {
-            let lonely = files.certificate.as_ref().or(files.key.as_ref())?;
+            // One that could not be read is there, and was told of.
+            let told = ["certificate", "key"].map(|key| format!("{}.{key}", files.key));
+            if told.iter().any(|key| gathered.problems.any_at(key)) {
+                return None;
+            }
+            let lonely = files.certificate.as_ref().or(files.value.key.as_ref())?;
             gathered.problem(
                 lonely
                     .problem("a client certificate and its key are nothing without each other")

@@ -178,7 +178,7 @@ async fn requests_at_a_time_are_bounded_by_max_connections() {
         it.max_connections = 1;
         it.connect = Duration::from_secs(3);
     });
-    let (_, second) = tokio::join!(
+    let ((), second) = tokio::join!(
         async {
             tokio::select! {
                 _ = gate.get("/") => panic!("nobody answers"),

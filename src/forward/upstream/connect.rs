@@ -106,7 +106,7 @@ async fn open(place: &Place, address: SocketAddr, by: Instant) -> io::Result<(St
     let shaking = TlsConnector::from(client.config()).connect(name.clone(), stream);
     let stream = timeout_at(by, shaking)
         .await?
-        .map_err(|error| tls::explain(error, &name))?;
+        .map_err(|error| tls::explain(&error, &name))?;
     let agreed = stream.get_ref().1.alpn_protocol();
     let version = match place.protocol {
         Protocol::Auto | Protocol::Http2 if agreed == Some(ALPN_HTTP_2) => Version::Http2,

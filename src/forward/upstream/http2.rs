@@ -1,6 +1,7 @@
 //! One HTTP/2 connection to a server, which carries many requests.
 
 use super::connect::MAX_ANSWER_HEAD;
+use super::kept::MAX_IDLE;
 use super::stream::Stream;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
@@ -32,8 +33,6 @@ const RESETS_REMEMBERED: usize = 64;
 /// Streams we may have to reset for the server's errors, until the connection ends.
 const RESETS_FOR_ERRORS: usize = 256;
 
-/// How long a connection is kept without a request.
-const MAX_IDLE: Duration = Duration::from_secs(30);
 /// After so long without an answer's byte, while requests are under way, we
 /// ask whether the server is still there.
 const PING_AFTER: Duration = Duration::from_secs(30);

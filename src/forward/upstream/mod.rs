@@ -2,6 +2,7 @@
 
 mod connect;
 mod http2;
+mod kept;
 mod pool;
 mod resets;
 pub mod resolve;

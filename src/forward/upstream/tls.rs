@@ -259,7 +259,7 @@ fn content(settings: &Settings, protocol: Protocol) -> [u8; 32] {
 }
 
 /// A handshake's failure, in words that say what to do about it.
-pub(super) fn explain(error: io::Error, name: &ServerName<'_>) -> io::Error {
+pub(super) fn explain(error: &io::Error, name: &ServerName<'_>) -> io::Error {
     let Some(cause) = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
