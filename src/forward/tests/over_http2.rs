@@ -348,6 +348,23 @@ async fn trailers_and_an_answer_of_trailers_only_pass() {
 }
 
 #[tokio::test]
+async fn an_answer_to_head_keeps_its_length_and_has_no_body() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        let head = Response::builder().header(CONTENT_LENGTH, "9");
+        answer.send_response(head.body(()).unwrap(), true).unwrap();
+        requests.recv().await
+    });
+    let gate = gate(&[port]);
+    let answer = gate.send(head(Method::HEAD, "/"), nothing().await).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.response.headers()[CONTENT_LENGTH], "9");
+    assert_eq!(whole(answer).await.unwrap(), "");
+}
+
+#[tokio::test]
 async fn an_early_answer_and_the_rest_of_the_body_go_on_together() {
     let (listener, port) = listen().await;
     let server = tokio::spawn(async move {

@@ -131,12 +131,13 @@ impl Lease {
     /// requests on one, it may be one that another request has just made.
     pub(in crate::forward) async fn connect(&mut self, by: Instant) -> io::Result<&mut Sender> {
         let kept = &self.kept;
+        // Rare, and a handshake's state is large: requests do not carry it along.
         let new = if kept.place.may_share() {
             // One that has just failed us is not taken again.
             let failed = self.sender.take();
-            kept.share(failed.as_ref(), by).await?
+            Box::pin(kept.share(failed.as_ref(), by)).await?
         } else {
-            kept.make(by).await?
+            Box::pin(kept.make(by)).await?
         };
         Ok(self.sender.insert(new))
     }
