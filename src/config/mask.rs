@@ -68,7 +68,7 @@ pub(super) fn suspects_in_line(text: &str, at: usize) -> Option<Range<usize>> {
 }
 
 /// Keys whose values are shown even where their line's syntax is broken.
-const HARMLESS: [&str; 46] = [
+const HARMLESS: [&str; 50] = [
     "listen",
     "public_url",
     "certificate",
@@ -97,6 +97,10 @@ const HARMLESS: [&str; 46] = [
     "timeout",
     "connect_timeout",
     "total_timeout",
+    "protocol",
+    "resolve_every",
+    "ca",
+    "server_name",
     "concurrency",
     "name",
     "host",

@@ -19,6 +19,7 @@ mod read;
 mod reference;
 mod resolve;
 mod secrets;
+mod servers;
 mod shape;
 mod table;
 mod times;

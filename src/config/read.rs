@@ -118,7 +118,9 @@ impl<'p> Reader<'p> {
     /// Whether secrets are written around here.
     fn near_secrets(&self) -> bool {
         let kind = self.kind();
-        kind.starts_with("apps.keys") || kind.starts_with("server.tls")
+        kind.starts_with("apps.keys")
+            || kind.starts_with("server.tls")
+            || kind.starts_with("upstreams.tls")
     }
 
     /// The start of a problem with `found`.

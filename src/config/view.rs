@@ -3,7 +3,7 @@
 use super::Config;
 use crate::apps::{App, Key};
 use crate::crypto::digest;
-use crate::forward::upstream::{self, Server};
+use crate::forward::upstream::{self, Protocol, Server};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
 use crate::secret::Secret;
@@ -129,6 +129,17 @@ fn upstream(upstream: &upstream::Settings) -> Json {
         "idle_timeout": time(upstream.idle),
         "total_timeout": time(upstream.total),
         "max_connections": upstream.max_connections,
+        "protocol": match upstream.protocol {
+            Protocol::Auto => "auto",
+            Protocol::Http1 => "http1",
+            Protocol::Http2 => "http2",
+        },
+        "tls": upstream.tls.as_ref().map(|tls| json!({
+            "ca": if tls.has_own_authority() { "file" } else { "system" },
+            "certificate": tls.has_identity(),
+            "server_name": tls.server_name(),
+        })),
+        "resolve_every": time(upstream.resolve_every),
     });
     super::balance::show(&upstream.balance, &mut shown);
     shown
@@ -140,6 +151,9 @@ pub fn server(server: &Server) -> String {
         Server::Echo => "echo:".to_owned(),
         Server::Http { host, port } if host.contains(':') => format!("http://[{host}]:{port}"),
         Server::Http { host, port } => format!("http://{host}:{port}"),
+        Server::Https { host, port } if host.contains(':') => format!("https://[{host}]:{port}"),
+        Server::Https { host, port } => format!("https://{host}:{port}"),
+        Server::Unix { path } => format!("unix:{}", path.display()),
     }
 }
 

@@ -7,7 +7,7 @@ use super::table::{Required, table};
 use super::values::{Count, Pace, Refused, Word, one_of};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;
-use crate::forward::upstream::Server;
+use crate::forward::upstream::Protocol;
 use crate::route::{Bind, BodyVerify, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
 use crate::schemes::PublicUrl;
 use http::uri::Authority;
@@ -59,6 +59,12 @@ words!(Bind, "`\"none\"` or `\"authorization\"`", [
 words!(BodyVerify, "`\"before-forwarding\"` or `\"while-forwarding\"`", [
     "before-forwarding" => Self::BeforeForwarding,
     "while-forwarding" => Self::WhileForwarding,
+]);
+
+words!(Protocol, "`\"auto\"`, `\"http1\"` or `\"http2\"`", [
+    "auto" => Self::Auto,
+    "http1" => Self::Http1,
+    "http2" => Self::Http2,
 ]);
 
 words!(PathEncoding, "`\"strict\"` or `\"legacy\"`", [
@@ -192,40 +198,8 @@ impl Word for PublicUrl {
     }
 }
 
-impl Word for Server {
-    const TAKES: &'static str = "`\"http://host:port\"`, or `\"echo:\"`, the built-in test backend";
-
-    fn parse(text: &str) -> Result<Self, Refused> {
-        if text == "echo:" {
-            return Ok(Self::Echo);
-        }
-        if text.starts_with("https://") {
-            return Err(Refused::new("speaks TLS").hint("TLS upstreams are not supported yet"));
-        }
-        let Some(rest) = text.strip_prefix("http://") else {
-            return Err(match text.parse::<Authority>() {
-                Ok(_) => Refused::new("is not a URL").hint(format!("`http://{}`?", shown(text))),
-                Err(_) => Refused::new("is not a URL"),
-            });
-        };
-        if let Some(at) = rest.find(['/', '?', '#']) {
-            return Err(
-                Refused::new("has more than scheme, host and port").hint(format!(
-                    "the path is the caller's: `http://{}` is enough",
-                    shown(&rest[..at])
-                )),
-            );
-        }
-        let (host, port) = host_and_port(rest)?;
-        Ok(Self::Http {
-            host: host.trim_matches(['[', ']']).into(),
-            port: port.unwrap_or(80),
-        })
-    }
-}
-
 /// Host in lower case, IPv6 in brackets, and port.
-fn host_and_port(text: &str) -> Result<(String, Option<u16>), Refused> {
+pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), Refused> {
     if text.contains('@') {
         return Err(Refused::new("holds a user name or a password"));
     }

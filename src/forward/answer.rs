@@ -1,7 +1,7 @@
 //! The upstream's answer on its way to the client.
 
+use super::arriving::Arriving;
 use super::body::BoxError;
-use super::exchange::Streaming;
 use super::headers;
 use super::upstream::Counted;
 use crate::limit::Place;
@@ -24,18 +24,18 @@ pub struct AnswerBody {
 
 enum Source {
     Made(Option<Bytes>),
-    Upstream(Streaming),
+    Upstream(Arriving),
 }
 
 impl AnswerBody {
     /// What a server answers.
     pub(super) const fn streaming(
-        streaming: Streaming,
+        arriving: Arriving,
         place: Option<Place>,
         counted: Option<Counted>,
     ) -> Self {
         Self {
-            source: Source::Upstream(streaming),
+            source: Source::Upstream(arriving),
             bytes: 0,
             _place: place,
             _counted: counted,
@@ -82,7 +82,7 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = match &mut self.source {
             Source::Made(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Source::Upstream(streaming) => ready!(streaming.poll_next(cx)),
+            Source::Upstream(arriving) => ready!(arriving.poll_next(cx)),
         };
         Poll::Ready(frame.map(|frame| {
             let mut frame = frame?;
@@ -98,7 +98,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Made(bytes) => bytes.is_none(),
-            Source::Upstream(streaming) => streaming.is_over(),
+            Source::Upstream(arriving) => arriving.is_over(),
         }
     }
 
@@ -107,9 +107,7 @@ impl Body for AnswerBody {
             Source::Made(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Source::Upstream(streaming) => streaming
-                .left()
-                .map_or_else(SizeHint::default, SizeHint::with_exact),
+            Source::Upstream(arriving) => arriving.size_hint(),
         }
     }
 }

@@ -1,20 +1,19 @@
 //! One request to one server, and its answer, each within its deadlines.
 
-use super::body::ProvenBody;
+use super::arriving::{Alone, Arriving};
+use super::body::{ProvenBody, Sending, Sent as Progress};
 use super::http1::{self, Broken, State};
 use super::tunnel::{self, Far};
-use super::upstream::{Lease, NoPlace, Place, Pool, Settings};
-use super::{Failed, Outgoing};
-use bytes::Bytes;
+use super::upstream::{Lease, NoPlace, Place, Pool, Ready, Settings, Stream};
+use super::{Failed, Outgoing, streamed};
 use http::{StatusCode, response};
-use http_body::Frame;
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// The deadlines of one request.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +21,8 @@ pub(super) struct Deadlines {
     start: Instant,
     connect: Duration,
     first_byte: Duration,
-    idle: Duration,
-    end: Instant,
+    pub(super) idle: Duration,
+    pub(super) end: Instant,
 }
 
 impl Deadlines {
@@ -43,7 +42,7 @@ impl Deadlines {
 /// How it went.
 pub(super) enum Tried {
     /// The server answers.
-    Answered(response::Parts, Streaming),
+    Answered(response::Parts, Arriving),
     /// The server switches protocols, as it was asked to.
     Switched(response::Parts, Box<Far>),
     /// Not a byte of the request has left: another server may have it.
@@ -70,48 +69,123 @@ pub(super) async fn exchange(
             return Tried::NotSent(body, Failed::Overloaded(all));
         }
     };
-    if let Some(kept) = lease.reuse() {
-        match send(request, body, kept, lease, *deadlines, deadlines.start).await {
-            Sent::Answered(head, streaming) => return Tried::Answered(head, streaming),
+    if let Err(error) = pool.look_up(&lease, connect_by).await {
+        return Tried::NotSent(body, not_connected(label, &error));
+    }
+    if let Some(kept) = lease.reuse().filter(|kept| kept.suits(request)) {
+        match send(
+            request,
+            body,
+            kept,
+            lease,
+            place,
+            deadlines,
+            deadlines.start,
+        )
+        .await
+        {
+            Sent::Answered(head, arriving) => return Tried::Answered(head, arriving),
             Sent::Switched(head, far) => return Tried::Switched(head, far),
-            Sent::Not(unsent, again) => (body, lease) = (unsent, again),
-            Sent::Failed(failed) => return Tried::Failed(failed),
+            Sent::Not(unsent, again, _) => (body, lease) = (unsent, again),
+            Sent::Failed(failed) => return Tried::Failed(failed.of(label)),
         }
     }
-    let new = match lease.connect(connect_by).await {
+    let new = match request.upgrade() {
+        None => lease.connect(connect_by).await,
+        Some(_) => lease.connect_alone(connect_by).await,
+    };
+    let new = match new {
         Ok(new) => new,
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            return Tried::NotSent(body, Failed::Timeout("connect"));
-        }
         Err(error) => {
-            let why = format!("`{label}`: {error}");
-            return Tried::NotSent(body, Failed::Unreachable(why));
+            return Tried::NotSent(body, not_connected(label, &error).with_hint(place));
         }
     };
-    match send(request, body, new, lease, *deadlines, Instant::now()).await {
-        Sent::Answered(head, streaming) => Tried::Answered(head, streaming),
+    match send(request, body, new, lease, place, deadlines, Instant::now()).await {
+        Sent::Answered(head, arriving) => Tried::Answered(head, arriving),
         Sent::Switched(head, far) => Tried::Switched(head, far),
-        Sent::Not(unsent, _) => {
-            let why = format!("`{label}`: it closed the connection at once");
-            Tried::NotSent(unsent, Failed::Unreachable(why))
+        Sent::Not(unsent, _, why) => Tried::NotSent(unsent, why.of(label)),
+        Sent::Failed(failed) => Tried::Failed(failed.unless_refused(place).of(label)),
+    }
+}
+
+impl Ready {
+    /// Only a connection of its own can leave HTTP.
+    fn suits(&self, request: &impl Outgoing) -> bool {
+        matches!(self, Self::Alone(_)) || request.upgrade().is_none()
+    }
+}
+
+/// Why a server took no connection.
+fn not_connected(label: &str, error: &io::Error) -> Failed {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return Failed::Timeout("connect");
+    }
+    Failed::Unreachable(error.to_string()).of(label)
+}
+
+impl Failed {
+    /// Names the server that could not be reached.
+    fn of(self, label: &str) -> Self {
+        match self {
+            Self::Unreachable(why) => Self::Unreachable(format!("`{label}`: {why}")),
+            other => other,
         }
-        Sent::Failed(failed) => Tried::Failed(failed),
+    }
+
+    /// Adds what to do about it, if we know.
+    fn with_hint(self, place: &Place) -> Self {
+        match (self, place.hint()) {
+            (Self::Unreachable(why), Some(hint)) => {
+                Self::Unreachable(format!("{why} (hint: {hint})"))
+            }
+            (other, _) => other,
+        }
+    }
+
+    /// A server that wants to know who we are says no only after the
+    /// handshake (TLS 1.3): then a new connection that broke off is no answer.
+    fn unless_refused(self, place: &Place) -> Self {
+        match self {
+            Self::Invalid(why) | Self::Broke(why) if place.hint().is_some() => {
+                Self::Unreachable(why).with_hint(place)
+            }
+            other => other,
+        }
     }
 }
 
 /// How it went on one connection.
 enum Sent {
-    Answered(response::Parts, Streaming),
+    Answered(response::Parts, Arriving),
     Switched(response::Parts, Box<Far>),
-    Not(ProvenBody, Lease),
+    /// The server has not processed it.
+    Not(ProvenBody, Lease, Failed),
     Failed(Failed),
 }
 
-/// Sends on one connection and waits for the answer's head.
+/// Sends on one connection, or on a stream of it, and waits for the answer's head.
 async fn send(
     request: &impl Outgoing,
     body: ProvenBody,
-    mut connection: http1::Connection<TcpStream>,
+    ready: Ready,
+    lease: Lease,
+    place: &Place,
+    deadlines: &Deadlines,
+    since: Instant,
+) -> Sent {
+    match ready {
+        Ready::Alone(connection) => {
+            alone(request, body, connection, lease, *deadlines, since).await
+        }
+        // Its state is large; a request over HTTP/1.1 does not pay for it.
+        Ready::Shared => Box::pin(shared(request, body, lease, place, *deadlines)).await,
+    }
+}
+
+async fn alone(
+    request: &impl Outgoing,
+    body: ProvenBody,
+    mut connection: http1::Connection<Stream>,
     lease: Lease,
     deadlines: Deadlines,
     since: Instant,
@@ -131,18 +205,44 @@ async fn send(
             let (stream, early) = exchange.into_stream();
             Sent::Switched(head, Box::new(Far::new(stream, early, lease)))
         }
-        Ok(head) => Sent::Answered(head, Streaming::new(exchange, lease, deadlines)),
+        Ok(head) => {
+            let arriving = Alone::new(exchange, lease, deadlines);
+            Sent::Answered(head, Arriving::Http1(arriving))
+        }
         // Another server could do no more with a body that is bad.
         Err(failed @ Failed::Body(_)) => Sent::Failed(failed),
         Err(failed) => match exchange.into_unsent() {
-            Some(body) => Sent::Not(body, lease),
+            Some(body) => {
+                let why = "it closed the connection at once";
+                Sent::Not(body, lease, Failed::Unreachable(why.into()))
+            }
             None => Sent::Failed(failed),
         },
     }
 }
 
+async fn shared(
+    request: &impl Outgoing,
+    body: ProvenBody,
+    mut lease: Lease,
+    place: &Place,
+    deadlines: Deadlines,
+) -> Sent {
+    let Some(slot) = lease.slot() else {
+        return Sent::Failed(Failed::Invalid("it has no stream".into()));
+    };
+    match streamed::send(slot, place.scheme(), request.request(body), &deadlines).await {
+        Ok((head, body)) => {
+            let streaming = streamed::Streaming::new(body, lease, deadlines);
+            Sent::Answered(head, Arriving::Http2(Box::new(streaming)))
+        }
+        Err((Some(unsent), why)) => Sent::Not(unsent, lease, why),
+        Err((None, failed)) => Sent::Failed(failed),
+    }
+}
+
 fn poll_answer(
-    exchange: &mut http1::Exchange<TcpStream>,
+    exchange: &mut http1::Exchange<Stream>,
     cx: &mut Context<'_>,
     deadlines: &Deadlines,
     since: Instant,
@@ -167,6 +267,9 @@ fn poll_answer(
     }
 }
 
+/// What a server was too late with.
+pub(super) type Late = &'static str;
+
 impl Deadlines {
     /// When whoever has to act next is late, and with what.
     fn due(&self, sending: State, since: Instant) -> (Instant, &'static str) {
@@ -185,119 +288,15 @@ impl Deadlines {
     }
 }
 
-/// An answer's body on its way, and what is left of the request.
-pub(super) struct Streaming {
-    state: Talk,
-    deadlines: Deadlines,
-    /// Since when the server has owed us a frame.
-    waiting: Option<Instant>,
-}
-
-enum Talk {
-    Going(http1::Exchange<TcpStream>, Lease),
-    Over,
-    /// It is about to break off.
-    Breaking(Failed),
-    /// It broke off: never a clean end.
-    Broken,
-}
-
-impl Streaming {
-    fn new(exchange: http1::Exchange<TcpStream>, lease: Lease, deadlines: Deadlines) -> Self {
-        let mut streaming = Self {
-            state: Talk::Going(exchange, lease),
-            deadlines,
-            waiting: None,
-        };
-        streaming.give_back_at_end();
-        streaming
-    }
-
-    /// The next frame.
-    pub(super) fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
-        let exchange = match &mut self.state {
-            Talk::Going(exchange, _) => exchange,
-            Talk::Over => return Poll::Ready(None),
-            Talk::Breaking(_) | Talk::Broken => return Poll::Ready(Some(Err(self.break_off()))),
-        };
-        let frame = match exchange.poll_frame(cx) {
-            Poll::Ready(frame) => frame.map(|frame| frame.map_err(broke_off)),
-            Poll::Pending => {
-                // A frame that comes at once costs no look at the clock.
-                let since = *self.waiting.get_or_insert_with(Instant::now);
-                let (due, phase) = self.deadlines.next_frame(since);
-                if !exchange.poll_alarm(cx, due) {
-                    return Poll::Pending;
-                }
-                Some(Err(Failed::Timeout(phase)))
-            }
-        };
-        self.waiting = None;
-        if let Some(Err(failed)) = frame {
-            // The client first gets what there is, so that it sees an answer
-            // break off, and not a connection without any.
-            self.state = Talk::Breaking(failed);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.give_back_at_end();
-        Poll::Ready(frame)
-    }
-
-    fn break_off(&mut self) -> Failed {
-        match std::mem::replace(&mut self.state, Talk::Broken) {
-            Talk::Breaking(failed) => failed,
-            _ => Failed::Invalid("it broke off".into()),
-        }
-    }
-
-    /// Whether nothing more comes.
-    pub(super) fn is_over(&self) -> bool {
-        match &self.state {
-            Talk::Going(exchange, _) => exchange.is_over(),
-            Talk::Over => true,
-            Talk::Breaking(_) | Talk::Broken => false,
-        }
-    }
-
-    /// Bytes to come, where that is known.
-    pub(super) fn left(&self) -> Option<u64> {
-        match &self.state {
-            Talk::Going(exchange, _) => exchange.left(),
-            Talk::Over => Some(0),
-            Talk::Breaking(_) | Talk::Broken => None,
-        }
-    }
-
-    fn give_back_at_end(&mut self) {
-        if let Talk::Going(exchange, _) = &self.state
-            && exchange.is_over()
-            && let Talk::Going(exchange, lease) = std::mem::replace(&mut self.state, Talk::Over)
-        {
-            lease.give_back(exchange.into_connection());
-        }
-    }
-}
-
 impl Deadlines {
     /// When a frame that is owed `since` is late, and with what.
-    fn next_frame(&self, since: Instant) -> (Instant, &'static str) {
+    pub(super) fn next_frame(&self, since: Instant) -> (Instant, &'static str) {
         let due = since + self.idle;
         if self.end <= due {
             (self.end, "finish")
         } else {
             (due, "go on")
         }
-    }
-}
-
-fn broke_off(broken: Broken) -> Failed {
-    match broken {
-        Broken::Request(error) => Failed::Body(error),
-        broken => Failed::Invalid(format!("it broke off: {broken}")),
     }
 }
 
@@ -308,5 +307,55 @@ impl From<Broken> for Failed {
             broken @ (Broken::Closed | Broken::Io(_)) => Self::Broke(broken.to_string()),
             broken @ Broken::Invalid(_) => Self::Invalid(broken.to_string()),
         }
+    }
+}
+
+impl Deadlines {
+    /// When to look first, of a request that was handed over at `from`.
+    pub(super) fn first(&self, sending: Option<&Sending>, from: Instant) -> Instant {
+        self.next(sending, from, from).0
+    }
+
+    /// Ready when the answer's head is late.
+    pub(super) fn poll_late(
+        &self,
+        mut alarm: Pin<&mut Sleep>,
+        sending: Option<&Sending>,
+        from: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Late> {
+        while alarm.as_mut().poll(cx).is_ready() {
+            let (wake, late) = self.next(sending, from, Instant::now());
+            if let Some(phase) = late {
+                return Poll::Ready(phase);
+            }
+            alarm.as_mut().reset(wake);
+        }
+        Poll::Pending
+    }
+
+    /// When to look again, and what is late by now. `from` is when the
+    /// request was handed over.
+    fn next(
+        &self,
+        sending: Option<&Sending>,
+        from: Instant,
+        now: Instant,
+    ) -> (Instant, Option<Late>) {
+        let (due, phase) = match sending.map(Sending::get) {
+            None => (from + self.first_byte, "answer"),
+            Some(Progress::Ended(at)) => (at + self.first_byte, "answer"),
+            Some(Progress::Taken(at)) => (at + self.idle, "go on"),
+            // The server's own deadlines bound how long a client may take.
+            Some(Progress::AllThereIs) => (self.end, "finish"),
+        };
+        let (due, phase) = if self.end <= due {
+            (self.end, "finish")
+        } else {
+            (due, phase)
+        };
+        // A body may end at any time, and then the answer is due after this long.
+        let wake = due.min(now + self.first_byte);
+        (wake, (now >= due).then_some(phase))
     }
 }

@@ -6,12 +6,15 @@
 //! choose what the backend believes about it.
 
 mod answer;
+mod arriving;
 pub mod body;
 pub mod echo;
 mod exchange;
 mod headers;
 mod http1;
+mod streamed;
 pub mod tunnel;
+mod upload;
 pub mod upstream;
 
 #[cfg(test)]
@@ -26,7 +29,7 @@ use body::ProvenBody;
 use bytes::{Bytes, BytesMut};
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 use std::fmt;
 use std::net::IpAddr;
@@ -166,14 +169,17 @@ pub async fn forward(
             });
         };
         match exchange(&prepared, body, at, &server, pool, &deadlines).await {
-            Tried::Answered(mut head, streaming) => {
+            Tried::Answered(mut head, arriving) => {
                 let answered = clock.now();
                 let took = answered.monotonic().saturating_sub(asked.monotonic());
                 let took = is_here.then_some(took);
                 upstream.answered(&mut chosen, head.status, took, answered);
                 headers::answer(&mut head.headers);
+                // Of the server's connection; ours to the client is another.
+                head.version = Version::HTTP_11;
+                head.extensions.clear();
                 let counted = chosen.into_counted();
-                let body = AnswerBody::streaming(streaming, place, counted);
+                let body = AnswerBody::streaming(arriving, place, counted);
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
                     server,

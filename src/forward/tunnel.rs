@@ -2,7 +2,7 @@
 //!
 //! Only the 101 that was asked for opens a tunnel; what passes then is not read.
 
-use super::upstream::Lease;
+use super::upstream::{Lease, Stream};
 use bytes::{Buf as _, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue};
@@ -14,7 +14,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 /// Bytes that are read at a time. An open tunnel holds them only while one
@@ -23,7 +22,7 @@ const STEP: usize = 16 * 1024;
 
 /// The server's end of an open tunnel. Dropped, it closes the connection.
 pub struct Far {
-    stream: TcpStream,
+    stream: Stream,
     /// What came right behind the 101.
     early: Bytes,
     /// Its place among the server's connections.
@@ -38,7 +37,7 @@ impl fmt::Debug for Far {
 }
 
 impl Far {
-    pub(super) const fn new(stream: TcpStream, early: Bytes, lease: Lease) -> Self {
+    pub(super) const fn new(stream: Stream, early: Bytes, lease: Lease) -> Self {
         Self {
             stream,
             early,

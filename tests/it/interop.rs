@@ -106,7 +106,7 @@ impl Client {
     }
 }
 
-fn installed(path: PathBuf) -> PathBuf {
+pub(crate) fn installed(path: PathBuf) -> PathBuf {
     assert!(
         path.exists(),
         "{} is missing: run ./test, or examples/clients/install",

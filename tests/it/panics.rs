@@ -4,7 +4,7 @@ use crate::harness::lines::Lines;
 use crate::harness::{Connection, Request, Setup, T0, Upstream, caller, wait_until};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::{Body, Frame};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis::clock::{Clock, Now};
 use portcullis::config::Config;

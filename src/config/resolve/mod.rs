@@ -5,6 +5,7 @@
 mod apps;
 mod cors;
 mod routes;
+mod upstreams;
 
 use super::Config;
 use super::addresses::Listen;
@@ -95,7 +96,7 @@ pub(super) fn resolve(
         .upstreams
         .entries
         .iter()
-        .map(|(name, one)| upstream(name, one.as_ref()?, gathered))
+        .map(|(name, one)| upstream(name, one.as_ref()?, places, gathered))
         .collect();
     let plans: Vec<_> = file
         .plans
@@ -277,8 +278,10 @@ fn tls(
 fn upstream(
     name: &At<String>,
     upstream: &Upstream,
+    places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<forward::upstream::Settings> {
+    let tls = upstreams::tls(upstream, places, gathered).ok()?;
     let servers = &upstream.servers.get()?.0;
     Some(forward::upstream::Settings {
         name: name.value.as_str().into(),
@@ -289,6 +292,9 @@ fn upstream(
         total: upstream.total_timeout.0,
         max_connections: upstream.max_connections.0 as usize,
         balance: balance::rules(upstream, |draft| gathered.problem(draft))?,
+        protocol: upstream.protocol.value,
+        tls,
+        resolve_every: upstream.resolve_every.0,
     })
 }
 

@@ -51,19 +51,6 @@ pub enum BodyError {
     Spill(std::io::Error),
 }
 
-impl BodyError {
-    /// The same error once more, for one that another error holds.
-    pub(super) fn again(&self) -> Self {
-        match self {
-            Self::TooLarge { limit } => Self::TooLarge { limit: *limit },
-            Self::Mismatch(mismatch) => Self::Mismatch(*mismatch),
-            Self::BrokeOff(why) => Self::BrokeOff(why.clone()),
-            Self::Timeout => Self::Timeout,
-            Self::Spill(error) => Self::Spill(std::io::Error::new(error.kind(), error.to_string())),
-        }
-    }
-}
-
 /// How many bytes of a body have arrived; clones count together. Holds
 /// nothing where there is no body.
 #[derive(Clone, Debug, Default)]

@@ -21,6 +21,7 @@ use http::{Method, response};
 use http_body::Frame;
 use out::Out;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
@@ -42,6 +43,8 @@ pub(in crate::forward) struct Exchange<S>(Box<Talk<S>>);
 #[derive(Debug)]
 struct Talk<S> {
     stream: S,
+    /// Where it leads to.
+    address: Option<SocketAddr>,
     arrived: BytesMut,
     next_read: usize,
     alarm: Alarm,
@@ -77,9 +80,10 @@ pub(in crate::forward) enum Broken {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection that was just made.
-    pub(in crate::forward) fn new(stream: S) -> Self {
+    pub(in crate::forward) fn new(stream: S, address: Option<SocketAddr>) -> Self {
         Self(Box::new(Talk {
             stream,
+            address,
             arrived: BytesMut::new(),
             next_read: FIRST_READ,
             alarm: Alarm::default(),
@@ -100,6 +104,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Pin::new(&mut self.0.stream)
             .poll_read(&mut cx, &mut byte)
             .is_pending()
+    }
+
+    /// Where it leads to, if that is an address.
+    pub(in crate::forward) fn address(&self) -> Option<SocketAddr> {
+        self.0.address
     }
 
     /// An empty buffer to write a request's head into.
@@ -155,6 +164,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     pub(in crate::forward) fn into_stream(self) -> (S, Bytes) {
         let talk = *self.0;
         (talk.stream, talk.arrived.freeze())
+    }
+
+    /// Whether the server has taken more of the request since this was last asked.
+    pub(in crate::forward) fn has_moved(&mut self) -> bool {
+        self.0.out.has_moved()
     }
 
     /// True when `until` has passed; else the task is woken then, or before.

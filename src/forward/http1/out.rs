@@ -26,6 +26,7 @@ pub(super) struct Out {
     /// Whether the body has given all that it has.
     is_last: bool,
     has_begun: bool,
+    has_moved: bool,
     state: State,
 }
 
@@ -68,6 +69,7 @@ impl Out {
             framed,
             is_last: framed == Framed::Nothing,
             has_begun: false,
+            has_moved: false,
             state: State::Going,
         }
     }
@@ -78,6 +80,11 @@ impl Out {
 
     pub(super) const fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended(_))
+    }
+
+    /// Whether the server has taken more since this was last asked.
+    pub(super) const fn has_moved(&mut self) -> bool {
+        std::mem::replace(&mut self.has_moved, false)
     }
 
     /// The body, if the server cannot have read a byte of the request.
@@ -129,6 +136,7 @@ impl Out {
             match self.poll_write(cx, stream) {
                 Poll::Ready(Ok(sent)) if sent > 0 => {
                     self.has_begun = true;
+                    self.has_moved = true;
                     self.state = State::Going;
                 }
                 Poll::Ready(_) => {

@@ -1,12 +1,14 @@
 //! The room before raw servers, which say what no library would.
 
 mod behind_a_server;
+mod names;
+mod over_http2;
 
 use super::body::tests::{BEFORE, Framed, WHILE, digest_of};
 use super::body::{BodyError, Meter, prepare};
 use super::upstream::balance::Rules;
 use super::upstream::budget::Retries;
-use super::upstream::{Server, Settings};
+use super::upstream::{Protocol, Server, Settings};
 use super::*;
 use crate::authorize;
 use crate::clock::{Clock, Now};
@@ -125,6 +127,9 @@ impl Gate {
                 retries: Some(RETRIES),
                 ..Rules::default()
             },
+            protocol: Protocol::Auto,
+            tls: None,
+            resolve_every: LONG,
         };
         set(&mut settings);
         Self {

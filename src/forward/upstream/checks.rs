@@ -190,7 +190,7 @@ impl Outgoing for Check {
         *request.uri_mut() = Uri::from(self.health.path.clone());
         let fields = request.headers_mut();
         fields.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-        if let Ok(host) = HeaderValue::from_str(&self.label) {
+        if let Ok(host) = HeaderValue::from_str(self.host()) {
             fields.insert(header::HOST, host);
         }
         request
@@ -198,6 +198,15 @@ impl Outgoing for Check {
 }
 
 impl Check {
+    /// A socket of this machine has no name of its own.
+    fn host(&self) -> &str {
+        if self.label.starts_with("unix:") {
+            "localhost"
+        } else {
+            &self.label
+        }
+    }
+
     /// Asks once, over a new connection of the kind that requests go over.
     async fn ask(&self) -> Result<(), String> {
         let deadlines = Deadlines::start(&self.settings);

@@ -1,35 +1,136 @@
 //! A new connection to a server.
 
-use super::Place;
-use crate::forward::http1::Connection;
+use super::http2::Http2;
+use super::resolve::Addresses;
+use super::stream::Stream;
+use super::tls::{self, ALPN_HTTP_2};
+use super::{At, Place, Protocol};
+use crate::forward::http1;
 use std::io;
-use tokio::net::{TcpStream, lookup_host};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
-/// Addresses of a name that are tried.
-const MAX_ADDRESSES: usize = 8;
-/// Connects before `by` to the first address that answers.
-pub(super) async fn connect(place: &Place, by: Instant) -> io::Result<Connection<TcpStream>> {
-    let stream = open(place, by).await?;
-    // A request is written in one piece; what comes later is a body's next
-    // frame, which has nothing to wait for.
-    stream.set_nodelay(true)?;
-    Ok(Connection::new(stream))
+/// Addresses of a name that are tried for one connection.
+const MAX_TRIES: usize = 8;
+/// Fields that a server's answer may have.
+pub(in crate::forward) const MAX_ANSWER_FIELDS: usize = 100;
+/// Bytes that the head of a server's answer may have.
+pub(super) const MAX_ANSWER_HEAD: usize = 64 * 1024;
+
+/// A connection that takes one request at a time.
+pub(in crate::forward) type Http1 = http1::Connection<Stream>;
+
+/// A connection that was made.
+pub(super) enum Made {
+    Http1(Http1),
+    Http2(Arc<Http2>),
 }
 
-async fn open(place: &Place, by: Instant) -> io::Result<TcpStream> {
-    let found = timeout_at(by, lookup_host((&*place.host, place.port))).await??;
-    let addresses: Vec<_> = found.take(MAX_ADDRESSES).collect();
+/// Which version of HTTP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+/// Connects before `by` to the first address that answers, ready for requests.
+pub(super) async fn connect(place: &Place, addresses: &Addresses, by: Instant) -> io::Result<Made> {
+    match &place.at {
+        At::Unix { path } => {
+            let stream = timeout_at(by, UnixStream::connect(path)).await??;
+            ready(Stream::Unix(stream), None, in_clear(place.protocol), by).await
+        }
+        At::Clear { .. } | At::Tls { .. } => to_any(place, &addresses.in_turn(), by).await,
+    }
+}
+
+/// As [`connect`], to speak HTTP/1.1 also to a server that would rather have HTTP/2.
+pub(super) async fn connect_alone(
+    place: &Place,
+    addresses: &Addresses,
+    by: Instant,
+) -> io::Result<Made> {
+    match place.alone() {
+        Some(alone) => connect(&alone, addresses, by).await,
+        None => Err(io::Error::other("it is set to speak HTTP/2 only")),
+    }
+}
+
+/// Connects before `by` to the first of `addresses` that answers.
+pub(super) async fn to_any(
+    place: &Place,
+    addresses: &[SocketAddr],
+    by: Instant,
+) -> io::Result<Made> {
+    let addresses = &addresses[..addresses.len().min(MAX_TRIES)];
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (tried, address) in addresses.iter().enumerate() {
         // One that does not answer must leave time for the others.
         let now = Instant::now();
         let share = by.saturating_duration_since(now) / (addresses.len() - tried) as u32;
-        match timeout_at(now + share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = error,
-            Err(elapsed) => last = elapsed.into(),
+        let by = now + share;
+        let made = async {
+            let (stream, version) = open(place, *address, by).await?;
+            ready(stream, Some(*address), version, by).await
+        };
+        match made.await {
+            Ok(made) => return Ok(made),
+            Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// Connects before `by`, and makes sure of whom to.
+async fn open(place: &Place, address: SocketAddr, by: Instant) -> io::Result<(Stream, Version)> {
+    let stream = timeout_at(by, TcpStream::connect(address)).await??;
+    // A request is written in one piece; what comes later is a body's next
+    // frame, which has nothing to wait for.
+    stream.set_nodelay(true)?;
+    let At::Tls { host, client, .. } = &place.at else {
+        return Ok((Stream::Tcp(stream), in_clear(place.protocol)));
+    };
+    let Some(client) = client else {
+        return Err(io::Error::other("TLS is not set up for it"));
+    };
+    let name = client.name(host)?;
+    let shaking = TlsConnector::from(client.config()).connect(name.clone(), stream);
+    let stream = timeout_at(by, shaking)
+        .await?
+        .map_err(|error| tls::explain(&error, &name))?;
+    let agreed = stream.get_ref().1.alpn_protocol();
+    let version = match place.protocol {
+        Protocol::Auto | Protocol::Http2 if agreed == Some(ALPN_HTTP_2) => Version::Http2,
+        Protocol::Auto | Protocol::Http1 => Version::Http1,
+        Protocol::Http2 => {
+            return Err(io::Error::other(
+                "it does not speak HTTP/2 over TLS (ALPN `h2`)",
+            ));
+        }
+    };
+    Ok((Stream::Tls(Box::new(stream)), version))
+}
+
+/// Nothing is settled in clear text: HTTP/2 is for who says so.
+const fn in_clear(protocol: Protocol) -> Version {
+    match protocol {
+        Protocol::Http2 => Version::Http2,
+        Protocol::Auto | Protocol::Http1 => Version::Http1,
+    }
+}
+
+/// Starts to speak HTTP on a new connection.
+async fn ready(
+    stream: Stream,
+    address: Option<SocketAddr>,
+    version: Version,
+    by: Instant,
+) -> io::Result<Made> {
+    match version {
+        Version::Http1 => Ok(Made::Http1(Http1::new(stream, address))),
+        Version::Http2 => Http2::start(stream, address, by).await.map(Made::Http2),
+    }
 }

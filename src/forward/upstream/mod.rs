@@ -8,12 +8,21 @@ pub mod health;
 
 mod connect;
 mod dice;
+mod http2;
+mod kept;
 mod load;
 mod pool;
+mod resets;
+pub mod resolve;
+mod stream;
+pub mod tls;
 
 pub(super) use balance::{Chosen, Counted, Tried};
+pub(super) use connect::MAX_ANSWER_FIELDS;
+pub(super) use http2::Slot;
 pub use pool::Pool;
-pub(super) use pool::{Lease, NoPlace};
+pub(super) use pool::{Lease, NoPlace, Ready};
+pub(super) use stream::Stream;
 
 use super::Failed;
 use crate::clock::Now;
@@ -22,6 +31,7 @@ use budget::{Budget, Counts};
 use checks::{Check, settings_of_a_check};
 use ejection::Taken;
 use http::StatusCode;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,10 +54,27 @@ pub struct Settings {
     pub idle: Duration,
     /// From first to last byte of request and answer.
     pub total: Duration,
-    /// Connections to each server, per worker.
+    /// Connections to each server, per worker; of HTTP/2 requests at a time.
     pub max_connections: usize,
     /// How requests are spread over its servers.
     pub balance: balance::Rules,
+    /// Which HTTP is spoken to them.
+    pub protocol: Protocol,
+    /// How TLS is spoken to those of `https://`; there has to be something where there are any.
+    pub tls: Option<Arc<tls::Client>>,
+    /// How often their names are looked up again.
+    pub resolve_every: Duration,
+}
+
+/// Which HTTP is spoken to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// What both settle on over TLS; HTTP/1.1 otherwise.
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; in clear text by prior knowledge.
+    Http2,
 }
 
 /// One server of an upstream.
@@ -61,6 +88,18 @@ pub enum Server {
         host: Box<str>,
         /// Port.
         port: u16,
+    },
+    /// `https://host:port`.
+    Https {
+        /// Host name or address literal, without brackets.
+        host: Box<str>,
+        /// Port.
+        port: u16,
+    },
+    /// `unix:/path`.
+    Unix {
+        /// The socket.
+        path: Box<Path>,
     },
 }
 
@@ -93,12 +132,85 @@ impl AsRef<Arc<Standing>> for Target {
     }
 }
 
-/// Where to connect, and to how many connections at most.
+/// Where to connect and how, and to how many connections at most.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
-    host: Box<str>,
-    port: u16,
+    at: At,
+    protocol: Protocol,
     max_connections: usize,
+    resolve_every: Duration,
+}
+
+/// Where a server is. Only one of [`At::Clear`] is spoken to in clear text over the network.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum At {
+    Clear {
+        host: Box<str>,
+        port: u16,
+    },
+    Tls {
+        host: Box<str>,
+        port: u16,
+        client: Option<Arc<tls::Client>>,
+    },
+    Unix {
+        path: Box<Path>,
+    },
+}
+
+impl At {
+    fn alone(&self) -> Self {
+        match self.clone() {
+            Self::Tls { host, port, client } => Self::Tls {
+                host,
+                port,
+                client: client.map(|client| Arc::new(client.alone())),
+            },
+            other => other,
+        }
+    }
+}
+
+impl Place {
+    /// Whether a connection may turn out to carry many requests.
+    const fn may_share(&self) -> bool {
+        match self.protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => matches!(self.at, At::Tls { .. }),
+        }
+    }
+
+    /// The same place, spoken to in HTTP/1.1.
+    fn alone(&self) -> Option<Self> {
+        (self.protocol != Protocol::Http2).then(|| Self {
+            at: self.at.alone(),
+            protocol: Protocol::Http1,
+            max_connections: self.max_connections,
+            resolve_every: self.resolve_every,
+        })
+    }
+
+    /// What to do about a connection that broke off, if we know.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match &self.at {
+            At::Tls {
+                client: Some(client),
+                ..
+            } if client.was_asked_in_vain() => Some(
+                "it asked who we are and was told nothing: `tls.certificate` and `tls.key` say it",
+            ),
+            _ => None,
+        }
+    }
+
+    /// `http` or `https`, as the server is spoken to.
+    pub(super) const fn scheme(&self) -> http::uri::Scheme {
+        match self.at {
+            At::Tls { .. } => http::uri::Scheme::HTTPS,
+            At::Clear { .. } | At::Unix { .. } => http::uri::Scheme::HTTP,
+        }
+    }
 }
 
 impl Upstream {
@@ -120,7 +232,7 @@ impl Upstream {
             .map(|server| {
                 let standing = before.map(|before| before.standing_of(server));
                 let standing = standing.unwrap_or_default();
-                Target::new(server, settings.max_connections, standing)
+                Target::new(server, &settings, standing)
             })
             .collect();
         let rules = &settings.balance;
@@ -299,27 +411,53 @@ impl Upstream {
 }
 
 impl Target {
-    fn new(server: &Server, max_connections: usize, standing: Arc<Standing>) -> Self {
-        match server {
-            Server::Echo => Self {
-                label: "echo:".into(),
-                place: None,
-                standing,
-            },
-            Server::Http { host, port } => Self {
-                label: if host.contains(':') {
-                    format!("[{host}]:{port}").into()
-                } else {
-                    format!("{host}:{port}").into()
-                },
-                place: Some(Arc::new(Place {
+    fn new(server: &Server, settings: &Settings, standing: Arc<Standing>) -> Self {
+        let (label, at) = match server {
+            Server::Echo => {
+                return Self {
+                    label: "echo:".into(),
+                    place: None,
+                    standing,
+                };
+            }
+            Server::Http { host, port } => (
+                authority(host, *port),
+                At::Clear {
                     host: host.clone(),
                     port: *port,
-                    max_connections,
-                })),
-                standing,
-            },
+                },
+            ),
+            Server::Https { host, port } => (
+                authority(host, *port),
+                At::Tls {
+                    host: host.clone(),
+                    port: *port,
+                    client: settings.tls.clone(),
+                },
+            ),
+            Server::Unix { path } => (
+                format!("unix:{}", path.display()),
+                At::Unix { path: path.clone() },
+            ),
+        };
+        Self {
+            label: label.into(),
+            place: Some(Arc::new(Place {
+                at,
+                protocol: settings.protocol,
+                max_connections: settings.max_connections,
+                resolve_every: settings.resolve_every,
+            })),
+            standing,
         }
+    }
+}
+
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
     }
 }
 

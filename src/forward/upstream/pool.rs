@@ -1,59 +1,81 @@
 //! Connections of one worker to servers: kept for the next request, bounded, aged.
 
 use super::Place;
-use super::connect::connect;
-use crate::forward::http1::Connection;
+use super::connect::Http1;
+use super::http2::Slot;
+use super::kept::{Kept, watch};
+use super::resolve::{Resolve, System};
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until, timeout_at};
-
-/// How long a connection is kept without a request: less than the keep-alive
-/// of common servers, so that they seldom close one which we are about to use.
-const MAX_IDLE: Duration = Duration::from_secs(30);
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
 
 /// A worker's connections, by server; outlives configurations.
-#[derive(Debug, Default)]
 pub struct Pool {
     servers: Mutex<HashMap<Arc<Place>, Arc<Kept>>>,
+    resolver: Arc<dyn Resolve>,
 }
 
-/// Connections to one server.
-#[derive(Debug)]
-struct Kept {
-    place: Arc<Place>,
-    /// One for each request that may be under way. An idle connection holds
-    /// none: whoever gets one takes an idle connection first, so that there
-    /// are never more connections than places.
-    free: Semaphore,
-    idle: Mutex<Idle>,
-}
-
-#[derive(Debug, Default)]
-struct Idle {
-    /// The longest unused first; the last is used next, so that others age and go.
-    connections: Vec<(Connection<TcpStream>, Instant)>,
-    is_swept: bool,
-}
-
-/// Every connection that a server may have is in use.
+/// Every place that a server has for requests is taken.
 #[derive(Debug)]
 pub(in crate::forward) struct NoPlace {
     pub(in crate::forward) limit: usize,
 }
 
-/// One request's place at a server. Its connection is only kept for another
-/// request when it is given back here.
+/// One request's place at a server, and on a connection that others use too.
+/// Dropped, it resets its stream there; a connection of its own is kept only
+/// by [`Lease::give_back`].
 #[derive(Debug)]
-pub(in crate::forward) struct Lease(Arc<Kept>);
+pub(in crate::forward) struct Lease {
+    kept: Arc<Kept>,
+    slot: Option<Slot>,
+}
+
+/// What a request is sent on.
+#[derive(Debug)]
+pub(in crate::forward) enum Ready {
+    /// A connection of its own.
+    Alone(Http1),
+    /// [`Lease::slot`].
+    Shared,
+}
+
+/// What a request can be sent on.
+#[derive(Debug)]
+pub(super) enum Sender {
+    /// A connection of its own.
+    Http1(Http1),
+    /// A place on a connection.
+    Http2(Slot),
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Pool {
-    /// No connections yet.
+    /// No connections yet; names are looked up as the system does.
     pub fn new() -> Self {
-        Self::default()
+        Self::resolving(Arc::new(System))
+    }
+
+    /// No connections yet; names are looked up by `resolver`.
+    pub fn resolving(resolver: Arc<dyn Resolve>) -> Self {
+        Self {
+            servers: Mutex::default(),
+            resolver,
+        }
     }
 
     /// A place at a server, waited for until `by`; without a connection yet.
@@ -64,7 +86,26 @@ impl Pool {
     ) -> Result<Lease, NoPlace> {
         let kept = self.kept(place);
         kept.take_place(by).await?;
-        Ok(Lease(kept))
+        Ok(Lease { kept, slot: None })
+    }
+
+    /// Makes sure that the addresses of the server are known, if it has a name.
+    ///
+    /// # Errors
+    /// When they are not, and cannot be found before `by`.
+    pub(in crate::forward) async fn look_up(&self, lease: &Lease, by: Instant) -> io::Result<()> {
+        let kept = &lease.kept;
+        if !kept.addresses.is_due() {
+            return Ok(());
+        }
+        // Rare, and its state is large.
+        let looked_up = Box::pin(kept.addresses.look_up(by, &*self.resolver)).await?;
+        if looked_up {
+            kept.forget();
+            let every = kept.place.resolve_every;
+            tokio::spawn(watch(Arc::downgrade(kept), self.resolver.clone(), every));
+        }
+        Ok(())
     }
 
     fn kept(&self, place: &Arc<Place>) -> Arc<Kept> {
@@ -73,12 +114,8 @@ impl Pool {
             return kept.clone();
         }
         // A new server: after a reload, others may have gone.
-        servers.retain(|_, kept| Arc::strong_count(kept) > 1 || !kept.idle().is_empty());
-        let kept = Arc::new(Kept {
-            place: place.clone(),
-            free: Semaphore::new(place.max_connections.min(Semaphore::MAX_PERMITS)),
-            idle: Mutex::default(),
-        });
+        servers.retain(|_, kept| Arc::strong_count(kept) > 1 || kept.is_used());
+        let kept = Arc::new(Kept::new(place.clone()));
         servers.insert(place.clone(), kept.clone());
         kept
     }
@@ -86,102 +123,93 @@ impl Pool {
 
 impl Lease {
     /// Takes a connection that is kept, if one is usable.
-    pub(in crate::forward) fn reuse(&self) -> Option<Connection<TcpStream>> {
-        self.0.take()
+    pub(in crate::forward) fn reuse(&mut self) -> Option<Ready> {
+        let kept = self.kept.take()?;
+        Some(self.ready(kept))
     }
 
-    /// Makes a new connection before `by`.
-    pub(in crate::forward) async fn connect(
-        &self,
-        by: Instant,
-    ) -> io::Result<Connection<TcpStream>> {
-        connect(&self.0.place, by).await
+    /// Makes a new connection before `by`. Of a server that takes many
+    /// requests on one, it may be one that another request has just made.
+    pub(in crate::forward) async fn connect(&mut self, by: Instant) -> io::Result<Ready> {
+        let kept = &self.kept;
+        // Rare, and a handshake's state is large: requests do not carry it along.
+        let new = if kept.place.may_share() {
+            // One that has just failed us is not taken again.
+            let failed = self.slot.take();
+            Box::pin(kept.share(failed.as_ref(), by)).await?
+        } else {
+            Box::pin(kept.make(by)).await?
+        };
+        Ok(self.ready(new))
     }
 
-    /// Keeps the connection for another request, where it is good for one.
-    pub(in crate::forward) fn give_back(self, connection: Option<Connection<TcpStream>>) {
-        if let Some(connection) = connection {
-            self.0.keep(connection);
+    /// Makes a new connection before `by` that speaks HTTP/1.1, if the server does.
+    pub(in crate::forward) async fn connect_alone(&mut self, by: Instant) -> io::Result<Ready> {
+        let alone = Box::pin(self.kept.make_alone(by)).await?;
+        Ok(Ready::Alone(alone))
+    }
+
+    fn ready(&mut self, sender: Sender) -> Ready {
+        match sender {
+            Sender::Http1(connection) => Ready::Alone(connection),
+            Sender::Http2(slot) => {
+                self.slot = Some(slot);
+                Ready::Shared
+            }
+        }
+    }
+
+    /// Its place on a connection that others use too.
+    pub(in crate::forward) const fn slot(&mut self) -> Option<&mut Slot> {
+        self.slot.as_mut()
+    }
+
+    /// Notes that something was heard of the answer.
+    pub(in crate::forward) fn heard(&mut self) {
+        if let Some(slot) = &mut self.slot {
+            slot.heard();
+        }
+    }
+
+    /// Notes that the server is late, and ends the request there.
+    pub(in crate::forward) fn late(self) {
+        if let Some(slot) = &self.slot {
+            slot.late();
+        }
+    }
+
+    /// The request is over on both sides: `alone`, if it is good for another
+    /// one, is kept for it.
+    pub(in crate::forward) fn give_back(mut self, alone: Option<Http1>) {
+        if let Some(connection) = alone {
+            self.kept.keep(connection);
+        }
+        if let Some(slot) = &mut self.slot {
+            slot.over();
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.free.add_permits(1);
-    }
-}
-
-impl Kept {
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes one of the places; [`Lease`] frees it.
-    async fn take_place(&self, by: Instant) -> Result<(), NoPlace> {
-        let permit = match self.free.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => match timeout_at(by, self.free.acquire()).await {
-                Ok(Ok(permit)) => permit,
-                _ => {
-                    return Err(NoPlace {
-                        limit: self.place.max_connections,
-                    });
-                }
-            },
-        };
-        permit.forget();
-        Ok(())
-    }
-
-    fn take(&self) -> Option<Connection<TcpStream>> {
-        let mut idle = self.idle();
-        // Some may have been closed by the server meanwhile.
-        while let Some((mut connection, _)) = idle.connections.pop() {
-            if connection.is_usable() {
-                return Some(connection);
+        if let Some(slot) = self.slot.take()
+            && !slot.is_over()
+            && let Some(pause) = self.kept.resets.pause(Instant::now())
+        {
+            // The server may still be at work on it, and we would make it
+            // reset more than it should have to.
+            let kept = self.kept.clone();
+            let pausing = async move {
+                sleep(pause).await;
+                drop(slot);
+                kept.free_place();
+            };
+            // Without a runtime we are about to end.
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(pausing);
             }
+            return;
         }
-        None
-    }
-
-    fn keep(self: &Arc<Self>, connection: Connection<TcpStream>) {
-        let mut idle = self.idle();
-        idle.connections.push((connection, Instant::now()));
-        if !idle.is_swept {
-            idle.is_swept = true;
-            tokio::spawn(sweep(Arc::downgrade(self)));
-        }
-    }
-
-    /// Closes what is too old; when the next one will be.
-    fn close_old(&self, now: Instant) -> Option<Instant> {
-        let mut idle = self.idle();
-        idle.connections.retain_mut(|(connection, since)| {
-            now.duration_since(*since) < MAX_IDLE && connection.is_usable()
-        });
-        let next = idle.connections.first().map(|(_, since)| *since + MAX_IDLE);
-        idle.is_swept = next.is_some();
-        next
-    }
-}
-
-impl Idle {
-    fn is_empty(&self) -> bool {
-        self.connections.is_empty()
-    }
-}
-
-/// Closes connections as they grow old, for as long as any is idle: one
-/// timer for a server rather than one for a connection.
-async fn sweep(kept: Weak<Kept>) {
-    loop {
-        let next = kept
-            .upgrade()
-            .and_then(|kept| kept.close_old(Instant::now()));
-        match next {
-            Some(next) => sleep_until(next).await,
-            None => return,
-        }
+        self.kept.free_place();
     }
 }

@@ -15,6 +15,9 @@ const EJECTION: Ejection = Ejection {
 
 fn settings(hosts: &[&str], balance: Rules) -> Settings {
     Settings {
+        protocol: Protocol::Auto,
+        tls: None,
+        resolve_every: Duration::from_secs(30),
         name: "test".into(),
         servers: hosts
             .iter()

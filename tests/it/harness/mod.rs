@@ -18,6 +18,7 @@ pub mod h2;
 pub mod lines;
 pub mod raw;
 pub mod request;
+pub mod secure;
 pub mod setup;
 pub mod token;
 pub mod upstream;

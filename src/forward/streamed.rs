@@ -1,0 +1,383 @@
+//! A request and its answer on one stream of an HTTP/2 connection.
+
+use super::Failed;
+use super::body::{BodyError, ProvenBody, Sending, Sent};
+use super::exchange::{Deadlines, Late};
+use super::upload::{Cut, Upload, Uploading};
+use super::upstream::{Lease, MAX_ANSWER_FIELDS, Slot};
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TE, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::uri::{Authority, Scheme};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, response};
+use http_body::{Body as _, Frame, SizeHint};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Answers before the answer (1xx) that are passed over.
+const MAX_INTERIM: usize = 8;
+
+/// Sends `request` on the stream that `slot` is the place for, and waits for
+/// the answer's head. An error comes with the request when the server has
+/// certainly not processed it (RFC 9113, section 8.7).
+pub(super) async fn send(
+    slot: &mut Slot,
+    scheme: Scheme,
+    request: Request<ProvenBody>,
+    deadlines: &Deadlines,
+) -> Result<(response::Parts, Streamed), (Option<ProvenBody>, Failed)> {
+    let (parts, mut body) = request.into_parts();
+    let Some(head) = head(&parts, scheme, &body) else {
+        let why = "the request's authority cannot be said in HTTP/2".to_owned();
+        return Err((None, Failed::Invalid(why)));
+    };
+    let sending = body.watch();
+    let unsent = |body, why: &h2::Error| {
+        let why = format!("it did not take the request: {why}");
+        (Some(body), Failed::Unreachable(why))
+    };
+    if let Err(why) = poll_fn(|cx| slot.sender().poll_ready(cx)).await {
+        return Err(unsent(body, &why));
+    }
+    let (mut answer, stream) = match slot.sender().send_request(head, body.is_end_stream()) {
+        Ok(sent) => sent,
+        Err(why) => return Err(unsent(body, &why)),
+    };
+    let mut upload = Upload::new(stream, body);
+    let from = Instant::now();
+    let mut alarm = pin!(sleep_until(deadlines.first(sending.as_deref(), from)));
+    let mut interim = 0;
+    let response = poll_fn(|cx| {
+        if let Poll::Ready(Err(Cut::Body(error))) = upload.poll(cx) {
+            return Poll::Ready(Err(Ended::Body(error)));
+        }
+        if let Poll::Ready(answer) = poll_answer(&mut answer, &mut interim, cx) {
+            return Poll::Ready(answer);
+        }
+        match deadlines.poll_late(alarm.as_mut(), sending.as_deref(), from, cx) {
+            Poll::Ready(phase) => Poll::Ready(Err(Ended::Late(phase))),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+    match response {
+        Ok(response) => {
+            slot.heard();
+            check(&response).map_err(|why| (None, Failed::Invalid(why.into())))?;
+            let upload = upload.go_on(deadlines.end);
+            let sending = sending.filter(|_| upload.is_some());
+            let (head, body) = response.into_parts();
+            let body = Streamed::new(body, &head.headers, upload, sending);
+            Ok((head, body))
+        }
+        Err(Ended::Body(error)) => Err((None, Failed::Body(error))),
+        Err(Ended::Late(phase)) => {
+            slot.late();
+            Err((None, Failed::Timeout(phase)))
+        }
+        Err(Ended::TooManyInterim) => {
+            let why = format!("it has more than {MAX_INTERIM} interim answers");
+            Err((None, Failed::Invalid(why)))
+        }
+        Err(Ended::Broken(why)) => {
+            if why.is_remote() || why.is_io() {
+                slot.over();
+            }
+            match upload.untouched() {
+                Some(body) if is_unprocessed(&why) => Err(unsent(body, &why)),
+                _ => Err((None, Failed::Invalid(why.to_string()))),
+            }
+        }
+    }
+}
+
+/// Why there is no answer's head.
+enum Ended {
+    Body(BodyError),
+    Late(Late),
+    TooManyInterim,
+    Broken(h2::Error),
+}
+
+fn poll_answer(
+    answer: &mut ResponseFuture,
+    interim: &mut usize,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<RecvStream>, Ended>> {
+    while let Poll::Ready(Some(one)) = answer.poll_informational(cx) {
+        if let Err(why) = one {
+            return Poll::Ready(Err(Ended::Broken(why)));
+        }
+        *interim += 1;
+        if *interim > MAX_INTERIM {
+            return Poll::Ready(Err(Ended::TooManyInterim));
+        }
+    }
+    Pin::new(answer).poll(cx).map_err(Ended::Broken)
+}
+
+/// Whether the server says that it did nothing with the request: it refused
+/// the stream, or said good-bye naming an earlier one as its last.
+fn is_unprocessed(why: &h2::Error) -> bool {
+    why.is_remote() && (why.is_go_away() || why.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+/// The head as HTTP/2 has it: no field that belongs to a connection.
+fn head(parts: &Parts, scheme: Scheme, body: &ProvenBody) -> Option<Request<()>> {
+    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+    const OF_A_CONNECTION: [HeaderName; 6] = [
+        HOST,
+        CONNECTION,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+    ];
+    let authority = Authority::try_from(parts.headers.get(HOST)?.as_bytes()).ok()?;
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(scheme);
+    uri.authority = Some(authority);
+    uri.path_and_query = Some(parts.uri.path_and_query()?.clone());
+    let mut request = Request::new(());
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = Uri::from_parts(uri).ok()?;
+    *request.version_mut() = Version::HTTP_2;
+    let mut fields = HeaderMap::with_capacity(parts.headers.len() + 1);
+    for (name, value) in &parts.headers {
+        let passes = !OF_A_CONNECTION.contains(name) && (*name != TE || value == "trailers");
+        if passes {
+            fields.append(name, value.clone());
+        }
+    }
+    if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *request.headers_mut() = fields;
+    Some(request)
+}
+
+/// What the HTTP library lets through and two readers could read differently.
+fn check(response: &Response<RecvStream>) -> Result<(), &'static str> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err("it switches protocols, which HTTP/2 cannot");
+    }
+    if response.headers().len() > MAX_ANSWER_FIELDS {
+        return Err("it has too many fields");
+    }
+    let mut lengths = response.headers().get_all(CONTENT_LENGTH).iter();
+    if lengths.next().is_some() && lengths.next().is_some() {
+        return Err("there is more than one `Content-Length`");
+    }
+    Ok(())
+}
+
+/// An answer's body as it arrives.
+pub(super) struct Streamed {
+    body: RecvStream,
+    is_data_over: bool,
+    /// Of data still to come, where the server has said so.
+    left: Option<u64>,
+    upload: Option<Uploading>,
+    /// How the sending of the request's body goes, while it does.
+    sending: Option<Arc<Sending>>,
+}
+
+impl Streamed {
+    fn new(
+        body: RecvStream,
+        fields: &HeaderMap,
+        upload: Option<Uploading>,
+        sending: Option<Arc<Sending>>,
+    ) -> Self {
+        let length = fields.get(CONTENT_LENGTH);
+        Self {
+            body,
+            is_data_over: false,
+            left: length.and_then(|length| length.to_str().ok()?.parse().ok()),
+            upload,
+            sending,
+        }
+    }
+
+    /// When some of the request's body was last taken.
+    fn sent_at(&self) -> Option<Instant> {
+        match self.sending.as_ref()?.get() {
+            Sent::Taken(at) | Sent::Ended(at) => Some(at),
+            Sent::AllThereIs => None,
+        }
+    }
+
+    /// What is left of the request's body, when the answer has ended.
+    const fn take_upload(&mut self) -> Option<Uploading> {
+        self.upload.take()
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
+        if let Some(upload) = &mut self.upload
+            && let Poll::Ready(end) = Pin::new(upload).poll(cx)
+        {
+            self.upload = None;
+            if let Some(Err(Cut::Body(error))) = end {
+                return Poll::Ready(Some(Err(Failed::Body(error))));
+            }
+        }
+        let broke_off = |why: h2::Error| Failed::Invalid(format!("it broke off: {why}"));
+        while !self.is_data_over {
+            match ready!(self.body.poll_data(cx)) {
+                // The end alone.
+                Some(Ok(data)) if data.is_empty() => {}
+                Some(Ok(data)) => {
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    // The client has room for it: the server may send as much again.
+                    let _ = self.body.flow_control().release_capacity(data.len());
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(why)) => return Poll::Ready(Some(Err(broke_off(why)))),
+                None => self.is_data_over = true,
+            }
+        }
+        Poll::Ready(match ready!(self.body.poll_trailers(cx)) {
+            Ok(Some(trailers)) if trailers.len() > MAX_ANSWER_FIELDS => {
+                Some(Err(Failed::Invalid("it has too many trailers".to_owned())))
+            }
+            Ok(Some(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Ok(None) => None,
+            Err(why) => Some(Err(broke_off(why))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.left {
+            _ if self.is_end_stream() => SizeHint::with_exact(0),
+            Some(left) => SizeHint::with_exact(left),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+/// How long a client may go on to send a body to a server that has given its
+/// whole answer already, and has not said that it wants no more.
+const AFTER_ANSWER: Duration = Duration::from_secs(10);
+
+/// An answer's body within its deadlines, and its place on the connection.
+pub(super) struct Streaming {
+    body: Streamed,
+    lease: Option<Lease>,
+    deadlines: Deadlines,
+    /// Since when the upstream has owed us a frame.
+    waiting: Option<Instant>,
+    /// Made when the upstream is first waited for.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Streaming {
+    pub(super) fn new(body: Streamed, lease: Lease, deadlines: Deadlines) -> Self {
+        let mut streaming = Self {
+            body,
+            lease: Some(lease),
+            deadlines,
+            waiting: None,
+            alarm: None,
+        };
+        streaming.give_back_at_end();
+        streaming
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
+        let Poll::Ready(frame) = self.body.poll_frame(cx) else {
+            return self.poll_late(cx).map(|failed| {
+                if let Some(lease) = self.lease.take() {
+                    lease.late();
+                }
+                Some(Err(failed))
+            });
+        };
+        self.waiting = None;
+        if let Some(lease) = &mut self.lease {
+            lease.heard();
+        }
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => {
+                self.give_back_at_end();
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                self.lease = None;
+                Some(Err(error))
+            }
+            None => {
+                self.give_back();
+                None
+            }
+        })
+    }
+
+    /// Ready when the upstream is late with its next frame. The alarm is only
+    /// ever set to what is due at the time, and set on when it rings too
+    /// early: a frame in between costs nothing.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failed> {
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        let since = self.body.sent_at().map_or(since, |sent| sent.max(since));
+        let end = self.deadlines.end;
+        let due = end.min(since + self.deadlines.idle);
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(sleep_until(due)))
+            .as_mut();
+        poll_until(alarm, due, cx)
+            .map(|()| Failed::Timeout(if due == end { "finish" } else { "go on" }))
+    }
+
+    fn give_back_at_end(&mut self) {
+        if self.body.is_end_stream() {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        let Some(lease) = self.lease.take() else {
+            return;
+        };
+        if let Some(upload) = self.body.take_upload() {
+            let by = Instant::now() + AFTER_ANSWER;
+            tokio::spawn(async move {
+                if upload.ends(by).await {
+                    lease.give_back(None);
+                }
+            });
+            return;
+        }
+        lease.give_back(None);
+    }
+}
+
+fn poll_until(mut alarm: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    ready!(alarm.as_mut().poll(cx));
+    while alarm.deadline() < due {
+        alarm.as_mut().reset(due);
+        ready!(alarm.as_mut().poll(cx));
+    }
+    Poll::Ready(())
+}

@@ -1,0 +1,202 @@
+//! The room before servers that have a name, and more addresses than one.
+
+use super::*;
+use crate::forward::upstream::resolve::{Found, Resolve};
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+/// A resolver that is told what to find, and counts how often it was asked.
+#[derive(Default)]
+struct Told {
+    addresses: Mutex<Option<Vec<SocketAddr>>>,
+    asked: AtomicUsize,
+}
+
+impl Told {
+    fn knows(&self, ports: &[u16]) {
+        let addresses = ports.iter().map(|port| ([127, 0, 0, 1], *port).into());
+        *self.addresses.lock().unwrap() = Some(addresses.collect());
+    }
+
+    fn fails(&self) {
+        *self.addresses.lock().unwrap() = None;
+    }
+}
+
+/// Shared between the room and the test.
+struct Asked(Arc<Told>);
+
+impl Resolve for Asked {
+    fn resolve(&self, host: &str, port: u16) -> Found {
+        assert_eq!((host, port), ("orders.test", 80));
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        let found = self.0.addresses.lock().unwrap().clone();
+        Box::pin(async move { found.ok_or_else(|| io::Error::other("no such name")) })
+    }
+}
+
+const EVERY: Duration = Duration::from_secs(10);
+
+fn gate(ports: &[u16], protocol: Protocol) -> (Gate, Arc<Told>) {
+    let told = Arc::new(Told::default());
+    told.knows(ports);
+    let mut gate = Gate::set(&[], |it| {
+        it.servers.push(Server::Http {
+            host: "orders.test".into(),
+            port: 80,
+        });
+        it.protocol = protocol;
+        it.resolve_every = EVERY;
+    });
+    gate.pool = Pool::resolving(Arc::new(Asked(told.clone())));
+    (gate, told)
+}
+
+/// Answers each request with `name`, on as many connections as come.
+async fn named(name: &'static str) -> (u16, JoinHandle<()>) {
+    let (listener, port) = listen().await;
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                loop {
+                    let mut read = Vec::new();
+                    while !read.ends_with(b"\r\n\r\n") {
+                        let Ok(byte) = stream.read_u8().await else {
+                            return;
+                        };
+                        read.push(byte);
+                    }
+                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{name}");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    (port, serving)
+}
+
+async fn ask(gate: &Gate) -> String {
+    text(gate.get("/").await).await
+}
+
+#[tokio::test]
+async fn a_new_connection_goes_to_the_next_address() {
+    let ((a, _a), (b, _b)) = (named("a").await, named("b").await);
+    let (gate, told) = gate(&[a, b], Protocol::Auto);
+    let all = tokio::join!(ask(&gate), ask(&gate), ask(&gate), ask(&gate));
+    let mut all = [all.0, all.1, all.2, all.3];
+    all.sort();
+    assert_eq!(all, ["a", "a", "b", "b"]);
+    // Once for all of them.
+    assert_eq!(told.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_refuses_is_passed_over() {
+    let (_closed, closed) = closed_port();
+    let (a, _a) = named("a").await;
+    let (gate, _) = gate(&[closed, a], Protocol::Auto);
+    assert_eq!(ask(&gate).await, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_went_away_gets_no_new_request() {
+    let ((a, _a), (b, _b)) = (named("a").await, named("b").await);
+    let (gate, told) = gate(&[a], Protocol::Auto);
+    assert_eq!(ask(&gate).await, "a");
+    told.knows(&[b]);
+    // Not looked up yet, and its connection is kept.
+    assert_eq!(ask(&gate).await, "a");
+    tokio::time::sleep(EVERY + Duration::from_secs(1)).await;
+    assert_eq!(ask(&gate).await, "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_in_use_is_not_kept_when_its_address_went_away_meanwhile() {
+    let (listener, a) = listen().await;
+    let (b, _b) = named("b").await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        let start = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no";
+        stream.write_all(start).await.unwrap();
+        tokio::time::sleep(EVERY * 2).await;
+        stream.write_all(b"k").await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        rest
+    });
+    let (gate, told) = gate(&[a], Protocol::Auto);
+    let answer = gate.get("/").await;
+    told.knows(&[b]);
+    assert_eq!(text(answer).await, "ok");
+    assert_eq!(server.await.unwrap(), b"");
+    assert_eq!(ask(&gate).await, "b");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_fails_leaves_the_known_addresses() {
+    let (a, _a) = named("a").await;
+    let (gate, told) = gate(&[a], Protocol::Auto);
+    assert_eq!(ask(&gate).await, "a");
+    told.fails();
+    // Longer than it is watched without being used, and longer than connections are kept.
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let before = told.asked.load(Ordering::SeqCst);
+    assert_eq!(ask(&gate).await, "a");
+    assert_eq!(told.asked.load(Ordering::SeqCst), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_not_used_is_not_looked_up() {
+    let (a, _a) = named("a").await;
+    let (gate, told) = gate(&[a], Protocol::Auto);
+    assert_eq!(ask(&gate).await, "a");
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(told.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_unreachable() {
+    let (gate, told) = gate(&[], Protocol::Auto);
+    let failed = gate.get("/").await.unwrap_err();
+    let none =
+        "no server of the upstream can be reached: `orders.test:80`: the name has no address";
+    assert_eq!(failed.to_string(), none);
+    told.fails();
+    let failed = gate.get("/").await.unwrap_err().to_string();
+    assert!(
+        failed.ends_with("the name is not found: no such name"),
+        "{failed}"
+    );
+}
+
+#[tokio::test]
+async fn over_http2_every_address_gets_a_connection() {
+    let mut ports = Vec::new();
+    let (came, mut has_come) = tokio::sync::mpsc::channel(4);
+    for _ in 0..3 {
+        let (listener, port) = listen().await;
+        ports.push(port);
+        let came = came.clone();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            came.send(port).await.unwrap();
+            while let Some(Ok((_, mut answer))) = connection.accept().await {
+                answer.send_response(Response::new(()), true).unwrap();
+            }
+        });
+    }
+    let (gate, _) = gate(&ports, Protocol::Http2);
+    assert_eq!(ask(&gate).await, "");
+    let mut all = Vec::new();
+    // The first for the request; the others at once, though nobody waits for them.
+    for _ in 0..3 {
+        all.push(has_come.recv().await.unwrap());
+    }
+    all.sort_unstable();
+    ports.sort_unstable();
+    assert_eq!(all, ports);
+}

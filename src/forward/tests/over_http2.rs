@@ -1,0 +1,633 @@
+//! The room before HTTP/2 servers.
+
+use super::*;
+use h2::server::{self, SendResponse};
+use h2::{Reason, RecvStream};
+use http::StatusCode;
+use std::future::poll_fn;
+use tokio::sync::mpsc;
+
+/// A gate that knows that the servers speak HTTP/2.
+fn gate(ports: &[u16]) -> Gate {
+    set(ports, |_| {})
+}
+
+fn set(ports: &[u16], set: impl FnOnce(&mut Settings)) -> Gate {
+    Gate::set(ports, |it| {
+        it.protocol = Protocol::Http2;
+        set(it);
+    })
+}
+
+type Connection = server::Connection<TcpStream, Bytes>;
+type Stream = (Request<RecvStream>, SendResponse<Bytes>);
+
+async fn accept(listener: &TcpListener) -> Connection {
+    accept_with(listener, &mut server::Builder::new()).await
+}
+
+async fn accept_with(listener: &TcpListener, builder: &mut server::Builder) -> Connection {
+    let (stream, _) = listener.accept().await.unwrap();
+    builder.handshake(stream).await.unwrap()
+}
+
+/// Takes requests on one connection and hands them to the test, until it ends.
+fn taking(mut connection: Connection) -> mpsc::Receiver<Stream> {
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Some(Ok(stream)) = connection.accept().await {
+            let _ = sender.send(stream).await;
+        }
+    });
+    receiver
+}
+
+fn ok(answer: &mut SendResponse<Bytes>) {
+    let mut body = answer.send_response(Response::new(()), false).unwrap();
+    body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+}
+
+/// Answers everything on every connection with `ok`; tells how many connections came.
+fn answering(listener: TcpListener, streams: u32) -> Arc<AtomicUsize> {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = connections.clone();
+    tokio::spawn(async move {
+        loop {
+            let mut builder = server::Builder::new();
+            builder.max_concurrent_streams(streams);
+            let connection = accept_with(&listener, &mut builder).await;
+            counter.fetch_add(1, Ordering::SeqCst);
+            let mut requests = taking(connection);
+            tokio::spawn(async move {
+                while let Some((_, mut answer)) = requests.recv().await {
+                    ok(&mut answer);
+                }
+            });
+        }
+    });
+    connections
+}
+
+#[tokio::test]
+async fn many_requests_share_one_connection_and_say_their_authority() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let mut seen = Vec::new();
+        // Answered only when all of them are there.
+        for _ in 0..3 {
+            seen.push(requests.recv().await.unwrap());
+        }
+        for (_, answer) in &mut seen {
+            ok(answer);
+        }
+        seen.swap_remove(0).0
+    });
+    let gate = gate(&[port]);
+    let mut first = head(Method::GET, "/a%2fB/?");
+    first.fields.append("te", "trailers".parse().unwrap());
+    first
+        .fields
+        .append("connection", "te, x-hop".parse().unwrap());
+    first.fields.append("x-hop", "1".parse().unwrap());
+    let all = tokio::join!(
+        async { text(gate.send(first, nothing().await).await).await },
+        async { text(gate.get("/").await).await },
+        async { text(gate.get("/").await).await },
+    );
+    assert_eq!(all, ("ok".into(), "ok".into(), "ok".into()));
+    let seen = server.await.unwrap();
+    assert_eq!(seen.uri(), "http://api.example.com/a%2fB/?");
+    assert_eq!(seen.headers()["te"], "trailers");
+    for gone in ["host", "connection", "x-hop", "transfer-encoding"] {
+        assert!(!seen.headers().contains_key(gone), "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_goes_out_with_its_length_or_without_and_whole() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let mut got = Vec::new();
+        for _ in 0..2 {
+            let (request, mut answer) = requests.recv().await.unwrap();
+            let (head, mut body) = request.into_parts();
+            let mut bytes = Vec::new();
+            while let Some(data) = body.data().await {
+                let data = data.unwrap();
+                body.flow_control().release_capacity(data.len()).unwrap();
+                bytes.extend_from_slice(&data);
+            }
+            let length = head.headers.get(CONTENT_LENGTH).cloned();
+            got.push((length, bytes.len()));
+            ok(&mut answer);
+        }
+        got
+    });
+    let gate = gate(&[port]);
+    let piece: &'static [u8] = &PIECE;
+    for body in [
+        Framed::of_known_length(&[piece, piece, b"end"]),
+        Framed::of_unknown_length(&[piece, piece, b"end"]),
+    ] {
+        assert_eq!(text(gate.post(unproven(body).await).await).await, "ok");
+    }
+    let bytes = 2 * PIECE.len() + 3;
+    let got = server.await.unwrap();
+    assert_eq!(got[0], (Some(bytes.into()), bytes));
+    assert_eq!(got[1], (None, bytes));
+}
+
+#[tokio::test]
+async fn a_second_connection_is_made_when_all_streams_of_the_first_are_in_use() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut streams = Vec::new();
+        for _ in 0..2 {
+            let mut builder = server::Builder::new();
+            builder.max_concurrent_streams(1);
+            let connection = accept_with(&listener, &mut builder).await;
+            let mut requests = taking(connection);
+            streams.push(requests.recv().await.unwrap());
+            // Kept, so that it goes on to be read.
+            tokio::spawn(async move { while requests.recv().await.is_some() {} });
+        }
+        for (_, answer) in &mut streams {
+            ok(answer);
+        }
+        listener
+    });
+    let gate = gate(&[port]);
+    let both = tokio::join!(async { text(gate.get("/").await).await }, async {
+        text(gate.get("/").await).await
+    },);
+    assert_eq!(both, ("ok".into(), "ok".into()));
+    server.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_at_a_time_are_bounded_by_max_connections() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let first = requests.recv().await.unwrap();
+        (first, requests)
+    });
+    let gate = set(&[port], |it| {
+        it.max_connections = 1;
+        it.connect = Duration::from_secs(3);
+    });
+    let ((), second) = tokio::join!(
+        async {
+            tokio::select! {
+                _ = gate.get("/") => panic!("nobody answers"),
+                () = tokio::time::sleep(Duration::from_secs(10)) => {}
+            }
+        },
+        gate.get("/"),
+    );
+    let Err(Failed::Overloaded(why)) = second else {
+        panic!("there is no place");
+    };
+    assert!(why.contains("all of its 1 connections are in use"), "{why}");
+    drop(server.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_refused_stream_goes_on_elsewhere_with_its_body() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        answer.send_reset(Reason::REFUSED_STREAM);
+        // Another connection, and the same request.
+        let mut requests = taking(accept(&listener).await);
+        let (request, mut answer) = requests.recv().await.unwrap();
+        let mut body = request.into_body();
+        let data = body.data().await.unwrap().unwrap();
+        ok(&mut answer);
+        data
+    });
+    let gate = gate(&[port]);
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    let body = unproven(Framed::of_known_length(&[b"hello"])).await;
+    assert_eq!(text(gate.post(body).await).await, "ok");
+    assert_eq!(server.await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_reset_for_any_other_reason_is_not_sent_again() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        answer.send_reset(Reason::INTERNAL_ERROR);
+        // The connection lives on.
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+    });
+    let gate = gate(&[port]);
+    let failed = gate.get("/").await.unwrap_err();
+    assert!(matches!(failed, Failed::Invalid(_)), "{failed}");
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_good_bye_new_requests_go_on_a_new_connection_and_old_ones_end() {
+    let (listener, port) = listen().await;
+    let (said, has_said) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(async move {
+        let mut connection = accept(&listener).await;
+        let (_, mut answer) = connection.accept().await.unwrap().unwrap();
+        connection.graceful_shutdown();
+        let mut body = answer.send_response(Response::new(()), false).unwrap();
+        let old = tokio::spawn(async move { while connection.accept().await.is_some() {} });
+        said.send(()).unwrap();
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        body.send_data(Bytes::from_static(b"old"), true).unwrap();
+        old.await.unwrap();
+    });
+    let gate = gate(&[port]);
+    let first = gate.get("/").await;
+    has_said.await.unwrap();
+    // Until the good-bye is heard a request may still be sent, and is refused or answered.
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    assert_eq!(text(first).await, "old");
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_is_reset_alone() {
+    let (listener, port) = listen().await;
+    let (arrived, has_arrived) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut left) = requests.recv().await.unwrap();
+        arrived.send(()).unwrap();
+        let reason = poll_fn(|cx| left.poll_reset(cx)).await.unwrap();
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        reason
+    });
+    let gate = gate(&[port]);
+    tokio::select! {
+        _ = gate.get("/") => panic!("nobody answers"),
+        arrived = has_arrived => arrived.unwrap(),
+    }
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    assert_eq!(server.await.unwrap(), Reason::CANCEL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_come_and_go_make_us_reset_no_more_than_a_bound() {
+    let (listener, port) = listen().await;
+    let began = Arc::new(AtomicUsize::new(0));
+    let counter = began.clone();
+    tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        // Kept: to drop one would end it.
+        let mut under_way = Vec::new();
+        while let Some(stream) = requests.recv().await {
+            under_way.push(stream);
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let gate = set(&[port], |it| {
+        it.max_connections = 8;
+        it.connect = Duration::from_secs(3);
+    });
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    // Time stands still until nothing else can move: each of them arrives.
+    for _ in 0..900 {
+        let impatient = tokio::time::timeout(Duration::from_millis(1), gate.get("/"));
+        impatient.await.unwrap_err();
+    }
+    // What is free in a second, and then a place each.
+    let began = began.load(Ordering::SeqCst);
+    assert!((64..=64 + 8).contains(&began), "{began}");
+}
+
+#[tokio::test]
+async fn trailers_and_an_answer_of_trailers_only_pass() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        let mut body = answer.send_response(Response::new(()), false).unwrap();
+        body.send_data(Bytes::from_static(b"ok"), false).unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "9".parse().unwrap());
+        trailers.insert("x-unknown", "kept".parse().unwrap());
+        trailers.insert("portcullis-app", "forged".parse().unwrap());
+        body.send_trailers(trailers).unwrap();
+        let (_, mut answer) = requests.recv().await.unwrap();
+        let mut head = Response::new(());
+        head.headers_mut()
+            .insert("grpc-status", "5".parse().unwrap());
+        answer.send_response(head, true).unwrap();
+        requests.recv().await
+    });
+    let gate = gate(&[port]);
+    let answer = gate.get("/").await.unwrap();
+    let whole = answer.response.into_body().collect().await.unwrap();
+    let trailers = whole.trailers().unwrap();
+    assert_eq!(trailers["grpc-status"], "9");
+    assert_eq!(trailers["x-unknown"], "kept");
+    assert_eq!(trailers.len(), 2);
+    let only = gate.get("/").await.unwrap().response;
+    assert_eq!(only.headers()["grpc-status"], "5");
+    assert!(http_body::Body::is_end_stream(only.body()));
+}
+
+#[tokio::test]
+async fn an_answer_to_head_keeps_its_length_and_has_no_body() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        let head = Response::builder().header(CONTENT_LENGTH, "9");
+        answer.send_response(head.body(()).unwrap(), true).unwrap();
+        requests.recv().await
+    });
+    let gate = gate(&[port]);
+    let answer = gate.send(head(Method::HEAD, "/"), nothing().await).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.response.headers()[CONTENT_LENGTH], "9");
+    assert_eq!(whole(answer).await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn an_early_answer_and_the_rest_of_the_body_go_on_together() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (request, mut answer) = requests.recv().await.unwrap();
+        let mut body = request.into_body();
+        let mut out = answer.send_response(Response::new(()), false).unwrap();
+        // Each piece comes back before the next one is sent.
+        while let Some(data) = body.data().await {
+            let data = data.unwrap();
+            body.flow_control().release_capacity(data.len()).unwrap();
+            out.send_data(data, false).unwrap();
+        }
+        out.send_data(Bytes::new(), true).unwrap();
+        requests.recv().await
+    });
+    let (pieces, body) = mpsc::channel::<Bytes>(1);
+    let body = prepare(Fed(body), &BodyProof::Unproven, BEFORE, Meter::default())
+        .await
+        .unwrap();
+    let gate = gate(&[port]);
+    let answer = gate.post(body).await.unwrap();
+    let mut echo = answer.response.into_body();
+    for piece in ["one", "two", "three"] {
+        pieces.send(Bytes::from(piece)).await.unwrap();
+        let frame = echo.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), piece);
+    }
+    drop(pieces);
+    assert!(echo.frame().await.is_none());
+    drop((gate, echo));
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_found_wrong_after_an_early_answer_cuts_both() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (request, mut answer) = requests.recv().await.unwrap();
+        let _out = answer.send_response(Response::new(()), false).unwrap();
+        let mut body = request.into_body();
+        let mut got = Vec::new();
+        loop {
+            match body.data().await {
+                Some(Ok(data)) => got.extend_from_slice(&data),
+                Some(Err(why)) => return (got, why.reason()),
+                None => panic!("a clean end"),
+            }
+        }
+    });
+    let (pieces, body) = mpsc::channel::<Bytes>(1);
+    let digest = digest_of(b"other");
+    let body = prepare(Fed(body), &digest, WHILE, Meter::default())
+        .await
+        .unwrap();
+    let gate = gate(&[port]);
+    let mut answer = gate.post(body).await.unwrap().response.into_body();
+    for piece in ["one", "two"] {
+        pieces.send(Bytes::from(piece)).await.unwrap();
+    }
+    drop(pieces);
+    let error = answer.frame().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("does not match"), "{error}");
+    let (got, reason) = server.await.unwrap();
+    // The reset may overtake what was sent before it; what is held back never comes.
+    assert!(b"one".starts_with(&got), "{got:?}");
+    assert_eq!(reason, Some(Reason::CANCEL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_body_after_the_whole_answer_has_a_bound() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (request, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        let mut body = request.into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "part");
+        // Still open: the answer did not end it.
+        body.data().await.unwrap().unwrap_err().reason()
+    });
+    let body = unproven(Framed::of_unknown_length(&[b"part"]).then_stalls()).await;
+    let gate = gate(&[port]);
+    let started = tokio::time::Instant::now();
+    assert_eq!(text(gate.post(body).await).await, "ok");
+    assert_eq!(server.await.unwrap(), Some(Reason::CANCEL));
+    assert_eq!(started.elapsed().as_secs(), 10);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_reset_in_the_middle_is_an_error() {
+    for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::NO_ERROR] {
+        let (listener, port) = listen().await;
+        tokio::spawn(async move {
+            let mut requests = taking(accept(&listener).await);
+            let (_, mut answer) = requests.recv().await.unwrap();
+            let mut body = answer.send_response(Response::new(()), false).unwrap();
+            body.send_data(Bytes::from_static(b"hel"), false).unwrap();
+            body.send_reset(reason);
+            requests.recv().await
+        });
+        let gate = gate(&[port]);
+        let failed = match gate.get("/").await {
+            Ok(answer) => whole(answer).await.is_err(),
+            Err(failed) => matches!(failed, Failed::Invalid(_)),
+        };
+        assert!(failed, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_valid_one_is_none() {
+    let many: HeaderMap = (0..101)
+        .map(|n| (format!("x-{n}").parse().unwrap(), "y".parse().unwrap()))
+        .collect();
+    let lengths: HeaderMap = {
+        let mut lengths = HeaderMap::new();
+        lengths.append(CONTENT_LENGTH, "0".parse().unwrap());
+        lengths.append(CONTENT_LENGTH, "0".parse().unwrap());
+        lengths
+    };
+    for fields in [many, lengths] {
+        let (listener, port) = listen().await;
+        tokio::spawn(async move {
+            let mut requests = taking(accept(&listener).await);
+            let (_, mut answer) = requests.recv().await.unwrap();
+            let mut head = Response::new(());
+            *head.headers_mut() = fields;
+            answer.send_response(head, true).unwrap();
+            requests.recv().await
+        });
+        let failed = gate(&[port]).get("/").await.unwrap_err();
+        assert!(matches!(failed, Failed::Invalid(_)), "{failed}");
+    }
+}
+
+#[tokio::test]
+async fn endless_interim_answers_are_given_up() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        for _ in 0..9 {
+            let mut hint = Response::new(());
+            *hint.status_mut() = StatusCode::EARLY_HINTS;
+            answer.send_informational(hint).unwrap();
+        }
+        requests.recv().await
+    });
+    let failed = gate(&[port]).get("/").await.unwrap_err();
+    assert!(failed.to_string().contains("interim"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_http1_only_is_told_apart_before_anything_is_sent() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let bad = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+        stream.write_all(bad).await.unwrap();
+        let mut got = Vec::new();
+        let _ = stream.read_to_end(&mut got).await;
+        got
+    });
+    let failed = gate(&[port]).get("/secret").await.unwrap_err();
+    let Failed::Unreachable(why) = &failed else {
+        panic!("{failed}");
+    };
+    assert!(why.contains("it does not speak HTTP/2"), "{why}");
+    let got = server.await.unwrap();
+    assert!(!got.windows(6).any(|bytes| bytes == b"secret"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_says_good_bye_when_it_is_old() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut connection = accept(&listener).await;
+        let (_, mut answer) = connection.accept().await.unwrap().unwrap();
+        ok(&mut answer);
+        // A clean end: not an error.
+        assert!(connection.accept().await.is_none());
+    });
+    let gate = gate(&[port]);
+    let started = tokio::time::Instant::now();
+    text(gate.get("/").await).await;
+    server.await.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 30);
+    drop(gate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_no_longer_answers_a_ping_is_given_up() {
+    let (listener, port) = listen().await;
+    let (arrived, has_arrived) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(async move {
+        let mut connection = accept(&listener).await;
+        let stream = connection.accept().await.unwrap().unwrap();
+        arrived.send(()).unwrap();
+        // Open, and nobody reads it any more.
+        std::future::pending::<()>().await;
+        drop((connection, stream));
+    });
+    let gate = gate(&[port]);
+    let started = tokio::time::Instant::now();
+    let failed = gate.get("/").await.unwrap_err();
+    assert!(matches!(failed, Failed::Invalid(_)), "{failed}");
+    assert_eq!(started.elapsed().as_secs(), 40);
+    has_arrived.await.unwrap();
+    server.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_was_heard_in_time_gets_no_more_requests() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut silent = accept(&listener).await;
+        let stream = silent.accept().await.unwrap().unwrap();
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        drop((silent, stream));
+        requests.recv().await
+    });
+    let gate = set(&[port], |it| it.first_byte = Duration::from_secs(3));
+    let failed = gate.get("/").await.unwrap_err();
+    assert_eq!(failed.to_string(), "the upstream did not answer in time");
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    drop(gate);
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_are_few_however_many_requests_come_at_once() {
+    let (listener, port) = listen().await;
+    let connections = answering(listener, 100);
+    let gate = Arc::new(set(&[port], |it| it.max_connections = 64));
+    let many: Vec<_> = (0..64)
+        .map(|_| {
+            let gate = gate.clone();
+            tokio::spawn(async move { text(gate.get("/").await).await })
+        })
+        .collect();
+    for one in many {
+        assert_eq!(one.await.unwrap(), "ok");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+/// A body that a test feeds.
+struct Fed(mpsc::Receiver<Bytes>);
+
+impl Body for Fed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, io::Error>>> {
+        self.0
+            .poll_recv(cx)
+            .map(|piece| piece.map(|piece| Ok(http_body::Frame::data(piece))))
+    }
+}

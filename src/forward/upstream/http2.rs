@@ -1,0 +1,362 @@
+//! One HTTP/2 connection to a server, which carries many requests.
+
+use super::connect::MAX_ANSWER_HEAD;
+use super::kept::MAX_IDLE;
+use super::stream::Stream;
+use bytes::Bytes;
+use h2::client::{Builder, Connection, SendRequest};
+use h2::{Ping, PingPong};
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+
+/// Requests at a time on one connection, whatever the server allows.
+const MAX_STREAMS: usize = 256;
+/// Bytes of an answer's body in flight to us.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The same for all answers together: no slow client keeps the others waiting.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MAX_STREAMS as u32;
+/// Bytes of a frame that we take.
+const MAX_FRAME: u32 = 16 * 1024;
+/// Bytes that field compression may remember.
+const HEADER_TABLE: u32 = 4 * 1024;
+/// Bytes of each request's body that wait to be written.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams of which we remember for a moment that we have reset them.
+const RESETS_REMEMBERED: usize = 64;
+/// Streams we may have to reset for the server's errors, until the connection ends.
+const RESETS_FOR_ERRORS: usize = 256;
+
+/// After so long without an answer's byte, while requests are under way, we
+/// ask whether the server is still there.
+const PING_AFTER: Duration = Duration::from_secs(30);
+/// How long it may take to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long we wait before we ask once more: servers close connections that
+/// are asked more often than every five minutes without having sent anything.
+const PING_AGAIN: Duration = Duration::from_secs(310);
+/// How long a connection that is no longer used may take to close.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// A connection. Whoever holds it may send on it; when nobody does it closes.
+#[derive(Debug)]
+pub(super) struct Http2 {
+    /// Where it leads to.
+    pub(super) address: Option<SocketAddr>,
+    state: Mutex<State>,
+    /// Heads and frames that were heard, of all answers.
+    heard: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    /// `None` when it gets no more requests. Once there is no sender left and
+    /// no request under way, the connection says good-bye and closes.
+    sender: Option<SendRequest<Bytes>>,
+    /// Requests under way.
+    in_use: usize,
+    idle_since: Instant,
+}
+
+/// One request's place on a connection.
+#[derive(Debug)]
+pub(in crate::forward) struct Slot {
+    connection: Arc<Http2>,
+    sender: SendRequest<Bytes>,
+    /// How much had been heard on the connection when this was last heard of.
+    heard: usize,
+    is_over: bool,
+}
+
+impl Http2 {
+    /// Starts to speak HTTP/2, and waits until `by` for the server to say
+    /// that it does so too, and how many requests it takes at a time.
+    pub(super) async fn start(
+        stream: Stream,
+        address: Option<SocketAddr>,
+        by: Instant,
+    ) -> io::Result<Arc<Self>> {
+        let (sender, mut connection) = timeout_at(by, builder().handshake(stream))
+            .await?
+            .map_err(|why| not_spoken(&why))?;
+        let heard = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(Ok(())) => {
+                Poll::Ready(Err(io::Error::other("it closed the connection at once")))
+            }
+            Poll::Ready(Err(why)) => Poll::Ready(Err(not_spoken(&why))),
+            // Nothing may be sent until its settings are there.
+            Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        });
+        timeout_at(by, heard).await??;
+        let pings = connection.ping_pong();
+        let this = Arc::new(Self {
+            address,
+            state: Mutex::new(State {
+                sender: Some(sender),
+                in_use: 0,
+                idle_since: Instant::now(),
+            }),
+            heard: AtomicUsize::new(0),
+        });
+        tokio::spawn(drive(connection, pings, Arc::downgrade(&this)));
+        Ok(this)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it may be given requests: not after an error, and not after
+    /// the server's good-bye.
+    pub(super) fn is_open(&self) -> bool {
+        let mut state = self.state();
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Some(sender) = &mut state.sender
+            && let Poll::Ready(Err(_)) = sender.poll_ready(&mut cx)
+        {
+            state.sender = None;
+        }
+        state.sender.is_some()
+    }
+
+    /// Requests under way.
+    pub(super) fn load(&self) -> usize {
+        self.state().in_use
+    }
+
+    /// Whether one more would find a place.
+    pub(super) fn has_room(&self) -> bool {
+        self.state().has_room()
+    }
+
+    /// A place for one more request, if there is one.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Slot> {
+        let mut state = self.state();
+        if !state.has_room() {
+            return None;
+        }
+        let sender = state.sender.clone()?;
+        state.in_use += 1;
+        Some(Slot {
+            connection: self.clone(),
+            sender,
+            heard: self.heard.load(Ordering::Relaxed),
+            is_over: false,
+        })
+    }
+
+    /// Gives it no more requests; those that are under way go on.
+    pub(super) fn retire(&self) {
+        self.state().sender = None;
+    }
+}
+
+impl State {
+    fn has_room(&self) -> bool {
+        self.sender
+            .as_ref()
+            .is_some_and(|sender| self.in_use < sender.current_max_send_streams().min(MAX_STREAMS))
+    }
+}
+
+impl Slot {
+    /// Sends on this place, once.
+    pub(in crate::forward) const fn sender(&mut self) -> &mut SendRequest<Bytes> {
+        &mut self.sender
+    }
+
+    /// Notes that something was heard of the answer.
+    pub(in crate::forward) fn heard(&mut self) {
+        self.heard = self.connection.heard.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+
+    /// Notes that the answer is late. If nothing at all was heard on the
+    /// connection meanwhile, it gets no more requests.
+    pub(in crate::forward) fn late(&self) {
+        if self.connection.heard.load(Ordering::Relaxed) == self.heard {
+            self.connection.retire();
+        }
+    }
+
+    /// Notes that the stream has ended on both sides, or by the server: when
+    /// this is dropped the server has nothing more to do for it.
+    pub(in crate::forward) const fn over(&mut self) {
+        self.is_over = true;
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(super) fn is_on(&self, connection: &Arc<Http2>) -> bool {
+        Arc::ptr_eq(&self.connection, connection)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut state = self.connection.state();
+        state.in_use -= 1;
+        if state.in_use == 0 {
+            state.idle_since = Instant::now();
+        }
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .enable_push(false)
+        .initial_max_send_streams(0)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_header_list_size(MAX_ANSWER_HEAD as u32)
+        .header_table_size(HEADER_TABLE)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(RESETS_REMEMBERED)
+        .max_local_error_reset_streams(Some(RESETS_FOR_ERRORS));
+    builder
+}
+
+fn not_spoken(why: &h2::Error) -> io::Error {
+    if let Some(inner) = why.get_io() {
+        let text = match inner
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            Some(alert) => super::tls::words(alert, ""),
+            None => format!("it broke off before it spoke HTTP/2: {inner}"),
+        };
+        return io::Error::other(text);
+    }
+    io::Error::other(format!("it does not speak HTTP/2: {why}"))
+}
+
+/// Runs a connection until it ends: reads, writes, asks now and then whether
+/// the server is still there, and closes what is used no more.
+async fn drive(
+    mut connection: Connection<Stream, Bytes>,
+    pings: Option<PingPong>,
+    shared: Weak<Http2>,
+) {
+    let mut keeper = Keeper::new(pings, shared.clone());
+    poll_fn(|cx| {
+        // What goes wrong is told to whoever waits for an answer.
+        if Pin::new(&mut connection).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        keeper.poll(cx)
+    })
+    .await;
+    if let Some(shared) = shared.upgrade() {
+        shared.retire();
+    }
+}
+
+/// Decides when to ask, and when to end.
+struct Keeper {
+    pings: Option<PingPong>,
+    shared: Weak<Http2>,
+    alarm: Pin<Box<Sleep>>,
+    /// What was heard when we last looked.
+    heard: usize,
+    asked: Asked,
+    is_closing: bool,
+}
+
+enum Asked {
+    Not,
+    /// The answer is due then.
+    Due(Instant),
+    /// It came; not to be asked again before then, unless something is heard.
+    Quiet(Instant),
+}
+
+impl Keeper {
+    fn new(pings: Option<PingPong>, shared: Weak<Http2>) -> Self {
+        Self {
+            pings,
+            shared,
+            alarm: Box::pin(sleep_until(Instant::now() + PING_AFTER)),
+            heard: 0,
+            asked: Asked::Not,
+            is_closing: false,
+        }
+    }
+
+    /// Ready when the connection has to end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let (Asked::Due(_), Some(pings)) = (&self.asked, &mut self.pings) {
+            match pings.poll_pong(cx) {
+                Poll::Ready(Ok(_)) => self.asked = Asked::Quiet(Instant::now() + PING_AGAIN),
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            }
+        }
+        while self.alarm.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let Some(next) = self.look(now) else {
+                return Poll::Ready(());
+            };
+            self.alarm.as_mut().reset(next);
+            // The question is written, and its answer waited for, at the next turn.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// When to look again; `None` when it has to end now.
+    fn look(&mut self, now: Instant) -> Option<Instant> {
+        let Some(shared) = self.shared.upgrade() else {
+            return self.close(now);
+        };
+        let mut state = shared.state();
+        if state.in_use == 0 {
+            let until = state.idle_since + MAX_IDLE;
+            if state.sender.is_some() && now < until {
+                return Some(until);
+            }
+            state.sender = None;
+            drop(state);
+            return self.close(now);
+        }
+        if let Asked::Due(due) = self.asked {
+            if now >= due {
+                return None;
+            }
+            return Some(due);
+        }
+        let heard = shared.heard.load(Ordering::Relaxed);
+        if heard != self.heard {
+            self.heard = heard;
+            self.asked = Asked::Not;
+        } else if matches!(self.asked, Asked::Not)
+            || matches!(self.asked, Asked::Quiet(until) if now >= until)
+        {
+            let asked = self
+                .pings
+                .as_mut()
+                .map(|pings| pings.send_ping(Ping::opaque()));
+            if let Some(Ok(())) = asked {
+                self.asked = Asked::Due(now + PING_TIMEOUT);
+                return Some(now + PING_TIMEOUT);
+            }
+        }
+        Some(now + PING_AFTER)
+    }
+
+    /// Nobody uses it any more: it closes by itself, and has a moment to.
+    fn close(&mut self, now: Instant) -> Option<Instant> {
+        let begins = !self.is_closing;
+        self.is_closing = true;
+        begins.then(|| now + CLOSING)
+    }
+}

@@ -1,0 +1,215 @@
+//! The addresses of a server's name, asked for again while it is used.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Addresses of a name that are used; those behind them are left out.
+pub(super) const MAX_ADDRESSES: usize = 32;
+/// How long a name may be looked up while nobody waits for it.
+const LOOK_UP: Duration = Duration::from_secs(10);
+
+/// What a resolver finds, some time later.
+pub type Found = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// Who knows the addresses of names.
+pub trait Resolve: Send + Sync + 'static {
+    /// Looks for the addresses of `host`.
+    fn resolve(&self, host: &str, port: u16) -> Found;
+}
+
+/// The system's resolver.
+#[derive(Debug, Default)]
+pub struct System;
+
+impl Resolve for System {
+    fn resolve(&self, host: &str, port: u16) -> Found {
+        let host = host.to_owned();
+        Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
+    }
+}
+
+/// The addresses of one server.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    known: Mutex<Known>,
+    /// `None` where nothing has to be looked up.
+    name: Option<Name>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    list: Vec<SocketAddr>,
+    /// Which of them the next connection goes to.
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Name {
+    host: Box<str>,
+    port: u16,
+    /// Whether a request came since somebody last looked.
+    used: AtomicBool,
+    /// Whether it is looked up again and again.
+    watched: AtomicBool,
+    /// One look-up at a time.
+    turn: sync::Mutex<()>,
+}
+
+impl Addresses {
+    /// Those of a host, which may be an address itself.
+    pub(super) fn of(host: &str, port: u16) -> Self {
+        let literal = host.parse::<IpAddr>().ok();
+        Self {
+            known: Mutex::new(Known {
+                list: literal
+                    .map(|address| SocketAddr::new(address, port))
+                    .into_iter()
+                    .collect(),
+                next: 0,
+            }),
+            name: literal.is_none().then(|| Name {
+                host: host.into(),
+                port,
+                used: AtomicBool::new(false),
+                watched: AtomicBool::new(false),
+                turn: sync::Mutex::default(),
+            }),
+        }
+    }
+
+    /// Of a server that has none.
+    pub(super) fn none() -> Self {
+        Self {
+            known: Mutex::default(),
+            name: None,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a request comes. True when somebody has to look up the name first.
+    pub(super) fn is_due(&self) -> bool {
+        let Some(name) = &self.name else {
+            return false;
+        };
+        name.used.store(true, Ordering::Relaxed);
+        !name.watched.load(Ordering::Relaxed)
+    }
+
+    /// Looks up the name before `by`, unless somebody else just did. True when
+    /// it has to be watched from now on. What was known before is kept when
+    /// the resolver fails.
+    pub(super) async fn look_up(&self, by: Instant, resolver: &dyn Resolve) -> io::Result<bool> {
+        let Some(name) = &self.name else {
+            return Ok(false);
+        };
+        let _turn = timeout_at(by, name.turn.lock()).await?;
+        if name.watched.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let found = timeout_at(by, resolver.resolve(&name.host, name.port)).await;
+        match found {
+            Ok(Ok(list)) if !list.is_empty() => self.learn(list),
+            other if self.known().list.is_empty() => {
+                return Err(match other {
+                    Ok(Ok(_)) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+                    Ok(Err(why)) => io::Error::new(
+                        io::ErrorKind::NotFound,
+                        format!("the name is not found: {why}"),
+                    ),
+                    Err(late) => late.into(),
+                });
+            }
+            _ => {}
+        }
+        name.watched.store(true, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Looks the name up once more, if it was used since this was last asked;
+    /// false when it was not, and is no longer watched.
+    pub(super) async fn look_again(&self, resolver: &dyn Resolve) -> bool {
+        let Some(name) = &self.name else {
+            return false;
+        };
+        if !name.used.swap(false, Ordering::Relaxed) {
+            name.watched.store(false, Ordering::Relaxed);
+            return false;
+        }
+        let found = timeout(LOOK_UP, resolver.resolve(&name.host, name.port)).await;
+        if let Ok(Ok(list)) = found
+            && !list.is_empty()
+        {
+            self.learn(list);
+        }
+        true
+    }
+
+    fn learn(&self, mut list: Vec<SocketAddr>) {
+        let mut seen = std::collections::HashSet::new();
+        list.retain(|address| seen.insert(*address));
+        list.truncate(MAX_ADDRESSES);
+        self.known().list = list;
+    }
+
+    /// All of them, the one whose turn it is first.
+    pub(super) fn in_turn(&self) -> Vec<SocketAddr> {
+        let mut known = self.known();
+        let mut list = known.list.clone();
+        let count = list.len();
+        if count > 1 {
+            list.rotate_left(known.next % count);
+            known.next = known.next.wrapping_add(1);
+        }
+        list
+    }
+
+    /// Whether there are others than the one that a connection went to.
+    pub(super) fn are_several(&self) -> bool {
+        self.known().list.len() > 1
+    }
+
+    /// Whether a connection to `address` may still be used. One that stems
+    /// from no name always may.
+    pub(super) fn has(&self, address: Option<SocketAddr>) -> bool {
+        match address {
+            Some(address) if self.name.is_some() => self.known().list.contains(&address),
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_few_each_once_and_taken_in_turn() {
+        let addresses = Addresses::of("orders.test", 80);
+        let many: Vec<SocketAddr> = (0..1_000_u16)
+            .map(|n| ([127, 0, 0, 1], 1 + n / 2).into())
+            .collect();
+        addresses.learn(many);
+        let first = addresses.in_turn();
+        assert_eq!(first.len(), MAX_ADDRESSES);
+        assert_eq!(addresses.in_turn()[0], first[1]);
+    }
+
+    #[test]
+    fn an_address_is_no_name() {
+        for host in ["127.0.0.1", "::1"] {
+            let addresses = Addresses::of(host, 80);
+            assert!(!addresses.is_due());
+            assert_eq!(addresses.in_turn().len(), 1);
+        }
+    }
+}

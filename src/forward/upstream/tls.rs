@@ -1,0 +1,313 @@
+//! Whom we trust as a server, and who we are to it.
+
+use super::Protocol;
+use crate::crypto::digest;
+use crate::secret::Secret;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{CertificateError, ClientConfig, InconsistentKeys, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a server that speaks HTTP/2 settles on.
+pub(super) const ALPN_HTTP_2: &[u8] = b"h2";
+const ALPN_HTTP_1: &[u8] = b"http/1.1";
+
+/// `[upstreams.NAME] tls`: what the files held when they were read.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// The authorities that are trusted, PEM; `None` trusts those of the system.
+    pub ca: Option<Vec<u8>>,
+    /// Our own certificate chain, PEM, and its private key.
+    pub identity: Option<(Vec<u8>, Secret)>,
+    /// The name that the certificate must be for, in place of the server's host.
+    pub server_name: Option<Box<str>>,
+}
+
+/// Why these settings cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Bad {
+    /// No certificate that could be trusted.
+    #[error(
+        "the file holds no authority's certificate in PEM form\n\nhint: it starts with `-----BEGIN CERTIFICATE-----`"
+    )]
+    Authority,
+    /// The system names no authority.
+    #[error(
+        "this system's certificates cannot be used: {0}\n\nhint: `ca = \"file:ca.pem\"` names the authority to trust"
+    )]
+    System(String),
+    /// Our certificate is none.
+    #[error(
+        "the client certificate cannot be read\n\nhint: it starts with `-----BEGIN CERTIFICATE-----`, the leaf first"
+    )]
+    Certificate,
+    /// Our key is none.
+    #[error(
+        "the client's private key cannot be used\n\nhint: PKCS#8, PKCS#1 and SEC1 are accepted, without a passphrase"
+    )]
+    Key,
+    /// Our certificate and our key do not belong together.
+    #[error(
+        "the private key does not belong to the client certificate\n\nhint: the leaf must be the first certificate; was only one of the two files renewed?"
+    )]
+    Mismatch,
+    /// Anything else that TLS objects to.
+    #[error("TLS cannot be set up: {0}")]
+    Setup(String),
+}
+
+impl Bad {
+    /// Whether it is about our own certificate and key.
+    pub const fn is_of_identity(&self) -> bool {
+        matches!(self, Self::Certificate | Self::Key | Self::Mismatch)
+    }
+}
+
+/// How TLS is spoken to the servers of an upstream. Two of the same content are equal.
+#[derive(Clone)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    server_name: Option<Box<str>>,
+    has_own_authority: bool,
+    has_identity: bool,
+    nobody: Arc<Nobody>,
+    content: [u8; 32],
+}
+
+impl Client {
+    /// Makes the settings ready.
+    ///
+    /// # Errors
+    /// [`Bad`] names what cannot be used.
+    pub fn new(settings: &Settings, protocol: Protocol) -> Result<Self, Bad> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|why| Bad::Setup(why.to_string()))?;
+        let builder = match &settings.ca {
+            Some(pem) => {
+                let provider = builder.crypto_provider().clone();
+                let roots = Arc::new(authorities(pem)?);
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
+                    .build()
+                    .map_err(|_| Bad::Authority)?;
+                builder.with_webpki_verifier(verifier)
+            }
+            None => builder
+                .with_platform_verifier()
+                .map_err(|why| Bad::System(why.to_string()))?,
+        };
+        let nobody = Arc::new(Nobody::default());
+        let mut config = match &settings.identity {
+            None => builder.with_client_cert_resolver(nobody.clone()),
+            Some((certificate, key)) => builder
+                .with_client_auth_cert(chain(certificate)?, private_key(key)?)
+                .map_err(|why| match why {
+                    rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Bad::Mismatch,
+                    rustls::Error::InvalidCertificate(_) => Bad::Certificate,
+                    _ => Bad::Key,
+                })?,
+        };
+        config.alpn_protocols = match protocol {
+            Protocol::Auto => vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1.to_vec()],
+            Protocol::Http1 => vec![ALPN_HTTP_1.to_vec()],
+            Protocol::Http2 => vec![ALPN_HTTP_2.to_vec()],
+        };
+        Ok(Self {
+            config: Arc::new(config),
+            server_name: settings.server_name.clone(),
+            has_own_authority: settings.ca.is_some(),
+            has_identity: settings.identity.is_some(),
+            nobody,
+            content: content(settings, protocol),
+        })
+    }
+
+    /// The same, offering HTTP/1.1 alone.
+    pub(super) fn alone(&self) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = vec![ALPN_HTTP_1.to_vec()];
+        Self {
+            config: Arc::new(config),
+            ..self.clone()
+        }
+    }
+
+    /// The name that is asked for in place of a server's host.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// Whether it trusts authorities of its own, and not those of the system.
+    pub const fn has_own_authority(&self) -> bool {
+        self.has_own_authority
+    }
+
+    /// Whether it can say who we are.
+    pub const fn has_identity(&self) -> bool {
+        self.has_identity
+    }
+
+    /// Whether a server has asked who we are, and we have nothing to say.
+    pub(super) fn was_asked_in_vain(&self) -> bool {
+        self.nobody.0.load(Ordering::Relaxed)
+    }
+
+    /// What handshakes go by.
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+
+    /// The name that the certificate of a server at `host` must be for.
+    pub(super) fn name(&self, host: &str) -> io::Result<ServerName<'static>> {
+        let name = self.server_name.as_deref().unwrap_or(host);
+        ServerName::try_from(name.to_owned()).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("`{name}` is no name a certificate can have"),
+            )
+        })
+    }
+}
+
+/// Has no certificate, and remembers whether it was asked for one.
+#[derive(Debug, Default)]
+struct Nobody(AtomicBool);
+
+impl ResolvesClientCert for Nobody {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Client {
+    fn eq(&self, other: &Self) -> bool {
+        self.content == other.content
+    }
+}
+
+impl Eq for Client {}
+
+impl Hash for Client {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.content.hash(state);
+    }
+}
+
+/// Whether a certificate can be for `name`.
+pub fn is_server_name(name: &str) -> bool {
+    ServerName::try_from(name).is_ok()
+}
+
+fn authorities(pem: &[u8]) -> Result<RootCertStore, Bad> {
+    let mut roots = RootCertStore::empty();
+    for one in CertificateDer::pem_slice_iter(pem) {
+        let added = one.map(|certificate| roots.add(certificate));
+        if !matches!(added, Ok(Ok(()))) {
+            return Err(Bad::Authority);
+        }
+    }
+    if roots.is_empty() {
+        return Err(Bad::Authority);
+    }
+    Ok(roots)
+}
+
+fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Bad> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        _ => Err(Bad::Certificate),
+    }
+}
+
+fn private_key(key: &Secret) -> Result<PrivateKeyDer<'static>, Bad> {
+    PrivateKeyDer::from_pem_slice(key.expose()).map_err(|_| Bad::Key)
+}
+
+/// A digest of all that a handshake depends on: connections made under other
+/// settings are not used.
+fn content(settings: &Settings, protocol: Protocol) -> [u8; 32] {
+    let (certificate, key) = match &settings.identity {
+        Some((certificate, key)) => (certificate.as_slice(), key.expose()),
+        None => (&[][..], &[][..]),
+    };
+    let parts: [&[u8]; 5] = [
+        &[protocol as u8, u8::from(settings.ca.is_some())],
+        settings.ca.as_deref().unwrap_or_default(),
+        certificate,
+        key,
+        settings
+            .server_name
+            .as_deref()
+            .unwrap_or_default()
+            .as_bytes(),
+    ];
+    let digests = parts.map(|part| digest::sha256(&[part]));
+    digest::sha256(&digests.each_ref().map(|one| &one[..]))
+}
+
+/// A handshake's failure, in words that say what to do about it.
+pub(super) fn explain(error: &io::Error, name: &ServerName<'_>) -> io::Error {
+    let Some(cause) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    else {
+        return io::Error::new(error.kind(), format!("TLS failed: {error}"));
+    };
+    io::Error::new(error.kind(), words(cause, &name.to_str()))
+}
+
+pub(super) fn words(cause: &rustls::Error, name: &str) -> String {
+    use rustls::{AlertDescription as Alert, Error};
+    match cause {
+        Error::InvalidCertificate(why) => match why {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "the certificate is not trusted: no authority that we know has signed it (hint: `tls.ca` names the authority to trust)".to_owned()
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the certificate is not trusted: it has expired".to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "the certificate is not trusted: it is not valid yet".to_owned()
+            }
+            CertificateError::Revoked => {
+                "the certificate is not trusted: it was revoked".to_owned()
+            }
+            CertificateError::NotValidForName
+            | CertificateError::NotValidForNameContext { .. } => format!(
+                "the certificate is not for `{name}` (hint: `tls.server_name` is the name it must be for)"
+            ),
+            other => format!("the certificate is not trusted: {other}"),
+        },
+        Error::AlertReceived(Alert::NoApplicationProtocol) | Error::NoApplicationProtocol => {
+            "it speaks none of the HTTP versions that `protocol` allows".to_owned()
+        }
+        Error::AlertReceived(alert) => format!("it refused the handshake: {alert:?}"),
+        Error::InvalidMessage(_) => {
+            "it does not speak TLS (hint: is it an `http://` server?)".to_owned()
+        }
+        other => format!("TLS failed: {other}"),
+    }
+}
