@@ -31,7 +31,7 @@ pub use handed::Handed;
 pub use listen::{BindError, Bound, Listen, Listener, Single, bind, bind_single};
 pub use socket::{Entrance, Stream};
 pub use socket_file::SocketFile;
-pub use work::{Drained, Running, run};
+pub use work::{Drained, Pulse, Running, run};
 
 /// An error of any kind on a body's way.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

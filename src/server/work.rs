@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -31,6 +31,23 @@ pub struct Running {
     workers: Vec<JoinHandle<usize>>,
     /// Removed when the workers have ended.
     files: Vec<SocketFile>,
+    pulse: Pulse,
+}
+
+/// Tells whether the workers live.
+#[derive(Clone, Debug)]
+pub struct Pulse(Vec<Handle>);
+
+impl Pulse {
+    /// Waits until each worker has done something; false when one has ended.
+    pub async fn beats(&self) -> bool {
+        for worker in &self.0 {
+            if worker.spawn(async {}).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// How the workers ended.
@@ -41,6 +58,11 @@ pub struct Drained {
 }
 
 impl Running {
+    /// Whether the workers live.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// Waits until every worker has stopped. Blocks the thread.
     ///
     /// # Panics
@@ -85,8 +107,10 @@ where
     let stop = stop.child_token();
     let unless_complete = stop.clone().drop_guard();
     let mut workers = Vec::new();
+    let mut pulse = Pulse(Vec::new());
     for (index, listeners) in bound.workers.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        pulse.0.push(runtime.handle().clone());
         let doors = doors(&runtime, listeners, &places, &stop)?;
         let (make, tls, stop) = (make.clone(), tls.clone(), stop.clone());
         let work = move || {
@@ -103,6 +127,7 @@ where
     Ok(Running {
         workers,
         files: bound.files,
+        pulse,
     })
 }
 

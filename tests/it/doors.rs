@@ -1,10 +1,10 @@
 //! The ways in: Unix sockets, and sockets that are handed over.
 
-use crate::harness::{Binary, Connection, Request, Setup, Upstream, caller};
+use crate::harness::{Binary, Connection, DEADLINE, Request, Setup, Upstream, caller};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
 const BOTH: &str = "listen = [\"127.0.0.1:0\", \"unix:gate.sock\"]";
@@ -219,5 +219,101 @@ fn what_is_handed_over_and_does_not_listen_is_refused() {
         let (code, told) = Binary::fails_with_socket(&setup, &text, socket);
         assert_eq!(code, Some(1));
         assert!(told.contains("the socket number 0 ("), "{told}");
+    }
+}
+
+/// The messages that a service manager gets.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn next(&self) -> String {
+        let mut message = [0; 512];
+        let length = self.0.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    }
+
+    /// The next message but for the watchdog's.
+    fn next_news(&self) -> String {
+        std::iter::repeat_with(|| self.next())
+            .find(|message| message != "WATCHDOG=1\n")
+            .unwrap()
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_how_it_goes() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let path = setup.path("notify.sock");
+    let manager = Manager(UnixDatagram::bind(&path).unwrap());
+    manager.0.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "200000"),
+    ];
+    let mut binary = Binary::spawn_with(setup, &told);
+    assert_eq!(manager.next_news(), "READY=1\n");
+    while manager.next() != "WATCHDOG=1\n" {}
+
+    binary.signal("HUP");
+    let reloading = manager.next_news();
+    let time = reloading
+        .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+        .unwrap();
+    assert!(time.trim().parse::<u64>().unwrap() > 0);
+    assert_eq!(manager.next_news(), "READY=1\n");
+
+    binary.signal("TERM");
+    assert_eq!(manager.next_news(), "STOPPING=1\n");
+    assert!(binary.wait().success());
+}
+
+/// The values of a key of a unit file.
+fn values<'u>(unit: &'u str, key: &str) -> Vec<&'u str> {
+    unit.lines()
+        .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .collect()
+}
+
+#[test]
+fn the_units_for_systemd_fit_the_gateway() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/systemd");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let (service, socket) = (read("portcullis.service"), read("portcullis.socket"));
+    for unit in [&service, &socket] {
+        for line in unit.lines().filter(|line| !line.is_empty()) {
+            let is_heading = line.starts_with('[') && line.ends_with(']');
+            let assigned = line.split_once('=').map_or("", |(key, _)| key);
+            let is_key =
+                !assigned.is_empty() && assigned.bytes().all(|b| b.is_ascii_alphanumeric());
+            assert!(line.starts_with('#') || is_heading || is_key, "{line}");
+        }
+    }
+    // It is told what `Type=` waits for: `the_service_manager_is_told_how_it_goes`.
+    assert_eq!(values(&service, "Type"), ["notify"]);
+    assert_eq!(values(&service, "Requires"), ["portcullis.socket"]);
+    let command = values(&service, "ExecStart")[0].replace("/etc/portcullis", "/nowhere");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(command.split(' ').skip(1))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("/nowhere/gateway.toml"),
+        "its arguments are understood: {told}"
+    );
+
+    // The `listen` that the service file speaks of is what the socket file has.
+    let (_, listen) = service.lines().next().unwrap().split_once('`').unwrap();
+    let (listen, _) = listen.split_once('`').unwrap();
+    let text = format!("[server]\n{listen}\n");
+    assert!(service.contains("`[state] directory = \"/var/lib/portcullis\"`"));
+    assert_eq!(values(&service, "StateDirectory"), ["portcullis"]);
+    let loaded = portcullis::config::from_text(&text, "gateway.toml").unwrap();
+    let places = &loaded.config.server.listen;
+    let streams = values(&socket, "ListenStream");
+    assert_eq!(places.len(), streams.len());
+    for (place, stream) in places.iter().zip(streams) {
+        assert_eq!(place.to_string().trim_start_matches("unix:"), stream);
     }
 }

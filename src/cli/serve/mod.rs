@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod systemd;
 mod watch;
 
 pub use control::NotReloaded;
@@ -274,6 +275,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     wakes.watch(&loaded.config.files);
     let running = start(loaded, StartOptions::default().handed(handed))?;
+    runtime.spawn(systemd::keep_alive(
+        running.workers.pulse(),
+        running.control.stop.clone(),
+    ));
+    systemd::ready();
     runtime.block_on(until_stopped(running, wakes, &args.config))
 }
 
@@ -287,11 +293,14 @@ async fn until_stopped(
         match wakes.next().await {
             Wake::Stop => break,
             wake @ (Wake::Changed | Wake::Asked) => {
+                systemd::reloading();
                 running.control.reload_file(config, wake);
+                systemd::ready();
                 wakes.watch(&running.control.files());
             }
         }
     }
+    systemd::stopping();
     tracing::info!("stopping: requests in flight are finished");
     let stopped = tokio::task::spawn_blocking(move || running.stop());
     tokio::select! {

@@ -73,6 +73,14 @@ impl Binary {
         (output.status.code(), told)
     }
 
+    /// Runs it with these variables set.
+    pub fn spawn_with(setup: Setup, variables: &[(&str, &str)]) -> Self {
+        let text = setup.text();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.envs(variables.iter().copied());
+        Self::spawn_by(setup, &text, command)
+    }
+
     fn spawn_by(setup: Setup, text: &str, command: Command) -> Self {
         Self::spawn_from(setup, text, command, Stdio::null())
     }
