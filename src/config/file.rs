@@ -16,6 +16,7 @@ use crate::crypto::Algorithm;
 use crate::forward::upstream;
 use crate::route::{Bind, BodyVerify, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
 use crate::schemes::PublicUrl;
+use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
 table! {
@@ -61,8 +62,23 @@ table! {
         pub workers: Workers = "auto",
         /// Show every refused caller the text its signature was checked against. For test installations.
         pub explain: bool = false,
-        /// Connections at a time.
+        /// Proxies before us that are believed: addresses, networks, `"unix"`. What they tell in `forwarded`, or by
+        /// `proxy_protocol`, is taken for the caller's address and scheme; what anyone else tells is dropped. The
+        /// host is never told: `Host` counts, as it arrives, or `public_url`.
+        pub trusted_proxies: List<At<Network>> = [],
+        /// What of a trusted proxy's request tells whom it is from. Addresses are counted from the right; the first
+        /// that is no trusted proxy is the caller's.
+        pub forwarded: Fields = "x-forwarded-for",
+        /// Every connection begins with a PROXY header, version 1 or 2, before TLS. Only trusted proxies may connect then.
+        pub proxy_protocol: At<bool> = false,
+        /// Connections at a time. More are closed at once.
         pub max_connections: Count = 10_000,
+        /// Connections at a time from one address (IPv6 by /64). Those of trusted proxies and of Unix sockets are not
+        /// counted, but where a PROXY header tells an address.
+        pub max_connections_per_address: Count = 1_000,
+        /// Who looks whether we live: addresses and networks. They may connect, 16 at a time, when there are
+        /// `max_connections` already.
+        pub health_checkers: List<At<Network>> = [],
         /// How long a TLS handshake may take.
         pub handshake_timeout: Period = "5s",
         /// How long the head of a request may take, from its first byte to its last.

@@ -7,6 +7,7 @@ use crate::forward::upstream::{self, Server};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Bind, BodyVerify, PathEncoding, ReplayPolicy, Route};
 use crate::secret::Secret;
+use crate::server::Networks;
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -83,7 +84,12 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "tls": config.server.tls.is_some(),
             "workers": config.server.workers,
             "explain": gateway.explain,
-            "max_connections": config.server.max_connections,
+            "trusted_proxies": networks(&config.server.forwarders.trusted),
+            "forwarded": config.server.forwarders.fields.name(),
+            "proxy_protocol": config.server.forwarders.proxy_protocol,
+            "max_connections": config.server.caps.connections,
+            "max_connections_per_address": config.server.caps.per_address,
+            "health_checkers": networks(&config.server.caps.health_checkers),
             "handshake_timeout": time(deadlines.handshake),
             "head_timeout": time(deadlines.head),
             "idle_timeout": time(deadlines.idle),
@@ -104,6 +110,10 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
         "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index))).collect::<Vec<_>>(),
     })
+}
+
+fn networks(networks: &Networks) -> Vec<String> {
+    networks.0.iter().map(ToString::to_string).collect()
 }
 
 fn upstream(upstream: &upstream::Settings) -> Json {

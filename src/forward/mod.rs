@@ -45,6 +45,8 @@ pub struct Head {
     pub fields: HeaderMap,
     /// Who sent it; whoever comes through a Unix socket has no address.
     pub peer: Option<IpAddr>,
+    /// The trusted proxies that it came by, the nearest last.
+    pub via: Vec<IpAddr>,
     /// `Portcullis-Request-Id`.
     pub request_id: Box<str>,
 }

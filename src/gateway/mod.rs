@@ -225,6 +225,7 @@ impl Gateway {
                 .unwrap_or_else(|| PathAndQuery::from_static("/")),
             version: parts.version,
             peer: peer.address,
+            via: peer.via.clone(),
             request_id: record.id.clone(),
             method: parts.method,
             fields: parts.headers,

@@ -1,5 +1,6 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
+use super::admission::{Admission, Place};
 use super::alarm::{Alarm, after};
 use super::library::{http1, http2};
 use super::line::Line;
@@ -44,6 +45,7 @@ pub(super) struct Worker<H> {
     handler: H,
     deadlines: Deadlines,
     tls: Option<TlsAcceptor>,
+    admission: Arc<Admission>,
     closing: Closing,
     cut: AtomicUsize,
     http1: conn::http1::Builder,
@@ -59,11 +61,17 @@ struct Closing {
 }
 
 impl<H: Handler> Worker<H> {
-    pub(super) fn new(handler: H, deadlines: Deadlines, tls: Option<TlsAcceptor>) -> Self {
+    pub(super) fn new(
+        handler: H,
+        deadlines: Deadlines,
+        tls: Option<TlsAcceptor>,
+        admission: Arc<Admission>,
+    ) -> Self {
         Self {
             handler,
             deadlines,
             tls,
+            admission,
             closing: Closing::default(),
             cut: AtomicUsize::new(0),
             http1: http1(),
@@ -82,17 +90,30 @@ impl<H: Handler> Worker<H> {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// Serves one connection to its end.
-    pub(super) async fn serve(&self, stream: Stream, address: Option<IpAddr>) {
+    /// Serves one connection, which keeps its place to its end.
+    pub(super) async fn serve(&self, mut stream: Stream, from: Option<IpAddr>, mut place: Place) {
         stream.send_at_once();
+        let mut peer = self.admission.peer(from);
+        if self.admission.forwarders.proxy_protocol {
+            // Few have it; the others do not pay for its buffer.
+            let within = self.deadlines.head;
+            let meet = self
+                .admission
+                .meet(&mut stream, &mut peer, &mut place, within);
+            tokio::select! {
+                biased;
+                may_pass = Box::pin(meet) => if !may_pass { return },
+                () = self.last_call() => return,
+            }
+        }
         match &self.tls {
-            None => self.serve_clear(stream, address).await,
+            None => self.serve_clear(stream, peer).await,
             // The TLS state is large; a clear-text connection does not pay for it.
-            Some(acceptor) => Box::pin(self.serve_tls(stream, address, acceptor)).await,
+            Some(acceptor) => Box::pin(self.serve_tls(stream, peer, acceptor)).await,
         }
     }
 
-    async fn serve_tls(&self, stream: Stream, address: Option<IpAddr>, acceptor: &TlsAcceptor) {
+    async fn serve_tls(&self, stream: Stream, mut peer: Peer, acceptor: &TlsAcceptor) {
         let handshake = timeout(self.deadlines.handshake, acceptor.accept(stream));
         let shaken = tokio::select! {
             biased;
@@ -103,7 +124,7 @@ impl<H: Handler> Worker<H> {
             return;
         };
         let http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
-        let peer = Peer { address, tls: true };
+        peer.tls = true;
         if http_2 {
             self.serve_http2(stream, First::default(), peer).await;
         } else {
@@ -113,7 +134,7 @@ impl<H: Handler> Worker<H> {
 
     /// HTTP/2 without TLS is only for who knows that we speak it, and starts
     /// with the preface; `Upgrade: h2c` is a field like any other.
-    pub(super) async fn serve_clear<S>(&self, mut stream: S, address: Option<IpAddr>)
+    pub(super) async fn serve_clear<S>(&self, mut stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -138,10 +159,6 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
-        let peer = Peer {
-            address,
-            tls: false,
-        };
         if first.bytes() == PREFACE {
             Box::pin(self.serve_http2(stream, first, peer)).await;
         } else {
@@ -190,6 +207,7 @@ impl<H: Handler> Worker<H> {
             handler: self.handler.clone(),
             peer,
             line,
+            admission: self.admission.clone(),
         })
     }
 
@@ -294,6 +312,7 @@ struct Desk<H> {
     handler: H,
     peer: Peer,
     line: Arc<Line>,
+    admission: Arc<Admission>,
 }
 
 /// One request's turn, from its head to the end of its response.
@@ -314,10 +333,14 @@ impl<H: Handler> Turn<H> {
             handler,
             peer,
             line,
+            admission,
         } = &*self.0;
         // HTTP/2 has a frame for it.
         let has_connection_field = request.version() != Version::HTTP_2;
         let fault = line.next_request();
+        let told = (peer.is_trusted && fault.is_none())
+            .then(|| admission.told_by(peer, request.headers()));
+        let peer = told.as_ref().unwrap_or(peer);
         let mut response = match fault {
             None => handler.handle(peer, request).await,
             Some(fault) => handler.refuse(peer, fault),

@@ -1,11 +1,13 @@
 //! The workers: a thread each, with a runtime, listeners and a handler of its own.
 
+use super::admission::Admission;
 use super::connection::Worker;
+use super::counts::Counts;
 use super::listen::{BACKLOG, Bound, Listener};
 use super::socket::{Entrance, Stream};
 use super::socket_file::SocketFile;
 use super::tls::Certificates;
-use super::{Deadlines, Handler, Settings};
+use super::{Handler, Settings};
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -16,7 +18,6 @@ use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,7 @@ pub struct Running {
     /// Removed when the workers have ended.
     files: Vec<SocketFile>,
     pulse: Pulse,
+    counts: Arc<Counts>,
 }
 
 /// Tells whether the workers live.
@@ -61,6 +63,11 @@ impl Running {
     /// Whether the workers live.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
+    }
+
+    /// What was turned away before it was a request.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
     }
 
     /// Waits until every worker has stopped. Blocks the thread.
@@ -100,8 +107,11 @@ where
     let make = Arc::new(make);
     let tls = certificates.map(|certificates| TlsAcceptor::from(certificates.config()));
     let deadlines = settings.deadlines;
-    let places = Arc::new(Semaphore::new(
-        settings.max_connections.min(Semaphore::MAX_PERMITS),
+    let counts: Arc<Counts> = Arc::default();
+    let admission = Arc::new(Admission::new(
+        &settings.caps,
+        settings.forwarders.clone(),
+        counts.clone(),
     ));
     // Ends the workers that have started when another cannot.
     let stop = stop.child_token();
@@ -111,11 +121,12 @@ where
     for (index, listeners) in bound.workers.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         pulse.0.push(runtime.handle().clone());
-        let doors = doors(&runtime, listeners, &places, &stop)?;
+        let doors = doors(&runtime, listeners, &admission, &stop)?;
         let (make, tls, stop) = (make.clone(), tls.clone(), stop.clone());
+        let admission = admission.clone();
+        let worker = move |index| Worker::new(make(index), deadlines, tls, admission);
         let work = move || {
-            let cut =
-                runtime.block_on(async { work(make(index), deadlines, tls, doors, stop).await });
+            let cut = runtime.block_on(async { work(worker(index), doors, stop).await });
             // Whatever a handler still has to do for nobody is dropped, not waited for.
             runtime.shutdown_background();
             cut
@@ -128,20 +139,21 @@ where
         workers,
         files: bound.files,
         pulse,
+        counts,
     })
 }
 
 /// A listener and what it needs to let a connection in.
 struct Door {
     listener: Entrance,
-    places: Arc<Semaphore>,
+    admission: Arc<Admission>,
     stop: CancellationToken,
 }
 
 fn doors(
     runtime: &Runtime,
     listeners: Vec<Listener>,
-    places: &Arc<Semaphore>,
+    admission: &Arc<Admission>,
     stop: &CancellationToken,
 ) -> io::Result<Vec<Door>> {
     let _registers_there = runtime.enter();
@@ -150,21 +162,15 @@ fn doors(
         .map(|listener| {
             Ok(Door {
                 listener: Entrance::open(listener)?,
-                places: places.clone(),
+                admission: admission.clone(),
                 stop: stop.clone(),
             })
         })
         .collect()
 }
 
-async fn work<H: Handler>(
-    handler: H,
-    deadlines: Deadlines,
-    tls: Option<TlsAcceptor>,
-    doors: Vec<Door>,
-    stop: CancellationToken,
-) -> usize {
-    let worker = Arc::new(Worker::new(handler, deadlines, tls));
+async fn work<H: Handler>(worker: Worker<H>, doors: Vec<Door>, stop: CancellationToken) -> usize {
+    let worker = Arc::new(worker);
     let connections = TaskTracker::new();
     let mut open: JoinSet<()> = doors
         .into_iter()
@@ -199,19 +205,13 @@ impl Door {
                 }
             };
             failing = false;
-            // A place is taken after accepting, not before: a listener that
-            // nobody comes to would keep it from the others. So one
-            // connection a listener may wait here, unread.
-            let place = tokio::select! {
-                biased;
-                place = self.places.clone().acquire_owned() => place,
-                () = self.stop.cancelled() => return,
+            // Who finds no place is closed at once: waiting would use up files, and
+            // a balancer would take us for slow where we are full.
+            let Some(place) = self.admission.enter(address) else {
+                continue;
             };
             let worker = worker.clone();
-            connections.spawn(async move {
-                worker.serve(stream, address).await;
-                drop(place);
-            });
+            connections.spawn(async move { worker.serve(stream, address, place).await });
         }
     }
 

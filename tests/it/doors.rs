@@ -1,6 +1,6 @@
 //! The ways in: Unix sockets, and sockets that are handed over.
 
-use crate::harness::{Binary, Connection, DEADLINE, Request, Setup, Upstream, caller};
+use crate::harness::{Binary, Connection, DEADLINE, Gateway, Request, Setup, Upstream, caller};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -23,7 +23,9 @@ fn ask(path: &Path, request: &Request) -> crate::harness::Response {
 #[test]
 fn a_signed_request_passes_through_a_unix_socket_and_is_logged_so() {
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream).server(BOTH).start();
+    // One worker, so that records stand in the order of their requests.
+    let setup = Setup::before(&upstream).server(BOTH).server("workers = 1");
+    let gateway = setup.start();
     let path = gateway.setup().path("gate.sock");
     for _ in 0..4 {
         let signed = caller().sign(&request("GET", "/orders"));
@@ -316,4 +318,76 @@ fn the_units_for_systemd_fit_the_gateway() {
     for (place, stream) in places.iter().zip(streams) {
         assert_eq!(place.to_string().trim_start_matches("unix:"), stream);
     }
+}
+
+fn metric(gateway: &Gateway, name: &str) -> u64 {
+    let page = gateway.ask_admin("/metrics").text();
+    let line = page.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().trim().parse().unwrap()
+}
+
+/// A connection that has a place: it was answered.
+fn placed(gateway: &Gateway) -> Connection {
+    let mut connection = gateway.connect();
+    connection.send(&request("GET", "/").bytes());
+    connection
+        .response()
+        .assert_refused(401, "credential-missing");
+    connection
+}
+
+#[test]
+fn who_comes_over_the_cap_is_closed_and_counted_and_others_go_on() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server("max_connections = 3\nworkers = 2")
+        .start();
+    let mut held = [placed(&gateway), placed(&gateway), placed(&gateway)];
+    for _ in 0..4 {
+        assert!(gateway.connect().is_closed());
+    }
+    for connection in &mut held {
+        connection.send(&request("GET", "/").bytes());
+        connection
+            .response()
+            .assert_refused(401, "credential-missing");
+    }
+    assert_eq!(
+        metric(&gateway, "portcullis_connections_closed_full_total"),
+        4
+    );
+}
+
+#[test]
+fn health_checkers_come_in_when_nobody_else_does() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server("max_connections = 1")
+        .server("health_checkers = [\"127.0.0.1\"]")
+        .start();
+    let _held: Vec<_> = (0..17).map(|_| placed(&gateway)).collect();
+    assert!(gateway.connect().is_closed(), "the reserve has an end");
+    assert_eq!(
+        metric(&gateway, "portcullis_connections_closed_full_total"),
+        1
+    );
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_a_unix_socket_any_number() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server(BOTH)
+        .server("max_connections_per_address = 2")
+        .start();
+    let _held = [placed(&gateway), placed(&gateway)];
+    assert!(gateway.connect().is_closed());
+    let path = gateway.setup().path("gate.sock");
+    let mut others: Vec<_> = (0..5).map(|_| Connection::open_unix(&path)).collect();
+    for other in &mut others {
+        other.send(&request("GET", "/").bytes());
+        other.response().assert_refused(401, "credential-missing");
+    }
+    let closed = metric(&gateway, "portcullis_connections_closed_per_address_total");
+    assert_eq!(closed, 1);
 }

@@ -27,6 +27,7 @@ use watch::{Wake, Wakes};
 
 mod control;
 mod systemd;
+mod turned_away;
 mod watch;
 
 pub use control::NotReloaded;
@@ -185,6 +186,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         move |_| Gateway::new(shared.clone()),
         &control.stop,
     )?;
+    turned_away::show(&control.shared.observer, &workers.counts());
     for address in &places {
         tracing::info!(%address, "listening");
     }

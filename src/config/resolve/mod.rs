@@ -3,6 +3,7 @@
 //! Every part gives `None` when it has a problem, and goes on looking for more.
 
 mod apps;
+mod doors;
 mod routes;
 
 use super::Config;
@@ -169,7 +170,8 @@ fn server(
             Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
         },
         tls,
-        max_connections: server.max_connections.0 as usize,
+        caps: doors::caps(server),
+        forwarders: doors::forwarders(server, gathered),
         deadlines: Deadlines {
             handshake: server.handshake_timeout.0,
             head: server.head_timeout.0,

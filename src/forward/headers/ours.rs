@@ -113,23 +113,26 @@ impl<'f> Ours<'f> {
     pub(super) fn tell_way(&mut self, head: &Head) {
         let peer = head.peer.map(|address| address.to_canonical());
         let authority = head.authority.as_bytes();
-        self.text(X_FORWARDED_FOR, |text| write_address(text, peer));
+        self.text(X_FORWARDED_FOR, |text| {
+            write_address(text, peer);
+            for proxy in &head.via {
+                text.put_slice(b", ");
+                write_address(text, Some(*proxy));
+            }
+        });
         self.text(X_FORWARDED_HOST, |text| text.put_slice(authority));
         self.word(X_FORWARDED_PROTO, head.scheme);
         self.text(FORWARDED, |text| {
             // RFC 7239, sections 4 and 6: what is no token stands in quotes.
-            text.put_slice(b"for=");
-            if peer.is_some_and(|address| address.is_ipv6()) {
-                text.put_slice(b"\"[");
-                write_address(text, peer);
-                text.put_slice(b"]\"");
-            } else {
-                write_address(text, peer);
-            }
+            write_for(text, peer);
             text.put_slice(b";host=");
             write_token_or_quoted(text, authority);
             text.put_slice(b";proto=");
             text.put_slice(head.scheme.as_bytes());
+            for proxy in &head.via {
+                text.put_slice(b", ");
+                write_for(text, Some(*proxy));
+            }
         });
         let via = match head.version {
             Version::HTTP_10 => "1.0 portcullis",
@@ -138,6 +141,17 @@ impl<'f> Ours<'f> {
         };
         self.word(VIA, via);
     }
+}
+
+fn write_for(text: &mut BytesMut, address: Option<IpAddr>) {
+    text.put_slice(b"for=");
+    let quotes: [&[u8]; 2] = match address {
+        Some(IpAddr::V6(_)) => [b"\"[", b"]\""],
+        _ => [b"", b""],
+    };
+    text.put_slice(quotes[0]);
+    write_address(text, address);
+    text.put_slice(quotes[1]);
 }
 
 fn write_address(text: &mut BytesMut, address: Option<IpAddr>) {

@@ -27,6 +27,7 @@ fn head(fields: &[(&'static str, &'static str)]) -> Head {
         version: Version::HTTP_11,
         fields: map,
         peer: Some([192, 0, 2, 1].into()),
+        via: Vec::new(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
     }
 }

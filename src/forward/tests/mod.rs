@@ -57,6 +57,7 @@ fn head(method: Method, target: &'static str) -> Head {
         version: Version::HTTP_11,
         fields: HeaderMap::new(),
         peer: Some([192, 0, 2, 1].into()),
+        via: Vec::new(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
     }
 }
