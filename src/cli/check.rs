@@ -1,10 +1,12 @@
 //! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
+use super::files::{self, Need};
 use crate::apps::Key;
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded, Problem, Report, time};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, ReplayPolicy, Route};
+use crate::server::Fields;
 use clap::{Args as Arguments, ValueEnum};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -60,6 +62,13 @@ pub fn run(args: &Args, clock: &Clock) -> ExitCode {
             }
             for warning in &warnings {
                 let _ = writeln!(anstream::stderr(), "warning: {warning}");
+            }
+            // Of this shell, not of the configuration: so it is told, and not counted.
+            if let Some(shortage) = Need::of(&loaded.config).shortage(files::most()) {
+                let _ = writeln!(
+                    anstream::stderr(),
+                    "note: started from here, too few files may be open: {shortage}"
+                );
             }
             print(&described(
                 &args.config.display().to_string(),
@@ -131,6 +140,32 @@ fn top(out: &mut String, config: &Config) {
         .as_ref()
         .map_or("off".to_owned(), ToString::to_string);
     line(out, "admin", &admin);
+    let caps = &config.server.caps;
+    line(
+        out,
+        "connections",
+        &format!(
+            "{} in all, {} of an address; up to {} open files",
+            caps.connections,
+            caps.per_address,
+            Need::of(config).all()
+        ),
+    );
+    let forwarders = &config.server.forwarders;
+    if !forwarders.trusted.0.is_empty() {
+        let trusted: Vec<_> = forwarders
+            .trusted
+            .0
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let how = match (forwarders.proxy_protocol, forwarders.fields) {
+            (true, Fields::Off) => "PROXY header".to_owned(),
+            (true, fields) => format!("PROXY header, {}", fields.name()),
+            (false, fields) => fields.name().to_owned(),
+        };
+        line(out, "believed", &format!("{} ({how})", trusted.join(", ")));
+    }
     let fresh = &config.gateway.freshness;
     line(
         out,

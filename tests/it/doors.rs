@@ -391,3 +391,50 @@ fn an_address_has_so_many_connections_and_a_unix_socket_any_number() {
     let closed = metric(&gateway, "portcullis_connections_closed_per_address_total");
     assert_eq!(closed, 1);
 }
+
+#[test]
+fn too_few_open_files_are_found_at_the_start_and_by_check() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server("workers = 1\nmax_connections = 500");
+    let config = setup.write("checked.toml", setup.text().as_bytes());
+    let limited = |soft: u32, hard: u32| {
+        let mut command = std::process::Command::new("sh");
+        let script = format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
+        let binary = env!("CARGO_BIN_EXE_portcullis");
+        command.arg("-c").arg(script).arg(binary);
+        command
+    };
+    let needed = "up to 932 files are needed (516 connections, 256 to upstreams, 160 of our own), and 600 may be open";
+    let output = limited(100, 600)
+        .arg("check")
+        .arg("-c")
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains(needed), "{told}");
+
+    let text = setup.text();
+    let few = Binary::spawn_by(setup, &text, limited(100, 600));
+    assert!(few.stderr.text().contains(needed), "{}", few.stderr.text());
+
+    // What the hard limit has room for is taken without a word.
+    let setup = Setup::before(&upstream).server("workers = 1\nmax_connections = 500");
+    let text = setup.text();
+    let enough = Binary::spawn_by(setup, &text, limited(100, 2_000));
+    assert!(
+        !enough.stderr.text().contains("files"),
+        "{}",
+        enough.stderr.text()
+    );
+    let mut held: Vec<_> = (0..200)
+        .map(|_| Connection::open(enough.address()))
+        .collect();
+    for connection in &mut held {
+        connection.send(&request("GET", "/").bytes());
+        connection
+            .response()
+            .assert_refused(401, "credential-missing");
+    }
+}

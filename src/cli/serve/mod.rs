@@ -1,5 +1,6 @@
 //! Load, bind, run, reload, drain: the only place where rooms are put together.
 
+use super::files::{self, Need};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
@@ -276,6 +277,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     wakes.watch(&loaded.config.files);
+    if let Some(shortage) = Need::of(&loaded.config).shortage(files::raise()) {
+        tracing::warn!("too few files may be open: {shortage}");
+    }
     let running = start(loaded, StartOptions::default().handed(handed))?;
     runtime.spawn(systemd::keep_alive(
         running.workers.pulse(),

@@ -81,7 +81,8 @@ impl Binary {
         Self::spawn_by(setup, &text, command)
     }
 
-    fn spawn_by(setup: Setup, text: &str, command: Command) -> Self {
+    /// Runs it on this text by a command that ends in it.
+    pub fn spawn_by(setup: Setup, text: &str, command: Command) -> Self {
         Self::spawn_from(setup, text, command, Stdio::null())
     }
 
