@@ -1,13 +1,14 @@
 //! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
 use super::files::{self, Need};
-use crate::apps::Key;
+use crate::apps::{Certified, Key, Who};
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded, Problem, Report, time};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, ReplayPolicy, Route};
 use crate::server::Fields;
 use clap::{Args as Arguments, ValueEnum};
+use data_encoding::HEXLOWER;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -306,6 +307,10 @@ fn apps(out: &mut String, loaded: &Loaded) {
         for one in gateway.keys.iter().filter(|key| key.app.index == app.index) {
             line(out, "", &key(one, loaded));
         }
+        let certificates = gateway.certificates.iter();
+        for one in certificates.filter(|one| one.app.index == app.index) {
+            line(out, "", &certificate(one));
+        }
     }
 }
 
@@ -332,15 +337,31 @@ fn key(key: &Key, loaded: &Loaded) -> String {
             out.push_str(" (will be generated at the first start)");
         }
     }
-    for (word, at) in [("from", key.not_before), ("until", key.not_after)] {
+    in_force(&mut out, key.not_before, key.not_after, key.enabled);
+    out
+}
+
+fn certificate(known: &Certified) -> String {
+    let id = &known.id;
+    let mut out = match &known.who {
+        Who::Name(name) => format!("certificate {id}: {name}"),
+        Who::Fingerprint(digest) => {
+            format!("certificate {id}: sha256 {}", HEXLOWER.encode(digest))
+        }
+    };
+    in_force(&mut out, known.not_before, known.not_after, known.enabled);
+    out
+}
+
+fn in_force(out: &mut String, from: Option<i64>, until: Option<i64>, enabled: bool) {
+    for (word, at) in [("from", from), ("until", until)] {
         if let Some(at) = at {
             let _ = write!(out, ", {word} {}", config::date(at));
         }
     }
-    if !key.enabled {
+    if !enabled {
         out.push_str(", SWITCHED OFF");
     }
-    out
 }
 
 fn pace(rate: Option<Rate>) -> String {

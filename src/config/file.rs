@@ -4,6 +4,7 @@
 //! and the schema for editors are made from them. A default is written as in the file.
 
 use super::addresses::{FileMode, Listen, ListenOrOff};
+use super::certificates::{ClientCertificates, Fingerprint};
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
@@ -101,6 +102,11 @@ table! {
         pub certificate: Required<At<SecretFile>>,
         /// Its private key in PEM.
         pub key: Required<At<SecretFile>>,
+        /// Who signs the certificates of clients: certificates in PEM. Without it clients show none.
+        pub client_ca: Option<At<SecretFile>>,
+        /// Whether every client must show one, `"required"`, or may, `"optional"`. With `client_ca` it is `"required"`
+        /// where it is not said.
+        pub client: Option<At<ClientCertificates>>,
     }
 }
 
@@ -198,14 +204,16 @@ table! {
         pub methods: Option<Several<Method>>,
         /// The upstream it leads to.
         pub upstream: Required<At<Name>>,
-        /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven.
+        /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven. `"client-certificate"`
+        /// counts for requests that show nothing else.
         pub accept: Required<Several<At<Accepted>>>,
         /// What a caller must be allowed to do: all of these.
         pub scopes: List<Scope> = [],
         /// How long bodies may be, and when they are checked.
         pub body: Body = {},
         /// What passes only once. `"standard"`: a request with a nonce or an unsafe method; `"strict"`: every
-        /// request; `"off"`: none, which is a waiver.
+        /// request; `"off"`: none, which is a waiver. What `"client-certificate"` proves cannot come again: nobody
+        /// else can send on its connection.
         pub replay: At<ReplayPolicy> = "standard",
         /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`.
         pub bind: At<Bind> = "none",
@@ -256,6 +264,27 @@ table! {
         pub explain: bool = false,
         /// Its keys. Two of them make it possible to change one without a refused request.
         pub keys: List<Key> = [],
+        /// The certificates of clients that it is known by, on routes that accept `"client-certificate"`.
+        pub certificates: List<Certificate> = [],
+    }
+}
+
+table! {
+    /// A certificate of a client, by which an app is known: by one of its names, or by all of it.
+    pub struct Certificate {
+        /// What it is called in logs and for the upstream. No key and no other certificate has the same.
+        pub id: Required<At<KeyId>>,
+        /// A name that it is made out to (subject alternative name): a URI such as `spiffe://example.com/orders`, a
+        /// host, or an address of mail.
+        pub name: Option<At<Text>>,
+        /// SHA-256 of the certificate in DER, in hexadecimal digits, with or without `:` between bytes.
+        pub sha256: Option<At<Fingerprint>>,
+        /// The first day, or the first second, at which it may be used.
+        pub not_before: Option<At<Moment>>,
+        /// The first day, or the first second, at which it may no longer be used.
+        pub not_after: Option<At<Moment>>,
+        /// `false` refuses it.
+        pub enabled: bool = true,
     }
 }
 

@@ -5,6 +5,7 @@
 //! This room never: starts anything, or lets a secret into a message.
 
 mod addresses;
+mod certificates;
 mod file;
 mod gather;
 mod lists;

@@ -14,7 +14,7 @@ mod answer;
 pub use answer::ResponseBody;
 pub use reload::Settings;
 
-use crate::apps::{App, Key};
+use crate::apps::{App, Certified, Key};
 use crate::authorize;
 use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
@@ -53,6 +53,8 @@ pub struct Blueprint {
     pub plans: Vec<Option<Arc<Plan>>>,
     /// Every key.
     pub keys: Vec<Key>,
+    /// Every certificate by which an app is known.
+    pub certificates: Vec<Certified>,
     /// Every upstream, by `Route::upstream`.
     pub upstreams: Vec<upstream::Settings>,
     /// `[freshness]`.
@@ -188,7 +190,8 @@ impl Gateway {
             public_url: settings.public_url.as_ref(),
         };
         let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
-            .map_err(Refusal::Head)?;
+            .map_err(Refusal::Head)?
+            .with_certificate(peer.certificate.as_deref());
         record.host = received.host().into();
 
         let route = settings
@@ -252,9 +255,9 @@ impl Gateway {
             Accept::Proven(_) => self.verify(settings, received, route, record, now),
         };
         let caller = caller.map_err(Refusal::Credential)?;
-        if let Some(key) = caller.key() {
-            record.app = Some(key.app.name.clone());
-            record.key = Some(key.id.clone());
+        if let (Some(app), Some(key)) = (caller.app(), caller.key_id()) {
+            record.app = Some(app.name.clone());
+            record.key = Some(key.clone());
             record.scheme = caller.scheme().map(crate::apps::Scheme::name);
             record.claimed_key = None;
         }

@@ -52,7 +52,8 @@ impl Settings {
         let generation = before.map_or(1, |before| before.registry.generation() + 1);
         Ok(Self {
             limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
-            registry: Registry::new(blueprint.apps, blueprint.keys, generation)?,
+            registry: Registry::new(blueprint.apps, blueprint.keys, generation)?
+                .with_certificates(blueprint.certificates)?,
             routes: blueprint.routes,
             upstreams: blueprint.upstreams.into_iter().map(Upstream::new).collect(),
             freshness: blueprint.freshness,

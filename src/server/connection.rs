@@ -6,7 +6,7 @@ use super::library::{http1, http2};
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::socket::Stream;
-use super::tls::ALPN_HTTP_2;
+use super::tls::{self, ALPN_HTTP_2};
 use super::wire::Wire;
 use super::{BoxError, Deadlines, Handler, Peer};
 use bytes::Bytes;
@@ -125,6 +125,10 @@ impl<H: Handler> Worker<H> {
         };
         let http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
         peer.tls = true;
+        match tls::certificate_of(stream.get_ref().1) {
+            Ok(certificate) => peer.certificate = certificate,
+            Err(tls::Unreadable) => return,
+        }
         if http_2 {
             self.serve_http2(stream, First::default(), peer).await;
         } else {

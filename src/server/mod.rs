@@ -5,15 +5,19 @@
 //! looks at a credential, knows a route, or lets a byte pass to the HTTP
 //! library that two readers could read differently.
 
+use crate::crypto::certificate::Certificate;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod admission;
 mod alarm;
 mod chunks;
+mod client_auth;
+mod client_certificate;
 mod connection;
 mod counts;
 mod forwarded;
@@ -74,6 +78,8 @@ pub struct Peer {
     pub tls: bool,
     /// Whether it is a trusted proxy, so that its fields tell whom it speaks for.
     pub is_trusted: bool,
+    /// The certificate that it showed us in the TLS handshake, verified.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 impl Peer {
@@ -84,6 +90,7 @@ impl Peer {
             via: Vec::new(),
             tls: false,
             is_trusted: false,
+            certificate: None,
         }
     }
 }

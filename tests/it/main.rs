@@ -15,6 +15,7 @@ mod forwarding;
 mod fuzz_corpus;
 mod house;
 mod interop;
+mod mutual_tls;
 mod proxy_protocol;
 mod rate_limits;
 mod readme;

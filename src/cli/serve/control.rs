@@ -37,6 +37,7 @@ pub(super) struct Fixed {
     forwarders: server::Forwarders,
     deadlines: server::Deadlines,
     tls: bool,
+    client_certificates: bool,
     admin: admin::Settings,
     directory: PathBuf,
 }
@@ -51,6 +52,11 @@ impl Fixed {
             forwarders: config.server.forwarders.clone(),
             deadlines: config.server.deadlines,
             tls: config.server.tls.is_some(),
+            client_certificates: config
+                .server
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.clients.is_some()),
             admin: config.admin.clone(),
             directory: config.state.directory.clone(),
         }
@@ -75,6 +81,10 @@ impl Fixed {
                 self.deadlines != other.deadlines,
             ),
             ("whether [server] has `tls`", self.tls != other.tls),
+            (
+                "whether `tls` has `client_ca`",
+                self.client_certificates != other.client_certificates,
+            ),
             ("admin.listen", self.admin != other.admin),
             ("state.directory", self.directory != other.directory),
         ]

@@ -43,10 +43,10 @@ pub(in crate::forward) struct Identity<'c> {
 
 impl<'c> Told<'c> {
     pub(in crate::forward) fn of(caller: &'c Caller) -> Self {
-        let identity = match (caller.key(), caller.scheme()) {
-            (Some(key), Some(scheme)) => Some(Identity {
-                app: &key.app.name,
-                key: &key.id,
+        let identity = match (caller.app(), caller.key_id(), caller.scheme()) {
+            (Some(app), Some(key), Some(scheme)) => Some(Identity {
+                app: &app.name,
+                key,
                 scheme,
                 scopes: caller.scopes(),
             }),

@@ -218,6 +218,7 @@ fn certificate(name: &str) -> (tls::Settings, RootCertStore) {
     let settings = tls::Settings {
         certificate: made.cert.pem().into_bytes(),
         key: Secret::new(made.signing_key.serialize_pem().into_bytes()),
+        clients: None,
     };
     (settings, roots)
 }
