@@ -397,13 +397,6 @@ fn too_few_open_files_are_found_at_the_start_and_by_check() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).server("workers = 1\nmax_connections = 500");
     let config = setup.write("checked.toml", setup.text().as_bytes());
-    let limited = |soft: u32, hard: u32| {
-        let mut command = std::process::Command::new("sh");
-        let script = format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
-        let binary = env!("CARGO_BIN_EXE_portcullis");
-        command.arg("-c").arg(script).arg(binary);
-        command
-    };
     let needed = "up to 932 files are needed (516 connections, 256 to upstreams, 160 of our own), and 600 may be open";
     let output = limited(100, 600)
         .arg("check")
@@ -437,4 +430,31 @@ fn too_few_open_files_are_found_at_the_start_and_by_check() {
             .response()
             .assert_refused(401, "credential-missing");
     }
+}
+
+#[test]
+fn without_a_file_to_spare_it_goes_on_and_takes_connections_again() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server("workers = 1");
+    let text = setup.text();
+    let binary = Binary::spawn_by(setup, &text, limited(64, 64));
+    let held: Vec<_> = (0..64)
+        .map(|_| Connection::open(binary.address()))
+        .collect();
+    binary.stderr.wait_for("that it has no files", |line| {
+        line.contains("cannot accept connections")
+    });
+    drop(held);
+    binary
+        .send(&request("GET", "/"))
+        .assert_refused(401, "credential-missing");
+}
+
+/// A command that runs the binary where so many files may be open.
+fn limited(soft: u32, hard: u32) -> std::process::Command {
+    let mut command = std::process::Command::new("sh");
+    let script = format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
+    let binary = env!("CARGO_BIN_EXE_portcullis");
+    command.arg("-c").arg(script).arg(binary);
+    command
 }

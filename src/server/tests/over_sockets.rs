@@ -102,6 +102,31 @@ async fn every_worker_listens_on_every_address_and_answers() {
     assert_eq!(drained, Drained { cut: 0 });
 }
 
+#[tokio::test]
+async fn of_sockets_that_share_a_port_each_is_served_by_some_worker() {
+    for workers in [1, 2, 5] {
+        let first = bind(&settings(3, 100), &mut Handed::default()).unwrap();
+        let address = first.addresses()[0];
+        let sockets = first.workers.into_iter().flatten().collect();
+        let settings = Settings {
+            listen: first.places.clone(),
+            ..settings(workers, 100)
+        };
+        let mut handed = Handed::of(sockets).unwrap();
+        let bound = bind(&settings, &mut handed).unwrap();
+        handed.none_is_left(&settings.listen).unwrap();
+        let stop = CancellationToken::new();
+        let running = run(bound, &settings, None, |_| Toy::new(), &stop).unwrap();
+        for _ in 0..32 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            assert_eq!(ask(&mut stream, "GET /1").await, "GET /1 []");
+        }
+        stop.cancel();
+        let wait = move || running.wait();
+        tokio::task::spawn_blocking(wait).await.unwrap();
+    }
+}
+
 #[test]
 fn an_address_that_another_gateway_has_is_refused_with_a_hint() {
     let first = bind(&settings(1, 1), &mut Handed::default()).unwrap();
