@@ -36,7 +36,7 @@ pub enum Fault {
     CutShort,
     /// What stands there is none.
     NoHeader,
-    /// It has more than [`MAX_HEADER`] bytes.
+    /// It has more bytes than any that a proxy needs: 536.
     TooLong,
 }
 
