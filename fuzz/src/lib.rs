@@ -4,6 +4,7 @@
 mod config;
 mod gate;
 mod head;
+mod proxy_header;
 mod signature_input;
 mod target;
 mod token;
@@ -22,6 +23,11 @@ pub fn target(bytes: &[u8]) {
 /// Signatures.
 pub fn signature_input(bytes: &[u8]) {
     signature_input::check(bytes);
+}
+
+/// PROXY headers.
+pub fn proxy_header(bytes: &[u8]) {
+    proxy_header::check(bytes);
 }
 
 /// Tokens.

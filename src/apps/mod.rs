@@ -4,14 +4,18 @@
 //! a reload builds another. This room never: verifies anything, counts
 //! anything, or tells a stranger whether a key exists.
 
+mod certified;
 mod scheme;
 mod scopes;
 
+pub use certified::{Certified, NoOne, Who};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
 
+use crate::crypto::certificate::Certificate;
 use crate::crypto::{Algorithm, HmacKey};
-use std::collections::HashMap;
+use certified::Certificates;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A registered program that calls.
@@ -68,6 +72,7 @@ impl Key {
 pub struct Registry {
     apps: Vec<Arc<App>>,
     keys: HashMap<Arc<str>, Arc<Key>>,
+    certificates: Certificates,
     generation: u64,
 }
 
@@ -93,8 +98,32 @@ impl Registry {
         Ok(Self {
             apps,
             keys: by_id,
+            certificates: Certificates::default(),
             generation,
         })
+    }
+
+    /// Adds the certificates by which apps are known.
+    ///
+    /// # Errors
+    /// [`DuplicateKey`] when an id appears twice, be it that of a key.
+    pub fn with_certificates(mut self, list: Vec<Certified>) -> Result<Self, DuplicateKey> {
+        let mut ids = HashSet::with_capacity(list.len());
+        for one in &list {
+            if self.keys.contains_key(&one.id) || !ids.insert(one.id.clone()) {
+                return Err(DuplicateKey(one.id.clone()));
+            }
+        }
+        self.certificates = Certificates::new(list);
+        Ok(self)
+    }
+
+    /// Whom a verified certificate stands for, whatever the state of that.
+    ///
+    /// # Errors
+    /// [`NoOne`].
+    pub fn certified(&self, certificate: &Certificate) -> Result<&Arc<Certified>, NoOne> {
+        self.certificates.find(certificate)
     }
 
     /// The key of that id, whatever its state.

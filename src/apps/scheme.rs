@@ -9,17 +9,20 @@ pub enum Scheme {
     HttpSignature,
     /// A short-lived JWT signed with an app's key.
     Token,
+    /// The certificate of the connection.
+    ClientCertificate,
 }
 
 impl Scheme {
     /// Every scheme, in the order they are documented.
-    pub const ALL: [Self; 2] = [Self::HttpSignature, Self::Token];
+    pub const ALL: [Self; 3] = [Self::HttpSignature, Self::Token, Self::ClientCertificate];
 
     /// The name in `gateway.toml`, in logs and in `Portcullis-Scheme`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::HttpSignature => "http-signature",
             Self::Token => "token",
+            Self::ClientCertificate => "client-certificate",
         }
     }
 
@@ -53,6 +56,13 @@ impl SchemeSet {
             i += 1;
         }
         Self(bits)
+    }
+
+    /// Those that a key may prove: all but that of certificates.
+    pub fn of_keys() -> Self {
+        let keys = Scheme::ALL.into_iter();
+        keys.filter(|scheme| *scheme != Scheme::ClientCertificate)
+            .collect()
     }
 
     /// Whether `scheme` is one of them.

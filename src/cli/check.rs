@@ -1,11 +1,14 @@
 //! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
-use crate::apps::Key;
+use super::files::{self, Need};
+use crate::apps::{Certified, Key, Who};
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded, Problem, Report, time};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, ReplayPolicy, Route};
+use crate::server::Fields;
 use clap::{Args as Arguments, ValueEnum};
+use data_encoding::HEXLOWER;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -60,6 +63,13 @@ pub fn run(args: &Args, clock: &Clock) -> ExitCode {
             }
             for warning in &warnings {
                 let _ = writeln!(anstream::stderr(), "warning: {warning}");
+            }
+            // Of this shell, not of the configuration: so it is told, and not counted.
+            if let Some(shortage) = Need::of(&loaded.config).shortage(files::most()) {
+                let _ = writeln!(
+                    anstream::stderr(),
+                    "note: started from here, too few files may be open: {shortage}"
+                );
             }
             print(&described(
                 &args.config.display().to_string(),
@@ -131,6 +141,32 @@ fn top(out: &mut String, config: &Config) {
         .as_ref()
         .map_or("off".to_owned(), ToString::to_string);
     line(out, "admin", &admin);
+    let caps = &config.server.caps;
+    line(
+        out,
+        "connections",
+        &format!(
+            "{} in all, {} of an address; up to {} open files",
+            caps.connections,
+            caps.per_address,
+            Need::of(config).all()
+        ),
+    );
+    let forwarders = &config.server.forwarders;
+    if !forwarders.trusted.0.is_empty() {
+        let trusted: Vec<_> = forwarders
+            .trusted
+            .0
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let how = match (forwarders.proxy_protocol, forwarders.fields) {
+            (true, Fields::Off) => "PROXY header".to_owned(),
+            (true, fields) => format!("PROXY header, {}", fields.name()),
+            (false, fields) => fields.name().to_owned(),
+        };
+        line(out, "believed", &format!("{} ({how})", trusted.join(", ")));
+    }
     let fresh = &config.gateway.freshness;
     line(
         out,
@@ -289,6 +325,10 @@ fn apps(out: &mut String, loaded: &Loaded) {
         for one in gateway.keys.iter().filter(|key| key.app.index == app.index) {
             line(out, "", &key(one, loaded));
         }
+        let certificates = gateway.certificates.iter();
+        for one in certificates.filter(|one| one.app.index == app.index) {
+            line(out, "", &certificate(one));
+        }
     }
 }
 
@@ -315,15 +355,31 @@ fn key(key: &Key, loaded: &Loaded) -> String {
             out.push_str(" (will be generated at the first start)");
         }
     }
-    for (word, at) in [("from", key.not_before), ("until", key.not_after)] {
+    in_force(&mut out, key.not_before, key.not_after, key.enabled);
+    out
+}
+
+fn certificate(known: &Certified) -> String {
+    let id = &known.id;
+    let mut out = match &known.who {
+        Who::Name(name) => format!("certificate {id}: {name}"),
+        Who::Fingerprint(digest) => {
+            format!("certificate {id}: sha256 {}", HEXLOWER.encode(digest))
+        }
+    };
+    in_force(&mut out, known.not_before, known.not_after, known.enabled);
+    out
+}
+
+fn in_force(out: &mut String, from: Option<i64>, until: Option<i64>, enabled: bool) {
+    for (word, at) in [("from", from), ("until", until)] {
         if let Some(at) = at {
             let _ = write!(out, ", {word} {}", config::date(at));
         }
     }
-    if !key.enabled {
+    if !enabled {
         out.push_str(", SWITCHED OFF");
     }
-    out
 }
 
 fn pace(rate: Option<Rate>) -> String {

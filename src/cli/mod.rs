@@ -11,6 +11,7 @@ mod completions;
 mod curl;
 mod demo;
 mod explain;
+mod files;
 mod key;
 mod man;
 mod message;

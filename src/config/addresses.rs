@@ -1,6 +1,6 @@
 //! Where to listen, and whom to trust.
 
-use super::values::{Refused, Word};
+use super::values::{Refused, Word, one_of};
 use crate::server;
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -85,3 +85,40 @@ impl Word for FileMode {
         json!({ "type": "string", "pattern": "^0?[0-7]{3}$" })
     }
 }
+
+impl Word for server::Network {
+    const TAKES: &'static str =
+        "an address, `\"192.0.2.7\"`, a network, `\"10.0.0.0/8\"`, or `\"unix\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        use server::BadNetwork::{Address, Host, Length, Mapped};
+        text.parse().map_err(|bad| {
+            let refused = Refused::new(format!("{bad}"));
+            match bad {
+                Host(network) => refused.hint(format!("the network is `{network}`")),
+                Mapped(address) => refused.hint(format!("write `{address}`")),
+                Length => refused.hint("IPv4 has 32 bits, IPv6 has 128"),
+                Address => refused.hint("names are not looked up: write the address"),
+            }
+        })
+    }
+}
+
+impl Word for server::Fields {
+    const TAKES: &'static str = "`\"x-forwarded-for\"`, `\"forwarded\"` or `\"off\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        one_of(text, &FIELDS, |text| match text {
+            "x-forwarded-for" => Some(Self::XForwardedFor),
+            "forwarded" => Some(Self::Forwarded),
+            "off" => Some(Self::Off),
+            _ => None,
+        })
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "enum": FIELDS })
+    }
+}
+
+const FIELDS: [&str; 3] = ["x-forwarded-for", "forwarded", "off"];

@@ -7,6 +7,7 @@ use super::addresses::{FileMode, Listen, ListenOrOff};
 use super::balance::{EjectionTable, HealthTable, OrOff, RetriesTable, Share};
 use super::beyond::{FieldName, Protocol};
 use super::byte_rate::ByteRate;
+use super::certificates::{ClientCertificates, Fingerprint};
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
@@ -22,6 +23,7 @@ use crate::route::{
     Bind, BodyVerify, HostPattern, Origin, Part, PathEncoding, PathPattern, ReplayPolicy,
 };
 use crate::schemes::PublicUrl;
+use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
 table! {
@@ -69,8 +71,23 @@ table! {
         pub workers: Workers = "auto",
         /// Show every refused caller the text its signature was checked against. For test installations.
         pub explain: bool = false,
-        /// Connections at a time.
+        /// Proxies before us that are believed: addresses, networks, `"unix"`. What they tell in `forwarded`, or by
+        /// `proxy_protocol`, is taken for the caller's address and scheme; what anyone else tells is dropped. The
+        /// host is never told: `Host` counts, as it arrives, or `public_url`.
+        pub trusted_proxies: List<At<Network>> = [],
+        /// What of a trusted proxy's request tells whom it is from. Addresses are counted from the right; the first
+        /// that is no trusted proxy is the caller's.
+        pub forwarded: Fields = "x-forwarded-for",
+        /// Every connection begins with a PROXY header, version 1 or 2, before TLS. Only trusted proxies may connect then.
+        pub proxy_protocol: At<bool> = false,
+        /// Connections at a time. More are closed at once.
         pub max_connections: Count = 10_000,
+        /// Connections at a time from one address (IPv6 by /64). Those of trusted proxies and of Unix sockets are not
+        /// counted, but where a PROXY header tells an address.
+        pub max_connections_per_address: Count = 1_000,
+        /// Who looks whether we live: addresses and networks. They may connect, 16 at a time, when there are
+        /// `max_connections` already.
+        pub health_checkers: List<At<Network>> = [],
         /// How long a TLS handshake may take.
         pub handshake_timeout: Period = "5s",
         /// How long the head of a request may take, from its first byte to its last.
@@ -115,6 +132,11 @@ table! {
         pub certificate: Required<At<SecretFile>>,
         /// Its private key in PEM.
         pub key: Required<At<SecretFile>>,
+        /// Who signs the certificates of clients: certificates in PEM. Without it clients show none.
+        pub client_ca: Option<At<SecretFile>>,
+        /// Whether every client must show one, `"required"`, or may, `"optional"`. With `client_ca` it is `"required"`
+        /// where it is not said.
+        pub client: Option<At<ClientCertificates>>,
     }
 }
 
@@ -267,14 +289,16 @@ table! {
         pub methods: Option<Several<Method>>,
         /// The upstream it leads to.
         pub upstream: Required<At<Name>>,
-        /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven.
+        /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven. `"client-certificate"`
+        /// counts for requests that show nothing else.
         pub accept: Required<Several<At<Accepted>>>,
         /// What a caller must be allowed to do: all of these.
         pub scopes: List<Scope> = [],
         /// How long bodies may be, and when they are checked.
         pub body: Body = {},
         /// What passes only once. `"standard"`: a request with a nonce or an unsafe method; `"strict"`: every
-        /// request; `"off"`: none, which is a waiver.
+        /// request; `"off"`: none, which is a waiver. What `"client-certificate"` proves cannot come again: nobody
+        /// else can send on its connection.
         pub replay: At<ReplayPolicy> = "standard",
         /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`.
         pub bind: At<Bind> = "none",
@@ -354,6 +378,27 @@ table! {
         pub explain: bool = false,
         /// Its keys. Two of them make it possible to change one without a refused request.
         pub keys: List<Key> = [],
+        /// The certificates of clients that it is known by, on routes that accept `"client-certificate"`.
+        pub certificates: List<Certificate> = [],
+    }
+}
+
+table! {
+    /// A certificate of a client, by which an app is known: by one of its names, or by all of it.
+    pub struct Certificate {
+        /// What it is called in logs and for the upstream. No key and no other certificate has the same.
+        pub id: Required<At<KeyId>>,
+        /// A name that it is made out to (subject alternative name): a URI such as `spiffe://example.com/orders`, a
+        /// host, or an address of mail.
+        pub name: Option<At<Text>>,
+        /// SHA-256 of the certificate in DER, in hexadecimal digits, with or without `:` between bytes.
+        pub sha256: Option<At<Fingerprint>>,
+        /// The first day, or the first second, at which it may be used.
+        pub not_before: Option<At<Moment>>,
+        /// The first day, or the first second, at which it may no longer be used.
+        pub not_after: Option<At<Moment>>,
+        /// `false` refuses it.
+        pub enabled: bool = true,
     }
 }
 

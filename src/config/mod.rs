@@ -8,6 +8,7 @@ mod addresses;
 mod balance;
 mod beyond;
 mod byte_rate;
+mod certificates;
 mod file;
 mod gather;
 mod lists;

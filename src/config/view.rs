@@ -1,12 +1,14 @@
 //! A configuration for people and programs to read, and what differs between two.
 
 use super::Config;
-use crate::apps::{App, Key};
+use crate::apps::{App, Certified, Key, Who};
 use crate::crypto::digest;
 use crate::forward::upstream::{self, Protocol, Server};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
 use crate::secret::Secret;
+use crate::server::{Networks, tls};
+use data_encoding::HEXLOWER;
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -81,9 +83,15 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "socket_mode": format!("{:04o}", config.server.socket_mode),
             "public_url": gateway.public_url.as_ref().map(|url| format!("{}://{}", url.scheme, url.authority)),
             "tls": config.server.tls.is_some(),
+            "client": config.server.tls.as_ref().map(client),
             "workers": config.server.workers,
             "explain": gateway.explain,
-            "max_connections": config.server.max_connections,
+            "trusted_proxies": networks(&config.server.forwarders.trusted),
+            "forwarded": config.server.forwarders.fields.name(),
+            "proxy_protocol": config.server.forwarders.proxy_protocol,
+            "max_connections": config.server.caps.connections,
+            "max_connections_per_address": config.server.caps.per_address,
+            "health_checkers": networks(&config.server.caps.health_checkers),
             "handshake_timeout": time(deadlines.handshake),
             "head_timeout": time(deadlines.head),
             "idle_timeout": time(deadlines.idle),
@@ -116,8 +124,12 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
         "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
-        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index))).collect::<Vec<_>>(),
+        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), &gateway.certificates)).collect::<Vec<_>>(),
     })
+}
+
+fn networks(networks: &Networks) -> Vec<String> {
+    networks.0.iter().map(ToString::to_string).collect()
 }
 
 fn upstream(upstream: &upstream::Settings) -> Json {
@@ -221,7 +233,32 @@ fn cors(cors: &Cors) -> Json {
     })
 }
 
-fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>) -> Json {
+/// Whether clients show certificates.
+fn client(tls: &tls::Settings) -> &'static str {
+    match &tls.clients {
+        None => "none",
+        Some(clients) if clients.is_required => "required",
+        Some(_) => "optional",
+    }
+}
+
+fn certificate(known: &Certified) -> Json {
+    let (name, sha256) = match &known.who {
+        Who::Name(name) => (Some(name.to_string()), None),
+        Who::Fingerprint(digest) => (None, Some(HEXLOWER.encode(digest))),
+    };
+    json!({
+        "id": &*known.id,
+        "name": name,
+        "sha256": sha256,
+        "not_before": known.not_before.map(date),
+        "not_after": known.not_after.map(date),
+        "enabled": known.enabled,
+    })
+}
+
+fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>, known: &[Certified]) -> Json {
+    let known = known.iter().filter(|one| one.app.index == app.index);
     json!({
         "name": &*app.name,
         "plan": plan.map(|plan| json!({
@@ -233,6 +270,7 @@ fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>) -> Json {
         "enabled": app.enabled,
         "explain": app.explain,
         "keys": keys.map_or(&[][..], Vec::as_slice),
+        "certificates": known.map(certificate).collect::<Vec<_>>(),
     })
 }
 

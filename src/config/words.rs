@@ -90,9 +90,10 @@ pub(super) enum Accepted {
     Proven(Scheme),
 }
 
-words!(Accepted, "a scheme, `\"http-signature\"` or `\"token\"`, or `\"public\"`", [
+words!(Accepted, "a scheme, `\"http-signature\"`, `\"token\"` or `\"client-certificate\"`, or `\"public\"`", [
     "http-signature" => Self::Proven(Scheme::HttpSignature),
     "token" => Self::Proven(Scheme::Token),
+    "client-certificate" => Self::Proven(Scheme::ClientCertificate),
     "public" => Self::Public,
 ]);
 

@@ -5,6 +5,7 @@
 //! This room never: logs, reads a clock, or chooses an algorithm from what a
 //! stranger sent – a key knows its own.
 
+pub mod certificate;
 pub mod digest;
 pub mod hmac;
 

@@ -58,6 +58,8 @@ pub struct Head {
     pub peer: Option<IpAddr>,
     /// When it had arrived.
     pub arrived: Now,
+    /// The trusted proxies that it came by, the nearest last.
+    pub via: Vec<IpAddr>,
     /// `Portcullis-Request-Id`.
     pub request_id: Box<str>,
 }

@@ -21,7 +21,7 @@ pub use answer::ResponseBody;
 pub use reload::Settings;
 pub use tunnels::{TunnelSettings, Tunnels};
 
-use crate::apps::{App, Key};
+use crate::apps::{App, Certified, Key};
 use crate::authorize;
 use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
@@ -62,6 +62,8 @@ pub struct Blueprint {
     pub plans: Vec<Option<Arc<Plan>>>,
     /// Every key.
     pub keys: Vec<Key>,
+    /// Every certificate by which an app is known.
+    pub certificates: Vec<Certified>,
     /// Every upstream, by `Route::upstream`.
     pub upstreams: Vec<upstream::Settings>,
     /// `[freshness]`.
@@ -215,7 +217,8 @@ impl Gateway {
             public_url: settings.public_url.as_ref(),
         };
         let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
-            .map_err(Refusal::Head)?;
+            .map_err(Refusal::Head)?
+            .with_certificate(peer.certificate.as_deref());
         record.host = received.host().into();
 
         let route = settings
@@ -257,6 +260,7 @@ impl Gateway {
             version: parts.version,
             peer: peer.address,
             arrived: now,
+            via: peer.via.clone(),
             request_id: record.id.clone(),
             method: parts.method,
             fields: parts.headers,
@@ -284,9 +288,9 @@ impl Gateway {
             Accept::Proven(_) => self.verify(settings, received, route, record, now),
         };
         let caller = caller.map_err(Refusal::Credential)?;
-        if let Some(key) = caller.key() {
-            record.app = Some(key.app.name.clone());
-            record.key = Some(key.id.clone());
+        if let (Some(app), Some(key)) = (caller.app(), caller.key_id()) {
+            record.app = Some(app.name.clone());
+            record.key = Some(key.clone());
             record.scheme = caller.scheme().map(crate::apps::Scheme::name);
             record.claimed_key = None;
         }

@@ -66,7 +66,8 @@ impl Settings {
         Ok(Self {
             overload,
             limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
-            registry: Registry::new(blueprint.apps, blueprint.keys, generation)?,
+            registry: Registry::new(blueprint.apps, blueprint.keys, generation)?
+                .with_certificates(blueprint.certificates)?,
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),
             freshness: blueprint.freshness,

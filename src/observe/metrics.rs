@@ -11,7 +11,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
@@ -224,10 +224,18 @@ impl Metrics {
         }
     }
 
-    pub(super) fn gauge(&self, name: &'static str, help: &'static str, read: Read) {
+    pub(super) fn gauge(&self, name: &'static str, help: &'static str, read: Read<i64>) {
+        self.show(name, help, Kept::Gauge(read));
+    }
+
+    pub(super) fn counter(&self, name: &'static str, help: &'static str, read: Read<u64>) {
+        self.show(name, help, Kept::Counter(read));
+    }
+
+    fn show(&self, name: &'static str, help: &'static str, kept: Kept) {
         let mut shown = lock(&self.gauges.0);
         shown.retain(|(known, ..)| *known != name);
-        shown.push((name, help, read));
+        shown.push((name, help, kept));
     }
 
     pub(super) const fn series(&self) -> &Series {
@@ -287,20 +295,32 @@ impl RouteHandles {
 }
 
 /// How a number that another room keeps is read.
-type Read = Box<dyn Fn() -> i64 + Send + Sync>;
+type Read<N> = Box<dyn Fn() -> N + Send + Sync>;
+
+enum Kept {
+    Gauge(Read<i64>),
+    Counter(Read<u64>),
+}
 
 /// Numbers that other rooms keep, read whenever the page is asked for.
 #[derive(Clone, Default)]
 struct Gauges(Arc<Mutex<Vec<Shown>>>);
 
 /// Name, help, and how it is read.
-type Shown = (&'static str, &'static str, Read);
+type Shown = (&'static str, &'static str, Kept);
 
 impl Collector for Gauges {
     fn encode(&self, mut page: DescriptorEncoder<'_>) -> fmt::Result {
-        for (name, help, read) in &*lock(&self.0) {
-            let metric = page.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(read()).encode(metric)?;
+        for (name, help, kept) in &*lock(&self.0) {
+            let kind = match kept {
+                Kept::Gauge(_) => MetricType::Gauge,
+                Kept::Counter(_) => MetricType::Counter,
+            };
+            let metric = page.encode_descriptor(name, help, None, kind)?;
+            match kept {
+                Kept::Gauge(read) => ConstGauge::new(read()).encode(metric)?,
+                Kept::Counter(read) => ConstCounter::new(read()).encode(metric)?,
+            }
         }
         Ok(())
     }

@@ -118,6 +118,16 @@ impl Observer {
             .show(kind, name, help, Box::new(read));
     }
 
+    /// As [`Observer::gauge`], a number that only grows, under `portcullis_NAME_total`.
+    pub fn counter(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.0.metrics.counter(name, help, Box::new(read));
+    }
+
     /// Every metric in the text format of `OpenMetrics`, [`CONTENT_TYPE`].
     pub fn render_metrics(&self) -> String {
         self.0.metrics.render()

@@ -1,7 +1,7 @@
 //! Who calls, once it is proven.
 
 use super::digest::BodyProof;
-use crate::apps::{App, Key, Scheme, Scopes};
+use crate::apps::{App, Certified, Key, Scheme, Scopes};
 use crate::route::{Accept, Route};
 use std::fmt;
 use std::sync::Arc;
@@ -45,8 +45,14 @@ struct Proven {
 
 #[derive(Debug)]
 struct Identity {
-    key: Arc<Key>,
+    credential: Credential,
     scheme: Scheme,
+}
+
+#[derive(Debug)]
+enum Credential {
+    Key(Arc<Key>),
+    Certificate(Arc<Certified>),
 }
 
 /// What makes a proof recognisable when it comes again.
@@ -99,11 +105,29 @@ impl Caller {
         body: BodyProof,
     ) -> Self {
         Self(Box::new(Proven {
-            identity: Some(Identity { key, scheme }),
+            identity: Some(Identity {
+                credential: Credential::Key(key),
+                scheme,
+            }),
             assurance,
             scopes,
             proof: Some(proof),
             body,
+        }))
+    }
+
+    /// A caller whose certificate TLS has verified, and whom it stands for.
+    /// Only that scheme makes one. It leaves no proof behind that could come again.
+    pub(super) fn certified(known: Arc<Certified>, scheme: Scheme, assurance: Assurance) -> Self {
+        Self(Box::new(Proven {
+            assurance,
+            scopes: known.app.scopes.clone(),
+            proof: None,
+            body: BodyProof::Unproven,
+            identity: Some(Identity {
+                credential: Credential::Certificate(known),
+                scheme,
+            }),
         }))
     }
 
@@ -122,12 +146,18 @@ impl Caller {
 
     /// The app, unless the route is public.
     pub fn app(&self) -> Option<&Arc<App>> {
-        self.0.identity.as_ref().map(|identity| &identity.key.app)
+        self.0.identity.as_ref().map(|one| match &one.credential {
+            Credential::Key(key) => &key.app,
+            Credential::Certificate(known) => &known.app,
+        })
     }
 
-    /// The key, unless the route is public.
-    pub fn key(&self) -> Option<&Arc<Key>> {
-        self.0.identity.as_ref().map(|identity| &identity.key)
+    /// The id of its key or certificate, unless the route is public.
+    pub fn key_id(&self) -> Option<&Arc<str>> {
+        self.0.identity.as_ref().map(|one| match &one.credential {
+            Credential::Key(key) => &key.id,
+            Credential::Certificate(known) => &known.id,
+        })
     }
 
     /// The scheme, unless the route is public.

@@ -4,6 +4,7 @@
 //! In: [`Received`] and the route it goes to. Out: [`Caller`], or [`Refused`].
 //! This room never: reads a clock, opens a socket, remembers a request.
 
+pub mod client_certificate;
 pub mod coverage;
 pub mod digest;
 pub mod freshness;
@@ -11,6 +12,7 @@ pub mod http_signature;
 pub mod received;
 pub mod token;
 
+mod authority;
 mod caller;
 
 pub mod explained;
@@ -23,6 +25,7 @@ pub use verifier::{NotVerified, Verifier};
 
 use crate::apps::{Registry, Scheme};
 use crate::clock::Now;
+use crate::crypto::certificate::Certificate;
 use crate::route::{Accept, Route};
 
 /// The one credential that a request shows.
@@ -32,6 +35,8 @@ pub enum Presented<'r> {
     Signature(http_signature::Presented<'r>),
     /// A token.
     Token(token::Presented<'r>),
+    /// The certificate of the connection.
+    Certificate(&'r Certificate),
 }
 
 /// What credentials are verified by.
@@ -58,7 +63,7 @@ impl<'r> Presented<'r> {
         let signature = http_signature::Presented::read(received.fields())?;
         let token = token::read(received, route)?;
         let presented = match (signature, token) {
-            (None, None) => return Err(Refused::Missing),
+            (None, None) => return Self::of_connection(received, route),
             (Some(signature), None) => Self::Signature(signature),
             (None, Some(token)) => Self::Token(token),
             (Some(_), Some(_)) => {
@@ -74,11 +79,25 @@ impl<'r> Presented<'r> {
         }
     }
 
+    /// What a request shows that shows nothing by itself. A certificate counts only
+    /// then, and where the route accepts one: else it is a matter of transport.
+    fn of_connection(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
+        match (received.certificate(), route.accept) {
+            (Some(certificate), Accept::Proven(accepted))
+                if accepted.contains(Scheme::ClientCertificate) =>
+            {
+                Ok(Self::Certificate(certificate))
+            }
+            _ => Err(Refused::Missing),
+        }
+    }
+
     /// How it proves the request.
     pub const fn scheme(&self) -> Scheme {
         match self {
             Self::Signature(_) => Scheme::HttpSignature,
             Self::Token(_) => Scheme::Token,
+            Self::Certificate(_) => Scheme::ClientCertificate,
         }
     }
 
@@ -87,6 +106,7 @@ impl<'r> Presented<'r> {
         match self {
             Self::Signature(signature) => signature.claimed_key().map(str::to_owned),
             Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
+            Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
         }
     }
 
@@ -119,6 +139,9 @@ impl<'r> Presented<'r> {
                 rules.verified,
                 now,
             ),
+            Self::Certificate(certificate) => {
+                client_certificate::verify(certificate, rules.registry, now)
+            }
         }
     }
 }
@@ -178,6 +201,10 @@ pub enum Why {
     KeyNotForScheme,
     /// The algorithm named is not the key's.
     WrongAlgorithm,
+    /// No app is known by the certificate.
+    UnknownCertificate,
+    /// The certificate is made out to names of several credentials.
+    SeveralCertificates,
     /// A claim of the token does not hold.
     Claim(&'static str),
 }
@@ -191,6 +218,8 @@ impl Why {
             Self::KeyNotActive => "key-not-active",
             Self::KeyNotForScheme => "key-not-for-scheme",
             Self::WrongAlgorithm => "wrong-algorithm",
+            Self::UnknownCertificate => "unknown-certificate",
+            Self::SeveralCertificates => "several-certificates",
             Self::Claim(claim) => claim,
         }
     }

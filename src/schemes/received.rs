@@ -6,7 +6,9 @@
 
 mod framing;
 
+use super::authority::{is_host, normal_authority, split_port};
 use super::digest::CONTENT_DIGEST;
+use crate::crypto::certificate::Certificate;
 use crate::route::{Ambiguous, Path};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, Uri};
@@ -42,6 +44,7 @@ pub struct Received<'r> {
     query: Option<&'r str>,
     fields: &'r HeaderMap,
     has_body: bool,
+    certificate: Option<&'r Certificate>,
 }
 
 /// What callers take us for, when it is not what arrives here.
@@ -165,7 +168,20 @@ impl<'r> Received<'r> {
             query,
             fields,
             has_body: around.has_body,
+            certificate: None,
         })
+    }
+
+    /// The same over a connection with this client certificate, verified.
+    #[must_use]
+    pub const fn with_certificate(mut self, certificate: Option<&'r Certificate>) -> Self {
+        self.certificate = certificate;
+        self
+    }
+
+    /// The verified certificate of the connection.
+    pub const fn certificate(&self) -> Option<&'r Certificate> {
+        self.certificate
     }
 
     /// The method, in the case it was sent in.
@@ -300,46 +316,5 @@ fn host<'r>(uri: &'r Uri, fields: &'r HeaderMap) -> Result<&'r str, Malformed> {
         Ok(host)
     } else {
         Err(Malformed::Host("`Host` is not `host` or `host:port`"))
-    }
-}
-
-/// `host`, `host:port`, `[v6]` or `[v6]:port` (RFC 3986, section 3.2.2), without user information.
-fn is_host(text: &str) -> bool {
-    let (name, port) = split_port(text);
-    let port_is_good = port.is_none_or(|port| {
-        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    });
-    let name_is_good = match name.strip_prefix('[') {
-        Some(literal) => literal
-            .strip_suffix(']')
-            .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => {
-            !name.is_empty()
-                && name.len() <= 255
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-        }
-    };
-    port_is_good && name_is_good
-}
-
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
-        _ => (authority, None),
-    }
-}
-
-fn normal_authority<'r>(scheme: &str, authority: &'r str) -> Cow<'r, str> {
-    let default = if scheme == "https" { "443" } else { "80" };
-    let text = match split_port(authority) {
-        (name, Some(port)) if port == default => name,
-        _ => authority,
-    };
-    if text.bytes().any(|b| b.is_ascii_uppercase()) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
     }
 }

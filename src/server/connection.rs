@@ -1,5 +1,6 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
+use super::admission::{Admission, Place};
 use super::drain::{Asking, Closing, Phase};
 use super::frames::Frames;
 use super::library::{http1, http2};
@@ -7,7 +8,7 @@ use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::socket::Stream;
 use super::streams::Streams;
-use super::tls::ALPN_HTTP_2;
+use super::tls::{self, ALPN_HTTP_2};
 use super::turn::{Desk, Turn};
 use super::wire::Wire;
 use super::{Deadlines, Handler, Peer};
@@ -44,6 +45,7 @@ pub(super) struct Worker<H> {
     handler: H,
     deadlines: Deadlines,
     tls: Option<TlsAcceptor>,
+    admission: Arc<Admission>,
     closing: Closing,
     cut: AtomicUsize,
     tunnels_cut: AtomicUsize,
@@ -52,11 +54,17 @@ pub(super) struct Worker<H> {
 }
 
 impl<H: Handler> Worker<H> {
-    pub(super) fn new(handler: H, deadlines: Deadlines, tls: Option<TlsAcceptor>) -> Self {
+    pub(super) fn new(
+        handler: H,
+        deadlines: Deadlines,
+        tls: Option<TlsAcceptor>,
+        admission: Arc<Admission>,
+    ) -> Self {
         Self {
             handler,
             deadlines,
             tls,
+            admission,
             closing: Closing::default(),
             cut: AtomicUsize::new(0),
             tunnels_cut: AtomicUsize::new(0),
@@ -85,20 +93,39 @@ impl<H: Handler> Worker<H> {
         self.tunnels_cut.load(Ordering::Relaxed)
     }
 
-    /// Serves one connection to its end.
-    pub(super) async fn serve(&self, stream: Stream, address: Option<IpAddr>, asking: Asking) {
+    /// Serves one connection, which keeps its place to its end.
+    pub(super) async fn serve(
+        &self,
+        mut stream: Stream,
+        from: Option<IpAddr>,
+        mut place: Place,
+        asking: Asking,
+    ) {
         stream.send_at_once();
+        let mut peer = self.admission.peer(from);
+        if self.admission.forwarders.proxy_protocol {
+            // Few have it; the others do not pay for its buffer.
+            let within = self.deadlines.head;
+            let meet = self
+                .admission
+                .meet(&mut stream, &mut peer, &mut place, within);
+            tokio::select! {
+                biased;
+                may_pass = Box::pin(meet) => if !may_pass { return },
+                () = self.last_call() => return,
+            }
+        }
         match &self.tls {
-            None => self.serve_clear(stream, address, asking).await,
+            None => self.serve_clear(stream, peer, asking).await,
             // The TLS state is large; a clear-text connection does not pay for it.
-            Some(acceptor) => Box::pin(self.serve_tls(stream, address, acceptor, asking)).await,
+            Some(acceptor) => Box::pin(self.serve_tls(stream, peer, acceptor, asking)).await,
         }
     }
 
     async fn serve_tls(
         &self,
         stream: Stream,
-        address: Option<IpAddr>,
+        mut peer: Peer,
         acceptor: &TlsAcceptor,
         asking: Asking,
     ) {
@@ -112,7 +139,11 @@ impl<H: Handler> Worker<H> {
             return;
         };
         let http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
-        let peer = Peer { address, tls: true };
+        peer.tls = true;
+        match tls::certificate_of(stream.get_ref().1) {
+            Ok(certificate) => peer.certificate = certificate,
+            Err(tls::Unreadable) => return,
+        }
         if http_2 {
             self.serve_http2(stream, First::default(), peer, asking)
                 .await;
@@ -124,12 +155,8 @@ impl<H: Handler> Worker<H> {
 
     /// HTTP/2 without TLS is only for who knows that we speak it, and starts
     /// with the preface; `Upgrade: h2c` is a field like any other.
-    pub(super) async fn serve_clear<S>(
-        &self,
-        mut stream: S,
-        address: Option<IpAddr>,
-        asking: Asking,
-    ) where
+    pub(super) async fn serve_clear<S>(&self, mut stream: S, peer: Peer, asking: Asking)
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut first = First::default();
@@ -153,10 +180,6 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
-        let peer = Peer {
-            address,
-            tls: false,
-        };
         if first.bytes() == PREFACE {
             Box::pin(self.serve_http2(stream, first, peer, asking)).await;
         } else {
@@ -241,6 +264,7 @@ impl<H: Handler> Worker<H> {
             peer,
             deadlines: self.deadlines,
             line,
+            admission: self.admission.clone(),
         })
     }
 

@@ -32,7 +32,20 @@ impl Handed {
         handed
     }
 
-    /// The socket that listens at `place`, if there is one.
+    /// These sockets.
+    ///
+    /// # Errors
+    /// When the system does not tell where one of them listens.
+    pub fn of(listeners: Vec<Listener>) -> io::Result<Self> {
+        let placed = listeners.into_iter().map(|one| Ok((one.place()?, one)));
+        Ok(Self {
+            listeners: placed.collect::<io::Result<_>>()?,
+            strange: Vec::new(),
+        })
+    }
+
+    /// A socket that listens at `place`, if there is one left: of several
+    /// that share a port, one after the other.
     pub fn take(&mut self, place: &Listen) -> Option<Listener> {
         let found = self.listeners.iter().position(|(at, _)| at == place)?;
         Some(self.listeners.swap_remove(found).1)

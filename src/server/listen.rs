@@ -83,10 +83,9 @@ impl Listener {
 /// Listeners on every address, a set for each worker.
 #[derive(Debug)]
 pub struct Bound {
-    pub(super) workers: Vec<Vec<Listener>>,
-    places: Vec<Listen>,
-    /// Whether each place stays open when we are gone: it was handed over.
-    pub(super) outlive_us: Vec<bool>,
+    /// Each with whether it stays open when we are gone: it was handed over.
+    pub(super) workers: Vec<Vec<(Listener, bool)>>,
+    pub(super) places: Vec<Listen>,
     /// Removed when they are dropped.
     pub(super) files: Vec<SocketFile>,
 }
@@ -100,7 +99,10 @@ impl Bound {
     /// Whether another gateway may listen in some of the places too: before
     /// us, or once we are gone.
     pub fn is_handed_on(&self) -> bool {
-        self.outlive_us.contains(&true)
+        self.workers
+            .iter()
+            .flatten()
+            .any(|(_, handed_on)| *handed_on)
     }
 
     /// Those of the places that have an address.
@@ -225,41 +227,37 @@ fn bind_all(settings: &Settings, handed: &mut Handed) -> Result<Bound, BindError
     let mut bound = Bound {
         workers: (0..count).map(|_| Vec::new()).collect(),
         places: Vec::with_capacity(settings.listen.len()),
-        outlive_us: Vec::with_capacity(settings.listen.len()),
         files: Vec::new(),
     };
     for wanted in &settings.listen {
         let named = |error| BindError::from_io(wanted, error);
-        let taken = handed.take(wanted);
-        bound.outlive_us.push(taken.is_some());
-        let listeners = match (taken, wanted) {
-            (Some(listener), _) => shared(listener, count).map_err(named)?,
-            (None, Listen::Tcp(address)) => each_its_own(*address, count).map_err(named)?,
-            (None, Listen::Unix(path)) => {
+        // Each of those that share a port has a queue of its own, in which callers wait.
+        let handed: Vec<_> = std::iter::from_fn(|| handed.take(wanted)).collect();
+        let outlives_us = !handed.is_empty();
+        let listeners = match wanted {
+            _ if !handed.is_empty() => shared(handed, count).map_err(named)?,
+            Listen::Tcp(address) => each_its_own(*address, count).map_err(named)?,
+            Listen::Unix(path) => {
                 let (listener, file) = SocketFile::bind(path, settings.socket_mode)?;
                 bound.files.push(file);
-                shared(Listener::Unix(listener), count).map_err(named)?
+                shared(vec![Listener::Unix(listener)], count).map_err(named)?
             }
         };
         let first = listeners.first().map(Listener::place);
         bound.places.extend(first.transpose().map_err(named)?);
-        for (worker, listener) in bound.workers.iter_mut().zip(listeners) {
-            worker.push(listener);
+        for (number, listener) in listeners.into_iter().enumerate() {
+            bound.workers[number % count].push((listener, outlives_us));
         }
     }
     Ok(bound)
 }
 
-/// One socket from which every worker takes.
-fn shared(listener: Listener, count: usize) -> io::Result<Vec<Listener>> {
-    match &listener {
-        Listener::Tcp(listener) => listener.set_nonblocking(true)?,
-        Listener::Unix(listener) => listener.set_nonblocking(true)?,
+/// At least one of these sockets for each worker; from one, several may take.
+fn shared(mut listeners: Vec<Listener>, count: usize) -> io::Result<Vec<Listener>> {
+    let sockets = listeners.len();
+    for number in sockets..count {
+        listeners.push(listeners[number % sockets].try_clone()?);
     }
-    let mut listeners = (1..count)
-        .map(|_| listener.try_clone())
-        .collect::<io::Result<Vec<_>>>()?;
-    listeners.push(listener);
     Ok(listeners)
 }
 

@@ -5,23 +5,33 @@
 //! looks at a credential, knows a route, or lets a byte pass to the HTTP
 //! library that two readers could read differently.
 
+use crate::crypto::certificate::Certificate;
 use bytes::Bytes;
 use http::{Request, Response};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+mod admission;
 mod chunks;
+mod client_auth;
+mod client_certificate;
 mod connection;
+mod counts;
 mod drain;
+mod forwarded;
 mod frames;
 pub mod framing;
 mod handed;
 mod head;
+mod introduction;
 mod library;
 mod line;
 mod listen;
+mod network;
 mod paced;
 mod patience;
+pub mod proxy_header;
 mod socket;
 mod socket_file;
 mod streams;
@@ -31,14 +41,18 @@ mod turn;
 mod wire;
 mod work;
 
+pub use admission::{Caps, RESERVED_FOR_HEALTH};
+pub use counts::Counts;
+pub use forwarded::{Fields, Forwarders};
 pub use handed::Handed;
 pub use listen::{BindError, Bound, Listen, Listener, Single, bind, bind_single};
+pub use network::{BadNetwork, Network, Networks};
 pub use patience::Pace;
 pub use socket::{Entrance, Stream};
 pub use socket_file::SocketFile;
 pub use streams::RequestBody;
 pub use tunnel::{Duplex, Tunnel};
-pub use work::{Drained, Running, run};
+pub use work::{Drained, Pulse, Running, run};
 
 /// An error of any kind on a body's way.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -63,10 +77,30 @@ pub trait Handler: Clone + Send + Sync + 'static {
 /// The other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address, which those of a Unix socket do not have.
+    /// Its address, which those of a Unix socket do not have. Of whom a
+    /// trusted proxy speaks for, that one's.
     pub address: Option<IpAddr>,
-    /// Whether it speaks TLS with us.
+    /// The trusted proxies between there and here, the nearest last.
+    pub via: Vec<IpAddr>,
+    /// Whether it speaks TLS with us, or with the proxy that tells so.
     pub tls: bool,
+    /// Whether it is a trusted proxy, so that its fields tell whom it speaks for.
+    pub is_trusted: bool,
+    /// The certificate that it showed us in the TLS handshake, verified.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+impl Peer {
+    /// Somebody at the other end of a connection in clear text.
+    pub const fn at(address: Option<IpAddr>) -> Self {
+        Self {
+            address,
+            via: Vec::new(),
+            tls: false,
+            is_trusted: false,
+            certificate: None,
+        }
+    }
 }
 
 /// Why bytes on a connection are no request.
@@ -93,9 +127,10 @@ pub struct Settings {
     pub workers: usize,
     /// TLS on every listener.
     pub tls: Option<tls::Settings>,
-    /// Connections at a time, over all workers. One more a listener is
-    /// accepted and waits, unread, until another ends.
-    pub max_connections: usize,
+    /// Connections at a time, over all workers. More are closed at once.
+    pub caps: Caps,
+    /// Whom we believe when it speaks for others.
+    pub forwarders: Forwarders,
     /// Every wait on a client has an end.
     pub deadlines: Deadlines,
 }

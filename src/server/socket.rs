@@ -1,7 +1,7 @@
 //! A connection's socket, whichever way it came in.
 
 use super::listen::Listener;
-use std::io;
+use std::io::{self, Cursor};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -40,11 +40,14 @@ impl Entrance {
         Poll::Ready(match self {
             Self::Tcp(listener) => {
                 let (stream, address) = ready!(listener.poll_accept(cx))?;
-                Ok((Stream::Tcp(stream), Some(address.ip().to_canonical())))
+                Ok((
+                    Stream::new(Socket::Tcp(stream)),
+                    Some(address.ip().to_canonical()),
+                ))
             }
             Self::Unix(listener) => {
                 let (stream, _) = ready!(listener.poll_accept(cx))?;
-                Ok((Stream::Unix(stream), None))
+                Ok((Stream::new(Socket::Unix(stream)), None))
             }
         })
     }
@@ -60,20 +63,37 @@ impl Entrance {
 
 /// A connection.
 #[derive(Debug)]
-pub enum Stream {
-    /// By an address.
+pub struct Stream {
+    socket: Socket,
+    /// What was read already; most connections have none.
+    ahead: Option<Box<Cursor<Vec<u8>>>>,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpStream),
-    /// By the file system.
     Unix(UnixStream),
 }
 
 impl Stream {
+    const fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            ahead: None,
+        }
+    }
+
     /// Sends small pieces at once, where they would wait for larger ones.
     pub(super) fn send_at_once(&self) {
-        if let Self::Tcp(stream) = self {
+        if let Socket::Tcp(stream) = &self.socket {
             // Without it answers come late, but they come.
             let _ = stream.set_nodelay(true);
         }
+    }
+
+    /// Has these bytes read next.
+    pub(super) fn put_back(&mut self, bytes: Vec<u8>) {
+        self.ahead = (!bytes.is_empty()).then(|| Box::new(Cursor::new(bytes)));
     }
 }
 
@@ -83,9 +103,18 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        let this = self.get_mut();
+        if let Some(ahead) = &mut this.ahead {
+            let before = buf.filled().len();
+            let read = Pin::new(&mut **ahead).poll_read(cx, buf);
+            if buf.filled().len() > before {
+                return read;
+            }
+            this.ahead = None;
+        }
+        match &mut this.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -96,9 +125,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -107,9 +136,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -123,9 +152,9 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

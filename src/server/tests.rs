@@ -4,6 +4,7 @@ mod deadlines;
 mod over_sockets;
 mod over_wires;
 
+use super::admission::Admission;
 use super::connection::Worker;
 use super::*;
 use http_body_util::{BodyExt, Full, combinators::MapErr};
@@ -105,12 +106,23 @@ const DEADLINES: Deadlines = Deadlines {
     },
 };
 
-const CLIENT: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+const CLIENT: Peer = Peer::at(Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)));
+
+const NO_CAPS: Caps = Caps {
+    connections: 1_000,
+    per_address: 1_000,
+    health_checkers: Networks(Vec::new()),
+};
+
+fn admission() -> Arc<Admission> {
+    let forwarders = Forwarders::default();
+    Arc::new(Admission::new(&NO_CAPS, forwarders, Arc::default()))
+}
 
 /// A client's end of a connection that is served without a socket.
 fn connect(toy: &Toy) -> (DuplexStream, Arc<Worker<Toy>>, tokio::task::JoinHandle<()>) {
     let (client, ours) = duplex(64 * 1024);
-    let worker = Arc::new(Worker::new(toy.clone(), DEADLINES, None));
+    let worker = Arc::new(Worker::new(toy.clone(), DEADLINES, None, admission()));
     let serving = worker.clone();
     let asking = worker.closing().asking();
     let served = tokio::spawn(async move { serving.serve_clear(ours, CLIENT, asking).await });

@@ -1,15 +1,23 @@
 //! Certificates and their reload.
 
+use super::client_auth::{Clients, Rules};
+use super::client_certificate;
+use crate::crypto::certificate::Certificate;
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{InconsistentKeys, ServerConfig};
+use rustls::{InconsistentKeys, ServerConfig, ServerConnection};
 use std::sync::Arc;
+
+pub use super::client_auth::ClientAuth;
 
 /// `[server] tls`: what the files held when they were read.
 #[derive(Debug)]
@@ -18,6 +26,8 @@ pub struct Settings {
     pub certificate: Vec<u8>,
     /// Its private key, PEM.
     pub key: Secret,
+    /// Whether clients show certificates too.
+    pub clients: Option<ClientAuth>,
 }
 
 /// The certificate in force. Replacing it touches no connection, and sessions
@@ -25,6 +35,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Certificates {
     current: Arc<Current>,
+    clients: Option<Arc<Clients>>,
     config: Arc<ServerConfig>,
 }
 
@@ -54,6 +65,14 @@ pub enum BadCertificate {
         "the private key does not belong to the certificate\n\nhint: the leaf must be the first certificate; was only one of the two files renewed?"
     )]
     Mismatch,
+    /// No certificate among what the file of `client_ca` holds, or not PEM.
+    #[error(
+        "the client CA holds no certificate in PEM form\n\nhint: it starts with `-----BEGIN CERTIFICATE-----`, several follow each other"
+    )]
+    NoAuthority,
+    /// A certificate of it that cannot be one of an authority.
+    #[error("the client CA cannot be used: {0}")]
+    Authority(rustls::Error),
     /// The system gives no random bytes for the key of session tickets.
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
@@ -68,17 +87,33 @@ impl Certificates {
     pub fn new(settings: &Settings) -> Result<Self, BadCertificate> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let current = Arc::new(Current(ArcSwap::from_pointee(read(settings, &provider)?)));
+        let clients = match &settings.clients {
+            Some(wanted) => Some(Arc::new(Clients::new(Rules::read(wanted, &provider)?))),
+            None => None,
+        };
+        let verifier: Arc<dyn ClientCertVerifier> = match &clients {
+            Some(clients) => clients.clone(),
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(BadCertificate::Setup)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), b"http/1.1".to_vec()];
         // Early data can be replayed by anyone who saw it.
         config.max_early_data_size = 0;
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(BadCertificate::Setup)?;
+        if clients.is_some() {
+            // A session that is resumed brings its certificate along unverified: it
+            // may be over by then, or its authority no longer trusted.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else {
+            config.ticketer = aws_lc_rs::Ticketer::new().map_err(BadCertificate::Setup)?;
+        }
         Ok(Self {
             current,
+            clients,
             config: Arc::new(config),
         })
     }
@@ -88,7 +123,12 @@ impl Certificates {
     /// # Errors
     /// As [`Certificates::new`]; then the one in force stays.
     pub fn replace(&self, settings: &Settings) -> Result<(), BadCertificate> {
-        let key = read(settings, self.config.crypto_provider())?;
+        let provider = self.config.crypto_provider();
+        let key = read(settings, provider)?;
+        // Whether there are any is not changed by a reload.
+        if let (Some(clients), Some(wanted)) = (&self.clients, &settings.clients) {
+            clients.replace(Rules::read(wanted, provider)?);
+        }
         self.current.0.store(Arc::new(key));
         Ok(())
     }
@@ -96,6 +136,22 @@ impl Certificates {
     /// What handshakes go by.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+}
+
+/// A client has shown a certificate that we cannot read.
+#[derive(Debug)]
+pub(super) struct Unreadable;
+
+/// The certificate that the client of a connection has shown, verified.
+pub(super) fn certificate_of(
+    connection: &ServerConnection,
+) -> Result<Option<Arc<Certificate>>, Unreadable> {
+    match connection.peer_certificates() {
+        Some([leaf, ..]) => client_certificate::read(leaf)
+            .map(|certificate| Some(Arc::new(certificate)))
+            .ok_or(Unreadable),
+        _ => Ok(None),
     }
 }
 
@@ -143,6 +199,7 @@ mod tests {
         Settings {
             certificate: made.cert.pem().into_bytes(),
             key: Secret::new(made.signing_key.serialize_pem().into_bytes()),
+            clients: None,
         }
     }
 
@@ -187,6 +244,7 @@ mod tests {
             let settings = Settings {
                 certificate,
                 key: Secret::new(key),
+                clients: None,
             };
             assert_eq!(Certificates::new(&settings).unwrap_err(), why);
         }
@@ -200,6 +258,7 @@ mod tests {
         let mixed = Settings {
             certificate: other.certificate,
             key: good.key,
+            clients: None,
         };
         assert_eq!(certificates.replace(&mixed), Err(BadCertificate::Mismatch));
         assert!(Arc::ptr_eq(&before, &certificates.current.0.load_full()));

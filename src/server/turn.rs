@@ -1,5 +1,6 @@
 //! One request at the handler, and what its connection has to know of it.
 
+use super::admission::Admission;
 use super::line::Line;
 use super::streams::{Pieces, RequestBody, Whole};
 use super::{BoxError, Deadlines, Handler, Peer, Tunnel};
@@ -18,6 +19,7 @@ pub(super) struct Desk<H> {
     pub(super) peer: Peer,
     pub(super) deadlines: Deadlines,
     pub(super) line: Arc<Line>,
+    pub(super) admission: Arc<Admission>,
 }
 
 /// One request's turn, from its head to the end of its response.
@@ -78,12 +80,16 @@ impl<H: Handler> Turn<H> {
             handler,
             peer,
             line,
+            admission,
             ..
         } = &*self.desk;
         // HTTP/2 has a frame for it.
         let has_connection_field = request.version() != Version::HTTP_2;
         let fault = line.next_request();
         let number = line.requests();
+        let told = (peer.is_trusted && fault.is_none())
+            .then(|| admission.told_by(peer, request.headers()));
+        let peer = told.as_ref().unwrap_or(peer);
         let mut response = match fault {
             None => handler.handle(peer, request).await,
             Some(fault) => handler.refuse(peer, fault),

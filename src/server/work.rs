@@ -1,6 +1,8 @@
 //! The workers: a thread each, with a runtime, listeners and a handler of its own.
 
+use super::admission::Admission;
 use super::connection::Worker;
+use super::counts::Counts;
 use super::drain::{Asking, Settled, Unsettled};
 use super::listen::{BACKLOG, Bound, Listener};
 use super::socket::{Entrance, Stream};
@@ -16,8 +18,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,24 @@ pub struct Running {
     settled: Settled,
     /// Removed when the workers have ended.
     files: Vec<SocketFile>,
+    pulse: Pulse,
+    counts: Arc<Counts>,
+}
+
+/// Tells whether the workers live.
+#[derive(Clone, Debug)]
+pub struct Pulse(Vec<Handle>);
+
+impl Pulse {
+    /// Waits until each worker has done something; false when one has ended.
+    pub async fn beats(&self) -> bool {
+        for worker in &self.0 {
+            if worker.spawn(async {}).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// How the workers ended.
@@ -54,6 +73,16 @@ impl Running {
     /// may still be answered. Blocks the thread, for a moment.
     pub fn settled(&self) {
         self.settled.wait();
+    }
+
+    /// Whether the workers live.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// What was turned away before it was a request.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
     }
 
     /// Waits until every worker has stopped. Blocks the thread.
@@ -93,8 +122,11 @@ where
     let make = Arc::new(make);
     let tls = certificates.map(|certificates| TlsAcceptor::from(certificates.config()));
     let deadlines = settings.deadlines;
-    let places = Arc::new(Semaphore::new(
-        settings.max_connections.min(Semaphore::MAX_PERMITS),
+    let counts: Arc<Counts> = Arc::default();
+    let admission = Arc::new(Admission::new(
+        &settings.caps,
+        settings.forwarders.clone(),
+        counts.clone(),
     ));
     // Ends the workers that have started when another cannot.
     let stop = stop.child_token();
@@ -102,19 +134,21 @@ where
     let goodbye = CancellationToken::new();
     let (unsettled, settled) = Settled::new();
     let mut workers = Vec::new();
+    let mut pulse = Pulse(Vec::new());
     for (index, listeners) in bound.workers.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let doors = doors(&runtime, listeners, &bound.outlive_us, &places, &stop)?;
+        pulse.0.push(runtime.handle().clone());
+        let doors = doors(&runtime, listeners, &admission, &stop)?;
         let (make, tls) = (make.clone(), tls.clone());
         let end = End {
             goodbye: goodbye.clone(),
             stop: stop.clone(),
             unsettled: unsettled.clone(),
         };
+        let admission = admission.clone();
+        let worker = move |index| Worker::new(make(index), deadlines, tls, admission);
         let work = move || {
-            let cut = runtime.block_on(async {
-                work(Worker::new(make(index), deadlines, tls), doors, end).await
-            });
+            let cut = runtime.block_on(async { work(worker(index), doors, end).await });
             // Whatever a handler still has to do for nobody is dropped, not waited for.
             runtime.shutdown_background();
             cut
@@ -128,6 +162,8 @@ where
         goodbye,
         settled,
         files: bound.files,
+        pulse,
+        counts,
     })
 }
 
@@ -144,26 +180,24 @@ struct Door {
     /// Connections that wait when we stop and are let in: none where another
     /// process has the listener too, or will.
     last: Range<u32>,
-    places: Arc<Semaphore>,
+    admission: Arc<Admission>,
     stop: CancellationToken,
 }
 
 fn doors(
     runtime: &Runtime,
-    listeners: Vec<Listener>,
-    outlive_us: &[bool],
-    places: &Arc<Semaphore>,
+    listeners: Vec<(Listener, bool)>,
+    admission: &Arc<Admission>,
     stop: &CancellationToken,
 ) -> io::Result<Vec<Door>> {
     let _registers_there = runtime.enter();
     listeners
         .into_iter()
-        .zip(outlive_us)
         .map(|(listener, outlives_us)| {
             Ok(Door {
                 listener: Entrance::open(listener)?,
-                last: 0..if *outlives_us { 0 } else { BACKLOG },
-                places: places.clone(),
+                last: 0..if outlives_us { 0 } else { BACKLOG },
+                admission: admission.clone(),
                 stop: stop.clone(),
             })
         })
@@ -217,20 +251,14 @@ impl Door {
                 }
             };
             failing = false;
-            // A place is taken after accepting, not before: a listener that
-            // nobody comes to would keep it from the others. So one
-            // connection a listener may wait here, unread.
-            let place = tokio::select! {
-                biased;
-                place = self.places.clone().acquire_owned() => place,
-                () = self.stop.cancelled() => return,
+            // Who finds no place is closed at once: waiting would use up files, and
+            // a balancer would take us for slow where we are full.
+            let Some(place) = self.admission.enter(address) else {
+                continue;
             };
             let worker = worker.clone();
             let asking: Asking = worker.closing().asking();
-            connections.spawn(async move {
-                worker.serve(stream, address, asking).await;
-                drop(place);
-            });
+            connections.spawn(async move { worker.serve(stream, address, place, asking).await });
         }
     }
 

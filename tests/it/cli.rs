@@ -269,7 +269,7 @@ fn what_sign_prints_is_verified() {
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let then = Now::new(Duration::from_secs(THEN.parse().unwrap()), Duration::ZERO);
     let caller = verifier().verify(&parts, true, false, then).unwrap();
-    assert_eq!(&*caller.key().unwrap().id, "demo");
+    assert_eq!(&**caller.key_id().unwrap(), "demo");
 }
 
 fn verifier() -> Verifier {

@@ -308,6 +308,7 @@ fn what_opens_the_gate_wider_is_a_warning() {
         keys,
         [
             "server.listen",
+            "server.trusted_proxies[1]",
             "admin.listen",
             "routes[0].name",
             "apps.idle"

@@ -1,10 +1,10 @@
 //! The ways in: Unix sockets, and sockets that are handed over.
 
-use crate::harness::{Binary, Connection, Request, Setup, Upstream, caller};
+use crate::harness::{Binary, Connection, DEADLINE, Gateway, Request, Setup, Upstream, caller};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 
 const BOTH: &str = "listen = [\"127.0.0.1:0\", \"unix:gate.sock\"]";
@@ -23,7 +23,9 @@ fn ask(path: &Path, request: &Request) -> crate::harness::Response {
 #[test]
 fn a_signed_request_passes_through_a_unix_socket_and_is_logged_so() {
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream).server(BOTH).start();
+    // One worker, so that records stand in the order of their requests.
+    let setup = Setup::before(&upstream).server(BOTH).server("workers = 1");
+    let gateway = setup.start();
     let path = gateway.setup().path("gate.sock");
     for _ in 0..4 {
         let signed = caller().sign(&request("GET", "/orders"));
@@ -220,4 +222,239 @@ fn what_is_handed_over_and_does_not_listen_is_refused() {
         assert_eq!(code, Some(1));
         assert!(told.contains("the socket number 0 ("), "{told}");
     }
+}
+
+/// The messages that a service manager gets.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn next(&self) -> String {
+        let mut message = [0; 512];
+        let length = self.0.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    }
+
+    /// The next message but for the watchdog's.
+    fn next_news(&self) -> String {
+        std::iter::repeat_with(|| self.next())
+            .find(|message| message != "WATCHDOG=1\n")
+            .unwrap()
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_how_it_goes() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let path = setup.path("notify.sock");
+    let manager = Manager(UnixDatagram::bind(&path).unwrap());
+    manager.0.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "200000"),
+    ];
+    let mut binary = Binary::spawn_with(setup, &told);
+    assert_eq!(manager.next_news(), "READY=1\n");
+    while manager.next() != "WATCHDOG=1\n" {}
+
+    binary.signal("HUP");
+    let reloading = manager.next_news();
+    let time = reloading
+        .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+        .unwrap();
+    assert!(time.trim().parse::<u64>().unwrap() > 0);
+    assert_eq!(manager.next_news(), "READY=1\n");
+
+    binary.signal("TERM");
+    assert_eq!(manager.next_news(), "STOPPING=1\n");
+    assert!(binary.wait().success());
+}
+
+/// The values of a key of a unit file.
+fn values<'u>(unit: &'u str, key: &str) -> Vec<&'u str> {
+    unit.lines()
+        .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .collect()
+}
+
+#[test]
+fn the_units_for_systemd_fit_the_gateway() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/systemd");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let (service, socket) = (read("portcullis.service"), read("portcullis.socket"));
+    for unit in [&service, &socket] {
+        for line in unit.lines().filter(|line| !line.is_empty()) {
+            let is_heading = line.starts_with('[') && line.ends_with(']');
+            let assigned = line.split_once('=').map_or("", |(key, _)| key);
+            let is_key =
+                !assigned.is_empty() && assigned.bytes().all(|b| b.is_ascii_alphanumeric());
+            assert!(line.starts_with('#') || is_heading || is_key, "{line}");
+        }
+    }
+    // It is told what `Type=` waits for: `the_service_manager_is_told_how_it_goes`.
+    assert_eq!(values(&service, "Type"), ["notify"]);
+    assert_eq!(values(&service, "Requires"), ["portcullis.socket"]);
+    let command = values(&service, "ExecStart")[0].replace("/etc/portcullis", "/nowhere");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(command.split(' ').skip(1))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("/nowhere/gateway.toml"),
+        "its arguments are understood: {told}"
+    );
+
+    // The `listen` that the service file speaks of is what the socket file has.
+    let (_, listen) = service.lines().next().unwrap().split_once('`').unwrap();
+    let (listen, _) = listen.split_once('`').unwrap();
+    let text = format!("[server]\n{listen}\n");
+    assert!(service.contains("`[state] directory = \"/var/lib/portcullis\"`"));
+    assert_eq!(values(&service, "StateDirectory"), ["portcullis"]);
+    let loaded = portcullis::config::from_text(&text, "gateway.toml").unwrap();
+    let places = &loaded.config.server.listen;
+    let streams = values(&socket, "ListenStream");
+    assert_eq!(places.len(), streams.len());
+    for (place, stream) in places.iter().zip(streams) {
+        assert_eq!(place.to_string().trim_start_matches("unix:"), stream);
+    }
+}
+
+fn metric(gateway: &Gateway, name: &str) -> u64 {
+    let page = gateway.ask_admin("/metrics").text();
+    let line = page.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().trim().parse().unwrap()
+}
+
+/// A connection that has a place: it was answered.
+fn placed(gateway: &Gateway) -> Connection {
+    let mut connection = gateway.connect();
+    connection.send(&request("GET", "/").bytes());
+    connection
+        .response()
+        .assert_refused(401, "credential-missing");
+    connection
+}
+
+#[test]
+fn who_comes_over_the_cap_is_closed_and_counted_and_others_go_on() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server("max_connections = 3\nworkers = 2")
+        .start();
+    let mut held = [placed(&gateway), placed(&gateway), placed(&gateway)];
+    for _ in 0..4 {
+        assert!(gateway.connect().is_closed());
+    }
+    for connection in &mut held {
+        connection.send(&request("GET", "/").bytes());
+        connection
+            .response()
+            .assert_refused(401, "credential-missing");
+    }
+    assert_eq!(
+        metric(&gateway, "portcullis_connections_closed_full_total"),
+        4
+    );
+}
+
+#[test]
+fn health_checkers_come_in_when_nobody_else_does() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server("max_connections = 1")
+        .server("health_checkers = [\"127.0.0.1\"]")
+        .start();
+    let _held: Vec<_> = (0..17).map(|_| placed(&gateway)).collect();
+    assert!(gateway.connect().is_closed(), "the reserve has an end");
+    assert_eq!(
+        metric(&gateway, "portcullis_connections_closed_full_total"),
+        1
+    );
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_a_unix_socket_any_number() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server(BOTH)
+        .server("max_connections_per_address = 2")
+        .start();
+    let _held = [placed(&gateway), placed(&gateway)];
+    assert!(gateway.connect().is_closed());
+    let path = gateway.setup().path("gate.sock");
+    let mut others: Vec<_> = (0..5).map(|_| Connection::open_unix(&path)).collect();
+    for other in &mut others {
+        other.send(&request("GET", "/").bytes());
+        other.response().assert_refused(401, "credential-missing");
+    }
+    let closed = metric(&gateway, "portcullis_connections_closed_per_address_total");
+    assert_eq!(closed, 1);
+}
+
+#[test]
+fn too_few_open_files_are_found_at_the_start_and_by_check() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server("workers = 1\nmax_connections = 500");
+    let config = setup.write("checked.toml", setup.text().as_bytes());
+    let needed = "up to 932 files are needed (516 connections, 256 to upstreams, 160 of our own), and 600 may be open";
+    let output = limited(100, 600)
+        .arg("check")
+        .arg("-c")
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains(needed), "{told}");
+
+    let text = setup.text();
+    let few = Binary::spawn_by(setup, &text, limited(100, 600));
+    assert!(few.stderr.text().contains(needed), "{}", few.stderr.text());
+
+    // What the hard limit has room for is taken without a word.
+    let setup = Setup::before(&upstream).server("workers = 1\nmax_connections = 500");
+    let text = setup.text();
+    let enough = Binary::spawn_by(setup, &text, limited(100, 2_000));
+    assert!(
+        !enough.stderr.text().contains("files"),
+        "{}",
+        enough.stderr.text()
+    );
+    let mut held: Vec<_> = (0..200)
+        .map(|_| Connection::open(enough.address()))
+        .collect();
+    for connection in &mut held {
+        connection.send(&request("GET", "/").bytes());
+        connection
+            .response()
+            .assert_refused(401, "credential-missing");
+    }
+}
+
+#[test]
+fn without_a_file_to_spare_it_goes_on_and_takes_connections_again() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server("workers = 1");
+    let text = setup.text();
+    let binary = Binary::spawn_by(setup, &text, limited(64, 64));
+    let held: Vec<_> = (0..64)
+        .map(|_| Connection::open(binary.address()))
+        .collect();
+    binary.stderr.wait_for("that it has no files", |line| {
+        line.contains("cannot accept connections")
+    });
+    drop(held);
+    binary
+        .send(&request("GET", "/"))
+        .assert_refused(401, "credential-missing");
+}
+
+/// A command that runs the binary where so many files may be open.
+fn limited(soft: u32, hard: u32) -> std::process::Command {
+    let mut command = std::process::Command::new("sh");
+    let script = format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
+    let binary = env!("CARGO_BIN_EXE_portcullis");
+    command.arg("-c").arg(script).arg(binary);
+    command
 }

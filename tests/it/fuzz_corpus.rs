@@ -10,6 +10,8 @@ mod config;
 mod gate;
 #[path = "../../fuzz/src/head.rs"]
 mod head;
+#[path = "../../fuzz/src/proxy_header.rs"]
+mod proxy_header;
 #[path = "../../fuzz/src/signature_input.rs"]
 mod signature_input;
 #[path = "../../fuzz/src/target.rs"]
@@ -38,6 +40,11 @@ fn the_kept_tokens_hold() {
 #[test]
 fn the_kept_signature_inputs_hold() {
     replay("signature_input", signature_input::check);
+}
+
+#[test]
+fn the_kept_proxy_headers_hold() {
+    replay("proxy_header", proxy_header::check);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::forward::upstream::Server;
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Route};
 use crate::secret::Secret;
-use crate::server::Listen;
+use crate::server::{Forwarders, Listen};
 use anyhow::Result;
 use http::Method;
 use std::fs::OpenOptions;
@@ -158,6 +158,7 @@ fn make_harmless(config: &mut Config, directory: &Path) {
     }
     config.state.directory = directory.join("state");
     config.server.tls = None;
+    config.server.forwarders = Forwarders::default();
     config.gateway.public_url = None;
 }
 

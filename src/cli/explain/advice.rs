@@ -162,6 +162,12 @@ fn rejected(
             "`alg` must be the key's{}, or be left out",
             key.map_or_else(String::new, |key| format!(", `{}`", key.algorithm()))
         ),
+        Why::UnknownCertificate => {
+            "no app has a name of the certificate, or its SHA-256, among its `certificates`".to_owned()
+        }
+        Why::SeveralCertificates => {
+            "its names stand for several of the `certificates` of apps: leave one".to_owned()
+        }
         Why::Claim(claim) => format!("`{claim}` must be one that is accepted"),
     }
 }

@@ -163,9 +163,10 @@ impl Way<'_> {
             .and_then(|presented| presented.verify(received, route, rules, self.now));
         match verified {
             Ok(caller) => {
-                let note = caller.key().map_or_else(String::new, |key| {
-                    format!("key `{}` of app `{}`", key.id, key.app.name)
-                });
+                let note = match (caller.key_id(), caller.app()) {
+                    (Some(key), Some(app)) => format!("key `{key}` of app `{}`", app.name),
+                    _ => String::new(),
+                };
                 pass(report, "credential", &note);
                 Ok(caller)
             }

@@ -159,7 +159,8 @@ fn configured(path: &Path) -> Result<Ground> {
     Ok(Ground {
         misread,
         routes: blueprint.routes,
-        registry: Registry::new(blueprint.apps, blueprint.keys, 1)?,
+        registry: Registry::new(blueprint.apps, blueprint.keys, 1)?
+            .with_certificates(blueprint.certificates)?,
         freshness: blueprint.freshness,
         tokens: blueprint.tokens,
         public_url: blueprint.public_url,

@@ -36,9 +36,11 @@ pub(super) struct Fixed {
     listen: Vec<server::Listen>,
     socket_mode: u32,
     workers: usize,
-    max_connections: usize,
+    caps: server::Caps,
+    forwarders: server::Forwarders,
     deadlines: server::Deadlines,
     tls: bool,
+    client_certificates: bool,
     admin: admin::Settings,
     directory: PathBuf,
 }
@@ -49,9 +51,15 @@ impl Fixed {
             listen: config.server.listen.clone(),
             socket_mode: config.server.socket_mode,
             workers: config.server.workers,
-            max_connections: config.server.max_connections,
+            caps: config.server.caps.clone(),
+            forwarders: config.server.forwarders.clone(),
             deadlines: config.server.deadlines,
             tls: config.server.tls.is_some(),
+            client_certificates: config
+                .server
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.clients.is_some()),
             admin: config.admin.clone(),
             directory: config.state.directory.clone(),
         }
@@ -64,14 +72,22 @@ impl Fixed {
             ("server.socket_mode", self.socket_mode != other.socket_mode),
             ("server.workers", self.workers != other.workers),
             (
-                "server.max_connections",
-                self.max_connections != other.max_connections,
+                "the caps on connections of [server]",
+                self.caps != other.caps,
+            ),
+            (
+                "server.trusted_proxies, forwarded or proxy_protocol",
+                self.forwarders != other.forwarders,
             ),
             (
                 "the time-outs of [server]",
                 self.deadlines != other.deadlines,
             ),
             ("whether [server] has `tls`", self.tls != other.tls),
+            (
+                "whether `tls` has `client_ca`",
+                self.client_certificates != other.client_certificates,
+            ),
             ("admin.listen", self.admin != other.admin),
             ("state.directory", self.directory != other.directory),
         ]

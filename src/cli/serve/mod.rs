@@ -1,5 +1,6 @@
 //! Load, bind, run, reload, drain: the only place where rooms are put together.
 
+use super::files::{self, Need};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
@@ -30,6 +31,8 @@ use watch::{Wake, Wakes};
 mod control;
 mod panics;
 mod phases;
+mod systemd;
+mod turned_away;
 mod upstreams;
 mod watch;
 
@@ -222,6 +225,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         move |_| Gateway::new(shared.clone()),
         &control.stop,
     )?;
+    turned_away::show(&control.shared.observer, &workers.counts());
     for address in &places {
         tracing::info!(%address, "listening");
     }
@@ -317,6 +321,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     wakes.watch(&loaded.config.files);
+    if let Some(shortage) = Need::of(&loaded.config).shortage(files::raise()) {
+        tracing::warn!("too few files may be open: {shortage}");
+    }
     runtime.block_on(async {
         let given_up = Arc::<AtomicBool>::default();
         let options = StartOptions::default()
@@ -324,7 +331,15 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .unless(given_up.clone());
         let mut starting = tokio::task::spawn_blocking(move || start(loaded, options));
         tokio::select! {
-            started = &mut starting => return until_stopped(started??, wakes, &args.config).await,
+            started = &mut starting => {
+                let running = started??;
+                tokio::spawn(systemd::keep_alive(
+                    running.workers.pulse(),
+                    running.control.stop.clone(),
+                ));
+                systemd::ready();
+                return until_stopped(running, wakes, &args.config).await;
+            }
             () = wakes.told_to_stop() => given_up.store(true, Ordering::Release),
         }
         // It may serve by now, or still be waiting for a gateway before it.
@@ -349,7 +364,9 @@ async fn until_stopped(
         match wakes.next().await {
             Wake::Stop => break,
             wake @ (Wake::Changed | Wake::Asked) => {
+                systemd::reloading();
                 running.control.reload_file(config, wake);
+                systemd::ready();
                 wakes.watch(&running.control.files());
             }
         }
@@ -359,6 +376,7 @@ async fn until_stopped(
 
 /// Stops it, at once when told to stop again.
 async fn drained(running: Running, mut wakes: Wakes) -> anyhow::Result<ExitCode> {
+    systemd::stopping();
     let stopped = tokio::task::spawn_blocking(move || running.stop());
     tokio::select! {
         cut = stopped => {

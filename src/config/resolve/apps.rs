@@ -1,9 +1,12 @@
 //! `[apps]`: apps, their plans and keys.
 
-use super::Gathered;
-use crate::apps::{App, Key, SchemeSet};
+use super::{Gathered, certificates};
+use crate::apps::{App, Certified, Key, SchemeSet};
 use crate::config::file::{self, File};
+use crate::config::read::At;
 use crate::config::secrets::{Places, Reference};
+use crate::config::table::Required;
+use crate::config::times::Moment;
 use crate::config::view::KeyNote;
 use crate::crypto::hmac::MIN_SECRET;
 use crate::crypto::{Algorithm, HmacKey};
@@ -17,6 +20,7 @@ pub(super) struct Registered {
     pub(super) apps: Vec<Arc<App>>,
     pub(super) plans: Vec<Option<Arc<Plan>>>,
     pub(super) keys: Vec<Key>,
+    pub(super) certificates: Vec<Certified>,
 }
 
 pub(super) fn registered(
@@ -26,6 +30,7 @@ pub(super) fn registered(
     gathered: &mut Gathered<'_>,
 ) -> Registered {
     unique(file, gathered);
+    certificates::unique(file, gathered);
     let mut registered = Registered::default();
     for (index, (name, app)) in file.apps.entries.iter().enumerate() {
         let Some(app) = app else { continue };
@@ -39,7 +44,17 @@ pub(super) fn registered(
         for one in &app.keys.0 {
             registered.keys.extend(key(one, &owner, places, gathered));
         }
-        if app.keys.0.is_empty() && !gathered.problems.any_at(&format!("{}.keys", name.key)) {
+        for one in &app.certificates.0 {
+            let known = certificates::certified(one, &owner, gathered);
+            registered.certificates.extend(known);
+        }
+        if app.keys.0.is_empty()
+            && app.certificates.0.is_empty()
+            && !gathered.problems.any_at(&format!("{}.keys", name.key))
+            && !gathered
+                .problems
+                .any_at(&format!("{}.certificates", name.key))
+        {
             let draft = name.problem("this app has no keys: nobody can prove to be it");
             gathered.problem(draft.warning().of_absence());
         }
@@ -50,14 +65,13 @@ pub(super) fn registered(
 }
 
 fn unique(file: &File, gathered: &mut Gathered<'_>) {
-    let keys = file
-        .apps
-        .entries
-        .iter()
-        .filter_map(|(_, app)| app.as_ref())
-        .flat_map(|app| &app.keys.0);
+    let apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());
+    let ids = apps.flat_map(|app| {
+        let certificates = app.certificates.0.iter().map(|one| &one.id);
+        app.keys.0.iter().map(|key| &key.id).chain(certificates)
+    });
     let mut seen = HashMap::new();
-    for id in keys.filter_map(|key| key.id.get()) {
+    for id in ids.filter_map(Required::get) {
         if let Some(first) = seen.insert(id.value.0.as_str(), id.key.as_str()) {
             let message = format!("`{}` is the id of another key too, `{first}`", id.value.0);
             let draft = id
@@ -93,7 +107,7 @@ fn key(
     gathered: &mut Gathered<'_>,
 ) -> Option<Key> {
     let mac = secret(key, places, gathered);
-    dates(key, gathered);
+    dates(key.not_before.as_ref(), key.not_after.as_ref(), gathered);
     Some(Key {
         id: key.id.get()?.value.0.as_str().into(),
         app: app.clone(),
@@ -103,7 +117,7 @@ fn key(
         enabled: key.enabled,
         schemes: match &key.schemes {
             Some(several) => several.0.iter().copied().collect(),
-            None => SchemeSet::all(),
+            None => SchemeSet::of_keys(),
         },
     })
 }
@@ -139,9 +153,13 @@ fn secret(key: &file::Key, places: &Places<'_>, gathered: &mut Gathered<'_>) -> 
     }
 }
 
-fn dates(key: &file::Key, gathered: &mut Gathered<'_>) {
-    let Some(end) = &key.not_after else { return };
-    if let Some(start) = &key.not_before
+pub(super) fn dates(
+    start: Option<&At<Moment>>,
+    end: Option<&At<Moment>>,
+    gathered: &mut Gathered<'_>,
+) {
+    let Some(end) = end else { return };
+    if let Some(start) = start
         && start.value.0 >= end.value.0
     {
         gathered.problem(end.problem("this is not after `not_before`: the key can never be used"));

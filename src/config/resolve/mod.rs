@@ -3,17 +3,20 @@
 //! Every part gives `None` when it has a problem, and goes on looking for more.
 
 mod apps;
+mod certificates;
 mod cors;
+mod doors;
 mod routes;
+mod tls;
 mod upstreams;
 
 use super::Config;
 use super::addresses::Listen;
 use super::balance;
-use super::file::{File, Plan, Server, Tls, Upstream};
+use super::file::{File, Plan, Server, Upstream};
 use super::gather::{Draft, Problems};
 use super::read::At;
-use super::secrets::{Closed, Opened, Places, SecretFile};
+use super::secrets::{Closed, Opened, Places};
 use super::values::{Pace, Workers};
 use super::view::{self, Fingerprints};
 use super::words::Limit;
@@ -22,7 +25,6 @@ use crate::limit::overload;
 use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
-use crate::secret::Secret;
 use crate::server::{self, Deadlines};
 use crate::{admin, forward, gateway, store};
 use std::path::PathBuf;
@@ -107,6 +109,7 @@ pub(super) fn resolve(
     let routes = routes::table(file, gathered);
     let registered = apps::registered(file, &plans, places, gathered);
     warn(file, gathered);
+    tls::warn(file, gathered);
 
     let freshness = Freshness {
         window: file.freshness.window.0,
@@ -129,6 +132,7 @@ pub(super) fn resolve(
             apps: registered.apps,
             plans: registered.plans,
             keys: registered.keys,
+            certificates: registered.certificates,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,
             tokens: token::Settings {
@@ -172,7 +176,7 @@ fn server(
     gathered: &mut Gathered<'_>,
 ) -> Option<server::Settings> {
     let tls = match &server.tls {
-        Some(files) => Some(tls(files, places, gathered)?),
+        Some(files) => Some(tls::settings(files, places, gathered)?),
         None => None,
     };
     Some(server::Settings {
@@ -188,7 +192,8 @@ fn server(
             Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
         },
         tls,
-        max_connections: server.max_connections.0 as usize,
+        caps: doors::caps(server),
+        forwarders: doors::forwarders(server, gathered),
         deadlines: Deadlines {
             handshake: server.handshake_timeout.0,
             head: server.head_timeout.0,
@@ -226,53 +231,6 @@ fn place_of<T>(
         );
     }
     server::Listen::Unix(path)
-}
-
-fn tls(
-    files: &Tls,
-    places: &Places<'_>,
-    gathered: &mut Gathered<'_>,
-) -> Option<server::tls::Settings> {
-    let mut pem = |at: Option<&At<SecretFile>>, private, mark| {
-        let at = at?;
-        let opened = gathered.take(at, places.pem(at, private))?;
-        let content = opened.secret.unwrap_or_else(|| Secret::new(Vec::new()));
-        let marked = memchr::memmem::find(content.expose(), mark).is_some();
-        if !marked && opened.file.is_some() {
-            let what = if private {
-                "private key"
-            } else {
-                "certificate"
-            };
-            gathered.problem(at.problem(format!("this file holds no {what} in PEM")));
-            return None;
-        }
-        Some(content)
-    };
-    let certificate = pem(
-        files.certificate.get(),
-        false,
-        b"-----BEGIN CERTIFICATE-----",
-    );
-    let key = pem(files.key.get(), true, b"PRIVATE KEY-----");
-    let settings = server::tls::Settings {
-        certificate: certificate?.expose().to_vec(),
-        key: key?,
-    };
-    if places.reads_files()
-        && let (Err(bad), Some(at)) = (server::tls::Certificates::new(&settings), files.key.get())
-    {
-        let text = bad.to_string();
-        let (message, hint) = text.split_once("\n\nhint: ").unwrap_or((&text, ""));
-        let draft = at.problem(message.to_owned());
-        gathered.problem(if hint.is_empty() {
-            draft
-        } else {
-            draft.hint(hint)
-        });
-        return None;
-    }
-    Some(settings)
 }
 
 fn upstream(

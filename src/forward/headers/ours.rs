@@ -42,10 +42,10 @@ pub(in crate::forward) struct Identity<'c> {
 
 impl<'c> Told<'c> {
     pub(in crate::forward) fn of(caller: &'c Caller) -> Self {
-        let identity = match (caller.key(), caller.scheme()) {
-            (Some(key), Some(scheme)) => Some(Identity {
-                app: &key.app.name,
-                key: &key.id,
+        let identity = match (caller.app(), caller.key_id(), caller.scheme()) {
+            (Some(app), Some(key), Some(scheme)) => Some(Identity {
+                app: &app.name,
+                key,
                 scheme,
                 scopes: caller.scopes(),
             }),
@@ -82,23 +82,26 @@ pub(super) fn tell_who(sink: &mut impl Sink, told: &Told<'_>, request_id: &str) 
 pub(super) fn tell_way(sink: &mut impl Sink, head: &Head) {
     let peer = head.peer.map(|address| address.to_canonical());
     let authority = head.authority.as_bytes();
-    sink.text(X_FORWARDED_FOR, |text| write_address(text, peer));
+    sink.text(X_FORWARDED_FOR, |text| {
+        write_address(text, peer);
+        for proxy in &head.via {
+            text.put_slice(b", ");
+            write_address(text, Some(*proxy));
+        }
+    });
     sink.text(X_FORWARDED_HOST, |text| text.put_slice(authority));
     sink.word(X_FORWARDED_PROTO, head.scheme);
     sink.text(FORWARDED, |text| {
         // RFC 7239, sections 4 and 6: what is no token stands in quotes.
-        text.put_slice(b"for=");
-        if peer.is_some_and(|address| address.is_ipv6()) {
-            text.put_slice(b"\"[");
-            write_address(text, peer);
-            text.put_slice(b"]\"");
-        } else {
-            write_address(text, peer);
-        }
+        write_for(text, peer);
         text.put_slice(b";host=");
         write_token_or_quoted(text, authority);
         text.put_slice(b";proto=");
         text.put_slice(head.scheme.as_bytes());
+        for proxy in &head.via {
+            text.put_slice(b", ");
+            write_for(text, Some(*proxy));
+        }
     });
     let via = match head.version {
         Version::HTTP_10 => "1.0 portcullis",
@@ -106,6 +109,17 @@ pub(super) fn tell_way(sink: &mut impl Sink, head: &Head) {
         _ => "1.1 portcullis",
     };
     sink.word(VIA, via);
+}
+
+fn write_for(text: &mut BytesMut, address: Option<IpAddr>) {
+    text.put_slice(b"for=");
+    let quotes: [&[u8]; 2] = match address {
+        Some(IpAddr::V6(_)) => [b"\"[", b"]\""],
+        _ => [b"", b""],
+    };
+    text.put_slice(quotes[0]);
+    write_address(text, address);
+    text.put_slice(quotes[1]);
 }
 
 fn write_address(text: &mut BytesMut, address: Option<IpAddr>) {

@@ -183,7 +183,7 @@ fn assert_malformed(result: &Result<Caller, Refused>, what: &str) {
 fn a_token_proves_its_app_and_key() {
     let caller = Gate::new().token(&good()).unwrap();
     assert_eq!(&*caller.app().unwrap().name, "mobile");
-    assert_eq!(&*caller.key().unwrap().id, "k");
+    assert_eq!(&**caller.key_id().unwrap(), "k");
     assert_eq!(caller.scheme(), Some(Scheme::Token));
     assert_eq!(caller.assurance(), Assurance::Key);
     assert_eq!(caller.body(), &BodyProof::Unproven);

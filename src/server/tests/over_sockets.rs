@@ -19,7 +19,11 @@ fn settings(workers: usize, max_connections: usize) -> Settings {
         socket_mode: 0o660,
         workers,
         tls: None,
-        max_connections,
+        caps: Caps {
+            connections: max_connections,
+            ..NO_CAPS
+        },
+        forwarders: Forwarders::default(),
         deadlines: DEADLINES,
     }
 }
@@ -98,6 +102,32 @@ async fn every_worker_listens_on_every_address_and_answers() {
     assert_eq!(drained, Drained { cut: 0 });
 }
 
+#[tokio::test]
+async fn of_sockets_that_share_a_port_each_is_served_by_some_worker() {
+    for workers in [1, 2, 5] {
+        let first = bind(&settings(3, 100), &mut Handed::default()).unwrap();
+        let address = first.addresses()[0];
+        let all = first.workers.into_iter().flatten();
+        let sockets = all.map(|(listener, _)| listener).collect();
+        let settings = Settings {
+            listen: first.places.clone(),
+            ..settings(workers, 100)
+        };
+        let mut handed = Handed::of(sockets).unwrap();
+        let bound = bind(&settings, &mut handed).unwrap();
+        handed.none_is_left(&settings.listen).unwrap();
+        let stop = CancellationToken::new();
+        let running = run(bound, &settings, None, |_| Toy::new(), &stop).unwrap();
+        for _ in 0..32 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            assert_eq!(ask(&mut stream, "GET /1").await, "GET /1 []");
+        }
+        stop.cancel();
+        let wait = move || running.wait();
+        tokio::task::spawn_blocking(wait).await.unwrap();
+    }
+}
+
 #[test]
 fn an_address_that_another_gateway_has_is_refused_with_a_hint() {
     let first = bind(&settings(1, 1), &mut Handed::default()).unwrap();
@@ -134,24 +164,30 @@ fn an_address_of_another_machine_is_refused_with_a_hint() {
 }
 
 #[tokio::test]
-async fn connections_over_the_cap_wait_for_a_place() {
+async fn connections_over_the_cap_are_closed_at_once() {
     let mut gateway = Gateway::start(&settings(2, 2), None);
     let mut first = gateway.connect().await;
     let mut second = gateway.connect().await;
     assert_eq!(ask(&mut first, "GET /1").await, "GET /1 []");
     assert_eq!(ask(&mut second, "GET /2").await, "GET /2 []");
     let mut third = gateway.connect().await;
-    third.write_all(&request("GET /held")).await.unwrap();
-    // What the third asks begins only when one of the others is gone.
+    assert_eq!(third.read(&mut [0; 8]).await.unwrap_or(0), 0);
+    // Those that are in notice nothing.
     assert_eq!(ask(&mut first, "GET /1").await, "GET /1 []");
-    assert_eq!(gateway.toy.begun.available_permits(), 0);
+    let counts = gateway.running.as_ref().unwrap().counts();
+    assert_eq!(counts.full(), 1);
+    // A place that is given back is the next one's.
+    first.write_all(&request("GET /#")).await.unwrap();
+    first.read_to_end(&mut Vec::new()).await.unwrap();
     drop(first);
-    gateway.toy.begun.acquire().await.unwrap().forget();
-    gateway.toy.release.add_permits(1);
-    let mut answer = [0; 12];
-    third.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
-    drop((second, third));
+    loop {
+        let mut next = gateway.connect().await;
+        let _ = next.write_all(&request("GET /3")).await;
+        if next.read(&mut [0; 8]).await.is_ok_and(|read| read > 0) {
+            break;
+        }
+    }
+    drop(second);
     assert_eq!(gateway.stop().await, Drained { cut: 0 });
 }
 
@@ -208,6 +244,7 @@ fn certificate(name: &str) -> (tls::Settings, RootCertStore) {
     let settings = tls::Settings {
         certificate: made.cert.pem().into_bytes(),
         key: Secret::new(made.signing_key.serialize_pem().into_bytes()),
+        clients: None,
     };
     (settings, roots)
 }

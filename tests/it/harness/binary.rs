@@ -74,7 +74,16 @@ impl Binary {
         (output.status.code(), told)
     }
 
-    fn spawn_by(setup: Setup, text: &str, command: Command) -> Self {
+    /// Runs it with these variables set.
+    pub fn spawn_with(setup: Setup, variables: &[(&str, &str)]) -> Self {
+        let text = setup.text();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.envs(variables.iter().copied());
+        Self::spawn_by(setup, &text, command)
+    }
+
+    /// Runs it on this text by a command that ends in it.
+    pub fn spawn_by(setup: Setup, text: &str, command: Command) -> Self {
         Self::spawn_from(setup, text, command, Stdio::null())
     }
 

@@ -1,0 +1,46 @@
+//! Host and port, as they stand in `Host` and in a target.
+
+use std::borrow::Cow;
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port` (RFC 3986, section 3.2.2), without user information.
+pub(super) fn is_host(text: &str) -> bool {
+    let (name, port) = split_port(text);
+    let port_is_good = port.is_none_or(|port| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    let name_is_good = match name.strip_prefix('[') {
+        Some(literal) => literal
+            .strip_suffix(']')
+            .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => {
+            !name.is_empty()
+                && name.len() <= 255
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        }
+    };
+    port_is_good && name_is_good
+}
+
+/// The host, and the port if there is one.
+pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+/// In lower case, without the port that is the scheme's own.
+pub(super) fn normal_authority<'r>(scheme: &str, authority: &'r str) -> Cow<'r, str> {
+    let default = if scheme == "https" { "443" } else { "80" };
+    let text = match split_port(authority) {
+        (name, Some(port)) if port == default => name,
+        _ => authority,
+    };
+    if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}

@@ -1,0 +1,138 @@
+//! What was turned away before it was a request: counted, and told now and then.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What happens often is told once in so long.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// Counters over all workers.
+#[derive(Debug, Default)]
+pub struct Counts {
+    full: Count,
+    per_address: Count,
+    strange: Count,
+    header: Count,
+    forwarded: Count,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    number: AtomicU64,
+    told: Mutex<Option<Instant>>,
+}
+
+impl Count {
+    /// Counts one; gives the number back when it is time to tell it.
+    fn add(&self) -> Option<u64> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if told.is_some_and(|before| now.duration_since(before) < PAUSE) {
+            return None;
+        }
+        *told = Some(now);
+        Some(number)
+    }
+
+    fn get(&self) -> u64 {
+        self.number.load(Ordering::Relaxed)
+    }
+}
+
+impl Counts {
+    /// Connections closed since there were `max_connections`.
+    pub fn full(&self) -> u64 {
+        self.full.get()
+    }
+
+    /// Connections closed since their address had `max_connections_per_address`.
+    pub fn per_address(&self) -> u64 {
+        self.per_address.get()
+    }
+
+    /// Connections closed since only trusted proxies may connect.
+    pub fn strange(&self) -> u64 {
+        self.strange.get()
+    }
+
+    /// Connections of trusted proxies closed since they did not begin with a PROXY header.
+    pub fn header(&self) -> u64 {
+        self.header.get()
+    }
+
+    /// Requests of trusted proxies that did not tell readably whom they are from.
+    pub fn forwarded(&self) -> u64 {
+        self.forwarded.get()
+    }
+
+    pub(super) fn at_the_cap(&self) {
+        if let Some(closed) = self.full.add() {
+            tracing::warn!(closed, "connections are closed: `max_connections` are open");
+        }
+    }
+
+    pub(super) fn at_the_cap_of_an_address(&self, peer: IpAddr) {
+        if let Some(closed) = self.per_address.add() {
+            tracing::warn!(
+                closed,
+                %peer,
+                "connections are closed: an address has `max_connections_per_address` open"
+            );
+        }
+    }
+
+    pub(super) fn strange_peer(&self, peer: Option<IpAddr>) {
+        if let Some(closed) = self.strange.add() {
+            tracing::warn!(
+                closed,
+                peer = shown(peer),
+                "connections are closed: they do not come from one of `trusted_proxies`, as `proxy_protocol` asks"
+            );
+        }
+    }
+
+    pub(super) fn without_a_header(&self, peer: Option<IpAddr>, why: &'static str) {
+        if let Some(closed) = self.header.add() {
+            tracing::warn!(
+                closed,
+                peer = shown(peer),
+                why,
+                "connections of trusted proxies are closed: they do not begin with a PROXY header"
+            );
+        }
+    }
+
+    pub(super) fn unreadable_forwarded(&self, peer: Option<IpAddr>) {
+        if let Some(requests) = self.forwarded.add() {
+            tracing::warn!(
+                requests,
+                peer = shown(peer),
+                "a trusted proxy does not tell readably whom a request is from"
+            );
+        }
+    }
+}
+
+fn shown(peer: Option<IpAddr>) -> String {
+    peer.map_or_else(|| "unix".to_owned(), |address| address.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_often_is_told_once_a_minute() {
+        let count = Count::default();
+        assert_eq!(count.add(), Some(1));
+        assert_eq!((count.add(), count.add()), (None, None));
+        tokio::time::advance(PAUSE).await;
+        assert_eq!(count.add(), Some(4));
+        assert_eq!(count.add(), None);
+        assert_eq!(count.get(), 5);
+    }
+}

@@ -1,0 +1,346 @@
+//! Mutual TLS: the certificate of a client names an app.
+
+use crate::harness::curl::curl;
+use crate::harness::{Gateway, Request, Response, Setup, T0, Upstream, caller};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use std::path::PathBuf;
+
+const HOST: &str = "api.example.com";
+
+/// Who signs certificates.
+struct Authority(Issuer<'static, KeyPair>, String);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "An authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self(Issuer::new(params, key), pem)
+    }
+
+    /// A certificate in PEM and in DER, and its key.
+    fn sign(&self, names: &[SanType]) -> (String, Vec<u8>, String) {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "A client");
+        params.subject_alt_names = names.to_vec();
+        // The gateway's clock is set by hand, that of TLS is the system's.
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let made = params.signed_by(&key, &self.0).unwrap();
+        (made.pem(), made.der().to_vec(), key.serialize_pem())
+    }
+}
+
+fn uri(text: &str) -> SanType {
+    SanType::URI(text.try_into().unwrap())
+}
+
+fn dns(text: &str) -> SanType {
+    SanType::DnsName(text.try_into().unwrap())
+}
+
+fn email(text: &str) -> SanType {
+    SanType::Rfc822Name(text.try_into().unwrap())
+}
+
+const KNOWN: &str = "[apps.fleet]\nscopes = [\"orders\"]\ncertificates = [\n\
+    { id = \"by-uri\", name = \"spiffe://example.com/fleet\" },\n\
+    { id = \"by-host\", name = \"Fleet.example.com\" },\n\
+    { id = \"by-mail\", name = \"fleet@example.com\" },\n\
+    { id = \"over\", name = \"old.example.com\", not_after = 2026-01-01 },\n\
+    { id = \"off\", name = \"off.example.com\", enabled = false },\n";
+
+struct Scene {
+    upstream: Upstream,
+    gateway: Gateway,
+    authority: Authority,
+}
+
+impl Scene {
+    /// A gateway whose one route takes certificates, and what `route` says besides.
+    fn set(client: &str, route: &str) -> Self {
+        Self::knowing(client, route, |_, _| String::new())
+    }
+
+    fn knowing(client: &str, route: &str, more: impl FnOnce(&Setup, &Authority) -> String) -> Self {
+        let upstream = Upstream::start();
+        let authority = Authority::new();
+        let setup = Setup::before(&upstream).server(&format!(
+            "workers = 1\ntls = {{ certificate = \"file:cert.pem\", key = \"file:key.pem\", client_ca = \"file:ca.pem\"{client} }}"
+        ));
+        let server = Authority::new();
+        let (certificate, _, key) = server.sign(&[dns(HOST)]);
+        setup.write("server-ca.pem", server.1.as_bytes());
+        setup.write("cert.pem", certificate.as_bytes());
+        setup.write_secret("key.pem", key.as_bytes());
+        setup.write("ca.pem", authority.1.as_bytes());
+        let known = format!("{KNOWN}{}]\n", more(&setup, &authority));
+        let accept = if route.contains("accept") {
+            ""
+        } else {
+            "accept = [\"client-certificate\"]\n"
+        };
+        let gateway = setup
+            .route(&format!("{accept}{route}"))
+            .more(&known)
+            .start();
+        Self {
+            upstream,
+            gateway,
+            authority,
+        }
+    }
+
+    /// Writes a certificate and its key beside the configuration.
+    fn certificate(&self, names: &[SanType]) -> (PathBuf, PathBuf) {
+        write(self.gateway.setup(), "client", &self.authority.sign(names))
+    }
+
+    fn send(&self, request: &Request, files: Option<&(PathBuf, PathBuf)>) -> Response {
+        self.try_send(request, files, &[])
+    }
+
+    fn try_send(
+        &self,
+        request: &Request,
+        files: Option<&(PathBuf, PathBuf)>,
+        more: &[&str],
+    ) -> Response {
+        let authority = self.gateway.setup().path("server-ca.pem");
+        let mut arguments = vec!["--cacert", authority.to_str().unwrap()];
+        if let Some((certificate, key)) = files {
+            arguments.extend(["--cert", certificate.to_str().unwrap()]);
+            arguments.extend(["--key", key.to_str().unwrap()]);
+        }
+        arguments.extend(more);
+        curl(request, self.gateway.address(), &arguments)
+    }
+}
+
+fn write(setup: &Setup, name: &str, signed: &(String, Vec<u8>, String)) -> (PathBuf, PathBuf) {
+    (
+        setup.write(&format!("{name}.pem"), signed.0.as_bytes()),
+        setup.write(&format!("{name}.key"), signed.2.as_bytes()),
+    )
+}
+
+fn request(method: &str) -> Request {
+    let mut request = Request::new(method, "/orders").authority(HOST);
+    request.scheme = "https";
+    request
+}
+
+#[test]
+fn a_certificate_names_its_app_over_either_version() {
+    let scene = Scene::set("", "scopes = [\"orders\"]");
+    for (n, (name, id, version)) in [
+        (uri("spiffe://example.com/fleet"), "by-uri", "--http1.1"),
+        (dns("fleet.EXAMPLE.com"), "by-host", "--http2"),
+        (email("fleet@Example.com"), "by-mail", "--http1.1"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let files = scene.certificate(&[dns("of-no-one.example.com"), name]);
+        let response = scene.try_send(&request("GET"), Some(&files), &[version]);
+        response.assert_passed();
+        let got = scene.upstream.got(n);
+        assert_eq!(got.field("portcullis-app"), Some("fleet"));
+        assert_eq!(got.field("portcullis-key"), Some(id));
+        assert_eq!(got.field("portcullis-scheme"), Some("client-certificate"));
+        assert_eq!(got.field("portcullis-assurance"), Some("key"));
+        assert_eq!(got.field("portcullis-scopes"), Some("orders"));
+        let record = scene.gateway.record(n);
+        assert_eq!(
+            (&record["app"], &record["key"]),
+            (&"fleet".into(), &id.into())
+        );
+        assert_eq!(record["scheme"], "client-certificate");
+    }
+}
+
+#[test]
+fn a_certificate_can_be_named_by_all_of_it() {
+    let mut files = None;
+    let scene = Scene::knowing("", "", |setup, authority| {
+        let signed = authority.sign(&[]);
+        files = Some(write(setup, "whole", &signed));
+        let hex: Vec<_> = portcullis::crypto::digest::sha256(&[&signed.1])
+            .iter()
+            .map(|byte| format!("{byte:02X}"))
+            .collect();
+        format!("{{ id = \"whole\", sha256 = \"{}\" }}", hex.join(":"))
+    });
+    scene.send(&request("GET"), files.as_ref()).assert_passed();
+    assert_eq!(scene.upstream.only().field("portcullis-key"), Some("whole"));
+    let other = scene.certificate(&[]);
+    scene
+        .send(&request("GET"), Some(&other))
+        .assert_refused(401, "credential-rejected");
+}
+
+#[test]
+fn a_certificate_that_stands_for_nobody_is_refused_as_every_bad_credential() {
+    let scene = Scene::set("", "accept = [\"client-certificate\", \"http-signature\"]");
+    let (mine, other) = (uri("spiffe://example.com/fleet"), dns("fleet.example.com"));
+    let mut told = Vec::new();
+    for (n, (names, reason)) in [
+        (vec![dns("stranger.example.com")], "unknown-certificate"),
+        (vec![], "unknown-certificate"),
+        (vec![uri("fleet.example.com:1")], "unknown-certificate"),
+        (vec![mine, other], "several-certificates"),
+        (vec![dns("old.example.com")], "key-not-active"),
+        (vec![dns("off.example.com")], "key-not-active"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let files = scene.certificate(&names);
+        let response = scene.send(&request("GET"), Some(&files));
+        response.assert_refused(401, "credential-rejected");
+        assert_eq!(scene.gateway.record(n)["reason"], reason);
+        told.push(response.json()["detail"].clone());
+    }
+    let forged = caller().key_id("unknown").sign(&request("GET"));
+    let response = scene.send(&forged, Some(&scene.certificate(&[])));
+    response.assert_refused(401, "credential-rejected");
+    told.push(response.json()["detail"].clone());
+    told.dedup();
+    assert_eq!(told.len(), 1, "{told:?}");
+    scene.upstream.assert_silent();
+}
+
+#[test]
+fn what_the_request_shows_counts_and_the_certificate_is_transport_then() {
+    let scene = Scene::set("", "accept = [\"client-certificate\", \"http-signature\"]");
+    let files = scene.certificate(&[dns("fleet.example.com")]);
+    let signed = caller().sign(&request("GET"));
+    scene.send(&signed, Some(&files)).assert_passed();
+    assert_eq!(
+        scene.upstream.only().field("portcullis-app"),
+        Some("mobile")
+    );
+    // Nor does it stand in for one that does not hold.
+    let forged = caller().secret(&[7; 32]).sign(&request("GET"));
+    scene
+        .send(&forged, Some(&files))
+        .assert_refused(401, "credential-rejected");
+}
+
+#[test]
+fn a_certificate_does_not_count_where_the_route_does_not_accept_it() {
+    let scene = Scene::set("", "accept = [\"http-signature\"]");
+    let files = scene.certificate(&[dns("fleet.example.com")]);
+    scene
+        .send(&request("GET"), Some(&files))
+        .assert_refused(401, "credential-missing");
+    scene
+        .send(&caller().sign(&request("GET")), Some(&files))
+        .assert_passed();
+}
+
+#[test]
+fn unsafe_requests_pass_as_often_as_they_are_sent_and_strictly_too() {
+    let scene = Scene::set("", "replay = \"strict\"");
+    let files = scene.certificate(&[dns("fleet.example.com")]);
+    for n in 0..2 {
+        let request = request("POST").body("hello");
+        scene.send(&request, Some(&files)).assert_passed();
+        assert_eq!(scene.upstream.got(n).body, b"hello");
+    }
+}
+
+fn no_connection(scene: &Scene, files: Option<&(PathBuf, PathBuf)>) {
+    let sent = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        scene.send(&request("GET"), files)
+    }));
+    assert!(sent.is_err(), "it must end in the handshake");
+}
+
+#[test]
+fn without_a_certificate_of_the_authority_there_is_no_connection() {
+    let scene = Scene::set("", "");
+    no_connection(&scene, None);
+    let strange = write(
+        scene.gateway.setup(),
+        "strange",
+        &Authority::new().sign(&[dns("fleet.example.com")]),
+    );
+    no_connection(&scene, Some(&strange));
+    scene.upstream.assert_silent();
+}
+
+#[test]
+fn where_it_is_optional_the_route_decides() {
+    let scene = Scene::set(", client = \"optional\"", "");
+    scene
+        .send(&request("GET"), None)
+        .assert_refused(401, "credential-missing");
+    let files = scene.certificate(&[dns("fleet.example.com")]);
+    scene.send(&request("GET"), Some(&files)).assert_passed();
+    // What is shown must hold all the same.
+    let strange = write(
+        scene.gateway.setup(),
+        "strange",
+        &Authority::new().sign(&[]),
+    );
+    no_connection(&scene, Some(&strange));
+}
+
+#[test]
+fn fields_that_claim_a_certificate_reach_nobody() {
+    let scene = Scene::set(", client = \"optional\"", "accept = [\"public\"]");
+    let claimed = request("GET")
+        .field("X-Client-Cert", "x")
+        .field("X-SSL-Client-Verify", "SUCCESS")
+        .field("Client-Cert", ":YQ==:")
+        .field("X-Forwarded-Client-Cert", "URI=spiffe://example.com/fleet");
+    scene.send(&claimed, None).assert_passed();
+    let got = scene.upstream.only();
+    for (name, _) in got.fields() {
+        assert!(!name.to_ascii_lowercase().contains("client-"), "{name}");
+    }
+}
+
+#[test]
+fn a_certificate_is_held_to_its_dates_at_every_request() {
+    let scene = Scene::set("", "");
+    let files = scene.certificate(&[dns("fleet.example.com")]);
+    scene.send(&request("GET"), Some(&files)).assert_passed();
+    // To the year 2100: TLS goes by the system's clock and sees nothing of it.
+    let until = 4_102_444_800_u64.saturating_sub(T0 as u64);
+    scene.gateway.advance(until + 1);
+    scene
+        .send(&request("GET"), Some(&files))
+        .assert_refused(401, "credential-expired");
+}
+
+#[test]
+fn a_reload_changes_who_is_known_and_whose_certificates_are_taken() {
+    let scene = Scene::set("", "");
+    let setup = scene.gateway.setup();
+    let files = scene.certificate(&[dns("fleet.example.com")]);
+    scene.send(&request("GET"), Some(&files)).assert_passed();
+
+    let text = setup.text();
+    scene
+        .gateway
+        .reload(&text.replace("Fleet.example.com", "other.example.com"));
+    scene
+        .send(&request("GET"), Some(&files))
+        .assert_refused(401, "credential-rejected");
+
+    let next = Authority::new();
+    setup.write("ca.pem", next.1.as_bytes());
+    scene.gateway.reload(&text);
+    no_connection(&scene, Some(&files));
+    let renewed = write(setup, "renewed", &next.sign(&[dns("fleet.example.com")]));
+    scene.send(&request("GET"), Some(&renewed)).assert_passed();
+}
