@@ -153,7 +153,7 @@ async fn a_proven_caller_is_told_by_name() {
 #[tokio::test]
 async fn an_anonymous_caller_has_no_name_whatever_it_says() {
     let sent = sent(
-        &mut head(&[
+        &head(&[
             ("portcullis-app", "admin"),
             ("portcullis-scopes", "all"),
             ("portcullis_key", "k"),
@@ -315,13 +315,13 @@ async fn the_will_to_take_trailers_is_all_that_te_says() {
 
 #[tokio::test]
 async fn an_ipv6_peer_and_a_host_with_a_port_are_quoted_in_forwarded() {
-    let mut head = Head {
+    let head = Head {
         authority: "[2001:db8::2]:8443".into(),
         peer: Some("2001:db8::1".parse().unwrap()),
         version: Version::HTTP_2,
         ..head(&[])
     };
-    let sent = sent(&mut head, &route(), &ANYONE).await;
+    let sent = sent(&head, &route(), &ANYONE).await;
     assert_eq!(
         sent["forwarded"],
         ["for=\"[2001:db8::1]\";host=\"[2001:db8::2]:8443\";proto=https"]
@@ -332,11 +332,11 @@ async fn an_ipv6_peer_and_a_host_with_a_port_are_quoted_in_forwarded() {
 
 #[tokio::test]
 async fn a_peer_that_is_ipv4_in_ipv6_is_told_as_ipv4() {
-    let mut head = Head {
+    let head = Head {
         peer: Some("::ffff:192.0.2.7".parse().unwrap()),
         ..head(&[])
     };
-    let sent = sent(&mut head, &route(), &ANYONE).await;
+    let sent = sent(&head, &route(), &ANYONE).await;
     assert_eq!(sent["x-forwarded-for"], ["192.0.2.7"]);
 }
 
