@@ -82,12 +82,17 @@ impl Forwarders {
     /// Whom `peer`, a trusted proxy, speaks for. What it does not tell, or
     /// what cannot be read, leaves the nearest address that can be trusted.
     pub(super) fn told_by(&self, peer: &Peer, fields: &HeaderMap, counts: &Counts) -> Peer {
-        let hops = match self.fields {
+        let (name, hops) = match self.fields {
             Fields::Off => return peer.clone(),
-            Fields::XForwardedFor => x_forwarded(fields),
-            Fields::Forwarded => forwarded(fields),
+            Fields::XForwardedFor => (X_FORWARDED_FOR, x_forwarded(fields)),
+            Fields::Forwarded => (FORWARDED, forwarded(fields)),
         };
         let mut told = peer.clone();
+        let mut lines = fields.get_all(name).iter();
+        if lines.any(|line| !line.as_bytes().trim_ascii().is_empty()) {
+            // It is the proxy's, and proves nothing of somebody behind it.
+            told.certificate = None;
+        }
         // Between here and there, the nearest first.
         let mut passed = Vec::new();
         let mut is_readable = true;
@@ -269,6 +274,8 @@ const fn is_token(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::certificate::Certificate;
+    use std::sync::Arc;
 
     fn forwarders(fields: Fields) -> Forwarders {
         let trusted = ["10.0.0.0/8", "2001:db8:f::/48", "unix"];
@@ -308,6 +315,36 @@ mod tests {
     fn expect(which: Fields, list: &[(&str, &str)], expected: (&str, bool, &str, bool)) {
         let (address, tls, via, is_readable) = told(which, list);
         assert_eq!((&*address, tls, &*via, is_readable), expected, "{list:?}");
+    }
+
+    #[test]
+    fn a_proxys_certificate_is_not_that_of_those_it_speaks_for() {
+        let certificate = Certificate::new(b"", Vec::new(), 0, 1);
+        let peer = Peer {
+            is_trusted: true,
+            certificate: Some(Arc::new(certificate)),
+            ..Peer::at(Some("10.0.0.1".parse().unwrap()))
+        };
+        let keeps = |which, list: &[(&str, &str)]| {
+            let told = forwarders(which).told_by(&peer, &fields(list), &Counts::default());
+            told.certificate.is_some()
+        };
+        let own = [("x-forwarded-proto", "https"), ("x-forwarded-for", " ")];
+        assert!(keeps(Fields::XForwardedFor, &own));
+        assert!(keeps(
+            Fields::Forwarded,
+            &[("x-forwarded-for", "192.0.2.1")]
+        ));
+        assert!(keeps(Fields::Off, &[("x-forwarded-for", "192.0.2.1")]));
+        for somebody in ["192.0.2.1", "10.0.0.2", "unknown", "nonsense"] {
+            assert!(!keeps(
+                Fields::XForwardedFor,
+                &[("x-forwarded-for", somebody)]
+            ));
+        }
+        for somebody in ["for=192.0.2.1", "for=_hidden", "proto=https", "nonsense"] {
+            assert!(!keeps(Fields::Forwarded, &[("forwarded", somebody)]));
+        }
     }
 
     #[test]
