@@ -37,6 +37,11 @@ impl Deadlines {
             end: start + settings.total,
         }
     }
+
+    /// The same for another server, of which nothing was asked until now; the end stays.
+    pub(super) fn again(&mut self) {
+        self.start = Instant::now();
+    }
 }
 
 /// How it went.
@@ -73,17 +78,9 @@ pub(super) async fn exchange(
         return Tried::NotSent(body, not_connected(label, &error));
     }
     if let Some(kept) = lease.reuse().filter(|kept| kept.suits(request)) {
-        match send(
-            request,
-            body,
-            kept,
-            lease,
-            place,
-            deadlines,
-            deadlines.start,
-        )
-        .await
-        {
+        // It cannot have been late while others took its time.
+        let since = lease.waited_until().unwrap_or(deadlines.start);
+        match send(request, body, kept, lease, place, deadlines, since).await {
             Sent::Answered(head, arriving) => return Tried::Answered(head, arriving),
             Sent::Switched(head, far) => return Tried::Switched(head, far),
             Sent::Not(unsent, again, _) => (body, lease) = (unsent, again),

@@ -149,7 +149,7 @@ pub async fn forward(
     // Where there is a body, some of it was read since.
     let mut asked = if has_none { head.arrived } else { clock.now() };
     let mut repeatable = has_none && may_repeat(route, &head.method, upstream);
-    let deadlines = Deadlines::start(upstream.settings());
+    let mut deadlines = Deadlines::start(upstream.settings());
     let mut servers = Servers::default();
     let mut failed = Failed::Unreachable("none of its servers is well".into());
     while let Some(mut chosen) = upstream.choose(&servers, asked) {
@@ -213,6 +213,7 @@ pub async fn forward(
             }
         }
         asked = clock.now();
+        deadlines.again();
         upstream.failed(&mut chosen, &failed, asked);
     }
     Err(failed)

@@ -30,6 +30,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 /// Longer than any test: what a deadline that is not under test is set to.
 const LONG: Duration = Duration::from_hours(24);
@@ -711,6 +712,31 @@ async fn a_request_that_waits_for_a_place_gets_the_connection_that_comes_free() 
     );
     assert_eq!(all, ("ok".into(), "ok".into(), "ok".into()));
     server.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_place_is_not_the_servers_time_to_answer() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n";
+        stream.write_all(begun).await.unwrap();
+        sleep(3 * SECOND).await;
+        stream.write_all(b"ok").await.unwrap();
+        read_head(&mut stream).await;
+        sleep(SECOND).await;
+        stream.write_all(OK).await.unwrap();
+        stream
+    });
+    let gate = Gate::set(&[port], |it| {
+        it.max_connections = 1;
+        it.first_byte = 2 * SECOND;
+    });
+    let first = gate.get("/").await;
+    let both = tokio::join!(text(first), async { text(gate.get("/").await).await });
+    assert_eq!(both, ("ok".into(), "ok".into()));
 }
 
 #[tokio::test]

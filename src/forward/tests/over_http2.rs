@@ -315,6 +315,17 @@ async fn clients_that_come_and_go_make_us_reset_no_more_than_a_bound() {
     assert!((64..=64 + 8).contains(&began), "{began}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_next_server_has_its_own_time_to_connect() {
+    let ((_silent, silent), (listener, port)) = (listen().await, listen().await);
+    answering(listener, 100);
+    // Which of the two is asked first is left to chance.
+    for _ in 0..8 {
+        let gate = set(&[silent, port], |it| it.connect = Duration::from_secs(3));
+        assert_eq!(text(gate.get("/").await).await, "ok");
+    }
+}
+
 #[tokio::test]
 async fn trailers_and_an_answer_of_trailers_only_pass() {
     let (listener, port) = listen().await;

@@ -80,12 +80,12 @@ impl Kept {
         !self.idle().connections.is_empty() || !self.shared().is_empty()
     }
 
-    /// Takes one of the places; [`Lease`] frees it.
-    pub(super) async fn take_place(&self, by: Instant) -> Result<(), NoPlace> {
-        let permit = match self.free.try_acquire() {
-            Ok(permit) => permit,
+    /// Takes one of the places; [`Lease`] frees it. Tells until when it waited, if it did.
+    pub(super) async fn take_place(&self, by: Instant) -> Result<Option<Instant>, NoPlace> {
+        let (permit, waited_until) = match self.free.try_acquire() {
+            Ok(permit) => (permit, None),
             Err(_) => match timeout_at(by, self.free.acquire()).await {
-                Ok(Ok(permit)) => permit,
+                Ok(Ok(permit)) => (permit, Some(Instant::now())),
                 _ => {
                     return Err(NoPlace {
                         limit: self.place.max_connections,
@@ -94,7 +94,7 @@ impl Kept {
             },
         };
         permit.forget();
-        Ok(())
+        Ok(waited_until)
     }
 
     /// Frees a place that was taken.

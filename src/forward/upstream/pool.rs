@@ -30,6 +30,7 @@ pub(in crate::forward) struct NoPlace {
 pub(in crate::forward) struct Lease {
     kept: Arc<Kept>,
     slot: Option<Slot>,
+    waited_until: Option<Instant>,
 }
 
 /// What a request is sent on.
@@ -85,8 +86,12 @@ impl Pool {
         by: Instant,
     ) -> Result<Lease, NoPlace> {
         let kept = self.kept(place);
-        kept.take_place(by).await?;
-        Ok(Lease { kept, slot: None })
+        let waited_until = kept.take_place(by).await?;
+        Ok(Lease {
+            kept,
+            slot: None,
+            waited_until,
+        })
     }
 
     /// Makes sure that the addresses of the server are known, if it has a name.
@@ -122,6 +127,11 @@ impl Pool {
 }
 
 impl Lease {
+    /// When others made room, where it had to be waited for.
+    pub(in crate::forward) const fn waited_until(&self) -> Option<Instant> {
+        self.waited_until
+    }
+
     /// Takes a connection that is kept, if one is usable.
     pub(in crate::forward) fn reuse(&mut self) -> Option<Ready> {
         let kept = self.kept.take()?;
