@@ -326,6 +326,24 @@ async fn the_next_server_has_its_own_time_to_connect() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_asks_to_leave_http_takes_no_stream() {
+    let (listener, port) = listen().await;
+    answering(listener, 100);
+    let gate = set(&[port], |it| it.max_connections = 1);
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    let from = Instant::now();
+    for _ in 0..100 {
+        let mut asks = head(Method::GET, "/");
+        asks.upgrade = Some("websocket".parse().unwrap());
+        let failed = gate.send(asks, nothing().await).await.unwrap_err();
+        assert!(matches!(failed, Failed::Unreachable(_)), "{failed}");
+    }
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    // Nothing was begun that had to be reset, and paid for.
+    assert_eq!(from.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn trailers_and_an_answer_of_trailers_only_pass() {
     let (listener, port) = listen().await;

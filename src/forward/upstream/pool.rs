@@ -155,6 +155,9 @@ impl Lease {
 
     /// Makes a new connection before `by` that speaks HTTP/1.1, if the server does.
     pub(in crate::forward) async fn connect_alone(&mut self, by: Instant) -> io::Result<Ready> {
+        // Nothing was begun on a connection of many: nothing is reset there,
+        // and no stream is kept from others for as long as this one lasts.
+        self.slot = None;
         let alone = Box::pin(self.kept.make_alone(by)).await?;
         Ok(Ready::Alone(alone))
     }
