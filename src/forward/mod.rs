@@ -189,10 +189,11 @@ pub async fn forward(
                     far: None,
                 });
             }
-            Tried::Switched(mut head, far) => {
+            Tried::Switched(mut head, mut far) => {
                 let answered = clock.now();
                 upstream.answered(&mut chosen, head.status, None, answered);
                 headers::switching(&mut head.headers);
+                far.count(chosen.into_counted());
                 let body = AnswerBody::made(Bytes::new(), place);
                 return Ok(Answer {
                     response: Response::from_parts(head, body),

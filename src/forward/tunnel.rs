@@ -2,7 +2,7 @@
 //!
 //! Only the 101 that was asked for opens a tunnel; what passes then is not read.
 
-use super::upstream::{Lease, Stream};
+use super::upstream::{Counted, Lease, Stream};
 use bytes::{Buf as _, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue};
@@ -27,6 +27,8 @@ pub struct Far {
     early: Bytes,
     /// Its place among the server's connections.
     _lease: Lease,
+    /// What it is among all that the server has to do.
+    counted: Option<Counted>,
 }
 
 impl fmt::Debug for Far {
@@ -42,7 +44,13 @@ impl Far {
             stream,
             early,
             _lease: lease,
+            counted: None,
         }
+    }
+
+    /// Counts as a request in flight, which it began as, for as long as it is open.
+    pub(super) fn count(&mut self, counted: Option<Counted>) {
+        self.counted = counted;
     }
 }
 
@@ -109,6 +117,7 @@ pub async fn pass(
         stream: mut server,
         early,
         _lease,
+        counted: _counted,
     } = far;
     let (mut up, mut down) = (Way::default(), Way::default());
     passed.down += early.len() as u64;

@@ -740,6 +740,39 @@ async fn the_wait_for_a_place_is_not_the_servers_time_to_answer() {
 }
 
 #[tokio::test]
+async fn open_tunnels_count_among_what_a_server_has_to_do() {
+    let opened: [_; 2] = std::array::from_fn(|_| Arc::new(AtomicUsize::new(0)));
+    let mut ports = Vec::new();
+    for counter in &opened {
+        let (listener, port) = listen().await;
+        let counter = counter.clone();
+        ports.push(port);
+        tokio::spawn(async move {
+            let mut streams = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_head(&mut stream).await;
+                let switch = b"HTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+                stream.write_all(switch).await.unwrap();
+                counter.fetch_add(1, Ordering::SeqCst);
+                streams.push(stream);
+            }
+        });
+    }
+    for round in 1..=4 {
+        let gate = Gate::before(&ports);
+        let mut open = Vec::new();
+        for _ in 0..6 {
+            let mut asks = head(Method::GET, "/");
+            asks.upgrade = Some("websocket".parse().unwrap());
+            open.push(gate.send(asks, nothing().await).await.unwrap().far);
+        }
+        let counts = opened.each_ref().map(|one| one.load(Ordering::SeqCst));
+        assert_eq!(counts, [3 * round, 3 * round]);
+    }
+}
+
+#[tokio::test]
 async fn connections_outlive_the_configuration_that_made_them() {
     let (listener, port) = listen().await;
     let server = serve(listener, vec![vec![OK, OK]]);
