@@ -103,6 +103,11 @@ impl Failed {
     const fn is_the_servers(&self) -> bool {
         !matches!(self, Self::Body(_) | Self::Overloaded(_))
     }
+
+    /// Whether all the time that there was is over, whoever took it.
+    fn is_end_of_time(&self) -> bool {
+        matches!(self, Self::Timeout("finish"))
+    }
 }
 
 /// The upstream's answer.
@@ -209,7 +214,12 @@ pub async fn forward(
                 (body, failed) = (ProvenBody::empty(), why);
             }
             Tried::Failed(why) => {
-                upstream.failed(&mut chosen, &why, clock.now());
+                // The client may have taken it for its body, whatever the server did.
+                if why.is_end_of_time() && !is_here {
+                    chosen.excuse();
+                } else {
+                    upstream.failed(&mut chosen, &why, clock.now());
+                }
                 return Err(why);
             }
         }

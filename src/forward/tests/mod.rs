@@ -8,6 +8,7 @@ use super::body::tests::{BEFORE, Framed, WHILE, digest_of};
 use super::body::{BodyError, Meter, prepare};
 use super::upstream::balance::Rules;
 use super::upstream::budget::Retries;
+use super::upstream::ejection::Ejection;
 use super::upstream::{Protocol, Server, Settings};
 use super::*;
 use crate::authorize;
@@ -436,6 +437,39 @@ async fn the_answer_is_due_only_once_the_request_is_out() {
     assert_eq!(failed.to_string(), "the upstream did not finish in time");
     assert_eq!(started.elapsed().as_secs(), 60);
     assert_eq!(server.await.unwrap(), b"part");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_take_all_the_time_for_their_bodies_eject_no_server() {
+    let ((one, port), (other, other_port)) = (listen().await, listen().await);
+    let mut servers = Vec::new();
+    for listener in [one, other] {
+        servers.push(tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                open.push(stream);
+            }
+        }));
+    }
+    let gate = Gate::set(&[port, other_port], |it| {
+        it.total = Duration::from_secs(3);
+        it.balance.ejection = Some(Ejection {
+            failures: 1,
+            time: LONG,
+            at_most: 100,
+        });
+    });
+    for _ in 0..4 {
+        let body = Framed::of_known_length(&[b"part"])
+            .then_stalls()
+            .and_owes(1);
+        let failed = gate.post(unproven(body).await).await.unwrap_err();
+        assert_eq!(failed.to_string(), "the upstream did not finish in time");
+    }
+    assert_eq!(gate.upstream.servers_by_state()[0], ("up", 2));
+    // Where nobody but the server took the time, it counts.
+    gate.get("/").await.unwrap_err();
+    assert_eq!(gate.upstream.servers_by_state()[0], ("up", 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -156,6 +156,13 @@ impl Chosen {
         self.counted.as_mut()
     }
 
+    /// How it went tells nothing of the server.
+    pub(in crate::forward) fn excuse(&mut self) {
+        if let Some(counted) = &mut self.counted {
+            counted.excuse();
+        }
+    }
+
     /// What counts the request, to be kept until its answer ends.
     pub(in crate::forward) fn into_counted(self) -> Option<Counted> {
         self.counted
