@@ -29,7 +29,8 @@ use body::ProvenBody;
 use bytes::{Bytes, BytesMut};
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use std::fmt;
 use std::net::IpAddr;
@@ -182,6 +183,10 @@ pub async fn forward(
                 let took = is_here.then_some(took);
                 upstream.answered(&mut chosen, head.status, took, answered);
                 headers::answer(&mut head.headers);
+                if head.status == StatusCode::NO_CONTENT {
+                    // Clients of HTTP/2 wait for what it tells of, or take it for an error.
+                    head.headers.remove(CONTENT_LENGTH);
+                }
                 // Of the server's connection; ours to the client is another.
                 head.version = Version::HTTP_11;
                 head.extensions.clear();

@@ -141,10 +141,17 @@ impl Head {
             0 => says.any(|value| names(value, b"keep-alive")),
             _ => says.peek().is_none() || !says.any(|value| names(value, b"close")),
         };
+        // What it tells of cannot be there, and would pass for the next answer if it came.
+        let tells_of_body = parts.status == StatusCode::NO_CONTENT
+            && (parts.headers.contains_key(TRANSFER_ENCODING)
+                || parts
+                    .headers
+                    .get(CONTENT_LENGTH)
+                    .is_some_and(|it| it != "0"));
         Ok(Self {
             parts,
             framing,
-            keeps_open: keeps_open && framing != Framing::UntilClose,
+            keeps_open: keeps_open && !tells_of_body && framing != Framing::UntilClose,
         })
     }
 }

@@ -20,7 +20,6 @@ use crate::schemes::digest::BodyProof;
 use crate::schemes::{Caller, ProofId};
 use bytes::Bytes;
 use http::Version;
-use http::header::CONTENT_LENGTH;
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
 use std::io;
@@ -603,6 +602,37 @@ async fn bytes_behind_an_answer_are_no_answer_to_the_next_request() {
     let gate = Gate::before(&[port]);
     assert_eq!(text(gate.get("/").await).await, "ok");
     assert_eq!(text(gate.get("/").await).await, "ok");
+}
+
+#[tokio::test]
+async fn a_connection_is_not_used_again_after_an_answer_that_cannot_have_the_body_it_tells_of() {
+    for answer in [
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 44\r\n\r\n".as_slice(),
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ] {
+        let (listener, port) = listen().await;
+        tokio::spawn(async move {
+            let ((mut first, _), mut others) = (listener.accept().await.unwrap(), Vec::new());
+            read_head(&mut first).await;
+            first.write_all(answer).await.unwrap();
+            tokio::spawn(async move {
+                read_head(&mut first).await;
+                let body = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+                first.write_all(body).await.unwrap();
+            });
+            while let Ok((mut stream, _)) = listener.accept().await {
+                read_head(&mut stream).await;
+                stream.write_all(OK).await.unwrap();
+                others.push(stream);
+            }
+        });
+        let gate = Gate::before(&[port]);
+        let nothing = gate.get("/").await.unwrap();
+        assert!(nothing.response.body().is_end_stream());
+        assert!(!nothing.response.headers().contains_key(CONTENT_LENGTH));
+        let kept = gate.get("/").await;
+        assert_eq!(text(kept).await, "ok");
+    }
 }
 
 #[tokio::test]
