@@ -107,7 +107,8 @@ impl AsyncRead for Stream {
         if let Some(ahead) = &mut this.ahead {
             let before = buf.filled().len();
             let read = Pin::new(&mut **ahead).poll_read(cx, buf);
-            if buf.filled().len() > before {
+            // Without room nothing is read, and all of it stays.
+            if buf.filled().len() > before || buf.remaining() == 0 {
                 return read;
             }
             this.ahead = None;
@@ -156,5 +157,27 @@ impl AsyncWrite for Stream {
             Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn what_was_put_back_is_not_lost_to_a_read_without_room() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut stream = Stream::new(Socket::Unix(ours));
+        stream.put_back(b"before ".to_vec());
+        theirs.write_all(b"after").await.unwrap();
+        drop(theirs);
+        poll_fn(|cx| Pin::new(&mut stream).poll_read(cx, &mut ReadBuf::new(&mut [])))
+            .await
+            .unwrap();
+        let mut read = String::new();
+        stream.read_to_string(&mut read).await.unwrap();
+        assert_eq!(read, "before after");
     }
 }
