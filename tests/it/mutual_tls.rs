@@ -73,7 +73,7 @@ impl Scene {
         let upstream = Upstream::start();
         let authority = Authority::new();
         let setup = Setup::before(&upstream).server(&format!(
-            "workers = 1\ntls = {{ certificate = \"file:cert.pem\", key = \"file:key.pem\", client_ca = \"file:ca.pem\"{client} }}"
+            "workers = 1\ntrusted_proxies = [\"127.0.0.1\"]\ntls = {{ certificate = \"file:cert.pem\", key = \"file:key.pem\", client_ca = \"file:ca.pem\"{client} }}"
         ));
         let server = Authority::new();
         let (certificate, _, key) = server.sign(&[dns(HOST)]);
@@ -244,6 +244,17 @@ fn a_certificate_does_not_count_where_the_route_does_not_accept_it() {
     scene
         .send(&caller().sign(&request("GET")), Some(&files))
         .assert_passed();
+}
+
+#[test]
+fn a_certificate_does_not_count_for_those_whom_its_proxy_speaks_for() {
+    let scene = Scene::set("", "");
+    let files = scene.certificate(&[dns("fleet.example.com")]);
+    scene.send(&request("GET"), Some(&files)).assert_passed();
+    let somebodys = request("GET").field("x-forwarded-for", "192.0.2.1");
+    scene
+        .send(&somebodys, Some(&files))
+        .assert_refused(401, "credential-missing");
 }
 
 #[test]
