@@ -3,9 +3,10 @@
 use super::certificate::{CERTIFICATE, KEY};
 use super::process::{Place, Process, command};
 use super::sign::{KEY_ID, SECRET};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -17,6 +18,9 @@ pub(crate) struct Settings<'s> {
     pub(crate) name: &'s str,
     pub(crate) workers: usize,
     pub(crate) tls: bool,
+    /// More of `[server]`, and more of the upstream.
+    pub(crate) server: &'s str,
+    pub(crate) upstream: &'s str,
     /// `[peers] failures`.
     pub(crate) failures: &'s str,
     /// `[freshness]`.
@@ -32,6 +36,8 @@ impl Settings<'_> {
         name: "gateway",
         workers: 1,
         tls: false,
+        server: "",
+        upstream: "",
         failures: r#""off""#,
         // More than any run signs.
         freshness: "proofs = 20_000_000",
@@ -50,7 +56,9 @@ pub(crate) struct Gateway {
 pub(crate) fn start(settings: &Settings<'_>, upstream: SocketAddr, folder: &Path) -> Gateway {
     let home = folder.join(settings.name);
     fs::create_dir_all(&home).expect("a folder");
-    fs::write(home.join("bench.key"), SECRET).expect("a file");
+    let key = home.join("bench.key");
+    fs::write(&key, SECRET).expect("a file");
+    fs::set_permissions(key, Permissions::from_mode(0o600)).expect("it is ours");
     write_config(settings, upstream, folder);
     let mut child = command(Path::new(env!("CARGO_BIN_EXE_portcullis")), settings.place)
         .args(["serve", "--config", "gateway.toml"])
@@ -94,6 +102,8 @@ fn address(line: &str, message: &str) -> Option<SocketAddr> {
 pub(crate) fn write_config(settings: &Settings<'_>, upstream: SocketAddr, folder: &Path) {
     let Settings {
         workers,
+        server,
+        upstream: more_of_upstream,
         failures,
         freshness,
         more,
@@ -113,6 +123,7 @@ pub(crate) fn write_config(settings: &Settings<'_>, upstream: SocketAddr, folder
 listen = "127.0.0.1:0"
 workers = {workers}
 {tls}
+{server}
 
 [admin]
 listen = "127.0.0.1:0"
@@ -125,6 +136,7 @@ failures = {failures}
 
 [upstreams.origin]
 servers = ["http://{upstream}"]
+{more_of_upstream}
 
 [plans.wide]
 rate = "1000000/s"

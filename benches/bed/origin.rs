@@ -8,8 +8,15 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// What it answers with, unless it is asked for more.
 const BODY: usize = 1_000;
 const BUFFER: usize = 64 * 1024;
+/// A path with this in it is answered with as many bytes as stand behind it.
+pub(crate) const BYTES: &str = "/bytes-";
+/// The answer to the key that every `WebSocket` of the benches shows (RFC 6455, section 1.3).
+const UPGRADED: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// Listens on a free port, in the runtime that we are in.
 pub(crate) async fn start() -> SocketAddr {
@@ -26,26 +33,86 @@ pub(crate) async fn start() -> SocketAddr {
 /// Answers one request after another, until the other side has enough.
 pub(crate) async fn serve(stream: TcpStream) {
     let _ = stream.set_nodelay(true);
-    let answer = answer();
+    let usual = answer(BODY);
     let mut requests = Requests::new(stream);
     while let Ok(true) = requests.next().await {
-        if requests.stream.write_all(&answer).await.is_err() {
+        let sent = match wanted(&requests.head) {
+            Wanted::Usual => requests.stream.write_all(&usual).await,
+            Wanted::Bytes(count) => send(&mut requests.stream, count).await,
+            Wanted::WebSocket => {
+                let _ = requests.stream.write_all(UPGRADED).await;
+                return echo(requests.stream).await;
+            }
+        };
+        if sent.is_err() {
             return;
         }
     }
 }
 
-fn answer() -> Vec<u8> {
-    let mut answer =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {BODY}\r\n\r\n")
-            .into_bytes();
-    answer.resize(answer.len() + BODY, b'x');
+enum Wanted {
+    Usual,
+    Bytes(usize),
+    WebSocket,
+}
+
+fn wanted(head: &[u8]) -> Wanted {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    if let Some(at) = memmem::find(line, BYTES.as_bytes()) {
+        let digits = line[at + BYTES.len()..].split(|byte| !byte.is_ascii_digit());
+        return Wanted::Bytes(digits.take(1).map(number).sum());
+    }
+    if field(head, b"upgrade:").is_some() {
+        return Wanted::WebSocket;
+    }
+    Wanted::Usual
+}
+
+async fn send(stream: &mut TcpStream, mut count: usize) -> io::Result<()> {
+    stream.write_all(&head(count)).await?;
+    let piece = vec![b'x'; BUFFER];
+    while count > 0 {
+        let part = count.min(piece.len());
+        stream.write_all(&piece[..part]).await?;
+        count -= part;
+    }
+    Ok(())
+}
+
+/// Gives back what comes, in a buffer that is there only while something is.
+async fn echo(stream: TcpStream) {
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        let mut buffer = [0; 256];
+        match stream.try_read(&mut buffer) {
+            Ok(0) => return,
+            Ok(read) => {
+                let _ = stream.try_write(&buffer[..read]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn head(length: usize) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n")
+        .into_bytes()
+}
+
+fn answer(length: usize) -> Vec<u8> {
+    let mut answer = head(length);
+    answer.resize(answer.len() + length, b'x');
     answer
 }
 
 /// The requests of one connection.
 pub(crate) struct Requests {
     pub(crate) stream: TcpStream,
+    /// Of the last one.
+    pub(crate) head: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -53,7 +120,8 @@ impl Requests {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            buffer: Vec::with_capacity(BUFFER),
+            head: Vec::new(),
+            buffer: Vec::new(),
         }
     }
 
@@ -67,10 +135,10 @@ impl Requests {
                 return Ok(false);
             }
         };
-        let head = &self.buffer[..end];
-        let chunked = field(head, b"transfer-encoding:").is_some();
-        let length = field(head, b"content-length:").map_or(0, number);
-        self.buffer.drain(..end);
+        self.head.clear();
+        self.head.extend(self.buffer.drain(..end));
+        let chunked = field(&self.head, b"transfer-encoding:").is_some();
+        let length = field(&self.head, b"content-length:").map_or(0, number);
         if !chunked {
             return self.skip(length).await;
         }
@@ -110,6 +178,9 @@ impl Requests {
     }
 
     async fn read(&mut self) -> io::Result<bool> {
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve(BUFFER);
+        }
         Ok(self.stream.read_buf(&mut self.buffer).await? > 0)
     }
 }

@@ -3,6 +3,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::HashMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -37,14 +39,21 @@ pub(crate) fn settle(place: Place) {
     }
 }
 
-/// As many as we may: load and origin hold one for each of their connections.
-pub(crate) fn allow_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
+/// As many as we may, and `wanted` where we may raise what we may: load and
+/// origin hold one for each of their connections. Gives back how many it is.
+pub(crate) fn allow_open_files(wanted: u64) -> u64 {
+    let most = getrlimit(Resource::Nofile).maximum;
+    let limit = |files| Rlimit {
+        current: files,
+        maximum: files,
     };
-    setrlimit(Resource::Nofile, most).expect("it is within what we may");
+    if most.is_some_and(|most| most < wanted)
+        && setrlimit(Resource::Nofile, limit(Some(wanted))).is_ok()
+    {
+        return wanted;
+    }
+    setrlimit(Resource::Nofile, limit(most)).expect("it is within what we may");
+    most.unwrap_or(u64::MAX)
 }
 
 fn can_pin() -> bool {
@@ -110,6 +119,16 @@ impl Process {
         self.status("VmRSS:")
     }
 
+    /// The most memory that was in use since [`Process::forget_peak`], in KiB.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    pub(crate) fn forget_peak(&self) {
+        let file = format!("/proc/{}/clear_refs", self.id());
+        fs::write(file, "5").expect("the process is ours");
+    }
+
     pub(crate) fn threads(&self) -> u64 {
         self.status("Threads:")
     }
@@ -120,11 +139,35 @@ impl Process {
     }
 
     fn status(&self, field: &str) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(field));
-        let number = line.and_then(|rest| rest.split_whitespace().next());
-        number.and_then(|word| word.parse().ok()).unwrap_or(0)
+        status(&self.id().to_string(), field)
     }
+}
+
+/// Memory in use by this very process, in KiB.
+pub(crate) fn own_resident() -> u64 {
+    status("self", "VmRSS:")
+}
+
+fn status(process: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let number = line.and_then(|rest| rest.split_whitespace().next());
+    number.and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+/// This very program in another role, which tells its address on its first line.
+pub(crate) fn role(arguments: &[&str], place: Place) -> (Process, SocketAddr) {
+    let program = std::env::current_exe().expect("this program");
+    let mut child = command(&program, place)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program runs");
+    let mut line = String::new();
+    let out = child.stdout.take().expect("a pipe");
+    BufReader::new(out).read_line(&mut line).expect("a line");
+    let address = line.trim().parse().expect("an address on the first line");
+    (Process(child), address)
 }
 
 impl Drop for Process {

@@ -2,7 +2,7 @@
 //! connections for each thread, with the gateway's own sizes, and nothing checked.
 
 use crate::bed::certificate::{CERTIFICATE, KEY};
-use crate::bed::process::{Place, Process, command};
+use crate::bed::process::{Place, Process, role};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self as client, SendRequest};
@@ -13,11 +13,9 @@ use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use portcullis::crypto::{DigestAlgorithm, Hasher};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::thread;
@@ -34,6 +32,9 @@ const BUFFER: usize = 64 * 1024;
 const H2_STREAM_WINDOW: u32 = 64 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 const H2_STREAMS: u32 = 100;
+
+/// The first argument of the role.
+pub(super) const ROLE: &str = "--role-bare";
 
 /// What a bare proxy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,21 +53,11 @@ pub(super) fn start(
     folder: &Path,
     place: Place,
 ) -> (Process, SocketAddr) {
-    let program = std::env::current_exe().expect("this program");
-    let mut child = command(&program, place)
-        .arg("--role-bare")
-        .arg(upstream.to_string())
-        .arg(folder)
-        .args([kind.http2, kind.tls, kind.hashes].map(|on| on.to_string()))
-        .arg(kind.threads.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this program runs");
-    let mut line = String::new();
-    let out = child.stdout.take().expect("a pipe");
-    BufReader::new(out).read_line(&mut line).expect("a line");
-    let address = line.trim().parse().expect("an address on the first line");
-    (Process::new(child), address)
+    let (upstream, folder) = (upstream.to_string(), folder.display().to_string());
+    let [http2, tls, hashes] = [kind.http2, kind.tls, kind.hashes].map(|on| on.to_string());
+    let threads = kind.threads.to_string();
+    let arguments = [ROLE, &upstream, &folder, &http2, &tls, &hashes, &threads];
+    role(&arguments, place)
 }
 
 /// The role itself. Its arguments are as [`start`] says them.

@@ -50,7 +50,7 @@ const BRIEF: Effort = Effort {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some((role, rest)) = arguments.split_first()
-        && role == "--role-bare"
+        && role == bare::ROLE
     {
         return bare::run(rest);
     }
@@ -67,7 +67,7 @@ fn main() {
         }
         return;
     }
-    bed::process::allow_open_files();
+    let _ = bed::process::allow_open_files(0);
     settle(Place::Rest);
     let folder = tempfile::tempdir().expect("a folder");
     bed::certificate::write(folder.path(), AUTHORITY);
