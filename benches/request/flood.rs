@@ -4,17 +4,22 @@
 //! what they wait for is taken: alone, beside as many good requests as fit,
 //! and beside as many with wrong signatures, from one address and from many,
 //! with the limit per address and without. The flood takes the place of the
-//! good load, so the two are to be compared: the gateway is busy in both.
+//! good load, so the two are to be compared: the gateway is busy in both. It
+//! comes from a thread of its own, so that good callers wait for the gateway
+//! and not for whoever makes the flood.
 
 use crate::bed::gateway::{self, Settings};
 use crate::bed::link::{Dialer, Door};
 use crate::bed::load::Load;
 use crate::bed::sign::{Caller, Proof};
+use crate::print;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 pub(super) const NAME: &str = "flood: how long good callers wait";
 
@@ -24,6 +29,7 @@ const FLOODERS: usize = 16;
 /// Requests that a flooder has ready; it sends them over and over.
 const READY: usize = 512;
 
+#[derive(Clone, Copy)]
 struct Beside {
     name: &'static str,
     /// What the others send, if there are others.
@@ -31,6 +37,11 @@ struct Beside {
     addresses: bool,
     limited: bool,
 }
+
+/// The one of the cases that the others are compared with.
+const NORMAL: usize = 1;
+/// What a median wait beside a flood may be of that.
+const TWICE: f64 = 2.0;
 
 const CASES: [Beside; 5] = [
     Beside {
@@ -40,7 +51,7 @@ const CASES: [Beside; 5] = [
         limited: false,
     },
     Beside {
-        name: "beside 16 good callers as fast as they can",
+        name: "beside 16 good callers, as fast as they can",
         proof: Some(Proof::Token),
         addresses: false,
         limited: false,
@@ -82,45 +93,80 @@ pub(super) fn measure(load: &Load, folder: &Path, rounds: usize) {
     for _ in 0..rounds {
         for (case, waits) in CASES.iter().zip(&mut waits) {
             let gateway = if case.limited { &limited } else { &open };
-            let work = waits_beside(case, gateway.address, folder, asks);
-            waits.extend(load.runtime.block_on(work));
+            waits.extend(waits_beside(load, case, gateway.address, folder, asks));
         }
     }
     println!("\n{NAME}: {GOOD} signed callers, each every {PACE:?}\n");
-    println!("| good callers | median, µs | p99, µs |");
-    println!("| --- | ---: | ---: |");
-    for (case, waits) in CASES.iter().zip(&mut waits) {
+    println!(
+        "| good callers | median, µs | p99, µs | median / p99 to those beside good callers | mark |"
+    );
+    println!("| --- | ---: | ---: | --- | --- |");
+    let figures = waits.map(|mut waits| {
         waits.sort();
-        let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize].as_micros();
-        println!("| {} | {} | {} |", case.name, at(0.5), at(0.99));
+        [0.5, 0.99].map(|share| {
+            let at = (waits.len() - 1) as f64 * share;
+            waits[at as usize].as_micros() as f64
+        })
+    });
+    let normal = figures[NORMAL];
+    for (case, [median, p99]) in CASES.iter().zip(figures) {
+        let name = case.name;
+        if case.proof.is_none_or(|proof| proof == Proof::Token) {
+            println!("| {name} | {median:.0} | {p99:.0} | | |");
+        } else {
+            let [half, most] = [median / normal[0], p99 / normal[1]];
+            let mark = print::mark(Some(TWICE), half);
+            println!("| {name} | {median:.0} | {p99:.0} | {half:.2} / {most:.2} | {mark} |");
+        }
     }
 }
 
-async fn waits_beside(
+/// Runs the case; gives what good callers waited.
+fn waits_beside(
+    load: &Load,
     case: &Beside,
     address: SocketAddr,
     folder: &Path,
     asks: usize,
 ) -> Vec<Duration> {
     let dialer = Dialer::new(Door::HTTP1, folder);
-    let mut flood = JoinSet::new();
-    for number in 0..FLOODERS {
-        let Some(proof) = case.proof else { break };
-        let from = if case.addresses {
-            Ipv4Addr::new(127, 1, 0, number as u8 + 1)
-        } else if proof == Proof::Token {
-            Ipv4Addr::LOCALHOST
-        } else {
-            Ipv4Addr::new(127, 2, 0, 1)
-        };
-        flood.spawn(overrun(dialer.clone(), address, from, proof));
-    }
-    let mut good = JoinSet::new();
-    for _ in 0..GOOD {
-        good.spawn(ask(dialer.clone(), address, asks));
-    }
-    // The flood ends with what is dropped here.
-    good.join_all().await.concat()
+    let stop = CancellationToken::new();
+    let flood = {
+        let (case, dialer, stop) = (*case, dialer.clone(), stop.clone());
+        thread::spawn(move || flood(&case, &dialer, address, &stop))
+    };
+    let good = async {
+        let mut good = JoinSet::new();
+        for _ in 0..GOOD {
+            good.spawn(ask(dialer.clone(), address, asks));
+        }
+        good.join_all().await.concat()
+    };
+    let waits = load.runtime.block_on(good);
+    stop.cancel();
+    flood.join().expect("the flood does not fail");
+    waits
+}
+
+fn flood(case: &Beside, dialer: &Dialer, address: SocketAddr, stop: &CancellationToken) {
+    let Some(proof) = case.proof else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let flood = async {
+        let mut flood = JoinSet::new();
+        for number in 0..FLOODERS {
+            let from = match proof {
+                Proof::Token => Ipv4Addr::LOCALHOST,
+                _ if case.addresses => Ipv4Addr::new(127, 1, 0, number as u8 + 1),
+                _ => Ipv4Addr::new(127, 2, 0, 1),
+            };
+            flood.spawn(overrun(dialer.clone(), address, from, proof));
+        }
+        while flood.join_next().await.is_some() {}
+    };
+    let _ = runtime.block_on(stop.run_until_cancelled(flood));
 }
 
 /// Sends without end, and takes up again when it was hung up on.

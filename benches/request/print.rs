@@ -35,7 +35,7 @@ fn connections(row: &Row) -> String {
     }
 }
 
-fn mark(mark: Option<f64>, ratio: f64) -> String {
+pub(super) fn mark(mark: Option<f64>, ratio: f64) -> String {
     match mark {
         None => String::new(),
         Some(mark) if ratio <= mark => format!("≤ {mark:.2}: kept"),
@@ -60,7 +60,7 @@ fn three(sorted: &[f64]) -> String {
     )
 }
 
-pub(super) fn median(values: &[f64]) -> f64 {
+fn median(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
