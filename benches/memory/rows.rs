@@ -52,6 +52,8 @@ impl Size {
 }
 
 const MIB: usize = 1024 * 1024;
+/// Connections that ask at a time, where all are kept.
+const GROUP: usize = 50;
 /// What a gateway holds open besides.
 const OTHER_FILES: usize = 200;
 /// Callers at a time, where many ask.
@@ -239,10 +241,9 @@ fn idle(ask: &Ask<'_>, door: Door) -> Vec<Verdict> {
     let gateway = ask.start(&Settings { tls, ..USUAL });
     let count = ask.size.idle;
     // In groups, so that there are few connections to the upstream: those are not asked about.
-    let links: Vec<_> = (0..count / CALLERS)
-        .flat_map(|_| ask.ask(&gateway, door, (CALLERS, 1), here, GOOD))
+    let _links: Vec<_> = (0..count / GROUP)
+        .flat_map(|_| ask.ask(&gateway, door, (GROUP, 1), here, GOOD))
         .collect();
-    let count = links.len();
     let what = format!("{count} idle connections, {}, in all", door.name());
     let bound = AT_REST + IDLE * count as f64 / 1024.0;
     Verdict::new(what, gateway.process.resident(), bound)
@@ -262,16 +263,16 @@ fn unknown_keys(ask: &Ask<'_>) -> Vec<Verdict> {
 
 /// Each is refused once, in groups, so that what connections take does not count.
 fn addresses_over_sockets(ask: &Ask<'_>) -> Vec<Verdict> {
-    const GROUP: usize = 500;
+    const MANY: usize = 10 * GROUP;
     let failures = r#"{ rate = "20/s", burst = 200 }"#;
     let gateway = ask.start(&Settings { failures, ..USUAL });
     let wrong = (Proof::WrongSignature, 401);
-    ask.ask(&gateway, Door::HTTP1, (GROUP, 1), nearby, wrong);
+    ask.ask(&gateway, Door::HTTP1, (MANY, 1), nearby, wrong);
     let before = gateway.process.resident();
     let count = ask.size.addresses_over_sockets;
-    for group in 0..count / GROUP {
-        let from = |number| apart(group * GROUP + number);
-        ask.ask(&gateway, Door::HTTP1, (GROUP, 1), from, wrong);
+    for group in 0..count / MANY {
+        let from = |number| apart(group * MANY + number);
+        ask.ask(&gateway, Door::HTTP1, (MANY, 1), from, wrong);
     }
     let grown = gateway.process.resident().saturating_sub(before);
     let what = format!("{count} peer addresses over sockets, growth");

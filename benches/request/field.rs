@@ -45,10 +45,10 @@ impl Contestant {
         }
     }
 
-    pub(super) const fn hashing() -> Self {
+    pub(super) const fn hashing(door: Door) -> Self {
         Self::Bare {
-            http2: false,
-            tls: false,
+            http2: door.http2,
+            tls: door.tls,
             hashes: true,
         }
     }

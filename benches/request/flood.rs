@@ -13,6 +13,7 @@ use crate::bed::link::{Dialer, Door};
 use crate::bed::load::Load;
 use crate::bed::sign::{Caller, Proof};
 use crate::print;
+use rustix::process::nice;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::thread;
@@ -150,6 +151,8 @@ fn waits_beside(
 
 fn flood(case: &Beside, dialer: &Dialer, address: SocketAddr, stop: &CancellationToken) {
     let Some(proof) = case.proof else { return };
+    // It gives way to good callers and origin, which share its core.
+    let _ = nice(19);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -22,7 +22,7 @@ pub(super) fn table(rows: &[Row], spent: &[Spent], rounds: usize) {
                 three(&ratios),
                 mark(beside.mark, median(&ratios)),
             );
-            front = String::from(" | | ");
+            front = String::from("| | ");
         }
     }
 }

@@ -56,6 +56,7 @@ const NONE: Marks = Marks {
     nginx: None,
 };
 const HASHED: f64 = 1.1;
+const HASHED_OTHER_DOORS: f64 = 1.2;
 const TWO_WORKERS: f64 = 1.1;
 const BAD_TO_GOOD: f64 = 1.0;
 
@@ -196,16 +197,19 @@ impl Row {
             ..Self::get(name, Proof::Signature, door, marks)
         };
         row.beside.retain(|beside| !beside.lane.contestant.checks());
-        if door == Door::HTTP1 {
-            row.beside.push(Beside {
-                name: "bare hyper + SHA-256",
-                lane: Lane {
-                    contestant: Contestant::hashing(),
-                    ..row.ours
-                },
-                mark: (!small).then_some(HASHED),
-            });
-        }
+        let hashed = if door == Door::HTTP1 {
+            HASHED
+        } else {
+            HASHED_OTHER_DOORS
+        };
+        row.beside.push(Beside {
+            name: "bare hyper + SHA-256",
+            lane: Lane {
+                contestant: Contestant::hashing(door),
+                ..row.ours
+            },
+            mark: (!small).then_some(hashed),
+        });
         row
     }
 

@@ -117,7 +117,9 @@ async fn soak(origin: SocketAddr, folder: &Path, samples: usize) -> bool {
             watch.sample().await;
         }
         if sample % 60 == 59 {
-            println!("{} s: {}", sample + 1, tally.answered());
+            let memory: Vec<_> = watches.iter().map(Watch::memory).collect();
+            let answered = tally.answered();
+            println!("{} s: {answered}; memory {}", sample + 1, memory.join(", "));
         }
     }
     stop.cancel();

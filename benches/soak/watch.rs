@@ -52,6 +52,12 @@ impl Watch {
         self.in_flight.push(in_flight(&metrics));
     }
 
+    /// As of the last sample.
+    pub(super) fn memory(&self) -> String {
+        let last = self.memory.last().copied().unwrap_or_default();
+        format!("{last:.1} MiB {}", self.name)
+    }
+
     /// Whether everything stayed flat.
     pub(super) fn print(&self) -> bool {
         let all = [
