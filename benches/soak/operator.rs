@@ -21,8 +21,13 @@ body_timeout = "4s"
 write_timeout = "4s"
 "#;
 pub(super) const FAILURES: &str = r#"{ rate = "50/s", burst = 500 }"#;
-/// Proofs live shortly, so that their memory is full early.
-pub(super) const FRESHNESS: &str = "window = \"5s\"\nskew = \"1s\"";
+/// Proofs live shortly; while there is room they linger for minutes, so there is room for
+/// half a minute of them, and their memory is full early.
+pub(super) const FRESHNESS: &str = r#"
+window = "5s"
+skew = "1s"
+proofs = 100_000
+"#;
 
 pub(super) const fn name(tls: bool) -> &'static str {
     if tls { "with TLS" } else { "without TLS" }
