@@ -103,7 +103,7 @@ table! {
         pub min_rate: ByteRate = "1 KiB/s",
         /// How long a caller may be slower than `min_rate`.
         pub min_rate_grace: Period = "8s",
-        /// What comes before that when the gateway stops.
+        /// What comes first when the gateway stops, before `drain_timeout` begins.
         pub drain: Drain = {},
         /// How long requests in flight, and tunnels, have when the gateway stops, once it accepts nothing more.
         pub drain_timeout: Period = "30s",
