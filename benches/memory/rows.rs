@@ -304,8 +304,8 @@ fn addresses(ask: &Ask<'_>) -> Vec<Verdict> {
         let v4 = IpAddr::from(Ipv4Addr::from(number));
         let v6 = IpAddr::from(Ipv6Addr::from(u128::from(number) << 64));
         for peer in [v4, v6] {
-            let _ = peers.check(&settings, peer, now);
-            peers.failed(&settings, peer, now);
+            let _ = peers.check(&settings, Some(peer), now);
+            peers.failed(&settings, Some(peer), now);
         }
     }
     let grown = own_resident().saturating_sub(before);
