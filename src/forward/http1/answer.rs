@@ -110,7 +110,7 @@ impl Reading {
     ///
     /// # Errors
     /// What is wrong with it. Nothing behind it means anything.
-    pub fn next(&mut self) -> Result<Option<Part>, &'static str> {
+    pub fn read(&mut self) -> Result<Option<Part>, &'static str> {
         if matches!(self.answer, Answer::Head(_)) {
             let head = self.answer.head(&mut self.arrived, &self.asked)?;
             return Ok(head.map(|head| Part::Head {

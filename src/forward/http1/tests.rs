@@ -29,7 +29,7 @@ struct Read {
 impl Read {
     fn take(&mut self, reading: &mut Reading) {
         while !self.is_over && self.fault.is_none() {
-            match reading.next() {
+            match reading.read() {
                 Ok(None) => return,
                 Ok(Some(Part::Head { .. })) => self.heads += 1,
                 Ok(Some(Part::Data(data))) => self.body.extend_from_slice(&data),
@@ -254,7 +254,7 @@ fn what_does_not_end_is_refused_within_its_bound() {
         ),
         (&format!("{CHUNKED}0\r\nx: "), "y", 17 * KIB, "16 KiB"),
         (&format!("{CHUNKED}0\r\n"), "x: y\r\n", 2 * KIB, "64 trail"),
-        (&format!("{CHUNKED}"), "0", 5 * KIB, "4 KiB"),
+        (CHUNKED, "0", 5 * KIB, "4 KiB"),
     ] {
         let (brought, fault) = refused_after(start, more.as_bytes());
         assert!(brought <= most, "{start:?}: {brought}");
