@@ -23,6 +23,7 @@ mod hardening;
 mod house;
 mod http2;
 mod interop;
+mod lying_upstreams;
 mod mutual_tls;
 mod overload;
 mod panics;
