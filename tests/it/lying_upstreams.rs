@@ -3,6 +3,7 @@
 //! They leave their connection open unless they say otherwise: that it ends
 //! is the gateway's doing, and so is every refusal.
 
+use crate::harness::secure::Authority;
 use crate::harness::upstream::{Got, Wire};
 use crate::harness::{DEADLINE, Gateway, Request, Response, Setup, Upstream, caller, h2};
 use std::io::{Read as _, Write as _};
@@ -588,4 +589,20 @@ fn over_http_2_what_is_no_answer_or_not_whole_has_no_clean_end() {
         }
     }
     assert!(taken.is_empty(), "{taken:#?}");
+}
+
+#[test]
+fn a_connection_that_is_not_made_in_time_is_given_up() {
+    // It takes the connection, and never says a word of its handshake.
+    let upstream = Upstream::raw(|stream, _| {
+        let mut rest = [0; 1024];
+        while matches!(stream.read(&mut rest), Ok(n) if n > 0) {}
+    });
+    let server = format!("\"https://localhost:{}\"", upstream.address().port());
+    let setup = Setup::with_servers(&server)
+        .upstream("connect_timeout = \"100ms\"\ntls = { ca = \"file:ca.pem\" }");
+    setup.write("ca.pem", Authority::new().pem().as_bytes());
+    let gateway = setup.start();
+    let response = gateway.send(&ask(&gateway, "/"));
+    response.assert_refused(504, "upstream-timeout");
 }

@@ -24,6 +24,7 @@ mod house;
 mod http2;
 mod interop;
 mod lying_upstreams;
+mod memory;
 mod mutual_tls;
 mod overload;
 mod panics;
