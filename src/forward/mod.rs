@@ -11,7 +11,7 @@ pub mod body;
 pub mod echo;
 mod exchange;
 mod headers;
-mod http1;
+pub mod http1;
 mod streamed;
 pub mod tunnel;
 mod upload;
