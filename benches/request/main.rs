@@ -1,148 +1,220 @@
-//! What does the gate add to a request?
+//! What does a proven request cost, and what does it cost elsewhere?
 //!
-//! The whole binary, `portcullis serve` with one worker, against a bare hyper
-//! proxy of the same thread model that checks nothing, both before the same
-//! origin and under the same 16 connections, taking turns in one run. What is
-//! measured is processor time of the proxy's process (user and system) for
-//! each request. Compare ratios only: a machine's own numbers say little, and
-//! a lead under a tenth is none on a shared one.
+//! The whole binary, `portcullis serve` with one worker, beside a bare hyper
+//! proxy of the same thread model that checks nothing, and beside nginx and
+//! `HAProxy` where they are installed: one core for the proxy, one for load
+//! and origin, taking turns in one run. What is measured is the processor time
+//! of the proxy's process (user and system) for each request. Compare ratios
+//! only: a machine's own numbers say little. `docs/performance.md` tells how to read it.
 //!
-//! `cargo bench --bench request` measures; without `--bench` it only shows that it runs.
+//! `cargo bench --bench request -- [FILTER] [--rounds N] [--list]`
+//!
+//! Without `--bench`, which `cargo bench` gives, it only shows that it runs.
 
 mod bare;
-mod load;
-mod origin;
-mod process;
-mod scenario;
+#[expect(dead_code, reason = "each bench stands on its own part of it")]
+#[path = "../bed/mod.rs"]
+mod bed;
+mod field;
+mod flood;
+mod peers;
+mod print;
+mod table;
 
-use load::Load;
-use process::{Place, Process};
-use scenario::Scenario;
-use std::net::SocketAddr;
+use bed::link::{Dialer, Link};
+use bed::load::Load;
+use bed::process::{Place, settle};
+use bed::sign::{AUTHORITY, Body, Caller, Prepared};
+use field::Field;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use table::{Lane, Row};
 
 /// How much is measured.
+#[derive(Clone, Copy)]
 struct Effort {
     rounds: usize,
+    /// Small requests in one turn.
     requests: usize,
 }
 
 const WHOLE: Effort = Effort {
     rounds: 15,
-    requests: 8_000,
+    requests: 4_000,
 };
 const BRIEF: Effort = Effort {
     rounds: 1,
-    requests: 160,
+    requests: 64,
 };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("--role-origin") => origin::run(),
-        Some("--role-bare") => bare::run(address(&arguments)),
-        _ if arguments.iter().any(|argument| argument == "--bench") => measure(&WHOLE),
-        _ => measure(&BRIEF),
+    if let Some((role, rest)) = arguments.split_first()
+        && role == bare::ROLE
+    {
+        return bare::run(rest);
+    }
+    let asked = Asked::read(arguments);
+    let mut rows = table::rows();
+    rows.retain(|row| row.name.contains(&asked.filter));
+    let flood = flood::NAME.contains(&asked.filter);
+    if asked.list {
+        for row in &rows {
+            println!("{}", row.name);
+        }
+        if flood {
+            println!("{}", flood::NAME);
+        }
+        return;
+    }
+    let _ = bed::process::allow_open_files(0);
+    settle(Place::Rest);
+    let folder = tempfile::tempdir().expect("a folder");
+    bed::certificate::write(folder.path(), AUTHORITY);
+    let load = Load::new();
+    let mut bench = Bench {
+        field: Field::new(folder.path(), load.origin),
+        folder: folder.path(),
+        load,
+    };
+    for missing in bench.field.missing() {
+        println!("{missing}");
+    }
+    for row in &mut rows {
+        row.beside
+            .retain(|beside| bench.field.has(beside.lane.contestant));
+    }
+    let spent = bench.measure(&rows, asked.effort);
+    if !rows.is_empty() {
+        print::table(&rows, &spent, asked.effort.rounds);
+    }
+    if flood {
+        flood::measure(&bench.load, folder.path(), asked.effort.rounds);
+    }
+    if !asked.whole {
+        println!("\nit runs; `cargo bench --bench request` measures");
     }
 }
 
-fn address(arguments: &[String]) -> SocketAddr {
-    let text = arguments.get(1).expect("an address behind the role");
-    text.parse().expect("an address")
+struct Asked {
+    effort: Effort,
+    whole: bool,
+    filter: String,
+    list: bool,
 }
 
-fn measure(effort: &Effort) {
-    process::settle(Place::Rest);
-    let origin = Process::role("--role-origin", &[], Place::Rest);
-    let upstream = origin.address.to_string();
-    let bare = Process::role("--role-bare", &[&upstream], Place::Proxy);
-    let folder = tempfile::tempdir().expect("a folder");
-    let gateway = Process::gateway(folder.path(), &upstream, Place::Proxy);
-
-    let load = Load::new();
-    let mut to_bare = load.connect(bare.address);
-    let mut to_gateway = load.connect(gateway.address);
-    let mut rows: Vec<Row> = Scenario::ALL.into_iter().map(Row::new).collect();
-    // The first round warms up and is not counted.
-    for round in 0..=effort.rounds {
-        for row in &mut rows {
-            // Signed anew, ahead of time: no proof may come twice, and making it is not measured.
-            let first = row.scenario.requests(effort.requests);
-            let second = row.scenario.requests(effort.requests);
-            let (by_bare, by_gateway) = if round % 2 == 0 {
-                let by_bare = bare.spent(|| load.send(&mut to_bare, first));
-                (
-                    by_bare,
-                    gateway.spent(|| load.send(&mut to_gateway, second)),
-                )
-            } else {
-                let by_gateway = gateway.spent(|| load.send(&mut to_gateway, first));
-                (bare.spent(|| load.send(&mut to_bare, second)), by_gateway)
-            };
-            if round > 0 {
-                row.bare.push(by_bare / effort.requests as f64);
-                row.gateway.push(by_gateway / effort.requests as f64);
+impl Asked {
+    fn read(arguments: Vec<String>) -> Self {
+        let mut asked = Self {
+            effort: BRIEF,
+            whole: false,
+            filter: String::new(),
+            list: false,
+        };
+        let mut arguments = arguments.into_iter();
+        let mut rounds = None;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--bench" => asked.whole = true,
+                "--list" => asked.list = true,
+                "--rounds" => {
+                    let number = arguments.next().and_then(|word| word.parse().ok());
+                    rounds = Some(number.expect("a number behind --rounds"));
+                }
+                flag if flag.starts_with('-') => {}
+                filter => filter.clone_into(&mut asked.filter),
             }
         }
-    }
-    print(&rows, effort);
-}
-
-/// What one scenario cost, in microseconds a request, round by round.
-struct Row {
-    scenario: Scenario,
-    bare: Vec<f64>,
-    gateway: Vec<f64>,
-}
-
-impl Row {
-    const fn new(scenario: Scenario) -> Self {
-        Self {
-            scenario,
-            bare: Vec::new(),
-            gateway: Vec::new(),
+        if asked.whole {
+            asked.effort = WHOLE;
         }
+        if let Some(rounds) = rounds {
+            asked.effort.rounds = rounds;
+        }
+        asked
     }
 }
 
-fn print(rows: &[Row], effort: &Effort) {
-    let plain = &rows[0].bare;
-    println!(
-        "\nprocessor time of the proxy, µs a request; {} rounds of {} requests, 16 connections",
-        effort.rounds, effort.requests
-    );
-    println!(
-        "same: ratio to bare hyper passing the same bytes; plain: to bare hyper passing the unsigned GET\n"
-    );
-    println!(
-        "{:<22} {:>8} {:>8}   {:^20}   {:^20}",
-        "", "bare", "gateway", "same min/med/max", "plain min/med/max"
-    );
-    for row in rows {
-        println!(
-            "{:<22} {:>8.1} {:>8.1}   {:^20}   {:^20}",
-            row.scenario.name(),
-            median(&row.bare),
-            median(&row.gateway),
-            ratios(&row.gateway, &row.bare),
-            ratios(&row.gateway, plain),
-        );
+/// Microseconds a request, round by round: of ours, then of each beside it.
+type Spent = Vec<Vec<f64>>;
+
+struct Bench<'b> {
+    field: Field<'b>,
+    folder: &'b Path,
+    load: Load,
+}
+
+impl Bench<'_> {
+    fn measure(&mut self, rows: &[Row], effort: Effort) -> Vec<Spent> {
+        let lanes = |row: &Row| 1 + row.beside.len();
+        let mut spent: Vec<Spent> = rows.iter().map(|row| vec![vec![]; lanes(row)]).collect();
+        // The first round warms up and is not counted.
+        for round in 0..=effort.rounds {
+            for (row, spent) in rows.iter().zip(&mut spent) {
+                for step in 0..lanes(row) {
+                    // Whoever is first in one round is last in another.
+                    let at = (step + round) % lanes(row);
+                    let (lane, whose) = match at.checked_sub(1) {
+                        None => (row.ours, "the gateway"),
+                        Some(at) => (row.beside[at].lane, row.beside[at].name),
+                    };
+                    let micros = self.turn(row, lane, whose, effort);
+                    if round > 0 {
+                        spent[at].push(micros);
+                    }
+                }
+            }
+        }
+        spent
+    }
+
+    /// One turn of one proxy: microseconds a request.
+    fn turn(&mut self, row: &Row, lane: Lane, whose: &'static str, effort: Effort) -> f64 {
+        let (process, address) = self.field.get(lane.contestant, row.door);
+        if lane.contestant.place() == Place::Anywhere {
+            settle(Place::Anywhere);
+        }
+        let each = effort.share(row);
+        // Signed anew, ahead of time: no proof may come twice, and making it is not measured.
+        let shares = prepare(row, lane, each);
+        let first = prepare(row, lane, 1);
+        let dialer = Dialer::new(row.door, self.folder);
+        let links: Vec<Link> = self.load.runtime.block_on(async {
+            let mut links = Vec::new();
+            for _ in 0..row.connections {
+                let link = dialer.dial(address, Ipv4Addr::LOCALHOST).await;
+                links.push(link.expect("it listens"));
+            }
+            links
+        });
+        // Not counted: taking the connections, and opening those to the origin.
+        let links = self.load.send(links, first, 1, lane.statuses, whose);
+        let (micros, links) = process.spent(|| {
+            self.load
+                .send(links, shares, row.streams, lane.statuses, whose)
+        });
+        drop(links);
+        if lane.contestant.place() == Place::Anywhere {
+            settle(Place::Rest);
+        }
+        micros / (each * row.connections) as f64
     }
 }
 
-/// Lowest, median and highest ratio of what was measured side by side.
-fn ratios(ours: &[f64], theirs: &[f64]) -> String {
-    let mut ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
-    ratios.sort_by(f64::total_cmp);
-    format!(
-        "{:.2} / {:.2} / {:.2}",
-        ratios.first().expect("a round"),
-        median(&ratios),
-        ratios.last().expect("a round")
-    )
+fn prepare(row: &Row, lane: Lane, each: usize) -> Vec<Vec<Prepared>> {
+    let caller = Caller::new();
+    let body = (row.body > 0).then(|| Body::new(row.body));
+    let one = || caller.request(lane.proof, row.path, body.as_ref(), row.door.http2);
+    (0..row.connections)
+        .map(|_| (0..each).map(|_| one()).collect())
+        .collect()
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+impl Effort {
+    /// Requests of each connection in a turn: fewer of those that take long.
+    fn share(self, row: &Row) -> usize {
+        const LIGHT: usize = 16 * 1024;
+        let weight = 1 + row.body / LIGHT;
+        (self.requests / weight / row.connections).max(row.streams)
+    }
 }

@@ -1,6 +1,7 @@
 //! What must hold of a stranger's bytes, one file a reader. The fuzz targets
 //! call it, and `tests/it/fuzz_corpus.rs` includes the same files.
 
+mod answer;
 mod config;
 mod gate;
 mod head;
@@ -9,6 +10,11 @@ mod signature_input;
 mod target;
 mod token;
 mod wire;
+
+/// Answers of servers.
+pub fn answer(bytes: &[u8]) {
+    answer::check(bytes);
+}
 
 /// Configurations.
 pub fn config(bytes: &[u8]) {

@@ -3,28 +3,29 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+mod upstreams;
+
 use super::addresses::{FileMode, Listen, ListenOrOff};
-use super::balance::{EjectionTable, HealthTable, OrOff, RetriesTable, Share};
 use super::beyond::{FieldName, Protocol};
 use super::byte_rate::ByteRate;
 use super::certificates::{ClientCertificates, Fingerprint};
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{Reference, SecretFile};
-use super::servers::ServerName;
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
 use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
 use super::words::{Accepted, Limit};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;
-use crate::forward::upstream;
 use crate::route::{
     Bind, BodyVerify, HostPattern, Origin, Part, PathEncoding, PathPattern, ReplayPolicy,
 };
 use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
+
+pub(super) use upstreams::{Upstream, UpstreamTls};
 
 table! {
     /// Everything that the gateway is told. Unknown keys are refused.
@@ -102,7 +103,7 @@ table! {
         pub min_rate: ByteRate = "1 KiB/s",
         /// How long a caller may be slower than `min_rate`.
         pub min_rate_grace: Period = "8s",
-        /// What comes before that when the gateway stops.
+        /// What comes first when the gateway stops, before `drain_timeout` begins.
         pub drain: Drain = {},
         /// How long requests in flight, and tunnels, have when the gateway stops, once it accepts nothing more.
         pub drain_timeout: Period = "30s",
@@ -207,60 +208,6 @@ table! {
         pub headers: Several<At<HeaderName>> = ["Portcullis-Token"],
         /// The longest life a token may have, from `iat` to `exp`.
         pub max_lifetime: Period = "15m",
-    }
-}
-
-table! {
-    /// A backend: its servers, and how long they may take.
-    pub struct Upstream {
-        /// Its servers; of two drawn by chance the one with less to do gets a request. `"http://host:port"`,
-        /// `"https://host:port"`, `"unix:/path/to.sock"`, or `"echo:"`, the built-in test backend.
-        pub servers: Required<Several<At<upstream::Server>>>,
-        /// From the end of the request to the first byte of the answer.
-        pub timeout: Period = "30s",
-        /// How long making a connection may take.
-        pub connect_timeout: Period = "2s",
-        /// The longest pause between two bytes, either way. A stream of events that is silent for longer is cut:
-        /// have its server send a comment now and then, or set more here.
-        pub idle_timeout: Period = "60s",
-        /// From the first byte of the request to the last of the answer.
-        pub total_timeout: Period = "1h",
-        /// Connections to each server, for each worker thread. Over HTTP/2 a connection carries many requests, and
-        /// this is how many of them there are at a time. Each WebSocket is one.
-        pub max_connections: Count = 256,
-        /// Which HTTP its servers speak. `"auto"`: what a server of `https://` settles on, HTTP/2 or HTTP/1.1, and
-        /// HTTP/1.1 otherwise; `"http2"` in clear text is by prior knowledge, as for gRPC.
-        pub protocol: At<upstream::Protocol> = "auto",
-        /// Whom we trust among servers of `https://`, and who we are to them. The files are read again when they change.
-        pub tls: Option<At<UpstreamTls>>,
-        /// How often the names of its servers are looked up again while they are used. Every address of a name is
-        /// used; one that is gone gets no new request; where the look-up fails the known ones stay.
-        pub resolve_every: Period = "30s",
-        /// When a server is left out whose requests fail: it refuses, breaks off or does not answer in time,
-        /// its answer is no HTTP, or is 502, 503 or 504.
-        pub ejection: OrOff<EjectionTable> = { failures = 5, for = "10s", at_most = "50%" },
-        /// How servers are asked how they are, and when that takes them out: `{ path = "/healthz" }` is enough.
-        pub health: Option<OrOff<HealthTable>>,
-        /// In how long a server that comes back, or is added while the gateway runs, gets its full share.
-        pub slow_start: OrOff<Period> = "off",
-        /// When less than this share of the servers is well, all are used: checks that fail alone refuse nobody.
-        pub panic_threshold: OrOff<Share> = "50%",
-        /// How many requests may be sent to a second server: a share of the recent ones, and so many in any case.
-        pub retries: OrOff<RetriesTable> = { budget = "20%", at_least = "3/s" },
-    }
-}
-
-table! {
-    /// Whom we trust among servers of `https://`, and who we are to them.
-    pub struct UpstreamTls {
-        /// The authorities whose certificates are trusted, in PEM. Where they are not said, those of the system.
-        pub ca: Option<At<SecretFile>>,
-        /// Our own certificate chain in PEM, leaf first, for servers that ask for one.
-        pub certificate: Option<At<SecretFile>>,
-        /// Its private key in PEM.
-        pub key: Option<At<SecretFile>>,
-        /// The name that a server's certificate must be for, in place of the host in its URL.
-        pub server_name: Option<ServerName>,
     }
 }
 

@@ -9,6 +9,7 @@ mod balance;
 mod beyond;
 mod byte_rate;
 mod certificates;
+mod changes;
 mod file;
 mod gather;
 mod lists;
@@ -28,11 +29,12 @@ mod values;
 mod view;
 mod words;
 
+pub use changes::changes;
 pub use problem::{Problem, Report, Severity};
 pub use reference::{reference_page, schema_json};
 pub(crate) use secrets::decode;
 pub(crate) use times::period;
-pub use view::{KeyNote, Resolved, changes, date, server};
+pub use view::{KeyNote, Resolved, date, server};
 pub(crate) use view::{size, time};
 
 use crate::secret::Secret;

@@ -1,4 +1,4 @@
-//! A configuration for people and programs to read, and what differs between two.
+//! A configuration for people and programs to read.
 
 use super::Config;
 use crate::apps::{App, Certified, Key, Who};
@@ -11,15 +11,15 @@ use crate::server::{Networks, tls};
 use data_encoding::HEXLOWER;
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// A configuration as it was understood. Never holds a secret.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    json: Json,
+    pub(super) json: Json,
     keys: Vec<KeyNote>,
-    fingerprints: Fingerprints,
+    pub(super) fingerprints: Fingerprints,
 }
 
 /// Where a key's secret comes from.
@@ -35,7 +35,7 @@ pub struct KeyNote {
 
 /// Digests of what secrets held, by key path: tells whether one changed, and nothing else.
 #[derive(Clone, Default)]
-pub(super) struct Fingerprints(BTreeMap<String, [u8; 32]>);
+pub(super) struct Fingerprints(pub(super) BTreeMap<String, [u8; 32]>);
 
 impl std::fmt::Debug for Fingerprints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -348,64 +348,4 @@ pub fn date(unix_seconds: i64) -> String {
         .map_or_else(|_| unix_seconds.to_string(), |at| at.to_string());
     text.strip_suffix("T00:00:00Z")
         .map_or(text.clone(), str::to_owned)
-}
-
-/// What differs between two configurations, one line for each key: its path,
-/// what it was and what it is. Of a secret only that it changed.
-pub fn changes(old: &Resolved, new: &Resolved) -> Vec<String> {
-    let mut lines = Vec::new();
-    differ("", &old.json, &new.json, &mut lines);
-    for (key, digest) in &old.fingerprints.0 {
-        if new
-            .fingerprints
-            .0
-            .get(key)
-            .is_some_and(|other| other != digest)
-        {
-            lines.push(format!("{key}: changed"));
-        }
-    }
-    lines
-}
-
-fn differ(path: &str, old: &Json, new: &Json, lines: &mut Vec<String>) {
-    if old == new {
-        return;
-    }
-    let (Some(before), Some(after)) = (parts(old), parts(new)) else {
-        lines.push(format!("{path}: {old} → {new}"));
-        return;
-    };
-    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
-    for name in names {
-        let path = match path {
-            "" => name.to_owned(),
-            path => format!("{path}.{name}"),
-        };
-        match (before.get(name), after.get(name)) {
-            (Some(old), Some(new)) => differ(&path, old, new, lines),
-            (None, Some(_)) => lines.push(format!("{path}: added")),
-            _ => lines.push(format!("{path}: removed")),
-        }
-    }
-}
-
-/// The parts of a value that have names: of an object, or of a list of such as have one.
-fn parts(value: &Json) -> Option<BTreeMap<&str, &Json>> {
-    match value {
-        Json::Object(object) => Some(
-            object
-                .iter()
-                .map(|(name, value)| (name.as_str(), value))
-                .collect(),
-        ),
-        Json::Array(items) => items
-            .iter()
-            .map(|item| {
-                let name = ["name", "id", "part"].iter().find_map(|key| item.get(key));
-                Some((name?.as_str()?, item))
-            })
-            .collect(),
-        _ => None,
-    }
 }

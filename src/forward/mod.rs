@@ -2,8 +2,8 @@
 //!
 //! In: an [`Admitted`] caller, by value, the head that was verified and the
 //! body. Out: the response, streaming. This room never: changes the target,
-//! sends a request twice of which a byte may have been read, or lets a client
-//! choose what the backend believes about it.
+//! sends a proven request twice that a server may have processed, or lets a
+//! client choose what the backend believes about it.
 
 mod answer;
 mod arriving;
@@ -11,7 +11,7 @@ pub mod body;
 pub mod echo;
 mod exchange;
 mod headers;
-mod http1;
+pub mod http1;
 mod streamed;
 pub mod tunnel;
 mod upload;

@@ -168,6 +168,9 @@ fn check(response: &Response<RecvStream>) -> Result<(), &'static str> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err("it switches protocols, which HTTP/2 cannot");
     }
+    if response.status().as_u16() >= 600 {
+        return Err("its status is not between 100 and 599");
+    }
     if response.headers().len() > MAX_ANSWER_FIELDS {
         return Err("it has too many fields");
     }

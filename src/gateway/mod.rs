@@ -18,26 +18,21 @@ mod outcome;
 mod tunnels;
 
 pub use answer::ResponseBody;
-pub use reload::Settings;
+pub use reload::{Blueprint, Settings};
 pub use tunnels::{TunnelSettings, Tunnels};
 
-use crate::apps::{App, Certified, Key};
 use crate::authorize;
 use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
-use crate::forward::upstream::{self, Pool};
+use crate::forward::upstream::Pool;
 use crate::forward::{self, AnswerBody, Head, body};
-use crate::limit::app::Plan;
-use crate::limit::overload::{self, Gate, Seat, WorkerGate};
-use crate::limit::peer::{PeerSettings, Peers};
+use crate::limit::overload::{Gate, Seat, WorkerGate};
+use crate::limit::peer::Peers;
 use crate::limit::{self, Charged};
 use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory};
-use crate::route::{Accept, Route, Table};
-use crate::schemes::freshness::Freshness;
-use crate::schemes::{
-    self, Caller, Malformed, Presented, PublicUrl, Received, Rules, Surroundings, token,
-};
+use crate::route::{Accept, Route};
+use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings, token};
 use crate::server::{Fault, Handler, Peer, RequestBody};
 use answer::Ending;
 use arc_swap::ArcSwap;
@@ -49,38 +44,6 @@ use outcome::Stopped;
 use refusal::Refusal;
 use std::pin::pin;
 use std::sync::Arc;
-
-/// What one configuration asks of the way of a request; plain data, made by
-/// `config`, from which [`Settings::build`] makes what is in force.
-#[derive(Debug)]
-pub struct Blueprint {
-    /// Every route.
-    pub routes: Table,
-    /// Every app, by `App::index`.
-    pub apps: Vec<Arc<App>>,
-    /// The plan of every app, by `App::index`; `None` is no limit.
-    pub plans: Vec<Option<Arc<Plan>>>,
-    /// Every key.
-    pub keys: Vec<Key>,
-    /// Every certificate by which an app is known.
-    pub certificates: Vec<Certified>,
-    /// Every upstream, by `Route::upstream`.
-    pub upstreams: Vec<upstream::Settings>,
-    /// `[freshness]`.
-    pub freshness: Freshness,
-    /// `[tokens]`.
-    pub tokens: token::Settings,
-    /// `[peers]`.
-    pub peers: PeerSettings,
-    /// `[server] tunnels` and `tunnel_idle_timeout`.
-    pub tunnels: TunnelSettings,
-    /// `[overload]`.
-    pub overload: overload::Settings,
-    /// `[server] explain`.
-    pub explain: bool,
-    /// `[server] public_url`.
-    pub public_url: Option<PublicUrl>,
-}
 
 /// What all workers share.
 pub struct Shared {

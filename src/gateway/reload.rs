@@ -1,17 +1,49 @@
 //! Swap settings between requests; connections, counts and proofs live on; a
 //! bad configuration changes nothing.
 
-use super::{Blueprint, TunnelSettings};
-use crate::apps::{DuplicateKey, Registry};
+use super::TunnelSettings;
+use crate::apps::{App, Certified, DuplicateKey, Key, Registry};
 use crate::forward::upstream::{self, Upstream};
-use crate::limit::app::AppLimits;
-use crate::limit::overload::{Overload, RouteCap};
+use crate::limit::app::{AppLimits, Plan};
+use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
 use crate::observe::{Labels, Observer};
 use crate::route::Table;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{PublicUrl, token};
 use std::sync::Arc;
+
+/// What one configuration asks of the way of a request; plain data, made by
+/// `config`, from which [`Settings::build`] makes what is in force.
+#[derive(Debug)]
+pub struct Blueprint {
+    /// Every route.
+    pub routes: Table,
+    /// Every app, by `App::index`.
+    pub apps: Vec<Arc<App>>,
+    /// The plan of every app, by `App::index`; `None` is no limit.
+    pub plans: Vec<Option<Arc<Plan>>>,
+    /// Every key.
+    pub keys: Vec<Key>,
+    /// Every certificate by which an app is known.
+    pub certificates: Vec<Certified>,
+    /// Every upstream, by `Route::upstream`.
+    pub upstreams: Vec<upstream::Settings>,
+    /// `[freshness]`.
+    pub freshness: Freshness,
+    /// `[tokens]`.
+    pub tokens: token::Settings,
+    /// `[peers]`.
+    pub peers: PeerSettings,
+    /// `[server] tunnels` and `tunnel_idle_timeout`.
+    pub tunnels: TunnelSettings,
+    /// `[overload]`.
+    pub overload: overload::Settings,
+    /// `[server] explain`.
+    pub explain: bool,
+    /// `[server] public_url`.
+    pub public_url: Option<PublicUrl>,
+}
 
 /// What is in force: built whole from a [`Blueprint`], never changed.
 #[derive(Debug)]

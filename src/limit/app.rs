@@ -76,9 +76,27 @@ impl Standing {
     /// The value of `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, section 4).
     pub fn header(&self) -> HeaderValue {
         let mut text = quoted(&self.plan);
-        let _ = write!(text, ";r={};t={}", self.remaining, self.reset);
+        text.push_str(";r=");
+        decimal(&mut text, u64::from(self.remaining));
+        text.push_str(";t=");
+        decimal(&mut text, self.reset);
         field(text)
     }
+}
+
+/// Writes a number; on every answer, so without the ways of formatting.
+fn decimal(text: &mut String, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    text.extend(digits[at..].iter().map(|digit| char::from(*digit)));
 }
 
 /// A structured-field string. What such a string cannot hold becomes `?`.

@@ -213,7 +213,8 @@ fn number(out: &mut Vec<u8>, field: &str, value: u64) {
 fn escape(out: &mut Vec<u8>, text: &str) {
     let shown = &text[..text.floor_char_boundary(MAX_TEXT)];
     let is_plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
-    if shown.bytes().all(is_plain) {
+    // All of it at a time, without a way out: that is several bytes an instruction.
+    if shown.bytes().fold(true, |plain, b| plain & is_plain(b)) {
         out.extend_from_slice(shown.as_bytes());
     } else {
         for character in shown.chars() {

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../fuzz/src/answer.rs"]
+mod answer;
 #[path = "../../fuzz/src/config.rs"]
 mod config;
 #[path = "../../fuzz/src/gate.rs"]
@@ -21,6 +23,11 @@ mod target;
 mod token;
 #[path = "../../fuzz/src/wire.rs"]
 mod wire;
+
+#[test]
+fn the_kept_answers_hold() {
+    replay("answer", answer::check);
+}
 
 #[test]
 fn the_kept_configurations_hold() {

@@ -23,6 +23,8 @@ mod hardening;
 mod house;
 mod http2;
 mod interop;
+mod lying_upstreams;
+mod memory;
 mod mutual_tls;
 mod overload;
 mod panics;

@@ -47,6 +47,9 @@ fn its_lines_for_routes_apps_and_servers_are_understood_together() {
         "| `bind =",
         "| `waive =",
         "| `path_encoding =",
+        "| `upgrade =",
+        "| `cors =",
+        "| `in_flight =",
     ]
     .map(row)
     .join("\n");
@@ -103,8 +106,12 @@ fn its_links_lead_somewhere() {
         "SECURITY.md",
         "CHANGELOG.md",
         "docs/config.md",
+        "docs/hardening.md",
         "docs/observe.md",
+        "docs/operating.md",
+        "docs/performance.md",
         "docs/refusals.md",
+        "docs/upstreams.md",
         "examples/README.md",
         "examples/clients/README.md",
     ] {

@@ -6,17 +6,21 @@
 //! connection's own stands between a client and its server, and dropping
 //! what is here closes the connection at once.
 
+pub mod answer;
 mod framing;
 mod head;
 mod out;
+
+#[cfg(test)]
+mod tests;
 
 pub(in crate::forward) use out::State;
 
 use super::body::{BodyError, ProvenBody};
 use crate::clock::alarm::Alarm;
+use answer::Answer;
 use bytes::{Bytes, BytesMut};
 use framing::{Framing, Step};
-use head::{Head, Reader};
 use http::{Method, response};
 use http_body::Frame;
 use out::Out;
@@ -53,12 +57,6 @@ struct Talk<S> {
     out: Out,
     answer: Answer,
     keeps_open: bool,
-}
-
-#[derive(Debug)]
-enum Answer {
-    Head(Reader),
-    Body(Framing),
 }
 
 /// Why there is no answer, or no more of it.
@@ -129,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         talk.method = method;
         talk.since = now;
         talk.out = Out::new(head, body);
-        talk.answer = Answer::Head(Reader::default());
+        talk.answer = Answer::none_yet();
         Exchange(talk)
     }
 }
@@ -142,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
 
     /// Whether all of the answer was taken.
     pub(in crate::forward) fn is_over(&self) -> bool {
-        self.0.is_over()
+        self.0.answer.is_over()
     }
 
     /// Bytes of the answer's body to come, where that is known.
@@ -187,7 +185,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// server keeps it open.
     pub(in crate::forward) fn into_connection(mut self) -> Option<Connection<S>> {
         let talk = &mut *self.0;
-        if !(talk.keeps_open && talk.is_over() && talk.out.has_ended() && talk.arrived.is_empty()) {
+        if !(talk.keeps_open
+            && talk.answer.is_over()
+            && talk.out.has_ended()
+            && talk.arrived.is_empty())
+        {
             return None;
         }
         talk.out.let_go();
@@ -215,15 +217,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
-    const fn is_over(&self) -> bool {
-        matches!(&self.answer, Answer::Body(framing) if framing.is_over())
-    }
-
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Broken>> {
         let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
         loop {
-            if let Some(head) = self.read_head()? {
-                self.answer = Answer::Body(head.framing);
+            let head = self.answer.head(&mut self.arrived, &self.method);
+            if let Some(head) = head.map_err(Broken::Invalid)? {
                 self.keeps_open = head.keeps_open;
                 return Poll::Ready(Ok(head.parts));
             }
@@ -233,42 +231,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         }
     }
 
-    fn read_head(&mut self) -> Result<Option<Head>, Broken> {
-        let Answer::Head(reader) = &mut self.answer else {
-            return Err(Broken::Invalid("it has one head only"));
-        };
-        reader
-            .read(&mut self.arrived, &self.method)
-            .map_err(Broken::Invalid)
-    }
-
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if !self.is_over() {
+        if !self.answer.is_over() {
             let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
         }
         loop {
-            match self.step()? {
+            match self
+                .answer
+                .step(&mut self.arrived)
+                .map_err(Broken::Invalid)?
+            {
                 Step::Data(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 Step::Trailers(fields) => return Poll::Ready(Some(Ok(Frame::trailers(fields)))),
                 Step::End => return Poll::Ready(None),
                 Step::More => {}
             }
             if ready!(self.poll_read(cx))? == 0 {
-                return Poll::Ready(match &mut self.answer {
-                    Answer::Body(framing @ Framing::UntilClose) => {
-                        *framing = Framing::Length(0);
-                        None
-                    }
-                    _ => Some(Err(Broken::Closed)),
+                return Poll::Ready(if self.answer.ends_with_the_connection() {
+                    None
+                } else {
+                    Some(Err(Broken::Closed))
                 });
             }
-        }
-    }
-
-    fn step(&mut self) -> Result<Step, Broken> {
-        match &mut self.answer {
-            Answer::Body(framing) => framing.next(&mut self.arrived).map_err(Broken::Invalid),
-            Answer::Head(_) => Ok(Step::More),
         }
     }
 

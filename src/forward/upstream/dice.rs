@@ -16,6 +16,12 @@ pub(super) fn throw<T>(use_them: impl FnOnce(&Dice) -> T) -> T {
     OWN.with(use_them)
 }
 
+/// From here on this thread's dice fall as they always do after this.
+#[cfg(test)]
+pub(super) fn seed(seed: u64) {
+    OWN.with(|own| own.0.set(seed));
+}
+
 impl Dice {
     pub(super) const fn seeded(seed: u64) -> Self {
         Self(Cell::new(seed))

@@ -11,6 +11,7 @@ mod dice;
 mod http2;
 mod kept;
 mod load;
+mod place;
 mod pool;
 mod resets;
 pub mod resolve;
@@ -20,6 +21,7 @@ pub mod tls;
 pub(super) use balance::{Chosen, Counted, Tried};
 pub(super) use connect::MAX_ANSWER_FIELDS;
 pub(super) use http2::Slot;
+pub(super) use place::{Place, Target};
 pub use pool::Pool;
 pub(super) use pool::{Lease, NoPlace, Ready};
 pub(super) use stream::Stream;
@@ -31,6 +33,7 @@ use budget::{Budget, Counts};
 use checks::{Check, settings_of_a_check};
 use ejection::Taken;
 use http::StatusCode;
+use place::At;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,103 +117,6 @@ pub struct Upstream {
     ejecting: Mutex<()>,
     budget: Budget,
     retries: Arc<Counts>,
-}
-
-/// A server, and what is made once of it.
-#[derive(Debug)]
-pub(super) struct Target {
-    /// In the access record.
-    pub(super) label: Arc<str>,
-    /// `None` is the built-in test backend.
-    pub(super) place: Option<Arc<Place>>,
-    standing: Arc<Standing>,
-}
-
-impl AsRef<Arc<Standing>> for Target {
-    fn as_ref(&self) -> &Arc<Standing> {
-        &self.standing
-    }
-}
-
-/// Where to connect and how, and to how many connections at most.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    at: At,
-    protocol: Protocol,
-    max_connections: usize,
-    resolve_every: Duration,
-}
-
-/// Where a server is. Only one of [`At::Clear`] is spoken to in clear text over the network.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum At {
-    Clear {
-        host: Box<str>,
-        port: u16,
-    },
-    Tls {
-        host: Box<str>,
-        port: u16,
-        client: Option<Arc<tls::Client>>,
-    },
-    Unix {
-        path: Box<Path>,
-    },
-}
-
-impl At {
-    fn alone(&self) -> Self {
-        match self.clone() {
-            Self::Tls { host, port, client } => Self::Tls {
-                host,
-                port,
-                client: client.map(|client| Arc::new(client.alone())),
-            },
-            other => other,
-        }
-    }
-}
-
-impl Place {
-    /// Whether a connection may turn out to carry many requests.
-    const fn may_share(&self) -> bool {
-        match self.protocol {
-            Protocol::Http1 => false,
-            Protocol::Http2 => true,
-            Protocol::Auto => matches!(self.at, At::Tls { .. }),
-        }
-    }
-
-    /// The same place, spoken to in HTTP/1.1.
-    fn alone(&self) -> Option<Self> {
-        (self.protocol != Protocol::Http2).then(|| Self {
-            at: self.at.alone(),
-            protocol: Protocol::Http1,
-            max_connections: self.max_connections,
-            resolve_every: self.resolve_every,
-        })
-    }
-
-    /// What to do about a connection that broke off, if we know.
-    pub(super) fn hint(&self) -> Option<&'static str> {
-        match &self.at {
-            At::Tls {
-                client: Some(client),
-                ..
-            } if client.was_asked_in_vain() => Some(
-                "it asked who we are and was told nothing: `tls.certificate` and `tls.key` say it",
-            ),
-            _ => None,
-        }
-    }
-
-    /// `http` or `https`, as the server is spoken to.
-    pub(super) const fn scheme(&self) -> http::uri::Scheme {
-        match self.at {
-            At::Tls { .. } => http::uri::Scheme::HTTPS,
-            At::Clear { .. } | At::Unix { .. } => http::uri::Scheme::HTTP,
-        }
-    }
 }
 
 impl Upstream {
@@ -407,57 +313,6 @@ impl Upstream {
             ("sent", self.retries.allowed.load(Ordering::Relaxed)),
             ("over-budget", self.retries.refused.load(Ordering::Relaxed)),
         ]
-    }
-}
-
-impl Target {
-    fn new(server: &Server, settings: &Settings, standing: Arc<Standing>) -> Self {
-        let (label, at) = match server {
-            Server::Echo => {
-                return Self {
-                    label: "echo:".into(),
-                    place: None,
-                    standing,
-                };
-            }
-            Server::Http { host, port } => (
-                authority(host, *port),
-                At::Clear {
-                    host: host.clone(),
-                    port: *port,
-                },
-            ),
-            Server::Https { host, port } => (
-                authority(host, *port),
-                At::Tls {
-                    host: host.clone(),
-                    port: *port,
-                    client: settings.tls.clone(),
-                },
-            ),
-            Server::Unix { path } => (
-                format!("unix:{}", path.display()),
-                At::Unix { path: path.clone() },
-            ),
-        };
-        Self {
-            label: label.into(),
-            place: Some(Arc::new(Place {
-                at,
-                protocol: settings.protocol,
-                max_connections: settings.max_connections,
-                resolve_every: settings.resolve_every,
-            })),
-            standing,
-        }
-    }
-}
-
-fn authority(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
     }
 }
 

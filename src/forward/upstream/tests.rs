@@ -58,6 +58,7 @@ fn checked(rules: Rules) -> Rules {
 }
 
 fn upstream(hosts: &[&str], rules: Rules) -> Upstream {
+    dice::seed(1);
     Upstream::new(settings(hosts, rules), None)
 }
 

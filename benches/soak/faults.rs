@@ -1,0 +1,73 @@
+//! A backend that does in turn what backends do at their worst.
+
+use crate::bed::origin::{self, Requests};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// How long it is up, and how long it is gone.
+const UP: Duration = Duration::from_secs(2);
+const GONE: Duration = Duration::from_millis(500);
+
+/// Listens until `stop`; where it listens stays the same.
+pub(super) async fn start(stop: CancellationToken) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let work = misbehave(listener, address);
+        let _ = stop.run_until_cancelled(work).await;
+    });
+    address
+}
+
+async fn misbehave(listener: TcpListener, address: SocketAddr) {
+    let mut listener = Some(listener);
+    let mut turn = 0_u32;
+    loop {
+        let until = Instant::now() + UP;
+        if let Some(listener) = listener.take() {
+            while let Ok(Ok((stream, _))) = timeout_at(until, listener.accept()).await {
+                turn += 1;
+                tokio::spawn(answer(stream, turn));
+            }
+        }
+        // Killed: connections to it are refused.
+        sleep(GONE).await;
+        // Another may hold the port meanwhile; then it stays dead for one more turn.
+        listener = TcpListener::bind(address).await.ok();
+    }
+}
+
+async fn answer(stream: TcpStream, turn: u32) {
+    const CUT: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nnot all of it";
+    if turn.is_multiple_of(6) {
+        // Reset at once.
+        let _ = stream.set_zero_linger();
+        return;
+    }
+    if turn % 6 > 3 {
+        return origin::serve(stream).await;
+    }
+    let mut requests = Requests::new(stream);
+    if !matches!(requests.next().await, Ok(true)) {
+        return;
+    }
+    let mut stream = requests.stream;
+    match turn % 6 {
+        1 => {
+            // Hangs, until it is given up on.
+            let _ = stream.readable().await;
+            let _ = stream.try_read(&mut [0; 64]);
+        }
+        2 => {
+            let _ = stream.write_all(CUT).await;
+        }
+        _ => {
+            let _ = stream.write_all(&CUT[..30]).await;
+            let _ = stream.set_zero_linger();
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a process holds, once a second, and whether it stays so.
+
+use crate::bed::gateway::Gateway;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+/// Fewer samples say nothing.
+pub(super) const FEWEST: usize = 12;
+/// This share of the samples is left out at the start: caches and tables fill.
+const WARM_UP: usize = 4;
+/// What the last third may have more than the first: a share, and a fixed part that covers
+/// what comes and goes with the load.
+const GROWTH: f64 = 1.10;
+const MEMORY: f64 = 8.0;
+const FILES: f64 = 48.0;
+/// Threads that read and write the files of held bodies come with the load, and go after seconds.
+const THREADS: f64 = 32.0;
+const IN_FLIGHT: f64 = 32.0;
+/// How often we look whether it has come to rest.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(super) struct Watch {
+    name: &'static str,
+    gateway: Gateway,
+    memory: Vec<f64>,
+    files: Vec<f64>,
+    threads: Vec<f64>,
+    in_flight: Vec<f64>,
+}
+
+impl Watch {
+    pub(super) const fn new(name: &'static str, gateway: Gateway) -> Self {
+        Self {
+            name,
+            gateway,
+            memory: Vec::new(),
+            files: Vec::new(),
+            threads: Vec::new(),
+            in_flight: Vec::new(),
+        }
+    }
+
+    pub(super) async fn sample(&mut self) {
+        let process = &self.gateway.process;
+        self.memory.push(process.resident() as f64 / 1024.0);
+        self.files.push(process.open_files() as f64);
+        self.threads.push(process.threads() as f64);
+        let metrics = metrics(self.gateway.admin).await;
+        self.in_flight.push(in_flight(&metrics));
+    }
+
+    /// As of the last sample.
+    pub(super) fn memory(&self) -> String {
+        let last = self.memory.last().copied().unwrap_or_default();
+        format!("{last:.1} MiB {}", self.name)
+    }
+
+    /// Whether everything stayed flat.
+    pub(super) fn print(&self) -> bool {
+        let all = [
+            ("memory, MiB", &self.memory, MEMORY),
+            ("open files", &self.files, FILES),
+            ("threads", &self.threads, THREADS),
+            ("requests in flight", &self.in_flight, IN_FLIGHT),
+        ];
+        let mut kept = true;
+        for (what, samples, more) in all {
+            let samples = &samples[samples.len() / WARM_UP..];
+            let third = samples.len() / 3;
+            let first = median(&samples[..third]);
+            let last = median(&samples[samples.len() - third..]);
+            let most = first * GROWTH + more;
+            let flat = last <= most;
+            kept &= flat;
+            let verdict = if flat { "flat" } else { "**grows**" };
+            let name = self.name;
+            println!("| {name} | {what} | {first:.1} | {last:.1} | {most:.1} | {verdict} |");
+        }
+        kept
+    }
+
+    /// Whether nothing is in flight, at last, and the process still runs.
+    pub(super) async fn comes_to_rest(&mut self, patience: Duration) -> bool {
+        let name = self.name;
+        let until = Instant::now() + patience;
+        loop {
+            if self.gateway.process.has_ended() {
+                println!("{name}: it has ended");
+                return false;
+            }
+            let metrics = metrics(self.gateway.admin).await;
+            let in_flight = in_flight(&metrics);
+            if in_flight == 0.0 {
+                return self.was_reloaded(&metrics);
+            }
+            if Instant::now() > until {
+                println!("{name}: {in_flight} still in flight");
+                return false;
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+impl Watch {
+    /// More often than at the start, and not when it should not.
+    fn was_reloaded(&self, metrics: &str) -> bool {
+        let [done, refused] = ["success", "failure"].map(|result| {
+            let series = format!("portcullis_config_reloads_total{{result=\"{result}\"}}");
+            value(metrics, &series).unwrap_or(0.0)
+        });
+        let name = self.name;
+        println!("{name}: nothing in flight; {done} configurations taken over, {refused} refused");
+        done > 1.0 && refused > 0.0
+    }
+}
+
+fn median(samples: &[f64]) -> f64 {
+    let mut samples = samples.to_vec();
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+fn value(metrics: &str, series: &str) -> Option<f64> {
+    metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+fn in_flight(metrics: &str) -> f64 {
+    value(metrics, "portcullis_requests_in_flight").expect("it is always told")
+}
+
+async fn metrics(admin: SocketAddr) -> String {
+    const ASK: &[u8] = b"GET /metrics HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";
+    let mut answer = String::new();
+    let asked = async {
+        let mut stream = TcpStream::connect(admin).await?;
+        stream.write_all(ASK).await?;
+        stream.read_to_string(&mut answer).await
+    };
+    asked.await.expect("the admin listener answers");
+    answer
+}

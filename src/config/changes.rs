@@ -1,0 +1,65 @@
+//! What differs between two configurations.
+
+use super::view::Resolved;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What differs between two configurations, one line for each key: its path,
+/// what it was and what it is. Of a secret only that it changed.
+pub fn changes(old: &Resolved, new: &Resolved) -> Vec<String> {
+    let mut lines = Vec::new();
+    differ("", &old.json, &new.json, &mut lines);
+    for (key, digest) in &old.fingerprints.0 {
+        if new
+            .fingerprints
+            .0
+            .get(key)
+            .is_some_and(|other| other != digest)
+        {
+            lines.push(format!("{key}: changed"));
+        }
+    }
+    lines
+}
+
+fn differ(path: &str, old: &Json, new: &Json, lines: &mut Vec<String>) {
+    if old == new {
+        return;
+    }
+    let (Some(before), Some(after)) = (parts(old), parts(new)) else {
+        lines.push(format!("{path}: {old} → {new}"));
+        return;
+    };
+    let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+    for name in names {
+        let path = match path {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        match (before.get(name), after.get(name)) {
+            (Some(old), Some(new)) => differ(&path, old, new, lines),
+            (None, Some(_)) => lines.push(format!("{path}: added")),
+            _ => lines.push(format!("{path}: removed")),
+        }
+    }
+}
+
+/// The parts of a value that have names: of an object, or of a list of such as have one.
+fn parts(value: &Json) -> Option<BTreeMap<&str, &Json>> {
+    match value {
+        Json::Object(object) => Some(
+            object
+                .iter()
+                .map(|(name, value)| (name.as_str(), value))
+                .collect(),
+        ),
+        Json::Array(items) => items
+            .iter()
+            .map(|item| {
+                let name = ["name", "id", "part"].iter().find_map(|key| item.get(key));
+                Some((name?.as_str()?, item))
+            })
+            .collect(),
+        _ => None,
+    }
+}

@@ -1,0 +1,155 @@
+//! What is made once of a server: its label, and where and how to connect.
+
+use super::balance::Standing;
+use super::{Protocol, Server, Settings, tls};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A server, and what is made once of it.
+#[derive(Debug)]
+pub(in crate::forward) struct Target {
+    /// In the access record.
+    pub(in crate::forward) label: Arc<str>,
+    /// `None` is the built-in test backend.
+    pub(in crate::forward) place: Option<Arc<Place>>,
+    pub(super) standing: Arc<Standing>,
+}
+
+impl AsRef<Arc<Standing>> for Target {
+    fn as_ref(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+}
+
+impl Target {
+    pub(super) fn new(server: &Server, settings: &Settings, standing: Arc<Standing>) -> Self {
+        let (label, at) = match server {
+            Server::Echo => {
+                return Self {
+                    label: "echo:".into(),
+                    place: None,
+                    standing,
+                };
+            }
+            Server::Http { host, port } => (
+                authority(host, *port),
+                At::Clear {
+                    host: host.clone(),
+                    port: *port,
+                },
+            ),
+            Server::Https { host, port } => (
+                authority(host, *port),
+                At::Tls {
+                    host: host.clone(),
+                    port: *port,
+                    client: settings.tls.clone(),
+                },
+            ),
+            Server::Unix { path } => (
+                format!("unix:{}", path.display()),
+                At::Unix { path: path.clone() },
+            ),
+        };
+        Self {
+            label: label.into(),
+            place: Some(Arc::new(Place {
+                at,
+                protocol: settings.protocol,
+                max_connections: settings.max_connections,
+                resolve_every: settings.resolve_every,
+            })),
+            standing,
+        }
+    }
+}
+
+/// Where to connect and how, and to how many connections at most.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(in crate::forward) struct Place {
+    pub(super) at: At,
+    pub(super) protocol: Protocol,
+    pub(super) max_connections: usize,
+    pub(super) resolve_every: Duration,
+}
+
+/// Where a server is. Only one of [`At::Clear`] is spoken to in clear text over the network.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum At {
+    Clear {
+        host: Box<str>,
+        port: u16,
+    },
+    Tls {
+        host: Box<str>,
+        port: u16,
+        client: Option<Arc<tls::Client>>,
+    },
+    Unix {
+        path: Box<Path>,
+    },
+}
+
+impl At {
+    fn alone(&self) -> Self {
+        match self.clone() {
+            Self::Tls { host, port, client } => Self::Tls {
+                host,
+                port,
+                client: client.map(|client| Arc::new(client.alone())),
+            },
+            other => other,
+        }
+    }
+}
+
+impl Place {
+    /// Whether a connection may turn out to carry many requests.
+    pub(super) const fn may_share(&self) -> bool {
+        match self.protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => matches!(self.at, At::Tls { .. }),
+        }
+    }
+
+    /// The same place, spoken to in HTTP/1.1.
+    pub(super) fn alone(&self) -> Option<Self> {
+        (self.protocol != Protocol::Http2).then(|| Self {
+            at: self.at.alone(),
+            protocol: Protocol::Http1,
+            max_connections: self.max_connections,
+            resolve_every: self.resolve_every,
+        })
+    }
+
+    /// What to do about a connection that broke off, if we know.
+    pub(in crate::forward) fn hint(&self) -> Option<&'static str> {
+        match &self.at {
+            At::Tls {
+                client: Some(client),
+                ..
+            } if client.was_asked_in_vain() => Some(
+                "it asked who we are and was told nothing: `tls.certificate` and `tls.key` say it",
+            ),
+            _ => None,
+        }
+    }
+
+    /// `http` or `https`, as the server is spoken to.
+    pub(in crate::forward) const fn scheme(&self) -> http::uri::Scheme {
+        match self.at {
+            At::Tls { .. } => http::uri::Scheme::HTTPS,
+            At::Clear { .. } | At::Unix { .. } => http::uri::Scheme::HTTP,
+        }
+    }
+}
+
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}

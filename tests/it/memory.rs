@@ -1,0 +1,34 @@
+//! What connections cost that wait for their next request.
+
+use crate::harness::{Binary, Connection, Setup, Upstream};
+
+/// As many as a process may have open everywhere, and the rest of the tests beside them.
+const CONNECTIONS: u64 = 400;
+/// Bytes of memory that one may cost.
+const EACH: u64 = 40 * 1024;
+
+/// Connections that have had a request each and wait for the next.
+fn waiting(binary: &Binary, count: u64) -> Vec<Connection> {
+    (0..count)
+        .map(|_| {
+            let mut connection = Connection::open(binary.address());
+            connection.send(&binary.request("GET", "/").bytes());
+            connection.response().assert_passed();
+            connection
+        })
+        .collect()
+}
+
+#[test]
+fn a_connection_that_waits_for_its_next_request_costs_little() {
+    let upstream = Upstream::start();
+    let binary = Setup::before(&upstream)
+        .route("accept = [\"public\"]")
+        .server("workers = 1")
+        .spawn();
+    drop(waiting(&binary, 8));
+    let before = binary.memory();
+    let _held = waiting(&binary, CONNECTIONS);
+    let more = binary.memory().saturating_sub(before);
+    assert!(more < CONNECTIONS * EACH, "{} each", more / CONNECTIONS);
+}
