@@ -16,12 +16,15 @@ use std::fs::File;
 use std::future::Future as _;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::vec;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Bytes of a body that stay in memory.
-pub(super) const MAX_IN_MEMORY: usize = 256 * 1024;
+pub(super) const MAX_IN_MEMORY: usize = 1024 * 1024;
+/// Bytes of all such bodies together that do; what comes beyond them goes to the file at once.
+const MAX_ALL_IN_MEMORY: usize = 64 * 1024 * 1024;
 /// Bytes that are gathered for one write.
 const WRITE_PIECE: usize = 256 * 1024;
 /// Bytes that one read asks for; two such pieces are in memory at a time.
@@ -31,6 +34,34 @@ const READ_PIECE: u64 = 128 * 1024;
 pub(super) struct SetAside {
     front: vec::IntoIter<Bytes>,
     rest: Option<Rest>,
+    /// What its front takes of the memory for all.
+    _room: Room,
+}
+
+/// Bytes that bodies which are set aside have in memory, of all workers.
+static IN_MEMORY: AtomicUsize = AtomicUsize::new(0);
+
+/// What one of them has of it, until it is dropped.
+#[derive(Debug, Default)]
+struct Room(usize);
+
+impl Room {
+    /// Takes so many more; false, and nothing is taken, where there are no more.
+    fn take(&mut self, bytes: usize) -> bool {
+        let taken = IN_MEMORY.fetch_add(bytes, Ordering::Relaxed);
+        if taken + bytes > MAX_ALL_IN_MEMORY {
+            IN_MEMORY.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        self.0 += bytes;
+        true
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        IN_MEMORY.fetch_sub(self.0, Ordering::Relaxed);
+    }
 }
 
 /// Takes all of a body in.
@@ -41,10 +72,12 @@ pub(super) async fn take_in(
     let mut front = Frames::default();
     let mut piece = Frames::default();
     let mut file = None;
+    let mut room = Room::default();
     while let Some(data) = arrival.next().await? {
         check.update(&data);
         let in_memory = piece.bytes() == 0 && file.is_none();
-        if in_memory && front.bytes() + data.len() <= MAX_IN_MEMORY {
+        let fits = in_memory && front.bytes() + data.len() <= MAX_IN_MEMORY;
+        if fits && room.take(data.len()) {
             front.push(data);
             continue;
         }
@@ -65,7 +98,12 @@ pub(super) async fn take_in(
         .transpose()
         .map_err(BodyError::Spill)?;
     let front = front.into_list().into_iter();
-    Ok((SetAside { front, rest }, bytes))
+    let set_aside = SetAside {
+        front,
+        rest,
+        _room: room,
+    };
+    Ok((set_aside, bytes))
 }
 
 async fn write(file: Option<File>, piece: Frames) -> Result<File, BodyError> {
@@ -157,4 +195,20 @@ fn read(file: File, ask: u64) -> JoinHandle<io::Result<(File, Bytes)>> {
             Err(io::ErrorKind::UnexpectedEof.into())
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_bodies_together_have_so_much_memory_and_give_it_back() {
+        let mut first = Room::default();
+        assert!(first.take(MAX_IN_MEMORY));
+        let mut second = Room::default();
+        assert!(!second.take(MAX_ALL_IN_MEMORY), "the first has some of it");
+        drop(first);
+        drop(second);
+        assert!(IN_MEMORY.load(Ordering::Relaxed) <= MAX_ALL_IN_MEMORY);
+    }
 }
