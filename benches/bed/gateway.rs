@@ -36,7 +36,8 @@ impl Settings<'_> {
         name: "gateway",
         workers: 1,
         tls: false,
-        server: "",
+        // All load comes from one address.
+        server: "max_connections_per_address = 20_000",
         upstream: "",
         failures: r#""off""#,
         // So short that no run fills the memory, whose size is the usual one.

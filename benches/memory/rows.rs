@@ -380,7 +380,7 @@ accept = ["http-signature"]
 upgrade = ["websocket"]
 "#;
     let gateway = ask.start(&Settings {
-        server: "max_connections = 20_000",
+        server: "max_connections = 20_000\nmax_connections_per_address = 20_000\ntunnels = 20_000",
         upstream: "max_connections = 20_000",
         more,
         ..USUAL
