@@ -52,14 +52,13 @@ impl Arriving {
 /// An answer over HTTP/1.1.
 pub(super) struct Alone {
     state: Talk,
-    lease: Option<Lease>,
     deadlines: Deadlines,
     /// Since when the server has owed us a frame.
     waiting: Option<Instant>,
 }
 
 enum Talk {
-    Going(http1::Exchange<Stream>),
+    Going(http1::Exchange<Stream>, Lease),
     Over,
     /// It is about to break off.
     Breaking(Failed),
@@ -74,8 +73,7 @@ impl Alone {
         deadlines: Deadlines,
     ) -> Self {
         let mut alone = Self {
-            state: Talk::Going(exchange),
-            lease: Some(lease),
+            state: Talk::Going(exchange, lease),
             deadlines,
             waiting: None,
         };
@@ -85,7 +83,7 @@ impl Alone {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
         let exchange = match &mut self.state {
-            Talk::Going(exchange) => exchange,
+            Talk::Going(exchange, _) => exchange,
             Talk::Over => return Poll::Ready(None),
             Talk::Breaking(_) | Talk::Broken => return Poll::Ready(Some(Err(self.break_off()))),
         };
@@ -110,7 +108,6 @@ impl Alone {
             // The client first gets what there is, so that it sees an answer
             // break off, and not a connection without any.
             self.state = Talk::Breaking(failed);
-            self.lease = None;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -127,7 +124,7 @@ impl Alone {
 
     fn is_over(&self) -> bool {
         match &self.state {
-            Talk::Going(exchange) => exchange.is_over(),
+            Talk::Going(exchange, _) => exchange.is_over(),
             Talk::Over => true,
             Talk::Breaking(_) | Talk::Broken => false,
         }
@@ -135,17 +132,16 @@ impl Alone {
 
     fn left(&self) -> Option<u64> {
         match &self.state {
-            Talk::Going(exchange) => exchange.left(),
+            Talk::Going(exchange, _) => exchange.left(),
             Talk::Over => Some(0),
             Talk::Breaking(_) | Talk::Broken => None,
         }
     }
 
     fn give_back_at_end(&mut self) {
-        if let Talk::Going(exchange) = &self.state
+        if let Talk::Going(exchange, _) = &self.state
             && exchange.is_over()
-            && let Talk::Going(exchange) = std::mem::replace(&mut self.state, Talk::Over)
-            && let Some(lease) = self.lease.take()
+            && let Talk::Going(exchange, lease) = std::mem::replace(&mut self.state, Talk::Over)
         {
             lease.give_back(exchange.into_connection());
         }

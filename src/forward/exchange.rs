@@ -1,7 +1,7 @@
 //! One request to one server, and its answer, each within its deadlines.
 
 use super::arriving::{Alone, Arriving};
-use super::body::{ProvenBody, Sending, Sent as Progress};
+use super::body::ProvenBody;
 use super::http1::{self, Broken, State};
 use super::tunnel::{self, Far};
 use super::upstream::{Lease, NoPlace, Place, Pool, Ready, Settings, Stream};
@@ -9,11 +9,10 @@ use super::{Failed, Outgoing, streamed};
 use http::{StatusCode, response};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// The deadlines of one request.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +20,7 @@ pub(super) struct Deadlines {
     start: Instant,
     connect: Duration,
     first_byte: Duration,
-    pub(super) idle: Duration,
+    idle: Duration,
     pub(super) end: Instant,
 }
 
@@ -247,29 +246,24 @@ fn poll_answer(
     if let Poll::Ready(answer) = exchange.poll_answer(cx) {
         return Poll::Ready(answer.map_err(Failed::from));
     }
-    loop {
-        let sending = exchange.sending();
-        let (due, phase) = deadlines.due(sending, since);
-        let wake = match sending {
-            State::Ended(_) => due,
-            // A body may end at any time, and then the answer is due after this long.
-            _ => due.min(Instant::now() + deadlines.first_byte),
-        };
-        if !exchange.poll_alarm(cx, wake) {
-            return Poll::Pending;
-        }
-        if wake >= due {
-            return Poll::Ready(Err(Failed::Timeout(phase)));
-        }
-    }
+    let sending = exchange.sending();
+    deadlines
+        .poll_late(sending, since, |until| exchange.poll_alarm(cx, until))
+        .map(|phase| Err(Failed::Timeout(phase)))
 }
 
 /// What a server was too late with.
 pub(super) type Late = &'static str;
 
 impl Deadlines {
-    /// When whoever has to act next is late, and with what.
-    fn due(&self, sending: State, since: Instant) -> (Instant, &'static str) {
+    /// Ready when the answer's head is late, to a request that was handed
+    /// over at `since`. `rings` says whether a time has passed, or has us woken then.
+    pub(super) fn poll_late(
+        &self,
+        sending: State,
+        since: Instant,
+        mut rings: impl FnMut(Instant) -> bool,
+    ) -> Poll<Late> {
         let (due, phase) = match sending {
             State::Ended(at) => (at + self.first_byte, "answer"),
             State::Going | State::Broken => (since + self.first_byte, "answer"),
@@ -277,22 +271,33 @@ impl Deadlines {
             // The server's own deadlines bound how long a client may take.
             State::AllThereIs => (self.end, "finish"),
         };
+        let (due, phase) = self.by_the_end(due, phase);
+        loop {
+            let wake = match sending {
+                State::Ended(_) => due,
+                // A body may end at any time, and then the answer is due after this long.
+                _ => due.min(Instant::now() + self.first_byte),
+            };
+            if !rings(wake) {
+                return Poll::Pending;
+            }
+            if wake >= due {
+                return Poll::Ready(phase);
+            }
+        }
+    }
+
+    /// When a frame that is owed `since` is late, and with what.
+    pub(super) fn next_frame(&self, since: Instant) -> (Instant, Late) {
+        self.by_the_end(since + self.idle, "go on")
+    }
+
+    /// Nothing is due later than the end of all.
+    fn by_the_end(&self, due: Instant, phase: Late) -> (Instant, Late) {
         if self.end <= due {
             (self.end, "finish")
         } else {
             (due, phase)
-        }
-    }
-}
-
-impl Deadlines {
-    /// When a frame that is owed `since` is late, and with what.
-    pub(super) fn next_frame(&self, since: Instant) -> (Instant, &'static str) {
-        let due = since + self.idle;
-        if self.end <= due {
-            (self.end, "finish")
-        } else {
-            (due, "go on")
         }
     }
 }
@@ -304,55 +309,5 @@ impl From<Broken> for Failed {
             broken @ (Broken::Closed | Broken::Io(_)) => Self::Broke(broken.to_string()),
             broken @ Broken::Invalid(_) => Self::Invalid(broken.to_string()),
         }
-    }
-}
-
-impl Deadlines {
-    /// When to look first, of a request that was handed over at `from`.
-    pub(super) fn first(&self, sending: Option<&Sending>, from: Instant) -> Instant {
-        self.next(sending, from, from).0
-    }
-
-    /// Ready when the answer's head is late.
-    pub(super) fn poll_late(
-        &self,
-        mut alarm: Pin<&mut Sleep>,
-        sending: Option<&Sending>,
-        from: Instant,
-        cx: &mut Context<'_>,
-    ) -> Poll<Late> {
-        while alarm.as_mut().poll(cx).is_ready() {
-            let (wake, late) = self.next(sending, from, Instant::now());
-            if let Some(phase) = late {
-                return Poll::Ready(phase);
-            }
-            alarm.as_mut().reset(wake);
-        }
-        Poll::Pending
-    }
-
-    /// When to look again, and what is late by now. `from` is when the
-    /// request was handed over.
-    fn next(
-        &self,
-        sending: Option<&Sending>,
-        from: Instant,
-        now: Instant,
-    ) -> (Instant, Option<Late>) {
-        let (due, phase) = match sending.map(Sending::get) {
-            None => (from + self.first_byte, "answer"),
-            Some(Progress::Ended(at)) => (at + self.first_byte, "answer"),
-            Some(Progress::Taken(at)) => (at + self.idle, "go on"),
-            // The server's own deadlines bound how long a client may take.
-            Some(Progress::AllThereIs) => (self.end, "finish"),
-        };
-        let (due, phase) = if self.end <= due {
-            (self.end, "finish")
-        } else {
-            (due, phase)
-        };
-        // A body may end at any time, and then the answer is due after this long.
-        let wake = due.min(now + self.first_byte);
-        (wake, (now >= due).then_some(phase))
     }
 }

@@ -262,7 +262,7 @@ trait Outgoing {
     /// Writes the head as HTTP/1.1 has it.
     fn write(&self, text: &mut BytesMut, body: &ProvenBody);
 
-    /// The whole of it, for who does not read HTTP/1.1.
+    /// The whole of it, for who does not read HTTP/1.1: no field of it belongs to a connection.
     fn request(&self, body: ProvenBody) -> Request<ProvenBody>;
 }
 

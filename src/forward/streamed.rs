@@ -3,22 +3,24 @@
 use super::Failed;
 use super::body::{BodyError, ProvenBody, Sending, Sent};
 use super::exchange::{Deadlines, Late};
+use super::http1::State;
 use super::upload::{Cut, Upload, Uploading};
 use super::upstream::{Lease, MAX_ANSWER_FIELDS, Slot};
+use crate::clock::alarm::Alarm;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, response};
+use http::{Request, Response, StatusCode, Uri, Version, response};
 use http_body::{Body as _, Frame, SizeHint};
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 /// Answers before the answer (1xx) that are passed over.
 const MAX_INTERIM: usize = 8;
@@ -33,7 +35,7 @@ pub(super) async fn send(
     deadlines: &Deadlines,
 ) -> Result<(response::Parts, Streamed), (Option<ProvenBody>, Failed)> {
     let (parts, mut body) = request.into_parts();
-    let Some(head) = head(&parts, scheme, &body) else {
+    let Some(head) = head(parts, scheme) else {
         let why = "the request's authority cannot be said in HTTP/2".to_owned();
         return Err((None, Failed::Invalid(why)));
     };
@@ -51,7 +53,7 @@ pub(super) async fn send(
     };
     let mut upload = Upload::new(stream, body);
     let from = Instant::now();
-    let mut alarm = pin!(sleep_until(deadlines.first(sending.as_deref(), from)));
+    let mut alarm = Alarm::default();
     let mut interim = 0;
     let response = poll_fn(|cx| {
         if let Poll::Ready(Err(Cut::Body(error))) = upload.poll(cx) {
@@ -60,10 +62,16 @@ pub(super) async fn send(
         if let Poll::Ready(answer) = poll_answer(&mut answer, &mut interim, cx) {
             return Poll::Ready(answer);
         }
-        match deadlines.poll_late(alarm.as_mut(), sending.as_deref(), from, cx) {
-            Poll::Ready(phase) => Poll::Ready(Err(Ended::Late(phase))),
-            Poll::Pending => Poll::Pending,
-        }
+        let state = match sending.as_deref().map(Sending::get) {
+            // Without a body all of it is sent.
+            None => State::Ended(from),
+            Some(Sent::Ended(at)) => State::Ended(at),
+            Some(Sent::Taken(at)) => State::Stuck(at),
+            Some(Sent::AllThereIs) => State::AllThereIs,
+        };
+        deadlines
+            .poll_late(state, from, |until| alarm.poll(cx, until))
+            .map(|phase| Err(Ended::Late(phase)))
     })
     .await;
     match response {
@@ -128,38 +136,20 @@ fn is_unprocessed(why: &h2::Error) -> bool {
     why.is_remote() && (why.is_go_away() || why.reason() == Some(Reason::REFUSED_STREAM))
 }
 
-/// The head as HTTP/2 has it: no field that belongs to a connection.
-fn head(parts: &Parts, scheme: Scheme, body: &ProvenBody) -> Option<Request<()>> {
-    const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-    const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    const OF_A_CONNECTION: [HeaderName; 6] = [
-        HOST,
-        CONNECTION,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-    ];
-    let authority = Authority::try_from(parts.headers.get(HOST)?.as_bytes()).ok()?;
+/// The head as HTTP/2 has it: the host is no field. None that belongs to a
+/// connection was put among them ([`super::Outgoing::request`]).
+fn head(mut parts: Parts, scheme: Scheme) -> Option<Request<()>> {
+    let host = parts.headers.remove(HOST)?;
+    let authority = Authority::try_from(host.as_bytes()).ok()?;
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(scheme);
     uri.authority = Some(authority);
     uri.path_and_query = Some(parts.uri.path_and_query()?.clone());
     let mut request = Request::new(());
-    *request.method_mut() = parts.method.clone();
+    *request.method_mut() = parts.method;
     *request.uri_mut() = Uri::from_parts(uri).ok()?;
     *request.version_mut() = Version::HTTP_2;
-    let mut fields = HeaderMap::with_capacity(parts.headers.len() + 1);
-    for (name, value) in &parts.headers {
-        let passes = !OF_A_CONNECTION.contains(name) && (*name != TE || value == "trailers");
-        if passes {
-            fields.append(name, value.clone());
-        }
-    }
-    if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    *request.headers_mut() = fields;
+    *request.headers_mut() = parts.headers;
     Some(request)
 }
 
@@ -280,8 +270,7 @@ pub(super) struct Streaming {
     deadlines: Deadlines,
     /// Since when the upstream has owed us a frame.
     waiting: Option<Instant>,
-    /// Made when the upstream is first waited for.
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 impl Streaming {
@@ -291,7 +280,7 @@ impl Streaming {
             lease: Some(lease),
             deadlines,
             waiting: None,
-            alarm: None,
+            alarm: Alarm::default(),
         };
         streaming.give_back_at_end();
         streaming
@@ -337,20 +326,16 @@ impl Streaming {
         })
     }
 
-    /// Ready when the upstream is late with its next frame. The alarm is only
-    /// ever set to what is due at the time, and set on when it rings too
-    /// early: a frame in between costs nothing.
+    /// Ready when the upstream is late with its next frame.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failed> {
         let since = *self.waiting.get_or_insert_with(Instant::now);
         let since = self.body.sent_at().map_or(since, |sent| sent.max(since));
-        let end = self.deadlines.end;
-        let due = end.min(since + self.deadlines.idle);
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(sleep_until(due)))
-            .as_mut();
-        poll_until(alarm, due, cx)
-            .map(|()| Failed::Timeout(if due == end { "finish" } else { "go on" }))
+        let (due, phase) = self.deadlines.next_frame(since);
+        if self.alarm.poll(cx, due) {
+            Poll::Ready(Failed::Timeout(phase))
+        } else {
+            Poll::Pending
+        }
     }
 
     fn give_back_at_end(&mut self) {
@@ -374,13 +359,4 @@ impl Streaming {
         }
         lease.give_back(None);
     }
-}
-
-fn poll_until(mut alarm: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    ready!(alarm.as_mut().poll(cx));
-    while alarm.deadline() < due {
-        alarm.as_mut().reset(due);
-        ready!(alarm.as_mut().poll(cx));
-    }
-    Poll::Ready(())
 }

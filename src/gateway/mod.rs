@@ -139,13 +139,11 @@ impl Gateway {
             return cors::preflighted(preflight, ending);
         }
         let seated = match self.admit(settings, peer, parts, has_body, ending.record(), now) {
-            Ok(passing) => match self
+            Ok(passing) => self
                 .seat(settings, &passing.route, ending.record(), now)
                 .await
-            {
-                Ok(seat) => Ok((passing, seat)),
-                Err(refusal) => Err(refusal.into()),
-            },
+                .map(|seat| (passing, seat))
+                .map_err(Box::<Stopped>::from),
             Err(stopped) => Err(stopped),
         };
         match seated {
