@@ -2,19 +2,6 @@
 
 use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller, wait_until};
 use std::net::{Shutdown, TcpStream};
-use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel};
-
-/// A backend that answers one request for each leave that it is given.
-fn held() -> (Sender<()>, Upstream) {
-    let (allow, allowed) = channel::<()>();
-    let allowed = Mutex::new(allowed);
-    let upstream = Upstream::answering(move |_, wire| {
-        let _ = allowed.lock().unwrap().recv();
-        wire.answer(200, &[], b"hello");
-    });
-    (allow, upstream)
-}
 
 fn signed(binary: &Binary, path: &str) -> Vec<u8> {
     let request = binary.request("GET", path);
@@ -93,7 +80,7 @@ fn a_goodbye_is_said_in_answers_and_new_connections_are_still_taken() {
 
 #[test]
 fn over_http_2_a_goodbye_ends_the_connection_behind_its_streams() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held();
     let binary = Setup::before(&upstream)
         .server("drain = { goodbye = \"1h\" }")
         .spawn();
@@ -145,7 +132,7 @@ const END_STREAM: u8 = 1;
 
 #[test]
 fn the_phases_follow_each_other_and_each_tells_what_is_in_flight() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held();
     let mut binary = Setup::before(&upstream)
         .server("drain = { not_ready = \"50ms\", goodbye = \"50ms\" }")
         .spawn();
@@ -170,13 +157,7 @@ fn the_phases_follow_each_other_and_each_tells_what_is_in_flight() {
 
 #[test]
 fn a_body_that_streams_is_sent_to_its_end() {
-    let (allow, allowed) = channel::<()>();
-    let allowed = Mutex::new(allowed);
-    let upstream = Upstream::answering(move |_, wire| {
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
-        let _ = allowed.lock().unwrap().recv();
-        wire.send(b"lo");
-    });
+    let (allow, upstream) = Upstream::in_two_parts();
     let mut binary = Setup::before(&upstream).spawn();
     let mut connection = Connection::open(binary.address());
     connection.send(&signed(&binary, "/"));
@@ -192,7 +173,7 @@ fn a_body_that_streams_is_sent_to_its_end() {
 
 #[test]
 fn a_request_that_waits_in_the_queue_is_answered() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held();
     let mut binary = Setup::before(&upstream)
         .more("[overload]\nin_flight = 1\nqueue_timeout = \"1h\"")
         .spawn();
@@ -239,7 +220,7 @@ fn a_tls_handshake_that_has_begun_ends_without_holding_it_up() {
 
 #[test]
 fn a_second_signal_skips_what_is_left() {
-    let (_allow, upstream) = held();
+    let (_allow, upstream) = Upstream::held();
     let mut binary = Setup::before(&upstream)
         .server("drain = { not_ready = \"1h\", goodbye = \"1h\" }")
         .spawn();

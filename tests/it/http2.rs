@@ -17,18 +17,6 @@ const AT_WORK: usize = 2 * STREAMS as usize;
 /// What one connection may cost.
 const MEMORY: u64 = 16 << 20;
 
-/// An upstream that holds every request, also when nobody waits for it any
-/// more, until the other end of this is dropped.
-fn holding() -> (mpsc::Sender<()>, Upstream) {
-    let (release, held) = mpsc::channel::<()>();
-    let held = Mutex::new(held);
-    let upstream = Upstream::answering(move |_, wire| {
-        let _ = held.lock().unwrap().recv();
-        wire.answer(200, &[], b"held");
-    });
-    (release, upstream)
-}
-
 fn setup(upstream: &Upstream) -> Setup {
     Setup::before(upstream).routes(
         "[[routes]]\nname = \"proven\"\npath = \"/**\"\nupstream = \"backend\"\n\
@@ -56,6 +44,14 @@ fn assert_alive(gateway: &Gateway) {
 /// Streams of a client: 1, 3, 5…
 fn streams() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
+}
+
+/// A gateway that could have more requests at the upstream than one client may.
+fn before_many(upstream: &Upstream) -> Gateway {
+    setup(upstream)
+        .upstream("max_connections = 5_000")
+        .server("workers = 1")
+        .start()
 }
 
 /// Opens all streams there may be, waits until the upstream has their
@@ -89,18 +85,13 @@ fn reset_on_dispatch(
     session.goodbye()
 }
 
-#[test]
-fn requests_that_are_reset_on_dispatch_pile_up_at_no_upstream() {
+/// Whatever ends the streams, the connection ends, and the upstream had a bounded number.
+fn nothing_piles_up(end: fn(&mut Session, u32)) {
     for proven in [0, 1] {
-        let (_release, upstream) = holding();
-        let gateway = setup(&upstream)
-            .upstream("max_connections = 5_000")
-            .server("workers = 1")
-            .start();
+        let (_release, upstream) = Upstream::held();
+        let gateway = before_many(&upstream);
         let request = &both(&gateway, "GET", "/held")[proven];
-        let error = reset_on_dispatch(request, gateway.address(), &upstream, |session, id| {
-            session.reset(id);
-        });
+        let error = reset_on_dispatch(request, gateway.address(), &upstream, end);
         assert_eq!(error, Some(ENHANCE_YOUR_CALM));
         let heard = upstream.heard().len();
         assert!(heard <= AT_WORK, "{heard} requests reached the upstream");
@@ -108,32 +99,25 @@ fn requests_that_are_reset_on_dispatch_pile_up_at_no_upstream() {
 }
 
 #[test]
+fn requests_that_are_reset_on_dispatch_pile_up_at_no_upstream() {
+    nothing_piles_up(|session, id| {
+        session.reset(id);
+    });
+}
+
+#[test]
 fn requests_that_we_are_made_to_reset_pile_up_at_no_upstream() {
-    for proven in [0, 1] {
-        let (_release, upstream) = holding();
-        let gateway = setup(&upstream)
-            .upstream("max_connections = 5_000")
-            .server("workers = 1")
-            .start();
-        let request = &both(&gateway, "GET", "/held")[proven];
-        let error = reset_on_dispatch(request, gateway.address(), &upstream, |session, id| {
-            // More than a window can be: an error of the stream, which we have to reset.
-            session.open_window(id, 0x7fff_ffff);
-        });
-        assert_eq!(error, Some(ENHANCE_YOUR_CALM));
-        let heard = upstream.heard().len();
-        assert!(heard <= AT_WORK, "{heard} requests reached the upstream");
-    }
+    // More than a window can be: an error of the stream, which we have to reset.
+    nothing_piles_up(|session, id| {
+        session.open_window(id, 0x7fff_ffff);
+    });
 }
 
 #[test]
 fn requests_that_are_reset_at_once_end_the_connection() {
     for proven in [0, 1] {
-        let (_release, upstream) = holding();
-        let gateway = setup(&upstream)
-            .upstream("max_connections = 5_000")
-            .server("workers = 1")
-            .start();
+        let (_release, upstream) = Upstream::held();
+        let gateway = before_many(&upstream);
         let request = &both(&gateway, "GET", "/held")[proven];
         let mut session = Session::open(gateway.address(), &[]);
         let mut bytes = Vec::new();
@@ -150,7 +134,7 @@ fn requests_that_are_reset_at_once_end_the_connection() {
 
 #[test]
 fn a_client_may_give_up_on_some_of_its_requests() {
-    let (held, upstream) = (holding(), Upstream::start());
+    let (held, upstream) = (Upstream::held(), Upstream::start());
     let gateway = Setup::before(&held.1)
         .routes(&format!(
             "[[routes]]\nname = \"held\"\npath = \"/held\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n\
@@ -176,16 +160,7 @@ fn a_client_may_give_up_on_some_of_its_requests() {
 
 #[test]
 fn a_reset_stream_cancels_its_request_at_the_upstream_and_no_other() {
-    let (told, cancelled) = mpsc::channel();
-    let told = Mutex::new(told);
-    let upstream = Upstream::answering(move |got, wire| {
-        if got.target().ends_with("/held") {
-            wire.wait_for_close();
-            told.lock().unwrap().send(()).unwrap();
-        } else {
-            wire.answer(200, &[], b"hello");
-        }
-    });
+    let (cancelled, upstream) = Upstream::silent_at("/held");
     let gateway = setup(&upstream).start();
     for request in both(&gateway, "GET", "/held") {
         let before = upstream.heard().len();
@@ -314,7 +289,7 @@ fn many_requests_and_windows_are_no_flood() {
 
 #[test]
 fn streams_above_the_bound_are_refused_and_a_flood_of_them_ends_the_connection() {
-    let (_release, upstream) = holding();
+    let (_release, upstream) = Upstream::held();
     let gateway = setup(&upstream)
         .upstream("max_connections = 5_000")
         .server("workers = 1")

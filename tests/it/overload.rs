@@ -1,21 +1,6 @@
 //! More requests than may be in flight.
 
 use crate::harness::{Connection, Gateway, Setup, Upstream, caller, h2, wait_until};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
-
-/// A backend that answers one request for each leave that it is given, and `/health` at once.
-fn held() -> (Sender<()>, Upstream) {
-    let (allow, allowed) = channel::<()>();
-    let allowed = Arc::new(Mutex::new(allowed));
-    let upstream = Upstream::answering(move |got, wire| {
-        if got.target() != "/health" {
-            let _ = allowed.lock().unwrap().recv();
-        }
-        wire.answer(200, &[], b"hello");
-    });
-    (allow, upstream)
-}
 
 const ROUTES: &str = r#"
 [[routes]]
@@ -77,7 +62,7 @@ const QUEUED: &str = "portcullis_queued_requests ";
 
 #[test]
 fn more_than_may_be_in_flight_wait_and_the_oldest_is_told_to_come_again() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held_but("/health");
     let gateway = gateway(&upstream, SMALL);
     let mut first = [ask(&gateway, "/1"), ask(&gateway, "/2")];
     upstream.wait_for_head(1);
@@ -112,7 +97,7 @@ fn more_than_may_be_in_flight_wait_and_the_oldest_is_told_to_come_again() {
 
 #[test]
 fn a_wait_ends_after_the_time_it_may_take() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held_but("/health");
     let gateway = gateway(&upstream, "in_flight = 1\nqueue_timeout = \"50ms\"");
     let mut first = ask(&gateway, "/1");
     upstream.wait_for_head(0);
@@ -126,7 +111,7 @@ fn a_wait_ends_after_the_time_it_may_take() {
 
 #[test]
 fn a_refused_caller_may_come_again_on_the_same_connection() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held_but("/health");
     let gateway = gateway(&upstream, "in_flight = 1\nqueue_timeout = \"50ms\"");
     let mut first = ask(&gateway, "/1");
     upstream.wait_for_head(0);
@@ -141,7 +126,7 @@ fn a_refused_caller_may_come_again_on_the_same_connection() {
 
 #[test]
 fn the_cap_of_a_route_is_its_own() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held_but("/health");
     let gateway = gateway(
         &upstream,
         "in_flight = 3\nqueue = 1\nqueue_timeout = \"50ms\"",
@@ -162,7 +147,7 @@ fn the_cap_of_a_route_is_its_own() {
 
 #[test]
 fn a_flood_of_bad_proofs_takes_no_place_and_waits_for_none() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held_but("/health");
     let gateway = gateway(&upstream, SMALL);
     let mut held = [ask(&gateway, "/1"), ask(&gateway, "/2")];
     upstream.wait_for_head(1);
@@ -188,13 +173,7 @@ fn a_flood_of_bad_proofs_takes_no_place_and_waits_for_none() {
 
 #[test]
 fn a_place_is_held_until_the_answers_body_has_ended() {
-    let (allow, allowed) = channel::<()>();
-    let allowed = Mutex::new(allowed);
-    let upstream = Upstream::answering(move |_, wire| {
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
-        let _ = allowed.lock().unwrap().recv();
-        wire.send(b"lo");
-    });
+    let (allow, upstream) = Upstream::in_two_parts();
     let gateway = gateway(&upstream, SMALL);
     let mut first = ask(&gateway, "/1");
     assert_eq!(first.head().unwrap().0, 200);
@@ -207,7 +186,7 @@ fn a_place_is_held_until_the_answers_body_has_ended() {
 
 #[test]
 fn a_caller_that_goes_away_frees_its_place_and_its_turn() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held_but("/health");
     let gateway = gateway(&upstream, SMALL);
     // Over HTTP/1.1 the end of what a client sends is not yet its going.
     let open = |path: &str| {
@@ -230,7 +209,7 @@ fn a_caller_that_goes_away_frees_its_place_and_its_turn() {
 
 #[test]
 fn over_http_2_the_refusal_is_the_same_and_the_body_is_taken_in() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held_but("/health");
     let gateway = gateway(&upstream, "in_flight = 1\nqueue_timeout = \"50ms\"");
     let mut first = ask(&gateway, "/1");
     upstream.wait_for_head(0);
@@ -244,7 +223,7 @@ fn over_http_2_the_refusal_is_the_same_and_the_body_is_taken_in() {
 
 #[test]
 fn a_reload_changes_the_caps_and_what_is_in_flight_counts() {
-    let (allow, upstream) = held();
+    let (allow, upstream) = Upstream::held_but("/health");
     let gateway = gateway(&upstream, "in_flight = 2\nqueue_timeout = \"50ms\"");
     let one = gateway
         .setup()

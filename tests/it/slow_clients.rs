@@ -138,24 +138,9 @@ fn whoever_keeps_the_minimum_rate_gets_all_of_a_long_answer() {
     }
 }
 
-/// A backend that never answers `/waits`, and tells when its connection closes.
-fn waiting() -> (mpsc::Receiver<()>, Upstream) {
-    let (told, closed) = mpsc::channel();
-    let told = Mutex::new(told);
-    let upstream = Upstream::answering(move |got, wire| {
-        if got.target().ends_with("/waits") {
-            wire.wait_for_close();
-            told.lock().unwrap().send(()).unwrap();
-        } else {
-            wire.answer(200, &[], b"hello");
-        }
-    });
-    (closed, upstream)
-}
-
 #[test]
 fn a_client_that_closes_cancels_the_request_that_is_at_work_for_it() {
-    let (closed, upstream) = waiting();
+    let (closed, upstream) = Upstream::silent_at("/waits");
     let gateway = setup(&upstream).start();
     for body in [None, Some(&b"hello"[..])] {
         let method = if body.is_some() { "POST" } else { "GET" };
@@ -172,7 +157,7 @@ fn a_client_that_closes_cancels_the_request_that_is_at_work_for_it() {
 
 #[test]
 fn a_client_that_resets_its_connection_cancels_the_request_that_is_at_work_for_it() {
-    let (closed, upstream) = waiting();
+    let (closed, upstream) = Upstream::silent_at("/waits");
     let gateway = setup(&upstream).start();
     for (place, request) in both(&gateway, "GET", "/waits", None).iter().enumerate() {
         let mut connection = gateway.connect();

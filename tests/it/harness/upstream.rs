@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// A running backend.
@@ -50,6 +51,52 @@ impl Upstream {
     /// Answers everything with `200` and `hello`.
     pub fn start() -> Self {
         Self::answering(|_, wire| wire.answer(200, &[], b"hello"))
+    }
+
+    /// As [`Upstream::start`], but each answer waits until it is allowed.
+    pub fn held() -> (Sender<()>, Self) {
+        Self::held_but("")
+    }
+
+    /// As [`Upstream::held`]; `at_once` alone is answered without.
+    pub fn held_but(at_once: &'static str) -> (Sender<()>, Self) {
+        let (allow, allowed) = channel::<()>();
+        let allowed = Mutex::new(allowed);
+        let upstream = Self::answering(move |got, wire| {
+            if got.target() != at_once {
+                let _ = allowed.lock().unwrap().recv();
+            }
+            wire.answer(200, &[], b"hello");
+        });
+        (allow, upstream)
+    }
+
+    /// As [`Upstream::start`], but the end of each body waits until it is allowed.
+    pub fn in_two_parts() -> (Sender<()>, Self) {
+        let (allow, allowed) = channel::<()>();
+        let allowed = Mutex::new(allowed);
+        let upstream = Self::answering(move |_, wire| {
+            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
+            let _ = allowed.lock().unwrap().recv();
+            wire.send(b"lo");
+        });
+        (allow, upstream)
+    }
+
+    /// As [`Upstream::start`], but what ends in `never` is never answered:
+    /// it tells when the connection closes.
+    pub fn silent_at(never: &'static str) -> (Receiver<()>, Self) {
+        let (told, closed) = channel();
+        let told = Mutex::new(told);
+        let upstream = Self::answering(move |got, wire| {
+            if got.target().ends_with(never) {
+                wire.wait_for_close();
+                told.lock().unwrap().send(()).unwrap();
+            } else {
+                wire.answer(200, &[], b"hello");
+            }
+        });
+        (closed, upstream)
     }
 
     /// Reads each request whole, then lets `answer` answer it.
