@@ -56,7 +56,9 @@ fn main() {
     }
     let asked = Asked::read(arguments);
     let mut rows = table::rows();
-    rows.retain(|row| row.name.contains(&asked.filter));
+    // A row's whole name asks for that one alone.
+    let alone = rows.iter().any(|row| row.name == asked.filter);
+    rows.retain(|row| row.name == asked.filter || !alone && row.name.contains(&asked.filter));
     let flood = flood::NAME.contains(&asked.filter);
     if asked.list {
         for row in &rows {

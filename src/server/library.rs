@@ -8,7 +8,7 @@ use hyper_util::rt::TokioTimer;
 use std::time::Duration;
 
 /// Bytes of one HTTP/1.1 connection that are read or written at a time.
-const H1_BUFFER: usize = 64 * 1024;
+const H1_BUFFER: usize = 128 * 1024;
 const _: () = assert!(MAX_HEAD < H1_BUFFER);
 
 /// Requests at a time on one HTTP/2 connection.
