@@ -29,7 +29,7 @@ fn id(number: u64) -> ProofId {
 fn record(memory: &dyn Memory, number: u64, now: Now) {
     let seconds = now.unix_seconds();
     let fresh = memory.record(id(number), seconds + 1, seconds + LIFE, now);
-    assert_eq!(fresh, Ok(()));
+    assert_eq!(fresh.and_then(|proof| memory.write_down(proof)), Ok(()));
 }
 
 fn settings(directory: &Path, proofs: usize) -> Settings {

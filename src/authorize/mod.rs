@@ -3,7 +3,7 @@
 //! In: a [`Fresh`] caller and its route. Out: the same as [`Permit`]. This
 //! room never: counts, or learns why a scope is missing.
 
-use crate::replay::Fresh;
+use crate::replay::{Fresh, Recorded};
 use crate::route::Route;
 use crate::schemes::Caller;
 
@@ -15,6 +15,11 @@ impl Permit {
     /// Who it is.
     pub fn caller(&self) -> &Caller {
         self.0.caller()
+    }
+
+    /// Its proof, where that is still to be written down.
+    pub const fn unwritten(&self) -> Option<Recorded> {
+        self.0.unwritten()
     }
 }
 

@@ -30,7 +30,7 @@ use crate::limit::overload::{Gate, Seat, WorkerGate};
 use crate::limit::peer::Peers;
 use crate::limit::{self, Charged};
 use crate::observe::{Observer, Record, RequestIds};
-use crate::replay::{self, Memory};
+use crate::replay::{self, Memory, Written};
 use crate::route::{Accept, Route};
 use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings, token};
 use crate::server::{Fault, Handler, Peer, RequestBody};
@@ -140,14 +140,14 @@ impl Gateway {
         }
         let seated = match self.admit(settings, peer, parts, has_body, ending.record(), now) {
             Ok(passing) => self
-                .seat(settings, &passing.route, ending.record(), now)
+                .seat(settings, &passing, ending.record(), now)
                 .await
-                .map(|seat| (passing, seat))
+                .map(|place| (passing, place))
                 .map_err(Box::<Stopped>::from),
             Err(stopped) => Err(stopped),
         };
         match seated {
-            Ok((passing, seat)) => self.pass(settings, passing, seat, body, ending).await,
+            Ok((passing, place)) => self.pass(settings, passing, place, body, ending).await,
             Err(mut stopped) => {
                 stopped.unread = has_body.then_some(body);
                 Err(stopped)
@@ -291,23 +291,30 @@ impl Gateway {
     }
 
     /// A place among the requests in flight: for those only that could pass,
-    /// so that a flood of bad proofs takes none.
+    /// so that a flood of bad proofs takes none. With it goes that the proof
+    /// is written down.
     async fn seat(
         &self,
         settings: &Settings,
-        route: &Route,
+        passing: &Passing,
         record: &mut Record,
         now: Now,
-    ) -> Result<Seat, Refusal> {
+    ) -> Result<(Seat, Written), Refusal> {
+        let route = passing.route.index;
         record.upstream_asked = Some(now);
-        if let Some(seat) = settings.overload.seat(&self.gate, route.index) {
-            return Ok(seat);
-        }
-        // Large, and seldom there.
-        let wait = Box::pin(settings.overload.wait(&self.gate, route.index));
-        let seat = wait.await.map_err(Refusal::Overloaded)?;
-        record.upstream_asked = Some(self.shared.clock.now());
-        Ok(seat)
+        let seat = match settings.overload.seat(&self.gate, route) {
+            Some(seat) => seat,
+            None => {
+                // Large, and seldom there.
+                let wait = Box::pin(settings.overload.wait(&self.gate, route));
+                let seat = wait.await.map_err(Refusal::Overloaded)?;
+                record.upstream_asked = Some(self.shared.clock.now());
+                seat
+            }
+        };
+        let unwritten = passing.charged.unwritten();
+        let written = replay::write_down(unwritten, &*self.shared.memory).await;
+        Ok((seat, written.map_err(Refusal::Replay)?))
     }
 
     /// The steps that need the body: it is checked last, when it is known
@@ -316,7 +323,7 @@ impl Gateway {
         &self,
         settings: &Settings,
         passing: Passing,
-        seat: Seat,
+        (seat, written): (Seat, Written),
         body: RequestBody,
         ending: &mut Ending,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
@@ -326,7 +333,7 @@ impl Gateway {
             mut head,
         } = passing;
         let told = cors::Told::of(&route, &head.fields);
-        let mut admitted = charged.seated(seat);
+        let mut admitted = charged.seated(seat, written);
         ending.place = admitted.take_place();
         let standing = admitted.standing().cloned();
         if hops::is_last(&mut head) {

@@ -13,6 +13,7 @@ mod account;
 
 use crate::authorize::Permit;
 use crate::clock::Now;
+use crate::replay::{Recorded, Written};
 use crate::schemes::Caller;
 use app::{AppLimits, Standing};
 use overload::Seat;
@@ -27,8 +28,13 @@ pub struct Charged {
 }
 
 impl Charged {
-    /// Lets it in.
-    pub fn seated(self, seat: Seat) -> Admitted {
+    /// Its proof, where that is still to be written down.
+    pub const fn unwritten(&self) -> Option<Recorded> {
+        self.permit.unwritten()
+    }
+
+    /// Lets it in, now that its proof is written down.
+    pub fn seated(self, seat: Seat, _: Written) -> Admitted {
         let place = Place {
             _app: self.place,
             seat: Some(seat),

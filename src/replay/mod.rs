@@ -9,19 +9,44 @@ use crate::clock::Now;
 use crate::route::{ReplayPolicy, Route};
 use crate::schemes::Caller;
 use http::Method;
+use std::future::poll_fn;
+use std::task::Poll;
 
 pub use crate::schemes::ProofId;
 
 /// A caller whose proof has not been used before. Made only by [`check`].
 #[derive(Debug)]
-pub struct Fresh(Caller);
+pub struct Fresh {
+    caller: Caller,
+    unwritten: Option<Recorded>,
+}
 
 impl Fresh {
     /// Who it is.
     pub fn caller(&self) -> &Caller {
-        &self.0
+        &self.caller
+    }
+
+    /// Its proof, where that is used up now and the next process is still to
+    /// be told so; see [`write_down`].
+    pub const fn unwritten(&self) -> Option<Recorded> {
+        self.unwritten
     }
 }
+
+/// A proof that the memory has recorded, by the number that the memory gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded(pub u64);
+
+impl Recorded {
+    /// In a memory that writes nothing.
+    pub const NOWHERE: Self = Self(0);
+}
+
+/// What had to be written down before the request passes is written. Made
+/// only by [`write_down`].
+#[derive(Debug)]
+pub struct Written(());
 
 /// Why a proof does not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,13 +65,21 @@ pub enum Refused {
     Unavailable,
 }
 
-/// What this room needs from a store: one call that checks and records.
+/// What this room needs from a store: one call that checks and records, and
+/// one that makes it last.
 pub trait Memory: Send + Sync {
     /// Records `id` until the second `until`; `created` is when the proof says it was made.
     ///
     /// # Errors
     /// [`Refused`] when it is there already or cannot be recorded.
-    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<(), Refused>;
+    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused>;
+
+    /// Sees to it that the proof, with all that were recorded before it,
+    /// outlives this process.
+    ///
+    /// # Errors
+    /// [`Refused::Unavailable`]; it stays recorded.
+    fn write_down(&self, proof: Recorded) -> Result<(), Refused>;
 }
 
 /// Whether a request passes once only, by its route, its method and its proof.
@@ -71,14 +104,45 @@ pub fn check(
     slack: std::time::Duration,
     now: Now,
 ) -> Result<Fresh, Refused> {
+    let mut unwritten = None;
     if let Some(proof) = caller.proof()
         && is_single_use(route.replay, method, proof.nonce.is_some(), proof.reusable)
     {
         let slack = i64::try_from(slack.as_secs()).unwrap_or(i64::MAX);
         let until = proof.last_second.saturating_add(slack);
-        memory.record(proof.nonce.unwrap_or(proof.text), proof.created, until, now)?;
+        let id = proof.nonce.unwrap_or(proof.text);
+        unwritten = Some(memory.record(id, proof.created, until, now)?);
     }
-    Ok(Fresh(caller))
+    Ok(Fresh { caller, unwritten })
+}
+
+/// Writes a used proof down, if there is one. Requests that are ready now have
+/// their turn before, so that one write is enough for all of them.
+///
+/// # Errors
+/// [`Refused::Unavailable`].
+pub async fn write_down(
+    unwritten: Option<Recorded>,
+    memory: &dyn Memory,
+) -> Result<Written, Refused> {
+    if let Some(proof) = unwritten {
+        others_first().await;
+        memory.write_down(proof)?;
+    }
+    Ok(Written(()))
+}
+
+/// Ready when all tasks that are ready now have had a turn.
+async fn others_first() {
+    let mut had_theirs = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut had_theirs, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use portcullis::gateway::refusal::Code;
 use portcullis::gateway::{Gateway, Settings, Shared, Tunnels};
 use portcullis::limit::peer::Peers;
 use portcullis::observe::{self, AccessLog, Format, Observer};
-use portcullis::replay::{Memory, ProofId, Refused};
+use portcullis::replay::{Memory, ProofId, Recorded, Refused};
 use portcullis::schemes::token;
 use portcullis::server::{self, BoxError, Fault, Handed, Handler, Peer};
 use std::net::SocketAddr;
@@ -29,8 +29,12 @@ use tokio_util::sync::CancellationToken;
 struct Breaks(AtomicBool);
 
 impl Memory for Breaks {
-    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<(), Refused> {
+    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<Recorded, Refused> {
         assert!(!self.0.swap(false, SeqCst), "on purpose");
+        Ok(Recorded::NOWHERE)
+    }
+
+    fn write_down(&self, _: Recorded) -> Result<(), Refused> {
         Ok(())
     }
 }

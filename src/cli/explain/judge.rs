@@ -9,7 +9,7 @@ use crate::authorize;
 use crate::clock::Now;
 use crate::forward::body::BodyError;
 use crate::gateway::refusal::Refusal;
-use crate::replay::{self, Memory};
+use crate::replay::{self, Memory, Recorded};
 use crate::route::{Accept, NoRoute, Route, Table};
 use crate::schemes::digest::{BodyCheck, BodyProof, Mismatch};
 use crate::schemes::freshness::Freshness;
@@ -271,8 +271,12 @@ impl Way<'_> {
 struct Asked(AtomicBool);
 
 impl Memory for Asked {
-    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<(), replay::Refused> {
+    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<Recorded, replay::Refused> {
         self.0.store(true, Ordering::Relaxed);
+        Ok(Recorded::NOWHERE)
+    }
+
+    fn write_down(&self, _: Recorded) -> Result<(), replay::Refused> {
         Ok(())
     }
 }

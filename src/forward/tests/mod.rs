@@ -14,7 +14,7 @@ use super::*;
 use crate::authorize;
 use crate::clock::{Clock, Now};
 use crate::limit::{self, app::AppLimits, overload};
-use crate::replay;
+use crate::replay::{self, Recorded};
 use crate::route::Accept;
 use crate::schemes::digest::BodyProof;
 use crate::schemes::{Caller, ProofId};
@@ -24,8 +24,9 @@ use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
 use std::io;
 use std::pin::Pin;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -46,7 +47,11 @@ const RETRIES: Retries = Retries {
 struct NoMemory;
 
 impl replay::Memory for NoMemory {
-    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<(), replay::Refused> {
+    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<Recorded, replay::Refused> {
+        Err(replay::Refused::Unavailable)
+    }
+
+    fn write_down(&self, _: Recorded) -> Result<(), replay::Refused> {
         Err(replay::Refused::Unavailable)
     }
 }
@@ -59,7 +64,11 @@ fn admitted(route: &Route) -> Admitted {
     let fresh = replay::check(caller, route, &Method::GET, &NoMemory, LONG, now).unwrap();
     let permit = authorize::check(fresh, route).unwrap();
     let charged = limit::charge(permit, &AppLimits::new(&[], None), now).unwrap();
-    charged.seated(seat())
+    let written = pin!(replay::write_down(charged.unwritten(), &NoMemory));
+    let Poll::Ready(Ok(written)) = written.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("there is nothing to write down");
+    };
+    charged.seated(seat(), written)
 }
 
 /// A place where there is room for all.

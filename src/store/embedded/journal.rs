@@ -1,8 +1,8 @@
 //! The proofs that were used, in files, for the next process.
 //!
-//! A proof is written before its request passes: one `write`, without waiting
-//! for the disk. What is written survives the death of the process, since the
-//! kernel holds it. It does not all survive the death of the machine: whoever
+//! A proof is written before its request passes: one `write` for all that
+//! wait for it at that moment, without waiting for the disk. What is written
+//! survives the death of the process, since the kernel holds it. It does not all survive the death of the machine: whoever
 //! opens the files then finds them unsealed by another boot, and refuses what
 //! may have been used before.
 //!
@@ -18,13 +18,15 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Slots after which a file is followed by another whatever its age: 128 MiB.
 const MOST_SLOTS: u64 = 4 << 20;
 /// Bytes read at a time when files are loaded: a whole number of slots.
 const CHUNK: usize = 1 << 20;
+/// Proofs that may wait to be written, and as many again that could not be.
+const MOST_WAITING: usize = 1_024;
 const EXTENSION: &str = "proofs";
 const UNFINISHED: &str = "new";
 
@@ -36,7 +38,12 @@ pub(super) struct Journal {
     /// Proofs made at or before this second may have been used before the files begin.
     pub(super) floor: i64,
     pub(super) life: Life,
-    current: RwLock<Segment>,
+    /// Locked after `past` and `current`, and only as long as it takes to look.
+    waiting: Mutex<Waiting>,
+    /// The number of the last proof that is written, with all before it.
+    written: AtomicU64,
+    /// Locked after `past`, and while it is written.
+    current: Mutex<Segment>,
     past: Mutex<Vec<Past>>,
     /// Whether the last write failed.
     failing: AtomicBool,
@@ -47,6 +54,19 @@ pub(super) struct Journal {
 /// The boot of the machine; zeros when the system does not tell.
 pub(super) type Boot = [u8; 16];
 
+/// A proof, and its last second.
+type Proof = ([u8; 16], i64);
+
+/// Proofs that nobody has begun to write.
+#[derive(Debug, Default)]
+struct Waiting {
+    proofs: Vec<Proof>,
+    /// Proofs that came, ever: the number of the last.
+    came: u64,
+    /// Whether no more may come: the next process may have read the files by now.
+    is_given_up: bool,
+}
+
 /// The file that is written.
 #[derive(Debug)]
 struct Segment {
@@ -55,11 +75,20 @@ struct Segment {
     number: u64,
     head: Head,
     /// The next free slot.
-    next: AtomicU64,
+    next: u64,
     /// The last second of all proofs in it.
-    last: AtomicI64,
-    /// Whether it is given up: the next process may have read it by now.
-    is_given_up: bool,
+    last: i64,
+    batch: Batch,
+}
+
+/// Proofs that are being written, and were before if that failed.
+#[derive(Debug, Default)]
+struct Batch {
+    proofs: Vec<Proof>,
+    /// The number of the last.
+    number: u64,
+    /// The same as it lies in the file.
+    text: Vec<u8>,
 }
 
 /// A file that is not written any more.
@@ -133,7 +162,9 @@ impl Journal {
             boot,
             floor,
             life,
-            current: RwLock::new(segment),
+            waiting: Mutex::default(),
+            written: AtomicU64::new(0),
+            current: Mutex::new(segment),
             past: Mutex::new(past),
             failing: AtomicBool::new(false),
             lock,
@@ -141,28 +172,68 @@ impl Journal {
         Ok((journal, note))
     }
 
-    /// Writes down that a proof is used.
-    pub(super) fn append(&self, id: [u8; 16], until: i64) -> io::Result<()> {
-        // Held while we write: whoever takes the file away waits for us.
-        let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        if segment.is_given_up {
+    /// Notes that a proof is used. Gives back its number, for [`Self::write`].
+    pub(super) fn append(&self, id: [u8; 16], until: i64) -> io::Result<u64> {
+        let mut waiting = hold(&self.waiting);
+        if waiting.proofs.len() >= MOST_WAITING {
+            drop(waiting);
+            self.write_all(&mut hold(&self.current))?;
+            waiting = hold(&self.waiting);
+        }
+        if waiting.is_given_up || waiting.proofs.len() >= MOST_WAITING {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        let written = segment.append(id, until);
-        let fails = written.is_err();
-        if fails != self.failing.load(Ordering::Relaxed)
-            // Of many that find it so one tells.
-            && fails != self.failing.swap(fails, Ordering::Relaxed)
-        {
-            match &written {
-                Ok(()) => tracing::info!("proofs can be written down again"),
-                Err(error) => tracing::error!(
-                    %error,
-                    "proofs cannot be written down: requests that pass once only are refused with 503 `store-unavailable`"
-                ),
-            }
+        waiting.proofs.push((id, until));
+        waiting.came += 1;
+        Ok(waiting.came)
+    }
+
+    /// Sees to it that the proof with this number is written, and all before
+    /// it. Whoever comes first writes for all that wait.
+    pub(super) fn write(&self, number: u64) -> io::Result<()> {
+        let is_written = || self.written.load(Ordering::Acquire) >= number;
+        if is_written() {
+            return Ok(());
         }
-        written
+        let mut segment = hold(&self.current);
+        if is_written() {
+            return Ok(());
+        }
+        self.write_all(&mut segment)
+    }
+
+    /// Writes what could not be written before, then all that waits.
+    fn write_all(&self, segment: &mut Segment) -> io::Result<()> {
+        loop {
+            let mut waiting = hold(&self.waiting);
+            if waiting.is_given_up {
+                return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+            }
+            segment.batch.take(&mut waiting);
+            if segment.batch.proofs.is_empty() {
+                return Ok(());
+            }
+            drop(waiting);
+            let written = segment.write();
+            self.failing(written.as_ref().err());
+            written?;
+            self.written.store(segment.batch.number, Ordering::Release);
+        }
+    }
+
+    /// Tells the log when writing begins to fail, and when it works again.
+    fn failing(&self, error: Option<&io::Error>) {
+        if self.failing.load(Ordering::Relaxed) == error.is_some() {
+            return;
+        }
+        self.failing.store(error.is_some(), Ordering::Relaxed);
+        match error {
+            None => tracing::info!("proofs can be written down again"),
+            Some(error) => tracing::error!(
+                %error,
+                "proofs cannot be written down: requests that pass once only are refused with 503 `store-unavailable`"
+            ),
+        }
     }
 
     /// Whether the last proof could be written.
@@ -173,7 +244,10 @@ impl Journal {
     /// What is to be done now and then: seals files, begins a new one when the
     /// current one is `span` seconds old, removes those whose proofs have expired.
     pub(super) fn tend(&self, now: i64, span: i64) -> io::Result<()> {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut past = hold(&self.past);
+        // Of requests whose clients went away before they passed.
+        let came = hold(&self.waiting).came;
+        let _ = self.write(came);
         let rotated = if self.is_due(&past, now, span) {
             self.rotate(&mut past, now)
         } else {
@@ -183,18 +257,17 @@ impl Journal {
     }
 
     fn is_due(&self, past: &[Past], now: i64, span: i64) -> bool {
-        let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        let slots = segment.next.load(Ordering::Relaxed);
+        let segment = hold(&self.current);
         let is_old = now.saturating_sub(segment.head.opened) >= span;
-        let has_use = slots > 0 || past.iter().any(|file| file.is_expired(now));
+        let has_use = segment.next > 0 || past.iter().any(|file| file.is_expired(now));
         let is_changed =
             (segment.head.life, segment.head.held) != (self.life.seconds(), self.life.held());
-        !self.is_writable() || slots >= MOST_SLOTS || (is_old && has_use) || is_changed
+        !self.is_writable() || segment.next >= MOST_SLOTS || (is_old && has_use) || is_changed
     }
 
     fn rotate(&self, past: &mut Vec<Past>, now: i64) -> io::Result<()> {
         let (number, last_head) = {
-            let segment = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            let segment = hold(&self.current);
             (segment.number, segment.head)
         };
         let expired = past.iter().filter(|file| file.is_expired(now));
@@ -209,14 +282,17 @@ impl Journal {
             held: self.life.held(),
         };
         let next = Segment::create(&self.directory, number + 1, head)?;
-        let before = {
-            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *current, next)
+        let (before, written) = {
+            let mut current = hold(&self.current);
+            let mut before = std::mem::replace(&mut *current, next);
+            // What could not be written there has a chance here.
+            std::mem::swap(&mut before.batch, &mut current.batch);
+            (before, self.write_all(&mut current))
         };
-        let has_none = before.next.into_inner() == 0;
+        let has_none = before.next == 0;
         let before = Past {
             path: before.path,
-            last: before.last.into_inner(),
+            last: before.last,
             unsealed: Some(before.file),
         };
         // The new head is on the disk and tells what goes here.
@@ -224,26 +300,32 @@ impl Journal {
         if !(has_none && fs::remove_file(&before.path).is_ok()) {
             past.push(before);
         }
-        Ok(())
+        written
     }
 
     /// Seals everything and gives it up: the next process, which may start
     /// now, misses nothing, in whatever boot. Nothing is written thereafter.
     pub(super) fn close(&self) -> io::Result<()> {
-        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut segment = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        segment.is_given_up = true;
+        let mut past = hold(&self.past);
+        let mut segment = hold(&self.current);
+        let written = self.write_all(&mut segment);
+        hold(&self.waiting).is_given_up = true;
         let sealed = past.iter_mut().try_for_each(Past::seal);
-        let sealed = sealed.and_then(|()| seal(&segment.file));
+        let sealed = written.and(sealed).and_then(|()| seal(&segment.file));
         sealed.and(self.lock.unlock())
     }
 
     /// Lets the next writes go elsewhere, for tests of a disk that fails.
     #[cfg(test)]
     pub(super) fn write_to(&self, file: File) -> File {
-        let mut current = self.current.write().unwrap();
+        let mut current = hold(&self.current);
         std::mem::replace(&mut current.file, file)
     }
+}
+
+/// No panic leaves any of it half changed.
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes the directory if need be, and sees that nobody else uses it.
@@ -294,20 +376,38 @@ impl Segment {
             path,
             number,
             head,
-            next: AtomicU64::new(0),
-            last: AtomicI64::new(i64::MIN),
-            is_given_up: false,
+            next: 0,
+            last: i64::MIN,
+            batch: Batch::default(),
         })
     }
 
-    fn append(&self, id: [u8; 16], until: i64) -> io::Result<()> {
-        // A place of its own for each: a write that fails leaves a gap, and
-        // never moves those that follow.
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
-        self.last.fetch_max(until, Ordering::Relaxed);
-        let slot = format::encode_slot(id, until, self.head.salt, index);
+    /// Writes the batch behind what is there. Where this fails it is tried
+    /// again, at the same place, whatever of it is in the file already.
+    fn write(&mut self) -> io::Result<()> {
+        let Batch { proofs, text, .. } = &mut self.batch;
+        text.clear();
+        let mut slot = self.next;
+        for (id, until) in &*proofs {
+            text.extend(format::encode_slot(*id, *until, self.head.salt, slot));
+            self.last = self.last.max(*until);
+            slot += 1;
+        }
         self.file
-            .write_all_at(&slot, FIRST_SLOT + index * SLOT as u64)
+            .write_all_at(text, FIRST_SLOT + self.next * SLOT as u64)?;
+        self.next = slot;
+        proofs.clear();
+        Ok(())
+    }
+}
+
+impl Batch {
+    /// Takes over what waits, unless as much is here that could not be written.
+    fn take(&mut self, waiting: &mut Waiting) {
+        if self.proofs.len() < MOST_WAITING {
+            self.proofs.append(&mut waiting.proofs);
+            self.number = waiting.came;
+        }
     }
 }
 

@@ -9,7 +9,7 @@ pub use table::Table;
 
 use super::Settings;
 use crate::clock::{Clock, Now};
-use crate::replay::{Memory, ProofId, Refused};
+use crate::replay::{Memory, ProofId, Recorded, Refused};
 use journal::{Boot, Journal};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -79,8 +79,12 @@ pub enum OpenError {
 }
 
 impl Memory for Proofs {
-    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<(), Refused> {
+    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
         self.shared.record(id, created, until, now)
+    }
+
+    fn write_down(&self, proof: Recorded) -> Result<(), Refused> {
+        self.shared.write_down(proof)
     }
 }
 
@@ -193,16 +197,19 @@ impl Shared {
         Ok((shared, opened))
     }
 
-    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<(), Refused> {
+    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
         let is_over = self.journal.life.is_over(created, now.unix_seconds());
         if created <= self.journal.floor || is_over {
             return Err(Refused::MaybeReplayed);
         }
-        self.table.record(id, created, until, now)?;
-        // Where this fails the proof stays used: it may be on its way to the file.
-        self.journal
-            .append(id.0, until)
-            .map_err(|_| Refused::Unavailable)
+        self.table.insert(id, until, now)?;
+        // Where this fails, or the writing, the proof stays used: it may be on its way to the file.
+        let number = self.journal.append(id.0, until);
+        number.map(Recorded).map_err(|_| Refused::Unavailable)
+    }
+
+    fn write_down(&self, Recorded(number): Recorded) -> Result<(), Refused> {
+        self.journal.write(number).map_err(|_| Refused::Unavailable)
     }
 
     fn reconfigure(&self, settings: &Settings, now: i64) {

@@ -1,7 +1,7 @@
 //! The proofs that were used, in memory.
 
 use crate::clock::Now;
-use crate::replay::{Memory, ProofId, Refused};
+use crate::replay::{Memory, ProofId, Recorded, Refused};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
@@ -42,7 +42,37 @@ pub struct Table {
 }
 
 impl Memory for Table {
-    fn record(&self, id: ProofId, _created: i64, until: i64, now: Now) -> Result<(), Refused> {
+    fn record(&self, id: ProofId, _: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
+        self.insert(id, until, now).map(|()| Recorded::NOWHERE)
+    }
+
+    /// It is gone with the process.
+    fn write_down(&self, _: Recorded) -> Result<(), Refused> {
+        Ok(())
+    }
+}
+
+impl Table {
+    /// An empty table for `capacity` proofs, which has forgotten nothing.
+    pub fn new(capacity: usize) -> Self {
+        let shards = (capacity / SHARD)
+            .next_power_of_two()
+            .clamp(FEWEST_SHARDS, MOST_SHARDS);
+        let seed = Seed::random();
+        let shard = |_| Mutex::new(HashMap::with_hasher(seed));
+        Self {
+            seed,
+            shards: (0..shards).map(shard).collect(),
+            len: AtomicUsize::new(0),
+            capacity: AtomicUsize::new(capacity),
+            forgotten: AtomicI64::new(i64::MIN),
+            full_at: AtomicI64::new(i64::MIN),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Records `id` until the second `until`, unless it is there.
+    pub(super) fn insert(&self, id: ProofId, until: i64, now: Now) -> Result<(), Refused> {
         let now = now.unix_seconds();
         let expires = match u32::try_from(until) {
             Ok(expires) if until <= now.saturating_add(LONGEST) => expires,
@@ -77,26 +107,6 @@ impl Memory for Table {
             if !self.make_room(now) {
                 return Err(Refused::Full);
             }
-        }
-    }
-}
-
-impl Table {
-    /// An empty table for `capacity` proofs, which has forgotten nothing.
-    pub fn new(capacity: usize) -> Self {
-        let shards = (capacity / SHARD)
-            .next_power_of_two()
-            .clamp(FEWEST_SHARDS, MOST_SHARDS);
-        let seed = Seed::random();
-        let shard = |_| Mutex::new(HashMap::with_hasher(seed));
-        Self {
-            seed,
-            shards: (0..shards).map(shard).collect(),
-            len: AtomicUsize::new(0),
-            capacity: AtomicUsize::new(capacity),
-            forgotten: AtomicI64::new(i64::MIN),
-            full_at: AtomicI64::new(i64::MIN),
-            turn: AtomicUsize::new(0),
         }
     }
 
@@ -279,7 +289,7 @@ mod tests {
     }
 
     fn record(table: &Table, number: u64, until: i64, now: i64) -> Result<(), Refused> {
-        table.record(id(number), now, until, at(now))
+        table.insert(id(number), until, at(now))
     }
 
     #[test]

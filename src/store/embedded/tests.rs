@@ -42,7 +42,14 @@ fn record(proofs: &Shared, number: u64, now: i64) -> Result<(), Refused> {
 }
 
 fn record_made(proofs: &Shared, number: u64, created: i64, now: i64) -> Result<(), Refused> {
-    proofs.record(id(number), created, created + LIFE, at(now))
+    written(
+        proofs,
+        proofs.record(id(number), created, created + LIFE, at(now)),
+    )
+}
+
+fn written(proofs: &Shared, recorded: Result<Recorded, Refused>) -> Result<(), Refused> {
+    proofs.write_down(recorded?)
 }
 
 fn files(directory: &TempDir) -> Vec<PathBuf> {
@@ -281,7 +288,7 @@ fn a_disk_that_cannot_be_written_refuses_and_the_next_success_ends_it() {
     drop(proofs);
 
     let (proofs, opened) = open(&directory, THIS_BOOT, NOW);
-    assert_eq!((opened.loaded, opened.note), (2, None));
+    assert_eq!((opened.loaded, opened.note), (3, None));
     assert_eq!(record(&proofs, 3, NOW), Err(Refused::Replayed));
 }
 
@@ -299,6 +306,83 @@ fn a_file_that_cannot_be_written_is_followed_by_another() {
     let (proofs, _) = open(&directory, THIS_BOOT, NOW);
     assert_eq!(record(&proofs, 1, NOW), Err(Refused::Replayed));
     assert_eq!(record(&proofs, 3, NOW), Err(Refused::Replayed));
+}
+
+#[test]
+fn one_write_is_enough_for_all_proofs_that_wait() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let fresh = |number| {
+        let proof = proofs.record(id(number), NOW, NOW + LIFE, at(NOW));
+        proof.unwrap()
+    };
+    let waiting: Vec<_> = (0..100).map(fresh).collect();
+    let length = || files(&directory)[0].metadata().unwrap().len();
+    let before = length();
+    proofs.write_down(waiting[50]).unwrap();
+    assert_eq!(length(), before + 100 * SLOT as u64);
+    // Whoever comes later finds it done, and needs no file for that.
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    proofs.journal.write_to(full);
+    for proof in waiting {
+        assert_eq!(proofs.write_down(proof), Ok(()));
+    }
+    drop(proofs);
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!((opened.loaded, opened.note), (100, None));
+    assert_eq!(record(&proofs, 99, NOW), Err(Refused::Replayed));
+}
+
+#[test]
+fn of_threads_that_write_at_once_every_proof_is_written() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let proofs = &proofs;
+            scope.spawn(move || {
+                for number in 0..1_000 {
+                    record(proofs, thread * 1_000 + number, NOW).unwrap();
+                }
+            });
+        }
+    });
+    drop(proofs);
+    let (_, opened) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!((opened.loaded, opened.note), (4_000, None));
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_written_in_time() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    proofs.record(id(1), NOW, NOW + LIFE, at(NOW)).unwrap();
+    proofs.tend(at(NOW));
+    drop(proofs);
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!(record(&proofs, 1, NOW), Err(Refused::Replayed));
+}
+
+#[test]
+fn what_could_not_be_written_waits_within_a_bound_and_is_written_with_the_next() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let file = proofs.journal.write_to(full);
+    for number in 0..5_000 {
+        assert_eq!(record(&proofs, number, NOW), Err(Refused::Unavailable));
+    }
+    proofs.journal.write_to(file);
+    assert_eq!(record(&proofs, 5_000, NOW), Ok(()));
+    drop(proofs);
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW);
+    assert!(
+        (1_000..=2_100).contains(&opened.loaded),
+        "{}",
+        opened.loaded
+    );
+    assert_eq!(opened.note, None);
+    assert_eq!(record(&proofs, 5_000, NOW), Err(Refused::Replayed));
 }
 
 #[test]
@@ -511,7 +595,7 @@ fn a_longer_window_lets_no_proof_pass_again_that_a_shorter_one_forgot() {
         let (proofs, opened) = Shared::open(&longer(&directory), THIS_BOOT, at(now)).unwrap();
         assert_eq!(opened.note, None);
         let fresh = proofs.record(id(now as u64), now, now + 10 * LIFE, at(now));
-        assert_eq!(fresh, Ok(()));
+        assert_eq!(written(&proofs, fresh), Ok(()));
         proofs.tend(at(now));
         for later in [now, NOW + LIFE + 1, NOW + 9 * LIFE] {
             let again = proofs.record(id(1), NOW, NOW + 10 * LIFE, at(later.max(now)));
