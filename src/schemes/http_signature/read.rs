@@ -8,7 +8,8 @@
 use super::super::Refused;
 use super::cursor::Cursor;
 use crate::crypto::Algorithm;
-use http::{HeaderMap, HeaderName};
+use http::header::GetAll;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Signatures of one request that are looked at.
 pub const MAX_SIGNATURES: usize = 4;
@@ -109,17 +110,16 @@ impl<'r> Presented<'r> {
     /// # Errors
     /// [`Refused::Malformed`] says what cannot be read, and where.
     pub fn read(fields: &'r HeaderMap) -> Result<Option<Self>, Refused> {
-        match (
-            fields.contains_key(SIGNATURE_INPUT),
-            fields.contains_key(SIGNATURE),
-        ) {
+        let (inputs, signatures) = (fields.get_all(SIGNATURE_INPUT), fields.get_all(SIGNATURE));
+        let is_there = |lines: &GetAll<'_, HeaderValue>| lines.iter().next().is_some();
+        match (is_there(&inputs), is_there(&signatures)) {
             (false, false) => return Ok(None),
             (true, true) => {}
             (true, false) => return Err(malformed("`Signature-Input` stands without `Signature`")),
             (false, true) => return Err(malformed("`Signature` stands without `Signature-Input`")),
         }
-        let inputs = dictionary(fields, &SIGNATURE_INPUT, "Signature-Input", Cursor::input)?;
-        let signatures = dictionary(fields, &SIGNATURE, "Signature", Cursor::signature)?;
+        let inputs = dictionary(inputs, "Signature-Input", Cursor::input)?;
+        let signatures = dictionary(signatures, "Signature", Cursor::signature)?;
         if let Some((label, _)) = signatures
             .iter()
             .find(|(label, _)| inputs.iter().all(|(known, _)| known != label))
@@ -211,14 +211,13 @@ fn malformed(text: &str) -> Refused {
 
 /// Reads every line of a dictionary field with `value` for its members.
 fn dictionary<'r, T>(
-    fields: &'r HeaderMap,
-    name: &HeaderName,
+    lines: GetAll<'r, HeaderValue>,
     shown: &str,
     value: fn(&mut Cursor<'r>) -> Result<T, String>,
 ) -> Result<Vec<(&'r str, T)>, Refused> {
     let mut members: Vec<(&str, T)> = Vec::with_capacity(1);
     let mut bytes = 0;
-    for line in fields.get_all(name) {
+    for line in lines {
         bytes += line.len();
         if bytes > MAX_FIELD {
             return Err(Refused::Malformed(format!(
