@@ -47,6 +47,8 @@ pub struct Candidate<'r> {
 /// One member of `Signature-Input`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Input<'r> {
+    /// All of it as it stands, where that is its one canonical form.
+    pub text: Option<&'r str>,
     /// What is covered, in order.
     pub components: Vec<Component<'r>>,
     /// Every parameter, in order, for the signature base.
@@ -162,7 +164,7 @@ impl<'r> Input<'r> {
     /// # Errors
     /// What is wrong with it, in a sentence.
     pub fn read(text: &'r str) -> Result<Self, String> {
-        let mut cursor = Cursor { rest: text };
+        let mut cursor = Cursor::new(text);
         let input = cursor.input()?;
         if cursor.rest.is_empty() {
             Ok(input)
@@ -224,12 +226,12 @@ fn dictionary<'r, T>(
                 "`{shown}` has more than {MAX_FIELD} bytes"
             )));
         }
-        let text = line
-            .to_str()
-            .map_err(|_| Refused::Malformed(format!("`{shown}` holds a byte outside ASCII")))?;
-        let mut cursor = Cursor {
-            rest: text.trim_matches(' '),
-        };
+        // A field's value holds no control characters, but for tabs.
+        let text = std::str::from_utf8(line.as_bytes())
+            .ok()
+            .filter(|text| text.is_ascii())
+            .ok_or_else(|| Refused::Malformed(format!("`{shown}` holds a byte outside ASCII")))?;
+        let mut cursor = Cursor::new(text.trim_matches(' '));
         loop {
             let member = cursor
                 .member(value)
