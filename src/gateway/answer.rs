@@ -126,10 +126,10 @@ impl Drop for Ending {
             record.cut = true;
             record.reason = Some("the client went away".into());
         }
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.later(record.started);
         self.shared
             .observer
-            .finish(&self.settings.labels, *record, now);
+            .finish(&self.settings.labels, &record, now);
     }
 }
 

@@ -15,6 +15,7 @@ mod cors;
 mod grpc;
 mod hops;
 mod outcome;
+mod together;
 mod tunnels;
 
 pub use answer::ResponseBody;
@@ -105,6 +106,7 @@ impl Handler for Gateway {
             let answering = pin!(self.answer(&settings, peer, request, &mut ending, now));
             caught::catch(answering).await
         };
+        together::others_first().await;
         self.finish(answered, is_http2, now, ending)
     }
 
@@ -313,7 +315,8 @@ impl Gateway {
             }
         };
         let unwritten = passing.charged.unwritten();
-        let written = replay::write_down(unwritten, &*self.shared.memory).await;
+        together::others_first().await;
+        let written = replay::write_down(unwritten, &*self.shared.memory);
         Ok((seat, written.map_err(Refusal::Replay)?))
     }
 

@@ -20,6 +20,7 @@ mod verifier;
 
 pub use caller::{Assurance, Caller, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
+use received::Field;
 pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
@@ -60,7 +61,12 @@ impl<'r> Presented<'r> {
     /// # Errors
     /// [`Refused`]: none, two, one that cannot be read or is not accepted here.
     pub fn read(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
-        let signature = http_signature::Presented::read(received.fields())?;
+        let has_signature =
+            received.shows(Field::Signature) || received.shows(Field::SignatureInput);
+        let signature = match has_signature {
+            true => http_signature::Presented::read(received.fields())?,
+            false => None,
+        };
         let token = token::read(received, route)?;
         let presented = match (signature, token) {
             (None, None) => return Self::of_connection(received, route),
