@@ -7,10 +7,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// What a client still sends behind a refusal is read and thrown away, up to
-/// here: a reset in its place would take the refusal from it.
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(1);
-const LINGER_STEP: usize = 8 * 1024;
+/// here: a reset in its place would take the refusal from it. Many send all of
+/// a body before they read a byte, and what is on its way is a lot on a fast line.
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(2);
+const LINGER_STEP: usize = 16 * 1024;
 
 /// Says that nothing more comes, and lets a peer that is still sending read what we said.
 pub(super) async fn part<S: AsyncRead + AsyncWrite + Unpin>(wire: Wire<S>) {
