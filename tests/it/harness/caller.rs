@@ -2,7 +2,7 @@
 //! a line of the library: a mistake would have to be made twice to stay hidden.
 
 use super::setup::{OTHER_SECRET, SECRET, SECRET_512};
-use super::{Request, T0};
+use super::{Request, now};
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha512};
@@ -22,7 +22,7 @@ pub struct Caller {
     digest: bool,
 }
 
-/// The caller that setups know: key `mobile-2026`, clock at [`T0`].
+/// The caller that setups know: key `mobile-2026`, clock at [`now`].
 pub fn caller() -> Caller {
     Caller::new("mobile-2026", SECRET)
 }
@@ -35,7 +35,7 @@ impl Caller {
             secret: secret.into(),
             sha512: false,
             label: "sig".into(),
-            created: Some(T0),
+            created: Some(now()),
             parameters: String::new(),
             components: None,
             values: Vec::new(),
