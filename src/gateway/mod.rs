@@ -27,9 +27,9 @@ use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
 use crate::forward::upstream::Pool;
 use crate::forward::{self, AnswerBody, body};
+use crate::limit;
 use crate::limit::overload::{Gate, Seat, WorkerGate};
 use crate::limit::peer::Peers;
-use crate::limit;
 use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory, Written};
 use crate::schemes::token;
@@ -159,15 +159,14 @@ impl Gateway {
     ) -> Result<(Seat, Written), Refusal> {
         let route = passing.route.index;
         record.upstream_asked = Some(now);
-        let seat = match settings.overload.seat(&self.gate, route) {
-            Some(seat) => seat,
-            None => {
-                // Large, and seldom there.
-                let wait = Box::pin(settings.overload.wait(&self.gate, route));
-                let seat = wait.await.map_err(Refusal::Overloaded)?;
-                record.upstream_asked = Some(self.shared.clock.now());
-                seat
-            }
+        let seat = if let Some(seat) = settings.overload.seat(&self.gate, route) {
+            seat
+        } else {
+            // Large, and seldom there.
+            let wait = Box::pin(settings.overload.wait(&self.gate, route));
+            let seat = wait.await.map_err(Refusal::Overloaded)?;
+            record.upstream_asked = Some(self.shared.clock.now());
+            seat
         };
         let unwritten = passing.charged.unwritten();
         together::others_first().await;

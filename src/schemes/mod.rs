@@ -63,9 +63,10 @@ impl<'r> Presented<'r> {
     pub fn read(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
         let has_signature =
             received.shows(Field::Signature) || received.shows(Field::SignatureInput);
-        let signature = match has_signature {
-            true => http_signature::Presented::read(received.fields())?,
-            false => None,
+        let signature = if has_signature {
+            http_signature::Presented::read(received.fields())?
+        } else {
+            None
         };
         let token = token::read(received, route)?;
         let presented = match (signature, token) {

@@ -276,10 +276,7 @@ fn check_fields(fields: &HeaderMap) -> Result<Shown, Malformed> {
         let text = name.as_str();
         // Name, `: `, value, line end.
         bytes += text.len() + value.len() + 4;
-        if text
-            .bytes()
-            .fold(false, |found, byte| found | (byte == b'_'))
-        {
+        if memchr::memchr(b'_', text.as_bytes()).is_some() {
             return Err(Malformed::Underscore(text.into()));
         }
         shown.0 |= Field::named(text).map_or(0, |field| field as u8);
