@@ -44,6 +44,7 @@ pub struct Received<'r> {
     query: Option<&'r str>,
     fields: &'r HeaderMap,
     has_body: bool,
+    is_http2: bool,
     certificate: Option<&'r Certificate>,
 }
 
@@ -168,6 +169,7 @@ impl<'r> Received<'r> {
             query,
             fields,
             has_body: around.has_body,
+            is_http2: around.http2,
             certificate: None,
         })
     }
@@ -232,6 +234,11 @@ impl<'r> Received<'r> {
     /// Whether a body follows.
     pub const fn has_body(&self) -> bool {
         self.has_body
+    }
+
+    /// Whether it came over HTTP/2.
+    pub const fn is_http2(&self) -> bool {
+        self.is_http2
     }
 }
 

@@ -64,6 +64,7 @@ fn route(
 ) -> Option<route::Route> {
     let upstream = upstream(route, file, gathered);
     let accept = accept(route, gathered);
+    let dialect = accept.and_then(|accept| dialect(route, accept, gathered));
     let waivers: Vec<_> = route
         .waive
         .0
@@ -100,6 +101,7 @@ fn route(
         },
         replay: route.replay.value,
         bind: route.bind.value,
+        dialect: dialect?,
         waivers: waivers.into_iter().collect::<Option<_>>()?,
         path_encoding: route.path_encoding,
         keep_proof: route.keep_proof,
@@ -162,6 +164,41 @@ fn accept(route: &Route, gathered: &mut Gathered<'_>) -> Option<Accept> {
         gathered.problem(draft.hint("add `\"token\"` to `accept`, or take `bind` away"));
     }
     Some(accept)
+}
+
+/// Whose signatures are taken: said where they are accepted, and only there.
+fn dialect(
+    route: &Route,
+    accept: Accept,
+    gathered: &mut Gathered<'_>,
+) -> Option<Option<route::Dialect>> {
+    let list = &route.accept.get()?.0;
+    let signed = list
+        .iter()
+        .find(|one| one.value == Accepted::Proven(Scheme::HmacAuth));
+    match (&route.dialect, signed) {
+        (Some(dialect), Some(_)) => Some(Some(dialect.value)),
+        (None, None) => Some(None),
+        (None, Some(signed)) => {
+            let draft = signed.problem("`hmac-auth` needs to know in whose way callers sign");
+            gathered.problem(
+                draft
+                    .accepted("`dialect` on the route: `\"kong\"`, `\"apisix\"` or `\"cavage-12\"`")
+                    .of_absence(),
+            );
+            None
+        }
+        (Some(dialect), None) => {
+            let draft = dialect.problem("this is of `hmac-auth`, which the route does not accept");
+            gathered.problem(match accept {
+                Accept::Public => draft.hint("take `dialect` away"),
+                Accept::Proven(_) => {
+                    draft.hint("add `\"hmac-auth\"` to `accept`, or take `dialect` away")
+                }
+            });
+            None
+        }
+    }
 }
 
 /// What a public route cannot ask for.
