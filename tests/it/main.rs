@@ -20,6 +20,7 @@ mod fuzz_corpus;
 mod grpc;
 mod grpc_refusals;
 mod hardening;
+mod hmac_auth;
 mod house;
 mod http2;
 mod interop;

@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use proptest::prelude::*;
 use serde_json::Value;
 use sha2::Sha256;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ const NOW: i64 = 1_800_000_000;
 const DATE: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 const SECRET_512: &[u8] = b"fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
+
+/// What is changed, and how.
+type Change = (&'static str, fn(&mut Message));
 
 /// A request in owned parts.
 #[derive(Clone)]
@@ -319,11 +323,11 @@ fn appendix_c_has_the_printed_text_and_is_refused_as_it_is_printed() {
             );
             for time in ["created", "expires"] {
                 if let Some(at) = case["params"].get(time) {
-                    value += &format!(",{time}={at}");
+                    let _ = write!(value, ",{time}={at}");
                 }
             }
             if let Some(list) = list {
-                value += &format!(",headers=\"{list}\"");
+                let _ = write!(value, ",headers=\"{list}\"");
             }
             message.clone().with("authorization", &value)
         };
@@ -385,7 +389,7 @@ fn each_change_to_what_is_signed_is_refused() {
     for dialect in Dialect::ALL {
         let signed = Message::whole().signed(dialect, whole_list(dialect));
         signed.verified(dialect).unwrap();
-        let changes: [(&str, fn(&mut Message)); 9] = [
+        let all: [Change; 9] = [
             ("method", |m| m.method = Method::PUT),
             ("path", |m| {
                 m.uri = "/orders/8?item=1&item=2".parse().unwrap();
@@ -411,7 +415,7 @@ fn each_change_to_what_is_signed_is_refused() {
                 m.fields.remove("x-custom");
             }),
         ];
-        for (what, change) in changes {
+        for (what, change) in all {
             let mut changed = signed.clone();
             change(&mut changed);
             let refused = changed.verified(dialect).unwrap_err();
