@@ -2,6 +2,8 @@
 
 mod hmac_auth;
 
+pub(super) use hmac_auth::DialectName;
+
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;
 use super::stop::Stop;
