@@ -2,11 +2,10 @@
 
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, HmacKey, WeakSecret};
-use crate::route::Dialect;
 use crate::schemes::digest::CONTENT_DIGEST;
 use crate::schemes::hmac_auth::digest::DIGEST;
 use crate::schemes::hmac_auth::sign::{CannotSign, Parameters, sign};
-use crate::schemes::hmac_auth::{self, date};
+use crate::schemes::hmac_auth::{self, Dialect, date};
 use crate::schemes::received::{Malformed, Received, Surroundings};
 use crate::secret::Secret;
 use http::header::{AUTHORIZATION, DATE, HOST, PROXY_AUTHORIZATION};

@@ -19,6 +19,7 @@ mod parameters;
 #[cfg(test)]
 mod tests;
 
+pub use crate::route::Dialect;
 pub use coverage::challenge;
 pub use read::{Presented, is_proof};
 pub use verify::{Rules, verify};
