@@ -24,6 +24,7 @@ mod hmac_auth;
 mod house;
 mod http2;
 mod interop;
+mod interop_hmac;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;
