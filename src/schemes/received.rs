@@ -65,6 +65,7 @@ pub struct Received<'r> {
     fields: &'r HeaderMap,
     shown: Shown,
     has_body: bool,
+    is_http2: bool,
     certificate: Option<&'r Certificate>,
 }
 
@@ -195,6 +196,7 @@ impl<'r> Received<'r> {
             fields,
             shown,
             has_body: around.has_body,
+            is_http2: around.http2,
             certificate: None,
         })
     }
@@ -264,6 +266,11 @@ impl<'r> Received<'r> {
     /// Whether a body follows.
     pub const fn has_body(&self) -> bool {
         self.has_body
+    }
+
+    /// Whether it came over HTTP/2.
+    pub const fn is_http2(&self) -> bool {
+        self.is_http2
     }
 }
 
