@@ -175,7 +175,7 @@ fn each_change_is_refused(client: Client) {
         &|r| {
             *r = r.clone().change(client.field, |v| {
                 v.replace("signature=\"", "signature=\"AAAA")
-            })
+            });
         },
         rejected,
     );
