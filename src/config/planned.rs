@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 23] = [
+const PLANNED: [&str; 22] = [
     "identity",
     "issuers",
     "admin.token",
@@ -19,7 +19,6 @@ const PLANNED: [&str; 23] = [
     "tokens.prefix",
     "api-key",
     "aws-sigv4",
-    "hmac-auth",
     "webhook",
     "ed25519",
     "ecdsa-p256-sha256",

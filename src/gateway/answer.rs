@@ -337,6 +337,9 @@ pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Re
         header::WWW_AUTHENTICATE,
         HeaderValue::from_static("Portcullis"),
     );
+    if let Some(challenge) = schemes::hmac_auth::challenge(received, route) {
+        fields.append(header::WWW_AUTHENTICATE, challenge);
+    }
     if !accepted.contains(crate::apps::Scheme::HttpSignature) {
         return;
     }

@@ -22,21 +22,23 @@ pub(super) async fn others_first() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
+    use std::sync::{Arc, Mutex};
 
     #[tokio::test]
     async fn whoever_is_ready_now_goes_first_and_then_all_go_on_in_order() {
-        let went = RefCell::new(Vec::new());
+        let went = Arc::new(Mutex::new(Vec::new()));
         let one = |name: &'static str| {
-            let went = &went;
-            async move {
-                went.borrow_mut().push((name, "comes"));
+            let went = went.clone();
+            tokio::spawn(async move {
+                went.lock().unwrap().push((name, "comes"));
                 others_first().await;
-                went.borrow_mut().push((name, "goes"));
-            }
+                went.lock().unwrap().push((name, "goes"));
+            })
         };
-        tokio::join!(one("a"), one("b"));
+        let (a, b) = (one("a"), one("b"));
+        a.await.unwrap();
+        b.await.unwrap();
         let expected = [("a", "comes"), ("b", "comes"), ("a", "goes"), ("b", "goes")];
-        assert_eq!(*went.borrow(), expected);
+        assert_eq!(*went.lock().unwrap(), expected);
     }
 }

@@ -83,9 +83,7 @@ impl Standing {
         ];
         let [remaining, reset] = digits.each_ref().map(Digits::text);
         let parts = [self.label.as_bytes(), b";r=", remaining, b";t=", reset];
-        let value = Bytes::from(parts.concat());
-        HeaderValue::from_maybe_shared(value)
-            .expect("`quoted` leaves only visible ASCII and spaces")
+        field(parts.concat())
     }
 }
 
@@ -139,11 +137,12 @@ fn policy(plan: &str, rate: &Rate) -> HeaderValue {
     let quota = u128::from(rate.count) * window * 1_000_000_000 / rate.period.as_nanos().max(1);
     let mut text = quoted(plan);
     let _ = write!(text, ";q={quota};w={window}");
-    field(text)
+    field(text.into_bytes())
 }
 
-fn field(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).expect("`quoted` leaves only visible ASCII and spaces")
+fn field(text: Vec<u8>) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text))
+        .expect("`quoted` leaves only visible ASCII and spaces")
 }
 
 /// The limits of every app of one configuration, by `App::index`.

@@ -65,6 +65,7 @@ pub struct Received<'r> {
     fields: &'r HeaderMap,
     shown: Shown,
     has_body: bool,
+    is_http2: bool,
     certificate: Option<&'r Certificate>,
 }
 
@@ -195,6 +196,7 @@ impl<'r> Received<'r> {
             fields,
             shown,
             has_body: around.has_body,
+            is_http2: around.http2,
             certificate: None,
         })
     }
@@ -265,6 +267,11 @@ impl<'r> Received<'r> {
     pub const fn has_body(&self) -> bool {
         self.has_body
     }
+
+    /// Whether it came over HTTP/2.
+    pub const fn is_http2(&self) -> bool {
+        self.is_http2
+    }
 }
 
 fn check_fields(fields: &HeaderMap) -> Result<Shown, Malformed> {
@@ -276,10 +283,7 @@ fn check_fields(fields: &HeaderMap) -> Result<Shown, Malformed> {
         let text = name.as_str();
         // Name, `: `, value, line end.
         bytes += text.len() + value.len() + 4;
-        if text
-            .bytes()
-            .fold(false, |found, byte| found | (byte == b'_'))
-        {
+        if memchr::memchr(b'_', text.as_bytes()).is_some() {
             return Err(Malformed::Underscore(text.into()));
         }
         shown.0 |= Field::named(text).map_or(0, |field| field as u8);

@@ -88,11 +88,10 @@ fn verify_one(
     let covered = covered(&input.components, received);
     check_coverage(covered, received, route, seconds)?;
     check_connection(&input.components, received)?;
-    let digests = match received.shows(Field::ContentDigest) {
-        true => {
-            Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?
-        }
-        false => None,
+    let digests = if received.shows(Field::ContentDigest) {
+        Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?
+    } else {
+        None
     };
     let last_second = rules.freshness.check(created, input.expires, seconds)?;
 
