@@ -3,7 +3,8 @@
 use super::admission::{Admission, Place};
 use super::drain::{Asking, Closing, Phase};
 use super::frames::Frames;
-use super::library::{http1, http2};
+use super::http1;
+use super::library::http2;
 use super::line::Line;
 use super::paced::{First, PREFACE, Paced};
 use super::parting::part;
@@ -11,7 +12,6 @@ use super::socket::Stream;
 use super::streams::Streams;
 use super::tls::{self, ALPN_HTTP_2};
 use super::turn::{Desk, Turn};
-use super::wire::Wire;
 use super::{Deadlines, Handler, Peer};
 use crate::clock::alarm::{Alarm, Rounds, after};
 use hyper::server::conn;
@@ -33,7 +33,8 @@ use tokio_rustls::server::TlsStream;
 /// long to do so: what was accepted is answered.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
-/// How often we look whether an HTTP/1 client that waits for an answer is still there.
+/// How often we look whether an HTTP/1 client that waits for an answer is still
+/// there, and whether one that asks for nothing needs its memory.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A connection that speaks HTTP, to its end. It is made in its box, and not
@@ -50,7 +51,6 @@ pub(super) struct Worker<H> {
     closing: Closing,
     cut: AtomicUsize,
     tunnels_cut: AtomicUsize,
-    http1: conn::http1::Builder,
     http2: conn::http2::Builder<Streams>,
 }
 
@@ -69,7 +69,6 @@ impl<H: Handler> Worker<H> {
             closing: Closing::default(),
             cut: AtomicUsize::new(0),
             tunnels_cut: AtomicUsize::new(0),
-            http1: http1(),
             http2: http2(deadlines),
         }
     }
@@ -202,27 +201,23 @@ impl<H: Handler> Worker<H> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let line = Arc::new(Line::default());
-        let paced = self.paced(stream, first, &line);
-        let wire = Wire::new(paced, self.deadlines, head_until);
+        let paced = self.paced(stream, First::default(), &line);
         let desk = self.desk(peer, line.clone());
-        let service = service_fn(move |request| Turn::new(&desk).on_wire(request));
-        let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
+        let mut connection =
+            http1::Connection::new(paced, first.bytes(), &self.deadlines, head_until);
         Box::pin(async move {
-            let open = Pin::new(&mut connection);
-            let whole = self.drive(open, &line, None, asking, |connection| {
-                connection.graceful_shutdown();
-            });
-            if whole.await {
-                let wire = connection.into_parts().io.into_inner();
-                match line.take_tunnel() {
-                    Some(tunnel) => {
-                        let tunnel = tunnel.run(wire, self.drained());
-                        if Box::pin(tunnel).await.is_err() {
-                            self.tunnels_cut.fetch_add(1, Ordering::Relaxed);
-                        }
-                    }
-                    None => {
-                        Box::pin(part(wire)).await;
+            let tunnel = {
+                let serving = pin!(connection.serve(&desk));
+                let end = |_: Pin<&mut _>| line.note_ending();
+                self.drive(serving, &line, None, asking, end).await
+            };
+            match tunnel {
+                None => {}
+                Some(None) => Box::pin(part(connection)).await,
+                Some(Some(tunnel)) => {
+                    let tunnel = tunnel.run(connection, self.drained());
+                    if Box::pin(tunnel).await.is_err() {
+                        self.tunnels_cut.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }
@@ -241,7 +236,7 @@ impl<H: Handler> Worker<H> {
     {
         let line = Arc::new(Line::default());
         let paced = self.paced(stream, first, &line);
-        let desk = self.desk(peer, line.clone());
+        let desk = Arc::new(self.desk(peer, line.clone()));
         let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
         let io = TokioIo::new(Frames::new(paced));
         let mut connection = self.http2.serve_connection(io, service);
@@ -260,17 +255,17 @@ impl<H: Handler> Worker<H> {
         Paced::new(stream, first, line.clone(), write, pace)
     }
 
-    fn desk(&self, peer: Peer, line: Arc<Line>) -> Arc<Desk<H>> {
-        Arc::new(Desk {
+    fn desk(&self, peer: Peer, line: Arc<Line>) -> Desk<H> {
+        Desk {
             handler: self.handler.clone(),
             peer,
             deadlines: self.deadlines,
             line,
             admission: self.admission.clone(),
-        })
+        }
     }
 
-    /// Runs a connection until it ends, or has to; false when it was cut off.
+    /// Runs a connection until it ends, or has to; `None` when it was cut off.
     /// `idle` is how long it may be without a request, where nothing else sees
     /// to it: on HTTP/2, whose goodbye loses no request that is on its way.
     async fn drive<C: Future>(
@@ -280,7 +275,7 @@ impl<H: Handler> Worker<H> {
         idle: Option<Duration>,
         asking: Asking,
         end: impl Fn(Pin<&mut C>),
-    ) -> bool {
+    ) -> Option<C::Output> {
         let mut asking = Some(asking);
         let mut signal = pin!(self.closing.goodbye());
         let mut watched = false;
@@ -293,8 +288,8 @@ impl<H: Handler> Worker<H> {
                 line.note_last();
             }
             loop {
-                if connection.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(true);
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Some(ended));
                 }
                 match phase {
                     Phase::Open => {
@@ -308,7 +303,8 @@ impl<H: Handler> Worker<H> {
                                 continue;
                             }
                         }
-                        if idle.is_none() && rounds.poll(cx, LOOK_EVERY, !line.is_idle()) {
+                        let wanted = !line.is_idle() || line.is_holding();
+                        if idle.is_none() && rounds.poll(cx, LOOK_EVERY, wanted) {
                             line.ask_to_look();
                             continue;
                         }
@@ -358,7 +354,7 @@ impl<H: Handler> Worker<H> {
                             return Poll::Pending;
                         }
                         self.cut.fetch_add(line.unfinished(), Ordering::Relaxed);
-                        return Poll::Ready(false);
+                        return Poll::Ready(None);
                     }
                 }
             }

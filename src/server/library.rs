@@ -1,15 +1,11 @@
-//! The HTTP library, with every bound set by us and none left to its defaults.
+//! The HTTP library, which speaks HTTP/2 for us, with every bound set by us
+//! and none left to its defaults.
 
 use super::Deadlines;
-use super::head::MAX_HEAD;
 use super::streams::Streams;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
 use std::time::Duration;
-
-/// Bytes of one HTTP/1.1 connection that are read or written at a time.
-const H1_BUFFER: usize = 128 * 1024;
-const _: () = assert!(MAX_HEAD < H1_BUFFER);
 
 /// Requests at a time on one HTTP/2 connection.
 pub(super) const H2_STREAMS: u32 = 100;
@@ -31,26 +27,6 @@ const H2_RESETS_LOCAL: usize = 100;
 /// How often we ask whether an HTTP/2 client is still there, and how long it may take to say so.
 const H2_PING_EVERY: Duration = Duration::from_secs(30);
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// HTTP/1.1, behind the wire.
-pub(super) fn http1() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        // The wire keeps the time, and bounds head and fields before the
-        // library sees them. Its own bound on fields is 100 too, unless it is
-        // set, which costs an allocation a request.
-        .header_read_timeout(None)
-        .max_header_size(H1_BUFFER)
-        .max_buf_size(H1_BUFFER)
-        .keep_alive(true)
-        .half_close(true)
-        .pipeline_flush(false)
-        .allow_multiple_spaces_in_request_line_delimiters(false)
-        .ignore_invalid_headers(false)
-        .auto_date_header(true);
-    builder
-}
 
 /// HTTP/2.
 pub(super) fn http2(deadlines: Deadlines) -> http2::Builder<Streams> {

@@ -2,10 +2,9 @@
 //! follows the framing, and the requests' end, which answers.
 
 use super::library::H2_STREAMS;
-use super::{Fault, Tunnel};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,7 +21,6 @@ const AT_WORK: usize = 2 * H2_STREAMS as usize;
 /// types are atomic only because a connection's task could move.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    fault: OnceLock<(u64, Fault)>,
     requests: AtomicU64,
     in_flight: AtomicUsize,
     unsent: AtomicBool,
@@ -31,50 +29,26 @@ pub(super) struct Line {
     forgiven: Mutex<Option<Instant>>,
     flooded: AtomicBool,
     task: OnceLock<Waker>,
-    at_work: AtomicBool,
     look: AtomicBool,
-    /// The number of the head that asks to switch protocols, from 1; 0 when none does.
-    asking: AtomicU64,
-    switch: Mutex<Switch>,
-}
-
-/// What becomes of a head that asks to switch protocols.
-#[derive(Debug, Default)]
-enum Switch {
-    #[default]
-    Undecided,
-    /// Whom to tell.
-    Awaited(Waker),
-    Declined,
-    /// Until it is taken.
-    Granted(Option<Tunnel>),
+    holding: AtomicBool,
+    ending: AtomicBool,
 }
 
 impl Line {
-    /// Notes that a stand-in was let through in the place of head number `at`.
-    pub(super) fn note_fault(&self, at: u64, fault: Fault) {
-        // A second fault cannot come: the first ends the connection's input.
-        let _ = self.fault.set((at, fault));
-    }
-
-    /// The fault that was noted, if one was.
-    pub(super) fn fault(&self) -> Option<Fault> {
-        self.fault.get().map(|(_, fault)| *fault)
-    }
-
-    /// Counts a request, and tells the fault if a stand-in is what arrived.
-    /// By number, so nothing that a client writes can look like one.
-    pub(super) fn next_request(&self) -> Option<Fault> {
-        let number = self.requests.fetch_add(1, Relaxed);
-        match self.fault.get() {
-            Some((at, fault)) if *at == number => Some(*fault),
-            _ => None,
-        }
+    /// Counts a request.
+    pub(super) fn count_request(&self) {
+        self.requests.fetch_add(1, Relaxed);
     }
 
     /// Requests there were so far.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Relaxed)
+    }
+
+    /// A request begins on a connection that has one at a time.
+    pub(super) fn begin(&self) {
+        self.count_request();
+        self.in_flight.store(1, Relaxed);
     }
 
     /// One request more is in flight.
@@ -135,18 +109,8 @@ impl Line {
         self.in_flight.load(Relaxed) == 0
     }
 
-    /// Notes whether a request of HTTP/1.1 is at the handler, so that nothing
-    /// of its answer has been sent.
-    pub(super) fn note_at_work(&self, at_work: bool) {
-        self.at_work.store(at_work, Relaxed);
-    }
-
-    /// Whether one is.
-    pub(super) fn is_at_work(&self) -> bool {
-        self.at_work.load(Relaxed)
-    }
-
-    /// Asks the bytes' end to look whether the client is still there.
+    /// Asks the connection to look whether its client is still there, or, if
+    /// none of its requests is in flight, to let go of what it holds.
     pub(super) fn ask_to_look(&self) {
         self.look.store(true, Relaxed);
     }
@@ -154,6 +118,26 @@ impl Line {
     /// Whether it was asked to, once.
     pub(super) fn is_to_look(&self) -> bool {
         self.look.load(Relaxed) && self.look.swap(false, Relaxed)
+    }
+
+    /// Notes whether it holds memory that it can do without while it is idle.
+    pub(super) fn note_holding(&self, holds: bool) {
+        self.holding.store(holds, Relaxed);
+    }
+
+    /// Whether it does.
+    pub(super) fn is_holding(&self) -> bool {
+        self.holding.load(Relaxed)
+    }
+
+    /// Ends the connection behind what is in flight.
+    pub(super) fn note_ending(&self) {
+        self.ending.store(true, Relaxed);
+    }
+
+    /// Whether it ends behind what is in flight.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Relaxed)
     }
 
     /// Notes whether the peer makes us wait with bytes for it.
@@ -169,58 +153,6 @@ impl Line {
     /// Whether no more requests are wanted.
     pub(super) fn is_last(&self) -> bool {
         self.last.load(Relaxed)
-    }
-
-    /// Notes that head number `number`, from 1, asks to switch protocols.
-    pub(super) fn ask(&self, number: u64) {
-        *self.switch() = Switch::Undecided;
-        self.asking.store(number, Relaxed);
-    }
-
-    /// Whether request number `number`, from 1, asks to switch protocols.
-    pub(super) fn is_asking(&self, number: u64) -> bool {
-        self.asking.load(Relaxed) == number
-    }
-
-    /// Decides what was asked: by a tunnel, or not at all.
-    pub(super) fn decide(&self, tunnel: Option<Tunnel>) {
-        let decision = match tunnel {
-            Some(tunnel) => Switch::Granted(Some(tunnel)),
-            None => Switch::Declined,
-        };
-        let before = std::mem::replace(&mut *self.switch(), decision);
-        if let Switch::Awaited(waker) = before {
-            waker.wake();
-        }
-    }
-
-    /// Ready when the protocol is not switched. Where it is, nobody reads on here.
-    pub(super) fn poll_declined(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut switch = self.switch();
-        match &*switch {
-            Switch::Declined => {
-                self.asking.store(0, Relaxed);
-                return Poll::Ready(());
-            }
-            Switch::Undecided | Switch::Awaited(_) => *switch = Switch::Awaited(cx.waker().clone()),
-            Switch::Granted(_) => {}
-        }
-        Poll::Pending
-    }
-
-    /// The tunnel that takes this connection over, if one does.
-    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
-        if self.asking.load(Relaxed) == 0 {
-            return None;
-        }
-        match &mut *self.switch() {
-            Switch::Granted(tunnel) => tunnel.take(),
-            _ => None,
-        }
-    }
-
-    fn switch(&self) -> MutexGuard<'_, Switch> {
-        self.switch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Responses that are lost if the connection ends now.

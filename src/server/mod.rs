@@ -2,8 +2,8 @@
 //!
 //! In: settings, listeners, a [`Handler`] per worker, and when to stop. Out:
 //! one call of the handler a request, one response a call. This room never:
-//! looks at a credential, knows a route, or lets a byte pass to the HTTP
-//! library that two readers could read differently.
+//! looks at a credential, knows a route, or reads a byte that two readers
+//! could read differently.
 
 use crate::crypto::certificate::Certificate;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod admission;
-mod chunks;
+mod body;
 mod client_auth;
 mod client_certificate;
 mod connection;
@@ -21,9 +21,8 @@ mod counts;
 mod drain;
 mod forwarded;
 mod frames;
-pub mod framing;
 mod handed;
-mod head;
+pub mod http1;
 mod introduction;
 mod library;
 mod line;
@@ -39,10 +38,10 @@ mod streams;
 pub mod tls;
 mod tunnel;
 mod turn;
-mod wire;
 mod work;
 
 pub use admission::{Caps, RESERVED_FOR_HEALTH};
+pub use body::RequestBody;
 pub use counts::Counts;
 pub use forwarded::{Fields, Forwarders};
 pub use handed::Handed;
@@ -51,7 +50,6 @@ pub use network::{BadNetwork, Network, Networks};
 pub use patience::Pace;
 pub use socket::{Entrance, Stream};
 pub use socket_file::SocketFile;
-pub use streams::RequestBody;
 pub use tunnel::{Duplex, Tunnel};
 pub use work::{Drained, Pulse, Running, run};
 

@@ -1,7 +1,7 @@
 //! How an HTTP/1.1 connection ends, so that its client can read what it was told.
 
+use super::http1::Connection;
 use super::paced::Out;
-use super::wire::Wire;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -14,13 +14,13 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_STEP: usize = 16 * 1024;
 
 /// Says that nothing more comes, and lets a peer that is still sending read what we said.
-pub(super) async fn part<S: AsyncRead + AsyncWrite + Unpin>(wire: Wire<S>) {
-    let _ = timeout(LINGER_TIME, hear_out(wire)).await;
+pub(super) async fn part<S: AsyncRead + AsyncWrite + Unpin>(connection: Connection<S>) {
+    let _ = timeout(LINGER_TIME, hear_out(connection)).await;
 }
 
-async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(wire: Wire<S>) {
-    let unread = wire.has_unread();
-    let mut stream = wire.into_inner();
+async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(connection: Connection<S>) {
+    let unread = connection.has_unread();
+    let mut stream = connection.into_stream();
     match stream.out() {
         Out::Failed => return,
         Out::Shut => {}

@@ -9,11 +9,8 @@ use super::patience::Patience;
 use super::{BoxError, Deadlines};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use hyper::rt::Executor;
 use std::cell::Cell;
-use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -22,69 +19,6 @@ use std::task::{Context, Poll};
 const PIECE: usize = 16 * 1024;
 /// To a client that makes us wait: so that it can be seen how slow it is.
 const SMALL_PIECE: usize = 1024;
-
-/// A request's body as it arrives.
-pub struct RequestBody {
-    incoming: Incoming,
-    /// Where nothing below keeps the time.
-    patience: Option<Box<Patience>>,
-}
-
-impl RequestBody {
-    /// Of a connection whose wire keeps the time.
-    pub(super) const fn kept(incoming: Incoming) -> Self {
-        Self {
-            incoming,
-            patience: None,
-        }
-    }
-
-    /// Of a stream.
-    pub(super) fn of_stream(incoming: Incoming, deadlines: &Deadlines) -> Self {
-        let patience = (!incoming.is_end_stream())
-            .then(|| Box::new(Patience::new(deadlines.body, deadlines.pace)));
-        Self { incoming, patience }
-    }
-}
-
-impl fmt::Debug for RequestBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestBody").finish_non_exhaustive()
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        if let Some(patience) = &mut self.patience {
-            match &polled {
-                Poll::Pending if patience.wait(cx, 0) => {
-                    let late = io::Error::from(io::ErrorKind::TimedOut);
-                    return Poll::Ready(Some(Err(late.into())));
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    patience.moved(frame.data_ref().map_or(0, Bytes::len));
-                }
-                _ => {}
-            }
-        }
-        polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
-}
 
 /// What a stream's response and the one who runs the stream tell each other.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,7 @@
 //! A connection that goes on in another protocol, which is not read here.
 
+use super::http1::Connection;
 use super::paced::Paced;
-use super::wire::Wire;
 use bytes::{Buf as _, Bytes};
 use std::fmt;
 use std::io;
@@ -38,7 +38,7 @@ impl Tunnel {
     /// Hands the client's end over; waits until the tunnel ends.
     pub(super) async fn run<S>(
         self,
-        wire: Wire<S>,
+        connection: Connection<S>,
         drained: impl Future<Output = ()>,
     ) -> Result<(), Outlasted>
     where
@@ -48,8 +48,7 @@ impl Tunnel {
         let Some(pass) = pass else {
             return Ok(());
         };
-        let (stream, early) = wire.into_tunnel();
-        let early = early.into();
+        let (stream, early) = connection.into_tunnel();
         tokio::select! {
             biased;
             () = pass(Box::new(Client { early, stream })) => Ok(()),

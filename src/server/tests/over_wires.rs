@@ -1,13 +1,8 @@
-//! HTTP/1.1 without a socket: what the guard lets through, in every way it may arrive.
+//! HTTP/1.1 without a socket: what is read, in every way it may arrive.
 
-use super::super::framing::{End, Framing};
-use super::super::paced::{First, Paced};
-use super::super::wire::Wire;
+use super::super::http1::reader::{Reader, Step};
 use super::*;
 use proptest::prelude::*;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
@@ -256,73 +251,55 @@ async fn a_client_that_knows_we_speak_http_2_is_served_in_it() {
     served.await.unwrap();
 }
 
-/// A peer that sends pieces, one a read, and takes everything.
-struct Pieces(Vec<Vec<u8>>);
-
-impl AsyncRead for Pieces {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Some(mut piece) = self.0.pop() {
-            let here = piece.len().min(buf.remaining());
-            let rest = piece.split_off(here);
-            if !rest.is_empty() {
-                self.0.push(rest);
-            }
-            buf.put_slice(&piece);
-        }
-        Poll::Ready(Ok(()))
-    }
+/// What is read of a stream.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    /// Method, target and body of each request, as far as it came.
+    requests: Vec<(String, String, Vec<u8>)>,
+    /// Why nothing more is read.
+    end: Option<String>,
+    left: usize,
 }
 
-impl AsyncWrite for Pieces {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(buf.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// What the guard lets through of a stream that arrives in pieces, read with a buffer of `room` bytes.
-async fn let_through(stream: &[u8], cuts: &[usize], room: usize) -> Vec<u8> {
+/// What is read of a stream that arrives in pieces.
+fn read(stream: &[u8], cuts: &[usize]) -> Found {
     let mut cuts: Vec<_> = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect();
     cuts.extend([0, stream.len()]);
     cuts.sort_unstable();
-    let pieces = cuts
-        .windows(2)
-        .map(|ends| stream[ends[0]..ends[1]].to_vec())
-        .filter(|piece| !piece.is_empty())
-        .rev()
-        .collect();
-    let line = Arc::default();
-    let paced = Paced::new(
-        Pieces(pieces),
-        First::default(),
-        line,
-        DEADLINES.write,
-        DEADLINES.pace,
-    );
-    let mut wire = Wire::new(paced, DEADLINES, None);
-    let mut through = Vec::new();
-    let mut buf = vec![0; room];
-    loop {
-        match wire.read(&mut buf).await.unwrap() {
-            0 => return through,
-            read => through.extend_from_slice(&buf[..read]),
+    let mut reader = Reader::default();
+    let mut found = Found::default();
+    let mut in_body = false;
+    for ends in cuts.windows(2) {
+        reader.bring(&stream[ends[0]..ends[1]]);
+        while found.end.is_none() {
+            if in_body {
+                match reader.step() {
+                    Ok(Step::Data(data)) => found.requests.last_mut().unwrap().2.extend(data),
+                    Ok(Step::End) => in_body = false,
+                    Ok(Step::More) => break,
+                    Err(why) => {
+                        found.end = Some(why.to_owned());
+                        // How much of it has gone through depends on how it arrived.
+                        found.requests.last_mut().unwrap().2.clear();
+                    }
+                }
+                continue;
+            }
+            match reader.head() {
+                Ok(Some(asked)) => {
+                    let (method, target) = (asked.parts.method, asked.parts.uri);
+                    found
+                        .requests
+                        .push((method.to_string(), target.to_string(), Vec::new()));
+                    in_body = true;
+                }
+                Ok(None) => break,
+                Err(fault) => found.end = Some(format!("{fault:?}")),
+            }
         }
     }
+    found.left = reader.held();
+    found
 }
 
 fn any_request() -> impl Strategy<Value = Vec<u8>> {
@@ -363,23 +340,24 @@ fn any_request() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn of_valid_requests_the_guard_lets_every_byte_through_and_no_other(
+    fn of_valid_requests_every_byte_is_read_however_they_arrive(
         requests in proptest::collection::vec(any_request(), 1..6),
         cuts in proptest::collection::vec(any::<usize>(), 0..12),
-        room in 1_usize..300,
     ) {
         let stream = requests.concat();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let through = runtime.block_on(let_through(&stream, &cuts, room));
-        prop_assert_eq!(through, stream);
+        let whole = read(&stream, &[]);
+        prop_assert_eq!(&whole.end, &None);
+        prop_assert_eq!((whole.requests.len(), whole.left), (requests.len(), 0));
+        prop_assert_eq!(read(&stream, &cuts), whole);
     }
 
     #[test]
-    fn what_the_guard_lets_through_the_library_reads_as_the_same_requests(
+    fn what_is_no_request_is_told_however_it_arrives(
         requests in proptest::collection::vec(any_request(), 1..4),
         at in any::<proptest::sample::Index>(),
         byte in any::<u8>(),
         instead in any::<bool>(),
+        cuts in proptest::collection::vec(any::<usize>(), 0..12),
     ) {
         let mut stream = requests.concat();
         let at = at.index(stream.len());
@@ -388,22 +366,23 @@ proptest! {
         } else {
             stream.insert(at, byte);
         }
-        let mut framing = Framing::new();
-        let verdict = framing.follow(&stream);
+        let whole = read(&stream, &[]);
+        let pieces = read(&stream, &cuts);
+        prop_assert_eq!(&pieces.requests, &whole.requests);
+        prop_assert_eq!(&pieces.end, &whole.end);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let text = runtime.block_on(exchange([&stream[..]]));
-        // Answers of the library itself have no body, and none of ours is without.
         let answers = answers(&text);
         prop_assert!(answers.iter().all(|(_, body)| !body.is_empty()), "{text}");
-        let good = answers.iter().filter(|(_, body)| body.ends_with(']')).count() as u64;
-        let refused = u64::from(matches!(verdict.end, Some(End::Head(_))));
-        prop_assert!(good <= framing.heads(), "{text}");
+        let good = answers.iter().filter(|(_, body)| body.ends_with(']')).count();
+        let heads = whole.requests.len();
+        prop_assert!(good <= heads, "{text}");
         // HTTP/1.0 and `Connection: close` end a connection early, and so does a bad body.
         let ends_early = text.contains("HTTP/1.0")
             || text.contains("body: ")
             || stream.to_ascii_lowercase().windows(5).any(|word| word == b"close");
-        let expected = framing.heads() + refused;
-        prop_assert!(answers.len() as u64 == expected || ends_early, "{text}");
-        prop_assert!(answers.len() as u64 <= expected, "{text}");
+        let refused = usize::from(whole.end.is_some());
+        prop_assert!(answers.len() == heads + refused || ends_early, "{text}");
+        prop_assert!(answers.len() <= heads + refused, "{text}");
     }
 }

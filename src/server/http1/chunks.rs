@@ -4,7 +4,9 @@
 //! is all that can be said once its head has been let through. Extensions are
 //! refused: nobody uses them but those who want two readers to disagree.
 
-use super::head::{is_control, is_token};
+use super::class::{is_control, is_token};
+use super::reader::Step;
+use bytes::{Buf as _, BytesMut};
 
 /// Bytes the trailers of one body may have together.
 pub(super) const MAX_TRAILERS: usize = 8 * 1024;
@@ -34,20 +36,6 @@ enum At {
     LastLf,
 }
 
-/// How far the following of a body came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// All bytes belong to the body, and more will come.
-    More,
-    /// It ended after so many bytes.
-    Complete {
-        /// Bytes that belong to the body.
-        bytes: usize,
-    },
-    /// It is no chunked body.
-    Bad(&'static str),
-}
-
 impl Chunks {
     pub(super) const START: Self = Self {
         at: At::Size {
@@ -57,8 +45,11 @@ impl Chunks {
         trailers: 0,
     };
 
-    /// Follows the next bytes.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Progress {
+    /// Follows bytes without taking them; true when the body ends among them.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<bool, &'static str> {
         let mut rest = bytes;
         loop {
             if let At::Data { left } = self.at {
@@ -70,19 +61,46 @@ impl Chunks {
                 };
             }
             let Some((byte, after)) = rest.split_first() else {
-                return Progress::More;
+                return Ok(false);
             };
             rest = after;
-            match self.step(*byte) {
-                Ok(false) => {}
-                Ok(true) => {
-                    return Progress::Complete {
-                        bytes: bytes.len() - rest.len(),
-                    };
-                }
-                Err(why) => return Progress::Bad(why),
+            if self.step(*byte)? {
+                return Ok(true);
             }
         }
+    }
+
+    /// Takes what comes next off the front of `arrived`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn next(&mut self, arrived: &mut BytesMut) -> Result<Step, &'static str> {
+        if let At::Data { left } = self.at {
+            return Ok(self.data(arrived, left));
+        }
+        let mut taken = 0;
+        for byte in &**arrived {
+            taken += 1;
+            if self.step(*byte)? {
+                arrived.advance(taken);
+                return Ok(Step::End);
+            }
+            if let At::Data { left } = self.at {
+                arrived.advance(taken);
+                return Ok(self.data(arrived, left));
+            }
+        }
+        arrived.clear();
+        Ok(Step::More)
+    }
+
+    fn data(&mut self, arrived: &mut BytesMut, left: u64) -> Step {
+        let (step, left) = take(arrived, left);
+        self.at = match left {
+            0 => At::DataCr,
+            left => At::Data { left },
+        };
+        step
     }
 
     /// Takes one byte that is not data; true when it is the last.
@@ -120,6 +138,18 @@ impl Chunks {
     }
 }
 
+/// As many of `left` bytes as are there, and how many are left then.
+pub(super) fn take(arrived: &mut BytesMut, left: u64) -> (Step, u64) {
+    let here = arrived
+        .len()
+        .min(usize::try_from(left).unwrap_or(usize::MAX));
+    if here == 0 {
+        return (Step::More, left);
+    }
+    let data = arrived.split_to(here).freeze();
+    (Step::Data(data), left - here as u64)
+}
+
 fn size(value: u64, digits: u8, byte: u8) -> Result<At, &'static str> {
     if byte == b'\r' && digits > 0 {
         return if value > MAX_CHUNK {
@@ -148,32 +178,43 @@ fn size(value: u64, digits: u8, byte: u8) -> Result<At, &'static str> {
 mod tests {
     use super::*;
 
-    fn follow(bytes: &[u8], step: usize) -> (Progress, usize) {
+    /// What comes of `bytes` that arrive so many at a time: the body, how it
+    /// ends, and how many bytes are left over.
+    fn read(bytes: &[u8], step: usize) -> (Vec<u8>, Result<Step, &'static str>, usize) {
         let mut chunks = Chunks::START;
-        let mut taken = 0;
+        let (mut arrived, mut data) = (BytesMut::new(), Vec::new());
+        let mut given = 0;
         for part in bytes.chunks(step) {
-            match chunks.follow(part) {
-                Progress::More => taken += part.len(),
-                Progress::Complete { bytes } => {
-                    return (Progress::Complete { bytes }, taken + bytes);
+            arrived.extend_from_slice(part);
+            given += part.len();
+            loop {
+                match chunks.next(&mut arrived) {
+                    Ok(Step::Data(piece)) => data.extend_from_slice(&piece),
+                    Ok(Step::More) => break,
+                    end => return (data, end, arrived.len() + bytes.len() - given),
                 }
-                bad @ Progress::Bad(_) => return (bad, taken),
             }
         }
-        (Progress::More, taken)
+        (data, Ok(Step::More), 0)
     }
 
     #[test]
     fn a_body_ends_where_its_last_chunk_ends_however_it_arrives() {
-        for body in [
-            &b"0\r\n\r\n"[..],
-            b"3\r\nabc\r\n0\r\n\r\n",
-            b"00a\r\n0123456789\r\nA\r\n0123456789\r\n000\r\n\r\n",
-            b"1\r\n\n\r\n0\r\nx-sum: 1\r\nempty:\r\n\r\n",
+        for (body, data) in [
+            (&b"0\r\n\r\n"[..], &b""[..]),
+            (b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
+            (
+                b"00a\r\n0123456789\r\nA\r\n0123456789\r\n000\r\n\r\n",
+                b"01234567890123456789",
+            ),
+            (b"1\r\n\n\r\n0\r\nx-sum: 1\r\nempty:\r\n\r\n", b"\n"),
         ] {
             let stream = [body, b"GET / HTTP/1.1"].concat();
             for step in 1..=stream.len() {
-                assert_eq!(follow(&stream, step).1, body.len(), "{body:?} by {step}");
+                let (read, end, left) = read(&stream, step);
+                assert_eq!(end, Ok(Step::End), "{body:?} by {step}");
+                assert_eq!(left, "GET / HTTP/1.1".len(), "{body:?} by {step}");
+                assert_eq!(read, data, "{body:?} by {step}");
             }
         }
     }
@@ -207,7 +248,7 @@ mod tests {
             (&long_trailer, "too large"),
         ] {
             for step in [1, 2, 3, body.len()] {
-                let Progress::Bad(said) = follow(body, step).0 else {
+                let (_, Err(said), _) = read(body, step) else {
                     panic!("{body:?} by {step} passes");
                 };
                 assert!(said.contains(why), "{body:?} by {step}: {said}");

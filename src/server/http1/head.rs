@@ -1,11 +1,13 @@
 //! One request's head, line by line: complete and clean, or a [`Fault`].
 //!
-//! The HTTP library behind us takes heads that two readers could read
-//! differently, and drops what would tell (a `#fragment`, a `Content-Length`
-//! beside a `Transfer-Encoding`). So every head is read here first, and the
-//! library sees only heads of which there is one reading (RFC 9112).
+//! Only heads of which there is one reading (RFC 9112) are read at all: what
+//! two readers could read differently (a `#fragment`, a `Content-Length`
+//! beside a `Transfer-Encoding`, a bare line feed) is a fault, told as soon
+//! as its line is there.
 
-use super::Fault;
+use super::class::{PATH, QUERY, TOKEN, all, is, is_control, leading};
+use super::says::{Body, Says};
+use crate::server::Fault;
 use memchr::memchr;
 
 /// Bytes a target may have.
@@ -21,21 +23,6 @@ pub(super) const MAX_HEAD: usize = CRLF + MAX_REQUEST_LINE + CRLF + MAX_FIELD_BY
 
 const CRLF: usize = 2;
 const MAX_REQUEST_LINE: usize = MAX_METHOD + " ".len() + MAX_TARGET + " HTTP/1.1".len();
-/// The largest `Content-Length`: what fits an `i64`, so that no reader's count runs over.
-const MAX_LENGTH: u64 = i64::MAX as u64;
-
-/// What follows a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
-    /// The next head.
-    None,
-    /// So many bytes, at least one.
-    Length(u64),
-    /// Chunks.
-    Chunked,
-    /// The next head, or another protocol, as is yet to be decided (RFC 9110, section 7.8).
-    Undecided,
-}
 
 /// How far the reading of a head came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +50,23 @@ pub(super) struct Head {
     scanned: usize,
     /// Where the fields start.
     fields_from: usize,
-    fields: usize,
-    http_10: bool,
-    host: bool,
-    chunked: bool,
-    upgrade: bool,
-    length: Option<u64>,
+    /// What is in front of the fields: method and target.
+    request: Mark,
+    /// The fields: name and value.
+    marks: Vec<Mark>,
+    says: Says,
 }
+
+/// Where a line of a head starts, its first part ends and its second one ends.
+/// Between the two parts is one byte.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    pub(super) start: u16,
+    pub(super) middle: u16,
+    pub(super) end: u16,
+}
+
+const _: () = assert!(MAX_HEAD <= u16::MAX as usize);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Stage {
@@ -103,7 +100,7 @@ impl Head {
             match ended {
                 Ok(false) => {}
                 Ok(true) => {
-                    return match self.body() {
+                    return match self.says.body() {
                         Ok(body) => Progress::Complete {
                             bytes: self.line,
                             body,
@@ -153,7 +150,9 @@ impl Head {
             (Stage::Start, true) => self.stage = Stage::AfterEmptyLine,
             (Stage::AfterEmptyLine, true) => return Err(EMPTY_LINES),
             (Stage::Start | Stage::AfterEmptyLine, false) => {
-                self.http_10 = request_line(line)?;
+                let (mark, http_10) = request_line(line)?;
+                self.request = mark.from(self.line);
+                self.says.http_10 = http_10;
                 self.stage = Stage::Fields;
                 self.fields_from = next;
             }
@@ -164,49 +163,58 @@ impl Head {
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
-        self.fields += 1;
-        if self.fields > MAX_FIELDS {
+        if self.marks.len() == MAX_FIELDS {
             return Err(Fault::HeadTooLarge);
         }
         let (name, value) = field_line(line)?;
-        if name.eq_ignore_ascii_case(b"host") {
-            if self.host {
-                return Err(Fault::Malformed("there is more than one `Host`"));
-            }
-            self.host = true;
-        } else if name.eq_ignore_ascii_case(b"content-length") {
-            if self.length.is_some() {
-                return Err(Fault::Malformed("there is more than one `Content-Length`"));
-            }
-            self.length = Some(content_length(value.trim_ascii())?);
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if self.chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-                return Err(Fault::Malformed(
-                    "the only transfer coding accepted is `chunked`, once",
-                ));
-            }
-            self.chunked = true;
-        }
-        self.upgrade |= name.eq_ignore_ascii_case(b"upgrade");
-        Ok(())
+        let mark = Mark::new(name.len(), line.len());
+        self.marks.push(mark.from(self.line));
+        self.says.hear(name, value)
     }
 
-    /// What the fields together say.
-    fn body(&self) -> Result<Body, Fault> {
-        if !self.host && !self.http_10 {
-            return Err(Fault::Malformed("there is no `Host`"));
+    /// Starts over, for the next head.
+    pub(super) fn reset(&mut self) {
+        let mut marks = std::mem::take(&mut self.marks);
+        marks.clear();
+        *self = Self {
+            marks,
+            ..Self::default()
+        };
+    }
+
+    /// Where method and target stand, once it is complete.
+    pub(super) const fn request(&self) -> Mark {
+        self.request
+    }
+
+    /// Where the fields stand, once it is complete.
+    pub(super) fn fields(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// What it says, once it is complete.
+    pub(super) const fn says(&self) -> Says {
+        self.says
+    }
+}
+
+impl Mark {
+    /// Of a line that starts at 0. Both are within [`MAX_HEAD`].
+    const fn new(middle: usize, end: usize) -> Self {
+        Self {
+            start: 0,
+            middle: middle as u16,
+            end: end as u16,
         }
-        match (self.chunked, self.length) {
-            (true, Some(_)) => Err(Fault::Malformed(
-                "`Content-Length` and `Transfer-Encoding` exclude each other",
-            )),
-            (true, None) if self.http_10 => {
-                Err(Fault::Malformed("HTTP/1.0 has no `Transfer-Encoding`"))
-            }
-            (true, None) => Ok(Body::Chunked),
-            (false, None | Some(0)) if self.upgrade && !self.http_10 => Ok(Body::Undecided),
-            (false, None | Some(0)) => Ok(Body::None),
-            (false, Some(length)) => Ok(Body::Length(length)),
+    }
+
+    /// The same in a line that starts at `start`, within [`MAX_HEAD`].
+    const fn from(self, start: usize) -> Self {
+        let start = start as u16;
+        Self {
+            start,
+            middle: start + self.middle,
+            end: start + self.end,
         }
     }
 }
@@ -220,7 +228,7 @@ const METHOD_TOO_LONG: Fault = Fault::Malformed("the method is too long");
 const EMPTY_LINES: Fault = Fault::Malformed("there is more than one empty line before the request");
 
 /// Reads `METHOD SP target SP HTTP/1.x`; true when it is HTTP/1.0.
-fn request_line(line: &[u8]) -> Result<bool, Fault> {
+fn request_line(line: &[u8]) -> Result<(Mark, bool), Fault> {
     if line.first() == Some(&HANDSHAKE) {
         return Err(SPEAKS_TLS);
     }
@@ -247,7 +255,8 @@ fn request_line(line: &[u8]) -> Result<bool, Fault> {
         ));
     };
     target_is_good(target)?;
-    Ok(http_10)
+    let mark = Mark::new(method.len(), method.len() + " ".len() + target.len());
+    Ok((mark, http_10))
 }
 
 fn target_is_good(target: &[u8]) -> Result<(), Fault> {
@@ -298,20 +307,10 @@ fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Fault::Malformed("a field line is folded"));
     }
-    let Some((name, value)) =
-        memchr(b':', line).and_then(|colon| Some((line.get(..colon)?, line.get(colon + 1..)?)))
-    else {
-        return Err(Fault::Malformed("a field line has no colon"));
+    let (name, value) = match line.split_at_checked(leading(line, TOKEN)) {
+        Some((name, [b':', value @ ..])) if !name.is_empty() => (name, value),
+        _ => return Err(what_is_bad_in_field(line)),
     };
-    if name.is_empty() {
-        return Err(Fault::Malformed("a field has no name"));
-    }
-    if !all(name, TOKEN) {
-        return Err(Fault::Malformed(match name.last() {
-            Some(b' ' | b'\t') => "there is a space before the colon of a field",
-            _ => "the name of a field is not a token",
-        }));
-    }
     // No table here, so that the compiler looks at many bytes at a time.
     let control = value
         .iter()
@@ -324,78 +323,15 @@ fn field_line(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     Ok((name, value))
 }
 
-/// Control bytes that no value may hold; HTAB is white space there.
-pub(super) const fn is_control(byte: u8) -> bool {
-    (byte < 0x20 && byte != b'\t') || byte == 0x7f
-}
-
-/// Whether a name may hold it.
-pub(super) const fn is_token(byte: u8) -> bool {
-    is(byte, TOKEN)
-}
-
-fn content_length(value: &[u8]) -> Result<u64, Fault> {
-    const BAD: Fault = Fault::Malformed("`Content-Length` is not one number from 0 to 2^63 - 1");
-    /// Digits of [`MAX_LENGTH`]: what can be summed up without running over a `u64`.
-    const MAX_DIGITS: usize = 19;
-    if value.is_empty() || value.len() > MAX_DIGITS || !value.iter().all(u8::is_ascii_digit) {
-        return Err(BAD);
-    }
-    let length = value
-        .iter()
-        .fold(0, |sum: u64, digit| sum * 10 + u64::from(digit - b'0'));
-    if length > MAX_LENGTH {
-        return Err(BAD);
-    }
-    Ok(length)
-}
-
-/// `tchar` of RFC 9110, section 5.6.2.
-const TOKEN: u8 = 1;
-/// What `http::Uri` takes in a path, ASCII only.
-const PATH: u8 = 2;
-/// What it takes in a query, ASCII only.
-const QUERY: u8 = 4;
-
-const fn is(byte: u8, class: u8) -> bool {
-    CLASS[byte as usize] & class != 0
-}
-
-fn all(bytes: &[u8], class: u8) -> bool {
-    bytes
-        .iter()
-        .fold(class, |left, byte| left & CLASS[*byte as usize])
-        != 0
-}
-
-const CLASS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        let b = byte as u8;
-        if b.is_ascii_alphanumeric() || is_one_of(b, b"!#$%&'*+-.^_`|~") {
-            table[byte] |= TOKEN;
-        }
-        if b.is_ascii_graphic() && !is_one_of(b, b"#<>?`") {
-            table[byte] |= PATH;
-        }
-        if b.is_ascii_graphic() && !is_one_of(b, b"#<>\"") {
-            table[byte] |= QUERY;
-        }
-        byte += 1;
-    }
-    table
-};
-
-const fn is_one_of(byte: u8, bytes: &[u8]) -> bool {
-    let mut at = 0;
-    while at < bytes.len() {
-        if bytes[at] == byte {
-            return true;
-        }
-        at += 1;
-    }
-    false
+fn what_is_bad_in_field(line: &[u8]) -> Fault {
+    let Some(name) = memchr(b':', line).and_then(|colon| line.get(..colon)) else {
+        return Fault::Malformed("a field line has no colon");
+    };
+    Fault::Malformed(match name.last() {
+        None => "a field has no name",
+        Some(b' ' | b'\t') => "there is a space before the colon of a field",
+        Some(_) => "the name of a field is not a token",
+    })
 }
 
 #[cfg(test)]

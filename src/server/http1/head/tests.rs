@@ -1,3 +1,4 @@
+use super::super::says::MAX_LENGTH;
 use super::*;
 use proptest::prelude::*;
 
