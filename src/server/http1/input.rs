@@ -25,7 +25,9 @@ const LOOK: usize = 64;
 pub(super) struct Input {
     reader: Reader,
     state: State,
+    /// Bytes that the next read asks for, and whether the last one brought far less.
     next_read: usize,
+    was_small: bool,
     idle: Duration,
     head: Duration,
     /// What we wait for between two requests, and until when.
@@ -90,6 +92,7 @@ impl Input {
             reader,
             state: State::Open,
             next_read: FIRST_READ,
+            was_small: false,
             idle: deadlines.idle,
             head: deadlines.head,
             waiting: head_until.map(|until| (Awaits::Head, until)),
@@ -138,7 +141,6 @@ impl Input {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.next_read = FIRST_READ;
         loop {
             match self.reader.head() {
                 Ok(None) => {}
@@ -316,8 +318,18 @@ impl Input {
         let room = arrived.capacity() - arrived.len();
         let read = ready!(pin!(stream.read_buf(arrived)).poll(cx))?;
         if read == room {
-            // There was more than we asked for.
-            self.next_read = (self.next_read * 2).min(MAX_READ);
+            // There was more than we asked for: of a body all that is still to come.
+            let left = self.reader.left().and_then(|left| left.try_into().ok());
+            let more = left.unwrap_or(0).max(self.next_read * 2);
+            self.next_read = more.min(MAX_READ);
+            self.was_small = false;
+        } else if read < self.next_read / 4 {
+            // What comes next is small too, if this was not the end of something large.
+            if std::mem::replace(&mut self.was_small, true) {
+                self.next_read = (self.next_read / 2).max(FIRST_READ);
+            }
+        } else {
+            self.was_small = false;
         }
         Poll::Ready(Ok(read))
     }
