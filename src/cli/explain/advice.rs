@@ -4,6 +4,7 @@ use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
 use crate::clock::Now;
+use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Route, Table};
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::{Malformed, Received, Refused, Why, token};
@@ -155,8 +156,8 @@ fn rejected(
         }
         Why::KeyNotForScheme => "`schemes` of the key does not list this scheme".to_owned(),
         Why::WrongAlgorithm if report.token.is_some() => format!(
-            "a token is signed with `HS256`, by a key of `hmac-sha256`{}",
-            key.map_or_else(String::new, |key| format!("; this key is of `{}`", key.algorithm()))
+            "`alg` must be the key's{}",
+            key.map_or_else(String::new, |key| token_name(key.algorithm()))
         ),
         Why::WrongAlgorithm => format!(
             "`alg` must be the key's{}, or be left out",
@@ -169,6 +170,15 @@ fn rejected(
             "its names stand for several of the `certificates` of apps: leave one".to_owned()
         }
         Why::Claim(claim) => format!("`{claim}` must be one that is accepted"),
+    }
+}
+
+/// What a token calls the key's algorithm.
+fn token_name(algorithm: Algorithm) -> String {
+    if algorithm.is_for_tokens() {
+        format!(", `{}`", algorithm.jose_name())
+    } else {
+        format!("; this key is of `{algorithm}`, which signs no tokens")
     }
 }
 

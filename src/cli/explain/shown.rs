@@ -6,7 +6,7 @@ use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, S
 use crate::apps::{Key, Scopes};
 use crate::cli::compare::{self, Seen, first_difference};
 use crate::clock::Now;
-use crate::crypto::HmacKey;
+use crate::crypto::VerifyingKey;
 use crate::route::{Part, Route};
 use crate::schemes::explained::veiled;
 use crate::schemes::http_signature::base::{self, NoBase, identifier};
@@ -93,11 +93,11 @@ fn signature(
     let mut bytes = Vec::new();
     let written = base::write(&mut bytes, received, input);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let mac = key.map(|(key, _)| &key.mac);
+    let verifying = key.map(|(key, _)| &key.verifying);
     let (no_base, holds) = match &written {
         Ok(()) => (
             None,
-            mac.map(|mac| mac.verify(&bytes, &candidate.signature).is_some()),
+            verifying.map(|key| key.verify(&bytes, &candidate.signature).is_some()),
         ),
         Err(NoBase::Absent(component)) => (
             Some(format!("the request does not carry `{component}`")),
@@ -108,7 +108,7 @@ fn signature(
     let likely = match (holds, key) {
         (Some(false), Some((key, ground))) => {
             let signature = &candidate.signature;
-            mistake(&key.mac, &text, signature, seen).or_else(|| {
+            mistake(&key.verifying, &text, signature, seen).or_else(|| {
                 misread::of(&ground.misread, &key.id, &bytes, signature).map(str::to_owned)
             })
         }
@@ -132,9 +132,9 @@ fn signature(
 }
 
 /// The mistake that the caller made: the one whose text the signature is of.
-fn mistake(mac: &HmacKey, text: &str, signature: &[u8], seen: &Seen) -> Option<String> {
+fn mistake(key: &VerifyingKey, text: &str, signature: &[u8], seen: &Seen) -> Option<String> {
     let found = compare::MISTAKES.iter().find(|mistake| {
-        mac.verify(mistake.make(text, seen).as_bytes(), signature)
+        key.verify(mistake.make(text, seen).as_bytes(), signature)
             .is_some()
     });
     if let Some(mistake) = found {
@@ -146,7 +146,7 @@ fn mistake(mac: &HmacKey, text: &str, signature: &[u8], seen: &Seen) -> Option<S
         .into_iter()
         .find_map(|digits| {
             let decoded = HEXLOWER_PERMISSIVE.decode(digits).ok()?;
-            mac.verify(text.as_bytes(), &decoded)?;
+            key.verify(text.as_bytes(), &decoded)?;
             Some(
                 "the signature is written in hexadecimal: base64 of its bytes is accepted"
                     .to_owned(),
