@@ -29,6 +29,7 @@ mod mutual_tls;
 mod overload;
 mod panics;
 mod proxy_protocol;
+mod public_keys;
 mod rate_limits;
 mod readme;
 mod refusals;
