@@ -23,6 +23,7 @@ mod hardening;
 mod house;
 mod http2;
 mod interop;
+mod interop_pairs;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;
