@@ -110,6 +110,19 @@ pub(super) fn rsa_public_key(der: &[u8]) -> Result<(&[u8], &[u8]), BadKey> {
     read.ok_or(BROKEN)
 }
 
+/// A signature of ECDSA that is written as DER (RFC 3279, section 2.2.3), in the form that
+/// HTTP signatures and tokens have: both numbers side by side, each of `size` bytes.
+pub fn ecdsa_side_by_side(der: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut outer = Der(der);
+    let mut both = Der(outer.value(SEQUENCE)?);
+    let mut out = Vec::with_capacity(2 * size);
+    for number in [both.natural()?, both.natural()?] {
+        out.resize(out.len() + size.checked_sub(number.len())?, 0);
+        out.extend(number);
+    }
+    Some(out)
+}
+
 /// The seed in the key of Ed25519 (RFC 8410, section 7).
 pub(super) fn ed25519_seed(der: &[u8]) -> Result<&[u8], BadKey> {
     let mut outer = Der(der);

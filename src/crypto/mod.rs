@@ -24,6 +24,7 @@ mod tests;
 pub use algorithm::Algorithm;
 pub use bad_key::BadKey;
 pub use digest::{DigestAlgorithm, Hasher};
+pub use encoded::ecdsa_side_by_side;
 pub use hmac::{HmacKey, Tag, WeakSecret};
 pub use private_key::PrivateKey;
 pub use public_key::{PssSalt, PublicKey};

@@ -27,7 +27,7 @@ pub struct PublicKey {
 /// The library's keys.
 enum Parsed {
     One(ParsedPublicKey),
-    /// One RSA key, for salts of the digest's length and for the longest ones.
+    /// One RSA key for PSS: for salts of the digest's length, and for the longest ones.
     Salts(ParsedPublicKey, ParsedPublicKey),
 }
 
@@ -155,19 +155,13 @@ impl PublicKey {
                 .to_parsed_public_key(library)
                 .map_err(|_| BadKey::Unreadable("its numbers are not those of an RSA key"))
         };
-        let parsed = match (algorithm, salt) {
-            (Algorithm::RsaV15Sha256, _) => Parsed::One(parse(&RSA_PKCS1_2048_8192_SHA256)?),
-            (Algorithm::RsaPssSha256, PssSalt::Digest) => {
-                Parsed::One(parse(&RSA_PSS_2048_8192_SHA256)?)
-            }
-            (Algorithm::RsaPssSha512, PssSalt::Digest) => {
-                Parsed::One(parse(&RSA_PSS_2048_8192_SHA512)?)
-            }
-            (Algorithm::RsaPssSha256, PssSalt::Any) => Parsed::Salts(
+        let parsed = match algorithm {
+            Algorithm::RsaV15Sha256 => Parsed::One(parse(&RSA_PKCS1_2048_8192_SHA256)?),
+            Algorithm::RsaPssSha256 => Parsed::Salts(
                 parse(&RSA_PSS_2048_8192_SHA256)?,
                 parse(const { &longest(RSA_PSS_2048_8192_SHA256) })?,
             ),
-            (Algorithm::RsaPssSha512, PssSalt::Any) => Parsed::Salts(
+            Algorithm::RsaPssSha512 => Parsed::Salts(
                 parse(&RSA_PSS_2048_8192_SHA512)?,
                 parse(const { &longest(RSA_PSS_2048_8192_SHA512) })?,
             ),
@@ -227,6 +221,15 @@ impl PublicKey {
         self.algorithm
     }
 
+    /// The same key, which takes more salts.
+    #[must_use]
+    pub fn with_any_salt(&self) -> Self {
+        Self {
+            salt: PssSalt::Any,
+            ..self.clone()
+        }
+    }
+
     /// Which salts it takes.
     pub const fn salt(&self) -> PssSalt {
         self.salt
@@ -240,12 +243,10 @@ impl PublicKey {
 
     /// Whether `signature` is one of `text` by the owner of this key.
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
-        match &*self.parsed {
-            Parsed::One(key) => key.verify_sig(text, signature).is_ok(),
-            Parsed::Salts(digest, longest) => {
-                digest.verify_sig(text, signature).is_ok()
-                    | longest.verify_sig(text, signature).is_ok()
-            }
+        let holds = |key: &ParsedPublicKey| key.verify_sig(text, signature).is_ok();
+        match (&*self.parsed, self.salt) {
+            (Parsed::One(key), _) | (Parsed::Salts(key, _), PssSalt::Digest) => holds(key),
+            (Parsed::Salts(digest, longest), PssSalt::Any) => holds(digest) | holds(longest),
         }
     }
 }

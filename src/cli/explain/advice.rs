@@ -126,6 +126,7 @@ fn rejected(
     let key_id = claimed(received, report);
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
     let compared = report.compared.as_ref();
+    let is_pair = key.is_some_and(|key| key.mac().is_none());
     match why {
         Why::UnknownKey => unknown(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
@@ -134,9 +135,17 @@ fn rejected(
                 .token
                 .as_ref()
                 .and_then(|token| token.likely)
-                .unwrap_or("the token is not signed with this key's secret")
+                .unwrap_or(if is_pair {
+                    "the token is not signed with the private half of this key"
+                } else {
+                    "the token is not signed with this key's secret"
+                })
                 .to_owned(),
             None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
+            None if is_pair => format!(
+                "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the private key is not the other half of this one, or signs with another algorithm than `{}`",
+                key.map_or("the key's", |key| key.algorithm().name())
+            ),
             None if compared.is_some_and(|compared| compared.same) => {
                 "both texts are the same: compare the secrets, and whether yours is decoded from base64 or hex before use".to_owned()
             }

@@ -6,7 +6,7 @@ use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, S
 use crate::apps::{Key, Scopes};
 use crate::cli::compare::{self, Seen, first_difference};
 use crate::clock::Now;
-use crate::crypto::VerifyingKey;
+use crate::crypto::{Algorithm, VerifyingKey, ecdsa_side_by_side};
 use crate::route::{Part, Route};
 use crate::schemes::explained::veiled;
 use crate::schemes::http_signature::base::{self, NoBase, identifier};
@@ -140,6 +140,9 @@ fn mistake(key: &VerifyingKey, text: &str, signature: &[u8], seen: &Seen) -> Opt
     if let Some(mistake) = found {
         return Some(mistake.what.to_owned());
     }
+    if let Some(what) = of_a_pair(key, text, signature) {
+        return Some(what.to_owned());
+    }
     // Hexadecimal digits between the colons are base64 by chance.
     let digits = BASE64.encode(signature);
     [signature, digits.as_bytes()]
@@ -152,6 +155,28 @@ fn mistake(key: &VerifyingKey, text: &str, signature: &[u8], seen: &Seen) -> Opt
                     .to_owned(),
             )
         })
+}
+
+/// The usual mistakes of libraries with a private key.
+fn of_a_pair(key: &VerifyingKey, text: &str, signature: &[u8]) -> Option<&'static str> {
+    let VerifyingKey::Public(key) = key else {
+        return None;
+    };
+    let size = match key.algorithm() {
+        Algorithm::EcdsaP256Sha256 => 32,
+        Algorithm::EcdsaP384Sha384 => 48,
+        algorithm if algorithm.has_salt() => {
+            let longer = key.with_any_salt().verify(text.as_bytes(), signature);
+            return longer.then_some(
+                "the salt is the longest that fits: sign with one of 64 bytes, or give the key `any_salt = true`",
+            );
+        }
+        _ => return None,
+    };
+    let plain = ecdsa_side_by_side(signature, size)?;
+    key.verify(text.as_bytes(), &plain).then_some(
+        "the signature is written as DER: its two numbers side by side are accepted (`ieee-p1363` in Node's crypto)",
+    )
 }
 
 fn seen(received: &Received<'_>, candidate: &Candidate<'_>, candidates: usize) -> Seen {

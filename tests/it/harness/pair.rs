@@ -107,6 +107,16 @@ impl Pair {
 
     /// A signature of `text`.
     pub fn sign(&self, text: &[u8]) -> Vec<u8> {
+        let made = self.sign_der(text);
+        match self.algorithm {
+            "ecdsa-p256-sha256" => raw(&made, 32),
+            "ecdsa-p384-sha384" => raw(&made, 48),
+            _ => made,
+        }
+    }
+
+    /// A signature of `text`, where it is one of ECDSA in the form that OpenSSL gives it.
+    pub fn sign_der(&self, text: &[u8]) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("text");
         fs::write(&input, text).unwrap();
@@ -127,11 +137,7 @@ impl Pair {
         }
         let made = command.arg(&input).output().expect("openssl is needed");
         assert!(made.status.success(), "{made:?}");
-        match self.algorithm {
-            "ecdsa-p256-sha256" => raw(&made.stdout, 32),
-            "ecdsa-p384-sha384" => raw(&made.stdout, 48),
-            _ => made.stdout,
-        }
+        made.stdout
     }
 }
 
