@@ -145,7 +145,7 @@ fn accepted_and_refused(client: Client, pair: &Pair, gateway: &Gateway, folder: 
     match client.proof {
         Proof::Signature => gateway.send(&again).assert_refused(401, "replayed"),
         Proof::Token => gateway.send(&again).assert_passed(),
-    };
+    }
 }
 
 #[test]

@@ -102,12 +102,11 @@ fn gateway_of_the_pairs(upstream: &Upstream, waived: &[&str]) -> Gateway {
         ("test-key-ecc-p256", "ecdsa-p256-sha256"),
         ("test-key-ed25519", "ed25519"),
     ];
-    let entries: String = list
-        .iter()
+    let entries = list
         .map(|(id, algorithm)| {
-            format!("{{ id = \"{id}\", algorithm = \"{algorithm}\", public_key = \"file:{id}\" }},")
+            format!("{{ id = \"{id}\", algorithm = \"{algorithm}\", public_key = \"file:{id}\" }}")
         })
-        .collect();
+        .join(", ");
     let setup = Setup::before(upstream)
         .route(&format!("waive = [{}]", waivers.join(", ")))
         .more(&format!("[apps.standard]\nkeys = [{entries}]"));
