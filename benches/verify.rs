@@ -12,13 +12,13 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criteri
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
-use portcullis::client::Signer;
+use portcullis::client::{HmacSigner, Signer};
 use portcullis::clock::{Clock, Now};
-use portcullis::crypto::{Algorithm, SigningKey};
-use portcullis::route::Route;
+use portcullis::crypto::{Algorithm, HmacKey, SigningKey};
+use portcullis::route::{Dialect, Route};
 use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::http_signature::{self, Rules};
-use portcullis::schemes::{Caller, Received, Refused, Surroundings, token};
+use portcullis::schemes::{Caller, Received, Refused, Surroundings, hmac_auth, token};
 use portcullis::secret::Secret;
 use std::hint::black_box;
 use std::slice;
@@ -67,6 +67,35 @@ fn bare(group: &mut BenchmarkGroup<'_, WallTime>, pair: &Pair) {
     group.bench_function(BenchmarkId::new(pair.algorithm.name(), "bare"), |bencher| {
         bencher.iter(|| key.verify(black_box(&text), black_box(signature.as_bytes())));
     });
+}
+
+fn hmac_auth(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hmac-auth");
+    for dialect in Dialect::ALL {
+        let pair = &pairs()[0];
+        let mut gate = Gate::of(slice::from_ref(pair));
+        gate.route.dialect = Some(dialect);
+        let name = Algorithm::HmacSha256.name();
+        let good = signed_as(dialect, name, &pair.key);
+        assert!(gate.hmac(&good).is_ok());
+        for (what, fields) in [
+            ("good", good),
+            ("wrong signature", signed_as(dialect, name, &pair.other)),
+            ("unknown key", signed_as(dialect, "nobody-at-al", &pair.key)),
+        ] {
+            group.bench_with_input(
+                BenchmarkId::new(dialect.name(), what),
+                &fields,
+                |bencher, fields| bencher.iter(|| gate.hmac(black_box(fields))),
+            );
+        }
+    }
+    // What the hash alone costs, over a text as long as Kong's.
+    let key = HmacKey::dummy(Algorithm::HmacSha256);
+    group.bench_function("bare HMAC", |bencher| {
+        bencher.iter(|| key.sign(black_box(&[b'x'; 103])));
+    });
+    group.finish();
 }
 
 fn tokens(criterion: &mut Criterion) {
@@ -224,6 +253,21 @@ impl Gate {
         http_signature::verify(&presented, &received, &self.route, rules, now())
     }
 
+    fn hmac(&self, fields: &HeaderMap) -> Result<Caller, Refused> {
+        let received = self.received(fields);
+        let presented =
+            hmac_auth::Presented::read(&received, &self.route)?.ok_or(Refused::Missing)?;
+        let rules = hmac_auth::Rules {
+            registry: &self.registry,
+            freshness: Freshness {
+                window: Duration::from_mins(5),
+                skew: Duration::from_secs(30),
+            },
+            explain: false,
+        };
+        hmac_auth::verify(&presented, &received, &self.route, rules, now())
+    }
+
     fn token(&self, fields: &HeaderMap, cache: &token::Cache) -> Result<Caller, Refused> {
         let received = self.received(fields);
         let presented = token::read(&received, &self.route)?.ok_or(Refused::Missing)?;
@@ -268,6 +312,20 @@ fn signed(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
     request.into_parts().0.headers
 }
 
+fn signed_as(dialect: Dialect, key_id: &str, secret: &Secret) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    fields.insert("host", HeaderValue::from_static("api.example.com"));
+    fields.insert("accept", HeaderValue::from_static("application/json"));
+    let uri = Uri::from_static("http://api.example.com/orders/1?page=2");
+    let made = HmacSigner::new(dialect, key_id, Algorithm::HmacSha256, secret)
+        .expect("long enough")
+        .clock(Clock::by_hand(NOW).0)
+        .sign(&Method::GET, &uri, &fields, b"")
+        .expect("it is plain");
+    fields.extend(made.fields);
+    fields
+}
+
 fn with_token(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
     let claims = token::Claims {
         iat: NOW as i64,
@@ -289,6 +347,6 @@ fn with_token(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(3));
-    targets = signature, tokens
+    targets = signature, hmac_auth, tokens
 }
 criterion_main!(benches);

@@ -5,6 +5,7 @@ mod answer;
 mod config;
 mod gate;
 mod head;
+mod hmac_auth;
 mod proxy_header;
 mod signature_input;
 mod target;
@@ -29,6 +30,11 @@ pub fn target(bytes: &[u8]) {
 /// Signatures.
 pub fn signature_input(bytes: &[u8]) {
     signature_input::check(bytes);
+}
+
+/// Signatures in the dialects of other gateways.
+pub fn hmac_auth(bytes: &[u8]) {
+    hmac_auth::check(bytes);
 }
 
 /// PROXY headers.

@@ -82,7 +82,12 @@ fn canonical_form_is_stable(input: &Input<'_>) {
     let mut once = Vec::new();
     base::write_parameters(&mut once, input);
     let text = std::str::from_utf8(&once).expect("it is ASCII");
-    let again = Input::read(text).expect("what was read once reads again");
+    let mut again = Input::read(text).expect("what was read once reads again");
+    assert_eq!(again.text, Some(text), "what we write is canonical");
+    if let Some(as_it_stands) = input.text {
+        assert_eq!(as_it_stands, text, "what is copied is canonical");
+    }
+    again.text = input.text;
     assert_eq!(again, *input);
     let mut twice = Vec::new();
     base::write_parameters(&mut twice, &again);

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Scheme {
     /// HTTP Message Signatures, RFC 9421.
     HttpSignature,
+    /// A signature in the dialect of another gateway.
+    HmacAuth,
     /// A short-lived JWT signed with an app's key.
     Token,
     /// The certificate of the connection.
@@ -15,12 +17,18 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme, in the order they are documented.
-    pub const ALL: [Self; 3] = [Self::HttpSignature, Self::Token, Self::ClientCertificate];
+    pub const ALL: [Self; 4] = [
+        Self::HttpSignature,
+        Self::HmacAuth,
+        Self::Token,
+        Self::ClientCertificate,
+    ];
 
     /// The name in `gateway.toml`, in logs and in `Portcullis-Scheme`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::HttpSignature => "http-signature",
+            Self::HmacAuth => "hmac-auth",
             Self::Token => "token",
             Self::ClientCertificate => "client-certificate",
         }

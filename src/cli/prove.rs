@@ -1,5 +1,9 @@
 //! The proof that the command line asks for: a signature or a token.
 
+mod hmac_auth;
+
+pub(super) use hmac_auth::DialectName;
+
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;
 use super::stop::Stop;
@@ -55,6 +59,8 @@ pub(super) struct ProofArgs {
     /// Whom the token is for: the gateway's `[tokens] audience`
     #[arg(long, value_name = "TEXT", help_heading = "Token")]
     audience: Option<String>,
+    #[command(flatten)]
+    hmac: hmac_auth::HmacArgs,
     /// What the token may be used for, of what its app may do; names joined by spaces
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
     scope: Option<String>,
@@ -70,6 +76,8 @@ pub(super) struct ProofArgs {
 enum SchemeName {
     /// HTTP Message Signatures, RFC 9421: signs this very request
     HttpSignature,
+    /// Signed as for another gateway: Kong, Apache APISIX, or after draft-cavage-12; see `--dialect`
+    HmacAuth,
     /// A short-lived JWT in `Portcullis-Token`
     Token,
 }
@@ -102,6 +110,7 @@ impl ProofArgs {
         };
         match self.scheme {
             SchemeName::HttpSignature => self.signature(&key, message, clock),
+            SchemeName::HmacAuth => self.hmac.prove(&key, message, &self.cover, clock),
             SchemeName::Token => self.token(&key, message, clock.now()),
         }
     }
@@ -115,18 +124,24 @@ impl ProofArgs {
             ("--label", self.label.is_some()),
             ("--tag", self.tag.is_some()),
         ];
+        let of_hmac = [("--dialect", self.hmac.is_given())];
         let of_token = [
             ("--audience", self.audience.is_some()),
             ("--scope", self.scope.is_some()),
             ("--lifetime", self.lifetime.is_some()),
             ("--bind", self.bind),
         ];
-        let (strays, scheme) = match self.scheme {
-            SchemeName::HttpSignature => (of_token.as_slice(), "token"),
-            SchemeName::Token => (of_signature.as_slice(), "http-signature"),
+        let (_, of_one_signature) = of_signature.split_at(1);
+        let strays: [(&[_], _); 2] = match self.scheme {
+            SchemeName::HttpSignature => [(&of_token, "token"), (&of_hmac, "hmac-auth")],
+            SchemeName::HmacAuth => [(&of_token, "token"), (of_one_signature, "http-signature")],
+            SchemeName::Token => [(&of_signature, "http-signature"), (&of_hmac, "hmac-auth")],
         };
-        match strays.iter().find(|(_, given)| *given) {
-            Some((option, _)) => {
+        let strays = strays
+            .into_iter()
+            .flat_map(|(options, scheme)| options.iter().map(move |one| (one, scheme)));
+        match strays.into_iter().find(|((_, given), _)| *given) {
+            Some(((option, _), scheme)) => {
                 Err(Stop::usage(format!("`{option}` belongs to `--scheme {scheme}`")).into())
             }
             None => Ok(()),

@@ -1,4 +1,5 @@
-//! For those who call: [`Signer`] adds to a request what a gateway asks for.
+//! For those who call: [`Signer`] adds to a request what a gateway asks for, and
+//! [`HmacSigner`] what the callers of other gateways do.
 //!
 //! In: a request as it will be sent, and a key. Out: the same request with
 //! `Content-Digest`, `Signature-Input` and `Signature`. This room never:
@@ -17,6 +18,10 @@
 //! assert!(request.headers().contains_key("signature"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+mod hmac_auth;
+
+pub use hmac_auth::{HmacSignError, HmacSigned, HmacSigner};
 
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, BadKey, SigningKey};

@@ -19,7 +19,7 @@ use super::words::{Accepted, Limit};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;
 use crate::route::{
-    Bind, BodyVerify, HostPattern, Origin, Part, PathEncoding, PathPattern, ReplayPolicy,
+    Bind, BodyVerify, Dialect, HostPattern, Origin, Part, PathEncoding, PathPattern, ReplayPolicy,
 };
 use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
@@ -249,6 +249,9 @@ table! {
         pub replay: At<ReplayPolicy> = "standard",
         /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`.
         pub bind: At<Bind> = "none",
+        /// In whose way callers sign on a route that accepts `"hmac-auth"`: as for Kong's or for Apache APISIX's
+        /// plug-in of that name, or after draft-cavage-http-signatures-12.
+        pub dialect: Option<At<Dialect>>,
         /// Parts of a request that a proof need not cover, each until a date.
         pub waive: List<Waiver> = [],
         /// `"legacy"` lets `//` and `%2F` in a path pass, for backends that were built on them.

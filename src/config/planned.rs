@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 18] = [
+const PLANNED: [&str; 17] = [
     "identity",
     "issuers",
     "admin.token",
@@ -18,7 +18,6 @@ const PLANNED: [&str; 18] = [
     "tokens.prefix",
     "api-key",
     "aws-sigv4",
-    "hmac-auth",
     "webhook",
 ];
 

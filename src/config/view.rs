@@ -198,6 +198,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
             Bind::None => "none",
             Bind::Authorization => "authorization",
         },
+        "dialect": route.dialect.map(crate::route::Dialect::name),
         "waive": route.waivers.iter().map(|waiver| json!({
             "part": waiver.part.name(),
             "until": date(waiver.until),

@@ -8,7 +8,9 @@ use super::values::{Count, Pace, Refused, Word, one_of};
 use crate::apps::Scheme;
 use crate::crypto::Algorithm;
 use crate::forward::upstream::Protocol;
-use crate::route::{Bind, BodyVerify, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
+use crate::route::{
+    Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy,
+};
 use crate::schemes::PublicUrl;
 use http::uri::Authority;
 use http::{HeaderName, Method};
@@ -35,8 +37,9 @@ macro_rules! words {
     };
 }
 
-words!(Scheme, "a scheme: `\"http-signature\"` or `\"token\"`", [
+words!(Scheme, "a scheme: `\"http-signature\"`, `\"hmac-auth\"` or `\"token\"`", [
     "http-signature" => Self::HttpSignature,
+    "hmac-auth" => Self::HmacAuth,
     "token" => Self::Token,
 ]);
 
@@ -60,6 +63,12 @@ words!(ReplayPolicy, "`\"standard\"`, `\"strict\"` or `\"off\"`", [
 words!(Bind, "`\"none\"` or `\"authorization\"`", [
     "none" => Self::None,
     "authorization" => Self::Authorization,
+]);
+
+words!(Dialect, "a dialect: `\"kong\"`, `\"apisix\"` or `\"cavage-12\"`", [
+    "kong" => Self::Kong,
+    "apisix" => Self::Apisix,
+    "cavage-12" => Self::Cavage12,
 ]);
 
 words!(BodyVerify, "`\"before-forwarding\"` or `\"while-forwarding\"`", [
@@ -96,8 +105,9 @@ pub(super) enum Accepted {
     Proven(Scheme),
 }
 
-words!(Accepted, "a scheme, `\"http-signature\"`, `\"token\"` or `\"client-certificate\"`, or `\"public\"`", [
+words!(Accepted, "a scheme, `\"http-signature\"`, `\"hmac-auth\"`, `\"token\"` or `\"client-certificate\"`, or `\"public\"`", [
     "http-signature" => Self::Proven(Scheme::HttpSignature),
+    "hmac-auth" => Self::Proven(Scheme::HmacAuth),
     "token" => Self::Proven(Scheme::Token),
     "client-certificate" => Self::Proven(Scheme::ClientCertificate),
     "public" => Self::Public,

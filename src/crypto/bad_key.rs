@@ -20,6 +20,11 @@ pub enum BadKey {
     /// A request cannot be signed with it.
     #[error("`{0}` signs tokens, but no requests")]
     ForTokens(Algorithm),
+    /// Callers of the dialect do not sign with it.
+    #[error(
+        "`{0}` is not of this dialect: its callers sign with `hmac-…`, those of `cavage-12` also with `ed25519`, `rsa-pss-sha512` and `rsa-v1_5-sha256`"
+    )]
+    OfAnotherDialect(Algorithm),
     /// It cannot be read.
     #[error("this is not a key that can be used: {0}")]
     Unreadable(&'static str),

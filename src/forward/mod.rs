@@ -167,7 +167,7 @@ pub async fn forward(
         let server = target.label.clone();
         let Some(at) = &target.place else {
             let response = echo::answer(prepared.request(body)).await?;
-            let answered = clock.now();
+            let answered = clock.later(asked);
             upstream.answered(&mut chosen, response.status(), None, answered);
             return Ok(Answer {
                 response: response.map(|bytes| AnswerBody::made(bytes, place)),
@@ -178,7 +178,7 @@ pub async fn forward(
         };
         match exchange(&prepared, body, at, &server, pool, &deadlines).await {
             Tried::Answered(mut head, arriving) => {
-                let answered = clock.now();
+                let answered = clock.later(asked);
                 let took = answered.monotonic().saturating_sub(asked.monotonic());
                 let took = is_here.then_some(took);
                 upstream.answered(&mut chosen, head.status, took, answered);
@@ -200,7 +200,7 @@ pub async fn forward(
                 });
             }
             Tried::Switched(mut head, mut far) => {
-                let answered = clock.now();
+                let answered = clock.later(asked);
                 upstream.answered(&mut chosen, head.status, None, answered);
                 headers::switching(&mut head.headers);
                 far.count(chosen.into_counted());

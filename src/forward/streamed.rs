@@ -177,6 +177,8 @@ pub(super) struct Streamed {
     is_data_over: bool,
     /// Of data still to come, where the server has said so.
     left: Option<u64>,
+    /// The last of it, until it shows that nothing comes behind.
+    last: Option<Bytes>,
     upload: Option<Uploading>,
     /// How the sending of the request's body goes, while it does.
     sending: Option<Arc<Sending>>,
@@ -194,6 +196,7 @@ impl Streamed {
             body,
             is_data_over: false,
             left: length.and_then(|length| length.to_str().ok()?.parse().ok()),
+            last: None,
             upload,
             sending,
         }
@@ -230,11 +233,20 @@ impl Streamed {
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     // The client has room for it: the server may send as much again.
                     let _ = self.body.flow_control().release_capacity(data.len());
+                    if self.left == Some(0) && !self.body.is_end_stream() {
+                        // With it the client has what was announced, and would take
+                        // for whole what the library is about to call an error.
+                        self.last = Some(data);
+                        continue;
+                    }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(why)) => return Poll::Ready(Some(Err(broke_off(why)))),
                 None => self.is_data_over = true,
             }
+        }
+        if let Some(last) = self.last.take() {
+            return Poll::Ready(Some(Ok(Frame::data(last))));
         }
         Poll::Ready(match ready!(self.body.poll_trailers(cx)) {
             Ok(Some(trailers)) if trailers.len() > MAX_ANSWER_FIELDS => {
@@ -247,13 +259,16 @@ impl Streamed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.last.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.left {
             _ if self.is_end_stream() => SizeHint::with_exact(0),
-            Some(left) => SizeHint::with_exact(left),
+            Some(left) => {
+                let last = self.last.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(left + last as u64)
+            }
             None => SizeHint::default(),
         }
     }
@@ -339,7 +354,7 @@ impl Streaming {
     }
 
     fn give_back_at_end(&mut self) {
-        if self.body.is_end_stream() {
+        if self.is_over() {
             self.give_back();
         }
     }

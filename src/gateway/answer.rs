@@ -126,10 +126,10 @@ impl Drop for Ending {
             record.cut = true;
             record.reason = Some("the client went away".into());
         }
-        let now = self.shared.clock.now();
+        let now = self.shared.clock.later(record.started);
         self.shared
             .observer
-            .finish(&self.settings.labels, *record, now);
+            .finish(&self.settings.labels, &record, now);
     }
 }
 
@@ -337,6 +337,9 @@ pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Re
         header::WWW_AUTHENTICATE,
         HeaderValue::from_static("Portcullis"),
     );
+    if let Some(challenge) = schemes::hmac_auth::challenge(received, route) {
+        fields.append(header::WWW_AUTHENTICATE, challenge);
+    }
     if !accepted.contains(crate::apps::Scheme::HttpSignature) {
         return;
     }

@@ -10,35 +10,34 @@ pub mod refusal;
 pub mod reload;
 
 mod answer;
+mod begin;
 mod caught;
 mod cors;
 mod grpc;
 mod hops;
 mod outcome;
+mod together;
 mod tunnels;
 
 pub use answer::ResponseBody;
 pub use reload::{Blueprint, Settings};
 pub use tunnels::{TunnelSettings, Tunnels};
 
-use crate::authorize;
 use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
 use crate::forward::upstream::Pool;
-use crate::forward::{self, AnswerBody, Head, body};
+use crate::forward::{self, AnswerBody, body};
+use crate::limit;
 use crate::limit::overload::{Gate, Seat, WorkerGate};
 use crate::limit::peer::Peers;
-use crate::limit::{self, Charged};
 use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory, Written};
-use crate::route::{Accept, Route};
-use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings, token};
+use crate::schemes::token;
 use crate::server::{Fault, Handler, Peer, RequestBody};
 use answer::Ending;
 use arc_swap::ArcSwap;
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use begin::{Begun, Passing};
+use http::{Request, Response};
 use http_body::Body as _;
 use outcome::Stopped;
 use refusal::Refusal;
@@ -86,26 +85,34 @@ impl Gateway {
     }
 }
 
-/// A request that may pass, taken out of its head.
-struct Passing {
-    charged: Charged,
-    route: Arc<Route>,
-    head: Head,
-}
-
 impl Handler for Gateway {
     type Body = ResponseBody;
 
-    async fn handle(&self, peer: &Peer, request: Request<RequestBody>) -> Response<ResponseBody> {
+    fn handle(
+        &self,
+        peer: &Peer,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.load_full();
         let is_http2 = request.version() == http::Version::HTTP_2;
         let mut ending = self.open(peer, settings.clone(), now);
-        let answered = {
-            let answering = pin!(self.answer(&settings, peer, request, &mut ending, now));
-            caught::catch(answering).await
-        };
-        self.finish(answered, is_http2, now, ending)
+        // Not within the future: it would carry all of this to its end.
+        let begun = caught::poll(|| self.begin(&settings, peer, request, &mut ending, now));
+        async move {
+            let answered = match begun {
+                Ok(Ok(Begun::Passing(passing, body))) => {
+                    let answering = self.answer(&settings, passing, body, &mut ending, now);
+                    let answering = pin!(answering);
+                    caught::catch(answering).await
+                }
+                Ok(Ok(Begun::Answered(response))) => Ok(Ok(*response)),
+                Ok(Err(stopped)) => Ok(Err(stopped)),
+                Err(panicked) => Err(panicked),
+            };
+            together::others_first().await;
+            self.finish(answered, is_http2, now, ending)
+        }
     }
 
     fn refuse(&self, peer: &Peer, fault: Fault) -> Response<ResponseBody> {
@@ -121,173 +128,23 @@ impl Gateway {
         Ending::new(Box::new(record), settings, &self.shared)
     }
 
-    /// From a request to its upstream's answer.
+    /// From a request that may pass to its upstream's answer.
     async fn answer(
         &self,
         settings: &Settings,
-        peer: &Peer,
-        request: Request<RequestBody>,
+        passing: Box<Passing>,
+        body: RequestBody,
         ending: &mut Ending,
         now: Now,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
-        let (parts, body) = request.into_parts();
-        let has_body = !body.is_end_stream();
-        ending.describe(&parts);
-        if parts.method == Method::OPTIONS
-            && let Some(preflight) = self.preflight(settings, peer, &parts, has_body, now)
-        {
-            return cors::preflighted(preflight, ending);
-        }
-        let seated = match self.admit(settings, peer, parts, has_body, ending.record(), now) {
-            Ok(passing) => self
-                .seat(settings, &passing, ending.record(), now)
-                .await
-                .map(|place| (passing, place))
-                .map_err(Box::<Stopped>::from),
-            Err(stopped) => Err(stopped),
-        };
-        match seated {
-            Ok((passing, place)) => self.pass(settings, passing, place, body, ending).await,
-            Err(mut stopped) => {
-                stopped.unread = has_body.then_some(body);
+        match self.seat(settings, &passing, ending.record(), now).await {
+            Ok(place) => self.pass(settings, passing, place, body, ending).await,
+            Err(refusal) => {
+                let mut stopped = Box::<Stopped>::from(refusal);
+                stopped.unread = (!body.is_end_stream()).then_some(body);
                 Err(stopped)
             }
         }
-    }
-
-    /// Every step that needs only the head.
-    fn admit(
-        &self,
-        settings: &Settings,
-        peer: &Peer,
-        parts: Parts,
-        has_body: bool,
-        record: &mut Record,
-        now: Now,
-    ) -> Result<Passing, Box<Stopped>> {
-        // Unknown sources pay first: this look-up is cheaper than any cryptography.
-        self.shared
-            .peers
-            .check(&settings.peers, peer.address, now)
-            .map_err(Refusal::Peer)?;
-
-        let around = Surroundings {
-            tls: peer.tls,
-            http2: parts.version == http::Version::HTTP_2,
-            has_body,
-            public_url: settings.public_url.as_ref(),
-        };
-        let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
-            .map_err(Refusal::Head)?
-            .with_certificate(peer.certificate.as_deref());
-        record.host = received.host().into();
-
-        let route = settings
-            .routes
-            .find(received.host(), received.method(), received.path())
-            .map_err(Refusal::Route)?;
-        record.route = Some((route.index, route.name.clone()));
-        received
-            .path()
-            .allowed_by(route.path_encoding)
-            .map_err(|ambiguous| Refusal::Head(Malformed::Path(ambiguous)))?;
-
-        let upgrade = tunnels::asked(route, &parts, has_body);
-        let charged = self
-            .prove(settings, &received, route, record, now)
-            .map_err(|refusal| {
-                let mut asks = HeaderMap::new();
-                if refusal.code().status() == StatusCode::UNAUTHORIZED {
-                    answer::ask_for_proof(&mut asks, route, &received);
-                }
-                cors::Told::of(route, &parts.headers).tell(&mut asks);
-                let mut stopped = Box::<Stopped>::from(refusal);
-                stopped.asks = asks;
-                stopped
-            })?;
-        let head = Head {
-            authority: received.authority().into(),
-            scheme: if received.scheme() == "https" {
-                "https"
-            } else {
-                "http"
-            },
-            // Read once by the HTTP library; these are the bytes that were verified.
-            target: parts
-                .uri
-                .path_and_query()
-                .cloned()
-                .unwrap_or_else(|| PathAndQuery::from_static("/")),
-            version: parts.version,
-            peer: peer.address,
-            arrived: now,
-            via: peer.via.clone(),
-            request_id: record.id.clone(),
-            method: parts.method,
-            fields: parts.headers,
-            upgrade,
-        };
-        Ok(Passing {
-            charged,
-            route: route.clone(),
-            head,
-        })
-    }
-
-    /// From a credential to a caller within its limits. The order is the
-    /// point: each step takes what the one before has proven.
-    fn prove(
-        &self,
-        settings: &Settings,
-        received: &Received<'_>,
-        route: &Route,
-        record: &mut Record,
-        now: Now,
-    ) -> Result<Charged, Refusal> {
-        let caller = match route.accept {
-            Accept::Public => Caller::anonymous(route).ok_or(schemes::Refused::Missing),
-            Accept::Proven(_) => self.verify(settings, received, route, record, now),
-        };
-        let caller = caller.map_err(Refusal::Credential)?;
-        if let (Some(app), Some(key)) = (caller.app(), caller.key_id()) {
-            record.app = Some(app.name.clone());
-            record.key = Some(key.clone());
-            record.scheme = caller.scheme().map(crate::apps::Scheme::name);
-            record.claimed_key = None;
-        }
-        // A proof is used up only once it holds, else anyone could burn another's
-        // nonces. It stays used when a later step refuses.
-        let slack = settings.freshness.skew * 2;
-        let memory = &*self.shared.memory;
-        let fresh = replay::check(caller, route, received.method(), memory, slack, now)
-            .map_err(Refusal::Replay)?;
-        let permit = authorize::check(fresh, route).map_err(Refusal::Scope)?;
-        // The app is charged last: before verification its name was only a claim.
-        limit::charge(permit, &settings.limits, now).map_err(Refusal::Limit)
-    }
-
-    fn verify(
-        &self,
-        settings: &Settings,
-        received: &Received<'_>,
-        route: &Route,
-        record: &mut Record,
-        now: Now,
-    ) -> Result<Caller, schemes::Refused> {
-        let presented = Presented::read(received, route)?;
-        let rules = Rules {
-            registry: &settings.registry,
-            freshness: settings.freshness,
-            tokens: &settings.tokens,
-            verified: &self.shared.tokens,
-            explain: settings.explain,
-        };
-        presented
-            .verify(received, route, rules, now)
-            .inspect_err(|_| {
-                record.scheme = Some(presented.scheme().name());
-                record.claimed_key = presented.claimed_key().map(Into::into);
-            })
     }
 
     /// A place among the requests in flight: for those only that could pass,
@@ -302,18 +159,18 @@ impl Gateway {
     ) -> Result<(Seat, Written), Refusal> {
         let route = passing.route.index;
         record.upstream_asked = Some(now);
-        let seat = match settings.overload.seat(&self.gate, route) {
-            Some(seat) => seat,
-            None => {
-                // Large, and seldom there.
-                let wait = Box::pin(settings.overload.wait(&self.gate, route));
-                let seat = wait.await.map_err(Refusal::Overloaded)?;
-                record.upstream_asked = Some(self.shared.clock.now());
-                seat
-            }
+        let seat = if let Some(seat) = settings.overload.seat(&self.gate, route) {
+            seat
+        } else {
+            // Large, and seldom there.
+            let wait = Box::pin(settings.overload.wait(&self.gate, route));
+            let seat = wait.await.map_err(Refusal::Overloaded)?;
+            record.upstream_asked = Some(self.shared.clock.now());
+            seat
         };
         let unwritten = passing.charged.unwritten();
-        let written = replay::write_down(unwritten, &*self.shared.memory).await;
+        together::others_first().await;
+        let written = replay::write_down(unwritten, &*self.shared.memory);
         Ok((seat, written.map_err(Refusal::Replay)?))
     }
 
@@ -322,24 +179,20 @@ impl Gateway {
     async fn pass(
         &self,
         settings: &Settings,
-        passing: Passing,
+        mut passing: Box<Passing>,
         (seat, written): (Seat, Written),
         body: RequestBody,
         ending: &mut Ending,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
-        let Passing {
-            charged,
-            route,
-            mut head,
-        } = passing;
-        let told = cors::Told::of(&route, &head.fields);
-        let mut admitted = charged.seated(seat, written);
+        let mut admitted = passing.charged.seated(seat, written);
+        let (route, head) = (&*passing.route, &mut passing.head);
+        let told = cors::Told::of(route, &head.fields);
         ending.place = admitted.take_place();
         let standing = admitted.standing().cloned();
-        if hops::is_last(&mut head) {
-            return Ok(hops::answer(&route, standing.as_ref(), told, ending));
+        if hops::is_last(head) {
+            return Ok(hops::answer(route, standing.as_ref(), told, ending));
         }
-        let Ok(open) = self.shared.tunnels.enter_for(&head, settings.tunnels) else {
+        let Ok(open) = self.shared.tunnels.enter_for(head, settings.tunnels) else {
             return Err(Stopped::told(Refusal::Tunnels, standing, told));
         };
         let meter = Meter::of(&body);
@@ -351,7 +204,7 @@ impl Gateway {
         let answer = async {
             let body = body::prepare(body, admitted.caller().body(), route.body, meter).await?;
             let (pool, clock) = (&self.pool, &self.shared.clock);
-            forward::forward(admitted, &route, &head, body, upstream, pool, clock).await
+            forward::forward(admitted, route, head, body, upstream, pool, clock).await
         };
         match answer.await {
             Ok(answer) => {

@@ -279,7 +279,7 @@ impl Refusal {
             Self::Overloaded(_) => "The request was not forwarded: too many are in flight. `Retry-After` tells when to come again; sign anew then.".to_owned(),
             Self::Internal => "Something broke in the gateway while it answered this request; it may have reached the server behind it.".to_owned(),
             Self::Forward(failed) => match failed {
-                Failed::Body(BodyError::Mismatch(_)) => "The body does not match `Content-Digest`: it was changed on its way, or the digest is of other bytes.".to_owned(),
+                Failed::Body(BodyError::Mismatch(_)) => "The body does not match its digest: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
                 Failed::Body(BodyError::Timeout) => "The body did not arrive in time.".to_owned(),
                 Failed::Body(BodyError::BrokeOff(_)) => "The body broke off.".to_owned(),

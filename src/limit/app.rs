@@ -6,6 +6,7 @@
 use super::Refused;
 use super::account::{self, Account, Hand};
 use crate::clock::Now;
+use bytes::Bytes;
 use governor::Quota;
 use http::HeaderValue;
 use std::collections::HashMap;
@@ -64,8 +65,8 @@ impl Rate {
 pub struct Standing {
     /// The value of `RateLimit-Policy`, made once per configuration.
     pub policy: HeaderValue,
-    /// The plan's name.
-    pub plan: Arc<str>,
+    /// The plan's name, as a structured field has it.
+    pub label: Arc<str>,
     /// How many more may come at once.
     pub remaining: u32,
     /// How long until the burst is whole again, in seconds.
@@ -75,34 +76,47 @@ pub struct Standing {
 impl Standing {
     /// The value of `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, section 4).
     pub fn header(&self) -> HeaderValue {
-        let mut text = quoted(&self.plan);
-        text.push_str(";r=");
-        decimal(&mut text, u64::from(self.remaining));
-        text.push_str(";t=");
-        decimal(&mut text, self.reset);
-        field(text)
+        // On every answer, so without the ways of formatting, and at one allocation.
+        let digits = [
+            Digits::of(u64::from(self.remaining)),
+            Digits::of(self.reset),
+        ];
+        let [remaining, reset] = digits.each_ref().map(Digits::text);
+        let parts = [self.label.as_bytes(), b";r=", remaining, b";t=", reset];
+        field(parts.concat())
     }
 }
 
-/// Writes a number; on every answer, so without the ways of formatting.
-fn decimal(text: &mut String, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
+/// A number's decimal digits.
+struct Digits {
+    bytes: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    fn of(mut number: u64) -> Self {
+        let mut digits = Self {
+            bytes: [b'0'; 20],
+            start: 20,
+        };
+        loop {
+            digits.start -= 1;
+            digits.bytes[digits.start] += (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return digits;
+            }
         }
     }
-    text.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+
+    fn text(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
 }
 
 /// A structured-field string. What such a string cannot hold becomes `?`.
 fn quoted(name: &str) -> String {
-    // Room for what the caller of this appends, so that it stays at one allocation.
-    let mut text = String::with_capacity(name.len() + 48);
+    let mut text = String::with_capacity(name.len() + 2);
     text.push('"');
     for letter in name.chars() {
         match letter {
@@ -123,11 +137,12 @@ fn policy(plan: &str, rate: &Rate) -> HeaderValue {
     let quota = u128::from(rate.count) * window * 1_000_000_000 / rate.period.as_nanos().max(1);
     let mut text = quoted(plan);
     let _ = write!(text, ";q={quota};w={window}");
-    field(text)
+    field(text.into_bytes())
 }
 
-fn field(text: String) -> HeaderValue {
-    HeaderValue::try_from(text).expect("`quoted` leaves only visible ASCII and spaces")
+fn field(text: Vec<u8>) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(text))
+        .expect("`quoted` leaves only visible ASCII and spaces")
 }
 
 /// The limits of every app of one configuration, by `App::index`.
@@ -153,7 +168,7 @@ struct Limiter {
     interval: u64,
     refill: u64,
     policy: HeaderValue,
-    plan: Arc<str>,
+    label: Arc<str>,
 }
 
 /// One app's place among its requests in flight; dropping it frees the place.
@@ -275,7 +290,7 @@ impl Limiter {
             interval,
             refill,
             policy: policy(plan, rate),
-            plan: plan.into(),
+            label: quoted(plan).into(),
         }
     }
 
@@ -297,7 +312,7 @@ impl Limiter {
     fn standing_when(&self, owed: u64) -> Standing {
         Standing {
             policy: self.policy.clone(),
-            plan: self.plan.clone(),
+            label: self.label.clone(),
             remaining: (self.refill.saturating_sub(owed) / self.interval) as u32,
             reset: owed.div_ceil(1_000_000_000),
         }

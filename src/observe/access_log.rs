@@ -18,11 +18,11 @@ use std::thread;
 use std::time::Duration;
 
 /// A buffer of this many bytes is handed to the writer.
-pub const BUFFER: usize = 16 * 1024;
+pub const BUFFER: usize = 64 * 1024;
 /// Room behind it for the line that fills it.
 const ROOM: usize = 4 * 1024;
 /// Buffers that may wait for the writer.
-pub const MAX_WAITING: usize = 64;
+pub const MAX_WAITING: usize = 16;
 /// A line is handed to the writer at the latest after this time.
 pub const INTERVAL: Duration = Duration::from_millis(100);
 /// How long [`Observer::flush`](super::Observer::flush) waits for a slow sink.

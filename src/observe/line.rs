@@ -48,7 +48,7 @@ fn json(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
     out.extend_from_slice(b"{\"time\":\"");
     stamp.push(out, record.started);
     out.extend_from_slice(b"Z\",\"request_id\":\"");
-    escape(out, &record.id);
+    out.extend_from_slice(record.id.as_bytes());
     out.extend_from_slice(b"\",\"peer\":\"");
     address(out, record.peer);
     out.extend_from_slice(if record.tls {
@@ -58,41 +58,46 @@ fn json(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
     });
     out.extend_from_slice(version(record.version));
     out.push(b'"');
-    text(
+    word_of_ours(
         out,
-        "method",
+        b",\"method\":\"",
+        // A method holds nothing that would have to be escaped (RFC 9110, section 5.6.2).
         record.method.as_ref().map(http::Method::as_str),
     );
     text(
         out,
-        "host",
+        b",\"host\":\"",
         Some(&*record.host).filter(|host| !host.is_empty()),
     );
     text(
         out,
-        "path",
+        b",\"path\":\"",
         Some(&*record.path).filter(|path| !path.is_empty()),
     );
-    text(out, "route", record.route.as_ref().map(|(_, name)| &**name));
-    text(out, "app", record.app.as_deref());
-    text(out, "key", record.key.as_deref());
-    text(out, "scheme", record.scheme);
-    text(out, "claimed_key", record.claimed_key.as_deref());
+    text(
+        out,
+        b",\"route\":\"",
+        record.route.as_ref().map(|(_, name)| &**name),
+    );
+    text(out, b",\"app\":\"", record.app.as_deref());
+    text(out, b",\"key\":\"", record.key.as_deref());
+    word_of_ours(out, b",\"scheme\":\"", record.scheme);
+    text(out, b",\"claimed_key\":\"", record.claimed_key.as_deref());
     if record.status != 0 {
-        number(out, "status", u64::from(record.status));
+        number(out, b",\"status\":", u64::from(record.status));
     }
-    text(out, "code", record.code);
-    text(out, "reason", record.reason.as_deref());
-    number(out, "bytes_in", record.bytes_in);
-    number(out, "bytes_out", record.bytes_out);
-    name(out, "duration_ms");
+    word_of_ours(out, b",\"code\":\"", record.code);
+    text(out, b",\"reason\":\"", record.reason.as_deref());
+    number(out, b",\"bytes_in\":", record.bytes_in);
+    number(out, b",\"bytes_out\":", record.bytes_out);
+    out.extend_from_slice(b",\"duration_ms\":");
     millis(out, record.duration(now));
-    text(out, "upstream", record.upstream.as_deref());
+    text(out, b",\"upstream\":\"", record.upstream.as_deref());
     if let Some(duration) = record.upstream_duration() {
-        name(out, "upstream_ms");
+        out.extend_from_slice(b",\"upstream_ms\":");
         millis(out, duration);
     }
-    text(out, "trace", record.trace.as_deref());
+    text(out, b",\"trace\":\"", record.trace.as_deref());
     if record.cut {
         out.extend_from_slice(b",\"cut\":true");
     }
@@ -188,23 +193,26 @@ fn word(out: &mut Vec<u8>, text: &str) {
     escape(out, text);
 }
 
-fn name(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn text(out: &mut Vec<u8>, field: &str, value: Option<&str>) {
+/// A text behind `name`, which opens its quotes.
+fn text(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
     if let Some(value) = value {
-        name(out, field);
-        out.push(b'"');
+        out.extend_from_slice(name);
         escape(out, value);
         out.push(b'"');
     }
 }
 
-fn number(out: &mut Vec<u8>, field: &str, value: u64) {
-    name(out, field);
+/// The same of a word in which nothing has to be escaped.
+fn word_of_ours(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
+    if let Some(value) = value {
+        out.extend_from_slice(name);
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+    }
+}
+
+fn number(out: &mut Vec<u8>, name: &[u8], value: u64) {
+    out.extend_from_slice(name);
     digits(out, value);
 }
 

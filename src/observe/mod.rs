@@ -76,14 +76,10 @@ impl Observer {
 
     /// A request has ended, well or not: counts it and writes its line.
     /// Called once for every [`Observer::opened`].
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a record is closed once, and is of no use thereafter"
-    )]
-    pub fn finish(&self, labels: &Labels, record: Record, now: Now) {
-        self.0.metrics.count(labels, &record, now);
+    pub fn finish(&self, labels: &Labels, record: &Record, now: Now) {
+        self.0.metrics.count(labels, record, now);
         if let Some(log) = &self.0.log {
-            log.write(&record, now);
+            log.write(record, now);
         }
     }
 

@@ -245,7 +245,7 @@ fn every_record_is_written_before_the_writer_ends() {
             let labels = observer.labels(&[]);
             std::thread::spawn(move || {
                 for _ in 0..300 {
-                    observer.finish(&labels, full(), at(START + 1));
+                    observer.finish(&labels, &full(), at(START + 1));
                 }
             })
         })
@@ -253,7 +253,7 @@ fn every_record_is_written_before_the_writer_ends() {
     for worker in workers {
         worker.join().unwrap();
     }
-    observer.finish(&labels, record(), at(START + 1));
+    observer.finish(&labels, &record(), at(START + 1));
     drop(observer);
     let written = reader.rest();
     assert_eq!(written.lines().count(), 1_201);
@@ -266,7 +266,7 @@ fn every_record_is_written_before_the_writer_ends() {
 fn a_single_line_does_not_wait_for_others() {
     let (log, reader) = sink();
     let (observer, labels) = observer(Some(log));
-    observer.finish(&labels, record(), at(START));
+    observer.finish(&labels, &record(), at(START));
     assert!(reader.told.recv().unwrap().ends_with(b"}\n"));
 }
 
@@ -275,7 +275,7 @@ fn a_flush_waits_for_the_lines_before_it() {
     let (log, reader) = sink();
     let (observer, labels) = observer(Some(log));
     for _ in 0..3 {
-        observer.finish(&labels, record(), at(START));
+        observer.finish(&labels, &record(), at(START));
     }
     while !observer.flush() {}
     let written: Vec<u8> = reader.told.try_iter().flatten().collect();
@@ -291,7 +291,7 @@ fn a_sink_that_blocks_costs_lines_and_no_request() {
     for _ in 0..LINES {
         let mut record = record();
         record.path = "/x".repeat(MAX_TEXT / 2).into();
-        observer.finish(&labels, record, at(START));
+        observer.finish(&labels, &record, at(START));
     }
     let dropped = |observer: &Observer| -> usize {
         let page = observer.render_metrics();
@@ -322,7 +322,7 @@ fn a_sink_that_fails_costs_lines_and_is_counted() {
         }
     }
     let (observer, labels) = observer(Some(AccessLog::to(Box::new(Broken), Format::Json)));
-    observer.finish(&labels, record(), at(START));
+    observer.finish(&labels, &record(), at(START));
     while !observer.flush() {}
     assert!(
         observer
@@ -337,8 +337,8 @@ fn requests_are_counted_by_route_and_reason() {
     observer.opened();
     observer.opened();
     observer.opened();
-    observer.finish(&labels, full(), at(START + 12));
-    observer.finish(&labels, record(), at(START + 12));
+    observer.finish(&labels, &full(), at(START + 12));
+    observer.finish(&labels, &record(), at(START + 12));
     let page = observer.render_metrics();
     for line in [
         r#"portcullis_requests_total{route="orders",status="4xx",reason="credential-rejected"} 1"#,
@@ -378,7 +378,7 @@ fn no_label_is_a_strangers() {
         hostile.route = Some((7, canary.into()));
         hostile.status = 999;
         hostile.code = code;
-        observer.finish(&labels, hostile, at(START));
+        observer.finish(&labels, &hostile, at(START));
     }
     let page = observer.render_metrics();
     assert!(!page.to_lowercase().contains(canary));
@@ -393,9 +393,9 @@ fn no_label_is_a_strangers() {
 #[test]
 fn counters_outlive_a_reload() {
     let (observer, labels) = observer(None);
-    observer.finish(&labels, full(), at(START));
+    observer.finish(&labels, &full(), at(START));
     let labels = observer.labels(&["else".into(), "orders".into()]);
-    observer.finish(&labels, full(), at(START));
+    observer.finish(&labels, &full(), at(START));
     observer.reloaded(true, at(START));
     observer.reloaded(false, at(START + 5_000));
     let page = observer.render_metrics();

@@ -1,12 +1,14 @@
 //! The trace a request belongs to (W3C Trace Context, section 3.2). We read
 //! its id for the log; the field itself is passed on as it came.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The trace id of a request: 32 hexadecimal digits; `None` when there is no
 /// `traceparent`, more than one, or one that is not as the standard has it.
 pub fn trace_id(fields: &HeaderMap) -> Option<Box<str>> {
-    let mut values = fields.get_all("traceparent").iter();
+    let mut values = fields.get_all(TRACEPARENT).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
     };

@@ -9,8 +9,6 @@ use crate::clock::Now;
 use crate::route::{ReplayPolicy, Route};
 use crate::schemes::Caller;
 use http::Method;
-use std::future::poll_fn;
-use std::task::Poll;
 
 pub use crate::schemes::ProofId;
 
@@ -116,33 +114,16 @@ pub fn check(
     Ok(Fresh { caller, unwritten })
 }
 
-/// Writes a used proof down, if there is one. Requests that are ready now have
-/// their turn before, so that one write is enough for all of them.
+/// Writes a used proof down, if there is one, with all that were recorded
+/// before: whoever lets others have their turn first pays one write for all.
 ///
 /// # Errors
 /// [`Refused::Unavailable`].
-pub async fn write_down(
-    unwritten: Option<Recorded>,
-    memory: &dyn Memory,
-) -> Result<Written, Refused> {
+pub fn write_down(unwritten: Option<Recorded>, memory: &dyn Memory) -> Result<Written, Refused> {
     if let Some(proof) = unwritten {
-        others_first().await;
         memory.write_down(proof)?;
     }
     Ok(Written(()))
-}
-
-/// Ready when all tasks that are ready now have had a turn.
-async fn others_first() {
-    let mut had_theirs = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut had_theirs, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 #[cfg(test)]

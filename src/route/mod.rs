@@ -5,11 +5,13 @@
 //! This room never: rewrites a target, looks at a credential.
 
 mod cors;
+mod dialect;
 mod path;
 mod pattern;
 mod table;
 
 pub use cors::{BadOrigin, Cors, Origin};
+pub use dialect::Dialect;
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use table::{NoRoute, Table, Tie};
@@ -45,6 +47,8 @@ pub struct Route {
     pub replay: ReplayPolicy,
     /// What a token must be bound to.
     pub bind: Bind,
+    /// Whose way of signing `hmac-auth` takes; `None` where it is not accepted.
+    pub dialect: Option<Dialect>,
     /// Parts that need not be covered, each until a date.
     pub waivers: Vec<Waiver>,
     /// How strictly a path is read.
@@ -186,6 +190,7 @@ impl Route {
             },
             replay: ReplayPolicy::Standard,
             bind: Bind::None,
+            dialect: None,
             waivers: Vec::new(),
             path_encoding: PathEncoding::Strict,
             keep_proof: false,

@@ -70,15 +70,19 @@ impl<'r> Path<'r> {
         }
         let mut escapes = false;
         let mut suspicious = false;
+        let mut before = Class::Plain;
         for &byte in bytes {
-            match CLASS[byte as usize] {
+            let class = CLASS[byte as usize];
+            match class {
                 Class::Plain => {}
-                Class::Dot | Class::Slash => suspicious = true,
+                // Behind a slash: a segment that begins with it, or is empty.
+                Class::Dot | Class::Slash => suspicious |= before == Class::Slash,
                 Class::Percent => escapes = true,
                 Class::Backslash => return Err(Ambiguous::Backslash),
                 Class::Control => return Err(Ambiguous::Control),
                 Class::MustEncode => return Err(Ambiguous::NotEncoded),
             }
+            before = class;
         }
         let mut path = Self {
             raw,

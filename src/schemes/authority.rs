@@ -25,7 +25,8 @@ pub(super) fn is_host(text: &str) -> bool {
 
 /// The host, and the port if there is one.
 pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
+    let colon = memchr::memrchr(b':', authority.as_bytes());
+    match colon.map(|at| (&authority[..at], &authority[at + 1..])) {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
         _ => (authority, None),
     }

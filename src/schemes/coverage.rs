@@ -3,10 +3,8 @@
 //! "Present means covered": what is not there need not be, and cannot be
 //! added or taken away without breaking the proof.
 
-use super::digest::CONTENT_DIGEST;
-use super::received::Received;
+use super::received::{Field, Received};
 use crate::route::{Part, Route};
-use http::header::AUTHORIZATION;
 
 /// The parts that a proof covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub fn is_present(part: Part, received: &Received<'_>) -> bool {
     match part {
         Part::Method | Part::Authority | Part::Path => true,
         Part::Query => received.query().is_some(),
-        Part::Authorization => received.fields().contains_key(AUTHORIZATION),
-        Part::Body => received.has_body() || received.fields().contains_key(CONTENT_DIGEST),
+        Part::Authorization => received.shows(Field::Authorization),
+        Part::Body => received.has_body() || received.shows(Field::ContentDigest),
     }
 }

@@ -10,10 +10,10 @@ pub const SIGNATURE_BASE_DIGEST: HeaderName = HeaderName::from_static("signature
 
 /// Fields whose value is a credential: shown as a digest.
 const VEILED: [&str; 4] = [
-    "\"authorization\"",
-    "\"cookie\"",
-    "\"portcullis-token\"",
-    "\"proxy-authorization\"",
+    "authorization",
+    "cookie",
+    "portcullis-token",
+    "proxy-authorization",
 ];
 
 /// What a caller that may see it learns about a rejected signature.
@@ -50,7 +50,7 @@ pub fn veiled(base: &str) -> Box<str> {
     let lines: Vec<String> = base
         .split('\n')
         .map(|line| {
-            let veil = VEILED.iter().any(|name| line.starts_with(name));
+            let veil = VEILED.iter().any(|name| begins(line, name));
             match line.split_once(": ") {
                 Some((name, value)) if veil => {
                     let digest = HEXLOWER.encode(&sha256(&[value.as_bytes()]));
@@ -61,4 +61,36 @@ pub fn veiled(base: &str) -> Box<str> {
         })
         .collect();
     lines.join("\n").into()
+}
+
+/// Whether `line` is of the field `name`: in quotes, as RFC 9421 writes it, or bare.
+fn begins(line: &str, name: &str) -> bool {
+    let bare = line.strip_prefix('"').unwrap_or(line);
+    bare.split_at_checked(name.len())
+        .is_some_and(|(front, rest)| {
+            front.eq_ignore_ascii_case(name) && rest.starts_with(['"', ':'])
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_digested_however_their_name_is_written() {
+        for line in [
+            "\"authorization\": of-the-user",
+            "\"cookie\";sf: of-the-user",
+            "authorization: of-the-user",
+            "Authorization: of-the-user",
+            "COOKIE: of-the-user",
+        ] {
+            let told = veiled(&format!("a: b\n{line}\nc: d"));
+            assert!(!told.contains("of-the-user"), "{told}");
+            assert!(told.starts_with("a: b\n") && told.ends_with("\nc: d"));
+        }
+        for line in ["authorization-mode: plain", "\"cookies\": plain", "x"] {
+            assert_eq!(&*veiled(line), line);
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod client_certificate;
 pub mod coverage;
 pub mod digest;
 pub mod freshness;
+pub mod hmac_auth;
 pub mod http_signature;
 pub mod received;
 pub mod token;
@@ -20,6 +21,7 @@ mod verifier;
 
 pub use caller::{Assurance, Caller, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
+use received::Field;
 pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
@@ -33,6 +35,8 @@ use crate::route::{Accept, Route};
 pub enum Presented<'r> {
     /// HTTP message signatures.
     Signature(http_signature::Presented<'r>),
+    /// A signature in the dialect of another gateway.
+    HmacAuth(hmac_auth::Presented<'r>),
     /// A token.
     Token(token::Presented<'r>),
     /// The certificate of the connection.
@@ -60,7 +64,16 @@ impl<'r> Presented<'r> {
     /// # Errors
     /// [`Refused`]: none, two, one that cannot be read or is not accepted here.
     pub fn read(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
-        let signature = http_signature::Presented::read(received.fields())?;
+        if let Some(signature) = hmac_auth::Presented::read(received, route)? {
+            return Self::alone(Self::HmacAuth(signature), received, route);
+        }
+        let has_signature =
+            received.shows(Field::Signature) || received.shows(Field::SignatureInput);
+        let signature = if has_signature {
+            http_signature::Presented::read(received.fields())?
+        } else {
+            None
+        };
         let token = token::read(received, route)?;
         let presented = match (signature, token) {
             (None, None) => return Self::of_connection(received, route),
@@ -77,6 +90,24 @@ impl<'r> Presented<'r> {
             Accept::Proven(accepted) if accepted.contains(scheme) => Ok(presented),
             _ => Err(Refused::NotAccepted(scheme)),
         }
+    }
+
+    /// `presented`, unless the request shows another credential too.
+    fn alone(presented: Self, received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
+        let another = if received
+            .fields()
+            .contains_key(http_signature::SIGNATURE_INPUT)
+        {
+            "`Signature-Input`"
+        } else if token::read(received, route)?.is_some() {
+            "a token"
+        } else {
+            return Ok(presented);
+        };
+        Err(Refused::Malformed(format!(
+            "the request shows a signature of `{}` and {another}; send one of them",
+            presented.scheme()
+        )))
     }
 
     /// What a request shows that shows nothing by itself. A certificate counts only
@@ -96,6 +127,7 @@ impl<'r> Presented<'r> {
     pub const fn scheme(&self) -> Scheme {
         match self {
             Self::Signature(_) => Scheme::HttpSignature,
+            Self::HmacAuth(_) => Scheme::HmacAuth,
             Self::Token(_) => Scheme::Token,
             Self::Certificate(_) => Scheme::ClientCertificate,
         }
@@ -105,6 +137,7 @@ impl<'r> Presented<'r> {
     pub fn claimed_key(&self) -> Option<String> {
         match self {
             Self::Signature(signature) => signature.claimed_key().map(str::to_owned),
+            Self::HmacAuth(signature) => Some(signature.claimed_key().to_owned()),
             Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
             Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
         }
@@ -129,6 +162,14 @@ impl<'r> Presented<'r> {
                     explain: rules.explain,
                 };
                 http_signature::verify(signature, received, route, rules, now)
+            }
+            Self::HmacAuth(signature) => {
+                let rules = hmac_auth::Rules {
+                    registry: rules.registry,
+                    freshness: rules.freshness,
+                    explain: rules.explain,
+                };
+                hmac_auth::verify(signature, received, route, rules, now)
             }
             Self::Token(token) => token::verify(
                 token,

@@ -32,6 +32,26 @@ pub enum TargetForm {
     Asterisk,
 }
 
+/// A field that later steps ask for; most requests have few of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Field {
+    /// `Authorization`.
+    Authorization = 1,
+    /// `Connection`.
+    Connection = 2,
+    /// `Content-Digest`.
+    ContentDigest = 4,
+    /// `Signature`.
+    Signature = 8,
+    /// `Signature-Input`.
+    SignatureInput = 16,
+}
+
+/// Which of them are there.
+#[derive(Clone, Copy, Debug)]
+struct Shown(u8);
+
 /// A request's head, checked, borrowed, unchanged.
 #[derive(Clone, Debug)]
 pub struct Received<'r> {
@@ -43,7 +63,9 @@ pub struct Received<'r> {
     path: Path<'r>,
     query: Option<&'r str>,
     fields: &'r HeaderMap,
+    shown: Shown,
     has_body: bool,
+    is_http2: bool,
     certificate: Option<&'r Certificate>,
 }
 
@@ -131,7 +153,7 @@ impl<'r> Received<'r> {
         fields: &'r HeaderMap,
         around: Surroundings<'r>,
     ) -> Result<Self, Malformed> {
-        check_fields(fields)?;
+        let shown = check_fields(fields)?;
         let form = target_form(method, uri, around.http2)?;
         let target = match form {
             TargetForm::Asterisk => "*",
@@ -145,15 +167,20 @@ impl<'r> Received<'r> {
             Some(url) => (&*url.scheme, &*url.authority),
             None => (if around.tls { "https" } else { "http" }, host),
         };
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let (path, query) = match memchr::memchr(b'?', target.as_bytes()) {
+            Some(at) => (&target[..at], Some(&target[at + 1..])),
             None => (target, None),
         };
         let path = match form {
             TargetForm::Asterisk => Path::read("/")?,
             _ => Path::read(path)?,
         };
-        if query.is_some_and(|query| query.bytes().any(|b| !(0x21..0x7f).contains(&b))) {
+        // All of it at a time, without a way out: that is several bytes an instruction.
+        let is_good = |query: &str| {
+            let bytes = query.bytes();
+            bytes.fold(true, |good, byte| good & matches!(byte, 0x21..=0x7e))
+        };
+        if !query.is_none_or(is_good) {
             return Err(Malformed::Target(
                 "the query holds a byte that must be percent-encoded",
             ));
@@ -167,7 +194,9 @@ impl<'r> Received<'r> {
             path,
             query,
             fields,
+            shown,
             has_body: around.has_body,
+            is_http2: around.http2,
             certificate: None,
         })
     }
@@ -229,22 +258,35 @@ impl<'r> Received<'r> {
         self.fields
     }
 
+    /// Whether this field is among them: without a look-up.
+    pub const fn shows(&self, field: Field) -> bool {
+        self.shown.0 & field as u8 != 0
+    }
+
     /// Whether a body follows.
     pub const fn has_body(&self) -> bool {
         self.has_body
     }
+
+    /// Whether it came over HTTP/2.
+    pub const fn is_http2(&self) -> bool {
+        self.is_http2
+    }
 }
 
-fn check_fields(fields: &HeaderMap) -> Result<(), Malformed> {
+fn check_fields(fields: &HeaderMap) -> Result<Shown, Malformed> {
     let mut bytes = 0;
     let mut before = None;
+    let mut shown = Shown(0);
     let mut speaks_of_framing = false;
     for (name, value) in fields {
+        let text = name.as_str();
         // Name, `: `, value, line end.
-        bytes += name.as_str().len() + value.len() + 4;
-        if name.as_str().contains('_') {
-            return Err(Malformed::Underscore(name.as_str().into()));
+        bytes += text.len() + value.len() + 4;
+        if memchr::memchr(b'_', text.as_bytes()).is_some() {
+            return Err(Malformed::Underscore(text.into()));
         }
+        shown.0 |= Field::named(text).map_or(0, |field| field as u8);
         // Values of one name come one behind the other.
         if before.is_some_and(|before| std::ptr::eq(before, name)) && SINGLE.contains(name) {
             return Err(Malformed::Repeated(name.clone()));
@@ -261,7 +303,20 @@ fn check_fields(fields: &HeaderMap) -> Result<(), Malformed> {
     if speaks_of_framing {
         framing::check(fields)?;
     }
-    Ok(())
+    Ok(shown)
+}
+
+impl Field {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "authorization" => Self::Authorization,
+            "connection" => Self::Connection,
+            "content-digest" => Self::ContentDigest,
+            "signature" => Self::Signature,
+            "signature-input" => Self::SignatureInput,
+            _ => return None,
+        })
+    }
 }
 
 fn target_form(method: &Method, uri: &Uri, http2: bool) -> Result<TargetForm, Malformed> {

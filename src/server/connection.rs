@@ -5,7 +5,8 @@ use super::drain::{Asking, Closing, Phase};
 use super::frames::Frames;
 use super::library::{http1, http2};
 use super::line::Line;
-use super::paced::{First, Out, PREFACE, Paced};
+use super::paced::{First, PREFACE, Paced};
+use super::parting::part;
 use super::socket::Stream;
 use super::streams::Streams;
 use super::tls::{self, ALPN_HTTP_2};
@@ -23,15 +24,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
-
-/// What a client still sends behind a refusal is read and thrown away, up to
-/// here: a reset in its place would take the refusal from it.
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(1);
-const LINGER_STEP: usize = 8 * 1024;
+use tokio_rustls::server::TlsStream;
 
 /// When we stop, a connection that has not brought a request yet has this
 /// long to do so: what was accepted is answered.
@@ -39,6 +35,11 @@ const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// How often we look whether an HTTP/1 client that waits for an answer is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A connection that speaks HTTP, to its end. It is made in its box, and not
+/// in the task that waits for it: a future keeps a place for everything that
+/// was ever moved through it.
+type Served<'w> = Pin<Box<dyn Future<Output = ()> + Send + 'w>>;
 
 /// What the connections of one worker share.
 pub(super) struct Worker<H> {
@@ -117,40 +118,41 @@ impl<H: Handler> Worker<H> {
         }
         match &self.tls {
             None => self.serve_clear(stream, peer, asking).await,
-            // The TLS state is large; a clear-text connection does not pay for it.
-            Some(acceptor) => Box::pin(self.serve_tls(stream, peer, acceptor, asking)).await,
+            Some(acceptor) => self.serve_tls(stream, peer, acceptor, asking).await,
         }
     }
 
-    async fn serve_tls(
-        &self,
-        stream: Stream,
-        mut peer: Peer,
-        acceptor: &TlsAcceptor,
-        asking: Asking,
-    ) {
+    async fn serve_tls(&self, stream: Stream, peer: Peer, acceptor: &TlsAcceptor, asking: Asking) {
         let handshake = timeout(self.deadlines.handshake, acceptor.accept(stream));
-        let shaken = tokio::select! {
+        let served = tokio::select! {
             biased;
-            shaken = handshake => shaken,
+            // Large, and over soon.
+            shaken = Box::pin(handshake) => match shaken {
+                Ok(Ok(stream)) => self.serve_shaken(stream, peer, asking),
+                _ => return,
+            },
             () = self.last_call() => return,
         };
-        let Ok(Ok(stream)) = shaken else {
-            return;
-        };
-        let http_2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
-        peer.tls = true;
-        match tls::certificate_of(stream.get_ref().1) {
-            Ok(certificate) => peer.certificate = certificate,
-            Err(tls::Unreadable) => return,
+        if let Some(served) = served {
+            served.await;
         }
-        if http_2 {
+    }
+
+    fn serve_shaken(
+        &self,
+        stream: TlsStream<Stream>,
+        mut peer: Peer,
+        asking: Asking,
+    ) -> Option<Served<'_>> {
+        let (_, session) = stream.get_ref();
+        let http_2 = session.alpn_protocol() == Some(ALPN_HTTP_2);
+        peer.tls = true;
+        peer.certificate = tls::certificate_of(session).ok()?;
+        Some(if http_2 {
             self.serve_http2(stream, First::default(), peer, asking)
-                .await;
         } else {
             self.serve_http1(stream, First::default(), None, peer, asking)
-                .await;
-        }
+        })
     }
 
     /// HTTP/2 without TLS is only for who knows that we speak it, and starts
@@ -180,22 +182,23 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
-        if first.bytes() == PREFACE {
-            Box::pin(self.serve_http2(stream, first, peer, asking)).await;
+        let served = if first.bytes() == PREFACE {
+            self.serve_http2(stream, first, peer, asking)
         } else {
             self.serve_http1(stream, first, Some(until), peer, asking)
-                .await;
-        }
+        };
+        served.await;
     }
 
-    async fn serve_http1<S>(
+    fn serve_http1<S>(
         &self,
         stream: S,
         first: First,
         head_until: Option<Instant>,
         peer: Peer,
         asking: Asking,
-    ) where
+    ) -> Served<'_>
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let line = Arc::new(Line::default());
@@ -204,30 +207,26 @@ impl<H: Handler> Worker<H> {
         let desk = self.desk(peer, line.clone());
         let service = service_fn(move |request| Turn::new(&desk).on_wire(request));
         let mut connection = self.http1.serve_connection(TokioIo::new(wire), service);
-        let whole = self
-            .drive(
-                Pin::new(&mut connection),
-                &line,
-                None,
-                asking,
-                |connection| {
-                    connection.graceful_shutdown();
-                },
-            )
-            .await;
-        if whole {
-            let wire = connection.into_parts().io.into_inner();
-            match line.take_tunnel() {
-                Some(tunnel) => {
-                    if Box::pin(tunnel.run(wire, self.drained())).await.is_err() {
-                        self.tunnels_cut.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            let open = Pin::new(&mut connection);
+            let whole = self.drive(open, &line, None, asking, |connection| {
+                connection.graceful_shutdown();
+            });
+            if whole.await {
+                let wire = connection.into_parts().io.into_inner();
+                match line.take_tunnel() {
+                    Some(tunnel) => {
+                        let tunnel = tunnel.run(wire, self.drained());
+                        if Box::pin(tunnel).await.is_err() {
+                            self.tunnels_cut.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                    None => {
+                        Box::pin(part(wire)).await;
                     }
                 }
-                None => {
-                    let _ = timeout(LINGER_TIME, part(wire)).await;
-                }
             }
-        }
+        })
     }
 
     /// Ends when we stop and nothing in flight is waited for any more.
@@ -236,7 +235,7 @@ impl<H: Handler> Worker<H> {
         tokio::time::sleep(self.deadlines.drain).await;
     }
 
-    async fn serve_http2<S>(&self, stream: S, first: First, peer: Peer, asking: Asking)
+    fn serve_http2<S>(&self, stream: S, first: First, peer: Peer, asking: Asking) -> Served<'_>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -245,12 +244,15 @@ impl<H: Handler> Worker<H> {
         let desk = self.desk(peer, line.clone());
         let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
         let io = TokioIo::new(Frames::new(paced));
-        let connection = pin!(self.http2.serve_connection(io, service));
+        let mut connection = self.http2.serve_connection(io, service);
         let idle = Some(self.deadlines.idle);
-        self.drive(connection, &line, idle, asking, |connection| {
-            connection.graceful_shutdown();
+        Box::pin(async move {
+            let connection = Pin::new(&mut connection);
+            self.drive(connection, &line, idle, asking, |connection| {
+                connection.graceful_shutdown();
+            })
+            .await;
         })
-        .await;
     }
 
     fn paced<S>(&self, stream: S, first: First, line: &Arc<Line>) -> Paced<S> {
@@ -368,30 +370,5 @@ impl<H: Handler> Worker<H> {
     async fn last_call(&self) {
         self.closing.refusing().await;
         tokio::time::sleep(LAST_CALL.min(self.deadlines.drain)).await;
-    }
-}
-
-/// Says that nothing more comes, and lets a peer that is still sending read what we said.
-async fn part<S: AsyncRead + AsyncWrite + Unpin>(wire: Wire<S>) {
-    let unread = wire.has_unread();
-    let mut stream = wire.into_inner();
-    match stream.out() {
-        Out::Failed => return,
-        Out::Shut => {}
-        Out::Open => {
-            if stream.shutdown().await.is_err() {
-                return;
-            }
-        }
-    }
-    if unread {
-        let mut scratch = vec![0; LINGER_STEP];
-        let mut left = LINGER_BYTES;
-        while left > 0 {
-            match stream.read(&mut scratch).await {
-                Ok(read) if read > 0 => left = left.saturating_sub(read),
-                _ => return,
-            }
-        }
     }
 }

@@ -30,6 +30,7 @@ mod line;
 mod listen;
 mod network;
 mod paced;
+mod parting;
 mod patience;
 pub mod proxy_header;
 mod socket;

@@ -39,24 +39,32 @@ impl<H: Handler> Turn<H> {
     }
 
     /// A request of an HTTP/1 connection.
-    pub(super) async fn on_wire(
+    pub(super) fn on_wire(
         mut self,
         request: Request<Incoming>,
-    ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
-    {
+    ) -> impl Future<
+        Output = Result<
+            Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>,
+            Infallible,
+        >,
+    > {
         // Cut short or not: there is no second one beside it.
         self.is_whole = true;
         // An interim answer is for who knows what it is (RFC 9110, section 15.2).
         let is_at_work = request.version() == Version::HTTP_11;
         self.desk.line.note_at_work(is_at_work);
-        let response = self.answer(request.map(RequestBody::kept)).await;
-        self.desk.line.note_at_work(false);
-        // The body takes the turn with it, whatever becomes of the body.
-        let hold = move |error| {
-            let _turn = &self;
-            error
-        };
-        Ok(response.map(|body| body.map_err(hold)))
+        let request = request.map(RequestBody::kept);
+        // Behind the lines above, so that the request has one place in memory, not two.
+        async move {
+            let response = self.answer(request).await;
+            self.desk.line.note_at_work(false);
+            // The body takes the turn with it, whatever becomes of the body.
+            let hold = move |error| {
+                let _turn = &self;
+                error
+            };
+            Ok(response.map(|body| body.map_err(hold)))
+        }
     }
 
     /// A request of an HTTP/2 connection, whose worker's deadlines are the stream's.
@@ -75,7 +83,7 @@ impl<H: Handler> Turn<H> {
         Ok(response.map(|body| Pieces::new(body, self)))
     }
 
-    async fn answer(&self, request: Request<RequestBody>) -> Response<H::Body> {
+    fn answer(&self, request: Request<RequestBody>) -> impl Future<Output = Response<H::Body>> {
         let Desk {
             handler,
             peer,
@@ -89,22 +97,24 @@ impl<H: Handler> Turn<H> {
         let number = line.requests();
         let told = (peer.is_trusted && fault.is_none())
             .then(|| admission.told_by(peer, request.headers()));
-        let peer = told.as_ref().unwrap_or(peer);
-        let mut response = match fault {
-            None => handler.handle(peer, request).await,
-            Some(fault) => handler.refuse(peer, fault),
-        };
-        let mut switches = false;
-        if line.is_asking(number) {
-            let tunnel = response.extensions_mut().remove::<Tunnel>();
-            switches = tunnel.is_some();
-            line.decide(tunnel);
+        async move {
+            let peer = told.as_ref().unwrap_or(peer);
+            let mut response = match fault {
+                None => handler.handle(peer, request).await,
+                Some(fault) => handler.refuse(peer, fault),
+            };
+            let mut switches = false;
+            if line.is_asking(number) {
+                let tunnel = response.extensions_mut().remove::<Tunnel>();
+                switches = tunnel.is_some();
+                line.decide(tunnel);
+            }
+            if fault.is_some() || (line.is_last() && has_connection_field && !switches) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            response
         }
-        if fault.is_some() || (line.is_last() && has_connection_field && !switches) {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        response
     }
 }
 

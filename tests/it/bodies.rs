@@ -206,6 +206,24 @@ fn a_refused_upload_does_not_leave_its_rest_to_be_read_as_a_request() {
 }
 
 #[test]
+fn a_client_that_sends_all_before_it_reads_hears_why_it_was_refused() {
+    // More than sockets hold between them.
+    const LARGE: usize = 12 << 20;
+    for policy in [BEFORE, WHILE] {
+        let upstream = Upstream::start();
+        let gateway = Setup::before(&upstream).route(policy).start();
+        let request = gateway.request("POST", "/").body(vec![b'x'; LARGE]);
+        for (nonce, request) in [("whole", request.clone()), ("chunked", request.chunked())] {
+            let mut connection = gateway.connect();
+            let signed = caller().nonce(nonce).sign(&request);
+            let sent = connection.try_send(&signed.bytes());
+            assert!(sent, "it was reset");
+            connection.response().assert_refused(413, "body-too-large");
+        }
+    }
+}
+
+#[test]
 fn pipelined_requests_are_each_proven_and_answered_in_order() {
     let upstream = Upstream::answering(|got, wire| {
         wire.answer(200, &[], got.target().as_bytes());

@@ -465,6 +465,101 @@ fn explain_recognises_a_text_that_was_signed_by_mistake() {
 }
 
 #[test]
+fn sign_and_explain_agree_in_every_dialect() {
+    let desk = Desk::new();
+    for dialect in ["kong", "apisix", "cavage-12"] {
+        let args = ["--scheme", "hmac-auth", "--dialect", dialect];
+        let (text, base) = desk.signed(&args, "{\"item\": 7}");
+        assert!(base.contains("/orders/42?dry=1\n"), "{base}");
+        let read = ["--dialect", dialect];
+        let (code, report) = desk.explained(&text, &read);
+        assert_eq!(code, 0, "{report:#}");
+        let signature = &report["signatures"][0];
+        assert_eq!(signature["label"], dialect);
+        assert_eq!(signature["holds"], true);
+        let lines: Vec<_> = base.split('\n').collect();
+        assert_eq!(signature["base"], serde_json::json!(lines));
+
+        desk.put("base.txt", base.replace("dry=1", "dry=2"));
+        let (_, report) = desk.explained(&text, &[&read[..], &["--base", "base.txt"]].concat());
+        assert_eq!(report["compared"]["difference"]["caller"], "`2`");
+
+        let (code, report) = desk.explained(&text.replace(" host", ""), &read);
+        assert_eq!(code, 1);
+        assert!(report["refused"]["change"].is_string(), "{report:#}");
+        // Nobody reads it so where nobody says so.
+        assert_eq!(desk.refused(&text), "credential-missing");
+    }
+}
+
+#[test]
+fn explain_recognises_the_mistakes_of_every_dialect() {
+    let desk = Desk::new();
+    let secret = Secret::new(SECRET.as_bytes().to_vec());
+    let key = HmacKey::new(Algorithm::HmacSha256, &secret).unwrap();
+    for (dialect, from, to, told) in [
+        ("kong", ": post", ": POST", "upper case"),
+        ("kong", "?dry=1", "", "query"),
+        ("kong", "$", "\n", "newline stands at the end"),
+        ("cavage-12", ": post", ": POST", "upper case"),
+        ("apisix", "\n$", "", "newline at the end is missing"),
+        ("apisix", "POST", "post", "lower case"),
+        ("apisix", "demo\n", "", "key's id"),
+    ] {
+        let args = ["--scheme", "hmac-auth", "--dialect", dialect];
+        let (text, base) = desk.signed(&args, "{}");
+        let signed = format!("{base}$").replace(from, to).replace('$', "");
+        let of = |text: &str| data_encoding::BASE64.encode(key.sign(text.as_bytes()).as_bytes());
+        let request = text.replace(&of(&base), &of(&signed));
+        let (_, report) = desk.explained(&request, &["--dialect", dialect]);
+        let likely = report["signatures"][0]["likely"].as_str();
+        assert!(
+            likely.is_some_and(|likely| likely.contains(told)),
+            "{dialect} {told}: {report:#}"
+        );
+    }
+}
+
+#[test]
+fn an_option_of_another_scheme_is_not_taken() {
+    let desk = Desk::new();
+    for (args, told) in [
+        (
+            &["--dialect", "kong"][..],
+            "`--dialect` belongs to `--scheme hmac-auth`",
+        ),
+        (&["--scheme", "hmac-auth"], "needs `--dialect`"),
+        (
+            &["--scheme", "hmac-auth", "--dialect", "kong", "--tag", "x"],
+            "`--tag` belongs to `--scheme http-signature`",
+        ),
+        (
+            &["--scheme", "hmac-auth", "--dialect", "kong", "--bind"],
+            "`--bind` belongs to `--scheme token`",
+        ),
+        (
+            &[
+                "--scheme",
+                "hmac-auth",
+                "--dialect",
+                "kong",
+                "--cover",
+                "x-absent",
+            ],
+            "the request has no `x-absent`",
+        ),
+        (
+            &["--scheme", "token", "--dialect", "kong"],
+            "belongs to `--scheme hmac-auth`",
+        ),
+    ] {
+        let ran = desk.keyed("sign", &[args, &[URL]].concat());
+        assert_eq!(ran.code, 2, "{args:?}");
+        assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+    }
+}
+
+#[test]
 fn explain_names_line_column_and_characters_of_the_first_difference() {
     let desk = Desk::new();
     let (text, base) = desk.signed(&[], "");

@@ -1,5 +1,6 @@
 //! The ways in: Unix sockets, and sockets that are handed over.
 
+use crate::harness::binary::program;
 use crate::harness::{Binary, Connection, DEADLINE, Gateway, Request, Setup, Upstream, caller};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -122,7 +123,7 @@ fn the_socket_of_a_dead_gateway_is_replaced_and_that_of_a_live_one_is_not() {
 }
 
 fn fails(config: &Path) -> String {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+    let output = std::process::Command::new(program())
         .arg("serve")
         .arg("--config")
         .arg(config)
@@ -295,7 +296,7 @@ fn the_units_for_systemd_fit_the_gateway() {
     assert_eq!(values(&service, "Type"), ["notify"]);
     assert_eq!(values(&service, "Requires"), ["portcullis.socket"]);
     let command = values(&service, "ExecStart")[0].replace("/etc/portcullis", "/nowhere");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+    let output = std::process::Command::new(program())
         .args(command.split(' ').skip(1))
         .output()
         .unwrap();
@@ -454,7 +455,7 @@ fn without_a_file_to_spare_it_goes_on_and_takes_connections_again() {
 fn limited(soft: u32, hard: u32) -> std::process::Command {
     let mut command = std::process::Command::new("sh");
     let script = format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
-    let binary = env!("CARGO_BIN_EXE_portcullis");
+    let binary = program();
     command.arg("-c").arg(script).arg(binary);
     command
 }

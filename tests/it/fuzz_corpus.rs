@@ -12,6 +12,8 @@ mod config;
 mod gate;
 #[path = "../../fuzz/src/head.rs"]
 mod head;
+#[path = "../../fuzz/src/hmac_auth.rs"]
+mod hmac_auth;
 #[path = "../../fuzz/src/proxy_header.rs"]
 mod proxy_header;
 #[path = "../../fuzz/src/signature_input.rs"]
@@ -42,6 +44,11 @@ fn the_kept_connections_hold() {
 #[test]
 fn the_kept_tokens_hold() {
     replay("token", token::check);
+}
+
+#[test]
+fn the_kept_signatures_of_other_dialects_hold() {
+    replay("hmac_auth", hmac_auth::check);
 }
 
 #[test]

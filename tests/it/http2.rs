@@ -8,7 +8,6 @@ use crate::harness::h2::{
 };
 use crate::harness::{Binary, DEADLINE, Gateway, Request, Setup, Upstream, caller};
 use std::net::SocketAddr;
-use std::sync::{Mutex, mpsc};
 
 /// Streams at a time on a connection.
 const STREAMS: u32 = 100;
@@ -403,25 +402,9 @@ fn answers_that_nobody_takes_cost_little_memory_and_are_reset_in_time() {
     assert!(more < MEMORY, "the answers cost {more} bytes");
 }
 
-/// A backend whose answers never end, and that tells when its connection closes.
-fn endless() -> (mpsc::Receiver<String>, Upstream) {
-    let (told, closed) = mpsc::channel();
-    let told = Mutex::new(told);
-    let upstream = Upstream::answering(move |got, wire| {
-        if !got.target().ends_with("/endless") {
-            return wire.answer(200, &[], b"hello");
-        }
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
-        while wire.send(&[b'x'; 16 * 1024]) {}
-        wire.close();
-        told.lock().unwrap().send(got.target().to_owned()).unwrap();
-    });
-    (closed, upstream)
-}
-
 #[test]
 fn a_stream_whose_window_stays_shut_is_reset_and_its_upstream_let_go() {
-    let (closed, upstream) = endless();
+    let (closed, upstream) = Upstream::endless_at("/endless");
     let gateway = setup(&upstream).server("write_timeout = \"300ms\"").start();
     for request in both(&gateway, "GET", "/endless") {
         let mut session = Session::open(gateway.address(), &[]);
@@ -438,7 +421,7 @@ fn a_stream_whose_window_stays_shut_is_reset_and_its_upstream_let_go() {
 
 #[test]
 fn a_window_that_opens_byte_by_byte_is_too_slow() {
-    let (closed, upstream) = endless();
+    let (closed, upstream) = Upstream::endless_at("/endless");
     let gateway = setup(&upstream)
         .server("min_rate = \"1 GiB/s\"\nmin_rate_grace = \"300ms\"")
         .start();

@@ -537,6 +537,8 @@ fn over_http_2_what_is_no_answer_or_not_whole_has_no_clean_end() {
     let good = good.unwrap();
     good.assert_passed();
     assert_eq!((good.text().as_str(), good.field("x")), ("ok", Some("y")));
+    let ended_late = of_frames(ok(&[("content-length", "2")]), &[b"ok", b""]);
+    assert_eq!(ended_late.unwrap().text(), "ok");
     let mut taken = Vec::new();
     for (fields, pieces) in [
         (Vec::new(), OK),
@@ -565,6 +567,8 @@ fn over_http_2_what_is_no_answer_or_not_whole_has_no_clean_end() {
         (ok(&[("content-length", "9")]), OK),
         (ok(&[("content-length", "9")]), &[]),
         (ok(&[("content-length", "1")]), OK),
+        (ok(&[("content-length", "2")]), &[b"ok", b"!"]),
+        (ok(&[("content-length", "2")]), &[b"ok", b"", b"!"]),
         (ok(&[("content-length", "2"), ("content-length", "3")]), OK),
         (ok(&[("content-length", "+2")]), OK),
         (ok(&[("content-length", "x")]), OK),

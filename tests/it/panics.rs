@@ -1,7 +1,7 @@
 //! A request that breaks the gateway breaks itself alone.
 
 use crate::harness::lines::Lines;
-use crate::harness::{Connection, Request, Setup, T0, Upstream, caller, wait_until};
+use crate::harness::{Connection, Request, Setup, Upstream, caller, now, wait_until};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame};
@@ -101,7 +101,7 @@ impl Breakable {
             tunnels: Tunnels::default(),
             tokens: token::Cache::new(1),
             observer,
-            clock: Clock::by_hand(T0 as u64).0,
+            clock: Clock::by_hand(now() as u64).0,
         });
         Self {
             running: Running::start(&config.server, Gateway::new(shared.clone())),

@@ -5,9 +5,15 @@ use crate::harness::{Caller, Gateway, Request, Setup, Token, Upstream, caller};
 use data_encoding::{BASE64, HEXLOWER};
 use std::fmt::Write as _;
 
+/// When the hand-set clock starts, as a date.
+const DATE: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
+
 /// A gateway with a key for each algorithm that has pairs, beside those of secrets.
 fn start(upstream: &Upstream, any_salt: bool) -> Gateway {
-    let setup = Setup::before(upstream);
+    Gateway::start(configured(Setup::before(upstream), any_salt))
+}
+
+fn configured(setup: Setup, any_salt: bool) -> Setup {
     let mut keys = String::new();
     for pair in pairs() {
         let name = pair.algorithm;
@@ -23,9 +29,7 @@ fn start(upstream: &Upstream, any_salt: bool) -> Gateway {
             "{{ id = \"{name}\", algorithm = \"{name}\", public_key = \"file:{file}\"{salt} }},"
         );
     }
-    setup
-        .more(&format!("[apps.partner]\nkeys = [\n{keys}]\n"))
-        .start()
+    setup.more(&format!("[apps.partner]\nkeys = [\n{keys}]\n"))
 }
 
 fn signer(pair: &Pair) -> Caller {
@@ -287,4 +291,53 @@ fn a_key_that_changes_in_its_file_is_taken_over_by_a_reload() {
     gateway.reload(&gateway.setup().text());
     send(&old).assert_refused(401, "credential-rejected");
     send(&new).assert_passed();
+}
+
+#[test]
+fn callers_of_draft_cavage_sign_with_ed25519_and_rsa_and_those_of_other_dialects_do_not() {
+    let upstream = Upstream::start();
+    for dialect in ["cavage-12", "kong", "apisix"] {
+        let accept = format!("accept = [\"hmac-auth\"]\ndialect = \"{dialect}\"");
+        let gateway = Gateway::start(configured(Setup::before(&upstream).route(&accept), false));
+        for pair in pairs() {
+            let id = pair.algorithm;
+            let request = gateway.request("GET", "/orders?a=1").field("Date", DATE);
+            let host = &request.authority;
+            let (text, open) = match dialect {
+                "cavage-12" => (
+                    format!("(request-target): get /orders?a=1\nhost: {host}\ndate: {DATE}"),
+                    format!(
+                        "Signature keyId=\"{id}\",algorithm=\"hs2019\",headers=\"(request-target) host date\""
+                    ),
+                ),
+                "kong" => (
+                    format!("GET /orders?a=1 HTTP/1.1\nhost: {host}\ndate: {DATE}"),
+                    format!(
+                        "hmac username=\"{id}\", algorithm=\"hmac-sha256\", headers=\"request-line host date\""
+                    ),
+                ),
+                _ => (
+                    format!("{id}\nGET /orders?a=1\nhost: {host}\ndate: {DATE}\n"),
+                    format!(
+                        "Signature keyId=\"{id}\",algorithm=\"hmac-sha256\",headers=\"@request-target host date\""
+                    ),
+                ),
+            };
+            let proof = |text: &str| {
+                let signature = BASE64.encode(&pair.sign(text.as_bytes()));
+                let separator = if dialect == "kong" { ", " } else { "," };
+                let value = format!("{open}{separator}signature=\"{signature}\"");
+                gateway.send(&request.clone().field("Authorization", &value))
+            };
+            proof(&text.replace("a=1", "a=2")).assert_refused(401, "credential-rejected");
+            let is_of_it = dialect == "cavage-12"
+                && ["ed25519", "rsa-pss-sha512", "rsa-v1_5-sha256"].contains(&id);
+            if is_of_it {
+                proof(&text).assert_passed();
+            } else {
+                proof(&text).assert_refused(401, "credential-rejected");
+            }
+        }
+    }
+    assert_eq!(upstream.heard().len(), 3);
 }

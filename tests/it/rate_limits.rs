@@ -141,15 +141,7 @@ fn requests_in_flight_are_limited_and_a_place_is_free_again_at_the_end() {
 
 #[test]
 fn a_place_is_free_again_when_the_client_leaves() {
-    let upstream = Upstream::answering(|got, wire| {
-        if got.target() == "/streams" {
-            wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
-            while wire.send(&[b'x'; 4096]) {}
-            wire.close();
-        } else {
-            wire.answer(200, &[], b"hello");
-        }
-    });
+    let (_closed, upstream) = Upstream::endless_at("/streams");
     let gateway = Setup::before(&upstream)
         .app("plan = \"one\"")
         .more("[plans.one]\nconcurrency = 1\n")

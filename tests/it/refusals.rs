@@ -1,7 +1,7 @@
 //! What a refused caller gets.
 
 use crate::harness::{
-    Binary, Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller, h2,
+    Binary, Caller, Gateway, Request, Response, Setup, Token, Upstream, caller, h2, now,
 };
 use serde_json::Value;
 
@@ -136,14 +136,14 @@ fn every_code_can_be_reached_and_has_the_one_form() {
             "coverage-missing",
         ),
         (
-            caller().at(T0 - 9999).sign(&get("/all/x")),
+            caller().at(now() - 9999).sign(&get("/all/x")),
             401,
             "clock-skew",
         ),
         (
             caller()
-                .at(T0 - 9)
-                .parameter(&format!("expires={}", T0 - 1))
+                .at(now() - 9)
+                .parameter(&format!("expires={}", now() - 1))
                 .sign(&get("/all/x")),
             401,
             "credential-expired",

@@ -1,5 +1,6 @@
 //! One gateway follows another on the same sockets, under load.
 
+use crate::harness::binary::program;
 use crate::harness::lines::Lines;
 use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller, wait_until};
 use std::net::{SocketAddr, TcpListener};
@@ -43,7 +44,7 @@ impl Supervisor {
         let mut child = Command::new("sh")
             .arg("-c")
             .arg("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve")
-            .arg(env!("CARGO_BIN_EXE_portcullis"))
+            .arg(program())
             .current_dir(self.setup.folder())
             .stdin(socket)
             .stdout(Stdio::piped())

@@ -1,5 +1,6 @@
 //! How it ends.
 
+use crate::harness::binary::program;
 use crate::harness::{Binary, Connection, Request, Setup, Token, Upstream, caller};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -132,7 +133,7 @@ fn a_taken_address_is_an_error_that_names_it() {
         "gateway.toml",
         setup.text_on(&address.to_string()).as_bytes(),
     );
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+    let output = std::process::Command::new(program())
         .args(["serve", "--config"])
         .arg(&file)
         .output()

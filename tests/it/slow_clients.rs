@@ -88,22 +88,9 @@ fn has_answer(stream: &mut std::net::TcpStream) -> bool {
     has
 }
 
-/// A backend whose answers never end, and that tells when its connection closes.
-fn endless() -> (mpsc::Receiver<()>, Upstream) {
-    let (told, closed) = mpsc::channel();
-    let told = Mutex::new(told);
-    let upstream = Upstream::answering(move |_, wire| {
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
-        while wire.send(&[b'x'; 16 * 1024]) {}
-        wire.close();
-        told.lock().unwrap().send(()).unwrap();
-    });
-    (closed, upstream)
-}
-
 #[test]
 fn an_answer_that_is_not_taken_lets_its_upstream_go() {
-    let (closed, upstream) = endless();
+    let (closed, upstream) = Upstream::endless_at("/");
     let gateway = setup(&upstream).server("write_timeout = \"300ms\"").start();
     for request in both(&gateway, "GET", "/", None) {
         let mut connection = gateway.connect();
@@ -114,7 +101,7 @@ fn an_answer_that_is_not_taken_lets_its_upstream_go() {
 
 #[test]
 fn an_answer_that_is_taken_too_slowly_lets_its_upstream_go() {
-    let (closed, upstream) = endless();
+    let (closed, upstream) = Upstream::endless_at("/");
     let gateway = setup(&upstream).server(TOO_FAST).start();
     for request in both(&gateway, "GET", "/", None) {
         let mut connection = gateway.connect();

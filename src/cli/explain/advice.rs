@@ -1,5 +1,6 @@
 //! What to change, for each reason to refuse.
 
+use super::hmac_auth;
 use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
@@ -77,6 +78,9 @@ pub(super) fn credential(
             "add `{scheme}` to `accept` of route `{}`, or prove the request in another way",
             route.name
         ),
+        Refused::Coverage(missing) if hmac_auth::claimed(received, route).is_some() => {
+            format!("add `{}` to the list in `headers`", missing.join(" "))
+        }
         Refused::Coverage(missing) => format!(
             "add {} to the list in `Signature-Input`",
             missing
@@ -101,7 +105,7 @@ pub(super) fn credential(
         | Refused::Rejected {
             why: Why::Claim(_), ..
         } => return None,
-        Refused::Rejected { why, .. } => rejected(*why, received, ground, report, now),
+        Refused::Rejected { why, .. } => rejected(*why, received, route, ground, report, now),
         Refused::Binding => format!(
             "`pay` must be the base64 of the SHA-256 of `Authorization`{}",
             received
@@ -119,11 +123,12 @@ pub(super) fn credential(
 fn rejected(
     why: Why,
     received: &Received<'_>,
+    route: &Route,
     ground: &Ground,
     report: &Report,
     now: i64,
 ) -> String {
-    let key_id = claimed(received, report);
+    let key_id = hmac_auth::claimed(received, route).or_else(|| claimed(received, report));
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
     let compared = report.compared.as_ref();
     let is_pair = key.is_some_and(|key| key.mac().is_none());
@@ -169,7 +174,7 @@ fn rejected(
             key.map_or_else(String::new, |key| token_name(key.algorithm()))
         ),
         Why::WrongAlgorithm => format!(
-            "`alg` must be the key's{}, or be left out",
+            "the algorithm that is named must be the key's{}, or be left out",
             key.map_or_else(String::new, |key| format!(", `{}`", key.algorithm()))
         ),
         Why::UnknownCertificate => {

@@ -243,7 +243,7 @@ impl Way<'_> {
             return Ok(());
         };
         if matches(proof, bytes) {
-            pass(report, "body", "matches `Content-Digest`");
+            pass(report, "body", "matches its digest");
             return Ok(());
         }
         // An editor ends a file with a newline that the body did not have.
@@ -253,9 +253,10 @@ impl Way<'_> {
             .any(|bytes| matches(proof, bytes));
         if trimmed {
             report.notes.push(
-                "the body matches `Content-Digest` without the newline at its end: taken as the editor's".to_owned(),
+                "the body matches its digest without the newline at its end: taken as the editor's"
+                    .to_owned(),
             );
-            pass(report, "body", "matches `Content-Digest`");
+            pass(report, "body", "matches its digest");
             return Ok(());
         }
         let change = format!(

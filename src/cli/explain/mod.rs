@@ -2,6 +2,7 @@
 //! that would refuse it.
 
 mod advice;
+mod hmac_auth;
 mod judge;
 mod misread;
 mod print;
@@ -11,13 +12,13 @@ mod shown;
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::read_bounded;
-use super::prove::bad_key;
+use super::prove::{DialectName, bad_key};
 use super::stop::{FAILED, Stop};
 use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
 use crate::clock::{Clock, Now};
 use crate::config::{self, Config};
 use crate::crypto::{BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
-use crate::route::{Route, Table};
+use crate::route::{Dialect, Route, Table};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
 use anyhow::Result;
@@ -46,6 +47,9 @@ pub(super) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     key: KeyArgs,
+    /// Read a signature of `hmac-auth` so, where no configuration says it
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    dialect: Option<DialectName>,
     /// The caller speaks `https` (`[server] public_url` says so too)
     #[arg(long)]
     https: bool,
@@ -137,12 +141,14 @@ fn ground(args: &Args) -> Result<Ground> {
                 .into());
         }
         (Some(path), None) => Some(path.as_path()),
-        (None, None) if Path::new(USUAL_CONFIG).exists() => Some(Path::new(USUAL_CONFIG)),
+        (None, None) if args.dialect.is_none() && Path::new(USUAL_CONFIG).exists() => {
+            Some(Path::new(USUAL_CONFIG))
+        }
         _ => None,
     };
     match config {
         Some(path) => configured(path),
-        None => lone(key.as_ref()),
+        None => lone(key.as_ref(), args.dialect.map(DialectName::named)),
     }
 }
 
@@ -169,7 +175,7 @@ fn configured(path: &Path) -> Result<Ground> {
 }
 
 /// One route that takes everything, and at most one key.
-fn lone(key: Option<&NamedKey>) -> Result<Ground> {
+fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
     const WINDOW: Duration = Duration::from_mins(5);
     const SKEW: Duration = Duration::from_secs(30);
     const MAX_LIFETIME: Duration = Duration::from_mins(15);
@@ -205,7 +211,11 @@ fn lone(key: Option<&NamedKey>) -> Result<Ground> {
         .map_err(bad_key)?;
     Ok(Ground {
         misread,
-        routes: Table::new(vec![Route::any("any")]).expect("one route ties with none"),
+        routes: Table::new(vec![Route {
+            dialect,
+            ..Route::any("any")
+        }])
+        .expect("one route ties with none"),
         registry: Registry::new(vec![app], key.into_iter().collect(), 1)?,
         freshness: Freshness {
             window: WINDOW,

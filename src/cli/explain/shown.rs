@@ -1,5 +1,6 @@
 //! What a request shows: its signatures and its token, taken apart for a reader.
 
+use super::hmac_auth;
 use super::judge::Ground;
 use super::misread;
 use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State, Token};
@@ -29,6 +30,7 @@ pub(super) fn credentials(
     now: Now,
 ) {
     report.token = token(received, route, ground, now);
+    hmac_auth::credential(report, received, route, ground, caller_base, now);
     // What cannot be read is told by the step that refuses it.
     let Ok(Some(presented)) = Presented::read(received.fields()) else {
         return;
@@ -132,7 +134,12 @@ fn signature(
 }
 
 /// The mistake that the caller made: the one whose text the signature is of.
-fn mistake(key: &VerifyingKey, text: &str, signature: &[u8], seen: &Seen) -> Option<String> {
+pub(super) fn mistake(
+    key: &VerifyingKey,
+    text: &str,
+    signature: &[u8],
+    seen: &Seen,
+) -> Option<String> {
     let found = compare::MISTAKES.iter().find(|mistake| {
         key.verify(mistake.make(text, seen).as_bytes(), signature)
             .is_some()
@@ -203,7 +210,7 @@ fn seen(received: &Received<'_>, candidate: &Candidate<'_>, candidates: usize) -
     }
 }
 
-fn compared(ours: &str, caller: &str, seen: &Seen) -> Compared {
+pub(super) fn compared(ours: &str, caller: &str, seen: &Seen) -> Compared {
     let mut difference = first_difference(ours, caller);
     if let Some(difference) = &mut difference {
         difference.gateway_line = veiled(&difference.gateway_line).into();
@@ -240,7 +247,7 @@ fn parameters(input: &Input<'_>, now: i64) -> Vec<Parameter> {
         .collect()
 }
 
-fn moment(at: i64, now: i64) -> String {
+pub(super) fn moment(at: i64, now: i64) -> String {
     match jiff::Timestamp::from_second(at) {
         Ok(time) => format!("{time}, {}", ago(at, now)),
         Err(_) => ago(at, now),

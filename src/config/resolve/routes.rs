@@ -64,6 +64,7 @@ fn route(
 ) -> Option<route::Route> {
     let upstream = upstream(route, file, gathered);
     let accept = accept(route, gathered);
+    let dialect = accept.and_then(|accept| dialect(route, accept, gathered));
     let waivers: Vec<_> = route
         .waive
         .0
@@ -100,6 +101,7 @@ fn route(
         },
         replay: route.replay.value,
         bind: route.bind.value,
+        dialect,
         waivers: waivers.into_iter().collect::<Option<_>>()?,
         path_encoding: route.path_encoding,
         keep_proof: route.keep_proof,
@@ -162,6 +164,39 @@ fn accept(route: &Route, gathered: &mut Gathered<'_>) -> Option<Accept> {
         gathered.problem(draft.hint("add `\"token\"` to `accept`, or take `bind` away"));
     }
     Some(accept)
+}
+
+/// Whose signatures are taken: said where they are accepted, and only there.
+fn dialect(route: &Route, accept: Accept, gathered: &mut Gathered<'_>) -> Option<route::Dialect> {
+    let list = &route.accept.get()?.0;
+    let signed = list
+        .iter()
+        .find(|one| one.value == Accepted::Proven(Scheme::HmacAuth));
+    let draft = match (&route.dialect, signed) {
+        (Some(dialect), Some(_)) => return Some(dialect.value),
+        (None, None) => return None,
+        // One that cannot be read is a problem of its own.
+        (None, Some(signed)) if is_unreadable(signed, gathered) => return None,
+        (None, Some(signed)) => signed
+            .problem("`hmac-auth` needs to know in whose way callers sign")
+            .accepted("`dialect` on the route: `\"kong\"`, `\"apisix\"` or `\"cavage-12\"`")
+            .of_absence(),
+        (Some(dialect), None) => {
+            let draft = dialect.problem("this is of `hmac-auth`, which the route does not accept");
+            draft.hint(match accept {
+                Accept::Public => "take `dialect` away",
+                Accept::Proven(_) => "add `\"hmac-auth\"` to `accept`, or take `dialect` away",
+            })
+        }
+    };
+    gathered.problem(draft);
+    None
+}
+
+/// Whether there is a problem with the `dialect` that stands beside `signed`.
+fn is_unreadable(signed: &At<Accepted>, gathered: &Gathered<'_>) -> bool {
+    let route = signed.key.rsplit_once(".accept").map(|(route, _)| route);
+    route.is_some_and(|route| gathered.problems.any_at(&format!("{route}.dialect")))
 }
 
 /// What a public route cannot ask for.

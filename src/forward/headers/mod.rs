@@ -14,6 +14,7 @@ use super::Head;
 use super::body::ProvenBody;
 use crate::apps::Scheme;
 use crate::route::Route;
+use crate::schemes::hmac_auth;
 use bytes::{BufMut as _, BytesMut};
 use http::Method;
 use http::header::{
@@ -68,6 +69,13 @@ fn put_fields<S: Sink>(
         nominated: rule::nominated(came),
         keep_proof: route.keep_proof,
         token_fields: &route.token_fields,
+        authorization_is_signature: route.dialect.is_some_and(|dialect| {
+            told.identity
+                .is_some_and(|identity| identity.scheme == Scheme::HmacAuth)
+                && came
+                    .get(AUTHORIZATION)
+                    .is_some_and(|value| hmac_auth::is_proof(dialect, value))
+        }),
         authorization_is_proof: told.identity.is_some_and(|identity| {
             identity.scheme == Scheme::Token
                 && !route

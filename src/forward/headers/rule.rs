@@ -14,6 +14,7 @@ pub(super) struct Rule<'r> {
     pub(super) keep_proof: bool,
     pub(super) token_fields: &'r [HeaderName],
     pub(super) authorization_is_proof: bool,
+    pub(super) authorization_is_signature: bool,
 }
 
 impl Rule<'_> {
@@ -22,7 +23,9 @@ impl Rule<'_> {
             return true;
         }
         if *name == AUTHORIZATION {
-            return !self.keep_proof && self.authorization_is_proof && self.may_be_token(name);
+            return !self.keep_proof
+                && (self.authorization_is_signature
+                    || self.authorization_is_proof && self.may_be_token(name));
         }
         if self.may_be_token(name) {
             return !self.keep_proof;

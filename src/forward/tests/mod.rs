@@ -24,9 +24,8 @@ use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
 use std::io;
 use std::pin::Pin;
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -64,10 +63,7 @@ fn admitted(route: &Route) -> Admitted {
     let fresh = replay::check(caller, route, &Method::GET, &NoMemory, LONG, now).unwrap();
     let permit = authorize::check(fresh, route).unwrap();
     let charged = limit::charge(permit, &AppLimits::new(&[], None), now).unwrap();
-    let written = pin!(replay::write_down(charged.unwritten(), &NoMemory));
-    let Poll::Ready(Ok(written)) = written.poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("there is nothing to write down");
-    };
+    let written = replay::write_down(charged.unwritten(), &NoMemory).unwrap();
     charged.seated(seat(), written)
 }
 

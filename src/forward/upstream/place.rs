@@ -2,8 +2,9 @@
 
 use super::balance::Standing;
 use super::{Protocol, Server, Settings, tls};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// A server, and what is made once of it.
@@ -54,24 +55,32 @@ impl Target {
         };
         Self {
             label: label.into(),
-            place: Some(Arc::new(Place {
+            place: Some(Arc::new(Place::new(
                 at,
-                protocol: settings.protocol,
-                max_connections: settings.max_connections,
-                resolve_every: settings.resolve_every,
-            })),
+                settings.protocol,
+                settings.max_connections,
+                settings.resolve_every,
+            ))),
             standing,
         }
     }
 }
 
 /// Where to connect and how, and to how many connections at most.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 pub(in crate::forward) struct Place {
     pub(super) at: At,
     pub(super) protocol: Protocol,
     pub(super) max_connections: usize,
     pub(super) resolve_every: Duration,
+    /// Of all the above; every request looks for its server's connections.
+    hash: u64,
+}
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 /// Where a server is. Only one of [`At::Clear`] is spoken to in clear text over the network.
@@ -105,6 +114,18 @@ impl At {
 }
 
 impl Place {
+    fn new(at: At, protocol: Protocol, max_connections: usize, resolve_every: Duration) -> Self {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = KEY.hash_one((&at, protocol, max_connections, resolve_every));
+        Self {
+            at,
+            protocol,
+            max_connections,
+            resolve_every,
+            hash,
+        }
+    }
+
     /// Whether a connection may turn out to carry many requests.
     pub(super) const fn may_share(&self) -> bool {
         match self.protocol {
@@ -116,11 +137,9 @@ impl Place {
 
     /// The same place, spoken to in HTTP/1.1.
     pub(super) fn alone(&self) -> Option<Self> {
-        (self.protocol != Protocol::Http2).then(|| Self {
-            at: self.at.alone(),
-            protocol: Protocol::Http1,
-            max_connections: self.max_connections,
-            resolve_every: self.resolve_every,
+        (self.protocol != Protocol::Http2).then(|| {
+            let (at, most) = (self.at.alone(), self.max_connections);
+            Self::new(at, Protocol::Http1, most, self.resolve_every)
         })
     }
 

@@ -27,7 +27,7 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
             ours.abs_diff(*theirs)
         ),
         schemes::Refused::Expired { at } => format!("The credential ended at {at} (Unix seconds); make a new one."),
-        schemes::Refused::Digest => "The request has no body, and `Content-Digest` is not the digest of nothing.".to_owned(),
+        schemes::Refused::Digest => "The request has no body, and its digest is not that of nothing.".to_owned(),
         schemes::Refused::Binding => "The token holds for one `Authorization` (claim `pay`), and this request has another or none.".to_owned(),
         schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
     }

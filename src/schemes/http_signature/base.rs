@@ -29,7 +29,10 @@ pub fn write(out: &mut Vec<u8>, received: &Received<'_>, input: &Input<'_>) -> R
         out.push(b'\n');
     }
     out.extend_from_slice(b"\"@signature-params\": ");
-    write_parameters(out, input);
+    match input.text {
+        Some(text) => out.extend_from_slice(text.as_bytes()),
+        None => write_parameters(out, input),
+    }
     Ok(())
 }
 

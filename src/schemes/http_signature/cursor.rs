@@ -9,9 +9,18 @@ use data_encoding::BASE64;
 /// What is left to read of a field's text. All ASCII.
 pub(super) struct Cursor<'r> {
     pub(super) rest: &'r str,
+    /// Whether what was read since the list began stands in its one canonical form.
+    is_canonical: bool,
 }
 
 impl<'r> Cursor<'r> {
+    pub(super) const fn new(text: &'r str) -> Self {
+        Self {
+            rest: text,
+            is_canonical: true,
+        }
+    }
+
     pub(super) fn member<T>(
         &mut self,
         value: fn(&mut Self) -> Result<T, String>,
@@ -47,7 +56,10 @@ impl<'r> Cursor<'r> {
     }
 
     pub(super) fn input(&mut self) -> Result<Input<'r>, String> {
+        let from = self.rest;
+        self.is_canonical = true;
         let mut input = Input {
+            text: None,
             components: Vec::with_capacity(8),
             parameters: Vec::with_capacity(5),
             created: None,
@@ -59,7 +71,7 @@ impl<'r> Cursor<'r> {
         if !self.eat(b'(') {
             return Err(self.unexpected("`(`, a list of components"));
         }
-        self.skip(|b| b == b' ');
+        self.is_canonical &= !self.skip(|b| b == b' ');
         let mut taken_apart = 0;
         while !self.eat(b')') {
             let component = self.component()?;
@@ -76,10 +88,12 @@ impl<'r> Cursor<'r> {
                 return Err(format!("it covers `{}` twice", component.name));
             }
             input.components.push(component);
-            let spaced = self.skip(|b| b == b' ');
-            if !spaced && !self.rest.starts_with(')') {
+            let spaces = self.take(|b| b == b' ').len();
+            let is_last = self.rest.starts_with(')');
+            if spaces == 0 && !is_last {
                 return Err(self.unexpected("a space or `)`"));
             }
+            self.is_canonical &= spaces == usize::from(!is_last);
         }
         while let Some((name, value)) = self.parameter()? {
             if input.parameters.iter().any(|(known, _)| *known == name) {
@@ -103,6 +117,8 @@ impl<'r> Cursor<'r> {
             }
             input.parameters.push((name, value));
         }
+        let read = from.len() - self.rest.len();
+        input.text = from.get(..read).filter(|_| self.is_canonical);
         Ok(input)
     }
 
@@ -143,7 +159,7 @@ impl<'r> Cursor<'r> {
         if !self.eat(b';') {
             return Ok(None);
         }
-        self.skip(|b| b == b' ');
+        self.is_canonical &= !self.skip(|b| b == b' ');
         let name = self.key()?;
         let value = if self.eat(b'=') {
             self.bare()
@@ -166,6 +182,8 @@ impl<'r> Cursor<'r> {
                     .map_err(|_| "it is not base64 with padding".to_owned())
             }
             Some(b'?') => {
+                // True has no text of its own (RFC 9651, section 4.1.1.2).
+                self.is_canonical &= !self.rest.starts_with("?1");
                 let (value, rest) = match self.rest.get(..2) {
                     Some("?1") => (true, &self.rest[2..]),
                     Some("?0") => (false, &self.rest[2..]),
@@ -195,6 +213,7 @@ impl<'r> Cursor<'r> {
         if self.rest.starts_with('.') {
             return Err("decimals are not accepted; integers are".to_owned());
         }
+        self.is_canonical &= digits == "0" && !negative || !digits.starts_with('0');
         let value: i64 = digits
             .parse()
             .map_err(|_| "it is not an integer".to_owned())?;
@@ -236,10 +255,10 @@ impl<'r> Cursor<'r> {
     fn bytes(&mut self) -> Result<&'r str, String> {
         self.rest
             .strip_prefix(':')
-            .and_then(|rest| rest.split_once(':'))
-            .map(|(text, rest)| {
-                self.rest = rest;
-                text
+            .and_then(|rest| {
+                let end = memchr::memchr(b':', rest.as_bytes())?;
+                self.rest = rest.get(end + 1..)?;
+                rest.get(..end)
             })
             .ok_or_else(|| self.unexpected("base64 between two `:`"))
     }

@@ -8,7 +8,8 @@
 use super::super::Refused;
 use super::cursor::Cursor;
 use crate::crypto::Algorithm;
-use http::{HeaderMap, HeaderName};
+use http::header::GetAll;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Signatures of one request that are looked at.
 pub const MAX_SIGNATURES: usize = 4;
@@ -46,6 +47,8 @@ pub struct Candidate<'r> {
 /// One member of `Signature-Input`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Input<'r> {
+    /// All of it as it stands, where that is its one canonical form.
+    pub text: Option<&'r str>,
     /// What is covered, in order.
     pub components: Vec<Component<'r>>,
     /// Every parameter, in order, for the signature base.
@@ -109,17 +112,16 @@ impl<'r> Presented<'r> {
     /// # Errors
     /// [`Refused::Malformed`] says what cannot be read, and where.
     pub fn read(fields: &'r HeaderMap) -> Result<Option<Self>, Refused> {
-        match (
-            fields.contains_key(SIGNATURE_INPUT),
-            fields.contains_key(SIGNATURE),
-        ) {
+        let (inputs, signatures) = (fields.get_all(SIGNATURE_INPUT), fields.get_all(SIGNATURE));
+        let is_there = |lines: &GetAll<'_, HeaderValue>| lines.iter().next().is_some();
+        match (is_there(&inputs), is_there(&signatures)) {
             (false, false) => return Ok(None),
             (true, true) => {}
             (true, false) => return Err(malformed("`Signature-Input` stands without `Signature`")),
             (false, true) => return Err(malformed("`Signature` stands without `Signature-Input`")),
         }
-        let inputs = dictionary(fields, &SIGNATURE_INPUT, "Signature-Input", Cursor::input)?;
-        let signatures = dictionary(fields, &SIGNATURE, "Signature", Cursor::signature)?;
+        let inputs = dictionary(inputs, "Signature-Input", Cursor::input)?;
+        let signatures = dictionary(signatures, "Signature", Cursor::signature)?;
         if let Some((label, _)) = signatures
             .iter()
             .find(|(label, _)| inputs.iter().all(|(known, _)| known != label))
@@ -162,7 +164,7 @@ impl<'r> Input<'r> {
     /// # Errors
     /// What is wrong with it, in a sentence.
     pub fn read(text: &'r str) -> Result<Self, String> {
-        let mut cursor = Cursor { rest: text };
+        let mut cursor = Cursor::new(text);
         let input = cursor.input()?;
         if cursor.rest.is_empty() {
             Ok(input)
@@ -211,26 +213,25 @@ fn malformed(text: &str) -> Refused {
 
 /// Reads every line of a dictionary field with `value` for its members.
 fn dictionary<'r, T>(
-    fields: &'r HeaderMap,
-    name: &HeaderName,
+    lines: GetAll<'r, HeaderValue>,
     shown: &str,
     value: fn(&mut Cursor<'r>) -> Result<T, String>,
 ) -> Result<Vec<(&'r str, T)>, Refused> {
     let mut members: Vec<(&str, T)> = Vec::with_capacity(1);
     let mut bytes = 0;
-    for line in fields.get_all(name) {
+    for line in lines {
         bytes += line.len();
         if bytes > MAX_FIELD {
             return Err(Refused::Malformed(format!(
                 "`{shown}` has more than {MAX_FIELD} bytes"
             )));
         }
-        let text = line
-            .to_str()
-            .map_err(|_| Refused::Malformed(format!("`{shown}` holds a byte outside ASCII")))?;
-        let mut cursor = Cursor {
-            rest: text.trim_matches(' '),
-        };
+        // A field's value holds no control characters, but for tabs.
+        let text = std::str::from_utf8(line.as_bytes())
+            .ok()
+            .filter(|text| text.is_ascii())
+            .ok_or_else(|| Refused::Malformed(format!("`{shown}` holds a byte outside ASCII")))?;
+        let mut cursor = Cursor::new(text.trim_matches(' '));
         loop {
             let member = cursor
                 .member(value)

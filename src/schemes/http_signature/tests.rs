@@ -886,7 +886,10 @@ proptest! {
             let mut out = Vec::new();
             base::write_parameters(&mut out, &input);
             let written = String::from_utf8(out).unwrap();
-            prop_assert_eq!(Input::read(&written).unwrap(), input);
+            let mut again = Input::read(&written).unwrap();
+            prop_assert_eq!(again.text, Some(&*written), "it is canonical");
+            again.text = input.text;
+            prop_assert_eq!(again, input);
         }
     }
 
@@ -899,8 +902,39 @@ proptest! {
             base::write_parameters(&mut out, &input);
             let general: sfv::List = sfv::Parser::new(&text).parse().unwrap();
             let written = sfv::FieldType::serialize(&general).unwrap();
+            prop_assert_eq!(input.text, Some(&*text).filter(|_| text == written));
             prop_assert_eq!(String::from_utf8(out).unwrap(), written);
         }
+    }
+}
+
+#[test]
+fn what_has_several_spellings_is_written_in_one() {
+    for (text, canonical) in [
+        ("(\"a\"  \"b\")", "(\"a\" \"b\")"),
+        ("( \"a\")", "(\"a\")"),
+        ("(\"a\" )", "(\"a\")"),
+        ("( )", "()"),
+        ("(\"a\"; sf)", "(\"a\";sf)"),
+        ("(\"a\";sf=?1)", "(\"a\";sf)"),
+        ("();x=?1", "();x"),
+        ("(); x", "();x"),
+        ("();created=01", "();created=1"),
+        ("();x=-0", "();x=0"),
+        ("();x=-1", "();x=-1"),
+        ("();x=0", "();x=0"),
+        ("();x=?0", "();x=?0"),
+        ("();x=:YQ==:", "();x=:YQ==:"),
+    ] {
+        let input = Input::read(text).unwrap();
+        assert_eq!(
+            input.text,
+            Some(text).filter(|_| text == canonical),
+            "{text}"
+        );
+        let mut out = Vec::new();
+        base::write_parameters(&mut out, &input);
+        assert_eq!(String::from_utf8(out).unwrap(), canonical);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::coverage::{self, Covered};
 use crate::schemes::digest::{BodyCheck, BodyProof, Digests};
 use crate::schemes::freshness::Freshness;
-use crate::schemes::received::Received;
+use crate::schemes::received::{Field, Received};
 use crate::schemes::{Explained, Refused, Why};
 use http::header::CONNECTION;
 use std::borrow::Cow;
@@ -88,8 +88,11 @@ fn verify_one(
     let covered = covered(&input.components, received);
     check_coverage(covered, received, route, seconds)?;
     check_connection(&input.components, received)?;
-    let digests =
-        Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?;
+    let digests = if received.shows(Field::ContentDigest) {
+        Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?
+    } else {
+        None
+    };
     let last_second = rules.freshness.check(created, input.expires, seconds)?;
 
     let key_id = if key_id.contains('\\') {
@@ -203,6 +206,9 @@ fn check_coverage(
 
 /// A field that `Connection` names ends here: none that was proven may be among them.
 fn check_connection(components: &[Component<'_>], received: &Received<'_>) -> Result<(), Refused> {
+    if !received.shows(Field::Connection) {
+        return Ok(());
+    }
     for value in received.fields().get_all(CONNECTION) {
         let named = value.to_str().unwrap_or_default().split(',').map(str::trim);
         for name in named {

@@ -6,8 +6,31 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+
+/// Names the binary that is under test, in place of the one that is built
+/// beside the tests: `./test release` sets it to the one that is delivered.
+static NAMED: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it tells the tests something, and the gateway nothing"
+    )]
+    let named = std::env::var_os("PORTCULLIS_TESTED")?;
+    Some(PathBuf::from(named))
+});
+
+/// Whether another binary is under test than the one that is built beside the tests.
+pub fn is_named() -> bool {
+    NAMED.is_some()
+}
+
+/// The binary under test.
+pub fn program() -> &'static Path {
+    let built = Path::new(env!("CARGO_BIN_EXE_portcullis"));
+    NAMED.as_deref().unwrap_or(built)
+}
 
 /// A running process; killed when dropped.
 #[derive(Debug)]
@@ -31,7 +54,7 @@ impl Binary {
 
     /// Runs `portcullis serve` on this text, in the setup's folder.
     pub fn spawn_on(setup: Setup, text: &str) -> Self {
-        let command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let command = Command::new(program());
         Self::spawn_by(setup, text, command)
     }
 
@@ -42,14 +65,14 @@ impl Binary {
         command
             .arg("-c")
             .arg("trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"")
-            .arg(env!("CARGO_BIN_EXE_portcullis"));
+            .arg(program());
         Self::spawn_by(setup, &text, command)
     }
 
     /// Runs it with all that it can say about itself.
     pub fn spawn_talkative(setup: Setup) -> Self {
         let text = setup.text();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let mut command = Command::new(program());
         command.env("PORTCULLIS_LOG", "trace");
         Self::spawn_by(setup, &text, command)
     }
@@ -77,7 +100,7 @@ impl Binary {
     /// Runs it with these variables set.
     pub fn spawn_with(setup: Setup, variables: &[(&str, &str)]) -> Self {
         let text = setup.text();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let mut command = Command::new(program());
         command.envs(variables.iter().copied());
         Self::spawn_by(setup, &text, command)
     }
@@ -185,6 +208,18 @@ impl Binary {
         std::fs::rename(new, self.setup.path("gateway.toml")).unwrap();
     }
 
+    /// Puts another configuration in force, which must be a good one.
+    pub fn reload(&self, text: &str) {
+        const DONE: &str = "configuration reloaded";
+        if std::fs::read_to_string(self.setup.path("gateway.toml")).unwrap() == text {
+            // Of what changes nothing it says nothing.
+            return;
+        }
+        let before = self.stderr.text().matches(DONE).count();
+        self.rewrite(text);
+        self.stderr.wait_for_count(DONE, before + 1);
+    }
+
     /// A request to it.
     pub fn request(&self, method: &str, target: &str) -> Request {
         Request::new(method, target).to(self.address)
@@ -242,7 +277,7 @@ fn handing_over() -> Command {
     command
         .arg("-c")
         .arg("exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"")
-        .arg(env!("CARGO_BIN_EXE_portcullis"));
+        .arg(program());
     command
 }
 

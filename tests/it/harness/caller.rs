@@ -3,7 +3,7 @@
 
 use super::pair::Pair;
 use super::setup::{OTHER_SECRET, SECRET, SECRET_512};
-use super::{Request, T0};
+use super::{Request, now};
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha512};
@@ -24,7 +24,7 @@ pub struct Caller {
     digest: bool,
 }
 
-/// The caller that setups know: key `mobile-2026`, clock at [`T0`].
+/// The caller that setups know: key `mobile-2026`, clock at [`now`].
 pub fn caller() -> Caller {
     Caller::new("mobile-2026", SECRET)
 }
@@ -38,7 +38,7 @@ impl Caller {
             sha512: false,
             pair: None,
             label: "sig".into(),
-            created: Some(T0),
+            created: Some(now()),
             parameters: String::new(),
             components: None,
             values: Vec::new(),

@@ -1,7 +1,8 @@
-//! The gateway in this process, through the library, with a clock set by hand.
+//! The gateway in this process, through the library, with a clock set by hand;
+//! or, where one is named to be tested, the binary, which has the system's clock.
 
 use super::lines::Lines;
-use super::{Connection, Request, Response, Setup, T0};
+use super::{Binary, Connection, Request, Response, Setup, T0, binary};
 use portcullis::cli::serve::{self, Running, StartOptions};
 use portcullis::clock::{Clock, Hand};
 use portcullis::config::{Config, Loaded};
@@ -10,7 +11,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A running gateway; stops when dropped.
-pub struct Gateway {
+pub struct Gateway(Runs);
+
+enum Runs {
+    Here(Box<Here>),
+    There(Box<Binary>),
+}
+
+/// In this process.
+struct Here {
     setup: Setup,
     running: Option<Running>,
     hand: Hand,
@@ -20,7 +29,11 @@ pub struct Gateway {
 impl Gateway {
     /// The seam between these tests and the library: text in, a running gateway out.
     pub fn start(setup: Setup) -> Self {
-        Self::start_at(setup, T0)
+        if binary::is_named() {
+            Self(Runs::There(Box::new(Binary::spawn(setup))))
+        } else {
+            Self::start_at(setup, T0)
+        }
     }
 
     /// As [`Gateway::start`], with the clock at another time.
@@ -42,50 +55,63 @@ impl Gateway {
             .access_log(Box::new(log.clone()));
         let running = serve::start(config(&setup, &setup.text()), options)
             .unwrap_or_else(|error| panic!("the gateway does not start: {error:#}"));
-        Self {
+        Self(Runs::Here(Box::new(Here {
             setup,
             running: Some(running),
             hand,
             log,
-        }
+        })))
     }
 
     /// Puts another configuration in force, which must be a good one.
     pub fn reload(&self, text: &str) {
-        self.running()
-            .reload(config(&self.setup, text))
-            .unwrap_or_else(|error| panic!("the gateway does not reload: {error:#}"));
-    }
-
-    fn running(&self) -> &Running {
-        self.running.as_ref().expect("it runs until it is dropped")
+        match &self.0 {
+            Runs::Here(here) => {
+                let reloaded = here.running().reload(config(&here.setup, text));
+                reloaded.unwrap_or_else(|error| panic!("the gateway does not reload: {error:#}"));
+            }
+            Runs::There(binary) => binary.reload(text),
+        }
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.running().addresses[0]
+        match &self.0 {
+            Runs::Here(here) => here.running().addresses[0],
+            Runs::There(binary) => binary.address(),
+        }
     }
 
     /// Where its admin listener is.
     pub fn admin(&self) -> SocketAddr {
-        self.running()
-            .admin
-            .expect("the setup has an admin listener")
+        match &self.0 {
+            Runs::Here(here) => here
+                .running()
+                .admin
+                .expect("the setup has an admin listener"),
+            Runs::There(binary) => binary.admin(),
+        }
     }
 
     /// Its configuration.
     pub const fn setup(&self) -> &Setup {
-        &self.setup
+        match &self.0 {
+            Runs::Here(here) => &here.setup,
+            Runs::There(binary) => binary.setup(),
+        }
     }
 
     /// Seconds on its clock.
     pub fn advance(&self, seconds: u64) {
-        self.hand.advance(Duration::from_secs(seconds));
+        self.hand().advance(Duration::from_secs(seconds));
     }
 
-    /// Moves its clock.
-    pub const fn hand(&self) -> &Hand {
-        &self.hand
+    /// Moves its clock, which no binary lets us do.
+    pub fn hand(&self) -> &Hand {
+        match &self.0 {
+            Runs::Here(here) => &here.hand,
+            Runs::There(_) => panic!("this test sets the clock by hand, and a binary has its own"),
+        }
     }
 
     /// A request to it.
@@ -105,12 +131,15 @@ impl Gateway {
 
     /// Its access log.
     pub const fn log(&self) -> &Lines {
-        &self.log
+        match &self.0 {
+            Runs::Here(here) => &here.log,
+            Runs::There(binary) => &binary.stdout,
+        }
     }
 
     /// The access record of the `n`th request, counted from 0; waits for it.
     pub fn record(&self, n: usize) -> Value {
-        let lines = self.log.first(n + 1);
+        let lines = self.log().first(n + 1);
         serde_json::from_str(&lines[n]).expect("an access record is JSON")
     }
 
@@ -122,7 +151,13 @@ impl Gateway {
     }
 }
 
-impl Drop for Gateway {
+impl Here {
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs until it is dropped")
+    }
+}
+
+impl Drop for Here {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop();

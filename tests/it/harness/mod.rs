@@ -41,6 +41,16 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The time that hand-set clocks start at.
 pub const T0: i64 = 1_800_000_000;
 
+/// The time of a gateway that has just started, and of those who call it:
+/// [`T0`], unless it is a binary, which has the system's.
+pub fn now() -> i64 {
+    if binary::is_named() {
+        Binary::now()
+    } else {
+        T0
+    }
+}
+
 /// Looks again and again until it holds, for what nobody tells of by itself.
 #[track_caller]
 pub fn wait_until(what: &str, holds: impl Fn() -> bool) {

@@ -204,7 +204,8 @@ impl Setup {
         )
     }
 
-    /// Runs it in this process, with a hand-set clock at [`super::T0`].
+    /// Runs it in this process, with a hand-set clock at [`super::T0`]; or the
+    /// binary on it, where one is named to be tested.
     pub fn start(self) -> Gateway {
         Gateway::start(self)
     }

@@ -1,7 +1,7 @@
 //! Tokens, rightly or wrongly made, without a line of the library.
 
 use super::setup::{SECRET, SECRET_512};
-use super::{Caller, T0};
+use super::{Caller, now};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -15,11 +15,12 @@ pub struct Token {
 }
 
 impl Token {
-    /// A good one, for five minutes from [`T0`] on, with key `mobile-2026`.
+    /// A good one, for five minutes from [`now`] on, with key `mobile-2026`.
     pub fn new() -> Self {
+        let iat = now();
         Self {
             header: json!({ "alg": "HS256", "typ": "JWT", "kid": "mobile-2026" }),
-            claims: json!({ "iat": T0, "exp": T0 + 300 }),
+            claims: json!({ "iat": iat, "exp": iat + 300 }),
             signer: Caller::new("mobile-2026", SECRET),
         }
     }

@@ -99,6 +99,25 @@ impl Upstream {
         (closed, upstream)
     }
 
+    /// As [`Upstream::start`], but the answer to what ends in `target` never ends:
+    /// it tells when the connection closes.
+    pub fn endless_at(target: &'static str) -> (Receiver<()>, Self) {
+        let (told, closed) = channel();
+        let told = Mutex::new(told);
+        let upstream = Self::answering(move |got, wire| {
+            if got.target().ends_with(target) {
+                wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
+                while wire.send(&[b'x'; 16 * 1024]) {}
+                wire.close();
+                // Who does not wait for it may be gone.
+                let _ = told.lock().unwrap().send(());
+            } else {
+                wire.answer(200, &[], b"hello");
+            }
+        });
+        (closed, upstream)
+    }
+
     /// Reads each request whole, then lets `answer` answer it.
     pub fn answering(answer: impl Fn(&Got, &mut Wire<'_>) + Send + Sync + 'static) -> Self {
         Self::serving(move |stream, heard, number| {

@@ -1,0 +1,200 @@
+//! The steps that take no time: from a request's head to a caller who is
+//! proven, fresh, allowed and within its limits.
+
+use super::outcome::Stopped;
+use super::refusal::Refusal;
+use super::reload::Settings;
+use super::{Ending, Gateway, answer, cors, tunnels};
+use crate::authorize;
+use crate::clock::Now;
+use crate::forward::{AnswerBody, Head};
+use crate::limit::{self, Charged};
+use crate::observe::Record;
+use crate::replay;
+use crate::route::{Accept, Route};
+use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings};
+use crate::server::{Peer, RequestBody};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use std::sync::Arc;
+
+/// What becomes of a request by its head.
+pub(super) enum Begun {
+    /// It may pass, with this body.
+    Passing(Box<Passing>, RequestBody),
+    /// It has its answer, and needs no upstream.
+    Answered(Box<Response<AnswerBody>>),
+}
+
+/// A request that may pass, taken out of its head.
+pub(super) struct Passing {
+    pub(super) charged: Charged,
+    pub(super) route: Arc<Route>,
+    pub(super) head: Head,
+}
+
+impl Gateway {
+    /// Every step that takes no time.
+    pub(super) fn begin(
+        &self,
+        settings: &Settings,
+        peer: &Peer,
+        request: Request<RequestBody>,
+        ending: &mut Ending,
+        now: Now,
+    ) -> Result<Begun, Box<Stopped>> {
+        let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
+        ending.describe(&parts);
+        if parts.method == Method::OPTIONS
+            && let Some(preflight) = self.preflight(settings, peer, &parts, has_body, now)
+        {
+            let response = cors::preflighted(preflight, ending)?;
+            return Ok(Begun::Answered(Box::new(response)));
+        }
+        match self.admit(settings, peer, parts, has_body, ending.record(), now) {
+            Ok(passing) => Ok(Begun::Passing(Box::new(passing), body)),
+            Err(mut stopped) => {
+                stopped.unread = has_body.then_some(body);
+                Err(stopped)
+            }
+        }
+    }
+
+    /// Every step that needs only the head.
+    fn admit(
+        &self,
+        settings: &Settings,
+        peer: &Peer,
+        parts: Parts,
+        has_body: bool,
+        record: &mut Record,
+        now: Now,
+    ) -> Result<Passing, Box<Stopped>> {
+        // Unknown sources pay first: this look-up is cheaper than any cryptography.
+        self.shared
+            .peers
+            .check(&settings.peers, peer.address, now)
+            .map_err(Refusal::Peer)?;
+
+        let around = Surroundings {
+            tls: peer.tls,
+            http2: parts.version == http::Version::HTTP_2,
+            has_body,
+            public_url: settings.public_url.as_ref(),
+        };
+        let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
+            .map_err(Refusal::Head)?
+            .with_certificate(peer.certificate.as_deref());
+        record.host = received.host().into();
+
+        let route = settings
+            .routes
+            .find(received.host(), received.method(), received.path())
+            .map_err(Refusal::Route)?;
+        record.route = Some((route.index, route.name.clone()));
+        received
+            .path()
+            .allowed_by(route.path_encoding)
+            .map_err(|ambiguous| Refusal::Head(Malformed::Path(ambiguous)))?;
+
+        let upgrade = tunnels::asked(route, &parts, has_body);
+        let charged = self
+            .prove(settings, &received, route, record, now)
+            .map_err(|refusal| {
+                let mut asks = HeaderMap::new();
+                if refusal.code().status() == StatusCode::UNAUTHORIZED {
+                    answer::ask_for_proof(&mut asks, route, &received);
+                }
+                cors::Told::of(route, &parts.headers).tell(&mut asks);
+                let mut stopped = Box::<Stopped>::from(refusal);
+                stopped.asks = asks;
+                stopped
+            })?;
+        let head = Head {
+            authority: received.authority().into(),
+            scheme: if received.scheme() == "https" {
+                "https"
+            } else {
+                "http"
+            },
+            // Read once by the HTTP library; these are the bytes that were verified.
+            target: parts
+                .uri
+                .path_and_query()
+                .cloned()
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+            version: parts.version,
+            peer: peer.address,
+            arrived: now,
+            via: peer.via.clone(),
+            request_id: record.id.clone(),
+            method: parts.method,
+            fields: parts.headers,
+            upgrade,
+        };
+        Ok(Passing {
+            charged,
+            route: route.clone(),
+            head,
+        })
+    }
+
+    /// From a credential to a caller within its limits. The order is the
+    /// point: each step takes what the one before has proven.
+    fn prove(
+        &self,
+        settings: &Settings,
+        received: &Received<'_>,
+        route: &Route,
+        record: &mut Record,
+        now: Now,
+    ) -> Result<Charged, Refusal> {
+        let caller = match route.accept {
+            Accept::Public => Caller::anonymous(route).ok_or(schemes::Refused::Missing),
+            Accept::Proven(_) => self.verify(settings, received, route, record, now),
+        };
+        let caller = caller.map_err(Refusal::Credential)?;
+        if let (Some(app), Some(key)) = (caller.app(), caller.key_id()) {
+            record.app = Some(app.name.clone());
+            record.key = Some(key.clone());
+            record.scheme = caller.scheme().map(crate::apps::Scheme::name);
+            record.claimed_key = None;
+        }
+        // A proof is used up only once it holds, else anyone could burn another's
+        // nonces. It stays used when a later step refuses.
+        let slack = settings.freshness.skew * 2;
+        let memory = &*self.shared.memory;
+        let fresh = replay::check(caller, route, received.method(), memory, slack, now)
+            .map_err(Refusal::Replay)?;
+        let permit = authorize::check(fresh, route).map_err(Refusal::Scope)?;
+        // The app is charged last: before verification its name was only a claim.
+        limit::charge(permit, &settings.limits, now).map_err(Refusal::Limit)
+    }
+
+    fn verify(
+        &self,
+        settings: &Settings,
+        received: &Received<'_>,
+        route: &Route,
+        record: &mut Record,
+        now: Now,
+    ) -> Result<Caller, schemes::Refused> {
+        let presented = Presented::read(received, route)?;
+        let rules = Rules {
+            registry: &settings.registry,
+            freshness: settings.freshness,
+            tokens: &settings.tokens,
+            verified: &self.shared.tokens,
+            explain: settings.explain,
+        };
+        presented
+            .verify(received, route, rules, now)
+            .inspect_err(|_| {
+                record.scheme = Some(presented.scheme().name());
+                record.claimed_key = presented.claimed_key().map(Into::into);
+            })
+    }
+}

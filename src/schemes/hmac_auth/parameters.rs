@@ -1,0 +1,110 @@
+//! `name="value"` and `name=value`, joined by commas (RFC 7235, section 2.1),
+//! read strictly: what two readers could read differently is refused.
+
+/// Parameters that are read.
+pub(super) const MAX_PARAMETERS: usize = 16;
+
+/// What is left to read.
+pub(super) struct Parameters<'r> {
+    rest: &'r str,
+    read: usize,
+}
+
+impl<'r> Parameters<'r> {
+    pub(super) const fn new(text: &'r str) -> Self {
+        Self {
+            rest: text,
+            read: 0,
+        }
+    }
+
+    /// The next name and value; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<(&'r str, &'r str)>, String> {
+        self.skip_space();
+        if self.read > 0 {
+            if self.rest.is_empty() {
+                return Ok(None);
+            }
+            self.take(',')?;
+            self.skip_space();
+        }
+        if self.read == MAX_PARAMETERS {
+            return Err(format!("there are more than {MAX_PARAMETERS} parameters"));
+        }
+        self.read += 1;
+        let name = self.while_true(is_token_char);
+        if name.is_empty() {
+            return Err(self.unexpected("the name of a parameter"));
+        }
+        self.take('=')?;
+        let value = if self.rest.starts_with('"') {
+            self.quoted(name)?
+        } else {
+            let value = self.while_true(is_token_char);
+            if value.is_empty() {
+                return Err(self.unexpected(&format!("the value of `{name}`")));
+            }
+            value
+        };
+        Ok(Some((name, value)))
+    }
+
+    /// A value in quotes. An escape has two readings, and no value needs one.
+    fn quoted(&mut self, name: &str) -> Result<&'r str, String> {
+        self.take('"')?;
+        let value = self.while_true(|byte| byte != b'"' && byte != b'\\');
+        if self.rest.starts_with('\\') {
+            return Err(format!("the value of `{name}` holds `\\`"));
+        }
+        self.take('"')?;
+        Ok(value)
+    }
+
+    fn skip_space(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t']);
+    }
+
+    fn take(&mut self, wanted: char) -> Result<(), String> {
+        self.rest = self
+            .rest
+            .strip_prefix(wanted)
+            .ok_or_else(|| self.unexpected(&format!("`{wanted}`")))?;
+        Ok(())
+    }
+
+    fn while_true(&mut self, fits: impl Fn(u8) -> bool) -> &'r str {
+        let end = self.rest.bytes().position(|byte| !fits(byte));
+        let (front, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        front
+    }
+
+    fn unexpected(&self, wanted: &str) -> String {
+        match self.rest.chars().next() {
+            Some(found) => format!("`{found}` stands where {wanted} is needed"),
+            None => format!("it ends where {wanted} is needed"),
+        }
+    }
+}
+
+/// What a name may hold (RFC 9110, section 5.6.2).
+pub(super) const fn is_token_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}

@@ -1,0 +1,443 @@
+//! Callers who sign as for Kong, as for Apache APISIX, or after draft-cavage-http-signatures-12.
+
+use crate::harness::setup::SECRET;
+use crate::harness::{Gateway, Request, Setup, T0, Upstream, caller, h2};
+use data_encoding::BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// [`T0`], as callers write it.
+const DATE: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
+const DIALECTS: [&str; 3] = ["kong", "apisix", "cavage-12"];
+
+fn setup(upstream: &Upstream, dialect: &str) -> Setup {
+    Setup::before(upstream).route(&format!(
+        "accept = [\"http-signature\", \"token\", \"hmac-auth\"]\ndialect = \"{dialect}\""
+    ))
+}
+
+fn start(dialect: &str) -> (Upstream, Gateway) {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream, dialect).start();
+    (upstream, gateway)
+}
+
+fn mac(text: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap();
+    mac.update(text.as_bytes());
+    BASE64.encode(&mac.finalize().into_bytes())
+}
+
+fn digest(body: &str) -> String {
+    format!("SHA-256={}", BASE64.encode(&Sha256::digest(body)))
+}
+
+/// `request` with date, digest and proof; `more` is covered too. Written by hand for each dialect.
+fn sign(dialect: &str, request: &Request, more: &[&str]) -> Request {
+    let mut request = request.clone().field("Date", DATE);
+    let mut names = vec!["date", "host"];
+    if let Some(body) = &request.body {
+        let text = String::from_utf8(body.clone()).unwrap();
+        request = request.field("Digest", &digest(&text));
+        names.push("digest");
+    }
+    names.extend(more);
+    let (target, line) = match dialect {
+        "kong" => (
+            "request-line",
+            format!("{} {} HTTP/1.1", request.method, request.target),
+        ),
+        "apisix" => (
+            "@request-target",
+            format!("{} {}", request.method, request.target),
+        ),
+        _ => (
+            "(request-target)",
+            format!(
+                "(request-target): {} {}",
+                request.method.to_lowercase(),
+                request.target
+            ),
+        ),
+    };
+    let mut lines = vec![line];
+    for name in &names {
+        let value = match *name {
+            "host" => request.authority.clone(),
+            name => request.value(name).unwrap(),
+        };
+        lines.push(format!("{name}: {value}"));
+    }
+    let text = match dialect {
+        "apisix" => format!("mobile-2026\n{}\n", lines.join("\n")),
+        _ => lines.join("\n"),
+    };
+    let list = format!("{target} {}", names.join(" "));
+    let signature = mac(&text);
+    let value = match dialect {
+        "kong" => format!(
+            "hmac username=\"mobile-2026\", algorithm=\"hmac-sha256\", headers=\"{list}\", signature=\"{signature}\""
+        ),
+        _ => format!(
+            "Signature keyId=\"mobile-2026\",algorithm=\"hmac-sha256\",headers=\"{list}\",signature=\"{signature}\""
+        ),
+    };
+    request.field("Authorization", &value)
+}
+
+fn whole(gateway: &Gateway) -> Request {
+    gateway
+        .request("POST", "/orders/7?item=1&item=2")
+        .field("X-Custom", "a, b")
+        .body("{\"count\": 1}")
+}
+
+#[test]
+fn recorded_requests_get_the_recorded_verdict() {
+    let file: Value = serde_json::from_str(include_str!("vectors/hmac-auth/cases.json")).unwrap();
+    assert_eq!(file["now"], T0);
+    for dialect in DIALECTS {
+        let upstream = Upstream::start();
+        let gateway = setup(&upstream, dialect).start();
+        let mut passed = 0;
+        for case in file["cases"].as_array().unwrap() {
+            if case["dialect"] != dialect {
+                continue;
+            }
+            let shown = &case["request"];
+            let text = |name: &str| shown[name].as_str().unwrap();
+            let mut request = gateway
+                .request(text("method"), text("target"))
+                .authority(text("authority"));
+            for field in shown["fields"].as_array().unwrap() {
+                request = request.field(field[0].as_str().unwrap(), field[1].as_str().unwrap());
+            }
+            if let Some(body) = shown["body"].as_str() {
+                request = request.body(body);
+            }
+            let response = gateway.send(&request);
+            if case["verdict"] == "passes" {
+                assert_eq!(response.status, 200, "{case}: {}", response.text());
+                passed += 1;
+            } else {
+                let code = response.code();
+                assert_eq!(
+                    case["verdict"],
+                    code.as_str(),
+                    "{case}: {}",
+                    response.text()
+                );
+            }
+        }
+        assert_eq!(upstream.heard().len(), passed);
+        assert!(passed > 4, "{dialect}: {passed}");
+    }
+}
+
+#[test]
+fn a_signed_request_passes_and_the_backend_learns_who_signed_it() {
+    for dialect in DIALECTS {
+        let (upstream, gateway) = start(dialect);
+        gateway
+            .send(&sign(dialect, &whole(&gateway), &["x-custom"]))
+            .assert_passed();
+        let got = upstream.only();
+        assert_eq!(got.target(), "/orders/7?item=1&item=2");
+        assert_eq!(got.field("portcullis-scheme"), Some("hmac-auth"));
+        assert_eq!(got.field("portcullis-assurance"), Some("signed"));
+        assert_eq!(got.field("portcullis-key"), Some("mobile-2026"));
+        // The proof ends here.
+        assert_eq!(got.field("authorization"), None);
+        assert_eq!(got.field("date"), Some(DATE));
+    }
+}
+
+#[test]
+fn a_proof_is_kept_where_the_route_says_so() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream, "kong").route("keep_proof = true").start();
+    let signed = sign("kong", &gateway.request("GET", "/"), &[]);
+    gateway.send(&signed).assert_passed();
+    assert_eq!(
+        upstream.only().field("authorization").map(str::to_owned),
+        signed.value("authorization")
+    );
+}
+
+#[test]
+fn the_users_own_authorization_passes_beside_the_proof() {
+    let (upstream, gateway) = start("kong");
+    let user = gateway
+        .request("GET", "/")
+        .field("Authorization", "Bearer of-the-user");
+    let signed = sign("kong", &user, &["authorization"]);
+    let proof = signed.fields.last().unwrap().1.clone();
+    let moved = user
+        .field("Date", DATE)
+        .field("Proxy-Authorization", &proof);
+    gateway.send(&moved).assert_passed();
+    let got = upstream.only();
+    assert_eq!(got.field("authorization"), Some("Bearer of-the-user"));
+    assert_eq!(got.field("proxy-authorization"), None);
+    let stolen = moved.change("Authorization", |_| "Bearer of-another".into());
+    gateway
+        .send(&stolen)
+        .assert_refused(401, "credential-rejected");
+}
+
+#[test]
+fn each_change_is_refused() {
+    for dialect in DIALECTS {
+        let (upstream, gateway) = start(dialect);
+        let signed = sign(dialect, &whole(&gateway), &["x-custom"]);
+        let refused = |what: &str, change: &dyn Fn(&mut Request), codes: &[&str]| {
+            let mut request = signed.clone();
+            change(&mut request);
+            let response = gateway.send(&request);
+            assert!(
+                codes.contains(&response.code().as_str()),
+                "{dialect} {what}: {}",
+                response.text()
+            );
+        };
+        let rejected = &["credential-rejected"][..];
+        refused("method", &|r| r.method = "PUT".into(), rejected);
+        refused(
+            "path",
+            &|r| r.target = "/orders/8?item=1&item=2".into(),
+            rejected,
+        );
+        refused(
+            "query",
+            &|r| r.target = "/orders/7?item=2&item=1".into(),
+            rejected,
+        );
+        refused("more query", &|r| r.target.push('&'), rejected);
+        refused("lost query", &|r| r.target = "/orders/7".into(), rejected);
+        refused("host", &|r| r.authority = "other.example".into(), rejected);
+        refused(
+            "field",
+            &|r| *r = r.clone().change("X-Custom", |_| "a,b".into()),
+            rejected,
+        );
+        refused(
+            "lost field",
+            &|r| *r = r.clone().without("X-Custom"),
+            &["coverage-missing"],
+        );
+        refused(
+            "field twice",
+            &|r| *r = r.clone().field("X-Custom", "c"),
+            &["malformed-credential"],
+        );
+        refused(
+            "date",
+            &|r| *r = r.clone().change("Date", |at| at.replace(":00 ", ":01 ")),
+            rejected,
+        );
+        refused(
+            "body and digest",
+            &|r| {
+                *r = r.clone().change("Digest", |_| digest("{}")).body("{}");
+            },
+            rejected,
+        );
+        refused(
+            "signature",
+            &|r| {
+                *r = r.clone().change("Authorization", |value| {
+                    value.replace("signature=\"", "signature=\"AAAA")
+                });
+            },
+            rejected,
+        );
+        refused(
+            "unknown key",
+            &|r| {
+                *r = r.clone().change("Authorization", |value| {
+                    value.replace("mobile-2026", "mobile-2099")
+                });
+            },
+            rejected,
+        );
+        refused(
+            "another app's key",
+            &|r| {
+                *r = r.clone().change("Authorization", |value| {
+                    value.replace("mobile-2026", "other-2026")
+                });
+            },
+            rejected,
+        );
+        refused(
+            "no proof",
+            &|r| *r = r.clone().without("Authorization"),
+            &["credential-missing"],
+        );
+        // It uses the request up, so it comes last.
+        refused(
+            "body",
+            &|r| r.body = Some("{\"count\": 2}".into()),
+            &["digest-mismatch"],
+        );
+        upstream.assert_silent();
+    }
+}
+
+#[test]
+fn a_request_that_changes_something_passes_once() {
+    for dialect in DIALECTS {
+        let (upstream, gateway) = start(dialect);
+        let signed = sign(dialect, &whole(&gateway), &[]);
+        gateway.send(&signed).assert_passed();
+        gateway.send(&signed).assert_refused(401, "replayed");
+        // Base64 has one spelling for the same bytes, and the text is what is remembered.
+        let spelt = signed.change("Authorization", |value| value.replace(", ", ",  "));
+        let again = gateway.send(&spelt);
+        assert_eq!(again.code(), "replayed", "{}", again.text());
+        assert_eq!(upstream.heard().len(), 1);
+        let get = sign(dialect, &gateway.request("GET", "/orders"), &[]);
+        gateway.send(&get).assert_passed();
+        gateway.send(&get).assert_passed();
+    }
+}
+
+#[test]
+fn a_proof_ends_with_its_window() {
+    for dialect in DIALECTS {
+        let (_upstream, gateway) = start(dialect);
+        let signed = sign(dialect, &gateway.request("GET", "/orders"), &[]);
+        gateway.advance(300);
+        gateway.send(&signed).assert_passed();
+        gateway.advance(1);
+        let refused = gateway.send(&signed);
+        refused.assert_refused(401, "clock-skew");
+        assert_eq!(refused.json()["credential_time"], T0);
+    }
+}
+
+#[test]
+fn an_unknown_key_and_a_wrong_signature_look_alike() {
+    for dialect in DIALECTS {
+        let (_upstream, gateway) = start(dialect);
+        let signed = sign(dialect, &gateway.request("GET", "/orders"), &[]);
+        let answer = |id: &str| {
+            let changed = signed
+                .clone()
+                .change("Authorization", |value| value.replace("mobile-2026", id));
+            let mut problem = gateway.send(&changed).json();
+            problem["request_id"] = Value::Null;
+            problem
+        };
+        assert_eq!(answer("mobile-2099"), answer("other-2026"));
+    }
+}
+
+#[test]
+fn a_route_without_a_dialect_takes_no_such_proof() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    for dialect in DIALECTS {
+        let signed = sign(dialect, &gateway.request("GET", "/orders"), &[]);
+        gateway
+            .send(&signed)
+            .assert_refused(401, "credential-missing");
+    }
+    upstream.assert_silent();
+}
+
+#[test]
+fn the_other_schemes_of_a_route_stay() {
+    for dialect in DIALECTS {
+        let (_upstream, gateway) = start(dialect);
+        let request = gateway
+            .request("GET", "/orders")
+            .field("Authorization", "Bearer of-the-user");
+        gateway.send(&caller().sign(&request)).assert_passed();
+        let both = caller().sign(&sign(dialect, &gateway.request("GET", "/orders"), &[]));
+        gateway
+            .send(&both)
+            .assert_refused(400, "malformed-credential");
+    }
+}
+
+#[test]
+fn a_key_that_may_not_sign_so_is_rejected() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream, "kong").more(
+        "[apps.narrow]\nkeys = [{ id = \"narrow\", algorithm = \"hmac-sha256\", secret = \"file:mobile.key\", schemes = [\"token\"] }]",
+    );
+    let gateway = setup.start();
+    let signed = sign("kong", &gateway.request("GET", "/orders"), &[])
+        .change("Authorization", |value| {
+            value.replace("mobile-2026", "narrow")
+        });
+    gateway
+        .send(&signed)
+        .assert_refused(401, "credential-rejected");
+}
+
+#[test]
+fn the_documentation_of_apisix_is_followed_where_the_route_waives_the_body() {
+    let upstream = Upstream::start();
+    let waive = "waive = [{ part = \"body\", until = 2030-01-01, reason = \"written after the documentation\" }]";
+    let gateway = setup(&upstream, "apisix").route(waive).start();
+    let text = format!("mobile-2026\nPOST /orders\ndate: {DATE}\n");
+    let request = gateway
+        .request("POST", "/orders")
+        .field("Date", DATE)
+        .field("Digest", &digest("{}"))
+        .field("Authorization", &format!(
+            "Signature keyId=\"mobile-2026\",algorithm=\"hmac-sha256\",headers=\"@request-target date\",signature=\"{}\"",
+            mac(&text)
+        ))
+        .body("{}");
+    gateway.send(&request).assert_passed();
+}
+
+#[test]
+fn a_refused_caller_learns_what_to_cover() {
+    for (dialect, challenge) in [
+        (
+            "kong",
+            "hmac realm=\"portcullis\", headers=\"date request-line digest\"",
+        ),
+        (
+            "apisix",
+            "Signature realm=\"portcullis\", headers=\"date @request-target digest\"",
+        ),
+        (
+            "cavage-12",
+            "Signature realm=\"portcullis\", headers=\"date (request-target) host digest\"",
+        ),
+    ] {
+        let (_upstream, gateway) = start(dialect);
+        let response = gateway.send(&gateway.request("POST", "/orders").body("{}"));
+        response.assert_refused(401, "credential-missing");
+        let told = response.fields.iter();
+        let mut told = told.filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"));
+        assert!(told.any(|(_, value)| value == challenge), "{dialect}");
+    }
+}
+
+#[test]
+fn over_http2_the_first_line_says_so_and_the_target_does_not() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream, "kong").start();
+    let authority = gateway.address().to_string();
+    for (name, line) in [
+        ("request-line", "GET /orders HTTP/2.0"),
+        ("@request-target", "@request-target: get /orders"),
+    ] {
+        let text = format!("date: {DATE}\n{line}\nhost: {authority}");
+        let request = gateway.request("GET", "/orders").field("Date", DATE).field(
+            "Authorization",
+            &format!(
+                "hmac username=\"mobile-2026\", algorithm=\"hmac-sha256\", headers=\"date {name} host\", signature=\"{}\"",
+                mac(&text)
+            ),
+        );
+        assert_eq!(h2::send(&request, gateway.address()).status, 200, "{name}");
+    }
+}

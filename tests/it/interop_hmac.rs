@@ -1,0 +1,273 @@
+//! Callers of `hmac-auth` in other languages, as they stand in `examples/clients`: by hand as the documentation of
+//! Kong and of Apache APISIX says, and by the libraries for draft-cavage.
+
+use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
+use crate::interop::installed;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// A caller: its file, its dialect, and the field that holds its proof.
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    file: &'static str,
+    dialect: &'static str,
+    field: &'static str,
+}
+
+const KONG: Client = Client {
+    file: "python/kong_hmac_client.py",
+    dialect: "kong",
+    field: "Authorization",
+};
+const APISIX: Client = Client {
+    file: "python/apisix_hmac_client.py",
+    dialect: "apisix",
+    field: "Authorization",
+};
+const NODE_HTTP_SIGNATURE: Client = Client {
+    file: "node/http-signature-client.mjs",
+    dialect: "cavage-12",
+    field: "Authorization",
+};
+const NODE_CAVAGE: Client = Client {
+    file: "node/http-message-signatures-cavage-client.mjs",
+    dialect: "cavage-12",
+    field: "Signature",
+};
+
+impl Client {
+    fn start(self) -> (Upstream, Gateway) {
+        let upstream = Upstream::start();
+        let route = format!("accept = [\"hmac-auth\"]\ndialect = \"{}\"", self.dialect);
+        let setup = Setup::before(&upstream).route(&route);
+        (upstream, Gateway::start_now(setup))
+    }
+
+    /// Runs it; its last line is JSON.
+    fn run(self, gateway: &Gateway, target: &str, more: &[&str]) -> Value {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let program = if self.file.starts_with("python/") {
+            installed(root.join("target/clients/venv/bin/python3"))
+        } else {
+            installed(root.join("examples/clients/node/node_modules/.installed"));
+            "node".into()
+        };
+        let output = Command::new(program)
+            .arg(root.join("examples/clients").join(self.file))
+            .args(["--url", &format!("http://{}{target}", gateway.address())])
+            .args(["--key-id", "mobile-2026"])
+            .arg("--secret-file")
+            .arg(gateway.setup().path("mobile.key"))
+            .args(more)
+            .output()
+            .expect("Python and Node are needed");
+        assert!(
+            output.status.success(),
+            "{self:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// What it signs, to be sent by the test, changed or not.
+    fn sign(self, gateway: &Gateway, target: &str, more: &[&str]) -> Request {
+        let printed = self.run(gateway, target, &[&["--print"], more].concat());
+        let mut request = gateway.request(printed["method"].as_str().unwrap(), target);
+        for (name, value) in printed["headers"].as_object().unwrap() {
+            if !["content-length", "host"].contains(&name.to_lowercase().as_str()) {
+                request = request.field(name, value.as_str().unwrap());
+            }
+        }
+        match printed["body"].as_str() {
+            Some("") | None => request,
+            Some(body) => request.body(body),
+        }
+    }
+}
+
+fn accepted_as_it_comes(client: Client) {
+    let (upstream, gateway) = client.start();
+    for (number, (target, more)) in [
+        ("/orders/7", &[][..]),
+        ("/orders/7?b=2&a=1&a=2", &[]),
+        ("/orders?q=a%20b", &["--method", "DELETE"]),
+        ("/orders", &["--method", "POST", "--body", "{\"count\": 1}"]),
+        (
+            "/orders?x=1",
+            &["--method", "PUT", "--body", "{\"count\": 2}"],
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = client.run(&gateway, target, more);
+        assert_eq!(
+            answer["status"], 200,
+            "{client:?} {target} {more:?}: {answer}"
+        );
+        assert_eq!(answer["body"], "hello");
+        let got = upstream.got(number);
+        assert_eq!(got.target(), target);
+        assert_eq!(got.field("portcullis-key"), Some("mobile-2026"));
+        assert_eq!(got.field("portcullis-scheme"), Some("hmac-auth"));
+        assert_eq!(got.field("authorization"), None);
+    }
+}
+
+fn each_change_is_refused(client: Client) {
+    let (upstream, gateway) = client.start();
+    let target = "/orders/7?item=1";
+    let post = ["--method", "POST", "--body", "{\"count\": 1}"];
+    let signed = client.sign(&gateway, target, &post);
+    let refused = |what: &str, request: &Request, codes: &[&str]| {
+        let response = gateway.send(request);
+        assert!(
+            [400, 401].contains(&response.status) && codes.contains(&response.code().as_str()),
+            "{client:?}: {what}: {} {}",
+            response.status,
+            response.text()
+        );
+    };
+    let changed = |what: &str, change: &dyn Fn(&mut Request), codes: &[&str]| {
+        let mut request = signed.clone();
+        change(&mut request);
+        refused(what, &request, codes);
+    };
+    let rejected = &["credential-rejected"][..];
+    changed("method", &|r| r.method = "PUT".into(), rejected);
+    changed("path", &|r| r.target = "/orders/8?item=1".into(), rejected);
+    changed("query", &|r| r.target = "/orders/7?item=2".into(), rejected);
+    changed("more query", &|r| r.target.push_str("&x=1"), rejected);
+    changed("lost query", &|r| r.target = "/orders/7".into(), rejected);
+    if client.dialect == "cavage-12" {
+        let other = |r: &mut Request| r.authority = "other.example".into();
+        changed("host", &other, rejected);
+    }
+    changed(
+        "digest and body",
+        &|r| {
+            let digest = "SHA-256=RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=";
+            *r = r.clone().change("Digest", |_| digest.into()).body("{}");
+        },
+        rejected,
+    );
+    changed(
+        "lost digest",
+        &|r| *r = r.clone().without("Digest"),
+        &["coverage-missing", "malformed-credential"],
+    );
+    changed(
+        "two digests",
+        &|r| {
+            let digest = r.value("Digest").unwrap();
+            *r = r.clone().field("Digest", &digest);
+        },
+        &["malformed-credential"],
+    );
+    changed(
+        "added authorization",
+        &|r| *r = r.clone().field("Authorization", "Basic x"),
+        &["malformed-request", "coverage-missing"],
+    );
+    changed(
+        "signature",
+        &|r| {
+            *r = r.clone().change(client.field, |v| {
+                v.replace("signature=\"", "signature=\"AAAA")
+            });
+        },
+        rejected,
+    );
+    changed(
+        "list",
+        &|r| *r = r.clone().change(client.field, |v| v.replace(" digest", "")),
+        &["coverage-missing"],
+    );
+    changed(
+        "no proof",
+        &|r| *r = r.clone().without(client.field),
+        &["credential-missing"],
+    );
+
+    let now = Binary::now();
+    for (what, created) in [("stale", now - 3600), ("future", now + 3600)] {
+        let created = created.to_string();
+        let request = client.sign(&gateway, target, &["--created", &created]);
+        refused(what, &request, &["clock-skew", "credential-expired"]);
+    }
+    let unknown = client.sign(&gateway, target, &["--key-id", "mobile-2099"]);
+    refused("unknown key", &unknown, rejected);
+    let wrong = gateway.setup().write_secret("wrong.key", &[b'x'; 32]);
+    let wrong = client.sign(
+        &gateway,
+        target,
+        &["--secret-file", wrong.to_str().unwrap()],
+    );
+    refused("wrong secret", &wrong, rejected);
+    let body = client.sign(&gateway, target, &[]).body("{}");
+    refused("added body", &body, &["coverage-missing"]);
+    upstream.assert_silent();
+
+    let once = client.sign(&gateway, "/once", &post);
+    gateway.send(&once).assert_passed();
+    refused("replayed", &once, &["replayed"]);
+    assert_eq!(upstream.heard().len(), 1);
+    // It uses the request up, so it comes last.
+    changed(
+        "body",
+        &|r| r.body = Some("{\"count\": 2}".into()),
+        &["digest-mismatch"],
+    );
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+macro_rules! clients {
+    ($($client:ident: $accepted:ident, $refused:ident;)*) => {$(
+        #[test]
+        fn $accepted() {
+            accepted_as_it_comes($client);
+        }
+
+        #[test]
+        fn $refused() {
+            each_change_is_refused($client);
+        }
+    )*};
+}
+
+clients! {
+    KONG: callers_of_kong_are_accepted_as_they_come, each_change_to_a_request_of_kongs_is_refused;
+    APISIX: callers_of_apisix_are_accepted_as_they_come, each_change_to_a_request_of_apisixs_is_refused;
+    NODE_HTTP_SIGNATURE: node_http_signature_is_accepted_as_it_comes, each_change_to_node_http_signature_is_refused;
+    NODE_CAVAGE: node_http_message_signatures_cavage_is_accepted_as_it_comes, each_change_to_node_cavage_is_refused;
+}
+
+#[test]
+fn kongs_caller_keeps_an_authorization_of_its_own() {
+    let (upstream, gateway) = KONG.start();
+    let answer = KONG.run(
+        &gateway,
+        "/orders",
+        &["--authorization", "Bearer of-the-user"],
+    );
+    assert_eq!(answer["status"], 200, "{answer}");
+    let got = upstream.only();
+    assert_eq!(got.field("authorization"), Some("Bearer of-the-user"));
+}
+
+#[test]
+fn the_default_of_node_http_signature_is_refused_and_told_why() {
+    let (upstream, gateway) = NODE_HTTP_SIGNATURE.start();
+    let signed = NODE_HTTP_SIGNATURE
+        .sign(&gateway, "/orders", &[])
+        .change("Authorization", |value| {
+            value.replace("(request-target) host date", "date")
+        });
+    let response = gateway.send(&signed);
+    response.assert_refused(401, "coverage-missing");
+    for name in ["(request-target)", "host"] {
+        assert!(response.detail().contains(name), "{}", response.text());
+    }
+    upstream.assert_silent();
+}
