@@ -1,58 +1,87 @@
 //! What does each scheme cost, for a good and for a bad credential?
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    RsaKeyPair,
+};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
+use data_encoding::BASE64;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
 use portcullis::client::{HmacSigner, Signer};
 use portcullis::clock::{Clock, Now};
-use portcullis::crypto::{Algorithm, HmacKey};
+use portcullis::crypto::{Algorithm, HmacKey, SigningKey};
 use portcullis::route::{Dialect, Route};
 use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::http_signature::{self, Rules};
 use portcullis::schemes::{Caller, Received, Refused, Surroundings, hmac_auth, token};
 use portcullis::secret::Secret;
 use std::hint::black_box;
-use std::sync::Arc;
+use std::slice;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const NOW: u64 = 1_800_000_000;
-const SECRET: &[u8; 32] = b"a secret of the benches only, 32";
 
 fn signature(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("http-signature");
     let gate = Gate::new();
-    for algorithm in Algorithm::ALL {
-        let good = signed(algorithm, algorithm.name(), SECRET);
-        let wrong = signed(algorithm, algorithm.name(), &[7; 32]);
-        let unknown = signed(algorithm, "nobody", SECRET);
+    for pair in pairs()
+        .iter()
+        .filter(|pair| pair.algorithm.is_for_requests())
+    {
+        let name = pair.algorithm.name();
+        let good = signed(pair.algorithm, name, &pair.key);
+        let wrong = signed(pair.algorithm, name, &pair.other);
         assert!(gate.signature(&good).is_ok());
-        for (name, fields) in [
-            ("good", good),
-            ("wrong signature", wrong),
-            ("unknown key", unknown),
-        ] {
-            group.bench_with_input(
-                BenchmarkId::new(algorithm.name(), name),
-                &fields,
-                |bencher, fields| bencher.iter(|| gate.signature(black_box(fields))),
-            );
+        assert!(gate.signature(&wrong).is_err());
+        for (what, fields) in [("good", good), ("wrong signature", wrong)] {
+            group.bench_with_input(BenchmarkId::new(name, what), &fields, |bencher, fields| {
+                bencher.iter(|| gate.signature(black_box(fields)));
+            });
         }
+        bare(&mut group, pair);
+        // An unknown id has the kind of one of our keys; where all are of one kind, of that one.
+        let alone = Gate::of(slice::from_ref(pair));
+        let unknown = signed(pair.algorithm, "nobody", &pair.key);
+        group.bench_with_input(
+            BenchmarkId::new(name, "unknown key"),
+            &unknown,
+            |bencher, fields| bencher.iter(|| alone.signature(black_box(fields))),
+        );
     }
     group.finish();
+}
+
+/// The operation alone, over as many bytes as a signature base has.
+fn bare(group: &mut BenchmarkGroup<'_, WallTime>, pair: &Pair) {
+    let text = [b'x'; 250];
+    let key = SigningKey::new(pair.algorithm, &pair.key).expect("it is a key");
+    let signature = key.sign(&text);
+    let key = key.verifying().expect("it is a key");
+    assert!(key.verify(&text, signature.as_bytes()).is_some());
+    group.bench_function(BenchmarkId::new(pair.algorithm.name(), "bare"), |bencher| {
+        bencher.iter(|| key.verify(black_box(&text), black_box(signature.as_bytes())));
+    });
 }
 
 fn hmac_auth(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hmac-auth");
     for dialect in Dialect::ALL {
-        let mut gate = Gate::new();
+        let pair = &pairs()[0];
+        let mut gate = Gate::of(slice::from_ref(pair));
         gate.route.dialect = Some(dialect);
         let name = Algorithm::HmacSha256.name();
-        let good = signed_as(dialect, name, SECRET);
+        let good = signed_as(dialect, name, &pair.key);
         assert!(gate.hmac(&good).is_ok());
         for (what, fields) in [
             ("good", good),
-            ("wrong signature", signed_as(dialect, name, &[7; 32])),
-            ("unknown key", signed_as(dialect, "nobody-at-al", SECRET)),
+            ("wrong signature", signed_as(dialect, name, &pair.other)),
+            ("unknown key", signed_as(dialect, "nobody-at-al", &pair.key)),
         ] {
             group.bench_with_input(
                 BenchmarkId::new(dialect.name(), what),
@@ -62,8 +91,7 @@ fn hmac_auth(criterion: &mut Criterion) {
         }
     }
     // What the hash alone costs, over a text as long as Kong's.
-    let key = HmacKey::new(Algorithm::HmacSha256, &Secret::new(SECRET.to_vec()));
-    let key = key.expect("long enough");
+    let key = HmacKey::dummy(Algorithm::HmacSha256);
     group.bench_function("bare HMAC", |bencher| {
         bencher.iter(|| key.sign(black_box(&[b'x'; 103])));
     });
@@ -73,33 +101,90 @@ fn hmac_auth(criterion: &mut Criterion) {
 fn tokens(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("token");
     let gate = Gate::new();
-    let name = Algorithm::HmacSha256.name();
-    let good = with_token(name, SECRET);
-    assert!(gate.token(&good, &token::Cache::new(8)).is_ok());
-    let kept = token::Cache::new(8);
-    group.bench_function("good, seen before", |bencher| {
-        bencher.iter(|| gate.token(black_box(&good), &kept));
-    });
-    group.bench_function("good, new", |bencher| {
-        bencher.iter_batched(
-            || token::Cache::new(1),
-            |cache| gate.token(black_box(&good), &cache),
-            criterion::BatchSize::SmallInput,
-        );
-    });
-    for (name, fields) in [
-        ("wrong signature", with_token(name, &[7; 32])),
-        ("unknown key", with_token("nobody", SECRET)),
-    ] {
-        group.bench_with_input(
-            BenchmarkId::from_parameter(name),
-            &fields,
-            |bencher, fields| {
-                bencher.iter(|| gate.token(black_box(fields), &kept));
-            },
-        );
+    for pair in pairs().iter().filter(|pair| pair.algorithm.is_for_tokens()) {
+        let name = pair.algorithm.jose_name();
+        let id = pair.algorithm.name();
+        let good = with_token(pair.algorithm, id, &pair.key);
+        assert!(gate.token(&good, &token::Cache::new(8)).is_ok());
+        let kept = token::Cache::new(8);
+        group.bench_function(BenchmarkId::new(name, "good, seen before"), |bencher| {
+            bencher.iter(|| gate.token(black_box(&good), &kept));
+        });
+        group.bench_function(BenchmarkId::new(name, "good, new"), |bencher| {
+            bencher.iter_batched(
+                || token::Cache::new(1),
+                |cache| gate.token(black_box(&good), &cache),
+                criterion::BatchSize::SmallInput,
+            );
+        });
+        let wrong = with_token(pair.algorithm, id, &pair.other);
+        group.bench_function(BenchmarkId::new(name, "wrong signature"), |bencher| {
+            bencher.iter(|| gate.token(black_box(&wrong), &kept));
+        });
+        let alone = Gate::of(slice::from_ref(pair));
+        let unknown = with_token(pair.algorithm, "nobody", &pair.key);
+        group.bench_function(BenchmarkId::new(name, "unknown key"), |bencher| {
+            bencher.iter(|| alone.token(black_box(&unknown), &kept));
+        });
     }
     group.finish();
+}
+
+/// A key, and another of its kind.
+struct Pair {
+    algorithm: Algorithm,
+    key: Secret,
+    other: Secret,
+}
+
+/// One of each algorithm, the same ones for all benches.
+fn pairs() -> &'static [Pair] {
+    static PAIRS: OnceLock<Vec<Pair>> = OnceLock::new();
+    PAIRS.get_or_init(make_pairs)
+}
+
+fn make_pairs() -> Vec<Pair> {
+    let ed25519 = || {
+        let pair = Ed25519KeyPair::generate()?;
+        Ok(pair.to_pkcs8v1()?.as_ref().to_vec())
+    };
+    let ecdsa = |curve| {
+        let pair = EcdsaKeyPair::generate(curve)?;
+        Ok(pair.to_pkcs8v1()?.as_ref().to_vec())
+    };
+    let rsa = || {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
+        Ok(pair.as_der()?.as_ref().to_vec())
+    };
+    Algorithm::ALL
+        .into_iter()
+        .map(|algorithm| {
+            let make = || match algorithm {
+                Algorithm::Ed25519 => pem(ed25519()),
+                Algorithm::EcdsaP256Sha256 => pem(ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)),
+                Algorithm::EcdsaP384Sha384 => pem(ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)),
+                Algorithm::RsaPssSha512 | Algorithm::RsaPssSha256 | Algorithm::RsaV15Sha256 => {
+                    pem(rsa())
+                }
+                Algorithm::HmacSha256 | Algorithm::HmacSha512 => {
+                    let mut bytes = vec![0; 32];
+                    portcullis::crypto::random(&mut bytes);
+                    Secret::new(bytes)
+                }
+            };
+            Pair {
+                algorithm,
+                key: make(),
+                other: make(),
+            }
+        })
+        .collect()
+}
+
+fn pem(pkcs8: Result<Vec<u8>, Unspecified>) -> Secret {
+    let text = BASE64.encode(&pkcs8.expect("the library makes keys"));
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n");
+    Secret::new(pem.into_bytes())
 }
 
 struct Gate {
@@ -111,6 +196,11 @@ struct Gate {
 impl Gate {
     /// One app with a key of each algorithm, named as it.
     fn new() -> Self {
+        Self::of(pairs())
+    }
+
+    /// One app with these keys, named as their algorithms.
+    fn of(pairs: &[Pair]) -> Self {
         let app = Arc::new(App {
             name: "bench".into(),
             index: 0,
@@ -118,12 +208,14 @@ impl Gate {
             enabled: true,
             explain: false,
         });
-        let keys = Algorithm::ALL
-            .into_iter()
-            .map(|algorithm| Key {
-                id: algorithm.name().into(),
+        let keys = pairs
+            .iter()
+            .map(|pair| Key {
+                id: pair.algorithm.name().into(),
                 app: app.clone(),
-                mac: HmacKey::new(algorithm, &Secret::new(SECRET.to_vec())).expect("long enough"),
+                verifying: SigningKey::new(pair.algorithm, &pair.key)
+                    .and_then(|key| key.verifying())
+                    .expect("it is a key"),
                 not_before: None,
                 not_after: None,
                 enabled: true,
@@ -206,27 +298,26 @@ fn now() -> Now {
     Now::new(time, time)
 }
 
-fn signed(algorithm: Algorithm, key_id: &str, secret: &[u8]) -> HeaderMap {
+fn signed(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
     let mut request = Request::get("http://api.example.com/orders/1?page=2")
         .header("host", "api.example.com")
         .header("accept", "application/json")
         .body(Vec::new())
         .expect("a request");
-    Signer::new(key_id, algorithm, &Secret::new(secret.to_vec()))
-        .expect("long enough")
+    Signer::new(key_id, algorithm, key)
+        .expect("it is a key")
         .clock(Clock::by_hand(NOW).0)
         .sign(&mut request)
         .expect("it is plain");
     request.into_parts().0.headers
 }
 
-fn signed_as(dialect: Dialect, key_id: &str, secret: &[u8]) -> HeaderMap {
+fn signed_as(dialect: Dialect, key_id: &str, secret: &Secret) -> HeaderMap {
     let mut fields = HeaderMap::new();
     fields.insert("host", HeaderValue::from_static("api.example.com"));
     fields.insert("accept", HeaderValue::from_static("application/json"));
-    let secret = Secret::new(secret.to_vec());
     let uri = Uri::from_static("http://api.example.com/orders/1?page=2");
-    let made = HmacSigner::new(dialect, key_id, Algorithm::HmacSha256, &secret)
+    let made = HmacSigner::new(dialect, key_id, Algorithm::HmacSha256, secret)
         .expect("long enough")
         .clock(Clock::by_hand(NOW).0)
         .sign(&Method::GET, &uri, &fields, b"")
@@ -235,14 +326,15 @@ fn signed_as(dialect: Dialect, key_id: &str, secret: &[u8]) -> HeaderMap {
     fields
 }
 
-fn with_token(key_id: &str, secret: &[u8]) -> HeaderMap {
+fn with_token(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
     let claims = token::Claims {
         iat: NOW as i64,
         exp: NOW as i64 + 300,
         scope: Some("orders"),
         ..token::Claims::default()
     };
-    let text = token::sign(key_id, &Secret::new(secret.to_vec()), &claims).expect("long enough");
+    let key = SigningKey::new(algorithm, key).expect("it is a key");
+    let text = token::sign(key_id, &key, &claims).expect("it signs tokens");
     let mut fields = HeaderMap::new();
     fields.insert("host", HeaderValue::from_static("api.example.com"));
     fields.insert(

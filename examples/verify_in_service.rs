@@ -108,7 +108,7 @@ fn registry(secret: &Secret) -> Result<Registry, Box<dyn Error>> {
     let key = Key {
         id: "billing-1".into(),
         app: app.clone(),
-        mac: HmacKey::new(Algorithm::HmacSha256, secret)?,
+        verifying: HmacKey::new(Algorithm::HmacSha256, secret)?.into(),
         not_before: None,
         not_after: None,
         enabled: true,

@@ -79,7 +79,7 @@ impl Caller {
             key: key(&secret),
             other: key(&other),
             now,
-            token: token::sign(KEY_ID, &secret, &claims).expect("it is long enough"),
+            token: token::sign(KEY_ID, &key(&secret).into(), &claims).expect("it signs tokens"),
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn registry() -> Registry {
     let key = Key {
         id: KEY_ID.into(),
         app: app.clone(),
-        mac: key(),
+        verifying: key().into(),
         not_before: None,
         not_after: None,
         enabled: true,

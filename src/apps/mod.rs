@@ -5,6 +5,7 @@
 //! anything, or tells a stranger whether a key exists.
 
 mod certified;
+mod doubles;
 mod scheme;
 mod scopes;
 
@@ -13,8 +14,9 @@ pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
 
 use crate::crypto::certificate::Certificate;
-use crate::crypto::{Algorithm, HmacKey};
+use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use certified::Certificates;
+use doubles::Doubles;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -42,7 +44,7 @@ pub struct Key {
     /// The app that owns it.
     pub app: Arc<App>,
     /// The key itself, bound to its algorithm.
-    pub mac: HmacKey,
+    pub verifying: VerifyingKey,
     /// First second it may be used, Unix time.
     pub not_before: Option<i64>,
     /// First second it may no longer be used, Unix time.
@@ -56,7 +58,12 @@ pub struct Key {
 impl Key {
     /// The one algorithm it may be used with.
     pub const fn algorithm(&self) -> Algorithm {
-        self.mac.algorithm()
+        self.verifying.algorithm()
+    }
+
+    /// Its secret, where it has one.
+    pub const fn mac(&self) -> Option<&HmacKey> {
+        self.verifying.mac()
     }
 
     /// Whether it may be used at `unix_seconds`.
@@ -73,6 +80,7 @@ pub struct Registry {
     apps: Vec<Arc<App>>,
     keys: HashMap<Arc<str>, Arc<Key>>,
     certificates: Certificates,
+    doubles: Doubles,
     generation: u64,
 }
 
@@ -89,6 +97,7 @@ impl Registry {
     /// [`DuplicateKey`] when an id appears twice, in one app or in two.
     pub fn new(apps: Vec<Arc<App>>, keys: Vec<Key>, generation: u64) -> Result<Self, DuplicateKey> {
         let mut by_id = HashMap::with_capacity(keys.len());
+        let doubles = Doubles::new(keys.iter().map(|key| &key.verifying));
         for key in keys {
             let id = key.id.clone();
             if by_id.insert(id.clone(), Arc::new(key)).is_some() {
@@ -99,6 +108,7 @@ impl Registry {
             apps,
             keys: by_id,
             certificates: Certificates::default(),
+            doubles,
             generation,
         })
     }
@@ -129,6 +139,12 @@ impl Registry {
     /// The key of that id, whatever its state.
     pub fn key(&self, id: &str) -> Option<&Arc<Key>> {
         self.keys.get(id)
+    }
+
+    /// What to verify with where no key has this id, so that it costs what a key of ours costs. It
+    /// verifies nothing that anyone can make.
+    pub fn double(&self, id: &str) -> &VerifyingKey {
+        self.doubles.of(id)
     }
 
     /// Every app, by [`App::index`].

@@ -17,7 +17,8 @@ pub(super) struct KeyArgs {
     /// The key's id, as the gateway knows it
     #[arg(long, value_name = "ID", help_heading = "Key")]
     key_id: Option<String>,
-    /// Where the secret lies: `env:NAME` or `file:PATH`, holding `base64:…`, `hex:…` or the bytes themselves
+    /// Where the secret lies: `env:NAME` or `file:PATH`, holding `base64:…`, `hex:…` or the bytes themselves – or a
+    /// private key, in PEM or as a JWK
     #[arg(long, value_name = "REFERENCE", help_heading = "Key")]
     secret: Option<String>,
     /// Read the secret from standard input
@@ -40,6 +41,34 @@ enum AlgorithmName {
     HmacSha256,
     /// HMAC with SHA-512
     HmacSha512,
+    /// Ed25519; `EdDSA` in a token
+    Ed25519,
+    /// ECDSA on curve P-256; `ES256` in a token
+    EcdsaP256Sha256,
+    /// ECDSA on curve P-384; `ES384` in a token
+    EcdsaP384Sha384,
+    /// RSA with PSS padding and SHA-512
+    RsaPssSha512,
+    /// RSA with PSS padding and SHA-256: `PS256`, for tokens only
+    RsaPssSha256,
+    /// RSA with the padding of PKCS #1 v1.5 and SHA-256; `RS256` in a token
+    #[value(name = "rsa-v1_5-sha256")]
+    RsaV15Sha256,
+}
+
+impl AlgorithmName {
+    const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::HmacSha256 => Algorithm::HmacSha256,
+            Self::HmacSha512 => Algorithm::HmacSha512,
+            Self::Ed25519 => Algorithm::Ed25519,
+            Self::EcdsaP256Sha256 => Algorithm::EcdsaP256Sha256,
+            Self::EcdsaP384Sha384 => Algorithm::EcdsaP384Sha384,
+            Self::RsaPssSha512 => Algorithm::RsaPssSha512,
+            Self::RsaPssSha256 => Algorithm::RsaPssSha256,
+            Self::RsaV15Sha256 => Algorithm::RsaV15Sha256,
+        }
+    }
 }
 
 /// A key, ready to use. Does not print.
@@ -91,10 +120,7 @@ impl KeyArgs {
         };
         Ok(Some(NamedKey {
             id,
-            algorithm: match self.algorithm {
-                AlgorithmName::HmacSha256 => Algorithm::HmacSha256,
-                AlgorithmName::HmacSha512 => Algorithm::HmacSha512,
-            },
+            algorithm: self.algorithm.algorithm(),
             secret: decode(&written)?,
             written: Secret::new(written),
         }))

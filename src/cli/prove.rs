@@ -10,7 +10,7 @@ use super::stop::Stop;
 use crate::client::{SignError, Signer};
 use crate::clock::{Clock, Now};
 use crate::config::period;
-use crate::crypto::{Algorithm, WeakSecret};
+use crate::crypto::{BadKey, SigningKey};
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::explained::{SIGNATURE_BASE_DIGEST, digest_field};
 use crate::schemes::http_signature::sign::CannotSign;
@@ -150,7 +150,7 @@ impl ProofArgs {
 
     fn signature(&self, key: &NamedKey, message: &Message, clock: Clock) -> Result<Proof> {
         let mut signer = Signer::new(&key.id, key.algorithm, &key.secret)
-            .map_err(weak_secret)?
+            .map_err(bad_key)?
             .clock(clock);
         for component in &self.cover {
             signer = signer.cover(component);
@@ -171,9 +171,6 @@ impl ProofArgs {
     }
 
     fn token(&self, key: &NamedKey, message: &Message, now: Now) -> Result<Proof> {
-        if key.algorithm != Algorithm::HmacSha256 {
-            return Err(Stop::usage("a token is signed with `hmac-sha256`").into());
-        }
         let authorization = match (self.bind, message.fields.get(AUTHORIZATION)) {
             (false, _) => None,
             (true, Some(value)) => Some(value.as_bytes()),
@@ -214,9 +211,17 @@ pub(super) fn sign(signer: &Signer, message: &Message) -> Result<Proof> {
     })
 }
 
-fn weak_secret(weak: WeakSecret) -> Stop {
-    Stop::usage(weak.to_string())
-        .hint("`openssl rand -base64 32` makes a good one; write it as `base64:…`")
+/// What is wrong with a key, and what to do about it.
+pub(super) fn bad_key(bad: BadKey) -> Stop {
+    let stop = Stop::usage(bad.to_string());
+    match bad {
+        BadKey::Weak(_) => {
+            stop.hint("`openssl rand -base64 32` makes a good one; write it as `base64:…`")
+        }
+        BadKey::PemAsSecret(_) => stop.hint("name what it is for with `--algorithm`"),
+        BadKey::Unreadable(_) => stop.hint("`openssl genpkey -algorithm ed25519` makes a good one"),
+        _ => stop,
+    }
 }
 
 fn cannot_sign(why: SignError) -> Stop {
@@ -248,7 +253,9 @@ fn mint(
         pay: pay.as_deref(),
         ..token::Claims::default()
     };
-    let text = token::sign(&key.id, &key.secret, &claims).map_err(weak_secret)?;
+    let signing = SigningKey::new(key.algorithm, &key.secret).map_err(bad_key)?;
+    let text =
+        token::sign(&key.id, &signing, &claims).map_err(|not| Stop::usage(not.to_string()))?;
     Ok(Proof {
         fields: vec![(token::PORTCULLIS_TOKEN, text)],
         base: None,

@@ -35,6 +35,8 @@ Examples:
     portcullis sign --key-id demo --secret file:demo.key http://127.0.0.1:8080/orders
   A signed upload as a curl line:
     portcullis sign --key-id demo --secret env:DEMO_KEY --curl -d @order.json http://127.0.0.1:8080/orders
+  With the private half of a key pair:
+    portcullis sign --key-id laptop --algorithm ed25519 --secret file:laptop.pem http://127.0.0.1:8080/orders
   As a caller of Kong signs:
     portcullis sign --key-id demo --secret env:DEMO_KEY --scheme hmac-auth --dialect kong http://127.0.0.1:8080/orders
   A token for five minutes:

@@ -1,10 +1,11 @@
 //! For those who call in the dialect of Kong, of Apache APISIX or of draft-cavage-12.
 
 use crate::clock::Clock;
-use crate::crypto::{Algorithm, HmacKey, WeakSecret};
+use crate::crypto::{Algorithm, BadKey, SigningKey};
 use crate::schemes::digest::CONTENT_DIGEST;
 use crate::schemes::hmac_auth::digest::DIGEST;
 use crate::schemes::hmac_auth::sign::{CannotSign, Parameters, sign};
+use crate::schemes::hmac_auth::verify::is_of;
 use crate::schemes::hmac_auth::{self, Dialect, date};
 use crate::schemes::received::{Malformed, Received, Surroundings};
 use crate::secret::Secret;
@@ -18,7 +19,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 pub struct HmacSigner {
     dialect: Dialect,
     key_id: String,
-    key: HmacKey,
+    key: SigningKey,
     more: Vec<String>,
     clock: Clock,
 }
@@ -50,17 +51,20 @@ impl HmacSigner {
     /// A signer that covers time, target, host, `Authorization` and body, each if there is one.
     ///
     /// # Errors
-    /// [`WeakSecret`] when the secret has fewer than 32 bytes.
+    /// [`BadKey`], such as when an HMAC's secret has fewer than 32 bytes.
     pub fn new(
         dialect: Dialect,
         key_id: &str,
         algorithm: Algorithm,
         secret: &Secret,
-    ) -> Result<Self, WeakSecret> {
+    ) -> Result<Self, BadKey> {
+        if !is_of(dialect, algorithm) {
+            return Err(BadKey::OfAnotherDialect(algorithm));
+        }
         Ok(Self {
             dialect,
             key_id: key_id.to_owned(),
-            key: HmacKey::new(algorithm, secret)?,
+            key: SigningKey::new(algorithm, secret)?,
             more: Vec::new(),
             clock: Clock::system(),
         })

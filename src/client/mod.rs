@@ -24,7 +24,7 @@ mod hmac_auth;
 pub use hmac_auth::{HmacSignError, HmacSigned, HmacSigner};
 
 use crate::clock::Clock;
-use crate::crypto::{Algorithm, HmacKey, WeakSecret};
+use crate::crypto::{Algorithm, BadKey, SigningKey};
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::http_signature::sign::{CannotSign, Parameters, Signed, sign};
 use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
@@ -39,7 +39,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Signer {
     key_id: String,
-    key: HmacKey,
+    key: SigningKey,
     label: String,
     more: Vec<String>,
     lifetime: Option<Duration>,
@@ -64,14 +64,18 @@ pub enum SignError {
 
 impl Signer {
     /// A signer that covers method, authority, path, query, `Authorization`
-    /// and body, each if there is one, with the time and a fresh nonce.
+    /// and body, each if there is one, with the time and a fresh nonce. The
+    /// secret is that of an HMAC, or a private key in PEM or as a JWK.
     ///
     /// # Errors
-    /// [`WeakSecret`] when the secret has fewer than 32 bytes.
-    pub fn new(key_id: &str, algorithm: Algorithm, secret: &Secret) -> Result<Self, WeakSecret> {
+    /// [`BadKey`], such as when an HMAC's secret has fewer than 32 bytes.
+    pub fn new(key_id: &str, algorithm: Algorithm, secret: &Secret) -> Result<Self, BadKey> {
+        if !algorithm.is_for_requests() {
+            return Err(BadKey::ForTokens(algorithm));
+        }
         Ok(Self {
             key_id: key_id.to_owned(),
-            key: HmacKey::new(algorithm, secret)?,
+            key: SigningKey::new(algorithm, secret)?,
             label: "sig1".to_owned(),
             more: Vec::new(),
             lifetime: None,

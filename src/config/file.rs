@@ -11,7 +11,7 @@ use super::byte_rate::ByteRate;
 use super::certificates::{ClientCertificates, Fingerprint};
 use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
-use super::secrets::{Reference, SecretFile};
+use super::secrets::{PublicReference, Reference, SecretFile};
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
 use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
@@ -357,12 +357,21 @@ table! {
     pub struct Key {
         /// What the caller puts into `keyid` or `kid`. No two keys have the same.
         pub id: Required<At<KeyId>>,
-        /// The one algorithm it is used with.
-        pub algorithm: Required<Algorithm>,
+        /// The one algorithm it is used with. An `hmac-…` key is a `secret` that both sides have; of any other the
+        /// caller keeps the private half, and the gateway has the `public_key`. Tokens are signed with `hmac-sha256`
+        /// (`HS256`), `ed25519` (`EdDSA`), `ecdsa-p256-sha256` (`ES256`), `ecdsa-p384-sha384` (`ES384`),
+        /// `rsa-pss-sha256` (`PS256`) or `rsa-v1_5-sha256` (`RS256`), requests with all but `rsa-pss-sha256`.
+        pub algorithm: Required<At<Algorithm>>,
         /// Where the secret is: `env:NAME`, `file:PATH`, or `generated:PATH`, which is made at the first start.
         /// It holds `base64:…`, `hex:…`, or the bytes themselves; at least 32 of them. A path is relative to
         /// this file's folder.
-        pub secret: Required<At<Reference>>,
+        pub secret: Option<At<Reference>>,
+        /// Where the public key is, `file:PATH` or `env:NAME`: in PEM, as `openssl pkey -pubout` writes it, or a JWK.
+        /// An RSA key has 2048 to 4096 bits.
+        pub public_key: Option<At<PublicReference>>,
+        /// `true` takes signatures of `rsa-pss-…` with the longest salt too, which Node's libraries use unless told
+        /// otherwise. The standard has salts of 64 bytes (32 in `PS256`) only.
+        pub any_salt: At<bool> = false,
         /// The first day, or the first second, at which it may be used.
         pub not_before: Option<At<Moment>>,
         /// The first day, or the first second, at which it may no longer be used.

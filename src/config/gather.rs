@@ -162,6 +162,15 @@ impl Problems {
         self.list.iter().any(|problem| problem.key == key)
     }
 
+    /// Whether there is a problem with a key of this table, `besides` these.
+    pub(super) fn any_within(&self, table: &str, besides: &[&str]) -> bool {
+        self.list.iter().any(|problem| {
+            let key = problem.key.strip_prefix(table);
+            let name = key.and_then(|rest| rest.strip_prefix('.'));
+            name.is_some_and(|name| !besides.iter().any(|known| name.starts_with(known)))
+        })
+    }
+
     /// Adds what is no TOML at all.
     pub(super) fn push_syntax(&mut self, errors: &[toml::de::Error]) {
         let mut lines = Vec::new();

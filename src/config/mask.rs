@@ -11,12 +11,18 @@ pub(super) const REFERENCES: [&str; 3] = ["env:", "file:", "generated:"];
 /// Every part of `text` that stands where a secret's value stands and is no
 /// reference. Looks at the text alone, so that broken syntax hides nothing.
 pub(super) fn secrets_in(text: &str) -> Vec<Range<usize>> {
-    const NAME: &str = "secret";
-    let mut masks = Vec::new();
     let lower = text.to_ascii_lowercase();
+    // Who confuses the halves of a pair writes the private one where the public one belongs.
+    let mut masks = values_of("secret", text, &lower);
+    masks.extend(values_of("public_key", text, &lower));
+    masks
+}
+
+fn values_of(name: &str, text: &str, lower: &str) -> Vec<Range<usize>> {
+    let mut masks = Vec::new();
     let mut from = 0;
-    while let Some(at) = lower[from..].find(NAME) {
-        let after = from + at + NAME.len();
+    while let Some(at) = lower[from..].find(name) {
+        let after = from + at + name.len();
         from = after;
         let rest = &text[after..];
         let value = rest.trim_start_matches(|c: char| !matches!(c, '=' | ':' | '\n'));

@@ -1,11 +1,10 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 22] = [
+const PLANNED: [&str; 17] = [
     "identity",
     "issuers",
     "admin.token",
-    "apps.keys.any_salt",
     "apps.keys.weak_secret",
     "apps.quota",
     "plans.quota",
@@ -20,10 +19,6 @@ const PLANNED: [&str; 22] = [
     "api-key",
     "aws-sigv4",
     "webhook",
-    "ed25519",
-    "ecdsa-p256-sha256",
-    "ecdsa-p384-sha384",
-    "rsa-pss-sha512",
 ];
 
 /// Whether a later version will have this key or value.

@@ -36,6 +36,10 @@ pub(super) enum Reference {
     Generated(PathBuf),
 }
 
+/// Where a public key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PublicReference(pub(super) Reference);
+
 /// Where a certificate or its key is: a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SecretFile(pub(super) PathBuf);
@@ -76,6 +80,29 @@ impl Word for Reference {
 
     fn schema() -> Json {
         json!({ "type": "string", "pattern": format!("^({}).+$", REFERENCES.join("|")) })
+    }
+}
+
+impl Word for PublicReference {
+    const TAKES: &'static str = "a reference: `\"file:PATH\"` or `\"env:NAME\"`";
+    // Who confuses the halves of a pair writes the private one here.
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        match Reference::parse(text) {
+            Ok(Reference::Generated(_)) => {
+                Err(Refused::new("would be made here").hint(
+                    "the caller makes the pair, and gives its public half: `openssl genpkey -algorithm ed25519`",
+                ))
+            }
+            Ok(reference) => Ok(Self(reference)),
+            Err(_) => Err(Refused::new("is not a reference")
+                .hint("put the key into a file and write `file:PATH`")),
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^(file:|env:).+$" })
     }
 }
 
@@ -222,6 +249,16 @@ impl Places<'_> {
         }
         opened.secret = Some(secret);
         Ok(opened)
+    }
+
+    /// Reads a public key, which others may read as well.
+    pub(super) fn public(&self, reference: &PublicReference) -> Result<Opened, Closed> {
+        let Reference::File(path) = &reference.0 else {
+            let mut opened = self.open(&reference.0)?;
+            opened.warnings.clear();
+            return Ok(opened);
+        };
+        self.pem(&SecretFile(path.clone()), false)
     }
 
     /// Reads a certificate or its key. `private` warns when others can read it too.

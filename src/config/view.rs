@@ -2,7 +2,7 @@
 
 use super::Config;
 use crate::apps::{App, Certified, Key, Who};
-use crate::crypto::digest;
+use crate::crypto::{PssSalt, VerifyingKey, digest};
 use crate::forward::upstream::{self, Protocol, Server};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
@@ -22,7 +22,7 @@ pub struct Resolved {
     pub(super) fingerprints: Fingerprints,
 }
 
-/// Where a key's secret comes from.
+/// Where a key's secret, or its public half, comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyNote {
     /// The key's id.
@@ -287,15 +287,23 @@ fn keys_by_app(config: &Config, notes: &[KeyNote]) -> HashMap<usize, Vec<Json>> 
 }
 
 fn key(key: &Key, note: Option<&KeyNote>) -> Json {
-    json!({
+    let (half, any_salt) = match &key.verifying {
+        VerifyingKey::Mac(_) => ("secret", None),
+        VerifyingKey::Public(public) => ("public_key", Some(public.salt() == PssSalt::Any)),
+    };
+    let mut shown = json!({
         "id": &*key.id,
         "algorithm": key.algorithm().name(),
-        "secret": note.map(|note| &note.secret),
+        half: note.map(|note| &note.secret),
         "not_before": key.not_before.map(date),
         "not_after": key.not_after.map(date),
         "enabled": key.enabled,
         "schemes": key.schemes.iter().map(crate::apps::Scheme::name).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(any_salt) = any_salt.filter(|_| key.algorithm().has_salt()) {
+        shown["any_salt"] = any_salt.into();
+    }
+    shown
 }
 
 fn rate(rate: Option<Rate>) -> Json {

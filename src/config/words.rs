@@ -43,9 +43,15 @@ words!(Scheme, "a scheme: `\"http-signature\"`, `\"hmac-auth\"` or `\"token\"`",
     "token" => Self::Token,
 ]);
 
-words!(Algorithm, "an algorithm: `\"hmac-sha256\"` or `\"hmac-sha512\"`", [
+words!(Algorithm, "an algorithm: `\"hmac-sha256\"`, `\"hmac-sha512\"`, `\"ed25519\"`, `\"ecdsa-p256-sha256\"`, `\"ecdsa-p384-sha384\"`, `\"rsa-pss-sha512\"`, `\"rsa-pss-sha256\"` or `\"rsa-v1_5-sha256\"`", [
     "hmac-sha256" => Self::HmacSha256,
     "hmac-sha512" => Self::HmacSha512,
+    "ed25519" => Self::Ed25519,
+    "ecdsa-p256-sha256" => Self::EcdsaP256Sha256,
+    "ecdsa-p384-sha384" => Self::EcdsaP384Sha384,
+    "rsa-pss-sha512" => Self::RsaPssSha512,
+    "rsa-pss-sha256" => Self::RsaPssSha256,
+    "rsa-v1_5-sha256" => Self::RsaV15Sha256,
 ]);
 
 words!(ReplayPolicy, "`\"standard\"`, `\"strict\"` or `\"off\"`", [

@@ -1,12 +1,11 @@
 //! HMAC with its key state kept ready: one clone a request instead of two
 //! hash blocks.
 
-use super::Algorithm;
+use super::{Algorithm, BadKey};
 use crate::secret::Secret;
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
 use std::fmt;
-use std::sync::OnceLock;
 use subtle::ConstantTimeEq;
 
 /// The shortest secret that may sign, in bytes (RFC 7518, section 3.2 asks the same of HS256).
@@ -34,39 +33,39 @@ impl HmacKey {
     /// Binds `secret` to `algorithm`.
     ///
     /// # Errors
-    /// [`WeakSecret`] when the secret is shorter than [`MIN_SECRET`].
-    pub fn new(algorithm: Algorithm, secret: &Secret) -> Result<Self, WeakSecret> {
+    /// [`BadKey`] when the secret is shorter than [`MIN_SECRET`], or is a key of
+    /// another kind: what is public must never be taken for a secret.
+    pub fn new(algorithm: Algorithm, secret: &Secret) -> Result<Self, BadKey> {
+        if !algorithm.is_mac() {
+            return Err(BadKey::NoMac(algorithm));
+        }
+        if secret.expose().starts_with(b"-----BEGIN") {
+            return Err(BadKey::PemAsSecret(algorithm));
+        }
         if secret.len() < MIN_SECRET {
-            return Err(WeakSecret {
+            return Err(BadKey::Weak(WeakSecret {
                 found: secret.len(),
-            });
+            }));
         }
         Ok(Self::unchecked(algorithm, secret.expose()))
     }
 
     /// A key of fresh random bytes that nobody knows: what an unknown key id
-    /// is checked against, so that it costs what a known one costs.
+    /// is checked against, so that it costs what a known one costs. For an
+    /// algorithm that is no MAC it is one of HMAC with SHA-256.
     pub fn dummy(algorithm: Algorithm) -> Self {
         let mut bytes = [0; MIN_SECRET];
         super::random(&mut bytes);
         Self::unchecked(algorithm, &bytes)
     }
 
-    /// The key of those who name none of ours, one for the whole process.
-    pub fn stranger(algorithm: Algorithm) -> &'static Self {
-        static KEYS: OnceLock<[HmacKey; Algorithm::ALL.len()]> = OnceLock::new();
-        &KEYS.get_or_init(|| Algorithm::ALL.map(Self::dummy))[algorithm as usize]
-    }
-
     fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Self {
         let any = "HMAC takes a key of any length";
         Self(match algorithm {
-            Algorithm::HmacSha256 => {
-                State::Sha256(Box::new(Hmac::new_from_slice(secret).expect(any)))
-            }
             Algorithm::HmacSha512 => {
                 State::Sha512(Box::new(Hmac::new_from_slice(secret).expect(any)))
             }
+            _ => State::Sha256(Box::new(Hmac::new_from_slice(secret).expect(any))),
         })
     }
 
@@ -114,7 +113,9 @@ impl fmt::Debug for HmacKey {
     }
 }
 
-/// A MAC we computed. Never prints: until it was compared it is the answer.
+/// By what a signed text is known again: its MAC under a shared key, its digest
+/// under a public one – never the signature as it was presented, which a stranger
+/// may be able to spell in another way. Never prints: until it was compared, a MAC is the answer.
 #[derive(Clone, Copy)]
 pub struct Tag {
     bytes: [u8; 64],
@@ -122,6 +123,16 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// The tag of a text that a public key has verified.
+    pub(super) fn of_digest(digest: &[u8; 32]) -> Self {
+        let mut tag = Self {
+            bytes: [0; 64],
+            len: 0,
+        };
+        tag.fill(digest);
+        tag
+    }
+
     /// The tag's bytes: 32 or 64 of them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
@@ -149,14 +160,29 @@ mod tests {
             let secret = Secret::new(vec![7; len]);
             assert_eq!(
                 HmacKey::new(Algorithm::HmacSha256, &secret).unwrap_err(),
-                WeakSecret { found: len }
+                BadKey::Weak(WeakSecret { found: len })
             );
         }
     }
 
     #[test]
+    fn a_public_key_is_never_taken_for_a_secret() {
+        let pem = include_str!("../../tests/it/vectors/rfc9421/keys/test-key-rsa.pub.pem");
+        let secret = Secret::new(pem.as_bytes().to_vec());
+        assert_eq!(
+            HmacKey::new(Algorithm::HmacSha256, &secret).unwrap_err(),
+            BadKey::PemAsSecret(Algorithm::HmacSha256)
+        );
+        let secret = Secret::new(vec![7; 32]);
+        assert_eq!(
+            HmacKey::new(Algorithm::Ed25519, &secret).unwrap_err(),
+            BadKey::NoMac(Algorithm::Ed25519)
+        );
+    }
+
+    #[test]
     fn a_tag_verifies_and_a_shortened_or_changed_one_does_not() {
-        for algorithm in Algorithm::ALL {
+        for algorithm in Algorithm::MACS {
             let key = HmacKey::new(algorithm, &Secret::new(vec![7; 32])).unwrap();
             let tag = key.sign(b"text");
             assert!(key.verify(b"text", tag.as_bytes()).is_some());

@@ -1,52 +1,35 @@
 //! Algorithms, and keys bound to one of them. The only room that names the
 //! cryptography libraries.
 //!
-//! In: secrets and bytes. Out: tags, digests, yes or no in constant time.
-//! This room never: logs, reads a clock, or chooses an algorithm from what a
-//! stranger sent – a key knows its own.
+//! In: secrets, public keys and bytes. Out: signatures, digests, yes or no in
+//! constant time. This room never: logs, reads a clock, or chooses an algorithm
+//! from what a stranger sent – a key knows its own.
 
 pub mod certificate;
 pub mod digest;
 pub mod hmac;
 
+mod algorithm;
+mod bad_key;
+mod encoded;
+mod jwk;
+mod private_key;
+mod public_key;
+mod signing;
+mod verifying;
+
+#[cfg(test)]
+mod tests;
+
+pub use algorithm::Algorithm;
+pub use bad_key::BadKey;
 pub use digest::{DigestAlgorithm, Hasher};
+pub use encoded::ecdsa_side_by_side;
 pub use hmac::{HmacKey, Tag, WeakSecret};
-
-use std::fmt;
-
-/// A signature algorithm, named as in the HTTP Signature Algorithms registry
-/// (RFC 9421, section 6.2) – plus `hmac-sha512`, which is ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// HMAC with SHA-256; `HS256` in a token.
-    HmacSha256,
-    /// HMAC with SHA-512.
-    HmacSha512,
-}
-
-impl Algorithm {
-    /// Every algorithm, in the order they are documented.
-    pub const ALL: [Self; 2] = [Self::HmacSha256, Self::HmacSha512];
-
-    /// The registered name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::HmacSha256 => "hmac-sha256",
-            Self::HmacSha512 => "hmac-sha512",
-        }
-    }
-
-    /// The algorithm of that name, if we know it.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use private_key::PrivateKey;
+pub use public_key::{PssSalt, PublicKey};
+pub use signing::{Signature, SigningKey};
+pub use verifying::VerifyingKey;
 
 /// Fills `out` from the system's random source.
 ///

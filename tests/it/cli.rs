@@ -284,7 +284,7 @@ fn verifier() -> Verifier {
     let key = Key {
         id: "demo".into(),
         app: app.clone(),
-        mac: HmacKey::new(Algorithm::HmacSha256, &secret).unwrap(),
+        verifying: HmacKey::new(Algorithm::HmacSha256, &secret).unwrap().into(),
         not_before: None,
         not_after: None,
         enabled: true,

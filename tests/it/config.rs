@@ -10,6 +10,10 @@ use std::sync::OnceLock;
 
 const CANARY: &str = "canary-0123456789-0123456789-0123456789";
 
+/// The key of the standard, as in RFC 9421, appendix B.1.4.
+const ED25519_JWK: &str =
+    r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}"#;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -31,6 +35,8 @@ fn environment(name: &str) -> Option<String> {
         "LONG_KEY" => Some(CANARY.to_owned()),
         "SHORT_KEY" => Some("canary".to_owned()),
         "BAD_BASE64" => Some("base64:canary?".to_owned()),
+        "ED25519_JWK" => Some(ED25519_JWK.to_owned()),
+        "ED25519_SET" => Some(format!("{{\"keys\": [{ED25519_JWK}]}}")),
         "BAD_HEX" => Some("hex:canary".to_owned()),
         _ => None,
     }
@@ -57,6 +63,27 @@ fn folder() -> tempfile::TempDir {
         ("key.pem", key),
         ("newline.key", "0123456789-0123456789-0123456789\n"),
         ("empty.key", ""),
+        (
+            "ed25519.pem",
+            include_str!("vectors/rfc9421/keys/test-key-ed25519.pem"),
+        ),
+        (
+            "ed25519.pub.pem",
+            include_str!("vectors/rfc9421/keys/test-key-ed25519.pub.pem"),
+        ),
+        (
+            "p256.pub.pem",
+            include_str!("vectors/rfc9421/keys/test-key-ecc-p256.pub.pem"),
+        ),
+        ("p384.pub.pem", include_str!("vectors/openssl/p384.pub.pem")),
+        (
+            "rsa.pub.pem",
+            include_str!("vectors/rfc9421/keys/test-key-rsa.pub.pem"),
+        ),
+        (
+            "rsa-1024.pub.pem",
+            include_str!("vectors/openssl/rsa-1024.pub.pem"),
+        ),
     ] {
         let path = folder.path().join(name);
         fs::write(&path, content).unwrap();

@@ -8,45 +8,45 @@ use std::process::Command;
 
 /// A caller: the program that runs it, its file, and how it proves itself.
 #[derive(Clone, Copy, Debug)]
-struct Client {
+pub(crate) struct Client {
     program: Program,
     file: &'static str,
-    proof: Proof,
+    pub(crate) proof: Proof,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Program {
+pub(crate) enum Program {
     Python,
     Node,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Proof {
+pub(crate) enum Proof {
     Signature,
     Token,
 }
 
-const HTTP_MESSAGE_SIGNATURES: Client = Client {
+pub(crate) const HTTP_MESSAGE_SIGNATURES: Client = Client {
     program: Program::Python,
     file: "python/http_message_signatures_client.py",
     proof: Proof::Signature,
 };
-const REQUESTS_HTTP_SIGNATURE: Client = Client {
+pub(crate) const REQUESTS_HTTP_SIGNATURE: Client = Client {
     program: Program::Python,
     file: "python/requests_http_signature_client.py",
     proof: Proof::Signature,
 };
-const PYJWT: Client = Client {
+pub(crate) const PYJWT: Client = Client {
     program: Program::Python,
     file: "python/pyjwt_client.py",
     proof: Proof::Token,
 };
-const NODE_HTTP_MESSAGE_SIGNATURES: Client = Client {
+pub(crate) const NODE_HTTP_MESSAGE_SIGNATURES: Client = Client {
     program: Program::Node,
     file: "node/http-message-signatures-client.mjs",
     proof: Proof::Signature,
 };
-const NODE_HTTP_MESSAGE_SIG: Client = Client {
+pub(crate) const NODE_HTTP_MESSAGE_SIG: Client = Client {
     program: Program::Node,
     file: "node/http-message-sig-client.mjs",
     proof: Proof::Signature,
@@ -54,7 +54,7 @@ const NODE_HTTP_MESSAGE_SIG: Client = Client {
 
 impl Client {
     /// Runs it; its last line is JSON.
-    fn run(self, gateway: &Gateway, target: &str, more: &[&str]) -> Value {
+    pub(crate) fn run(self, gateway: &Gateway, target: &str, more: &[&str]) -> Value {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let program = match self.program {
             Program::Python => installed(root.join("target/clients/venv/bin/python3")),
@@ -81,7 +81,13 @@ impl Client {
     }
 
     /// What it signs, to be sent by the test, changed or not.
-    fn sign(self, gateway: &Gateway, method: &str, target: &str, more: &[&str]) -> Request {
+    pub(crate) fn sign(
+        self,
+        gateway: &Gateway,
+        method: &str,
+        target: &str,
+        more: &[&str],
+    ) -> Request {
         let mut arguments = vec!["--print", "--method", method];
         arguments.extend_from_slice(more);
         let printed = self.run(gateway, target, &arguments);
@@ -98,7 +104,7 @@ impl Client {
     }
 
     /// Its field that holds the proof itself.
-    const fn field(self) -> &'static str {
+    pub(crate) const fn field(self) -> &'static str {
         match self.proof {
             Proof::Signature => "Signature",
             Proof::Token => "Portcullis-Token",
@@ -321,7 +327,7 @@ fn times_keys_and_replay(
 }
 
 #[track_caller]
-fn assert_refused(client: Client, what: &str, response: &Response, codes: &[&str]) {
+pub(crate) fn assert_refused(client: Client, what: &str, response: &Response, codes: &[&str]) {
     assert!(
         [400, 401].contains(&response.status) && codes.contains(&response.code().as_str()),
         "{client:?}: {what}: {} {}",

@@ -10,8 +10,37 @@ use std::process::Command;
 #[test]
 fn its_configuration_and_every_way_to_sign_work_word_for_word() {
     let gateway = serve(&block("toml", "[[routes]]"));
-    gateway.run("bash", "sign.sh", &block("sh", "portcullis request"));
+    gateway.run("bash", "sign.sh", &block("sh", "portcullis sign --curl"));
     gateway.run("bash", "by-hand.sh", &block("bash", "openssl"));
+}
+
+#[test]
+fn its_key_pair_signs() {
+    let pair = block("sh", "genpkey");
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new("bash")
+        .args(["-euc", pair.split("portcullis").next().unwrap()])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let moved = |text: &str| {
+        let path = format!("\"file:{}/laptop.pub.pem\"", folder.path().display());
+        text.replace("\"file:laptop.pub.pem\"", &path)
+    };
+    let page = page();
+    let keys = page.split("`keys = ").nth(1).expect("it says the key");
+    let keys = moved(keys.split('`').next().unwrap());
+    let config = block("toml", "[[routes]]");
+    let (front, _) = config.split_once("keys = ").unwrap();
+    let gateway = serve(&format!("{front}keys = {keys}\n"));
+    let line = pair.lines().last().unwrap();
+    let private = format!("file:{}/laptop.pem", folder.path().display());
+    gateway.run(
+        "bash",
+        "pair.sh",
+        &line.replace("file:laptop.pem", &private),
+    );
 }
 
 #[test]

@@ -14,12 +14,20 @@ macro_rules! vectors {
 
 /// RFC 9421, B.2.5 as bytes: HMAC over `date`, `@authority`, `content-type`.
 fn b_2_5() -> (Request, i64) {
+    (request_of("B.2.5"), SIGNED_AT)
+}
+
+/// When the requests of appendix B.2 were signed.
+const SIGNED_AT: i64 = 1_618_884_473;
+
+/// A request of the appendix with its signature.
+fn request_of(id: &str) -> Request {
     let cases = vectors!("rfc9421/cases.json");
     let case = cases["cases"]
         .as_array()
         .unwrap()
         .iter()
-        .find(|case| case["id"] == "B.2.5")
+        .find(|case| case["id"] == id)
         .unwrap();
     let message = &case["message"];
     let mut request = Request::new("POST", message["target"].as_str().unwrap())
@@ -31,10 +39,9 @@ fn b_2_5() -> (Request, i64) {
             request = request.field(name, value);
         }
     }
-    let request = request
+    request
         .field("Signature-Input", case["signature_input"].as_str().unwrap())
-        .field("Signature", case["signature"].as_str().unwrap());
-    (request, 1_618_884_473)
+        .field("Signature", case["signature"].as_str().unwrap())
 }
 
 fn gateway_of_the_standard(upstream: &Upstream, route: &str) -> Gateway {
@@ -77,6 +84,83 @@ fn the_signature_of_rfc_9421_b_2_5_holds_and_covers_too_little() {
             .send(&changed)
             .assert_refused(401, "credential-rejected");
     }
+}
+
+/// A gateway with the key pairs of the appendix, at the time of its signatures.
+fn gateway_of_the_pairs(upstream: &Upstream, waived: &[&str]) -> Gateway {
+    let keys = vectors!("rfc9421/keys.json");
+    let waivers: Vec<_> = waived
+        .iter()
+        .map(|part| {
+            format!(
+                "{{ part = \"{part}\", until = 2030-01-01, reason = \"the standard's example\" }}"
+            )
+        })
+        .collect();
+    let list = [
+        ("test-key-rsa-pss", "rsa-pss-sha512"),
+        ("test-key-ecc-p256", "ecdsa-p256-sha256"),
+        ("test-key-ed25519", "ed25519"),
+    ];
+    let entries = list
+        .map(|(id, algorithm)| {
+            format!("{{ id = \"{id}\", algorithm = \"{algorithm}\", public_key = \"file:{id}\" }}")
+        })
+        .join(", ");
+    let setup = Setup::before(upstream)
+        .route(&format!("waive = [{}]", waivers.join(", ")))
+        .more(&format!("[apps.standard]\nkeys = [{entries}]"));
+    for (id, _) in list {
+        let pem = keys[id]["public_pem"].as_str().unwrap();
+        setup.write_secret(id, pem.as_bytes());
+    }
+    Gateway::start_at(setup, SIGNED_AT)
+}
+
+#[test]
+fn the_signatures_by_key_pairs_of_rfc_9421_appendix_b_hold() {
+    let upstream = Upstream::start();
+    let strict = gateway_of_the_pairs(&upstream, &[]);
+    // What each leaves out, and a field that each covers.
+    for (id, waived, covered) in [
+        ("B.2.2", &["method", "path", "query"][..], "Content-Digest"),
+        ("B.2.3", &[], "Date"),
+        ("B.2.6", &["query", "body"], "Date"),
+    ] {
+        let request = request_of(id);
+        if waived.is_empty() {
+            assert!(request.query().is_some() && request.body.is_some());
+        } else {
+            strict
+                .send(&request)
+                .assert_refused(401, "coverage-missing");
+        }
+        let gateway = gateway_of_the_pairs(&upstream, waived);
+        let changed = request.clone().change(covered, |value| {
+            value
+                .replace("02:07:55", "02:07:56")
+                .replace("sha-512=:W", "sha-512=:X")
+        });
+        gateway
+            .send(&changed)
+            .assert_refused(401, "credential-rejected");
+        gateway.send(&request).assert_passed();
+        gateway.send(&request).assert_refused(401, "replayed");
+    }
+    // It covers nothing, and that can be waived; what arrives is then not what was signed.
+    let minimal = request_of("B.2.1");
+    strict
+        .send(&minimal)
+        .assert_refused(401, "coverage-missing");
+    let all = ["method", "authority", "path", "query", "body"];
+    let open = gateway_of_the_pairs(&upstream, &all);
+    open.send(&minimal).assert_passed();
+    let changed = minimal.change("Signature-Input", |input| {
+        input.replace("nonce=\"b", "nonce=\"c")
+    });
+    open.send(&changed)
+        .assert_refused(401, "credential-rejected");
+    assert_eq!(upstream.heard().len(), 4);
 }
 
 #[test]

@@ -11,6 +11,7 @@ export function readArguments() {
       url: { type: "string" },
       "key-id": { type: "string" },
       "secret-file": { type: "string" },
+      algorithm: { type: "string", default: "hmac-sha256" },
       method: { type: "string", default: "GET" },
       body: { type: "string" },
       authorization: { type: "string" },
@@ -33,7 +34,7 @@ export function readArguments() {
   };
 }
 
-/// Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets.
+/// Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets. PEM stays as it is.
 function readSecret(path) {
   const bytes = readFileSync(path);
   const text = bytes.toString("latin1").trim();

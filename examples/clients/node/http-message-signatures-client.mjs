@@ -27,7 +27,7 @@ if (body !== undefined) {
 
 const signed = await httpbis.signMessage(
   {
-    key: createSigner(options.secret, "hmac-sha256", options.keyId),
+    key: createSigner(options.secret, options.algorithm, options.keyId),
     fields,
     params: options.nonce ? [...defaultParams, "nonce"] : defaultParams,
     paramValues: {

@@ -10,7 +10,8 @@ def arguments(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--url", required=True, help="where to send the request")
     parser.add_argument("--key-id", required=True, help="the key's `id` in gateway.toml")
-    parser.add_argument("--secret-file", required=True, help="the file that the key's `secret` names")
+    parser.add_argument("--secret-file", required=True, help="the file that the key's `secret` names, or the private key in PEM")
+    parser.add_argument("--algorithm", default="hmac-sha256", help="the key's `algorithm` in gateway.toml")
     parser.add_argument("--method", default="GET")
     parser.add_argument("--body", help="text to send")
     parser.add_argument("--authorization", help="a value for the Authorization field")
@@ -21,13 +22,18 @@ def arguments(description):
 
 
 def read_secret(path):
-    """Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets."""
+    """Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets. PEM stays as it is."""
     text = pathlib.Path(path).read_bytes().strip()
     if text.startswith(b"base64:"):
         return base64.b64decode(text[len(b"base64:") :], validate=True)
     if text.startswith(b"hex:"):
         return bytes.fromhex(text[len(b"hex:") :].decode())
     return text
+
+
+def algorithm_of(algorithms, name):
+    """The library's class for an algorithm: `ECDSA_P256_SHA256` for `ecdsa-p256-sha256`."""
+    return getattr(algorithms, name.upper().replace("-", "_"))
 
 
 def show_request(request):

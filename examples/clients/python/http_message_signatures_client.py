@@ -22,7 +22,7 @@ request = requests.Request(options.method, options.url, headers=headers, data=bo
 
 keys = {options.key_id: command_line.read_secret(options.secret_file)}
 signer = HTTPMessageSigner(
-    signature_algorithm=algorithms.HMAC_SHA256,
+    signature_algorithm=command_line.algorithm_of(algorithms, options.algorithm),
     key_resolver=MappingKeyResolver(public_keys={}, private_keys=keys),
 )
 

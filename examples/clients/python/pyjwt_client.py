@@ -16,6 +16,16 @@ import requests
 
 import command_line
 
+# What tokens call the algorithms of gateway.toml.
+NAMES = {
+    "hmac-sha256": "HS256",
+    "ed25519": "EdDSA",
+    "ecdsa-p256-sha256": "ES256",
+    "ecdsa-p384-sha384": "ES384",
+    "rsa-pss-sha256": "PS256",
+    "rsa-v1_5-sha256": "RS256",
+}
+
 parser = command_line.arguments(__doc__.splitlines()[0])
 parser.add_argument("--audience", help="the gateway's `[tokens] audience`, if it has one")
 parser.add_argument("--scope", help="scopes to narrow the app's own to, separated by spaces")
@@ -39,7 +49,7 @@ if options.authorization:
 headers["Portcullis-Token"] = jwt.encode(
     claims,
     command_line.read_secret(options.secret_file),
-    algorithm="HS256",
+    algorithm=NAMES[options.algorithm],
     headers={"kid": options.key_id},
 )
 

@@ -27,7 +27,7 @@ class Auth(HTTPSignatureAuth):
 # The defaults cover all that the gateway wants covered: method, authority,
 # URL, Authorization if there is one, and the body by its digest.
 auth = Auth(
-    signature_algorithm=algorithms.HMAC_SHA256,
+    signature_algorithm=command_line.algorithm_of(algorithms, options.algorithm),
     key=command_line.read_secret(options.secret_file),
     key_id=options.key_id,
     use_nonce=options.nonce,

@@ -223,7 +223,7 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
     gateway.keys.push(Key {
         id: KEY_ID.into(),
         app,
-        mac: HmacKey::new(Algorithm::HmacSha256, &secret)?,
+        verifying: HmacKey::new(Algorithm::HmacSha256, &secret)?.into(),
         not_before: None,
         not_after: None,
         enabled: true,

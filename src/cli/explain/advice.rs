@@ -5,6 +5,7 @@ use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
 use crate::clock::Now;
+use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Route, Table};
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::{Malformed, Received, Refused, Why, token};
@@ -130,6 +131,7 @@ fn rejected(
     let key_id = hmac_auth::claimed(received, route).or_else(|| claimed(received, report));
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
     let compared = report.compared.as_ref();
+    let is_pair = key.is_some_and(|key| key.mac().is_none());
     match why {
         Why::UnknownKey => unknown(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
@@ -138,9 +140,17 @@ fn rejected(
                 .token
                 .as_ref()
                 .and_then(|token| token.likely)
-                .unwrap_or("the token is not signed with this key's secret")
+                .unwrap_or(if is_pair {
+                    "the token is not signed with the private half of this key"
+                } else {
+                    "the token is not signed with this key's secret"
+                })
                 .to_owned(),
             None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
+            None if is_pair => format!(
+                "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the private key is not the other half of this one, or signs with another algorithm than `{}`",
+                key.map_or("the key's", |key| key.algorithm().name())
+            ),
             None if compared.is_some_and(|compared| compared.same) => {
                 "both texts are the same: compare the secrets, and whether yours is decoded from base64 or hex before use".to_owned()
             }
@@ -160,8 +170,8 @@ fn rejected(
         }
         Why::KeyNotForScheme => "`schemes` of the key does not list this scheme".to_owned(),
         Why::WrongAlgorithm if report.token.is_some() => format!(
-            "a token is signed with `HS256`, by a key of `hmac-sha256`{}",
-            key.map_or_else(String::new, |key| format!("; this key is of `{}`", key.algorithm()))
+            "`alg` must be the key's{}",
+            key.map_or_else(String::new, |key| token_name(key.algorithm()))
         ),
         Why::WrongAlgorithm => format!(
             "the algorithm that is named must be the key's{}, or be left out",
@@ -174,6 +184,15 @@ fn rejected(
             "its names stand for several of the `certificates` of apps: leave one".to_owned()
         }
         Why::Claim(claim) => format!("`{claim}` must be one that is accepted"),
+    }
+}
+
+/// What a token calls the key's algorithm.
+fn token_name(algorithm: Algorithm) -> String {
+    if algorithm.is_for_tokens() {
+        format!(", `{}`", algorithm.jose_name())
+    } else {
+        format!("; this key is of `{algorithm}`, which signs no tokens")
     }
 }
 

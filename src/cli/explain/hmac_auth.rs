@@ -45,14 +45,14 @@ pub(super) fn credential(
     };
     if shown.no_base.is_none() {
         shown.base = Some(veiled(&ours).split('\n').map(str::to_owned).collect());
-        shown.holds = key.map(|key| key.mac.verify(&bytes, &presented.signature).is_some());
+        shown.holds = key.map(|key| key.verifying.verify(&bytes, &presented.signature).is_some());
         if let (Some(false), Some(key)) = (shown.holds, key) {
             let signature = &presented.signature;
             shown.likely = mistakes(input.dialect, &ours, received)
                 .into_iter()
-                .find(|(_, text)| key.mac.verify(text.as_bytes(), signature).is_some())
+                .find(|(_, text)| key.verifying.verify(text.as_bytes(), signature).is_some())
                 .map(|(what, _)| what.to_owned())
-                .or_else(|| mistake(&key.mac, &ours, signature, &seen))
+                .or_else(|| mistake(&key.verifying, &ours, signature, &seen))
                 .or_else(|| {
                     misread::of(&ground.misread, &key.id, &bytes, signature).map(str::to_owned)
                 });

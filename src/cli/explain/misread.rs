@@ -42,6 +42,9 @@ const ALGORITHM: &str = "the signature is made with another hash: use the key's 
 
 /// Every way to misread the secret of a key of `algorithm` that is `written` so.
 pub(super) fn misreadings(written: &Secret, algorithm: Algorithm) -> Vec<Misread> {
+    if !algorithm.is_mac() {
+        return Vec::new();
+    }
     let written = written.expose();
     let Ok((right, _)) = config::decode(written) else {
         return Vec::new();
@@ -69,8 +72,8 @@ pub(super) fn misreadings(written: &Secret, algorithm: Algorithm) -> Vec<Misread
         Some(Misread { what, mac })
     };
     let other = match algorithm {
-        Algorithm::HmacSha256 => Algorithm::HmacSha512,
         Algorithm::HmacSha512 => Algorithm::HmacSha256,
+        _ => Algorithm::HmacSha512,
     };
     let hash = key(ALGORITHM, other, right.expose().to_vec());
     all.into_iter()

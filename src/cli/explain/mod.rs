@@ -12,12 +12,12 @@ mod shown;
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::read_bounded;
-use super::prove::DialectName;
+use super::prove::{DialectName, bad_key};
 use super::stop::{FAILED, Stop};
 use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
 use crate::clock::{Clock, Now};
 use crate::config::{self, Config};
-use crate::crypto::HmacKey;
+use crate::crypto::{BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::{Dialect, Route, Table};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
@@ -197,10 +197,10 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         .collect();
     let key = key
         .map(|key| {
-            HmacKey::new(key.algorithm, &key.secret).map(|mac| Key {
+            verifying(key).map(|verifying| Key {
                 id: key.id.as_str().into(),
                 app: app.clone(),
-                mac,
+                verifying,
                 not_before: None,
                 not_after: None,
                 enabled: true,
@@ -208,7 +208,7 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
             })
         })
         .transpose()
-        .map_err(|weak| Stop::usage(weak.to_string()))?;
+        .map_err(bad_key)?;
     Ok(Ground {
         misread,
         routes: Table::new(vec![Route {
@@ -228,4 +228,15 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         },
         public_url: None,
     })
+}
+
+/// The key to verify with: of a pair, the half that was named or the one that belongs to it.
+fn verifying(key: &NamedKey) -> Result<VerifyingKey, BadKey> {
+    if !key.algorithm.is_mac() {
+        match PublicKey::read(key.algorithm, key.written.expose(), PssSalt::Digest) {
+            Err(BadKey::Private) => {}
+            read => return read.map(VerifyingKey::Public),
+        }
+    }
+    SigningKey::new(key.algorithm, &key.secret)?.verifying()
 }

@@ -7,7 +7,7 @@ use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, S
 use crate::apps::{Key, Scopes};
 use crate::cli::compare::{self, Seen, first_difference};
 use crate::clock::Now;
-use crate::crypto::HmacKey;
+use crate::crypto::{Algorithm, VerifyingKey, ecdsa_side_by_side};
 use crate::route::{Part, Route};
 use crate::schemes::explained::veiled;
 use crate::schemes::http_signature::base::{self, NoBase, identifier};
@@ -95,11 +95,11 @@ fn signature(
     let mut bytes = Vec::new();
     let written = base::write(&mut bytes, received, input);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let mac = key.map(|(key, _)| &key.mac);
+    let verifying = key.map(|(key, _)| &key.verifying);
     let (no_base, holds) = match &written {
         Ok(()) => (
             None,
-            mac.map(|mac| mac.verify(&bytes, &candidate.signature).is_some()),
+            verifying.map(|key| key.verify(&bytes, &candidate.signature).is_some()),
         ),
         Err(NoBase::Absent(component)) => (
             Some(format!("the request does not carry `{component}`")),
@@ -110,7 +110,7 @@ fn signature(
     let likely = match (holds, key) {
         (Some(false), Some((key, ground))) => {
             let signature = &candidate.signature;
-            mistake(&key.mac, &text, signature, seen).or_else(|| {
+            mistake(&key.verifying, &text, signature, seen).or_else(|| {
                 misread::of(&ground.misread, &key.id, &bytes, signature).map(str::to_owned)
             })
         }
@@ -134,13 +134,21 @@ fn signature(
 }
 
 /// The mistake that the caller made: the one whose text the signature is of.
-pub(super) fn mistake(mac: &HmacKey, text: &str, signature: &[u8], seen: &Seen) -> Option<String> {
+pub(super) fn mistake(
+    key: &VerifyingKey,
+    text: &str,
+    signature: &[u8],
+    seen: &Seen,
+) -> Option<String> {
     let found = compare::MISTAKES.iter().find(|mistake| {
-        mac.verify(mistake.make(text, seen).as_bytes(), signature)
+        key.verify(mistake.make(text, seen).as_bytes(), signature)
             .is_some()
     });
     if let Some(mistake) = found {
         return Some(mistake.what.to_owned());
+    }
+    if let Some(what) = of_a_pair(key, text, signature) {
+        return Some(what.to_owned());
     }
     // Hexadecimal digits between the colons are base64 by chance.
     let digits = BASE64.encode(signature);
@@ -148,12 +156,34 @@ pub(super) fn mistake(mac: &HmacKey, text: &str, signature: &[u8], seen: &Seen) 
         .into_iter()
         .find_map(|digits| {
             let decoded = HEXLOWER_PERMISSIVE.decode(digits).ok()?;
-            mac.verify(text.as_bytes(), &decoded)?;
+            key.verify(text.as_bytes(), &decoded)?;
             Some(
                 "the signature is written in hexadecimal: base64 of its bytes is accepted"
                     .to_owned(),
             )
         })
+}
+
+/// The usual mistakes of libraries with a private key.
+fn of_a_pair(key: &VerifyingKey, text: &str, signature: &[u8]) -> Option<&'static str> {
+    let VerifyingKey::Public(key) = key else {
+        return None;
+    };
+    let size = match key.algorithm() {
+        Algorithm::EcdsaP256Sha256 => 32,
+        Algorithm::EcdsaP384Sha384 => 48,
+        algorithm if algorithm.has_salt() => {
+            let longer = key.with_any_salt().verify(text.as_bytes(), signature);
+            return longer.then_some(
+                "the salt is the longest that fits: sign with one of 64 bytes, or give the key `any_salt = true`",
+            );
+        }
+        _ => return None,
+    };
+    let plain = ecdsa_side_by_side(signature, size)?;
+    key.verify(text.as_bytes(), &plain).then_some(
+        "the signature is written as DER: its two numbers side by side are accepted (`ieee-p1363` in Node's crypto)",
+    )
 }
 
 fn seen(received: &Received<'_>, candidate: &Candidate<'_>, candidates: usize) -> Seen {

@@ -1,6 +1,6 @@
 //! `--scheme hmac-auth`.
 
-use super::{Proof, weak_secret};
+use super::{Proof, bad_key};
 use crate::cli::key::NamedKey;
 use crate::cli::message::Message;
 use crate::cli::stop::Stop;
@@ -60,7 +60,7 @@ impl HmacArgs {
                 .hint("`--dialect kong`, `apisix` or `cavage-12`")
         })?;
         let mut signer = HmacSigner::new(dialect.named(), &key.id, key.algorithm, &key.secret)
-            .map_err(weak_secret)?
+            .map_err(bad_key)?
             .clock(clock);
         for field in cover {
             signer = signer.cover(field);

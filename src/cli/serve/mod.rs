@@ -4,7 +4,6 @@ use super::files::{self, Need};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
-use crate::crypto::{Algorithm, HmacKey};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared, Tunnels};
@@ -212,8 +211,6 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
             goodbye: config.goodbye,
         }),
     });
-    // Made before the first stranger comes: it would wait for the system's randomness.
-    let _ = HmacKey::stranger(Algorithm::HmacSha256);
     let admin_stop = CancellationToken::new();
     let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
     handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;

@@ -1,15 +1,12 @@
 //! `[apps]`: apps, their plans and keys.
 
-use super::{Gathered, certificates};
+use super::{Gathered, certificates, keys};
 use crate::apps::{App, Certified, Key, SchemeSet};
 use crate::config::file::{self, File};
 use crate::config::read::At;
-use crate::config::secrets::{Places, Reference};
+use crate::config::secrets::Places;
 use crate::config::table::Required;
 use crate::config::times::Moment;
-use crate::config::view::KeyNote;
-use crate::crypto::hmac::MIN_SECRET;
-use crate::crypto::{Algorithm, HmacKey};
 use crate::limit::app::Plan;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -106,12 +103,12 @@ fn key(
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<Key> {
-    let mac = secret(key, places, gathered);
+    let verifying = keys::verifying(key, places, gathered);
     dates(key.not_before.as_ref(), key.not_after.as_ref(), gathered);
     Some(Key {
         id: key.id.get()?.value.0.as_str().into(),
         app: app.clone(),
-        mac: mac?,
+        verifying: verifying?,
         not_before: key.not_before.as_ref().map(|at| at.value.0),
         not_after: key.not_after.as_ref().map(|at| at.value.0),
         enabled: key.enabled,
@@ -120,37 +117,6 @@ fn key(
             None => SchemeSet::of_keys(),
         },
     })
-}
-
-fn secret(key: &file::Key, places: &Places<'_>, gathered: &mut Gathered<'_>) -> Option<HmacKey> {
-    let reference = key.secret.get()?;
-    let opened = places.open(reference);
-    let opened = gathered.take(reference, opened)?;
-    if let Some(id) = key.id.get() {
-        gathered.keys.push(KeyNote {
-            id: id.value.0.clone(),
-            secret: reference.value.to_string(),
-            to_be_generated: opened.secret.is_none()
-                && matches!(reference.value, Reference::Generated(_)),
-        });
-    }
-    let Some(secret) = opened.secret else {
-        return Some(HmacKey::dummy(*key.algorithm.get()?));
-    };
-    // A broken algorithm is a problem of its own; the length is looked at all the same.
-    let algorithm = key.algorithm.get().copied();
-    match HmacKey::new(algorithm.unwrap_or(Algorithm::HmacSha256), &secret) {
-        Ok(mac) => algorithm.map(|_| mac),
-        Err(weak) => {
-            let message = format!("the secret has {} bytes, which is too short", weak.found);
-            let draft = reference
-                .problem(message)
-                .accepted(format!("at least {MIN_SECRET} bytes"));
-            gathered
-                .problem(draft.hint("`openssl rand -base64 32` makes one; write it as `base64:…`"));
-            None
-        }
-    }
 }
 
 pub(super) fn dates(

@@ -6,6 +6,7 @@ mod apps;
 mod certificates;
 mod cors;
 mod doors;
+mod keys;
 mod routes;
 mod tls;
 mod upstreams;

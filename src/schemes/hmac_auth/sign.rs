@@ -2,7 +2,7 @@
 
 use super::read::{self, Input, Seconds};
 use super::text::{self, NoText};
-use crate::crypto::{Algorithm, HmacKey};
+use crate::crypto::SigningKey;
 use crate::route::Dialect;
 use crate::schemes::received::Received;
 use data_encoding::BASE64;
@@ -50,7 +50,7 @@ pub enum CannotSign {
 pub fn sign(
     received: &Received<'_>,
     parameters: &Parameters<'_>,
-    key: &HmacKey,
+    key: &SigningKey,
 ) -> Result<Signed, CannotSign> {
     let Parameters {
         dialect,
@@ -66,7 +66,7 @@ pub fn sign(
     }
     let algorithm = match dialect {
         Dialect::Cavage12 => "hs2019",
-        Dialect::Kong | Dialect::Apisix => name(key.algorithm()),
+        Dialect::Kong | Dialect::Apisix => key.algorithm().name(),
     };
     let created = created.map(|at| at.to_string());
     let seconds = created.as_deref().zip(parameters.created);
@@ -91,12 +91,4 @@ pub fn sign(
         value,
         text: String::from_utf8_lossy(&out).into_owned(),
     })
-}
-
-/// As these dialects name it.
-const fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::HmacSha256 => "hmac-sha256",
-        Algorithm::HmacSha512 => "hmac-sha512",
-    }
 }

@@ -117,7 +117,7 @@ impl Message {
             covered,
             created,
         };
-        let signed = sign(&self.received(), &parameters, &key()).unwrap();
+        let signed = sign(&self.received(), &parameters, &key().into()).unwrap();
         self.with("authorization", &signed.value)
     }
 
@@ -193,7 +193,9 @@ fn registry(change: impl Fn(&mut App, &mut Key)) -> Registry {
         let mut key = Key {
             id: id.into(),
             app: Arc::new(app()),
-            mac: HmacKey::new(algorithm, &Secret::new(secret.to_vec())).unwrap(),
+            verifying: HmacKey::new(algorithm, &Secret::new(secret.to_vec()))
+                .unwrap()
+                .into(),
             not_before: None,
             not_after: None,
             enabled: true,
@@ -776,7 +778,7 @@ fn what_cannot_be_signed_is_said() {
             covered,
             created: None,
         };
-        sign(&message.received(), &parameters, &key()).unwrap_err()
+        sign(&message.received(), &parameters, &key().into()).unwrap_err()
     };
     for (dialect, key_id, covered) in [
         (Dialect::Kong, "a\"b", "date"),

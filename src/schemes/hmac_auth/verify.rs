@@ -6,7 +6,7 @@ use super::read::{Input, Item, Presented};
 use super::{date, digest, text};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
-use crate::crypto::{Algorithm, HmacKey, Tag};
+use crate::crypto::{Algorithm, Tag, VerifyingKey};
 use crate::route::{Dialect, Route};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::digest::{BodyCheck, BodyProof, Digests};
@@ -51,7 +51,11 @@ pub fn verify(
     let (created, last_second) = check_times(input, received, rules.freshness, seconds)?;
 
     let key = rules.registry.key(input.key_id);
-    let tag = check_signature(presented, received, key, rules)?;
+    let verifying = match key {
+        Some(key) => &key.verifying,
+        None => rules.registry.double(input.key_id),
+    };
+    let tag = check_signature(presented, received, key, verifying, rules)?;
     // Only the owner of the key comes this far.
     let (Some(key), Some(tag)) = (key, tag) else {
         return Err(rejected(Why::UnknownKey));
@@ -154,12 +158,13 @@ fn is_time(dialect: Dialect, name: &str) -> bool {
     is(DATE) || dialect == Dialect::Kong && is(X_DATE)
 }
 
-/// Our tag, when the signature is the key's. An unknown key is checked
-/// against a key that nobody has: it costs the same and never matches.
+/// Our tag, when the signature is the key's. An unknown key is checked against
+/// its double, which nobody has: it costs what a known one costs and never matches.
 fn check_signature(
     presented: &Presented<'_>,
     received: &Received<'_>,
     key: Option<&Arc<Key>>,
+    verifying: &VerifyingKey,
     rules: Rules<'_>,
 ) -> Result<Option<Tag>, Refused> {
     thread_local! {
@@ -169,8 +174,7 @@ fn check_signature(
     TEXT.with_borrow_mut(|text| {
         text.clear();
         text::write(text, received, &presented.input)?;
-        let mac = key.map_or_else(|| stranger(presented), |key| &key.mac);
-        let tag = mac.verify(text, &presented.signature);
+        let tag = verifying.verify(text, &presented.signature);
         if tag.is_some() && key.is_some() {
             return Ok(tag);
         }
@@ -186,15 +190,23 @@ fn check_signature(
     })
 }
 
-/// A key for those who name none of ours.
-fn stranger(presented: &Presented<'_>) -> &'static HmacKey {
-    HmacKey::stranger(presented.algorithm.unwrap_or(Algorithm::HmacSha256))
+/// Whether callers of `dialect` sign with `algorithm`.
+pub const fn is_of(dialect: Dialect, algorithm: Algorithm) -> bool {
+    algorithm.is_mac()
+        || matches!(
+            (dialect, algorithm),
+            (
+                Dialect::Cavage12,
+                Algorithm::Ed25519 | Algorithm::RsaPssSha512 | Algorithm::RsaV15Sha256
+            )
+        )
 }
 
 fn check_key(key: &Key, presented: &Presented<'_>, seconds: i64) -> Result<(), Refused> {
-    if presented
-        .algorithm
-        .is_some_and(|named| named != key.algorithm())
+    if !is_of(presented.input.dialect, key.algorithm())
+        || presented
+            .algorithm
+            .is_some_and(|named| named != key.algorithm())
     {
         return Err(rejected(Why::WrongAlgorithm));
     }

@@ -2,7 +2,7 @@
 
 use super::base::{self, NoBase};
 use super::read::Input;
-use crate::crypto::{Algorithm, HmacKey};
+use crate::crypto::{Algorithm, SigningKey};
 use crate::schemes::received::Received;
 use data_encoding::BASE64;
 use std::fmt::Write as _;
@@ -56,7 +56,7 @@ pub fn sign(
     label: &str,
     components: &[impl AsRef<str>],
     parameters: &Parameters<'_>,
-    key: &HmacKey,
+    key: &SigningKey,
 ) -> Result<Signed, CannotSign> {
     let text = member(components, parameters);
     let input = Input::read(&text).map_err(CannotSign::Unreadable)?;

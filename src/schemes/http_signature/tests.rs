@@ -80,7 +80,14 @@ impl Message {
             ..Parameters::default()
         };
         change(&mut parameters);
-        let signed = sign(&self.received(), "sig", components, &parameters, &secret()).unwrap();
+        let signed = sign(
+            &self.received(),
+            "sig",
+            components,
+            &parameters,
+            &secret().into(),
+        )
+        .unwrap();
         self.set("signature-input", &signed.input);
         self.set("signature", &signed.signature);
         self
@@ -138,7 +145,7 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
             enabled: true,
             explain: false,
         }),
-        mac: secret(),
+        verifying: secret().into(),
         not_before: None,
         not_after: None,
         enabled: true,
@@ -253,7 +260,9 @@ fn rfc_9421_b_2_5_verifies_and_is_refused_for_what_it_does_not_cover() {
     message.set("signature", case["signature"].as_str().unwrap());
     let registry = registry(|_, key| {
         key.id = "test-shared-secret".into();
-        key.mac = HmacKey::new(Algorithm::HmacSha256, &Secret::new(shared)).unwrap();
+        key.verifying = HmacKey::new(Algorithm::HmacSha256, &Secret::new(shared))
+            .unwrap()
+            .into();
     });
     let mut route = Route::any("test");
     let refused = message.verified_by(&route, &registry, false).unwrap_err();
@@ -721,7 +730,7 @@ fn a_callers_own_digest_of_the_base_tells_text_from_secret() {
         ..Parameters::default()
     };
     let other = HmacKey::new(Algorithm::HmacSha256, &Secret::new(vec![8; 32])).unwrap();
-    let signed = sign(&message.received(), "sig", &ALL, &parameters, &other).unwrap();
+    let signed = sign(&message.received(), "sig", &ALL, &parameters, &other.into()).unwrap();
     let mut message = message;
     message.set("signature-input", &signed.input);
     message.set("signature", &signed.signature);
@@ -768,7 +777,13 @@ fn bounds_are_held() {
     let large = Message::new("GET", "/", &fields);
     for (component, fits) in [("\"x-large\"", true), ("\"x-large\";key=\"a\"", false)] {
         let (components, parameters) = ([component], Parameters::default());
-        let signed = sign(&large.received(), "s", &components, &parameters, &secret());
+        let signed = sign(
+            &large.received(),
+            "s",
+            &components,
+            &parameters,
+            &secret().into(),
+        );
         assert_eq!(signed.is_ok(), fits, "{component}");
     }
     let many: Vec<String> = (0..17).map(|n| format!("p{n}")).collect();

@@ -6,7 +6,7 @@ use super::read::{Candidate, Component, Input, Presented};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::digest::sha256;
-use crate::crypto::{Algorithm, HmacKey, Tag};
+use crate::crypto::{Tag, VerifyingKey};
 use crate::route::{Part, Route};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::coverage::{self, Covered};
@@ -101,7 +101,11 @@ fn verify_one(
         Cow::Borrowed(key_id)
     };
     let key = rules.registry.key(&key_id);
-    let tag = check_signature(candidate, received, key, rules)?;
+    let verifying = match key {
+        Some(key) => &key.verifying,
+        None => rules.registry.double(&key_id),
+    };
+    let tag = check_signature(candidate, received, key, verifying, rules)?;
     // Only the owner of the key comes this far.
     let (Some(key), Some(tag)) = (key, tag) else {
         return Err(rejected(Why::UnknownKey));
@@ -110,7 +114,8 @@ fn verify_one(
     let body = body_proof(received, digests, covered)?;
     let proof = Proof {
         nonce: input.nonce.map(|nonce| nonce_id(&key.id, nonce)),
-        // The tag is a function of the signed text and the key, and we computed it ourselves.
+        // The tag is a function of the signed text and the key, whose id the text holds, and
+        // we computed it ourselves.
         text: ProofId::of(tag.as_bytes()),
         last_second,
         created,
@@ -220,12 +225,13 @@ fn check_connection(components: &[Component<'_>], received: &Received<'_>) -> Re
     Ok(())
 }
 
-/// Our tag, when the signature is the key's. An unknown key is checked
-/// against a key that nobody has: it costs the same and never matches.
+/// Our tag, when the signature is the key's. An unknown key is checked against
+/// its double, which nobody has: it costs what a known one costs and never matches.
 fn check_signature(
     candidate: &Candidate<'_>,
     received: &Received<'_>,
     key: Option<&Arc<Key>>,
+    verifying: &VerifyingKey,
     rules: Rules<'_>,
 ) -> Result<Option<Tag>, Refused> {
     thread_local! {
@@ -238,8 +244,7 @@ fn check_signature(
             NoBase::Absent(component) => Refused::Absent(component),
             NoBase::Unsupported(why) => Refused::Malformed(why),
         })?;
-        let mac = key.map_or_else(|| stranger(&candidate.input), |key| &key.mac);
-        let tag = mac.verify(text, &candidate.signature);
+        let tag = verifying.verify(text, &candidate.signature);
         if tag.is_some() && key.is_some() {
             return Ok(tag);
         }
@@ -255,21 +260,13 @@ fn check_signature(
     })
 }
 
-/// A key for those who name none of ours.
-fn stranger(input: &Input<'_>) -> &'static HmacKey {
-    HmacKey::stranger(match input.named_algorithm() {
-        Ok(Some(algorithm)) => algorithm,
-        _ => Algorithm::HmacSha256,
-    })
-}
-
 fn check_key(key: &Key, input: &Input<'_>, seconds: i64) -> Result<(), Refused> {
     match input.named_algorithm() {
         Ok(None) => {}
         Ok(Some(algorithm)) if algorithm == key.algorithm() => {}
         _ => return Err(rejected(Why::WrongAlgorithm)),
     }
-    if !key.schemes.contains(Scheme::HttpSignature) {
+    if !key.schemes.contains(Scheme::HttpSignature) || !key.algorithm().is_for_requests() {
         return Err(rejected(Why::KeyNotForScheme));
     }
     if !key.is_active(seconds) {

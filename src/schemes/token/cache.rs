@@ -150,7 +150,7 @@ mod tests {
                 enabled: true,
                 explain: false,
             }),
-            mac: HmacKey::dummy(Algorithm::HmacSha256),
+            verifying: HmacKey::dummy(Algorithm::HmacSha256).into(),
             not_before: None,
             not_after: None,
             enabled: true,

@@ -1,10 +1,10 @@
-//! Reading and verifying a JWT: compact, `HS256`, and nothing else.
+//! Reading and verifying a JWT: compact, signed with an algorithm that its key knows, and nothing else.
 
 use super::binding::{self, Pay};
 use super::json::{BadJson, Json, read_object};
 use super::{Settings, check_key, rejected};
 use crate::apps::{Key, Registry, Scopes};
-use crate::crypto::{Algorithm, HmacKey, Tag};
+use crate::crypto::{Algorithm, Tag, VerifyingKey};
 use crate::schemes::{ProofId, Refused, Why};
 use data_encoding::BASE64URL_NOPAD;
 use std::borrow::Cow;
@@ -46,8 +46,14 @@ pub(super) fn open(
 ) -> Result<(Arc<Verified>, Arc<Key>), Refused> {
     let token = Compact::read(text)?;
     let key = registry.key(&token.key_id);
-    let tag = token.verify(key.map(|key| &key.mac)).map_err(rejected)?;
+    let verifying = match key {
+        Some(key) => &key.verifying,
+        // Neither answer nor time tells that no key has this id.
+        None => registry.double(&token.key_id),
+    };
+    let verified = token.verify(verifying);
     let key = key.ok_or_else(|| rejected(Why::UnknownKey))?;
+    let tag = verified.map_err(rejected)?;
     // Before the claims: who holds a key that is no longer in force learns nothing of them.
     check_key(key, now)?;
     let claims = token.claims()?;
@@ -66,7 +72,8 @@ pub(super) struct Compact<'t> {
     signed: &'t str,
     claims: &'t str,
     signature: Vec<u8>,
-    is_hs256: bool,
+    /// What its header names; `None` is none that we know.
+    algorithm: Option<Algorithm>,
     key_id: String,
 }
 
@@ -82,29 +89,25 @@ impl<'t> Compact<'t> {
             return Err(not_compact());
         }
         let header = decode(header)?;
-        let (is_hs256, key_id) = read_header(&header)?;
+        let (algorithm, key_id) = read_header(&header)?;
         Ok(Self {
             signed,
             claims,
             signature: decode(signature)?,
-            is_hs256,
+            algorithm,
             key_id,
         })
     }
 
-    /// Checks the signature, with a key that nobody knows where there is none
-    /// to check it with: neither answer nor time tells the cases apart.
-    pub(super) fn verify(&self, key: Option<&HmacKey>) -> Result<Tag, Why> {
-        let fitting = key.filter(|key| key.algorithm() == Algorithm::HmacSha256);
-        let tag = fitting
-            .unwrap_or_else(|| HmacKey::stranger(Algorithm::HmacSha256))
-            .verify(self.signed.as_bytes(), &self.signature);
-        match (key, fitting) {
-            (None, _) => Err(Why::UnknownKey),
-            (Some(_), None) => Err(Why::WrongAlgorithm),
-            (Some(_), Some(_)) if !self.is_hs256 => Err(Why::WrongAlgorithm),
-            (Some(_), Some(_)) => tag.ok_or(Why::WrongSignature),
+    /// Checks the signature by the key's own algorithm, which the header must name. What
+    /// it names instead changes nothing: neither answer nor time tells the cases apart.
+    pub(super) fn verify(&self, key: &VerifyingKey) -> Result<Tag, Why> {
+        let tag = key.verify(self.signed.as_bytes(), &self.signature);
+        let algorithm = key.algorithm();
+        if self.algorithm != Some(algorithm) || !algorithm.is_for_tokens() {
+            return Err(Why::WrongAlgorithm);
         }
+        tag.ok_or(Why::WrongSignature)
     }
 
     /// The claims' bytes: to be read only once the signature holds.
@@ -119,12 +122,12 @@ const DANGEROUS: [&str; 9] = [
     "crit", "jku", "jwk", "x5u", "x5c", "x5t", "zip", "b64", "enc",
 ];
 
-/// Whether the algorithm is `HS256`, and the key id.
-fn read_header(bytes: &[u8]) -> Result<(bool, String), Refused> {
+/// The algorithm, if we know it, and the key id.
+fn read_header(bytes: &[u8]) -> Result<(Option<Algorithm>, String), Refused> {
     let (mut algorithm, mut key_id) = (None, None);
     for (name, value) in read_object(bytes).map_err(|why| no_object("header", why))? {
         match (&*name, value) {
-            ("alg", Json::Text(name)) => algorithm = Some(name == "HS256"),
+            ("alg", Json::Text(name)) => algorithm = Some(Algorithm::from_jose_name(&name)),
             ("kid", Json::Text(id)) if is_key_id(&id) => key_id = Some(id.into_owned()),
             ("typ", Json::Text(media_type)) if is_jwt(&media_type) => {}
             ("typ", _) => return Err(rejected(Why::Claim("typ"))),
@@ -138,7 +141,7 @@ fn read_header(bytes: &[u8]) -> Result<(bool, String), Refused> {
         }
     }
     match (algorithm, key_id) {
-        (Some(is_hs256), Some(key_id)) => Ok((is_hs256, key_id)),
+        (Some(algorithm), Some(key_id)) => Ok((algorithm, key_id)),
         (None, _) => Err(malformed("has no `alg` in its header")),
         (_, None) => Err(malformed("has no `kid` in its header to name the key")),
     }

@@ -14,7 +14,7 @@ mod json;
 
 pub use cache::Cache;
 pub use jwt::MAX_TOKEN;
-pub use sign::{Claims, sign};
+pub use sign::{Claims, NotForTokens, sign};
 
 use super::digest::BodyProof;
 use super::{Assurance, Caller, Proof, Received, Refused, Why};

@@ -1,9 +1,8 @@
 //! Making a token, for those who call.
 
-use crate::crypto::WeakSecret;
-use crate::crypto::hmac::MIN_SECRET;
-use crate::secret::Secret;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use crate::crypto::{Algorithm, SigningKey};
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::Header;
 use serde::Serialize;
 
 /// What a token says. `exp` and `iat` are seconds of Unix time.
@@ -30,21 +29,46 @@ pub struct Claims<'c> {
     pub sub: Option<&'c str>,
 }
 
-/// Signs a token with `HS256`.
+/// The key's algorithm signs requests only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` signs requests, but no tokens")]
+pub struct NotForTokens(pub Algorithm);
+
+/// Signs a token with `key`.
 ///
 /// # Errors
-/// [`WeakSecret`]: the library below would sign with an empty one.
+/// [`NotForTokens`].
 ///
 /// # Panics
-/// Never: a key of that kind signs every text, and the claims are JSON.
-pub fn sign(key_id: &str, secret: &Secret, claims: &Claims<'_>) -> Result<String, WeakSecret> {
-    if secret.len() < MIN_SECRET {
-        return Err(WeakSecret {
-            found: secret.len(),
-        });
-    }
-    let mut header = Header::new(Algorithm::HS256);
+/// Never: header and claims are JSON.
+pub fn sign(key_id: &str, key: &SigningKey, claims: &Claims<'_>) -> Result<String, NotForTokens> {
+    let algorithm = key.algorithm();
+    let name = name_of(algorithm).ok_or(NotForTokens(algorithm))?;
+    let mut header = Header::new(name);
     header.kid = Some(key_id.to_owned());
-    let key = EncodingKey::from_secret(secret.expose());
-    Ok(encode(&header, claims, &key).expect("HS256 signs whatever is JSON"))
+    let mut text = part(&header);
+    text.push('.');
+    text.push_str(&part(claims));
+    let signature = key.sign(text.as_bytes());
+    text.push('.');
+    BASE64URL_NOPAD.encode_append(signature.as_bytes(), &mut text);
+    Ok(text)
+}
+
+const fn name_of(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
+    use jsonwebtoken::Algorithm as Name;
+    match algorithm {
+        Algorithm::HmacSha256 => Some(Name::HS256),
+        Algorithm::Ed25519 => Some(Name::EdDSA),
+        Algorithm::EcdsaP256Sha256 => Some(Name::ES256),
+        Algorithm::EcdsaP384Sha384 => Some(Name::ES384),
+        Algorithm::RsaPssSha256 => Some(Name::PS256),
+        Algorithm::RsaV15Sha256 => Some(Name::RS256),
+        Algorithm::HmacSha512 | Algorithm::RsaPssSha512 => None,
+    }
+}
+
+fn part(content: &impl Serialize) -> String {
+    let json = serde_json::to_vec(content).expect("names and numbers are JSON");
+    BASE64URL_NOPAD.encode(&json)
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::apps::{App, SchemeSet, Scopes};
-use crate::crypto::{Algorithm, HmacKey};
+use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::Bind;
 use crate::schemes::Surroundings;
 use crate::secret::Secret;
@@ -45,7 +45,7 @@ impl Gate {
         let mut key = Key {
             id: "k".into(),
             app: Arc::new(app_of(&app)),
-            mac: HmacKey::new(Algorithm::HmacSha256, &Secret::new(SECRET.to_vec())).unwrap(),
+            verifying: secret().into(),
             not_before: None,
             not_after: None,
             enabled: true,
@@ -136,8 +136,12 @@ fn raw(header: &str, claims: &str) -> String {
     seal(&signed)
 }
 
+fn secret() -> HmacKey {
+    HmacKey::new(Algorithm::HmacSha256, &Secret::new(SECRET.to_vec())).unwrap()
+}
+
 fn seal(signed: &str) -> String {
-    let key = HmacKey::new(Algorithm::HmacSha256, &Secret::new(SECRET.to_vec())).unwrap();
+    let key = secret();
     let mac = BASE64URL_NOPAD.encode(key.sign(signed.as_bytes()).as_bytes());
     format!("{signed}.{mac}")
 }
@@ -200,7 +204,7 @@ fn a_token_proves_its_app_and_key() {
 fn what_we_sign_is_what_we_take() {
     let text = sign(
         "k",
-        &Secret::new(SECRET.to_vec()),
+        &secret().into(),
         &Claims {
             exp: NOW + 60,
             iat: NOW,
@@ -224,7 +228,7 @@ fn what_we_sign_is_what_we_take() {
 fn no_token_is_signed_with_a_short_or_empty_secret() {
     for len in [0, 31] {
         let secret = Secret::new(vec![7; len]);
-        assert!(sign("k", &secret, &Claims::default()).is_err());
+        assert!(SigningKey::new(Algorithm::HmacSha256, &secret).is_err());
     }
 }
 
@@ -407,7 +411,7 @@ fn a_key_of_another_algorithm_never_verifies_a_token() {
     let gate = Gate::with(
         |_, key| {
             let secret = Secret::new(SECRET.to_vec());
-            key.mac = HmacKey::new(Algorithm::HmacSha512, &secret).unwrap();
+            key.verifying = HmacKey::new(Algorithm::HmacSha512, &secret).unwrap().into();
         },
         1,
     );
@@ -419,6 +423,7 @@ fn unknown_key_wrong_signature_and_a_key_not_in_force_are_refused_alike() {
     let body = format!(r#"{{"exp":{}}}"#, NOW + 60);
     let unknown = raw(r#"{"alg":"HS256","kid":"no-such-key"}"#, &body);
     let other = Secret::new(vec![9; 32]);
+    let other = SigningKey::new(Algorithm::HmacSha256, &other).unwrap();
     let claims = Claims {
         exp: NOW + 60,
         iat: NOW,
@@ -739,7 +744,10 @@ fn the_cache_obeys_a_reload() {
     let (result, cache) = check(reloaded(|app, _| app.enabled = false, 2), cache);
     assert_eq!(result.unwrap_err(), Refused::AppDisabled);
     let (result, cache) = check(
-        reloaded(|_, key| key.mac = HmacKey::dummy(Algorithm::HmacSha256), 3),
+        reloaded(
+            |_, key| key.verifying = HmacKey::dummy(Algorithm::HmacSha256).into(),
+            3,
+        ),
         cache,
     );
     assert_eq!(why(result), Why::WrongSignature);
@@ -840,6 +848,62 @@ fn jsonwebtoken_agrees_on_our_tokens() {
     assert_eq!(theirs.header.kid.as_deref(), Some("k"));
 }
 
+#[test]
+fn jsonwebtoken_agrees_on_our_tokens_by_key_pairs() {
+    use jsonwebtoken::{DecodingKey, Validation, decode};
+    macro_rules! pem {
+        ($file:literal) => {
+            include_str!(concat!("../../../tests/it/vectors/", $file)).as_bytes()
+        };
+    }
+    for (algorithm, private, public) in [
+        (
+            Algorithm::Ed25519,
+            pem!("rfc9421/keys/test-key-ed25519.pem"),
+            DecodingKey::from_ed_pem(pem!("rfc9421/keys/test-key-ed25519.pub.pem")),
+        ),
+        (
+            Algorithm::EcdsaP256Sha256,
+            pem!("rfc9421/keys/test-key-ecc-p256.pem"),
+            DecodingKey::from_ec_pem(pem!("rfc9421/keys/test-key-ecc-p256.pub.pem")),
+        ),
+        (
+            Algorithm::EcdsaP384Sha384,
+            pem!("openssl/p384.pem"),
+            DecodingKey::from_ec_pem(pem!("openssl/p384.pub.pem")),
+        ),
+        (
+            Algorithm::RsaPssSha256,
+            pem!("rfc9421/keys/test-key-rsa.pem"),
+            DecodingKey::from_rsa_pem(pem!("rfc9421/keys/test-key-rsa.pub.pem")),
+        ),
+        (
+            Algorithm::RsaV15Sha256,
+            pem!("rfc9421/keys/test-key-rsa.pem"),
+            DecodingKey::from_rsa_pem(pem!("rfc9421/keys/test-key-rsa.pub.pem")),
+        ),
+    ] {
+        let key = SigningKey::new(algorithm, &Secret::new(private.to_vec())).unwrap();
+        let claims = Claims {
+            exp: NOW + 300,
+            iat: NOW,
+            ..Claims::default()
+        };
+        let token = sign("k", &key, &claims).unwrap();
+        let mut rules = Validation::new(algorithm.jose_name().parse().unwrap());
+        rules.validate_exp = false;
+        let theirs = decode::<serde_json::Value>(&token, &public.unwrap(), &rules);
+        assert_eq!(
+            theirs.unwrap().claims["exp"],
+            json!(NOW + 300),
+            "{algorithm}"
+        );
+        let gate = Gate::with(|_, ours| ours.verifying = key.verifying().unwrap(), 1);
+        assert!(gate.token(&token).is_ok(), "{algorithm}");
+        assert_eq!(why(gate.token(&good())), Why::WrongAlgorithm, "{algorithm}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_token_with_any_byte_changed_is_refused(at in 0_usize..1_000, to in 0x21_u8..0x7f) {
@@ -890,7 +954,7 @@ mod wycheproof {
         {
             let secret = group["private"]["k"].as_str().unwrap();
             let secret = Secret::new(BASE64URL_NOPAD.decode(secret.as_bytes()).unwrap());
-            let key = HmacKey::new(Algorithm::HmacSha256, &secret).unwrap();
+            let key = HmacKey::new(Algorithm::HmacSha256, &secret).unwrap().into();
             for case in group["tests"].as_array().unwrap() {
                 let id = case["tcId"].as_u64().unwrap();
                 if CONTRADICTORY.contains(&id) {
@@ -898,14 +962,56 @@ mod wycheproof {
                 }
                 // Their payloads are no claims, so the signature's part is what is asked.
                 let holds = case["jws"].as_str().is_some_and(|jws| {
-                    Compact::read(jws).is_ok_and(|token| {
-                        token.verify(Some(&key)).is_ok() && token.claims().is_ok()
-                    })
+                    Compact::read(jws)
+                        .is_ok_and(|token| token.verify(&key).is_ok() && token.claims().is_ok())
                 });
                 assert_eq!(holds, case["result"] == "valid", "{case}");
                 checked += 1;
             }
         }
         assert_eq!(checked, 28);
+    }
+
+    /// Their headers name `PS384`, and their key is for `PS256`.
+    const OF_ANOTHER_ALGORITHM: [u64; 2] = [346, 350];
+
+    /// Those of the other keys. Where tokens are not signed with their algorithm here, none holds.
+    #[test]
+    fn json_web_signature_cases_with_a_public_key_hold() {
+        let file =
+            include_str!("../../../tests/it/vectors/wycheproof/json_web_signature_test.json");
+        let file: Value = serde_json::from_str(file).unwrap();
+        let (mut checked, mut held) = (0, 0);
+        for group in file["testGroups"].as_array().unwrap() {
+            let Some(jwk) = group.get("public") else {
+                continue;
+            };
+            let keys: Vec<VerifyingKey> = Algorithm::ALL
+                .into_iter()
+                .filter_map(|algorithm| {
+                    let jwk = jwk.to_string();
+                    let key = PublicKey::read(algorithm, jwk.as_bytes(), PssSalt::Digest);
+                    key.ok().map(VerifyingKey::from)
+                })
+                .collect();
+            for case in group["tests"].as_array().unwrap() {
+                let Some(jws) = case["jws"].as_str() else {
+                    continue;
+                };
+                let holds = keys.iter().any(|key| {
+                    Compact::read(jws)
+                        .is_ok_and(|token| token.verify(key).is_ok() && token.claims().is_ok())
+                });
+                let signed_here = keys.iter().any(|key| key.algorithm().is_for_tokens());
+                let id = case["tcId"].as_u64().unwrap();
+                let contradictory = OF_ANOTHER_ALGORITHM.contains(&id);
+                let valid = case["result"] == "valid" && signed_here && !contradictory;
+                assert_eq!(holds, valid, "{case} {keys:?}");
+                checked += 1;
+                held += usize::from(holds);
+            }
+        }
+        assert!(checked > 250, "{checked}");
+        assert!(held > 5, "{held}");
     }
 }

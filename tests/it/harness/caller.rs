@@ -1,6 +1,7 @@
 //! A caller that signs after RFC 9421, written from the standard and without
 //! a line of the library: a mistake would have to be made twice to stay hidden.
 
+use super::pair::Pair;
 use super::setup::{OTHER_SECRET, SECRET, SECRET_512};
 use super::{Request, now};
 use data_encoding::BASE64;
@@ -14,6 +15,7 @@ pub struct Caller {
     key_id: String,
     secret: Vec<u8>,
     sha512: bool,
+    pair: Option<Pair>,
     label: String,
     created: Option<i64>,
     parameters: String,
@@ -34,6 +36,7 @@ impl Caller {
             key_id: key_id.into(),
             secret: secret.into(),
             sha512: false,
+            pair: None,
             label: "sig".into(),
             created: Some(now()),
             parameters: String::new(),
@@ -65,6 +68,12 @@ impl Caller {
     /// Signs with another secret.
     pub fn secret(mut self, secret: &[u8]) -> Self {
         self.secret = secret.into();
+        self
+    }
+
+    /// Signs with a key pair instead of a secret.
+    pub fn pair(mut self, pair: Pair) -> Self {
+        self.pair = Some(pair);
         self
     }
 
@@ -173,9 +182,11 @@ impl Caller {
         base
     }
 
-    /// The MAC of `text` under this caller's key.
+    /// The MAC of `text` under this caller's key, or the signature by its pair.
     pub fn mac(&self, text: &[u8]) -> Vec<u8> {
-        if self.sha512 {
+        if let Some(pair) = &self.pair {
+            pair.sign(text)
+        } else if self.sha512 {
             let mut mac = Hmac::<Sha512>::new_from_slice(&self.secret).unwrap();
             mac.update(text);
             mac.finalize().into_bytes().to_vec()

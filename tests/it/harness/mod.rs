@@ -16,6 +16,7 @@ pub mod curl;
 pub mod gateway;
 pub mod h2;
 pub mod lines;
+pub mod pair;
 pub mod raw;
 pub mod request;
 pub mod secure;

@@ -60,6 +60,12 @@ impl Token {
         self
     }
 
+    /// Signed by another caller.
+    pub fn signed_by(mut self, caller: Caller) -> Self {
+        self.signer = caller;
+        self
+    }
+
     /// Signed by HMAC-SHA-512 with the key of that algorithm.
     pub fn sha512(mut self) -> Self {
         self.signer = Caller::sha512().secret(SECRET_512);

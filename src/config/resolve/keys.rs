@@ -1,0 +1,177 @@
+//! `[apps]`: the keys themselves, shared secrets and public ones.
+
+use super::Gathered;
+use crate::config::file;
+use crate::config::read::At;
+use crate::config::secrets::{Places, PublicReference, Reference};
+use crate::config::view::KeyNote;
+use crate::crypto::hmac::MIN_SECRET;
+use crate::crypto::{Algorithm, BadKey, HmacKey, PssSalt, PublicKey, VerifyingKey};
+
+/// The key, by whichever half the gateway has.
+pub(super) fn verifying(
+    key: &file::Key,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<VerifyingKey> {
+    let algorithm = key.algorithm.get();
+    let word = algorithm.map(|algorithm| algorithm.value);
+    salt_has_a_use(key, gathered);
+    match (&key.secret, &key.public_key, word) {
+        (Some(_), Some(public), _) => {
+            gathered.problem(public.problem("this key has a `secret` as well").hint(
+                "`secret` is for `hmac-…`, which both sides have; a public key has its secret half with the caller only",
+            ));
+            None
+        }
+        (Some(reference), None, Some(algorithm)) if !algorithm.is_mac() => {
+            let message = format!("`{algorithm}` takes a `public_key`, not a secret");
+            let draft = reference.problem(message);
+            gathered.problem(draft.hint(
+                "the caller keeps the private half: `openssl pkey -in private.pem -pubout` prints the public one",
+            ));
+            None
+        }
+        (None, Some(public), Some(algorithm)) if algorithm.is_mac() => {
+            let message = format!("`{algorithm}` takes a `secret`, not a public key");
+            gathered.problem(public.problem(message));
+            None
+        }
+        (Some(reference), None, algorithm) => secret(key, reference, algorithm, places, gathered),
+        (None, Some(reference), algorithm) => public(key, reference, algorithm, places, gathered),
+        (None, None, algorithm) => {
+            neither(key, algorithm, gathered);
+            None
+        }
+    }
+}
+
+/// Keys that are none of the two.
+const OTHERS: [&str; 7] = [
+    "id",
+    "algorithm",
+    "any_salt",
+    "not_before",
+    "not_after",
+    "enabled",
+    "schemes",
+];
+
+fn neither(key: &file::Key, algorithm: Option<Algorithm>, gathered: &mut Gathered<'_>) {
+    let Some(id) = key.id.get() else { return };
+    let table = id.key.trim_end_matches(".id");
+    // One that cannot be read, or is misspelled, is a problem of its own.
+    if gathered.problems.any_within(table, &OTHERS) {
+        return;
+    }
+    let (missing, accepted) = match algorithm {
+        Some(algorithm) if algorithm.is_mac() => ("`secret`", format!("`{algorithm}` takes one")),
+        Some(algorithm) => ("`public_key`", format!("`{algorithm}` takes one")),
+        None => ("`secret` or `public_key`", "one of the two".to_owned()),
+    };
+    let draft = id.problem(format!("this key has no {missing}"));
+    gathered.problem(draft.accepted(accepted).of_absence());
+}
+
+fn salt_has_a_use(key: &file::Key, gathered: &mut Gathered<'_>) {
+    let algorithm = key.algorithm.get().map(|algorithm| algorithm.value);
+    if let Some(algorithm) =
+        algorithm.filter(|algorithm| key.any_salt.value && !algorithm.has_salt())
+    {
+        let message = format!("`{algorithm}` has no salt");
+        let draft = key.any_salt.problem(message);
+        gathered.problem(draft.accepted("`any_salt` is for `rsa-pss-…`"));
+    }
+}
+
+fn secret(
+    key: &file::Key,
+    reference: &At<Reference>,
+    algorithm: Option<Algorithm>,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<VerifyingKey> {
+    let opened = places.open(reference);
+    let opened = gathered.take(reference, opened)?;
+    let generated = matches!(reference.value, Reference::Generated(_));
+    note(
+        key,
+        reference,
+        generated && opened.secret.is_none(),
+        gathered,
+    );
+    let Some(secret) = opened.secret else {
+        return Some(HmacKey::dummy(algorithm?).into());
+    };
+    // A broken algorithm is a problem of its own; the length is looked at all the same.
+    let bad = match HmacKey::new(algorithm.unwrap_or(Algorithm::HmacSha256), &secret) {
+        Ok(mac) => return algorithm.map(|_| mac.into()),
+        Err(bad) => bad,
+    };
+    let draft = match bad {
+        BadKey::Weak(weak) => reference
+            .problem(format!(
+                "the secret has {} bytes, which is too short",
+                weak.found
+            ))
+            .accepted(format!("at least {MIN_SECRET} bytes"))
+            .hint("`openssl rand -base64 32` makes one; write it as `base64:…`"),
+        bad => reference
+            .problem(bad.to_string())
+            .hint("a key that others may know proves nothing: give it as `public_key`, with the algorithm it is for"),
+    };
+    gathered.problem(draft);
+    None
+}
+
+fn public(
+    key: &file::Key,
+    reference: &At<PublicReference>,
+    algorithm: Option<Algorithm>,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<VerifyingKey> {
+    let opened = places.public(reference);
+    let opened = gathered.take(reference, opened)?;
+    note(key, &reference.value.0, false, gathered);
+    let (algorithm, salt) = (algorithm?, salt(key));
+    let Some(content) = opened.secret else {
+        return Some(PublicKey::dummy(algorithm, salt).into());
+    };
+    match PublicKey::read(algorithm, content.expose(), salt) {
+        Ok(public) => Some(public.into()),
+        Err(bad) => {
+            let draft = reference.problem(bad.to_string());
+            gathered.problem(match bad {
+                BadKey::Private => draft.hint(
+                    "`openssl pkey -in private.pem -pubout` prints the public half; the gateway must not know the other",
+                ),
+                _ => draft,
+            });
+            None
+        }
+    }
+}
+
+fn salt(key: &file::Key) -> PssSalt {
+    if key.any_salt.value {
+        PssSalt::Any
+    } else {
+        PssSalt::Digest
+    }
+}
+
+fn note(
+    key: &file::Key,
+    reference: &Reference,
+    to_be_generated: bool,
+    gathered: &mut Gathered<'_>,
+) {
+    if let Some(id) = key.id.get() {
+        gathered.keys.push(KeyNote {
+            id: id.value.0.clone(),
+            secret: reference.to_string(),
+            to_be_generated,
+        });
+    }
+}
