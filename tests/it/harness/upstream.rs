@@ -300,8 +300,10 @@ impl Wire<'_> {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Ends the connection once the answer is out.
-    pub const fn close(&mut self) {
+    /// Ends the connection behind what was sent: the other end sees it as
+    /// soon as this returns.
+    pub fn close(&mut self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
         self.open = false;
     }
 
