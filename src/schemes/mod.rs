@@ -15,6 +15,7 @@ pub mod token;
 
 mod authority;
 mod caller;
+mod signed;
 
 pub mod explained;
 mod verifier;
@@ -154,23 +155,16 @@ impl<'r> Presented<'r> {
         rules: Rules<'_>,
         now: Now,
     ) -> Result<Caller, Refused> {
+        let signed = signed::Rules {
+            registry: rules.registry,
+            freshness: rules.freshness,
+            explain: rules.explain,
+        };
         match self {
             Self::Signature(signature) => {
-                let rules = http_signature::Rules {
-                    registry: rules.registry,
-                    freshness: rules.freshness,
-                    explain: rules.explain,
-                };
-                http_signature::verify(signature, received, route, rules, now)
+                http_signature::verify(signature, received, route, signed, now)
             }
-            Self::HmacAuth(signature) => {
-                let rules = hmac_auth::Rules {
-                    registry: rules.registry,
-                    freshness: rules.freshness,
-                    explain: rules.explain,
-                };
-                hmac_auth::verify(signature, received, route, rules, now)
-            }
+            Self::HmacAuth(signature) => hmac_auth::verify(signature, received, route, signed, now),
             Self::Token(token) => token::verify(
                 token,
                 received,

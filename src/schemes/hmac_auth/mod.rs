@@ -19,7 +19,8 @@ mod parameters;
 #[cfg(test)]
 mod tests;
 
+pub use super::signed::Rules;
 pub use crate::route::Dialect;
 pub use coverage::challenge;
 pub use read::{Presented, is_proof};
-pub use verify::{Rules, verify};
+pub use verify::verify;

@@ -1,10 +1,11 @@
 //! Recorded requests of each dialect, the draft's appendix C, what must be
 //! refused, and the property that makes a signature one.
 
+use super::Rules;
 use super::read::{MAX_COVERED, MAX_FIELD, Presented};
 use super::sign::{CannotSign, Parameters, sign};
 use super::text;
-use super::verify::{Rules, verify};
+use super::verify::verify;
 use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
 use crate::clock::{Clock, Now};
 use crate::crypto::{Algorithm, HmacKey};

@@ -4,29 +4,17 @@
 use super::coverage::{self, Covered, X_DATE};
 use super::read::{Input, Item, Presented};
 use super::{date, digest, text};
-use crate::apps::{Key, Registry, Scheme};
+use crate::apps::{Key, Scheme};
 use crate::clock::Now;
-use crate::crypto::{Algorithm, Tag, VerifyingKey};
+use crate::crypto::Algorithm;
 use crate::route::{Dialect, Route};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
-use crate::schemes::digest::{BodyCheck, BodyProof, Digests};
+use crate::schemes::digest::Digests;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::Received;
-use crate::schemes::{Explained, Refused, Why};
-use http::header::{CONNECTION, DATE, HeaderName};
-use std::cell::RefCell;
-use std::sync::Arc;
-
-/// What every request of a configuration is verified by.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules<'s> {
-    /// Every key.
-    pub registry: &'s Registry,
-    /// The window of time.
-    pub freshness: Freshness,
-    /// Whether anyone may see the text that was verified against.
-    pub explain: bool,
-}
+use crate::schemes::signed::{self, Rules, rejected};
+use crate::schemes::{Refused, Why};
+use http::header::{DATE, HeaderName};
 
 /// The caller that the request's signature proves.
 ///
@@ -46,22 +34,17 @@ pub fn verify(
     if !missing.is_empty() {
         return Err(Refused::Coverage(missing));
     }
-    check_connection(input, received)?;
+    signed::check_connection(received, |name| input.covers(name))?;
     let digests = digests(covered, received)?;
     let (created, last_second) = check_times(input, received, rules.freshness, seconds)?;
 
-    let key = rules.registry.key(input.key_id);
-    let verifying = match key {
-        Some(key) => &key.verifying,
-        None => rules.registry.double(input.key_id),
-    };
-    let tag = check_signature(presented, received, key, verifying, rules)?;
+    let signature = &presented.signature;
+    let (key, tag) = signed::check_signature(rules, received, input.key_id, signature, |text| {
+        text::write(text, received, input).map_err(Refused::from)
+    })?;
     // Only the owner of the key comes this far.
-    let (Some(key), Some(tag)) = (key, tag) else {
-        return Err(rejected(Why::UnknownKey));
-    };
     check_key(key, presented, seconds)?;
-    let body = body_proof(received, digests)?;
+    let body = signed::body_proof(received, digests)?;
     let proof = Proof {
         nonce: None,
         // The tag is a function of the signed text and the key, and we computed it ourselves.
@@ -78,28 +61,6 @@ pub fn verify(
         proof,
         body,
     ))
-}
-
-const fn rejected(why: Why) -> Refused {
-    Refused::Rejected {
-        why,
-        explained: None,
-    }
-}
-
-/// A field that `Connection` names ends here: none that was proven may be among them.
-fn check_connection(input: &Input<'_>, received: &Received<'_>) -> Result<(), Refused> {
-    for value in received.fields().get_all(CONNECTION) {
-        let named = value.to_str().unwrap_or_default().split(',').map(str::trim);
-        for name in named {
-            if input.covers(name) {
-                return Err(Refused::Malformed(format!(
-                    "`Connection` names the covered field `{name}`, which would not reach the upstream"
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The digests that are covered.
@@ -158,38 +119,6 @@ fn is_time(dialect: Dialect, name: &str) -> bool {
     is(DATE) || dialect == Dialect::Kong && is(X_DATE)
 }
 
-/// Our tag, when the signature is the key's. An unknown key is checked against
-/// its double, which nobody has: it costs what a known one costs and never matches.
-fn check_signature(
-    presented: &Presented<'_>,
-    received: &Received<'_>,
-    key: Option<&Arc<Key>>,
-    verifying: &VerifyingKey,
-    rules: Rules<'_>,
-) -> Result<Option<Tag>, Refused> {
-    thread_local! {
-        /// One text at a time; the buffer is as large as the largest head.
-        static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    TEXT.with_borrow_mut(|text| {
-        text.clear();
-        text::write(text, received, &presented.input)?;
-        let tag = verifying.verify(text, &presented.signature);
-        if tag.is_some() && key.is_some() {
-            return Ok(tag);
-        }
-        let why = match key {
-            Some(_) => Why::WrongSignature,
-            None => Why::UnknownKey,
-        };
-        let open = rules.explain || key.is_some_and(|key| key.app.explain);
-        Err(Refused::Rejected {
-            why,
-            explained: open.then(|| Box::new(Explained::new(text, received))),
-        })
-    })
-}
-
 /// Whether callers of `dialect` sign with `algorithm`.
 pub const fn is_of(dialect: Dialect, algorithm: Algorithm) -> bool {
     algorithm.is_mac()
@@ -210,29 +139,5 @@ fn check_key(key: &Key, presented: &Presented<'_>, seconds: i64) -> Result<(), R
     {
         return Err(rejected(Why::WrongAlgorithm));
     }
-    if !key.schemes.contains(Scheme::HmacAuth) {
-        return Err(rejected(Why::KeyNotForScheme));
-    }
-    if !key.is_active(seconds) {
-        return Err(rejected(Why::KeyNotActive));
-    }
-    if !key.app.enabled {
-        return Err(Refused::AppDisabled);
-    }
-    Ok(())
-}
-
-/// What the signature says of the body. A digest of nothing is checked at once.
-fn body_proof(received: &Received<'_>, digests: Option<Digests>) -> Result<BodyProof, Refused> {
-    match digests {
-        Some(digests) if received.has_body() => Ok(BodyProof::Digests(digests)),
-        Some(digests) => {
-            BodyCheck::new(&BodyProof::Digests(digests))
-                .finish()
-                .map_err(|_| Refused::Digest)?;
-            Ok(BodyProof::Empty)
-        }
-        None if received.has_body() => Ok(BodyProof::Unproven),
-        None => Ok(BodyProof::Empty),
-    }
+    signed::check_key(key, Scheme::HmacAuth, seconds)
 }

@@ -14,5 +14,6 @@ mod cursor;
 #[cfg(test)]
 mod tests;
 
+pub use super::signed::Rules;
 pub use read::{Presented, SIGNATURE, SIGNATURE_INPUT};
-pub use verify::{Rules, component_for, verify};
+pub use verify::{component_for, verify};

@@ -1,11 +1,12 @@
 //! The standard's own vectors, what must be refused, and the property that
 //! makes a signature one: change any covered byte and it does not hold.
 
+use super::Rules;
 use super::base;
 use super::read::{Input, MAX_TAKEN_APART, Presented};
 use super::sign::{Parameters, sign};
 use super::structured;
-use super::verify::{Rules, verify};
+use super::verify::verify;
 use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
 use crate::clock::{Clock, Now};
 use crate::crypto::{Algorithm, HmacKey};

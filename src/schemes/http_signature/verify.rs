@@ -3,32 +3,17 @@
 
 use super::base::{self, NoBase};
 use super::read::{Candidate, Component, Input, Presented};
-use crate::apps::{Key, Registry, Scheme};
+use crate::apps::{Key, Scheme};
 use crate::clock::Now;
 use crate::crypto::digest::sha256;
-use crate::crypto::{Tag, VerifyingKey};
 use crate::route::{Part, Route};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::coverage::{self, Covered};
-use crate::schemes::digest::{BodyCheck, BodyProof, Digests};
-use crate::schemes::freshness::Freshness;
+use crate::schemes::digest::Digests;
 use crate::schemes::received::{Field, Received};
-use crate::schemes::{Explained, Refused, Why};
-use http::header::CONNECTION;
+use crate::schemes::signed::{self, Rules, rejected};
+use crate::schemes::{Refused, Why};
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::sync::Arc;
-
-/// What every request of a configuration is verified by.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules<'s> {
-    /// Every key.
-    pub registry: &'s Registry,
-    /// The window of time.
-    pub freshness: Freshness,
-    /// Whether anyone may see the text that was verified against.
-    pub explain: bool,
-}
 
 /// The caller that the request's signatures prove: exactly one of them must
 /// satisfy the policy.
@@ -87,7 +72,10 @@ fn verify_one(
     };
     let covered = covered(&input.components, received);
     check_coverage(covered, received, route, seconds)?;
-    check_connection(&input.components, received)?;
+    signed::check_connection(received, |name| {
+        let mut components = input.components.iter();
+        components.any(|component| component.name.eq_ignore_ascii_case(name))
+    })?;
     let digests = if received.shows(Field::ContentDigest) {
         Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?
     } else {
@@ -100,18 +88,16 @@ fn verify_one(
     } else {
         Cow::Borrowed(key_id)
     };
-    let key = rules.registry.key(&key_id);
-    let verifying = match key {
-        Some(key) => &key.verifying,
-        None => rules.registry.double(&key_id),
-    };
-    let tag = check_signature(candidate, received, key, verifying, rules)?;
+    let signature = &candidate.signature;
+    let (key, tag) = signed::check_signature(rules, received, &key_id, signature, |text| {
+        base::write(text, received, input).map_err(|why| match why {
+            NoBase::Absent(component) => Refused::Absent(component),
+            NoBase::Unsupported(why) => Refused::Malformed(why),
+        })
+    })?;
     // Only the owner of the key comes this far.
-    let (Some(key), Some(tag)) = (key, tag) else {
-        return Err(rejected(Why::UnknownKey));
-    };
     check_key(key, input, seconds)?;
-    let body = body_proof(received, digests, covered)?;
+    let body = signed::body_proof(received, digests.filter(|_| covered.has(Part::Body)))?;
     let proof = Proof {
         nonce: input.nonce.map(|nonce| nonce_id(&key.id, nonce)),
         // The tag is a function of the signed text and the key, whose id the text holds, and
@@ -135,13 +121,6 @@ fn parameter_missing(label: &str, what: &str) -> Refused {
     Refused::Malformed(format!(
         "`Signature-Input`, label `{label}`: the parameter `{what}` is needed"
     ))
-}
-
-const fn rejected(why: Why) -> Refused {
-    Refused::Rejected {
-        why,
-        explained: None,
-    }
 }
 
 /// The parts of `received` that these components cover.
@@ -204,97 +183,16 @@ fn check_coverage(
     ))
 }
 
-/// A field that `Connection` names ends here: none that was proven may be among them.
-fn check_connection(components: &[Component<'_>], received: &Received<'_>) -> Result<(), Refused> {
-    if !received.shows(Field::Connection) {
-        return Ok(());
-    }
-    for value in received.fields().get_all(CONNECTION) {
-        let named = value.to_str().unwrap_or_default().split(',').map(str::trim);
-        for name in named {
-            if components
-                .iter()
-                .any(|component| component.name.eq_ignore_ascii_case(name))
-            {
-                return Err(Refused::Malformed(format!(
-                    "`Connection` names the covered field `{name}`, which would not reach the upstream"
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Our tag, when the signature is the key's. An unknown key is checked against
-/// its double, which nobody has: it costs what a known one costs and never matches.
-fn check_signature(
-    candidate: &Candidate<'_>,
-    received: &Received<'_>,
-    key: Option<&Arc<Key>>,
-    verifying: &VerifyingKey,
-    rules: Rules<'_>,
-) -> Result<Option<Tag>, Refused> {
-    thread_local! {
-        /// One base at a time; the buffer is as large as the largest head.
-        static BASE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    BASE.with_borrow_mut(|text| {
-        text.clear();
-        base::write(text, received, &candidate.input).map_err(|why| match why {
-            NoBase::Absent(component) => Refused::Absent(component),
-            NoBase::Unsupported(why) => Refused::Malformed(why),
-        })?;
-        let tag = verifying.verify(text, &candidate.signature);
-        if tag.is_some() && key.is_some() {
-            return Ok(tag);
-        }
-        let why = match key {
-            Some(_) => Why::WrongSignature,
-            None => Why::UnknownKey,
-        };
-        let open = rules.explain || key.is_some_and(|key| key.app.explain);
-        Err(Refused::Rejected {
-            why,
-            explained: open.then(|| Box::new(Explained::new(text, received))),
-        })
-    })
-}
-
 fn check_key(key: &Key, input: &Input<'_>, seconds: i64) -> Result<(), Refused> {
     match input.named_algorithm() {
         Ok(None) => {}
         Ok(Some(algorithm)) if algorithm == key.algorithm() => {}
         _ => return Err(rejected(Why::WrongAlgorithm)),
     }
-    if !key.schemes.contains(Scheme::HttpSignature) || !key.algorithm().is_for_requests() {
+    if !key.algorithm().is_for_requests() {
         return Err(rejected(Why::KeyNotForScheme));
     }
-    if !key.is_active(seconds) {
-        return Err(rejected(Why::KeyNotActive));
-    }
-    if !key.app.enabled {
-        return Err(Refused::AppDisabled);
-    }
-    Ok(())
-}
-
-/// What the signature says of the body. A digest of nothing is checked at once.
-fn body_proof(
-    received: &Received<'_>,
-    digests: Option<Digests>,
-    covered: Covered,
-) -> Result<BodyProof, Refused> {
-    match digests.filter(|_| covered.has(Part::Body)) {
-        Some(digests) if received.has_body() => Ok(BodyProof::Digests(digests)),
-        Some(digests) => {
-            BodyCheck::new(&BodyProof::Digests(digests))
-                .finish()
-                .map_err(|_| Refused::Digest)?;
-            Ok(BodyProof::Empty)
-        }
-        None if received.has_body() => Ok(BodyProof::Unproven),
-        None => Ok(BodyProof::Empty),
-    }
+    signed::check_key(key, Scheme::HttpSignature, seconds)
 }
 
 fn nonce_id(key_id: &str, nonce: &str) -> ProofId {

@@ -1,0 +1,121 @@
+//! What every scheme has in common whose callers sign a text made of the
+//! request: the order of the checks and what each says is one for all of them.
+
+use super::digest::{BodyCheck, BodyProof, Digests};
+use super::freshness::Freshness;
+use super::received::{Field, Received};
+use super::{Explained, Refused, Why};
+use crate::apps::{Key, Registry, Scheme};
+use crate::crypto::Tag;
+use http::header::CONNECTION;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// What every request of a configuration is verified by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'s> {
+    /// Every key.
+    pub registry: &'s Registry,
+    /// The window of time.
+    pub freshness: Freshness,
+    /// Whether anyone may see the text that was verified against.
+    pub explain: bool,
+}
+
+pub(super) const fn rejected(why: Why) -> Refused {
+    Refused::Rejected {
+        why,
+        explained: None,
+    }
+}
+
+/// A field that `Connection` names ends here: none that was proven may be among them.
+pub(super) fn check_connection(
+    received: &Received<'_>,
+    covers: impl Fn(&str) -> bool,
+) -> Result<(), Refused> {
+    if !received.shows(Field::Connection) {
+        return Ok(());
+    }
+    for value in received.fields().get_all(CONNECTION) {
+        let named = value.to_str().unwrap_or_default().split(',').map(str::trim);
+        for name in named {
+            if covers(name) {
+                return Err(Refused::Malformed(format!(
+                    "`Connection` names the covered field `{name}`, which would not reach the upstream"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The key with this id and our tag, when `signature` is the key's, of what
+/// `write` writes. An unknown key is checked against its double, which nobody
+/// has: it costs what a known one costs and never matches.
+pub(super) fn check_signature<'s>(
+    rules: Rules<'s>,
+    received: &Received<'_>,
+    key_id: &str,
+    signature: &[u8],
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refused>,
+) -> Result<(&'s Arc<Key>, Tag), Refused> {
+    thread_local! {
+        /// One text at a time; the buffer is as large as the largest head.
+        static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    let key = rules.registry.key(key_id);
+    let verifying = match key {
+        Some(key) => &key.verifying,
+        None => rules.registry.double(key_id),
+    };
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        write(text)?;
+        let tag = verifying.verify(text, signature);
+        if let (Some(key), Some(tag)) = (key, tag) {
+            return Ok((key, tag));
+        }
+        let why = match key {
+            Some(_) => Why::WrongSignature,
+            None => Why::UnknownKey,
+        };
+        let open = rules.explain || key.is_some_and(|key| key.app.explain);
+        Err(Refused::Rejected {
+            why,
+            explained: open.then(|| Box::new(Explained::new(text, received))),
+        })
+    })
+}
+
+/// Whether a key whose signature holds may be used for `scheme` now.
+pub(super) fn check_key(key: &Key, scheme: Scheme, seconds: i64) -> Result<(), Refused> {
+    if !key.schemes.contains(scheme) {
+        return Err(rejected(Why::KeyNotForScheme));
+    }
+    if !key.is_active(seconds) {
+        return Err(rejected(Why::KeyNotActive));
+    }
+    if !key.app.enabled {
+        return Err(Refused::AppDisabled);
+    }
+    Ok(())
+}
+
+/// What covered digests say of the body. A digest of nothing is checked at once.
+pub(super) fn body_proof(
+    received: &Received<'_>,
+    covered: Option<Digests>,
+) -> Result<BodyProof, Refused> {
+    match covered {
+        Some(digests) if received.has_body() => Ok(BodyProof::Digests(digests)),
+        Some(digests) => {
+            BodyCheck::new(&BodyProof::Digests(digests))
+                .finish()
+                .map_err(|_| Refused::Digest)?;
+            Ok(BodyProof::Empty)
+        }
+        None if received.has_body() => Ok(BodyProof::Unproven),
+        None => Ok(BodyProof::Empty),
+    }
+}
