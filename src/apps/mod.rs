@@ -8,15 +8,18 @@ mod certified;
 mod doubles;
 mod scheme;
 mod scopes;
+mod static_key;
 
 pub use certified::{Certified, NoOne, Who};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
+pub use static_key::{KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, StaticKey, Uses};
 
 use crate::crypto::certificate::Certificate;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use certified::Certificates;
 use doubles::Doubles;
+use static_key::StaticKeys;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -80,6 +83,7 @@ pub struct Registry {
     apps: Vec<Arc<App>>,
     keys: HashMap<Arc<str>, Arc<Key>>,
     certificates: Certificates,
+    static_keys: Option<StaticKeys>,
     doubles: Doubles,
     generation: u64,
 }
@@ -108,6 +112,7 @@ impl Registry {
             apps,
             keys: by_id,
             certificates: Certificates::default(),
+            static_keys: None,
             doubles,
             generation,
         })
@@ -134,6 +139,42 @@ impl Registry {
     /// [`NoOne`].
     pub fn certified(&self, certificate: &Certificate) -> Result<&Arc<Certified>, NoOne> {
         self.certificates.find(certificate)
+    }
+
+    /// Adds the static keys, hashed under `pepper`.
+    ///
+    /// # Errors
+    /// [`DuplicateKey`] when an id, or a hash, appears twice.
+    pub fn with_static_keys(
+        mut self,
+        pepper: HmacKey,
+        list: Vec<StaticKey>,
+    ) -> Result<Self, DuplicateKey> {
+        let mut ids = HashSet::with_capacity(list.len());
+        let mut hashes = HashSet::with_capacity(list.len());
+        for one in &list {
+            let is_new = ids.insert(one.id.clone()) && hashes.insert(one.hash);
+            if self.keys.contains_key(&one.id) || !is_new {
+                return Err(DuplicateKey(one.id.clone()));
+            }
+        }
+        self.static_keys = Some(StaticKeys::new(pepper, list));
+        Ok(self)
+    }
+
+    /// The static key that is shown, whatever its state. It takes as long where there is none.
+    pub fn static_key(&self, shown: &[u8]) -> Option<&Arc<StaticKey>> {
+        self.static_keys.as_ref()?.find(shown)
+    }
+
+    /// The static key of that id, whatever its state.
+    pub fn static_key_of(&self, id: &str) -> Option<&Arc<StaticKey>> {
+        self.static_keys.as_ref()?.of_id(id)
+    }
+
+    /// Every static key, in no order.
+    pub fn static_keys(&self) -> impl Iterator<Item = &Arc<StaticKey>> {
+        self.static_keys.iter().flat_map(StaticKeys::iter)
     }
 
     /// The key of that id, whatever its state.

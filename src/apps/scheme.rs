@@ -13,15 +13,18 @@ pub enum Scheme {
     Token,
     /// The certificate of the connection.
     ClientCertificate,
+    /// A static key, for callers that cannot do better yet.
+    ApiKey,
 }
 
 impl Scheme {
     /// Every scheme, in the order they are documented.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::HttpSignature,
         Self::HmacAuth,
         Self::Token,
         Self::ClientCertificate,
+        Self::ApiKey,
     ];
 
     /// The name in `gateway.toml`, in logs and in `Portcullis-Scheme`.
@@ -31,6 +34,7 @@ impl Scheme {
             Self::HmacAuth => "hmac-auth",
             Self::Token => "token",
             Self::ClientCertificate => "client-certificate",
+            Self::ApiKey => "api-key",
         }
     }
 
@@ -66,10 +70,10 @@ impl SchemeSet {
         Self(bits)
     }
 
-    /// Those that a key may prove: all but that of certificates.
+    /// Those that a key may prove: all but those of certificates and of static keys.
     pub fn of_keys() -> Self {
         let keys = Scheme::ALL.into_iter();
-        keys.filter(|scheme| *scheme != Scheme::ClientCertificate)
+        keys.filter(|scheme| !matches!(scheme, Scheme::ClientCertificate | Scheme::ApiKey))
             .collect()
     }
 

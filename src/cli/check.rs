@@ -1,7 +1,7 @@
 //! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
 use super::files::{self, Need};
-use crate::apps::{Certified, Key, Who};
+use crate::apps::{Certified, Key, StaticKey, Who};
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded, Problem, Report, time};
 use crate::limit::app::{Plan, Rate};
@@ -329,6 +329,10 @@ fn apps(out: &mut String, loaded: &Loaded) {
         for one in certificates.filter(|one| one.app.index == app.index) {
             line(out, "", &certificate(one));
         }
+        let static_keys = gateway.static_keys.iter().flat_map(|keys| &keys.list);
+        for one in static_keys.filter(|one| one.app.index == app.index) {
+            line(out, "", &static_key(one));
+        }
     }
 }
 
@@ -356,6 +360,12 @@ fn key(key: &Key, loaded: &Loaded) -> String {
         }
     }
     in_force(&mut out, key.not_before, key.not_after, key.enabled);
+    out
+}
+
+fn static_key(known: &StaticKey) -> String {
+    let mut out = format!("static key {}", known.id);
+    in_force(&mut out, known.not_before, known.not_after, known.enabled);
     out
 }
 

@@ -98,6 +98,20 @@ impl KeyArgs {
         })
     }
 
+    /// What is written where the secret lies, for a proof that names no key.
+    pub(super) fn alone(&self) -> Result<Secret> {
+        let written = match &self.secret {
+            Some(reference) => referenced(reference)?,
+            None if self.secret_stdin => read_bounded(std::io::stdin().lock(), "standard input")?,
+            None => {
+                return Err(Stop::usage("a secret is needed")
+                    .hint("`--secret env:LEGACY_KEY`, or `--secret file:legacy.key`")
+                    .into());
+            }
+        };
+        Ok(Secret::new(written))
+    }
+
     /// The key, if one is named.
     pub(super) fn optional(&self) -> Result<Option<NamedKey>> {
         let id = match (&self.key_id, self.secret.is_some() || self.secret_stdin) {

@@ -12,6 +12,7 @@ mod curl;
 mod demo;
 mod explain;
 mod files;
+mod hash_key;
 mod key;
 mod man;
 mod message;
@@ -71,6 +72,7 @@ enum Command {
     Sign(Box<sign::Args>),
     Request(Box<request::Args>),
     Explain(Box<explain::Args>),
+    HashKey(hash_key::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -97,6 +99,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Sign(args)) => sign::run(args),
         Some(Command::Request(args)) => request::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::HashKey(args)) => hash_key::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Man(args)) => man::run(args),
     }

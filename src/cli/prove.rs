@@ -1,5 +1,6 @@
 //! The proof that the command line asks for: a signature or a token.
 
+mod api_key;
 mod hmac_auth;
 
 pub(super) use hmac_auth::DialectName;
@@ -61,6 +62,8 @@ pub(super) struct ProofArgs {
     audience: Option<String>,
     #[command(flatten)]
     hmac: hmac_auth::HmacArgs,
+    #[command(flatten)]
+    static_key: api_key::ApiKeyArgs,
     /// What the token may be used for, of what its app may do; names joined by spaces
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
     scope: Option<String>,
@@ -80,6 +83,8 @@ enum SchemeName {
     HmacAuth,
     /// A short-lived JWT in `Portcullis-Token`
     Token,
+    /// A static key as it stands, in `X-Api-Key` or where `--key-place` says; `--key-id` is not needed
+    ApiKey,
 }
 
 /// What to add to a request, and the text that was signed. Does not print.
@@ -103,6 +108,9 @@ impl ProofArgs {
     /// Proves `message`.
     pub(super) fn prove(&self, message: &Message, clock: Clock) -> Result<Proof> {
         self.refuse_strays()?;
+        if self.scheme == SchemeName::ApiKey {
+            return self.static_key.prove(&self.key);
+        }
         let key = self.key.required()?;
         let clock = match self.created {
             Some(unix) => Clock::by_hand(unix).0,
@@ -112,6 +120,7 @@ impl ProofArgs {
             SchemeName::HttpSignature => self.signature(&key, message, clock),
             SchemeName::HmacAuth => self.hmac.prove(&key, message, &self.cover, clock),
             SchemeName::Token => self.token(&key, message, clock.now()),
+            SchemeName::ApiKey => self.static_key.prove(&self.key),
         }
     }
 
@@ -125,6 +134,7 @@ impl ProofArgs {
             ("--tag", self.tag.is_some()),
         ];
         let of_hmac = [("--dialect", self.hmac.is_given())];
+        let of_key = [("--key-place", self.static_key.is_given())];
         let of_token = [
             ("--audience", self.audience.is_some()),
             ("--scope", self.scope.is_some()),
@@ -132,14 +142,20 @@ impl ProofArgs {
             ("--bind", self.bind),
         ];
         let (_, of_one_signature) = of_signature.split_at(1);
-        let strays: [(&[_], _); 2] = match self.scheme {
-            SchemeName::HttpSignature => [(&of_token, "token"), (&of_hmac, "hmac-auth")],
-            SchemeName::HmacAuth => [(&of_token, "token"), (of_one_signature, "http-signature")],
-            SchemeName::Token => [(&of_signature, "http-signature"), (&of_hmac, "hmac-auth")],
+        let time = [("--created", self.created.is_some())];
+        let token: (&[_], _) = (&of_token, "token");
+        let hmac: (&[_], _) = (&of_hmac, "hmac-auth");
+        let key: (&[_], _) = (&of_key, "api-key");
+        let signature: (&[_], _) = (&of_signature, "http-signature");
+        let strays: &[(&[_], _)] = match self.scheme {
+            SchemeName::HttpSignature => &[token, hmac, key],
+            SchemeName::HmacAuth => &[token, (of_one_signature, "http-signature"), key],
+            SchemeName::Token => &[signature, hmac, key],
+            SchemeName::ApiKey => &[token, signature, hmac, (&time, "http-signature")],
         };
         let strays = strays
-            .into_iter()
-            .flat_map(|(options, scheme)| options.iter().map(move |one| (one, scheme)));
+            .iter()
+            .flat_map(|(options, scheme)| options.iter().map(move |one| (one, *scheme)));
         match strays.into_iter().find(|((_, given), _)| *given) {
             Some(((option, _), scheme)) => {
                 Err(Stop::usage(format!("`{option}` belongs to `--scheme {scheme}`")).into())

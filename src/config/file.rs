@@ -3,6 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+mod api_keys;
 mod upstreams;
 
 use super::addresses::{FileMode, Listen, ListenOrOff};
@@ -25,6 +26,7 @@ use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
+pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use upstreams::{Upstream, UpstreamTls};
 
 table! {
@@ -44,6 +46,8 @@ table! {
         pub overload: Overload = {},
         /// What is asked of tokens.
         pub tokens: Tokens = {},
+        /// Static keys, for callers that cannot prove themselves in a better way yet.
+        pub api_keys: ApiKeys = {},
         /// The backends, by a name of your choice.
         pub upstreams: Named<Upstream> = {},
         /// Limits that apps can have, by a name of your choice.
@@ -237,7 +241,7 @@ table! {
         /// The upstream it leads to.
         pub upstream: Required<At<Name>>,
         /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven. `"client-certificate"`
-        /// counts for requests that show nothing else.
+        /// counts for requests that show nothing else. `"api-key"`, a static key, is for migration only.
         pub accept: Required<Several<At<Accepted>>>,
         /// What a caller must be allowed to do: all of these.
         pub scopes: List<Scope> = [],
@@ -330,6 +334,8 @@ table! {
         pub keys: List<Key> = [],
         /// The certificates of clients that it is known by, on routes that accept `"client-certificate"`.
         pub certificates: List<Certificate> = [],
+        /// Static keys that it is known by, on routes that accept `"api-key"`.
+        pub api_keys: List<ApiKey> = [],
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 17] = [
+const PLANNED: [&str; 16] = [
     "identity",
     "issuers",
     "admin.token",
@@ -16,7 +16,6 @@ const PLANNED: [&str; 17] = [
     "state.on_outage",
     "state.registry",
     "tokens.prefix",
-    "api-key",
     "aws-sigv4",
     "webhook",
 ];

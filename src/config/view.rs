@@ -1,9 +1,10 @@
 //! A configuration for people and programs to read.
 
 use super::Config;
-use crate::apps::{App, Certified, Key, Who};
+use crate::apps::{App, Certified, Key, StaticKey, Who};
 use crate::crypto::{PssSalt, VerifyingKey, digest};
 use crate::forward::upstream::{self, Protocol, Server};
+use crate::gateway::StaticKeys;
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
 use crate::secret::Secret;
@@ -122,9 +123,10 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "reserve": gateway.overload.reserve,
         },
         "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
+        "api_keys": gateway.static_keys.as_ref().map(static_keys),
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
-        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), &gateway.certificates)).collect::<Vec<_>>(),
+        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), gateway)).collect::<Vec<_>>(),
     })
 }
 
@@ -258,8 +260,16 @@ fn certificate(known: &Certified) -> Json {
     })
 }
 
-fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>, known: &[Certified]) -> Json {
-    let known = known.iter().filter(|one| one.app.index == app.index);
+fn app(
+    app: &App,
+    plan: Option<&Plan>,
+    keys: Option<&Vec<Json>>,
+    gateway: &crate::gateway::Blueprint,
+) -> Json {
+    let known = gateway.certificates.iter();
+    let known = known.filter(|one| one.app.index == app.index);
+    let static_keys = gateway.static_keys.iter().flat_map(|keys| &keys.list);
+    let static_keys = static_keys.filter(|one| one.app.index == app.index);
     json!({
         "name": &*app.name,
         "plan": plan.map(|plan| json!({
@@ -272,6 +282,21 @@ fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>, known: &[Certif
         "explain": app.explain,
         "keys": keys.map_or(&[][..], Vec::as_slice),
         "certificates": known.map(certificate).collect::<Vec<_>>(),
+        "api_keys": static_keys.map(static_key).collect::<Vec<_>>(),
+    })
+}
+
+/// What is the same for all static keys. Hashes are not shown: nobody needs them here.
+fn static_keys(keys: &StaticKeys) -> Json {
+    json!({ "keys": keys.list.len(), "notice": keys.notice.to_string() })
+}
+
+fn static_key(known: &StaticKey) -> Json {
+    json!({
+        "id": &*known.id,
+        "not_before": known.not_before.map(date),
+        "not_after": known.not_after.map(date),
+        "enabled": known.enabled,
     })
 }
 

@@ -105,11 +105,12 @@ pub(super) enum Accepted {
     Proven(Scheme),
 }
 
-words!(Accepted, "a scheme, `\"http-signature\"`, `\"hmac-auth\"`, `\"token\"` or `\"client-certificate\"`, or `\"public\"`", [
+words!(Accepted, "a scheme, `\"http-signature\"`, `\"hmac-auth\"`, `\"token\"`, `\"client-certificate\"` or `\"api-key\"`, or `\"public\"`", [
     "http-signature" => Self::Proven(Scheme::HttpSignature),
     "hmac-auth" => Self::Proven(Scheme::HmacAuth),
     "token" => Self::Proven(Scheme::Token),
     "client-certificate" => Self::Proven(Scheme::ClientCertificate),
+    "api-key" => Self::Proven(Scheme::ApiKey),
     "public" => Self::Public,
 ]);
 

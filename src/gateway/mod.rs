@@ -16,11 +16,13 @@ mod cors;
 mod grpc;
 mod hops;
 mod outcome;
+mod static_keys;
 mod together;
 mod tunnels;
 
 pub use answer::ResponseBody;
-pub use reload::{Blueprint, Settings};
+pub use reload::{Blueprint, Settings, StaticKeys};
+pub use static_keys::Notice;
 pub use tunnels::{TunnelSettings, Tunnels};
 
 use crate::clock::{Clock, Now};

@@ -6,17 +6,19 @@
 
 mod cors;
 mod dialect;
+mod key_places;
 mod path;
 mod pattern;
 mod table;
 
 pub use cors::{BadOrigin, Cors, Origin};
 pub use dialect::Dialect;
+pub use key_places::{KeyPlaces, KeyWord};
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use table::{NoRoute, Table, Tie};
 
-use crate::apps::{SchemeSet, Scopes};
+use crate::apps::{Scheme, SchemeSet, Scopes};
 use std::sync::Arc;
 
 /// Bytes a body may have, unless the route says otherwise.
@@ -61,6 +63,8 @@ pub struct Route {
     pub reserved: bool,
     /// Fields a token may stand in, lower case. `authorization` means Bearer.
     pub token_fields: Vec<http::HeaderName>,
+    /// Where a static key stands; `None` where no app has any.
+    pub key_places: Option<Arc<KeyPlaces>>,
     /// Protocols that a request may switch to.
     pub upgrade: Vec<Box<str>>,
     /// What browsers are told; `None` is nothing.
@@ -197,8 +201,17 @@ impl Route {
             in_flight: None,
             reserved: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+            key_places: None,
             upgrade: Vec::new(),
             cors: None,
+        }
+    }
+
+    /// Whether a caller may prove itself by `scheme`.
+    pub const fn accepts(&self, scheme: Scheme) -> bool {
+        match self.accept {
+            Accept::Public => false,
+            Accept::Proven(schemes) => schemes.contains(scheme),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who calls, once it is proven.
 
 use super::digest::BodyProof;
-use crate::apps::{App, Certified, Key, Scheme, Scopes};
+use crate::apps::{App, Certified, Key, Scheme, Scopes, StaticKey};
 use crate::route::{Accept, Route};
 use std::fmt;
 use std::sync::Arc;
@@ -53,6 +53,7 @@ struct Identity {
 enum Credential {
     Key(Arc<Key>),
     Certificate(Arc<Certified>),
+    Static(Arc<StaticKey>),
 }
 
 /// What makes a proof recognisable when it comes again.
@@ -131,6 +132,21 @@ impl Caller {
         }))
     }
 
+    /// A caller who has shown a static key. Only that scheme makes one. Nothing of
+    /// it could pass once only: the key comes with every request.
+    pub(super) fn by_static_key(known: Arc<StaticKey>) -> Self {
+        Self(Box::new(Proven {
+            assurance: Assurance::Key,
+            scopes: known.app.scopes.clone(),
+            proof: None,
+            body: BodyProof::Unproven,
+            identity: Some(Identity {
+                credential: Credential::Static(known),
+                scheme: Scheme::ApiKey,
+            }),
+        }))
+    }
+
     /// Nobody in particular, where the route says that anyone may come.
     pub fn anonymous(route: &Route) -> Option<Self> {
         (route.accept == Accept::Public).then(|| {
@@ -149,7 +165,16 @@ impl Caller {
         self.0.identity.as_ref().map(|one| match &one.credential {
             Credential::Key(key) => &key.app,
             Credential::Certificate(known) => &known.app,
+            Credential::Static(known) => &known.app,
         })
+    }
+
+    /// The static key that it showed, if that is what it showed.
+    pub fn static_key(&self) -> Option<&Arc<StaticKey>> {
+        match &self.0.identity.as_ref()?.credential {
+            Credential::Static(known) => Some(known),
+            Credential::Key(_) | Credential::Certificate(_) => None,
+        }
     }
 
     /// The id of its key or certificate, unless the route is public.
@@ -157,6 +182,7 @@ impl Caller {
         self.0.identity.as_ref().map(|one| match &one.credential {
             Credential::Key(key) => &key.id,
             Credential::Certificate(known) => &known.id,
+            Credential::Static(known) => &known.id,
         })
     }
 

@@ -7,7 +7,7 @@
 
 use super::received::Field;
 use super::{Caller, Received, Refused};
-use super::{client_certificate, freshness, hmac_auth, http_signature, signed, token};
+use super::{api_key, client_certificate, freshness, hmac_auth, http_signature, signed, token};
 use crate::apps::{Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::certificate::Certificate;
@@ -24,6 +24,8 @@ pub enum Credential<'r> {
     Token(token::Presented<'r>),
     /// The certificate of the connection.
     Certificate(&'r Certificate),
+    /// A static key.
+    ApiKey(api_key::Presented<'r>),
 }
 
 /// What decides about a request: the one credential that it shows.
@@ -71,6 +73,7 @@ impl<'r> Found<'r> {
         found.add(hmac_auth::Presented::read(received, route)?.map(Credential::HmacAuth));
         found.add(signature(received, &found)?.map(Credential::Signature));
         found.add(token::read(received, route)?.map(Credential::Token));
+        found.add(api_key::Presented::read(received, route)?.map(Credential::ApiKey));
         Ok(found)
     }
 
@@ -171,6 +174,7 @@ impl Credential<'_> {
             Self::HmacAuth(_) => Scheme::HmacAuth,
             Self::Token(_) => Scheme::Token,
             Self::Certificate(_) => Scheme::ClientCertificate,
+            Self::ApiKey(_) => Scheme::ApiKey,
         }
     }
 
@@ -180,6 +184,8 @@ impl Credential<'_> {
             Self::HmacAuth(signature) => Some(signature.claimed_key().to_owned()),
             Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
             Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
+            // The key itself is all that it shows.
+            Self::ApiKey(_) => None,
         }
     }
 
@@ -209,6 +215,7 @@ impl Credential<'_> {
             Self::Certificate(certificate) => {
                 client_certificate::verify(certificate, rules.registry, now)
             }
+            Self::ApiKey(key) => api_key::verify(key, rules.registry, now),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::misread::Misreadings;
 use super::raw::{Body, Raw};
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
-use super::{advice, shown};
+use super::{advice, api_key, shown};
 use crate::apps::Registry;
 use crate::authorize;
 use crate::clock::Now;
@@ -117,6 +117,12 @@ impl Way<'_> {
                 return Err(refuse(report, "route", &Refusal::Route(none), change));
             }
         };
+        if let (Some(request), Some(veiled)) = (
+            &mut report.request,
+            api_key::veiled(received.target(), route),
+        ) {
+            request.target = veiled;
+        }
         report.route = Some(RouteShown {
             name: route.name.to_string(),
             path: route.path.to_string(),

@@ -2,6 +2,7 @@
 //! that would refuse it.
 
 mod advice;
+mod api_key;
 mod hmac_auth;
 mod judge;
 mod misread;
@@ -163,11 +164,15 @@ fn configured(path: &Path) -> Result<Ground> {
             misread.insert(key.id.clone(), misreadings(&written, key.algorithm()));
         }
     }
+    let mut registry = Registry::new(blueprint.apps, blueprint.keys, 1)?
+        .with_certificates(blueprint.certificates)?;
+    if let Some(keys) = blueprint.static_keys {
+        registry = registry.with_static_keys(keys.pepper, keys.list)?;
+    }
     Ok(Ground {
         misread,
         routes: blueprint.routes,
-        registry: Registry::new(blueprint.apps, blueprint.keys, 1)?
-            .with_certificates(blueprint.certificates)?,
+        registry,
         freshness: blueprint.freshness,
         tokens: blueprint.tokens,
         public_url: blueprint.public_url,

@@ -18,6 +18,8 @@ pub(super) struct Report {
     pub(super) signatures: Vec<Signature>,
     /// Its token.
     pub(super) token: Option<Token>,
+    /// Its static key.
+    pub(super) static_key: Option<StaticKey>,
     /// Every step of its way, up to the one that refuses it.
     pub(super) steps: Vec<Step>,
     /// Why it would be refused.
@@ -107,6 +109,14 @@ pub(super) struct Token {
     pub(super) times: Vec<Parameter>,
     /// The mistake that was made with the key, when we can make it again.
     pub(super) likely: Option<&'static str>,
+}
+
+/// A static key, without the key.
+#[derive(Debug, Serialize)]
+pub(super) struct StaticKey {
+    pub(super) place: String,
+    /// Which one it is; `None` when nobody has it.
+    pub(super) id: Option<String>,
 }
 
 /// One step of the way.

@@ -1,9 +1,9 @@
 //! What a request shows: its signatures and its token, taken apart for a reader.
 
-use super::hmac_auth;
 use super::judge::Ground;
 use super::misread;
 use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State, Token};
+use super::{api_key, hmac_auth};
 use crate::apps::{Key, Scopes};
 use crate::cli::compare::{self, Seen, first_difference};
 use crate::clock::Now;
@@ -30,6 +30,7 @@ pub(super) fn credentials(
     now: Now,
 ) {
     report.token = token(received, route, ground, now);
+    api_key::credential(report, received, route, ground);
     hmac_auth::credential(report, received, route, ground, caller_base, now);
     // What cannot be read is told by the step that refuses it.
     let Ok(Some(presented)) = Presented::read(received.fields()) else {

@@ -8,8 +8,12 @@ mod cors;
 mod doors;
 mod keys;
 mod routes;
+mod static_keys;
 mod tls;
 mod upstreams;
+
+pub(crate) use static_keys::checked as checked_static_key;
+pub(super) use static_keys::pepper;
 
 use super::Config;
 use super::addresses::Listen;
@@ -109,6 +113,7 @@ pub(super) fn resolve(
         .collect();
     let routes = routes::table(file, gathered);
     let registered = apps::registered(file, &plans, places, gathered);
+    let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
 
@@ -134,6 +139,7 @@ pub(super) fn resolve(
             plans: registered.plans,
             keys: registered.keys,
             certificates: registered.certificates,
+            static_keys,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,
             tokens: token::Settings {

@@ -75,6 +75,7 @@ fn route(
         Some(cors) => Some(super::cors::cors(cors, gathered)?),
         None => None,
     };
+    let key_places = super::static_keys::places(file);
     let fields = route.token_headers.as_ref().unwrap_or(&file.tokens.headers);
     scopes(route, file, gathered);
     Some(route::Route {
@@ -108,6 +109,7 @@ fn route(
         in_flight: route.in_flight.map(|count| count.0),
         reserved: route.reserved,
         token_fields: fields.0.iter().map(|name| name.value.clone()).collect(),
+        key_places,
         upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
         cors,
     })

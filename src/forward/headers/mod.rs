@@ -65,10 +65,18 @@ fn put_fields<S: Sink>(
 ) {
     let came = &head.fields;
     sink.text(HOST, |text| text.put_slice(head.authority.as_bytes()));
+    let places = route.key_places.as_deref();
     let rule = Rule {
         nominated: rule::nominated(came),
         keep_proof: route.keep_proof,
         token_fields: &route.token_fields,
+        key_fields: places.map_or(&[], |places| &places.fields),
+        authorization_is_key: told
+            .identity
+            .is_some_and(|identity| identity.scheme == Scheme::ApiKey)
+            && came.get(AUTHORIZATION).is_some_and(|value| {
+                places.is_some_and(|places| places.may_be_in(value.as_bytes()))
+            }),
         authorization_is_signature: route.dialect.is_some_and(|dialect| {
             told.identity
                 .is_some_and(|identity| identity.scheme == Scheme::HmacAuth)
