@@ -2,6 +2,7 @@
 //! call it, and `tests/it/fuzz_corpus.rs` includes the same files.
 
 mod answer;
+mod api_key;
 mod config;
 mod gate;
 mod head;
@@ -35,6 +36,11 @@ pub fn signature_input(bytes: &[u8]) {
 /// Signatures in the dialects of other gateways.
 pub fn hmac_auth(bytes: &[u8]) {
     hmac_auth::check(bytes);
+}
+
+/// Static keys.
+pub fn api_key(bytes: &[u8]) {
+    api_key::check(bytes);
 }
 
 /// PROXY headers.

@@ -6,6 +6,8 @@ use std::path::Path;
 
 #[path = "../../fuzz/src/answer.rs"]
 mod answer;
+#[path = "../../fuzz/src/api_key.rs"]
+mod api_key;
 #[path = "../../fuzz/src/config.rs"]
 mod config;
 #[path = "../../fuzz/src/gate.rs"]
@@ -29,6 +31,11 @@ mod wire;
 #[test]
 fn the_kept_answers_hold() {
     replay("answer", answer::check);
+}
+
+#[test]
+fn the_kept_static_keys_hold() {
+    replay("api_key", api_key::check);
 }
 
 #[test]
