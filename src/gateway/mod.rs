@@ -25,6 +25,7 @@ pub use reload::{Blueprint, Settings, StaticKeys};
 pub use static_keys::Notice;
 pub use tunnels::{TunnelSettings, Tunnels};
 
+use crate::authorize::Heights;
 use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
 use crate::forward::upstream::Pool;
@@ -52,6 +53,8 @@ pub struct Shared {
     pub settings: ArcSwap<Settings>,
     /// Proofs that were used.
     pub memory: Arc<dyn Memory>,
+    /// What apps have moved up to.
+    pub heights: Arc<Heights>,
     /// What each address has caused.
     pub peers: Peers,
     /// Tunnels that are open.

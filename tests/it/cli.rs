@@ -280,6 +280,7 @@ fn verifier() -> Verifier {
         scopes: Scopes::none(),
         enabled: true,
         explain: false,
+        policy: portcullis::apps::Policy::default(),
     });
     let secret = Secret::new(SECRET.as_bytes().to_vec());
     let key = Key {
@@ -290,6 +291,7 @@ fn verifier() -> Verifier {
         not_after: None,
         enabled: true,
         schemes: SchemeSet::all(),
+        attests: false,
     };
     let freshness = Freshness {
         window: Duration::from_mins(5),

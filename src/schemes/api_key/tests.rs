@@ -1,5 +1,5 @@
 use super::{Place, Presented, verify, without_key};
-use crate::apps::{App, KeyHash, Registry, Scheme, SchemeSet, Scopes, StaticKey, Uses};
+use crate::apps::{App, KeyHash, Policy, Registry, Scheme, SchemeSet, Scopes, StaticKey, Uses};
 use crate::clock::Now;
 use crate::crypto::{Algorithm, HmacKey};
 use crate::route::{Accept, KeyPlaces, KeyWord, Route};
@@ -44,6 +44,7 @@ fn registry(change: impl Fn(&mut App, &mut StaticKey)) -> Registry {
             scopes: ["orders"].into_iter().collect::<Scopes>(),
             enabled: true,
             explain: true,
+            policy: Policy::default(),
         };
         let mut known = StaticKey {
             id: id.into(),
@@ -53,6 +54,7 @@ fn registry(change: impl Fn(&mut App, &mut StaticKey)) -> Registry {
                 scopes: Scopes::none(),
                 enabled: true,
                 explain: true,
+                policy: Policy::default(),
             }),
             hash: KeyHash::of(&pepper, key.as_bytes()),
             not_before: None,
