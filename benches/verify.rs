@@ -11,7 +11,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use portcullis::apps::{App, Key, KeyHash, Registry, SchemeSet, Scopes, StaticKey};
+use portcullis::apps::{App, Key, KeyHash, Pepper, Registry, SchemeSet, Scopes, StaticKey};
 use portcullis::client::{HmacSigner, Signer};
 use portcullis::clock::{Clock, Now};
 use portcullis::crypto::{Algorithm, HmacKey, SigningKey};
@@ -107,7 +107,7 @@ fn static_keys(criterion: &mut Criterion) {
     let known = |number| StaticKey {
         id: format!("legacy-{number}").into(),
         app: app.clone(),
-        hash: KeyHash::of(&pepper(), key(number).as_bytes()),
+        hash: KeyHash::of(&Pepper::new(pepper()), key(number).as_bytes()),
         not_before: None,
         not_after: None,
         enabled: true,
@@ -115,7 +115,7 @@ fn static_keys(criterion: &mut Criterion) {
     };
     let registry = Registry::new(vec![app.clone()], Vec::new(), 1).expect("no id twice");
     let registry = registry
-        .with_static_keys(pepper(), (0..10_000).map(known).collect())
+        .with_static_keys(Pepper::new(pepper()), (0..10_000).map(known).collect())
         .expect("no key twice");
     let route = Route {
         key_places: Some(Arc::new(KeyPlaces {

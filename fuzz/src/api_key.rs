@@ -2,7 +2,7 @@
 //! key stands is taken out of the target, and nothing else with it.
 
 use super::{gate, head};
-use portcullis::apps::{KeyHash, Registry, StaticKey, Uses};
+use portcullis::apps::{KeyHash, Pepper, Registry, StaticKey, Uses};
 use portcullis::route::{Bind, KeyPlaces, KeyWord, Route};
 use portcullis::schemes::api_key::{Place, Presented, verify, without_key};
 use portcullis::schemes::{Received, Refused};
@@ -63,16 +63,17 @@ pub(super) fn check(bytes: &[u8]) {
 
 fn registry() -> Registry {
     let registry = gate::registry();
+    let pepper = Pepper::new(gate::key());
     let app = registry.apps()[0].clone();
     let key = StaticKey {
         id: "legacy-1".into(),
         app,
-        hash: KeyHash::of(&gate::key(), KEY.as_bytes()),
+        hash: KeyHash::of(&pepper, KEY.as_bytes()),
         not_before: None,
         not_after: None,
         enabled: true,
         uses: Arc::new(Uses::default()),
     };
-    let whole = registry.with_static_keys(gate::key(), vec![key]);
+    let whole = registry.with_static_keys(pepper, vec![key]);
     whole.expect("there is one key")
 }

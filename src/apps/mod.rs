@@ -17,7 +17,7 @@ pub use certified::{Certified, NoOne, Who};
 pub use policy::{Downgrade, Mode, Policy};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
-pub use static_key::{KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, StaticKey, Uses};
+pub use static_key::{KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, Pepper, StaticKey, Uses};
 
 use crate::crypto::certificate::Certificate;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
@@ -155,7 +155,7 @@ impl Registry {
     /// [`DuplicateKey`] when an id, or a hash, appears twice.
     pub fn with_static_keys(
         mut self,
-        pepper: HmacKey,
+        pepper: Pepper,
         list: Vec<StaticKey>,
     ) -> Result<Self, DuplicateKey> {
         let mut ids = HashSet::with_capacity(list.len());

@@ -58,6 +58,17 @@ impl StaticKey {
     }
 }
 
+/// The secret that static keys are hashed under. Never prints.
+#[derive(Clone, Debug)]
+pub struct Pepper(HmacKey);
+
+impl Pepper {
+    /// Takes a key of HMAC with SHA-256.
+    pub const fn new(key: HmacKey) -> Self {
+        Self(key)
+    }
+}
+
 /// HMAC-SHA-256 of a static key, under the gateway's pepper.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
@@ -67,8 +78,8 @@ impl KeyHash {
     ///
     /// # Panics
     /// When `pepper` is of another algorithm than HMAC with SHA-256.
-    pub fn of(pepper: &HmacKey, key: &[u8]) -> Self {
-        let tag = pepper.sign(key);
+    pub fn of(pepper: &Pepper, key: &[u8]) -> Self {
+        let tag = pepper.0.sign(key);
         Self(tag.as_bytes().try_into().expect("SHA-256 has 32 bytes"))
     }
 }
@@ -82,7 +93,7 @@ impl fmt::Debug for KeyHash {
 /// The static keys of one configuration.
 #[derive(Debug)]
 pub(super) struct StaticKeys {
-    pepper: HmacKey,
+    pepper: Pepper,
     by_hash: HashMap<KeyHash, Arc<StaticKey>>,
     by_id: HashMap<Arc<str>, Arc<StaticKey>>,
     /// What an unknown key is compared with, so that it costs what a known one costs.
@@ -90,7 +101,7 @@ pub(super) struct StaticKeys {
 }
 
 impl StaticKeys {
-    pub(super) fn new(pepper: HmacKey, list: Vec<StaticKey>) -> Self {
+    pub(super) fn new(pepper: Pepper, list: Vec<StaticKey>) -> Self {
         let mut nobody = KeyHash([0; 32]);
         crate::crypto::random(&mut nobody.0);
         let list: Vec<Arc<StaticKey>> = list.into_iter().map(Arc::new).collect();

@@ -4,6 +4,7 @@
 //! and the schema for editors are made from them. A default is written as in the file.
 
 mod api_keys;
+mod cors;
 mod upstreams;
 
 use super::addresses::{FileMode, Listen, ListenOrOff};
@@ -27,6 +28,7 @@ use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
 pub(super) use api_keys::{ApiKey, ApiKeys};
+pub(super) use cors::Cors;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 
 table! {
@@ -283,24 +285,6 @@ table! {
         /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
         /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
         pub cors: Option<Cors>,
-    }
-}
-
-table! {
-    /// Whose pages may call from a browser (CORS).
-    pub struct Cors {
-        /// Whose: `"https://app.example"`, `"https://*.example"` (all names below it), or `"*"` alone.
-        pub origins: Required<Several<At<Origin>>>,
-        /// With which methods. Where they are not said, every method that the route takes.
-        pub methods: Option<Several<Method>>,
-        /// With which fields.
-        pub headers: List<FieldName> = ["Authorization", "Content-Type", "Content-Digest", "Signature", "Signature-Input", "Portcullis-Token"],
-        /// Which fields of answers the page may read, besides the few that every page may.
-        pub expose: List<FieldName> = [],
-        /// Whether the browser may send cookies and the like. Not with `"*"`.
-        pub credentials: bool = false,
-        /// How long the browser may remember it.
-        pub max_age: Period = "10m",
     }
 }
 

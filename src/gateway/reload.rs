@@ -3,8 +3,7 @@
 
 use super::TunnelSettings;
 use super::static_keys::{self, Notice};
-use crate::apps::{App, Certified, DuplicateKey, Key, Registry, StaticKey};
-use crate::crypto::HmacKey;
+use crate::apps::{App, Certified, DuplicateKey, Key, Pepper, Registry, StaticKey};
 use crate::forward::upstream::{self, Upstream};
 use crate::limit::app::{AppLimits, Plan};
 use crate::limit::overload::{self, Overload, RouteCap};
@@ -53,7 +52,7 @@ pub struct Blueprint {
 #[derive(Debug)]
 pub struct StaticKeys {
     /// What they are hashed under.
-    pub pepper: HmacKey,
+    pub pepper: Pepper,
     /// Every one of them.
     pub list: Vec<StaticKey>,
     /// What answers say.

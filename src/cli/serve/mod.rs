@@ -9,7 +9,7 @@ use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared, Tunnels};
 use crate::limit::peer::Peers;
 use crate::observe::events::EventFormat;
-use crate::observe::{self, AccessLog, Format, Kind, Observer};
+use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::tls::Certificates;
 use crate::server::{Handed, Listen};
@@ -30,6 +30,7 @@ use watch::{Wake, Wakes};
 mod control;
 mod panics;
 mod phases;
+mod static_keys;
 mod systemd;
 mod turned_away;
 mod upstreams;
@@ -199,7 +200,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         clock: options.clock,
     });
     upstreams::show(&shared);
-    show_static_keys(&shared);
+    static_keys::show(&shared);
     show_load(&shared);
     let control = Arc::new(Control {
         checks: Checks::new(shared.clock.clone()),
@@ -248,19 +249,6 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
 }
 
 /// Shows how near to its caps the gateway is.
-fn show_static_keys(shared: &Arc<Shared>) {
-    let shown = Arc::downgrade(shared);
-    shared.observer.series(
-        Kind::Counter,
-        "api_key_requests",
-        "Requests that an app proved by a static key",
-        move || {
-            let shared = shown.upgrade();
-            shared.map_or_else(Vec::new, |shared| shared.settings.load().static_key_uses())
-        },
-    );
-}
-
 fn show_load(shared: &Arc<Shared>) {
     let gate = shared.in_flight.clone();
     shared.observer.gauge(

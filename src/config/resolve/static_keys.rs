@@ -1,7 +1,7 @@
 //! `[api_keys]`, and the static keys of apps.
 
 use super::Gathered;
-use crate::apps::{App, KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, Scheme, StaticKey, Uses};
+use crate::apps::{App, KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, Pepper, Scheme, StaticKey, Uses};
 use crate::config::file::{self, ApiKeys, File};
 use crate::config::read::At;
 use crate::config::secrets::{Places, Reference};
@@ -101,13 +101,13 @@ pub(in crate::config) fn pepper(
     at: &At<Reference>,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
-) -> Option<HmacKey> {
+) -> Option<Pepper> {
     let opened = places.open(&at.value);
     let Some(secret) = gathered.take(at, opened)?.secret else {
-        return Some(HmacKey::dummy(Algorithm::HmacSha256));
+        return Some(Pepper::new(HmacKey::dummy(Algorithm::HmacSha256)));
     };
     match HmacKey::new(Algorithm::HmacSha256, &secret) {
-        Ok(pepper) => Some(pepper),
+        Ok(pepper) => Some(Pepper::new(pepper)),
         Err(bad) => {
             gathered.problem(at.problem(bad.to_string()).hint(
                 "`generated:PATH` makes one at the first start; it must stay the same, or all hashes are void",
@@ -121,7 +121,7 @@ fn known(
     one: &file::ApiKey,
     app: &Arc<App>,
     uses: &Arc<Uses>,
-    pepper: &HmacKey,
+    pepper: &Pepper,
     keys: &ApiKeys,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
@@ -163,7 +163,7 @@ fn known(
 fn hash_of(
     one: &file::ApiKey,
     reference: &At<Reference>,
-    pepper: &HmacKey,
+    pepper: &Pepper,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<KeyHash> {

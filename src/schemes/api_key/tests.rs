@@ -1,5 +1,7 @@
 use super::{Place, Presented, verify, without_key};
-use crate::apps::{App, KeyHash, Policy, Registry, Scheme, SchemeSet, Scopes, StaticKey, Uses};
+use crate::apps::{
+    App, KeyHash, Pepper, Policy, Registry, Scheme, SchemeSet, Scopes, StaticKey, Uses,
+};
 use crate::clock::Now;
 use crate::crypto::{Algorithm, HmacKey};
 use crate::route::{Accept, KeyPlaces, KeyWord, Route};
@@ -29,6 +31,7 @@ fn route() -> Route {
 
 fn registry(change: impl Fn(&mut App, &mut StaticKey)) -> Registry {
     let pepper = HmacKey::new(Algorithm::HmacSha256, &Secret::new(vec![7; 32])).unwrap();
+    let pepper = Pepper::new(pepper);
     let mut all = Vec::new();
     let mut apps = Vec::new();
     for (index, (name, id, key)) in [
