@@ -70,7 +70,8 @@ table! {
         pub tls: Option<Tls>,
         /// Worker threads. `"auto"` is one for each core we may use.
         pub workers: Workers = "auto",
-        /// Show every refused caller the text its signature was checked against. For test installations.
+        /// Show every refused caller the text its signature was checked against, and the mistake that it made.
+        /// For test installations.
         pub explain: bool = false,
         /// Proxies before us that are believed: addresses, networks, `"unix"`. What they tell in `forwarded`, or by
         /// `proxy_protocol`, is taken for the caller's address and scheme; what anyone else tells is dropped. The
@@ -324,7 +325,7 @@ table! {
         pub scopes: List<Scope> = [],
         /// `false` refuses all its keys.
         pub enabled: bool = true,
-        /// Show it, when it is refused, the text its signature was checked against.
+        /// Show it, when it is refused, the text its signature was checked against, and the mistake that it made.
         pub explain: bool = false,
         /// Its keys. Two of them make it possible to change one without a refused request.
         pub keys: List<Key> = [],
