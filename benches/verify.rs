@@ -214,6 +214,7 @@ impl Gate {
             scopes: Scopes::none(),
             enabled: true,
             explain: false,
+            policy: portcullis::apps::Policy::default(),
         });
         let keys = pairs
             .iter()
@@ -227,6 +228,7 @@ impl Gate {
                 not_after: None,
                 enabled: true,
                 schemes: SchemeSet::all(),
+                attests: false,
             })
             .collect();
         Self {

@@ -181,6 +181,7 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         scopes: Scopes::none(),
         enabled: true,
         explain: true,
+        policy: crate::apps::Policy::default(),
     });
     let secrets = key.filter(|key| key.algorithm.is_mac()).map(|key| {
         (
@@ -198,6 +199,7 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
                 not_after: None,
                 enabled: true,
                 schemes: SchemeSet::all(),
+                attests: false,
             })
         })
         .transpose()

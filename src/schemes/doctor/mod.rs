@@ -117,7 +117,9 @@ pub fn examine(
         };
         let mut tries = budget.grant(verifying, now)?;
         if tries.take() && sample.holds(verifying) {
-            return key.and_then(|key| held(refused, key, now)).map(Into::into);
+            return key
+                .and_then(|key| held(refused, sample, key, now))
+                .map(Into::into);
         }
         if matches!(refused, Refused::Skew { .. }) {
             return None;
@@ -132,15 +134,19 @@ pub fn examine(
 }
 
 /// Why a signature does not help that holds.
-fn held(refused: &Refused, key: &Key, now: Now) -> Option<Mistake> {
-    match refused {
-        Refused::Skew { .. } => Some(Mistake::ClockOffset),
-        Refused::Rejected { why, .. } => match why {
-            Why::KeyNotActive => Some(out_of_force(key, now)),
-            Why::KeyNotForScheme => Some(Mistake::KeyNotForScheme),
-            Why::WrongAlgorithm => Some(Mistake::WrongAlgorithm),
-            _ => None,
-        },
+fn held(refused: &Refused, sample: &Sample<'_>, key: &Key, now: Now) -> Option<Mistake> {
+    let why = match refused {
+        Refused::Skew { .. } => return Some(Mistake::ClockOffset),
+        Refused::Rejected { why, .. } => why,
+        _ => return None,
+    };
+    // Of two credentials it may be the other one's key.
+    match why {
+        Why::KeyNotActive if !key.is_active(now.unix_seconds()) => Some(out_of_force(key, now)),
+        Why::KeyNotForScheme if !key.schemes.contains(sample.scheme) => {
+            Some(Mistake::KeyNotForScheme)
+        }
+        Why::WrongAlgorithm => Some(Mistake::WrongAlgorithm),
         _ => None,
     }
 }
