@@ -45,6 +45,7 @@ mod replay;
 mod rolling_restart;
 mod scopes;
 mod shutdown;
+mod sidecar;
 mod signed_requests;
 mod slow_clients;
 mod streaming;
