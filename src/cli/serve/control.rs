@@ -5,6 +5,7 @@ use super::watch::Wake;
 use crate::config::{Config, Loaded, Resolved};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::{Settings, Shared};
+use crate::issuers::Fetches;
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
 use crate::{admin, server};
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Control {
     pub(super) shared: Arc<Shared>,
     pub(super) checks: Checks,
+    pub(super) fetches: Fetches,
     pub(super) proofs: Arc<Proofs>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
@@ -131,6 +133,7 @@ impl Control {
             .reconfigure(&config.state, self.shared.clock.now());
         self.shared.settings.store(Arc::new(settings));
         super::upstreams::check(&self.checks, &self.shared.settings.load());
+        super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);
         in_force.resolved = resolved;
         in_force.files = config.files;

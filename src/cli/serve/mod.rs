@@ -7,13 +7,14 @@ use crate::config::{Config, Loaded};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared, Tunnels};
+use crate::issuers::Fetches;
 use crate::limit::peer::Peers;
 use crate::observe::events::EventFormat;
 use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::tls::Certificates;
 use crate::server::{Handed, Listen};
-use crate::{admin, server, store};
+use crate::{admin, issuers as outside, server, store};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use control::{Control, Fixed, InForce};
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod issuers;
 mod panics;
 mod phases;
 mod systemd;
@@ -196,9 +198,11 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         clock: options.clock,
     });
     upstreams::show(&shared);
+    issuers::show(&shared);
     show_load(&shared);
     let control = Arc::new(Control {
         checks: Checks::new(shared.clock.clone()),
+        fetches: Fetches::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
         certificates: certificates.clone(),
@@ -211,6 +215,16 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
             goodbye: config.goodbye,
         }),
     });
+    {
+        let settings = control.shared.settings.load();
+        issuers::fetch(&control.fetches, &settings);
+        // No token is refused because we have just begun.
+        outside::settle(
+            settings.sources(),
+            outside::START_WAIT,
+            &control.shared.clock,
+        );
+    }
     let admin_stop = CancellationToken::new();
     let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
     handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;

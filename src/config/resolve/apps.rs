@@ -1,6 +1,6 @@
 //! `[apps]`: apps, their plans and keys.
 
-use super::{Gathered, certificates, keys};
+use super::{Gathered, certificates, issuers, keys};
 use crate::apps::{App, Certified, Key, SchemeSet};
 use crate::config::file::{self, File};
 use crate::config::read::At;
@@ -47,6 +47,7 @@ pub(super) fn registered(
         }
         if app.keys.0.is_empty()
             && app.certificates.0.is_empty()
+            && !issuers::name_app(file, &name.value)
             && !gathered.problems.any_at(&format!("{}.keys", name.key))
             && !gathered
                 .problems
