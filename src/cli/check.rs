@@ -1,12 +1,13 @@
 //! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
+mod issuers;
+
 use super::files::{self, Need};
 use crate::apps::{Certified, Key, Who};
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded, Problem, Report, time};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, ReplayPolicy, Route};
-use crate::schemes::token::Whose;
 use crate::server::Fields;
 use clap::{Args as Arguments, ValueEnum};
 use data_encoding::HEXLOWER;
@@ -106,7 +107,7 @@ fn described(name: &str, loaded: &Loaded, warnings: usize) -> String {
     routes(&mut out, &loaded.config);
     waivers(&mut out, &loaded.config);
     apps(&mut out, loaded);
-    issuers(&mut out, loaded);
+    issuers::describe(&mut out, loaded);
     let noun = if warnings == 1 { "warning" } else { "warnings" };
     let _ = writeln!(out, "\n{name} is good; {warnings} {noun}");
     out
@@ -331,58 +332,6 @@ fn apps(out: &mut String, loaded: &Loaded) {
         for one in certificates.filter(|one| one.app.index == app.index) {
             line(out, "", &certificate(one));
         }
-    }
-}
-
-fn issuers(out: &mut String, loaded: &Loaded) {
-    let issuers = loaded.config.gateway.tokens.issuers();
-    if !issuers.is_empty() {
-        let _ = writeln!(out, "\nissuers");
-    }
-    for issuer in issuers {
-        let whose = match &issuer.whose {
-            Whose::App(app) => format!("app {}", app.name),
-            Whose::Claim(path, apps) => {
-                let mut apps: Vec<_> = apps.values().map(|app| &*app.name).collect();
-                apps.sort_unstable();
-                apps.dedup();
-                format!("by `{path}` app {}", apps.join(" or "))
-            }
-        };
-        let algorithms: Vec<_> = issuer.algorithms.iter().map(|one| one.jose_name()).collect();
-        line(
-            out,
-            &issuer.name,
-            &format!(
-                "{} by {} → {whose}; at most {} old",
-                algorithms.join(" "),
-                issuer.keys_from,
-                time(issuer.max_lifetime)
-            ),
-        );
-        let fields: Vec<_> = issuer.fields.iter().map(http::HeaderName::as_str).collect();
-        let mut text = format!("in {}", fields.join(", "));
-        if let Some(iss) = &issuer.iss {
-            let _ = write!(text, "; iss {iss}");
-        }
-        if !issuer.audiences.is_empty() {
-            let _ = write!(text, "; aud {}", issuer.audiences.join(" or "));
-        }
-        line(out, "", &text);
-        let routes = loaded.config.gateway.routes.in_order();
-        let routes: Vec<_> = routes
-            .into_iter()
-            .filter(|route| {
-                config::issuers_of(route, &loaded.config.gateway).any(|name| *name == *issuer.name)
-            })
-            .map(|route| &*route.name)
-            .collect();
-        let routes = if routes.is_empty() {
-            "on no route".to_owned()
-        } else {
-            format!("on {}", routes.join(", "))
-        };
-        line(out, "", &routes);
     }
 }
 

@@ -47,7 +47,9 @@ impl Word for TokenAlgorithm {
 
     fn parse(text: &str) -> Result<Self, Refused> {
         one_of(text, &NAMES, |text| {
-            let known = NAMES.contains(&text).then(|| Algorithm::from_jose_name(text));
+            let known = NAMES
+                .contains(&text)
+                .then(|| Algorithm::from_jose_name(text));
             known.flatten().map(Self)
         })
     }

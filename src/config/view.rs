@@ -1,13 +1,15 @@
 //! A configuration for people and programs to read.
 
+mod issuers;
+
+pub(crate) use issuers::issuers_of;
+
 use super::Config;
 use crate::apps::{App, Certified, Key, Who};
 use crate::crypto::{PssSalt, VerifyingKey, digest};
 use crate::forward::upstream::{self, Protocol, Server};
 use crate::limit::app::{Plan, Rate};
-use crate::issuers;
-use crate::route::{Accept, Bind, BodyVerify, Cors, IssuerSet, PathEncoding, ReplayPolicy, Route};
-use crate::schemes::token::{self, Whose};
+use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
 use crate::secret::Secret;
 use crate::server::{Networks, tls};
 use data_encoding::HEXLOWER;
@@ -123,54 +125,12 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "queue_timeout": time(gateway.overload.queue_timeout),
             "reserve": gateway.overload.reserve,
         },
-        "issuers": gateway.tokens.issuers().iter().enumerate().map(|(place, one)| {
-            let source = gateway.sources.iter().find(|(at, _)| *at == place);
-            issuer(one, source.map(|(_, source)| &source.settings))
-        }).collect::<Vec<_>>(),
+        "issuers": issuers::all(gateway),
         "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
         "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), &gateway.certificates)).collect::<Vec<_>>(),
     })
-}
-
-fn issuer(issuer: &token::Issuer, fetched: Option<&issuers::Settings>) -> Json {
-    let (app, claim, apps) = match &issuer.whose {
-        Whose::App(app) => (Some(&*app.name), None, Vec::new()),
-        Whose::Claim(path, apps) => {
-            let mut apps: Vec<_> = apps.iter().map(|(value, app)| (value, &*app.name)).collect();
-            apps.sort_unstable();
-            (None, Some(path.to_string()), apps)
-        }
-    };
-    json!({
-        "name": &*issuer.name,
-        "issuer": issuer.iss,
-        "audience": issuer.audiences,
-        "algorithms": issuer.algorithms.iter().map(|one| one.jose_name()).collect::<Vec<_>>(),
-        "keys": issuer.keys_from,
-        "headers": issuer.fields.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
-        "app": app,
-        "claim": claim,
-        "apps": apps.iter().map(|(value, app)| json!({ "value": value, "app": app })).collect::<Vec<_>>(),
-        "scope_claim": issuer.scopes.as_ref().map(ToString::to_string),
-        "max_lifetime": time(issuer.max_lifetime),
-        "refresh": fetched.map(|fetched| time(fetched.refresh)),
-        "cooldown": fetched.map(|fetched| time(fetched.cooldown)),
-        "stale": fetched.map(|fetched| time(fetched.stale)),
-    })
-}
-
-/// The issuers whose tokens a route takes.
-pub(crate) fn issuers_of<'g>(
-    route: &Route,
-    gateway: &'g crate::gateway::Blueprint,
-) -> impl Iterator<Item = &'g str> {
-    let takers = route.token_takers.iter();
-    let taken = takers.fold(0, |taken, one| taken | one.issuers.0);
-    let all = gateway.tokens.issuers().iter().enumerate();
-    all.filter(move |(place, _)| IssuerSet(taken).has(*place))
-        .map(|(_, issuer)| &*issuer.name)
 }
 
 fn networks(networks: &Networks) -> Vec<String> {

@@ -92,7 +92,10 @@ impl Source {
                 let now = clock.now().unix_seconds();
                 let keys = set.len();
                 let stale = i64::try_from(self.settings.stale.as_secs()).unwrap_or(i64::MAX);
-                let differs = self.known.keys().replace(set, now, now.saturating_add(stale));
+                let differs = self
+                    .known
+                    .keys()
+                    .replace(set, now, now.saturating_add(stale));
                 if self.known.succeeded() || differs {
                     tracing::info!(issuer, keys, "the keys of an issuer were fetched");
                 }

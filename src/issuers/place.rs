@@ -60,7 +60,10 @@ impl Place {
             is_tls,
             host: host.to_ascii_lowercase().into(),
             port,
-            target: uri.path_and_query().map_or("/", |target| target.as_str()).into(),
+            target: uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str())
+                .into(),
         })
     }
 

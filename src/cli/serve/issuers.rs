@@ -1,13 +1,16 @@
 //! What a gateway tells of the issuers whose keys it fetches, and the fetches.
 
 use crate::gateway::{Settings, Shared};
-use crate::issuers::{Fetches, Source};
+use crate::issuers::{Fetches, START_WAIT, Source, settle};
 use crate::observe::{Kind, One};
 use std::sync::Arc;
 
+/// Numbers of an issuer, and which result each is of.
+type Told = Vec<(Option<&'static str>, u64)>;
+
 /// Shows how often the keys of each issuer were fetched, how many there are and how old they are.
 pub(super) fn show(shared: &Arc<Shared>) {
-    let read = |tell: fn(&Source, i64) -> Vec<(Option<&'static str>, u64)>| {
+    let read = |tell: fn(&Source, i64) -> Told| {
         let shared = Arc::downgrade(shared);
         move || {
             let Some(shared) = shared.upgrade() else {
@@ -53,6 +56,13 @@ pub(super) fn show(shared: &Arc<Shared>) {
                 .collect()
         }),
     );
+}
+
+/// Fetches the first keys, and waits for them for a while: no token is refused because we have just begun.
+pub(super) fn begin(fetches: &Fetches, shared: &Shared) {
+    let settings = shared.settings.load();
+    fetch(fetches, &settings);
+    settle(settings.sources(), START_WAIT, &shared.clock);
 }
 
 /// Fetches what `settings` asks for, and nothing else.

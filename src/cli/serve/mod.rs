@@ -14,7 +14,7 @@ use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::tls::Certificates;
 use crate::server::{Handed, Listen};
-use crate::{admin, issuers as outside, server, store};
+use crate::{admin, server, store};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use control::{Control, Fixed, InForce};
@@ -215,16 +215,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
             goodbye: config.goodbye,
         }),
     });
-    {
-        let settings = control.shared.settings.load();
-        issuers::fetch(&control.fetches, &settings);
-        // No token is refused because we have just begun.
-        outside::settle(
-            settings.sources(),
-            outside::START_WAIT,
-            &control.shared.clock,
-        );
-    }
+    issuers::begin(&control.fetches, &control.shared);
     let admin_stop = CancellationToken::new();
     let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
     handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;

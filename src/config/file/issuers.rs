@@ -10,7 +10,7 @@ use crate::config::values::{Name, Text};
 use http::HeaderName;
 
 table! {
-    /// Whose tokens are taken besides those that apps make: an OpenID provider, Firebase App Check, Approov.
+    /// Whose tokens are taken besides those that apps make: a provider of OpenID Connect, Firebase App Check, Approov.
     pub struct Issuer {
         /// What the claim `iss` of its tokens is, letter by letter. Only with `secret` it may be left out.
         pub issuer: Option<At<Text>>,

@@ -1,18 +1,19 @@
 //! `[issuers]`: whose tokens are taken besides those of apps.
 
+mod keys;
+
 use super::Gathered;
 use crate::apps::App;
 use crate::config::file::{ClaimedApp, File, Issuer};
 use crate::config::lists::OneOrMore;
 use crate::config::outside::KeySetAt;
 use crate::config::read::At;
-use crate::config::secrets::{Places, Reference, SecretFile};
+use crate::config::secrets::{Places, SecretFile};
 use crate::config::values::{Name, Text};
-use crate::crypto::{Algorithm, BadKey, HmacKey, PssSalt, PublicKey, VerifyingKey};
-use crate::forward::upstream::{Protocol, tls};
-use crate::issuers::{Place, Settings, Source};
+use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey, VerifyingKey};
+use crate::issuers::Source;
 use crate::route::MAX_ISSUERS;
-use crate::schemes::token::{self, ClaimPath, KeySet, Keys, Whose};
+use crate::schemes::token::{self, ClaimPath, Whose};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -43,8 +44,8 @@ pub(super) fn outside(
     let mut is_whole = true;
     for (place, (name, issuer)) in entries.iter().enumerate() {
         let made = issuer.as_ref().and_then(|issuer| {
-            let scheme = Scheme { name, issuer, file };
-            scheme.made(apps, places, gathered)
+            let outsider = Outsider { name, issuer, file };
+            outsider.made(apps, places, gathered)
         });
         let Some((issuer, source, algorithm)) = made else {
             is_whole = false;
@@ -69,7 +70,7 @@ pub(super) fn name_app(file: &File, app: &str) -> bool {
     named.any(|name| name.value.0 == app)
 }
 
-struct Scheme<'f> {
+struct Outsider<'f> {
     name: &'f At<String>,
     issuer: &'f Issuer,
     file: &'f File,
@@ -77,7 +78,7 @@ struct Scheme<'f> {
 
 type Made = (token::Issuer, Option<Source>, Algorithm);
 
-impl Scheme<'_> {
+impl Outsider<'_> {
     fn made(
         &self,
         apps: &[Arc<App>],
@@ -98,9 +99,17 @@ impl Scheme<'_> {
         Some((
             token::Issuer {
                 name: self.name.value.as_str().into(),
-                iss: issuer.issuer.as_ref().map(|text| text.value.0.as_str().into()),
+                iss: issuer
+                    .issuer
+                    .as_ref()
+                    .map(|text| text.value.0.as_str().into()),
                 audiences: audiences.map(|text| text.value.0.as_str().into()).collect(),
-                fields: issuer.headers.0.iter().map(|name| name.value.clone()).collect(),
+                fields: issuer
+                    .headers
+                    .0
+                    .iter()
+                    .map(|name| name.value.clone())
+                    .collect(),
                 max_lifetime: issuer.max_lifetime.0,
                 whose: whose?,
                 scopes: issuer.scope_claim.as_ref().map(path),
@@ -119,7 +128,11 @@ impl Scheme<'_> {
         let Some(jwks) = &issuer.jwks else { return };
         for (key, is_there, what) in [
             ("issuer", issuer.issuer.is_some(), "whose tokens are meant"),
-            ("audience", issuer.audience.is_some(), "for whom they must be"),
+            (
+                "audience",
+                issuer.audience.is_some(),
+                "for whom they must be",
+            ),
         ] {
             let key_path = format!("{}.{key}", self.name.key);
             if !is_there && !gathered.problems.any_at(&key_path) {
@@ -233,7 +246,10 @@ impl Scheme<'_> {
         let mut claimed = HashMap::new();
         let mut is_whole = true;
         for one in list {
-            let app = one.app.get().and_then(|name| self.app(name, apps, gathered));
+            let app = one
+                .app
+                .get()
+                .and_then(|name| self.app(name, apps, gathered));
             let (Some(value), Some(app)) = (one.value.get(), app) else {
                 is_whole = false;
                 continue;
@@ -260,150 +276,5 @@ impl Scheme<'_> {
             gathered.problem(draft.of_absence());
         }
         found.cloned()
-    }
-
-    fn keys(
-        &self,
-        algorithms: Option<&[Algorithm]>,
-        places: &Places<'_>,
-        gathered: &mut Gathered<'_>,
-    ) -> Option<(Keys, Option<Source>)> {
-        let issuer = self.issuer;
-        let told = |key: &str| format!("{}.{key}", self.name.key);
-        if let Some(ca) = &issuer.ca
-            && !matches!(&issuer.jwks, Some(at) if matches!(&at.value, KeySetAt::Web(place) if place.is_tls()))
-        {
-            let draft = ca.problem("nothing of this issuer is fetched over TLS");
-            gathered.problem(draft.hint("`jwks = \"https://…\"`, or take `ca` away"));
-            return None;
-        }
-        match (&issuer.jwks, &issuer.secret) {
-            (Some(at), None) => match &at.value {
-                KeySetAt::File(file) => {
-                    let keys = key_file(at, file, algorithms, places, gathered)?;
-                    Some((Keys::fixed(keys), None))
-                }
-                KeySetAt::Web(place) => {
-                    let source = self.source(at, place, algorithms?, places, gathered)?;
-                    Some((Keys::to_be_fetched(), Some(source)))
-                }
-            },
-            (None, Some(reference)) => {
-                let secret = secret(reference, places, gathered)?;
-                Some((Keys::fixed(KeySet::of_secret(None, secret)), None))
-            }
-            (Some(_), Some(secret)) => {
-                gathered.problem(
-                    secret
-                        .problem("this issuer has `jwks` as well")
-                        .accepted("one of the two"),
-                );
-                None
-            }
-            (None, None) => {
-                let broken = ["jwks", "secret"].map(told);
-                if !broken.iter().any(|key| gathered.problems.any_at(key)) {
-                    let draft = self.name.problem("this issuer has neither `jwks` nor `secret`");
-                    gathered.problem(draft.accepted("one of the two").of_absence());
-                }
-                None
-            }
-        }
-    }
-
-    fn source(
-        &self,
-        at: &At<KeySetAt>,
-        place: &Place,
-        algorithms: &[Algorithm],
-        places: &Places<'_>,
-        gathered: &mut Gathered<'_>,
-    ) -> Option<Source> {
-        let issuer = self.issuer;
-        let tls = match &issuer.ca {
-            Some(ca) => {
-                let opened = gathered.take(ca, places.pem(ca, false))?;
-                let pem = opened.secret.map(|pem| pem.expose().to_vec());
-                tls::Settings {
-                    ca: Some(pem.unwrap_or_default()),
-                    ..tls::Settings::default()
-                }
-            }
-            None => tls::Settings::default(),
-        };
-        let client = if place.is_tls() && places.reads_files() {
-            match tls::Client::new(&tls, Protocol::Http1) {
-                Ok(client) => Some(Arc::new(client)),
-                Err(bad) => {
-                    let text = bad.to_string();
-                    let draft = match &issuer.ca {
-                        Some(ca) => super::upstreams::problem(ca, &text),
-                        None => super::upstreams::problem(at, &text),
-                    };
-                    gathered.problem(draft);
-                    return None;
-                }
-            }
-        } else {
-            None
-        };
-        Some(Source::new(Settings {
-            name: self.name.value.as_str().into(),
-            place: place.clone(),
-            tls: client,
-            algorithms: algorithms.to_vec(),
-            refresh: issuer.refresh.value.0,
-            cooldown: issuer.cooldown.value.0,
-            stale: issuer.stale.value.0,
-        }))
-    }
-}
-
-fn key_file(
-    at: &At<KeySetAt>,
-    file: &SecretFile,
-    algorithms: Option<&[Algorithm]>,
-    places: &Places<'_>,
-    gathered: &mut Gathered<'_>,
-) -> Option<KeySet> {
-    let opened = gathered.take(at, places.pem(file, false))?;
-    let Some(content) = opened.secret else {
-        return Some(KeySet::empty());
-    };
-    match KeySet::read(content.expose(), algorithms?) {
-        Ok(set) => Some(set),
-        Err(bad) => {
-            gathered.problem(at.problem(format!("the file cannot be used: {bad}")));
-            None
-        }
-    }
-}
-
-fn secret(
-    reference: &At<Reference>,
-    places: &Places<'_>,
-    gathered: &mut Gathered<'_>,
-) -> Option<HmacKey> {
-    if matches!(reference.value, Reference::Generated(_)) {
-        let draft = reference.problem("the issuer has this secret, so that it cannot be made here");
-        gathered.problem(draft.hint("put it into a file and write `file:PATH`"));
-        return None;
-    }
-    let opened = gathered.take(reference, places.open(reference))?;
-    let Some(secret) = opened.secret else {
-        return Some(HmacKey::dummy(Algorithm::HmacSha256));
-    };
-    match HmacKey::new(Algorithm::HmacSha256, &secret) {
-        Ok(key) => Some(key),
-        Err(bad) => {
-            let draft = reference.problem(bad.to_string());
-            gathered.problem(match bad {
-                BadKey::Weak(_) => {
-                    draft.hint("is it written as `base64:…`, as the issuer has given it?")
-                }
-                _ => draft,
-            });
-            None
-        }
     }
 }

@@ -8,7 +8,7 @@ use super::json::{Json, read_object};
 use super::jwk::Jwk;
 use super::jwt::MAX_KEY_ID;
 use crate::crypto::digest::sha256;
-use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
+use crate::crypto::{Algorithm, HmacKey, PublicKey, VerifyingKey};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes a key set may have.
@@ -151,7 +151,7 @@ impl SetKey {
     }
 
     fn thumbprint(&self) -> Option<&[u8; 32]> {
-        self.verifying.public().map(|key| key.thumbprint())
+        self.verifying.public().map(PublicKey::thumbprint)
     }
 }
 
@@ -291,7 +291,9 @@ mod tests {
             let refused = KeySet::read(text.as_bytes(), &BOTH).unwrap_err();
             assert_eq!(refused, BadKeySet::NotASet, "{text}");
         }
-        let many: Vec<String> = (0..=MAX_KEYS).map(|n| named(P256, &n.to_string())).collect();
+        let many: Vec<String> = (0..=MAX_KEYS)
+            .map(|n| named(P256, &n.to_string()))
+            .collect();
         assert_eq!(read(&many[1..]).unwrap().len(), MAX_KEYS);
         assert_eq!(
             read(&many).unwrap_err(),
