@@ -23,7 +23,7 @@ mod verifier;
 
 pub use caller::{Assurance, Caller, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
-pub use presented::{Credential, Presented, Rules};
+pub use presented::{Credential, PAIR, Presented, Rules};
 pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
@@ -36,6 +36,8 @@ pub enum Refused {
     Missing,
     /// It shows one of a scheme that the route does not accept.
     NotAccepted(Scheme),
+    /// It shows one of a token and a signature, and the route asks for both.
+    Alone(Scheme),
     /// What it shows cannot be read: where, what was found, what is accepted.
     Malformed(String),
     /// Unknown key, wrong signature, key not in force, algorithm not the
@@ -49,6 +51,8 @@ pub enum Refused {
     },
     /// Parts that must be covered and are not, named as the caller would write them.
     Coverage(Vec<&'static str>),
+    /// The field of the token that stands beside a signature, which does not cover it.
+    TokenNotCovered(http::HeaderName),
     /// It covers something that the request does not carry.
     Absent(String),
     /// Its time is outside the window.
@@ -67,6 +71,8 @@ pub enum Refused {
     Digest,
     /// A token is not bound to what it must be bound to.
     Binding,
+    /// A token and a signature hold, of two apps.
+    OtherApp,
     /// The proof holds, and its app is switched off.
     AppDisabled,
 }

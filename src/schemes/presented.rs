@@ -1,5 +1,6 @@
 //! What a request shows, found in all schemes, and the one place that says
-//! how many credentials may decide: exactly one.
+//! how many credentials may decide: exactly one, or a token and a signature
+//! of one app where the route asks for both.
 //!
 //! A further scheme is a variant of [`Credential`], its arms, and a line in
 //! [`Found::in_request`]. Its reader gives `None`, as cheaply as it can, for
@@ -26,9 +27,16 @@ pub enum Credential<'r> {
     Certificate(&'r Certificate),
 }
 
-/// What decides about a request: the one credential that it shows.
+/// What decides about a request: the one credential that it shows, or the
+/// two that its route asks for.
 #[derive(Debug)]
-pub struct Presented<'r>(Credential<'r>);
+pub struct Presented<'r> {
+    one: Credential<'r>,
+    token: Option<token::Presented<'r>>,
+}
+
+/// The name of a token and a signature that let in together.
+pub const PAIR: &str = "token+http-signature";
 
 /// What credentials are verified by.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +70,7 @@ impl<'s> Rules<'s> {
 struct Found<'r> {
     first: Option<Credential<'r>>,
     second: Option<Credential<'r>>,
+    has_more: bool,
 }
 
 impl<'r> Found<'r> {
@@ -78,9 +87,8 @@ impl<'r> Found<'r> {
         if let Some(credential) = credential {
             match self.first {
                 None => self.first = Some(credential),
-                Some(_) => {
-                    self.second.get_or_insert(credential);
-                }
+                Some(_) if self.second.is_none() => self.second = Some(credential),
+                Some(_) => self.has_more = true,
             }
         }
     }
@@ -111,6 +119,12 @@ impl<'r> Presented<'r> {
         let one = match (found.first, found.second) {
             (None, _) => return Self::of_connection(received, route),
             (Some(one), None) => one,
+            (Some(one @ Credential::Signature(_)), Some(Credential::Token(token)))
+                if route.pair && !found.has_more =>
+            {
+                let token = Some(token);
+                return Ok(Self { one, token });
+            }
             (Some(one), Some(other)) => {
                 return Err(Refused::Malformed(format!(
                     "the request shows two credentials, of `{}` and of `{}`; send one of them",
@@ -121,9 +135,16 @@ impl<'r> Presented<'r> {
         };
         let scheme = one.scheme();
         match route.accept {
-            Accept::Proven(accepted) if accepted.contains(scheme) => Ok(Self(one)),
+            Accept::Proven(accepted) if accepted.contains(scheme) => Ok(Self::alone(one)),
+            _ if route.pair && matches!(scheme, Scheme::HttpSignature | Scheme::Token) => {
+                Err(Refused::Alone(scheme))
+            }
             _ => Err(Refused::NotAccepted(scheme)),
         }
+    }
+
+    const fn alone(one: Credential<'r>) -> Self {
+        Self { one, token: None }
     }
 
     /// What a request shows that shows nothing by itself. A certificate counts only
@@ -133,7 +154,7 @@ impl<'r> Presented<'r> {
             (Some(certificate), Accept::Proven(accepted))
                 if accepted.contains(Scheme::ClientCertificate) =>
             {
-                Ok(Self(Credential::Certificate(certificate)))
+                Ok(Self::alone(Credential::Certificate(certificate)))
             }
             _ => Err(Refused::Missing),
         }
@@ -141,12 +162,21 @@ impl<'r> Presented<'r> {
 
     /// How it proves the request.
     pub const fn scheme(&self) -> Scheme {
-        self.0.scheme()
+        self.one.scheme()
+    }
+
+    /// The name of the scheme, or of both.
+    pub const fn scheme_name(&self) -> &'static str {
+        if self.token.is_some() {
+            PAIR
+        } else {
+            self.scheme().name()
+        }
     }
 
     /// The key id it names: claimed, not proven.
     pub fn claimed_key(&self) -> Option<String> {
-        self.0.claimed_key()
+        self.one.claimed_key()
     }
 
     /// The caller that it proves.
@@ -160,7 +190,13 @@ impl<'r> Presented<'r> {
         rules: Rules<'_>,
         now: Now,
     ) -> Result<Caller, Refused> {
-        self.0.verify(received, route, rules, now)
+        let caller = self.one.verify(received, route, rules, now)?;
+        let Some(token) = self.token else {
+            return Ok(caller);
+        };
+        // Each by itself, and for the same app. The signature covers the token, or it did not hold.
+        let tokens = Credential::Token(token).verify(received, route, rules, now)?;
+        caller.with_token(&tokens).ok_or(Refused::OtherApp)
     }
 }
 

@@ -296,7 +296,7 @@ fn firebase_app_check_opens_a_route() {
     let iss = "https://firebaseappcheck.googleapis.com/123456789012";
     let text = format!(
         "[issuers.firebase]\nissuer = \"{iss}\"\naudience = \"{project}\"\nalgorithms = [\"RS256\"]\njwks = \"{}\"\n\
-         headers = [\"X-Firebase-AppCheck\"]\nclaim = \"sub\"\napps = [{{ value = \"1:123456789012:android:aa\", app = \"mobile\" }}]\n",
+         headers = [\"X-Firebase-AppCheck\"]\nclaim = \"sub\"\napps = [{{ value = \"1:123456789012:android:aa\", app = \"mobile\" }}]\nattests = true\n",
         issuer.url()
     );
     let gateway = Setup::before(&upstream).more(&text).start();
@@ -314,6 +314,7 @@ fn firebase_app_check_opens_a_route() {
     let got = upstream.only();
     assert_eq!(got.field("portcullis-app"), Some("mobile"));
     assert_eq!(got.field("portcullis-key"), Some("firebase/abc-1"));
+    assert_eq!(got.field("portcullis-assurance"), Some("attested"));
     assert_eq!(got.field("x-firebase-appcheck"), None);
     let other = made("1:123456789012:android:bb");
     show_in(&gateway, "X-Firebase-AppCheck", &other).assert_refused(401, "credential-rejected");

@@ -43,6 +43,9 @@ pub(super) fn describe(out: &mut String, loaded: &Loaded) {
         if !issuer.audiences.is_empty() {
             let _ = write!(text, "; aud {}", issuer.audiences.join(" or "));
         }
+        if issuer.attests {
+            text.push_str("; attests");
+        }
         line(out, "", &text);
         let routes = loaded.config.gateway.routes.in_order();
         let routes: Vec<_> = routes

@@ -8,6 +8,7 @@ use crate::gateway::{Settings, Shared};
 use crate::issuers::Fetches;
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
+use crate::store::moved_up::Keeper;
 use crate::{admin, server};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,7 @@ pub(super) struct Control {
     pub(super) checks: Checks,
     pub(super) fetches: Fetches,
     pub(super) proofs: Arc<Proofs>,
+    pub(super) moved_up: Keeper,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
@@ -121,6 +123,7 @@ impl Control {
             return Err(NotReloaded::NeedsRestart(differences.join(", ")));
         }
         let before = self.shared.settings.load();
+        let apps = config.gateway.apps.clone();
         let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
             .map_err(|why| NotReloaded::Refused(why.to_string()))?;
         if let (Some(certificates), Some(tls)) = (&self.certificates, &config.server.tls) {
@@ -131,6 +134,7 @@ impl Control {
         // Nothing below can fail.
         self.proofs
             .reconfigure(&config.state, self.shared.clock.now());
+        self.shared.heights.keep(&apps);
         self.shared.settings.store(Arc::new(settings));
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());

@@ -38,6 +38,9 @@ table! {
         /// spaces, or a list of texts. A token without it may do nothing then. Where it is not said, a token may do
         /// what its app may.
         pub scope_claim: Option<OneOrMore<Text>>,
+        /// Whether it looks at an instance of the app before it makes it a token, as App Check and Approov do: such
+        /// tokens are `"attested"`. One that only knows a user or a password does not.
+        pub attests: bool = false,
         /// The longest life of its tokens, from `iat` to `exp`.
         pub max_lifetime: Period = "1h",
         /// How often its keys are fetched.

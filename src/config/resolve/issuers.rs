@@ -110,6 +110,7 @@ impl Outsider<'_> {
                     .iter()
                     .map(|name| name.value.clone())
                     .collect(),
+                attests: issuer.attests,
                 max_lifetime: issuer.max_lifetime.0,
                 whose: whose?,
                 scopes: issuer.scope_claim.as_ref().map(path),

@@ -39,6 +39,7 @@ fn issuer(issuer: &Issuer, fetched: Option<&Settings>) -> Json {
         "claim": claim,
         "apps": apps.iter().map(|(value, app)| json!({ "value": value, "app": app })).collect::<Vec<_>>(),
         "scope_claim": issuer.scopes.as_ref().map(ToString::to_string),
+        "attests": issuer.attests,
         "max_lifetime": time(issuer.max_lifetime),
         "refresh": fetched.map(|fetched| time(fetched.refresh)),
         "cooldown": fetched.map(|fetched| time(fetched.cooldown)),

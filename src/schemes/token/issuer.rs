@@ -25,6 +25,8 @@ pub struct Issuer {
     pub audiences: Vec<Box<str>>,
     /// Fields its tokens may stand in, lower case.
     pub fields: Vec<HeaderName>,
+    /// Whether it looks at an instance of the app before it makes it a token.
+    pub attests: bool,
     /// The longest life of its tokens.
     pub max_lifetime: Duration,
     /// Whose its tokens are.

@@ -196,6 +196,7 @@ impl<'t> Compact<'t> {
             not_after: None,
             enabled: true,
             schemes: [Scheme::Token].into_iter().collect(),
+            attests: issuer.attests,
         };
         Ok((Arc::new(verified), Arc::new(key)))
     }
