@@ -26,7 +26,7 @@ use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
-pub(super) use issuers::{ClaimedApp, Issuer};
+pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use upstreams::{Upstream, UpstreamTls};
 
 table! {
@@ -74,7 +74,8 @@ table! {
         pub tls: Option<Tls>,
         /// Worker threads. `"auto"` is one for each core we may use.
         pub workers: Workers = "auto",
-        /// Show every refused caller the text its signature was checked against. For test installations.
+        /// Show every refused caller the text its signature was checked against, and the mistake that it made.
+        /// For test installations.
         pub explain: bool = false,
         /// Proxies before us that are believed: addresses, networks, `"unix"`. What they tell in `forwarded`, or by
         /// `proxy_protocol`, is taken for the caller's address and scheme; what anyone else tells is dropped. The
@@ -204,18 +205,6 @@ table! {
 }
 
 table! {
-    /// What is asked of tokens.
-    pub struct Tokens {
-        /// What the claim `aud` must hold. Where it is not said, `aud` is not looked at.
-        pub audience: Option<Text>,
-        /// Fields a token may stand in; `"authorization"` means `Authorization: Bearer`.
-        pub headers: Several<At<HeaderName>> = ["Portcullis-Token"],
-        /// The longest life a token may have, from `iat` to `exp`.
-        pub max_lifetime: Period = "15m",
-    }
-}
-
-table! {
     /// Limits of an app. What is not said has no limit.
     pub struct Plan {
         /// Requests in a time.
@@ -341,7 +330,7 @@ table! {
         pub downgrade: Downgrade = "allow",
         /// `false` refuses all its keys.
         pub enabled: bool = true,
-        /// Show it, when it is refused, the text its signature was checked against.
+        /// Show it, when it is refused, the text its signature was checked against, and the mistake that it made.
         pub explain: bool = false,
         /// Its keys. Two of them make it possible to change one without a refused request.
         pub keys: List<Key> = [],

@@ -10,8 +10,10 @@ use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
 use crate::observe::{Labels, Observer};
 use crate::route::Table;
+use crate::schemes::doctor::Budget;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{PublicUrl, token};
+use crate::secret::Secret;
 use std::sync::Arc;
 
 /// What one configuration asks of the way of a request; plain data, made by
@@ -26,6 +28,8 @@ pub struct Blueprint {
     pub plans: Vec<Option<Arc<Plan>>>,
     /// Every key.
     pub keys: Vec<Key>,
+    /// The secrets of keys whose callers may be told what they did wrong.
+    pub told: Vec<(Arc<str>, Secret)>,
     /// Every certificate by which an app is known.
     pub certificates: Vec<Certified>,
     /// Every upstream, by `Route::upstream`.
@@ -62,6 +66,7 @@ pub struct Settings {
     pub(super) peers: PeerSettings,
     pub(super) tunnels: TunnelSettings,
     pub(super) explain: bool,
+    pub(super) doctor: Budget,
     pub(super) public_url: Option<PublicUrl>,
     pub(super) labels: Labels,
 }
@@ -106,7 +111,8 @@ impl Settings {
             overload,
             limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
             registry: Registry::new(blueprint.apps, blueprint.keys, generation)?
-                .with_certificates(blueprint.certificates)?,
+                .with_certificates(blueprint.certificates)?
+                .telling(blueprint.told, blueprint.explain),
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),
             freshness: blueprint.freshness,
@@ -115,6 +121,7 @@ impl Settings {
             peers: blueprint.peers,
             tunnels: blueprint.tunnels,
             explain: blueprint.explain,
+            doctor: Budget::default(),
             public_url: blueprint.public_url,
             labels: observer.labels(&routes),
         })

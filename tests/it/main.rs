@@ -14,6 +14,7 @@ mod cli;
 mod cli_pairs;
 mod config;
 mod cors;
+mod doctor;
 mod doors;
 mod drain;
 mod forwarding;

@@ -4,7 +4,6 @@
 mod advice;
 mod hmac_auth;
 mod judge;
-mod misread;
 mod print;
 mod raw;
 mod report;
@@ -21,9 +20,9 @@ use crate::crypto::{BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::{Dialect, Route, Table};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
+use crate::secret::Secret;
 use anyhow::Result;
 use judge::{Ground, judge};
-use misread::{Misreadings, misreadings};
 use raw::Raw;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,8 +52,8 @@ pub(super) struct Args {
     /// The caller speaks `https` (`[server] public_url` says so too)
     #[arg(long)]
     https: bool,
-    /// The signature base that the caller signed: names the first difference
-    #[arg(long, value_name = "FILE")]
+    /// The text that the caller signed: marks the first byte that differs, and names the likely cause
+    #[arg(long, visible_alias = "their-text", value_name = "FILE")]
     base: Option<PathBuf>,
     /// The moment to judge at: Unix seconds, or `now`
     #[arg(long, value_name = "UNIX", default_value = "now", value_parser = moment)]
@@ -104,7 +103,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     };
     let raw = Raw::read(&text)?;
     let base = args.base.as_deref().map(file).transpose()?;
-    let base = base.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let now = match args.at {
         Moment::Now => Clock::system().now(),
         Moment::Unix(seconds) => Now::new(Duration::from_secs(seconds), Duration::ZERO),
@@ -156,18 +154,16 @@ fn configured(path: &Path) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let blueprint = loaded.config.gateway;
-    let mut misread = Misreadings::new();
-    for note in loaded.resolved.keys() {
-        let key = blueprint.keys.iter().find(|key| *key.id == *note.id);
-        if let Some((key, written)) = key.zip(config::written_secret(path, note)) {
-            misread.insert(key.id.clone(), misreadings(&written, key.algorithm()));
-        }
-    }
+    // Whoever reads the configuration may know all that it leads to.
+    let secrets = loaded.resolved.keys().iter().filter_map(|note| {
+        let (secret, _) = config::decode(config::written_secret(path, note)?.expose()).ok()?;
+        Some((note.id.as_str().into(), secret))
+    });
     Ok(Ground {
-        misread,
         routes: blueprint.routes,
         registry: Registry::new(blueprint.apps, blueprint.keys, 1)?
-            .with_certificates(blueprint.certificates)?,
+            .with_certificates(blueprint.certificates)?
+            .telling(secrets.collect(), true),
         freshness: blueprint.freshness,
         tokens: blueprint.tokens,
         public_url: blueprint.public_url,
@@ -187,15 +183,12 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         explain: true,
         policy: crate::apps::Policy::default(),
     });
-    let misread = key
-        .map(|key| {
-            (
-                key.id.as_str().into(),
-                misreadings(&key.written, key.algorithm),
-            )
-        })
-        .into_iter()
-        .collect();
+    let secrets = key.filter(|key| key.algorithm.is_mac()).map(|key| {
+        (
+            key.id.as_str().into(),
+            Secret::new(key.secret.expose().to_vec()),
+        )
+    });
     let key = key
         .map(|key| {
             verifying(key).map(|verifying| Key {
@@ -212,13 +205,13 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         .transpose()
         .map_err(bad_key)?;
     Ok(Ground {
-        misread,
         routes: Table::new(vec![Route {
             dialect,
             ..Route::any("any")
         }])
         .expect("one route ties with none"),
-        registry: Registry::new(vec![app], key.into_iter().collect(), 1)?,
+        registry: Registry::new(vec![app], key.into_iter().collect(), 1)?
+            .telling(secrets.into_iter().collect(), true),
         freshness: Freshness {
             window: WINDOW,
             skew: SKEW,

@@ -1,4 +1,4 @@
-//! `[issuers.NAME]` as written.
+//! `[tokens]` and `[issuers.NAME]` as written.
 
 use crate::config::lists::{List, OneOrMore, Several};
 use crate::config::outside::{KeySetAt, TokenAlgorithm};
@@ -8,6 +8,18 @@ use crate::config::table::{Required, table};
 use crate::config::times::Period;
 use crate::config::values::{Name, Text};
 use http::HeaderName;
+
+table! {
+    /// What is asked of tokens.
+    pub struct Tokens {
+        /// What the claim `aud` must hold. Where it is not said, `aud` is not looked at.
+        pub audience: Option<Text>,
+        /// Fields a token may stand in; `"authorization"` means `Authorization: Bearer`.
+        pub headers: Several<At<HeaderName>> = ["Portcullis-Token"],
+        /// The longest life a token may have, from `iat` to `exp`.
+        pub max_lifetime: Period = "15m",
+    }
+}
 
 table! {
     /// Whose tokens are taken besides those that apps make: a provider of OpenID Connect, Firebase App Check, Approov.

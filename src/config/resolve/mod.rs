@@ -136,6 +136,7 @@ pub(super) fn resolve(
             apps: registered.apps,
             plans: registered.plans,
             keys: registered.keys,
+            told: registered.told,
             certificates: registered.certificates,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,

@@ -8,6 +8,7 @@ use super::{Presented, Settings, check_key, rejected};
 use crate::apps::{Key, Registry, Scheme};
 use crate::crypto::{Algorithm, Tag, VerifyingKey};
 use crate::route::Takers;
+use crate::schemes::doctor::Sample;
 use crate::schemes::{Refused, Why};
 use data_encoding::BASE64URL_NOPAD;
 use std::sync::Arc;
@@ -49,6 +50,18 @@ pub(super) fn open(
 /// The key id in the header of a token, if that can be read.
 pub(super) fn claimed_key(text: &str) -> Option<String> {
     Compact::read(text).ok()?.key_id
+}
+
+/// A token as the doctor takes it, if it can be read.
+pub(super) fn sample(text: &str) -> Option<Sample<'_>> {
+    let token = Compact::read(text).ok()?;
+    Some(Sample {
+        scheme: Scheme::Token,
+        key_id: token.key_id?.into(),
+        text: token.signed.as_bytes().to_vec(),
+        signature: token.signature.into(),
+        offer: None,
+    })
 }
 
 /// A compact JWS (RFC 7515, section 3.1) with a header we accept.

@@ -92,7 +92,7 @@ impl Keys {
     }
 
     /// As a token that names an unknown key does.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "gateway"))]
     pub(crate) fn ask_for_test(&self) {
         self.ask();
     }

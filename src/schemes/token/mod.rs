@@ -27,6 +27,7 @@ pub use keys::Keys;
 pub use sign::{Claims, NotForTokens, sign};
 
 use super::digest::BodyProof;
+use super::doctor::Sample;
 use super::{Assurance, Caller, Proof, Received, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
@@ -119,7 +120,12 @@ pub struct Presented<'r> {
     takers: Takers,
 }
 
-impl Presented<'_> {
+impl<'r> Presented<'r> {
+    /// The token as the doctor takes it: its text arrives as it was signed.
+    pub fn sample(&self) -> Option<Sample<'r>> {
+        jwt::sample(self.text)
+    }
+
     /// The key id the token claims: for the log, when it is refused.
     pub fn claimed_key(&self) -> Option<Cow<'static, str>> {
         jwt::claimed_key(self.text).map(Cow::Owned)
