@@ -3,7 +3,9 @@
 
 mod answer;
 mod config;
+mod curl_line;
 mod gate;
+mod har;
 mod head;
 mod hmac_auth;
 mod key_set;
@@ -56,4 +58,14 @@ pub fn token(bytes: &[u8]) {
 /// Connections.
 pub fn wire(bytes: &[u8]) {
     wire::check(bytes);
+}
+
+/// HAR files.
+pub fn har(bytes: &[u8]) {
+    har::check(bytes);
+}
+
+/// `curl` lines.
+pub fn curl_line(bytes: &[u8]) {
+    curl_line::check(bytes);
 }

@@ -8,8 +8,12 @@ use std::path::Path;
 mod answer;
 #[path = "../../fuzz/src/config.rs"]
 mod config;
+#[path = "../../fuzz/src/curl_line.rs"]
+mod curl_line;
 #[path = "../../fuzz/src/gate.rs"]
 mod gate;
+#[path = "../../fuzz/src/har.rs"]
+mod har;
 #[path = "../../fuzz/src/head.rs"]
 mod head;
 #[path = "../../fuzz/src/hmac_auth.rs"]
@@ -36,6 +40,16 @@ fn the_kept_answers_hold() {
 #[test]
 fn the_kept_configurations_hold() {
     replay("config", config::check);
+}
+
+#[test]
+fn the_kept_curl_lines_hold() {
+    replay("curl_line", curl_line::check);
+}
+
+#[test]
+fn the_kept_har_files_hold() {
+    replay("har", har::check);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod attacks;
 mod balance;
 mod bodies;
 mod cli;
+mod cli_explain;
 mod cli_pairs;
 mod config;
 mod cors;

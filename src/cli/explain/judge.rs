@@ -1,10 +1,10 @@
 //! The way of a request, step by step, with what is known before it is sent.
 
-use super::raw::{Body, Raw};
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
 use super::{advice, shown};
 use crate::apps::Registry;
 use crate::authorize::{self, Heights};
+use crate::cli::pasted::{Body, Pasted};
 use crate::clock::Now;
 use crate::forward::body::BodyError;
 use crate::gateway::refusal::Refusal;
@@ -32,7 +32,7 @@ pub(super) struct Ground {
 
 /// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.
 pub(super) fn judge(
-    raw: &Raw,
+    raw: &Pasted,
     ground: &Ground,
     tls: bool,
     base: Option<&[u8]>,
@@ -57,7 +57,7 @@ pub(super) fn judge(
 struct Stopped;
 
 struct Way<'w> {
-    raw: &'w Raw,
+    raw: &'w Pasted,
     ground: &'w Ground,
     base: Option<&'w [u8]>,
     now: Now,

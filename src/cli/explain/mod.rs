@@ -5,12 +5,12 @@ mod advice;
 mod hmac_auth;
 mod judge;
 mod print;
-mod raw;
 mod report;
 mod shown;
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::read_bounded;
+use super::pasted::Pasted;
 use super::prove::{DialectName, bad_key};
 use super::stop::{FAILED, Stop};
 use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
@@ -23,7 +23,6 @@ use crate::schemes::token;
 use crate::secret::Secret;
 use anyhow::Result;
 use judge::{Ground, judge};
-use raw::Raw;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -39,8 +38,12 @@ const USUAL_CONFIG: &str = "gateway.toml";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The raw request: `POST /orders HTTP/1.1`, headers, an empty line, the body; standard input when left out
+    /// The request: raw (`POST /orders HTTP/1.1`, headers, an empty line, the body), an entry of a HAR file, or a `curl`
+    /// line as browsers copy it; standard input when left out
     request: Option<PathBuf>,
+    /// Which entry of a HAR file, from 1
+    #[arg(long, value_name = "NUMBER")]
+    entry: Option<usize>,
     /// Take routes and keys from this configuration [default: gateway.toml, if it is there]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -69,6 +72,9 @@ Examples:
     portcullis explain -c gateway.toml request.txt
   With a key alone, from a trace:
     curl -v … 2>&1 | portcullis explain --key-id demo --secret file:demo.key
+  What a browser sent, copied as HAR or as cURL:
+    portcullis explain -c gateway.toml --entry 3 session.har
+    portcullis explain -c gateway.toml copied-as-curl.txt
   Beside the text that your program signed:
     portcullis explain -c gateway.toml --base mine.txt request.txt
 
@@ -101,13 +107,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => read_bounded(std::io::stdin().lock(), "standard input", MAX_INPUT)?,
     };
-    let raw = Raw::read(&text)?;
+    let files = |name: &str| file(Path::new(name)).map_err(|why| why.to_string());
+    let raw = Pasted::read(&text, args.entry, &files)?;
     let base = args.base.as_deref().map(file).transpose()?;
     let now = match args.at {
         Moment::Now => Clock::system().now(),
         Moment::Unix(seconds) => Now::new(Duration::from_secs(seconds), Duration::ZERO),
     };
-    let report = judge(&raw, &ground, args.https, base.as_deref(), now);
+    let tls = args.https || raw.tls == Some(true);
+    let report = judge(&raw, &ground, tls, base.as_deref(), now);
     let mut out = anstream::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
