@@ -294,11 +294,7 @@ impl Gate {
     fn token(&self, fields: &HeaderMap, cache: &token::Cache) -> Result<Caller, Refused> {
         let received = self.received(fields);
         let presented = token::read(&received, &self.route)?.ok_or(Refused::Missing)?;
-        let settings = token::Settings {
-            audience: None,
-            max_lifetime: Duration::from_mins(15),
-            skew: Duration::from_secs(30),
-        };
+        let settings = token::Settings::new(None, Duration::from_mins(15), Duration::from_secs(30));
         let (registry, route) = (&self.registry, &self.route);
         token::verify(
             &presented,

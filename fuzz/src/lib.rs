@@ -8,6 +8,7 @@ mod gate;
 mod har;
 mod head;
 mod hmac_auth;
+mod key_set;
 mod proxy_header;
 mod signature_input;
 mod target;
@@ -37,6 +38,11 @@ pub fn signature_input(bytes: &[u8]) {
 /// Signatures in the dialects of other gateways.
 pub fn hmac_auth(bytes: &[u8]) {
     hmac_auth::check(bytes);
+}
+
+/// Key sets.
+pub fn key_set(bytes: &[u8]) {
+    key_set::check(bytes);
 }
 
 /// PROXY headers.

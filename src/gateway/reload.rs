@@ -4,6 +4,7 @@
 use super::TunnelSettings;
 use crate::apps::{App, Certified, DuplicateKey, Key, Registry};
 use crate::forward::upstream::{self, Upstream};
+use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
 use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
@@ -35,8 +36,10 @@ pub struct Blueprint {
     pub upstreams: Vec<upstream::Settings>,
     /// `[freshness]`.
     pub freshness: Freshness,
-    /// `[tokens]`.
+    /// `[tokens]` and `[issuers]`.
     pub tokens: token::Settings,
+    /// Issuers whose keys are fetched, by their places among those of `tokens`.
+    pub sources: Vec<(usize, Source)>,
     /// `[peers]`.
     pub peers: PeerSettings,
     /// `[server] tunnels` and `tunnel_idle_timeout`.
@@ -59,6 +62,7 @@ pub struct Settings {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) freshness: Freshness,
     pub(super) tokens: token::Settings,
+    pub(super) sources: Vec<Source>,
     pub(super) peers: PeerSettings,
     pub(super) tunnels: TunnelSettings,
     pub(super) explain: bool,
@@ -99,6 +103,9 @@ impl Settings {
             caps.collect(),
             before.map(|before| &before.overload),
         );
+        let mut tokens = blueprint.tokens;
+        let known = before.map_or(&[][..], Self::sources);
+        let sources = sources(blueprint.sources, &mut tokens, known);
         let generation = before.map_or(1, |before| before.registry.generation() + 1);
         Ok(Self {
             overload,
@@ -109,7 +116,8 @@ impl Settings {
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),
             freshness: blueprint.freshness,
-            tokens: blueprint.tokens,
+            tokens,
+            sources,
             peers: blueprint.peers,
             tunnels: blueprint.tunnels,
             explain: blueprint.explain,
@@ -124,6 +132,11 @@ impl Settings {
         &self.upstreams
     }
 
+    /// Issuers whose keys are fetched.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
     /// Requests that wait for the cap of their route.
     pub fn waiting_for_routes(&self) -> u32 {
         self.overload.waiting()
@@ -133,6 +146,24 @@ impl Settings {
     pub const fn freshness(&self) -> Freshness {
         self.freshness
     }
+}
+
+/// What is `known` of keys that are still to be fetched goes on.
+fn sources(
+    wanted: Vec<(usize, Source)>,
+    tokens: &mut token::Settings,
+    known: &[Source],
+) -> Vec<Source> {
+    let source = |(place, mut source): (usize, Source)| {
+        if let Some(before) = known.iter().find(|one| source.is_of_same_keys(one)) {
+            source.known = before.known.clone();
+        }
+        if let Some(issuer) = tokens.issuers_mut().get_mut(place) {
+            issuer.keys = source.known.keys().clone();
+        }
+        source
+    };
+    wanted.into_iter().map(source).collect()
 }
 
 /// What `before` knew of an upstream of the same name goes on.

@@ -18,6 +18,8 @@ mod har;
 mod head;
 #[path = "../../fuzz/src/hmac_auth.rs"]
 mod hmac_auth;
+#[path = "../../fuzz/src/key_set.rs"]
+mod key_set;
 #[path = "../../fuzz/src/proxy_header.rs"]
 mod proxy_header;
 #[path = "../../fuzz/src/signature_input.rs"]
@@ -58,6 +60,11 @@ fn the_kept_connections_hold() {
 #[test]
 fn the_kept_tokens_hold() {
     replay("token", token::check);
+}
+
+#[test]
+fn the_kept_key_sets_hold() {
+    replay("key_set", key_set::check);
 }
 
 #[test]

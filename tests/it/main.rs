@@ -29,6 +29,7 @@ mod http2;
 mod interop;
 mod interop_hmac;
 mod interop_pairs;
+mod issuers;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;

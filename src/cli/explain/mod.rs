@@ -224,11 +224,7 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
             window: WINDOW,
             skew: SKEW,
         },
-        tokens: token::Settings {
-            audience: None,
-            max_lifetime: MAX_LIFETIME,
-            skew: SKEW,
-        },
+        tokens: token::Settings::new(None, MAX_LIFETIME, SKEW),
         public_url: None,
     })
 }

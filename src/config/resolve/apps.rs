@@ -1,6 +1,6 @@
 //! `[apps]`: apps, their plans and keys.
 
-use super::{Gathered, certificates, keys};
+use super::{Gathered, certificates, issuers, keys};
 use crate::apps::{App, Assurance, Certified, Key, Policy, Scheme, SchemeSet};
 use crate::config::file::{self, File};
 use crate::config::read::At;
@@ -60,6 +60,7 @@ pub(super) fn registered(
         }
         if app.keys.0.is_empty()
             && app.certificates.0.is_empty()
+            && !issuers::name_app(file, &name.value)
             && !gathered.problems.any_at(&format!("{}.keys", name.key))
             && !gathered
                 .problems
