@@ -4,9 +4,12 @@
 mod answer;
 mod api_key;
 mod config;
+mod curl_line;
 mod gate;
+mod har;
 mod head;
 mod hmac_auth;
+mod key_set;
 mod proxy_header;
 mod signature_input;
 mod target;
@@ -43,6 +46,11 @@ pub fn api_key(bytes: &[u8]) {
     api_key::check(bytes);
 }
 
+/// Key sets.
+pub fn key_set(bytes: &[u8]) {
+    key_set::check(bytes);
+}
+
 /// PROXY headers.
 pub fn proxy_header(bytes: &[u8]) {
     proxy_header::check(bytes);
@@ -56,4 +64,14 @@ pub fn token(bytes: &[u8]) {
 /// Connections.
 pub fn wire(bytes: &[u8]) {
     wire::check(bytes);
+}
+
+/// HAR files.
+pub fn har(bytes: &[u8]) {
+    har::check(bytes);
+}
+
+/// `curl` lines.
+pub fn curl_line(bytes: &[u8]) {
+    curl_line::check(bytes);
 }

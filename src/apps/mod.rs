@@ -11,6 +11,7 @@ mod policy;
 mod scheme;
 mod scopes;
 mod static_key;
+mod told;
 
 pub use assurance::Assurance;
 pub use certified::{Certified, NoOne, Who};
@@ -18,9 +19,11 @@ pub use policy::{Downgrade, Mode, Policy};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
 pub use static_key::{KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, Pepper, StaticKey, Uses};
+pub use told::Told;
 
 use crate::crypto::certificate::Certificate;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
+use crate::secret::Secret;
 use certified::Certificates;
 use doubles::Doubles;
 use static_key::StaticKeys;
@@ -93,6 +96,7 @@ pub struct Registry {
     certificates: Certificates,
     static_keys: Option<StaticKeys>,
     doubles: Doubles,
+    told: Option<Box<Told>>,
     generation: u64,
 }
 
@@ -122,6 +126,7 @@ impl Registry {
             certificates: Certificates::default(),
             static_keys: None,
             doubles,
+            told: None,
             generation,
         })
     }
@@ -139,6 +144,21 @@ impl Registry {
         }
         self.certificates = Certificates::new(list);
         Ok(self)
+    }
+
+    /// Keeps what it takes to tell callers what they did wrong: the secrets of the keys whose callers
+    /// may be told. Without any key that is so, nothing is kept.
+    #[must_use]
+    pub fn telling(mut self, secrets: Vec<(Arc<str>, Secret)>, to_all: bool) -> Self {
+        if to_all || self.apps.iter().any(|app| app.explain) {
+            self.told = Some(Box::new(Told::new(secrets, &self.keys)));
+        }
+        self
+    }
+
+    /// What is kept for that; `None` where nobody may be told anything.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.as_deref()
     }
 
     /// Whom a verified certificate stands for, whatever the state of that.

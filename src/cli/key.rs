@@ -12,7 +12,7 @@ use std::io::Read;
 const MAX_SECRET_FILE: u64 = 64 * 1024;
 
 /// A key named on the command line.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct KeyArgs {
     /// The key's id, as the gateway knows it
     #[arg(long, value_name = "ID", help_heading = "Key")]
@@ -98,8 +98,8 @@ impl KeyArgs {
         })
     }
 
-    /// What is written where the secret lies, for a proof that names no key.
-    pub(super) fn alone(&self) -> Result<Secret> {
+    /// The key of a proof that names none.
+    pub(super) fn unnamed(&self) -> Result<NamedKey> {
         let written = match &self.secret {
             Some(reference) => referenced(reference)?,
             None if self.secret_stdin => read_bounded(std::io::stdin().lock(), "standard input")?,
@@ -109,7 +109,12 @@ impl KeyArgs {
                     .into());
             }
         };
-        Ok(Secret::new(written))
+        Ok(NamedKey {
+            id: self.key_id.clone().unwrap_or_default(),
+            algorithm: self.algorithm.algorithm(),
+            secret: Secret::new(written.clone()),
+            written: Secret::new(written),
+        })
     }
 
     /// The key, if one is named.

@@ -4,6 +4,7 @@
 //! 2 usage or configuration. This room alone puts the others together.
 
 pub mod check;
+pub mod pasted;
 pub mod serve;
 
 mod compare;
@@ -20,6 +21,7 @@ mod paint;
 mod prove;
 mod request;
 mod send;
+mod sidecar;
 mod sign;
 mod stop;
 
@@ -73,6 +75,7 @@ enum Command {
     Request(Box<request::Args>),
     Explain(Box<explain::Args>),
     HashKey(hash_key::Args),
+    Sidecar(Box<sidecar::Args>),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -100,6 +103,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Request(args)) => request::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
+        Some(Command::Sidecar(args)) => sidecar::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Man(args)) => man::run(args),
     }

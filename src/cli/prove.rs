@@ -14,11 +14,13 @@ use crate::config::period;
 use crate::crypto::{BadKey, SigningKey};
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::explained::{SIGNATURE_BASE_DIGEST, digest_field};
+use crate::schemes::hmac_auth::digest::DIGEST;
 use crate::schemes::http_signature::sign::CannotSign;
 use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
 use crate::schemes::token;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use data_encoding::BASE64;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use std::time::Duration;
@@ -27,7 +29,7 @@ use std::time::Duration;
 const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
 
 /// How to prove the request.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct ProofArgs {
     #[command(flatten)]
     pub(super) key: KeyArgs,
@@ -107,20 +109,49 @@ impl Proof {
 impl ProofArgs {
     /// Proves `message`.
     pub(super) fn prove(&self, message: &Message, clock: Clock) -> Result<Proof> {
+        let key = match self.scheme {
+            SchemeName::ApiKey => self.key.unnamed()?,
+            _ => self.key.required()?,
+        };
+        self.prove_with(&key, message, clock)
+    }
+
+    /// Proves `message` with a key that was read before.
+    pub(super) fn prove_with(
+        &self,
+        key: &NamedKey,
+        message: &Message,
+        clock: Clock,
+    ) -> Result<Proof> {
         self.refuse_strays()?;
-        if self.scheme == SchemeName::ApiKey {
-            return self.static_key.prove(&self.key);
-        }
-        let key = self.key.required()?;
         let clock = match self.created {
             Some(unix) => Clock::by_hand(unix).0,
             None => clock,
         };
         match self.scheme {
-            SchemeName::HttpSignature => self.signature(&key, message, clock),
-            SchemeName::HmacAuth => self.hmac.prove(&key, message, &self.cover, clock),
-            SchemeName::Token => self.token(&key, message, clock.now()),
-            SchemeName::ApiKey => self.static_key.prove(&self.key),
+            SchemeName::HttpSignature => self.signature(key, message, clock),
+            SchemeName::HmacAuth => self.hmac.prove(key, message, &self.cover, clock),
+            SchemeName::Token => self.token(key, message, clock.now()),
+            SchemeName::ApiKey => self.static_key.prove(&key.written),
+        }
+    }
+
+    /// Proves a request that is never sent, to learn what is wrong with key and options.
+    pub(super) fn try_out(&self, key: &NamedKey, message: &Message) -> Result<()> {
+        if self.bind || !self.cover.is_empty() {
+            // What is covered or bound to, a real request has.
+            return self.refuse_strays();
+        }
+        self.prove_with(key, message, Clock::system()).map(drop)
+    }
+
+    /// The field that tells the body's digest, where the scheme covers one.
+    pub(super) fn digest_field(&self, sha256: &[u8]) -> Option<(HeaderName, String)> {
+        let text = BASE64.encode(sha256);
+        match self.scheme {
+            SchemeName::HttpSignature => Some((CONTENT_DIGEST, format!("sha-256=:{text}:"))),
+            SchemeName::HmacAuth => Some((DIGEST, format!("SHA-256={text}"))),
+            SchemeName::Token | SchemeName::ApiKey => None,
         }
     }
 

@@ -15,6 +15,7 @@ mod gather;
 mod lists;
 mod mask;
 mod nearest;
+mod outside;
 mod planned;
 mod problem;
 mod read;
@@ -38,7 +39,7 @@ pub(crate) use secrets::decode;
 pub(crate) use static_keys::{is_key_id, place_of_key};
 pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, date, server};
-pub(crate) use view::{size, time};
+pub(crate) use view::{issuers_of, size, time};
 
 use crate::apps::KeyHash;
 use crate::secret::Secret;

@@ -1,10 +1,15 @@
 //! A configuration for people and programs to read.
 
+mod issuers;
+
+pub(crate) use issuers::issuers_of;
+
+mod static_keys;
+
 use super::Config;
-use crate::apps::{App, Assurance, Certified, Key, StaticKey, Who};
+use crate::apps::{App, Assurance, Certified, Key, Who};
 use crate::crypto::{PssSalt, VerifyingKey, digest};
 use crate::forward::upstream::{self, Protocol, Server};
-use crate::gateway::StaticKeys;
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
 use crate::schemes::PAIR;
@@ -123,8 +128,9 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "queue_timeout": time(gateway.overload.queue_timeout),
             "reserve": gateway.overload.reserve,
         },
+        "issuers": issuers::all(gateway),
         "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
-        "api_keys": gateway.static_keys.as_ref().map(static_keys),
+        "api_keys": gateway.static_keys.as_ref().map(static_keys::all),
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
         "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), gateway)).collect::<Vec<_>>(),
@@ -219,6 +225,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "in_flight": route.in_flight,
         "reserved": route.reserved,
         "token_headers": route.token_fields.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
+        "issuers": issuers_of(route, gateway).collect::<Vec<_>>(),
         "upgrade": route.upgrade,
         "cors": route.cors.as_ref().map(cors),
     })
@@ -289,27 +296,8 @@ fn app(
         "explain": app.explain,
         "keys": keys.map_or(&[][..], Vec::as_slice),
         "certificates": known.map(certificate).collect::<Vec<_>>(),
-        "api_keys": static_keys.map(static_key).collect::<Vec<_>>(),
+        "api_keys": static_keys.map(static_keys::one).collect::<Vec<_>>(),
     })
-}
-
-/// What is the same for all static keys. Hashes are not shown: nobody needs them here.
-fn static_keys(keys: &StaticKeys) -> Json {
-    json!({ "keys": keys.list.len(), "notice": keys.notice.to_string() })
-}
-
-fn static_key(known: &StaticKey) -> Json {
-    json!({
-        "id": &*known.id,
-        "not_before": known.not_before.map(date),
-        "not_after": known.not_after.map(date),
-        "enabled": known.enabled,
-    })
-}
-
-/// How well a caller must be proven, where that is asked for.
-fn asked(assurance: Assurance) -> Option<&'static str> {
-    (assurance > Assurance::None).then(|| assurance.name())
 }
 
 fn keys_by_app(config: &Config, notes: &[KeyNote]) -> HashMap<usize, Vec<Json>> {

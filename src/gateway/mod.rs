@@ -123,7 +123,7 @@ impl Handler for Gateway {
     fn refuse(&self, peer: &Peer, fault: Fault) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let ending = self.open(peer, self.shared.settings.load_full(), now);
-        self.refused(&Refusal::Wire(fault), None, now, ending)
+        self.refused(&Refusal::Wire(fault), None, None, now, ending)
     }
 }
 

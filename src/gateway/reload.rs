@@ -5,13 +5,16 @@ use super::TunnelSettings;
 use super::static_keys::{self, Notice};
 use crate::apps::{App, Certified, DuplicateKey, Key, Pepper, Registry, StaticKey};
 use crate::forward::upstream::{self, Upstream};
+use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
 use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
 use crate::observe::{Labels, Observer, One};
 use crate::route::Table;
+use crate::schemes::doctor::Budget;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{PublicUrl, token};
+use crate::secret::Secret;
 use std::sync::Arc;
 
 /// What one configuration asks of the way of a request; plain data, made by
@@ -26,6 +29,8 @@ pub struct Blueprint {
     pub plans: Vec<Option<Arc<Plan>>>,
     /// Every key.
     pub keys: Vec<Key>,
+    /// The secrets of keys whose callers may be told what they did wrong.
+    pub told: Vec<(Arc<str>, Secret)>,
     /// Every certificate by which an app is known.
     pub certificates: Vec<Certified>,
     /// The static keys, where any app has one.
@@ -34,8 +39,10 @@ pub struct Blueprint {
     pub upstreams: Vec<upstream::Settings>,
     /// `[freshness]`.
     pub freshness: Freshness,
-    /// `[tokens]`.
+    /// `[tokens]` and `[issuers]`.
     pub tokens: token::Settings,
+    /// Issuers whose keys are fetched, by their places among those of `tokens`.
+    pub sources: Vec<(usize, Source)>,
     /// `[peers]`.
     pub peers: PeerSettings,
     /// `[server] tunnels` and `tunnel_idle_timeout`.
@@ -69,9 +76,11 @@ pub struct Settings {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) freshness: Freshness,
     pub(super) tokens: token::Settings,
+    pub(super) sources: Vec<Source>,
     pub(super) peers: PeerSettings,
     pub(super) tunnels: TunnelSettings,
     pub(super) explain: bool,
+    pub(super) doctor: Budget,
     pub(super) public_url: Option<PublicUrl>,
     pub(super) labels: Labels,
     /// What callers with a static key are told.
@@ -110,15 +119,19 @@ impl Settings {
             caps.collect(),
             before.map(|before| &before.overload),
         );
-        let mut known = blueprint.static_keys;
-        if let (Some(keys), Some(before)) = (&mut known, before) {
+        let mut static_keys = blueprint.static_keys;
+        if let (Some(keys), Some(before)) = (&mut static_keys, before) {
             static_keys::go_on(&mut keys.list, &before.registry);
         }
+        let mut tokens = blueprint.tokens;
+        let known = before.map_or(&[][..], Self::sources);
+        let sources = sources(blueprint.sources, &mut tokens, known);
         let generation = before.map_or(1, |before| before.registry.generation() + 1);
         let mut registry = Registry::new(blueprint.apps, blueprint.keys, generation)?
-            .with_certificates(blueprint.certificates)?;
+            .with_certificates(blueprint.certificates)?
+            .telling(blueprint.told, blueprint.explain);
         let mut notice = None;
-        if let Some(keys) = known {
+        if let Some(keys) = static_keys {
             registry = registry.with_static_keys(keys.pepper, keys.list)?;
             notice = Some(keys.notice);
         }
@@ -130,10 +143,12 @@ impl Settings {
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),
             freshness: blueprint.freshness,
-            tokens: blueprint.tokens,
+            tokens,
+            sources,
             peers: blueprint.peers,
             tunnels: blueprint.tunnels,
             explain: blueprint.explain,
+            doctor: Budget::default(),
             public_url: blueprint.public_url,
             labels: observer.labels(&routes),
         })
@@ -149,6 +164,11 @@ impl Settings {
         static_keys::uses(&self.registry)
     }
 
+    /// Issuers whose keys are fetched.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
     /// Requests that wait for the cap of their route.
     pub fn waiting_for_routes(&self) -> u32 {
         self.overload.waiting()
@@ -158,6 +178,24 @@ impl Settings {
     pub const fn freshness(&self) -> Freshness {
         self.freshness
     }
+}
+
+/// What is `known` of keys that are still to be fetched goes on.
+fn sources(
+    wanted: Vec<(usize, Source)>,
+    tokens: &mut token::Settings,
+    known: &[Source],
+) -> Vec<Source> {
+    let source = |(place, mut source): (usize, Source)| {
+        if let Some(before) = known.iter().find(|one| source.is_of_same_keys(one)) {
+            source.known = before.known.clone();
+        }
+        if let Some(issuer) = tokens.issuers_mut().get_mut(place) {
+            issuer.keys = source.known.keys().clone();
+        }
+        source
+    };
+    wanted.into_iter().map(source).collect()
 }
 
 /// What `before` knew of an upstream of the same name goes on.

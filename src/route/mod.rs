@@ -10,6 +10,7 @@ mod key_places;
 mod path;
 mod pattern;
 mod table;
+mod takers;
 
 pub use cors::{BadOrigin, Cors, Origin};
 pub use dialect::Dialect;
@@ -17,6 +18,7 @@ pub use key_places::{KeyPlaces, KeyWord};
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use table::{NoRoute, Table, Tie};
+pub use takers::{IssuerSet, MAX_ISSUERS, Takers};
 
 use crate::apps::{Assurance, Mode, Scheme, SchemeSet, Scopes};
 use std::sync::Arc;
@@ -71,6 +73,8 @@ pub struct Route {
     pub token_fields: Vec<http::HeaderName>,
     /// Where a static key stands; `None` where no app has any.
     pub key_places: Option<Arc<KeyPlaces>>,
+    /// Whose tokens, by the places of `token_fields`; apps' alone where there is none.
+    pub token_takers: Vec<Takers>,
     /// Protocols that a request may switch to.
     pub upgrade: Vec<Box<str>>,
     /// What browsers are told; `None` is nothing.
@@ -211,6 +215,7 @@ impl Route {
             reserved: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
             key_places: None,
+            token_takers: Vec::new(),
             upgrade: Vec::new(),
             cors: None,
         }
@@ -222,6 +227,11 @@ impl Route {
             Accept::Public => false,
             Accept::Proven(schemes) => schemes.contains(scheme),
         }
+    }
+
+    /// Whose tokens may stand in the field at this place of `token_fields`.
+    pub fn takers(&self, place: usize) -> Takers {
+        self.token_takers.get(place).copied().unwrap_or(Takers::OWN)
     }
 
     /// Whether `part` need not be covered at `unix_seconds`.

@@ -1,10 +1,10 @@
 //! `--scheme api-key`.
 
 use super::Proof;
-use crate::cli::key::KeyArgs;
 use crate::cli::stop::Stop;
 use crate::config;
 use crate::route::KeyWord;
+use crate::secret::Secret;
 use anyhow::Result;
 use clap::Args;
 use data_encoding::BASE64;
@@ -13,7 +13,7 @@ use data_encoding::BASE64;
 const USUAL_PLACE: &str = "X-Api-Key";
 
 /// Where to put a static key.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(in crate::cli) struct ApiKeyArgs {
     /// Where the key stands: a field, or `Authorization: Bearer`, `ApiKey` or `Basic` [default: X-Api-Key]
     #[arg(long, value_name = "PLACE", help_heading = "Static key")]
@@ -25,11 +25,10 @@ impl ApiKeyArgs {
         self.key_place.is_some()
     }
 
-    pub(super) fn prove(&self, key: &KeyArgs) -> Result<Proof> {
+    pub(super) fn prove(&self, written: &Secret) -> Result<Proof> {
         let place = self.key_place.as_deref().unwrap_or(USUAL_PLACE);
         let (field, word) = config::place_of_key(place)
             .map_err(|why| Stop::usage(format!("`--key-place`: {why}")))?;
-        let written = key.alone()?;
         let key = config::checked_static_key(written.expose()).map_err(|why| {
             Stop::usage(why).hint("the key alone, and nothing else, stands in the file")
         })?;

@@ -7,6 +7,7 @@ use crate::config::{Config, Loaded};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{Gateway, Settings, Shared, Tunnels};
+use crate::issuers::Fetches;
 use crate::limit::peer::Peers;
 use crate::observe::events::EventFormat;
 use crate::observe::{self, AccessLog, Format, Observer};
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod issuers;
 mod panics;
 mod phases;
 mod static_keys;
@@ -201,9 +203,11 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     });
     upstreams::show(&shared);
     static_keys::show(&shared);
+    issuers::show(&shared);
     show_load(&shared);
     let control = Arc::new(Control {
         checks: Checks::new(shared.clock.clone()),
+        fetches: Fetches::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
         moved_up,
@@ -217,6 +221,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
             goodbye: config.goodbye,
         }),
     });
+    issuers::begin(&control.fetches, &control.shared);
     let admin_stop = CancellationToken::new();
     let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
     handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;

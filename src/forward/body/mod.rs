@@ -10,6 +10,7 @@ mod passing;
 mod set_aside;
 #[cfg(test)]
 pub(super) mod tests;
+mod whole;
 
 use crate::route::{BodyPolicy, BodyVerify};
 use crate::schemes::digest::{BodyCheck, BodyProof};
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::time::Instant;
+pub use whole::take_in;
 
 /// An error of any kind on a body's way.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -5,6 +5,7 @@
 //! on as variables do the same (safety, 20–25).
 
 mod ours;
+pub(super) mod plain;
 mod rule;
 mod sink;
 #[cfg(test)]
