@@ -81,6 +81,7 @@ async fn take(
         hasher.update(&data);
         bytes.extend_from_slice(&data);
     }
+    bytes.shrink_to_fit();
     let mut sha256 = [0; 32];
     sha256.copy_from_slice(&hasher.finish());
     Ok(Held {

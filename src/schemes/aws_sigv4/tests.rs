@@ -1114,6 +1114,88 @@ fn decode(mut decoder: Decoder, body: &[u8], step: usize) -> Result<Vec<u8>, Bad
     Ok(out)
 }
 
+/// What AWS's documentation prints of an upload in pieces to S3 ("Signature calculations for the
+/// `Authorization` header: transferring payload in multiple chunks"), with and without a trailer.
+#[test]
+fn the_uploads_that_the_documentation_prints_hold() {
+    let gate = |at_unix| {
+        let mut gate = Gate::new();
+        let app = gate.registry.apps()[0].clone();
+        let secret = b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+        let one = Key {
+            id: "AKIAIOSFODNN7EXAMPLE".into(),
+            app: app.clone(),
+            verifying: key(secret).into(),
+            not_before: None,
+            not_after: None,
+            enabled: true,
+            schemes: SchemeSet::of_keys(),
+            attests: false,
+        };
+        gate.registry = Registry::new(vec![app], vec![one], 1).unwrap();
+        gate.now = at(at_unix);
+        gate
+    };
+    // `20130524T000000Z`.
+    let gate = gate(1_369_353_600);
+    let common = [
+        ("host", "s3.amazonaws.com"),
+        ("x-amz-date", "20130524T000000Z"),
+        ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", "66560"),
+    ];
+    let names = "x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;x-amz-storage-class";
+    let credential = "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request";
+    for (word, more, names, signatures, trailer) in [
+        (
+            SIGNED_CHUNKS,
+            ("content-length", "66824"),
+            format!("content-encoding;content-length;host;{names}"),
+            [
+                "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",
+                "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",
+                "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
+                "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
+            ],
+            String::new(),
+        ),
+        (
+            SIGNED_TRAILER,
+            ("x-amz-trailer", "x-amz-checksum-crc32c"),
+            format!("content-encoding;host;{names};x-amz-trailer"),
+            [
+                "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e",
+                "b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2",
+                "1c1344b170168f8e65b41376b44b20fe354e373826ccbbe2c1d40a8cae51e5c7",
+                "2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992",
+            ],
+            "x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435\r\n".to_owned(),
+        ),
+    ] {
+        let [seed, first, second, last] = signatures;
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={seed}"
+        );
+        let mut fields = common.to_vec();
+        fields.extend([
+            ("x-amz-content-sha256", word),
+            more,
+            ("authorization", &authorization),
+        ]);
+        let head = Message::new("PUT", "/examplebucket/chunkObject.txt", &fields, b"framed");
+        let (front, rest) = ("a".repeat(65_536), "a".repeat(1_024));
+        let body = format!(
+            "10000;chunk-signature={first}\r\n{front}\r\n400;chunk-signature={second}\r\n{rest}\r\n0;chunk-signature={last}\r\n{trailer}\r\n"
+        );
+        if trailer.is_empty() {
+            assert_eq!(body.len(), 66_824);
+        }
+        let out = decode(decoder(&head, &gate), body.as_bytes(), 1_000).unwrap();
+        assert_eq!(out.len(), 66_560);
+    }
+}
+
 #[test]
 fn signed_pieces_come_out_without_their_heads() {
     let gate = Gate::new();
