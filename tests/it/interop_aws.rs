@@ -363,6 +363,68 @@ fn what_botocore_presigns_as_for_s3_uploads_by_waiver() {
     assert_eq!(upstream.only().body, b"anything");
 }
 
+#[test]
+fn what_botocore_sends_in_pieces_arrives_whole() {
+    let more = [&POST[..], &["--trailer"]].concat();
+    let (upstream, gateway) = start("");
+    let refused = BOTOCORE.run(&gateway, "/files/1", &more);
+    assert_eq!(refused["status"], 401, "{refused}");
+    upstream.assert_silent();
+    let (upstream, gateway) = start(WAIVE_BODY);
+    let answer = BOTOCORE.run(&gateway, "/files/1", &more);
+    assert_eq!(answer["status"], 200, "{answer}");
+    let got = upstream.only();
+    assert_eq!(got.body, b"{\"count\": 1}");
+    assert_eq!(got.field("content-length"), Some("12"));
+    for name in [
+        "content-encoding",
+        "x-amz-trailer",
+        "x-amz-decoded-content-length",
+    ] {
+        assert_eq!(got.field(name), None, "{name}");
+    }
+    let signed = BOTOCORE.sign(&gateway, "/files/2", &more);
+    let signed = signed.without("Transfer-Encoding").chunked();
+    let mut changed = signed.clone();
+    let body = String::from_utf8(signed.body.unwrap()).unwrap();
+    changed.body = Some(body.replace(": 1", ": 2").into_bytes());
+    gateway
+        .send(&changed)
+        .assert_refused(401, "digest-mismatch");
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+#[test]
+fn the_whole_s3_client_of_botocore_puts_gets_and_presigns() {
+    const S3: Client = Client {
+        file: "python/botocore_s3_client.py",
+        more: &[],
+        plus: Plus::AsSent,
+    };
+    let upstream = Upstream::answering(|_, wire| wire.answer(200, &[("ETag", "\"x\"")], b""));
+    let gateway = Gateway::start_now(setup(&upstream, ""));
+    let target = "/bucket/a folder/caf\u{e9}.txt";
+    let put = S3.run(&gateway, target, &["--method", "PUT", "--body", "hello"]);
+    assert_eq!(put["status"], 200, "{put}");
+    assert_eq!(S3.run(&gateway, target, &[])["status"], 200);
+    let got = upstream.got(0);
+    assert_eq!(got.target(), "/bucket/a%20folder/caf%C3%A9.txt");
+    assert_eq!(got.body, b"hello");
+    let other = gateway.setup().write_secret("wrong.key", &[b'x'; 40]);
+    let refused = S3.run(
+        &gateway,
+        target,
+        &["--secret-file", other.to_str().unwrap()],
+    );
+    assert_eq!(refused["status"], 401);
+    let printed = S3.run(&gateway, target, &["--presign", "60"]);
+    let url = printed["url"].as_str().unwrap();
+    let at = format!("http://{}", gateway.address());
+    let url = gateway.request("GET", url.strip_prefix(&at).unwrap());
+    assert_eq!(gateway.send(&url).status, 200);
+    assert_eq!(upstream.heard().len(), 3);
+}
+
 /// `curl --aws-sigv4`, its status and body.
 fn curl(gateway: &Gateway, target: &str, more: &[&str]) -> (u16, String) {
     let secret = std::str::from_utf8(SECRET).unwrap();
