@@ -3,6 +3,7 @@
 
 mod answer;
 mod api_key;
+mod aws_sigv4;
 mod config;
 mod curl_line;
 mod gate;
@@ -34,6 +35,11 @@ pub fn target(bytes: &[u8]) {
 /// Signatures.
 pub fn signature_input(bytes: &[u8]) {
     signature_input::check(bytes);
+}
+
+/// AWS Signature Version 4, and bodies in pieces.
+pub fn aws_sigv4(bytes: &[u8]) {
+    aws_sigv4::check(bytes);
 }
 
 /// Signatures in the dialects of other gateways.

@@ -1,6 +1,7 @@
 //! The proof that the command line asks for: a signature or a token.
 
 mod api_key;
+mod aws_sigv4;
 mod hmac_auth;
 
 pub(super) use hmac_auth::DialectName;
@@ -12,6 +13,7 @@ use crate::client::{SignError, Signer};
 use crate::clock::{Clock, Now};
 use crate::config::period;
 use crate::crypto::{BadKey, SigningKey};
+use crate::schemes::aws_sigv4::X_AMZ_CONTENT_SHA256;
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::explained::{SIGNATURE_BASE_DIGEST, digest_field};
 use crate::schemes::hmac_auth::digest::DIGEST;
@@ -20,9 +22,9 @@ use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
 use crate::schemes::token;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use data_encoding::BASE64;
-use http::HeaderName;
+use data_encoding::{BASE64, HEXLOWER};
 use http::header::AUTHORIZATION;
+use http::{HeaderName, Uri};
 use std::time::Duration;
 
 /// A token's life unless told otherwise.
@@ -66,6 +68,8 @@ pub(super) struct ProofArgs {
     hmac: hmac_auth::HmacArgs,
     #[command(flatten)]
     static_key: api_key::ApiKeyArgs,
+    #[command(flatten)]
+    aws: aws_sigv4::AwsArgs,
     /// What the token may be used for, of what its app may do; names joined by spaces
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
     scope: Option<String>,
@@ -81,6 +85,8 @@ pub(super) struct ProofArgs {
 enum SchemeName {
     /// HTTP Message Signatures, RFC 9421: signs this very request
     HttpSignature,
+    /// AWS Signature Version 4; see `--region`, `--service` and `--presign`
+    AwsSigv4,
     /// Signed as for another gateway: Kong, Apache APISIX, or after draft-cavage-12; see `--dialect`
     HmacAuth,
     /// A short-lived JWT in `Portcullis-Token`
@@ -96,6 +102,8 @@ pub(super) struct Proof {
     pub(super) fields: Vec<(HeaderName, String)>,
     /// The signature base; none for a token.
     pub(super) base: Option<String>,
+    /// Where to send it, where that holds the proof.
+    pub(super) uri: Option<Uri>,
 }
 
 impl Proof {
@@ -130,6 +138,7 @@ impl ProofArgs {
         };
         match self.scheme {
             SchemeName::HttpSignature => self.signature(key, message, clock),
+            SchemeName::AwsSigv4 => self.aws.prove(key, message, clock),
             SchemeName::HmacAuth => self.hmac.prove(key, message, &self.cover, clock),
             SchemeName::Token => self.token(key, message, clock.now()),
             SchemeName::ApiKey => self.static_key.prove(&key.written),
@@ -142,7 +151,13 @@ impl ProofArgs {
             // What is covered or bound to, a real request has.
             return self.refuse_strays();
         }
-        self.prove_with(key, message, Clock::system()).map(drop)
+        let proof = self.prove_with(key, message, Clock::system())?;
+        if proof.uri.is_some() {
+            return Err(
+                Stop::usage("`--presign` makes a URL, and each request has its own").into(),
+            );
+        }
+        Ok(())
     }
 
     /// The field that tells the body's digest, where the scheme covers one.
@@ -150,6 +165,7 @@ impl ProofArgs {
         let text = BASE64.encode(sha256);
         match self.scheme {
             SchemeName::HttpSignature => Some((CONTENT_DIGEST, format!("sha-256=:{text}:"))),
+            SchemeName::AwsSigv4 => Some((X_AMZ_CONTENT_SHA256, HEXLOWER.encode(sha256))),
             SchemeName::HmacAuth => Some((DIGEST, format!("SHA-256={text}"))),
             SchemeName::Token | SchemeName::ApiKey => None,
         }
@@ -172,17 +188,20 @@ impl ProofArgs {
             ("--lifetime", self.lifetime.is_some()),
             ("--bind", self.bind),
         ];
-        let (_, of_one_signature) = of_signature.split_at(1);
+        let of_aws = self.aws.given();
+        let (of_both, of_one_signature) = of_signature.split_at(1);
+        let (token, hmac) = ((&of_token[..], "token"), (&of_hmac[..], "hmac-auth"));
+        let aws = (&of_aws[..], "aws-sigv4");
+        let key = (&of_key[..], "api-key");
         let time = [("--created", self.created.is_some())];
-        let token: (&[_], _) = (&of_token, "token");
-        let hmac: (&[_], _) = (&of_hmac, "hmac-auth");
-        let key: (&[_], _) = (&of_key, "api-key");
-        let signature: (&[_], _) = (&of_signature, "http-signature");
-        let strays: &[(&[_], _)] = match self.scheme {
-            SchemeName::HttpSignature => &[token, hmac, key],
-            SchemeName::HmacAuth => &[token, (of_one_signature, "http-signature"), key],
-            SchemeName::Token => &[signature, hmac, key],
-            SchemeName::ApiKey => &[token, signature, hmac, (&time, "http-signature")],
+        let one = (of_one_signature, "http-signature");
+        let both = (of_both, "http-signature");
+        let strays = match self.scheme {
+            SchemeName::HttpSignature => vec![token, hmac, aws, key],
+            SchemeName::AwsSigv4 => vec![token, hmac, both, one, key],
+            SchemeName::HmacAuth => vec![token, one, aws, key],
+            SchemeName::Token => vec![both, one, hmac, aws, key],
+            SchemeName::ApiKey => vec![token, both, one, hmac, aws, (&time[..], "http-signature")],
         };
         let strays = strays
             .iter()
@@ -255,6 +274,7 @@ pub(super) fn sign(signer: &Signer, message: &Message) -> Result<Proof> {
     Ok(Proof {
         fields: added,
         base: Some(made.base),
+        uri: None,
     })
 }
 
@@ -306,5 +326,6 @@ fn mint(
     Ok(Proof {
         fields: vec![(token::PORTCULLIS_TOKEN, text)],
         base: None,
+        uri: None,
     })
 }

@@ -6,6 +6,7 @@
 mod api_keys;
 mod cors;
 mod issuers;
+mod sigv4;
 mod upstreams;
 
 use super::addresses::{FileMode, Listen, ListenOrOff};
@@ -31,6 +32,7 @@ use http::{HeaderName, Method};
 pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use cors::Cors;
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
+pub(super) use sigv4::SigV4;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 
 table! {
@@ -259,6 +261,8 @@ table! {
         /// In whose way callers sign on a route that accepts `"hmac-auth"`: as for Kong's or for Apache APISIX's
         /// plug-in of that name, or after draft-cavage-http-signatures-12.
         pub dialect: Option<At<Dialect>>,
+        /// What is taken of callers on a route that accepts `"aws-sigv4"`.
+        pub sigv4: Option<At<SigV4>>,
         /// Parts of a request that a proof need not cover, each until a date.
         pub waive: List<Waiver> = [],
         /// `"legacy"` lets `//` and `%2F` in a path pass, for backends that were built on them.

@@ -1,6 +1,7 @@
 //! A configuration for people and programs to read.
 
 mod issuers;
+mod sigv4;
 
 pub(crate) use issuers::issuers_of;
 
@@ -212,6 +213,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
             Bind::Authorization => "authorization",
         },
         "dialect": route.dialect.map(crate::route::Dialect::name),
+        "sigv4": sigv4::shown(route),
         "waive": route.waivers.iter().map(|waiver| json!({
             "part": waiver.part.name(),
             "until": date(waiver.until),
@@ -298,6 +300,11 @@ fn app(
         "certificates": known.map(certificate).collect::<Vec<_>>(),
         "api_keys": static_keys.map(static_keys::one).collect::<Vec<_>>(),
     })
+}
+
+/// How well a caller must be proven, where that is asked for.
+fn asked(assurance: Assurance) -> Option<&'static str> {
+    (assurance > Assurance::None).then(|| assurance.name())
 }
 
 fn keys_by_app(config: &Config, notes: &[KeyNote]) -> HashMap<usize, Vec<Json>> {

@@ -3,6 +3,7 @@
 
 mod advice;
 mod api_key;
+mod aws_sigv4;
 mod hmac_auth;
 mod judge;
 mod print;

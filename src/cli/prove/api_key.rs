@@ -46,7 +46,7 @@ impl ApiKeyArgs {
         };
         Ok(Proof {
             fields: vec![(field, value)],
-            base: None,
+            ..Proof::default()
         })
     }
 }

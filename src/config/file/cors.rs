@@ -1,4 +1,4 @@
-//! `cors` of a route, as written.
+//! `cors` of a route as written.
 
 use crate::config::beyond::FieldName;
 use crate::config::lists::{List, Several};

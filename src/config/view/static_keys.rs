@@ -18,8 +18,3 @@ pub(super) fn one(known: &StaticKey) -> Json {
         "enabled": known.enabled,
     })
 }
-
-/// How well a caller must be proven, where that is asked for.
-fn asked(assurance: Assurance) -> Option<&'static str> {
-    (assurance > Assurance::None).then(|| assurance.name())
-}
