@@ -8,6 +8,7 @@ mod harness;
 
 mod admin;
 mod attacks;
+mod aws_sigv4;
 mod balance;
 mod bodies;
 mod cli;
@@ -28,6 +29,7 @@ mod hmac_auth;
 mod house;
 mod http2;
 mod interop;
+mod interop_aws;
 mod interop_hmac;
 mod interop_pairs;
 mod issuers;

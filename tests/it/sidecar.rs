@@ -79,6 +79,17 @@ fn what_a_tool_sends_passes_the_gateway_in_every_scheme() {
         ("accept = [\"http-signature\"]", &[][..]),
         ("accept = [\"token\"]", &["--scheme", "token"]),
         (
+            "accept = [\"aws-sigv4\"]",
+            &[
+                "--scheme",
+                "aws-sigv4",
+                "--region",
+                "eu-central-1",
+                "--service",
+                "api",
+            ],
+        ),
+        (
             "accept = [\"hmac-auth\"]\ndialect = \"kong\"",
             &["--scheme", "hmac-auth", "--dialect", "kong"],
         ),
@@ -243,6 +254,19 @@ fn it_listens_on_this_machine_alone_unless_told_otherwise() {
         (&["--listen", "nowhere"], "listen"),
         (&["--to", "http://a/path"], "nothing behind"),
         (&["--scheme", "hmac-auth"], "`--dialect`"),
+        (
+            &[
+                "--scheme",
+                "aws-sigv4",
+                "--region",
+                "r",
+                "--service",
+                "s",
+                "--presign",
+                "9",
+            ],
+            "`--presign`",
+        ),
         (&["--algorithm", "ed25519"], "key"),
     ] {
         let setup = Setup::before(&Upstream::start());

@@ -80,6 +80,7 @@ impl HmacArgs {
                 .map(|(name, value)| (name.clone(), text(value)))
                 .collect(),
             base: Some(made.text),
+            ..Proof::default()
         })
     }
 }
