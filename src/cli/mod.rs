@@ -24,6 +24,7 @@ mod send;
 mod sidecar;
 mod sign;
 mod stop;
+mod vectors;
 
 use crate::clock::Clock;
 use anyhow::Result;
@@ -76,6 +77,7 @@ enum Command {
     Explain(Box<explain::Args>),
     HashKey(hash_key::Args),
     Sidecar(Box<sidecar::Args>),
+    Vectors(vectors::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -104,6 +106,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
         Some(Command::Sidecar(args)) => sidecar::run(args),
+        Some(Command::Vectors(args)) => vectors::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Man(args)) => man::run(args),
     }

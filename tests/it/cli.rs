@@ -34,6 +34,7 @@ const COMMANDS: [&str; 10] = [
     "explain",
     "hash-key",
     "sidecar",
+    "vectors",
     "completions",
     "man",
 ];
