@@ -207,6 +207,7 @@ impl Gate {
             scopes: Scopes::none(),
             enabled: true,
             explain: false,
+            policy: portcullis::apps::Policy::default(),
         });
         let keys = pairs
             .iter()
@@ -220,6 +221,7 @@ impl Gate {
                 not_after: None,
                 enabled: true,
                 schemes: SchemeSet::all(),
+                attests: false,
             })
             .collect();
         Self {

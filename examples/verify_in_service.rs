@@ -104,6 +104,7 @@ fn registry(secret: &Secret) -> Result<Registry, Box<dyn Error>> {
         scopes: Scopes::none(),
         enabled: true,
         explain: false,
+        policy: portcullis::apps::Policy::default(),
     });
     let key = Key {
         id: "billing-1".into(),
@@ -113,6 +114,7 @@ fn registry(secret: &Secret) -> Result<Registry, Box<dyn Error>> {
         not_after: None,
         enabled: true,
         schemes: SchemeSet::all(),
+        attests: false,
     };
     Ok(Registry::new(vec![app], vec![key], 1)?)
 }

@@ -40,6 +40,7 @@ pub(super) fn registry() -> Registry {
         scopes: SCOPES.into_iter().collect(),
         enabled: true,
         explain: false,
+        policy: portcullis::apps::Policy::default(),
     });
     let key = Key {
         id: KEY_ID.into(),
@@ -49,6 +50,7 @@ pub(super) fn registry() -> Registry {
         not_after: None,
         enabled: true,
         schemes: SchemeSet::all(),
+        attests: false,
     };
     Registry::new(vec![app], vec![key], 1).expect("there is one key")
 }

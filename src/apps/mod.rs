@@ -4,12 +4,16 @@
 //! a reload builds another. This room never: verifies anything, counts
 //! anything, or tells a stranger whether a key exists.
 
+mod assurance;
 mod certified;
 mod doubles;
+mod policy;
 mod scheme;
 mod scopes;
 
+pub use assurance::Assurance;
 pub use certified::{Certified, NoOne, Who};
+pub use policy::{Downgrade, Mode, Policy};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
 
@@ -34,6 +38,8 @@ pub struct App {
     pub enabled: bool,
     /// Whether refusals show this app the text we verified against.
     pub explain: bool,
+    /// What is asked of it.
+    pub policy: Policy,
 }
 
 /// One credential of an app.
@@ -53,6 +59,8 @@ pub struct Key {
     pub enabled: bool,
     /// What it may prove.
     pub schemes: SchemeSet,
+    /// Whether who holds it looks at an instance of the app before it makes it a token.
+    pub attests: bool,
 }
 
 impl Key {

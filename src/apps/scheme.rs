@@ -39,7 +39,7 @@ impl Scheme {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }
@@ -52,7 +52,7 @@ impl fmt::Display for Scheme {
 
 /// Some of the schemes.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct SchemeSet(u8);
+pub struct SchemeSet(u16);
 
 impl SchemeSet {
     /// All of them.

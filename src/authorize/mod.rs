@@ -1,8 +1,13 @@
-//! Scopes → [`Permit`].
+//! Scopes and assurance → [`Permit`].
 //!
 //! In: a [`Fresh`] caller and its route. Out: the same as [`Permit`]. This
 //! room never: counts, or learns why a scope is missing.
 
+mod heights;
+
+pub use heights::{Heights, Strength};
+
+use crate::apps::{Assurance, Downgrade};
 use crate::replay::{Fresh, Recorded};
 use crate::route::Route;
 use crate::schemes::Caller;
@@ -23,18 +28,57 @@ impl Permit {
     }
 }
 
-/// The caller lacks this scope.
+/// Why a caller may not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the scope `{0}` is missing")]
-pub struct ScopeMissing(pub Box<str>);
+pub enum Refused {
+    /// It lacks this scope.
+    #[error("the scope `{0}` is missing")]
+    ScopeMissing(Box<str>),
+    /// It is proven less well than is asked for.
+    #[error("{} is asked for by the {by}, the request is proven as {}", needed.name(), shown.name())]
+    TooLow {
+        /// What is asked for.
+        needed: Assurance,
+        /// How it is proven.
+        shown: Assurance,
+        /// Who asks: the `route`, or the `plan` of the app.
+        by: &'static str,
+    },
+    /// Its app has moved up to a stronger proof.
+    #[error("the app has moved up to {}, the request is proven by {}", reached.name(), shown.name())]
+    Downgraded {
+        /// What it has moved up to.
+        reached: Strength,
+        /// What the request shows.
+        shown: Strength,
+    },
+}
 
-/// Checks that the caller has every scope of its route.
+/// Checks that the caller has every scope of its route and is proven as well
+/// as route and plan ask, and no worse than its app was before, where that
+/// counts. One that is proven better than before moves its app up.
 ///
 /// # Errors
-/// [`ScopeMissing`] names the first that it lacks.
-pub fn check(fresh: Fresh, route: &Route) -> Result<Permit, ScopeMissing> {
-    match fresh.caller().scopes().missing(&route.scopes) {
-        Some(scope) => Err(ScopeMissing(scope.into())),
-        None => Ok(Permit(fresh)),
+/// [`Refused`] names the first that it lacks.
+pub fn check(fresh: Fresh, route: &Route, heights: &Heights) -> Result<Permit, Refused> {
+    let caller = fresh.caller();
+    if let Some(scope) = caller.scopes().missing(&route.scopes) {
+        return Err(Refused::ScopeMissing(scope.into()));
     }
+    let shown = caller.assurance();
+    let needs = |needed, by| {
+        let refused = || Refused::TooLow { needed, shown, by };
+        (shown < needed).then(refused).map_or(Ok(()), Err)
+    };
+    needs(route.assurance, "route")?;
+    if let Some(app) = caller.app() {
+        needs(app.policy.assurance, "plan")?;
+        if app.policy.downgrade == Downgrade::Refuse {
+            let shown = Strength::of(caller);
+            heights
+                .reach(&app.name, shown)
+                .map_err(|reached| Refused::Downgraded { reached, shown })?;
+        }
+    }
+    Ok(Permit(fresh))
 }

@@ -29,6 +29,7 @@ use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::http_signature::sign::{CannotSign, Parameters, Signed, sign};
 use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
 use crate::schemes::received::{Malformed, Received, Surroundings};
+use crate::schemes::token::PORTCULLIS_TOKEN;
 use crate::secret::Secret;
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
@@ -63,8 +64,8 @@ pub enum SignError {
 }
 
 impl Signer {
-    /// A signer that covers method, authority, path, query, `Authorization`
-    /// and body, each if there is one, with the time and a fresh nonce. The
+    /// A signer that covers method, authority, path, query, `Authorization`,
+    /// `Portcullis-Token` and body, each if there is one, with the time and a fresh nonce. The
     /// secret is that of an HMAC, or a private key in PEM or as a JWK.
     ///
     /// # Errors
@@ -209,6 +210,8 @@ impl Signer {
             ("\"@target-uri\"", received.query() == Some("")),
             ("\"authorization\"", has(AUTHORIZATION)),
             ("\"content-digest\"", has(CONTENT_DIGEST)),
+            // Where a route asks for both, nobody must be able to exchange it.
+            ("\"portcullis-token\"", has(PORTCULLIS_TOKEN)),
         ];
         let mut components: Vec<String> = parts
             .into_iter()

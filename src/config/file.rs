@@ -15,8 +15,8 @@ use super::secrets::{PublicReference, Reference, SecretFile};
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
 use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
-use super::words::{Accepted, Limit};
-use crate::apps::Scheme;
+use super::words::{Accepted, Asked, Limit};
+use crate::apps::{Downgrade, Scheme};
 use crate::crypto::Algorithm;
 use crate::route::{
     Bind, BodyVerify, Dialect, HostPattern, Origin, Part, PathEncoding, PathPattern, ReplayPolicy,
@@ -220,6 +220,9 @@ table! {
         pub burst: Option<At<Count>>,
         /// Requests in flight.
         pub concurrency: Option<Count>,
+        /// How well an app with this plan must be proven, whatever the route; less is refused with 403
+        /// `assurance-too-low`. `"key"`: by anything; `"signed"`, `"attested"`, `"attested+signed"`: as on a route.
+        pub assurance: Option<Asked>,
     }
 }
 
@@ -237,8 +240,12 @@ table! {
         /// The upstream it leads to.
         pub upstream: Required<At<Name>>,
         /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven. `"client-certificate"`
-        /// counts for requests that show nothing else.
+        /// counts for requests that show nothing else. Of several any one lets in, and a request shows one;
+        /// `"token+http-signature"` asks for both, of one app, and the signature covers the token.
         pub accept: Required<Several<At<Accepted>>>,
+        /// How well a caller must be proven: `"signed"`, it signed this very request; `"attested"`, a token of
+        /// somebody who attests; `"attested+signed"`, both. Where it is not said, whatever is accepted is enough.
+        pub assurance: Option<At<Asked>>,
         /// What a caller must be allowed to do: all of these.
         pub scopes: List<Scope> = [],
         /// How long bodies may be, and when they are checked.
@@ -322,6 +329,9 @@ table! {
         pub plan: Option<At<Name>>,
         /// What it may do.
         pub scopes: List<Scope> = [],
+        /// `"refuse"`: once it was proven by something stronger, it may not fall back to something weaker
+        /// (`"key"`, `"signed"`, `"attested"`, `"attested+signed"`), on no route. That is kept in `[state] directory`.
+        pub downgrade: Downgrade = "allow",
         /// `false` refuses all its keys.
         pub enabled: bool = true,
         /// Show it, when it is refused, the text its signature was checked against.
@@ -380,5 +390,8 @@ table! {
         pub enabled: bool = true,
         /// What it may prove. Where it is not said, every scheme.
         pub schemes: Option<Several<Scheme>>,
+        /// Whether somebody alone holds it who looks at an instance of the app before he makes it a token: such
+        /// tokens are `"attested"`. It may prove tokens only, `schemes = ["token"]`.
+        pub attests: At<bool> = false,
     }
 }

@@ -1,14 +1,13 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 17] = [
+const PLANNED: [&str; 16] = [
     "identity",
     "issuers",
     "admin.token",
     "apps.keys.weak_secret",
     "apps.quota",
     "plans.quota",
-    "routes.assurance",
     "routes.inject",
     "routes.limit",
     "routes.mode",

@@ -1,11 +1,12 @@
 //! A configuration for people and programs to read.
 
 use super::Config;
-use crate::apps::{App, Certified, Key, Who};
+use crate::apps::{App, Assurance, Certified, Key, Who};
 use crate::crypto::{PssSalt, VerifyingKey, digest};
 use crate::forward::upstream::{self, Protocol, Server};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
+use crate::schemes::PAIR;
 use crate::secret::Secret;
 use crate::server::{Networks, tls};
 use data_encoding::HEXLOWER;
@@ -179,8 +180,12 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "upstream": upstream,
         "accept": match route.accept {
             Accept::Public => vec!["public"],
-            Accept::Proven(schemes) => schemes.iter().map(crate::apps::Scheme::name).collect(),
+            Accept::Proven(schemes) => {
+                let alone = schemes.iter().map(crate::apps::Scheme::name);
+                alone.chain(route.pair.then_some(PAIR)).collect()
+            }
         },
+        "assurance": asked(route.assurance),
         "scopes": route.scopes.iter().collect::<Vec<_>>(),
         "body": {
             "limit": size(route.body.limit),
@@ -266,13 +271,20 @@ fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>, known: &[Certif
             "name": plan.name,
             "rate": rate(plan.rate),
             "concurrency": plan.concurrency,
+            "assurance": asked(app.policy.assurance),
         })),
         "scopes": app.scopes.iter().collect::<Vec<_>>(),
         "enabled": app.enabled,
+        "downgrade": app.policy.downgrade.name(),
         "explain": app.explain,
         "keys": keys.map_or(&[][..], Vec::as_slice),
         "certificates": known.map(certificate).collect::<Vec<_>>(),
     })
+}
+
+/// How well a caller must be proven, where that is asked for.
+fn asked(assurance: Assurance) -> Option<&'static str> {
+    (assurance > Assurance::None).then(|| assurance.name())
 }
 
 fn keys_by_app(config: &Config, notes: &[KeyNote]) -> HashMap<usize, Vec<Json>> {
@@ -300,6 +312,9 @@ fn key(key: &Key, note: Option<&KeyNote>) -> Json {
         "enabled": key.enabled,
         "schemes": key.schemes.iter().map(crate::apps::Scheme::name).collect::<Vec<_>>(),
     });
+    if key.attests {
+        shown["attests"] = true.into();
+    }
     if let Some(any_salt) = any_salt.filter(|_| key.algorithm().has_salt()) {
         shown["any_salt"] = any_salt.into();
     }

@@ -5,7 +5,7 @@ use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use super::table::{Required, table};
 use super::values::{Count, Pace, Refused, Word, one_of};
-use crate::apps::Scheme;
+use crate::apps::{Assurance, Downgrade, Scheme};
 use crate::crypto::Algorithm;
 use crate::forward::upstream::Protocol;
 use crate::route::{
@@ -96,6 +96,22 @@ words!(Part, "a part: `\"method\"`, `\"authority\"`, `\"path\"`, `\"query\"`, `\
     "body" => Self::Body,
 ]);
 
+/// How well a caller must be proven, where that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked(pub(super) Assurance);
+
+words!(Asked, "`\"key\"`, `\"signed\"`, `\"attested\"` or `\"attested+signed\"`", [
+    "key" => Self(Assurance::Key),
+    "signed" => Self(Assurance::Signed),
+    "attested" => Self(Assurance::Attested),
+    "attested+signed" => Self(Assurance::AttestedSigned),
+]);
+
+words!(Downgrade, "`\"allow\"` or `\"refuse\"`", [
+    "allow" => Self::Allow,
+    "refuse" => Self::Refuse,
+]);
+
 /// Who may pass: anyone, or whoever proves itself by a scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
@@ -103,13 +119,17 @@ pub(super) enum Accepted {
     Public,
     /// Whoever proves itself so.
     Proven(Scheme),
+    /// Whoever proves itself by a token and a signature.
+    Pair,
 }
 
-words!(Accepted, "a scheme, `\"http-signature\"`, `\"hmac-auth\"`, `\"token\"` or `\"client-certificate\"`, or `\"public\"`", [
+words!(Accepted, "a scheme, `\"http-signature\"`, `\"hmac-auth\"`, `\"token\"` or `\"client-certificate\"`, two at once, `\"token+http-signature\"`, or `\"public\"`", [
     "http-signature" => Self::Proven(Scheme::HttpSignature),
     "hmac-auth" => Self::Proven(Scheme::HmacAuth),
     "token" => Self::Proven(Scheme::Token),
     "client-certificate" => Self::Proven(Scheme::ClientCertificate),
+    "token+http-signature" => Self::Pair,
+    "http-signature+token" => Self::Pair,
     "public" => Self::Public,
 ]);
 

@@ -340,7 +340,7 @@ pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Re
     if let Some(challenge) = schemes::hmac_auth::challenge(received, route) {
         fields.append(header::WWW_AUTHENTICATE, challenge);
     }
-    if !accepted.contains(crate::apps::Scheme::HttpSignature) {
+    if !route.pair && !accepted.contains(crate::apps::Scheme::HttpSignature) {
         return;
     }
     let needed = schemes::coverage::missing(
@@ -349,14 +349,12 @@ pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Re
         route,
         i64::MAX,
     );
-    let names: Vec<String> = needed
-        .map(|part| {
-            format!(
-                "\"{}\"",
-                schemes::http_signature::component_for(part, received)
-            )
-        })
-        .collect();
+    let needed = needed.map(|part| schemes::http_signature::component_for(part, received));
+    let token = route.token_fields.first().filter(|_| route.pair);
+    let token = token.map(HeaderName::as_str);
+    let mut names: Vec<String> = needed.map(|name| format!("\"{name}\"")).collect();
+    names.extend(token.map(|name| format!("\"{name}\"")));
+    names.dedup();
     if let Ok(value) = HeaderValue::from_str(&format!("sig1=({});created", names.join(" "))) {
         fields.insert(ACCEPT_SIGNATURE, value);
     }

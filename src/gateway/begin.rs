@@ -160,7 +160,7 @@ impl Gateway {
         if let (Some(app), Some(key)) = (caller.app(), caller.key_id()) {
             record.app = Some(app.name.clone());
             record.key = Some(key.clone());
-            record.scheme = caller.scheme().map(crate::apps::Scheme::name);
+            record.scheme = caller.scheme_name();
             record.claimed_key = None;
         }
         // A proof is used up only once it holds, else anyone could burn another's
@@ -169,7 +169,8 @@ impl Gateway {
         let memory = &*self.shared.memory;
         let fresh = replay::check(caller, route, received.method(), memory, slack, now)
             .map_err(Refusal::Replay)?;
-        let permit = authorize::check(fresh, route).map_err(Refusal::Scope)?;
+        let permit =
+            authorize::check(fresh, route, &self.shared.heights).map_err(Refusal::Denied)?;
         // The app is charged last: before verification its name was only a claim.
         limit::charge(permit, &settings.limits, now).map_err(Refusal::Limit)
     }
@@ -193,7 +194,7 @@ impl Gateway {
         presented
             .verify(received, route, rules, now)
             .inspect_err(|_| {
-                record.scheme = Some(presented.scheme().name());
+                record.scheme = Some(presented.scheme_name());
                 record.claimed_key = presented.claimed_key().map(Into::into);
             })
     }

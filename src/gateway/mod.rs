@@ -23,6 +23,7 @@ pub use answer::ResponseBody;
 pub use reload::{Blueprint, Settings};
 pub use tunnels::{TunnelSettings, Tunnels};
 
+use crate::authorize::Heights;
 use crate::clock::{Clock, Now};
 use crate::forward::body::Meter;
 use crate::forward::upstream::Pool;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub settings: ArcSwap<Settings>,
     /// Proofs that were used.
     pub memory: Arc<dyn Memory>,
+    /// What apps have moved up to.
+    pub heights: Arc<Heights>,
     /// What each address has caused.
     pub peers: Peers,
     /// Tunnels that are open.

@@ -32,8 +32,8 @@ pub enum Refusal {
     Credential(schemes::Refused),
     /// Its proof was used, or cannot be remembered.
     Replay(replay::Refused),
-    /// Its app may not do this.
-    Scope(authorize::ScopeMissing),
+    /// Its app may not do this, or not so.
+    Denied(authorize::Refused),
     /// Its app has to wait.
     Limit(limit::Refused),
     /// As many tunnels as may be are open.
@@ -119,6 +119,8 @@ codes! {
     SchemeNotAccepted "scheme-not-accepted" UNAUTHORIZED Stranger "This kind of credential is not accepted here";
     /// The app lacks a scope.
     ScopeMissing "scope-missing" FORBIDDEN Caller "The app may not do this";
+    /// The caller is proven less well than is asked for.
+    AssuranceTooLow "assurance-too-low" FORBIDDEN Caller "The caller is not proven well enough";
     /// The app is switched off.
     AppDisabled "app-disabled" FORBIDDEN Caller "The app is switched off";
     /// No route takes it.
@@ -215,7 +217,8 @@ impl Refusal {
                 replay::Refused::Full => Code::ReplayStoreFull,
                 replay::Refused::Unavailable => Code::StoreUnavailable,
             },
-            Self::Scope(_) => Code::ScopeMissing,
+            Self::Denied(authorize::Refused::ScopeMissing(_)) => Code::ScopeMissing,
+            Self::Denied(_) => Code::AssuranceTooLow,
             Self::Limit(limit::Refused::Rate { .. }) => Code::RateExceeded,
             Self::Limit(limit::Refused::Concurrency { .. }) => Code::ConcurrencyExceeded,
             Self::Tunnels | Self::Overloaded(_) => Code::Overloaded,
@@ -272,7 +275,7 @@ impl Refusal {
             Self::Replay(replay::Refused::Replayed) => "This very proof has passed before. Sign each request anew, with a fresh `nonce` or `created`.".to_owned(),
             Self::Replay(replay::Refused::MaybeReplayed) => "The proof was made before this gateway's memory of proofs begins, so that it may have been used. Sign the request anew.".to_owned(),
             Self::Replay(_) => "The request was not forwarded; try again later.".to_owned(),
-            Self::Scope(missing) => format!("This route needs the scope `{}`, which the app or its token does not have.", missing.0),
+            Self::Denied(refused) => credential::denied(refused),
             Self::Limit(limit::Refused::Rate { .. }) => "`RateLimit` tells how the app stands, `Retry-After` when to come again.".to_owned(),
             Self::Limit(limit::Refused::Concurrency { limit, .. }) => format!("At most {limit} requests of this app may be in flight; wait for one to end."),
             Self::Tunnels => "As many switched connections as may be are open; try again later.".to_owned(),
@@ -349,14 +352,16 @@ impl From<forward::body::BodyError> for Refusal {
 const fn credential(refused: &schemes::Refused) -> Code {
     match refused {
         schemes::Refused::Missing => Code::CredentialMissing,
-        schemes::Refused::NotAccepted(_) => Code::SchemeNotAccepted,
+        schemes::Refused::NotAccepted(_) | schemes::Refused::Alone(_) => Code::SchemeNotAccepted,
         schemes::Refused::Malformed(_) => Code::MalformedCredential,
         schemes::Refused::Rejected { .. } => Code::CredentialRejected,
-        schemes::Refused::Coverage(_) | schemes::Refused::Absent(_) => Code::CoverageMissing,
+        schemes::Refused::Coverage(_)
+        | schemes::Refused::TokenNotCovered(_)
+        | schemes::Refused::Absent(_) => Code::CoverageMissing,
         schemes::Refused::Skew { .. } => Code::ClockSkew,
         schemes::Refused::Expired { .. } => Code::CredentialExpired,
         schemes::Refused::Digest => Code::DigestMismatch,
-        schemes::Refused::Binding => Code::BindingMismatch,
+        schemes::Refused::Binding | schemes::Refused::OtherApp => Code::BindingMismatch,
         schemes::Refused::AppDisabled => Code::AppDisabled,
     }
 }

@@ -16,7 +16,7 @@ pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use table::{NoRoute, Table, Tie};
 
-use crate::apps::{SchemeSet, Scopes};
+use crate::apps::{Assurance, Mode, SchemeSet, Scopes};
 use std::sync::Arc;
 
 /// Bytes a body may have, unless the route says otherwise.
@@ -39,6 +39,12 @@ pub struct Route {
     pub upstream: usize,
     /// What a caller may prove itself with.
     pub accept: Accept,
+    /// Whether a token and an HTTP message signature let in together, of one app.
+    pub pair: bool,
+    /// How well a caller must be proven.
+    pub assurance: Assurance,
+    /// Whether what it asks of callers is enforced.
+    pub mode: Mode,
     /// What a caller must be allowed to do.
     pub scopes: Scopes,
     /// How bodies are bounded and checked.
@@ -183,6 +189,9 @@ impl Route {
             methods: Vec::new(),
             upstream: 0,
             accept: Accept::Proven(SchemeSet::all()),
+            pair: false,
+            assurance: Assurance::None,
+            mode: Mode::Enforce,
             scopes: Scopes::none(),
             body: BodyPolicy {
                 limit: DEFAULT_BODY_LIMIT,

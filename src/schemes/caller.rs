@@ -1,32 +1,12 @@
 //! Who calls, once it is proven.
 
+use super::PAIR;
 use super::digest::BodyProof;
+pub use crate::apps::Assurance;
 use crate::apps::{App, Certified, Key, Scheme, Scopes};
 use crate::route::{Accept, Route};
 use std::fmt;
 use std::sync::Arc;
-
-/// How well a caller is proven; a later one is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Assurance {
-    /// Not at all: a public route.
-    None,
-    /// It showed something that was made with an app's key.
-    Key,
-    /// It signed this very request.
-    Signed,
-}
-
-impl Assurance {
-    /// The word in `Portcullis-Assurance` and in logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Key => "key",
-            Self::Signed => "signed",
-        }
-    }
-}
 
 /// The verified who. Made only by a scheme's verification, or for a route
 /// that `gateway.toml` says is public.
@@ -47,6 +27,8 @@ struct Proven {
 struct Identity {
     credential: Credential,
     scheme: Scheme,
+    /// Whether a token was shown beside it.
+    with_token: bool,
 }
 
 #[derive(Debug)]
@@ -108,6 +90,7 @@ impl Caller {
             identity: Some(Identity {
                 credential: Credential::Key(key),
                 scheme,
+                with_token: false,
             }),
             assurance,
             scopes,
@@ -127,8 +110,22 @@ impl Caller {
             identity: Some(Identity {
                 credential: Credential::Certificate(known),
                 scheme,
+                with_token: false,
             }),
         }))
+    }
+
+    /// The same caller, proven by its token too, which may narrow what it may
+    /// do; `None` where that is another app's.
+    pub(super) fn with_token(mut self, token: &Self) -> Option<Self> {
+        let of_one_app = matches!((self.app(), token.app()), (Some(one), Some(other)) if one.index == other.index);
+        if !of_one_app {
+            return None;
+        }
+        self.0.assurance = self.assurance().and(token.assurance());
+        self.0.scopes = self.scopes().narrowed(token.scopes().iter());
+        self.0.identity.as_mut()?.with_token = true;
+        Some(self)
     }
 
     /// Nobody in particular, where the route says that anyone may come.
@@ -163,6 +160,24 @@ impl Caller {
     /// The scheme, unless the route is public.
     pub fn scheme(&self) -> Option<Scheme> {
         self.0.identity.as_ref().map(|identity| identity.scheme)
+    }
+
+    /// The name of its scheme, or of both, unless the route is public.
+    pub fn scheme_name(&self) -> Option<&'static str> {
+        let name = |one: &Identity| {
+            if one.with_token {
+                PAIR
+            } else {
+                one.scheme.name()
+            }
+        };
+        self.0.identity.as_ref().map(name)
+    }
+
+    /// Whether a token was part of its proof.
+    pub fn shows_token(&self) -> bool {
+        let one = self.0.identity.as_ref();
+        one.is_some_and(|one| one.with_token || one.scheme == Scheme::Token)
     }
 
     /// How well it is proven.

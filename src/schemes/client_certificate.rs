@@ -64,6 +64,7 @@ mod tests {
             scopes: ["orders"].into_iter().collect::<Scopes>(),
             enabled,
             explain: false,
+            policy: crate::apps::Policy::default(),
         })
     }
 

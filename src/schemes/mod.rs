@@ -15,6 +15,7 @@ pub mod token;
 
 mod authority;
 mod caller;
+mod presented;
 mod signed;
 
 pub mod explained;
@@ -22,164 +23,11 @@ mod verifier;
 
 pub use caller::{Assurance, Caller, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
-use received::Field;
+pub use presented::{Credential, PAIR, Presented, Rules};
 pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
-use crate::apps::{Registry, Scheme};
-use crate::clock::Now;
-use crate::crypto::certificate::Certificate;
-use crate::route::{Accept, Route};
-
-/// The one credential that a request shows.
-#[derive(Debug)]
-pub enum Presented<'r> {
-    /// HTTP message signatures.
-    Signature(http_signature::Presented<'r>),
-    /// A signature in the dialect of another gateway.
-    HmacAuth(hmac_auth::Presented<'r>),
-    /// A token.
-    Token(token::Presented<'r>),
-    /// The certificate of the connection.
-    Certificate(&'r Certificate),
-}
-
-/// What credentials are verified by.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules<'s> {
-    /// Every key.
-    pub registry: &'s Registry,
-    /// The window of time.
-    pub freshness: freshness::Freshness,
-    /// What a token must hold.
-    pub tokens: &'s token::Settings,
-    /// Tokens that were verified before.
-    pub verified: &'s token::Cache,
-    /// Whether anyone may see the text that was verified against.
-    pub explain: bool,
-}
-
-impl<'r> Presented<'r> {
-    /// Finds the one credential of `received` that `route` accepts.
-    ///
-    /// # Errors
-    /// [`Refused`]: none, two, one that cannot be read or is not accepted here.
-    pub fn read(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
-        if let Some(signature) = hmac_auth::Presented::read(received, route)? {
-            return Self::alone(Self::HmacAuth(signature), received, route);
-        }
-        let has_signature =
-            received.shows(Field::Signature) || received.shows(Field::SignatureInput);
-        let signature = if has_signature {
-            http_signature::Presented::read(received.fields())?
-        } else {
-            None
-        };
-        let token = token::read(received, route)?;
-        let presented = match (signature, token) {
-            (None, None) => return Self::of_connection(received, route),
-            (Some(signature), None) => Self::Signature(signature),
-            (None, Some(token)) => Self::Token(token),
-            (Some(_), Some(_)) => {
-                return Err(Refused::Malformed(
-                    "the request shows a signature and a token; send one of them".to_owned(),
-                ));
-            }
-        };
-        let scheme = presented.scheme();
-        match route.accept {
-            Accept::Proven(accepted) if accepted.contains(scheme) => Ok(presented),
-            _ => Err(Refused::NotAccepted(scheme)),
-        }
-    }
-
-    /// `presented`, unless the request shows another credential too.
-    fn alone(presented: Self, received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
-        let another = if received
-            .fields()
-            .contains_key(http_signature::SIGNATURE_INPUT)
-        {
-            "`Signature-Input`"
-        } else if token::read(received, route)?.is_some() {
-            "a token"
-        } else {
-            return Ok(presented);
-        };
-        Err(Refused::Malformed(format!(
-            "the request shows a signature of `{}` and {another}; send one of them",
-            presented.scheme()
-        )))
-    }
-
-    /// What a request shows that shows nothing by itself. A certificate counts only
-    /// then, and where the route accepts one: else it is a matter of transport.
-    fn of_connection(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
-        match (received.certificate(), route.accept) {
-            (Some(certificate), Accept::Proven(accepted))
-                if accepted.contains(Scheme::ClientCertificate) =>
-            {
-                Ok(Self::Certificate(certificate))
-            }
-            _ => Err(Refused::Missing),
-        }
-    }
-
-    /// How it proves the request.
-    pub const fn scheme(&self) -> Scheme {
-        match self {
-            Self::Signature(_) => Scheme::HttpSignature,
-            Self::HmacAuth(_) => Scheme::HmacAuth,
-            Self::Token(_) => Scheme::Token,
-            Self::Certificate(_) => Scheme::ClientCertificate,
-        }
-    }
-
-    /// The key id it names: claimed, not proven.
-    pub fn claimed_key(&self) -> Option<String> {
-        match self {
-            Self::Signature(signature) => signature.claimed_key().map(str::to_owned),
-            Self::HmacAuth(signature) => Some(signature.claimed_key().to_owned()),
-            Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
-            Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
-        }
-    }
-
-    /// The caller that it proves.
-    ///
-    /// # Errors
-    /// [`Refused`] says why it proves none.
-    pub fn verify(
-        &self,
-        received: &Received<'_>,
-        route: &Route,
-        rules: Rules<'_>,
-        now: Now,
-    ) -> Result<Caller, Refused> {
-        let signed = signed::Rules {
-            registry: rules.registry,
-            freshness: rules.freshness,
-            explain: rules.explain,
-        };
-        match self {
-            Self::Signature(signature) => {
-                http_signature::verify(signature, received, route, signed, now)
-            }
-            Self::HmacAuth(signature) => hmac_auth::verify(signature, received, route, signed, now),
-            Self::Token(token) => token::verify(
-                token,
-                received,
-                route,
-                rules.registry,
-                rules.tokens,
-                rules.verified,
-                now,
-            ),
-            Self::Certificate(certificate) => {
-                client_certificate::verify(certificate, rules.registry, now)
-            }
-        }
-    }
-}
+use crate::apps::Scheme;
 
 /// Why a request is not let in for what it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +36,8 @@ pub enum Refused {
     Missing,
     /// It shows one of a scheme that the route does not accept.
     NotAccepted(Scheme),
+    /// It shows one of a token and a signature, and the route asks for both.
+    Alone(Scheme),
     /// What it shows cannot be read: where, what was found, what is accepted.
     Malformed(String),
     /// Unknown key, wrong signature, key not in force, algorithm not the
@@ -201,6 +51,8 @@ pub enum Refused {
     },
     /// Parts that must be covered and are not, named as the caller would write them.
     Coverage(Vec<&'static str>),
+    /// The field of the token that stands beside a signature, which does not cover it.
+    TokenNotCovered(http::HeaderName),
     /// It covers something that the request does not carry.
     Absent(String),
     /// Its time is outside the window.
@@ -219,6 +71,8 @@ pub enum Refused {
     Digest,
     /// A token is not bound to what it must be bound to.
     Binding,
+    /// A token and a signature hold, of two apps.
+    OtherApp,
     /// The proof holds, and its app is switched off.
     AppDisabled,
 }

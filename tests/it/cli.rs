@@ -279,6 +279,7 @@ fn verifier() -> Verifier {
         scopes: Scopes::none(),
         enabled: true,
         explain: false,
+        policy: portcullis::apps::Policy::default(),
     });
     let secret = Secret::new(SECRET.as_bytes().to_vec());
     let key = Key {
@@ -289,6 +290,7 @@ fn verifier() -> Verifier {
         not_after: None,
         enabled: true,
         schemes: SchemeSet::all(),
+        attests: false,
     };
     let freshness = Freshness {
         window: Duration::from_mins(5),

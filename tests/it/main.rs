@@ -32,6 +32,7 @@ mod memory;
 mod mutual_tls;
 mod overload;
 mod panics;
+mod policy;
 mod proxy_protocol;
 mod public_keys;
 mod rate_limits;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use portcullis::authorize::Heights;
 use portcullis::clock::{Clock, Now};
 use portcullis::config::Config;
 use portcullis::gateway::refusal::Code;
@@ -96,6 +97,7 @@ impl Breakable {
         let shared = Arc::new(Shared {
             settings: arc_swap::ArcSwap::from_pointee(settings),
             memory: memory.clone(),
+            heights: Arc::new(Heights::new([])),
             peers: Peers::new(),
             in_flight: Arc::default(),
             tunnels: Tunnels::default(),

@@ -216,6 +216,7 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         scopes,
         enabled: true,
         explain: true,
+        policy: crate::apps::Policy::default(),
     });
     gateway.apps.push(app.clone());
     // It stands for whatever key of that name the configuration may have.
@@ -228,6 +229,7 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         not_after: None,
         enabled: true,
         schemes: SchemeSet::all(),
+        attests: false,
     });
     Ok((Signer::new(KEY_ID, Algorithm::HmacSha256, &secret)?, path))
 }

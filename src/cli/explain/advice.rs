@@ -89,6 +89,9 @@ pub(super) fn credential(
                 .collect::<Vec<_>>()
                 .join(" ")
         ),
+        Refused::TokenNotCovered(field) => {
+            format!("add \"{field}\" to the list in `Signature-Input`")
+        }
         Refused::Absent(_) => {
             "send it, or take it from the list; something on the way may have removed it".to_owned()
         }
@@ -101,6 +104,8 @@ pub(super) fn credential(
         Refused::Expired { at } => format!("it ended {}: make a new one", ago(*at, now)),
         // The detail says it all.
         Refused::Malformed(_)
+        | Refused::Alone(_)
+        | Refused::OtherApp
         | Refused::Digest
         | Refused::Rejected {
             why: Why::Claim(_), ..

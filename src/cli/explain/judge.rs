@@ -5,7 +5,7 @@ use super::raw::{Body, Raw};
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
 use super::{advice, shown};
 use crate::apps::Registry;
-use crate::authorize;
+use crate::authorize::{self, Heights};
 use crate::clock::Now;
 use crate::forward::body::BodyError;
 use crate::gateway::refusal::Refusal;
@@ -204,12 +204,22 @@ impl Way<'_> {
             outcome: Outcome::NotChecked,
             note: note.to_owned(),
         });
-        authorize::check(fresh, route).map_err(|missing| {
-            let change = format!(
-                "app and token together allow {has}; give the app `{}` in `gateway.toml`, or use a token whose `scope` does not leave it out",
-                missing.0
-            );
-            refuse(report, "scopes", &Refusal::Scope(missing), Some(change))
+        // What an app has moved up to is known to the running gateway alone.
+        authorize::check(fresh, route, &Heights::new([])).map_err(|denied| {
+            let (step, change) = match &denied {
+                authorize::Refused::ScopeMissing(scope) => (
+                    "scopes",
+                    format!(
+                        "app and token together allow {has}; give the app `{scope}` in `gateway.toml`, or use a token whose `scope` does not leave it out"
+                    ),
+                ),
+                _ => (
+                    "assurance",
+                    "prove it better, or ask for less: `assurance` of the route, or of the app's plan"
+                        .to_owned(),
+                ),
+            };
+            refuse(report, step, &Refusal::Denied(denied), Some(change))
         })
     }
 

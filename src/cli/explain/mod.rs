@@ -185,6 +185,7 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         scopes: Scopes::none(),
         enabled: true,
         explain: true,
+        policy: crate::apps::Policy::default(),
     });
     let misread = key
         .map(|key| {
@@ -205,6 +206,7 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
                 not_after: None,
                 enabled: true,
                 schemes: SchemeSet::all(),
+                attests: false,
             })
         })
         .transpose()

@@ -7,6 +7,7 @@ use crate::forward::upstream::checks::Checks;
 use crate::gateway::{Settings, Shared};
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
+use crate::store::moved_up::Keeper;
 use crate::{admin, server};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ pub(super) struct Control {
     pub(super) shared: Arc<Shared>,
     pub(super) checks: Checks,
     pub(super) proofs: Arc<Proofs>,
+    pub(super) moved_up: Keeper,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
@@ -119,6 +121,7 @@ impl Control {
             return Err(NotReloaded::NeedsRestart(differences.join(", ")));
         }
         let before = self.shared.settings.load();
+        let apps = config.gateway.apps.clone();
         let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
             .map_err(|why| NotReloaded::Refused(why.to_string()))?;
         if let (Some(certificates), Some(tls)) = (&self.certificates, &config.server.tls) {
@@ -129,6 +132,7 @@ impl Control {
         // Nothing below can fail.
         self.proofs
             .reconfigure(&config.state, self.shared.clock.now());
+        self.shared.heights.keep(&apps);
         self.shared.settings.store(Arc::new(settings));
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);

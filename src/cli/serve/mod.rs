@@ -149,6 +149,8 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     if let Some(note) = opened.note {
         tracing::warn!("{note}");
     }
+    let (moved_up, heights) = store::moved_up::Keeper::open(&config.state.directory)?;
+    heights.keep(&config.gateway.apps);
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
         Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
@@ -188,6 +190,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     let shared = Arc::new(Shared {
         settings: ArcSwap::from_pointee(settings),
         memory: proofs.clone(),
+        heights,
         peers: Peers::new(),
         tunnels,
         in_flight: Arc::default(),
@@ -201,6 +204,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         checks: Checks::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
+        moved_up,
         certificates: certificates.clone(),
         stop: CancellationToken::new(),
         phase: phases::Current::default(),

@@ -87,6 +87,7 @@ impl Running {
         if self.is_handed_on {
             self.close_admin();
         }
+        control.moved_up.close();
         if let Err(why) = control.proofs.close() {
             tracing::warn!("the memory of proofs was not written to the disk: {why}");
         }

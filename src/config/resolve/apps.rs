@@ -1,7 +1,7 @@
 //! `[apps]`: apps, their plans and keys.
 
 use super::{Gathered, certificates, keys};
-use crate::apps::{App, Certified, Key, SchemeSet};
+use crate::apps::{App, Assurance, Certified, Key, Policy, Scheme, SchemeSet};
 use crate::config::file::{self, File};
 use crate::config::read::At;
 use crate::config::secrets::Places;
@@ -37,6 +37,11 @@ pub(super) fn registered(
             scopes: app.scopes.0.iter().map(|scope| scope.0.as_str()).collect(),
             enabled: app.enabled,
             explain: app.explain,
+            policy: Policy {
+                assurance: least(app, file),
+                downgrade: app.downgrade,
+                mode: crate::apps::Mode::Enforce,
+            },
         });
         for one in &app.keys.0 {
             registered.keys.extend(key(one, &owner, places, gathered));
@@ -79,6 +84,17 @@ fn unique(file: &File, gathered: &mut Gathered<'_>) {
     }
 }
 
+/// How well the app must be proven, as its plan says.
+fn least(app: &file::App, file: &File) -> Assurance {
+    let place = app
+        .plan
+        .as_ref()
+        .and_then(|name| file.plans.place(&name.value.0));
+    let plan = place.and_then(|place| file.plans.entries.get(place)?.1.as_ref());
+    plan.and_then(|plan| plan.assurance)
+        .map_or(Assurance::None, |asked| asked.0)
+}
+
 fn plan(
     app: &file::App,
     file: &File,
@@ -104,6 +120,19 @@ fn key(
     gathered: &mut Gathered<'_>,
 ) -> Option<Key> {
     let verifying = keys::verifying(key, places, gathered);
+    if key.attests.value
+        && !key
+            .schemes
+            .as_ref()
+            .is_some_and(|all| all.0 == [Scheme::Token])
+    {
+        let draft = key.attests.problem(
+            "what a key that attests signs is more than a key's: it may prove tokens only",
+        );
+        let draft = draft.accepted("`schemes = [\"token\"]` beside it");
+        gathered
+            .problem(draft.hint("whoever calls must not hold it, or callers attest themselves"));
+    }
     dates(key.not_before.as_ref(), key.not_after.as_ref(), gathered);
     Some(Key {
         id: key.id.get()?.value.0.as_str().into(),
@@ -116,6 +145,7 @@ fn key(
             Some(several) => several.0.iter().copied().collect(),
             None => SchemeSet::of_keys(),
         },
+        attests: key.attests.value,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `[[routes]]`: what they name must exist, and no two may tie.
 
 use super::Gathered;
-use crate::apps::{Scheme, SchemeSet, Scopes};
+use crate::apps::{Assurance, Scheme, SchemeSet, Scopes};
 use crate::config::file::{File, Route, Waiver};
 use crate::config::gather::Draft;
 use crate::config::lists::Several;
@@ -89,6 +89,9 @@ fn route(
             .unwrap_or_default(),
         upstream: upstream?,
         accept: accept?,
+        pair: is_pair(route),
+        assurance: assurance(route, accept?, file, gathered)?,
+        mode: crate::apps::Mode::Enforce,
         scopes: route
             .scopes
             .0
@@ -133,11 +136,11 @@ fn accept(route: &Route, gathered: &mut Gathered<'_>) -> Option<Accept> {
         .iter()
         .filter_map(|one| match one.value {
             Accepted::Proven(scheme) => Some(scheme),
-            Accepted::Public => None,
+            Accepted::Public | Accepted::Pair => None,
         })
         .collect();
     let accept = match public {
-        Some(public) if !schemes.is_empty() => {
+        Some(public) if list.len() > 1 => {
             gathered.problem(
                 public
                     .problem("`public` stands beside a scheme")
@@ -157,6 +160,7 @@ fn accept(route: &Route, gathered: &mut Gathered<'_>) -> Option<Accept> {
     if route.bind.value == Bind::Authorization
         && public.is_none()
         && !schemes.contains(&Scheme::Token)
+        && !is_pair(route)
     {
         let draft = route
             .bind
@@ -164,6 +168,66 @@ fn accept(route: &Route, gathered: &mut Gathered<'_>) -> Option<Accept> {
         gathered.problem(draft.hint("add `\"token\"` to `accept`, or take `bind` away"));
     }
     Some(accept)
+}
+
+fn is_pair(route: &Route) -> bool {
+    let list = route.accept.get().map_or(&[][..], |several| &several.0);
+    list.iter().any(|one| one.value == Accepted::Pair)
+}
+
+/// How well a caller must be proven: as well as something that is accepted can prove it.
+fn assurance(
+    route: &Route,
+    accept: Accept,
+    file: &File,
+    gathered: &mut Gathered<'_>,
+) -> Option<Assurance> {
+    let Some(asked) = &route.assurance else {
+        return Some(Assurance::None);
+    };
+    let Accept::Proven(accepted) = accept else {
+        gathered.problem(
+            asked
+                .problem("a public route knows no caller: this would refuse everyone")
+                .hint(
+                    "take `assurance` away, or say in `accept` what callers prove themselves with",
+                ),
+        );
+        return None;
+    };
+    let tokens = if somebody_attests(file) {
+        Assurance::Attested
+    } else {
+        Assurance::Key
+    };
+    let best = |scheme| match scheme {
+        Scheme::HttpSignature | Scheme::HmacAuth => Assurance::Signed,
+        Scheme::Token => tokens,
+        Scheme::ClientCertificate => Assurance::Key,
+    };
+    let alone = accepted.iter().map(best).max();
+    let both = is_pair(route).then(|| tokens.and(Assurance::Signed));
+    let most = alone.max(both).unwrap_or_default();
+    if most >= asked.value.0 {
+        return Some(asked.value.0);
+    }
+    let message = format!(
+        "nobody can pass: what `accept` lets in proves `{}` at most",
+        most.name()
+    );
+    gathered.problem(asked.problem(message).hint(match asked.value.0 {
+        Assurance::Signed => "add `\"http-signature\"` to `accept`",
+        Assurance::Attested => "accept `\"token\"`, and say `attests = true` of the key that such tokens are signed with",
+        _ => "accept `\"token+http-signature\"`, and say `attests = true` of the key that such tokens are signed with",
+    }));
+    None
+}
+
+/// Whether some token can be `attested`.
+fn somebody_attests(file: &File) -> bool {
+    let apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());
+    let mut keys = apps.flat_map(|app| &app.keys.0);
+    keys.any(|key| key.attests.value)
 }
 
 /// Whose signatures are taken: said where they are accepted, and only there.

@@ -77,7 +77,7 @@ fn put_fields<S: Sink>(
                     .is_some_and(|value| hmac_auth::is_proof(dialect, value))
         }),
         authorization_is_proof: told.identity.is_some_and(|identity| {
-            identity.scheme == Scheme::Token
+            identity.shows_token
                 && !route
                     .token_fields
                     .iter()

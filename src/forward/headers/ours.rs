@@ -37,16 +37,22 @@ pub(in crate::forward) struct Identity<'c> {
     pub(super) app: &'c str,
     pub(super) key: &'c str,
     pub(super) scheme: Scheme,
+    pub(super) scheme_name: &'static str,
+    /// Whether a token was part of its proof.
+    pub(super) shows_token: bool,
     pub(super) scopes: &'c Scopes,
 }
 
 impl<'c> Told<'c> {
     pub(in crate::forward) fn of(caller: &'c Caller) -> Self {
-        let identity = match (caller.app(), caller.key_id(), caller.scheme()) {
-            (Some(app), Some(key), Some(scheme)) => Some(Identity {
+        let scheme = caller.scheme().zip(caller.scheme_name());
+        let identity = match (caller.app(), caller.key_id(), scheme) {
+            (Some(app), Some(key), Some((scheme, scheme_name))) => Some(Identity {
                 app: &app.name,
                 key,
                 scheme,
+                scheme_name,
+                shows_token: caller.shows_token(),
                 scopes: caller.scopes(),
             }),
             _ => None,
@@ -67,7 +73,7 @@ pub(super) fn tell_who(sink: &mut impl Sink, told: &Told<'_>, request_id: &str) 
     };
     sink.text(APP, |text| text.put_slice(identity.app.as_bytes()));
     sink.text(KEY, |text| text.put_slice(identity.key.as_bytes()));
-    sink.word(SCHEME, identity.scheme.name());
+    sink.word(SCHEME, identity.scheme_name);
     sink.text(SCOPES, |text| {
         for (at, scope) in identity.scopes.iter().enumerate() {
             if at > 0 {

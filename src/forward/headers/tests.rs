@@ -123,6 +123,8 @@ async fn a_proven_caller_is_told_by_name() {
             app: "mobile",
             key: "mobile-2026",
             scheme: Scheme::HttpSignature,
+            scheme_name: "http-signature",
+            shows_token: false,
             scopes: &scopes,
         }),
     };
@@ -286,6 +288,8 @@ async fn authorization_is_dropped_only_when_it_is_the_proof() {
             app: "a",
             key: "k",
             scheme,
+            scheme_name: scheme.name(),
+            shows_token: scheme == Scheme::Token,
             scopes: &scopes,
         }),
     };

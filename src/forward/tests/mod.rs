@@ -61,7 +61,7 @@ fn admitted(route: &Route) -> Admitted {
     let now = clock.now();
     let caller = Caller::anonymous(route).unwrap();
     let fresh = replay::check(caller, route, &Method::GET, &NoMemory, LONG, now).unwrap();
-    let permit = authorize::check(fresh, route).unwrap();
+    let permit = authorize::check(fresh, route, &authorize::Heights::new([])).unwrap();
     let charged = limit::charge(permit, &AppLimits::new(&[], None), now).unwrap();
     let written = replay::write_down(charged.unwritten(), &NoMemory).unwrap();
     charged.seated(seat(), written)

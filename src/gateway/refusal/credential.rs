@@ -1,11 +1,24 @@
 //! What is told to a caller whose credential does not let it in.
 
+use crate::apps::{Assurance, Scheme};
+use crate::authorize;
 use crate::schemes::{self, Why};
 
 pub(super) fn detail(refused: &schemes::Refused) -> String {
     match refused {
         schemes::Refused::Missing => "Sign the request (RFC 9421: `Signature-Input` and `Signature`) or send a token, in `Portcullis-Token` unless the operator says otherwise; `Accept-Signature` tells what to cover.".to_owned(),
         schemes::Refused::NotAccepted(scheme) => format!("This route does not accept `{scheme}`."),
+        schemes::Refused::Alone(scheme) => {
+            let missing = match scheme {
+                Scheme::Token => "a signature (`http-signature`) beside the token, which covers it",
+                _ => "a token beside the signature, which covers it",
+            };
+            format!("This route asks for a token and a signature together: send {missing}.")
+        }
+        schemes::Refused::TokenNotCovered(field) => format!(
+            "The signature must cover `{field}` too, where the token stands."
+        ),
+        schemes::Refused::OtherApp => "The token and the signature are of two apps; both must be of the one that calls.".to_owned(),
         schemes::Refused::Malformed(what) => what.clone(),
         schemes::Refused::Rejected { why: Why::Claim(claim), .. } => token_detail(claim),
         schemes::Refused::Rejected { explained, .. } => match explained.as_ref().map(|explained| explained.same_text) {
@@ -30,6 +43,37 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         schemes::Refused::Digest => "The request has no body, and its digest is not that of nothing.".to_owned(),
         schemes::Refused::Binding => "The token holds for one `Authorization` (claim `pay`), and this request has another or none.".to_owned(),
         schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
+    }
+}
+
+/// What is told to a caller who is proven, and may not.
+pub(super) fn denied(refused: &authorize::Refused) -> String {
+    match refused {
+        authorize::Refused::ScopeMissing(scope) => format!(
+            "This route needs the scope `{scope}`, which the app or its token does not have."
+        ),
+        authorize::Refused::TooLow { needed, shown, by } => format!(
+            "The {by} asks for `{}`, this request is proven as `{}`: {}.",
+            needed.name(),
+            shown.name(),
+            what_to_show(*needed)
+        ),
+        authorize::Refused::Downgraded { reached, shown } => format!(
+            "This app has moved up to `{}` and may not fall back to `{}` (`downgrade`): change the caller, or ask the gateway's operator.",
+            reached.name(),
+            shown.name()
+        ),
+    }
+}
+
+const fn what_to_show(needed: Assurance) -> &'static str {
+    match needed {
+        Assurance::None | Assurance::Key => "show a credential",
+        Assurance::Signed => "sign it",
+        Assurance::Attested => "show a token of somebody who attests, not one of the app's own",
+        Assurance::AttestedSigned => {
+            "sign it, and show a token of somebody who attests beside the signature"
+        }
     }
 }
 

@@ -188,6 +188,7 @@ fn registry(change: impl Fn(&mut App, &mut Key)) -> Registry {
         scopes: Scopes::none(),
         enabled: true,
         explain: false,
+        policy: crate::apps::Policy::default(),
     };
     for (id, algorithm, secret) in keys {
         let mut owner = app();
@@ -201,6 +202,7 @@ fn registry(change: impl Fn(&mut App, &mut Key)) -> Registry {
             not_after: None,
             enabled: true,
             schemes: SchemeSet::all(),
+            attests: false,
         };
         change(&mut owner, &mut key);
         key.app = Arc::new(owner);

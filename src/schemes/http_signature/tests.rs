@@ -136,6 +136,7 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
         scopes: Scopes::none(),
         enabled: true,
         explain: false,
+        policy: crate::apps::Policy::default(),
     };
     let mut key = Key {
         id: "k1".into(),
@@ -145,12 +146,14 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
             scopes: Scopes::none(),
             enabled: true,
             explain: false,
+            policy: crate::apps::Policy::default(),
         }),
         verifying: secret().into(),
         not_before: None,
         not_after: None,
         enabled: true,
         schemes: SchemeSet::all(),
+        attests: false,
     };
     change(&mut app, &mut key);
     let app = Arc::new(app);

@@ -13,6 +13,7 @@ use crate::schemes::digest::Digests;
 use crate::schemes::received::{Field, Received};
 use crate::schemes::signed::{self, Rules, rejected};
 use crate::schemes::{Refused, Why};
+use http::HeaderName;
 use std::borrow::Cow;
 
 /// The caller that the request's signatures prove: exactly one of them must
@@ -48,7 +49,7 @@ const fn progress(refused: &Refused) -> u8 {
     match refused {
         Refused::Missing => 0,
         Refused::Malformed(_) => 1,
-        Refused::Coverage(_) | Refused::Absent(_) => 2,
+        Refused::Coverage(_) | Refused::TokenNotCovered(_) | Refused::Absent(_) => 2,
         Refused::Skew { .. } | Refused::Expired { .. } => 3,
         Refused::Rejected { .. } => 4,
         _ => 5,
@@ -72,6 +73,9 @@ fn verify_one(
     };
     let covered = covered(&input.components, received);
     check_coverage(covered, received, route, seconds)?;
+    if route.pair {
+        check_token_is_covered(input, received, route)?;
+    }
     signed::check_connection(received, |name| {
         let mut components = input.components.iter();
         components.any(|component| component.name.eq_ignore_ascii_case(name))
@@ -181,6 +185,22 @@ fn check_coverage(
     Err(Refused::Coverage(
         missing.map(|part| component_for(part, received)).collect(),
     ))
+}
+
+/// Whatever stands in a field for tokens is covered, so that nobody puts another's there.
+fn check_token_is_covered(
+    input: &Input<'_>,
+    received: &Received<'_>,
+    route: &Route,
+) -> Result<(), Refused> {
+    let covers = |name: &HeaderName| {
+        let mut whole = input.components.iter().filter(|one| one.is_whole());
+        whole.any(|one| one.name == name.as_str())
+    };
+    let fields = received.fields();
+    let mut open = route.token_fields.iter();
+    let open = open.find(|name| fields.contains_key(*name) && !covers(name));
+    open.map_or(Ok(()), |name| Err(Refused::TokenNotCovered(name.clone())))
 }
 
 fn check_key(key: &Key, input: &Input<'_>, seconds: i64) -> Result<(), Refused> {

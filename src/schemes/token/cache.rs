@@ -149,12 +149,14 @@ mod tests {
                 scopes: Scopes::none(),
                 enabled: true,
                 explain: false,
+                policy: crate::apps::Policy::default(),
             }),
             verifying: HmacKey::dummy(Algorithm::HmacSha256).into(),
             not_before: None,
             not_after: None,
             enabled: true,
             schemes: SchemeSet::all(),
+            attests: false,
         })
     }
 

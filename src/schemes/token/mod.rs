@@ -1,7 +1,8 @@
 //! Tokens: short-lived JWTs signed with an app's key.
 //!
 //! In: the field a route takes tokens from. Out: a [`Caller`] of assurance
-//! `key`, for as long as the token lives. This scheme never: takes an
+//! `key`, or `attested` where the token's key says so, for as long as the
+//! token lives. This scheme never: takes an
 //! algorithm, a key or a place to fetch one from the token; looks at a claim
 //! before the signature holds; lets a token do more than its app may.
 
@@ -165,10 +166,16 @@ pub fn verify(
         received,
         route,
     )?;
+    // The one place that says what a token is worth: who signed it tells.
+    let assurance = if key.attests {
+        Assurance::Attested
+    } else {
+        Assurance::Key
+    };
     Ok(Caller::proven(
         key,
         Scheme::Token,
-        Assurance::Key,
+        assurance,
         token.scopes.clone(),
         proof(&token, settings),
         BodyProof::Unproven,

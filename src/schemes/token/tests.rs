@@ -41,6 +41,7 @@ impl Gate {
             scopes: ["orders", "read"].into_iter().collect(),
             enabled: true,
             explain: false,
+            policy: crate::apps::Policy::default(),
         };
         let mut key = Key {
             id: "k".into(),
@@ -50,6 +51,7 @@ impl Gate {
             not_after: None,
             enabled: true,
             schemes: SchemeSet::all(),
+            attests: false,
         };
         change(&mut app, &mut key);
         let app = Arc::new(app);
@@ -123,6 +125,7 @@ fn app_of(app: &App) -> App {
         scopes: app.scopes.clone(),
         enabled: app.enabled,
         explain: app.explain,
+        policy: crate::apps::Policy::default(),
     }
 }
 

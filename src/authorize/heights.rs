@@ -1,0 +1,146 @@
+//! What each app has moved up to, of those that may not fall back.
+
+use crate::apps::{App, Assurance, Downgrade};
+use crate::schemes::Caller;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// How strong a proof is, for telling a step down from a step up. A later one is stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Strength(Assurance);
+
+impl Strength {
+    /// That of a caller's proof.
+    pub fn of(caller: &Caller) -> Self {
+        Self(caller.assurance())
+    }
+
+    /// Its word: that of an assurance.
+    pub const fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::all().find(|known| known.name() == name)
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        Assurance::ALL.into_iter().map(Self)
+    }
+
+    /// Its place among all, the least first.
+    const fn rank(self) -> u8 {
+        self.0 as u8
+    }
+
+    fn of_rank(rank: u8) -> Self {
+        let found = Self::all().find(|known| known.rank() == rank);
+        found.unwrap_or(Self(Assurance::None))
+    }
+}
+
+/// The strongest proof of each app that says `downgrade = "refuse"`, for the
+/// life of the process; whoever is told of each rise keeps it longer. As many
+/// as there are such apps; what it costs others is nothing.
+pub struct Heights {
+    by_app: ArcSwap<HashMap<Arc<str>, Arc<AtomicU8>>>,
+    /// Changes of which apps there are, one at a time.
+    changing: Mutex<()>,
+    rose: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Heights {
+    /// What is known from before.
+    pub fn new(known: impl IntoIterator<Item = (Box<str>, Strength)>) -> Self {
+        let known = known.into_iter();
+        let entry = |(app, strength): (Box<str>, Strength)| {
+            (app.into(), Arc::new(AtomicU8::new(strength.rank())))
+        };
+        Self {
+            by_app: ArcSwap::from_pointee(known.map(entry).collect()),
+            changing: Mutex::default(),
+            rose: OnceLock::new(),
+        }
+    }
+
+    /// Who is told whenever something has changed, on the thread that changed
+    /// it: it must not wait. The first one stays.
+    pub fn on_change(&self, told: impl Fn() + Send + Sync + 'static) {
+        let _ = self.rose.set(Box::new(told));
+    }
+
+    /// Keeps those of `apps` that may not fall back, and forgets all others.
+    pub fn keep(&self, apps: &[Arc<App>]) {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.by_app.load();
+        let asked = apps
+            .iter()
+            .filter(|app| app.policy.downgrade == Downgrade::Refuse);
+        let next: HashMap<_, _> = asked
+            .map(|app| {
+                let known = before.get(&app.name).cloned();
+                (app.name.clone(), known.unwrap_or_default())
+            })
+            .collect();
+        let forgot = before
+            .iter()
+            .any(|(name, height)| !next.contains_key(name) && height.load(Ordering::Relaxed) > 0);
+        self.by_app.store(Arc::new(next));
+        if forgot {
+            self.tell();
+        }
+    }
+
+    /// Moves `app` up to `shown`, or leaves it where it is.
+    ///
+    /// # Errors
+    /// It stands higher: there.
+    pub fn reach(&self, app: &str, shown: Strength) -> Result<(), Strength> {
+        let by_app = self.by_app.load();
+        // One that is not kept is of settings that are in force no more, or not yet.
+        let Some(height) = by_app.get(app) else {
+            return Ok(());
+        };
+        let reached = height.load(Ordering::Acquire);
+        if reached == shown.rank() {
+            return Ok(());
+        }
+        let reached = height.fetch_max(shown.rank(), Ordering::AcqRel);
+        if reached > shown.rank() {
+            return Err(Strength::of_rank(reached));
+        }
+        if reached < shown.rank() {
+            self.tell();
+        }
+        Ok(())
+    }
+
+    /// How high each app stands that has shown anything yet, by name.
+    pub fn all(&self) -> Vec<(Arc<str>, Strength)> {
+        let by_app = self.by_app.load();
+        let mut all: Vec<_> = by_app
+            .iter()
+            .map(|(name, height)| (name.clone(), height.load(Ordering::Acquire)))
+            .filter(|(_, rank)| *rank > 0)
+            .map(|(name, rank)| (name, Strength::of_rank(rank)))
+            .collect();
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
+    fn tell(&self) {
+        if let Some(told) = self.rose.get() {
+            told();
+        }
+    }
+}
+
+impl fmt::Debug for Heights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Heights").field(&self.all()).finish()
+    }
+}

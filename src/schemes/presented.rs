@@ -1,0 +1,250 @@
+//! What a request shows, found in all schemes, and the one place that says
+//! how many credentials may decide: exactly one, or a token and a signature
+//! of one app where the route asks for both.
+//!
+//! A further scheme is a variant of [`Credential`], its arms, and a line in
+//! [`Found::in_request`]. Its reader gives `None`, as cheaply as it can, for
+//! a request that shows nothing of it.
+
+use super::received::Field;
+use super::{Caller, Received, Refused};
+use super::{client_certificate, freshness, hmac_auth, http_signature, signed, token};
+use crate::apps::{Registry, Scheme};
+use crate::clock::Now;
+use crate::crypto::certificate::Certificate;
+use crate::route::{Accept, Route};
+
+/// One credential of a request, read and not proven.
+#[derive(Debug)]
+pub enum Credential<'r> {
+    /// HTTP message signatures.
+    Signature(http_signature::Presented<'r>),
+    /// A signature in the dialect of another gateway.
+    HmacAuth(hmac_auth::Presented<'r>),
+    /// A token.
+    Token(token::Presented<'r>),
+    /// The certificate of the connection.
+    Certificate(&'r Certificate),
+}
+
+/// What decides about a request: the one credential that it shows, or the
+/// two that its route asks for.
+#[derive(Debug)]
+pub struct Presented<'r> {
+    one: Credential<'r>,
+    token: Option<token::Presented<'r>>,
+}
+
+/// The name of a token and a signature that let in together.
+pub const PAIR: &str = "token+http-signature";
+
+/// What credentials are verified by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'s> {
+    /// Every key.
+    pub registry: &'s Registry,
+    /// The window of time.
+    pub freshness: freshness::Freshness,
+    /// What a token must hold.
+    pub tokens: &'s token::Settings,
+    /// Tokens that were verified before.
+    pub verified: &'s token::Cache,
+    /// Whether anyone may see the text that was verified against.
+    pub explain: bool,
+}
+
+impl<'s> Rules<'s> {
+    /// Those of schemes whose callers sign a text made of the request.
+    const fn signed(&self) -> signed::Rules<'s> {
+        signed::Rules {
+            registry: self.registry,
+            freshness: self.freshness,
+            explain: self.explain,
+        }
+    }
+}
+
+/// The credentials that a request shows. One decides, so that it is enough to
+/// keep the first two.
+#[derive(Debug, Default)]
+struct Found<'r> {
+    first: Option<Credential<'r>>,
+    second: Option<Credential<'r>>,
+    has_more: bool,
+}
+
+impl<'r> Found<'r> {
+    /// Asks every scheme. One line each.
+    fn in_request(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
+        let mut found = Self::default();
+        found.add(hmac_auth::Presented::read(received, route)?.map(Credential::HmacAuth));
+        found.add(signature(received, &found)?.map(Credential::Signature));
+        found.add(token::read(received, route)?.map(Credential::Token));
+        Ok(found)
+    }
+
+    fn add(&mut self, credential: Option<Credential<'r>>) {
+        if let Some(credential) = credential {
+            match self.first {
+                None => self.first = Some(credential),
+                Some(_) if self.second.is_none() => self.second = Some(credential),
+                Some(_) => self.has_more = true,
+            }
+        }
+    }
+}
+
+/// The message signatures. `Signature` by itself may be the proof of a
+/// dialect, which was found before.
+fn signature<'r>(
+    received: &Received<'r>,
+    before: &Found<'_>,
+) -> Result<Option<http_signature::Presented<'r>>, Refused> {
+    let is_there = received.shows(Field::SignatureInput)
+        || before.first.is_none() && received.shows(Field::Signature);
+    if is_there {
+        http_signature::Presented::read(received.fields())
+    } else {
+        Ok(None)
+    }
+}
+
+impl<'r> Presented<'r> {
+    /// Finds the one credential of `received` that `route` accepts.
+    ///
+    /// # Errors
+    /// [`Refused`]: none, two, one that cannot be read or is not accepted here.
+    pub fn read(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
+        let found = Found::in_request(received, route)?;
+        let one = match (found.first, found.second) {
+            (None, _) => return Self::of_connection(received, route),
+            (Some(one), None) => one,
+            (Some(one @ Credential::Signature(_)), Some(Credential::Token(token)))
+                if route.pair && !found.has_more =>
+            {
+                let token = Some(token);
+                return Ok(Self { one, token });
+            }
+            (Some(one), Some(other)) => {
+                return Err(Refused::Malformed(format!(
+                    "the request shows two credentials, of `{}` and of `{}`; send one of them",
+                    one.scheme(),
+                    other.scheme()
+                )));
+            }
+        };
+        let scheme = one.scheme();
+        match route.accept {
+            Accept::Proven(accepted) if accepted.contains(scheme) => Ok(Self::alone(one)),
+            _ if route.pair && matches!(scheme, Scheme::HttpSignature | Scheme::Token) => {
+                Err(Refused::Alone(scheme))
+            }
+            _ => Err(Refused::NotAccepted(scheme)),
+        }
+    }
+
+    const fn alone(one: Credential<'r>) -> Self {
+        Self { one, token: None }
+    }
+
+    /// What a request shows that shows nothing by itself. A certificate counts only
+    /// then, and where the route accepts one: else it is a matter of transport.
+    fn of_connection(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
+        match (received.certificate(), route.accept) {
+            (Some(certificate), Accept::Proven(accepted))
+                if accepted.contains(Scheme::ClientCertificate) =>
+            {
+                Ok(Self::alone(Credential::Certificate(certificate)))
+            }
+            _ => Err(Refused::Missing),
+        }
+    }
+
+    /// How it proves the request.
+    pub const fn scheme(&self) -> Scheme {
+        self.one.scheme()
+    }
+
+    /// The name of the scheme, or of both.
+    pub const fn scheme_name(&self) -> &'static str {
+        if self.token.is_some() {
+            PAIR
+        } else {
+            self.scheme().name()
+        }
+    }
+
+    /// The key id it names: claimed, not proven.
+    pub fn claimed_key(&self) -> Option<String> {
+        self.one.claimed_key()
+    }
+
+    /// The caller that it proves.
+    ///
+    /// # Errors
+    /// [`Refused`] says why it proves none.
+    pub fn verify(
+        &self,
+        received: &Received<'_>,
+        route: &Route,
+        rules: Rules<'_>,
+        now: Now,
+    ) -> Result<Caller, Refused> {
+        let caller = self.one.verify(received, route, rules, now)?;
+        let Some(token) = self.token else {
+            return Ok(caller);
+        };
+        // Each by itself, and for the same app. The signature covers the token, or it did not hold.
+        let tokens = Credential::Token(token).verify(received, route, rules, now)?;
+        caller.with_token(&tokens).ok_or(Refused::OtherApp)
+    }
+}
+
+impl Credential<'_> {
+    const fn scheme(&self) -> Scheme {
+        match self {
+            Self::Signature(_) => Scheme::HttpSignature,
+            Self::HmacAuth(_) => Scheme::HmacAuth,
+            Self::Token(_) => Scheme::Token,
+            Self::Certificate(_) => Scheme::ClientCertificate,
+        }
+    }
+
+    fn claimed_key(&self) -> Option<String> {
+        match self {
+            Self::Signature(signature) => signature.claimed_key().map(str::to_owned),
+            Self::HmacAuth(signature) => Some(signature.claimed_key().to_owned()),
+            Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
+            Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
+        }
+    }
+
+    fn verify(
+        &self,
+        received: &Received<'_>,
+        route: &Route,
+        rules: Rules<'_>,
+        now: Now,
+    ) -> Result<Caller, Refused> {
+        match self {
+            Self::Signature(signature) => {
+                http_signature::verify(signature, received, route, rules.signed(), now)
+            }
+            Self::HmacAuth(signature) => {
+                hmac_auth::verify(signature, received, route, rules.signed(), now)
+            }
+            Self::Token(token) => token::verify(
+                token,
+                received,
+                route,
+                rules.registry,
+                rules.tokens,
+                rules.verified,
+                now,
+            ),
+            Self::Certificate(certificate) => {
+                client_certificate::verify(certificate, rules.registry, now)
+            }
+        }
+    }
+}

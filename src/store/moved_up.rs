@@ -1,0 +1,295 @@
+//! What each app has moved up to, in a file for the next process.
+//!
+//! It is small – a line for each app that says `downgrade = "refuse"` – and
+//! changes a few times in an app's life, so it is written whole, beside what
+//! it replaces, by a thread of its own: no request waits for it. Should the
+//! process die within the moments that takes, the app's next strong proof
+//! moves it up again.
+
+use crate::authorize::{Heights, Strength};
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// The file's name in `[state] directory`.
+const NAME: &str = "moved-up";
+const UNFINISHED: &str = "moved-up.new";
+/// Bytes it may have: a line is at most 100 of them.
+const LONGEST: u64 = 16 << 20;
+/// When a write that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+const HEADING: &str = "\
+# What each app with `downgrade = \"refuse\"` has moved up to. Written by the gateway.
+# To let one start anew, take its `downgrade` away, reload, and say it again.
+";
+
+/// Why the file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The system does not let us.
+    #[error("`{}` cannot be read: {why}", path.display())]
+    Io {
+        /// Where it lies.
+        path: PathBuf,
+        /// What the system said.
+        why: io::Error,
+    },
+    /// It is not as we write it.
+    #[error(
+        "`{}`, line {line}, is not an app and what it has moved up to\n\nhint: mend the line, or remove the file to let every app start anew",
+        path.display()
+    )]
+    Line {
+        /// Where it lies.
+        path: PathBuf,
+        /// Which, from 1.
+        line: usize,
+    },
+}
+
+/// Keeps the file as [`Heights`] are. Dropping it writes what is still to be written.
+#[derive(Debug)]
+pub struct Keeper {
+    shared: Arc<Shared>,
+    writing: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    directory: PathBuf,
+    heights: Arc<Heights>,
+    asked: Mutex<Asked>,
+    woken: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    to_write: bool,
+    to_stop: bool,
+}
+
+impl Keeper {
+    /// Reads the file in `directory`, which is there, and keeps it from then on.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: what an app has moved up to would be forgotten.
+    pub fn open(directory: &Path) -> Result<(Self, Arc<Heights>), Unreadable> {
+        let path = directory.join(NAME);
+        let heights = Arc::new(Heights::new(read(&path)?));
+        let shared = Arc::new(Shared {
+            directory: directory.to_owned(),
+            heights: heights.clone(),
+            asked: Mutex::default(),
+            woken: Condvar::new(),
+        });
+        let told = Arc::downgrade(&shared);
+        heights.on_change(move || {
+            if let Some(shared) = told.upgrade() {
+                shared.asked().to_write = true;
+                shared.woken.notify_one();
+            }
+        });
+        let writing = thread::Builder::new()
+            .name("moved-up".to_owned())
+            .spawn({
+                let shared = shared.clone();
+                move || shared.write_until_stopped()
+            })
+            .map_err(|why| Unreadable::Io { path, why })?;
+        let keeper = Self {
+            shared,
+            writing: Mutex::new(Some(writing)),
+        };
+        Ok((keeper, heights))
+    }
+
+    /// Writes what is still to be written, and ends.
+    pub fn close(&self) {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writing) = writing.take() {
+            self.shared.asked().to_stop = true;
+            self.shared.woken.notify_one();
+            // It ended by a panic or not: either way it writes no more.
+            let _ = writing.join();
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_until_stopped(&self) {
+        let mut failed = false;
+        loop {
+            let is_idle = |asked: &mut Asked| !asked.to_write && !asked.to_stop;
+            let asked = self.woken.wait_while(self.asked(), is_idle);
+            let mut asked = asked.unwrap_or_else(PoisonError::into_inner);
+            let (to_write, to_stop) = (std::mem::take(&mut asked.to_write), asked.to_stop);
+            drop(asked);
+            if to_write {
+                // As they are now: a rise that comes meanwhile asks again.
+                let written = write(&self.directory, &self.heights);
+                if let Err(why) = &written {
+                    self.asked().to_write = true;
+                    if !std::mem::replace(&mut failed, true) {
+                        let directory = self.directory.display();
+                        tracing::error!(%directory, %why, "what apps have moved up to cannot be written; a restart would forget it");
+                    }
+                } else if std::mem::take(&mut failed) {
+                    tracing::info!("what apps have moved up to is written again");
+                }
+            }
+            if to_stop {
+                return;
+            }
+            if failed {
+                let asked = self.asked();
+                let _ = self
+                    .woken
+                    .wait_timeout_while(asked, AGAIN, |asked| !asked.to_stop);
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<(Box<str>, Strength)>, Unreadable> {
+    let unreadable = |why| Unreadable::Io {
+        path: path.to_owned(),
+        why,
+    };
+    let mut text = String::new();
+    match File::open(path) {
+        Ok(file) => {
+            file.take(LONGEST)
+                .read_to_string(&mut text)
+                .map_err(unreadable)?;
+        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => return Err(unreadable(why)),
+    }
+    let lines = text.lines().zip(1..);
+    lines
+        .filter(|(line, _)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(line, number)| {
+            line.split_once(' ')
+                .and_then(|(app, name)| Some((app.into(), Strength::from_name(name)?)))
+                .ok_or_else(|| Unreadable::Line {
+                    path: path.to_owned(),
+                    line: number,
+                })
+        })
+        .collect()
+}
+
+/// Whole or not at all, whatever dies meanwhile.
+fn write(directory: &Path, heights: &Heights) -> io::Result<()> {
+    let mut text = HEADING.to_owned();
+    for (app, strength) in heights.all() {
+        let _ = writeln!(text, "{app} {}", strength.name());
+    }
+    let unfinished = directory.join(UNFINISHED);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, directory.join(NAME))?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apps::{App, Downgrade, Policy, Scopes};
+
+    fn app(name: &str, downgrade: Downgrade) -> Arc<App> {
+        Arc::new(App {
+            name: name.into(),
+            index: 0,
+            scopes: Scopes::none(),
+            enabled: true,
+            explain: false,
+            policy: Policy {
+                downgrade,
+                ..Policy::default()
+            },
+        })
+    }
+
+    fn strength(name: &str) -> Strength {
+        Strength::from_name(name).unwrap()
+    }
+
+    fn known(directory: &Path) -> Vec<(String, &'static str)> {
+        let (_keeper, heights) = Keeper::open(directory).unwrap();
+        let all = heights.all().into_iter();
+        all.map(|(app, strength)| (app.to_string(), strength.name()))
+            .collect()
+    }
+
+    #[test]
+    fn what_apps_have_moved_up_to_outlives_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let apps = [
+            app("a", Downgrade::Refuse),
+            app("b", Downgrade::Refuse),
+            app("c", Downgrade::Allow),
+        ];
+        let (keeper, heights) = Keeper::open(folder.path()).unwrap();
+        heights.keep(&apps);
+        for (name, shown) in [("a", "key"), ("a", "signed"), ("b", "key"), ("c", "signed")] {
+            heights.reach(name, strength(shown)).unwrap();
+        }
+        assert_eq!(heights.reach("a", strength("key")), Err(strength("signed")));
+        heights.reach("a", strength("signed")).unwrap();
+        drop(keeper);
+        let both = [("a".to_owned(), "signed"), ("b".to_owned(), "key")];
+        assert_eq!(known(folder.path()), both);
+        // Who need not be kept to it any more starts anew.
+        let (keeper, heights) = Keeper::open(folder.path()).unwrap();
+        heights.keep(&[app("a", Downgrade::Allow), app("b", Downgrade::Refuse)]);
+        heights.reach("a", strength("key")).unwrap();
+        drop(keeper);
+        assert_eq!(known(folder.path()), both[1..]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["a", "a better", "a  signed", "# ok\nb key\n\n a key"] {
+            fs::write(folder.path().join(NAME), text).unwrap();
+            let told = Keeper::open(folder.path()).unwrap_err().to_string();
+            assert!(told.contains("remove the file"), "{told}");
+        }
+        fs::write(folder.path().join(NAME), [0xff, 0xfe]).unwrap();
+        assert!(Keeper::open(folder.path()).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_tried_again_and_does_not_hold_up_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (keeper, heights) = Keeper::open(folder.path()).unwrap();
+        heights.keep(&[app("a", Downgrade::Refuse)]);
+        // A folder stands where the file is to be written.
+        fs::create_dir(folder.path().join(UNFINISHED)).unwrap();
+        heights.reach("a", strength("signed")).unwrap();
+        keeper.close();
+        assert!(!folder.path().join(NAME).exists());
+    }
+}
