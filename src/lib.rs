@@ -75,6 +75,9 @@ pub mod limit;
 pub mod forward;
 
 #[cfg(feature = "gateway")]
+pub mod issuers;
+
+#[cfg(feature = "gateway")]
 pub mod observe;
 
 #[cfg(feature = "gateway")]

@@ -3,9 +3,12 @@
 
 mod answer;
 mod config;
+mod curl_line;
 mod gate;
+mod har;
 mod head;
 mod hmac_auth;
+mod key_set;
 mod proxy_header;
 mod signature_input;
 mod target;
@@ -37,6 +40,11 @@ pub fn hmac_auth(bytes: &[u8]) {
     hmac_auth::check(bytes);
 }
 
+/// Key sets.
+pub fn key_set(bytes: &[u8]) {
+    key_set::check(bytes);
+}
+
 /// PROXY headers.
 pub fn proxy_header(bytes: &[u8]) {
     proxy_header::check(bytes);
@@ -50,4 +58,14 @@ pub fn token(bytes: &[u8]) {
 /// Connections.
 pub fn wire(bytes: &[u8]) {
     wire::check(bytes);
+}
+
+/// HAR files.
+pub fn har(bytes: &[u8]) {
+    har::check(bytes);
+}
+
+/// `curl` lines.
+pub fn curl_line(bytes: &[u8]) {
+    curl_line::check(bytes);
 }

@@ -27,11 +27,7 @@ pub(super) fn check(bytes: &[u8]) {
     let received = Received::read(&Method::GET, &uri, &fields, gate::around(false))
         .expect("nothing but the token is odd");
     let registry = gate::registry();
-    let settings = token::Settings {
-        audience: None,
-        max_lifetime: MAX_LIFETIME,
-        skew: SKEW,
-    };
+    let settings = token::Settings::new(None, MAX_LIFETIME, SKEW);
     let cache = token::Cache::new(1);
     for bind in [Bind::None, Bind::Authorization] {
         let route = gate::route(bind);

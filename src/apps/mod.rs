@@ -10,15 +10,18 @@ mod doubles;
 mod policy;
 mod scheme;
 mod scopes;
+mod told;
 
 pub use assurance::Assurance;
 pub use certified::{Certified, NoOne, Who};
 pub use policy::{Downgrade, Mode, Policy};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
+pub use told::Told;
 
 use crate::crypto::certificate::Certificate;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
+use crate::secret::Secret;
 use certified::Certificates;
 use doubles::Doubles;
 use std::collections::{HashMap, HashSet};
@@ -89,6 +92,7 @@ pub struct Registry {
     keys: HashMap<Arc<str>, Arc<Key>>,
     certificates: Certificates,
     doubles: Doubles,
+    told: Option<Box<Told>>,
     generation: u64,
 }
 
@@ -117,6 +121,7 @@ impl Registry {
             keys: by_id,
             certificates: Certificates::default(),
             doubles,
+            told: None,
             generation,
         })
     }
@@ -134,6 +139,21 @@ impl Registry {
         }
         self.certificates = Certificates::new(list);
         Ok(self)
+    }
+
+    /// Keeps what it takes to tell callers what they did wrong: the secrets of the keys whose callers
+    /// may be told. Without any key that is so, nothing is kept.
+    #[must_use]
+    pub fn telling(mut self, secrets: Vec<(Arc<str>, Secret)>, to_all: bool) -> Self {
+        if to_all || self.apps.iter().any(|app| app.explain) {
+            self.told = Some(Box::new(Told::new(secrets, &self.keys)));
+        }
+        self
+    }
+
+    /// What is kept for that; `None` where nobody may be told anything.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.as_deref()
     }
 
     /// Whom a verified certificate stands for, whatever the state of that.

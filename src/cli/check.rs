@@ -1,5 +1,8 @@
 //! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
+mod issuers;
+mod waivers;
+
 use super::files::{self, Need};
 use crate::apps::{Certified, Key, Who};
 use crate::clock::Clock;
@@ -103,8 +106,9 @@ fn described(name: &str, loaded: &Loaded, warnings: usize) -> String {
     top(&mut out, &loaded.config);
     upstreams(&mut out, loaded);
     routes(&mut out, &loaded.config);
-    waivers(&mut out, &loaded.config);
+    waivers::describe(&mut out, &loaded.config);
     apps(&mut out, loaded);
+    issuers::describe(&mut out, loaded);
     let noun = if warnings == 1 { "warning" } else { "warnings" };
     let _ = writeln!(out, "\n{name} is good; {warnings} {noun}");
     out
@@ -275,35 +279,6 @@ fn who(route: &Route) -> String {
         out.push_str("; may use the reserve");
     }
     out
-}
-
-fn waivers(out: &mut String, config: &Config) {
-    let mut lines = Vec::new();
-    for route in config.gateway.routes.in_order() {
-        for waiver in &route.waivers {
-            let until = config::date(waiver.until);
-            lines.push((
-                route,
-                format!(
-                    "`{}` need not be covered until {until}: {}",
-                    waiver.part.name(),
-                    waiver.reason
-                ),
-            ));
-        }
-        if route.replay == ReplayPolicy::Off {
-            lines.push((
-                route,
-                "the same request may pass many times (`replay = \"off\"`)".to_owned(),
-            ));
-        }
-    }
-    if !lines.is_empty() {
-        let _ = writeln!(out, "\nwaivers");
-    }
-    for (route, text) in lines {
-        line(out, &route.name, &text);
-    }
 }
 
 fn apps(out: &mut String, loaded: &Loaded) {

@@ -4,6 +4,7 @@
 //! 2 usage or configuration. This room alone puts the others together.
 
 pub mod check;
+pub mod pasted;
 pub mod serve;
 
 mod compare;

@@ -223,7 +223,7 @@ fn show_bases(out: &mut impl Write, gateway: &str, signed: Option<&str>) -> std:
     let signed = signed.map(veiled);
     let difference = signed
         .as_deref()
-        .and_then(|signed| first_difference(gateway, signed));
+        .and_then(|signed| first_difference(gateway.as_bytes(), signed.as_bytes()));
     for (at, line) in gateway.split('\n').enumerate() {
         let here = difference
             .as_ref()

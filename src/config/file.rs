@@ -3,6 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+mod issuers;
 mod upstreams;
 
 use super::addresses::{FileMode, Listen, ListenOrOff};
@@ -25,6 +26,7 @@ use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
+pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use upstreams::{Upstream, UpstreamTls};
 
 table! {
@@ -52,6 +54,8 @@ table! {
         pub routes: List<Route> = [],
         /// Who may call, by a name of your choice.
         pub apps: Named<App> = {},
+        /// Whose tokens are taken besides those that apps make, by a name of your choice.
+        pub issuers: Named<Issuer> = {},
     }
 }
 
@@ -70,7 +74,8 @@ table! {
         pub tls: Option<Tls>,
         /// Worker threads. `"auto"` is one for each core we may use.
         pub workers: Workers = "auto",
-        /// Show every refused caller the text its signature was checked against. For test installations.
+        /// Show every refused caller the text its signature was checked against, and the mistake that it made.
+        /// For test installations.
         pub explain: bool = false,
         /// Proxies before us that are believed: addresses, networks, `"unix"`. What they tell in `forwarded`, or by
         /// `proxy_protocol`, is taken for the caller's address and scheme; what anyone else tells is dropped. The
@@ -200,18 +205,6 @@ table! {
 }
 
 table! {
-    /// What is asked of tokens.
-    pub struct Tokens {
-        /// What the claim `aud` must hold. Where it is not said, `aud` is not looked at.
-        pub audience: Option<Text>,
-        /// Fields a token may stand in; `"authorization"` means `Authorization: Bearer`.
-        pub headers: Several<At<HeaderName>> = ["Portcullis-Token"],
-        /// The longest life a token may have, from `iat` to `exp`.
-        pub max_lifetime: Period = "15m",
-    }
-}
-
-table! {
     /// Limits of an app. What is not said has no limit.
     pub struct Plan {
         /// Requests in a time.
@@ -271,6 +264,9 @@ table! {
         pub reserved: bool = false,
         /// Fields a token may stand in, in place of those of `[tokens]`.
         pub token_headers: Option<Several<At<HeaderName>>>,
+        /// Whose tokens are taken besides those that apps make: names in `[issuers]`. Where it is not said, those of
+        /// every issuer; `[]` is of none.
+        pub issuers: Option<List<At<Name>>>,
         /// Protocols that a request may switch its HTTP/1.1 connection to: `["websocket"]`. The request that asks
         /// is proven and counted like any other; what passes thereafter is not looked at. None: `Upgrade` is
         /// taken off.
@@ -334,7 +330,7 @@ table! {
         pub downgrade: Downgrade = "allow",
         /// `false` refuses all its keys.
         pub enabled: bool = true,
-        /// Show it, when it is refused, the text its signature was checked against.
+        /// Show it, when it is refused, the text its signature was checked against, and the mistake that it made.
         pub explain: bool = false,
         /// Its keys. Two of them make it possible to change one without a refused request.
         pub keys: List<Key> = [],

@@ -15,6 +15,7 @@ mod gather;
 mod lists;
 mod mask;
 mod nearest;
+mod outside;
 mod planned;
 mod problem;
 mod read;
@@ -35,7 +36,7 @@ pub use reference::{reference_page, schema_json};
 pub(crate) use secrets::decode;
 pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, date, server};
-pub(crate) use view::{size, time};
+pub(crate) use view::{issuers_of, size, time};
 
 use crate::secret::Secret;
 use crate::{admin, gateway, server, store};

@@ -1,5 +1,9 @@
 //! A configuration for people and programs to read.
 
+mod issuers;
+
+pub(crate) use issuers::issuers_of;
+
 use super::Config;
 use crate::apps::{App, Assurance, Certified, Key, Who};
 use crate::crypto::{PssSalt, VerifyingKey, digest};
@@ -122,6 +126,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "queue_timeout": time(gateway.overload.queue_timeout),
             "reserve": gateway.overload.reserve,
         },
+        "issuers": issuers::all(gateway),
         "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
@@ -217,6 +222,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "in_flight": route.in_flight,
         "reserved": route.reserved,
         "token_headers": route.token_fields.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
+        "issuers": issuers_of(route, gateway).collect::<Vec<_>>(),
         "upgrade": route.upgrade,
         "cors": route.cors.as_ref().map(cors),
     })

@@ -1,8 +1,9 @@
 //! JSON Web Keys (RFC 7517), one at a time.
 
-use super::Algorithm;
 use super::bad_key::BadKey;
 use super::encoded::Kind;
+use super::public_key::check_kind;
+use super::{Algorithm, PssSalt, PublicKey};
 use data_encoding::BASE64URL_NOPAD;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -50,17 +51,10 @@ impl<'t> Jwk<'t> {
                 "its JSON is not that of a key"
             })
         })?;
-        let kind = match (jwk.kty, jwk.crv) {
-            ("OKP", Some("Ed25519")) => Kind::Ed25519,
-            ("EC", Some("P-256")) => Kind::P256,
-            ("EC", Some("P-384")) => Kind::P384,
-            ("RSA", None) => Kind::Rsa,
-            ("oct", _) => return Err(BadKey::NoPair(algorithm)),
-            _ => {
-                return Err(BadKey::Unreadable(
-                    "its `kty` and `crv` name a kind of key that is not known here",
-                ));
-            }
+        let kind = match kind(jwk.kty, jwk.crv) {
+            Some(kind) => kind,
+            None if jwk.kty == "oct" => return Err(BadKey::NoPair(algorithm)),
+            None => return Err(UNKNOWN_KIND),
         };
         let other_use = |member| Err(BadKey::OtherUse { member, algorithm });
         if jwk
@@ -93,6 +87,70 @@ impl<'t> Jwk<'t> {
         Ok([&[4][..], &x, &y].concat())
     }
 }
+
+/// The public members of a JWK, by whoever has read its JSON.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublicJwk<'t> {
+    /// The kind of key.
+    pub kty: &'t str,
+    /// The curve, of kinds that have one.
+    pub crv: Option<&'t str>,
+    /// The point, or its first half.
+    pub x: Option<&'t str>,
+    /// Its second half.
+    pub y: Option<&'t str>,
+    /// The modulus of RSA.
+    pub n: Option<&'t str>,
+    /// Its exponent.
+    pub e: Option<&'t str>,
+}
+
+impl PublicJwk<'_> {
+    /// Whether keys of this kind are used with `algorithm`.
+    pub fn suits(&self, algorithm: Algorithm) -> bool {
+        kind(self.kty, self.crv).is_some_and(|kind| check_kind(kind, algorithm).is_ok())
+    }
+
+    /// The key, bound to `algorithm`.
+    ///
+    /// # Errors
+    /// [`BadKey`].
+    pub fn key(&self, algorithm: Algorithm) -> Result<PublicKey, BadKey> {
+        let kind = kind(self.kty, self.crv).ok_or(UNKNOWN_KIND)?;
+        check_kind(kind, algorithm)?;
+        let jwk = Jwk {
+            kty: self.kty,
+            crv: self.crv,
+            x: self.x,
+            y: self.y,
+            n: self.n,
+            e: self.e,
+            d: None,
+            p: None,
+            q: None,
+            dp: None,
+            dq: None,
+            qi: None,
+            alg: None,
+            purpose: None,
+            key_ops: None,
+        };
+        PublicKey::of_members(algorithm, kind, &jwk, PssSalt::Digest)
+    }
+}
+
+fn kind(kty: &str, crv: Option<&str>) -> Option<Kind> {
+    Some(match (kty, crv) {
+        ("OKP", Some("Ed25519")) => Kind::Ed25519,
+        ("EC", Some("P-256")) => Kind::P256,
+        ("EC", Some("P-384")) => Kind::P384,
+        ("RSA", None) => Kind::Rsa,
+        _ => return None,
+    })
+}
+
+const UNKNOWN_KIND: BadKey =
+    BadKey::Unreadable("its `kty` and `crv` name a kind of key that is not known here");
 
 /// The bytes of a member that must be there.
 pub(super) fn bytes(member: Option<&str>) -> Result<Zeroizing<Vec<u8>>, BadKey> {

@@ -16,6 +16,7 @@ mod jwk;
 mod private_key;
 mod public_key;
 mod signing;
+mod thumbprint;
 mod verifying;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use bad_key::BadKey;
 pub use digest::{DigestAlgorithm, Hasher};
 pub use encoded::ecdsa_side_by_side;
 pub use hmac::{HmacKey, Tag, WeakSecret};
+pub use jwk::PublicJwk;
 pub use private_key::PrivateKey;
 pub use public_key::{PssSalt, PublicKey};
 pub use signing::{Signature, SigningKey};

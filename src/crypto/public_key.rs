@@ -3,7 +3,7 @@
 use super::bad_key::{BadKey, MAX_RSA_BITS, MIN_RSA_BITS};
 use super::encoded::{Kind, Pem, rsa_public_key, subject_public_key, text};
 use super::jwk::{Jwk, Operation, bytes, natural};
-use super::{Algorithm, random};
+use super::{Algorithm, random, thumbprint};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
     ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
@@ -21,6 +21,7 @@ pub struct PublicKey {
     salt: PssSalt,
     /// Bytes of an RSA modulus.
     modulus: usize,
+    thumbprint: [u8; 32],
     parsed: Arc<Parsed>,
 }
 
@@ -87,6 +88,16 @@ impl PublicKey {
             return Err(BadKey::Private);
         }
         check_kind(kind, algorithm)?;
+        Self::of_members(algorithm, kind, &jwk, salt)
+    }
+
+    /// A key of the members of a JWK, whose kind was checked.
+    pub(super) fn of_members(
+        algorithm: Algorithm,
+        kind: Kind,
+        jwk: &Jwk<'_>,
+        salt: PssSalt,
+    ) -> Result<Self, BadKey> {
         match kind {
             Kind::Ed25519 => Self::curve(algorithm, &bytes(jwk.x)?),
             Kind::P256 => Self::curve(algorithm, &jwk.point(32)?),
@@ -116,6 +127,7 @@ impl PublicKey {
             algorithm,
             salt: PssSalt::Digest,
             modulus: 0,
+            thumbprint: thumbprint::of_point(algorithm, point),
             parsed: Arc::new(Parsed::One(parsed)),
         })
     }
@@ -171,6 +183,7 @@ impl PublicKey {
             algorithm,
             salt,
             modulus: modulus.len(),
+            thumbprint: thumbprint::of_rsa(modulus, exponent),
             parsed: Arc::new(parsed),
         })
     }
@@ -228,6 +241,11 @@ impl PublicKey {
             salt: PssSalt::Any,
             ..self.clone()
         }
+    }
+
+    /// SHA-256 of the key as a JWK (RFC 7638), by which tokens are bound to it.
+    pub const fn thumbprint(&self) -> &[u8; 32] {
+        &self.thumbprint
     }
 
     /// Which salts it takes.

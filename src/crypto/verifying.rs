@@ -40,6 +40,14 @@ impl VerifyingKey {
         }
     }
 
+    /// The public key, where it is one.
+    pub const fn public(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Mac(_) => None,
+            Self::Public(key) => Some(key),
+        }
+    }
+
     /// A key that nobody has, which costs what this one costs.
     #[must_use]
     pub fn double(&self) -> Self {

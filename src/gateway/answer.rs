@@ -11,6 +11,7 @@ use crate::limit::Place;
 use crate::limit::app::Standing;
 use crate::observe::{Record, trace_id};
 use crate::route::{Accept, NoRoute, Route};
+use crate::schemes::doctor::Finding;
 use crate::schemes::{self, Received};
 use crate::server::{BoxError, RequestBody};
 use bytes::Bytes;
@@ -278,13 +279,15 @@ pub(super) fn tell_standing(fields: &mut HeaderMap, standing: Option<&Standing>)
 /// The response to a refused request, whole.
 pub(super) fn refused(
     refusal: &Refusal,
+    finding: Option<&Finding>,
     ending: &mut Ending,
     standing: Option<&Standing>,
 ) -> Response<Bytes> {
     let code = refusal.code();
     let is_grpc = ending.is_grpc;
     let record = ending.record();
-    let document = serde_json::to_vec(&refusal.problem(&record.id)).unwrap_or_default();
+    let document =
+        serde_json::to_vec(&refusal.problem(&record.id).found(finding)).unwrap_or_default();
     let length = HeaderValue::from(document.len());
     let is_head = record.method == Some(http::Method::HEAD);
     let document = if is_head { Vec::new() } else { document };
@@ -314,7 +317,7 @@ pub(super) fn refused(
         _ => tell_standing(fields, standing),
     }
     if is_grpc {
-        return grpc::reword(response, refusal, &ending.record().id);
+        return grpc::reword(response, refusal, finding, &ending.record().id);
     }
     response
 }

@@ -12,6 +12,7 @@ use crate::limit::{self, Charged};
 use crate::observe::Record;
 use crate::replay;
 use crate::route::{Accept, Route};
+use crate::schemes::doctor::{self, Finding};
 use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings};
 use crate::server::{Peer, RequestBody};
 use http::request::Parts;
@@ -109,8 +110,10 @@ impl Gateway {
                     answer::ask_for_proof(&mut asks, route, &received);
                 }
                 cors::Told::of(route, &parts.headers).tell(&mut asks);
+                let finding = Self::finding(settings, &refusal, &received, route, now);
                 let mut stopped = Box::<Stopped>::from(refusal);
                 stopped.asks = asks;
+                stopped.finding = finding;
                 stopped
             })?;
         let head = Head {
@@ -173,6 +176,29 @@ impl Gateway {
             authorize::check(fresh, route, &self.shared.heights).map_err(Refusal::Denied)?;
         // The app is charged last: before verification its name was only a claim.
         limit::charge(permit, &settings.limits, now).map_err(Refusal::Limit)
+    }
+
+    /// What an honest caller did wrong, where it may be told.
+    fn finding(
+        settings: &Settings,
+        refusal: &Refusal,
+        received: &Received<'_>,
+        route: &Route,
+        now: Now,
+    ) -> Option<Finding> {
+        let Refusal::Credential(refused) = refusal else {
+            return None;
+        };
+        let (registry, explain) = (&settings.registry, settings.explain);
+        doctor::examine(
+            refused,
+            received,
+            route,
+            registry,
+            explain,
+            &settings.doctor,
+            now,
+        )
     }
 
     fn verify(

@@ -2,6 +2,7 @@
 //! which holds what gRPC has in trailers (gRPC over HTTP/2, "Responses").
 
 use super::refusal::{Code, Refusal};
+use crate::schemes::doctor::Finding;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -30,6 +31,7 @@ pub(super) fn is_call(method: &Method, fields: &HeaderMap) -> bool {
 pub(super) fn reword(
     response: Response<Bytes>,
     refusal: &Refusal,
+    finding: Option<&Finding>,
     request_id: &str,
 ) -> Response<Bytes> {
     let (mut parts, _) = response.into_parts();
@@ -40,8 +42,16 @@ pub(super) fn reword(
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     fields.insert(GRPC_STATUS, HeaderValue::from(status(code)));
     fields.insert(CODE, HeaderValue::from_static(code.word()));
+    let mut detail = refusal.detail();
+    if let Some(finding) = finding {
+        detail = format!(
+            "{detail} Most likely ({}): {}.",
+            finding.mistake.word(),
+            finding.hint()
+        );
+    }
     for (name, text) in [
-        (GRPC_MESSAGE, encoded(&refusal.detail())),
+        (GRPC_MESSAGE, encoded(&detail)),
         (REQUEST_ID, request_id.to_owned()),
     ] {
         if let Ok(value) = HeaderValue::try_from(text) {

@@ -139,7 +139,7 @@ impl Handler for Gateway {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.take(self.number);
         let ending = self.open(peer, settings, now);
-        self.refused(&Refusal::Wire(fault), None, now, ending)
+        self.refused(&Refusal::Wire(fault), None, None, now, ending)
     }
 }
 

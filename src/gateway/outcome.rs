@@ -8,6 +8,7 @@ use super::refusal::{Blame, Refusal};
 use crate::clock::Now;
 use crate::forward::AnswerBody;
 use crate::limit::app::Standing;
+use crate::schemes::doctor::Finding;
 use crate::server::RequestBody;
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Response};
@@ -17,6 +18,8 @@ pub(super) struct Stopped {
     pub(super) refusal: Refusal,
     pub(super) asks: HeaderMap,
     pub(super) standing: Option<Standing>,
+    /// What its caller did wrong.
+    pub(super) finding: Option<Finding>,
     /// Its body, where the client still sends it.
     pub(super) unread: Option<RequestBody>,
 }
@@ -27,6 +30,7 @@ impl From<Refusal> for Box<Stopped> {
             refusal,
             asks: HeaderMap::new(),
             standing: None,
+            finding: None,
             unread: None,
         })
     }
@@ -54,8 +58,8 @@ impl Gateway {
         match answered {
             Ok(Ok(response)) => response.map(|body| ResponseBody::upstream(body, ending)),
             Ok(Err(stopped)) => {
-                let standing = stopped.standing.as_ref();
-                let mut response = self.refused(&stopped.refusal, standing, now, ending);
+                let (standing, finding) = (stopped.standing.as_ref(), stopped.finding.as_ref());
+                let mut response = self.refused(&stopped.refusal, finding, standing, now, ending);
                 response.headers_mut().extend(stopped.asks);
                 if let (true, Some(body)) = (is_http2, stopped.unread) {
                     response.body_mut().take_in(body);
@@ -63,7 +67,7 @@ impl Gateway {
                 response
             }
             Err(Panicked) => {
-                let mut response = self.refused(&Refusal::Internal, None, now, ending);
+                let mut response = self.refused(&Refusal::Internal, None, None, now, ending);
                 // How far the request was read, nobody knows. HTTP/2 keeps it to its stream.
                 if !is_http2 {
                     let close = HeaderValue::from_static("close");
@@ -77,6 +81,7 @@ impl Gateway {
     pub(super) fn refused(
         &self,
         refusal: &Refusal,
+        finding: Option<&Finding>,
         standing: Option<&Standing>,
         now: Now,
         mut ending: Ending,
@@ -89,8 +94,12 @@ impl Gateway {
         let record = ending.record();
         record.status = code.status().as_u16();
         record.code = Some(code.word());
-        record.reason = Some(refusal.reason().into());
-        let (parts, bytes) = answer::refused(refusal, &mut ending, standing).into_parts();
+        record.reason = Some(match finding {
+            Some(finding) => format!("{}: {}", refusal.reason(), finding.mistake.word()).into(),
+            None => refusal.reason().into(),
+        });
+        let response = answer::refused(refusal, finding, &mut ending, standing);
+        let (parts, bytes) = response.into_parts();
         Response::from_parts(parts, ResponseBody::whole(bytes, ending))
     }
 }

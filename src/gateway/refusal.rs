@@ -7,6 +7,7 @@ use crate::forward::body::BodyError;
 use crate::forward::{self, Failed};
 use crate::limit::overload::Overloaded;
 use crate::route::NoRoute;
+use crate::schemes::doctor::Finding;
 use crate::schemes::{self, Malformed};
 use crate::server::Fault;
 use crate::{authorize, limit, replay};
@@ -190,6 +191,22 @@ pub struct Problem {
     /// Beside it: whether the caller's `Signature-Base-Digest` is of the same text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature_base_matches: Option<bool>,
+    /// Where `explain` allows: the mistake under which the signature matches, one stable word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mistake: Option<&'static str>,
+    /// Beside it: what was done, and what is right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// The same with what the doctor found.
+    #[must_use]
+    pub fn found(mut self, finding: Option<&Finding>) -> Self {
+        self.mistake = finding.map(|finding| finding.mistake.word());
+        self.hint = finding.map(Finding::hint);
+        self
+    }
 }
 
 impl Refusal {
@@ -321,6 +338,8 @@ impl Refusal {
             missing: None,
             signature_base: None,
             signature_base_matches: None,
+            mistake: None,
+            hint: None,
         };
         match self {
             Self::Credential(schemes::Refused::Skew { ours, theirs }) => {

@@ -4,13 +4,16 @@
 use super::TunnelSettings;
 use crate::apps::{App, Certified, DuplicateKey, Key, Registry};
 use crate::forward::upstream::{self, Upstream};
+use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
 use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
 use crate::observe::{Labels, Observer};
 use crate::route::Table;
+use crate::schemes::doctor::Budget;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{PublicUrl, token};
+use crate::secret::Secret;
 use std::sync::Arc;
 
 /// What one configuration asks of the way of a request; plain data, made by
@@ -25,14 +28,18 @@ pub struct Blueprint {
     pub plans: Vec<Option<Arc<Plan>>>,
     /// Every key.
     pub keys: Vec<Key>,
+    /// The secrets of keys whose callers may be told what they did wrong.
+    pub told: Vec<(Arc<str>, Secret)>,
     /// Every certificate by which an app is known.
     pub certificates: Vec<Certified>,
     /// Every upstream, by `Route::upstream`.
     pub upstreams: Vec<upstream::Settings>,
     /// `[freshness]`.
     pub freshness: Freshness,
-    /// `[tokens]`.
+    /// `[tokens]` and `[issuers]`.
     pub tokens: token::Settings,
+    /// Issuers whose keys are fetched, by their places among those of `tokens`.
+    pub sources: Vec<(usize, Source)>,
     /// `[peers]`.
     pub peers: PeerSettings,
     /// `[server] tunnels` and `tunnel_idle_timeout`.
@@ -55,9 +62,11 @@ pub struct Settings {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) freshness: Freshness,
     pub(super) tokens: token::Settings,
+    pub(super) sources: Vec<Source>,
     pub(super) peers: PeerSettings,
     pub(super) tunnels: TunnelSettings,
     pub(super) explain: bool,
+    pub(super) doctor: Budget,
     pub(super) public_url: Option<PublicUrl>,
     pub(super) labels: Labels,
 }
@@ -94,19 +103,25 @@ impl Settings {
             caps.collect(),
             before.map(|before| &before.overload),
         );
+        let mut tokens = blueprint.tokens;
+        let known = before.map_or(&[][..], Self::sources);
+        let sources = sources(blueprint.sources, &mut tokens, known);
         let generation = before.map_or(1, |before| before.registry.generation() + 1);
         Ok(Self {
             overload,
             limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
             registry: Registry::new(blueprint.apps, blueprint.keys, generation)?
-                .with_certificates(blueprint.certificates)?,
+                .with_certificates(blueprint.certificates)?
+                .telling(blueprint.told, blueprint.explain),
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),
             freshness: blueprint.freshness,
-            tokens: blueprint.tokens,
+            tokens,
+            sources,
             peers: blueprint.peers,
             tunnels: blueprint.tunnels,
             explain: blueprint.explain,
+            doctor: Budget::default(),
             public_url: blueprint.public_url,
             labels: observer.labels(&routes),
         })
@@ -115,6 +130,11 @@ impl Settings {
     /// The upstreams, by `Route::upstream`.
     pub fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
+    }
+
+    /// Issuers whose keys are fetched.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
     /// Requests that wait for the cap of their route.
@@ -126,6 +146,24 @@ impl Settings {
     pub const fn freshness(&self) -> Freshness {
         self.freshness
     }
+}
+
+/// What is `known` of keys that are still to be fetched goes on.
+fn sources(
+    wanted: Vec<(usize, Source)>,
+    tokens: &mut token::Settings,
+    known: &[Source],
+) -> Vec<Source> {
+    let source = |(place, mut source): (usize, Source)| {
+        if let Some(before) = known.iter().find(|one| source.is_of_same_keys(one)) {
+            source.known = before.known.clone();
+        }
+        if let Some(issuer) = tokens.issuers_mut().get_mut(place) {
+            issuer.keys = source.known.keys().clone();
+        }
+        source
+    };
+    wanted.into_iter().map(source).collect()
 }
 
 /// What `before` knew of an upstream of the same name goes on.

@@ -9,12 +9,14 @@ mod dialect;
 mod path;
 mod pattern;
 mod table;
+mod takers;
 
 pub use cors::{BadOrigin, Cors, Origin};
 pub use dialect::Dialect;
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use table::{NoRoute, Table, Tie};
+pub use takers::{IssuerSet, MAX_ISSUERS, Takers};
 
 use crate::apps::{Assurance, Mode, SchemeSet, Scopes};
 use std::sync::Arc;
@@ -67,6 +69,8 @@ pub struct Route {
     pub reserved: bool,
     /// Fields a token may stand in, lower case. `authorization` means Bearer.
     pub token_fields: Vec<http::HeaderName>,
+    /// Whose tokens, by the places of `token_fields`; apps' alone where there is none.
+    pub token_takers: Vec<Takers>,
     /// Protocols that a request may switch to.
     pub upgrade: Vec<Box<str>>,
     /// What browsers are told; `None` is nothing.
@@ -206,9 +210,15 @@ impl Route {
             in_flight: None,
             reserved: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+            token_takers: Vec::new(),
             upgrade: Vec::new(),
             cors: None,
         }
+    }
+
+    /// Whose tokens may stand in the field at this place of `token_fields`.
+    pub fn takers(&self, place: usize) -> Takers {
+        self.token_takers.get(place).copied().unwrap_or(Takers::OWN)
     }
 
     /// Whether `part` need not be covered at `unix_seconds`.

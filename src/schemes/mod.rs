@@ -7,6 +7,7 @@
 pub mod client_certificate;
 pub mod coverage;
 pub mod digest;
+pub mod doctor;
 pub mod freshness;
 pub mod hmac_auth;
 pub mod http_signature;

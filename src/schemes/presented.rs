@@ -6,6 +6,7 @@
 //! [`Found::in_request`]. Its reader gives `None`, as cheaply as it can, for
 //! a request that shows nothing of it.
 
+use super::doctor::Sample;
 use super::received::Field;
 use super::{Caller, Received, Refused};
 use super::{client_certificate, freshness, hmac_auth, http_signature, signed, token};
@@ -179,6 +180,16 @@ impl<'r> Presented<'r> {
         self.one.claimed_key()
     }
 
+    /// What it shows as the doctor takes it, once it is refused.
+    pub fn samples(self, received: &'r Received<'r>) -> Vec<Sample<'r>> {
+        let token = self.token.and_then(|token| token.sample());
+        self.one
+            .samples(received)
+            .into_iter()
+            .chain(token)
+            .collect()
+    }
+
     /// The caller that it proves.
     ///
     /// # Errors
@@ -200,7 +211,20 @@ impl<'r> Presented<'r> {
     }
 }
 
-impl Credential<'_> {
+impl<'r> Credential<'r> {
+    /// As the doctor takes it.
+    fn samples(self, received: &'r Received<'r>) -> Vec<Sample<'r>> {
+        match self {
+            Self::Signature(signature) => http_signature::mistakes::samples(signature, received),
+            Self::HmacAuth(signature) => {
+                let sample = hmac_auth::mistakes::sample(signature, received);
+                sample.into_iter().collect()
+            }
+            Self::Token(token) => token.sample().into_iter().collect(),
+            Self::Certificate(_) => Vec::new(),
+        }
+    }
+
     const fn scheme(&self) -> Scheme {
         match self {
             Self::Signature(_) => Scheme::HttpSignature,

@@ -1,6 +1,6 @@
 //! Health, readiness, metrics.
 
-use crate::harness::{Gateway, Setup, Token, Upstream, caller};
+use crate::harness::{Gateway, Setup, Token, Upstream, caller, issuer};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn lines(gateway: &Gateway, name: &str) -> Vec<String> {
@@ -173,7 +173,10 @@ fn every_metric_is_documented_with_its_labels_and_no_other() {
         .collect();
 
     let upstream = Upstream::start();
-    let gateway = Setup::before(&upstream).start();
+    let issuer = issuer::Issuer::start(&issuer::every_key());
+    let gateway = Setup::before(&upstream)
+        .more(&issuer::section(&issuer.url(), ""))
+        .start();
     gateway
         .send(&caller().sign(&gateway.request("GET", "/")))
         .assert_passed();

@@ -72,6 +72,10 @@ fn folder() -> tempfile::TempDir {
             include_str!("vectors/rfc9421/keys/test-key-ed25519.pub.pem"),
         ),
         (
+            "set.json",
+            r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}]}"#,
+        ),
+        (
             "p256.pub.pem",
             include_str!("vectors/rfc9421/keys/test-key-ecc-p256.pub.pem"),
         ),

@@ -8,12 +8,18 @@ use std::path::Path;
 mod answer;
 #[path = "../../fuzz/src/config.rs"]
 mod config;
+#[path = "../../fuzz/src/curl_line.rs"]
+mod curl_line;
 #[path = "../../fuzz/src/gate.rs"]
 mod gate;
+#[path = "../../fuzz/src/har.rs"]
+mod har;
 #[path = "../../fuzz/src/head.rs"]
 mod head;
 #[path = "../../fuzz/src/hmac_auth.rs"]
 mod hmac_auth;
+#[path = "../../fuzz/src/key_set.rs"]
+mod key_set;
 #[path = "../../fuzz/src/proxy_header.rs"]
 mod proxy_header;
 #[path = "../../fuzz/src/signature_input.rs"]
@@ -37,6 +43,16 @@ fn the_kept_configurations_hold() {
 }
 
 #[test]
+fn the_kept_curl_lines_hold() {
+    replay("curl_line", curl_line::check);
+}
+
+#[test]
+fn the_kept_har_files_hold() {
+    replay("har", har::check);
+}
+
+#[test]
 fn the_kept_connections_hold() {
     replay("wire", wire::check);
 }
@@ -44,6 +60,11 @@ fn the_kept_connections_hold() {
 #[test]
 fn the_kept_tokens_hold() {
     replay("token", token::check);
+}
+
+#[test]
+fn the_kept_key_sets_hold() {
+    replay("key_set", key_set::check);
 }
 
 #[test]

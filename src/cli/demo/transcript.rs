@@ -202,7 +202,7 @@ fn show_difference(out: &mut impl Write, answer: &Answer, signed: Option<&str>) 
     let difference = answer
         .text("signature_base")
         .zip(signed)
-        .and_then(|(theirs, signed)| first_difference(theirs, signed));
+        .and_then(|(theirs, signed)| first_difference(theirs.as_bytes(), signed.as_bytes()));
     if let Some(difference) = difference {
         writeln!(
             out,

@@ -144,7 +144,7 @@ fn rejected(
             None if report.signatures.is_empty() => report
                 .token
                 .as_ref()
-                .and_then(|token| token.likely)
+                .and_then(|token| token.likely.as_deref())
                 .unwrap_or(if is_pair {
                     "the token is not signed with the private half of this key"
                 } else {

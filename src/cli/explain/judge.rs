@@ -1,11 +1,10 @@
 //! The way of a request, step by step, with what is known before it is sent.
 
-use super::misread::Misreadings;
-use super::raw::{Body, Raw};
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
 use super::{advice, shown};
 use crate::apps::Registry;
 use crate::authorize::{self, Heights};
+use crate::cli::pasted::{Body, Pasted};
 use crate::clock::Now;
 use crate::forward::body::BodyError;
 use crate::gateway::refusal::Refusal;
@@ -29,11 +28,16 @@ pub(super) struct Ground {
     pub(super) freshness: Freshness,
     pub(super) tokens: token::Settings,
     pub(super) public_url: Option<PublicUrl>,
-    pub(super) misread: Misreadings,
 }
 
 /// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.
-pub(super) fn judge(raw: &Raw, ground: &Ground, tls: bool, base: Option<&str>, now: Now) -> Report {
+pub(super) fn judge(
+    raw: &Pasted,
+    ground: &Ground,
+    tls: bool,
+    base: Option<&[u8]>,
+    now: Now,
+) -> Report {
     let mut report = Report {
         at: now.unix_seconds(),
         notes: raw.notes.clone(),
@@ -53,9 +57,9 @@ pub(super) fn judge(raw: &Raw, ground: &Ground, tls: bool, base: Option<&str>, n
 struct Stopped;
 
 struct Way<'w> {
-    raw: &'w Raw,
+    raw: &'w Pasted,
     ground: &'w Ground,
-    base: Option<&'w str>,
+    base: Option<&'w [u8]>,
     now: Now,
 }
 

@@ -4,14 +4,13 @@
 mod advice;
 mod hmac_auth;
 mod judge;
-mod misread;
 mod print;
-mod raw;
 mod report;
 mod shown;
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::read_bounded;
+use super::pasted::Pasted;
 use super::prove::{DialectName, bad_key};
 use super::stop::{FAILED, Stop};
 use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
@@ -21,10 +20,9 @@ use crate::crypto::{BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::{Dialect, Route, Table};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
+use crate::secret::Secret;
 use anyhow::Result;
 use judge::{Ground, judge};
-use misread::{Misreadings, misreadings};
-use raw::Raw;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,8 +38,12 @@ const USUAL_CONFIG: &str = "gateway.toml";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The raw request: `POST /orders HTTP/1.1`, headers, an empty line, the body; standard input when left out
+    /// The request: raw (`POST /orders HTTP/1.1`, headers, an empty line, the body), an entry of a HAR file, or a `curl`
+    /// line as browsers copy it; standard input when left out
     request: Option<PathBuf>,
+    /// Which entry of a HAR file, from 1
+    #[arg(long, value_name = "NUMBER")]
+    entry: Option<usize>,
     /// Take routes and keys from this configuration [default: gateway.toml, if it is there]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -53,8 +55,8 @@ pub(super) struct Args {
     /// The caller speaks `https` (`[server] public_url` says so too)
     #[arg(long)]
     https: bool,
-    /// The signature base that the caller signed: names the first difference
-    #[arg(long, value_name = "FILE")]
+    /// The text that the caller signed: marks the first byte that differs, and names the likely cause
+    #[arg(long, visible_alias = "their-text", value_name = "FILE")]
     base: Option<PathBuf>,
     /// The moment to judge at: Unix seconds, or `now`
     #[arg(long, value_name = "UNIX", default_value = "now", value_parser = moment)]
@@ -70,6 +72,9 @@ Examples:
     portcullis explain -c gateway.toml request.txt
   With a key alone, from a trace:
     curl -v … 2>&1 | portcullis explain --key-id demo --secret file:demo.key
+  What a browser sent, copied as HAR or as cURL:
+    portcullis explain -c gateway.toml --entry 3 session.har
+    portcullis explain -c gateway.toml copied-as-curl.txt
   Beside the text that your program signed:
     portcullis explain -c gateway.toml --base mine.txt request.txt
 
@@ -102,14 +107,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => read_bounded(std::io::stdin().lock(), "standard input", MAX_INPUT)?,
     };
-    let raw = Raw::read(&text)?;
+    let files = |name: &str| file(Path::new(name)).map_err(|why| why.to_string());
+    let raw = Pasted::read(&text, args.entry, &files)?;
     let base = args.base.as_deref().map(file).transpose()?;
-    let base = base.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let now = match args.at {
         Moment::Now => Clock::system().now(),
         Moment::Unix(seconds) => Now::new(Duration::from_secs(seconds), Duration::ZERO),
     };
-    let report = judge(&raw, &ground, args.https, base.as_deref(), now);
+    let tls = args.https || raw.tls == Some(true);
+    let report = judge(&raw, &ground, tls, base.as_deref(), now);
     let mut out = anstream::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -156,18 +162,16 @@ fn configured(path: &Path) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let blueprint = loaded.config.gateway;
-    let mut misread = Misreadings::new();
-    for note in loaded.resolved.keys() {
-        let key = blueprint.keys.iter().find(|key| *key.id == *note.id);
-        if let Some((key, written)) = key.zip(config::written_secret(path, note)) {
-            misread.insert(key.id.clone(), misreadings(&written, key.algorithm()));
-        }
-    }
+    // Whoever reads the configuration may know all that it leads to.
+    let secrets = loaded.resolved.keys().iter().filter_map(|note| {
+        let (secret, _) = config::decode(config::written_secret(path, note)?.expose()).ok()?;
+        Some((note.id.as_str().into(), secret))
+    });
     Ok(Ground {
-        misread,
         routes: blueprint.routes,
         registry: Registry::new(blueprint.apps, blueprint.keys, 1)?
-            .with_certificates(blueprint.certificates)?,
+            .with_certificates(blueprint.certificates)?
+            .telling(secrets.collect(), true),
         freshness: blueprint.freshness,
         tokens: blueprint.tokens,
         public_url: blueprint.public_url,
@@ -187,15 +191,12 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         explain: true,
         policy: crate::apps::Policy::default(),
     });
-    let misread = key
-        .map(|key| {
-            (
-                key.id.as_str().into(),
-                misreadings(&key.written, key.algorithm),
-            )
-        })
-        .into_iter()
-        .collect();
+    let secrets = key.filter(|key| key.algorithm.is_mac()).map(|key| {
+        (
+            key.id.as_str().into(),
+            Secret::new(key.secret.expose().to_vec()),
+        )
+    });
     let key = key
         .map(|key| {
             verifying(key).map(|verifying| Key {
@@ -212,22 +213,18 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         .transpose()
         .map_err(bad_key)?;
     Ok(Ground {
-        misread,
         routes: Table::new(vec![Route {
             dialect,
             ..Route::any("any")
         }])
         .expect("one route ties with none"),
-        registry: Registry::new(vec![app], key.into_iter().collect(), 1)?,
+        registry: Registry::new(vec![app], key.into_iter().collect(), 1)?
+            .telling(secrets.into_iter().collect(), true),
         freshness: Freshness {
             window: WINDOW,
             skew: SKEW,
         },
-        tokens: token::Settings {
-            audience: None,
-            max_lifetime: MAX_LIFETIME,
-            skew: SKEW,
-        },
+        tokens: token::Settings::new(None, MAX_LIFETIME, SKEW),
         public_url: None,
     })
 }

@@ -157,6 +157,14 @@ fn print_compared(out: &mut impl Write, compared: &Compared) -> Result<()> {
             difference.gateway_line
         )?;
         writeln!(out, "  {FAINT}yours{FAINT:#}    {}", difference.caller_line)?;
+        if let Some(indent) = difference.indent {
+            writeln!(
+                out,
+                "           {BAD}{:>width$}{BAD:#}",
+                '^',
+                width = indent + 1
+            )?;
+        }
     }
     if let Some(likely) = &compared.likely {
         writeln!(out, "  {TITLE}Most likely{TITLE:#}: {likely}.")?;

@@ -64,6 +64,8 @@ pub(super) struct Signature {
     pub(super) holds: Option<bool>,
     /// The mistake that was made, when we can make it again.
     pub(super) likely: Option<String>,
+    /// Its stable word.
+    pub(super) mistake: Option<&'static str>,
 }
 
 /// One parameter of a signature.
@@ -105,8 +107,10 @@ pub(super) struct Token {
     pub(super) claims: serde_json::Value,
     /// How the times among the claims stand to now.
     pub(super) times: Vec<Parameter>,
-    /// The mistake that was made with the key, when we can make it again.
-    pub(super) likely: Option<&'static str>,
+    /// The mistake that was made, when we can make it again.
+    pub(super) likely: Option<String>,
+    /// Its stable word.
+    pub(super) mistake: Option<&'static str>,
 }
 
 /// One step of the way.
@@ -148,5 +152,8 @@ pub(super) struct Refused {
 pub(super) struct Compared {
     pub(super) same: bool,
     pub(super) difference: Option<Difference>,
+    /// Why most likely.
     pub(super) likely: Option<String>,
+    /// The stable word of that, where it is a mistake that we can make again.
+    pub(super) mistake: Option<&'static str>,
 }

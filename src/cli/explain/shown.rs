@@ -2,22 +2,21 @@
 
 use super::hmac_auth;
 use super::judge::Ground;
-use super::misread;
 use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State, Token};
-use crate::apps::{Key, Scopes};
-use crate::cli::compare::{self, Seen, first_difference};
+use crate::apps::Scopes;
+use crate::cli::compare::{self, first_difference};
 use crate::clock::Now;
-use crate::crypto::{Algorithm, VerifyingKey, ecdsa_side_by_side};
 use crate::route::{Part, Route};
+use crate::schemes::doctor::{self, Finding, Mistake, Sample, Tries};
 use crate::schemes::explained::veiled;
 use crate::schemes::http_signature::base::{self, NoBase, identifier};
 use crate::schemes::http_signature::read::{Bare, Candidate, Input};
 use crate::schemes::http_signature::verify::{component_for, covered};
-use crate::schemes::http_signature::{Presented, SIGNATURE_INPUT};
+use crate::schemes::http_signature::{Presented, mistakes};
 use crate::schemes::token::MAX_TOKEN;
-use crate::schemes::{Received, coverage};
-use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
-use http::header::{AUTHORIZATION, HOST};
+use crate::schemes::{self, Received, coverage};
+use data_encoding::BASE64URL_NOPAD;
+use http::header::AUTHORIZATION;
 use serde_json::Value;
 
 /// Takes down every credential that `received` shows.
@@ -26,7 +25,7 @@ pub(super) fn credentials(
     received: &Received<'_>,
     route: &Route,
     ground: &Ground,
-    caller_base: Option<&str>,
+    caller_base: Option<&[u8]>,
     now: Now,
 ) {
     report.token = token(received, route, ground, now);
@@ -35,27 +34,60 @@ pub(super) fn credentials(
     let Ok(Some(presented)) = Presented::read(received.fields()) else {
         return;
     };
-    for candidate in presented.candidates() {
-        let key = candidate
-            .input
-            .key_id
-            .and_then(|id| ground.registry.key(&base::unescaped(id)));
-        let seen = seen(received, candidate, presented.candidates().len());
-        let (shown, text) = signature(
-            candidate,
-            received,
-            route,
-            key.map(|key| (&**key, ground)),
-            &seen,
-            now,
-        );
-        if report.compared.is_none()
-            && let (Some(caller), Some(text)) = (caller_base, text)
-        {
-            report.compared = Some(compared(&text, caller, &seen));
+    let is_alone = presented.candidates().len() == 1;
+    for candidate in presented.into_candidates() {
+        let mut shown = signature(&candidate, received, route, now);
+        let sample = mistakes::sample(candidate, received, is_alone);
+        if let (None, Some(sample)) = (&shown.no_base, sample) {
+            judged(&mut shown, &sample, received, ground, now);
+            if let (None, Some(caller)) = (&report.compared, caller_base) {
+                report.compared = Some(compared(&sample, received, caller));
+            }
         }
         report.signatures.push(shown);
     }
+}
+
+/// Takes down whether the signature is the key's, and if not, why.
+pub(super) fn judged(
+    shown: &mut Signature,
+    sample: &Sample<'_>,
+    received: &Received<'_>,
+    ground: &Ground,
+    now: Now,
+) {
+    let text = String::from_utf8_lossy(&sample.text);
+    shown.base = Some(veiled(&text).split('\n').map(str::to_owned).collect());
+    let Some(key) = ground.registry.key(&sample.key_id) else {
+        return;
+    };
+    let holds = key.verifying.verify(&sample.text, &sample.signature);
+    shown.holds = Some(holds.is_some());
+    if holds.is_none() {
+        let found = mistake(sample, received, ground, now);
+        shown.likely = found.as_ref().map(Finding::hint);
+        shown.mistake = found.map(|found| found.mistake.word());
+    }
+}
+
+/// The mistake that the caller made, by the gateway's own doctor.
+fn mistake(
+    sample: &Sample<'_>,
+    received: &Received<'_>,
+    ground: &Ground,
+    now: Now,
+) -> Option<Finding> {
+    let key = ground.registry.key(&sample.key_id)?;
+    let told = ground.registry.told();
+    doctor::diagnose(
+        sample,
+        received,
+        &key.verifying,
+        told.and_then(|told| told.secret(&key.id)),
+        told.map_or(&[], |told| told.keys_of(&key.app)),
+        now,
+        Tries::all(),
+    )
 }
 
 /// Scope names for a sentence.
@@ -87,142 +119,47 @@ fn signature(
     candidate: &Candidate<'_>,
     received: &Received<'_>,
     route: &Route,
-    key: Option<(&Key, &Ground)>,
-    seen: &Seen,
     now: Now,
-) -> (Signature, Option<String>) {
+) -> Signature {
     let input = &candidate.input;
-    let mut bytes = Vec::new();
-    let written = base::write(&mut bytes, received, input);
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let verifying = key.map(|(key, _)| &key.verifying);
-    let (no_base, holds) = match &written {
-        Ok(()) => (
-            None,
-            verifying.map(|key| key.verify(&bytes, &candidate.signature).is_some()),
-        ),
-        Err(NoBase::Absent(component)) => (
-            Some(format!("the request does not carry `{component}`")),
-            None,
-        ),
-        Err(NoBase::Unsupported(why)) => (Some(why.clone()), None),
+    let no_base = match base::write(&mut Vec::new(), received, input) {
+        Ok(()) => None,
+        Err(NoBase::Absent(component)) => Some(format!("the request does not carry `{component}`")),
+        Err(NoBase::Unsupported(why)) => Some(why),
     };
-    let likely = match (holds, key) {
-        (Some(false), Some((key, ground))) => {
-            let signature = &candidate.signature;
-            mistake(&key.verifying, &text, signature, seen).or_else(|| {
-                misread::of(&ground.misread, &key.id, &bytes, signature).map(str::to_owned)
-            })
-        }
-        _ => None,
-    };
-    let base = no_base
-        .is_none()
-        .then(|| veiled(&text).split('\n').map(str::to_owned).collect());
-    let text = no_base.is_none().then_some(text);
-    let shown = Signature {
+    Signature {
         label: candidate.label.to_owned(),
         covers: input.components.iter().map(identifier).collect(),
         parameters: parameters(input, now.unix_seconds()),
         parts: parts(input, received, route, now.unix_seconds()),
-        base,
+        base: None,
         no_base,
-        holds,
-        likely,
-    };
-    (shown, text)
-}
-
-/// The mistake that the caller made: the one whose text the signature is of.
-pub(super) fn mistake(
-    key: &VerifyingKey,
-    text: &str,
-    signature: &[u8],
-    seen: &Seen,
-) -> Option<String> {
-    let found = compare::MISTAKES.iter().find(|mistake| {
-        key.verify(mistake.make(text, seen).as_bytes(), signature)
-            .is_some()
-    });
-    if let Some(mistake) = found {
-        return Some(mistake.what.to_owned());
-    }
-    if let Some(what) = of_a_pair(key, text, signature) {
-        return Some(what.to_owned());
-    }
-    // Hexadecimal digits between the colons are base64 by chance.
-    let digits = BASE64.encode(signature);
-    [signature, digits.as_bytes()]
-        .into_iter()
-        .find_map(|digits| {
-            let decoded = HEXLOWER_PERMISSIVE.decode(digits).ok()?;
-            key.verify(text.as_bytes(), &decoded)?;
-            Some(
-                "the signature is written in hexadecimal: base64 of its bytes is accepted"
-                    .to_owned(),
-            )
-        })
-}
-
-/// The usual mistakes of libraries with a private key.
-fn of_a_pair(key: &VerifyingKey, text: &str, signature: &[u8]) -> Option<&'static str> {
-    let VerifyingKey::Public(key) = key else {
-        return None;
-    };
-    let size = match key.algorithm() {
-        Algorithm::EcdsaP256Sha256 => 32,
-        Algorithm::EcdsaP384Sha384 => 48,
-        algorithm if algorithm.has_salt() => {
-            let longer = key.with_any_salt().verify(text.as_bytes(), signature);
-            return longer.then_some(
-                "the salt is the longest that fits: sign with one of 64 bytes, or give the key `any_salt = true`",
-            );
-        }
-        _ => return None,
-    };
-    let plain = ecdsa_side_by_side(signature, size)?;
-    key.verify(text.as_bytes(), &plain).then_some(
-        "the signature is written as DER: its two numbers side by side are accepted (`ieee-p1363` in Node's crypto)",
-    )
-}
-
-fn seen(received: &Received<'_>, candidate: &Candidate<'_>, candidates: usize) -> Seen {
-    let fields = received.fields();
-    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    // With several labels the member's own text is not cut out: its canonical form stands for it.
-    let input = fields
-        .get(SIGNATURE_INPUT)
-        .filter(|_| candidates == 1)
-        .map(text)
-        .and_then(|line| Some(line.split_once('=')?.1.to_owned()))
-        .unwrap_or_else(|| {
-            let mut out = Vec::new();
-            base::write_parameters(&mut out, &candidate.input);
-            String::from_utf8_lossy(&out).into_owned()
-        });
-    Seen {
-        host: fields.get(HOST).map(text).unwrap_or_default(),
-        scheme: received.scheme().to_owned(),
-        target: received.target().to_owned(),
-        decoded_path: received.path().canonical().to_owned(),
-        input,
-        label: candidate.label.to_owned(),
+        holds: None,
+        likely: None,
+        mistake: None,
     }
 }
 
-pub(super) fn compared(ours: &str, caller: &str, seen: &Seen) -> Compared {
-    let mut difference = first_difference(ours, caller);
+pub(super) fn compared(sample: &Sample<'_>, received: &Received<'_>, caller: &[u8]) -> Compared {
+    let mut difference = first_difference(&sample.text, caller);
     if let Some(difference) = &mut difference {
-        difference.gateway_line = veiled(&difference.gateway_line).into();
-        difference.caller_line = veiled(&difference.caller_line).into();
+        for line in [&mut difference.gateway_line, &mut difference.caller_line] {
+            let told = veiled(line);
+            if *told != **line {
+                *line = told.into();
+                difference.indent = None;
+            }
+        }
     }
+    let likely = difference
+        .is_some()
+        .then(|| compare::likely(sample, received, &String::from_utf8_lossy(caller)))
+        .flatten();
+    let mistake = likely.as_ref().and_then(|likely| likely.mistake);
     Compared {
         same: difference.is_none(),
-        likely: difference
-            .is_some()
-            .then(|| compare::likely(ours, caller, seen))
-            .flatten()
-            .map(str::to_owned),
+        likely: likely.map(|likely| likely.says.to_owned()),
+        mistake: mistake.map(Mistake::word),
         difference,
     }
 }
@@ -305,13 +242,18 @@ fn token(received: &Received<'_>, route: &Route, ground: &Ground, now: Now) -> O
             })
         })
         .collect();
-    let likely = text.rsplit_once('.').and_then(|(signed, signature)| {
-        let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
-        let key_id = header.get("kid")?.as_str()?;
-        misread::of(&ground.misread, key_id, signed.as_bytes(), &signature)
+    let presented = schemes::token::read(received, route).ok().flatten();
+    let sample = presented.and_then(|token| token.sample());
+    let found = sample.and_then(|sample| {
+        let key = ground.registry.key(&sample.key_id)?;
+        let holds = key.verifying.verify(&sample.text, &sample.signature);
+        holds
+            .is_none()
+            .then(|| mistake(&sample, received, ground, now))?
     });
     Some(Token {
-        likely,
+        likely: found.as_ref().map(Finding::hint),
+        mistake: found.map(|found| found.mistake.word()),
         field: crate::cli::curl::shown(field),
         header,
         claims,

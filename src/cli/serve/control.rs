@@ -5,6 +5,7 @@ use super::watch::Wake;
 use crate::config::{Config, Loaded, Resolved};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::{Settings, Shared};
+use crate::issuers::Fetches;
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
 use crate::store::moved_up::Keeper;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Control {
     pub(super) shared: Arc<Shared>,
     pub(super) checks: Checks,
+    pub(super) fetches: Fetches,
     pub(super) proofs: Arc<Proofs>,
     pub(super) moved_up: Keeper,
     pub(super) certificates: Option<Arc<Certificates>>,
@@ -135,6 +137,7 @@ impl Control {
         self.shared.heights.keep(&apps);
         self.shared.settings.store(settings);
         super::upstreams::check(&self.checks, &self.shared.settings.load());
+        super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);
         in_force.resolved = resolved;
         in_force.files = config.files;

@@ -7,6 +7,7 @@ use crate::config::{Config, Loaded};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
+use crate::issuers::Fetches;
 use crate::limit::peer::Peers;
 use crate::observe::events::EventFormat;
 use crate::observe::{self, AccessLog, Format, Observer};
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod issuers;
 mod panics;
 mod phases;
 mod systemd;
@@ -198,9 +200,11 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         clock: options.clock,
     });
     upstreams::show(&shared);
+    issuers::show(&shared);
     show_load(&shared);
     let control = Arc::new(Control {
         checks: Checks::new(shared.clock.clone()),
+        fetches: Fetches::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
         moved_up,
@@ -214,6 +218,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
             goodbye: config.goodbye,
         }),
     });
+    issuers::begin(&control.fetches, &control.shared);
     let admin_stop = CancellationToken::new();
     let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
     handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;

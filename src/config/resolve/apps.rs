@@ -1,6 +1,6 @@
 //! `[apps]`: apps, their plans and keys.
 
-use super::{Gathered, certificates, keys};
+use super::{Gathered, certificates, issuers, keys};
 use crate::apps::{App, Assurance, Certified, Key, Policy, Scheme, SchemeSet};
 use crate::config::file::{self, File};
 use crate::config::read::At;
@@ -8,6 +8,7 @@ use crate::config::secrets::Places;
 use crate::config::table::Required;
 use crate::config::times::Moment;
 use crate::limit::app::Plan;
+use crate::secret::Secret;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub(super) struct Registered {
     pub(super) apps: Vec<Arc<App>>,
     pub(super) plans: Vec<Option<Arc<Plan>>>,
     pub(super) keys: Vec<Key>,
+    /// The secrets of those whose callers may be told what they did wrong.
+    pub(super) told: Vec<(Arc<str>, Secret)>,
     pub(super) certificates: Vec<Certified>,
 }
 
@@ -44,7 +47,12 @@ pub(super) fn registered(
             },
         });
         for one in &app.keys.0 {
-            registered.keys.extend(key(one, &owner, places, gathered));
+            let mut opened = None;
+            let key = key(one, &owner, places, &mut opened, gathered);
+            let told = key.as_ref().map(|key| key.id.clone()).zip(opened);
+            let may_be_told = app.explain || file.server.explain;
+            registered.told.extend(told.filter(|_| may_be_told));
+            registered.keys.extend(key);
         }
         for one in &app.certificates.0 {
             let known = certificates::certified(one, &owner, gathered);
@@ -52,6 +60,7 @@ pub(super) fn registered(
         }
         if app.keys.0.is_empty()
             && app.certificates.0.is_empty()
+            && !issuers::name_app(file, &name.value)
             && !gathered.problems.any_at(&format!("{}.keys", name.key))
             && !gathered
                 .problems
@@ -117,9 +126,10 @@ fn key(
     key: &file::Key,
     app: &Arc<App>,
     places: &Places<'_>,
+    opened: &mut Option<Secret>,
     gathered: &mut Gathered<'_>,
 ) -> Option<Key> {
-    let verifying = keys::verifying(key, places, gathered);
+    let verifying = keys::verifying(key, places, opened, gathered);
     if key.attests.value
         && !key
             .schemes

@@ -7,11 +7,13 @@ use crate::config::secrets::{Places, PublicReference, Reference};
 use crate::config::view::KeyNote;
 use crate::crypto::hmac::MIN_SECRET;
 use crate::crypto::{Algorithm, BadKey, HmacKey, PssSalt, PublicKey, VerifyingKey};
+use crate::secret::Secret;
 
-/// The key, by whichever half the gateway has.
+/// The key, by whichever half the gateway has. A shared secret goes to `shared` as well.
 pub(super) fn verifying(
     key: &file::Key,
     places: &Places<'_>,
+    shared: &mut Option<Secret>,
     gathered: &mut Gathered<'_>,
 ) -> Option<VerifyingKey> {
     let algorithm = key.algorithm.get();
@@ -37,7 +39,9 @@ pub(super) fn verifying(
             gathered.problem(public.problem(message));
             None
         }
-        (Some(reference), None, algorithm) => secret(key, reference, algorithm, places, gathered),
+        (Some(reference), None, algorithm) => {
+            secret(key, reference, algorithm, places, shared, gathered)
+        }
         (None, Some(reference), algorithm) => public(key, reference, algorithm, places, gathered),
         (None, None, algorithm) => {
             neither(key, algorithm, gathered);
@@ -89,6 +93,7 @@ fn secret(
     reference: &At<Reference>,
     algorithm: Option<Algorithm>,
     places: &Places<'_>,
+    shared: &mut Option<Secret>,
     gathered: &mut Gathered<'_>,
 ) -> Option<VerifyingKey> {
     let opened = places.open(reference);
@@ -105,7 +110,10 @@ fn secret(
     };
     // A broken algorithm is a problem of its own; the length is looked at all the same.
     let bad = match HmacKey::new(algorithm.unwrap_or(Algorithm::HmacSha256), &secret) {
-        Ok(mac) => return algorithm.map(|_| mac.into()),
+        Ok(mac) => {
+            *shared = Some(secret);
+            return algorithm.map(|_| mac.into());
+        }
         Err(bad) => bad,
     };
     let draft = match bad {

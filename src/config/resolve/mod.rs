@@ -6,6 +6,7 @@ mod apps;
 mod certificates;
 mod cors;
 mod doors;
+mod issuers;
 mod keys;
 mod routes;
 mod tls;
@@ -109,9 +110,11 @@ pub(super) fn resolve(
         .collect();
     let routes = routes::table(file, gathered);
     let registered = apps::registered(file, &plans, places, gathered);
+    let outside = issuers::outside(file, &registered.apps, places, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
 
+    let outside = outside?;
     let freshness = Freshness {
         window: file.freshness.window.0,
         skew: file.freshness.skew.0,
@@ -133,18 +136,20 @@ pub(super) fn resolve(
             apps: registered.apps,
             plans: registered.plans,
             keys: registered.keys,
+            told: registered.told,
             certificates: registered.certificates,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,
-            tokens: token::Settings {
-                audience: file
-                    .tokens
+            tokens: token::Settings::new(
+                file.tokens
                     .audience
                     .as_ref()
                     .map(|text| text.0.as_str().into()),
-                max_lifetime: file.tokens.max_lifetime.0,
-                skew: freshness.skew,
-            },
+                file.tokens.max_lifetime.0,
+                freshness.skew,
+            )
+            .with_issuers(outside.issuers, outside.double),
+            sources: outside.sources,
             peers: PeerSettings {
                 failures: limit(file.peers.failures),
                 rate: limit(file.peers.rate),

@@ -4,11 +4,12 @@ use super::Gathered;
 use crate::apps::{Assurance, Scheme, SchemeSet, Scopes};
 use crate::config::file::{File, Route, Waiver};
 use crate::config::gather::Draft;
-use crate::config::lists::Several;
+use crate::config::lists::{List, Several};
 use crate::config::read::At;
 use crate::config::values::Name;
 use crate::config::words::Accepted;
-use crate::route::{self, Accept, Bind, BodyPolicy, Table};
+use crate::route::{self, Accept, Bind, BodyPolicy, IssuerSet, Table, Takers};
+use http::HeaderName;
 use std::collections::HashMap;
 
 pub(super) fn table(file: &File, gathered: &mut Gathered<'_>) -> Option<Table> {
@@ -75,7 +76,7 @@ fn route(
         Some(cors) => Some(super::cors::cors(cors, gathered)?),
         None => None,
     };
-    let fields = route.token_headers.as_ref().unwrap_or(&file.tokens.headers);
+    let (token_fields, token_takers) = token_fields(route, accept, file, gathered);
     scopes(route, file, gathered);
     Some(route::Route {
         name: route.name.get()?.value.0.as_str().into(),
@@ -110,10 +111,62 @@ fn route(
         keep_proof: route.keep_proof,
         in_flight: route.in_flight.map(|count| count.0),
         reserved: route.reserved,
-        token_fields: fields.0.iter().map(|name| name.value.clone()).collect(),
+        token_fields,
+        token_takers,
         upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
         cors,
     })
+}
+
+/// Fields a token may stand in, and whose: those of apps, and those of the issuers that the route takes.
+fn token_fields(
+    route: &Route,
+    accept: Option<Accept>,
+    file: &File,
+    gathered: &mut Gathered<'_>,
+) -> (Vec<HeaderName>, Vec<Takers>) {
+    let own = route.token_headers.as_ref().unwrap_or(&file.tokens.headers);
+    let mut fields: Vec<HeaderName> = own.0.iter().map(|name| name.value.clone()).collect();
+    let mut takers = vec![Takers::OWN; fields.len()];
+    let takes_tokens = is_pair(route)
+        || matches!(accept, Some(Accept::Proven(schemes)) if schemes.contains(Scheme::Token));
+    if let (Some(List(names)), false, Some(_)) = (&route.issuers, takes_tokens, accept)
+        && let Some(name) = names.first()
+    {
+        let draft = name.problem("this is of tokens, and the route accepts none");
+        gathered.problem(draft.hint("add `\"token\"` to `accept`, or take `issuers` away"));
+    }
+    for name in route.issuers.iter().flat_map(|list| &list.0) {
+        if file.issuers.place(&name.value.0).is_none() && !gathered.problems.any_at("issuers") {
+            let message = format!("`{}` is not an issuer", name.value.0);
+            let draft = name.problem(message);
+            let draft = draft.nearest(&name.value.0, file.issuers.names(), "issuer");
+            gathered.problem(draft.of_absence());
+        }
+    }
+    let is_taken = |issuer: &str| match &route.issuers {
+        None => true,
+        Some(list) => list.0.iter().any(|name| name.value.0 == *issuer),
+    };
+    for (place, (name, issuer)) in file.issuers.entries.iter().enumerate() {
+        let Some(issuer) = issuer else { continue };
+        if !takes_tokens || !is_taken(&name.value) {
+            continue;
+        }
+        for field in &issuer.headers.0 {
+            let at = fields.iter().position(|known| *known == field.value);
+            let at = at.unwrap_or_else(|| {
+                fields.push(field.value.clone());
+                takers.push(Takers {
+                    own: false,
+                    issuers: IssuerSet::NONE,
+                });
+                fields.len() - 1
+            });
+            takers[at].issuers = takers[at].issuers.with(place);
+        }
+    }
+    (fields, takers)
 }
 
 fn upstream(route: &Route, file: &File, gathered: &mut Gathered<'_>) -> Option<usize> {
@@ -227,7 +280,9 @@ fn assurance(
 fn somebody_attests(file: &File) -> bool {
     let apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());
     let mut keys = apps.flat_map(|app| &app.keys.0);
+    let mut issuers = file.issuers.entries.iter();
     keys.any(|key| key.attests.value)
+        || issuers.any(|(_, one)| one.as_ref().is_some_and(|one| one.attests))
 }
 
 /// Whose signatures are taken: said where they are accepted, and only there.

@@ -127,7 +127,7 @@ fn pem(
 }
 
 /// A problem with its hint, from the words of the room.
-fn problem<T>(at: &At<T>, text: &str) -> Draft {
+pub(super) fn problem<T>(at: &At<T>, text: &str) -> Draft {
     let (message, hint) = text.split_once("\n\nhint: ").unwrap_or((text, ""));
     let draft = at.problem(message);
     if hint.is_empty() {

@@ -16,6 +16,9 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// What a server that speaks HTTP/2 settles on.
 pub(super) const ALPN_HTTP_2: &[u8] = b"h2";
@@ -164,6 +167,16 @@ impl Client {
     /// What handshakes go by.
     pub(super) fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
+    }
+
+    /// Speaks TLS over `stream` with the server at `host`.
+    ///
+    /// # Errors
+    /// In words that say what to do about it.
+    pub async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = self.name(host)?;
+        let shaking = TlsConnector::from(self.config()).connect(name.clone(), stream);
+        shaking.await.map_err(|error| explain(&error, &name))
     }
 
     /// The name that the certificate of a server at `host` must be for.

@@ -83,13 +83,15 @@ const IN_SECONDS: i64 = 100_000_000_000;
 /// Told to those whose signature holds, and of the header, which is no secret.
 fn token_detail(what: &str) -> String {
     let rule = match what {
-        "lifetime" => return "The token lives too long: from `iat` to `exp` it may have the gateway's `[tokens] max_lifetime`.".to_owned(),
+        "lifetime" => return "The token lives too long: from `iat` to `exp` it may have `max_lifetime`, of the gateway's `[tokens]` or of its issuer.".to_owned(),
+        "app" => return "The token stands for no app here: the claim that tells which one is missing, or its value is not listed.".to_owned(),
         "header" => return "The token's header has more than `alg`, `kid` and `typ`.".to_owned(),
         "exp" => "every token has one, in whole seconds, not milliseconds, since 1970",
         "iat" | "nbf" => "it is in whole seconds, not milliseconds, since 1970",
-        "aud" => "it must be, or list, the name in the gateway's `[tokens] audience`",
+        "aud" => "it must be, or list, the `audience` of the gateway's `[tokens]` or of the token's issuer",
         "scope" => "it is one text, names joined by spaces",
-        "iss" | "sub" | "jti" | "pay" => "it is a text",
+        "iss" => "it is a text, and that of the issuer, letter by letter",
+        "sub" | "jti" | "pay" => "it is a text",
         "typ" => "it is `JWT` or `at+jwt`, or left out",
         "cnf" => "a token that is bound to a key is not supported",
         _ => "the header may have `alg`, `kid` and `typ` only",

@@ -9,6 +9,7 @@
 pub mod coverage;
 pub mod date;
 pub mod digest;
+pub mod mistakes;
 pub mod read;
 pub mod sign;
 pub mod text;

@@ -152,6 +152,11 @@ impl<'r> Presented<'r> {
         &self.0
     }
 
+    /// The signatures, each by itself.
+    pub fn into_candidates(self) -> Vec<Candidate<'r>> {
+        self.0
+    }
+
     /// The key id of the first signature: claimed, not proven.
     pub fn claimed_key(&self) -> Option<&'r str> {
         self.0.first().and_then(|candidate| candidate.input.key_id)

@@ -2,10 +2,10 @@
 //!
 //! Only a token that passed every check enters, so strangers cannot push any
 //! out. What is found was verified under the same configuration; what time can
-//! change – the token's own times, the key's dates – is checked by the caller
-//! of `Cache::find` at every request.
+//! change – the token's own times, the key's dates, an issuer's keys – is checked
+//! by the caller of `Cache::find` at every request.
 
-use super::jwt::Verified;
+use super::claims::Verified;
 use crate::apps::Key;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -34,8 +34,31 @@ struct Entry {
     signed: Box<str>,
     signature: Box<str>,
     token: Arc<Verified>,
-    /// Not kept alive: a key that a reload took away is gone.
-    key: Weak<Key>,
+    key: Owner,
+}
+
+/// The key that a token is of.
+enum Owner {
+    /// An app's. Not kept alive: one that a reload took away is gone.
+    App(Weak<Key>),
+    /// What an issuer's key stands for, which lives here alone.
+    Outside(Arc<Key>),
+}
+
+impl Owner {
+    fn of(token: &Verified, key: &Arc<Key>) -> Self {
+        match token.outside {
+            None => Self::App(Arc::downgrade(key)),
+            Some(_) => Self::Outside(key.clone()),
+        }
+    }
+
+    fn key(&self) -> Option<Arc<Key>> {
+        match self {
+            Self::App(key) => key.upgrade(),
+            Self::Outside(key) => Some(key.clone()),
+        }
+    }
 }
 
 impl Cache {
@@ -59,7 +82,7 @@ impl Cache {
                 && bool::from(entry.signature.as_bytes().ct_eq(signature.as_bytes()))
                 && *entry.signed == *signed
         })?;
-        Some((entry.token.clone(), entry.key.upgrade()?))
+        Some((entry.token.clone(), entry.key.key()?))
     }
 
     /// Keeps a token that has just passed every check.
@@ -81,7 +104,7 @@ impl Cache {
             signed: signed.into(),
             signature: signature.into(),
             token: token.clone(),
-            key: Arc::downgrade(key),
+            key: Owner::of(token, key),
         };
         self.set(hash).put(entry, now);
     }
@@ -123,7 +146,11 @@ impl Entry {
     }
 
     fn is_over(&self, now: i64) -> bool {
-        now >= self.token.exp || self.key.strong_count() == 0
+        let is_gone = match &self.key {
+            Owner::App(key) => key.strong_count() == 0,
+            Owner::Outside(_) => false,
+        };
+        is_gone || now >= self.token.exp
     }
 }
 
@@ -166,8 +193,10 @@ mod tests {
             exp,
             iat: None,
             nbf: None,
+            max_life: 900,
             pay: None,
             id: ProofId([0; 16]),
+            outside: None,
         })
     }
 

@@ -1,69 +1,67 @@
 //! Reading and verifying a JWT: compact, signed with an algorithm that its key knows, and nothing else.
 
-use super::binding::{self, Pay};
+use super::claims::Verified;
+use super::issuer::Issuer;
 use super::json::{BadJson, Json, read_object};
-use super::{Settings, check_key, rejected};
-use crate::apps::{Key, Registry, Scopes};
+use super::key_set::SetKey;
+use super::{Presented, Settings, check_key, rejected};
+use crate::apps::{Key, Registry, Scheme};
 use crate::crypto::{Algorithm, Tag, VerifyingKey};
-use crate::schemes::{ProofId, Refused, Why};
+use crate::route::Takers;
+use crate::schemes::doctor::Sample;
+use crate::schemes::{Refused, Why};
 use data_encoding::BASE64URL_NOPAD;
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Bytes a token may have.
 pub const MAX_TOKEN: usize = 8 * 1024;
 /// Bytes a key id may have.
 pub const MAX_KEY_ID: usize = 256;
-/// The last time a claim may name: beyond it lies no time but a mistake of units.
-const MAX_TIME: i64 = 100_000_000_000;
+/// Keys that one token is tried with: several have its `kid` only where issuers share a field.
+const MAX_TRIED: usize = 4;
 
-/// A token whose signature held and whose claims are well formed. What time
-/// can change is still to be checked, at every request.
-#[derive(Debug)]
-pub(super) struct Verified {
-    /// What it may do: its app's scopes, or fewer.
-    pub(super) scopes: Scopes,
-    /// First second at which it is over.
-    pub(super) exp: i64,
-    /// When it says it was made.
-    pub(super) iat: Option<i64>,
-    /// First second at which it holds.
-    pub(super) nbf: Option<i64>,
-    /// What it is bound to.
-    pub(super) pay: Option<Pay>,
-    /// How to recognise it.
-    pub(super) id: ProofId,
-}
+/// A token that was opened, and the key that its signature is of.
+pub(super) type Opened = (Arc<Verified>, Arc<Key>);
 
 /// Verifies the signature of a token, that its key may be used, and what of
 /// its claims never changes.
 pub(super) fn open(
-    text: &str,
+    presented: &Presented<'_>,
     registry: &Registry,
     settings: &Settings,
     now: i64,
-) -> Result<(Arc<Verified>, Arc<Key>), Refused> {
-    let token = Compact::read(text)?;
-    let key = registry.key(&token.key_id);
+) -> Result<Opened, Refused> {
+    let token = Compact::read(presented.text)?;
+    if !presented.takers.issuers.is_empty() {
+        return token.of_any(presented.takers, registry, settings, now);
+    }
+    let key_id = token.own_key_id()?;
+    let key = registry.key(key_id);
     let verifying = match key {
         Some(key) => &key.verifying,
         // Neither answer nor time tells that no key has this id.
-        None => registry.double(&token.key_id),
+        None => registry.double(key_id),
     };
     let verified = token.verify(verifying);
     let key = key.ok_or_else(|| rejected(Why::UnknownKey))?;
-    let tag = verified.map_err(rejected)?;
-    // Before the claims: who holds a key that is no longer in force learns nothing of them.
-    check_key(key, now)?;
-    let claims = token.claims()?;
-    let verified = Verified::read(&claims, key, &tag, settings)?;
-    Ok((Arc::new(verified), key.clone()))
+    token.of_app(key, &verified.map_err(rejected)?, settings, now)
 }
 
 /// The key id in the header of a token, if that can be read.
 pub(super) fn claimed_key(text: &str) -> Option<String> {
-    Compact::read(text).ok().map(|token| token.key_id)
+    Compact::read(text).ok()?.key_id
+}
+
+/// A token as the doctor takes it, if it can be read.
+pub(super) fn sample(text: &str) -> Option<Sample<'_>> {
+    let token = Compact::read(text).ok()?;
+    Some(Sample {
+        scheme: Scheme::Token,
+        key_id: token.key_id?.into(),
+        text: token.signed.as_bytes().to_vec(),
+        signature: token.signature.into(),
+        offer: None,
+    })
 }
 
 /// A compact JWS (RFC 7515, section 3.1) with a header we accept.
@@ -74,7 +72,9 @@ pub(super) struct Compact<'t> {
     signature: Vec<u8>,
     /// What its header names; `None` is none that we know.
     algorithm: Option<Algorithm>,
-    key_id: String,
+    key_id: Option<String>,
+    /// What else stands in its header, which tokens of apps must not have.
+    more: Option<&'static str>,
 }
 
 impl<'t> Compact<'t> {
@@ -89,14 +89,129 @@ impl<'t> Compact<'t> {
             return Err(not_compact());
         }
         let header = decode(header)?;
-        let (algorithm, key_id) = read_header(&header)?;
+        let (algorithm, key_id, more) = read_header(&header)?;
         Ok(Self {
             signed,
             claims,
             signature: decode(signature)?,
             algorithm,
             key_id,
+            more,
         })
+    }
+
+    /// The key id, which tokens of apps must have, and nothing strange beside it.
+    fn own_key_id(&self) -> Result<&str, Refused> {
+        if let Some(more) = self.more {
+            return Err(rejected(Why::Claim(more)));
+        }
+        self.key_id.as_deref().ok_or_else(no_key_id)
+    }
+
+    /// What comes of a token whose signature is that of an app's key.
+    fn of_app(
+        &self,
+        key: &Arc<Key>,
+        tag: &Tag,
+        settings: &Settings,
+        now: i64,
+    ) -> Result<Opened, Refused> {
+        // Before the claims: who holds a key that is no longer in force learns nothing of them.
+        check_key(key, now)?;
+        let verified = Verified::of_app(&self.claims()?, key, tag, settings)?;
+        Ok((Arc::new(verified), key.clone()))
+    }
+
+    /// What comes of a token that may be of an issuer outside. Which one is said by its field and
+    /// its `kid`: no claim is looked at before the signature holds.
+    fn of_any(
+        &self,
+        takers: Takers,
+        registry: &Registry,
+        settings: &Settings,
+        now: i64,
+    ) -> Result<Opened, Refused> {
+        let id = self.key_id.as_deref();
+        let mut tried = 0;
+        let mut why = Why::UnknownKey;
+        if takers.own
+            && let Some(key) = id.and_then(|id| registry.key(id))
+        {
+            tried += 1;
+            match self.verify(&key.verifying) {
+                Ok(tag) => {
+                    self.own_key_id()?;
+                    return self.of_app(key, &tag, settings, now);
+                }
+                Err(other) => why = other,
+            }
+        }
+        let outside = || settings.taken(takers.issuers);
+        for (place, issuer) in outside() {
+            let keys = issuer.keys.current();
+            if issuer.keys.are_stale(now) {
+                continue;
+            }
+            for key in keys.named(id) {
+                if tried == MAX_TRIED {
+                    break;
+                }
+                tried += 1;
+                match self.verify(&key.verifying) {
+                    Ok(tag) => return self.of_issuer(issuer, place, key, keys.number(), &tag),
+                    Err(other) => why = other,
+                }
+            }
+        }
+        if tried == 0 {
+            if id.is_none() {
+                return Err(no_key_id());
+            }
+            // It costs what a key costs. That an issuer has no key of a name is no secret: anyone
+            // can fetch its keys. Whether we have one is told by nothing.
+            let double = match (takers.own, id) {
+                (true, Some(id)) => registry.double(id),
+                _ => &settings.double,
+            };
+            let _ = self.verify(double);
+        }
+        // No note for what an app's key, or an issuer's, is known by.
+        let is_known = |id| {
+            takers.own && registry.key(id).is_some()
+                || outside().any(|(_, issuer)| issuer.keys.current().knows(id))
+        };
+        if id.is_some_and(|id| !is_known(id)) {
+            outside().for_each(|(_, issuer)| issuer.keys.ask());
+        }
+        Err(rejected(why))
+    }
+
+    /// What comes of a token whose signature is that of an issuer's key.
+    fn of_issuer(
+        &self,
+        issuer: &Issuer,
+        place: usize,
+        key: &SetKey,
+        number: u64,
+        tag: &Tag,
+    ) -> Result<Opened, Refused> {
+        let claims = self.claims()?;
+        let (verified, app) = Verified::of_issuer(&claims, issuer, (place, number), tag)?;
+        let id = match &key.id {
+            Some(id) => format!("{}/{id}", issuer.name).into(),
+            None => issuer.name.clone(),
+        };
+        let key = Key {
+            id,
+            app,
+            verifying: key.verifying.clone(),
+            not_before: None,
+            not_after: None,
+            enabled: true,
+            schemes: [Scheme::Token].into_iter().collect(),
+            attests: issuer.attests,
+        };
+        Ok((Arc::new(verified), Arc::new(key)))
     }
 
     /// Checks the signature by the key's own algorithm, which the header must name. What
@@ -117,14 +232,15 @@ impl<'t> Compact<'t> {
 }
 
 /// Parameters that would have us take a key, or another form of token, from a
-/// stranger. Named for the log; every other unknown one is refused as well.
-const DANGEROUS: [&str; 9] = [
-    "crit", "jku", "jwk", "x5u", "x5c", "x5t", "zip", "b64", "enc",
-];
+/// stranger. Named for the log. Every other unknown one is refused too where an app has made the
+/// token; issuers outside may say there what they like.
+const DANGEROUS: [&str; 8] = ["crit", "jku", "jwk", "x5u", "x5c", "zip", "b64", "enc"];
 
-/// The algorithm, if we know it, and the key id.
-fn read_header(bytes: &[u8]) -> Result<(Option<Algorithm>, String), Refused> {
-    let (mut algorithm, mut key_id) = (None, None);
+/// The algorithm, if we know it, the key id, and what else there is.
+type Header = (Option<Algorithm>, Option<String>, Option<&'static str>);
+
+fn read_header(bytes: &[u8]) -> Result<Header, Refused> {
+    let (mut algorithm, mut key_id, mut more) = (None, None, None);
     for (name, value) in read_object(bytes).map_err(|why| no_object("header", why))? {
         match (&*name, value) {
             ("alg", Json::Text(name)) => algorithm = Some(Algorithm::from_jose_name(&name)),
@@ -135,16 +251,19 @@ fn read_header(bytes: &[u8]) -> Result<(Option<Algorithm>, String), Refused> {
                 return Err(malformed("has an `alg` or `kid` that is no such name"));
             }
             (name, _) => {
-                let known = DANGEROUS.into_iter().find(|dangerous| *dangerous == name);
-                return Err(rejected(Why::Claim(known.unwrap_or("header"))));
+                if let Some(name) = DANGEROUS.into_iter().find(|dangerous| *dangerous == name) {
+                    return Err(rejected(Why::Claim(name)));
+                }
+                more = Some(if name == "x5t" { "x5t" } else { "header" });
             }
         }
     }
-    match (algorithm, key_id) {
-        (Some(algorithm), Some(key_id)) => Ok((algorithm, key_id)),
-        (None, _) => Err(malformed("has no `alg` in its header")),
-        (_, None) => Err(malformed("has no `kid` in its header to name the key")),
-    }
+    let algorithm = algorithm.ok_or_else(|| malformed("has no `alg` in its header"))?;
+    Ok((algorithm, key_id, more))
+}
+
+fn no_key_id() -> Refused {
+    malformed("has no `kid` in its header to name the key")
 }
 
 fn is_key_id(id: &str) -> bool {
@@ -160,98 +279,6 @@ fn is_jwt(media_type: &str) -> bool {
     matches!(media_type, "jwt" | "at+jwt")
 }
 
-impl Verified {
-    /// Reads the claims of a token whose signature holds.
-    fn read(claims: &[u8], key: &Key, tag: &Tag, settings: &Settings) -> Result<Self, Refused> {
-        let (mut exp, mut iat, mut nbf, mut pay) = (None, None, None, None);
-        let mut scopes = None;
-        let mut is_for_us = settings.audience.is_none();
-        for (name, value) in read_object(claims).map_err(|why| no_object("payload", why))? {
-            match &*name {
-                "exp" => exp = Some(time("exp", &value)?),
-                "iat" => iat = Some(time("iat", &value)?),
-                "nbf" => nbf = Some(time("nbf", &value)?),
-                "aud" => is_for_us = names_us(&value, settings.audience.as_deref())?,
-                "scope" => {
-                    let asked = text("scope", &value)?;
-                    scopes = Some(key.app.scopes.narrowed(asked.split(' ')));
-                }
-                "pay" => pay = Some(binding::read(text("pay", &value)?)?),
-                "iss" => text("iss", &value).map(drop)?,
-                "sub" => text("sub", &value).map(drop)?,
-                "jti" => text("jti", &value).map(drop)?,
-                // Bound to a key whose proof we cannot check: not to be taken as unbound.
-                "cnf" => return Err(rejected(Why::Claim("cnf"))),
-                _ => {}
-            }
-        }
-        if !is_for_us {
-            return Err(rejected(Why::Claim("aud")));
-        }
-        Ok(Self {
-            scopes: scopes.unwrap_or_else(|| key.app.scopes.clone()),
-            exp: exp.ok_or_else(|| rejected(Why::Claim("exp")))?,
-            iat,
-            nbf,
-            pay,
-            id: ProofId::of(tag.as_bytes()),
-        })
-    }
-
-    /// Whether the token holds at `now`, and for no longer than a token may.
-    pub(super) fn check_times(&self, settings: &Settings, now: i64) -> Result<(), Refused> {
-        if now >= self.exp {
-            return Err(Refused::Expired { at: self.exp });
-        }
-        let skew = seconds(settings.skew);
-        let newest = now.saturating_add(skew);
-        for claimed in [self.nbf, self.iat].into_iter().flatten() {
-            if claimed > newest {
-                return Err(Refused::Skew {
-                    ours: now,
-                    theirs: claimed,
-                });
-            }
-        }
-        let start = self.iat.or(self.nbf).unwrap_or(newest);
-        if self.exp.saturating_sub(start) > seconds(settings.max_lifetime) {
-            return Err(rejected(Why::Claim("lifetime")));
-        }
-        Ok(())
-    }
-}
-
-/// Whole seconds of a setting.
-pub(super) fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn time(name: &'static str, value: &Json<'_>) -> Result<i64, Refused> {
-    match value {
-        Json::Integer(time @ 0..=MAX_TIME) => Ok(*time),
-        _ => Err(rejected(Why::Claim(name))),
-    }
-}
-
-fn text<'v>(name: &'static str, value: &'v Json<'_>) -> Result<&'v Cow<'v, str>, Refused> {
-    match value {
-        Json::Text(text) => Ok(text),
-        _ => Err(rejected(Why::Claim(name))),
-    }
-}
-
-/// Whether `aud` is, or lists, our name; true where we have none.
-fn names_us(value: &Json<'_>, audience: Option<&str>) -> Result<bool, Refused> {
-    let is_us = |name: &str| audience.is_none_or(|audience| audience == name);
-    match value {
-        Json::Text(name) => Ok(is_us(name)),
-        Json::List(names) => names.iter().try_fold(audience.is_none(), |found, name| {
-            Ok(is_us(text("aud", name)?) || found)
-        }),
-        _ => Err(rejected(Why::Claim("aud"))),
-    }
-}
-
 /// Strict: no padding, no other alphabet, no bits left over (RFC 7515, section 2).
 fn decode(part: &str) -> Result<Vec<u8>, Refused> {
     BASE64URL_NOPAD
@@ -259,7 +286,7 @@ fn decode(part: &str) -> Result<Vec<u8>, Refused> {
         .map_err(|_| malformed("has a part that is not strict base64url without padding"))
 }
 
-fn no_object(part: &str, why: BadJson) -> Refused {
+pub(super) fn no_object(part: &str, why: BadJson) -> Refused {
     malformed(&format!("has a {part} that is {why}"))
 }
 

@@ -4,27 +4,38 @@
 //! `key`, or `attested` where the token's key says so, for as long as the
 //! token lives. This scheme never: takes an
 //! algorithm, a key or a place to fetch one from the token; looks at a claim
-//! before the signature holds; lets a token do more than its app may.
+//! before the signature holds; lets a token do more than its app may; waits
+//! for the keys of an issuer.
 
 pub mod binding;
 pub mod cache;
+pub mod issuer;
 pub mod jwt;
+pub mod key_set;
+pub mod keys;
 pub mod sign;
 
+mod claims;
 mod json;
+mod jwk;
 
 pub use cache::Cache;
+pub use issuer::{ClaimPath, Issuer, Whose};
 pub use jwt::MAX_TOKEN;
+pub use key_set::{BadKeySet, KeySet};
+pub use keys::Keys;
 pub use sign::{Claims, NotForTokens, sign};
 
 use super::digest::BodyProof;
+use super::doctor::Sample;
 use super::{Assurance, Caller, Proof, Received, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
-use crate::route::Route;
+use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
+use crate::route::{IssuerSet, Route, Takers};
+use claims::Verified;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use jwt::Verified;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -32,8 +43,8 @@ use std::time::Duration;
 /// The field a token stands in unless `gateway.toml` names others.
 pub const PORTCULLIS_TOKEN: HeaderName = HeaderName::from_static("portcullis-token");
 
-/// `[tokens]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `[tokens]` and `[issuers]`.
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// What `aud` must hold, when set.
     pub audience: Option<Box<str>>,
@@ -41,6 +52,63 @@ pub struct Settings {
     pub max_lifetime: Duration,
     /// How far ahead a caller's clock may be.
     pub skew: Duration,
+    /// Issuers outside, by the places that routes know them by.
+    issuers: Vec<Issuer>,
+    /// What to verify with where none of their keys has the name that a token gives.
+    double: VerifyingKey,
+}
+
+impl Settings {
+    /// What is asked of tokens of apps, and no issuer outside.
+    pub fn new(audience: Option<Box<str>>, max_lifetime: Duration, skew: Duration) -> Self {
+        Self {
+            audience,
+            max_lifetime,
+            skew,
+            issuers: Vec::new(),
+            double: HmacKey::dummy(Algorithm::HmacSha256).into(),
+        }
+    }
+
+    /// With these issuers, and a key for what none of them has: one nobody has, of the kind that
+    /// most of theirs are.
+    #[must_use]
+    pub fn with_issuers(self, issuers: Vec<Issuer>, double: VerifyingKey) -> Self {
+        Self {
+            issuers,
+            double,
+            ..self
+        }
+    }
+
+    /// Issuers outside.
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    /// As [`Settings::issuers`], to put what is known of their keys in place.
+    pub fn issuers_mut(&mut self) -> &mut [Issuer] {
+        &mut self.issuers
+    }
+
+    fn taken(&self, some: IssuerSet) -> impl Iterator<Item = (usize, &Issuer)> {
+        let all = self.issuers.iter().enumerate();
+        all.filter(move |(place, _)| some.has(*place))
+    }
+
+    /// Whether what was found out about a token still holds, where it is shown now.
+    fn still_takes(&self, token: &Verified, takers: Takers, now: i64) -> bool {
+        match token.outside {
+            None => takers.own,
+            Some((place, number)) => {
+                takers.issuers.has(place)
+                    && self
+                        .issuers
+                        .get(place)
+                        .is_some_and(|issuer| issuer.keys.are_still(number, now))
+            }
+        }
+    }
 }
 
 /// A token as it stands in a request, unproven. Does not print.
@@ -48,9 +116,16 @@ pub struct Settings {
 pub struct Presented<'r> {
     text: &'r str,
     in_authorization: bool,
+    /// Whose tokens may stand there.
+    takers: Takers,
 }
 
-impl Presented<'_> {
+impl<'r> Presented<'r> {
+    /// The token as the doctor takes it: its text arrives as it was signed.
+    pub fn sample(&self) -> Option<Sample<'r>> {
+        jwt::sample(self.text)
+    }
+
     /// The key id the token claims: for the log, when it is refused.
     pub fn claimed_key(&self) -> Option<Cow<'static, str>> {
         jwt::claimed_key(self.text).map(Cow::Owned)
@@ -71,9 +146,9 @@ impl fmt::Debug for Presented<'_> {
 /// of at most [`MAX_TOKEN`] bytes.
 pub fn read<'r>(received: &Received<'r>, route: &Route) -> Result<Option<Presented<'r>>, Refused> {
     let mut found = None;
-    for name in &route.token_fields {
+    for (place, name) in route.token_fields.iter().enumerate() {
         for value in received.fields().get_all(name) {
-            let Some(presented) = token_in(name, value)? else {
+            let Some(presented) = token_in(name, value, route.takers(place))? else {
                 continue;
             };
             if found.replace(presented).is_some() {
@@ -89,6 +164,7 @@ pub fn read<'r>(received: &Received<'r>, route: &Route) -> Result<Option<Present
 fn token_in<'r>(
     name: &HeaderName,
     value: &'r HeaderValue,
+    takers: Takers,
 ) -> Result<Option<Presented<'r>>, Refused> {
     let in_authorization = name == AUTHORIZATION;
     let bytes = if in_authorization {
@@ -109,6 +185,7 @@ fn token_in<'r>(
         Ok(text) if !text.is_empty() => Ok(Some(Presented {
             text,
             in_authorization,
+            takers,
         })),
         _ => Err(Refused::Malformed(format!("`{name}` holds no token"))),
     }
@@ -145,11 +222,13 @@ pub fn verify(
 ) -> Result<Caller, Refused> {
     let seconds = now.unix_seconds();
     let generation = registry.generation();
-    let held = cache.find(presented.text, generation);
+    let held = cache
+        .find(presented.text, generation)
+        .filter(|(token, _)| settings.still_takes(token, presented.takers, seconds));
     let is_new = held.is_none();
     let (token, key) = match held {
         Some(held) => held,
-        None => jwt::open(presented.text, registry, settings, seconds)?,
+        None => jwt::open(presented, registry, settings, seconds)?,
     };
     // Whether found or opened: what time can change is checked at every request.
     check_key(&key, seconds)?;
@@ -177,7 +256,7 @@ pub fn verify(
         Scheme::Token,
         assurance,
         token.scopes.clone(),
-        proof(&token, settings),
+        proof(&token),
         BodyProof::Unproven,
     ))
 }
@@ -193,12 +272,10 @@ fn check_key(key: &Key, now: i64) -> Result<(), Refused> {
     Ok(())
 }
 
-fn proof(token: &Verified, settings: &Settings) -> Proof {
+fn proof(token: &Verified) -> Proof {
     // A token that does not say when it was made may be as old as the longest
     // life allows: whoever asks for its age must not take it for younger.
-    let earliest = token
-        .exp
-        .saturating_sub(jwt::seconds(settings.max_lifetime));
+    let earliest = token.exp.saturating_sub(token.max_life);
     Proof {
         nonce: None,
         text: token.id,

@@ -58,11 +58,7 @@ impl Gate {
         key.app = app.clone();
         Self {
             registry: Registry::new(vec![app], vec![key], generation).unwrap(),
-            settings: Settings {
-                audience: None,
-                max_lifetime: Duration::from_mins(15),
-                skew: Duration::from_secs(30),
-            },
+            settings: Settings::new(None, Duration::from_mins(15), Duration::from_secs(30)),
             cache: Cache::new(64),
             bind: Bind::None,
             fields: vec![PORTCULLIS_TOKEN],
@@ -820,6 +816,7 @@ fn neither_refusals_nor_debug_show_a_byte_of_the_token() {
     let presented = Presented {
         text: &tokens[0],
         in_authorization: false,
+        takers: Takers::OWN,
     };
     assert!(!format!("{presented:?} {:?}", gate.cache).contains(&tokens[0][..12]));
 }
@@ -830,6 +827,7 @@ fn the_claimed_key_is_told_for_the_log() {
         Presented {
             text,
             in_authorization: false,
+            takers: Takers::OWN,
         }
         .claimed_key()
         .map(Cow::into_owned)

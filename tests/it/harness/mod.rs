@@ -15,6 +15,7 @@ pub mod caller;
 pub mod curl;
 pub mod gateway;
 pub mod h2;
+pub mod issuer;
 pub mod lines;
 pub mod pair;
 pub mod raw;

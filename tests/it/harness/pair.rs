@@ -1,6 +1,8 @@
 //! Key pairs that sign by OpenSSL's own program: what the library signs and
 //! verifies stands against another implementation.
 
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXUPPER};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -103,6 +105,43 @@ impl Pair {
             .expect("openssl is needed");
         assert!(printed.status.success(), "{printed:?}");
         String::from_utf8(printed.stdout).unwrap()
+    }
+
+    /// The public key as a JWK of this name.
+    pub fn jwk(&self, name: &str) -> Value {
+        let pem = self.public_pem();
+        let lines = pem.lines().filter(|line| !line.starts_with('-'));
+        let der = BASE64.decode(lines.collect::<String>().as_bytes()).unwrap();
+        let end = |bytes: usize| BASE64URL_NOPAD.encode(&der[der.len() - bytes..]);
+        let half = |size: usize, from_end: usize| {
+            let start = der.len() - from_end * size;
+            BASE64URL_NOPAD.encode(&der[start..start + size])
+        };
+        let mut jwk = match self.algorithm {
+            "ed25519" => json!({ "kty": "OKP", "crv": "Ed25519", "x": end(32) }),
+            "ecdsa-p256-sha256" => {
+                json!({ "kty": "EC", "crv": "P-256", "x": half(32, 2), "y": half(32, 1) })
+            }
+            "ecdsa-p384-sha384" => {
+                json!({ "kty": "EC", "crv": "P-384", "x": half(48, 2), "y": half(48, 1) })
+            }
+            _ => json!({ "kty": "RSA", "n": self.modulus(), "e": "AQAB" }),
+        };
+        jwk["kid"] = name.into();
+        jwk["alg"] = self.jose.into();
+        jwk["use"] = "sig".into();
+        jwk
+    }
+
+    fn modulus(&self) -> String {
+        let printed = Command::new("openssl")
+            .args(["rsa", "-noout", "-modulus", "-in"])
+            .arg(&self.private)
+            .output()
+            .expect("openssl is needed");
+        let text = String::from_utf8(printed.stdout).unwrap();
+        let digits = text.trim().strip_prefix("Modulus=").unwrap();
+        BASE64URL_NOPAD.encode(&HEXUPPER.decode(digits.as_bytes()).unwrap())
     }
 
     /// A signature of `text`.

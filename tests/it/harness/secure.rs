@@ -74,6 +74,16 @@ impl Secure {
     /// Shows `certified`, and settles on one of `alpn`. With `clients` it
     /// wants to know who calls.
     pub fn start(certified: &Certified, alpn: &[&str], clients: Option<&Authority>) -> Self {
+        Self::with(certified, alpn, clients, "hello")
+    }
+
+    /// As [`Secure::start`], but it answers with `says`.
+    pub fn saying(certified: &Certified, alpn: &[&str], says: &str) -> Self {
+        Self::with(certified, alpn, None, says)
+    }
+
+    fn with(certified: &Certified, alpn: &[&str], clients: Option<&Authority>, says: &str) -> Self {
+        let says = Bytes::copy_from_slice(says.as_bytes());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -89,7 +99,8 @@ impl Secure {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
-                    tokio::spawn(serve(acceptor.clone(), stream, of_server.clone()));
+                    let (heard, says) = (of_server.clone(), says.clone());
+                    tokio::spawn(serve(acceptor.clone(), stream, heard, says));
                 }
             });
         });
@@ -111,6 +122,7 @@ async fn serve(
     acceptor: TlsAcceptor,
     stream: tokio::net::TcpStream,
     heard: Arc<Mutex<Vec<String>>>,
+    says: Bytes,
 ) {
     let Ok(stream) = acceptor.accept(stream).await else {
         return;
@@ -119,8 +131,8 @@ async fn serve(
     let service = service_fn(move |request: Request<Incoming>| {
         let line = format!("{:?} {}", request.version(), request.uri());
         heard.lock().unwrap().push(line);
-        let hello = Full::new(Bytes::from_static(b"hello"));
-        async { Ok::<_, std::convert::Infallible>(Response::new(hello)) }
+        let says = Full::new(says.clone());
+        async { Ok::<_, std::convert::Infallible>(Response::new(says)) }
     });
     let stream = TokioIo::new(stream);
     if is_http2 {

@@ -1,80 +1,62 @@
 //! A request as text: pasted from a log, a trace, or the `>` lines of `curl -v`.
 
+use super::{Body, Pasted, announced};
 use crate::cli::stop::Stop;
 use anyhow::Result;
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request, Uri, Version};
 
-/// A request taken from text.
-pub(super) struct Raw {
-    /// Its head.
-    pub(super) parts: Parts,
-    /// Its body.
-    pub(super) body: Body,
-    /// What a reader should know of how the text was taken.
-    pub(super) notes: Vec<String>,
-}
-
-/// A body, as far as the text has it.
-pub(super) enum Body {
-    /// There is none.
-    None,
-    /// All of it.
-    Whole(Vec<u8>),
-    /// The head announces one, the text does not have it.
-    NotGiven,
-}
-
-impl Raw {
-    /// Whether the request has a body.
-    pub(super) const fn has_body(&self) -> bool {
-        !matches!(self.body, Body::None)
-    }
-
-    /// Takes `text` apart. Lines may end in CR LF or in LF.
-    pub(super) fn read(text: &[u8]) -> Result<Self> {
-        let mut lines = Lines {
-            rest: text,
-            number: 0,
-        };
-        let traced = text
-            .split(|byte| *byte == b'\n')
-            .any(is_traced_request_line);
-        let mut next = || loop {
-            let line = lines.next()?;
-            match (traced, line.strip_prefix(b"> ")) {
-                (false, _) => return Some((lines.number, line)),
-                (true, Some(line)) => return Some((lines.number, line)),
-                // `>` alone is the empty line; `*` and `<` lines are not the request's.
-                (true, None) if line == b">" => return Some((lines.number, &[])),
-                (true, None) => {}
-            }
-        };
-        let (number, first) = loop {
-            match next() {
-                Some((_, b"")) => {}
-                Some(found) => break found,
-                None => {
-                    return Err(Stop::failed("there is no request: the text is empty")
-                        .hint("the raw text is wanted: `POST /orders HTTP/1.1`, the headers, an empty line, the body")
-                        .into());
-                }
-            }
-        };
-        let (mut parts, ()) = request_line(number, first)?.into_parts();
-        while let Some((number, line)) = next() {
-            if line.is_empty() {
-                break;
-            }
-            let (name, value) = field(number, line)?;
-            parts.headers.append(name, value);
+/// Takes `text` apart. Lines may end in CR LF or in LF.
+///
+/// # Errors
+/// The line that is no part of a request.
+pub fn read(text: &[u8]) -> Result<Pasted> {
+    let mut lines = Lines {
+        rest: text,
+        number: 0,
+    };
+    let traced = text
+        .split(|byte| *byte == b'\n')
+        .any(is_traced_request_line);
+    let mut next = || loop {
+        let line = lines.next()?;
+        match (traced, line.strip_prefix(b"> ")) {
+            (false, _) => return Some((lines.number, line)),
+            (true, Some(line)) => return Some((lines.number, line)),
+            // `>` alone is the empty line; `*` and `<` lines are not the request's.
+            (true, None) if line == b">" => return Some((lines.number, &[])),
+            (true, None) => {}
         }
-        let mut notes = Vec::new();
-        let rest = if traced { &[] } else { lines.rest };
-        let body = body(&parts, rest, &mut notes);
-        Ok(Self { parts, body, notes })
+    };
+    let (number, first) = loop {
+        match next() {
+            Some((_, b"")) => {}
+            Some(found) => break found,
+            None => {
+                return Err(Stop::failed("there is no request: the text is empty")
+                        .hint("the raw text is wanted: `POST /orders HTTP/1.1`, the headers, an empty line, the body; or a HAR entry, or a `curl` line")
+                        .into());
+            }
+        }
+    };
+    let (mut parts, ()) = request_line(number, first)?.into_parts();
+    while let Some((number, line)) = next() {
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = field(number, line)?;
+        parts.headers.append(name, value);
     }
+    let mut notes = Vec::new();
+    let rest = if traced { &[] } else { lines.rest };
+    let body = body(&parts, rest, &mut notes);
+    Ok(Pasted {
+        parts,
+        body,
+        tls: None,
+        notes,
+    })
 }
 
 struct Lines<'t> {
@@ -114,7 +96,7 @@ fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
             "line {number}, `{}`, is not `METHOD target HTTP/1.1`",
             text.escape_debug()
         ))
-        .hint("the raw text is wanted, as behind `>` in the output of `curl -v`")
+        .hint("the raw text is wanted, as behind `>` in the output of `curl -v`; or a HAR entry, or a whole `curl` line")
     };
     let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
     let (method, target, version) = match words.as_slice() {
@@ -160,11 +142,7 @@ fn body(parts: &Parts, rest: &[u8], notes: &mut Vec<String>) -> Body {
         notes.push("the body is chunked: its digest is not checked here".to_owned());
         return Body::NotGiven;
     }
-    let length = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    match length {
+    match announced(&parts.headers) {
         Some(0) => Body::None,
         Some(_) if rest.trim_ascii().is_empty() => {
             notes.push("the text has no body: its digest is not checked here".to_owned());
@@ -206,7 +184,7 @@ mod tests {
             "POST /a?b HTTP/1.1\nHost: x\nContent-Length: 2\n\nhi\n",
             "POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi",
         ] {
-            let raw = Raw::read(text.as_bytes()).unwrap();
+            let raw = read(text.as_bytes()).unwrap();
             assert_eq!(raw.parts.uri, "/a?b");
             assert_eq!(raw.parts.headers["host"], "x");
             assert!(matches!(&raw.body, Body::Whole(body) if body == b"hi"));
@@ -217,7 +195,7 @@ mod tests {
     fn the_trace_of_curl_is_taken() {
         let text =
             "* Connected\n> GET /a HTTP/1.1\r\n> Host: x\r\n> \r\n< HTTP/1.1 200 OK\n< a: b\n";
-        let raw = Raw::read(text.as_bytes()).unwrap();
+        let raw = read(text.as_bytes()).unwrap();
         assert_eq!(raw.parts.uri, "/a");
         assert_eq!(raw.parts.headers.len(), 1);
         assert!(!raw.has_body());
@@ -225,9 +203,9 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_told_by_line_and_without_its_value() {
-        let error = |text: &str| Raw::read(text.as_bytes()).err().unwrap().to_string();
+        let error = |text: &str| read(text.as_bytes()).err().unwrap().to_string();
         assert!(error("").contains("empty"));
-        assert!(error("curl http://x/ -H a").contains("line 1"));
+        assert!(error("wget http://x/ -H a").contains("line 1"));
         let message = error("GET / HTTP/1.1\nAuthorization canary");
         assert!(message.contains("line 2") && !message.contains("canary"));
     }

@@ -1,0 +1,507 @@
+//! A `curl` command line, as browsers copy it and people write it: the request
+//! that it would send.
+
+use super::options::{self, Does};
+use super::{Body, Files, Pasted, addressed, no_parts, shell};
+use crate::cli::stop::Stop;
+use anyhow::Result;
+use data_encoding::BASE64;
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
+    HeaderValue, RANGE, REFERER, USER_AGENT,
+};
+use http::{Method, Version};
+use std::fmt::Write as _;
+
+/// Bytes of a body that the line and its files may make together.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+/// What `-d` says of a body, unless a header says otherwise.
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+/// Whether `text` is a `curl` command, behind a prompt or not.
+pub fn is_one(text: &[u8]) -> bool {
+    behind_the_word(text).is_some()
+}
+
+/// What stands behind the word `curl`.
+fn behind_the_word(text: &[u8]) -> Option<&[u8]> {
+    let text = text.strip_prefix(b"$ ").unwrap_or(text).trim_ascii_start();
+    let words = [&b"curl"[..], b"curl.exe"].into_iter();
+    let mut rests = words.filter_map(|word| text.strip_prefix(word));
+    rests.find(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+}
+
+/// Reads the command. `files` opens what its `@` names.
+///
+/// # Errors
+/// What is not understood, and what to do instead.
+pub fn read(text: &[u8], files: Files<'_>) -> Result<Pasted> {
+    let line = std::str::from_utf8(behind_the_word(text).unwrap_or(text))
+        .map_err(|_| Stop::failed("the `curl` line is not UTF-8"))?;
+    let mut told = Told::default();
+    let mut words = shell::words(line)?.into_iter();
+    while let Some(word) = words.next() {
+        let mut value = |name: &str| {
+            let value = words.next();
+            value.ok_or_else(|| Stop::failed(format!("`{name}` needs a value behind it")))
+        };
+        if let Some(name) = word.strip_prefix("--") {
+            let does = options::long(name).ok_or_else(|| unknown(&word))?;
+            let value = if does.takes_value() {
+                value(&word)?
+            } else {
+                String::new()
+            };
+            told.option(&word, does, value, files)?;
+        } else if let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
+            let mut chars = letters.chars();
+            while let Some(letter) = chars.next() {
+                let name = format!("-{letter}");
+                let does = options::short(letter).ok_or_else(|| unknown(&name))?;
+                let value = match (does.takes_value(), chars.as_str()) {
+                    (false, _) => String::new(),
+                    (true, "") => value(&name)?,
+                    (true, rest) => {
+                        let rest = rest.to_owned();
+                        chars = "".chars();
+                        rest
+                    }
+                };
+                told.option(&name, does, value, files)?;
+            }
+        } else {
+            told.url(word)?;
+        }
+    }
+    told.pasted()
+}
+
+fn unknown(option: &str) -> Stop {
+    let option = option.escape_debug();
+    Stop::failed(format!("the option `{option}` of curl is not understood here")).hint(
+        "leave it out if the request is the same without it; or add `-v`, run it, and paste the lines that begin with `>`",
+    )
+}
+
+/// What the options say.
+#[derive(Default)]
+struct Told {
+    url: Option<String>,
+    method: Option<Method>,
+    headers: Vec<String>,
+    /// What options say in the place of headers, which these go before.
+    usual: Vec<(HeaderName, String)>,
+    data: Option<Vec<u8>>,
+    version: Version,
+    json: bool,
+    get: bool,
+    head: bool,
+    path_as_is: bool,
+    notes: Vec<String>,
+}
+
+impl Told {
+    fn url(&mut self, url: String) -> Result<(), Stop> {
+        if let Some(before) = &self.url {
+            let (before, url) = (before.escape_debug(), url.escape_debug());
+            let message = format!("there are two URLs, `{before}` and `{url}`");
+            return Err(Stop::failed(message).hint("paste one request at a time"));
+        }
+        self.url = Some(url);
+        Ok(())
+    }
+
+    fn option(&mut self, name: &str, does: Does, value: String, files: Files<'_>) -> Result<()> {
+        match does {
+            Does::Url => self.url(value)?,
+            Does::Method => {
+                let method = Method::from_bytes(value.as_bytes());
+                let bad = |_| Stop::failed(format!("`{}` is not a method", value.escape_debug()));
+                self.method = Some(method.map_err(bad)?);
+            }
+            Does::Header if value.starts_with('@') => {
+                return Err(Stop::failed("a file of headers is not read")
+                    .hint("write each with `-H`")
+                    .into());
+            }
+            Does::Header => self.headers.push(value),
+            Does::User => {
+                let text = if value.contains(':') {
+                    value
+                } else {
+                    return Err(Stop::failed("curl asks for the password of `-u`")
+                        .hint("write `-u NAME:PASSWORD`")
+                        .into());
+                };
+                let basic = format!("Basic {}", BASE64.encode(text.as_bytes()));
+                self.usual.push((AUTHORIZATION, basic));
+            }
+            Does::Bearer => self.usual.push((AUTHORIZATION, format!("Bearer {value}"))),
+            Does::Agent => self.usual.push((USER_AGENT, value)),
+            Does::Referer => self.usual.push((REFERER, value)),
+            Does::Range => self.usual.push((RANGE, format!("bytes={value}"))),
+            Does::Cookie if !value.contains('=') => {
+                return Err(Stop::failed("a file of cookies is not read")
+                    .hint("write them as `-b 'name=value; other=value'`")
+                    .into());
+            }
+            Does::Cookie => self.usual.push((COOKIE, value)),
+            Does::Data | Does::DataRaw | Does::DataBinary | Does::Json => {
+                self.json |= does == Does::Json;
+                let bytes = data(does, &value, files)?;
+                self.append(&bytes, does != Does::Json)?;
+            }
+            Does::DataUrlencode => {
+                let text = urlencoded(&value, files)?;
+                self.append(text.as_bytes(), true)?;
+            }
+            Does::Get => self.get = true,
+            Does::Head => self.head = true,
+            Does::PathAsIs => self.path_as_is = true,
+            Does::Compressed => self.notes.push(
+                "`--compressed` adds `Accept-Encoding`, of a value that depends on curl: it is not taken here".to_owned(),
+            ),
+            Does::Http10 => self.version = Version::HTTP_10,
+            Does::Http11 => self.version = Version::HTTP_11,
+            Does::Http2 => self.version = Version::HTTP_2,
+            Does::Nothing | Does::NothingWithValue => {}
+            Does::Unknowable(instead) => {
+                let message = format!("what `{name}` sends is not to be seen from the line");
+                return Err(Stop::failed(message).hint(instead).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8], joined: bool) -> Result<(), Stop> {
+        let data = match &mut self.data {
+            Some(data) => {
+                if joined {
+                    data.push(b'&');
+                }
+                data
+            }
+            none => none.insert(Vec::new()),
+        };
+        if data.len() + bytes.len() > MAX_BODY {
+            let message = format!("the body has more than {MAX_BODY} bytes");
+            return Err(Stop::failed(message));
+        }
+        data.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn pasted(self) -> Result<Pasted> {
+        let Some(url) = &self.url else {
+            return Err(Stop::failed("the `curl` line has no URL").into());
+        };
+        let mut notes = self.notes;
+        let mut url = without_fragment(url).to_owned();
+        if !url.contains("://") {
+            // As curl guesses.
+            url.insert_str(0, "http://");
+        }
+        if !self.path_as_is {
+            let plain = without_dots(&url);
+            if plain != url {
+                notes.push("curl takes `.` and `..` out of a path before it sends it, unless `--path-as-is` is there".to_owned());
+                url = plain;
+            }
+        }
+        let mut data = self.data;
+        if self.get
+            && let Some(data) = data.take()
+        {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(&String::from_utf8_lossy(&data));
+        }
+        let mut parts = no_parts();
+        parts.version = self.version;
+        parts.method = self.method.unwrap_or(match (self.head, &data) {
+            (true, _) => Method::HEAD,
+            (false, Some(_)) => Method::POST,
+            (false, None) => Method::GET,
+        });
+        let mut usual = self.usual;
+        if let Some(data) = &data {
+            usual.push((CONTENT_LENGTH, data.len().to_string()));
+        }
+        let json = "application/json".to_owned();
+        if self.json {
+            usual.extend([(CONTENT_TYPE, json.clone()), (ACCEPT, json)]);
+        }
+        let headers = headers(&self.headers, usual, data.is_some())?;
+        let (parts, tls) = addressed(&url, parts, headers)?;
+        let covers_agent = ["signature-input", "authorization", "proxy-authorization"]
+            .iter()
+            .filter_map(|name| parts.headers.get(*name)?.to_str().ok())
+            .any(|value| value.to_ascii_lowercase().contains("user-agent"));
+        if covers_agent && !parts.headers.contains_key(USER_AGENT) {
+            notes.push("`User-Agent` names curl and its version, which the line does not tell: say it with `-A`".to_owned());
+        }
+        Ok(Pasted {
+            parts,
+            body: data
+                .filter(|data| !data.is_empty())
+                .map_or(Body::None, Body::Whole),
+            tls: Some(tls),
+            notes,
+        })
+    }
+}
+
+/// The bytes of one `-d` and its kin.
+fn data(does: Does, value: &str, files: Files<'_>) -> Result<Vec<u8>> {
+    match value.strip_prefix('@') {
+        Some(name) if does != Does::DataRaw => {
+            let mut bytes = files(name).map_err(Stop::failed)?;
+            if does == Does::Data {
+                bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+            }
+            Ok(bytes)
+        }
+        _ => Ok(value.as_bytes().to_vec()),
+    }
+}
+
+/// `content`, `=content`, `name=content`, `@file` or `name@file`, the content encoded.
+fn urlencoded(value: &str, files: Files<'_>) -> Result<String> {
+    let at = value.find(['=', '@']);
+    let (name, content) = match at.map(|at| (value.split_at(at), value[at..].starts_with('@'))) {
+        None => ("", value.as_bytes().to_vec()),
+        Some(((name, rest), true)) => (name, files(&rest[1..]).map_err(Stop::failed)?),
+        Some(((name, rest), false)) => (name, rest.as_bytes()[1..].to_vec()),
+    };
+    let mut out = String::with_capacity(value.len());
+    if !name.is_empty() {
+        out.push_str(name);
+        out.push('=');
+    }
+    for byte in content {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    Ok(out)
+}
+
+/// The fields: those that `-H` names, then those of other options and of curl itself.
+fn headers(
+    lines: &[String],
+    usual: Vec<(HeaderName, String)>,
+    has_body: bool,
+) -> Result<HeaderMap> {
+    let mut fields = HeaderMap::new();
+    let mut taken_out = Vec::new();
+    for line in lines {
+        // The value is not repeated: it may be a credential.
+        let bad = |why: &str| {
+            let name = line.split_once(':').map_or("…", |(name, _)| name.trim());
+            Stop::failed(format!("`-H` of `{}`: {why}", name.escape_debug()))
+        };
+        let (name, value) = match (line.split_once(':'), line.strip_suffix(';')) {
+            (Some((name, value)), _) => (name, value.trim()),
+            (None, Some(name)) => (name, ""),
+            (None, None) => return Err(bad("there is no `:`").into()),
+        };
+        let is_removal = value.is_empty() && line.contains(':');
+        let name = HeaderName::from_bytes(name.trim().as_bytes())
+            .map_err(|_| bad("it is no name of a header"))?;
+        if is_removal {
+            taken_out.push(name);
+            continue;
+        }
+        let value = HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_| bad("its value holds a control character"))?;
+        fields.append(name, value);
+    }
+    let mut add = |name: HeaderName, value: HeaderValue| {
+        if !fields.contains_key(&name) && !taken_out.contains(&name) {
+            fields.insert(name, value);
+        }
+    };
+    for (name, value) in usual {
+        let bad = |_| Stop::failed(format!("what becomes `{name}` holds a control character"));
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(bad)?;
+        add(name, value);
+    }
+    add(ACCEPT, HeaderValue::from_static("*/*"));
+    if has_body {
+        add(CONTENT_TYPE, FORM);
+    }
+    Ok(fields)
+}
+
+fn without_fragment(url: &str) -> &str {
+    url.split('#').next().unwrap_or_default()
+}
+
+/// `url` with the dot segments taken out of its path (RFC 3986, section 5.2.4).
+fn without_dots(url: &str) -> String {
+    let Some(start) = url.find("://").map(|at| at + 3) else {
+        return url.to_owned();
+    };
+    let (front, rest) = url.split_at(start);
+    let Some(slash) = rest
+        .find(['/', '?'])
+        .filter(|at| rest[*at..].starts_with('/'))
+    else {
+        return url.to_owned();
+    };
+    let (host, target) = rest.split_at(slash);
+    let (path, query) = match target.find('?') {
+        Some(at) => target.split_at(at),
+        None => (target, ""),
+    };
+    let mut kept: Vec<&str> = Vec::new();
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    for (at, segment) in segments.iter().enumerate() {
+        let is_last = at + 1 == segments.len();
+        match *segment {
+            "." if is_last => kept.push(""),
+            "." => {}
+            ".." => {
+                kept.pop();
+                if is_last {
+                    kept.push("");
+                }
+            }
+            segment => kept.push(segment),
+        }
+    }
+    format!("{front}{host}/{}{query}", kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(line: &str) -> Pasted {
+        let files = |name: &str| match name {
+            "data" => Ok(b"a\r\nb\n".to_vec()),
+            other => Err(format!("no {other}")),
+        };
+        read(line.as_bytes(), &files).unwrap_or_else(|why| panic!("{line}: {why}"))
+    }
+
+    fn error(line: &str) -> String {
+        read(line.as_bytes(), &|_| Err("no file".to_owned()))
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn the_line_that_a_browser_copies_is_the_request_that_it_sent() {
+        let line = r#"curl 'https://api.example.com/orders?b=2&a=%C3%A9#top' \
+  -X 'PUT' \
+  -H 'accept: */*' \
+  -H $'x-note: it\'s \u00e9' \
+  -H 'content-type: application/json' \
+  -b 'a=1; b=2' \
+  --data-raw $'{"it\'s":1}' \
+  --compressed --insecure"#;
+        let pasted = taken(line);
+        assert_eq!(pasted.parts.method, "PUT");
+        assert_eq!(pasted.parts.uri, "/orders?b=2&a=%C3%A9");
+        let fields = &pasted.parts.headers;
+        assert_eq!(fields["host"], "api.example.com");
+        assert_eq!(fields["content-type"], "application/json");
+        assert_eq!(fields["cookie"], "a=1; b=2");
+        assert_eq!(fields["x-note"].as_bytes(), "it's é".as_bytes());
+        assert_eq!(fields["content-length"], "10");
+        assert_eq!(pasted.body, Body::Whole(b"{\"it's\":1}".to_vec()));
+        assert_eq!(pasted.tls, Some(true));
+        assert_eq!(pasted.notes.len(), 1);
+    }
+
+    #[test]
+    fn what_curl_adds_by_itself_is_added() {
+        for (line, method, target, body) in [
+            ("curl http://h", "GET", "/", ""),
+            ("$ curl h/a", "GET", "/a", ""),
+            ("curl -I http://h?x", "HEAD", "/?x", ""),
+            ("curl http://h/ -d a=1 -d b=2", "POST", "/", "a=1&b=2"),
+            ("curl -sSXPATCH http://h/ -da", "PATCH", "/", "a"),
+            ("curl http://h/ -d @data", "POST", "/", "ab"),
+            (
+                "curl http://h/ --data-binary @data",
+                "POST",
+                "/",
+                "a\r\nb\n",
+            ),
+            ("curl http://h/ --data-raw @data", "POST", "/", "@data"),
+            ("curl http://h/?x -G -d a=1", "GET", "/?x&a=1", ""),
+            (
+                "curl http://h/ -G --data-urlencode 'q=ä b' --data-urlencode '=&'",
+                "GET",
+                "/?q=%C3%A4%20b&%26",
+                "",
+            ),
+            (
+                "curl http://h/ --data-urlencode n@data",
+                "POST",
+                "/",
+                "n=a%0D%0Ab%0A",
+            ),
+            ("curl http://h/a/./b/../c/..", "GET", "/a/", ""),
+            ("curl --path-as-is http://h/a/../b", "GET", "/a/../b", ""),
+            ("curl --json '{}' --url http://h/", "POST", "/", "{}"),
+            ("curl -o x -w '%{http_code}' -m 3 http://h/", "GET", "/", ""),
+        ] {
+            let pasted = taken(line);
+            assert_eq!(pasted.parts.method, method, "{line}");
+            assert_eq!(pasted.parts.uri.to_string(), target, "{line}");
+            let sent = match &pasted.body {
+                Body::Whole(bytes) => bytes.as_slice(),
+                _ => b"",
+            };
+            assert_eq!(sent, body.as_bytes(), "{line}");
+        }
+        let fields = taken("curl http://h/ -d a -u me:x -H 'accept:' -H 'x-empty;'")
+            .parts
+            .headers;
+        assert_eq!(fields["content-type"], FORM);
+        assert_eq!(fields["authorization"], "Basic bWU6eA==");
+        assert_eq!(fields["x-empty"], "");
+        assert!(!fields.contains_key("accept"));
+        let fields = taken("curl --json 1 http://h/ -H 'Host: other'")
+            .parts
+            .headers;
+        assert_eq!(fields["content-type"], "application/json");
+        assert_eq!(fields["host"], "other");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_and_no_value_is_told() {
+        for (line, told) in [
+            ("curl", "no URL"),
+            ("curl http://a/ http://b/", "two URLs"),
+            ("curl --nonsense http://a/", "`--nonsense`"),
+            ("curl -sZ http://a/", "`-Z`"),
+            ("curl http://a/ -H", "needs a value"),
+            ("curl http://a/ -F a=canary", "`-F`"),
+            ("curl --aws-sigv4 aws:amz:r:s http://a/", "`--aws-sigv4`"),
+            ("curl http://a/ -H 'x canary'", "no `:`"),
+            ("curl http://a/ -H 'x y: canary'", "no name"),
+            ("curl http://a/ -H $'x: canary\\x01y'", "control character"),
+            ("curl http://a/ -A $'canary\\n'", "control character"),
+            ("curl http://a/ -u canary", "password"),
+            ("curl http://a/ -b canary", "cookies"),
+            ("curl http://a/ -H @canary", "file of headers"),
+            ("curl http://a/ -d @canary", "no file"),
+            ("curl http://a/ | jq", "`|`"),
+            ("curl ftp://a/", "needs `http`"),
+            ("curl 'http://a/ä b'", "no URL"),
+            ("curl -X 'P T' http://a/", "not a method"),
+        ] {
+            let message = error(line);
+            assert!(
+                message.contains(told) && !message.contains("canary"),
+                "{line}: {message}"
+            );
+        }
+        assert!(!is_one(b"curling http://a/") && is_one(b"curl") && is_one(b"$ curl\thttp://a"));
+    }
+}

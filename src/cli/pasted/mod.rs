@@ -1,0 +1,116 @@
+//! A request as somebody pastes it: the raw text of a log or a trace, an entry
+//! of a HAR file, or the `curl` line that a browser copies.
+//!
+//! In: text. Out: [`Pasted`], the request as it would arrive, or what in the
+//! text is not understood, and where. It opens no file by itself.
+
+pub mod curl;
+pub mod har;
+pub mod raw;
+pub mod shell;
+
+mod options;
+
+use super::stop::Stop;
+use anyhow::Result;
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Request, Uri};
+
+/// A request taken from text.
+#[derive(Debug)]
+pub struct Pasted {
+    /// Its head.
+    pub parts: Parts,
+    /// Its body.
+    pub body: Body,
+    /// Whether it goes over TLS, where the text tells.
+    pub tls: Option<bool>,
+    /// What a reader should know of how the text was taken.
+    pub notes: Vec<String>,
+}
+
+/// A body, as far as the text has it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body {
+    /// There is none.
+    None,
+    /// All of it.
+    Whole(Vec<u8>),
+    /// The head announces one, the text does not have it.
+    NotGiven,
+}
+
+/// Opens the files that a `curl` line names.
+pub type Files<'f> = &'f dyn Fn(&str) -> Result<Vec<u8>, String>;
+
+impl Pasted {
+    /// Takes `text` apart, whatever of the three it is. `entry` is which of a HAR
+    /// file's entries is meant, from 1.
+    ///
+    /// # Errors
+    /// What is not understood, where, and what to do.
+    pub fn read(text: &[u8], entry: Option<usize>, files: Files<'_>) -> Result<Self> {
+        let front = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let front = front.trim_ascii_start();
+        if front.starts_with(b"{") || front.starts_with(b"[") {
+            return har::read(front, entry);
+        }
+        if entry.is_some() {
+            return Err(Stop::usage("`--entry` is for HAR files, and this is none").into());
+        }
+        if curl::is_one(front) {
+            return curl::read(front, files);
+        }
+        raw::read(text)
+    }
+
+    /// Whether the request has a body.
+    pub const fn has_body(&self) -> bool {
+        !matches!(self.body, Body::None)
+    }
+}
+
+/// A request to an absolute URL, as it goes over the wire.
+fn addressed(url: &str, mut parts: Parts, headers: HeaderMap) -> Result<(Parts, bool)> {
+    let bad = |why: &str| {
+        Stop::failed(format!("the URL `{}` is no URL: {why}", url.escape_debug())).hint(
+            "`https://api.example.com/orders?page=2` is one; what is not ASCII is percent-encoded",
+        )
+    };
+    let uri: Uri = url.parse().map_err(|why| bad(&format!("{why}")))?;
+    let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority())
+    else {
+        return Err(bad("it needs `http` or `https`, and a host").into());
+    };
+    let authority = match authority.as_str().rsplit_once('@') {
+        // The user before it goes into `Authorization`, which is the sender's business.
+        Some((_, host)) => host,
+        None => authority.as_str(),
+    };
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = if target.starts_with('?') {
+        format!("/{target}")
+    } else {
+        target.to_owned()
+    };
+    parts.uri = target
+        .parse()
+        .map_err(|_| bad("its path cannot be a target"))?;
+    parts.headers = headers;
+    if !parts.headers.contains_key(HOST) {
+        let host = HeaderValue::from_str(authority).map_err(|_| bad("its host is none"))?;
+        parts.headers.insert(HOST, host);
+    }
+    Ok((parts, scheme == "https"))
+}
+
+/// A head with nothing in it.
+fn no_parts() -> Parts {
+    Request::new(()).into_parts().0
+}
+
+/// What `Content-Length` announces.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

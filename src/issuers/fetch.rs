@@ -1,0 +1,120 @@
+//! One fetch of a key set: a GET over a connection of its own, within bounds.
+
+use super::{Place, Settings};
+use crate::schemes::token::key_set::MAX_KEY_SET;
+use bytes::Bytes;
+use http::header::{ACCEPT, HOST, USER_AGENT};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+/// How long a fetch may take, from the look-up of a name to the last byte.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of a name that are tried.
+const MAX_TRIES: usize = 4;
+/// How long a connection to one of them may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Bytes that the head of an answer may have.
+const MAX_HEAD: usize = 32 * 1024;
+/// Who asks.
+const AGENT: &str = "portcullis-issuers";
+
+/// The key set as it came, or why there is none.
+pub(super) async fn fetch(settings: &Settings) -> Result<Vec<u8>, String> {
+    let place = &settings.place;
+    let stream = connect(place)
+        .await
+        .map_err(|error| format!("no connection to `{}`: {error}", place.authority()))?;
+    match &settings.tls {
+        Some(client) => {
+            let secured = client.secure(place.host(), stream).await;
+            ask(place, secured.map_err(|error| error.to_string())?).await
+        }
+        None if place.is_tls() => Err("TLS is not set up for it".to_owned()),
+        None => ask(place, stream).await,
+    }
+}
+
+async fn connect(place: &Place) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses(place).await?.into_iter().take(MAX_TRIES) {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(late) => last = late.into(),
+        }
+    }
+    Err(last)
+}
+
+async fn addresses(place: &Place) -> io::Result<Vec<SocketAddr>> {
+    let port = place.port();
+    if let Ok(ip) = place.host().parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    // In clear text it must not lead elsewhere, whatever the system says.
+    if !place.is_tls() {
+        return Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)]);
+    }
+    Ok(lookup_host((place.host(), port)).await?.collect())
+}
+
+/// Ends what drives a connection, with whoever waits for its answer.
+struct Driven(AbortHandle);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn ask(
+    place: &Place,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<Vec<u8>, String> {
+    let broke = |error: hyper::Error| format!("its answer cannot be read: {error}");
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await
+        .map_err(broke)?;
+    let driving = tokio::spawn(async move {
+        // What breaks it, whoever waits for the answer is told.
+        let _ = connection.await;
+    });
+    let _driven = Driven(driving.abort_handle());
+    let request = Request::get(place.target())
+        .header(HOST, place.authority())
+        .header(ACCEPT, HeaderValue::from_static("application/json, */*"))
+        .header(USER_AGENT, HeaderValue::from_static(AGENT))
+        .body(Empty::new())
+        .map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await.map_err(broke)?;
+    match response.status() {
+        StatusCode::OK => {}
+        status if status.is_redirection() => {
+            return Err(format!(
+                "it answered {}, and redirects are not followed: name the place itself",
+                status.as_u16()
+            ));
+        }
+        status => return Err(format!("it answered {}", status.as_u16())),
+    }
+    let body = Limited::new(response.into_body(), MAX_KEY_SET);
+    let collected = body.collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            format!("its answer has more than {MAX_KEY_SET} bytes")
+        } else {
+            format!("its answer cannot be read: {error}")
+        }
+    })?;
+    Ok(collected.to_bytes().to_vec())
+}

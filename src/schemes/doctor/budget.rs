@@ -1,0 +1,128 @@
+//! How much is tried: for one request, and in a second over all workers. So a
+//! flood of wrong signatures costs no more than is said here.
+
+use crate::clock::Now;
+use crate::crypto::VerifyingKey;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What trying one text against a shared secret costs: the unit, one or two microseconds.
+const OF_A_SECRET: u32 = 1;
+/// What it costs against a public key.
+const OF_A_PUBLIC_KEY: u32 = 32;
+
+/// What may be tried for one request: 128 texts, or 32 under a public key.
+pub const FOR_ONE: u32 = 1_024;
+/// Texts that are tried under a shared secret, whatever they cost.
+pub const MAX_TRIES: u32 = 128;
+/// What may be tried in a second, over all workers and for all callers: a few hundredths of one core.
+pub const IN_A_SECOND: u32 = 16 * FOR_ONE;
+
+/// What is left of this second.
+#[derive(Debug, Default)]
+pub struct Budget {
+    /// The second in the upper half, what was spent of it in the lower.
+    spent: AtomicU64,
+}
+
+impl Budget {
+    /// What may be tried under `key` now; `None` when this second's is used up.
+    pub(super) fn grant(&self, key: &VerifyingKey, now: Now) -> Option<Tries> {
+        let tries = Tries::of(key);
+        let second = now.monotonic().as_secs() & u64::from(u32::MAX);
+        let cost = u64::from(tries.left * tries.each);
+        let with_this = |before: u64| {
+            let is_of_now = before >> 32 == second;
+            let so_far = if is_of_now {
+                before & u64::from(u32::MAX)
+            } else {
+                0
+            };
+            let after = so_far + cost;
+            (after <= u64::from(IN_A_SECOND)).then_some(second << 32 | after)
+        };
+        let order = Ordering::Relaxed;
+        let updated = self.spent.fetch_update(order, order, with_this);
+        updated.is_ok().then_some(tries)
+    }
+}
+
+/// How many texts may still be tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Tries {
+    left: u32,
+    each: u32,
+}
+
+impl Tries {
+    /// What may be tried for one request under `key`.
+    pub fn of(key: &VerifyingKey) -> Self {
+        let each = match key {
+            VerifyingKey::Mac(_) => OF_A_SECRET,
+            VerifyingKey::Public(_) => OF_A_PUBLIC_KEY,
+        };
+        let left = (FOR_ONE / each).min(MAX_TRIES);
+        Self { left, each }
+    }
+
+    /// As many as there are: for whoever has the key, and spends a machine of its own.
+    pub const fn all() -> Self {
+        Self {
+            left: u32::MAX,
+            each: 0,
+        }
+    }
+
+    /// Whether one more may be.
+    pub(super) const fn take(&mut self) -> bool {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey};
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> Now {
+        Now::new(Duration::ZERO, Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_second_has_an_end_and_the_next_begins_anew() {
+        for (key, granted) in [
+            (HmacKey::dummy(Algorithm::HmacSha256).into(), 128),
+            (
+                PublicKey::dummy(Algorithm::Ed25519, PssSalt::Digest).into(),
+                16,
+            ),
+        ] {
+            let budget = Budget::default();
+            for second in [5, 6, 5_000_000_000] {
+                let count = (0..1_000)
+                    .filter(|_| budget.grant(&key, at(second)).is_some())
+                    .count();
+                assert_eq!(count, granted, "{key:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tries_end() {
+        let key = HmacKey::dummy(Algorithm::HmacSha256).into();
+        let mut tries = Tries::of(&key);
+        assert_eq!(
+            (0..1_000).filter(|_| tries.take()).count(),
+            MAX_TRIES as usize
+        );
+        let key = PublicKey::dummy(Algorithm::Ed25519, PssSalt::Digest).into();
+        let mut tries = Tries::of(&key);
+        assert_eq!((0..1_000).filter(|_| tries.take()).count(), 32);
+    }
+}

@@ -1,0 +1,260 @@
+//! The doctor: what an honest caller did wrong whose signature does not match.
+//!
+//! In: a refused credential, once more. Out: the one [`Mistake`] of those that
+//! signers make under which its signature would have matched, or nothing. Each
+//! is checked with the key itself, so that a mistake is named only to somebody
+//! who holds the secret; to a guesser nothing is said. It runs on the failure
+//! path alone, only where `explain` allows, and only as often as [`budget`] says.
+//!
+//! It knows no scheme: each [offers](Offer) its text under the changes that the
+//! doctor asks for, and the mistakes that its own callers make.
+
+pub mod budget;
+pub mod change;
+
+mod mistakes;
+mod secrets;
+mod signatures;
+
+pub use budget::{Budget, Tries};
+pub use change::{Case, Change};
+pub use mistakes::Mistake;
+
+use super::received::Received;
+use super::{Presented, Refused, Why};
+use crate::apps::{Key, Registry, Scheme};
+use crate::clock::Now;
+use crate::crypto::{VerifyingKey, random};
+use crate::route::Route;
+use crate::secret::Secret;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Other keys of the same app that are tried.
+const MAX_OTHER_KEYS: usize = 8;
+/// Bytes of a text that is tried in other ways: one that is longer costs too much.
+const MAX_TEXT: usize = 16 * 1024;
+
+/// What a scheme signs, and what its callers sign by mistake.
+pub trait Offer {
+    /// The text with `change` in the place of what was sent.
+    fn under(&self, change: &Change<'_>) -> String;
+
+    /// What only callers of this scheme get wrong, and the text it makes.
+    fn own(&self) -> Vec<(Mistake, String)>;
+}
+
+/// A signature as it was presented: whose, of which text, and what else its text could be.
+pub struct Sample<'s> {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The key id it claims.
+    pub key_id: Cow<'s, str>,
+    /// The text as we see it.
+    pub text: Vec<u8>,
+    /// The signature.
+    pub signature: Cow<'s, [u8]>,
+    /// What else; nothing where the text arrives as it was signed.
+    pub offer: Option<Box<dyn Offer + 's>>,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The mistake.
+    pub mistake: Mistake,
+    /// The key that signed, where it is another than the one that was named.
+    pub key: Option<Arc<str>>,
+}
+
+impl Finding {
+    /// What the caller is told.
+    pub fn hint(&self) -> String {
+        match &self.key {
+            Some(key) => format!("{} (`{key}`)", self.mistake.says()),
+            None => self.mistake.says().to_owned(),
+        }
+    }
+}
+
+impl From<Mistake> for Finding {
+    fn from(mistake: Mistake) -> Self {
+        Self { mistake, key: None }
+    }
+}
+
+/// What the caller did wrong whose credential was `refused`, if it is one of
+/// the mistakes we know, and if it may be told.
+pub fn examine(
+    refused: &Refused,
+    received: &Received<'_>,
+    route: &Route,
+    registry: &Registry,
+    explain: bool,
+    budget: &Budget,
+    now: Now,
+) -> Option<Finding> {
+    // There only where some app may be told.
+    let told = registry.told()?;
+    let is_about_the_key = match refused {
+        Refused::Skew { .. } => true,
+        Refused::Rejected { why, .. } => !matches!(why, Why::Claim(_)),
+        _ => false,
+    };
+    if !is_about_the_key {
+        return None;
+    }
+    let samples = samples(received, route);
+    samples.iter().find_map(|sample| {
+        let key = registry.key(&sample.key_id);
+        if !explain && !key.is_some_and(|key| key.app.explain) {
+            return None;
+        }
+        let verifying = match key {
+            Some(key) => &key.verifying,
+            // As much is done where no key has this id: a stopwatch learns nothing.
+            None => registry.double(&sample.key_id),
+        };
+        let mut tries = budget.grant(verifying, now)?;
+        if tries.take() && sample.holds(verifying) {
+            return key
+                .and_then(|key| held(refused, sample, key, now))
+                .map(Into::into);
+        }
+        if matches!(refused, Refused::Skew { .. }) {
+            return None;
+        }
+        let unknown = key.is_none().then(nobodys);
+        let secret = key
+            .and_then(|key| told.secret(&key.id))
+            .or(unknown.as_ref());
+        let others = key.map_or(&[][..], |key| told.keys_of(&key.app));
+        diagnose(sample, received, verifying, secret, others, now, tries)
+    })
+}
+
+/// Why a signature does not help that holds.
+fn held(refused: &Refused, sample: &Sample<'_>, key: &Key, now: Now) -> Option<Mistake> {
+    let why = match refused {
+        Refused::Skew { .. } => return Some(Mistake::ClockOffset),
+        Refused::Rejected { why, .. } => why,
+        _ => return None,
+    };
+    // Of two credentials it may be the other one's key.
+    match why {
+        Why::KeyNotActive if !key.is_active(now.unix_seconds()) => Some(out_of_force(key, now)),
+        Why::KeyNotForScheme if !key.schemes.contains(sample.scheme) => {
+            Some(Mistake::KeyNotForScheme)
+        }
+        Why::WrongAlgorithm => Some(Mistake::WrongAlgorithm),
+        _ => None,
+    }
+}
+
+fn out_of_force(key: &Key, now: Now) -> Mistake {
+    let seconds = now.unix_seconds();
+    if key.not_before.is_some_and(|from| seconds < from) {
+        Mistake::EarlyKey
+    } else {
+        Mistake::RetiredKey
+    }
+}
+
+/// A secret that nobody has.
+fn nobodys() -> Secret {
+    let mut bytes = vec![0; crate::crypto::hmac::MIN_SECRET];
+    random(&mut bytes);
+    Secret::new(bytes)
+}
+
+/// The mistake under which `sample`, of `received`, is a signature by `key`, whose
+/// secret is `secret`, or by one of `others`, keys of the same app.
+pub fn diagnose(
+    sample: &Sample<'_>,
+    received: &Received<'_>,
+    key: &VerifyingKey,
+    secret: Option<&Secret>,
+    others: &[Arc<Key>],
+    now: Now,
+    mut tries: Tries,
+) -> Option<Finding> {
+    if sample.text.len() > MAX_TEXT {
+        return None;
+    }
+    let (text, signature) = (&*sample.text, &*sample.signature);
+    if let Some(mistake) = signatures::rewritten(key, text, signature, || tries.take()) {
+        return Some(mistake.into());
+    }
+    if let Some(secret) = secret {
+        let algorithm = key.algorithm();
+        let found = secrets::misread(secret, algorithm, text, signature, || tries.take());
+        if let Some(mistake) = found {
+            return Some(mistake.into());
+        }
+    }
+    let holds = |text: &str| key.verify(text.as_bytes(), signature).is_some();
+    let found = sample.find(received, |text| tries.take() && holds(text));
+    if let Some(mistake) = found {
+        return Some(mistake.into());
+    }
+    let others = others.iter().filter(|other| *other.id != *sample.key_id);
+    let other = others.take(MAX_OTHER_KEYS).find(|other| {
+        // What this key may not prove is another matter: its holder learns of the key alone.
+        tries.take() && sample.holds(&other.verifying)
+    })?;
+    Some(Finding {
+        mistake: if other.is_active(now.unix_seconds()) {
+            Mistake::OtherKey
+        } else {
+            out_of_force(other, now)
+        },
+        key: Some(other.id.clone()),
+    })
+}
+
+impl Sample<'_> {
+    fn holds(&self, key: &VerifyingKey) -> bool {
+        key.verify(&self.text, &self.signature).is_some()
+    }
+
+    /// The first mistake that makes the text into one that `is_it`.
+    pub fn find(
+        &self,
+        received: &Received<'_>,
+        mut is_it: impl FnMut(&str) -> bool,
+    ) -> Option<Mistake> {
+        let offer = self.offer.as_deref()?;
+        let ours = String::from_utf8_lossy(&self.text);
+        let own = std::iter::once_with(|| offer.own()).flatten();
+        let changed = std::iter::once_with(|| change::changes(received)).flatten();
+        let changed = changed.map(|(mistake, change)| (mistake, offer.under(&change)));
+        as_a_whole(&ours)
+            .into_iter()
+            .chain(own)
+            .chain(changed)
+            .find(|(_, text)| *text != *ours && is_it(text))
+            .map(|(mistake, _)| mistake)
+    }
+}
+
+/// What is done to a whole text.
+fn as_a_whole(text: &str) -> Vec<(Mistake, String)> {
+    let mut all = vec![
+        (Mistake::TrailingNewline, format!("{text}\n")),
+        (Mistake::CrLf, text.replace('\n', "\r\n")),
+        (Mistake::CrLf, format!("{}\r\n", text.replace('\n', "\r\n"))),
+        (Mistake::CrLf, format!("{text}\r")),
+    ];
+    if let Some(without) = text.strip_suffix('\n') {
+        all.push((Mistake::NoTrailingNewline, without.to_owned()));
+    }
+    all
+}
+
+/// What `received` shows, as far as it can be read.
+pub fn samples<'r>(received: &'r Received<'r>, route: &Route) -> Vec<Sample<'r>> {
+    match Presented::read(received, route) {
+        Ok(presented) => presented.samples(received),
+        Err(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,202 @@
+//! The claims of a token whose signature holds.
+
+use super::binding::{self, Pay};
+use super::issuer::Issuer;
+use super::json::{Json, read_object};
+use super::jwt::no_object;
+use super::{Settings, rejected};
+use crate::apps::{App, Key, Scopes};
+use crate::crypto::Tag;
+use crate::schemes::{ProofId, Refused, Why};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The last time a claim may name: beyond it lies no time but a mistake of units.
+const MAX_TIME: i64 = 100_000_000_000;
+
+/// A token whose signature held and whose claims are well formed. What time
+/// can change is still to be checked, at every request.
+#[derive(Debug)]
+pub(super) struct Verified {
+    /// What it may do: its app's scopes, or fewer.
+    pub(super) scopes: Scopes,
+    /// First second at which it is over.
+    pub(super) exp: i64,
+    /// When it says it was made.
+    pub(super) iat: Option<i64>,
+    /// First second at which it holds.
+    pub(super) nbf: Option<i64>,
+    /// How long such a token may live, in seconds.
+    pub(super) max_life: i64,
+    /// What it is bound to.
+    pub(super) pay: Option<Pay>,
+    /// How to recognise it.
+    pub(super) id: ProofId,
+    /// The issuer it is of, by its place and the number of the keys it was verified with;
+    /// `None` where an app has made it.
+    pub(super) outside: Option<(usize, u64)>,
+}
+
+impl Verified {
+    /// Reads the claims of a token that an app has made.
+    pub(super) fn of_app(
+        claims: &[u8],
+        key: &Key,
+        tag: &Tag,
+        settings: &Settings,
+    ) -> Result<Self, Refused> {
+        let claims = read_object(claims).map_err(|why| no_object("payload", why))?;
+        let read = Read::of(&claims, settings.audience.as_slice())?;
+        let scopes = match read.scope {
+            Some(asked) => key.app.scopes.narrowed(asked.split(' ')),
+            None => key.app.scopes.clone(),
+        };
+        Ok(read.verified(scopes, settings.max_lifetime, tag, None))
+    }
+
+    /// Reads the claims of a token of the issuer at `place`, and finds whose it is.
+    pub(super) fn of_issuer(
+        claims: &[u8],
+        issuer: &Issuer,
+        (place, number): (usize, u64),
+        tag: &Tag,
+    ) -> Result<(Self, Arc<App>), Refused> {
+        let claims = read_object(claims).map_err(|why| no_object("payload", why))?;
+        let read = Read::of(&claims, &issuer.audiences)?;
+        if let Some(wanted) = &issuer.iss
+            && read.iss != Some(&**wanted)
+        {
+            return Err(rejected(Why::Claim("iss")));
+        }
+        let app = issuer.app(&claims)?;
+        let scopes = issuer.scopes(app, &claims)?;
+        let verified = read.verified(scopes, issuer.max_lifetime, tag, Some((place, number)));
+        Ok((verified, app.clone()))
+    }
+
+    /// Whether the token holds at `now`, and for no longer than a token may.
+    pub(super) fn check_times(&self, settings: &Settings, now: i64) -> Result<(), Refused> {
+        if now >= self.exp {
+            return Err(Refused::Expired { at: self.exp });
+        }
+        let skew = seconds(settings.skew);
+        let newest = now.saturating_add(skew);
+        for claimed in [self.nbf, self.iat].into_iter().flatten() {
+            if claimed > newest {
+                return Err(Refused::Skew {
+                    ours: now,
+                    theirs: claimed,
+                });
+            }
+        }
+        let start = self.iat.or(self.nbf).unwrap_or(newest);
+        if self.exp.saturating_sub(start) > self.max_life {
+            return Err(rejected(Why::Claim("lifetime")));
+        }
+        Ok(())
+    }
+}
+
+/// What every token may say, each claim of its type.
+struct Read<'c> {
+    exp: i64,
+    iat: Option<i64>,
+    nbf: Option<i64>,
+    iss: Option<&'c str>,
+    scope: Option<&'c str>,
+    pay: Option<Pay>,
+}
+
+impl<'c> Read<'c> {
+    fn of(claims: &'c [(Cow<'c, str>, Json<'c>)], audiences: &[Box<str>]) -> Result<Self, Refused> {
+        let (mut exp, mut iat, mut nbf) = (None, None, None);
+        let (mut iss, mut scope, mut pay) = (None, None, None);
+        let mut is_for_us = audiences.is_empty();
+        for (name, value) in claims {
+            match &**name {
+                "exp" => exp = Some(time("exp", value)?),
+                "iat" => iat = Some(time("iat", value)?),
+                "nbf" => nbf = Some(time("nbf", value)?),
+                "aud" => is_for_us = names_us(value, audiences)?,
+                "scope" => scope = Some(value),
+                "pay" => pay = Some(binding::read(text("pay", value)?)?),
+                "iss" => iss = Some(text("iss", value)?),
+                "sub" => text("sub", value).map(drop)?,
+                "jti" => text("jti", value).map(drop)?,
+                // Bound to a key whose proof we cannot check: not to be taken as unbound.
+                "cnf" => return Err(rejected(Why::Claim("cnf"))),
+                _ => {}
+            }
+        }
+        if !is_for_us {
+            return Err(rejected(Why::Claim("aud")));
+        }
+        Ok(Self {
+            exp: exp.ok_or_else(|| rejected(Why::Claim("exp")))?,
+            iat,
+            nbf,
+            iss,
+            scope: scope.map(|value| text("scope", value)).transpose()?,
+            pay,
+        })
+    }
+
+    fn verified(
+        self,
+        scopes: Scopes,
+        max_lifetime: Duration,
+        tag: &Tag,
+        outside: Option<(usize, u64)>,
+    ) -> Verified {
+        Verified {
+            scopes,
+            exp: self.exp,
+            iat: self.iat,
+            nbf: self.nbf,
+            max_life: seconds(max_lifetime),
+            pay: self.pay,
+            id: ProofId::of(tag.as_bytes()),
+            outside,
+        }
+    }
+}
+
+/// Whole seconds of a setting.
+pub(super) fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn time(name: &'static str, value: &Json<'_>) -> Result<i64, Refused> {
+    match value {
+        Json::Integer(time @ 0..=MAX_TIME) => Ok(*time),
+        _ => Err(rejected(Why::Claim(name))),
+    }
+}
+
+pub(super) fn text<'v>(name: &'static str, value: &'v Json<'_>) -> Result<&'v str, Refused> {
+    match value {
+        Json::Text(text) => Ok(text),
+        _ => Err(rejected(Why::Claim(name))),
+    }
+}
+
+/// The one text, or those of a list of nothing else.
+pub(super) fn texts<'v>(value: &'v Json<'v>) -> Option<impl Iterator<Item = &'v str>> {
+    let list = match value {
+        Json::Text(_) => std::slice::from_ref(value),
+        Json::List(list) if list.iter().all(|one| matches!(one, Json::Text(_))) => list,
+        _ => return None,
+    };
+    Some(list.iter().filter_map(|one| match one {
+        Json::Text(text) => Some(&**text),
+        _ => None,
+    }))
+}
+
+/// Whether `aud` is, or lists, one of our names; true where we have none.
+fn names_us(value: &Json<'_>, audiences: &[Box<str>]) -> Result<bool, Refused> {
+    let mut names = texts(value).ok_or_else(|| rejected(Why::Claim("aud")))?;
+    let is_us = |name: &str| audiences.iter().any(|audience| **audience == *name);
+    Ok(audiences.is_empty() || names.any(is_us))
+}

@@ -1,0 +1,156 @@
+//! The keys of an issuer that are in force, and who asks for newer ones.
+//!
+//! Whoever fetches puts a new set in; whoever verifies reads the one that is
+//! there and, where a token names a key that is not in it, leaves a note. It
+//! never waits for a fetch, and no number of notes is more than one.
+
+use super::key_set::KeySet;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::{Poll, Waker};
+
+/// Shared by whoever fetches and all who verify. Outlives a reload.
+#[derive(Debug)]
+pub struct Keys {
+    current: RwLock<Arc<KeySet>>,
+    /// The number of the set in force: read at every request that shows a token seen before.
+    number: AtomicU64,
+    /// First second at which keys that could not be fetched again are too old, Unix time.
+    until: AtomicI64,
+    /// When they were fetched, Unix time.
+    since: AtomicI64,
+    asked: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Keys {
+    /// Keys that never grow old: of a file, or a secret.
+    pub fn fixed(set: KeySet) -> Self {
+        Self::new(set, i64::MAX)
+    }
+
+    /// None yet.
+    pub fn to_be_fetched() -> Self {
+        Self::new(KeySet::empty(), i64::MIN)
+    }
+
+    fn new(set: KeySet, until: i64) -> Self {
+        Self {
+            number: AtomicU64::new(set.number()),
+            current: RwLock::new(Arc::new(set)),
+            until: AtomicI64::new(until),
+            since: AtomicI64::new(i64::MIN),
+            asked: AtomicBool::new(false),
+            waker: Mutex::new(None),
+        }
+    }
+
+    /// Puts what was fetched at `now` in force, until it is fetched again or `until`. Says
+    /// whether it differs from what was there: tokens are then verified again.
+    pub fn replace(&self, set: KeySet, now: i64, until: i64) -> bool {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = !current.is_as(&set);
+        if differs {
+            self.number.store(set.number(), Ordering::Release);
+            *current = Arc::new(set);
+        }
+        self.since.store(now, Ordering::Release);
+        self.until.store(until, Ordering::Release);
+        differs
+    }
+
+    /// When they were fetched, Unix time; `None` when they were not.
+    pub fn fetched_at(&self) -> Option<i64> {
+        Some(self.since.load(Ordering::Acquire)).filter(|since| *since != i64::MIN)
+    }
+
+    /// The set in force, whatever its age.
+    pub fn current(&self) -> Arc<KeySet> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+
+    /// Whether they are too old to be used at `now`.
+    pub(super) fn are_stale(&self, now: i64) -> bool {
+        now >= self.until.load(Ordering::Acquire)
+    }
+
+    /// Whether the set of this number is in force at `now`.
+    pub(super) fn are_still(&self, number: u64, now: i64) -> bool {
+        self.number.load(Ordering::Acquire) == number && !self.are_stale(now)
+    }
+
+    /// Notes that a token names a key that is not here.
+    pub(super) fn ask(&self) {
+        if !self.asked.swap(true, Ordering::AcqRel) {
+            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(waker) = &*waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// As a token that names an unknown key does.
+    #[cfg(all(test, feature = "gateway"))]
+    pub(crate) fn ask_for_test(&self) {
+        self.ask();
+    }
+
+    /// Waits until somebody has asked since this was last awaited.
+    pub async fn asked(&self) {
+        poll_fn(|context| {
+            let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.asked.swap(false, Ordering::AcqRel) {
+                *waker = None;
+                return Poll::Ready(());
+            }
+            *waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Algorithm;
+    use std::pin::pin;
+    use std::task::Context;
+
+    fn set(y: &str) -> KeySet {
+        let text = format!(
+            r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"{y}","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}]}}"#
+        );
+        KeySet::read(text.as_bytes(), &[Algorithm::Ed25519]).unwrap()
+    }
+
+    #[test]
+    fn what_was_fetched_is_in_force_until_it_is_too_old() {
+        let keys = Keys::to_be_fetched();
+        assert!(keys.are_stale(0) && keys.fetched_at().is_none());
+        assert!(keys.replace(set("a"), 100, 200));
+        let number = keys.current().number();
+        assert!(keys.are_still(number, 199) && !keys.are_still(number, 200));
+        // The same again: only younger.
+        assert!(!keys.replace(set("a"), 150, 250));
+        assert!(keys.are_still(number, 249));
+        assert_eq!(keys.fetched_at(), Some(150));
+        assert!(keys.replace(set("b"), 150, 250));
+        assert!(!keys.are_still(number, 199));
+        assert!(!Keys::fixed(set("a")).are_stale(i64::MAX - 1));
+    }
+
+    #[test]
+    fn any_number_of_questions_is_one() {
+        let keys = Keys::to_be_fetched();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(pin!(keys.asked()).poll(&mut context).is_pending());
+        for _ in 0..1_000 {
+            keys.ask();
+        }
+        assert!(pin!(keys.asked()).poll(&mut context).is_ready());
+        assert!(pin!(keys.asked()).poll(&mut context).is_pending());
+    }
+}

@@ -1,0 +1,223 @@
+//! `portcullis explain` on what people paste: a `curl` line, a HAR file, and the text that they signed.
+
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const SECRET: &str = "canary-canary-canary-canary-canary-canary";
+/// A moment that is long ago, so that no clock matters.
+const THEN: &str = "1700000000";
+const URL: &str = "https://api.example.com/orders/42?b=2&a=1";
+const BODY: &str = "{\"it's\": 7}";
+/// How each scheme signs, and how `explain` is told of it.
+const SCHEMES: [(&[&str], &[&str]); 5] = [
+    (&[], &[]),
+    (&["--scheme", "token"], &[]),
+    (
+        &["--scheme", "hmac-auth", "--dialect", "kong"],
+        &["--dialect", "kong"],
+    ),
+    (
+        &["--scheme", "hmac-auth", "--dialect", "apisix"],
+        &["--dialect", "apisix"],
+    ),
+    (
+        &["--scheme", "hmac-auth", "--dialect", "cavage-12"],
+        &["--dialect", "cavage-12"],
+    ),
+];
+
+fn desk() -> TempDir {
+    let desk = tempfile::tempdir().unwrap();
+    std::fs::write(desk.path().join("key"), SECRET).unwrap();
+    desk
+}
+
+fn run(desk: &Path, command: &str, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg(command)
+        .args(["--key-id", "demo", "--secret", "file:key"])
+        .args(args)
+        .current_dir(desk)
+        .output()
+        .unwrap()
+}
+
+fn signed(desk: &Path, how: &[&str], output: &str) -> String {
+    let own = ["--created", THEN, "-d", BODY, output, URL];
+    let output = run(desk, "sign", &[how, &own].concat());
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn explained(desk: &Path, text: &str, args: &[&str]) -> (i32, Value) {
+    std::fs::write(desk.join("pasted"), text).unwrap();
+    let own = ["--json", "--at", THEN, "pasted"];
+    let output = run(desk, "explain", &[args, &own].concat());
+    let report = serde_json::from_slice(&output.stdout);
+    let report = report.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code().unwrap(), report)
+}
+
+fn har(headers: &Value, body: &str) -> Value {
+    let list = headers.as_array().unwrap().iter();
+    let list: Vec<_> = list
+        .map(|pair| json!({ "name": pair[0], "value": pair[1] }))
+        .collect();
+    json!({ "request": {
+        "method": "POST", "url": URL, "httpVersion": "HTTP/1.1", "headers": list,
+        "postData": { "mimeType": "application/json", "text": body },
+    } })
+}
+
+#[test]
+fn a_curl_line_is_judged_in_every_scheme() {
+    let desk = desk();
+    for (how, read) in SCHEMES {
+        let line = signed(desk.path(), how, "--curl");
+        assert!(line.starts_with("curl "), "{line}");
+        let (code, report) = explained(desk.path(), &line, read);
+        assert_eq!(code, 0, "{report:#}");
+        assert_eq!(report["request"]["scheme"], "https");
+        assert_eq!(report["request"]["target"], "/orders/42?b=2&a=1");
+        if how.contains(&"token") {
+            continue;
+        }
+        let (code, report) = explained(desk.path(), &line.replace("7}", "8}"), read);
+        assert_eq!(
+            (code, &report["refused"]["code"]),
+            (1, &json!("digest-mismatch"))
+        );
+        let sorted = line.replace("b=2&a=1", "a=1&b=2");
+        let (code, report) = explained(desk.path(), &sorted, read);
+        assert_eq!(
+            (code, &report["refused"]["code"]),
+            (1, &json!("credential-rejected"))
+        );
+        let other = line.replace("b=2&a=1", "c=3&a=1&b=2");
+        assert_eq!(explained(desk.path(), &other, read).0, 1);
+    }
+}
+
+#[test]
+fn a_har_entry_is_judged_in_every_scheme() {
+    let desk = desk();
+    for (how, read) in SCHEMES {
+        let made: Value = serde_json::from_str(&signed(desk.path(), how, "--json")).unwrap();
+        let good = har(&made["headers"], BODY);
+        let (code, report) = explained(desk.path(), &good.to_string(), read);
+        assert_eq!(code, 0, "{report:#}");
+        let bad = har(&made["headers"], "{}");
+        let file = json!({ "log": { "entries": [bad, good] } }).to_string();
+        let entry = |which: &'static str| [read, &["--entry", which]].concat();
+        assert_eq!(explained(desk.path(), &file, &entry("2")).0, 0);
+        if !how.contains(&"token") {
+            let (_, report) = explained(desk.path(), &file, &entry("1"));
+            assert_eq!(report["refused"]["code"], "digest-mismatch");
+        }
+        let output = run(desk.path(), "explain", &[read, &["pasted"]].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            told.contains("2 entries") && told.contains("`--entry`"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn what_curl_would_choose_by_itself_is_told_and_not_guessed() {
+    let desk = desk();
+    for (line, told) in [
+        ("curl -F a=b http://h/", "`-F`"),
+        ("curl --aws-sigv4 aws:amz:r:s http://h/", "`--aws-sigv4`"),
+        ("curl --nonsense http://h/", "`--nonsense`"),
+        ("curl http://h/ | jq .", "`|`"),
+        ("curl \"http://h/$ID\"", "single quotes"),
+    ] {
+        std::fs::write(desk.path().join("pasted"), line).unwrap();
+        let output = run(desk.path(), "explain", &["pasted"]);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        assert!(err.contains(told) && err.contains("hint"), "{line}: {err}");
+    }
+}
+
+#[test]
+fn the_first_byte_that_differs_is_marked_in_every_scheme_with_a_text() {
+    let desk = desk();
+    for (how, read) in SCHEMES {
+        if how.contains(&"token") {
+            continue;
+        }
+        let made: Value = serde_json::from_str(&signed(desk.path(), how, "--json")).unwrap();
+        let line = signed(desk.path(), how, "--curl");
+        // With another nonce, and so another text: the one of the line is the one to compare.
+        let (_, report) = explained(desk.path(), &line, read);
+        let text: Vec<&str> = report["signatures"][0]["base"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line.as_str().unwrap())
+            .collect();
+        let text = text.join("\n");
+        assert_eq!(
+            text.lines().count(),
+            made["signature_base"].as_str().unwrap().lines().count()
+        );
+        let wrong = text.replace("b=2&a=1", "a=1&b=2");
+        std::fs::write(desk.path().join("mine"), &wrong).unwrap();
+        let args = [read, &["--their-text", "mine"]].concat();
+        let (_, report) = explained(desk.path(), &line, &args);
+        let compared = &report["compared"];
+        assert_eq!(compared["mistake"], "query-sorted", "{report:#}");
+        let difference = &compared["difference"];
+        let at = text.find("b=2").unwrap();
+        assert_eq!(difference["byte"], at);
+        let before = &text[..at];
+        assert_eq!(difference["line"], before.matches('\n').count() + 1);
+        assert_eq!(
+            difference["column"],
+            at - before.rfind('\n').map_or(0, |end| end + 1) + 1
+        );
+        assert_eq!(
+            (&difference["gateway"], &difference["caller"]),
+            (&json!("`b`"), &json!("`a`"))
+        );
+        // Bytes that are no text are told as what they are.
+        let mut bytes = text.clone().into_bytes();
+        bytes[at] = 0xff;
+        std::fs::write(desk.path().join("mine"), &bytes).unwrap();
+        let (_, report) = explained(desk.path(), &line, &args);
+        assert_eq!(report["compared"]["difference"]["caller"], "the byte 0xFF");
+        let shown = run(
+            desk.path(),
+            "explain",
+            &[&args[..], &["--at", THEN, "pasted"]].concat(),
+        );
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let marks = shown.lines().find(|line| line.trim() == "^");
+        assert!(marks.is_some(), "{shown}");
+    }
+}
+
+#[test]
+fn the_mistake_is_named_in_the_report() {
+    let desk = desk();
+    let line = signed(desk.path(), &[], "--curl");
+    // Signed by a secret that was not decoded.
+    std::fs::write(
+        desk.path().join("key"),
+        format!("hex:{}", data_encoding::HEXLOWER.encode(SECRET.as_bytes())),
+    )
+    .unwrap();
+    assert_eq!(explained(desk.path(), &line, &[]).0, 0);
+    let hex = data_encoding::HEXLOWER.encode(&[7; 32]);
+    std::fs::write(desk.path().join("key"), &hex).unwrap();
+    let line = signed(desk.path(), &[], "--curl");
+    std::fs::write(desk.path().join("key"), format!("hex:{hex}")).unwrap();
+    let (code, report) = explained(desk.path(), &line, &[]);
+    assert_eq!(code, 1);
+    assert_eq!(report["signatures"][0]["mistake"], "secret-as-text");
+}

@@ -1,0 +1,441 @@
+//! The doctor: an honest caller is told which mistake it made, a guesser nothing.
+
+use crate::harness::setup::{SECRET, SECRET_512};
+use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+use hmac::{Hmac, KeyInit, Mac};
+use portcullis::schemes::doctor::Mistake;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+const TARGET: &str = "/orders/caf%C3%A9/7?b=2&a=1";
+const BODY: &str = "{\"item\": 7}";
+
+fn gateway(upstream: &Upstream) -> Gateway {
+    Setup::before(upstream).server("explain = true").start()
+}
+
+fn request(gateway: &Gateway) -> Request {
+    gateway
+        .request("POST", TARGET)
+        .field("Content-Type", "application/json")
+        .body(BODY)
+}
+
+fn covering() -> Caller {
+    caller().covering(&[
+        "@method",
+        "@authority",
+        "@path",
+        "@query",
+        "content-type",
+        "content-digest",
+    ])
+}
+
+/// `request` with the signature of what `edit` makes of the right text.
+fn signed(signer: &Caller, request: &Request, edit: impl Fn(&str) -> String) -> Request {
+    let right = signer.sign(request);
+    // With the digest that signing adds.
+    let unsigned = right
+        .clone()
+        .without("Signature-Input")
+        .without("Signature");
+    let wrong = edit(&signer.base(&unsigned));
+    let mac = BASE64.encode(&signer.mac(wrong.as_bytes()));
+    right.change("Signature", |_| format!("sig=:{mac}:"))
+}
+
+fn mistake(response: &Response, code: &str) -> Option<String> {
+    let problem = response.json();
+    assert_eq!(problem["code"], code, "{problem:#}");
+    let word = problem["mistake"].as_str().map(str::to_owned);
+    assert_eq!(problem["hint"].is_string(), word.is_some(), "{problem:#}");
+    word
+}
+
+#[track_caller]
+fn assert_told(gateway: &Gateway, request: &Request, wanted: &str) {
+    let response = gateway.send(request);
+    let told = mistake(&response, "credential-rejected");
+    assert_eq!(told.as_deref(), Some(wanted), "{}", response.text());
+}
+
+#[test]
+fn each_typical_mistake_with_the_text_is_named() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let hex = HEXLOWER.encode(&Sha256::digest(BODY));
+    let base64 = BASE64.encode(&Sha256::digest(BODY));
+    let port = format!(":{}", gateway.address().port());
+    for (from, to, wanted) in [
+        ("POST", "post", "method-in-lower-case"),
+        ("?b=2&a=1", "?a=1&b=2", "query-sorted"),
+        ("\"@query\": ?", "\"@query\": ", "question-mark-missing"),
+        ("caf%C3%A9", "café", "path-decoded"),
+        ("caf%C3%A9", "caf%25C3%25A9", "path-encoded-twice"),
+        ("caf%C3%A9", "caf%c3%a9", "escape-case"),
+        ("/7\n", "/7/\n", "path-slash"),
+        ("/7\n", "/7?b=2&a=1\n", "path-with-query"),
+        (&*port, "", "host-without-port"),
+        (&*base64, &*hex, "body-digest-in-hex"),
+        (
+            &*format!("sha-256=:{base64}:"),
+            &*base64,
+            "body-digest-bare",
+        ),
+        (
+            &*format!("created={T0}"),
+            &*format!("created={}", T0 - 1),
+            "clock-read-twice",
+        ),
+        (
+            "\n\"content-type\": application/json\n\"content-digest\"",
+            "\n\"Content-Type\": application/json\n\"Content-Digest\"",
+            "names-in-upper-case",
+        ),
+        (": ", ":", "space-missing"),
+        ("-params\": (", "-params\": sig=(", "label-in-params"),
+        ("\n", "\r\n", "crlf"),
+    ] {
+        let wrong = |text: &str| text.replace(from, to);
+        let wrong = signed(&covering(), &request(&gateway), wrong);
+        assert_told(&gateway, &wrong, wanted);
+    }
+    let newline = |text: &str| format!("{text}\n");
+    let newline = signed(&covering(), &request(&gateway), newline);
+    assert_told(&gateway, &newline, "trailing-newline");
+    covering_passes(&gateway);
+}
+
+fn covering_passes(gateway: &Gateway) {
+    let right = signed(&covering(), &request(gateway), str::to_owned);
+    gateway.send(&right).assert_passed();
+}
+
+#[test]
+fn the_place_that_a_caller_takes_us_for_is_named() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server("explain = true\npublic_url = \"https://api.example.com\"")
+        .start();
+    let request = gateway.request("GET", "/orders?x=1");
+    let signer = caller().covering(&["@method", "@target-uri"]);
+    let url = |url: &str| {
+        let signer = signer.clone().value("\"@target-uri\"", url);
+        signer.sign(&request)
+    };
+    let right = url("https://api.example.com/orders?x=1");
+    gateway.send(&right).assert_passed();
+    let inner = gateway.address();
+    for (wrong, wanted) in [
+        ("http://api.example.com/orders?x=1", "scheme-differs"),
+        ("https://api.example.com:443/orders?x=1", "host-with-port"),
+        ("http://api.example.com:80/orders?x=1", "host-with-port"),
+        (&*format!("https://{inner}/orders?x=1"), "host-as-sent"),
+        (&*format!("http://{inner}/orders?x=1"), "scheme-differs"),
+        ("https://api.example.com/orders", "query-missing"),
+    ] {
+        assert_told(&gateway, &url(wrong), wanted);
+    }
+}
+
+#[test]
+fn each_typical_mistake_with_the_secret_is_named() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let base64 = BASE64.encode(SECRET);
+    let decoded = HEXLOWER.decode(SECRET).unwrap();
+    for (secret, wanted) in [
+        (base64.as_bytes(), "secret-as-text"),
+        (HEXLOWER.encode(SECRET).as_bytes(), "secret-as-text"),
+        (format!("base64:{base64}").as_bytes(), "secret-with-prefix"),
+        (&[SECRET, b"\n"].concat(), "secret-with-newline"),
+        (&decoded, "secret-decoded"),
+        (SECRET_512, "other-key"),
+    ] {
+        let mut signer = caller().secret(secret);
+        if wanted == "other-key" {
+            signer = Caller::sha512().key_id("mobile-2026");
+        }
+        assert_told(&gateway, &signer.sign(&request(&gateway)), wanted);
+        let token = Token::new().signed_by(signer).text();
+        let token = gateway
+            .request("GET", "/")
+            .field("Portcullis-Token", &token);
+        assert_told(&gateway, &token, wanted);
+    }
+    let hash = Caller::sha512().secret(SECRET).key_id("mobile-2026");
+    assert_told(&gateway, &hash.sign(&request(&gateway)), "other-hash");
+    let token = Token::new().header("alg", "HS512").signed_by(hash).text();
+    let token = gateway
+        .request("GET", "/")
+        .field("Portcullis-Token", &token);
+    assert_told(&gateway, &token, "other-hash");
+}
+
+#[test]
+fn a_signature_that_is_written_otherwise_is_named() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let right = caller().sign(&request(&gateway));
+    let again = |write: fn(&[u8]) -> String| {
+        right.clone().change("Signature", |value| {
+            let text = value.trim_start_matches("sig=:").trim_end_matches(':');
+            format!("sig=:{}:", write(&BASE64.decode(text.as_bytes()).unwrap()))
+        })
+    };
+    let hex = again(|bytes| HEXLOWER.encode(bytes));
+    assert_told(&gateway, &hex, "signature-in-hex");
+    let hex = again(|bytes| BASE64.encode(HEXLOWER.encode(bytes).as_bytes()));
+    assert_told(&gateway, &hex, "signature-in-hex");
+    let twice = again(|bytes| BASE64.encode(BASE64.encode(bytes).as_bytes()));
+    assert_told(&gateway, &twice, "signature-encoded-twice");
+    let token = Token::new().text();
+    let (front, mac) = token.rsplit_once('.').unwrap();
+    let digits = HEXLOWER.encode(&BASE64URL_NOPAD.decode(mac.as_bytes()).unwrap());
+    let token = format!("{front}.{}", BASE64URL_NOPAD.encode(digits.as_bytes()));
+    let token = gateway
+        .request("GET", "/")
+        .field("Portcullis-Token", &token);
+    assert_told(&gateway, &token, "signature-in-hex");
+}
+
+const KEYS: &str = "[apps.old]\nexplain = true\nkeys = [\
+    { id = \"old\", algorithm = \"hmac-sha256\", secret = \"file:old.key\", not_after = 2026-01-01 },\
+    { id = \"new\", algorithm = \"hmac-sha256\", secret = \"file:new.key\" },\
+    { id = \"next\", algorithm = \"hmac-sha256\", secret = \"file:next.key\", not_before = 2028-01-01 },\
+    { id = \"tokens\", algorithm = \"hmac-sha256\", secret = \"file:tokens.key\", schemes = [\"token\"] }]";
+
+fn with_keys(upstream: &Upstream) -> Gateway {
+    let setup = Setup::before(upstream).more(KEYS);
+    for name in ["old", "new", "next", "tokens"] {
+        setup.write_secret(&format!("{name}.key"), &secret(name));
+    }
+    setup.start()
+}
+
+fn secret(name: &str) -> Vec<u8> {
+    format!("{name:-<32}").into_bytes()
+}
+
+#[test]
+fn a_key_that_may_not_be_used_is_named_to_those_who_hold_it() {
+    let upstream = Upstream::start();
+    let gateway = with_keys(&upstream);
+    let request = gateway.request("GET", "/orders");
+    let ask = |id: &str, used: &str| {
+        let signed = Caller::new(id, &secret(used)).sign(&request);
+        let response = gateway.send(&signed);
+        let told = mistake(&response, "credential-rejected");
+        (told, response.json()["hint"].to_string())
+    };
+    assert_eq!(ask("old", "old").0.as_deref(), Some("retired-key"));
+    assert_eq!(ask("next", "next").0.as_deref(), Some("early-key"));
+    assert_eq!(
+        ask("tokens", "tokens").0.as_deref(),
+        Some("key-not-for-scheme")
+    );
+    // The id is the new key's, the secret still the old one's.
+    let (told, hint) = ask("new", "old");
+    assert_eq!(told.as_deref(), Some("retired-key"));
+    assert!(hint.contains("(`old`)"), "{hint}");
+    assert_eq!(ask("old", "new").0.as_deref(), Some("other-key"));
+    // And to others nothing.
+    assert_eq!(ask("old", "none").0, None);
+    assert_eq!(ask("none", "old").0, None);
+    let named = Caller::new("new", &secret("new")).parameter("alg=\"hmac-sha512\"");
+    let response = gateway.send(&named.sign(&request));
+    let told = mistake(&response, "credential-rejected");
+    assert_eq!(told.as_deref(), Some("algorithm-named-wrongly"));
+}
+
+#[test]
+fn a_clock_is_blamed_only_where_the_signature_holds() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let late = caller().at(T0 - 3_600);
+    let response = gateway.send(&late.sign(&request(&gateway)));
+    let told = mistake(&response, "clock-skew");
+    assert_eq!(told.as_deref(), Some("clock-offset"));
+    let guessed = late.secret(&secret("guessed")).sign(&request(&gateway));
+    assert_eq!(mistake(&gateway.send(&guessed), "clock-skew"), None);
+}
+
+#[test]
+fn each_typical_mistake_is_named_in_every_dialect_of_hmac_auth() {
+    const DATE: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
+    const BEFORE: &str = "Fri, 15 Jan 2027 07:59:59 GMT";
+    let upstream = Upstream::start();
+    let digest = BASE64.encode(&Sha256::digest(BODY));
+    let hex = HEXLOWER.encode(&Sha256::digest(BODY));
+    for dialect in ["kong", "apisix", "cavage-12"] {
+        let gateway = Setup::before(&upstream)
+            .server("explain = true")
+            .route(&format!(
+                "accept = [\"hmac-auth\"]\ndialect = \"{dialect}\""
+            ))
+            .start();
+        let host = gateway.address().to_string();
+        let (list, line, word, id) = match dialect {
+            "kong" => (
+                "request-line",
+                format!("POST {TARGET} HTTP/1.1"),
+                "hmac",
+                "username",
+            ),
+            "apisix" => (
+                "@request-target",
+                format!("POST {TARGET}"),
+                "Signature",
+                "keyId",
+            ),
+            _ => (
+                "(request-target)",
+                format!("(request-target): post {TARGET}"),
+                "Signature",
+                "keyId",
+            ),
+        };
+        let text = format!("{line}\ndate: {DATE}\nhost: {host}\ndigest: SHA-256={digest}");
+        let text = match dialect {
+            "apisix" => format!("mobile-2026\n{text}\n"),
+            _ => text,
+        };
+        let list = format!("{list} date host digest");
+        let ask = |text: &str, secret: &[u8]| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
+            mac.update(text.as_bytes());
+            let mac = BASE64.encode(&mac.finalize().into_bytes());
+            let proof = format!(
+                "{word} {id}=\"mobile-2026\", algorithm=\"hmac-sha256\", headers=\"{list}\", signature=\"{mac}\""
+            );
+            request(&gateway)
+                .field("Date", DATE)
+                .field("Digest", &format!("SHA-256={digest}"))
+                .field("Authorization", &proof)
+        };
+        gateway.send(&ask(&text, SECRET)).assert_passed();
+        let mut table = vec![
+            ("?b=2&a=1", "?a=1&b=2", "query-sorted"),
+            ("?b=2&a=1", "", "query-missing"),
+            ("caf%C3%A9", "café", "path-decoded"),
+            ("caf%C3%A9", "caf%25C3%25A9", "path-encoded-twice"),
+            (&*host, "127.0.0.1", "host-without-port"),
+            (&*digest, &*hex, "body-digest-in-hex"),
+            (DATE, BEFORE, "clock-read-twice"),
+            ("date:", "Date:", "names-in-upper-case"),
+        ];
+        table.extend(match dialect {
+            "kong" => [
+                ("POST", "post", "method-in-lower-case"),
+                ("/1.1", "/1.0", "http-version"),
+            ],
+            "apisix" => [
+                ("POST", "post", "method-in-lower-case"),
+                ("mobile-2026\n", "", "key-id-missing"),
+            ],
+            _ => [
+                ("post", "POST", "method-in-upper-case"),
+                (": ", ":", "space-missing"),
+            ],
+        });
+        for (from, to, wanted) in table {
+            let mut wrong = text.replace(from, to);
+            if from == "date:" {
+                wrong = wrong
+                    .replace("host:", "Host:")
+                    .replace("digest:", "Digest:");
+            }
+            assert_told(&gateway, &ask(&wrong, SECRET), wanted);
+        }
+        let (wrong, wanted) = match text.strip_suffix('\n') {
+            Some(without) => (without.to_owned(), "trailing-newline-missing"),
+            None => (format!("{text}\n"), "trailing-newline"),
+        };
+        assert_told(&gateway, &ask(&wrong, SECRET), wanted);
+        let as_text = BASE64.encode(SECRET);
+        assert_told(&gateway, &ask(&text, as_text.as_bytes()), "secret-as-text");
+        // The digest of the base tells key from text here too.
+        let guessed = ask(&text, &secret("guessed"));
+        let base = format!("sha-256=:{}:", BASE64.encode(&Sha256::digest(&text)));
+        let same = gateway.send(&guessed.field("Signature-Base-Digest", &base));
+        assert_eq!(mistake(&same, "credential-rejected"), None);
+        assert_eq!(same.json()["signature_base_matches"], true);
+    }
+}
+
+#[test]
+fn a_guesser_is_told_nothing_and_cannot_tell_a_known_key() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let answer = |key: &str, mac: &[u8]| {
+        let guessed = caller().key_id(key).sign(&request(&gateway));
+        let mac = format!("sig=:{}:", BASE64.encode(mac));
+        let response = gateway.send(&guessed.change("Signature", |_| mac.clone()));
+        let mut problem = response.json();
+        assert!(problem["mistake"].is_null() && problem["hint"].is_null());
+        let problem = problem.as_object_mut().unwrap();
+        problem.remove("request_id");
+        let base = problem.remove("signature_base").unwrap().to_string();
+        (base.replace(key, "KEY"), Value::from(problem.clone()))
+    };
+    let first = answer("mobile-2026", &[0; 32]);
+    for guess in 1..40 {
+        assert_eq!(answer("mobile-2026", &[guess; 32]), first);
+    }
+    assert_eq!(answer("of-nobody", &[1; 32]), first);
+}
+
+#[test]
+fn nothing_is_looked_for_where_nothing_is_explained() {
+    let upstream = Upstream::start();
+    let plain = Setup::before(&upstream).start();
+    let of_app = Setup::before(&upstream).app("explain = true").start();
+    let ask = |gateway: &Gateway, signer: &Caller| {
+        let wrong = |text: &str| format!("{text}\n");
+        let response = gateway.send(&signed(signer, &request(gateway), wrong));
+        mistake(&response, "credential-rejected")
+    };
+    assert_eq!(ask(&plain, &caller()), None);
+    assert_eq!(ask(&of_app, &Caller::other()), None);
+    assert_eq!(ask(&of_app, &caller()).as_deref(), Some("trailing-newline"));
+}
+
+#[test]
+fn a_flood_is_not_looked_into_for_longer_than_a_second_allows() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let wrong = signed(&caller(), &request(&gateway), |text| format!("{text}\n"));
+    let told = |count: usize| {
+        let answers = (0..count).map(|_| gateway.send(&wrong));
+        let told = answers.filter(|one| mistake(one, "credential-rejected").is_some());
+        told.count()
+    };
+    // The clock stands still: all of it is in one second.
+    assert_eq!(told(200), 128);
+    assert_eq!(told(1), 0);
+    gateway.advance(1);
+    assert_eq!(told(1), 1);
+}
+
+#[test]
+fn the_log_names_the_mistake_beside_the_true_reason() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let wrong = signed(&caller(), &request(&gateway), |text| format!("{text}\n"));
+    gateway.send(&wrong);
+    let record = gateway.record(0);
+    assert_eq!(record["reason"], "wrong-signature: trailing-newline");
+}
+
+#[test]
+fn every_mistake_is_documented_with_what_it_says() {
+    let page = include_str!("../../docs/explain.md");
+    for mistake in Mistake::ALL {
+        let row = format!("| `{}` | {} |", mistake.word(), mistake.says());
+        assert!(page.contains(&row), "{row}");
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    assert_eq!(rows.count(), Mistake::ALL.len());
+}
