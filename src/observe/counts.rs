@@ -201,6 +201,9 @@ impl Sum {
     }
 }
 
+/// What of it is shown.
+type Of<T> = fn(&Lane) -> &T;
+
 impl Collector for Routes {
     fn encode(&self, mut page: DescriptorEncoder<'_>) -> fmt::Result {
         // Whoever counts takes no lock: this keeps reloads waiting only.
@@ -217,7 +220,7 @@ impl Collector for Routes {
                 ConstCounter::new(number).encode(family.encode_family(&labels)?)?;
             }
         }
-        let durations: [(&str, &str, fn(&Lane) -> &Times); 2] = [
+        let durations: [(&str, &str, Of<Times>); 2] = [
             (
                 "request_duration_seconds",
                 "From a request's head to its response's end",
@@ -237,7 +240,7 @@ impl Collector for Routes {
                     .encode(family.encode_family(&[("route", &**route)])?)?;
             }
         }
-        let bytes: [(&str, &str, fn(&Lane) -> &AtomicU64); 2] = [
+        let bytes: [(&str, &str, Of<AtomicU64>); 2] = [
             ("bytes_in", "Bytes of request bodies", |lane| &lane.bytes_in),
             ("bytes_out", "Bytes of response bodies", |lane| {
                 &lane.bytes_out
