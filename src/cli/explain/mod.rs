@@ -2,6 +2,7 @@
 //! that would refuse it.
 
 mod advice;
+mod aws_sigv4;
 mod hmac_auth;
 mod judge;
 mod print;

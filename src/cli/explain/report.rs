@@ -2,6 +2,7 @@
 
 use crate::cli::compare::Difference;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// All that is found.
 #[derive(Debug, Default, Serialize)]
@@ -60,6 +61,9 @@ pub(super) struct Signature {
     pub(super) base: Option<Vec<String>>,
     /// Why there is no signature base.
     pub(super) no_base: Option<String>,
+    /// The lines of the text that holds its hash and is signed, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) string_to_sign: Option<Vec<String>>,
     /// Whether the signature is the key's; `None` when the key is not known.
     pub(super) holds: Option<bool>,
     /// The mistake that was made, when we can make it again.
@@ -81,7 +85,7 @@ pub(super) struct Parameter {
 #[derive(Debug, Serialize)]
 pub(super) struct Part {
     pub(super) part: &'static str,
-    pub(super) component: &'static str,
+    pub(super) component: Cow<'static, str>,
     pub(super) state: State,
 }
 
