@@ -44,11 +44,11 @@ impl Gate {
             explain: false,
             policy: Policy::default(),
         });
-        let key = SigningKey::new(Algorithm::HmacSha256, &secret()).unwrap();
+        let key = SigningKey::new(Algorithm::HmacSha256, &secret()).expect("it is plain");
         let key = Key {
             id: KEY_ID.into(),
             app: app.clone(),
-            verifying: key.verifying().unwrap(),
+            verifying: key.verifying().expect("it is plain"),
             not_before: None,
             not_after: None,
             enabled: true,
@@ -56,7 +56,7 @@ impl Gate {
             attests: false,
         };
         Self {
-            registry: Registry::new(vec![app], vec![key], 1).unwrap(),
+            registry: Registry::new(vec![app], vec![key], 1).expect("it is plain"),
             route: Route::any("orders"),
             uri: Uri::from_static("/orders/1?page=2"),
             tokens: token::Settings::new(None, Duration::from_mins(15), Duration::from_secs(30)),
@@ -70,7 +70,7 @@ impl Gate {
             has_body: false,
             public_url: None,
         };
-        Received::read(&Method::GET, &self.uri, fields, around).unwrap()
+        Received::read(&Method::GET, &self.uri, fields, around).expect("it is plain")
     }
 
     fn signature(&self, fields: &HeaderMap) -> Result<Caller, Refused> {
