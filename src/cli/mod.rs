@@ -23,6 +23,7 @@ mod send;
 mod sidecar;
 mod sign;
 mod stop;
+mod vectors;
 
 use crate::clock::Clock;
 use anyhow::Result;
@@ -74,6 +75,7 @@ enum Command {
     Request(Box<request::Args>),
     Explain(Box<explain::Args>),
     Sidecar(Box<sidecar::Args>),
+    Vectors(vectors::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -101,6 +103,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Request(args)) => request::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Sidecar(args)) => sidecar::run(args),
+        Some(Command::Vectors(args)) => vectors::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Man(args)) => man::run(args),
     }

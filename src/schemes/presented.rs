@@ -232,8 +232,11 @@ impl<'r> Credential<'r> {
                 sample.into_iter().collect()
             }
             Self::Token(token) => token.sample().into_iter().collect(),
-            // Its key is one of a day, and `explain` knows its mistakes.
-            Self::AwsSigv4(_) | Self::Certificate(_) => Vec::new(),
+            Self::AwsSigv4(signature) => {
+                let sample = aws_sigv4::mistakes::sample(&signature, received);
+                sample.into_iter().collect()
+            }
+            Self::Certificate(_) => Vec::new(),
         }
     }
 

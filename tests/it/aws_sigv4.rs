@@ -1039,3 +1039,67 @@ fn a_gibibyte_in_pieces_does_not_move_peak_memory() {
     let most = 16 * MIB as u64;
     assert!(grown < most, "peak memory grew by {} KiB", grown / 1024);
 }
+
+#[test]
+fn an_honest_caller_learns_which_mistake_it_made_and_a_guesser_nothing() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).server("explain = true").start();
+    let request = || with_hash(gateway.request("PUT", "/a?x=1").body("{}"));
+    let hash = sha256(b"{}");
+    let form = |query, payload| Form {
+        path: "/a",
+        query,
+        payload,
+    };
+    let lower = {
+        let mut lower = request();
+        lower.method = "put".into();
+        let mut signed = sign_as(&lower, &form("x=1", &hash));
+        signed.method = "PUT".into();
+        signed
+    };
+    let newline = format!("{hash}\n");
+    for (signed, mistake) in [
+        (lower, "method-in-lower-case"),
+        (sign_as(&request(), &form("", &hash)), "query-missing"),
+        (
+            sign_as(&request(), &form("x=1", &newline)),
+            "trailing-newline",
+        ),
+        (sign_as(&request(), &form("x=1", EMPTY)), "body-as-empty"),
+        (
+            sign_as(&request(), &form("x=1", "UNSIGNED-PAYLOAD")),
+            "body-unsigned",
+        ),
+    ] {
+        let told = gateway.send(&signed);
+        told.assert_refused(401, "credential-rejected");
+        assert_eq!(told.json()["mistake"], mistake, "{}", told.text());
+    }
+    let guessed = sign(&request()).change("Authorization", |value| {
+        let (front, _) = value.split_once("Signature=").unwrap();
+        format!("{front}Signature={}", "7".repeat(64))
+    });
+    let unknown = guessed.clone().change("Authorization", |value| {
+        value.replace("mobile-2026", "nobody")
+    });
+    for request in [guessed, unknown] {
+        let told = gateway.send(&request);
+        told.assert_refused(401, "credential-rejected");
+        assert_eq!(told.json()["mistake"], Value::Null);
+    }
+    upstream.assert_silent();
+}
+
+#[test]
+fn a_secret_that_was_decoded_before_use_is_told_so() {
+    let upstream = Upstream::start();
+    // AWS's secrets are text: this one's file has no `base64:` before it.
+    let text = BASE64.encode(SECRET);
+    let setup = setup(&upstream).server("explain = true");
+    setup.write_secret("mobile.key", text.as_bytes());
+    let gateway = setup.start();
+    let told = gateway.send(&sign(&gateway.request("GET", "/")));
+    told.assert_refused(401, "credential-rejected");
+    assert_eq!(told.json()["mistake"], "secret-decoded", "{}", told.text());
+}

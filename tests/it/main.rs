@@ -14,6 +14,7 @@ mod bodies;
 mod cli;
 mod cli_explain;
 mod cli_pairs;
+mod cli_vectors;
 mod config;
 mod cors;
 mod doctor;

@@ -2,17 +2,13 @@
 
 use super::judge::Ground;
 use super::report::{Parameter, Part as PartShown, Report, Signature, State};
-use super::shown::{compared, moment};
-use crate::apps::Scheme;
+use super::shown::{compared, judged, moment};
 use crate::clock::Now;
 use crate::crypto::aws4::DayKey;
-use crate::route::{Part, Route, SigV4, SignedPath};
+use crate::route::{Part, Route, SigV4};
 use crate::schemes::Received;
 use crate::schemes::aws_sigv4::forms::Forms;
-use crate::schemes::aws_sigv4::{
-    EMPTY_SHA256, Payload, Presented, UNSIGNED_PAYLOAD, coverage, text, told_veiled, verify,
-};
-use crate::schemes::doctor::Sample;
+use crate::schemes::aws_sigv4::{Presented, coverage, mistakes, text, told_veiled, verify};
 
 /// Takes down the signature, if `received` shows one that can be read.
 /// What cannot be is told by the step that refuses it.
@@ -30,6 +26,7 @@ pub(super) fn credential(
     let key = ground.registry.key(presented.claimed_key());
     let day = key.and_then(|key| key.mac()?.aws());
     let day = day.map(|keys| keys.derive(presented.credential.scope()));
+    let moment_of = now;
     let now = now.unix_seconds();
     let mut shown = Signature {
         label: if presented.in_query {
@@ -58,19 +55,13 @@ pub(super) fn credential(
                 .or_else(|| all.iter().find(is_callers))
                 .or(all.first());
             if let Some(ours) = ours {
+                let sample = mistakes::sample_of(&presented, received, ours.clone().into_bytes());
+                judged(&mut shown, &sample, received, ground, moment_of);
                 let lines = |text: &str| text.split('\n').map(str::to_owned).collect();
                 shown.base = Some(lines(&told_veiled(ours)));
                 shown.string_to_sign = Some(lines(&to_sign(&presented, ours)));
                 if let (None, Some(caller)) = (&report.compared, caller_text) {
-                    let sample = sample(&presented, ours);
                     report.compared = Some(compared(&sample, received, caller));
-                }
-                shown.holds = day.as_ref().map(|_| right.is_some());
-                if let (Some(false), Some(day)) = (shown.holds, &day) {
-                    shown.likely = mistakes(&presented, received, ours)
-                        .into_iter()
-                        .find(|(_, text)| is_of(day, &presented, text))
-                        .map(|(what, _)| what.to_owned());
                 }
             }
         }
@@ -137,86 +128,6 @@ fn to_sign(presented: &Presented<'_>, canonical: &str) -> String {
 fn is_of(day: &DayKey, presented: &Presented<'_>, canonical: &str) -> bool {
     let tag = day.sign(to_sign(presented, canonical).as_bytes());
     tag.as_bytes() == presented.signature
-}
-
-/// What callers get wrong, and the texts that each makes of the right one.
-fn mistakes(
-    presented: &Presented<'_>,
-    received: &Received<'_>,
-    text: &str,
-) -> Vec<(&'static str, String)> {
-    let mut all = Vec::new();
-    let (front, payload) = text.rsplit_once('\n').unwrap_or((text, ""));
-    for (what, word) in [
-        (
-            "the body is signed as `UNSIGNED-PAYLOAD`, and not by its hash",
-            UNSIGNED_PAYLOAD,
-        ),
-        ("the body is signed as if there were none", EMPTY_SHA256),
-    ] {
-        if payload != word {
-            all.push((what, format!("{front}\n{word}")));
-        }
-    }
-    if let Payload::Hash(..) = presented.payload
-        && let Some(hash) = received.body_hash()
-    {
-        let hash = data_encoding::HEXLOWER.encode(&hash);
-        all.push((
-            "`X-Amz-Content-Sha256` is another hash than the one that is signed",
-            format!("{front}\n{hash}"),
-        ));
-    }
-    let (method, rest) = text.split_once('\n').unwrap_or((text, ""));
-    all.push((
-        "the method is in lower case: it stands as in the request line",
-        format!("{}\n{rest}", method.to_lowercase()),
-    ));
-    all.push((
-        "a newline stands at the end of the canonical request: it ends with the hash",
-        format!("{text}\n"),
-    ));
-    let anything = SigV4 {
-        path: SignedPath::Any,
-        plus_is_space: true,
-        ..SigV4::default()
-    };
-    let head = rest.splitn(3, '\n').nth(2).unwrap_or_default();
-    let (fields, payload) = head.rsplit_once('\n').unwrap_or((head, ""));
-    let fields = format!("{fields}\n");
-    for text in written(
-        presented,
-        received,
-        &anything,
-        fields.as_bytes(),
-        &[payload.to_owned()],
-    ) {
-        all.push((
-            "path or query is signed in a way that the route does not take: see `sigv4.path` and `sigv4.plus_is_space`",
-            text,
-        ));
-    }
-    let host = received.authority();
-    let bare = received.host();
-    if host != bare {
-        let (with, without) = (format!("\nhost:{host}\n"), format!("\nhost:{bare}\n"));
-        all.push((
-            "the host is signed without its port: it stands as in `Host`",
-            text.replacen(&with, &without, 1),
-        ));
-    }
-    all
-}
-
-/// What is compared with the caller's own text.
-fn sample<'s>(presented: &'s Presented<'_>, canonical: &str) -> Sample<'s> {
-    Sample {
-        scheme: Scheme::AwsSigv4,
-        key_id: presented.claimed_key().into(),
-        text: canonical.as_bytes().to_vec(),
-        signature: presented.signature.as_slice().into(),
-        offer: None,
-    }
 }
 
 fn parameters(presented: &Presented<'_>, now: i64) -> Vec<Parameter> {

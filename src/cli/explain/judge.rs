@@ -26,16 +26,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const CACHED_TOKENS: usize = 1;
 
 /// What a request is judged by.
-pub(super) struct Ground {
-    pub(super) routes: Table,
-    pub(super) registry: Registry,
-    pub(super) freshness: Freshness,
-    pub(super) tokens: token::Settings,
-    pub(super) public_url: Option<PublicUrl>,
+pub(in crate::cli) struct Ground {
+    pub(in crate::cli) routes: Table,
+    pub(in crate::cli) registry: Registry,
+    pub(in crate::cli) freshness: Freshness,
+    pub(in crate::cli) tokens: token::Settings,
+    pub(in crate::cli) public_url: Option<PublicUrl>,
 }
 
 /// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.
-pub(super) fn judge(
+pub(in crate::cli) fn judge(
     raw: &Pasted,
     ground: &Ground,
     tls: bool,

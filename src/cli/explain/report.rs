@@ -6,9 +6,9 @@ use std::borrow::Cow;
 
 /// All that is found.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     /// Whether the request would pass.
-    pub(super) passes: bool,
+    pub(in crate::cli) passes: bool,
     /// The moment it was judged at, Unix seconds.
     pub(super) at: i64,
     /// The request line and the authority, as the gateway takes them.
@@ -22,7 +22,7 @@ pub(super) struct Report {
     /// Every step of its way, up to the one that refuses it.
     pub(super) steps: Vec<Step>,
     /// Why it would be refused.
-    pub(super) refused: Option<Refused>,
+    pub(in crate::cli) refused: Option<Refused>,
     /// The caller's own signature base beside ours.
     pub(super) compared: Option<Compared>,
     /// What a reader should know beside.
@@ -139,10 +139,10 @@ pub(super) enum Outcome {
 
 /// Why a request would be refused: the row of the table, and what to change.
 #[derive(Debug, Serialize)]
-pub(super) struct Refused {
+pub(in crate::cli) struct Refused {
     pub(super) step: &'static str,
-    pub(super) status: u16,
-    pub(super) code: &'static str,
+    pub(in crate::cli) status: u16,
+    pub(in crate::cli) code: &'static str,
     pub(super) title: &'static str,
     /// What the caller is told.
     pub(super) detail: String,

@@ -62,9 +62,9 @@ pub(super) fn judged(
     let Some(key) = ground.registry.key(&sample.key_id) else {
         return;
     };
-    let holds = key.verifying.verify(&sample.text, &sample.signature);
-    shown.holds = Some(holds.is_some());
-    if holds.is_none() {
+    let holds = sample.holds(&key.verifying);
+    shown.holds = Some(holds);
+    if !holds {
         let found = mistake(sample, received, ground, now);
         shown.likely = found.as_ref().map(Finding::hint);
         shown.mistake = found.map(|found| found.mistake.word());

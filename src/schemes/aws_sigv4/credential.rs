@@ -21,6 +21,14 @@ pub struct Credential<'r> {
 pub struct SignedFields<'r>(Cow<'r, str>);
 
 impl<'r> Credential<'r> {
+    /// The same, borrowing nothing.
+    pub(super) fn into_owned(self) -> Credential<'static> {
+        Credential {
+            text: Cow::Owned(self.text.into_owned()),
+            key_id: self.key_id,
+        }
+    }
+
     pub(super) fn read(text: Cow<'r, str>) -> Result<Self, String> {
         let malformed =
             || format!("`Credential` is not like `KEY/20150830/REGION/SERVICE/{TERMINATION}`");

@@ -110,7 +110,7 @@ fn without_signature(query: &str) -> Cow<'_, str> {
 }
 
 /// Sorted by name and value as they were sent.
-fn sorted(query: &str) -> String {
+pub(super) fn sorted(query: &str) -> String {
     if query.is_empty() {
         return String::new();
     }

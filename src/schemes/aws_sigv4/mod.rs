@@ -11,6 +11,7 @@ pub mod chunked;
 pub mod coverage;
 pub mod credential;
 pub mod forms;
+pub mod mistakes;
 pub mod payload;
 pub mod read;
 pub mod sign;

@@ -10,6 +10,7 @@ use crate::schemes::date;
 use crate::schemes::received::{Field, Received};
 use data_encoding::HEXLOWER;
 use http::header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem;
 use std::borrow::Cow;
 
 /// Bytes that `Authorization` may have.
@@ -60,7 +61,9 @@ pub fn is_proof(value: &HeaderValue) -> bool {
 
 /// Whether `query` is that of a presigned URL.
 pub fn is_presigned(query: &str) -> bool {
-    pairs(query).any(|(name, _)| matches!(name, SIGNATURE | CREDENTIAL))
+    // One look for what most queries do not have.
+    memmem::find(query.as_bytes(), b"X-Amz-").is_some()
+        && pairs(query).any(|(name, _)| matches!(name, SIGNATURE | CREDENTIAL))
 }
 
 /// Names and values as they stand in a query; a name without `=` has an empty value.

@@ -9,7 +9,7 @@ use super::{EMPTY_SHA256, UNSIGNED_PAYLOAD, coverage, text};
 use crate::apps::{Key, Scheme};
 use crate::clock::Now;
 use crate::crypto::aws4::DayKeys;
-use crate::crypto::{Algorithm, DigestAlgorithm, HmacKey, Tag};
+use crate::crypto::{Algorithm, DigestAlgorithm, HmacKey, Tag, VerifyingKey};
 use crate::route::{Part, Route, SigV4};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::digest::{BodyProof, CONTENT_DIGEST, Digests};
@@ -65,7 +65,7 @@ pub fn verify(
     let body = match presented.payload {
         Payload::Chunked(chunked) => {
             let day = chunked.is_signed.then(|| {
-                let keys = keys_of(Some(key));
+                let keys = keys_of(Some(&key.verifying));
                 keys.derive(presented.credential.scope())
             });
             BodyProof::Chunked(Arc::new(Chunks::new(presented, chunked, day)))
@@ -200,7 +200,7 @@ pub fn payloads(
 }
 
 /// The keys of `key`, or of one that nobody has where it is none or not of this scheme.
-fn keys_of(key: Option<&Arc<Key>>) -> &DayKeys {
+pub(super) fn keys_of(key: Option<&VerifyingKey>) -> &DayKeys {
     static NOBODYS: OnceLock<HmacKey> = OnceLock::new();
     key.and_then(|key| key.mac()?.aws()).unwrap_or_else(|| {
         let nobodys = NOBODYS.get_or_init(|| HmacKey::dummy(Algorithm::HmacSha256));
@@ -218,7 +218,7 @@ fn check_signature<'s, 'p>(
     payloads: &'p [String],
 ) -> Result<(&'s Arc<Key>, Tag, &'p str), Refused> {
     let key = rules.registry.key(presented.credential.key_id());
-    let keys = keys_of(key);
+    let keys = keys_of(key.map(|key| &key.verifying));
     let scope = presented.credential.scope();
     let mut fields = Vec::with_capacity(512);
     text::write_fields(&mut fields, received, &presented.signed)?;
