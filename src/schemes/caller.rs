@@ -118,7 +118,7 @@ impl Caller {
     /// A caller who has shown a static key. Only that scheme makes one. Nothing of
     /// it could pass once only: the key comes with every request.
     pub(super) fn by_static_key(known: Arc<StaticKey>) -> Self {
-        Self(Box::new(Proven {
+        Self(Proven {
             assurance: Assurance::Key,
             scopes: known.app.scopes.clone(),
             proof: None,
@@ -128,7 +128,7 @@ impl Caller {
                 scheme: Scheme::ApiKey,
                 with_token: false,
             }),
-        }))
+        })
     }
 
     /// The same caller, proven by its token too, which may narrow what it may
