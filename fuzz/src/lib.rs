@@ -15,6 +15,7 @@ mod proxy_header;
 mod signature_input;
 mod target;
 mod token;
+mod webhook;
 mod wire;
 
 /// Answers of servers.
@@ -55,6 +56,11 @@ pub fn api_key(bytes: &[u8]) {
 /// Key sets.
 pub fn key_set(bytes: &[u8]) {
     key_set::check(bytes);
+}
+
+/// Webhooks.
+pub fn webhook(bytes: &[u8]) {
+    webhook::check(bytes);
 }
 
 /// PROXY headers.

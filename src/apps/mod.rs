@@ -95,6 +95,7 @@ pub struct Registry {
     keys: HashMap<Arc<str>, Arc<Key>>,
     certificates: Certificates,
     static_keys: Option<StaticKeys>,
+    webhooks: HashMap<usize, Vec<Arc<Key>>>,
     doubles: Doubles,
     told: Option<Box<Told>>,
     generation: u64,
@@ -114,9 +115,17 @@ impl Registry {
     pub fn new(apps: Vec<Arc<App>>, keys: Vec<Key>, generation: u64) -> Result<Self, DuplicateKey> {
         let mut by_id = HashMap::with_capacity(keys.len());
         let doubles = Doubles::new(keys.iter().map(|key| &key.verifying));
-        for key in keys {
+        let mut webhooks: HashMap<usize, Vec<Arc<Key>>> = HashMap::new();
+        for mut key in keys {
+            if key.mac().is_some_and(HmacKey::is_weak) {
+                key.schemes = key.schemes.of_weak_keys();
+            }
             let id = key.id.clone();
-            if by_id.insert(id.clone(), Arc::new(key)).is_some() {
+            let key = Arc::new(key);
+            if key.schemes.contains(Scheme::Webhook) {
+                webhooks.entry(key.app.index).or_default().push(key.clone());
+            }
+            if by_id.insert(id.clone(), key).is_some() {
                 return Err(DuplicateKey(id));
             }
         }
@@ -125,6 +134,7 @@ impl Registry {
             keys: by_id,
             certificates: Certificates::default(),
             static_keys: None,
+            webhooks,
             doubles,
             told: None,
             generation,
@@ -188,6 +198,11 @@ impl Registry {
         }
         self.static_keys = Some(StaticKeys::new(pepper, list));
         Ok(self)
+    }
+
+    /// The keys that webhooks of an app may be signed with, whatever their state.
+    pub fn webhook_keys(&self, app: usize) -> &[Arc<Key>] {
+        self.webhooks.get(&app).map_or(&[], Vec::as_slice)
     }
 
     /// The static key that is shown, whatever its state. It takes as long where there is none.

@@ -17,17 +17,20 @@ pub enum Scheme {
     ClientCertificate,
     /// A static key, for callers that cannot do better yet.
     ApiKey,
+    /// A webhook, signed in the way of who sends it.
+    Webhook,
 }
 
 impl Scheme {
     /// Every scheme, in the order they are documented.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::HttpSignature,
         Self::AwsSigv4,
         Self::HmacAuth,
         Self::Token,
         Self::ClientCertificate,
         Self::ApiKey,
+        Self::Webhook,
     ];
 
     /// The name in `gateway.toml`, in logs and in `Portcullis-Scheme`.
@@ -39,6 +42,7 @@ impl Scheme {
             Self::Token => "token",
             Self::ClientCertificate => "client-certificate",
             Self::ApiKey => "api-key",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -74,11 +78,23 @@ impl SchemeSet {
         Self(bits)
     }
 
-    /// Those that a key may prove: all but those of certificates and of static keys.
+    /// Those that a key may prove which does not say: all but those of certificates and of static keys,
+    /// and webhooks, whose keys are for them alone.
     pub fn of_keys() -> Self {
         let keys = Scheme::ALL.into_iter();
-        keys.filter(|scheme| !matches!(scheme, Scheme::ClientCertificate | Scheme::ApiKey))
-            .collect()
+        keys.filter(|scheme| {
+            !matches!(
+                scheme,
+                Scheme::ClientCertificate | Scheme::ApiKey | Scheme::Webhook
+            )
+        })
+        .collect()
+    }
+
+    /// These without those of which a short secret is not enough.
+    #[must_use]
+    pub const fn of_weak_keys(self) -> Self {
+        Self(self.0 & !(Scheme::HttpSignature.bit() | Scheme::Token.bit()))
     }
 
     /// Whether `scheme` is one of them.

@@ -21,9 +21,11 @@
 
 mod aws;
 mod hmac_auth;
+mod webhook;
 
 pub use aws::{AwsPresigned, AwsSignError, AwsSigned, AwsSigner};
 pub use hmac_auth::{HmacSignError, HmacSigned, HmacSigner};
+pub use webhook::WebhookSigner;
 
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, BadKey, SigningKey};

@@ -8,6 +8,7 @@ mod cors;
 mod issuers;
 mod sigv4;
 mod upstreams;
+mod webhook;
 
 use super::addresses::{FileMode, Listen, ListenOrOff};
 use super::beyond::Protocol;
@@ -34,6 +35,7 @@ pub(super) use cors::Cors;
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use sigv4::SigV4;
 pub(super) use upstreams::{Upstream, UpstreamTls};
+pub(super) use webhook::Webhook;
 
 table! {
     /// Everything that the gateway is told. Unknown keys are refused.
@@ -261,6 +263,8 @@ table! {
         /// In whose way callers sign on a route that accepts `"hmac-auth"`: as for Kong's or for Apache APISIX's
         /// plug-in of that name, or after draft-cavage-http-signatures-12.
         pub dialect: Option<At<Dialect>>,
+        /// Whose webhooks are taken on a route that accepts `"webhook"`.
+        pub webhook: Option<At<Webhook>>,
         /// What is taken of callers on a route that accepts `"aws-sigv4"`.
         pub sigv4: Option<At<SigV4>>,
         /// Parts of a request that a proof need not cover, each until a date.
@@ -370,6 +374,9 @@ table! {
         /// Where the public key is, `file:PATH` or `env:NAME`: in PEM, as `openssl pkey -pubout` writes it, or a JWK.
         /// An RSA key has 2048 to 4096 bits.
         pub public_key: Option<At<PublicReference>>,
+        /// `true` takes a secret of fewer than 32 bytes, at least 8, which was made elsewhere. Such a key proves neither
+        /// `"http-signature"` nor `"token"`.
+        pub weak_secret: At<bool> = false,
         /// `true` takes signatures of `rsa-pss-…` with the longest salt too, which Node's libraries use unless told
         /// otherwise. The standard has salts of 64 bytes (32 in `PS256`) only.
         pub any_salt: At<bool> = false,
@@ -379,7 +386,8 @@ table! {
         pub not_after: Option<At<Moment>>,
         /// `false` refuses it.
         pub enabled: bool = true,
-        /// What it may prove. Where it is not said, every scheme.
+        /// What it may prove. Where it is not said, every scheme but webhooks, whose keys say `["webhook"]` and
+        /// nothing else.
         pub schemes: Option<Several<Scheme>>,
         /// Whether somebody alone holds it who looks at an instance of the app before he makes it a token: such
         /// tokens are `"attested"`. It may prove tokens only, `schemes = ["token"]`.

@@ -1,10 +1,9 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 13] = [
+const PLANNED: [&str; 11] = [
     "identity",
     "admin.token",
-    "apps.keys.weak_secret",
     "apps.quota",
     "plans.quota",
     "routes.inject",
@@ -14,7 +13,6 @@ const PLANNED: [&str; 13] = [
     "state.on_outage",
     "state.registry",
     "tokens.prefix",
-    "webhook",
 ];
 
 /// Whether a later version will have this key or value.

@@ -204,6 +204,12 @@ impl Places<'_> {
         }
     }
 
+    /// Whether a secret says how it is written: `base64:` or `hex:`.
+    pub(super) fn says_how(&self, reference: &Reference) -> bool {
+        let written = self.written(reference);
+        written.is_some_and(|text| text.starts_with(b"base64:") || text.starts_with(b"hex:"))
+    }
+
     /// Opens the secret of a key.
     pub(super) fn open(&self, reference: &Reference) -> Result<Opened, Closed> {
         let mut opened = Opened {

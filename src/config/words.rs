@@ -9,7 +9,7 @@ use crate::apps::{Assurance, Downgrade, Scheme};
 use crate::crypto::Algorithm;
 use crate::forward::upstream::Protocol;
 use crate::route::{
-    Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy,
+    Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy, Sender,
     SignedPath,
 };
 use crate::schemes::{PublicUrl, aws_sigv4};
@@ -38,11 +38,19 @@ macro_rules! words {
     };
 }
 
-words!(Scheme, "a scheme: `\"http-signature\"`, `\"aws-sigv4\"`, `\"hmac-auth\"` or `\"token\"`", [
+words!(Scheme, "a scheme: `\"http-signature\"`, `\"aws-sigv4\"`, `\"hmac-auth\"`, `\"token\"` or `\"webhook\"`", [
     "http-signature" => Self::HttpSignature,
     "aws-sigv4" => Self::AwsSigv4,
     "hmac-auth" => Self::HmacAuth,
     "token" => Self::Token,
+    "webhook" => Self::Webhook,
+]);
+
+words!(Sender, "a sender: `\"standard-webhooks\"`, `\"github\"`, `\"stripe\"` or `\"slack\"`", [
+    "standard-webhooks" => Self::StandardWebhooks,
+    "github" => Self::Github,
+    "stripe" => Self::Stripe,
+    "slack" => Self::Slack,
 ]);
 
 words!(Algorithm, "an algorithm: `\"hmac-sha256\"`, `\"hmac-sha512\"`, `\"ed25519\"`, `\"ecdsa-p256-sha256\"`, `\"ecdsa-p384-sha384\"`, `\"rsa-pss-sha512\"`, `\"rsa-pss-sha256\"` or `\"rsa-v1_5-sha256\"`", [
@@ -151,13 +159,14 @@ pub(super) enum Accepted {
     Pair,
 }
 
-words!(Accepted, "a scheme, `\"http-signature\"`, `\"aws-sigv4\"`, `\"hmac-auth\"`, `\"token\"`, `\"client-certificate\"` or `\"api-key\"`, two at once, `\"token+http-signature\"`, or `\"public\"`", [
+words!(Accepted, "a scheme, `\"http-signature\"`, `\"aws-sigv4\"`, `\"hmac-auth\"`, `\"token\"`, `\"client-certificate\"`, `\"api-key\"` or `\"webhook\"`, two at once, `\"token+http-signature\"`, or `\"public\"`", [
     "http-signature" => Self::Proven(Scheme::HttpSignature),
     "aws-sigv4" => Self::Proven(Scheme::AwsSigv4),
     "hmac-auth" => Self::Proven(Scheme::HmacAuth),
     "token" => Self::Proven(Scheme::Token),
     "client-certificate" => Self::Proven(Scheme::ClientCertificate),
     "api-key" => Self::Proven(Scheme::ApiKey),
+    "webhook" => Self::Proven(Scheme::Webhook),
     "token+http-signature" => Self::Pair,
     "http-signature+token" => Self::Pair,
     "public" => Self::Public,

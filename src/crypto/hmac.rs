@@ -12,6 +12,8 @@ use subtle::ConstantTimeEq;
 
 /// The shortest secret that may sign, in bytes (RFC 7518, section 3.2 asks the same of HS256).
 pub const MIN_SECRET: usize = 32;
+/// The shortest that may verify where it is said to be weak, taken over from elsewhere.
+pub const MIN_WEAK_SECRET: usize = 8;
 
 /// A key bound to one HMAC algorithm. Never prints.
 #[derive(Clone)]
@@ -19,6 +21,7 @@ pub struct HmacKey {
     state: State,
     /// Where it is one of HMAC with SHA-256.
     aws: Option<Arc<DayKeys>>,
+    is_weak: bool,
 }
 
 #[derive(Clone)]
@@ -42,13 +45,33 @@ impl HmacKey {
     /// [`BadKey`] when the secret is shorter than [`MIN_SECRET`], or is a key of
     /// another kind: what is public must never be taken for a secret.
     pub fn new(algorithm: Algorithm, secret: &Secret) -> Result<Self, BadKey> {
+        Self::of(algorithm, secret, MIN_SECRET)
+    }
+
+    /// Binds `secret` to `algorithm`, one that was taken over from elsewhere and
+    /// may be short. Such a key proves neither `http-signature` nor `token`.
+    ///
+    /// # Errors
+    /// As [`HmacKey::new`], but it is too short below [`MIN_WEAK_SECRET`] only.
+    pub fn weak(algorithm: Algorithm, secret: &Secret) -> Result<Self, BadKey> {
+        let mut key = Self::of(algorithm, secret, MIN_WEAK_SECRET)?;
+        key.is_weak = secret.len() < MIN_SECRET;
+        Ok(key)
+    }
+
+    /// Whether its secret is shorter than [`MIN_SECRET`].
+    pub const fn is_weak(&self) -> bool {
+        self.is_weak
+    }
+
+    fn of(algorithm: Algorithm, secret: &Secret, shortest: usize) -> Result<Self, BadKey> {
         if !algorithm.is_mac() {
             return Err(BadKey::NoMac(algorithm));
         }
         if secret.expose().starts_with(b"-----BEGIN") {
             return Err(BadKey::PemAsSecret(algorithm));
         }
-        if secret.len() < MIN_SECRET {
+        if secret.len() < shortest {
             return Err(BadKey::Weak(WeakSecret {
                 found: secret.len(),
             }));
@@ -77,10 +100,12 @@ impl HmacKey {
             Algorithm::HmacSha512 => Self {
                 state: State::Sha512(Box::new(Hmac::new_from_slice(secret).expect(any))),
                 aws: None,
+                is_weak: false,
             },
             _ => Self {
                 state: State::Sha256(Box::new(Hmac::new_from_slice(secret).expect(any))),
                 aws: Some(Arc::new(DayKeys::new(secret))),
+                is_weak: false,
             },
         }
     }
@@ -100,6 +125,11 @@ impl HmacKey {
 
     /// The tag over `text`.
     pub fn sign(&self, text: &[u8]) -> Tag {
+        self.sign_parts(&[text])
+    }
+
+    /// The tag over `parts`, one after another.
+    pub fn sign_parts(&self, parts: &[&[u8]]) -> Tag {
         let mut tag = Tag {
             bytes: [0; 64],
             len: 0,
@@ -107,12 +137,12 @@ impl HmacKey {
         match &self.state {
             State::Sha256(state) => {
                 let mut mac = (**state).clone();
-                mac.update(text);
+                parts.iter().for_each(|part| mac.update(part));
                 tag.fill(&mac.finalize().into_bytes());
             }
             State::Sha512(state) => {
                 let mut mac = (**state).clone();
-                mac.update(text);
+                parts.iter().for_each(|part| mac.update(part));
                 tag.fill(&mac.finalize().into_bytes());
             }
         }
@@ -154,6 +184,11 @@ impl Tag {
         tag
     }
 
+    /// Whether it is `presented`, compared in constant time over the full length.
+    pub fn is(&self, presented: &[u8]) -> bool {
+        bool::from(self.as_bytes().ct_eq(presented))
+    }
+
     /// The tag's bytes: 32 or 64 of them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
@@ -183,6 +218,18 @@ mod tests {
                 HmacKey::new(Algorithm::HmacSha256, &secret).unwrap_err(),
                 BadKey::Weak(WeakSecret { found: len })
             );
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_said_to_be_weak_may_be_short_but_not_so_short() {
+        for (length, is_weak) in [(8, true), (31, true), (32, false)] {
+            let key = HmacKey::weak(Algorithm::HmacSha256, &Secret::new(vec![7; length])).unwrap();
+            assert_eq!(key.is_weak(), is_weak);
+        }
+        for length in [0, 7] {
+            let secret = Secret::new(vec![7; length]);
+            assert!(HmacKey::weak(Algorithm::HmacSha256, &secret).is_err());
         }
     }
 

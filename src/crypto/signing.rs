@@ -34,6 +34,14 @@ impl SigningKey {
         }
     }
 
+    /// Binds a secret that was taken over from elsewhere and may be short.
+    ///
+    /// # Errors
+    /// [`BadKey`].
+    pub fn weak(algorithm: Algorithm, secret: &Secret) -> Result<Self, BadKey> {
+        HmacKey::weak(algorithm, secret).map(Self::Mac)
+    }
+
     /// The algorithm this key is bound to.
     pub fn algorithm(&self) -> Algorithm {
         match self {

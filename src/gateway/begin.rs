@@ -7,6 +7,7 @@ use super::reload::Settings;
 use super::{Ending, Gateway, answer, cors, tunnels};
 use crate::authorize;
 use crate::clock::Now;
+use crate::forward::body::Held;
 use crate::forward::{AnswerBody, Head, body};
 use crate::limit::{self, Charged};
 use crate::observe::Record;
@@ -106,9 +107,8 @@ impl Gateway {
         let held = body::hold(body, hold, peer.address).await;
         let held = held.map_err(Refusal::from)?;
         let has_body = !held.bytes.is_empty();
-        let hash = Some(&held.sha256);
         let record = ending.record();
-        match self.judge(settings, peer, parts, has_body, hash, record, now)? {
+        match self.judge(settings, peer, parts, has_body, Some(&held), record, now)? {
             Judged::Passing(passing) => Ok((passing, RequestBody::whole(held.bytes))),
             Judged::Unread(_) => Err(Refusal::Credential(schemes::Refused::Unread).into()),
         }
@@ -125,7 +125,7 @@ impl Gateway {
         peer: &Peer,
         parts: Parts,
         has_body: bool,
-        body_hash: Option<&[u8; 32]>,
+        held: Option<&Held>,
         record: &mut Record,
         now: Now,
     ) -> Result<Judged, Box<Stopped>> {
@@ -138,7 +138,8 @@ impl Gateway {
         let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
             .map_err(Refusal::Head)?
             .with_certificate(peer.certificate.as_deref())
-            .with_body_hash(body_hash);
+            .with_body_hash(held.map(|held| &held.sha256))
+            .with_body(held.map(|held| &*held.bytes));
         record.host = received.host().into();
 
         let route = settings
@@ -153,10 +154,10 @@ impl Gateway {
 
         let upgrade = tunnels::asked(route, &parts, has_body);
         let proven = self.prove(settings, &received, route, record, now);
-        if body_hash.is_none()
+        if held.is_none()
             && let Err(Refusal::Credential(schemes::Refused::Unread)) = proven
         {
-            let hold = route.sigv4.hold.min(route.body.limit);
+            let hold = route.hold();
             return Ok(Judged::Unread(Box::new(Unread { parts, hold })));
         }
         let charged = proven.map_err(|refusal| {

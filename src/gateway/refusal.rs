@@ -306,9 +306,9 @@ impl Refusal {
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match its digest: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
-                Failed::Body(BodyError::NotHeld { limit }) => format!("No field tells the SHA-256 of the body, so that it is read before its signature can be checked; at most {limit} bytes are. Send `X-Amz-Content-Sha256`."),
+                Failed::Body(BodyError::NotHeld { limit }) => format!("The body has to be read before its proof can be checked, and at most {limit} bytes are read for that. Callers of AWS's may send `X-Amz-Content-Sha256`."),
                 Failed::Body(BodyError::Chunks(bad)) => format!("Of a body in pieces: {bad}."),
-                Failed::Body(BodyError::NoRoom) => "No field tells the SHA-256 of the body, and there is no room to read it first. Send `X-Amz-Content-Sha256`, or come again later.".to_owned(),
+                Failed::Body(BodyError::NoRoom) => "The body has to be read before its proof can be checked, and there is no room for it. Come again later; callers of AWS's may send `X-Amz-Content-Sha256`.".to_owned(),
                 Failed::Body(BodyError::Timeout) => "The body did not arrive in time.".to_owned(),
                 Failed::Body(BodyError::BrokeOff(_)) => "The body broke off.".to_owned(),
                 Failed::Body(BodyError::Spill(_)) => "The request was not forwarded; try again later.".to_owned(),

@@ -12,6 +12,7 @@ mod pattern;
 mod sigv4;
 mod table;
 mod takers;
+mod webhook;
 
 pub use cors::{BadOrigin, Cors, Origin};
 pub use dialect::Dialect;
@@ -21,6 +22,7 @@ pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use sigv4::{SigV4, SignedPath};
 pub use table::{NoRoute, Table, Tie};
 pub use takers::{IssuerSet, MAX_ISSUERS, Takers};
+pub use webhook::{Sender, Webhooks};
 
 use crate::apps::{Assurance, Mode, Scheme, SchemeSet, Scopes};
 use std::sync::Arc;
@@ -75,6 +77,8 @@ pub struct Route {
     pub reserved: bool,
     /// Fields a token may stand in, lower case. `authorization` means Bearer.
     pub token_fields: Vec<http::HeaderName>,
+    /// Whose webhooks it takes; `None` where it takes none.
+    pub webhooks: Option<Webhooks>,
     /// Where a static key stands; `None` where no app has any.
     pub key_places: Option<Arc<KeyPlaces>>,
     /// Whose tokens, by the places of `token_fields`; apps' alone where there is none.
@@ -219,11 +223,18 @@ impl Route {
             in_flight: None,
             reserved: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+            webhooks: None,
             key_places: None,
             token_takers: Vec::new(),
             upgrade: Vec::new(),
             cors: None,
         }
+    }
+
+    /// Bytes of a body that are taken in where its proof cannot be checked before.
+    pub fn hold(&self) -> u64 {
+        let webhooks = self.webhooks.as_ref().map_or(0, |webhooks| webhooks.hold);
+        webhooks.max(self.sigv4.hold).min(self.body.limit)
     }
 
     /// Whether a caller may prove itself by `scheme`.

@@ -16,6 +16,7 @@ pub mod hmac_auth;
 pub mod http_signature;
 pub mod received;
 pub mod token;
+pub mod webhook;
 
 mod authority;
 mod caller;

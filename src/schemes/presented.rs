@@ -11,6 +11,7 @@ use super::received::Field;
 use super::{Caller, Received, Refused};
 use super::{
     api_key, aws_sigv4, client_certificate, freshness, hmac_auth, http_signature, signed, token,
+    webhook,
 };
 use crate::apps::{Registry, Scheme};
 use crate::clock::Now;
@@ -32,6 +33,8 @@ pub enum Credential<'r> {
     Certificate(&'r Certificate),
     /// A static key.
     ApiKey(api_key::Presented<'r>),
+    /// A webhook.
+    Webhook(Box<webhook::Presented<'r>>),
 }
 
 /// What decides about a request: the one credential that it shows, or the
@@ -89,6 +92,7 @@ impl<'r> Found<'r> {
         found.add(signature(received, &found)?.map(Credential::Signature));
         found.add(token::read(received, route)?.map(Credential::Token));
         found.add(api_key::Presented::read(received, route)?.map(Credential::ApiKey));
+        found.add(hook(received, route)?.map(Credential::Webhook));
         Ok(found)
     }
 
@@ -109,6 +113,14 @@ fn aws<'r>(
     route: &Route,
 ) -> Result<Option<Box<aws_sigv4::Presented<'r>>>, Refused> {
     Ok(aws_sigv4::Presented::read(received, route)?.map(Box::new))
+}
+
+// Large, and seldom there, as the one above.
+fn hook<'r>(
+    received: &Received<'r>,
+    route: &Route,
+) -> Result<Option<Box<webhook::Presented<'r>>>, Refused> {
+    Ok(webhook::Presented::read(received, route)?.map(Box::new))
 }
 
 /// The message signatures. `Signature` by itself may be the proof of a
@@ -241,7 +253,7 @@ impl<'r> Credential<'r> {
                 let sample = aws_sigv4::mistakes::sample(&signature, received);
                 sample.into_iter().collect()
             }
-            Self::Certificate(_) | Self::ApiKey(_) => Vec::new(),
+            Self::Certificate(_) | Self::ApiKey(_) | Self::Webhook(_) => Vec::new(),
         }
     }
 
@@ -253,6 +265,7 @@ impl<'r> Credential<'r> {
             Self::Token(_) => Scheme::Token,
             Self::Certificate(_) => Scheme::ClientCertificate,
             Self::ApiKey(_) => Scheme::ApiKey,
+            Self::Webhook(_) => Scheme::Webhook,
         }
     }
 
@@ -263,8 +276,8 @@ impl<'r> Credential<'r> {
             Self::HmacAuth(signature) => Some(signature.claimed_key().to_owned()),
             Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
             Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
-            // The key itself is all that it shows.
-            Self::ApiKey(_) => None,
+            // The key itself is all that it shows, and a webhook names none.
+            Self::ApiKey(_) | Self::Webhook(_) => None,
         }
     }
 
@@ -298,6 +311,7 @@ impl<'r> Credential<'r> {
                 client_certificate::verify(certificate, rules.registry, now)
             }
             Self::ApiKey(key) => api_key::verify(key, rules.registry, now),
+            Self::Webhook(hook) => webhook::verify(hook, received, route, rules.signed(), now),
         }
     }
 }

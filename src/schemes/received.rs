@@ -68,6 +68,7 @@ pub struct Received<'r> {
     is_http2: bool,
     certificate: Option<&'r Certificate>,
     body_hash: Option<&'r [u8; 32]>,
+    body: Option<&'r [u8]>,
 }
 
 /// What callers take us for, when it is not what arrives here.
@@ -200,6 +201,7 @@ impl<'r> Received<'r> {
             is_http2: around.http2,
             certificate: None,
             body_hash: None,
+            body: None,
         })
     }
 
@@ -220,6 +222,18 @@ impl<'r> Received<'r> {
     pub const fn with_body_hash(mut self, hash: Option<&'r [u8; 32]>) -> Self {
         self.body_hash = hash;
         self
+    }
+
+    /// The same, whose body has been read.
+    #[must_use]
+    pub const fn with_body(mut self, body: Option<&'r [u8]>) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// The body, where it was read before its proof.
+    pub const fn body(&self) -> Option<&'r [u8]> {
+        self.body
     }
 
     /// SHA-256 of the body, where it was read before its proof.

@@ -33,12 +33,19 @@ mod target;
 
 #[path = "../../fuzz/src/token.rs"]
 mod token;
+#[path = "../../fuzz/src/webhook.rs"]
+mod webhook;
 #[path = "../../fuzz/src/wire.rs"]
 mod wire;
 
 #[test]
 fn the_kept_answers_hold() {
     replay("answer", answer::check);
+}
+
+#[test]
+fn the_kept_webhooks_hold() {
+    replay("webhook", webhook::check);
 }
 
 #[test]

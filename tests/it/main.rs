@@ -59,4 +59,5 @@ mod tokens;
 mod upgrades;
 mod upstreams;
 mod vectors;
+mod webhooks;
 mod wire;

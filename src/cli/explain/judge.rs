@@ -87,7 +87,11 @@ impl Way<'_> {
             Body::Whole(bytes) => Some(sha256(&[bytes])),
             Body::None | Body::NotGiven => None,
         };
-        let received = received.with_body_hash(hash.as_ref());
+        let body = match &self.raw.body {
+            Body::Whole(bytes) => Some(&**bytes),
+            Body::None | Body::NotGiven => None,
+        };
+        let received = received.with_body_hash(hash.as_ref()).with_body(body);
         report.request = Some(Request {
             method: received.method().to_string(),
             scheme: received.scheme().to_owned(),

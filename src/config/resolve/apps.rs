@@ -1,6 +1,6 @@
 //! `[apps]`: apps, their plans and keys.
 
-use super::{Gathered, certificates, issuers, keys};
+use super::{Gathered, certificates, issuers, keys, webhooks};
 use crate::apps::{App, Assurance, Certified, Key, Policy, Scheme, SchemeSet};
 use crate::config::file::{self, File};
 use crate::config::read::At;
@@ -8,6 +8,7 @@ use crate::config::secrets::Places;
 use crate::config::table::Required;
 use crate::config::times::Moment;
 use crate::limit::app::Plan;
+use crate::route::Sender;
 use crate::secret::Secret;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,7 +49,8 @@ pub(super) fn registered(
         });
         for one in &app.keys.0 {
             let mut opened = None;
-            let key = key(one, &owner, places, &mut opened, gathered);
+            let sender = webhooks::sender_of(one, &name.value, file);
+            let key = key(one, &owner, sender, places, &mut opened, gathered);
             let told = key.as_ref().map(|key| key.id.clone()).zip(opened);
             let may_be_told = app.explain || file.server.explain;
             registered.told.extend(told.filter(|_| may_be_told));
@@ -129,11 +131,13 @@ fn plan(
 fn key(
     key: &file::Key,
     app: &Arc<App>,
+    sender: Option<Sender>,
     places: &Places<'_>,
     opened: &mut Option<Secret>,
     gathered: &mut Gathered<'_>,
 ) -> Option<Key> {
-    let verifying = keys::verifying(key, places, opened, gathered);
+    webhooks::check_schemes(key, gathered);
+    let verifying = keys::verifying(key, sender, places, opened, gathered);
     if key.attests.value
         && !key
             .schemes

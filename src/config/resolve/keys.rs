@@ -5,13 +5,16 @@ use crate::config::file;
 use crate::config::read::At;
 use crate::config::secrets::{Places, PublicReference, Reference};
 use crate::config::view::KeyNote;
-use crate::crypto::hmac::MIN_SECRET;
+use crate::crypto::hmac::{MIN_SECRET, MIN_WEAK_SECRET};
 use crate::crypto::{Algorithm, BadKey, HmacKey, PssSalt, PublicKey, VerifyingKey};
+use crate::route::Sender;
+use crate::schemes::webhook::standard;
 use crate::secret::Secret;
 
 /// The key, by whichever half the gateway has. A shared secret goes to `shared` as well.
 pub(super) fn verifying(
     key: &file::Key,
+    sender: Option<Sender>,
     places: &Places<'_>,
     shared: &mut Option<Secret>,
     gathered: &mut Gathered<'_>,
@@ -40,9 +43,11 @@ pub(super) fn verifying(
             None
         }
         (Some(reference), None, algorithm) => {
-            secret(key, reference, algorithm, places, shared, gathered)
+            secret(key, sender, reference, algorithm, places, shared, gathered)
         }
-        (None, Some(reference), algorithm) => public(key, reference, algorithm, places, gathered),
+        (None, Some(reference), algorithm) => {
+            public(key, sender, reference, algorithm, places, gathered)
+        }
         (None, None, algorithm) => {
             neither(key, algorithm, gathered);
             None
@@ -51,9 +56,10 @@ pub(super) fn verifying(
 }
 
 /// Keys that are none of the two.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "id",
     "algorithm",
+    "weak_secret",
     "any_salt",
     "not_before",
     "not_after",
@@ -90,6 +96,7 @@ fn salt_has_a_use(key: &file::Key, gathered: &mut Gathered<'_>) {
 
 fn secret(
     key: &file::Key,
+    sender: Option<Sender>,
     reference: &At<Reference>,
     algorithm: Option<Algorithm>,
     places: &Places<'_>,
@@ -105,11 +112,37 @@ fn secret(
         generated && opened.secret.is_none(),
         gathered,
     );
-    let Some(secret) = opened.secret else {
+    let Some(mut secret) = opened.secret else {
         return Some(HmacKey::dummy(algorithm?).into());
     };
+    if sender == Some(Sender::StandardWebhooks) && !places.says_how(&reference.value) {
+        let Some(decoded) = standard::secret(secret.expose()) else {
+            let draft = reference.problem("the secret is not base64, as Standard Webhooks have it");
+            gathered.problem(draft.accepted("`whsec_…`, as the sender shows it"));
+            return None;
+        };
+        secret = Secret::new(decoded);
+    }
+    let may_be_weak = key.weak_secret.value;
+    if may_be_weak {
+        let draft = if secret.len() < MIN_SECRET {
+            let message = format!("the secret has {} bytes only", secret.len());
+            let draft = key.weak_secret.problem(message);
+            draft
+                .hint("for secrets that were made elsewhere: let a longer one be made when you can")
+        } else {
+            let draft = key.weak_secret.problem("the secret is long enough");
+            draft.hint("take `weak_secret` away")
+        };
+        gathered.problem(draft.warning());
+    }
+    let bind = if may_be_weak {
+        HmacKey::weak
+    } else {
+        HmacKey::new
+    };
     // A broken algorithm is a problem of its own; the length is looked at all the same.
-    let bad = match HmacKey::new(algorithm.unwrap_or(Algorithm::HmacSha256), &secret) {
+    let bad = match bind(algorithm.unwrap_or(Algorithm::HmacSha256), &secret) {
         Ok(mac) => {
             *shared = Some(secret);
             return algorithm.map(|_| mac.into());
@@ -122,8 +155,12 @@ fn secret(
                 "the secret has {} bytes, which is too short",
                 weak.found
             ))
-            .accepted(format!("at least {MIN_SECRET} bytes"))
-            .hint("`openssl rand -base64 32` makes one; write it as `base64:…`"),
+            .accepted(format!("at least {} bytes", if may_be_weak { MIN_WEAK_SECRET } else { MIN_SECRET }))
+            .hint(if sender.is_some() {
+                "one that the sender has made so may be: say `weak_secret = true`"
+            } else {
+                "`openssl rand -base64 32` makes one; write it as `base64:…`"
+            }),
         bad => reference
             .problem(bad.to_string())
             .hint("a key that others may know proves nothing: give it as `public_key`, with the algorithm it is for"),
@@ -134,6 +171,7 @@ fn secret(
 
 fn public(
     key: &file::Key,
+    sender: Option<Sender>,
     reference: &At<PublicReference>,
     algorithm: Option<Algorithm>,
     places: &Places<'_>,
@@ -146,7 +184,12 @@ fn public(
     let Some(content) = opened.secret else {
         return Some(PublicKey::dummy(algorithm, salt).into());
     };
-    match PublicKey::read(algorithm, content.expose(), salt) {
+    let pem = match sender {
+        Some(Sender::StandardWebhooks) => standard::public_key(content.expose()),
+        _ => None,
+    };
+    let written = pem.as_ref().map_or(content.expose(), String::as_bytes);
+    match PublicKey::read(algorithm, written, salt) {
         Ok(public) => Some(public.into()),
         Err(bad) => {
             let draft = reference.problem(bad.to_string());

@@ -13,6 +13,7 @@ mod sigv4;
 mod static_keys;
 mod tls;
 mod upstreams;
+mod webhooks;
 
 pub(crate) use static_keys::checked as checked_static_key;
 pub(super) use static_keys::pepper;

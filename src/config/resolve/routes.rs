@@ -67,6 +67,7 @@ fn route(
     let accept = accept(route, gathered);
     let dialect = accept.and_then(|accept| dialect(route, accept, gathered));
     let sigv4 = super::sigv4::sigv4(route, accept, gathered);
+    let webhooks = super::webhooks::webhooks(route, file, gathered);
     let waivers: Vec<_> = route
         .waive
         .0
@@ -109,6 +110,7 @@ fn route(
         bind: route.bind.value,
         dialect,
         sigv4,
+        webhooks,
         waivers: waivers.into_iter().collect::<Option<_>>()?,
         path_encoding: route.path_encoding,
         keep_proof: route.keep_proof,
@@ -260,7 +262,7 @@ fn assurance(
     let best = |scheme| match scheme {
         Scheme::HttpSignature | Scheme::AwsSigv4 | Scheme::HmacAuth => Assurance::Signed,
         Scheme::Token => tokens,
-        Scheme::ClientCertificate | Scheme::ApiKey => Assurance::Key,
+        Scheme::ClientCertificate | Scheme::ApiKey | Scheme::Webhook => Assurance::Key,
     };
     let alone = accepted.iter().map(best).max();
     let both = is_pair(route).then(|| tokens.and(Assurance::Signed));

@@ -74,6 +74,10 @@ fn put_fields<S: Sink>(
         nominated: rule::nominated(came),
         keep_proof: route.keep_proof,
         token_fields: &route.token_fields,
+        webhook_fields: route
+            .webhooks
+            .as_ref()
+            .map_or(&[], |webhooks| webhooks.sender.proof_fields()),
         key_fields: places.map_or(&[], |places| &places.fields),
         authorization_is_key: told
             .identity

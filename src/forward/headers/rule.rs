@@ -16,6 +16,8 @@ pub(super) struct Rule<'r> {
     pub(super) nominated: Vec<HeaderValue>,
     pub(super) keep_proof: bool,
     pub(super) token_fields: &'r [HeaderName],
+    /// Fields that hold signatures of webhooks.
+    pub(super) webhook_fields: &'r [&'r str],
     /// Fields that a static key may stand in.
     pub(super) key_fields: &'r [HeaderName],
     pub(super) authorization_is_proof: bool,
@@ -63,6 +65,9 @@ impl Rule<'_> {
             return true;
         }
         let name = name.as_str();
+        if self.webhook_fields.contains(&name) {
+            return !self.keep_proof;
+        }
         if name.starts_with("signature") && PROOF.contains(&name) {
             return !self.keep_proof;
         }

@@ -1,0 +1,87 @@
+//! Standard Webhooks (standardwebhooks.com): `webhook-id`, `webhook-timestamp`,
+//! and in `webhook-signature` one signature or several, `v1` by a shared secret,
+//! `v1a` by Ed25519, each over `ID.TIMESTAMP.BODY`.
+
+use super::read::{MAX_MACS, MAX_PAIRS, Message, needed, one, push, seconds};
+use data_encoding::{BASE64, BASE64_NOPAD};
+use http::HeaderMap;
+
+pub(super) const ID: &str = "webhook-id";
+pub(super) const TIMESTAMP: &str = "webhook-timestamp";
+pub(super) const SIGNATURE: &str = "webhook-signature";
+/// Characters of an id.
+const MAX_ID: usize = 256;
+/// What stands before a secret, and before a public key.
+const SECRET: &[u8] = b"whsec_";
+const PUBLIC_KEY: &[u8] = b"whpk_";
+/// What DER has before the 32 bytes of a public key of Ed25519 (RFC 8410, section 4).
+const SPKI: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
+
+pub(super) fn read(fields: &HeaderMap) -> Result<Option<Message<'_>>, String> {
+    let Some(signatures) = one(fields, SIGNATURE)? else {
+        return Ok(None);
+    };
+    let id = needed(fields, ID)?;
+    // A point would let the end of the id be taken for the time.
+    let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'.';
+    if !(1..=MAX_ID).contains(&id.len()) || !id.bytes().all(fits) {
+        return Err(format!(
+            "`{ID}` has 1 to {MAX_ID} visible characters, and no point"
+        ));
+    }
+    let written = needed(fields, TIMESTAMP)?;
+    let mut message = Message {
+        id: Some(id),
+        time: Some(seconds(TIMESTAMP, written)?),
+        front: format!("{id}.{written}."),
+        ..Message::default()
+    };
+    for signature in signatures.split(' ').filter(|one| !one.is_empty()) {
+        let Some((version, text)) = signature.split_once(',') else {
+            return Err(format!("`{SIGNATURE}` is not like `v1,BASE64`"));
+        };
+        let (all, most, size) = match version {
+            "v1" => (&mut message.macs, MAX_MACS, 32),
+            "v1a" => (&mut message.pairs, MAX_PAIRS, 64),
+            // Of a version to come.
+            _ => continue,
+        };
+        match BASE64.decode(text.as_bytes()) {
+            Ok(bytes) if bytes.len() == size => push(SIGNATURE, all, most, bytes)?,
+            _ => {
+                return Err(format!(
+                    "`{SIGNATURE}`: behind `{version},` stands the base64 of {size} bytes"
+                ));
+            }
+        }
+    }
+    Ok(Some(message))
+}
+
+/// The secret that `written` stands for: base64, padded or not, with `whsec_` in front or without.
+pub fn secret(written: &[u8]) -> Option<Vec<u8>> {
+    decoded(written, SECRET)
+}
+
+/// A public key that is written `whpk_…`, in PEM.
+pub fn public_key(written: &[u8]) -> Option<String> {
+    let written = written.trim_ascii();
+    if !written.starts_with(PUBLIC_KEY) {
+        return None;
+    }
+    let key = decoded(written, PUBLIC_KEY).filter(|key| key.len() == 32)?;
+    let der = BASE64.encode(&[&SPKI[..], &key].concat());
+    Some(format!(
+        "-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n"
+    ))
+}
+
+fn decoded(written: &[u8], prefix: &[u8]) -> Option<Vec<u8>> {
+    let written = written.trim_ascii();
+    let text = written.strip_prefix(prefix).unwrap_or(written);
+    let unpadded = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"="));
+    let decoded = BASE64.decode(text).ok();
+    decoded.or_else(|| BASE64_NOPAD.decode(unpadded.unwrap_or(text)).ok())
+}
