@@ -11,9 +11,8 @@ use std::sync::Arc;
 /// The verified who. Made only by a scheme's verification, or for a route
 /// that `gateway.toml` says is public.
 #[derive(Debug)]
-pub struct Caller(Box<Proven>);
+pub struct Caller(Proven);
 
-// Apart, so that every step hands on a pointer and not all of this.
 #[derive(Debug)]
 struct Proven {
     identity: Option<Identity>,
@@ -86,7 +85,7 @@ impl Caller {
         proof: Proof,
         body: BodyProof,
     ) -> Self {
-        Self(Box::new(Proven {
+        Self(Proven {
             identity: Some(Identity {
                 credential: Credential::Key(key),
                 scheme,
@@ -96,13 +95,13 @@ impl Caller {
             scopes,
             proof: Some(proof),
             body,
-        }))
+        })
     }
 
     /// A caller whose certificate TLS has verified, and whom it stands for.
     /// Only that scheme makes one. It leaves no proof behind that could come again.
     pub(super) fn certified(known: Arc<Certified>, scheme: Scheme, assurance: Assurance) -> Self {
-        Self(Box::new(Proven {
+        Self(Proven {
             assurance,
             scopes: known.app.scopes.clone(),
             proof: None,
@@ -112,7 +111,7 @@ impl Caller {
                 scheme,
                 with_token: false,
             }),
-        }))
+        })
     }
 
     /// The same caller, proven by its token too, which may narrow what it may
@@ -131,13 +130,13 @@ impl Caller {
     /// Nobody in particular, where the route says that anyone may come.
     pub fn anonymous(route: &Route) -> Option<Self> {
         (route.accept == Accept::Public).then(|| {
-            Self(Box::new(Proven {
+            Self(Proven {
                 identity: None,
                 assurance: Assurance::None,
                 scopes: Scopes::none(),
                 proof: None,
                 body: BodyProof::Unproven,
-            }))
+            })
         })
     }
 
