@@ -2,6 +2,7 @@
 //! call it, and `tests/it/fuzz_corpus.rs` includes the same files.
 
 mod answer;
+mod api_key;
 mod aws_sigv4;
 mod config;
 mod curl_line;
@@ -44,6 +45,11 @@ pub fn aws_sigv4(bytes: &[u8]) {
 /// Signatures in the dialects of other gateways.
 pub fn hmac_auth(bytes: &[u8]) {
     hmac_auth::check(bytes);
+}
+
+/// Static keys.
+pub fn api_key(bytes: &[u8]) {
+    api_key::check(bytes);
 }
 
 /// Key sets.

@@ -17,12 +17,14 @@ mod grpc;
 mod hops;
 mod in_force;
 mod outcome;
+mod static_keys;
 mod together;
 mod tunnels;
 
 pub use answer::ResponseBody;
 pub use in_force::InForce;
-pub use reload::{Blueprint, Settings};
+pub use reload::{Blueprint, Settings, StaticKeys};
+pub use static_keys::Notice;
 pub use tunnels::{TunnelSettings, Tunnels};
 
 use crate::authorize::Heights;

@@ -3,7 +3,7 @@
 use super::PAIR;
 use super::digest::BodyProof;
 pub use crate::apps::Assurance;
-use crate::apps::{App, Certified, Key, Scheme, Scopes};
+use crate::apps::{App, Certified, Key, Scheme, Scopes, StaticKey};
 use crate::route::{Accept, Route};
 use std::fmt;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ struct Identity {
 enum Credential {
     Key(Arc<Key>),
     Certificate(Arc<Certified>),
+    Static(Arc<StaticKey>),
 }
 
 /// What makes a proof recognisable when it comes again.
@@ -114,6 +115,22 @@ impl Caller {
         })
     }
 
+    /// A caller who has shown a static key. Only that scheme makes one. Nothing of
+    /// it could pass once only: the key comes with every request.
+    pub(super) fn by_static_key(known: Arc<StaticKey>) -> Self {
+        Self(Proven {
+            assurance: Assurance::Key,
+            scopes: known.app.scopes.clone(),
+            proof: None,
+            body: BodyProof::Unproven,
+            identity: Some(Identity {
+                credential: Credential::Static(known),
+                scheme: Scheme::ApiKey,
+                with_token: false,
+            }),
+        })
+    }
+
     /// The same caller, proven by its token too, which may narrow what it may
     /// do; `None` where that is another app's.
     pub(super) fn with_token(mut self, token: &Self) -> Option<Self> {
@@ -145,7 +162,16 @@ impl Caller {
         self.0.identity.as_ref().map(|one| match &one.credential {
             Credential::Key(key) => &key.app,
             Credential::Certificate(known) => &known.app,
+            Credential::Static(known) => &known.app,
         })
+    }
+
+    /// The static key that it showed, if that is what it showed.
+    pub fn static_key(&self) -> Option<&Arc<StaticKey>> {
+        match &self.0.identity.as_ref()?.credential {
+            Credential::Static(known) => Some(known),
+            Credential::Key(_) | Credential::Certificate(_) => None,
+        }
     }
 
     /// The id of its key or certificate, unless the route is public.
@@ -153,6 +179,7 @@ impl Caller {
         self.0.identity.as_ref().map(|one| match &one.credential {
             Credential::Key(key) => &key.id,
             Credential::Certificate(known) => &known.id,
+            Credential::Static(known) => &known.id,
         })
     }
 

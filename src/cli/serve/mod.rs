@@ -31,6 +31,7 @@ mod control;
 mod issuers;
 mod panics;
 mod phases;
+mod static_keys;
 mod systemd;
 mod turned_away;
 mod upstreams;
@@ -200,6 +201,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         clock: options.clock,
     });
     upstreams::show(&shared);
+    static_keys::show(&shared);
     issuers::show(&shared);
     show_load(&shared);
     let control = Arc::new(Control {
