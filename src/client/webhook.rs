@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, BadKey, SigningKey};
-use crate::route::Sender;
+use crate::schemes::webhook::Sender;
 use crate::schemes::webhook::sign::{CannotSign, Parameters, Signed, sign};
 use crate::schemes::webhook::standard;
 use crate::secret::Secret;

@@ -6,6 +6,7 @@ mod sigv4;
 pub(crate) use issuers::issuers_of;
 
 mod static_keys;
+mod webhooks;
 
 use super::Config;
 use crate::apps::{App, Assurance, Certified, Key, Who};
@@ -213,13 +214,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
             Bind::Authorization => "authorization",
         },
         "dialect": route.dialect.map(crate::route::Dialect::name),
-        "webhook": route.webhooks.as_ref().map(|webhooks| json!({
-            "sender": webhooks.sender.name(),
-            "app": gateway.apps.get(webhooks.app).map(|app| &*app.name),
-            "query": webhooks.query,
-            "window": webhooks.window.map(time),
-            "hold": size(webhooks.hold),
-        })),
+        "webhook": webhooks::shown(route, gateway),
         "sigv4": sigv4::shown(route),
         "waive": route.waivers.iter().map(|waiver| json!({
             "part": waiver.part.name(),

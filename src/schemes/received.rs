@@ -5,6 +5,7 @@
 //! than the next is refused here, before anything is looked up.
 
 mod framing;
+mod held;
 
 use super::authority::{is_host, normal_authority, split_port};
 use super::digest::CONTENT_DIGEST;
@@ -222,18 +223,6 @@ impl<'r> Received<'r> {
     pub const fn with_body_hash(mut self, hash: Option<&'r [u8; 32]>) -> Self {
         self.body_hash = hash;
         self
-    }
-
-    /// The same, whose body has been read.
-    #[must_use]
-    pub const fn with_body(mut self, body: Option<&'r [u8]>) -> Self {
-        self.body = body;
-        self
-    }
-
-    /// The body, where it was read before its proof.
-    pub const fn body(&self) -> Option<&'r [u8]> {
-        self.body
     }
 
     /// SHA-256 of the body, where it was read before its proof.

@@ -308,9 +308,10 @@ fn a_route_may_have_a_shorter_window() {
              webhook = { sender = \"slack\", app = \"hooks\", window = \"1m\" }",
         )
         .start();
-    let late = signed_at(&gateway, "slack", BYTES, T0 - 61, BODY);
+    gateway.advance(100);
+    let late = signed_at(&gateway, "slack", BYTES, T0 + 39, BODY);
     gateway.send(&late).assert_refused(401, "clock-skew");
-    let early = signed_at(&gateway, "slack", BYTES, T0 - 60, BODY);
+    let early = signed_at(&gateway, "slack", BYTES, T0 + 40, BODY);
     gateway.send(&early).assert_passed();
 }
 
@@ -362,10 +363,7 @@ fn a_body_of_unknown_length_over_either_version_is_held_and_checked() {
         let response = h2::send(&signed(&gateway, sender), gateway.address());
         response.assert_passed();
         let changed = signed(&gateway, sender).body("{}");
-        assert_eq!(
-            h2::send(&changed, gateway.address()).code(),
-            "credential-rejected"
-        );
+        assert_eq!(h2::send(&changed, gateway.address()).status, 401);
         assert_eq!(upstream.only().body, BODY.as_bytes());
     }
 }
@@ -396,7 +394,16 @@ fn the_vectors_get_the_recorded_verdict() {
             let upstream = Upstream::start();
             let setup = setup(&upstream, sender, "");
             setup.write_secret("new.secret", text("secret").as_bytes());
-            let gateway = Gateway::start_at(setup, case["now"].as_i64().unwrap_or(T0));
+            let now = case["now"].as_i64().unwrap_or(T0);
+            let in_header = || {
+                let time = case["header"].as_str()?.strip_prefix("t=")?;
+                time.split(',').next()?.parse().ok()
+            };
+            let at = case["timestamp"].as_i64().or_else(in_header).unwrap_or(now);
+            // What was signed before the gateway knows of proofs may have passed already.
+            let start = at.min(now);
+            let gateway = Gateway::start_at(setup, start);
+            gateway.advance((now - start) as u64);
             let mut request = gateway.request("POST", "/hooks").body(text("payload"));
             request = match sender {
                 "standard-webhooks" => request
