@@ -1,14 +1,13 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 11] = [
+const PLANNED: [&str; 10] = [
     "identity",
     "admin.token",
     "apps.quota",
     "plans.quota",
     "routes.inject",
     "routes.limit",
-    "routes.mode",
     "state.counters",
     "state.on_outage",
     "state.registry",
