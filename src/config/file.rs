@@ -380,8 +380,7 @@ table! {
         /// Where the public key is, `file:PATH` or `env:NAME`: in PEM, as `openssl pkey -pubout` writes it, or a JWK.
         /// An RSA key has 2048 to 4096 bits.
         pub public_key: Option<At<PublicReference>>,
-        /// `true` takes a secret of fewer than 32 bytes, at least 8, which was made elsewhere. Such a key proves neither
-        /// `"http-signature"` nor `"token"`.
+        /// `true` takes a secret of 8 to 31 bytes that was made elsewhere: for neither `"http-signature"` nor `"token"`.
         pub weak_secret: At<bool> = false,
         /// `true` takes signatures of `rsa-pss-…` with the longest salt too, which Node's libraries use unless told
         /// otherwise. The standard has salts of 64 bytes (32 in `PS256`) only.
@@ -392,8 +391,7 @@ table! {
         pub not_after: Option<At<Moment>>,
         /// `false` refuses it.
         pub enabled: bool = true,
-        /// What it may prove. Where it is not said, every scheme but webhooks, whose keys say `["webhook"]` and
-        /// nothing else.
+        /// What it may prove. Where it is not said, every scheme but `"webhook"`, whose keys say that alone.
         pub schemes: Option<Several<Scheme>>,
         /// Whether somebody alone holds it who looks at an instance of the app before he makes it a token: such
         /// tokens are `"attested"`. It may prove tokens only, `schemes = ["token"]`.
