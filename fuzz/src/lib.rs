@@ -3,6 +3,7 @@
 
 mod answer;
 mod config;
+mod dpop;
 mod curl_line;
 mod gate;
 mod har;
@@ -38,6 +39,11 @@ pub fn signature_input(bytes: &[u8]) {
 /// Signatures in the dialects of other gateways.
 pub fn hmac_auth(bytes: &[u8]) {
     hmac_auth::check(bytes);
+}
+
+/// DPoP proofs.
+pub fn dpop(bytes: &[u8]) {
+    dpop::check(bytes);
 }
 
 /// Key sets.

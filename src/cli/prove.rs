@@ -1,5 +1,6 @@
 //! The proof that the command line asks for: a signature or a token.
 
+mod dpop;
 mod hmac_auth;
 
 pub(super) use hmac_auth::DialectName;
@@ -7,7 +8,7 @@ pub(super) use hmac_auth::DialectName;
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;
 use super::stop::Stop;
-use crate::client::{SignError, Signer};
+use crate::client::{DpopKey, SignError, Signer};
 use crate::clock::{Clock, Now};
 use crate::config::period;
 use crate::crypto::{BadKey, SigningKey};
@@ -70,6 +71,8 @@ pub(super) struct ProofArgs {
     /// Bind the token to the request's `Authorization` header
     #[arg(long, help_heading = "Token")]
     bind: bool,
+    #[command(flatten)]
+    dpop: dpop::DpopArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -111,7 +114,7 @@ impl ProofArgs {
         match self.scheme {
             SchemeName::HttpSignature => self.signature(&key, message, clock),
             SchemeName::HmacAuth => self.hmac.prove(&key, message, &self.cover, clock),
-            SchemeName::Token => self.token(&key, message, clock.now()),
+            SchemeName::Token => self.token(&key, message, clock),
         }
     }
 
@@ -130,6 +133,7 @@ impl ProofArgs {
             ("--scope", self.scope.is_some()),
             ("--lifetime", self.lifetime.is_some()),
             ("--bind", self.bind),
+            ("--dpop", self.dpop.is_given()),
         ];
         let (_, of_one_signature) = of_signature.split_at(1);
         let strays: [(&[_], _); 2] = match self.scheme {
@@ -170,7 +174,7 @@ impl ProofArgs {
         sign(&signer, message)
     }
 
-    fn token(&self, key: &NamedKey, message: &Message, now: Now) -> Result<Proof> {
+    fn token(&self, key: &NamedKey, message: &Message, clock: Clock) -> Result<Proof> {
         let authorization = match (self.bind, message.fields.get(AUTHORIZATION)) {
             (false, _) => None,
             (true, Some(value)) => Some(value.as_bytes()),
@@ -183,7 +187,15 @@ impl ProofArgs {
             }
         };
         let lifetime = self.lifetime.unwrap_or(TOKEN_LIFETIME);
-        mint(key, self, lifetime, authorization, now)
+        let now = clock.now();
+        let bound = self.dpop.key(clock)?;
+        let jkt = bound.as_ref().map(DpopKey::thumbprint);
+        let mut proof = mint(key, self, lifetime, (authorization, jkt.as_deref()), now)?;
+        if let (Some(bound), [(_, token)]) = (bound, proof.fields.as_slice()) {
+            let field = self.dpop.prove(&bound, message, token);
+            proof.fields.extend(field);
+        }
+        Ok(proof)
     }
 }
 
@@ -240,7 +252,7 @@ fn mint(
     key: &NamedKey,
     args: &ProofArgs,
     lifetime: Duration,
-    authorization: Option<&[u8]>,
+    (authorization, jkt): (Option<&[u8]>, Option<&str>),
     now: Now,
 ) -> Result<Proof> {
     let iat = now.unix_seconds();
@@ -251,6 +263,7 @@ fn mint(
         aud: args.audience.as_deref(),
         scope: args.scope.as_deref(),
         pay: pay.as_deref(),
+        cnf: jkt.map(|jkt| token::Confirmation { jkt }),
         ..token::Claims::default()
     };
     let signing = SigningKey::new(key.algorithm, &key.secret).map_err(bad_key)?;

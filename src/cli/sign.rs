@@ -39,6 +39,8 @@ Examples:
     portcullis sign --key-id laptop --algorithm ed25519 --secret file:laptop.pem http://127.0.0.1:8080/orders
   As a caller of Kong signs:
     portcullis sign --key-id demo --secret env:DEMO_KEY --scheme hmac-auth --dialect kong http://127.0.0.1:8080/orders
+  A token that is bound to a key, and the proof of that key:
+    portcullis sign --key-id demo --secret env:DEMO_KEY --scheme token --dpop file:device.pem http://127.0.0.1:8080/
   A token for five minutes:
     portcullis sign --key-id demo --secret env:DEMO_KEY --scheme token http://127.0.0.1:8080/";
 

@@ -1,5 +1,5 @@
 //! For those who call: [`Signer`] adds to a request what a gateway asks for, and
-//! [`HmacSigner`] what the callers of other gateways do.
+//! [`HmacSigner`] what the callers of other gateways do. [`DpopKey`] proves a token's key.
 //!
 //! In: a request as it will be sent, and a key. Out: the same request with
 //! `Content-Digest`, `Signature-Input` and `Signature`. This room never:
@@ -19,8 +19,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod dpop;
 mod hmac_auth;
 
+pub use dpop::DpopKey;
 pub use hmac_auth::{HmacSignError, HmacSigned, HmacSigner};
 
 use crate::clock::Clock;

@@ -4,7 +4,7 @@
 use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
-use super::{Ending, Gateway, answer, cors, tunnels};
+use super::{Ending, Gateway, answer, challenge, cors, tunnels};
 use crate::authorize;
 use crate::clock::Now;
 use crate::forward::{AnswerBody, Head};
@@ -108,6 +108,7 @@ impl Gateway {
                 let mut asks = HeaderMap::new();
                 if refusal.code().status() == StatusCode::UNAUTHORIZED {
                     answer::ask_for_proof(&mut asks, route, &received);
+                    challenge::ask_for_token(&mut asks, route, &refusal, now);
                 }
                 cors::Told::of(route, &parts.headers).tell(&mut asks);
                 let finding = Self::finding(settings, &refusal, &received, route, now);

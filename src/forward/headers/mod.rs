@@ -76,6 +76,7 @@ fn put_fields<S: Sink>(
                     .get(AUTHORIZATION)
                     .is_some_and(|value| hmac_auth::is_proof(dialect, value))
         }),
+        dpop_is_proof: told.identity.is_some_and(|identity| identity.shows_token),
         authorization_is_proof: told.identity.is_some_and(|identity| {
             identity.shows_token
                 && !route

@@ -14,6 +14,8 @@ pub(super) struct Rule<'r> {
     pub(super) keep_proof: bool,
     pub(super) token_fields: &'r [HeaderName],
     pub(super) authorization_is_proof: bool,
+    /// Whether `DPoP` is a proof for us.
+    pub(super) dpop_is_proof: bool,
     pub(super) authorization_is_signature: bool,
 }
 
@@ -31,6 +33,9 @@ impl Rule<'_> {
             return !self.keep_proof;
         }
         let name = name.as_str();
+        if self.dpop_is_proof && name == "dpop" {
+            return !self.keep_proof;
+        }
         if name.starts_with("signature") && PROOF.contains(&name) {
             return !self.keep_proof;
         }
