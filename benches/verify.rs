@@ -12,14 +12,16 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criteri
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
-use portcullis::client::{HmacSigner, Signer};
+use portcullis::client::{AwsSigner, HmacSigner, Signer};
 use portcullis::clock::{Clock, Now};
+use portcullis::crypto::aws4::Scope;
+use portcullis::crypto::digest::sha256;
 use portcullis::crypto::{Algorithm, HmacKey, SigningKey};
 use portcullis::route::{Dialect, Route};
 use portcullis::schemes::doctor::{self, Tries};
 use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::http_signature::{self, Rules};
-use portcullis::schemes::{Caller, Received, Refused, Surroundings, hmac_auth, token};
+use portcullis::schemes::{Caller, Received, Refused, Surroundings, aws_sigv4, hmac_auth, token};
 use portcullis::secret::Secret;
 use std::hint::black_box;
 use std::slice;
@@ -101,6 +103,61 @@ fn hmac_auth(criterion: &mut Criterion) {
     let key = HmacKey::dummy(Algorithm::HmacSha256);
     group.bench_function("bare HMAC", |bencher| {
         bencher.iter(|| key.sign(black_box(&[b'x'; 103])));
+    });
+    group.finish();
+}
+
+fn aws_sigv4(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("aws-sigv4");
+    let pair = &pairs()[0];
+    assert_eq!(pair.algorithm, Algorithm::HmacSha256);
+    let name = pair.algorithm.name();
+    // A target that has one form, and one that has as many as there can be.
+    for (target, uri) in [
+        ("one form", "/orders/1?page=2"),
+        ("eight forms", "/a:b?z=1&q=a+b:c&a=2"),
+    ] {
+        let mut gate = Gate::of(slice::from_ref(pair));
+        gate.route.sigv4.plus_is_space = true;
+        gate.uri = Uri::from_static(uri);
+        let good = signed_for_aws(uri, name, &pair.key);
+        assert!(gate.aws(&good).is_ok());
+        for (what, fields) in [
+            ("good", good),
+            ("wrong signature", signed_for_aws(uri, name, &pair.other)),
+            (
+                "unknown key",
+                signed_for_aws(uri, "nobody-at-al", &pair.key),
+            ),
+        ] {
+            group.bench_with_input(
+                BenchmarkId::new(target, what),
+                &fields,
+                |bencher, fields| {
+                    bencher.iter(|| gate.aws(black_box(fields)));
+                },
+            );
+        }
+    }
+    // What the hashes alone cost: of a canonical request, of the string to sign, of a day's key.
+    let keys = HmacKey::dummy(Algorithm::HmacSha256);
+    let keys = keys.aws().expect("it is of HMAC with SHA-256");
+    let scope = Scope {
+        date: "20270115",
+        region: "us-east-1",
+        service: "api",
+    };
+    let day = keys.derive(scope);
+    group.bench_function("bare hash and HMAC", |bencher| {
+        bencher.iter(|| {
+            let hash = sha256(&[black_box(&[b'x'; 330])]);
+            let mut text = [b'x'; 132];
+            text[100..].copy_from_slice(&hash);
+            day.sign(&text)
+        });
+    });
+    group.bench_function("bare key of a day", |bencher| {
+        bencher.iter(|| keys.derive(black_box(scope)));
     });
     group.finish();
 }
@@ -291,6 +348,21 @@ impl Gate {
         hmac_auth::verify(&presented, &received, &self.route, rules, now())
     }
 
+    fn aws(&self, fields: &HeaderMap) -> Result<Caller, Refused> {
+        let received = self.received(fields);
+        let presented =
+            aws_sigv4::Presented::read(&received, &self.route)?.ok_or(Refused::Missing)?;
+        let rules = aws_sigv4::Rules {
+            registry: &self.registry,
+            freshness: Freshness {
+                window: Duration::from_mins(5),
+                skew: Duration::from_secs(30),
+            },
+            explain: false,
+        };
+        aws_sigv4::verify(&presented, &received, &self.route, rules, now())
+    }
+
     fn token(&self, fields: &HeaderMap, cache: &token::Cache) -> Result<Caller, Refused> {
         let received = self.received(fields);
         let presented = token::read(&received, &self.route)?.ok_or(Refused::Missing)?;
@@ -345,6 +417,21 @@ fn signed_as(dialect: Dialect, key_id: &str, secret: &Secret) -> HeaderMap {
     fields
 }
 
+fn signed_for_aws(target: &str, key_id: &str, secret: &Secret) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    fields.insert("host", HeaderValue::from_static("api.example.com"));
+    fields.insert("accept", HeaderValue::from_static("application/json"));
+    let uri = format!("http://api.example.com{target}");
+    let uri: Uri = uri.parse().expect("it is one");
+    let made = AwsSigner::new(key_id, secret, "us-east-1", "api")
+        .expect("long enough")
+        .clock(Clock::by_hand(NOW).0)
+        .sign(&Method::GET, &uri, &fields, b"")
+        .expect("it is plain");
+    fields.extend(made.fields);
+    fields
+}
+
 fn with_token(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
     let claims = token::Claims {
         iat: NOW as i64,
@@ -366,6 +453,6 @@ fn with_token(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(3));
-    targets = signature, hmac_auth, tokens
+    targets = signature, hmac_auth, aws_sigv4, tokens
 }
 criterion_main!(benches);

@@ -2,6 +2,7 @@
 //! call it, and `tests/it/fuzz_corpus.rs` includes the same files.
 
 mod answer;
+mod aws_sigv4;
 mod config;
 mod dpop;
 mod curl_line;
@@ -34,6 +35,11 @@ pub fn target(bytes: &[u8]) {
 /// Signatures.
 pub fn signature_input(bytes: &[u8]) {
     signature_input::check(bytes);
+}
+
+/// AWS Signature Version 4, and bodies in pieces.
+pub fn aws_sigv4(bytes: &[u8]) {
+    aws_sigv4::check(bytes);
 }
 
 /// Signatures in the dialects of other gateways.

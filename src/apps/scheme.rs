@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Scheme {
     /// HTTP Message Signatures, RFC 9421.
     HttpSignature,
+    /// AWS Signature Version 4.
+    AwsSigv4,
     /// A signature in the dialect of another gateway.
     HmacAuth,
     /// A short-lived JWT signed with an app's key.
@@ -17,8 +19,9 @@ pub enum Scheme {
 
 impl Scheme {
     /// Every scheme, in the order they are documented.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::HttpSignature,
+        Self::AwsSigv4,
         Self::HmacAuth,
         Self::Token,
         Self::ClientCertificate,
@@ -28,6 +31,7 @@ impl Scheme {
     pub const fn name(self) -> &'static str {
         match self {
             Self::HttpSignature => "http-signature",
+            Self::AwsSigv4 => "aws-sigv4",
             Self::HmacAuth => "hmac-auth",
             Self::Token => "token",
             Self::ClientCertificate => "client-certificate",

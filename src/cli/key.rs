@@ -12,7 +12,7 @@ use std::io::Read;
 const MAX_SECRET_FILE: u64 = 64 * 1024;
 
 /// A key named on the command line.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct KeyArgs {
     /// The key's id, as the gateway knows it
     #[arg(long, value_name = "ID", help_heading = "Key")]

@@ -20,8 +20,10 @@ mod paint;
 mod prove;
 mod request;
 mod send;
+mod sidecar;
 mod sign;
 mod stop;
+mod vectors;
 
 use crate::clock::Clock;
 use anyhow::Result;
@@ -72,6 +74,8 @@ enum Command {
     Sign(Box<sign::Args>),
     Request(Box<request::Args>),
     Explain(Box<explain::Args>),
+    Sidecar(Box<sidecar::Args>),
+    Vectors(vectors::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -98,6 +102,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Sign(args)) => sign::run(args),
         Some(Command::Request(args)) => request::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Sidecar(args)) => sidecar::run(args),
+        Some(Command::Vectors(args)) => vectors::run(args),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Man(args)) => man::run(args),
     }

@@ -1,5 +1,6 @@
 //! The proof that the command line asks for: a signature or a token.
 
+mod aws_sigv4;
 mod dpop;
 mod hmac_auth;
 
@@ -12,22 +13,25 @@ use crate::client::{DpopKey, SignError, Signer};
 use crate::clock::{Clock, Now};
 use crate::config::period;
 use crate::crypto::{BadKey, SigningKey};
+use crate::schemes::aws_sigv4::X_AMZ_CONTENT_SHA256;
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::explained::{SIGNATURE_BASE_DIGEST, digest_field};
+use crate::schemes::hmac_auth::digest::DIGEST;
 use crate::schemes::http_signature::sign::CannotSign;
 use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
 use crate::schemes::token;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use http::HeaderName;
+use data_encoding::{BASE64, HEXLOWER};
 use http::header::AUTHORIZATION;
+use http::{HeaderName, Uri};
 use std::time::Duration;
 
 /// A token's life unless told otherwise.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
 
 /// How to prove the request.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct ProofArgs {
     #[command(flatten)]
     pub(super) key: KeyArgs,
@@ -62,6 +66,8 @@ pub(super) struct ProofArgs {
     audience: Option<String>,
     #[command(flatten)]
     hmac: hmac_auth::HmacArgs,
+    #[command(flatten)]
+    aws: aws_sigv4::AwsArgs,
     /// What the token may be used for, of what its app may do; names joined by spaces
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
     scope: Option<String>,
@@ -79,6 +85,8 @@ pub(super) struct ProofArgs {
 enum SchemeName {
     /// HTTP Message Signatures, RFC 9421: signs this very request
     HttpSignature,
+    /// AWS Signature Version 4; see `--region`, `--service` and `--presign`
+    AwsSigv4,
     /// Signed as for another gateway: Kong, Apache APISIX, or after draft-cavage-12; see `--dialect`
     HmacAuth,
     /// A short-lived JWT in `Portcullis-Token`
@@ -92,6 +100,8 @@ pub(super) struct Proof {
     pub(super) fields: Vec<(HeaderName, String)>,
     /// The signature base; none for a token.
     pub(super) base: Option<String>,
+    /// Where to send it, where that holds the proof.
+    pub(super) uri: Option<Uri>,
 }
 
 impl Proof {
@@ -105,16 +115,53 @@ impl Proof {
 impl ProofArgs {
     /// Proves `message`.
     pub(super) fn prove(&self, message: &Message, clock: Clock) -> Result<Proof> {
-        self.refuse_strays()?;
         let key = self.key.required()?;
+        self.prove_with(&key, message, clock)
+    }
+
+    /// Proves `message` with a key that was read before.
+    pub(super) fn prove_with(
+        &self,
+        key: &NamedKey,
+        message: &Message,
+        clock: Clock,
+    ) -> Result<Proof> {
+        self.refuse_strays()?;
         let clock = match self.created {
             Some(unix) => Clock::by_hand(unix).0,
             None => clock,
         };
         match self.scheme {
-            SchemeName::HttpSignature => self.signature(&key, message, clock),
-            SchemeName::HmacAuth => self.hmac.prove(&key, message, &self.cover, clock),
-            SchemeName::Token => self.token(&key, message, clock),
+            SchemeName::HttpSignature => self.signature(key, message, clock),
+            SchemeName::AwsSigv4 => self.aws.prove(key, message, clock),
+            SchemeName::HmacAuth => self.hmac.prove(key, message, &self.cover, clock),
+            SchemeName::Token => self.token(key, message, clock),
+        }
+    }
+
+    /// Proves a request that is never sent, to learn what is wrong with key and options.
+    pub(super) fn try_out(&self, key: &NamedKey, message: &Message) -> Result<()> {
+        if self.bind || !self.cover.is_empty() {
+            // What is covered or bound to, a real request has.
+            return self.refuse_strays();
+        }
+        let proof = self.prove_with(key, message, Clock::system())?;
+        if proof.uri.is_some() {
+            return Err(
+                Stop::usage("`--presign` makes a URL, and each request has its own").into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The field that tells the body's digest, where the scheme covers one.
+    pub(super) fn digest_field(&self, sha256: &[u8]) -> Option<(HeaderName, String)> {
+        let text = BASE64.encode(sha256);
+        match self.scheme {
+            SchemeName::HttpSignature => Some((CONTENT_DIGEST, format!("sha-256=:{text}:"))),
+            SchemeName::AwsSigv4 => Some((X_AMZ_CONTENT_SHA256, HEXLOWER.encode(sha256))),
+            SchemeName::HmacAuth => Some((DIGEST, format!("SHA-256={text}"))),
+            SchemeName::Token => None,
         }
     }
 
@@ -135,11 +182,17 @@ impl ProofArgs {
             ("--bind", self.bind),
             ("--dpop", self.dpop.is_given()),
         ];
-        let (_, of_one_signature) = of_signature.split_at(1);
-        let strays: [(&[_], _); 2] = match self.scheme {
-            SchemeName::HttpSignature => [(&of_token, "token"), (&of_hmac, "hmac-auth")],
-            SchemeName::HmacAuth => [(&of_token, "token"), (of_one_signature, "http-signature")],
-            SchemeName::Token => [(&of_signature, "http-signature"), (&of_hmac, "hmac-auth")],
+        let of_aws = self.aws.given();
+        let (of_both, of_one_signature) = of_signature.split_at(1);
+        let (token, hmac) = ((&of_token[..], "token"), (&of_hmac[..], "hmac-auth"));
+        let aws = (&of_aws[..], "aws-sigv4");
+        let one = (of_one_signature, "http-signature");
+        let both = (of_both, "http-signature");
+        let strays = match self.scheme {
+            SchemeName::HttpSignature => vec![token, hmac, aws],
+            SchemeName::AwsSigv4 => vec![token, hmac, both, one],
+            SchemeName::HmacAuth => vec![token, one, aws],
+            SchemeName::Token => vec![both, one, hmac, aws],
         };
         let strays = strays
             .into_iter()
@@ -220,6 +273,7 @@ pub(super) fn sign(signer: &Signer, message: &Message) -> Result<Proof> {
     Ok(Proof {
         fields: added,
         base: Some(made.base),
+        uri: None,
     })
 }
 
@@ -272,5 +326,6 @@ fn mint(
     Ok(Proof {
         fields: vec![(token::PORTCULLIS_TOKEN, text)],
         base: None,
+        uri: None,
     })
 }

@@ -62,6 +62,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let mut proof = args.proof.prove(&message, Clock::system())?;
     let digest = proof.base_digest();
     proof.fields.extend(digest);
+    if let Some(uri) = &proof.uri {
+        message.uri = uri.clone();
+    }
     let tls = send::tls(&message.uri, args.cacert.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

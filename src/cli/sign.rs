@@ -39,6 +39,10 @@ Examples:
     portcullis sign --key-id laptop --algorithm ed25519 --secret file:laptop.pem http://127.0.0.1:8080/orders
   As a caller of Kong signs:
     portcullis sign --key-id demo --secret env:DEMO_KEY --scheme hmac-auth --dialect kong http://127.0.0.1:8080/orders
+  As a client of AWS signs:
+    portcullis sign --key-id demo --secret env:DEMO_KEY --scheme aws-sigv4 --region us-east-1 --service api http://127.0.0.1:8080/orders
+  A URL that holds its proof for ten minutes:
+    portcullis sign --key-id demo --secret env:DEMO_KEY --scheme aws-sigv4 --region us-east-1 --service api --presign 600 http://127.0.0.1:8080/orders
   A token that is bound to a key, and the proof of that key:
     portcullis sign --key-id demo --secret env:DEMO_KEY --scheme token --dpop file:device.pem http://127.0.0.1:8080/
   A token for five minutes:
@@ -55,6 +59,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     if args.show_base {
         proof.fields.extend(proof.base_digest());
     }
+    if let Some(uri) = &proof.uri {
+        message.uri = uri.clone();
+    }
     let mut out = anstream::stdout().lock();
     if args.json {
         return json(&mut out, &proof);
@@ -62,6 +69,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     if args.curl {
         writeln!(out, "{}", curl::command(&[], &message, &proof.fields))?;
     } else {
+        if let Some(uri) = &proof.uri {
+            writeln!(out, "{uri}")?;
+        }
         for (name, value) in &proof.fields {
             writeln!(out, "{}: {value}", curl::shown(name))?;
         }
@@ -79,10 +89,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 
 fn json(out: &mut impl Write, proof: &Proof) -> Result<ExitCode> {
     let headers: Vec<[String; 2]> = proof.fields.iter().map(pair).collect();
-    let value = serde_json::json!({
+    let mut value = serde_json::json!({
         "headers": headers,
         "signature_base": proof.base,
     });
+    if let Some(uri) = &proof.uri {
+        value["url"] = uri.to_string().into();
+    }
     serde_json::to_writer_pretty(&mut *out, &value)?;
     writeln!(out)?;
     Ok(ExitCode::SUCCESS)

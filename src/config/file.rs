@@ -3,11 +3,13 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+mod cors;
 mod issuers;
+mod sigv4;
 mod upstreams;
 
 use super::addresses::{FileMode, Listen, ListenOrOff};
-use super::beyond::{FieldName, Protocol};
+use super::beyond::Protocol;
 use super::byte_rate::ByteRate;
 use super::certificates::{ClientCertificates, Fingerprint};
 use super::lists::{List, Named, OneOrMore, Several};
@@ -20,13 +22,15 @@ use super::words::{Accepted, Asked, Limit};
 use crate::apps::{Downgrade, Scheme};
 use crate::crypto::Algorithm;
 use crate::route::{
-    Bind, BodyVerify, Dialect, HostPattern, Origin, Part, PathEncoding, PathPattern, ReplayPolicy,
+    Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy,
 };
 use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
+pub(super) use cors::Cors;
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
+pub(super) use sigv4::SigV4;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 
 table! {
@@ -254,6 +258,8 @@ table! {
         /// In whose way callers sign on a route that accepts `"hmac-auth"`: as for Kong's or for Apache APISIX's
         /// plug-in of that name, or after draft-cavage-http-signatures-12.
         pub dialect: Option<At<Dialect>>,
+        /// What is taken of callers on a route that accepts `"aws-sigv4"`.
+        pub sigv4: Option<At<SigV4>>,
         /// Parts of a request that a proof need not cover, each until a date.
         pub waive: List<Waiver> = [],
         /// `"legacy"` lets `//` and `%2F` in a path pass, for backends that were built on them.
@@ -276,24 +282,6 @@ table! {
         /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
         /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
         pub cors: Option<Cors>,
-    }
-}
-
-table! {
-    /// Whose pages may call from a browser (CORS).
-    pub struct Cors {
-        /// Whose: `"https://app.example"`, `"https://*.example"` (all names below it), or `"*"` alone.
-        pub origins: Required<Several<At<Origin>>>,
-        /// With which methods. Where they are not said, every method that the route takes.
-        pub methods: Option<Several<Method>>,
-        /// With which fields.
-        pub headers: List<FieldName> = ["Authorization", "Content-Type", "Content-Digest", "Signature", "Signature-Input", "Portcullis-Token"],
-        /// Which fields of answers the page may read, besides the few that every page may.
-        pub expose: List<FieldName> = [],
-        /// Whether the browser may send cookies and the like. Not with `"*"`.
-        pub credentials: bool = false,
-        /// How long the browser may remember it.
-        pub max_age: Period = "10m",
     }
 }
 

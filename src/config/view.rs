@@ -1,6 +1,7 @@
 //! A configuration for people and programs to read.
 
 mod issuers;
+mod sigv4;
 
 pub(crate) use issuers::issuers_of;
 
@@ -211,6 +212,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
             Bind::Dpop => "dpop",
         },
         "dialect": route.dialect.map(crate::route::Dialect::name),
+        "sigv4": sigv4::shown(route),
         "waive": route.waivers.iter().map(|waiver| json!({
             "part": waiver.part.name(),
             "until": date(waiver.until),

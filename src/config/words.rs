@@ -10,8 +10,9 @@ use crate::crypto::Algorithm;
 use crate::forward::upstream::Protocol;
 use crate::route::{
     Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy,
+    SignedPath,
 };
-use crate::schemes::PublicUrl;
+use crate::schemes::{PublicUrl, aws_sigv4};
 use http::uri::Authority;
 use http::{HeaderName, Method};
 use serde_json::{Value as Json, json};
@@ -37,8 +38,9 @@ macro_rules! words {
     };
 }
 
-words!(Scheme, "a scheme: `\"http-signature\"`, `\"hmac-auth\"` or `\"token\"`", [
+words!(Scheme, "a scheme: `\"http-signature\"`, `\"aws-sigv4\"`, `\"hmac-auth\"` or `\"token\"`", [
     "http-signature" => Self::HttpSignature,
+    "aws-sigv4" => Self::AwsSigv4,
     "hmac-auth" => Self::HmacAuth,
     "token" => Self::Token,
 ]);
@@ -72,6 +74,32 @@ words!(Dialect, "a dialect: `\"kong\"`, `\"apisix\"` or `\"cavage-12\"`", [
     "apisix" => Self::Apisix,
     "cavage-12" => Self::Cavage12,
 ]);
+
+words!(SignedPath, "`\"any\"`, `\"as-sent\"` or `\"encoded-again\"`", [
+    "any" => Self::Any,
+    "as-sent" => Self::AsSent,
+    "encoded-again" => Self::EncodedAgain,
+]);
+
+/// A region or a service of AWS's scopes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ScopeWord(pub(super) String);
+
+impl Word for ScopeWord {
+    const TAKES: &'static str = "up to 64 letters, digits, `-`, `_` and `.`: `\"eu-central-1\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        if aws_sigv4::is_scope_word(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Refused::new("cannot stand in a scope"))
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" })
+    }
+}
 
 words!(BodyVerify, "`\"before-forwarding\"` or `\"while-forwarding\"`", [
     "before-forwarding" => Self::BeforeForwarding,
@@ -125,8 +153,9 @@ pub(super) enum Accepted {
     Pair,
 }
 
-words!(Accepted, "a scheme, `\"http-signature\"`, `\"hmac-auth\"`, `\"token\"` or `\"client-certificate\"`, two at once, `\"token+http-signature\"`, or `\"public\"`", [
+words!(Accepted, "a scheme, `\"http-signature\"`, `\"aws-sigv4\"`, `\"hmac-auth\"`, `\"token\"` or `\"client-certificate\"`, two at once, `\"token+http-signature\"`, or `\"public\"`", [
     "http-signature" => Self::Proven(Scheme::HttpSignature),
+    "aws-sigv4" => Self::Proven(Scheme::AwsSigv4),
     "hmac-auth" => Self::Proven(Scheme::HmacAuth),
     "token" => Self::Proven(Scheme::Token),
     "client-certificate" => Self::Proven(Scheme::ClientCertificate),

@@ -1,11 +1,13 @@
 //! HMAC with its key state kept ready: one clone a request instead of two
 //! hash blocks.
 
+use super::aws4::DayKeys;
 use super::{Algorithm, BadKey};
 use crate::secret::Secret;
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
 use std::fmt;
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// The shortest secret that may sign, in bytes (RFC 7518, section 3.2 asks the same of HS256).
@@ -13,7 +15,11 @@ pub const MIN_SECRET: usize = 32;
 
 /// A key bound to one HMAC algorithm. Never prints.
 #[derive(Clone)]
-pub struct HmacKey(State);
+pub struct HmacKey {
+    state: State,
+    /// Where it is one of HMAC with SHA-256.
+    aws: Option<Arc<DayKeys>>,
+}
 
 #[derive(Clone)]
 enum State {
@@ -67,20 +73,29 @@ impl HmacKey {
 
     fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Self {
         let any = "HMAC takes a key of any length";
-        Self(match algorithm {
-            Algorithm::HmacSha512 => {
-                State::Sha512(Box::new(Hmac::new_from_slice(secret).expect(any)))
-            }
-            _ => State::Sha256(Box::new(Hmac::new_from_slice(secret).expect(any))),
-        })
+        match algorithm {
+            Algorithm::HmacSha512 => Self {
+                state: State::Sha512(Box::new(Hmac::new_from_slice(secret).expect(any))),
+                aws: None,
+            },
+            _ => Self {
+                state: State::Sha256(Box::new(Hmac::new_from_slice(secret).expect(any))),
+                aws: Some(Arc::new(DayKeys::new(secret))),
+            },
+        }
     }
 
     /// The algorithm this key is bound to.
     pub const fn algorithm(&self) -> Algorithm {
-        match self.0 {
+        match self.state {
             State::Sha256(_) => Algorithm::HmacSha256,
             State::Sha512(_) => Algorithm::HmacSha512,
         }
+    }
+
+    /// The keys that AWS Signature Version 4 makes of the secret, where it may be used so.
+    pub fn aws(&self) -> Option<&DayKeys> {
+        self.aws.as_deref()
     }
 
     /// The tag over `text`.
@@ -89,7 +104,7 @@ impl HmacKey {
             bytes: [0; 64],
             len: 0,
         };
-        match &self.0 {
+        match &self.state {
             State::Sha256(state) => {
                 let mut mac = (**state).clone();
                 mac.update(text);

@@ -5,7 +5,9 @@
 //! constant time. This room never: logs, reads a clock, or chooses an algorithm
 //! from what a stranger sent – a key knows its own.
 
+pub mod aws4;
 pub mod certificate;
+pub mod checksum;
 pub mod digest;
 pub mod hmac;
 

@@ -8,6 +8,7 @@
 mod answer;
 mod arriving;
 pub mod body;
+pub mod direct;
 pub mod echo;
 mod exchange;
 mod headers;

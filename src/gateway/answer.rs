@@ -343,6 +343,9 @@ pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Re
     if let Some(challenge) = schemes::hmac_auth::challenge(received, route) {
         fields.append(header::WWW_AUTHENTICATE, challenge);
     }
+    if accepted.contains(crate::apps::Scheme::AwsSigv4) {
+        fields.append(header::WWW_AUTHENTICATE, schemes::aws_sigv4::challenge());
+    }
     if !route.pair && !accepted.contains(crate::apps::Scheme::HttpSignature) {
         return;
     }

@@ -7,7 +7,7 @@ use super::reload::Settings;
 use super::{Ending, Gateway, answer, challenge, cors, tunnels};
 use crate::authorize;
 use crate::clock::Now;
-use crate::forward::{AnswerBody, Head};
+use crate::forward::{AnswerBody, Head, body};
 use crate::limit::{self, Charged};
 use crate::observe::Record;
 use crate::replay;
@@ -27,6 +27,21 @@ pub(super) enum Begun {
     Passing(Box<Passing>, RequestBody),
     /// It has its answer, and needs no upstream.
     Answered(Box<Response<AnswerBody>>),
+    /// Its proof holds the hash of its body, which has to be read first.
+    Unread(Box<Unread>, RequestBody),
+}
+
+/// A request whose proof cannot be checked by its head alone.
+pub(super) struct Unread {
+    parts: Parts,
+    /// Bytes of its body that are read for that.
+    hold: u64,
+}
+
+/// What the head of a request comes to.
+enum Judged {
+    Passing(Box<Passing>),
+    Unread(Box<Unread>),
 }
 
 /// A request that may pass, taken out of its head.
@@ -55,8 +70,19 @@ impl Gateway {
             let response = cors::preflighted(preflight, ending)?;
             return Ok(Begun::Answered(Box::new(response)));
         }
-        match self.admit(settings, peer, parts, has_body, ending.record(), now) {
-            Ok(passing) => Ok(Begun::Passing(Box::new(passing), body)),
+        // Unknown sources pay first: this look-up is cheaper than any cryptography.
+        let peers = &self.shared.peers;
+        let checked = peers.check(&settings.peers, peer.address, now);
+        let judged = match checked {
+            Ok(()) => {
+                let record = ending.record();
+                self.judge(settings, peer, parts, has_body, None, record, now)
+            }
+            Err(wait) => Err(Refusal::Peer(wait).into()),
+        };
+        match judged {
+            Ok(Judged::Passing(passing)) => Ok(Begun::Passing(passing, body)),
+            Ok(Judged::Unread(unread)) => Ok(Begun::Unread(unread, body)),
             Err(mut stopped) => {
                 stopped.unread = has_body.then_some(body);
                 Err(stopped)
@@ -64,22 +90,44 @@ impl Gateway {
         }
     }
 
-    /// Every step that needs only the head.
-    fn admit(
+    /// The same steps for a request whose body has to be read first: it is held
+    /// back, in memory that strangers have a bounded share of, and judged with its hash.
+    pub(super) async fn begin_with_body(
+        &self,
+        settings: &Settings,
+        peer: &Peer,
+        unread: Unread,
+        body: RequestBody,
+        ending: &mut Ending,
+        now: Now,
+    ) -> Result<(Box<Passing>, RequestBody), Box<Stopped>> {
+        let Unread { parts, hold } = unread;
+        let held = body::hold(body, hold, peer.address).await;
+        let held = held.map_err(Refusal::from)?;
+        let has_body = !held.bytes.is_empty();
+        let hash = Some(&held.sha256);
+        let record = ending.record();
+        match self.judge(settings, peer, parts, has_body, hash, record, now)? {
+            Judged::Passing(passing) => Ok((passing, RequestBody::whole(held.bytes))),
+            Judged::Unread(_) => Err(Refusal::Credential(schemes::Refused::Unread).into()),
+        }
+    }
+
+    /// Every step that needs only the head, and the body's hash where it was read.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that is known of one request"
+    )]
+    fn judge(
         &self,
         settings: &Settings,
         peer: &Peer,
         parts: Parts,
         has_body: bool,
+        body_hash: Option<&[u8; 32]>,
         record: &mut Record,
         now: Now,
-    ) -> Result<Passing, Box<Stopped>> {
-        // Unknown sources pay first: this look-up is cheaper than any cryptography.
-        self.shared
-            .peers
-            .check(&settings.peers, peer.address, now)
-            .map_err(Refusal::Peer)?;
-
+    ) -> Result<Judged, Box<Stopped>> {
         let around = Surroundings {
             tls: peer.tls,
             http2: parts.version == http::Version::HTTP_2,
@@ -88,7 +136,8 @@ impl Gateway {
         };
         let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
             .map_err(Refusal::Head)?
-            .with_certificate(peer.certificate.as_deref());
+            .with_certificate(peer.certificate.as_deref())
+            .with_body_hash(body_hash);
         record.host = received.host().into();
 
         let route = settings
@@ -102,21 +151,26 @@ impl Gateway {
             .map_err(|ambiguous| Refusal::Head(Malformed::Path(ambiguous)))?;
 
         let upgrade = tunnels::asked(route, &parts, has_body);
-        let charged = self
-            .prove(settings, &received, route, record, now)
-            .map_err(|refusal| {
-                let mut asks = HeaderMap::new();
-                if refusal.code().status() == StatusCode::UNAUTHORIZED {
-                    answer::ask_for_proof(&mut asks, route, &received);
-                    challenge::ask_for_token(&mut asks, route, &refusal, now);
-                }
-                cors::Told::of(route, &parts.headers).tell(&mut asks);
-                let finding = Self::finding(settings, &refusal, &received, route, now);
-                let mut stopped = Box::<Stopped>::from(refusal);
-                stopped.asks = asks;
-                stopped.finding = finding;
-                stopped
-            })?;
+        let proven = self.prove(settings, &received, route, record, now);
+        if body_hash.is_none()
+            && let Err(Refusal::Credential(schemes::Refused::Unread)) = proven
+        {
+            let hold = route.sigv4.hold.min(route.body.limit);
+            return Ok(Judged::Unread(Box::new(Unread { parts, hold })));
+        }
+        let charged = proven.map_err(|refusal| {
+            let mut asks = HeaderMap::new();
+            if refusal.code().status() == StatusCode::UNAUTHORIZED {
+                answer::ask_for_proof(&mut asks, route, &received);
+                challenge::ask_for_token(&mut asks, route, &refusal, now);
+            }
+            cors::Told::of(route, &parts.headers).tell(&mut asks);
+            let finding = Self::finding(settings, &refusal, &received, route, now);
+            let mut stopped = Box::<Stopped>::from(refusal);
+            stopped.asks = asks;
+            stopped.finding = finding;
+            stopped
+        })?;
         let head = Head {
             authority: received.authority().into(),
             scheme: if received.scheme() == "https" {
@@ -139,11 +193,11 @@ impl Gateway {
             fields: parts.headers,
             upgrade,
         };
-        Ok(Passing {
+        Ok(Judged::Passing(Box::new(Passing {
             charged,
             route: route.clone(),
             head,
-        })
+        })))
     }
 
     /// From a credential to a caller within its limits. The order is the

@@ -110,6 +110,17 @@ impl Handler for Gateway {
                     let answering = pin!(answering);
                     caught::catch(answering).await
                 }
+                Ok(Ok(Begun::Unread(unread, body))) => {
+                    // Large, and seldom there.
+                    let mut answering = Box::pin(async {
+                        let begun =
+                            self.begin_with_body(&settings, peer, *unread, body, &mut ending, now);
+                        let (passing, body) = begun.await?;
+                        self.answer(&settings, passing, body, &mut ending, now)
+                            .await
+                    });
+                    caught::catch(answering.as_mut()).await
+                }
                 Ok(Ok(Begun::Answered(response))) => Ok(Ok(*response)),
                 Ok(Err(stopped)) => Ok(Err(stopped)),
                 Err(panicked) => Err(panicked),

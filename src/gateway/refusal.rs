@@ -7,12 +7,14 @@ use crate::forward::body::BodyError;
 use crate::forward::{self, Failed};
 use crate::limit::overload::Overloaded;
 use crate::route::NoRoute;
+use crate::schemes::aws_sigv4::chunked::BadChunks;
 use crate::schemes::doctor::Finding;
 use crate::schemes::{self, Malformed};
 use crate::server::Fault;
 use crate::{authorize, limit, replay};
 use http::StatusCode;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Where the table is explained; the code is the fragment.
@@ -184,7 +186,7 @@ pub struct Problem {
     pub credential_time: Option<i64>,
     /// `coverage-missing`: the components to cover.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Vec<&'static str>>,
+    pub missing: Option<Vec<Cow<'static, str>>>,
     /// `credential-rejected`, to callers that may see it: the text we verified against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature_base: Option<String>,
@@ -246,9 +248,12 @@ impl Refusal {
                 Failed::Invalid(_) | Failed::Broke(_) => Code::UpstreamInvalid,
                 Failed::Overloaded(_) => Code::Overloaded,
                 Failed::Body(body) => match body {
-                    BodyError::TooLarge { .. } => Code::BodyTooLarge,
-                    BodyError::Mismatch(_) => Code::DigestMismatch,
-                    BodyError::BrokeOff(_) => Code::MalformedRequest,
+                    BodyError::TooLarge { .. } | BodyError::NotHeld { .. } => Code::BodyTooLarge,
+                    BodyError::Chunks(BadChunks::Framing(_)) | BodyError::BrokeOff(_) => {
+                        Code::MalformedRequest
+                    }
+                    BodyError::Mismatch(_) | BodyError::Chunks(_) => Code::DigestMismatch,
+                    BodyError::NoRoom => Code::Overloaded,
                     BodyError::Timeout => Code::RequestTimeout,
                     BodyError::Spill(_) => Code::StoreUnavailable,
                 },
@@ -266,7 +271,7 @@ impl Refusal {
             }) => Some(*wait),
             Self::Tunnels
             | Self::Limit(limit::Refused::Concurrency { .. })
-            | Self::Forward(Failed::Overloaded(_))
+            | Self::Forward(Failed::Overloaded(_) | Failed::Body(BodyError::NoRoom))
             | Self::Overloaded(_)
             | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
             _ => None,
@@ -301,6 +306,9 @@ impl Refusal {
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match its digest: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
+                Failed::Body(BodyError::NotHeld { limit }) => format!("No field tells the SHA-256 of the body, so that it is read before its signature can be checked; at most {limit} bytes are. Send `X-Amz-Content-Sha256`."),
+                Failed::Body(BodyError::Chunks(bad)) => format!("Of a body in pieces: {bad}."),
+                Failed::Body(BodyError::NoRoom) => "No field tells the SHA-256 of the body, and there is no room to read it first. Send `X-Amz-Content-Sha256`, or come again later.".to_owned(),
                 Failed::Body(BodyError::Timeout) => "The body did not arrive in time.".to_owned(),
                 Failed::Body(BodyError::BrokeOff(_)) => "The body broke off.".to_owned(),
                 Failed::Body(BodyError::Spill(_)) => "The request was not forwarded; try again later.".to_owned(),
@@ -376,7 +384,8 @@ const fn credential(refused: &schemes::Refused) -> Code {
         schemes::Refused::Rejected { .. } => Code::CredentialRejected,
         schemes::Refused::Coverage(_)
         | schemes::Refused::TokenNotCovered(_)
-        | schemes::Refused::Absent(_) => Code::CoverageMissing,
+        | schemes::Refused::Absent(_)
+        | schemes::Refused::Unread => Code::CoverageMissing,
         schemes::Refused::Skew { .. } => Code::ClockSkew,
         schemes::Refused::Expired { .. } => Code::CredentialExpired,
         schemes::Refused::Digest => Code::DigestMismatch,

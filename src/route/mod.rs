@@ -8,6 +8,7 @@ mod cors;
 mod dialect;
 mod path;
 mod pattern;
+mod sigv4;
 mod table;
 mod takers;
 
@@ -15,6 +16,7 @@ pub use cors::{BadOrigin, Cors, Origin};
 pub use dialect::Dialect;
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
+pub use sigv4::{SigV4, SignedPath};
 pub use table::{NoRoute, Table, Tie};
 pub use takers::{IssuerSet, MAX_ISSUERS, Takers};
 
@@ -57,6 +59,8 @@ pub struct Route {
     pub bind: Bind,
     /// Whose way of signing `hmac-auth` takes; `None` where it is not accepted.
     pub dialect: Option<Dialect>,
+    /// What `aws-sigv4` takes, where it is accepted.
+    pub sigv4: SigV4,
     /// Parts that need not be covered, each until a date.
     pub waivers: Vec<Waiver>,
     /// How strictly a path is read.
@@ -208,6 +212,7 @@ impl Route {
             replay: ReplayPolicy::Standard,
             bind: Bind::None,
             dialect: None,
+            sigv4: SigV4::default(),
             waivers: Vec::new(),
             path_encoding: PathEncoding::Strict,
             keep_proof: false,

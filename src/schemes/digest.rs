@@ -1,9 +1,11 @@
 //! The digest of a body, whole or while it streams (`Content-Digest`, RFC 9530).
 
+use super::aws_sigv4::chunked::Chunks;
 use crate::crypto::{DigestAlgorithm, Hasher};
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderName};
 use sfv::{Dictionary, ListEntry, Parser};
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// The field's name.
@@ -18,6 +20,8 @@ pub enum BodyProof {
     Empty,
     /// Its digests: every one must match.
     Digests(Digests),
+    /// Each of its pieces, or what comes behind them.
+    Chunked(Arc<Chunks>),
     /// Nothing: a token, a public route, or a waiver.
     Unproven,
 }
@@ -134,7 +138,7 @@ impl BodyCheck {
     pub fn new(proof: &BodyProof) -> Self {
         let digests = match proof {
             BodyProof::Digests(digests) => digests.0.as_slice(),
-            BodyProof::Empty | BodyProof::Unproven => &[],
+            BodyProof::Empty | BodyProof::Chunked(_) | BodyProof::Unproven => &[],
         };
         Self(
             digests

@@ -9,11 +9,12 @@ use http::HeaderName;
 pub const SIGNATURE_BASE_DIGEST: HeaderName = HeaderName::from_static("signature-base-digest");
 
 /// Fields whose value is a credential: shown as a digest.
-const VEILED: [&str; 4] = [
+const VEILED: [&str; 5] = [
     "authorization",
     "cookie",
     "portcullis-token",
     "proxy-authorization",
+    "x-amz-security-token",
 ];
 
 /// What a caller that may see it learns about a rejected signature.
@@ -51,7 +52,7 @@ pub fn veiled(base: &str) -> Box<str> {
         .split('\n')
         .map(|line| {
             let veil = VEILED.iter().any(|name| begins(line, name));
-            match line.split_once(": ") {
+            match line.split_once(": ").or_else(|| line.split_once(':')) {
                 Some((name, value)) if veil => {
                     let digest = HEXLOWER.encode(&sha256(&[value.as_bytes()]));
                     format!("{name}: <sha-256 of the value: {digest}>")

@@ -4,8 +4,10 @@
 //! In: [`Received`] and the route it goes to. Out: [`Caller`], or [`Refused`].
 //! This room never: reads a clock, opens a socket, remembers a request.
 
+pub mod aws_sigv4;
 pub mod client_certificate;
 pub mod coverage;
+pub mod date;
 pub mod digest;
 pub mod doctor;
 pub mod freshness;
@@ -29,6 +31,7 @@ pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
 use crate::apps::Scheme;
+use std::borrow::Cow;
 
 /// Why a request is not let in for what it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +54,7 @@ pub enum Refused {
         explained: Option<Box<Explained>>,
     },
     /// Parts that must be covered and are not, named as the caller would write them.
-    Coverage(Vec<&'static str>),
+    Coverage(Vec<Cow<'static, str>>),
     /// The field of the token that stands beside a signature, which does not cover it.
     TokenNotCovered(http::HeaderName),
     /// It covers something that the request does not carry.
@@ -70,12 +73,21 @@ pub enum Refused {
     },
     /// There is no body, and it shows the digest of one.
     Digest,
+    /// The hash of the body is a part of what is signed, and no field tells it: it has to be read first.
+    Unread,
     /// A token is not bound to what it must be bound to.
     Binding(Unbound),
     /// A token and a signature hold, of two apps.
     OtherApp,
     /// The proof holds, and its app is switched off.
     AppDisabled,
+}
+
+impl Refused {
+    /// Parts that must be covered and are not.
+    pub fn coverage<T: Into<Cow<'static, str>>>(names: impl IntoIterator<Item = T>) -> Self {
+        Self::Coverage(names.into_iter().map(Into::into).collect())
+    }
 }
 
 /// What a token is not bound to, or what is missing that it is bound to. Told only to who shows a

@@ -9,7 +9,7 @@
 use super::doctor::Sample;
 use super::received::Field;
 use super::{Caller, Received, Refused};
-use super::{client_certificate, freshness, hmac_auth, http_signature, signed, token};
+use super::{aws_sigv4, client_certificate, freshness, hmac_auth, http_signature, signed, token};
 use crate::apps::{Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::certificate::Certificate;
@@ -20,6 +20,8 @@ use crate::route::{Accept, Route};
 pub enum Credential<'r> {
     /// HTTP message signatures.
     Signature(http_signature::Presented<'r>),
+    /// AWS Signature Version 4.
+    AwsSigv4(Box<aws_sigv4::Presented<'r>>),
     /// A signature in the dialect of another gateway.
     HmacAuth(hmac_auth::Presented<'r>),
     /// A token.
@@ -78,6 +80,7 @@ impl<'r> Found<'r> {
     /// Asks every scheme. One line each.
     fn in_request(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
         let mut found = Self::default();
+        found.add(aws(received, route)?.map(Credential::AwsSigv4));
         found.add(hmac_auth::Presented::read(received, route)?.map(Credential::HmacAuth));
         found.add(signature(received, &found)?.map(Credential::Signature));
         found.add(token::read(received, route)?.map(Credential::Token));
@@ -93,6 +96,14 @@ impl<'r> Found<'r> {
             }
         }
     }
+}
+
+// Large, and seldom there: apart, so that no other credential is moved with its room.
+fn aws<'r>(
+    received: &Received<'r>,
+    route: &Route,
+) -> Result<Option<Box<aws_sigv4::Presented<'r>>>, Refused> {
+    Ok(aws_sigv4::Presented::read(received, route)?.map(Box::new))
 }
 
 /// The message signatures. `Signature` by itself may be the proof of a
@@ -226,6 +237,10 @@ impl<'r> Credential<'r> {
                 sample.into_iter().collect()
             }
             Self::Token(token) => token.sample().into_iter().collect(),
+            Self::AwsSigv4(signature) => {
+                let sample = aws_sigv4::mistakes::sample(&signature, received);
+                sample.into_iter().collect()
+            }
             Self::Certificate(_) => Vec::new(),
         }
     }
@@ -233,6 +248,7 @@ impl<'r> Credential<'r> {
     const fn scheme(&self) -> Scheme {
         match self {
             Self::Signature(_) => Scheme::HttpSignature,
+            Self::AwsSigv4(_) => Scheme::AwsSigv4,
             Self::HmacAuth(_) => Scheme::HmacAuth,
             Self::Token(_) => Scheme::Token,
             Self::Certificate(_) => Scheme::ClientCertificate,
@@ -242,6 +258,7 @@ impl<'r> Credential<'r> {
     fn claimed_key(&self) -> Option<String> {
         match self {
             Self::Signature(signature) => signature.claimed_key().map(str::to_owned),
+            Self::AwsSigv4(signature) => Some(signature.claimed_key().to_owned()),
             Self::HmacAuth(signature) => Some(signature.claimed_key().to_owned()),
             Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
             Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
@@ -258,6 +275,9 @@ impl<'r> Credential<'r> {
         match self {
             Self::Signature(signature) => {
                 http_signature::verify(signature, received, route, rules.signed(), now)
+            }
+            Self::AwsSigv4(signature) => {
+                aws_sigv4::verify(signature, received, route, rules.signed(), now)
             }
             Self::HmacAuth(signature) => {
                 hmac_auth::verify(signature, received, route, rules.signed(), now)

@@ -69,6 +69,7 @@ pub struct Received<'r> {
     has_body: bool,
     is_http2: bool,
     certificate: Option<&'r Certificate>,
+    body_hash: Option<&'r [u8; 32]>,
 }
 
 /// What callers take us for, when it is not what arrives here.
@@ -200,6 +201,7 @@ impl<'r> Received<'r> {
             has_body: around.has_body,
             is_http2: around.http2,
             certificate: None,
+            body_hash: None,
         })
     }
 
@@ -213,6 +215,21 @@ impl<'r> Received<'r> {
     /// The verified certificate of the connection.
     pub const fn certificate(&self) -> Option<&'r Certificate> {
         self.certificate
+    }
+
+    /// The same, whose body has been read and has this SHA-256.
+    #[must_use]
+    pub const fn with_body_hash(mut self, hash: Option<&'r [u8; 32]>) -> Self {
+        self.body_hash = hash;
+        self
+    }
+
+    /// SHA-256 of the body, where it was read before its proof.
+    pub const fn body_hash(&self) -> Option<[u8; 32]> {
+        match self.body_hash {
+            Some(hash) => Some(*hash),
+            None => None,
+        }
     }
 
     /// The method, in the case it was sent in.

@@ -1,13 +1,14 @@
 //! What every scheme has in common whose callers sign a text made of the
 //! request: the order of the checks and what each says is one for all of them.
 
+use super::authority::normal_authority;
 use super::digest::{BodyCheck, BodyProof, Digests};
 use super::freshness::Freshness;
 use super::received::{Field, Received};
 use super::{Explained, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::crypto::{Tag, VerifyingKey};
-use http::header::CONNECTION;
+use http::header::{CONNECTION, HOST};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -27,6 +28,18 @@ pub(super) const fn rejected(why: Why) -> Refused {
         why,
         explained: None,
     }
+}
+
+/// `Host` as it was sent, as long as it names what is matched and forwarded. Where
+/// that is another, by `public_url`, it is what callers know; HTTP/2 sends none.
+pub(super) fn host_as_signed<'r>(received: &'r Received<'_>) -> &'r str {
+    received
+        .fields()
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim)
+        .filter(|host| normal_authority(received.scheme(), host) == received.authority())
+        .unwrap_or_else(|| received.authority())
 }
 
 /// A field that `Connection` names ends here: none that was proven may be among them.

@@ -33,8 +33,8 @@ enum Kind {
 }
 
 impl RequestBody {
-    /// All of it is there.
-    pub(super) const fn whole(bytes: Bytes) -> Self {
+    /// All of it is there, be it that it was read before.
+    pub(crate) const fn whole(bytes: Bytes) -> Self {
         Self(Kind::Whole(bytes))
     }
 

@@ -338,7 +338,7 @@ fn a_gibibyte_down_does_not_move_peak_memory() {
 }
 
 /// Peak memory once the first requests are through: what is asked is what a body moves.
-fn warmed_up(binary: &Binary) -> u64 {
+pub(crate) fn warmed_up(binary: &Binary) -> u64 {
     for _ in 0..4 {
         let response = binary.send(&binary.request("GET", "/unproven"));
         response.assert_refused(401, "credential-missing");
@@ -347,7 +347,7 @@ fn warmed_up(binary: &Binary) -> u64 {
 }
 
 /// Reads a head; gives back how many bytes of the body came with it.
-fn read_head(stream: &mut TcpStream) -> (Vec<u8>, u64) {
+pub(crate) fn read_head(stream: &mut TcpStream) -> (Vec<u8>, u64) {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -25,13 +25,15 @@ const SECRET: &str = "canary-canary-canary-canary-canary-canary";
 /// A moment that is long ago, so that no clock matters.
 const THEN: &str = "1700000000";
 const URL: &str = "http://api.example.com/orders/42?dry=1";
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 10] = [
     "serve",
     "demo",
     "check",
     "sign",
     "request",
     "explain",
+    "sidecar",
+    "vectors",
     "completions",
     "man",
 ];
@@ -522,6 +524,125 @@ fn explain_recognises_the_mistakes_of_every_dialect() {
     }
 }
 
+const AWS: [&str; 6] = [
+    "--scheme",
+    "aws-sigv4",
+    "--region",
+    "us-east-1",
+    "--service",
+    "api",
+];
+
+#[test]
+fn sign_and_explain_agree_as_aws_s_clients_do() {
+    let desk = Desk::new();
+    let (text, base) = desk.signed(&AWS, "{\"item\": 7}");
+    assert!(base.contains("\ndry=1\n"), "{base}");
+    let (code, report) = desk.explained(&text, &[]);
+    assert_eq!(code, 0, "{report:#}");
+    let signature = &report["signatures"][0];
+    assert_eq!(signature["label"], "aws-sigv4");
+    assert_eq!(signature["holds"], true);
+    let lines: Vec<_> = base.split('\n').collect();
+    assert_eq!(signature["base"], serde_json::json!(lines));
+    assert_eq!(signature["string_to_sign"][0], "AWS4-HMAC-SHA256");
+
+    desk.put("base.txt", base.replace("dry=1", "dry=2"));
+    let (_, report) = desk.explained(&text, &["--base", "base.txt"]);
+    assert_eq!(report["compared"]["difference"]["caller"], "`2`");
+
+    let (code, report) = desk.explained(&text.replace("{\"item\": 7}", "{\"item\": 8}"), &[]);
+    assert_eq!(
+        (code, &report["refused"]["code"]),
+        (1, &"digest-mismatch".into())
+    );
+    let (code, report) = desk.explained(&text.replace("dry=1", "dry=2"), &[]);
+    assert_eq!(
+        (code, &report["refused"]["code"]),
+        (1, &"credential-rejected".into())
+    );
+    let more = text.replacen("\r\n\r\n", "\r\nX-Amz-Acl: x\r\n\r\n", 1);
+    let more = if more == text {
+        text.replacen("\n\n", "\nX-Amz-Acl: x\n\n", 1)
+    } else {
+        more
+    };
+    let (code, report) = desk.explained(&more, &[]);
+    assert_eq!(code, 1);
+    let change = report["refused"]["change"].as_str().unwrap();
+    assert!(change.contains("x-amz-acl"), "{change}");
+}
+
+#[test]
+fn explain_recognises_the_mistakes_of_aws_s_callers() {
+    let desk = Desk::new();
+    let secret = Secret::new(SECRET.as_bytes().to_vec());
+    let key = HmacKey::new(Algorithm::HmacSha256, &secret).unwrap();
+    for (from, to, told) in [
+        ("POST\n", "post\n", "lower case"),
+        ("$", "\n", "newline stands at the end"),
+        ("HASH$", "UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD"),
+        (
+            "HASH$",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "as if there were none",
+        ),
+    ] {
+        let (text, base) = desk.signed(&AWS, "{}");
+        let scope = text.split("Credential=").nth(1).unwrap();
+        let scope = scope.split(',').next().unwrap().split_once('/').unwrap().1;
+        let date = text.split("X-Amz-Date: ").nth(1).unwrap();
+        let date = date.split(['\r', '\n']).next().unwrap();
+        let keys = key.aws().unwrap();
+        let day = keys.derive(portcullis::crypto::aws4::Scope {
+            date: &date[..8],
+            region: "us-east-1",
+            service: "api",
+        });
+        let of = |canonical: &str| {
+            let hash = portcullis::crypto::digest::sha256(&[canonical.as_bytes()]);
+            let hash = data_encoding::HEXLOWER.encode(&hash);
+            let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{hash}");
+            data_encoding::HEXLOWER.encode(day.sign(text.as_bytes()).as_bytes())
+        };
+        assert!(text.contains(&of(&base)));
+        let (front, hash) = base.rsplit_once('\n').unwrap();
+        let marked = format!(
+            "{front}\n{}$",
+            if from.contains("HASH") { "HASH" } else { hash }
+        );
+        let signed = marked.replace(from, to).replace('$', "");
+        let request = text.replace(&of(&base), &of(&signed));
+        let (_, report) = desk.explained(&request, &[]);
+        let likely = report["signatures"][0]["likely"].as_str();
+        assert!(
+            likely.is_some_and(|likely| likely.contains(told)),
+            "{told}: {report:#}"
+        );
+    }
+}
+
+#[test]
+fn a_presigned_url_is_printed_and_explained() {
+    let desk = Desk::new();
+    let at = ["--created", THEN, "--presign", "600", "--json", URL];
+    let args = [&AWS[..], &at].concat();
+    let ran = desk.keyed("sign", &args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let printed: Value = serde_json::from_str(&ran.out).unwrap();
+    let url = printed["url"].as_str().unwrap();
+    let (front, target) = url.split_once("/orders").unwrap();
+    let host = front.split_once("://").unwrap().1;
+    let request = format!("GET /orders{target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let (code, report) = desk.explained(&request, &[]);
+    assert_eq!(code, 0, "{report:#}");
+    let ran = desk.keyed("sign", &[&AWS[..], &["--presign", "600", URL]].concat());
+    assert!(ran.out.contains("X-Amz-Expires=600"), "{}", ran.out);
+    let ran = desk.keyed("sign", &[&AWS[..], &["--presign", "604801", URL]].concat());
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("7 days"), "{}", ran.err);
+}
+
 #[test]
 fn an_option_of_another_scheme_is_not_taken() {
     let desk = Desk::new();
@@ -531,6 +652,15 @@ fn an_option_of_another_scheme_is_not_taken() {
             "`--dialect` belongs to `--scheme hmac-auth`",
         ),
         (&["--scheme", "hmac-auth"], "needs `--dialect`"),
+        (&["--scheme", "aws-sigv4"], "needs `--region`"),
+        (
+            &["--presign", "60"],
+            "`--presign` belongs to `--scheme aws-sigv4`",
+        ),
+        (
+            &[&AWS[..], &["--cover", "x"]].concat(),
+            "`--cover` belongs to `--scheme http-signature`",
+        ),
         (
             &["--scheme", "hmac-auth", "--dialect", "kong", "--tag", "x"],
             "`--tag` belongs to `--scheme http-signature`",

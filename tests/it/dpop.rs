@@ -5,6 +5,7 @@ use crate::harness::pair::{Pair, pairs};
 use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
 use data_encoding::BASE64;
 use serde_json::json;
+use std::process::Command;
 
 const HOST: &str = "api.example.com";
 const URL: &str = "https://api.example.com/orders/7";
@@ -258,7 +259,7 @@ fn a_route_can_ask_for_a_binding() {
         match bind {
             "none" => free.assert_passed(),
             _ => free.assert_refused(401, "binding-mismatch"),
-        };
+        }
         let dpop = challenges(&gateway.send(&gateway.request("GET", "/")));
         let asks = dpop.iter().any(|one| one.starts_with("DPoP algs="));
         assert_eq!(asks, bind == "dpop");
@@ -402,4 +403,34 @@ fn installations_and_accounts_of_approov_sign_messages() {
     gateway
         .send(&message(&broken, "account", hmac, by_account()))
         .assert_refused(401, "credential-rejected");
+}
+
+#[test]
+fn the_command_line_makes_bound_tokens_and_their_proofs() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).route("accept = [\"token\"]\nbind = \"dpop\"");
+    let gateway = Gateway::start_now(setup);
+    let secret = format!("file:{}", gateway.setup().path("mobile.key").display());
+    let url = format!("http://{}/orders/7?b=2", gateway.address());
+    for algorithm in ["ecdsa-p256-sha256", "ed25519", "rsa-v1_5-sha256"] {
+        let device = format!("file:{}", Pair::of(algorithm).private().display());
+        let asked = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["request", "--scheme", "token", "--key-id", "mobile-2026"])
+            .args(["--secret", &secret, "--dpop", &device])
+            .args(["--dpop-algorithm", algorithm, &url])
+            .output()
+            .unwrap();
+        assert!(asked.status.success(), "{asked:?}");
+    }
+    assert_eq!(upstream.heard().len(), 3);
+    let stray = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["sign", "--key-id", "mobile-2026", "--secret", &secret])
+        .args(["--dpop", "file:device.pem", &url])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&stray.stderr).into_owned();
+    assert!(
+        told.contains("`--dpop` belongs to `--scheme token`"),
+        "{told}"
+    );
 }

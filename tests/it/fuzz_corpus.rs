@@ -6,6 +6,8 @@ use std::path::Path;
 
 #[path = "../../fuzz/src/answer.rs"]
 mod answer;
+#[path = "../../fuzz/src/aws_sigv4.rs"]
+mod aws_sigv4;
 #[path = "../../fuzz/src/config.rs"]
 mod config;
 #[path = "../../fuzz/src/curl_line.rs"]
@@ -67,6 +69,11 @@ fn the_kept_tokens_hold() {
 #[test]
 fn the_kept_dpop_proofs_hold() {
     replay("dpop", dpop::check);
+}
+
+#[test]
+fn the_kept_signatures_of_awss_hold() {
+    replay("aws_sigv4", aws_sigv4::check);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Callers with DPoP, by their own ecosystems' libraries: npm `jose` and `dpop`, PyPI `Authlib`.
+//! Callers with DPoP, by their own ecosystems' libraries: `jose` and `dpop` of npm, `Authlib` of Python's.
 
 use crate::harness::{Gateway, Request, Setup, Upstream};
 use crate::interop::{AUTHLIB_DPOP, Client, NODE_DPOP, assert_refused};
@@ -47,12 +47,18 @@ fn accepted_as_it_comes_and_refused_when_changed(client: Client) {
     let theirs = |name: &str| other.value(name).unwrap();
     refused(
         "token",
-        &|r| *r = r.clone().change("Portcullis-Token", |_| theirs("Portcullis-Token")),
+        &|r| {
+            *r = r
+                .clone()
+                .change("Portcullis-Token", |_| theirs("Portcullis-Token"));
+        },
         mismatch,
     );
     refused(
         "proof",
-        &|r| *r = r.clone().change("DPoP", |_| theirs("DPoP")),
+        &|r| {
+            *r = r.clone().change("DPoP", |_| theirs("DPoP"));
+        },
         mismatch,
     );
     refused(

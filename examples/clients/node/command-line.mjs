@@ -17,6 +17,10 @@ export function readArguments() {
       authorization: { type: "string" },
       nonce: { type: "boolean", default: false },
       created: { type: "string" },
+      region: { type: "string", default: "us-east-1" },
+      service: { type: "string", default: "api" },
+      presign: { type: "string" },
+      "add-content-sha": { type: "boolean", default: false },
       print: { type: "boolean", default: false },
     },
   });

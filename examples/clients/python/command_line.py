@@ -17,6 +17,10 @@ def arguments(description):
     parser.add_argument("--authorization", help="a value for the Authorization field")
     parser.add_argument("--nonce", action="store_true", help="make the request pass once only, whatever its method")
     parser.add_argument("--created", type=int, help="time to sign at, in Unix seconds, instead of now")
+    parser.add_argument("--region", default="us-east-1", help="the region to sign for, as AWS's clients do")
+    parser.add_argument("--service", default="api", help="the service to sign for, as AWS's clients do")
+    parser.add_argument("--presign", type=int, metavar="SECONDS", help="put the signature into the URL")
+    parser.add_argument("--trailer", action="store_true", help="send the body in pieces with its checksum behind it, as AWS's clients do")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the signed request as JSON instead of sending it")
     return parser
 

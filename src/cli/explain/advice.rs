@@ -1,9 +1,9 @@
 //! What to change, for each reason to refuse.
 
-use super::hmac_auth;
 use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
+use super::{aws_sigv4, hmac_auth};
 use crate::clock::Now;
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Route, Table};
@@ -78,6 +78,9 @@ pub(super) fn credential(
             "add `{scheme}` to `accept` of route `{}`, or prove the request in another way",
             route.name
         ),
+        Refused::Coverage(missing) if aws_sigv4::claimed(received, route).is_some() => {
+            format!("sign {} too, in `SignedHeaders`", missing.join(", "))
+        }
         Refused::Coverage(missing) if hmac_auth::claimed(received, route).is_some() => {
             format!("add `{}` to the list in `headers`", missing.join(" "))
         }
@@ -102,6 +105,10 @@ pub(super) fn credential(
             ground.freshness.skew.as_secs()
         ),
         Refused::Expired { at } => format!("it ended {}: make a new one", ago(*at, now)),
+        Refused::Unread => {
+            "show the body too, behind an empty line: its hash is a part of what is signed"
+                .to_owned()
+        }
         // The detail says it all.
         Refused::Malformed(_)
         | Refused::Alone(_)
@@ -147,7 +154,9 @@ fn rejected(
     report: &Report,
     now: i64,
 ) -> String {
-    let key_id = hmac_auth::claimed(received, route).or_else(|| claimed(received, report));
+    let key_id = aws_sigv4::claimed(received, route)
+        .or_else(|| hmac_auth::claimed(received, route))
+        .or_else(|| claimed(received, report));
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
     let compared = report.compared.as_ref();
     let is_pair = key.is_some_and(|key| key.mac().is_none());

@@ -32,6 +32,7 @@ pub(super) fn credential(
         parts: parts(&presented, received, route, now.unix_seconds()),
         base: None,
         no_base: no_text.map(|none| none.to_string()),
+        string_to_sign: None,
         holds: None,
         likely: None,
         mistake: None,
@@ -102,7 +103,7 @@ fn parts(
     let kept = demands.iter().filter(|one| !is_needless(one));
     let shown = kept.map(|demand| PartShown {
         part: demand.part.map_or("time", crate::route::Part::name),
-        component: demand.name,
+        component: demand.name.into(),
         state: if !demand.is_present {
             State::Absent
         } else if demand.is_covered {

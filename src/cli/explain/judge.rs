@@ -6,32 +6,36 @@ use crate::apps::Registry;
 use crate::authorize::{self, Heights};
 use crate::cli::pasted::{Body, Pasted};
 use crate::clock::Now;
+use crate::crypto::digest::sha256;
 use crate::forward::body::BodyError;
 use crate::gateway::refusal::Refusal;
 use crate::replay::{self, Memory, Recorded};
 use crate::route::{Accept, NoRoute, Route, Table};
+use crate::schemes::aws_sigv4::chunked::{Chunks, Decoder};
 use crate::schemes::digest::{BodyCheck, BodyProof, Mismatch};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{
     self, Caller, Malformed, Presented, ProofId, PublicUrl, Received, Rules, Surroundings, token,
 };
+use bytes::Bytes;
 use http::Version;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tokens that are kept while one request is judged.
 const CACHED_TOKENS: usize = 1;
 
 /// What a request is judged by.
-pub(super) struct Ground {
-    pub(super) routes: Table,
-    pub(super) registry: Registry,
-    pub(super) freshness: Freshness,
-    pub(super) tokens: token::Settings,
-    pub(super) public_url: Option<PublicUrl>,
+pub(in crate::cli) struct Ground {
+    pub(in crate::cli) routes: Table,
+    pub(in crate::cli) registry: Registry,
+    pub(in crate::cli) freshness: Freshness,
+    pub(in crate::cli) tokens: token::Settings,
+    pub(in crate::cli) public_url: Option<PublicUrl>,
 }
 
 /// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.
-pub(super) fn judge(
+pub(in crate::cli) fn judge(
     raw: &Pasted,
     ground: &Ground,
     tls: bool,
@@ -79,6 +83,11 @@ impl Way<'_> {
                 refuse(report, "head", &Refusal::Head(malformed), change)
             },
         )?;
+        let hash = match &self.raw.body {
+            Body::Whole(bytes) => Some(sha256(&[bytes])),
+            Body::None | Body::NotGiven => None,
+        };
+        let received = received.with_body_hash(hash.as_ref());
         report.request = Some(Request {
             method: received.method().to_string(),
             scheme: received.scheme().to_owned(),
@@ -252,6 +261,9 @@ impl Way<'_> {
             );
             return Err(refuse(report, "body", &refusal, Some(change)));
         }
+        if let BodyProof::Chunked(chunks) = proof {
+            return chunked(chunks, bytes, report);
+        }
         let BodyProof::Digests(_) = proof else {
             pass(report, "body", "not covered by the proof");
             return Ok(());
@@ -280,6 +292,25 @@ impl Way<'_> {
         let refusal = Refusal::from(BodyError::Mismatch(Mismatch));
         Err(refuse(report, "body", &refusal, Some(change)))
     }
+}
+
+/// Whether the pieces of a body hold.
+fn chunked(chunks: &Arc<Chunks>, bytes: &[u8], report: &mut Report) -> Result<(), Stopped> {
+    let mut decoder = Decoder::new(chunks.clone());
+    let mut rest = Bytes::copy_from_slice(bytes);
+    let bad = loop {
+        match decoder.next(&mut rest) {
+            Ok(Some(_)) => {}
+            Ok(None) => break decoder.finish().err(),
+            Err(bad) => break Some(bad),
+        }
+    };
+    let Some(bad) = bad else {
+        pass(report, "body", "its pieces hold");
+        return Ok(());
+    };
+    let refusal = Refusal::from(BodyError::Chunks(bad));
+    Err(refuse(report, "body", &refusal, None))
 }
 
 /// A memory that only tells whether it was asked.

@@ -2,6 +2,7 @@
 //! that would refuse it.
 
 mod advice;
+mod aws_sigv4;
 mod hmac_auth;
 mod judge;
 mod print;
@@ -22,7 +23,7 @@ use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
 use crate::secret::Secret;
 use anyhow::Result;
-use judge::{Ground, judge};
+pub(super) use judge::{Ground, judge};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -88,6 +88,15 @@ fn print_signature(
             )?;
         }
     }
+    if let Some(text) = &signature.string_to_sign {
+        writeln!(
+            out,
+            "\n{TITLE}String to sign, which holds its hash{TITLE:#}"
+        )?;
+        for line in text {
+            writeln!(out, "      {}", visible(line))?;
+        }
+    }
     if let Some(why) = &signature.no_base {
         writeln!(
             out,

@@ -2,12 +2,13 @@
 
 use crate::cli::compare::Difference;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// All that is found.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     /// Whether the request would pass.
-    pub(super) passes: bool,
+    pub(in crate::cli) passes: bool,
     /// The moment it was judged at, Unix seconds.
     pub(super) at: i64,
     /// The request line and the authority, as the gateway takes them.
@@ -21,7 +22,7 @@ pub(super) struct Report {
     /// Every step of its way, up to the one that refuses it.
     pub(super) steps: Vec<Step>,
     /// Why it would be refused.
-    pub(super) refused: Option<Refused>,
+    pub(in crate::cli) refused: Option<Refused>,
     /// The caller's own signature base beside ours.
     pub(super) compared: Option<Compared>,
     /// What a reader should know beside.
@@ -60,6 +61,9 @@ pub(super) struct Signature {
     pub(super) base: Option<Vec<String>>,
     /// Why there is no signature base.
     pub(super) no_base: Option<String>,
+    /// The lines of the text that holds its hash and is signed, where that is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) string_to_sign: Option<Vec<String>>,
     /// Whether the signature is the key's; `None` when the key is not known.
     pub(super) holds: Option<bool>,
     /// The mistake that was made, when we can make it again.
@@ -81,7 +85,7 @@ pub(super) struct Parameter {
 #[derive(Debug, Serialize)]
 pub(super) struct Part {
     pub(super) part: &'static str,
-    pub(super) component: &'static str,
+    pub(super) component: Cow<'static, str>,
     pub(super) state: State,
 }
 
@@ -135,10 +139,10 @@ pub(super) enum Outcome {
 
 /// Why a request would be refused: the row of the table, and what to change.
 #[derive(Debug, Serialize)]
-pub(super) struct Refused {
+pub(in crate::cli) struct Refused {
     pub(super) step: &'static str,
-    pub(super) status: u16,
-    pub(super) code: &'static str,
+    pub(in crate::cli) status: u16,
+    pub(in crate::cli) code: &'static str,
     pub(super) title: &'static str,
     /// What the caller is told.
     pub(super) detail: String,

@@ -1,8 +1,8 @@
 //! What a request shows: its signatures and its token, taken apart for a reader.
 
-use super::hmac_auth;
 use super::judge::Ground;
 use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State, Token};
+use super::{aws_sigv4, hmac_auth};
 use crate::apps::Scopes;
 use crate::cli::compare::{self, first_difference};
 use crate::clock::Now;
@@ -29,6 +29,7 @@ pub(super) fn credentials(
     now: Now,
 ) {
     report.token = token(received, route, ground, now);
+    aws_sigv4::credential(report, received, route, ground, caller_base, now);
     hmac_auth::credential(report, received, route, ground, caller_base, now);
     // What cannot be read is told by the step that refuses it.
     let Ok(Some(presented)) = Presented::read(received.fields()) else {
@@ -61,9 +62,9 @@ pub(super) fn judged(
     let Some(key) = ground.registry.key(&sample.key_id) else {
         return;
     };
-    let holds = key.verifying.verify(&sample.text, &sample.signature);
-    shown.holds = Some(holds.is_some());
-    if holds.is_none() {
+    let holds = sample.holds(&key.verifying);
+    shown.holds = Some(holds);
+    if !holds {
         let found = mistake(sample, received, ground, now);
         shown.likely = found.as_ref().map(Finding::hint);
         shown.mistake = found.map(|found| found.mistake.word());
@@ -134,6 +135,7 @@ fn signature(
         parts: parts(input, received, route, now.unix_seconds()),
         base: None,
         no_base,
+        string_to_sign: None,
         holds: None,
         likely: None,
         mistake: None,
@@ -197,7 +199,7 @@ fn parts(input: &Input<'_>, received: &Received<'_>, route: &Route, now: i64) ->
         .into_iter()
         .map(|part| PartShown {
             part: part.name(),
-            component: component_for(part, received),
+            component: component_for(part, received).into(),
             state: if !coverage::is_present(part, received) {
                 State::Absent
             } else if covered.has(part) {

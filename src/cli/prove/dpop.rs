@@ -11,7 +11,7 @@ use clap::Args;
 use http::{HeaderMap, HeaderName};
 
 /// Which key a token is bound to.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct DpopArgs {
     /// Bind the token to this private key, `env:NAME` or `file:PATH`, and prove in `DPoP` that it is there
     #[arg(long, value_name = "REFERENCE", help_heading = "Token")]
@@ -26,12 +26,7 @@ pub(super) struct DpopArgs {
     )]
     dpop_algorithm: AlgorithmName,
     /// The nonce that the gateway asks for in `DPoP-Nonce`
-    #[arg(
-        long,
-        value_name = "TEXT",
-        requires = "dpop",
-        help_heading = "Token"
-    )]
+    #[arg(long, value_name = "TEXT", requires = "dpop", help_heading = "Token")]
     dpop_nonce: Option<String>,
 }
 

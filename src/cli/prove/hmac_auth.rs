@@ -13,7 +13,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 /// As whose caller to sign.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(in crate::cli) struct HmacArgs {
     /// In whose way to sign with `--scheme hmac-auth`
     #[arg(long, value_name = "NAME", help_heading = "Signature")]
@@ -80,6 +80,7 @@ impl HmacArgs {
                 .map(|(name, value)| (name.clone(), text(value)))
                 .collect(),
             base: Some(made.text),
+            ..Proof::default()
         })
     }
 }

@@ -9,6 +9,7 @@ mod doors;
 mod issuers;
 mod keys;
 mod routes;
+mod sigv4;
 mod tls;
 mod upstreams;
 

@@ -66,6 +66,7 @@ fn route(
     let upstream = upstream(route, file, gathered);
     let accept = accept(route, gathered);
     let dialect = accept.and_then(|accept| dialect(route, accept, gathered));
+    let sigv4 = super::sigv4::sigv4(route, accept, gathered);
     let waivers: Vec<_> = route
         .waive
         .0
@@ -106,6 +107,7 @@ fn route(
         replay: route.replay.value,
         bind: route.bind.value,
         dialect,
+        sigv4,
         waivers: waivers.into_iter().collect::<Option<_>>()?,
         path_encoding: route.path_encoding,
         keep_proof: route.keep_proof,
@@ -254,7 +256,7 @@ fn assurance(
         Assurance::Key
     };
     let best = |scheme| match scheme {
-        Scheme::HttpSignature | Scheme::HmacAuth => Assurance::Signed,
+        Scheme::HttpSignature | Scheme::AwsSigv4 | Scheme::HmacAuth => Assurance::Signed,
         Scheme::Token => tokens,
         Scheme::ClientCertificate => Assurance::Key,
     };

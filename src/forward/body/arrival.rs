@@ -1,11 +1,13 @@
 //! A body as it arrives: data only, counted, bounded, its errors in our words.
 
 use super::{BodyError, BoxError, Meter};
+use crate::schemes::aws_sigv4::chunked::{Chunks, Decoder};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// What arrives, whatever library it comes from.
@@ -14,7 +16,20 @@ pub(super) struct Arrival {
     limit: u64,
     taken: u64,
     meter: Meter,
+    /// Of a body in pieces, whose heads end here.
+    pieces: Option<Box<Pieces>>,
 }
+
+/// What of a body in pieces has arrived and is not taken apart yet.
+struct Pieces {
+    decoder: Decoder,
+    rest: Bytes,
+    given: u64,
+}
+
+/// The heads of pieces may take an eighth of the body besides, and so much:
+/// those of AWS's clients take a hundredth.
+const HEADS: u64 = 64 * 1024;
 
 impl Arrival {
     pub(super) fn new<B>(body: B, limit: u64, meter: Meter) -> Self
@@ -26,7 +41,19 @@ impl Arrival {
             limit,
             taken: 0,
             meter,
+            pieces: None,
         }
+    }
+
+    /// The same, a body in pieces.
+    pub(super) fn unframed(mut self, chunks: Arc<Chunks>) -> Self {
+        self.limit = self.limit.saturating_add(self.limit / 8 + HEADS);
+        self.pieces = Some(Box::new(Pieces {
+            decoder: Decoder::new(chunks),
+            rest: Bytes::new(),
+            given: 0,
+        }));
+        self
     }
 
     /// The next bytes, never none of them. Trailers are dropped.
@@ -34,6 +61,37 @@ impl Arrival {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.pieces.is_none() {
+            return self.poll_raw(cx);
+        }
+        loop {
+            if let Some(pieces) = &mut self.pieces {
+                match pieces.decoder.next(&mut pieces.rest) {
+                    Ok(Some(data)) => {
+                        pieces.given += data.len() as u64;
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                    Ok(None) => {}
+                    Err(bad) => return Poll::Ready(Some(Err(bad.into()))),
+                }
+            }
+            let raw = ready!(self.poll_raw(cx));
+            let Some(pieces) = &mut self.pieces else {
+                return Poll::Ready(raw);
+            };
+            match raw {
+                Some(Ok(data)) => pieces.rest = data,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    let end = pieces.decoder.finish().err();
+                    return Poll::Ready(end.map(|bad| Err(bad.into())));
+                }
+            }
+        }
+    }
+
+    /// The next bytes as they came.
+    fn poll_raw(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
             let data = match ready!(self.body.as_mut().poll_untyped(cx)) {
                 None => return Poll::Ready(None),
@@ -62,11 +120,20 @@ impl Arrival {
     /// Whether it is known that nothing more comes.
     pub(super) fn is_end(&self) -> bool {
         self.body.is_end()
+            && (self.pieces.as_ref())
+                .is_none_or(|pieces| pieces.rest.is_empty() && pieces.decoder.is_done())
     }
 
-    /// Bytes so far.
-    pub(super) const fn taken(&self) -> u64 {
-        self.taken
+    /// Whether it is checked as it arrives, so that its end shows whether it holds.
+    pub(super) const fn is_checked(&self) -> bool {
+        self.pieces.is_some()
+    }
+
+    /// Bytes that were given so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.pieces
+            .as_ref()
+            .map_or(self.taken, |pieces| pieces.given)
     }
 }
 

@@ -6,15 +6,18 @@
 
 mod arrival;
 mod frames;
+mod held;
 mod passing;
 mod set_aside;
 #[cfg(test)]
 pub(super) mod tests;
+mod whole;
 
 use crate::route::{BodyPolicy, BodyVerify};
 use crate::schemes::digest::{BodyCheck, BodyProof};
 use arrival::Arrival;
 use bytes::Bytes;
+pub use held::{Held, hold};
 use http_body::{Body, Frame, SizeHint};
 use passing::Passing;
 use set_aside::SetAside;
@@ -24,6 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::time::Instant;
+pub use whole::take_in;
 
 /// An error of any kind on a body's way.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -40,6 +44,18 @@ pub enum BodyError {
     /// It is not the body whose digest was given.
     #[error(transparent)]
     Mismatch(#[from] crate::schemes::digest::Mismatch),
+    /// Its pieces are not those that were signed, or are not framed right.
+    #[error(transparent)]
+    Chunks(#[from] crate::schemes::aws_sigv4::chunked::BadChunks),
+    /// More bytes than are read before the proof is known.
+    #[error("the body has more than the {limit} bytes that are read before its proof is known")]
+    NotHeld {
+        /// How many are.
+        limit: u64,
+    },
+    /// Too much was sent already whose proof is not known yet.
+    #[error("there is no room for a body whose proof is not known yet")]
+    NoRoom,
     /// The client stopped sending in the middle.
     #[error("the body broke off: {0}")]
     BrokeOff(String),
@@ -112,25 +128,36 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let check = BodyCheck::new(proof);
-    if body.is_end_stream() {
+    let chunks = match proof {
+        BodyProof::Chunked(chunks) => Some(chunks),
+        _ => None,
+    };
+    if body.is_end_stream() && chunks.is_none() {
         check.finish()?;
         return Ok(ProvenBody::empty());
     }
-    let length = body.size_hint();
+    let length = match chunks {
+        Some(chunks) => SizeHint::with_exact(chunks.length()),
+        None => body.size_hint(),
+    };
     if length.lower() > policy.limit {
         return Err(BodyError::TooLarge {
             limit: policy.limit,
         });
     }
     let mut arrival = Arrival::new(body, policy.limit, meter);
-    if *proof == BodyProof::Empty {
-        // Of unknown length, and proven to be nothing.
+    if let Some(chunks) = chunks {
+        arrival = arrival.unframed(chunks.clone());
+    }
+    if *proof == BodyProof::Empty || chunks.is_some_and(|chunks| chunks.length() == 0) {
+        // Of unknown length, or in pieces, and proven to be nothing.
         return match arrival.next().await? {
             Some(_) => Err(crate::schemes::digest::Mismatch.into()),
             None => Ok(ProvenBody::empty()),
         };
     }
-    if !check.is_idle() && policy.verify == BodyVerify::BeforeForwarding {
+    let is_checked = !check.is_idle() || arrival.is_checked();
+    if is_checked && policy.verify == BodyVerify::BeforeForwarding {
         let (kept, bytes) = set_aside::take_in(arrival, check).await?;
         return Ok(ProvenBody::new(
             Source::SetAside(Box::new(kept)),

@@ -6,7 +6,8 @@ use crate::schemes::digest::BodyCheck;
 use bytes::Bytes;
 use std::task::{Context, Poll, ready};
 
-/// Hands bytes on as they come. Where a digest was given, the last frame
+/// Hands bytes on as they come. Where a digest was given, or the body
+/// is checked by its pieces, the last frame
 /// waits until the end is there and the digest holds: until then no upstream
 /// can take what it has for a whole request.
 pub(super) struct Passing {
@@ -20,8 +21,8 @@ pub(super) struct Passing {
 impl Passing {
     pub(super) fn new(arrival: Arrival, check: BodyCheck) -> Self {
         Self {
+            check: (!check.is_idle() || arrival.is_checked()).then_some(check),
             arrival,
-            check: (!check.is_idle()).then_some(check),
             held: None,
             ended: false,
         }

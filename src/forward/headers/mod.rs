@@ -5,6 +5,7 @@
 //! on as variables do the same (safety, 20–25).
 
 mod ours;
+pub(super) mod plain;
 mod rule;
 mod sink;
 #[cfg(test)]
@@ -14,12 +15,12 @@ use super::Head;
 use super::body::ProvenBody;
 use crate::apps::Scheme;
 use crate::route::Route;
-use crate::schemes::hmac_auth;
+use crate::schemes::{aws_sigv4, hmac_auth};
 use bytes::{BufMut as _, BytesMut};
 use http::Method;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST, HeaderMap,
+    HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http_body::Body as _;
 pub(super) use ours::Told;
@@ -65,18 +66,26 @@ fn put_fields<S: Sink>(
 ) {
     let came = &head.fields;
     sink.text(HOST, |text| text.put_slice(head.authority.as_bytes()));
+    let is_sigv4 = told
+        .identity
+        .is_some_and(|identity| identity.scheme == Scheme::AwsSigv4);
     let rule = Rule {
         nominated: rule::nominated(came),
         keep_proof: route.keep_proof,
         token_fields: &route.token_fields,
-        authorization_is_signature: route.dialect.is_some_and(|dialect| {
-            told.identity
-                .is_some_and(|identity| identity.scheme == Scheme::HmacAuth)
-                && came
-                    .get(AUTHORIZATION)
-                    .is_some_and(|value| hmac_auth::is_proof(dialect, value))
+        sigv4: is_sigv4.then_some(rule::SigV4 {
+            is_unframed: told.is_unframed,
         }),
         dpop_is_proof: told.identity.is_some_and(|identity| identity.shows_token),
+        authorization_is_signature: is_sigv4
+            && came.get(AUTHORIZATION).is_some_and(aws_sigv4::is_proof)
+            || route.dialect.is_some_and(|dialect| {
+                told.identity
+                    .is_some_and(|identity| identity.scheme == Scheme::HmacAuth)
+                    && came
+                        .get(AUTHORIZATION)
+                        .is_some_and(|value| hmac_auth::is_proof(dialect, value))
+            }),
         authorization_is_proof: told.identity.is_some_and(|identity| {
             identity.shows_token
                 && !route
@@ -92,6 +101,8 @@ fn put_fields<S: Sink>(
         if rule.drops(name) {
             was_counted |= *name == CONTENT_LENGTH;
             wants_trailers |= *name == TE && accepts_trailers(value);
+        } else if told.is_unframed && *name == CONTENT_ENCODING {
+            pass_encoding(sink, value);
         } else if *name != COOKIE {
             sink.pass(name, value);
         } else if !std::mem::replace(&mut has_cookies, true) {
@@ -142,6 +153,18 @@ fn accepts_trailers(value: &HeaderValue) -> bool {
         .as_bytes()
         .split(|byte| *byte == b',')
         .any(|one| one.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+}
+
+/// What is left of the codings when the body's pieces are taken apart.
+fn pass_encoding(sink: &mut impl Sink, value: &HeaderValue) {
+    let codings = value.as_bytes().split(|byte| *byte == b',');
+    let codings = codings.map(<[u8]>::trim_ascii).filter(|coding| {
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(aws_sigv4::AWS_CHUNKED.as_bytes())
+    });
+    let left = codings.collect::<Vec<_>>().join(&b", "[..]);
+    if !left.is_empty() {
+        sink.text(CONTENT_ENCODING, |text| text.put_slice(&left));
+    }
 }
 
 /// HTTP/2 may split cookies over several fields; HTTP/1.1 may not (RFC 9113, section 8.2.3).

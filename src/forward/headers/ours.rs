@@ -4,6 +4,7 @@ use super::sink::Sink;
 use crate::apps::{Scheme, Scopes};
 use crate::forward::Head;
 use crate::schemes::Caller;
+use crate::schemes::digest::BodyProof;
 use bytes::{BufMut as _, BytesMut};
 use http::Version;
 use http::header::{FORWARDED, HeaderName, VIA};
@@ -29,6 +30,8 @@ pub(in crate::forward) struct Told<'c> {
     pub(super) assurance: &'static str,
     /// `None` for an anonymous caller.
     pub(super) identity: Option<Identity<'c>>,
+    /// Whether the body came in pieces, whose heads end here.
+    pub(super) is_unframed: bool,
 }
 
 /// Who the caller was found to be.
@@ -60,6 +63,7 @@ impl<'c> Told<'c> {
         Self {
             assurance: caller.assurance().name(),
             identity,
+            is_unframed: matches!(caller.body(), BodyProof::Chunked(_)),
         }
     }
 }

@@ -3,6 +3,9 @@
 //! Names are compared with `_` and `.` read as `-`: backends that hand fields
 //! on as variables do the same (safety, 20–25).
 
+use crate::schemes::aws_sigv4::{
+    X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_LENGTH, X_AMZ_SECURITY_TOKEN, X_AMZ_TRAILER,
+};
 use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 
 /// Fields of a proof, besides those a token may stand in.
@@ -17,6 +20,25 @@ pub(super) struct Rule<'r> {
     /// Whether `DPoP` is a proof for us.
     pub(super) dpop_is_proof: bool,
     pub(super) authorization_is_signature: bool,
+    /// Where AWS Signature Version 4 proved the request.
+    pub(super) sigv4: Option<SigV4>,
+}
+
+/// What of its fields does not pass.
+#[derive(Clone, Copy)]
+pub(super) struct SigV4 {
+    /// Those that tell how the body was framed.
+    pub(super) is_unframed: bool,
+}
+
+impl SigV4 {
+    fn drops(self, name: &HeaderName, keep_proof: bool) -> bool {
+        let is_of_frames = *name == X_AMZ_DECODED_LENGTH
+            || *name == X_AMZ_TRAILER
+            || *name == X_AMZ_CONTENT_SHA256;
+        let is_of_proof = *name == X_AMZ_CONTENT_SHA256 || *name == X_AMZ_SECURITY_TOKEN;
+        self.is_unframed && is_of_frames || !keep_proof && is_of_proof
+    }
 }
 
 impl Rule<'_> {
@@ -31,6 +53,12 @@ impl Rule<'_> {
         }
         if self.may_be_token(name) {
             return !self.keep_proof;
+        }
+        if self
+            .sigv4
+            .is_some_and(|sigv4| sigv4.drops(name, self.keep_proof))
+        {
+            return true;
         }
         let name = name.as_str();
         if self.dpop_is_proof && name == "dpop" {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 const ANYONE: Told<'static> = Told {
     assurance: "none",
+    is_unframed: false,
     identity: None,
 };
 
@@ -119,6 +120,7 @@ async fn a_proven_caller_is_told_by_name() {
     let scopes: Scopes = ["orders", "read"].into_iter().collect();
     let told = Told {
         assurance: "signed",
+        is_unframed: false,
         identity: Some(Identity {
             app: "mobile",
             key: "mobile-2026",
@@ -284,6 +286,7 @@ async fn authorization_is_dropped_only_when_it_is_the_proof() {
     let scopes = Scopes::none();
     let by = |scheme| Told {
         assurance: "key",
+        is_unframed: false,
         identity: Some(Identity {
             app: "a",
             key: "k",

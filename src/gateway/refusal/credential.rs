@@ -3,6 +3,7 @@
 use crate::apps::{Assurance, Scheme};
 use crate::authorize;
 use crate::schemes::{self, Unbound, Why};
+use std::borrow::Cow;
 
 pub(super) fn detail(refused: &schemes::Refused) -> String {
     match refused {
@@ -29,9 +30,13 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
             Some(None) => "Compare the text you signed with `signature_base`; if they are equal, the key id or the secret is wrong.".to_owned(),
             None => "The key is not known or not in force, or the signature does not match the request as it arrived. `portcullis explain` shows the text to sign.".to_owned(),
         },
+        schemes::Refused::Coverage(missing) if missing.iter().any(|name| *name == "body") => format!(
+            "The signature must cover {} too: sign the SHA-256 of the body in place of `UNSIGNED-PAYLOAD`, or sign its pieces.",
+            list(missing)
+        ),
         schemes::Refused::Coverage(missing) => format!(
             "The signature must cover {} too.",
-            missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            list(missing)
         ),
         schemes::Refused::Absent(component) => format!("The signature covers `{component}`, which the request does not carry as it arrived."),
         schemes::Refused::Skew { ours, theirs } if *theirs > IN_SECONDS => format!(
@@ -43,9 +48,15 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         ),
         schemes::Refused::Expired { at } => format!("The credential ended at {at} (Unix seconds); make a new one."),
         schemes::Refused::Digest => "The request has no body, and its digest is not that of nothing.".to_owned(),
+        schemes::Refused::Unread => "The body's SHA-256 is signed and no field tells it: send it in `X-Amz-Content-Sha256`.".to_owned(),
         schemes::Refused::Binding(unbound) => unbound_detail(*unbound).to_owned(),
         schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
     }
+}
+
+fn list(names: &[Cow<'static, str>]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 /// Told to those whose token holds.

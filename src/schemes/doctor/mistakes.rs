@@ -52,6 +52,8 @@ mistakes! {
     EscapeCase "escape-case" "the digits of an escape such as `%c3` are in another case than they were sent: the target is signed exactly as it is sent";
     DigestInHex "body-digest-in-hex" "the body's digest is signed in hexadecimal: it stands as in its field, in base64";
     DigestBare "body-digest-bare" "the body's digest is signed without its algorithm's name: the field's whole value is signed";
+    BodyUnsigned "body-unsigned" "the body is signed as `UNSIGNED-PAYLOAD`, and not by its SHA-256";
+    BodyAsEmpty "body-as-empty" "the body is signed as if there were none: its SHA-256 is the last line";
     HttpVersion "http-version" "the line names another version of HTTP than the request came with: cover the target alone, or sign what is sent";
     // How the text is written.
     ParamsAsSent "params-as-sent" "the last line repeats `Signature-Input` letter by letter: in the text it has its canonical form, one space between components and none around `;` and `=`";

@@ -24,7 +24,7 @@ use super::received::Received;
 use super::{Presented, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
-use crate::crypto::{VerifyingKey, random};
+use crate::crypto::{HmacKey, VerifyingKey, random};
 use crate::route::Route;
 use crate::secret::Secret;
 use std::borrow::Cow;
@@ -56,7 +56,12 @@ pub struct Sample<'s> {
     pub signature: Cow<'s, [u8]>,
     /// What else; nothing where the text arrives as it was signed.
     pub offer: Option<Box<dyn Offer + 's>>,
+    /// Whether a signature of a text is a key's, where that is no matter of the key alone.
+    pub by: Option<By<'s>>,
 }
+
+/// Whether the signature, last, of a text is this key's.
+pub type By<'s> = Box<dyn Fn(&VerifyingKey, &[u8], &[u8]) -> bool + 's>;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,17 +187,21 @@ pub fn diagnose(
         return None;
     }
     let (text, signature) = (&*sample.text, &*sample.signature);
-    if let Some(mistake) = signatures::rewritten(key, text, signature, || tries.take()) {
+    // Where it is made in another way there is one way to write it, which its reader holds to.
+    if sample.by.is_none()
+        && let Some(mistake) = signatures::rewritten(key, text, signature, || tries.take())
+    {
         return Some(mistake.into());
     }
     if let Some(secret) = secret {
         let algorithm = key.algorithm();
-        let found = secrets::misread(secret, algorithm, text, signature, || tries.take());
+        let is_by = |key: HmacKey| sample.is_by(&key.into(), text);
+        let found = secrets::misread(secret, algorithm, is_by, || tries.take());
         if let Some(mistake) = found {
             return Some(mistake.into());
         }
     }
-    let holds = |text: &str| key.verify(text.as_bytes(), signature).is_some();
+    let holds = |text: &str| sample.is_by(key, text.as_bytes());
     let found = sample.find(received, |text| tries.take() && holds(text));
     if let Some(mistake) = found {
         return Some(mistake.into());
@@ -213,8 +222,17 @@ pub fn diagnose(
 }
 
 impl Sample<'_> {
-    fn holds(&self, key: &VerifyingKey) -> bool {
-        key.verify(&self.text, &self.signature).is_some()
+    /// Whether the signature is this key's.
+    pub fn holds(&self, key: &VerifyingKey) -> bool {
+        self.is_by(key, &self.text)
+    }
+
+    /// Whether it is this key's, of `text`.
+    fn is_by(&self, key: &VerifyingKey, text: &[u8]) -> bool {
+        match &self.by {
+            Some(by) => by(key, text, &self.signature),
+            None => key.verify(text, &self.signature).is_some(),
+        }
     }
 
     /// The first mistake that makes the text into one that `is_it`.

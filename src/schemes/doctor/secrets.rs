@@ -11,13 +11,12 @@ use zeroize::Zeroizing;
 /// The longest secret whose readings are tried.
 const MAX_SECRET: usize = 1_024;
 
-/// The way in which `signature` is one of `text` by a misread `secret` of a key
-/// of `algorithm`. `may_try` is asked before each.
+/// The way in which a signature is that of a misread `secret` of a key of
+/// `algorithm`; `is_by` says whose it is. `may_try` is asked before each.
 pub(super) fn misread(
     secret: &Secret,
     algorithm: Algorithm,
-    text: &[u8],
-    signature: &[u8],
+    is_by: impl Fn(HmacKey) -> bool,
     mut may_try: impl FnMut() -> bool,
 ) -> Option<Mistake> {
     if !algorithm.is_mac() || secret.len() > MAX_SECRET {
@@ -25,7 +24,7 @@ pub(super) fn misread(
     }
     let mut holds = |algorithm, bytes: &[u8]| {
         let key = || HmacKey::misread(algorithm, bytes);
-        may_try() && key().is_some_and(|key| key.verify(text, signature).is_some())
+        may_try() && key().is_some_and(&is_by)
     };
     let found = readings(secret.expose()).into_iter();
     let found = found.filter(|(_, bytes)| ***bytes != *secret.expose());
@@ -86,7 +85,8 @@ mod tests {
         let key = HmacKey::misread(algorithm, used).unwrap();
         let tag = key.sign(b"text");
         let secret = Secret::new(right.to_vec());
-        misread(&secret, algorithm, b"text", tag.as_bytes(), || true)
+        let is_by = |key: HmacKey| key.verify(b"text", tag.as_bytes()).is_some();
+        misread(&secret, algorithm, is_by, || true)
     }
 
     #[test]
@@ -141,7 +141,8 @@ mod tests {
             (Algorithm::HmacSha512, Algorithm::HmacSha256),
         ] {
             let tag = HmacKey::new(other, &secret).unwrap().sign(b"text");
-            let found = misread(&secret, algorithm, b"text", tag.as_bytes(), || true);
+            let is_by = |key: HmacKey| key.verify(b"text", tag.as_bytes()).is_some();
+            let found = misread(&secret, algorithm, is_by, || true);
             assert_eq!(found, Some(Mistake::OtherHash));
         }
     }

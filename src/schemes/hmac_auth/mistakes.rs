@@ -30,6 +30,7 @@ pub fn sample<'r>(presented: Presented<'r>, received: &'r Received<'r>) -> Optio
         text,
         signature: presented.signature.into(),
         offer: Some(offer),
+        by: None,
     })
 }
 

@@ -7,7 +7,6 @@
 //! the body's digest are covered, and what is covered is there, once.
 
 pub mod coverage;
-pub mod date;
 pub mod digest;
 pub mod mistakes;
 pub mod read;
@@ -20,6 +19,7 @@ mod parameters;
 #[cfg(test)]
 mod tests;
 
+pub use super::date;
 pub use super::signed::Rules;
 pub use crate::route::Dialect;
 pub use coverage::challenge;

@@ -522,14 +522,14 @@ fn a_route_waives_by_name_but_never_the_time() {
     let message = Message::whole().signed(Dialect::Apisix, "x-custom");
     assert_eq!(
         told(&message, &route).unwrap_err(),
-        Refused::Coverage(vec!["date"])
+        Refused::coverage(["date"])
     );
     for waiver in &mut route.waivers {
         waiver.until = NOW;
     }
     assert_eq!(
         told(&message, &route).unwrap_err(),
-        Refused::Coverage(vec!["date", "@request-target", "digest"])
+        Refused::coverage(["date", "@request-target", "digest"])
     );
 }
 
@@ -546,7 +546,7 @@ fn a_route_of_one_host_wants_the_host_covered() {
             ..route(dialect)
         };
         let refused = message.verified_by(&route, &registry(|_, _| {}), false);
-        assert_eq!(refused.unwrap_err(), Refused::Coverage(vec!["host"]));
+        assert_eq!(refused.unwrap_err(), Refused::coverage(["host"]));
     }
 }
 
@@ -558,7 +558,7 @@ fn an_authorization_beside_the_proof_is_covered_like_any() {
     beside.fields.insert("proxy-authorization", proof.clone());
     assert_eq!(
         beside.verified(Dialect::Kong).unwrap_err(),
-        Refused::Coverage(vec!["authorization"])
+        Refused::coverage(["authorization"])
     );
     // Two proofs are one too many.
     beside.fields.insert("authorization", proof.clone());
@@ -580,14 +580,14 @@ fn a_digest_of_either_kind_covers_the_body_and_each_that_is_there_must_be_covere
             .signed(Dialect::Kong, list)
             .verified(Dialect::Kong)
             .unwrap_err(),
-        Refused::Coverage(vec!["content-digest"])
+        Refused::coverage(["content-digest"])
     );
     assert_eq!(
         both()
             .signed(Dialect::Kong, "date request-line content-digest")
             .verified(Dialect::Kong)
             .unwrap_err(),
-        Refused::Coverage(vec!["digest"])
+        Refused::coverage(["digest"])
     );
     both()
         .signed(Dialect::Kong, "date request-line content-digest digest")

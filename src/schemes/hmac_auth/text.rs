@@ -3,8 +3,8 @@
 use super::read::{Input, Item};
 use crate::route::Dialect;
 use crate::schemes::Refused;
-use crate::schemes::authority::normal_authority;
 use crate::schemes::received::Received;
+use crate::schemes::signed::host_as_signed;
 use http::header::HOST;
 
 /// Why there is no text to sign.
@@ -119,7 +119,7 @@ fn write_time(out: &mut Vec<u8>, name: &[u8], time: Option<super::read::Seconds<
 /// The one value of a field, without white space around it.
 pub(super) fn field<'r>(received: &'r Received<'_>, name: &str) -> Result<&'r [u8], NoText> {
     if name.eq_ignore_ascii_case(HOST.as_str()) {
-        return Ok(host(received).as_bytes());
+        return Ok(host_as_signed(received).as_bytes());
     }
     let mut lines = received.fields().get_all(name).iter();
     match (lines.next(), lines.next()) {
@@ -127,16 +127,4 @@ pub(super) fn field<'r>(received: &'r Received<'_>, name: &str) -> Result<&'r [u
         (None, _) => Err(NoText::Absent(name.to_owned())),
         (Some(_), Some(_)) => Err(NoText::Repeated(name.to_owned())),
     }
-}
-
-/// `Host` as it was sent, as long as it names what is matched and forwarded. Where
-/// that is another, by `public_url`, it is what callers know; HTTP/2 sends none.
-fn host<'r>(received: &'r Received<'_>) -> &'r str {
-    received
-        .fields()
-        .get(HOST)
-        .and_then(|value| value.to_str().ok())
-        .map(str::trim)
-        .filter(|host| normal_authority(received.scheme(), host) == received.authority())
-        .unwrap_or_else(|| received.authority())
 }

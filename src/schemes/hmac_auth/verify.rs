@@ -32,7 +32,7 @@ pub fn verify(
     let covered = Covered::of(input);
     let missing = coverage::missing(presented, covered, received, route, seconds);
     if !missing.is_empty() {
-        return Err(Refused::Coverage(missing));
+        return Err(Refused::coverage(missing));
     }
     signed::check_connection(received, |name| input.covers(name))?;
     let digests = digests(covered, received)?;

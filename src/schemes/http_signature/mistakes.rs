@@ -50,6 +50,7 @@ pub fn sample<'r>(
         text,
         signature,
         offer: Some(offer),
+        by: None,
     })
 }
 

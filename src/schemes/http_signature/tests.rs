@@ -272,7 +272,7 @@ fn rfc_9421_b_2_5_verifies_and_is_refused_for_what_it_does_not_cover() {
     let refused = message.verified_by(&route, &registry, false).unwrap_err();
     assert_eq!(
         refused,
-        Refused::Coverage(vec!["@method", "@path", "@query", "content-digest"])
+        Refused::coverage(["@method", "@path", "@query", "content-digest"])
     );
     for part in [Part::Method, Part::Path, Part::Query, Part::Body] {
         route.waivers.push(Waiver {
@@ -292,7 +292,7 @@ fn a_signature_that_covers_nothing_is_refused_however_valid() {
     let message = full().signed(&[], |_| {});
     assert_eq!(
         message.verified().unwrap_err(),
-        Refused::Coverage(vec![
+        Refused::coverage([
             "@method",
             "@authority",
             "@path",
@@ -493,7 +493,7 @@ fn a_query_is_covered_only_whole() {
     let message = full().signed(&components, |_| {});
     assert_eq!(
         message.verified().unwrap_err(),
-        Refused::Coverage(vec!["@query"])
+        Refused::coverage(["@query"])
     );
 }
 

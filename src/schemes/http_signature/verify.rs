@@ -212,8 +212,8 @@ fn check_coverage(
     if missing.peek().is_none() {
         return Ok(());
     }
-    Err(Refused::Coverage(
-        missing.map(|part| component_for(part, received)).collect(),
+    Err(Refused::coverage(
+        missing.map(|part| component_for(part, received)),
     ))
 }
 

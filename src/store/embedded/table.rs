@@ -20,7 +20,7 @@ pub(super) const LINGER: i64 = 600;
 
 /// The longest a proof may have to be remembered, in seconds. More than any
 /// window and lifetime that make sense, and an end to what one proof can hold up.
-const LONGEST: i64 = 7 * 24 * 3600;
+const LONGEST: i64 = 8 * 24 * 3600;
 
 /// Every proof that was used and could still be accepted. Bounded; forgets
 /// none of them to make room for another.

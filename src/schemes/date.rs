@@ -1,5 +1,6 @@
 //! `Date` as it is written today: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110,
 //! section 5.6.7). The two older forms, which nobody sends any more, are not read.
+//! And AWS's way to write a moment: `19941106T084937Z`.
 
 use std::fmt::Write as _;
 
@@ -53,6 +54,35 @@ pub fn write(unix_seconds: i64) -> String {
     )
     .expect("a String takes every char");
     text
+}
+
+/// The second, Unix time, that `19941106T084937Z` names.
+pub fn read_basic(text: &str) -> Option<i64> {
+    let (year, rest) = number(text, 4)?;
+    let (month, rest) = number(rest, 2)?;
+    let (day, rest) = number(rest, 2)?;
+    let (hour, rest) = number(rest.strip_prefix('T')?, 2)?;
+    let (minute, rest) = number(rest, 2)?;
+    let (second, rest) = number(rest, 2)?;
+    let in_range = rest == "Z" && hour < 24 && minute < 60 && second < 60;
+    let days = days(year, month, day);
+    if !in_range || civil(days) != (year, month, day) {
+        return None;
+    }
+    Some(days * SECONDS_A_DAY + hour * 3_600 + minute * 60 + second)
+}
+
+/// A second, Unix time, up to year 9999, as `19941106T084937Z`.
+pub fn write_basic(unix_seconds: i64) -> String {
+    let unix_seconds = unix_seconds.clamp(0, LAST);
+    let (year, month, day) = civil(unix_seconds.div_euclid(SECONDS_A_DAY));
+    let second = unix_seconds.rem_euclid(SECONDS_A_DAY);
+    format!(
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 /// Exactly `digits` digits, and what stands behind them.
@@ -109,6 +139,37 @@ mod tests {
         for day in 0..60_000 {
             let at = day * SECONDS_A_DAY + 12_345;
             assert_eq!(read(write(at).as_bytes()), Some(at));
+        }
+    }
+
+    #[test]
+    fn a_moment_of_aws_is_read_and_written_again() {
+        for (text, unix) in [
+            ("19700101T000000Z", 0),
+            ("20150830T123600Z", 1_440_938_160),
+            ("20000229T235959Z", 951_868_799),
+            ("99991231T235959Z", LAST),
+        ] {
+            assert_eq!(read_basic(text), Some(unix), "{text}");
+            assert_eq!(write_basic(unix), text);
+        }
+        for text in [
+            "",
+            "20150830",
+            "20150830T123600",
+            "20150830T123600z",
+            "20150830t123600Z",
+            "20150830T123600Z ",
+            "20151330T123600Z",
+            "20150230T123600Z",
+            "20150830T243600Z",
+            "20150830T126000Z",
+            "20150830T123660Z",
+            "2015083\u{e9}T123600Z",
+            "-0150830T123600Z",
+            "2015-08-30T12:36:00Z",
+        ] {
+            assert_eq!(read_basic(text), None, "{text}");
         }
     }
 

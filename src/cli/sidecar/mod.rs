@@ -1,0 +1,212 @@
+//! `portcullis sidecar`: a local proxy that signs for tools that cannot.
+//!
+//! In: requests of this machine's own tools. Out: the same, proven, to one
+//! place; its answers as they are. Whoever reaches it can call as its key: so
+//! it listens on this machine alone unless told otherwise, and serves no web page.
+
+mod signing;
+
+use super::key::NamedKey;
+use super::message::{Message, Source};
+use super::prove::ProofArgs;
+use super::stop::{FAILED, Stop};
+use crate::clock::Clock;
+use crate::config::{Config, period};
+use crate::forward::upstream::Upstream;
+use crate::server::{self, Handed, Listen};
+use anyhow::Result;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use signing::{Shared, Signing};
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes a body may have: its front is held in memory, the rest in a file.
+const MAX_BODY: u64 = 1024 * 1024 * 1024;
+
+/// Sign what local tools send, and send it on
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Where to listen: a loopback address with a port, or `unix:PATH`
+    #[arg(long, value_name = "PLACE", default_value = "127.0.0.1:9000")]
+    listen: String,
+    /// Whom the requests are for: scheme and host
+    #[arg(long, value_name = "URL", value_parser = destination)]
+    to: Uri,
+    /// Listen where others can reach it, who then call as this key
+    #[arg(long)]
+    for_others_too: bool,
+    /// Trust these authorities for `https`, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<String>,
+    /// How long an answer may take to begin
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = period)]
+    timeout: Duration,
+    #[command(flatten)]
+    proof: ProofArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  For tools that speak plain HTTP to 127.0.0.1:9000:
+    portcullis sidecar --to https://api.example.com --key-id demo --secret file:demo.key
+    curl http://127.0.0.1:9000/orders
+  On a Unix socket, as a caller of Kong signs:
+    portcullis sidecar --listen unix:api.sock --to https://api.example.com --scheme hmac-auth --dialect kong \\
+        --key-id demo --secret env:DEMO_KEY
+
+It stops on SIGINT and SIGTERM, once the requests in flight are answered; at the second one at once.";
+
+fn destination(text: &str) -> Result<Uri, String> {
+    let bad =
+        || "scheme and host are accepted, and nothing behind: `https://api.example.com`".to_owned();
+    let uri: Uri = text.parse().map_err(|_| bad())?;
+    let has_place = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+    let is_bare =
+        uri.path() == "/" && uri.query().is_none() && !text.contains(['@', '#', '"', '\\']);
+    if has_place && is_bare {
+        Ok(uri)
+    } else {
+        Err(bad())
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let key = args.proof.key.required()?;
+    try_out(args, &key)?;
+    let (settings, upstream) = settings(args)?;
+    let on_loopback = settings.listen.iter().all(|place| match place {
+        Listen::Tcp(address) => address.ip().is_loopback(),
+        Listen::Unix(_) => true,
+    });
+    if !on_loopback && !args.for_others_too {
+        return Err(Stop::usage(format!(
+            "`{}` can be reached by others, whose requests would be signed with this key",
+            args.listen
+        ))
+        .hint("listen on `127.0.0.1:9000` or `unix:PATH`; `--for-others-too` says that it is meant")
+        .into());
+    }
+    let bound = server::bind(&settings, &mut Handed::default())?;
+    let places: Vec<String> = bound.places().iter().map(ToString::to_string).collect();
+    let shared = Arc::new(Shared {
+        proof: args.proof.clone(),
+        key,
+        to: args.to.clone(),
+        upstream,
+        only_local_names: on_loopback,
+        limit: MAX_BODY,
+        clock: Clock::system(),
+    });
+    let stop = CancellationToken::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut told = {
+        let _inside = runtime.enter();
+        Told::new()?
+    };
+    let running = server::run(
+        bound,
+        &settings,
+        None,
+        move |_| Signing::new(shared.clone()),
+        &stop,
+    )?;
+    let mut out = anstream::stderr();
+    writeln!(
+        out,
+        "signs what comes to {}, for {}",
+        places.join(", "),
+        args.to
+    )?;
+    runtime.block_on(async {
+        told.once().await;
+        stop.cancel();
+        let ended = tokio::task::spawn_blocking(move || running.wait());
+        tokio::select! {
+            drained = ended => Ok(match drained {
+                Ok(drained) if drained.cut == 0 => ExitCode::SUCCESS,
+                _ => ExitCode::from(FAILED),
+            }),
+            () = told.once() => std::process::exit(i32::from(FAILED)),
+        }
+    })
+}
+
+/// Proves a request that is never sent: what is wrong with key and options is told at once.
+fn try_out(args: &Args, key: &NamedKey) -> Result<()> {
+    let message = Message {
+        method: Method::GET,
+        uri: args.to.clone(),
+        fields: HeaderMap::new(),
+        body: Bytes::new(),
+        source: Source::Inline,
+    };
+    args.proof.try_out(key, &message)
+}
+
+/// The settings of the rooms, as a configuration of these few lines has them.
+fn settings(args: &Args) -> Result<(server::Settings, Upstream)> {
+    let listen = toml_text(&args.listen)?;
+    let to = args.to.to_string();
+    let to = to.trim_end_matches('/');
+    let tls = match &args.cacert {
+        Some(path) if args.to.scheme_str() == Some("https") => {
+            format!("tls = {{ ca = {} }}\n", toml_text(&format!("file:{path}"))?)
+        }
+        _ => String::new(),
+    };
+    let text = format!(
+        "[server]\nlisten = {listen}\nsocket_mode = \"0600\"\nworkers = 1\n\n[admin]\nlisten = \"off\"\n\n\
+         [upstreams.to]\nservers = [\"{to}\"]\ntimeout = \"{}s\"\n{tls}\n\
+         [[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"to\"\naccept = [\"public\"]\n",
+        args.timeout.as_secs().max(1)
+    );
+    let no_variable = |_: &str| None;
+    let loaded = Config::from_text(&text, "the command line", Path::new("."), &no_variable)
+        .map_err(|report| Stop::bad_config(&report))?;
+    let upstream = loaded.config.gateway.upstreams.into_iter().next();
+    let upstream = upstream.ok_or_else(|| Stop::usage("`--to` names no server"))?;
+    Ok((loaded.config.server, Upstream::new(upstream, None)))
+}
+
+/// A text of the command line as TOML writes it.
+fn toml_text(text: &str) -> Result<String, Stop> {
+    if text.contains(['"', '\\']) || text.contains(char::is_control) {
+        let shown = text.escape_debug();
+        return Err(Stop::usage(format!(
+            "`{shown}` holds a quote or a backslash"
+        )));
+    }
+    Ok(format!("\"{text}\""))
+}
+
+/// What tells us to stop.
+struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Told {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn once(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What is changed in a request that was rightly made, and how.
+
+use super::cases::Way;
+use crate::apps::Scheme;
+use crate::schemes::token;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+/// The `Authorization` of a user, on routes whose tokens are bound to it.
+pub(super) const OF_USER: HeaderValue = HeaderValue::from_static("Bearer of-a-user");
+
+/// What is changed in a request that was rightly made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    Method,
+    Query,
+    Path,
+    Body,
+    Signature,
+    Secret,
+    KeyId,
+    Old,
+    Ahead,
+    LeftOut,
+    Added,
+    NoProof,
+    NoScope,
+}
+
+/// Each with what is said of it, and whether the request has a body.
+pub(super) const CHANGES: [(Change, &str, bool); 14] = [
+    (Change::None, "as it is signed", false),
+    (Change::None, "as it is signed, with a body", true),
+    (Change::Method, "sent with another method", false),
+    (Change::Query, "with another query", false),
+    (Change::Path, "to another path", false),
+    (Change::Body, "with another body", true),
+    (Change::Signature, "with another signature", false),
+    (Change::Secret, "signed with another secret", false),
+    (Change::KeyId, "by a key that nobody has", false),
+    (Change::Old, "made too long ago", false),
+    (Change::Ahead, "made in the future", false),
+    (Change::LeftOut, "with less covered", false),
+    (
+        Change::Added,
+        "with a field added that must be covered",
+        false,
+    ),
+    (Change::NoProof, "without any proof", false),
+];
+
+/// A request in the making.
+pub(super) struct Draft {
+    pub(super) method: Method,
+    pub(super) target: String,
+    pub(super) fields: HeaderMap,
+    pub(super) body: Option<String>,
+    pub(super) text: Option<String>,
+}
+
+/// An id that no key has.
+pub(super) const NOBODY: &str = "of-nobody-at-all";
+
+/// Changes a request that is proven; false where there is nothing of the kind to change.
+pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
+    match change {
+        Change::Method => {
+            draft.method = match draft.method {
+                Method::GET => Method::DELETE,
+                Method::POST => Method::PUT,
+                _ => Method::POST,
+            };
+        }
+        Change::Query => draft.target.push_str("&more=1"),
+        Change::Path => draft.target = draft.target.replacen("42", "43", 1),
+        Change::Body => {
+            draft.body = draft
+                .body
+                .take()
+                .map(|body| body.replace('{', "[").replace('}', "]"));
+        }
+        Change::Signature => return alter_proof(draft, another_signature),
+        Change::LeftOut => {
+            return way != Way::One(Scheme::Token) && alter_proof(draft, less_covered);
+        }
+        Change::Added => {
+            let is_taken =
+                way == Way::One(Scheme::Token) || draft.fields.contains_key(AUTHORIZATION);
+            if !is_taken {
+                draft.fields.insert(AUTHORIZATION, OF_USER);
+            }
+            return !is_taken;
+        }
+        Change::NoProof => {
+            for name in PROOFS {
+                draft.fields.remove(name);
+            }
+            draft.fields.remove(&token::PORTCULLIS_TOKEN);
+        }
+        Change::None
+        | Change::Secret
+        | Change::KeyId
+        | Change::Old
+        | Change::Ahead
+        | Change::NoScope => {}
+    }
+    true
+}
+
+/// Fields in which a proof stands.
+const PROOFS: [HeaderName; 4] = [
+    HeaderName::from_static("signature"),
+    HeaderName::from_static("signature-input"),
+    AUTHORIZATION,
+    token::PORTCULLIS_TOKEN,
+];
+
+/// Changes the first field of a proof that `make` can change.
+fn alter_proof(draft: &mut Draft, make: fn(&str) -> Option<String>) -> bool {
+    for name in PROOFS {
+        let Some(value) = draft
+            .fields
+            .get(&name)
+            .and_then(|value| value.to_str().ok())
+        else {
+            continue;
+        };
+        if let Some(value) = make(value).and_then(|value| HeaderValue::try_from(value).ok()) {
+            draft.fields.insert(name, value);
+            return true;
+        }
+    }
+    false
+}
+
+/// A proof with the first letter of its signature changed.
+fn another_signature(value: &str) -> Option<String> {
+    let marks = ["=:", "signature=\""].iter();
+    let start = { marks }.find_map(|mark| Some(value.rfind(mark)? + mark.len()));
+    let start = start.or_else(|| {
+        let is_token = value.split('.').count() == 3;
+        value.rfind('.').filter(|_| is_token).map(|at| at + 1)
+    })?;
+    let (front, rest) = value.split_at(start);
+    let other = if rest.starts_with('A') { 'B' } else { 'A' };
+    Some(format!("{front}{other}{}", rest.get(1..)?))
+}
+
+/// A signature that covers one thing less.
+fn less_covered(value: &str) -> Option<String> {
+    let names = ["\"@method\" ", "(created) ", " date", "date "].iter();
+    let name = { names }.find(|name| value.contains(**name))?;
+    Some(value.replacen(name, "", 1))
+}

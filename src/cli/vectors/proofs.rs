@@ -1,0 +1,145 @@
+//! The proof of a request, as a client makes it.
+
+use super::cases::{Maker, Way};
+use super::changes::{Change, Draft, NOBODY};
+use super::keys::Holder;
+use crate::apps::Scheme;
+use crate::client::{HmacSigner, Signer};
+use crate::clock::Clock;
+use crate::crypto::SigningKey;
+use crate::crypto::digest::sha256;
+use crate::route::Route;
+use crate::schemes::digest::Digests;
+use crate::schemes::hmac_auth::verify::is_of;
+use crate::schemes::token;
+use crate::secret::Secret;
+use anyhow::Result;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Uri};
+
+/// How long a token lives, if it may.
+const LIFETIME: i64 = 300;
+
+impl Maker {
+    /// Adds the proof; false where no key of this kind makes one.
+    pub(super) fn sign(
+        &self,
+        draft: &mut Draft,
+        route: &Route,
+        way: Way,
+        holder: &Holder,
+        change: Change,
+    ) -> Result<bool> {
+        let other;
+        let secret = match change {
+            Change::Secret if !holder.algorithm.is_mac() => return Ok(false),
+            Change::Secret => {
+                let front = sha256(&[b"another", holder.secret.expose()]);
+                other = Secret::new([front, front].concat());
+                &other
+            }
+            _ => &holder.secret,
+        };
+        let id = if change == Change::KeyId {
+            NOBODY
+        } else {
+            &holder.id
+        };
+        if way != Way::Pair {
+            return match way {
+                Way::One(Scheme::Token) => self.token(draft, route, holder, (id, secret), change),
+                Way::One(scheme) => {
+                    self.signature(draft, route, scheme, holder, (id, secret), change)
+                }
+                Way::Pair => Ok(false),
+            };
+        }
+        let scheme = Scheme::HttpSignature;
+        Ok(
+            self.token(draft, route, holder, (id, secret), Change::None)?
+                && self.signature(draft, route, scheme, holder, (id, secret), change)?,
+        )
+    }
+
+    fn signature(
+        &self,
+        draft: &mut Draft,
+        route: &Route,
+        scheme: Scheme,
+        holder: &Holder,
+        (id, secret): (&str, &Secret),
+        change: Change,
+    ) -> Result<bool> {
+        let freshness = self.ground.freshness;
+        let at = self.moment(change, freshness.window.as_secs(), freshness.skew.as_secs());
+        let clock = Clock::by_hand(at).0;
+        let (place, authority) = self.place(route);
+        let uri: Uri = format!("{place}://{authority}{}", draft.target).parse()?;
+        let body = draft.body.as_deref().unwrap_or_default().as_bytes();
+        match (scheme, route.dialect) {
+            (Scheme::HttpSignature, _) if holder.algorithm.is_for_requests() => {
+                let signer = Signer::new(id, holder.algorithm, secret)?;
+                let signer = signer.reusable().clock(clock);
+                let digest = (!body.is_empty()).then(|| Digests::field_of(body));
+                let (method, fields) = (&draft.method, &mut draft.fields);
+                let made = signer.sign_head(method, &uri, fields, digest.as_deref())?;
+                draft.text = Some(made.base);
+            }
+            (Scheme::HmacAuth, Some(dialect)) if is_of(dialect, holder.algorithm) => {
+                let signer = HmacSigner::new(dialect, id, holder.algorithm, secret)?.clock(clock);
+                let made = signer.sign(&draft.method, &uri, &draft.fields, body)?;
+                for (name, value) in made.fields {
+                    draft.fields.insert(name, value);
+                }
+                draft.text = Some(made.text);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn token(
+        &self,
+        draft: &mut Draft,
+        route: &Route,
+        holder: &Holder,
+        (id, secret): (&str, &Secret),
+        change: Change,
+    ) -> Result<bool> {
+        let tokens = &self.ground.tokens;
+        let lifetime = LIFETIME.min(tokens.max_lifetime.as_secs() as i64);
+        let made = self.moment(change, lifetime.unsigned_abs(), tokens.skew.as_secs()) as i64;
+        let pay = draft.fields.get(AUTHORIZATION);
+        let pay = pay.map(|value| token::binding::pay(value.as_bytes()));
+        let claims = token::Claims {
+            iat: made,
+            exp: made + lifetime,
+            aud: tokens.audience.as_deref(),
+            pay: pay.as_deref(),
+            ..token::Claims::default()
+        };
+        let key = SigningKey::new(holder.algorithm, secret)?;
+        let (Ok(text), Some(field)) = (token::sign(id, &key, &claims), route.token_fields.first())
+        else {
+            return Ok(false);
+        };
+        let text = if *field == AUTHORIZATION {
+            format!("Bearer {text}")
+        } else {
+            text
+        };
+        draft
+            .fields
+            .insert(field.clone(), HeaderValue::from_str(&text)?);
+        Ok(true)
+    }
+
+    /// When a request is made whose proof lasts `back` seconds and may be `ahead`.
+    const fn moment(&self, change: Change, back: u64, ahead: u64) -> u64 {
+        match change {
+            Change::Old => self.time.saturating_sub(back + 1),
+            Change::Ahead => self.time + ahead + 60,
+            _ => self.time,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `cors` of a route as written.
+
+use crate::config::beyond::FieldName;
+use crate::config::lists::{List, Several};
+use crate::config::read::At;
+use crate::config::table::{Required, table};
+use crate::config::times::Period;
+use crate::route::Origin;
+use http::Method;
+
+table! {
+    /// Whose pages may call from a browser (CORS).
+    pub struct Cors {
+        /// Whose: `"https://app.example"`, `"https://*.example"` (all names below it), or `"*"` alone.
+        pub origins: Required<Several<At<Origin>>>,
+        /// With which methods. Where they are not said, every method that the route takes.
+        pub methods: Option<Several<Method>>,
+        /// With which fields.
+        pub headers: List<FieldName> = ["Authorization", "Content-Type", "Content-Digest", "Signature", "Signature-Input", "Portcullis-Token"],
+        /// Which fields of answers the page may read, besides the few that every page may.
+        pub expose: List<FieldName> = [],
+        /// Whether the browser may send cookies and the like. Not with `"*"`.
+        pub credentials: bool = false,
+        /// How long the browser may remember it.
+        pub max_age: Period = "10m",
+    }
+}

@@ -1,0 +1,200 @@
+//! The ways in which signers write path and query of one and the same request.
+//!
+//! What is verified is always the target as it was sent: each form is made of
+//! it and of nothing else. There are few of them, most requests have one, and
+//! how many bytes may be hashed for one request has a bound ([`MAX_TRIED`]).
+
+use super::read::pairs;
+use crate::route::{SigV4, SignedPath};
+use crate::schemes::received::Received;
+use std::borrow::Cow;
+
+/// Bytes of text that are hashed before no further form is tried.
+pub const MAX_TRIED: usize = 64 * 1024;
+
+/// What stands in place of the path and of the query.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forms<'r> {
+    /// The path's, at most two.
+    pub paths: Vec<Cow<'r, str>>,
+    /// The query's, at most four.
+    pub queries: Vec<Cow<'r, str>>,
+}
+
+impl<'r> Forms<'r> {
+    /// Every form that signers give the target of `received`, the likeliest first.
+    pub fn of(received: &Received<'r>, in_query: bool, settings: &SigV4) -> Self {
+        let mut forms = Self::default();
+        let path = received.path().raw();
+        if settings.path != SignedPath::AsSent {
+            forms.add_path(encoded_again(path));
+        }
+        // What looks as if it was encoded twice is not taken as it stands besides: it would let
+        // the signature for one path stand for another.
+        let is_ambiguous = settings.path == SignedPath::Any && is_encoded_twice(path);
+        if settings.path != SignedPath::EncodedAgain && !is_ambiguous {
+            forms.add_path(Cow::Borrowed(path));
+        }
+        let query = received.query().unwrap_or_default();
+        let query = if in_query {
+            without_signature(query)
+        } else {
+            Cow::Borrowed(query)
+        };
+        forms.add_query(Some(sorted(&query)));
+        if query.bytes().any(must_be_encoded) {
+            forms.add_query(encoded(&query, *b"%2B"));
+            if settings.plus_is_space && query.contains('+') {
+                forms.add_query(encoded(&query, *b"%20"));
+            }
+        }
+        forms.add_query(Some(query.into_owned()));
+        forms
+    }
+
+    fn add_path(&mut self, path: Cow<'r, str>) {
+        if !self.paths.contains(&path) {
+            self.paths.push(path);
+        }
+    }
+
+    fn add_query(&mut self, query: Option<String>) {
+        if let Some(query) = query
+            && !self.queries.iter().any(|known| **known == *query)
+        {
+            self.queries.push(Cow::Owned(query));
+        }
+    }
+
+    /// Each path with each query.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.paths
+            .iter()
+            .flat_map(|path| self.queries.iter().map(move |query| (&**path, &**query)))
+    }
+}
+
+/// Percent-encoded once more, and with the empty segments merged that a route may let pass.
+pub(super) fn encoded_again(path: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| is_unreserved(byte) || byte == b'/';
+    let has_empty = path.contains("//");
+    if path.bytes().all(is_plain) && !has_empty {
+        return Cow::Borrowed(path);
+    }
+    let mut out = String::with_capacity(path.len() + 16);
+    for byte in path.bytes() {
+        match byte {
+            b'/' if out.ends_with('/') => {}
+            _ if is_plain(byte) => out.push(byte as char),
+            _ => push_encoded(&mut out, byte),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Whether a path holds an escape that is escaped itself.
+fn is_encoded_twice(path: &str) -> bool {
+    path.match_indices("%25").any(|(at, _)| {
+        let behind = path.as_bytes().get(at + 3..at + 5);
+        behind.is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+/// The query of a presigned URL without its signature, which cannot sign itself.
+fn without_signature(query: &str) -> Cow<'_, str> {
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !pair.starts_with("X-Amz-Signature="))
+        .collect();
+    Cow::Owned(kept.join("&"))
+}
+
+/// Sorted by name and value as they were sent.
+pub(super) fn sorted(query: &str) -> String {
+    if query.is_empty() {
+        return String::new();
+    }
+    let mut all: Vec<(&str, &str)> = pairs(query).collect();
+    all.sort_unstable();
+    let mut out = String::with_capacity(query.len() + 8);
+    for (at, (name, value)) in all.into_iter().enumerate() {
+        if at > 0 {
+            out.push('&');
+        }
+        out.push_str(name);
+        out.push('=');
+        out.push_str(value);
+    }
+    out
+}
+
+const fn must_be_encoded(byte: u8) -> bool {
+    !is_unreserved(byte) && !matches!(byte, b'&' | b'=')
+}
+
+/// Decoded, encoded anew, and then sorted; `None` where an escape is broken. `plus` stands for `+`.
+pub(super) fn encoded(query: &str, plus: [u8; 3]) -> Option<String> {
+    let recode = |text: &str| {
+        let mut out = String::with_capacity(text.len() + 8);
+        let mut bytes = text.bytes();
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'+' => out.extend(plus.map(char::from)),
+                b'%' => push_plain(&mut out, escape(&mut bytes)?),
+                _ => push_plain(&mut out, byte),
+            }
+        }
+        Some(out)
+    };
+    if query.is_empty() {
+        return Some(String::new());
+    }
+    let mut all = Vec::new();
+    for (name, value) in pairs(query) {
+        all.push((recode(name)?, recode(value)?));
+    }
+    all.sort_unstable();
+    let all: Vec<String> = all
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    Some(all.join("&"))
+}
+
+/// `text` without its escapes; `None` where one is broken.
+pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => escape(&mut bytes)?,
+            _ => byte,
+        });
+    }
+    Some(out)
+}
+
+/// The byte whose two digits come next.
+fn escape(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
+    let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
+    Some(digit(bytes.next()?)? << 4 | digit(bytes.next()?)?)
+}
+
+fn push_plain(out: &mut String, byte: u8) {
+    if is_unreserved(byte) {
+        out.push(byte as char);
+    } else {
+        push_encoded(out, byte);
+    }
+}
+
+fn push_encoded(out: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push('%');
+    out.push(DIGITS[(byte >> 4) as usize] as char);
+    out.push(DIGITS[(byte & 15) as usize] as char);
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}

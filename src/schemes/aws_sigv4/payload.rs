@@ -1,0 +1,127 @@
+//! What a request says of its body: a hash, or a word in place of one.
+
+use super::read::cut;
+use super::{UNSIGNED_PAYLOAD, X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_LENGTH, X_AMZ_TRAILER};
+use crate::crypto::checksum::Checksum;
+use data_encoding::HEXLOWER;
+use http::header::{HeaderMap, HeaderName};
+
+pub(super) const LIKE_A_HASH: &str =
+    "is neither 64 hexadecimal digits in lower case nor a word that is known";
+
+/// What is signed of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload<'r> {
+    /// Its hash, as it is told: 64 hexadecimal digits.
+    Hash(&'r str, [u8; 32]),
+    /// Its hash, which is not told.
+    NotTold,
+    /// Nothing.
+    Unsigned,
+    /// Each of its pieces, or what comes behind it.
+    Chunked(Chunked<'r>),
+}
+
+/// A body in pieces, each with a head of its own (`aws-chunked`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chunked<'r> {
+    /// The word in place of the hash.
+    pub word: &'r str,
+    /// Whether each piece has a signature.
+    pub is_signed: bool,
+    /// The checksum that comes behind it, where fields do.
+    pub trailer: Option<Trailer>,
+    /// How long it is without the heads.
+    pub length: u64,
+}
+
+/// What comes behind a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trailer {
+    /// A checksum.
+    Checksum(Checksum),
+    /// Fields that no one has announced; they are signed.
+    Any,
+}
+
+impl<'r> Payload<'r> {
+    /// What `text` says of a body without pieces, if it is a hash.
+    pub(super) fn hash(text: &'r str) -> Option<Self> {
+        let hash = HEXLOWER.decode(text.as_bytes()).ok()?;
+        Some(Self::Hash(text, hash.try_into().ok()?))
+    }
+}
+
+/// What the fields say of the body; `None` where they say nothing.
+pub(super) fn payload(fields: &HeaderMap) -> Result<Option<Payload<'_>>, String> {
+    let Some(word) = single(fields, &X_AMZ_CONTENT_SHA256)? else {
+        return Ok(None);
+    };
+    let chunked = |is_signed, trailer| {
+        let length = single(fields, &X_AMZ_DECODED_LENGTH)?;
+        let length = length
+            .filter(|text| (1..=15).contains(&text.len()))
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(|| {
+                format!("`{word}` needs `X-Amz-Decoded-Content-Length`, a number of bytes")
+            })?;
+        Ok(Some(Payload::Chunked(Chunked {
+            word,
+            is_signed,
+            trailer,
+            length,
+        })))
+    };
+    match word {
+        UNSIGNED_PAYLOAD => Ok(Some(Payload::Unsigned)),
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => chunked(true, None),
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => {
+            chunked(true, Some(trailer(fields)?.unwrap_or(Trailer::Any)))
+        }
+        "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => {
+            let Some(trailer @ Trailer::Checksum(_)) = trailer(fields)? else {
+                return Err(format!(
+                    "`{word}` needs `X-Amz-Trailer`, which names the checksum behind the body: `{}`, or of `crc32c`, `crc64nvme`, `sha1`, `sha256`",
+                    Checksum::Crc32.field()
+                ));
+            };
+            chunked(false, Some(trailer))
+        }
+        hash => Payload::hash(hash)
+            .map(Some)
+            .ok_or_else(|| format!("`X-Amz-Content-Sha256: {}` {LIKE_A_HASH}", cut(hash))),
+    }
+}
+
+/// What `X-Amz-Trailer` announces: a checksum, if it is one that we know.
+fn trailer(fields: &HeaderMap) -> Result<Option<Trailer>, String> {
+    let Some(names) = single(fields, &X_AMZ_TRAILER)? else {
+        return Ok(None);
+    };
+    let mut sums = names.split(',').map(str::trim).filter_map(|name| {
+        let known = Checksum::ALL.into_iter();
+        known
+            .clone()
+            .find(|kind| kind.field().eq_ignore_ascii_case(name))
+    });
+    match (sums.next(), sums.next()) {
+        (Some(_), Some(_)) => Err("`X-Amz-Trailer` announces two checksums".to_owned()),
+        (Some(sum), None) => Ok(Some(Trailer::Checksum(sum))),
+        (None, _) => Ok(Some(Trailer::Any)),
+    }
+}
+
+/// The one value of a field.
+fn single<'r>(fields: &'r HeaderMap, name: &HeaderName) -> Result<Option<&'r str>, String> {
+    let mut lines = fields.get_all(name).iter();
+    let Some(line) = lines.next() else {
+        return Ok(None);
+    };
+    if lines.next().is_some() {
+        return Err(format!("the field `{name}` is there more than once"));
+    }
+    let text = line.to_str().map(str::trim);
+    text.map(Some)
+        .map_err(|_| format!("the field `{name}` holds a byte outside ASCII"))
+}

@@ -1,0 +1,297 @@
+//! The proof, read strictly: in `Authorization`, or in the query.
+
+use super::credential::{Credential, SignedFields};
+use super::payload::{LIKE_A_HASH, Payload, payload};
+use super::{ALGORITHM, UNSIGNED_PAYLOAD, X_AMZ_DATE};
+use crate::apps::Scheme;
+use crate::route::{Accept, Route};
+use crate::schemes::Refused;
+use crate::schemes::date;
+use crate::schemes::received::{Field, Received};
+use data_encoding::HEXLOWER;
+use http::header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem;
+use std::borrow::Cow;
+
+/// Bytes that `Authorization` may have.
+pub const MAX_FIELD: usize = 8 * 1024;
+/// Parameters that the query of a request may have: they are sorted.
+pub const MAX_PARAMETERS: usize = 256;
+/// What every proof in `Authorization` of this family begins with.
+const FRONT: &[u8] = b"AWS4-";
+/// What the query of a presigned URL has for certain.
+const SIGNATURE: &str = "X-Amz-Signature";
+const CREDENTIAL: &str = "X-Amz-Credential";
+
+/// The signature that a request shows.
+#[derive(Debug)]
+pub struct Presented<'r> {
+    /// Whether the query holds it: a presigned URL.
+    pub in_query: bool,
+    /// Key id and scope.
+    pub credential: Credential<'r>,
+    /// The fields that are signed.
+    pub signed: SignedFields<'r>,
+    /// The signature's bytes.
+    pub signature: [u8; 32],
+    /// When it was made.
+    pub time: Time,
+    /// `X-Amz-Expires`, of a presigned URL.
+    pub expires: Option<u32>,
+    /// What is signed of the body.
+    pub payload: Payload<'r>,
+}
+
+/// A moment, as it is signed and as it is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// `20150830T123600Z`.
+    pub text: String,
+    /// Unix seconds.
+    pub seconds: i64,
+}
+
+/// Whether `value`, of `Authorization`, is a proof of this scheme.
+pub fn is_proof(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .split_at_checked(FRONT.len())
+        .is_some_and(|(front, _)| front.eq_ignore_ascii_case(FRONT))
+}
+
+/// Whether `query` is that of a presigned URL.
+pub fn is_presigned(query: &str) -> bool {
+    // One look for what most queries do not have.
+    memmem::find(query.as_bytes(), b"X-Amz-").is_some()
+        && pairs(query).any(|(name, _)| matches!(name, SIGNATURE | CREDENTIAL))
+}
+
+/// Names and values as they stand in a query; a name without `=` has an empty value.
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+impl<'r> Presented<'r> {
+    /// The signature that `received` shows; `None` where it shows none, or
+    /// where `route` does not accept the scheme: it may be meant for the upstream.
+    ///
+    /// # Errors
+    /// [`Refused::Malformed`] says what cannot be read.
+    pub fn read(received: &Received<'r>, route: &Route) -> Result<Option<Self>, Refused> {
+        let is_accepted = match route.accept {
+            Accept::Proven(accepted) => accepted.contains(Scheme::AwsSigv4),
+            Accept::Public => false,
+        };
+        if !is_accepted {
+            return Ok(None);
+        }
+        let field = if received.shows(Field::Authorization) {
+            let value = received.fields().get(AUTHORIZATION);
+            value.filter(|value| is_proof(value))
+        } else {
+            None
+        };
+        let query = received.query().filter(|query| is_presigned(query));
+        let presented = match (field, query) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                Err("`Authorization` and the query both hold a signature; send one".to_owned())
+            }
+            (Some(value), None) => Self::of_field(value, received.fields())
+                .map_err(|why| format!("`Authorization`: {why}")),
+            (None, Some(query)) => {
+                Self::of_query(query).map_err(|why| format!("the presigned URL: {why}"))
+            }
+        };
+        let mut presented = presented.map_err(Refused::Malformed)?;
+        let count = received.query().map_or(0, |query| {
+            memchr::memchr_iter(b'&', query.as_bytes()).count()
+        });
+        if count >= MAX_PARAMETERS {
+            return Err(Refused::Malformed(format!(
+                "the query has more than {MAX_PARAMETERS} parameters, which are sorted to be signed"
+            )));
+        }
+        if let Some(payload) = payload(received.fields()).map_err(Refused::Malformed)? {
+            presented.payload = payload;
+        }
+        Ok(Some(presented))
+    }
+
+    fn of_field(value: &'r HeaderValue, fields: &'r HeaderMap) -> Result<Self, String> {
+        if value.len() > MAX_FIELD {
+            return Err(format!("it has more than {MAX_FIELD} bytes"));
+        }
+        let text = value
+            .to_str()
+            .map_err(|_| "it holds a byte outside ASCII".to_owned())?;
+        let (algorithm, text) = text.split_once(' ').unwrap_or((text, ""));
+        check_algorithm(algorithm)?;
+        let [credential, signed, signature] =
+            parameters(text, ["Credential", "SignedHeaders", "Signature"])?;
+        Ok(Self {
+            in_query: false,
+            credential: Credential::read(Cow::Borrowed(credential))?,
+            signed: SignedFields::read(Cow::Borrowed(signed))?,
+            signature: read_signature(signature)?,
+            time: time_of(fields)?,
+            expires: None,
+            payload: Payload::NotTold,
+        })
+    }
+
+    fn of_query(query: &'r str) -> Result<Self, String> {
+        const NAMES: [&str; 7] = [
+            "X-Amz-Algorithm",
+            CREDENTIAL,
+            "X-Amz-Date",
+            "X-Amz-Expires",
+            "X-Amz-SignedHeaders",
+            SIGNATURE,
+            "X-Amz-Content-Sha256",
+        ];
+        let mut values: [Option<&str>; 7] = [None; 7];
+        for (name, value) in pairs(query) {
+            let slots = NAMES.into_iter().zip(&mut values);
+            for (name, slot) in slots.filter(|(known, _)| *known == name) {
+                if slot.replace(value).is_some() {
+                    return Err(format!("`{name}` is there twice"));
+                }
+            }
+        }
+        let [
+            algorithm,
+            credential,
+            date,
+            expires,
+            signed,
+            signature,
+            hash,
+        ] = values;
+        let needed = |value: Option<&'r str>, name: &str| {
+            let value = value.filter(|value| !value.is_empty());
+            let value = value.ok_or_else(|| format!("`{name}` is needed"))?;
+            decoded(value).ok_or_else(|| format!("`{name}` has a bad escape"))
+        };
+        check_algorithm(&needed(algorithm, "X-Amz-Algorithm")?)?;
+        let date = needed(date, "X-Amz-Date")?;
+        Ok(Self {
+            in_query: true,
+            credential: Credential::read(needed(credential, CREDENTIAL)?)?,
+            signed: SignedFields::read(needed(signed, "X-Amz-SignedHeaders")?)?,
+            signature: read_signature(&needed(signature, SIGNATURE)?)?,
+            time: Time::read(&date).ok_or_else(|| format!("`X-Amz-Date` {LIKE_A_MOMENT}"))?,
+            expires: expires.map(read_expires).transpose()?,
+            payload: match hash {
+                None => Payload::NotTold,
+                Some(UNSIGNED_PAYLOAD) => Payload::Unsigned,
+                Some(hash) => Payload::hash(hash)
+                    .ok_or_else(|| format!("`X-Amz-Content-Sha256` {LIKE_A_HASH}"))?,
+            },
+        })
+    }
+
+    /// The key id: claimed, not proven.
+    pub fn claimed_key(&self) -> &str {
+        self.credential.key_id()
+    }
+}
+
+const LIKE_A_MOMENT: &str = "is not a moment like `20150830T123600Z`";
+
+impl Time {
+    fn read(text: &str) -> Option<Self> {
+        Some(Self {
+            text: text.to_owned(),
+            seconds: date::read_basic(text)?,
+        })
+    }
+}
+
+fn check_algorithm(algorithm: &str) -> Result<(), String> {
+    if algorithm == ALGORITHM {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` is not accepted; `{ALGORITHM}` is",
+        cut(algorithm)
+    ))
+}
+
+/// So much of a stranger's text as a message holds.
+pub(super) fn cut(text: &str) -> &str {
+    text.get(..40).unwrap_or(text)
+}
+
+fn read_signature(text: &str) -> Result<[u8; 32], String> {
+    let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| "`Signature` is not 64 hexadecimal digits in lower case".to_owned())
+}
+
+fn read_expires(text: &str) -> Result<u32, String> {
+    let is_number = (1..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
+    seconds
+        .filter(|_| is_number)
+        .ok_or_else(|| "`X-Amz-Expires` is not a number of seconds, from 1 to 604800".to_owned())
+}
+
+/// `X-Amz-Date`, or else `Date`.
+fn time_of(fields: &HeaderMap) -> Result<Time, String> {
+    let read = |name: &HeaderName| fields.get(name).and_then(|value| value.to_str().ok());
+    if fields.contains_key(X_AMZ_DATE) {
+        let time = read(&X_AMZ_DATE).and_then(Time::read);
+        return time.ok_or_else(|| format!("`X-Amz-Date` {LIKE_A_MOMENT}"));
+    }
+    let Some(text) = read(&DATE) else {
+        return Err("it needs `X-Amz-Date`, signed".to_owned());
+    };
+    let seconds = date::read_basic(text).or_else(|| date::read(text.as_bytes()));
+    let seconds = seconds
+        .ok_or_else(|| "`Date` is not a date like `Sun, 06 Nov 1994 08:49:37 GMT`".to_owned())?;
+    Ok(Time {
+        text: date::write_basic(seconds),
+        seconds,
+    })
+}
+
+/// The values of `names`, of `name=value, name=value`: each once, and no other.
+fn parameters<'r>(text: &'r str, names: [&str; 3]) -> Result<[&'r str; 3], String> {
+    let mut values: [Option<&str>; 3] = [None; 3];
+    for part in text.splitn(4, ',') {
+        let part = part.trim_matches([' ', '\t']);
+        let (name, value) = part
+            .split_once('=')
+            .ok_or_else(|| format!("`{}` is not like `NAME=VALUE`", cut(part)))?;
+        let slot = names.iter().position(|known| *known == name);
+        let slot = slot
+            .and_then(|at| values.get_mut(at))
+            .ok_or_else(|| format!("`{}` is not known", cut(name)))?;
+        if slot.replace(value).is_some() {
+            return Err(format!("`{name}` is there twice"));
+        }
+    }
+    let mut all = [""; 3];
+    for ((value, slot), name) in values.into_iter().zip(&mut all).zip(names) {
+        *slot = value
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| format!("`{name}` is needed"))?;
+    }
+    Ok(all)
+}
+
+/// `text` without percent-encoding; `None` where that is broken or is not ASCII.
+fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let bytes = super::forms::decoded(text)?;
+    let text = String::from_utf8(bytes).ok()?;
+    text.bytes()
+        .all(|byte| matches!(byte, 0x20..0x7f))
+        .then_some(Cow::Owned(text))
+}

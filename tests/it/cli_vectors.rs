@@ -1,0 +1,271 @@
+//! `portcullis vectors`: what it writes is what a gateway of that configuration says.
+
+use crate::harness::setup::{SECRET, SECRET_512};
+use crate::harness::{Gateway, Request, Setup, T0, Upstream, binary};
+use data_encoding::BASE64;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Output};
+
+const ROUTES: &str = "\
+[[routes]]
+name = \"signed\"
+path = \"/orders/**\"
+upstream = \"backend\"
+accept = [\"http-signature\", \"token\", \"token+http-signature\"]
+scopes = [\"orders\"]
+
+[[routes]]
+name = \"kong.old\"
+path = \"/kong/*\"
+methods = [\"GET\", \"POST\"]
+upstream = \"backend\"
+accept = [\"hmac-auth\"]
+dialect = \"kong\"
+
+[[routes]]
+name = \"apisix\"
+path = \"/apisix\"
+upstream = \"backend\"
+accept = [\"hmac-auth\", \"http-signature\"]
+dialect = \"apisix\"
+
+[[routes]]
+name = \"cavage\"
+path = \"/cavage/**\"
+host = \"*.cavage.example\"
+upstream = \"backend\"
+accept = [\"hmac-auth\"]
+dialect = \"cavage-12\"
+
+[[routes]]
+name = \"bound\"
+path = \"/bound/**\"
+upstream = \"backend\"
+accept = [\"token\"]
+bind = \"authorization\"
+
+[[routes]]
+name = \"open\"
+path = \"/open\"
+upstream = \"backend\"
+accept = [\"public\"]
+";
+
+/// The keys of each kind that signs requests.
+const PAIRS: [&str; 5] = [
+    "ed25519",
+    "ecdsa-p256-sha256",
+    "ecdsa-p384-sha384",
+    "rsa-pss-sha512",
+    "rsa-v1_5-sha256",
+];
+
+fn setup(upstream: &Upstream) -> Setup {
+    let keys: Vec<String> = PAIRS
+        .iter()
+        .map(|name| {
+            format!(
+                "{{ id = \"{name}\", algorithm = \"{name}\", public_key = \"file:{name}.pem\" }}"
+            )
+        })
+        .collect();
+    Setup::before(upstream)
+        .tokens("audience = \"orders\"")
+        .app("scopes = [\"orders\"]")
+        .routes(ROUTES)
+        .more(&format!(
+            "[apps.pairs]\nscopes = [\"orders\"]\nkeys = [{}]",
+            keys.join(", ")
+        ))
+}
+
+fn vectors(setup: &Setup, args: &[&str]) -> Output {
+    Command::new(binary::program())
+        .arg("vectors")
+        .args(args)
+        .current_dir(setup.folder())
+        .output()
+        .unwrap()
+}
+
+fn written(setup: &Setup, folder: &str, more: &[&str]) -> BTreeMap<String, String> {
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let time = T0.to_string();
+    let output = vectors(setup, &[&["--time", &time, folder], more].concat());
+    assert!(output.status.success(), "{output:?}");
+    read(&setup.path(folder))
+}
+
+fn read(folder: &Path) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let files = entries.map(|entry| {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        (name, std::fs::read_to_string(entry.path()).unwrap())
+    });
+    files.collect()
+}
+
+fn cases(files: &BTreeMap<String, String>) -> Vec<(Value, Value)> {
+    let files = files.iter().filter(|(name, _)| name.starts_with('0'));
+    files
+        .flat_map(|(_, text)| {
+            let file: Value = serde_json::from_str(text).unwrap();
+            let cases = file["cases"].as_array().unwrap().clone();
+            cases.into_iter().map(move |case| (file.clone(), case))
+        })
+        .collect()
+}
+
+/// Sends a request as its file has it.
+fn sent(gateway: &Gateway, case: &Value) -> Value {
+    let shown = &case["request"];
+    let text = |name: &str| shown[name].as_str().unwrap();
+    let mut request = Request::new(text("method"), text("target")).authority(text("authority"));
+    for header in shown["headers"].as_array().unwrap() {
+        let (name, value) = (header[0].as_str().unwrap(), header[1].as_str().unwrap());
+        if name != "Host" {
+            request = request.field(name, value);
+        }
+    }
+    if let Some(body) = shown["body"].as_str() {
+        request = request.body(body);
+    }
+    let response = gateway.send(&request);
+    let passes = response.status == 200;
+    let code = (!passes).then(|| response.code());
+    let status = (!passes).then_some(response.status);
+    serde_json::json!({ "passes": passes, "status": status, "code": code })
+}
+
+#[test]
+fn every_written_request_gets_the_written_verdict() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let files = written(&setup, "vectors", &[]);
+    let keys: Value = serde_json::from_str(&files["keys.json"]).unwrap();
+    let mut algorithms = BTreeSet::new();
+    for key in keys["keys"].as_array().unwrap() {
+        let text = |name: &str| key[name].as_str();
+        algorithms.insert(text("algorithm").unwrap().to_owned());
+        let file = match text("id").unwrap() {
+            "mobile-2026" => "mobile.key".to_owned(),
+            "mobile-512" => "mobile-512.key".to_owned(),
+            "other-2026" => "other.key".to_owned(),
+            pair => format!("{pair}.pem"),
+        };
+        let content = text("secret").or(text("public_key")).unwrap();
+        setup.write_secret(&file, content.as_bytes());
+    }
+    let gateway = Gateway::start_at(setup, T0);
+    let (mut passed, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    for (file, case) in cases(&files) {
+        let told = sent(&gateway, &case);
+        assert_eq!(told, case["verdict"], "{}: {case:#}", file["route"]);
+        let kind = format!("{} {} {}", file["route"], file["scheme"], case["algorithm"]);
+        if told["passes"] == true {
+            passed.insert(kind);
+        } else {
+            refused.insert(told["code"].as_str().unwrap().to_owned());
+        }
+    }
+    // Each way with each kind of key that it goes with: 7 and 5 and 5, then 2 or 5 to `hmac-auth`.
+    let of = |front: &str| passed.iter().filter(|kind| kind.starts_with(front)).count();
+    assert_eq!(of("\"signed\" \"http-signature\""), 7);
+    assert_eq!(of("\"signed\" \"token\""), 5);
+    assert_eq!(of("\"signed\" \"token+http-signature\""), 5);
+    assert_eq!(of("\"kong.old\" \"hmac-auth\""), 2);
+    assert_eq!(of("\"apisix\" \"hmac-auth\""), 2);
+    assert_eq!(of("\"cavage\" \"hmac-auth\""), 5);
+    assert_eq!(of("\"bound\" \"token\""), 5);
+    assert_eq!(algorithms.len(), 7);
+    for code in [
+        "credential-rejected",
+        "credential-missing",
+        "credential-expired",
+        "clock-skew",
+        "coverage-missing",
+        "digest-mismatch",
+        "method-not-allowed",
+        "scope-missing",
+    ] {
+        assert!(refused.contains(code), "{code} is not among {refused:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_and_time_make_the_same_vectors() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let one = written(&setup, "one", &[]);
+    assert_eq!(written(&setup, "two", &[]), one);
+    let other = written(&setup, "three", &["--seed", "another"]);
+    assert_ne!(other["keys.json"], one["keys.json"]);
+    assert!(
+        one["README.md"].contains("| `001-all-http-signature.json` | `all` | `http-signature` |")
+    );
+}
+
+#[test]
+fn no_secret_of_the_configuration_is_read_or_written() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let secrets = [SECRET, SECRET_512].map(|secret| BASE64.encode(secret));
+    let with_real = written(&setup, "real", &["--with-real-secrets"]);
+    let thrown = {
+        for name in ["mobile.key", "mobile-512.key", "other.key"] {
+            std::fs::remove_file(setup.path(name)).unwrap();
+        }
+        written(&setup, "thrown", &[])
+    };
+    for text in with_real.values().chain(thrown.values()) {
+        assert!(secrets.iter().all(|secret| !text.contains(secret)));
+    }
+    let keys: Value = serde_json::from_str(&with_real["keys.json"]).unwrap();
+    assert!(
+        keys["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|key| key["secret"].is_null())
+    );
+    assert!(with_real["README.md"].contains("own secrets"));
+
+    let gateway = Gateway::start_at(Setup::before(&upstream), T0);
+    let passes = |files| {
+        let told = cases(files).into_iter().map(|(_, case)| {
+            let told = sent(&gateway, &case);
+            (told["passes"].clone(), case["verdict"]["passes"].clone())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let real = passes(&with_real);
+    assert!(real.iter().all(|(told, written)| told == written));
+    assert!(real.iter().any(|(told, _)| *told == true));
+    assert!(passes(&thrown).iter().all(|(told, _)| *told == false));
+}
+
+#[test]
+fn nothing_is_written_over_and_what_is_wrong_is_told() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    written(&setup, "vectors", &[]);
+    let before = read(&setup.path("vectors"));
+    for (args, told) in [
+        (&["vectors"][..], "is not empty"),
+        (&["gateway.toml"], "cannot be used"),
+        (&["-c", "nowhere.toml", "new"], "cannot be opened"),
+        (&["--time", "soon", "new"], "soon"),
+    ] {
+        let output = vectors(&setup, args);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        assert!(err.contains(told), "{err}");
+    }
+    assert_eq!(read(&setup.path("vectors")), before);
+    setup.write("bad.toml", b"[[routes]]\nname = 7\n");
+    let output = vectors(&setup, &["-c", "bad.toml", "new"]);
+    assert_eq!(output.status.code(), Some(2));
+}

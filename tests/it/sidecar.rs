@@ -1,0 +1,319 @@
+//! `portcullis sidecar`: what local tools send goes on signed, and what comes back is as it was.
+
+use crate::harness::lines::Lines;
+use crate::harness::{Connection, Gateway, Request, Setup, Upstream, binary};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// More than is held in memory.
+const LARGE: usize = 3 * 1024 * 1024 + 7;
+
+/// A sidecar; killed when dropped.
+struct Sidecar {
+    child: Child,
+    stderr: Lines,
+}
+
+impl Sidecar {
+    fn start(gateway: &Gateway, how: &[&str]) -> Self {
+        let to = format!("http://{}", gateway.address());
+        let mut child = command(gateway.setup().folder(), &to)
+            .args(["--listen", "127.0.0.1:0"])
+            .args(how)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        Self { child, stderr }
+    }
+
+    fn address(&self) -> SocketAddr {
+        let line = &self.stderr.first(1)[0];
+        let place = line.strip_prefix("signs what comes to ").unwrap();
+        place.split(',').next().unwrap().parse().unwrap()
+    }
+
+    fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(method, target).to(self.address())
+    }
+
+    fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let killed = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(killed.unwrap().success());
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(folder: &Path, to: &str) -> Command {
+    let mut command = Command::new(binary::program());
+    command
+        .args(["sidecar", "--to", to])
+        .args(["--key-id", "mobile-2026", "--secret", "file:mobile.key"])
+        .current_dir(folder);
+    command
+}
+
+fn refused(how: &[&str]) -> Output {
+    let setup = Setup::before(&Upstream::start());
+    let output = command(setup.folder(), "http://127.0.0.1:1")
+        .args(how)
+        .output();
+    output.unwrap()
+}
+
+fn large() -> Vec<u8> {
+    (0..LARGE).map(|at| (at % 251) as u8).collect()
+}
+
+#[test]
+fn what_a_tool_sends_passes_the_gateway_in_every_scheme() {
+    for (accept, how) in [
+        ("accept = [\"http-signature\"]", &[][..]),
+        ("accept = [\"token\"]", &["--scheme", "token"]),
+        (
+            "accept = [\"aws-sigv4\"]",
+            &[
+                "--scheme",
+                "aws-sigv4",
+                "--region",
+                "eu-central-1",
+                "--service",
+                "api",
+            ],
+        ),
+        (
+            "accept = [\"hmac-auth\"]\ndialect = \"kong\"",
+            &["--scheme", "hmac-auth", "--dialect", "kong"],
+        ),
+        (
+            "accept = [\"hmac-auth\"]\ndialect = \"apisix\"",
+            &["--scheme", "hmac-auth", "--dialect", "apisix"],
+        ),
+        (
+            "accept = [\"hmac-auth\"]\ndialect = \"cavage-12\"",
+            &["--scheme", "hmac-auth", "--dialect", "cavage-12"],
+        ),
+    ] {
+        let upstream = Upstream::start();
+        let gateway = Gateway::start_now(Setup::before(&upstream).route(accept));
+        let sidecar = Sidecar::start(&gateway, how);
+        for request in [
+            sidecar.request("GET", "/orders?b=2&a=%C3%A9"),
+            sidecar.request("POST", "/orders").body("{\"item\": 7}"),
+            sidecar.request("PUT", "/orders/1").body(large()),
+            sidecar.request("POST", "/orders").body(large()).chunked(),
+            sidecar.request("POST", "/orders").body("").chunked(),
+            sidecar.request("DELETE", "/orders/1"),
+        ] {
+            let response = request.send_to(sidecar.address());
+            assert_eq!(response.status, 200, "{how:?}: {}", response.text());
+            assert_eq!(response.text(), "hello");
+            let got = upstream.got(upstream.heard().len() - 1);
+            assert_eq!(got.target(), request.target);
+            assert!(got.body == request.body.clone().unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn each_copy_of_a_request_is_signed_anew() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).route("replay = \"strict\"\nkeep_proof = true");
+    let gateway = Gateway::start_now(setup);
+    let sidecar = Sidecar::start(&gateway, &[]);
+    let mut connection = Connection::open(sidecar.address());
+    for _ in 0..3 {
+        connection.send(&sidecar.request("GET", "/orders").bytes());
+        assert_eq!(connection.response().status, 200);
+    }
+    let signatures: Vec<String> = upstream
+        .heard()
+        .iter()
+        .map(|got| got.head.clone())
+        .collect();
+    assert!(signatures[0] != signatures[1] && signatures[1] != signatures[2]);
+}
+
+#[test]
+fn an_answer_comes_as_it_is_and_so_does_a_refusal() {
+    let upstream = Upstream::answering(|_, wire| {
+        wire.answer(
+            418,
+            &[
+                ("X-Odd", "a, b"),
+                ("Set-Cookie", "a=1"),
+                ("Set-Cookie", "b=2"),
+            ],
+            b"teapot",
+        );
+    });
+    let gateway = Gateway::start_now(Setup::before(&upstream));
+    let sidecar = Sidecar::start(&gateway, &[]);
+    let response = sidecar
+        .request("GET", "/orders")
+        .field("X-Of-Tool", "kept")
+        .field("Connection", "x-of-hop")
+        .field("X-Of-Hop", "dropped")
+        .send_to(sidecar.address());
+    assert_eq!((response.status, &*response.text()), (418, "teapot"));
+    assert_eq!(response.field("x-odd"), Some("a, b"));
+    assert_eq!(response.values("set-cookie"), ["a=1", "b=2"]);
+    let got = upstream.only();
+    assert!(got.head.contains("x-of-tool: kept") && !got.head.contains("x-of-hop"));
+
+    let upstream = Upstream::start();
+    let strict = Setup::before(&upstream).route("scopes = [\"admin\"]");
+    let strict = Gateway::start_now(strict);
+    let sidecar = Sidecar::start(&strict, &[]);
+    let response = sidecar.request("GET", "/").send_to(sidecar.address());
+    response.assert_refused(403, "scope-missing");
+    assert!(response.json()["request_id"].is_string());
+}
+
+#[test]
+fn no_page_of_a_browser_is_signed_for() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start_now(Setup::before(&upstream));
+    let sidecar = Sidecar::start(&gateway, &[]);
+    let port = sidecar.address().port();
+    for (request, code) in [
+        (
+            sidecar
+                .request("GET", "/")
+                .field("Origin", "https://evil.example"),
+            "not-for-browsers",
+        ),
+        (
+            sidecar
+                .request("GET", "/")
+                .field("Sec-Fetch-Site", "cross-site"),
+            "not-for-browsers",
+        ),
+        (
+            sidecar
+                .request("GET", "/")
+                .authority(&format!("evil.example:{port}")),
+            "not-local",
+        ),
+        (
+            sidecar
+                .request("GET", "http://evil.example/")
+                .authority("evil.example"),
+            "not-local",
+        ),
+    ] {
+        let response = request.send_to(sidecar.address());
+        assert_eq!(response.status, 403, "{}", response.text());
+        assert_eq!(response.json()["code"], code);
+    }
+    let local = sidecar
+        .request("GET", "/")
+        .authority(&format!("localhost:{port}"));
+    assert_eq!(local.send_to(sidecar.address()).status, 200);
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_signed_or_reached_is_told() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start_now(Setup::before(&upstream));
+    let sidecar = Sidecar::start(&gateway, &["--cover", "x-needed"]);
+    let response = sidecar.request("GET", "/").send_to(sidecar.address());
+    assert_eq!(
+        (response.status, response.code()),
+        (400, "cannot-sign".to_owned())
+    );
+    let response = sidecar
+        .request("GET", "/")
+        .field("X-Needed", "1")
+        .send_to(sidecar.address());
+    assert_eq!(response.status, 200);
+    let alone = Sidecar::start(&gateway, &[]);
+    let address = alone.address();
+    drop(gateway);
+    let response = Request::new("GET", "/").to(address).send_to(address);
+    assert_eq!(
+        (response.status, response.code()),
+        (502, "upstream-unreachable".to_owned())
+    );
+}
+
+#[test]
+fn it_listens_on_this_machine_alone_unless_told_otherwise() {
+    for (how, told) in [
+        (&["--listen", "0.0.0.0:0"][..], "`--for-others-too`"),
+        (&["--listen", "[::]:0"], "`--for-others-too`"),
+        (&["--listen", "nowhere"], "listen"),
+        (&["--to", "http://a/path"], "nothing behind"),
+        (&["--scheme", "hmac-auth"], "`--dialect`"),
+        (
+            &[
+                "--scheme",
+                "aws-sigv4",
+                "--region",
+                "r",
+                "--service",
+                "s",
+                "--presign",
+                "9",
+            ],
+            "`--presign`",
+        ),
+        (&["--algorithm", "ed25519"], "key"),
+    ] {
+        let setup = Setup::before(&Upstream::start());
+        let to = if how[0] == "--to" {
+            how[1]
+        } else {
+            "http://127.0.0.1:1"
+        };
+        let how = if how[0] == "--to" { &[][..] } else { how };
+        let output = command(setup.folder(), to).args(how).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{how:?}: {err}");
+        assert!(err.contains(told), "{how:?}: {err}");
+    }
+    let output = refused(&["--timeout", "soon"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_unix_socket_is_served_whatever_host_is_named() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start_now(Setup::before(&upstream));
+    let to = format!("http://{}", gateway.address());
+    let folder = gateway.setup().folder();
+    let mut child = command(folder, &to)
+        .args(["--listen", "unix:tool.sock"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = Lines::of(child.stderr.take().unwrap());
+    let sidecar = Sidecar { child, stderr };
+    sidecar.stderr.first(1);
+    let mut connection = Connection::open_unix(&folder.join("tool.sock"));
+    connection.send(&Request::new("GET", "/orders").bytes());
+    assert_eq!(connection.response().status, 200);
+}
+
+#[test]
+fn told_to_stop_it_answers_what_is_in_flight_and_ends() {
+    let (allow, upstream) = Upstream::held();
+    let gateway = Gateway::start_now(Setup::before(&upstream));
+    let mut sidecar = Sidecar::start(&gateway, &[]);
+    let mut connection = Connection::open(sidecar.address());
+    connection.send(&sidecar.request("POST", "/orders").body("x").bytes());
+    upstream.wait_for_head(0);
+    sidecar.terminate();
+    allow.send(()).unwrap();
+    assert_eq!(connection.response().status, 200);
+    assert!(sidecar.child.wait().unwrap().success());
+}
