@@ -10,18 +10,20 @@ use aws_lc_rs::signature::{
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use data_encoding::BASE64;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use portcullis::apps::{App, Key, KeyHash, Pepper, Registry, SchemeSet, Scopes, StaticKey};
 use portcullis::client::{AwsSigner, HmacSigner, Signer};
 use portcullis::clock::{Clock, Now};
 use portcullis::crypto::aws4::Scope;
 use portcullis::crypto::digest::sha256;
 use portcullis::crypto::{Algorithm, HmacKey, SigningKey};
-use portcullis::route::{Dialect, Route};
+use portcullis::route::{Dialect, KeyPlaces, Route};
 use portcullis::schemes::doctor::{self, Tries};
 use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::http_signature::{self, Rules};
-use portcullis::schemes::{Caller, Received, Refused, Surroundings, aws_sigv4, hmac_auth, token};
+use portcullis::schemes::{
+    Caller, Received, Refused, Surroundings, api_key, aws_sigv4, hmac_auth, token,
+};
 use portcullis::secret::Secret;
 use std::hint::black_box;
 use std::slice;
@@ -103,6 +105,53 @@ fn hmac_auth(criterion: &mut Criterion) {
     let key = HmacKey::dummy(Algorithm::HmacSha256);
     group.bench_function("bare HMAC", |bencher| {
         bencher.iter(|| key.sign(black_box(&[b'x'; 103])));
+    });
+    group.finish();
+}
+
+fn static_keys(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("api-key");
+    let pepper = || HmacKey::new(Algorithm::HmacSha256, &pairs()[0].key).expect("long enough");
+    let gate = Gate::of(&[]);
+    let app = gate.registry.apps()[0].clone();
+    let key = |number: u32| format!("a-static-key-of-the-bench-{number}");
+    let known = |number| StaticKey {
+        id: format!("legacy-{number}").into(),
+        app: app.clone(),
+        hash: KeyHash::of(&Pepper::new(pepper()), key(number).as_bytes()),
+        not_before: None,
+        not_after: None,
+        enabled: true,
+        uses: Arc::default(),
+    };
+    let registry = Registry::new(vec![app.clone()], Vec::new(), 1).expect("no id twice");
+    let registry = registry
+        .with_static_keys(Pepper::new(pepper()), (0..10_000).map(known).collect())
+        .expect("no key twice");
+    let route = Route {
+        key_places: Some(Arc::new(KeyPlaces {
+            fields: vec![HeaderName::from_static("x-api-key")],
+            ..KeyPlaces::default()
+        })),
+        ..route()
+    };
+    for (what, key) in [("good", key(7)), ("unknown key", key(10_007))] {
+        let mut fields = HeaderMap::new();
+        fields.insert("host", HeaderValue::from_static("api.example.com"));
+        fields.insert("x-api-key", HeaderValue::try_from(key).expect("a value"));
+        let verify = |fields: &HeaderMap| {
+            let received = gate.received(fields);
+            let presented = api_key::Presented::read(&received, &route)?;
+            api_key::verify(&presented.ok_or(Refused::Missing)?, &registry, now())
+        };
+        assert_eq!(verify(&fields).is_ok(), what == "good");
+        group.bench_function(BenchmarkId::new("of 10000", what), |bencher| {
+            bencher.iter(|| verify(black_box(&fields)));
+        });
+    }
+    let pepper = pepper();
+    group.bench_function("bare HMAC", |bencher| {
+        bencher.iter(|| pepper.sign(black_box(&[b'x'; 27])));
     });
     group.finish();
 }
@@ -453,6 +502,6 @@ fn with_token(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(3));
-    targets = signature, hmac_auth, aws_sigv4, tokens
+    targets = signature, hmac_auth, aws_sigv4, static_keys, tokens
 }
 criterion_main!(benches);

@@ -28,6 +28,8 @@ pub(crate) struct Settings<'s> {
     /// What stands at the end of the file besides.
     pub(crate) more: &'s str,
     pub(crate) place: Place,
+    /// Another build than this one.
+    pub(crate) binary: Option<&'s Path>,
 }
 
 impl Settings<'_> {
@@ -44,6 +46,7 @@ impl Settings<'_> {
         freshness: "window = \"10s\"\nskew = \"1s\"",
         more: "",
         place: Place::Proxy,
+        binary: None,
     };
 }
 
@@ -61,7 +64,8 @@ pub(crate) fn start(settings: &Settings<'_>, upstream: SocketAddr, folder: &Path
     fs::write(&key, SECRET).expect("a file");
     fs::set_permissions(key, Permissions::from_mode(0o600)).expect("it is ours");
     write_config(settings, upstream, folder);
-    let mut child = command(Path::new(env!("CARGO_BIN_EXE_portcullis")), settings.place)
+    let this_build = Path::new(env!("CARGO_BIN_EXE_portcullis"));
+    let mut child = command(settings.binary.unwrap_or(this_build), settings.place)
         .args(["serve", "--config", "gateway.toml"])
         .current_dir(&home)
         .stdout(Stdio::null())

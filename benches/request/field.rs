@@ -28,6 +28,12 @@ pub(super) enum Contestant {
     BareAnywhere {
         threads: usize,
     },
+    /// Another build of the gateway, in the place of `Gateway` or `GatewayAnywhere`.
+    Before {
+        tls: bool,
+        limited: bool,
+        workers: Option<usize>,
+    },
     Haproxy {
         checked: bool,
     },
@@ -65,9 +71,28 @@ impl Contestant {
         )
     }
 
+    /// The same of the build before, where it is the gateway.
+    pub(super) const fn before(self) -> Option<Self> {
+        let (tls, limited, workers) = match self {
+            Self::Gateway { tls } => (tls, false, None),
+            Self::LimitedGateway => (false, true, None),
+            Self::GatewayAnywhere { workers } => (false, false, Some(workers)),
+            _ => return None,
+        };
+        Some(Self::Before {
+            tls,
+            limited,
+            workers,
+        })
+    }
+
     pub(super) const fn place(self) -> Place {
         match self {
-            Self::GatewayAnywhere { .. } | Self::BareAnywhere { .. } => Place::Anywhere,
+            Self::GatewayAnywhere { .. }
+            | Self::BareAnywhere { .. }
+            | Self::Before {
+                workers: Some(_), ..
+            } => Place::Anywhere,
             _ => Place::Proxy,
         }
     }
@@ -76,16 +101,18 @@ impl Contestant {
 pub(super) struct Field<'f> {
     folder: &'f Path,
     origin: SocketAddr,
+    before: Option<&'f Path>,
     own: HashMap<Contestant, (Process, SocketAddr)>,
     haproxy: Option<Peer>,
     nginx: Option<Peer>,
 }
 
 impl<'f> Field<'f> {
-    pub(super) fn new(folder: &'f Path, origin: SocketAddr) -> Self {
+    pub(super) fn new(folder: &'f Path, origin: SocketAddr, before: Option<&'f Path>) -> Self {
         Self {
             folder,
             origin,
+            before,
             own: HashMap::new(),
             haproxy: peers::haproxy(origin, folder),
             nginx: peers::nginx(origin, folder),
@@ -126,11 +153,11 @@ impl<'f> Field<'f> {
             Contestant::Haproxy { checked } => (self.haproxy.as_ref().expect(RUNS), checked),
             Contestant::Nginx { checked } => (self.nginx.as_ref().expect(RUNS), checked),
             _ => {
-                let (folder, origin) = (self.folder, self.origin);
+                let (folder, origin, before) = (self.folder, self.origin, self.before);
                 let (process, address) = self
                     .own
                     .entry(contestant)
-                    .or_insert_with(|| start(contestant, origin, folder));
+                    .or_insert_with(|| start(contestant, origin, folder, before));
                 return (process, *address);
             }
         };
@@ -138,7 +165,13 @@ impl<'f> Field<'f> {
     }
 }
 
-fn start(contestant: Contestant, origin: SocketAddr, folder: &Path) -> (Process, SocketAddr) {
+fn start(
+    contestant: Contestant,
+    origin: SocketAddr,
+    folder: &Path,
+    before: Option<&Path>,
+) -> (Process, SocketAddr) {
+    const LIMITED: &str = r#"{ rate = "20/s", burst = 200 }"#;
     let settings = Settings {
         place: contestant.place(),
         ..Settings::USUAL
@@ -152,7 +185,7 @@ fn start(contestant: Contestant, origin: SocketAddr, folder: &Path) -> (Process,
         },
         Contestant::LimitedGateway => Settings {
             name: "gateway-limited",
-            failures: r#"{ rate = "20/s", burst = 200 }"#,
+            failures: LIMITED,
             ..settings
         },
         Contestant::GatewayAnywhere { workers } => Settings {
@@ -162,6 +195,24 @@ fn start(contestant: Contestant, origin: SocketAddr, folder: &Path) -> (Process,
                 "gateway-two"
             },
             workers,
+            ..settings
+        },
+        Contestant::Before {
+            tls,
+            limited,
+            workers,
+        } => Settings {
+            name: match (tls, limited, workers) {
+                (true, ..) => "before-tls",
+                (_, true, _) => "before-limited",
+                (.., Some(1)) => "before-one",
+                (.., Some(_)) => "before-two",
+                _ => "before",
+            },
+            tls,
+            failures: if limited { LIMITED } else { settings.failures },
+            workers: workers.unwrap_or(settings.workers),
+            binary: before,
             ..settings
         },
         Contestant::Bare { http2, tls, hashes } => {

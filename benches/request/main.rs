@@ -7,7 +7,7 @@
 //! of the proxy's process (user and system) for each request. Compare ratios
 //! only: a machine's own numbers say little. `docs/performance.md` tells how to read it.
 //!
-//! `cargo bench --bench request -- [FILTER] [--rounds N] [--list]`
+//! `cargo bench --bench request -- [FILTER] [--rounds N] [--before BINARY] [--list]`
 //!
 //! Without `--bench`, which `cargo bench` gives, it only shows that it runs.
 
@@ -27,7 +27,7 @@ use bed::process::{Place, settle};
 use bed::sign::{AUTHORITY, Body, Caller, Prepared};
 use field::Field;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use table::{Lane, Row};
 
 /// How much is measured.
@@ -59,7 +59,10 @@ fn main() {
     // A row's whole name asks for that one alone.
     let alone = rows.iter().any(|row| row.name == asked.filter);
     rows.retain(|row| row.name == asked.filter || !alone && row.name.contains(&asked.filter));
-    let flood = flood::NAME.contains(&asked.filter);
+    let flood = flood::NAME.contains(&asked.filter) && asked.before.is_none();
+    if asked.before.is_some() {
+        rows.retain_mut(Row::only_beside_before);
+    }
     if asked.list {
         for row in &rows {
             println!("{}", row.name);
@@ -75,7 +78,7 @@ fn main() {
     bed::certificate::write(folder.path(), AUTHORITY);
     let load = Load::new();
     let mut bench = Bench {
-        field: Field::new(folder.path(), load.origin),
+        field: Field::new(folder.path(), load.origin, asked.before.as_deref()),
         folder: folder.path(),
         load,
     };
@@ -103,6 +106,8 @@ struct Asked {
     whole: bool,
     filter: String,
     list: bool,
+    /// Another build of the gateway, to be compared with alone.
+    before: Option<PathBuf>,
 }
 
 impl Asked {
@@ -112,6 +117,7 @@ impl Asked {
             whole: false,
             filter: String::new(),
             list: false,
+            before: None,
         };
         let mut arguments = arguments.into_iter();
         let mut rounds = None;
@@ -122,6 +128,10 @@ impl Asked {
                 "--rounds" => {
                     let number = arguments.next().and_then(|word| word.parse().ok());
                     rounds = Some(number.expect("a number behind --rounds"));
+                }
+                "--before" => {
+                    let binary = arguments.next().expect("a binary behind --before");
+                    asked.before = Some(std::path::absolute(binary).expect("a path"));
                 }
                 flag if flag.starts_with('-') => {}
                 filter => filter.clone_into(&mut asked.filter),

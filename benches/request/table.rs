@@ -282,6 +282,22 @@ impl Row {
         }
     }
 
+    /// Beside the build before and nobody else; `false` where the gateway has no part in it.
+    pub(super) fn only_beside_before(&mut self) -> bool {
+        let Some(contestant) = self.ours.contestant.before() else {
+            return false;
+        };
+        self.beside = vec![Beside {
+            name: "the build before",
+            lane: Lane {
+                contestant,
+                ..self.ours
+            },
+            mark: None,
+        }];
+        true
+    }
+
     const fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self

@@ -2,10 +2,11 @@
 //! call it, and `tests/it/fuzz_corpus.rs` includes the same files.
 
 mod answer;
+mod api_key;
 mod aws_sigv4;
 mod config;
-mod dpop;
 mod curl_line;
+mod dpop;
 mod gate;
 mod har;
 mod head;
@@ -50,6 +51,11 @@ pub fn hmac_auth(bytes: &[u8]) {
 /// DPoP proofs.
 pub fn dpop(bytes: &[u8]) {
     dpop::check(bytes);
+}
+
+/// Static keys.
+pub fn api_key(bytes: &[u8]) {
+    api_key::check(bytes);
 }
 
 /// Key sets.

@@ -10,6 +10,7 @@ mod doubles;
 mod policy;
 mod scheme;
 mod scopes;
+mod static_key;
 mod told;
 
 pub use assurance::Assurance;
@@ -17,6 +18,7 @@ pub use certified::{Certified, NoOne, Who};
 pub use policy::{Downgrade, Mode, Policy};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
+pub use static_key::{KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, Pepper, StaticKey, Uses};
 pub use told::Told;
 
 use crate::crypto::certificate::Certificate;
@@ -24,6 +26,7 @@ use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use crate::secret::Secret;
 use certified::Certificates;
 use doubles::Doubles;
+use static_key::StaticKeys;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -91,6 +94,7 @@ pub struct Registry {
     apps: Vec<Arc<App>>,
     keys: HashMap<Arc<str>, Arc<Key>>,
     certificates: Certificates,
+    static_keys: Option<StaticKeys>,
     doubles: Doubles,
     told: Option<Box<Told>>,
     generation: u64,
@@ -120,6 +124,7 @@ impl Registry {
             apps,
             keys: by_id,
             certificates: Certificates::default(),
+            static_keys: None,
             doubles,
             told: None,
             generation,
@@ -162,6 +167,42 @@ impl Registry {
     /// [`NoOne`].
     pub fn certified(&self, certificate: &Certificate) -> Result<&Arc<Certified>, NoOne> {
         self.certificates.find(certificate)
+    }
+
+    /// Adds the static keys, hashed under `pepper`.
+    ///
+    /// # Errors
+    /// [`DuplicateKey`] when an id, or a hash, appears twice.
+    pub fn with_static_keys(
+        mut self,
+        pepper: Pepper,
+        list: Vec<StaticKey>,
+    ) -> Result<Self, DuplicateKey> {
+        let mut ids = HashSet::with_capacity(list.len());
+        let mut hashes = HashSet::with_capacity(list.len());
+        for one in &list {
+            let is_new = ids.insert(one.id.clone()) && hashes.insert(one.hash);
+            if self.keys.contains_key(&one.id) || !is_new {
+                return Err(DuplicateKey(one.id.clone()));
+            }
+        }
+        self.static_keys = Some(StaticKeys::new(pepper, list));
+        Ok(self)
+    }
+
+    /// The static key that is shown, whatever its state. It takes as long where there is none.
+    pub fn static_key(&self, shown: &[u8]) -> Option<&Arc<StaticKey>> {
+        self.static_keys.as_ref()?.find(shown)
+    }
+
+    /// The static key of that id, whatever its state.
+    pub fn static_key_of(&self, id: &str) -> Option<&Arc<StaticKey>> {
+        self.static_keys.as_ref()?.of_id(id)
+    }
+
+    /// Every static key, in no order.
+    pub fn static_keys(&self) -> impl Iterator<Item = &Arc<StaticKey>> {
+        self.static_keys.iter().flat_map(StaticKeys::iter)
     }
 
     /// The key of that id, whatever its state.

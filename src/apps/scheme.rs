@@ -15,16 +15,19 @@ pub enum Scheme {
     Token,
     /// The certificate of the connection.
     ClientCertificate,
+    /// A static key, for callers that cannot do better yet.
+    ApiKey,
 }
 
 impl Scheme {
     /// Every scheme, in the order they are documented.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::HttpSignature,
         Self::AwsSigv4,
         Self::HmacAuth,
         Self::Token,
         Self::ClientCertificate,
+        Self::ApiKey,
     ];
 
     /// The name in `gateway.toml`, in logs and in `Portcullis-Scheme`.
@@ -35,6 +38,7 @@ impl Scheme {
             Self::HmacAuth => "hmac-auth",
             Self::Token => "token",
             Self::ClientCertificate => "client-certificate",
+            Self::ApiKey => "api-key",
         }
     }
 
@@ -70,10 +74,10 @@ impl SchemeSet {
         Self(bits)
     }
 
-    /// Those that a key may prove: all but that of certificates.
+    /// Those that a key may prove: all but those of certificates and of static keys.
     pub fn of_keys() -> Self {
         let keys = Scheme::ALL.into_iter();
-        keys.filter(|scheme| *scheme != Scheme::ClientCertificate)
+        keys.filter(|scheme| !matches!(scheme, Scheme::ClientCertificate | Scheme::ApiKey))
             .collect()
     }
 

@@ -1,17 +1,16 @@
 //! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
+mod credentials;
 mod issuers;
 mod waivers;
 
 use super::files::{self, Need};
-use crate::apps::{Certified, Key, Who};
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded, Problem, Report, time};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, ReplayPolicy, Route};
 use crate::server::Fields;
 use clap::{Args as Arguments, ValueEnum};
-use data_encoding::HEXLOWER;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -298,11 +297,15 @@ fn apps(out: &mut String, loaded: &Loaded) {
             &format!("{off}{}; {scopes}", limits(plan.as_deref())),
         );
         for one in gateway.keys.iter().filter(|key| key.app.index == app.index) {
-            line(out, "", &key(one, loaded));
+            line(out, "", &credentials::key(one, loaded));
         }
         let certificates = gateway.certificates.iter();
         for one in certificates.filter(|one| one.app.index == app.index) {
-            line(out, "", &certificate(one));
+            line(out, "", &credentials::certificate(one));
+        }
+        let static_keys = gateway.static_keys.iter().flat_map(|keys| &keys.list);
+        for one in static_keys.filter(|one| one.app.index == app.index) {
+            line(out, "", &credentials::static_key(one));
         }
     }
 }
@@ -315,46 +318,6 @@ fn limits(plan: Option<&Plan>) -> String {
         .concurrency
         .map_or(String::new(), |count| format!(", {count} in flight"));
     format!("plan {}: {}{flight}", plan.name, pace(plan.rate))
-}
-
-fn key(key: &Key, loaded: &Loaded) -> String {
-    let mut out = format!("key {}: {}", key.id, key.algorithm());
-    let note = loaded
-        .resolved
-        .keys()
-        .iter()
-        .find(|note| *note.id == *key.id);
-    if let Some(note) = note {
-        let _ = write!(out, ", {}", note.secret);
-        if note.to_be_generated {
-            out.push_str(" (will be generated at the first start)");
-        }
-    }
-    in_force(&mut out, key.not_before, key.not_after, key.enabled);
-    out
-}
-
-fn certificate(known: &Certified) -> String {
-    let id = &known.id;
-    let mut out = match &known.who {
-        Who::Name(name) => format!("certificate {id}: {name}"),
-        Who::Fingerprint(digest) => {
-            format!("certificate {id}: sha256 {}", HEXLOWER.encode(digest))
-        }
-    };
-    in_force(&mut out, known.not_before, known.not_after, known.enabled);
-    out
-}
-
-fn in_force(out: &mut String, from: Option<i64>, until: Option<i64>, enabled: bool) {
-    for (word, at) in [("from", from), ("until", until)] {
-        if let Some(at) = at {
-            let _ = write!(out, ", {word} {}", config::date(at));
-        }
-    }
-    if !enabled {
-        out.push_str(", SWITCHED OFF");
-    }
 }
 
 fn pace(rate: Option<Rate>) -> String {

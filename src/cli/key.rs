@@ -98,6 +98,25 @@ impl KeyArgs {
         })
     }
 
+    /// The key of a proof that names none.
+    pub(super) fn unnamed(&self) -> Result<NamedKey> {
+        let written = match &self.secret {
+            Some(reference) => referenced(reference)?,
+            None if self.secret_stdin => read_bounded(std::io::stdin().lock(), "standard input")?,
+            None => {
+                return Err(Stop::usage("a secret is needed")
+                    .hint("`--secret env:LEGACY_KEY`, or `--secret file:legacy.key`")
+                    .into());
+            }
+        };
+        Ok(NamedKey {
+            id: self.key_id.clone().unwrap_or_default(),
+            algorithm: self.algorithm.algorithm(),
+            secret: Secret::new(written.clone()),
+            written: Secret::new(written),
+        })
+    }
+
     /// The key, if one is named.
     pub(super) fn optional(&self) -> Result<Option<NamedKey>> {
         let id = match (&self.key_id, self.secret.is_some() || self.secret_stdin) {

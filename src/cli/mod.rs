@@ -13,6 +13,7 @@ mod curl;
 mod demo;
 mod explain;
 mod files;
+mod hash_key;
 mod key;
 mod man;
 mod message;
@@ -74,6 +75,7 @@ enum Command {
     Sign(Box<sign::Args>),
     Request(Box<request::Args>),
     Explain(Box<explain::Args>),
+    HashKey(hash_key::Args),
     Sidecar(Box<sidecar::Args>),
     Vectors(vectors::Args),
     Completions(completions::Args),
@@ -102,6 +104,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Sign(args)) => sign::run(args),
         Some(Command::Request(args)) => request::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::HashKey(args)) => hash_key::run(args),
         Some(Command::Sidecar(args)) => sidecar::run(args),
         Some(Command::Vectors(args)) => vectors::run(args),
         Some(Command::Completions(args)) => completions::run(args),

@@ -1,5 +1,6 @@
 //! The proof that the command line asks for: a signature or a token.
 
+mod api_key;
 mod aws_sigv4;
 mod dpop;
 mod hmac_auth;
@@ -67,6 +68,8 @@ pub(super) struct ProofArgs {
     #[command(flatten)]
     hmac: hmac_auth::HmacArgs,
     #[command(flatten)]
+    static_key: api_key::ApiKeyArgs,
+    #[command(flatten)]
     aws: aws_sigv4::AwsArgs,
     /// What the token may be used for, of what its app may do; names joined by spaces
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
@@ -91,6 +94,8 @@ enum SchemeName {
     HmacAuth,
     /// A short-lived JWT in `Portcullis-Token`
     Token,
+    /// A static key as it stands, in `X-Api-Key` or where `--key-place` says; `--key-id` is not needed
+    ApiKey,
 }
 
 /// What to add to a request, and the text that was signed. Does not print.
@@ -115,7 +120,10 @@ impl Proof {
 impl ProofArgs {
     /// Proves `message`.
     pub(super) fn prove(&self, message: &Message, clock: Clock) -> Result<Proof> {
-        let key = self.key.required()?;
+        let key = match self.scheme {
+            SchemeName::ApiKey => self.key.unnamed()?,
+            _ => self.key.required()?,
+        };
         self.prove_with(&key, message, clock)
     }
 
@@ -136,6 +144,7 @@ impl ProofArgs {
             SchemeName::AwsSigv4 => self.aws.prove(key, message, clock),
             SchemeName::HmacAuth => self.hmac.prove(key, message, &self.cover, clock),
             SchemeName::Token => self.token(key, message, clock),
+            SchemeName::ApiKey => self.static_key.prove(&key.written),
         }
     }
 
@@ -161,7 +170,7 @@ impl ProofArgs {
             SchemeName::HttpSignature => Some((CONTENT_DIGEST, format!("sha-256=:{text}:"))),
             SchemeName::AwsSigv4 => Some((X_AMZ_CONTENT_SHA256, HEXLOWER.encode(sha256))),
             SchemeName::HmacAuth => Some((DIGEST, format!("SHA-256={text}"))),
-            SchemeName::Token => None,
+            SchemeName::Token | SchemeName::ApiKey => None,
         }
     }
 
@@ -175,6 +184,7 @@ impl ProofArgs {
             ("--tag", self.tag.is_some()),
         ];
         let of_hmac = [("--dialect", self.hmac.is_given())];
+        let of_key = [("--key-place", self.static_key.is_given())];
         let of_token = [
             ("--audience", self.audience.is_some()),
             ("--scope", self.scope.is_some()),
@@ -186,17 +196,20 @@ impl ProofArgs {
         let (of_both, of_one_signature) = of_signature.split_at(1);
         let (token, hmac) = ((&of_token[..], "token"), (&of_hmac[..], "hmac-auth"));
         let aws = (&of_aws[..], "aws-sigv4");
+        let key = (&of_key[..], "api-key");
+        let time = [("--created", self.created.is_some())];
         let one = (of_one_signature, "http-signature");
         let both = (of_both, "http-signature");
         let strays = match self.scheme {
-            SchemeName::HttpSignature => vec![token, hmac, aws],
-            SchemeName::AwsSigv4 => vec![token, hmac, both, one],
-            SchemeName::HmacAuth => vec![token, one, aws],
-            SchemeName::Token => vec![both, one, hmac, aws],
+            SchemeName::HttpSignature => vec![token, hmac, aws, key],
+            SchemeName::AwsSigv4 => vec![token, hmac, both, one, key],
+            SchemeName::HmacAuth => vec![token, one, aws, key],
+            SchemeName::Token => vec![both, one, hmac, aws, key],
+            SchemeName::ApiKey => vec![token, both, one, hmac, aws, (&time[..], "http-signature")],
         };
         let strays = strays
-            .into_iter()
-            .flat_map(|(options, scheme)| options.iter().map(move |one| (one, scheme)));
+            .iter()
+            .flat_map(|(options, scheme)| options.iter().map(move |one| (one, *scheme)));
         match strays.into_iter().find(|((_, given), _)| *given) {
             Some(((option, _), scheme)) => {
                 Err(Stop::usage(format!("`{option}` belongs to `--scheme {scheme}`")).into())

@@ -3,6 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+mod api_keys;
 mod cors;
 mod issuers;
 mod sigv4;
@@ -28,6 +29,7 @@ use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
+pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use cors::Cors;
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use sigv4::SigV4;
@@ -50,6 +52,8 @@ table! {
         pub overload: Overload = {},
         /// What is asked of tokens.
         pub tokens: Tokens = {},
+        /// Static keys, for callers that cannot prove themselves in a better way yet.
+        pub api_keys: ApiKeys = {},
         /// The backends, by a name of your choice.
         pub upstreams: Named<Upstream> = {},
         /// Limits that apps can have, by a name of your choice.
@@ -238,7 +242,8 @@ table! {
         pub upstream: Required<At<Name>>,
         /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven. `"client-certificate"`
         /// counts for requests that show nothing else. Of several any one lets in, and a request shows one;
-        /// `"token+http-signature"` asks for both, of one app, and the signature covers the token.
+        /// `"token+http-signature"` asks for both, of one app, and the signature covers the token. `"api-key"`, a
+        /// static key, is for migration only.
         pub accept: Required<Several<At<Accepted>>>,
         /// How well a caller must be proven: `"signed"`, it signed this very request; `"attested"`, a token of
         /// somebody who attests; `"attested+signed"`, both. Where it is not said, whatever is accepted is enough.
@@ -326,6 +331,8 @@ table! {
         pub keys: List<Key> = [],
         /// The certificates of clients that it is known by, on routes that accept `"client-certificate"`.
         pub certificates: List<Certificate> = [],
+        /// Static keys that it is known by, on routes that accept `"api-key"`.
+        pub api_keys: List<ApiKey> = [],
     }
 }
 

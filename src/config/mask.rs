@@ -15,6 +15,9 @@ pub(super) fn secrets_in(text: &str) -> Vec<Range<usize>> {
     // Who confuses the halves of a pair writes the private one where the public one belongs.
     let mut masks = values_of("secret", text, &lower);
     masks.extend(values_of("public_key", text, &lower));
+    // And who is in a hurry the key itself where its hash belongs.
+    masks.extend(values_of("hash", text, &lower));
+    masks.extend(values_of("pepper", text, &lower));
     masks
 }
 

@@ -24,6 +24,7 @@ mod resolve;
 mod secrets;
 mod servers;
 mod shape;
+mod static_keys;
 mod table;
 mod times;
 mod values;
@@ -33,13 +34,17 @@ mod words;
 pub use changes::changes;
 pub use problem::{Problem, Report, Severity};
 pub use reference::{reference_page, schema_json};
+pub(crate) use resolve::checked_static_key;
 pub(crate) use secrets::decode;
+pub(crate) use static_keys::{is_key_id, place_of_key};
 pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, date, server};
 pub(crate) use view::{issuers_of, size, time};
 
+use crate::apps::KeyHash;
 use crate::secret::Secret;
 use crate::{admin, gateway, server, store};
+use data_encoding::HEXLOWER;
 use file::File;
 use gather::Problems;
 use read::{Reader, Value};
@@ -160,15 +165,31 @@ impl Config {
 
     fn read(path: &Path, mode: Mode) -> Result<Loaded, Report> {
         let name = path.display().to_string();
-        let (bytes, _) = secrets::read(path, MAX_FILE).map_err(|error| {
-            let hint = match error.kind() {
-                std::io::ErrorKind::NotFound => Some("`-c PATH` names another file".to_owned()),
-                std::io::ErrorKind::PermissionDenied => Some(secrets::READABLE.to_owned()),
-                _ => None,
-            };
-            Report::of_file(&name, format!("`{name}` cannot be read: {error}"), hint)
-        })?;
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let text = text_of(path, &name)?;
+        let places = Places {
+            directory: folder(path),
+            env: &variable,
+            mode,
+        };
+        let mut loaded = Self::understand(&text, &name, &places)?;
+        loaded.config.files.insert(0, path.to_owned());
+        Ok(loaded)
+    }
+}
+
+/// The text of the file at `path`.
+fn text_of(path: &Path, name: &str) -> Result<String, Report> {
+    let (bytes, _) = secrets::read(path, MAX_FILE).map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::NotFound => Some("`-c PATH` names another file".to_owned()),
+            std::io::ErrorKind::PermissionDenied => Some(secrets::READABLE.to_owned()),
+            _ => None,
+        };
+        Report::of_file(name, format!("`{name}` cannot be read: {error}"), hint)
+    })?;
+    std::str::from_utf8(&bytes)
+        .map(str::to_owned)
+        .map_err(|error| {
             let line = bytes
                 .iter()
                 .take(error.valid_up_to())
@@ -177,19 +198,48 @@ impl Config {
                 + 1;
             let hint = "save it as UTF-8".to_owned();
             Report::of_file(
-                &name,
+                name,
                 format!("`{name}` is not UTF-8 in line {line}"),
                 Some(hint),
             )
-        })?;
-        let places = Places {
-            directory: folder(path),
-            env: &variable,
-            mode,
-        };
-        let mut loaded = Self::understand(text, &name, &places)?;
-        loaded.config.files.insert(0, path.to_owned());
-        Ok(loaded)
+        })
+}
+
+/// The hash of a static key, as it stands in the file at `path`, whatever else is wrong with that: the
+/// entry of this very key may be what is missing. A pepper that is still to be made is made.
+///
+/// # Errors
+/// Why there is no pepper; within, why this is no key.
+pub(crate) fn hash_static_key(path: &Path, key: &Secret) -> Result<Result<String, String>, Report> {
+    let key = match checked_static_key(key.expose()) {
+        Ok(key) => key,
+        Err(why) => return Ok(Err(why)),
+    };
+    let name = path.display().to_string();
+    let text = text_of(path, &name)?;
+    let mut others = Problems::new(&text, &name);
+    let document = parse(&text, &mut others);
+    if others.any_error() {
+        return Err(Report::new(others));
+    }
+    let file = File::read(&document, &mut Reader::new(&mut others));
+    let file = file.expect("a document is a table");
+    if others.any_at("api_keys") {
+        return Err(Report::new(others));
+    }
+    let places = Places {
+        directory: folder(path),
+        env: &variable,
+        mode: Mode::Serve,
+    };
+    let mut problems = Problems::new(&text, &name);
+    let mut gathered = resolve::Gathered::new(&mut problems);
+    match resolve::pepper(&file.api_keys.pepper, &places, &mut gathered) {
+        Some(pepper) => {
+            let digits = HEXLOWER.encode(&KeyHash::of(&pepper, key).0);
+            Ok(Ok(format!("{}{digits}", static_keys::HASH_PREFIX)))
+        }
+        None => Err(Report::new(problems)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 14] = [
+const PLANNED: [&str; 13] = [
     "identity",
     "admin.token",
     "apps.keys.weak_secret",
@@ -14,7 +14,6 @@ const PLANNED: [&str; 14] = [
     "state.on_outage",
     "state.registry",
     "tokens.prefix",
-    "api-key",
     "webhook",
 ];
 

@@ -5,6 +5,8 @@ mod sigv4;
 
 pub(crate) use issuers::issuers_of;
 
+mod static_keys;
+
 use super::Config;
 use crate::apps::{App, Assurance, Certified, Key, Who};
 use crate::crypto::{PssSalt, VerifyingKey, digest};
@@ -129,9 +131,10 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
         },
         "issuers": issuers::all(gateway),
         "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime), "dpop_nonce": gateway.tokens.dpop.nonce },
+        "api_keys": gateway.static_keys.as_ref().map(static_keys::all),
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
-        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), &gateway.certificates)).collect::<Vec<_>>(),
+        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), gateway)).collect::<Vec<_>>(),
     })
 }
 
@@ -273,8 +276,16 @@ fn certificate(known: &Certified) -> Json {
     })
 }
 
-fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>, known: &[Certified]) -> Json {
-    let known = known.iter().filter(|one| one.app.index == app.index);
+fn app(
+    app: &App,
+    plan: Option<&Plan>,
+    keys: Option<&Vec<Json>>,
+    gateway: &crate::gateway::Blueprint,
+) -> Json {
+    let known = gateway.certificates.iter();
+    let known = known.filter(|one| one.app.index == app.index);
+    let static_keys = gateway.static_keys.iter().flat_map(|keys| &keys.list);
+    let static_keys = static_keys.filter(|one| one.app.index == app.index);
     json!({
         "name": &*app.name,
         "plan": plan.map(|plan| json!({
@@ -289,6 +300,7 @@ fn app(app: &App, plan: Option<&Plan>, keys: Option<&Vec<Json>>, known: &[Certif
         "explain": app.explain,
         "keys": keys.map_or(&[][..], Vec::as_slice),
         "certificates": known.map(certificate).collect::<Vec<_>>(),
+        "api_keys": static_keys.map(static_keys::one).collect::<Vec<_>>(),
     })
 }
 

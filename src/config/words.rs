@@ -153,12 +153,13 @@ pub(super) enum Accepted {
     Pair,
 }
 
-words!(Accepted, "a scheme, `\"http-signature\"`, `\"aws-sigv4\"`, `\"hmac-auth\"`, `\"token\"` or `\"client-certificate\"`, two at once, `\"token+http-signature\"`, or `\"public\"`", [
+words!(Accepted, "a scheme, `\"http-signature\"`, `\"aws-sigv4\"`, `\"hmac-auth\"`, `\"token\"`, `\"client-certificate\"` or `\"api-key\"`, two at once, `\"token+http-signature\"`, or `\"public\"`", [
     "http-signature" => Self::Proven(Scheme::HttpSignature),
     "aws-sigv4" => Self::Proven(Scheme::AwsSigv4),
     "hmac-auth" => Self::Proven(Scheme::HmacAuth),
     "token" => Self::Proven(Scheme::Token),
     "client-certificate" => Self::Proven(Scheme::ClientCertificate),
+    "api-key" => Self::Proven(Scheme::ApiKey),
     "token+http-signature" => Self::Pair,
     "http-signature+token" => Self::Pair,
     "public" => Self::Public,

@@ -1,10 +1,10 @@
 //! A response on its way out, and the record that is written when it ends.
 
-use super::Shared;
+use super::Worker;
 use super::caught;
 use super::grpc;
+use super::in_force::Taken;
 use super::refusal::Refusal;
-use super::reload::Settings;
 use crate::forward::AnswerBody;
 use crate::forward::body::Meter;
 use crate::limit::Place;
@@ -59,25 +59,25 @@ impl Inner {
 pub(super) struct Ending {
     // Apart: this is moved with the response, several times.
     record: Option<Box<Record>>,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<Taken>,
     pub(super) place: Option<Place>,
     /// Whether it is a call of gRPC, and refused as one.
     pub(super) is_grpc: bool,
     /// Bytes of the request's body so far.
     pub(super) received: Option<Meter>,
-    shared: Arc<Shared>,
+    worker: Arc<Worker>,
 }
 
 impl Ending {
-    pub(super) fn new(record: Box<Record>, settings: Arc<Settings>, shared: &Arc<Shared>) -> Self {
-        shared.observer.opened();
+    pub(super) fn new(record: Box<Record>, settings: Arc<Taken>, worker: &Arc<Worker>) -> Self {
+        worker.shared.observer.opened();
         Self {
             record: Some(record),
             settings,
             place: None,
             is_grpc: false,
             received: None,
-            shared: shared.clone(),
+            worker: worker.clone(),
         }
     }
 
@@ -100,7 +100,7 @@ impl Ending {
             place: self.place.take(),
             is_grpc: self.is_grpc,
             received: None,
-            shared: self.shared.clone(),
+            worker: self.worker.clone(),
         }
     }
 
@@ -127,10 +127,9 @@ impl Drop for Ending {
             record.cut = true;
             record.reason = Some("the client went away".into());
         }
-        let now = self.shared.clock.later(record.started);
-        self.shared
-            .observer
-            .finish(&self.settings.labels, &record, now);
+        let shared = &self.worker.shared;
+        let now = shared.clock.later(record.started);
+        shared.observer.finish(&self.settings.labels, &record, now);
     }
 }
 

@@ -12,12 +12,13 @@ use crate::limit::{self, Charged};
 use crate::observe::Record;
 use crate::replay;
 use crate::route::{Accept, Route};
+use crate::schemes::api_key::without_key;
 use crate::schemes::doctor::{self, Finding};
 use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings};
 use crate::server::{Peer, RequestBody};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use std::sync::Arc;
 
@@ -178,12 +179,7 @@ impl Gateway {
             } else {
                 "http"
             },
-            // Read once by the HTTP library; these are the bytes that were verified.
-            target: parts
-                .uri
-                .path_and_query()
-                .cloned()
-                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+            target: target(&parts.uri, route),
             version: parts.version,
             peer: peer.address,
             arrived: now,
@@ -279,4 +275,17 @@ impl Gateway {
                 record.claimed_key = presented.claimed_key().map(Into::into);
             })
     }
+}
+
+/// What the upstream is asked for: the very bytes that were verified, but a static key in the query.
+fn target(uri: &Uri, route: &Route) -> PathAndQuery {
+    // Read once by the HTTP library.
+    let asked = uri.path_and_query().cloned();
+    let asked = asked.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let places = route.key_places.as_deref().filter(|_| !route.keep_proof);
+    let without = places
+        .and_then(|places| places.query.as_deref())
+        .and_then(|name| without_key(asked.as_str(), name))
+        .and_then(|target| target.try_into().ok());
+    without.unwrap_or(asked)
 }

@@ -16,12 +16,16 @@ mod challenge;
 mod cors;
 mod grpc;
 mod hops;
+mod in_force;
 mod outcome;
+mod static_keys;
 mod together;
 mod tunnels;
 
 pub use answer::ResponseBody;
-pub use reload::{Blueprint, Settings};
+pub use in_force::InForce;
+pub use reload::{Blueprint, Settings, StaticKeys};
+pub use static_keys::Notice;
 pub use tunnels::{TunnelSettings, Tunnels};
 
 use crate::authorize::Heights;
@@ -37,19 +41,20 @@ use crate::replay::{self, Memory, Written};
 use crate::schemes::token;
 use crate::server::{Fault, Handler, Peer, RequestBody};
 use answer::Ending;
-use arc_swap::ArcSwap;
 use begin::{Begun, Passing};
 use http::{Request, Response};
 use http_body::Body as _;
+use in_force::Taken;
 use outcome::Stopped;
 use refusal::Refusal;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 
 /// What all workers share.
 pub struct Shared {
-    /// What is in force; one atomic load a request.
-    pub settings: ArcSwap<Settings>,
+    /// What is in force.
+    pub settings: InForce,
     /// Proofs that were used.
     pub memory: Arc<dyn Memory>,
     /// What apps have moved up to.
@@ -70,22 +75,36 @@ pub struct Shared {
 
 /// The gateway as one worker sees it.
 #[derive(Clone)]
-pub struct Gateway {
+pub struct Gateway(Arc<Worker>);
+
+/// What a worker has of its own: what a request counts who uses it, is here,
+/// so that no two workers count on one line.
+pub struct Worker {
     shared: Arc<Shared>,
+    number: usize,
     gate: Arc<WorkerGate>,
-    pool: Arc<Pool>,
-    ids: Arc<RequestIds>,
+    pool: Pool,
+    ids: RequestIds,
 }
 
 impl Gateway {
-    /// The gateway of one worker, with upstream connections of its own.
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self {
+    /// The gateway of the worker with this number, with upstream connections of its own.
+    pub fn new(shared: Arc<Shared>, number: usize) -> Self {
+        Self(Arc::new(Worker {
             gate: WorkerGate::new(&shared.in_flight),
             shared,
-            pool: Arc::new(Pool::new()),
-            ids: Arc::new(RequestIds::new()),
-        }
+            number,
+            pool: Pool::new(),
+            ids: RequestIds::new(),
+        }))
+    }
+}
+
+impl Deref for Gateway {
+    type Target = Worker;
+
+    fn deref(&self) -> &Worker {
+        &self.0
     }
 }
 
@@ -98,7 +117,7 @@ impl Handler for Gateway {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Response<ResponseBody>> + Send {
         let now = self.shared.clock.now();
-        let settings = self.shared.settings.load_full();
+        let settings = self.shared.settings.take(self.number);
         let is_http2 = request.version() == http::Version::HTTP_2;
         let mut ending = self.open(peer, settings.clone(), now);
         // Not within the future: it would carry all of this to its end.
@@ -132,15 +151,16 @@ impl Handler for Gateway {
 
     fn refuse(&self, peer: &Peer, fault: Fault) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
-        let ending = self.open(peer, self.shared.settings.load_full(), now);
+        let settings = self.shared.settings.take(self.number);
+        let ending = self.open(peer, settings, now);
         self.refused(&Refusal::Wire(fault), None, None, now, ending)
     }
 }
 
 impl Gateway {
-    fn open(&self, peer: &Peer, settings: Arc<Settings>, now: Now) -> Ending {
+    fn open(&self, peer: &Peer, settings: Arc<Taken>, now: Now) -> Ending {
         let record = Record::open(self.ids.next(now), now, peer.address, peer.tls);
-        Ending::new(Box::new(record), settings, &self.shared)
+        Ending::new(Box::new(record), settings, &self.0)
     }
 
     /// From a request that may pass to its upstream's answer.

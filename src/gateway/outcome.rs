@@ -5,6 +5,7 @@ use super::answer::{self, Ending, ResponseBody};
 use super::caught::Panicked;
 use super::cors::Told;
 use super::refusal::{Blame, Refusal};
+use super::static_keys;
 use crate::clock::Now;
 use crate::forward::AnswerBody;
 use crate::limit::app::Standing;
@@ -53,9 +54,10 @@ impl Gateway {
         answered: Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>,
         is_http2: bool,
         now: Now,
-        ending: Ending,
+        mut ending: Ending,
     ) -> Response<ResponseBody> {
-        match answered {
+        let notice = static_keys::notice(&mut ending);
+        let mut response = match answered {
             Ok(Ok(response)) => response.map(|body| ResponseBody::upstream(body, ending)),
             Ok(Err(stopped)) => {
                 let (standing, finding) = (stopped.standing.as_ref(), stopped.finding.as_ref());
@@ -75,7 +77,11 @@ impl Gateway {
                 }
                 response
             }
+        };
+        if let Some((notice, known)) = notice {
+            notice.tell(response.headers_mut(), &known);
         }
+        response
     }
 
     pub(super) fn refused(

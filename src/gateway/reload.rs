@@ -2,13 +2,14 @@
 //! bad configuration changes nothing.
 
 use super::TunnelSettings;
-use crate::apps::{App, Certified, DuplicateKey, Key, Registry};
+use super::static_keys::{self, Notice};
+use crate::apps::{App, Certified, DuplicateKey, Key, Pepper, Registry, StaticKey};
 use crate::forward::upstream::{self, Upstream};
 use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
 use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
-use crate::observe::{Labels, Observer};
+use crate::observe::{Labels, Observer, One};
 use crate::route::Table;
 use crate::schemes::doctor::Budget;
 use crate::schemes::freshness::Freshness;
@@ -32,6 +33,8 @@ pub struct Blueprint {
     pub told: Vec<(Arc<str>, Secret)>,
     /// Every certificate by which an app is known.
     pub certificates: Vec<Certified>,
+    /// The static keys, where any app has one.
+    pub static_keys: Option<StaticKeys>,
     /// Every upstream, by `Route::upstream`.
     pub upstreams: Vec<upstream::Settings>,
     /// `[freshness]`.
@@ -52,6 +55,17 @@ pub struct Blueprint {
     pub public_url: Option<PublicUrl>,
 }
 
+/// The static keys of apps, and what their callers are told.
+#[derive(Debug)]
+pub struct StaticKeys {
+    /// What they are hashed under.
+    pub pepper: Pepper,
+    /// Every one of them.
+    pub list: Vec<StaticKey>,
+    /// What answers say.
+    pub notice: Notice,
+}
+
 /// What is in force: built whole from a [`Blueprint`], never changed.
 #[derive(Debug)]
 pub struct Settings {
@@ -69,6 +83,8 @@ pub struct Settings {
     pub(super) doctor: Budget,
     pub(super) public_url: Option<PublicUrl>,
     pub(super) labels: Labels,
+    /// What callers with a static key are told.
+    pub(super) notice: Option<Notice>,
 }
 
 impl Settings {
@@ -103,16 +119,27 @@ impl Settings {
             caps.collect(),
             before.map(|before| &before.overload),
         );
+        let mut static_keys = blueprint.static_keys;
+        if let (Some(keys), Some(before)) = (&mut static_keys, before) {
+            static_keys::go_on(&mut keys.list, &before.registry);
+        }
         let mut tokens = blueprint.tokens;
         let known = before.map_or(&[][..], Self::sources);
         let sources = sources(blueprint.sources, &mut tokens, known);
         let generation = before.map_or(1, |before| before.registry.generation() + 1);
+        let mut registry = Registry::new(blueprint.apps, blueprint.keys, generation)?
+            .with_certificates(blueprint.certificates)?
+            .telling(blueprint.told, blueprint.explain);
+        let mut notice = None;
+        if let Some(keys) = static_keys {
+            registry = registry.with_static_keys(keys.pepper, keys.list)?;
+            notice = Some(keys.notice);
+        }
         Ok(Self {
+            notice,
             overload,
             limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
-            registry: Registry::new(blueprint.apps, blueprint.keys, generation)?
-                .with_certificates(blueprint.certificates)?
-                .telling(blueprint.told, blueprint.explain),
+            registry,
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),
             freshness: blueprint.freshness,
@@ -130,6 +157,11 @@ impl Settings {
     /// The upstreams, by `Route::upstream`.
     pub fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
+    }
+
+    /// How often each app has shown static keys.
+    pub fn static_key_uses(&self) -> Vec<One> {
+        static_keys::uses(&self.registry)
     }
 
     /// Issuers whose keys are fetched.

@@ -5,14 +5,13 @@
 //! and counted.
 
 use super::Record;
+use super::lane::Lanes;
 use super::line::{Format, Stamp};
 use crate::clock::Now;
 use prometheus_client::metrics::counter::Counter;
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{Write, stdout};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -61,7 +60,7 @@ pub(super) struct Log {
 
 #[derive(Debug)]
 struct Shared {
-    shards: Box<[Shard]>,
+    pens: Lanes<Mutex<Pen>>,
     queue: Mutex<Queue>,
     /// The writer has something to do.
     work: Condvar,
@@ -70,11 +69,7 @@ struct Shared {
     dropped: Counter,
 }
 
-/// A worker's buffer, on cache lines of its own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard(Mutex<Pen>);
-
+/// What a worker writes with.
 #[derive(Debug, Default)]
 struct Pen {
     lines: Lines,
@@ -104,7 +99,7 @@ impl Log {
     /// Starts the writer.
     pub(super) fn start(log: AccessLog, workers: usize, dropped: Counter) -> Self {
         let shared = Arc::new(Shared {
-            shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
+            pens: Lanes::new(workers),
             queue: Mutex::default(),
             work: Condvar::new(),
             done: Condvar::new(),
@@ -129,7 +124,7 @@ impl Log {
     /// Writes the line of `record`, which ended at `now`. Never waits for the sink.
     pub(super) fn write(&self, record: &Record, now: Now) {
         let full = {
-            let mut pen = lock(&self.shared.own_shard().0);
+            let mut pen = lock(self.shared.pens.own());
             let Pen { lines, stamp } = &mut *pen;
             if lines.count == 0 {
                 lines.first = now.monotonic();
@@ -170,20 +165,6 @@ impl Drop for Log {
 }
 
 impl Shared {
-    /// The shard of this thread: workers are numbered as they first write.
-    fn own_shard(&self) -> &Shard {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static OWN: Cell<Option<usize>> = const { Cell::new(None) };
-        }
-        let number = OWN.get().unwrap_or_else(|| {
-            let number = THREADS.fetch_add(1, Ordering::Relaxed);
-            OWN.set(Some(number));
-            number
-        });
-        &self.shards[number % self.shards.len()]
-    }
-
     fn hand_over(&self, lines: Lines) {
         let mut queue = lock(&self.queue);
         if queue.waiting.len() >= MAX_WAITING {
@@ -266,9 +247,10 @@ impl Writer {
 
     /// Writes what the workers' buffers hold.
     fn sweep(&mut self) {
-        for index in 0..self.shared.shards.len() {
+        let shared = self.shared.clone();
+        for pen in shared.pens.iter() {
             let lines = {
-                let mut pen = lock(&self.shared.shards[index].0);
+                let mut pen = lock(pen);
                 if pen.lines.count == 0 {
                     continue;
                 }

@@ -5,6 +5,8 @@
 //! kept, so that a request looks nothing up.
 
 use super::Record;
+use super::counts::{OfRoute, Routes};
+use super::lane::Lanes;
 use super::series::Series;
 use crate::clock::Now;
 use prometheus_client::collector::Collector;
@@ -14,62 +16,28 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The media type of the rendered metrics.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Upper ends of the buckets of durations, in seconds.
-const SECONDS: [f64; 15] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
 /// The route label of a request that no route takes.
 const NO_ROUTE: &str = "none";
-/// Reasons that are no code of the table: it went well, it was cut, its code is not in the table.
-const OK: usize = 0;
-const CUT: usize = 1;
-const OTHER: usize = 2;
-const OWN_REASONS: [&str; 3] = ["ok", "cut", "other"];
-/// Classes of a status, by its first digit.
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Everything that is counted, for the life of the process.
 pub(super) struct Metrics {
     registry: Mutex<Registry>,
-    reasons: Arc<[&'static str]>,
-    routes: Families,
-    in_flight: Gauge,
+    routes: Routes,
+    in_flight: Arc<Lanes<AtomicI64>>,
     dropped_lines: Counter,
     reloads: [Counter; 2],
     last_reload: Gauge,
     gauges: Gauges,
     series: Series,
-}
-
-/// Metrics that each route has.
-#[derive(Clone, Debug)]
-struct Families {
-    requests: Family<Outcome, Counter>,
-    duration: Family<OfRoute, Histogram, fn() -> Histogram>,
-    upstream: Family<OfRoute, Histogram, fn() -> Histogram>,
-    bytes_in: Family<OfRoute, Counter>,
-    bytes_out: Family<OfRoute, Counter>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfRoute {
-    route: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
-    route: String,
-    status: &'static str,
-    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,43 +50,20 @@ struct OfBuild {
     version: &'static str,
 }
 
-/// The handles of one configuration's routes.
+/// What is counted of one configuration's routes.
 #[derive(Debug)]
 pub struct Labels {
-    routes: Box<[RouteHandles]>,
-    none: RouteHandles,
-}
-
-#[derive(Debug)]
-struct RouteHandles {
-    name: String,
-    requests: Family<Outcome, Counter>,
-    /// By class and reason; each is made when it first occurs, so that the
-    /// page does not list thousands that never do.
-    outcomes: Box<[OnceLock<Counter>]>,
-    reasons: Arc<[&'static str]>,
-    duration: Histogram,
-    upstream: Histogram,
-    bytes_in: Counter,
-    bytes_out: Counter,
+    routes: Box<[Arc<OfRoute>]>,
+    none: Arc<OfRoute>,
 }
 
 impl Metrics {
-    pub(super) fn new(codes: Vec<&'static str>) -> Self {
-        let durations: fn() -> Histogram = || Histogram::new(SECONDS);
-        let routes = Families {
-            requests: Family::default(),
-            duration: Family::new_with_constructor(durations),
-            upstream: Family::new_with_constructor(durations),
-            bytes_in: Family::default(),
-            bytes_out: Family::default(),
-        };
+    pub(super) fn new(workers: usize, codes: Vec<&'static str>) -> Self {
         let reloads: Family<OfReload, Counter> = Family::default();
         let metrics = Self {
             registry: Mutex::new(Registry::with_prefix("portcullis")),
-            reasons: OWN_REASONS.into_iter().chain(codes).collect(),
-            routes,
-            in_flight: Gauge::default(),
+            routes: Routes::new(workers, codes),
+            in_flight: Arc::new(Lanes::new(workers)),
             dropped_lines: Counter::default(),
             reloads: ["success", "failure"]
                 .map(|result| reloads.get_or_create_owned(&OfReload { result })),
@@ -127,34 +72,23 @@ impl Metrics {
             series: Series::default(),
         };
         metrics.register(reloads);
+        let in_flight = metrics.in_flight.clone();
+        metrics.gauge(
+            "requests_in_flight",
+            "Requests that have not ended",
+            Box::new(move || {
+                in_flight
+                    .iter()
+                    .map(|one| one.load(Ordering::Relaxed))
+                    .sum()
+            }),
+        );
         metrics
     }
 
     fn register(&self, reloads: Family<OfReload, Counter>) {
         let mut page = lock(&self.registry);
-        let routes = self.routes.clone();
-        page.register(
-            "requests",
-            "Requests by route, class of the status, and why they ended",
-            routes.requests,
-        );
-        page.register(
-            "request_duration_seconds",
-            "From a request's head to its response's end",
-            routes.duration,
-        );
-        page.register(
-            "upstream_duration_seconds",
-            "From asking an upstream to its response's head",
-            routes.upstream,
-        );
-        page.register("bytes_in", "Bytes of request bodies", routes.bytes_in);
-        page.register("bytes_out", "Bytes of response bodies", routes.bytes_out);
-        page.register(
-            "requests_in_flight",
-            "Requests that have not ended",
-            self.in_flight.clone(),
-        );
+        page.register_collector(Box::new(self.routes.clone()));
         page.register(
             "access_log_dropped",
             "Lines of the access log that could not be written in time",
@@ -173,26 +107,10 @@ impl Metrics {
     }
 
     pub(super) fn labels(&self, route_names: &[Arc<str>]) -> Labels {
+        let named = route_names.iter().map(|name| self.routes.get(name));
         Labels {
-            routes: route_names.iter().map(|name| self.handles(name)).collect(),
-            none: self.handles(NO_ROUTE),
-        }
-    }
-
-    fn handles(&self, name: &str) -> RouteHandles {
-        let label = OfRoute {
-            route: name.to_owned(),
-        };
-        let outcomes = CLASSES.len() * self.reasons.len();
-        RouteHandles {
-            name: label.route.clone(),
-            requests: self.routes.requests.clone(),
-            outcomes: (0..outcomes).map(|_| OnceLock::new()).collect(),
-            reasons: self.reasons.clone(),
-            duration: self.routes.duration.get_or_create_owned(&label),
-            upstream: self.routes.upstream.get_or_create_owned(&label),
-            bytes_in: self.routes.bytes_in.get_or_create_owned(&label),
-            bytes_out: self.routes.bytes_out.get_or_create_owned(&label),
+            routes: named.collect(),
+            none: self.routes.get(&NO_ROUTE.into()),
         }
     }
 
@@ -201,12 +119,12 @@ impl Metrics {
     }
 
     pub(super) fn opened(&self) {
-        self.in_flight.inc();
+        self.in_flight.own().fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request that ended at `now`.
     pub(super) fn count(&self, labels: &Labels, record: &Record, now: Now) {
-        self.in_flight.dec();
+        self.in_flight.own().fetch_sub(1, Ordering::Relaxed);
         let index = record.route.as_ref().map(|(index, _)| *index);
         let route = index
             .and_then(|index| labels.routes.get(index))
@@ -252,45 +170,6 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
-    }
-}
-
-impl RouteHandles {
-    fn count(&self, record: &Record, now: Now) {
-        self.outcome(record).inc();
-        self.duration.observe(record.duration(now).as_secs_f64());
-        if let Some(duration) = record.upstream_duration() {
-            self.upstream.observe(duration.as_secs_f64());
-        }
-        self.bytes_in.inc_by(record.bytes_in);
-        self.bytes_out.inc_by(record.bytes_out);
-    }
-
-    fn outcome(&self, record: &Record) -> &Counter {
-        let class = match usize::from(record.status / 100) {
-            class if class < CLASSES.len() => class,
-            _ => 0,
-        };
-        let reason = match record.code {
-            None if record.cut => CUT,
-            None => OK,
-            Some(code) => self.reason_of(code),
-        };
-        self.outcomes[class * self.reasons.len() + reason].get_or_init(|| {
-            self.requests.get_or_create_owned(&Outcome {
-                route: self.name.clone(),
-                status: CLASSES[class],
-                reason: self.reasons[reason],
-            })
-        })
-    }
-
-    fn reason_of(&self, code: &str) -> usize {
-        let codes = self.reasons.iter().skip(OWN_REASONS.len());
-        codes
-            .zip(OWN_REASONS.len()..)
-            .find(|(known, _)| **known == code)
-            .map_or(OTHER, |(_, index)| index)
     }
 }
 

@@ -11,6 +11,8 @@ pub mod ids;
 pub mod metrics;
 pub mod trace;
 
+mod counts;
+mod lane;
 mod line;
 mod series;
 
@@ -33,7 +35,7 @@ use std::sync::Arc;
 pub struct Settings {
     /// Where the access log goes; `None` writes none.
     pub access_log: Option<AccessLog>,
-    /// Worker threads: each writes into a buffer of its own.
+    /// Worker threads: each counts, and writes into a buffer, of its own.
     pub workers: usize,
     /// Every code of the table of refusals: the only reasons that metrics tell apart.
     pub codes: Vec<&'static str>,
@@ -56,7 +58,7 @@ impl Observer {
     /// # Panics
     /// When the system has no thread to give.
     pub fn new(settings: Settings) -> Self {
-        let metrics = Metrics::new(settings.codes);
+        let metrics = Metrics::new(settings.workers, settings.codes);
         let log = settings
             .access_log
             .map(|log| Log::start(log, settings.workers, metrics.dropped_lines()));

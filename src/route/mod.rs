@@ -6,6 +6,7 @@
 
 mod cors;
 mod dialect;
+mod key_places;
 mod path;
 mod pattern;
 mod sigv4;
@@ -14,13 +15,14 @@ mod takers;
 
 pub use cors::{BadOrigin, Cors, Origin};
 pub use dialect::Dialect;
+pub use key_places::{KeyPlaces, KeyWord};
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use sigv4::{SigV4, SignedPath};
 pub use table::{NoRoute, Table, Tie};
 pub use takers::{IssuerSet, MAX_ISSUERS, Takers};
 
-use crate::apps::{Assurance, Mode, SchemeSet, Scopes};
+use crate::apps::{Assurance, Mode, Scheme, SchemeSet, Scopes};
 use std::sync::Arc;
 
 /// Bytes a body may have, unless the route says otherwise.
@@ -73,6 +75,8 @@ pub struct Route {
     pub reserved: bool,
     /// Fields a token may stand in, lower case. `authorization` means Bearer.
     pub token_fields: Vec<http::HeaderName>,
+    /// Where a static key stands; `None` where no app has any.
+    pub key_places: Option<Arc<KeyPlaces>>,
     /// Whose tokens, by the places of `token_fields`; apps' alone where there is none.
     pub token_takers: Vec<Takers>,
     /// Protocols that a request may switch to.
@@ -219,9 +223,18 @@ impl Route {
             in_flight: None,
             reserved: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+            key_places: None,
             token_takers: Vec::new(),
             upgrade: Vec::new(),
             cors: None,
+        }
+    }
+
+    /// Whether a caller may prove itself by `scheme`.
+    pub const fn accepts(&self, scheme: Scheme) -> bool {
+        match self.accept {
+            Accept::Public => false,
+            Accept::Proven(schemes) => schemes.contains(scheme),
         }
     }
 

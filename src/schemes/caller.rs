@@ -3,7 +3,7 @@
 use super::PAIR;
 use super::digest::BodyProof;
 pub use crate::apps::Assurance;
-use crate::apps::{App, Certified, Key, Scheme, Scopes};
+use crate::apps::{App, Certified, Key, Scheme, Scopes, StaticKey};
 use crate::route::{Accept, Route};
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +11,8 @@ use std::sync::Arc;
 /// The verified who. Made only by a scheme's verification, or for a route
 /// that `gateway.toml` says is public.
 #[derive(Debug)]
-pub struct Caller(Box<Proven>);
+pub struct Caller(Proven);
 
-// Apart, so that every step hands on a pointer and not all of this.
 #[derive(Debug)]
 struct Proven {
     identity: Option<Identity>,
@@ -35,6 +34,7 @@ struct Identity {
 enum Credential {
     Key(Arc<Key>),
     Certificate(Arc<Certified>),
+    Static(Arc<StaticKey>),
 }
 
 /// What makes a proof recognisable when it comes again.
@@ -86,7 +86,7 @@ impl Caller {
         proof: Proof,
         body: BodyProof,
     ) -> Self {
-        Self(Box::new(Proven {
+        Self(Proven {
             identity: Some(Identity {
                 credential: Credential::Key(key),
                 scheme,
@@ -96,13 +96,13 @@ impl Caller {
             scopes,
             proof: Some(proof),
             body,
-        }))
+        })
     }
 
     /// A caller whose certificate TLS has verified, and whom it stands for.
     /// Only that scheme makes one. It leaves no proof behind that could come again.
     pub(super) fn certified(known: Arc<Certified>, scheme: Scheme, assurance: Assurance) -> Self {
-        Self(Box::new(Proven {
+        Self(Proven {
             assurance,
             scopes: known.app.scopes.clone(),
             proof: None,
@@ -112,7 +112,23 @@ impl Caller {
                 scheme,
                 with_token: false,
             }),
-        }))
+        })
+    }
+
+    /// A caller who has shown a static key. Only that scheme makes one. Nothing of
+    /// it could pass once only: the key comes with every request.
+    pub(super) fn by_static_key(known: Arc<StaticKey>) -> Self {
+        Self(Proven {
+            assurance: Assurance::Key,
+            scopes: known.app.scopes.clone(),
+            proof: None,
+            body: BodyProof::Unproven,
+            identity: Some(Identity {
+                credential: Credential::Static(known),
+                scheme: Scheme::ApiKey,
+                with_token: false,
+            }),
+        })
     }
 
     /// The same caller, proven by its token too, which may narrow what it may
@@ -131,13 +147,13 @@ impl Caller {
     /// Nobody in particular, where the route says that anyone may come.
     pub fn anonymous(route: &Route) -> Option<Self> {
         (route.accept == Accept::Public).then(|| {
-            Self(Box::new(Proven {
+            Self(Proven {
                 identity: None,
                 assurance: Assurance::None,
                 scopes: Scopes::none(),
                 proof: None,
                 body: BodyProof::Unproven,
-            }))
+            })
         })
     }
 
@@ -146,7 +162,16 @@ impl Caller {
         self.0.identity.as_ref().map(|one| match &one.credential {
             Credential::Key(key) => &key.app,
             Credential::Certificate(known) => &known.app,
+            Credential::Static(known) => &known.app,
         })
+    }
+
+    /// The static key that it showed, if that is what it showed.
+    pub fn static_key(&self) -> Option<&Arc<StaticKey>> {
+        match &self.0.identity.as_ref()?.credential {
+            Credential::Static(known) => Some(known),
+            Credential::Key(_) | Credential::Certificate(_) => None,
+        }
     }
 
     /// The id of its key or certificate, unless the route is public.
@@ -154,6 +179,7 @@ impl Caller {
         self.0.identity.as_ref().map(|one| match &one.credential {
             Credential::Key(key) => &key.id,
             Credential::Certificate(known) => &known.id,
+            Credential::Static(known) => &known.id,
         })
     }
 
@@ -161,7 +187,7 @@ impl Caller {
     pub(super) fn key(&self) -> Option<&Arc<Key>> {
         match &self.0.identity.as_ref()?.credential {
             Credential::Key(key) => Some(key),
-            Credential::Certificate(_) => None,
+            Credential::Certificate(_) | Credential::Static(_) => None,
         }
     }
 

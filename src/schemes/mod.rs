@@ -4,6 +4,7 @@
 //! In: [`Received`] and the route it goes to. Out: [`Caller`], or [`Refused`].
 //! This room never: reads a clock, opens a socket, remembers a request.
 
+pub mod api_key;
 pub mod aws_sigv4;
 pub mod client_certificate;
 pub mod coverage;

@@ -9,7 +9,9 @@
 use super::doctor::Sample;
 use super::received::Field;
 use super::{Caller, Received, Refused};
-use super::{aws_sigv4, client_certificate, freshness, hmac_auth, http_signature, signed, token};
+use super::{
+    api_key, aws_sigv4, client_certificate, freshness, hmac_auth, http_signature, signed, token,
+};
 use crate::apps::{Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::certificate::Certificate;
@@ -28,6 +30,8 @@ pub enum Credential<'r> {
     Token(token::Presented<'r>),
     /// The certificate of the connection.
     Certificate(&'r Certificate),
+    /// A static key.
+    ApiKey(api_key::Presented<'r>),
 }
 
 /// What decides about a request: the one credential that it shows, or the
@@ -84,6 +88,7 @@ impl<'r> Found<'r> {
         found.add(hmac_auth::Presented::read(received, route)?.map(Credential::HmacAuth));
         found.add(signature(received, &found)?.map(Credential::Signature));
         found.add(token::read(received, route)?.map(Credential::Token));
+        found.add(api_key::Presented::read(received, route)?.map(Credential::ApiKey));
         Ok(found)
     }
 
@@ -241,7 +246,7 @@ impl<'r> Credential<'r> {
                 let sample = aws_sigv4::mistakes::sample(&signature, received);
                 sample.into_iter().collect()
             }
-            Self::Certificate(_) => Vec::new(),
+            Self::Certificate(_) | Self::ApiKey(_) => Vec::new(),
         }
     }
 
@@ -252,6 +257,7 @@ impl<'r> Credential<'r> {
             Self::HmacAuth(_) => Scheme::HmacAuth,
             Self::Token(_) => Scheme::Token,
             Self::Certificate(_) => Scheme::ClientCertificate,
+            Self::ApiKey(_) => Scheme::ApiKey,
         }
     }
 
@@ -262,6 +268,8 @@ impl<'r> Credential<'r> {
             Self::HmacAuth(signature) => Some(signature.claimed_key().to_owned()),
             Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
             Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
+            // The key itself is all that it shows.
+            Self::ApiKey(_) => None,
         }
     }
 
@@ -294,6 +302,7 @@ impl<'r> Credential<'r> {
             Self::Certificate(certificate) => {
                 client_certificate::verify(certificate, rules.registry, now)
             }
+            Self::ApiKey(key) => api_key::verify(key, rules.registry, now),
         }
     }
 }

@@ -40,6 +40,13 @@ accept = [\"hmac-auth\"]
 dialect = \"cavage-12\"
 
 [[routes]]
+name = \"aws\"
+path = \"/aws/**\"
+upstream = \"backend\"
+accept = [\"aws-sigv4\"]
+sigv4 = { regions = [\"eu-central-1\"], services = [\"files\"] }
+
+[[routes]]
 name = \"bound\"
 path = \"/bound/**\"
 upstream = \"backend\"
@@ -179,6 +186,7 @@ fn every_written_request_gets_the_written_verdict() {
     assert_eq!(of("\"kong.old\" \"hmac-auth\""), 2);
     assert_eq!(of("\"apisix\" \"hmac-auth\""), 2);
     assert_eq!(of("\"cavage\" \"hmac-auth\""), 5);
+    assert_eq!(of("\"aws\" \"aws-sigv4\""), 1);
     assert_eq!(of("\"bound\" \"token\""), 5);
     assert_eq!(algorithms.len(), 7);
     for code in [

@@ -33,6 +33,7 @@ fn environment(name: &str) -> Option<String> {
     match name {
         "GOOD_KEY" => Some("0123456789-0123456789-0123456789".to_owned()),
         "LONG_KEY" => Some(CANARY.to_owned()),
+        "STATIC_KEY" => Some("static-0123456789".to_owned()),
         "SHORT_KEY" => Some("canary".to_owned()),
         "BAD_BASE64" => Some("base64:canary?".to_owned()),
         "ED25519_JWK" => Some(ED25519_JWK.to_owned()),

@@ -6,6 +6,8 @@ use std::path::Path;
 
 #[path = "../../fuzz/src/answer.rs"]
 mod answer;
+#[path = "../../fuzz/src/api_key.rs"]
+mod api_key;
 #[path = "../../fuzz/src/aws_sigv4.rs"]
 mod aws_sigv4;
 #[path = "../../fuzz/src/config.rs"]
@@ -39,6 +41,11 @@ mod wire;
 #[test]
 fn the_kept_answers_hold() {
     replay("answer", answer::check);
+}
+
+#[test]
+fn the_kept_static_keys_hold() {
+    replay("api_key", api_key::check);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod harness;
 
 mod admin;
+mod api_keys;
 mod attacks;
 mod aws_sigv4;
 mod balance;

@@ -10,7 +10,7 @@ use portcullis::authorize::Heights;
 use portcullis::clock::{Clock, Now};
 use portcullis::config::Config;
 use portcullis::gateway::refusal::Code;
-use portcullis::gateway::{Gateway, Settings, Shared, Tunnels};
+use portcullis::gateway::{Gateway, InForce, Settings, Shared, Tunnels};
 use portcullis::limit::peer::Peers;
 use portcullis::observe::{self, AccessLog, Format, Observer};
 use portcullis::replay::{Memory, ProofId, Recorded, Refused};
@@ -95,7 +95,7 @@ impl Breakable {
         let settings = Settings::build(config.gateway, &observer, None).unwrap();
         let memory = Arc::new(Breaks::default());
         let shared = Arc::new(Shared {
-            settings: arc_swap::ArcSwap::from_pointee(settings),
+            settings: InForce::new(settings, 1),
             memory: memory.clone(),
             heights: Arc::new(Heights::new([])),
             peers: Peers::new(),
@@ -106,7 +106,7 @@ impl Breakable {
             clock: Clock::by_hand(now() as u64).0,
         });
         Self {
-            running: Running::start(&config.server, Gateway::new(shared.clone())),
+            running: Running::start(&config.server, Gateway::new(shared.clone(), 0)),
             memory,
             shared,
             log,

@@ -161,6 +161,9 @@ fn rejected(
     let compared = report.compared.as_ref();
     let is_pair = key.is_some_and(|key| key.mac().is_none());
     match why {
+        Why::UnknownKey if report.static_key.is_some() => {
+            "no app has this key: `portcullis hash-key` prints the hash of one, which must be among the `api_keys` of its app".to_owned()
+        }
         Why::UnknownKey => unknown(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
             Some(likely) => likely.to_owned(),

@@ -1,7 +1,7 @@
 //! The way of a request, step by step, with what is known before it is sent.
 
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
-use super::{advice, shown};
+use super::{advice, api_key, shown};
 use crate::apps::Registry;
 use crate::authorize::{self, Heights};
 use crate::cli::pasted::{Body, Pasted};
@@ -130,6 +130,12 @@ impl Way<'_> {
                 return Err(refuse(report, "route", &Refusal::Route(none), change));
             }
         };
+        if let (Some(request), Some(veiled)) = (
+            &mut report.request,
+            api_key::veiled(received.target(), route),
+        ) {
+            request.target = veiled;
+        }
         report.route = Some(RouteShown {
             name: route.name.to_string(),
             path: route.path.to_string(),

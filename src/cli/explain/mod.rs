@@ -2,6 +2,7 @@
 //! that would refuse it.
 
 mod advice;
+mod api_key;
 mod aws_sigv4;
 mod hmac_auth;
 mod judge;
@@ -163,16 +164,20 @@ fn configured(path: &Path) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let blueprint = loaded.config.gateway;
+    let mut registry = Registry::new(blueprint.apps, blueprint.keys, 1)?
+        .with_certificates(blueprint.certificates)?;
+    if let Some(keys) = blueprint.static_keys {
+        registry = registry.with_static_keys(keys.pepper, keys.list)?;
+    }
     // Whoever reads the configuration may know all that it leads to.
     let secrets = loaded.resolved.keys().iter().filter_map(|note| {
         let (secret, _) = config::decode(config::written_secret(path, note)?.expose()).ok()?;
         Some((note.id.as_str().into(), secret))
     });
+    registry = registry.telling(secrets.collect(), true);
     Ok(Ground {
         routes: blueprint.routes,
-        registry: Registry::new(blueprint.apps, blueprint.keys, 1)?
-            .with_certificates(blueprint.certificates)?
-            .telling(secrets.collect(), true),
+        registry,
         freshness: blueprint.freshness,
         tokens: blueprint.tokens,
         public_url: blueprint.public_url,

@@ -36,6 +36,17 @@ pub(super) fn print(out: &mut impl Write, report: &Report) -> Result<()> {
     if let Some(token) = &report.token {
         print_token(out, token)?;
     }
+    if let Some(key) = &report.static_key {
+        let id = key.id.as_ref();
+        let which = id.map_or("known here as none".to_owned(), |id| {
+            format!("known as `{id}`")
+        });
+        writeln!(
+            out,
+            "\n{TITLE}Static key{TITLE:#} in {}, {which}",
+            visible(&key.place)
+        )?;
+    }
     if let Some(compared) = &report.compared {
         print_compared(out, compared)?;
     }

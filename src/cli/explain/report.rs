@@ -19,6 +19,8 @@ pub(in crate::cli) struct Report {
     pub(super) signatures: Vec<Signature>,
     /// Its token.
     pub(super) token: Option<Token>,
+    /// Its static key.
+    pub(super) static_key: Option<StaticKey>,
     /// Every step of its way, up to the one that refuses it.
     pub(super) steps: Vec<Step>,
     /// Why it would be refused.
@@ -115,6 +117,14 @@ pub(super) struct Token {
     pub(super) likely: Option<String>,
     /// Its stable word.
     pub(super) mistake: Option<&'static str>,
+}
+
+/// A static key, without the key.
+#[derive(Debug, Serialize)]
+pub(super) struct StaticKey {
+    pub(super) place: String,
+    /// Which one it is; `None` when nobody has it.
+    pub(super) id: Option<String>,
 }
 
 /// One step of the way.

@@ -2,7 +2,7 @@
 
 use super::judge::Ground;
 use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State, Token};
-use super::{aws_sigv4, hmac_auth};
+use super::{api_key, aws_sigv4, hmac_auth};
 use crate::apps::Scopes;
 use crate::cli::compare::{self, first_difference};
 use crate::clock::Now;
@@ -29,6 +29,7 @@ pub(super) fn credentials(
     now: Now,
 ) {
     report.token = token(received, route, ground, now);
+    api_key::credential(report, received, route, ground);
     aws_sigv4::credential(report, received, route, ground, caller_base, now);
     hmac_auth::credential(report, received, route, ground, caller_base, now);
     // What cannot be read is told by the step that refuses it.

@@ -135,7 +135,7 @@ impl Control {
         self.proofs
             .reconfigure(&config.state, self.shared.clock.now());
         self.shared.heights.keep(&apps);
-        self.shared.settings.store(Arc::new(settings));
+        self.shared.settings.store(settings);
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);

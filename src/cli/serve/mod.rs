@@ -6,7 +6,7 @@ use crate::config::{Config, Loaded};
 
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
-use crate::gateway::{Gateway, Settings, Shared, Tunnels};
+use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
 use crate::issuers::Fetches;
 use crate::limit::peer::Peers;
 use crate::observe::events::EventFormat;
@@ -16,7 +16,6 @@ use crate::server::tls::Certificates;
 use crate::server::{Handed, Listen};
 use crate::{admin, server, store};
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use control::{Control, Fixed, InForce};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -32,6 +31,7 @@ mod control;
 mod issuers;
 mod panics;
 mod phases;
+mod static_keys;
 mod systemd;
 mod turned_away;
 mod upstreams;
@@ -190,7 +190,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
     let shared = Arc::new(Shared {
-        settings: ArcSwap::from_pointee(settings),
+        settings: gateway::InForce::new(settings, config.server.workers),
         memory: proofs.clone(),
         heights,
         peers: Peers::new(),
@@ -201,6 +201,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         clock: options.clock,
     });
     upstreams::show(&shared);
+    static_keys::show(&shared);
     issuers::show(&shared);
     show_load(&shared);
     let control = Arc::new(Control {
@@ -228,7 +229,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         bound,
         &config.server,
         certificates,
-        move |_| Gateway::new(shared.clone()),
+        move |worker| Gateway::new(shared.clone(), worker),
         &control.stop,
     )?;
     turned_away::show(&control.shared.observer, &workers.counts());

@@ -136,6 +136,11 @@ fn alter_proof(draft: &mut Draft, make: fn(&str) -> Option<String>) -> bool {
 
 /// A proof with the first letter of its signature changed.
 fn another_signature(value: &str) -> Option<String> {
+    // AWS's is in hexadecimal digits.
+    if let Some((front, rest)) = value.split_once("Signature=") {
+        let other = if rest.starts_with('0') { '1' } else { '0' };
+        return Some(format!("{front}Signature={other}{}", rest.get(1..)?));
+    }
     let marks = ["=:", "signature=\""].iter();
     let start = { marks }.find_map(|mark| Some(value.rfind(mark)? + mark.len()));
     let start = start.or_else(|| {
@@ -149,7 +154,7 @@ fn another_signature(value: &str) -> Option<String> {
 
 /// A signature that covers one thing less.
 fn less_covered(value: &str) -> Option<String> {
-    let names = ["\"@method\" ", "(created) ", " date", "date "].iter();
+    let names = ["\"@method\" ", "(created) ", " date", "date ", "host;"].iter();
     let name = { names }.find(|name| value.contains(**name))?;
     Some(value.replacen(name, "", 1))
 }

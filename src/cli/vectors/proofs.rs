@@ -4,10 +4,10 @@ use super::cases::{Maker, Way};
 use super::changes::{Change, Draft, NOBODY};
 use super::keys::Holder;
 use crate::apps::Scheme;
-use crate::client::{HmacSigner, Signer};
+use crate::client::{AwsSigner, HmacSigner, Signer};
 use crate::clock::Clock;
-use crate::crypto::SigningKey;
 use crate::crypto::digest::sha256;
+use crate::crypto::{Algorithm, SigningKey};
 use crate::route::Route;
 use crate::schemes::digest::Digests;
 use crate::schemes::hmac_auth::verify::is_of;
@@ -87,6 +87,20 @@ impl Maker {
             }
             (Scheme::HmacAuth, Some(dialect)) if is_of(dialect, holder.algorithm) => {
                 let signer = HmacSigner::new(dialect, id, holder.algorithm, secret)?.clock(clock);
+                let made = signer.sign(&draft.method, &uri, &draft.fields, body)?;
+                for (name, value) in made.fields {
+                    draft.fields.insert(name, value);
+                }
+                draft.text = Some(made.text);
+            }
+            (Scheme::AwsSigv4, _) if holder.algorithm == Algorithm::HmacSha256 => {
+                if draft.fields.contains_key(AUTHORIZATION) {
+                    return Ok(false);
+                }
+                let pinned = &route.sigv4;
+                let region = pinned.regions.first().map_or("us-east-1", |name| &**name);
+                let service = pinned.services.first().map_or("api", |name| &**name);
+                let signer = AwsSigner::new(id, secret, region, service)?.clock(clock);
                 let made = signer.sign(&draft.method, &uri, &draft.fields, body)?;
                 for (name, value) in made.fields {
                     draft.fields.insert(name, value);

@@ -60,11 +60,13 @@ pub(super) fn registered(
         }
         if app.keys.0.is_empty()
             && app.certificates.0.is_empty()
+            && app.api_keys.0.is_empty()
             && !issuers::name_app(file, &name.value)
             && !gathered.problems.any_at(&format!("{}.keys", name.key))
             && !gathered
                 .problems
                 .any_at(&format!("{}.certificates", name.key))
+            && !gathered.problems.any_at(&format!("{}.api_keys", name.key))
         {
             let draft = name.problem("this app has no keys: nobody can prove to be it");
             gathered.problem(draft.warning().of_absence());
@@ -79,7 +81,9 @@ fn unique(file: &File, gathered: &mut Gathered<'_>) {
     let apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());
     let ids = apps.flat_map(|app| {
         let certificates = app.certificates.0.iter().map(|one| &one.id);
-        app.keys.0.iter().map(|key| &key.id).chain(certificates)
+        let static_keys = app.api_keys.0.iter().map(|one| &one.id);
+        let keys = app.keys.0.iter().map(|key| &key.id);
+        keys.chain(certificates).chain(static_keys)
     });
     let mut seen = HashMap::new();
     for id in ids.filter_map(Required::get) {

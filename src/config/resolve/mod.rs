@@ -10,8 +10,12 @@ mod issuers;
 mod keys;
 mod routes;
 mod sigv4;
+mod static_keys;
 mod tls;
 mod upstreams;
+
+pub(crate) use static_keys::checked as checked_static_key;
+pub(super) use static_keys::pepper;
 
 use super::Config;
 use super::addresses::Listen;
@@ -111,6 +115,7 @@ pub(super) fn resolve(
         .collect();
     let routes = routes::table(file, gathered);
     let registered = apps::registered(file, &plans, places, gathered);
+    let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     let outside = issuers::outside(file, &registered.apps, places, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
@@ -139,6 +144,7 @@ pub(super) fn resolve(
             keys: registered.keys,
             told: registered.told,
             certificates: registered.certificates,
+            static_keys,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,
             tokens: tokens(file, freshness).with_issuers(outside.issuers, outside.double),

@@ -77,6 +77,7 @@ fn route(
         Some(cors) => Some(super::cors::cors(cors, gathered)?),
         None => None,
     };
+    let key_places = super::static_keys::places(file);
     let (token_fields, token_takers) = token_fields(route, accept, file, gathered);
     scopes(route, file, gathered);
     Some(route::Route {
@@ -113,6 +114,7 @@ fn route(
         keep_proof: route.keep_proof,
         in_flight: route.in_flight.map(|count| count.0),
         reserved: route.reserved,
+        key_places,
         token_fields,
         token_takers,
         upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
@@ -258,7 +260,7 @@ fn assurance(
     let best = |scheme| match scheme {
         Scheme::HttpSignature | Scheme::AwsSigv4 | Scheme::HmacAuth => Assurance::Signed,
         Scheme::Token => tokens,
-        Scheme::ClientCertificate => Assurance::Key,
+        Scheme::ClientCertificate | Scheme::ApiKey => Assurance::Key,
     };
     let alone = accepted.iter().map(best).max();
     let both = is_pair(route).then(|| tokens.and(Assurance::Signed));

@@ -66,6 +66,7 @@ fn put_fields<S: Sink>(
 ) {
     let came = &head.fields;
     sink.text(HOST, |text| text.put_slice(head.authority.as_bytes()));
+    let places = route.key_places.as_deref();
     let is_sigv4 = told
         .identity
         .is_some_and(|identity| identity.scheme == Scheme::AwsSigv4);
@@ -73,6 +74,13 @@ fn put_fields<S: Sink>(
         nominated: rule::nominated(came),
         keep_proof: route.keep_proof,
         token_fields: &route.token_fields,
+        key_fields: places.map_or(&[], |places| &places.fields),
+        authorization_is_key: told
+            .identity
+            .is_some_and(|identity| identity.scheme == Scheme::ApiKey)
+            && came.get(AUTHORIZATION).is_some_and(|value| {
+                places.is_some_and(|places| places.may_be_in(value.as_bytes()))
+            }),
         sigv4: is_sigv4.then_some(rule::SigV4 {
             is_unframed: told.is_unframed,
         }),

@@ -16,10 +16,13 @@ pub(super) struct Rule<'r> {
     pub(super) nominated: Vec<HeaderValue>,
     pub(super) keep_proof: bool,
     pub(super) token_fields: &'r [HeaderName],
+    /// Fields that a static key may stand in.
+    pub(super) key_fields: &'r [HeaderName],
     pub(super) authorization_is_proof: bool,
     /// Whether `DPoP` is a proof for us.
     pub(super) dpop_is_proof: bool,
     pub(super) authorization_is_signature: bool,
+    pub(super) authorization_is_key: bool,
     /// Where AWS Signature Version 4 proved the request.
     pub(super) sigv4: Option<SigV4>,
 }
@@ -49,9 +52,10 @@ impl Rule<'_> {
         if *name == AUTHORIZATION {
             return !self.keep_proof
                 && (self.authorization_is_signature
+                    || self.authorization_is_key
                     || self.authorization_is_proof && self.may_be_token(name));
         }
-        if self.may_be_token(name) {
+        if self.may_be_token(name) || self.key_fields.contains(name) {
             return !self.keep_proof;
         }
         if self

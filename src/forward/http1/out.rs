@@ -233,6 +233,27 @@ impl Out {
         let here = sent.min(self.piece.len());
         self.piece.advance(here);
         sent -= here;
+        if self.piece.is_empty() {
+            // What it came from is a client's buffer, which would be kept as long as this connection.
+            self.piece = Bytes::new();
+        }
         self.end = self.end.get(sent..).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn what_was_sent_is_let_go_of_while_the_connection_stays() {
+        let piece = Bytes::from(vec![7; 64 * 1024]);
+        let mut out = Out::new(BytesMut::from("head"), ProvenBody::empty());
+        out.piece = piece.clone();
+        let mut cx = Context::from_waker(Waker::noop());
+        let sent = out.poll_send(&mut cx, &mut tokio::io::sink(), Instant::now());
+        assert!(matches!(sent, Poll::Ready(Ok(()))) && out.has_ended());
+        assert!(piece.is_unique());
     }
 }

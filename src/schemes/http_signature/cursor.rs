@@ -4,6 +4,7 @@
 use super::read::{
     Bare, Component, Input, MAX_COMPONENTS, MAX_PARAMETERS, MAX_TAKEN_APART, Parameter,
 };
+use super::spare;
 use data_encoding::BASE64;
 
 /// What is left to read of a field's text. All ASCII.
@@ -50,9 +51,13 @@ impl<'r> Cursor<'r> {
         let text = self
             .bytes()
             .map_err(|_| "the signature is not base64 between two `:`".to_owned())?;
-        BASE64
-            .decode(text.as_bytes())
-            .map_err(|_| "the signature is not base64 with padding".to_owned())
+        let unreadable = || "the signature is not base64 with padding".to_owned();
+        let room = BASE64.decode_len(text.len()).map_err(|_| unreadable())?;
+        let mut bytes = spare::signature();
+        bytes.resize(room, 0);
+        let read = BASE64.decode_mut(text.as_bytes(), &mut bytes);
+        bytes.truncate(read.map_err(|_| unreadable())?);
+        Ok(bytes)
     }
 
     pub(super) fn input(&mut self) -> Result<Input<'r>, String> {
@@ -60,8 +65,8 @@ impl<'r> Cursor<'r> {
         self.is_canonical = true;
         let mut input = Input {
             text: None,
-            components: Vec::with_capacity(8),
-            parameters: Vec::with_capacity(5),
+            components: spare::components(),
+            parameters: spare::parameters(),
             created: None,
             expires: None,
             key_id: None,

@@ -11,6 +11,7 @@ pub mod structured;
 pub mod verify;
 
 mod cursor;
+mod spare;
 
 #[cfg(test)]
 mod tests;

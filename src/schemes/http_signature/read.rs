@@ -7,6 +7,7 @@
 
 use super::super::Refused;
 use super::cursor::Cursor;
+use super::spare;
 use crate::crypto::Algorithm;
 use http::header::GetAll;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -120,31 +121,53 @@ impl<'r> Presented<'r> {
             (true, false) => return Err(malformed("`Signature-Input` stands without `Signature`")),
             (false, true) => return Err(malformed("`Signature` stands without `Signature-Input`")),
         }
-        let inputs = dictionary(inputs, "Signature-Input", Cursor::input)?;
-        let signatures = dictionary(signatures, "Signature", Cursor::signature)?;
-        if let Some((label, _)) = signatures
-            .iter()
-            .find(|(label, _)| inputs.iter().all(|(known, _)| known != label))
-        {
-            return Err(malformed(&format!(
-                "`Signature` has the label `{label}`, `Signature-Input` has not"
-            )));
-        }
-        let mut candidates = Vec::with_capacity(inputs.len());
-        let mut signatures = signatures;
-        for (label, input) in inputs {
-            let Some(at) = signatures.iter().position(|(known, _)| *known == label) else {
-                return Err(malformed(&format!(
-                    "`Signature-Input` has the label `{label}`, `Signature` has not"
+        // Given back also where this fails.
+        let mut read = Self(spare::candidates());
+        dictionary(inputs, "Signature-Input", Cursor::input, |label, input| {
+            let known = &mut read.0;
+            if known.iter().any(|candidate| candidate.label == label) {
+                return Err(twice("Signature-Input", label));
+            }
+            if known.len() == MAX_SIGNATURES {
+                return Err(Refused::Malformed(format!(
+                    "`Signature-Input` has more than {MAX_SIGNATURES} signatures"
                 )));
-            };
-            candidates.push(Candidate {
+            }
+            known.push(Candidate {
                 label,
                 input,
-                signature: signatures.swap_remove(at).1,
+                signature: Vec::new(),
             });
+            Ok(())
+        })?;
+        let mut found = 0;
+        dictionary(
+            signatures,
+            "Signature",
+            Cursor::signature,
+            |label, bytes| {
+                let mut known = read.0.iter_mut().enumerate();
+                let Some((at, candidate)) = known.find(|(_, known)| known.label == label) else {
+                    return Err(Refused::Malformed(format!(
+                        "`Signature` has the label `{label}`, `Signature-Input` has not"
+                    )));
+                };
+                if found & 1 << at != 0 {
+                    return Err(twice("Signature", label));
+                }
+                found |= 1 << at;
+                candidate.signature = bytes;
+                Ok(())
+            },
+        )?;
+        let mut known = read.0.iter().enumerate();
+        if let Some((_, alone)) = known.find(|(at, _)| found & 1 << at == 0) {
+            return Err(Refused::Malformed(format!(
+                "`Signature-Input` has the label `{}`, `Signature` has not",
+                alone.label
+            )));
         }
-        Ok(Some(Self(candidates)))
+        Ok(Some(read))
     }
 
     /// The signatures, in order: one to four of them.
@@ -153,8 +176,8 @@ impl<'r> Presented<'r> {
     }
 
     /// The signatures, each by itself.
-    pub fn into_candidates(self) -> Vec<Candidate<'r>> {
-        self.0
+    pub fn into_candidates(mut self) -> Vec<Candidate<'r>> {
+        std::mem::take(&mut self.0)
     }
 
     /// The key id of the first signature: claimed, not proven.
@@ -212,17 +235,27 @@ impl Component<'_> {
     }
 }
 
+impl Drop for Presented<'_> {
+    fn drop(&mut self) {
+        spare::take_back(std::mem::take(&mut self.0));
+    }
+}
+
 fn malformed(text: &str) -> Refused {
     Refused::Malformed(text.to_owned())
 }
 
-/// Reads every line of a dictionary field with `value` for its members.
+fn twice(shown: &str, label: &str) -> Refused {
+    Refused::Malformed(format!("`{shown}` has the label `{label}` twice"))
+}
+
+/// Reads every line of a dictionary field with `value` for its members, and hands them out.
 fn dictionary<'r, T>(
     lines: GetAll<'r, HeaderValue>,
     shown: &str,
     value: fn(&mut Cursor<'r>) -> Result<T, String>,
-) -> Result<Vec<(&'r str, T)>, Refused> {
-    let mut members: Vec<(&str, T)> = Vec::with_capacity(1);
+    mut each: impl FnMut(&'r str, T) -> Result<(), Refused>,
+) -> Result<(), Refused> {
     let mut bytes = 0;
     for line in lines {
         bytes += line.len();
@@ -238,21 +271,10 @@ fn dictionary<'r, T>(
             .ok_or_else(|| Refused::Malformed(format!("`{shown}` holds a byte outside ASCII")))?;
         let mut cursor = Cursor::new(text.trim_matches(' '));
         loop {
-            let member = cursor
+            let (label, member) = cursor
                 .member(value)
                 .map_err(|why| Refused::Malformed(format!("`{shown}`: {why}")))?;
-            if members.iter().any(|(label, _)| *label == member.0) {
-                return Err(Refused::Malformed(format!(
-                    "`{shown}` has the label `{}` twice",
-                    member.0
-                )));
-            }
-            if members.len() == MAX_SIGNATURES {
-                return Err(Refused::Malformed(format!(
-                    "`{shown}` has more than {MAX_SIGNATURES} signatures"
-                )));
-            }
-            members.push(member);
+            each(label, member)?;
             if cursor.rest.is_empty() {
                 break;
             }
@@ -261,5 +283,5 @@ fn dictionary<'r, T>(
                 .map_err(|why| Refused::Malformed(format!("`{shown}`: {why}")))?;
         }
     }
-    Ok(members)
+    Ok(())
 }

@@ -18,15 +18,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Slots after which a file is followed by another whatever its age: 128 MiB.
 const MOST_SLOTS: u64 = 4 << 20;
 /// Bytes read at a time when files are loaded: a whole number of slots.
 const CHUNK: usize = 1 << 20;
-/// Proofs that may wait to be written, and as many again that could not be.
+/// Proofs that may wait in one lane to be written, and as many again that could not be.
 const MOST_WAITING: usize = 1_024;
+/// Workers that note their proofs side by side; more share.
+const LANES: usize = 8;
 const EXTENSION: &str = "proofs";
 const UNFINISHED: &str = "new";
 
@@ -38,11 +40,8 @@ pub(super) struct Journal {
     /// Proofs made at or before this second may have been used before the files begin.
     pub(super) floor: i64,
     pub(super) life: Life,
-    /// Locked after `past` and `current`, and only as long as it takes to look.
-    waiting: Mutex<Waiting>,
-    /// The number of the last proof that is written, with all before it.
-    written: AtomicU64,
-    /// Locked after `past`, and while it is written.
+    lanes: [Lane; LANES],
+    /// Locked after `past` and a lane's batch, and while it is written.
     current: Mutex<Segment>,
     past: Mutex<Vec<Past>>,
     /// Whether the last write failed.
@@ -57,11 +56,24 @@ pub(super) type Boot = [u8; 16];
 /// A proof, and its last second.
 type Proof = ([u8; 16], i64);
 
+/// The proofs of one worker, on cache lines of their own: where each noted its
+/// proofs in one place, it would wait for what another one has just written there.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Lane {
+    /// Locked last, and only as long as it takes to look.
+    waiting: Mutex<Waiting>,
+    /// The number of the last proof that is written, with all before it.
+    written: AtomicU64,
+    /// Locked after `past`, and while it is written.
+    batch: Mutex<Batch>,
+}
+
 /// Proofs that nobody has begun to write.
 #[derive(Debug, Default)]
 struct Waiting {
     proofs: Vec<Proof>,
-    /// Proofs that came, ever: the number of the last.
+    /// Proofs that came to this lane, ever: the number of the last.
     came: u64,
     /// Whether no more may come: the next process may have read the files by now.
     is_given_up: bool,
@@ -78,7 +90,6 @@ struct Segment {
     next: u64,
     /// The last second of all proofs in it.
     last: i64,
-    batch: Batch,
 }
 
 /// Proofs that are being written, and were before if that failed.
@@ -162,8 +173,7 @@ impl Journal {
             boot,
             floor,
             life,
-            waiting: Mutex::default(),
-            written: AtomicU64::new(0),
+            lanes: Default::default(),
             current: Mutex::new(segment),
             past: Mutex::new(past),
             failing: AtomicBool::new(false),
@@ -174,51 +184,61 @@ impl Journal {
 
     /// Notes that a proof is used. Gives back its number, for [`Self::write`].
     pub(super) fn append(&self, id: [u8; 16], until: i64) -> io::Result<u64> {
-        let mut waiting = hold(&self.waiting);
+        let own = own_lane();
+        let lane = &self.lanes[own];
+        let mut waiting = hold(&lane.waiting);
         if waiting.proofs.len() >= MOST_WAITING {
             drop(waiting);
-            self.write_all(&mut hold(&self.current))?;
-            waiting = hold(&self.waiting);
+            self.write_all(lane, &mut hold(&lane.batch))?;
+            waiting = hold(&lane.waiting);
         }
         if waiting.is_given_up || waiting.proofs.len() >= MOST_WAITING {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         waiting.proofs.push((id, until));
         waiting.came += 1;
-        Ok(waiting.came)
+        Ok(waiting.came * LANES as u64 + own as u64)
     }
 
     /// Sees to it that the proof with this number is written, and all before
-    /// it. Whoever comes first writes for all that wait.
+    /// it in its lane. Whoever comes first writes for all that wait there.
     pub(super) fn write(&self, number: u64) -> io::Result<()> {
-        let is_written = || self.written.load(Ordering::Acquire) >= number;
+        let lane = &self.lanes[number as usize % LANES];
+        let number = number / LANES as u64;
+        let is_written = || lane.written.load(Ordering::Acquire) >= number;
         if is_written() {
             return Ok(());
         }
-        let mut segment = hold(&self.current);
+        let mut batch = hold(&lane.batch);
         if is_written() {
             return Ok(());
         }
-        self.write_all(&mut segment)
+        self.write_all(lane, &mut batch)
     }
 
-    /// Writes what could not be written before, then all that waits.
-    fn write_all(&self, segment: &mut Segment) -> io::Result<()> {
+    /// Writes what could not be written before, then all that waits in a lane.
+    fn write_all(&self, lane: &Lane, batch: &mut Batch) -> io::Result<()> {
         loop {
-            let mut waiting = hold(&self.waiting);
+            let mut waiting = hold(&lane.waiting);
             if waiting.is_given_up {
                 return Err(io::ErrorKind::ReadOnlyFilesystem.into());
             }
-            segment.batch.take(&mut waiting);
-            if segment.batch.proofs.is_empty() {
+            batch.take(&mut waiting);
+            if batch.proofs.is_empty() {
                 return Ok(());
             }
             drop(waiting);
-            let written = segment.write();
+            let written = hold(&self.current).write(batch);
             self.failing(written.as_ref().err());
             written?;
-            self.written.store(segment.batch.number, Ordering::Release);
+            lane.written.store(batch.number, Ordering::Release);
         }
+    }
+
+    /// The same of every lane; the first error, after all were tried.
+    fn write_lanes(&self) -> io::Result<()> {
+        let write = |lane: &Lane| self.write_all(lane, &mut hold(&lane.batch));
+        self.lanes.iter().map(write).fold(Ok(()), io::Result::and)
     }
 
     /// Tells the log when writing begins to fail, and when it works again.
@@ -246,8 +266,7 @@ impl Journal {
     pub(super) fn tend(&self, now: i64, span: i64) -> io::Result<()> {
         let mut past = hold(&self.past);
         // Of requests whose clients went away before they passed.
-        let came = hold(&self.waiting).came;
-        let _ = self.write(came);
+        let _ = self.write_lanes();
         let rotated = if self.is_due(&past, now, span) {
             self.rotate(&mut past, now)
         } else {
@@ -282,13 +301,9 @@ impl Journal {
             held: self.life.held(),
         };
         let next = Segment::create(&self.directory, number + 1, head)?;
-        let (before, written) = {
-            let mut current = hold(&self.current);
-            let mut before = std::mem::replace(&mut *current, next);
-            // What could not be written there has a chance here.
-            std::mem::swap(&mut before.batch, &mut current.batch);
-            (before, self.write_all(&mut current))
-        };
+        let before = std::mem::replace(&mut *hold(&self.current), next);
+        // What could not be written there has a chance here.
+        let written = self.write_lanes();
         let has_none = before.next == 0;
         let before = Past {
             path: before.path,
@@ -307,9 +322,14 @@ impl Journal {
     /// now, misses nothing, in whatever boot. Nothing is written thereafter.
     pub(super) fn close(&self) -> io::Result<()> {
         let mut past = hold(&self.past);
-        let mut segment = hold(&self.current);
-        let written = self.write_all(&mut segment);
-        hold(&self.waiting).is_given_up = true;
+        let mut written = Ok(());
+        for lane in &self.lanes {
+            let mut batch = hold(&lane.batch);
+            written = written.and(self.write_all(lane, &mut batch));
+            // Nobody writes of this lane meanwhile, and whoever comes to it later is refused.
+            hold(&lane.waiting).is_given_up = true;
+        }
+        let segment = hold(&self.current);
         let sealed = past.iter_mut().try_for_each(Past::seal);
         let sealed = written.and(sealed).and_then(|()| seal(&segment.file));
         sealed.and(self.lock.unlock())
@@ -321,6 +341,15 @@ impl Journal {
         let mut current = hold(&self.current);
         std::mem::replace(&mut current.file, file)
     }
+}
+
+/// The lane of this thread: threads are numbered as they first come.
+fn own_lane() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = THREADS.fetch_add(1, Ordering::Relaxed) % LANES;
+    }
+    OWN.with(|own| *own)
 }
 
 /// No panic leaves any of it half changed.
@@ -378,14 +407,13 @@ impl Segment {
             head,
             next: 0,
             last: i64::MIN,
-            batch: Batch::default(),
         })
     }
 
-    /// Writes the batch behind what is there. Where this fails it is tried
-    /// again, at the same place, whatever of it is in the file already.
-    fn write(&mut self) -> io::Result<()> {
-        let Batch { proofs, text, .. } = &mut self.batch;
+    /// Writes a batch behind what is there. Where this fails it, or another, is
+    /// written at the same place, whatever is in the file there already.
+    fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
+        let Batch { proofs, text, .. } = batch;
         text.clear();
         let mut slot = self.next;
         for (id, until) in &*proofs {

@@ -353,6 +353,24 @@ fn of_threads_that_write_at_once_every_proof_is_written() {
 }
 
 #[test]
+fn what_one_worker_could_not_write_keeps_no_other_from_writing() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let file = proofs.journal.write_to(full);
+    assert_eq!(record(&proofs, 1, NOW), Err(Refused::Unavailable));
+    proofs.journal.write_to(file);
+    let another = || record(&proofs, 2, NOW);
+    let passed = std::thread::scope(|scope| scope.spawn(another).join().unwrap());
+    assert_eq!(passed, Ok(()));
+    // And what it could not write is written with the next, or in time.
+    proofs.tend(at(NOW));
+    drop(proofs);
+    let (_, opened) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!((opened.loaded, opened.note), (2, None));
+}
+
+#[test]
 fn what_nobody_waits_for_any_more_is_written_in_time() {
     let directory = TempDir::new().unwrap();
     let (proofs, _) = open(&directory, THIS_BOOT, NOW);

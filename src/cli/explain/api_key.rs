@@ -1,0 +1,36 @@
+//! What a static key says, for a reader. The key itself is not shown.
+
+use super::judge::Ground;
+use super::report::{Report, StaticKey};
+use crate::route::Route;
+use crate::schemes::Received;
+use crate::schemes::api_key::{Presented, without_key};
+
+/// What stands for a key that was in the query.
+const VEILED: &str = "***";
+
+/// Takes down the key, if `received` shows one that can be read.
+pub(super) fn credential(
+    report: &mut Report,
+    received: &Received<'_>,
+    route: &Route,
+    ground: &Ground,
+) {
+    let Ok(Some(presented)) = Presented::read(received, route) else {
+        return;
+    };
+    let known = presented.known(&ground.registry);
+    report.static_key = Some(StaticKey {
+        place: presented.place.to_string(),
+        id: known.map(|known| known.id.to_string()),
+    });
+}
+
+/// The target without the key that may stand in its query.
+pub(super) fn veiled(target: &str, route: &Route) -> Option<String> {
+    let places = route.key_places.as_deref()?;
+    let name = places.query.as_deref()?;
+    let rest = without_key(target, name)?;
+    let sign = if rest.contains('?') { '&' } else { '?' };
+    Some(format!("{rest}{sign}{name}={VEILED}"))
+}

@@ -1,0 +1,102 @@
+//! What callers with a static key are told in every answer: that it is
+//! deprecated (RFC 9745), and when it ends (RFC 8594).
+
+use super::answer::Ending;
+use crate::apps::{Registry, Scheme, StaticKey};
+use crate::observe::One;
+use http::header::{HeaderMap, HeaderName, HeaderValue, LINK};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
+
+/// `[api_keys]`, as far as answers tell of it.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    deprecation: HeaderValue,
+    link: Option<HeaderValue>,
+}
+
+impl Notice {
+    /// Since when static keys are deprecated, Unix time, and where that is explained.
+    ///
+    /// # Panics
+    /// Never: digits can stand in a field.
+    pub fn new(deprecated: i64, link: Option<&str>) -> Self {
+        let value = |text: String| HeaderValue::try_from(text).ok();
+        Self {
+            deprecation: value(format!("@{deprecated}")).expect("digits are a value"),
+            link: link.and_then(|link| {
+                value(format!("<{link}>; rel=\"deprecation\"; type=\"text/html\""))
+            }),
+        }
+    }
+
+    /// Tells a caller with this key.
+    pub(super) fn tell(&self, fields: &mut HeaderMap, known: &StaticKey) {
+        fields.insert(DEPRECATION, self.deprecation.clone());
+        if let Some(at) = known.not_after.and_then(date) {
+            fields.insert(SUNSET, at);
+        }
+        if let Some(link) = &self.link {
+            fields.append(LINK, link.clone());
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        write!(f, "Deprecation: {}", text(&self.deprecation))?;
+        match &self.link {
+            Some(link) => write!(f, ", Link: {}", text(link)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a caller is told who has shown a static key.
+pub(super) fn notice(ending: &mut Ending) -> Option<(Notice, Arc<StaticKey>)> {
+    let record = ending.record();
+    if record.scheme != Some(Scheme::ApiKey.name()) {
+        return None;
+    }
+    // Said only of who was proven.
+    let id = record.key.clone()?;
+    let settings = &ending.settings;
+    let known = settings.registry.static_key_of(&id)?.clone();
+    Some((settings.notice.clone()?, known))
+}
+
+fn date(unix_seconds: i64) -> Option<HeaderValue> {
+    let at = Timestamp::from_second(unix_seconds).ok()?;
+    let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
+    HeaderValue::try_from(text.ok()?).ok()
+}
+
+/// What apps were counted for before goes on.
+pub(super) fn go_on(list: &mut [StaticKey], before: &Registry) {
+    for one in list {
+        let mut known = before.static_keys();
+        if let Some(known) = known.find(|known| known.app.name == one.app.name) {
+            one.uses = known.uses.clone();
+        }
+    }
+}
+
+/// How often each app has shown static keys.
+pub(super) fn uses(registry: &Registry) -> Vec<One> {
+    let all: BTreeMap<_, _> = registry
+        .static_keys()
+        .map(|known| (known.app.name.clone(), known.uses.get()))
+        .collect();
+    let one = |(app, value): (Arc<str>, u64)| One {
+        labels: vec![("app", app.to_string())],
+        value,
+    };
+    all.into_iter().map(one).collect()
+}

@@ -1,0 +1,25 @@
+//! From a key's hash to its app.
+
+use super::read::Presented;
+use crate::apps::Registry;
+use crate::clock::Now;
+use crate::schemes::signed::rejected;
+use crate::schemes::{Caller, Refused, Why};
+
+/// The caller that a static key stands for. Nothing of it passes once only: it
+/// is the same in every request.
+///
+/// # Errors
+/// [`Refused`]: nobody has this key, or it is not in force.
+pub fn verify(presented: &Presented<'_>, registry: &Registry, now: Now) -> Result<Caller, Refused> {
+    let known = presented.known(registry);
+    let known = known.ok_or(rejected(Why::UnknownKey))?;
+    if !known.is_active(now.unix_seconds()) {
+        return Err(rejected(Why::KeyNotActive));
+    }
+    if !known.app.enabled {
+        return Err(Refused::AppDisabled);
+    }
+    known.uses.count();
+    Ok(Caller::by_static_key(known.clone()))
+}

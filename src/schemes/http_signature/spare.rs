@@ -1,0 +1,88 @@
+//! Lists that are used again: what one request's signatures were read into,
+//! those of the next are, so that nothing is allocated for them.
+
+use super::read::{Bare, Candidate, Component, MAX_SIGNATURES};
+use std::cell::RefCell;
+
+/// Bytes that a kept signature may have room for.
+const MAX_SIGNATURE: usize = 1024;
+/// Room that a list has at first: most signatures need no more.
+const COMPONENTS: usize = 8;
+const PARAMETERS: usize = 5;
+
+/// What a thread keeps: empty lists, one of each kind for each signature that a request may show.
+#[derive(Default)]
+struct Spare {
+    candidates: Vec<Candidate<'static>>,
+    components: Vec<Vec<Component<'static>>>,
+    parameters: Vec<Vec<(&'static str, Bare<'static>)>>,
+    signatures: Vec<Vec<u8>>,
+}
+
+thread_local! {
+    static SPARE: RefCell<Spare> = RefCell::default();
+}
+
+pub(super) fn candidates<'r>() -> Vec<Candidate<'r>> {
+    SPARE.with_borrow_mut(|spare| emptied(std::mem::take(&mut spare.candidates)))
+}
+
+pub(super) fn components<'r>() -> Vec<Component<'r>> {
+    let kept = SPARE.with_borrow_mut(|spare| spare.components.pop());
+    kept.map_or_else(|| Vec::with_capacity(COMPONENTS), emptied)
+}
+
+pub(super) fn parameters<'r>() -> Vec<(&'r str, Bare<'r>)> {
+    let kept = SPARE.with_borrow_mut(|spare| spare.parameters.pop());
+    kept.map_or_else(|| Vec::with_capacity(PARAMETERS), emptied)
+}
+
+pub(super) fn signature() -> Vec<u8> {
+    let kept = SPARE.with_borrow_mut(|spare| spare.signatures.pop());
+    kept.unwrap_or_default()
+}
+
+/// Keeps the lists of signatures that nobody looks at any more.
+pub(super) fn take_back(mut candidates: Vec<Candidate<'_>>) {
+    SPARE.with_borrow_mut(|spare| {
+        for candidate in candidates.drain(..) {
+            if spare.components.len() < MAX_SIGNATURES {
+                let (input, mut signature) = (candidate.input, candidate.signature);
+                spare.components.push(emptied(input.components));
+                spare.parameters.push(emptied(input.parameters));
+                if signature.capacity() <= MAX_SIGNATURE {
+                    signature.clear();
+                    spare.signatures.push(signature);
+                }
+            }
+        }
+        spare.candidates = emptied(candidates);
+    });
+}
+
+/// The list without what is in it, for things of another life: collecting
+/// from a list into one of the same layout takes its room over.
+fn emptied<A, B>(mut list: Vec<A>) -> Vec<B> {
+    list.clear();
+    let none = |_| unreachable!("the list is empty");
+    list.into_iter().map(none).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emptied_list_keeps_its_room() {
+        let name = String::from("a");
+        let mut list: Vec<Component<'_>> = Vec::with_capacity(9);
+        list.push(Component {
+            name: &name,
+            parameters: Vec::new(),
+        });
+        let room = list.as_ptr() as usize;
+        let kept: Vec<Component<'static>> = emptied(list);
+        assert_eq!((kept.len(), kept.capacity()), (0, 9));
+        assert_eq!(kept.as_ptr() as usize, room);
+    }
+}
