@@ -119,6 +119,19 @@ impl Heights {
         Ok(())
     }
 
+    /// Whether `app` could be moved to `shown`; leaves it where it is.
+    ///
+    /// # Errors
+    /// It stands higher: there.
+    pub fn compare(&self, app: &str, shown: Strength) -> Result<(), Strength> {
+        let by_app = self.by_app.load();
+        let reached = by_app.get(app).map_or(0, |at| at.load(Ordering::Acquire));
+        if reached > shown.rank() {
+            return Err(Strength::of_rank(reached));
+        }
+        Ok(())
+    }
+
     /// How high each app stands that has shown anything yet, by name.
     pub fn all(&self) -> Vec<(Arc<str>, Strength)> {
         let by_app = self.by_app.load();

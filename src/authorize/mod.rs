@@ -8,23 +8,47 @@ mod heights;
 pub use heights::{Heights, Strength};
 
 use crate::apps::{Assurance, Downgrade};
-use crate::replay::{Fresh, Recorded};
+use crate::replay::{self, Fresh, Recorded};
 use crate::route::Route;
-use crate::schemes::Caller;
+use crate::schemes::{Caller, Observed};
 
 /// A caller that may do what its route is for. Made only by [`check`].
 #[derive(Debug)]
-pub struct Permit(Fresh);
+pub struct Permit {
+    fresh: Fresh,
+    /// Apart: it is handed on, and mostly none.
+    would_refuse: Option<Box<Refused>>,
+}
 
 impl Permit {
     /// Who it is.
     pub fn caller(&self) -> &Caller {
-        self.0.caller()
+        self.fresh.caller()
     }
 
     /// Its proof, where that is still to be written down.
     pub const fn unwritten(&self) -> Option<Recorded> {
-        self.0.unwritten()
+        self.fresh.unwritten()
+    }
+
+    /// Who says that what is asked of it is only observed.
+    pub const fn observed(&self) -> Option<Observed> {
+        self.fresh.observed()
+    }
+
+    /// Why its proof would not have passed, where that is only observed.
+    pub const fn would_replay(&self) -> Option<replay::Refused> {
+        self.fresh.would_refuse()
+    }
+
+    /// Why it would not have passed here, where that is only observed.
+    pub fn would_refuse(&self) -> Option<&Refused> {
+        self.would_refuse.as_deref()
+    }
+
+    /// Whether it would not have come so far, were all enforced that is only observed.
+    pub const fn would_be_refused(&self) -> bool {
+        self.would_refuse.is_some() || self.fresh.would_refuse().is_some()
     }
 }
 
@@ -56,11 +80,29 @@ pub enum Refused {
 
 /// Checks that the caller has every scope of its route and is proven as well
 /// as route and plan ask, and no worse than its app was before, where that
-/// counts. One that is proven better than before moves its app up.
+/// counts. One that is proven better than before moves its app up, unless
+/// its route only observes. Where all that is only observed, what would be
+/// refused passes and says so.
 ///
 /// # Errors
 /// [`Refused`] names the first that it lacks.
 pub fn check(fresh: Fresh, route: &Route, heights: &Heights) -> Result<Permit, Refused> {
+    let would_refuse = match fresh.observed() {
+        None => {
+            decide(&fresh, route, heights)?;
+            None
+        }
+        // It would not have come here.
+        Some(_) if fresh.would_refuse().is_some() || fresh.caller().app().is_none() => None,
+        Some(_) => decide(&fresh, route, heights).err().map(Box::new),
+    };
+    Ok(Permit {
+        fresh,
+        would_refuse,
+    })
+}
+
+fn decide(fresh: &Fresh, route: &Route, heights: &Heights) -> Result<(), Refused> {
     let caller = fresh.caller();
     if let Some(scope) = caller.scopes().missing(&route.scopes) {
         return Err(Refused::ScopeMissing(scope.into()));
@@ -75,10 +117,12 @@ pub fn check(fresh: Fresh, route: &Route, heights: &Heights) -> Result<Permit, R
         needs(app.policy.assurance, "plan")?;
         if app.policy.downgrade == Downgrade::Refuse {
             let shown = Strength::of(caller);
-            heights
-                .reach(&app.name, shown)
-                .map_err(|reached| Refused::Downgraded { reached, shown })?;
+            let reached = match fresh.observed() {
+                Some(Observed::Route) => heights.compare(&app.name, shown),
+                None | Some(Observed::App) => heights.reach(&app.name, shown),
+            };
+            reached.map_err(|reached| Refused::Downgraded { reached, shown })?;
         }
     }
-    Ok(Permit(fresh))
+    Ok(())
 }

@@ -19,6 +19,7 @@ mod man;
 mod message;
 mod paint;
 mod prove;
+mod readiness;
 mod request;
 mod send;
 mod sidecar;
@@ -64,6 +65,8 @@ Examples:
     portcullis request --key-id demo --secret file:demo.key http://127.0.0.1:8080/
   Learn why a request is refused:
     portcullis explain -c gateway.toml request.txt
+  Learn who would break if what is observed were enforced:
+    portcullis readiness access.log
 
 Exit codes: 0 done, 1 refused or failed, 2 usage or configuration.";
 
@@ -75,6 +78,7 @@ enum Command {
     Sign(Box<sign::Args>),
     Request(Box<request::Args>),
     Explain(Box<explain::Args>),
+    Readiness(readiness::Args),
     HashKey(hash_key::Args),
     Sidecar(Box<sidecar::Args>),
     Vectors(vectors::Args),
@@ -104,6 +108,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Sign(args)) => sign::run(args),
         Some(Command::Request(args)) => request::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Readiness(args)) => readiness::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
         Some(Command::Sidecar(args)) => sidecar::run(args),
         Some(Command::Vectors(args)) => vectors::run(args),

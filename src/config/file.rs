@@ -20,7 +20,7 @@ use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
 use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
 use super::words::{Accepted, Asked, Limit};
-use crate::apps::{Downgrade, Scheme};
+use crate::apps::{Downgrade, Mode, Scheme};
 use crate::crypto::Algorithm;
 use crate::route::{
     Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy,
@@ -245,6 +245,9 @@ table! {
         /// `"token+http-signature"` asks for both, of one app, and the signature covers the token. `"api-key"`, a
         /// static key, is for migration only.
         pub accept: Required<Several<At<Accepted>>>,
+        /// `"observe"`: whatever is asked of callers here is evaluated and recorded, and refuses nobody; who is not
+        /// proven passes as nobody. Heads, peers and the limits on bodies are as ever.
+        pub mode: At<Mode> = "enforce",
         /// How well a caller must be proven: `"signed"`, it signed this very request; `"attested"`, a token of
         /// somebody who attests; `"attested+signed"`, both. Where it is not said, whatever is accepted is enough.
         pub assurance: Option<At<Asked>>,
@@ -323,6 +326,9 @@ table! {
         /// `"refuse"`: once it was proven by something stronger, it may not fall back to something weaker
         /// (`"key"`, `"signed"`, `"attested"`, `"attested+signed"`), on no route. That is kept in `[state] directory`.
         pub downgrade: Downgrade = "allow",
+        /// `"observe"`: what is asked of it once a request is proven to be its own – that it was not used before, scopes,
+        /// assurance, downgrade, limits – is evaluated and recorded, and refuses nothing.
+        pub mode: At<Mode> = "enforce",
         /// `false` refuses all its keys.
         pub enabled: bool = true,
         /// Show it, when it is refused, the text its signature was checked against, and the mistake that it made.

@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 13] = [
+const PLANNED: [&str; 12] = [
     "identity",
     "admin.token",
     "apps.keys.weak_secret",
@@ -9,7 +9,6 @@ const PLANNED: [&str; 13] = [
     "plans.quota",
     "routes.inject",
     "routes.limit",
-    "routes.mode",
     "state.counters",
     "state.on_outage",
     "state.registry",

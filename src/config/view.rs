@@ -195,6 +195,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
             }
         },
         "assurance": asked(route.assurance),
+        "mode": route.mode.name(),
         "scopes": route.scopes.iter().collect::<Vec<_>>(),
         "body": {
             "limit": size(route.body.limit),
@@ -296,6 +297,7 @@ fn app(
         })),
         "scopes": app.scopes.iter().collect::<Vec<_>>(),
         "enabled": app.enabled,
+        "mode": app.policy.mode.name(),
         "downgrade": app.policy.downgrade.name(),
         "explain": app.explain,
         "keys": keys.map_or(&[][..], Vec::as_slice),

@@ -5,7 +5,7 @@ use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use super::table::{Required, table};
 use super::values::{Count, Pace, Refused, Word, one_of};
-use crate::apps::{Assurance, Downgrade, Scheme};
+use crate::apps::{Assurance, Downgrade, Mode, Scheme};
 use crate::crypto::Algorithm;
 use crate::forward::upstream::Protocol;
 use crate::route::{
@@ -135,6 +135,11 @@ words!(Asked, "`\"key\"`, `\"signed\"`, `\"attested\"` or `\"attested+signed\"`"
     "signed" => Self(Assurance::Signed),
     "attested" => Self(Assurance::Attested),
     "attested+signed" => Self(Assurance::AttestedSigned),
+]);
+
+words!(Mode, "`\"enforce\"` or `\"observe\"`", [
+    "enforce" => Self::Enforce,
+    "observe" => Self::Observe,
 ]);
 
 words!(Downgrade, "`\"allow\"` or `\"refuse\"`", [

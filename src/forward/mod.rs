@@ -64,6 +64,8 @@ pub struct Head {
     pub via: Vec<IpAddr>,
     /// `Portcullis-Request-Id`.
     pub request_id: Box<str>,
+    /// The code that it would have been refused with, were all enforced that is only observed.
+    pub would_refuse: Option<&'static str>,
 }
 
 impl fmt::Debug for Head {

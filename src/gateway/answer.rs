@@ -4,6 +4,7 @@ use super::Worker;
 use super::caught;
 use super::grpc;
 use super::in_force::Taken;
+use super::observed;
 use super::refusal::Refusal;
 use crate::forward::AnswerBody;
 use crate::forward::body::Meter;
@@ -121,6 +122,9 @@ impl Drop for Ending {
         };
         if let Some(received) = &self.received {
             record.bytes_in = received.bytes();
+            if received.is_another() {
+                observed::note_body(&mut record);
+            }
         }
         if record.status == 0 {
             record.status = CLIENT_WENT;

@@ -4,13 +4,13 @@
 use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
-use super::{Ending, Gateway, answer, challenge, cors, tunnels};
+use super::{Ending, Gateway, answer, challenge, cors, observed, tunnels};
 use crate::authorize;
 use crate::clock::Now;
 use crate::forward::{AnswerBody, Head, body};
-use crate::limit::{self, Charged};
+use crate::limit::{self, Charged, Limits};
 use crate::observe::Record;
-use crate::replay;
+use crate::replay::{self, Memories};
 use crate::route::{Accept, Route};
 use crate::schemes::api_key::without_key;
 use crate::schemes::doctor::{self, Finding};
@@ -185,6 +185,7 @@ impl Gateway {
             arrived: now,
             via: peer.via.clone(),
             request_id: record.id.clone(),
+            would_refuse: record.observed.as_ref().and_then(|one| one.would_refuse),
             method: parts.method,
             fields: parts.headers,
             upgrade,
@@ -210,7 +211,15 @@ impl Gateway {
             Accept::Public => Caller::anonymous(route).ok_or(schemes::Refused::Missing),
             Accept::Proven(_) => self.verify(settings, received, route, record, now),
         };
-        let caller = caller.map_err(Refusal::Credential)?;
+        let caller = caller.or_else(|refused| {
+            let unproven = Caller::unproven(route, &refused);
+            let refusal = Refusal::Credential(refused);
+            let Some(caller) = unproven else {
+                return Err(refusal);
+            };
+            observed::note_unproven(record, &refusal, &settings.registry);
+            Ok(caller)
+        })?;
         if let (Some(app), Some(key)) = (caller.app(), caller.key_id()) {
             record.app = Some(app.name.clone());
             record.key = Some(key.clone());
@@ -220,13 +229,22 @@ impl Gateway {
         // A proof is used up only once it holds, else anyone could burn another's
         // nonces. It stays used when a later step refuses.
         let slack = settings.freshness.skew * 2;
-        let memory = &*self.shared.memory;
-        let fresh = replay::check(caller, route, received.method(), memory, slack, now)
+        let memories = Memories {
+            enforced: &*self.shared.memory,
+            observed: &*self.shared.observed,
+        };
+        let fresh = replay::check(caller, route, received.method(), memories, slack, now)
             .map_err(Refusal::Replay)?;
         let permit =
             authorize::check(fresh, route, &self.shared.heights).map_err(Refusal::Denied)?;
         // The app is charged last: before verification its name was only a claim.
-        limit::charge(permit, &settings.limits, now).map_err(Refusal::Limit)
+        let limits = Limits {
+            enforced: &settings.limits,
+            observed: &settings.observed_limits,
+        };
+        let charged = limit::charge(permit, limits, now).map_err(Refusal::Limit)?;
+        observed::note_steps(record, &charged);
+        Ok(charged)
     }
 
     /// What an honest caller did wrong, where it may be told.

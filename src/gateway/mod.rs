@@ -17,6 +17,7 @@ mod cors;
 mod grpc;
 mod hops;
 mod in_force;
+mod observed;
 mod outcome;
 mod static_keys;
 mod together;
@@ -57,6 +58,8 @@ pub struct Shared {
     pub settings: InForce,
     /// Proofs that were used.
     pub memory: Arc<dyn Memory>,
+    /// The same of what is only observed: its own, in memory.
+    pub observed: Arc<dyn Memory>,
     /// What apps have moved up to.
     pub heights: Arc<Heights>,
     /// What each address has caused.
@@ -230,14 +233,21 @@ impl Gateway {
         let Ok(open) = self.shared.tunnels.enter_for(head, settings.tunnels) else {
             return Err(Stopped::told(Refusal::Tunnels, standing, told));
         };
-        let meter = Meter::of(&body);
+        let mut meter = Meter::of(&body);
+        if admitted.observes_body() {
+            meter = meter.observing();
+        }
         ending.received = Some(meter.clone());
         let upstream = settings
             .upstreams
             .get(route.upstream)
             .expect("a route's upstream was resolved when its configuration was read");
         let answer = async {
+            let is_another = meter.clone();
             let body = body::prepare(body, admitted.caller().body(), route.body, meter).await?;
+            if is_another.is_another() {
+                head.would_refuse = Some(observed::ANOTHER_BODY);
+            }
             let (pool, clock) = (&self.pool, &self.shared.clock);
             forward::forward(admitted, route, head, body, upstream, pool, clock).await
         };

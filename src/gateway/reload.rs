@@ -3,7 +3,7 @@
 
 use super::TunnelSettings;
 use super::static_keys::{self, Notice};
-use crate::apps::{App, Certified, DuplicateKey, Key, Pepper, Registry, StaticKey};
+use crate::apps::{App, Certified, DuplicateKey, Key, Mode, Pepper, Registry, StaticKey};
 use crate::forward::upstream::{self, Upstream};
 use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
@@ -72,6 +72,8 @@ pub struct Settings {
     pub(super) routes: Table,
     pub(super) registry: Registry,
     pub(super) limits: AppLimits,
+    /// For what is only observed; of no app where nothing is.
+    pub(super) observed_limits: AppLimits,
     pub(super) overload: Overload,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) freshness: Freshness,
@@ -97,6 +99,7 @@ impl Settings {
         observer: &Observer,
         before: Option<&Self>,
     ) -> Result<Self, DuplicateKey> {
+        let is_watching = is_anything_observed(&blueprint);
         let plans: Vec<_> = blueprint
             .apps
             .iter()
@@ -119,6 +122,8 @@ impl Settings {
             caps.collect(),
             before.map(|before| &before.overload),
         );
+        // For whom accounts are kept of what is only observed.
+        let watched = if is_watching { &plans[..] } else { &[] };
         let mut static_keys = blueprint.static_keys;
         if let (Some(keys), Some(before)) = (&mut static_keys, before) {
             static_keys::go_on(&mut keys.list, &before.registry);
@@ -139,6 +144,7 @@ impl Settings {
             notice,
             overload,
             limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
+            observed_limits: AppLimits::new(watched, before.map(|before| &before.observed_limits)),
             registry,
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),
@@ -196,6 +202,14 @@ fn sources(
         source
     };
     wanted.into_iter().map(source).collect()
+}
+
+/// Whether some route or app observes.
+fn is_anything_observed(blueprint: &Blueprint) -> bool {
+    let mut routes = blueprint.routes.routes().iter();
+    let mut apps = blueprint.apps.iter();
+    routes.any(|route| route.mode == Mode::Observe)
+        || apps.any(|app| app.policy.mode == Mode::Observe)
 }
 
 /// What `before` knew of an upstream of the same name goes on.

@@ -14,7 +14,7 @@ mod account;
 use crate::authorize::Permit;
 use crate::clock::Now;
 use crate::replay::{Recorded, Written};
-use crate::schemes::Caller;
+use crate::schemes::{Caller, Observed};
 use app::{AppLimits, Standing};
 use overload::Seat;
 use std::time::Duration;
@@ -25,9 +25,29 @@ pub struct Charged {
     permit: Permit,
     place: Option<app::Place>,
     standing: Option<Standing>,
+    would_refuse: Option<Box<Refused>>,
+}
+
+/// What apps may ask, and what they have used of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits<'l> {
+    /// Of what is enforced.
+    pub enforced: &'l AppLimits,
+    /// Of what is only observed, on accounts of its own.
+    pub observed: &'l AppLimits,
 }
 
 impl Charged {
+    /// Who it is, and how it came so far.
+    pub const fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Why it would have to wait, where that is only observed.
+    pub fn would_refuse(&self) -> Option<&Refused> {
+        self.would_refuse.as_deref()
+    }
+
     /// Its proof, where that is still to be written down.
     pub const fn unwritten(&self) -> Option<Recorded> {
         self.permit.unwritten()
@@ -77,6 +97,12 @@ impl Admitted {
         self.permit.caller()
     }
 
+    /// Whether a body that is not the one that was proven is only observed. That is for the
+    /// route to say: the body is part of what proves a request to be its app's.
+    pub fn observes_body(&self) -> bool {
+        self.permit.observed() == Some(Observed::Route)
+    }
+
     /// How its app stands with its rate, for `RateLimit`; `None` where no rate applies.
     pub const fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref()
@@ -109,21 +135,28 @@ pub enum Refused {
 }
 
 /// Charges the caller's app for one request. Anonymous callers have no app and pass.
+/// Where that is only observed, another account is charged, and who would have
+/// to wait passes and says so.
 ///
 /// # Errors
 /// [`Refused`] tells when to come again.
-pub fn charge(permit: Permit, limits: &AppLimits, now: Now) -> Result<Charged, Refused> {
-    let Some(app) = permit.caller().app() else {
-        return Ok(Charged {
-            permit,
-            place: None,
-            standing: None,
-        });
-    };
-    let (place, standing) = limits.charge(app.index, now)?;
+pub fn charge(permit: Permit, limits: Limits<'_>, now: Now) -> Result<Charged, Refused> {
+    let (mut place, mut standing, mut would_refuse) = (None, None, None);
+    if let Some(app) = permit.caller().app() {
+        match permit.observed() {
+            None => (place, standing) = limits.enforced.charge(app.index, now)?,
+            // It would not have come here.
+            Some(_) if permit.would_be_refused() => {}
+            Some(_) => match limits.observed.charge(app.index, now) {
+                Ok((taken, _)) => place = taken,
+                Err(refused) => would_refuse = Some(Box::new(refused)),
+            },
+        }
+    }
     Ok(Charged {
         permit,
         place,
         standing,
+        would_refuse,
     })
 }

@@ -88,6 +88,12 @@ fn json(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
     }
     word_of_ours(out, b",\"code\":\"", record.code);
     text(out, b",\"reason\":\"", record.reason.as_deref());
+    if let Some(observed) = &record.observed {
+        word_of_ours(out, b",\"observed\":\"", Some(observed.by));
+        word_of_ours(out, b",\"would_refuse\":\"", observed.would_refuse);
+        text(out, b",\"would_reason\":\"", observed.reason.as_deref());
+        text(out, b",\"claimed_app\":\"", observed.claimed_app.as_deref());
+    }
     number(out, b",\"bytes_in\":", record.bytes_in);
     number(out, b",\"bytes_out\":", record.bytes_out);
     out.extend_from_slice(b",\"duration_ms\":");
@@ -162,6 +168,16 @@ fn readable(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now, col
         out.extend_from_slice(b" (");
         escape(out, reason);
         out.push(b')');
+    }
+    let observed = record.observed.as_deref();
+    if let Some((code, observed)) = observed.and_then(|one| Some((one.would_refuse?, one))) {
+        out.extend_from_slice(b" would be ");
+        escape(out, code);
+        if let Some(reason) = &observed.reason {
+            out.extend_from_slice(b" (");
+            escape(out, reason);
+            out.push(b')');
+        }
     }
     if let Some(key) = &record.claimed_key {
         out.extend_from_slice(b" claims key ");

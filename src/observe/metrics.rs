@@ -32,12 +32,20 @@ const NO_ROUTE: &str = "none";
 pub(super) struct Metrics {
     registry: Mutex<Registry>,
     routes: Routes,
+    /// What was only observed. None of it in most configurations.
+    observed: Family<OfReason, Counter>,
     in_flight: Arc<Lanes<AtomicI64>>,
     dropped_lines: Counter,
     reloads: [Counter; 2],
     last_reload: Gauge,
     gauges: Gauges,
     series: Series,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    route: String,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,6 +71,7 @@ impl Metrics {
         let metrics = Self {
             registry: Mutex::new(Registry::with_prefix("portcullis")),
             routes: Routes::new(workers, codes),
+            observed: Family::default(),
             in_flight: Arc::new(Lanes::new(workers)),
             dropped_lines: Counter::default(),
             reloads: ["success", "failure"]
@@ -89,6 +98,11 @@ impl Metrics {
     fn register(&self, reloads: Family<OfReload, Counter>) {
         let mut page = lock(&self.registry);
         page.register_collector(Box::new(self.routes.clone()));
+        page.register(
+            "observed_requests",
+            "Requests on which a rule was only observed, by what they would have been refused for",
+            self.observed.clone(),
+        );
         page.register(
             "access_log_dropped",
             "Lines of the access log that could not be written in time",
@@ -130,6 +144,17 @@ impl Metrics {
             .and_then(|index| labels.routes.get(index))
             .unwrap_or(&labels.none);
         route.count(record, now);
+        if let Some(observed) = &record.observed {
+            let known = record
+                .route
+                .as_ref()
+                .filter(|(index, _)| *index < labels.routes.len());
+            let label = OfReason {
+                route: known.map_or(NO_ROUTE, |(_, name)| name).to_owned(),
+                reason: observed.would_refuse.unwrap_or("ok"),
+            };
+            self.observed.get_or_create(&label).inc();
+        }
     }
 
     pub(super) fn reloaded(&self, succeeded: bool, now: Now) {

@@ -175,6 +175,8 @@ pub struct Record {
     pub code: Option<&'static str>,
     /// The true reason, fuller than what the caller was told.
     pub reason: Option<Box<str>>,
+    /// What was only observed of it. Apart: of most requests nothing is.
+    pub observed: Option<Box<Observed>>,
     /// Bytes of the request's body that arrived.
     pub bytes_in: u64,
     /// Bytes of the response's body that were sent.
@@ -187,6 +189,19 @@ pub struct Record {
     pub upstream_answered: Option<Now>,
     /// Whether the response was cut before its end.
     pub cut: bool,
+}
+
+/// What is kept of a request on which a rule was only observed.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Who says so: `route` or `app`.
+    pub by: &'static str,
+    /// The code that it would have been refused with, were all enforced.
+    pub would_refuse: Option<&'static str>,
+    /// The true reason of that.
+    pub reason: Option<Box<str>>,
+    /// The app whose key it claimed, where it was not proven.
+    pub claimed_app: Option<Arc<str>>,
 }
 
 impl Record {
@@ -210,6 +225,7 @@ impl Record {
             status: 0,
             code: None,
             reason: None,
+            observed: None,
             bytes_in: 0,
             bytes_out: 0,
             upstream: None,

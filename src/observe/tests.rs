@@ -42,6 +42,12 @@ fn full() -> Record {
         trace: Some("0af7651916cd43dd8448eb211c80319c".into()),
         code: Some("credential-rejected"),
         reason: Some("wrong-signature".into()),
+        observed: Some(Box::new(Observed {
+            by: "route",
+            would_refuse: Some("replayed"),
+            reason: Some("used".into()),
+            claimed_app: Some("mobile".into()),
+        })),
         status: 401,
         bytes_in: 12,
         bytes_out: 3_456,
@@ -198,7 +204,7 @@ fn a_line_for_people_tells_who_and_why() {
     assert_eq!(
         line(plain, &full()),
         "08:00:00.000 401 GET api.example.com /orders/1 12.000ms mobile/mobile-2026 \
-         credential-rejected (wrong-signature) claims key someone cut 0123456789abcdef\n"
+         credential-rejected (wrong-signature) would be replayed (used) claims key someone cut 0123456789abcdef\n"
     );
     let coloured = line(Format::Readable { colour: true }, &record());
     assert!(coloured.contains("\u{1b}[32m200\u{1b}[0m"));

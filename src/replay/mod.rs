@@ -7,7 +7,7 @@
 
 use crate::clock::Now;
 use crate::route::{ReplayPolicy, Route};
-use crate::schemes::Caller;
+use crate::schemes::{Caller, Observed};
 use http::Method;
 
 pub use crate::schemes::ProofId;
@@ -17,6 +17,8 @@ pub use crate::schemes::ProofId;
 pub struct Fresh {
     caller: Caller,
     unwritten: Option<Recorded>,
+    observed: Option<Observed>,
+    would_refuse: Option<Refused>,
 }
 
 impl Fresh {
@@ -30,6 +32,25 @@ impl Fresh {
     pub const fn unwritten(&self) -> Option<Recorded> {
         self.unwritten
     }
+
+    /// Who says that what is asked of it is only observed.
+    pub const fn observed(&self) -> Option<Observed> {
+        self.observed
+    }
+
+    /// Why it would not have passed here, where that is only observed.
+    pub const fn would_refuse(&self) -> Option<Refused> {
+        self.would_refuse
+    }
+}
+
+/// The memories of proofs.
+#[derive(Clone, Copy)]
+pub struct Memories<'m> {
+    /// Of what is enforced.
+    pub enforced: &'m dyn Memory,
+    /// Of what is only observed: it takes no room of the other, and uses up nothing that counts there.
+    pub observed: &'m dyn Memory,
 }
 
 /// A proof that the memory has recorded, by the number that the memory gave it.
@@ -90,7 +111,8 @@ fn is_single_use(policy: ReplayPolicy, method: &Method, has_nonce: bool, reusabl
 }
 
 /// Uses the caller's proof up, if it may be used once only. `slack` is how
-/// long beyond its last second a proof is remembered: both skews.
+/// long beyond its last second a proof is remembered: both skews. Where that
+/// is only observed, what would be refused passes and says so.
 ///
 /// # Errors
 /// [`Refused`].
@@ -98,20 +120,34 @@ pub fn check(
     caller: Caller,
     route: &Route,
     method: &Method,
-    memory: &dyn Memory,
+    memories: Memories<'_>,
     slack: std::time::Duration,
     now: Now,
 ) -> Result<Fresh, Refused> {
-    let mut unwritten = None;
+    let observed = caller.observed_on(route);
+    let (mut unwritten, mut would_refuse) = (None, None);
     if let Some(proof) = caller.proof()
         && is_single_use(route.replay, method, proof.nonce.is_some(), proof.reusable)
     {
         let slack = i64::try_from(slack.as_secs()).unwrap_or(i64::MAX);
         let until = proof.last_second.saturating_add(slack);
         let id = proof.nonce.unwrap_or(proof.text);
-        unwritten = Some(memory.record(id, proof.created, until, now)?);
+        let memory = match observed {
+            None => memories.enforced,
+            Some(_) => memories.observed,
+        };
+        let recorded = memory.record(id, proof.created, until, now);
+        match observed {
+            None => unwritten = Some(recorded?),
+            Some(_) => would_refuse = recorded.err(),
+        }
     }
-    Ok(Fresh { caller, unwritten })
+    Ok(Fresh {
+        caller,
+        unwritten,
+        observed,
+        would_refuse,
+    })
 }
 
 /// Writes a used proof down, if there is one, with all that were recorded

@@ -1,15 +1,16 @@
 //! Who calls, once it is proven.
 
-use super::PAIR;
 use super::digest::BodyProof;
+use super::{PAIR, Refused};
 pub use crate::apps::Assurance;
+use crate::apps::Mode;
 use crate::apps::{App, Certified, Key, Scheme, Scopes, StaticKey};
 use crate::route::{Accept, Route};
 use std::fmt;
 use std::sync::Arc;
 
 /// The verified who. Made only by a scheme's verification, or for a route
-/// that `gateway.toml` says is public.
+/// that `gateway.toml` says is public, or that refuses nobody.
 #[derive(Debug)]
 pub struct Caller(Proven);
 
@@ -35,6 +36,25 @@ enum Credential {
     Key(Arc<Key>),
     Certificate(Arc<Certified>),
     Static(Arc<StaticKey>),
+}
+
+/// Who says that a rule is only observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// The route: all that it asks of callers.
+    Route,
+    /// The app: what is asked of it once a request is proven to be its own.
+    App,
+}
+
+impl Observed {
+    /// The word in the access record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::App => "app",
+        }
+    }
 }
 
 /// What makes a proof recognisable when it comes again.
@@ -144,16 +164,35 @@ impl Caller {
         Some(self)
     }
 
+    /// Nobody in particular, whose credential does not hold, where the route refuses nobody for it.
+    pub fn unproven(route: &Route, refused: &Refused) -> Option<Self> {
+        // Of one whose body must be read first nothing is known yet.
+        let is_judged = !matches!(refused, Refused::Unread);
+        (is_judged && route.mode == Mode::Observe).then(Self::nobody)
+    }
+
+    /// Who says that what is asked of this caller on `route`, now that it has got so far, is
+    /// only observed: the route, or the app that it is proven to be. `None` where it is enforced.
+    pub fn observed_on(&self, route: &Route) -> Option<Observed> {
+        if route.mode == Mode::Observe {
+            return Some(Observed::Route);
+        }
+        let app = self.app()?;
+        (app.policy.mode == Mode::Observe).then_some(Observed::App)
+    }
+
     /// Nobody in particular, where the route says that anyone may come.
     pub fn anonymous(route: &Route) -> Option<Self> {
-        (route.accept == Accept::Public).then(|| {
-            Self(Proven {
-                identity: None,
-                assurance: Assurance::None,
-                scopes: Scopes::none(),
-                proof: None,
-                body: BodyProof::Unproven,
-            })
+        (route.accept == Accept::Public).then(Self::nobody)
+    }
+
+    fn nobody() -> Self {
+        Self(Proven {
+            identity: None,
+            assurance: Assurance::None,
+            scopes: Scopes::none(),
+            proof: None,
+            body: BodyProof::Unproven,
         })
     }
 

@@ -25,7 +25,7 @@ mod signed;
 pub mod explained;
 mod verifier;
 
-pub use caller::{Assurance, Caller, Proof, ProofId};
+pub use caller::{Assurance, Caller, Observed, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
 pub use presented::{Credential, PAIR, Presented, Rules};
 pub use received::{Malformed, PublicUrl, Received, Surroundings};

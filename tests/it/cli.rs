@@ -25,13 +25,14 @@ const SECRET: &str = "canary-canary-canary-canary-canary-canary";
 /// A moment that is long ago, so that no clock matters.
 const THEN: &str = "1700000000";
 const URL: &str = "http://api.example.com/orders/42?dry=1";
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "serve",
     "demo",
     "check",
     "sign",
     "request",
     "explain",
+    "readiness",
     "hash-key",
     "sidecar",
     "vectors",

@@ -439,3 +439,78 @@ fn every_mistake_is_documented_with_what_it_says() {
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     assert_eq!(rows.count(), Mistake::ALL.len());
 }
+
+/// The MAC of `text`.
+fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(text);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// `request` signed as for AWS, over the canonical request `text`.
+fn signed_for_aws(request: &Request, text: &str, secret: &[u8]) -> Request {
+    const DAY: &str = "20270115";
+    const TIME: &str = "20270115T080000Z";
+    let scope = format!("{DAY}/eu-west-1/execute-api/aws4_request");
+    let hash = HEXLOWER.encode(&Sha256::digest(text));
+    let to_sign = format!("AWS4-HMAC-SHA256\n{TIME}\n{scope}\n{hash}");
+    let mut key = [b"AWS4", secret].concat();
+    for part in [DAY, "eu-west-1", "execute-api", "aws4_request"] {
+        key = mac(&key, part.as_bytes());
+    }
+    let signature = HEXLOWER.encode(&mac(&key, to_sign.as_bytes()));
+    request.clone().field("X-Amz-Date", TIME).field(
+        "Authorization",
+        &format!("AWS4-HMAC-SHA256 Credential=mobile-2026/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}"),
+    )
+}
+
+#[test]
+fn each_typical_mistake_of_callers_of_aws_is_named() {
+    let upstream = Upstream::start();
+    let start = |more: &str| {
+        let route = format!("accept = [\"aws-sigv4\"]\n{more}");
+        let setup = Setup::before(&upstream).server("explain = true");
+        setup.route(&route).start()
+    };
+    let gateway = start("");
+    let host = gateway.address().to_string();
+    let hash = HEXLOWER.encode(&Sha256::digest(BODY));
+    let base64 = BASE64.encode(&Sha256::digest(BODY));
+    let empty = HEXLOWER.encode(&Sha256::digest(""));
+    let text = |host: &str| {
+        format!(
+            "POST\n/orders/caf%25C3%25A9/7\na=1&b=2\nhost:{host}\nx-amz-date:20270115T080000Z\n\nhost;x-amz-date\n{hash}"
+        )
+    };
+    let right = text(&host);
+    let ask = |gateway: &Gateway, text: &str, secret: &[u8]| {
+        signed_for_aws(&request(gateway), text, secret)
+    };
+    gateway.send(&ask(&gateway, &right, SECRET)).assert_passed();
+    for (from, to, wanted) in [
+        ("POST", "post", "method-in-lower-case"),
+        ("a=1&b=2", "", "query-missing"),
+        ("/7\n", "/7/\n", "path-slash"),
+        (&*host, "127.0.0.1", "host-without-port"),
+        (&*hash, &*base64, "body-hash-in-base64"),
+        (&*hash, &*hash.to_uppercase(), "body-hash-in-upper-case"),
+        (&*hash, "UNSIGNED-PAYLOAD", "body-unsigned"),
+        (&*hash, &*empty, "body-as-empty"),
+        (&*hash, &*format!("{hash}\n"), "trailing-newline"),
+    ] {
+        let wrong = right.replace(from, to);
+        assert_told(&gateway, &ask(&gateway, &wrong, SECRET), wanted);
+    }
+    let as_text = BASE64.encode(SECRET);
+    assert_told(
+        &gateway,
+        &ask(&gateway, &right, as_text.as_bytes()),
+        "secret-as-text",
+    );
+    let guessed = gateway.send(&ask(&gateway, &right, &secret("guessed")));
+    assert_eq!(mistake(&guessed, "credential-rejected"), None);
+    let strict = start("sigv4 = { path = \"as-sent\" }");
+    let again = text(&strict.address().to_string());
+    assert_told(&strict, &ask(&strict, &again, SECRET), "form-not-taken");
+}

@@ -97,6 +97,7 @@ impl Breakable {
         let shared = Arc::new(Shared {
             settings: InForce::new(settings, 1),
             memory: memory.clone(),
+            observed: memory.clone(),
             heights: Arc::new(Heights::new([])),
             peers: Peers::new(),
             in_flight: Arc::default(),

@@ -2,14 +2,14 @@
 
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
 use super::{advice, api_key, shown};
-use crate::apps::Registry;
+use crate::apps::{Mode, Registry};
 use crate::authorize::{self, Heights};
 use crate::cli::pasted::{Body, Pasted};
 use crate::clock::Now;
 use crate::crypto::digest::sha256;
 use crate::forward::body::BodyError;
 use crate::gateway::refusal::Refusal;
-use crate::replay::{self, Memory, Recorded};
+use crate::replay::{self, Memories, Memory, Recorded};
 use crate::route::{Accept, NoRoute, Route, Table};
 use crate::schemes::aws_sigv4::chunked::{Chunks, Decoder};
 use crate::schemes::digest::{BodyCheck, BodyProof, Mismatch};
@@ -168,6 +168,11 @@ impl Way<'_> {
             );
             return Ok(caller);
         }
+        if route.mode == Mode::Observe {
+            report.notes.push(
+                "the route only observes: the request passes whatever is found below".to_owned(),
+            );
+        }
         shown::credentials(report, received, route, self.ground, self.base, self.now);
         let cache = token::Cache::new(CACHED_TOKENS);
         let rules = Rules {
@@ -205,11 +210,15 @@ impl Way<'_> {
         report: &mut Report,
     ) -> Result<authorize::Permit, Stopped> {
         let asked = Asked(AtomicBool::new(false));
+        let memories = Memories {
+            enforced: &asked,
+            observed: &asked,
+        };
         let slack = self.ground.freshness.skew * 2;
         let method = &self.raw.parts.method;
         let is_proven = caller.proof().is_some();
         let has = shown::names(caller.scopes());
-        let fresh = replay::check(caller, route, method, &asked, slack, self.now)
+        let fresh = replay::check(caller, route, method, memories, slack, self.now)
             .expect("this memory takes every proof");
         let note = if asked.0.load(Ordering::Relaxed) {
             "passes once only; whether it did is known to the running gateway alone"
@@ -224,7 +233,13 @@ impl Way<'_> {
             note: note.to_owned(),
         });
         // What an app has moved up to is known to the running gateway alone.
-        authorize::check(fresh, route, &Heights::new([])).map_err(|denied| {
+        let checked = authorize::check(fresh, route, &Heights::new([]));
+        // Where it is only observed, too: what is asked here is whether it would pass.
+        let checked = checked.and_then(|permit| match permit.would_refuse() {
+            Some(denied) => Err(denied.clone()),
+            None => Ok(permit),
+        });
+        checked.map_err(|denied| {
             let (step, change) = match &denied {
                 authorize::Refused::ScopeMissing(scope) => (
                     "scopes",

@@ -193,6 +193,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         settings: gateway::InForce::new(settings, config.server.workers),
         memory: proofs.clone(),
         heights,
+        observed: Arc::new(store::embedded::Table::new(config.state.proofs)),
         peers: Peers::new(),
         tunnels,
         in_flight: Arc::default(),

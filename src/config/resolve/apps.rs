@@ -1,7 +1,7 @@
 //! `[apps]`: apps, their plans and keys.
 
 use super::{Gathered, certificates, issuers, keys};
-use crate::apps::{App, Assurance, Certified, Key, Policy, Scheme, SchemeSet};
+use crate::apps::{App, Assurance, Certified, Key, Mode, Policy, Scheme, SchemeSet};
 use crate::config::file::{self, File};
 use crate::config::read::At;
 use crate::config::secrets::Places;
@@ -43,9 +43,16 @@ pub(super) fn registered(
             policy: Policy {
                 assurance: least(app, file),
                 downgrade: app.downgrade,
-                mode: crate::apps::Mode::Enforce,
+                mode: app.mode.value,
             },
         });
+        if app.mode.value == Mode::Observe {
+            let draft = app.mode.problem(
+                "this app is refused for nothing but its proof: the rest is only observed",
+            );
+            let hint = "`portcullis readiness` tells from the access log whether it would break";
+            gathered.problem(draft.hint(hint).warning());
+        }
         for one in &app.keys.0 {
             let mut opened = None;
             let key = key(one, &owner, places, &mut opened, gathered);

@@ -1,7 +1,7 @@
 //! `[[routes]]`: what they name must exist, and no two may tie.
 
 use super::Gathered;
-use crate::apps::{Assurance, Scheme, SchemeSet, Scopes};
+use crate::apps::{Assurance, Mode, Scheme, SchemeSet, Scopes};
 use crate::config::file::{File, Route, Waiver};
 use crate::config::gather::Draft;
 use crate::config::lists::{List, Several};
@@ -77,6 +77,20 @@ fn route(
         Some(cors) => Some(super::cors::cors(cors, gathered)?),
         None => None,
     };
+    if route.mode.value == Mode::Observe {
+        let draft = route.mode.problem(match accept {
+            Some(Accept::Public) => "a public route asks for nothing that could be observed",
+            _ => "this route refuses nobody: what it asks for is only observed",
+        });
+        gathered.problem(match accept {
+            Some(Accept::Public) => {
+                draft.hint("say in `accept` what callers are to prove themselves with")
+            }
+            _ => draft
+                .hint("`portcullis readiness` tells from the access log who would break")
+                .warning(),
+        });
+    }
     let key_places = super::static_keys::places(file);
     let (token_fields, token_takers) = token_fields(route, accept, file, gathered);
     scopes(route, file, gathered);
@@ -94,7 +108,7 @@ fn route(
         accept: accept?,
         pair: is_pair(route),
         assurance: assurance(route, accept?, file, gathered)?,
-        mode: crate::apps::Mode::Enforce,
+        mode: route.mode.value,
         scopes: route
             .scopes
             .0

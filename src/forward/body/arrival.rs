@@ -2,6 +2,7 @@
 
 use super::{BodyError, BoxError, Meter};
 use crate::schemes::aws_sigv4::chunked::{Chunks, Decoder};
+use crate::schemes::digest::Mismatch;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use std::error::Error;
@@ -49,7 +50,7 @@ impl Arrival {
     pub(super) fn unframed(mut self, chunks: Arc<Chunks>) -> Self {
         self.limit = self.limit.saturating_add(self.limit / 8 + HEADS);
         self.pieces = Some(Box::new(Pieces {
-            decoder: Decoder::new(chunks),
+            decoder: Decoder::new(chunks).observing(self.meter.observes()),
             rest: Bytes::new(),
             given: 0,
         }));
@@ -66,7 +67,11 @@ impl Arrival {
         }
         loop {
             if let Some(pieces) = &mut self.pieces {
-                match pieces.decoder.next(&mut pieces.rest) {
+                let next = pieces.decoder.next(&mut pieces.rest);
+                if pieces.decoder.is_another() {
+                    self.meter.note_another();
+                }
+                match next {
                     Ok(Some(data)) => {
                         pieces.given += data.len() as u64;
                         return Poll::Ready(Some(Ok(data)));
@@ -122,6 +127,11 @@ impl Arrival {
         self.body.is_end()
             && (self.pieces.as_ref())
                 .is_none_or(|pieces| pieces.rest.is_empty() && pieces.decoder.is_done())
+    }
+
+    /// Notes that it is not the body that was proven, where that is only observed.
+    pub(super) fn note(&self, another: Mismatch) -> Result<(), BodyError> {
+        self.meter.note(another)
     }
 
     /// Whether it is checked as it arrives, so that its end shows whether it holds.

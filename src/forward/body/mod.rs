@@ -14,7 +14,7 @@ pub(super) mod tests;
 mod whole;
 
 use crate::route::{BodyPolicy, BodyVerify};
-use crate::schemes::digest::{BodyCheck, BodyProof};
+use crate::schemes::digest::{BodyCheck, BodyProof, Mismatch};
 use arrival::Arrival;
 use bytes::Bytes;
 pub use held::{Held, hold};
@@ -23,7 +23,7 @@ use passing::Passing;
 use set_aside::SetAside;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::time::Instant;
@@ -43,7 +43,7 @@ pub enum BodyError {
     },
     /// It is not the body whose digest was given.
     #[error(transparent)]
-    Mismatch(#[from] crate::schemes::digest::Mismatch),
+    Mismatch(#[from] Mismatch),
     /// Its pieces are not those that were signed, or are not framed right.
     #[error(transparent)]
     Chunks(#[from] crate::schemes::aws_sigv4::chunked::BadChunks),
@@ -67,10 +67,18 @@ pub enum BodyError {
     Spill(std::io::Error),
 }
 
-/// How many bytes of a body have arrived; clones count together. Holds
-/// nothing where there is no body.
+/// How a body goes: how many bytes have arrived, and whether it was found to be
+/// another than was proven where that is only observed. Clones count together.
+/// Holds nothing where there is no body.
 #[derive(Clone, Debug, Default)]
-pub struct Meter(Option<Arc<AtomicU64>>);
+pub struct Meter(Option<Arc<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    bytes: AtomicU64,
+    observes: bool,
+    is_another: AtomicBool,
+}
 
 impl Meter {
     /// A meter for `body`.
@@ -78,17 +86,53 @@ impl Meter {
         Self((!body.is_end_stream()).then(Arc::default))
     }
 
+    /// The same, where a body that is not the one that was proven passes and is noted.
+    #[must_use]
+    pub fn observing(self) -> Self {
+        let counts = |_| Counts {
+            observes: true,
+            ..Counts::default()
+        };
+        Self(self.0.map(counts).map(Arc::new))
+    }
+
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.0
             .as_ref()
-            .map_or(0, |bytes| bytes.load(Ordering::Relaxed))
+            .map_or(0, |counts| counts.bytes.load(Ordering::Relaxed))
+    }
+
+    /// Whether it was noted that the body is not the one that was proven.
+    pub fn is_another(&self) -> bool {
+        let noted = |counts: &Arc<Counts>| counts.is_another.load(Ordering::Relaxed);
+        self.0.as_ref().is_some_and(noted)
     }
 
     fn add(&self, more: usize) {
-        if let Some(bytes) = &self.0 {
-            bytes.fetch_add(more as u64, Ordering::Relaxed);
+        if let Some(counts) = &self.0 {
+            counts.bytes.fetch_add(more as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Notes that the body is another, where that is only observed.
+    fn note(&self, another: Mismatch) -> Result<(), BodyError> {
+        if self.observes() {
+            self.note_another();
+            return Ok(());
+        }
+        Err(another.into())
+    }
+
+    fn note_another(&self) {
+        if let Some(counts) = &self.0 {
+            counts.is_another.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a body that is another passes.
+    fn observes(&self) -> bool {
+        self.0.as_ref().is_some_and(|counts| counts.observes)
     }
 }
 
@@ -133,7 +177,7 @@ where
         _ => None,
     };
     if body.is_end_stream() && chunks.is_none() {
-        check.finish()?;
+        check.finish().or_else(|another| meter.note(another))?;
         return Ok(ProvenBody::empty());
     }
     let length = match chunks {
@@ -151,10 +195,14 @@ where
     }
     if *proof == BodyProof::Empty || chunks.is_some_and(|chunks| chunks.length() == 0) {
         // Of unknown length, or in pieces, and proven to be nothing.
-        return match arrival.next().await? {
-            Some(_) => Err(crate::schemes::digest::Mismatch.into()),
-            None => Ok(ProvenBody::empty()),
+        let Some(data) = arrival.next().await? else {
+            return Ok(ProvenBody::empty());
         };
+        arrival.note(Mismatch)?;
+        let passing = Passing::new(arrival, check);
+        let mut body = ProvenBody::new(Source::Passing(Box::new(passing)), None);
+        body.unsent = Some(data);
+        return Ok(body);
     }
     let is_checked = !check.is_idle() || arrival.is_checked();
     if is_checked && policy.verify == BodyVerify::BeforeForwarding {

@@ -47,8 +47,10 @@ impl Passing {
                 (_, data) => data,
             };
             if ends {
-                if let Some(Err(mismatch)) = self.check.take().map(BodyCheck::finish) {
-                    return Poll::Ready(Some(Err(mismatch.into())));
+                if let Some(Err(another)) = self.check.take().map(BodyCheck::finish)
+                    && let Err(refused) = self.arrival.note(another)
+                {
+                    return Poll::Ready(Some(Err(refused)));
                 }
                 self.ended = true;
             }

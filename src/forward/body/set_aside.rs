@@ -88,7 +88,7 @@ pub(super) async fn take_in(
         }
     }
     // Before the last write: a body that will be refused need not be kept.
-    check.finish()?;
+    check.finish().or_else(|another| arrival.note(another))?;
     if piece.bytes() > 0 {
         file = Some(write(file, piece).await?);
     }

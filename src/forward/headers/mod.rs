@@ -129,7 +129,7 @@ fn put_fields<S: Sink>(
         }
     }
     frame(sink, &head.method, was_counted, body);
-    ours::tell_who(sink, told, &head.request_id);
+    ours::tell_who(sink, told, head);
     ours::tell_way(sink, head);
 }
 

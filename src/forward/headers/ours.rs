@@ -16,13 +16,14 @@ const KEY: HeaderName = HeaderName::from_static("portcullis-key");
 const SCHEME: HeaderName = HeaderName::from_static("portcullis-scheme");
 const ASSURANCE: HeaderName = HeaderName::from_static("portcullis-assurance");
 const SCOPES: HeaderName = HeaderName::from_static("portcullis-scopes");
+const WOULD_REFUSE: HeaderName = HeaderName::from_static("portcullis-would-refuse");
 const REQUEST_ID: HeaderName = HeaderName::from_static("portcullis-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Fields that we set, at most.
-pub(super) const MAX_FIELDS: usize = 14;
+pub(super) const MAX_FIELDS: usize = 15;
 
 /// What the backend is told of the caller.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +70,12 @@ impl<'c> Told<'c> {
 }
 
 /// Who calls.
-pub(super) fn tell_who(sink: &mut impl Sink, told: &Told<'_>, request_id: &str) {
-    sink.text(REQUEST_ID, |text| text.put_slice(request_id.as_bytes()));
+pub(super) fn tell_who(sink: &mut impl Sink, told: &Told<'_>, head: &Head) {
+    let request_id = head.request_id.as_bytes();
+    sink.text(REQUEST_ID, |text| text.put_slice(request_id));
+    if let Some(code) = head.would_refuse {
+        sink.word(WOULD_REFUSE, code);
+    }
     sink.word(ASSURANCE, told.assurance);
     let Some(identity) = told.identity else {
         return;

@@ -31,6 +31,7 @@ fn head(fields: &[(&'static str, &'static str)]) -> Head {
         peer: Some([192, 0, 2, 1].into()),
         via: Vec::new(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
+        would_refuse: None,
         upgrade: None,
     }
 }

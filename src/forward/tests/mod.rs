@@ -60,9 +60,18 @@ fn admitted(route: &Route) -> Admitted {
     let (clock, _) = Clock::by_hand(1_000_000);
     let now = clock.now();
     let caller = Caller::anonymous(route).unwrap();
-    let fresh = replay::check(caller, route, &Method::GET, &NoMemory, LONG, now).unwrap();
+    let memories = replay::Memories {
+        enforced: &NoMemory,
+        observed: &NoMemory,
+    };
+    let limits = AppLimits::new(&[], None);
+    let limits = limit::Limits {
+        enforced: &limits,
+        observed: &limits,
+    };
+    let fresh = replay::check(caller, route, &Method::GET, memories, LONG, now).unwrap();
     let permit = authorize::check(fresh, route, &authorize::Heights::new([])).unwrap();
-    let charged = limit::charge(permit, &AppLimits::new(&[], None), now).unwrap();
+    let charged = limit::charge(permit, limits, now).unwrap();
     let written = replay::write_down(charged.unwritten(), &NoMemory).unwrap();
     charged.seated(seat(), written)
 }
@@ -97,6 +106,7 @@ fn head(method: Method, target: &'static str) -> Head {
         peer: Some([192, 0, 2, 1].into()),
         via: Vec::new(),
         request_id: "0123456789abcdef0123456789abcdef".into(),
+        would_refuse: None,
         upgrade: None,
     }
 }

@@ -100,6 +100,9 @@ pub struct Decoder {
     sum: Option<Summer>,
     total: u64,
     behind: Behind,
+    /// Whether what does not match passes and is noted.
+    observes: bool,
+    is_another: bool,
 }
 
 /// What comes next.
@@ -140,7 +143,29 @@ impl Decoder {
             total: 0,
             behind: Behind::default(),
             chunks,
+            observes: false,
+            is_another: false,
         }
+    }
+
+    /// The same, where signatures and a checksum that do not match are only observed.
+    #[must_use]
+    pub const fn observing(mut self, observes: bool) -> Self {
+        self.observes = observes;
+        self
+    }
+
+    /// Whether some did not match.
+    pub const fn is_another(&self) -> bool {
+        self.is_another
+    }
+
+    const fn refuse(&mut self, bad: BadChunks) -> Result<(), BadChunks> {
+        if self.observes {
+            self.is_another = true;
+            return Ok(());
+        }
+        Err(bad)
     }
 
     /// Takes from the front of `input` up to the next bytes of the body, if it has any.
@@ -274,7 +299,7 @@ impl Decoder {
         let text = self.text("PAYLOAD", &[EMPTY_SHA256, &hash]);
         let tag = day.sign(&text);
         if !bool::from(tag.as_bytes().ct_eq(&self.presented)) {
-            return Err(BadChunks::Signature("a piece of the body"));
+            self.refuse(BadChunks::Signature("a piece of the body"))?;
         }
         self.previous = self.presented;
         Ok(())
@@ -334,7 +359,7 @@ impl Decoder {
         let tag = self.chunks.day.as_ref().map(|day| day.sign(&text));
         let holds = tag.is_some_and(|tag| bool::from(tag.as_bytes().ct_eq(&presented)));
         if !holds {
-            return Err(BadChunks::Signature("what comes behind the body"));
+            self.refuse(BadChunks::Signature("what comes behind the body"))?;
         }
         self.behind.is_signed = true;
         Ok(())
@@ -347,7 +372,7 @@ impl Decoder {
         if let (Some(Trailer::Checksum(kind)), Some(sum)) = (self.chunks.trailer, self.sum.take()) {
             match &self.behind.checksum {
                 None => return Err(BadChunks::Framing("the checksum is missing behind it")),
-                Some(told) if *told != sum.finish() => return Err(BadChunks::Checksum(kind)),
+                Some(told) if *told != sum.finish() => self.refuse(BadChunks::Checksum(kind))?,
                 Some(_) => {}
             }
         }

@@ -6,10 +6,11 @@ use super::verify::{keys_of, payloads};
 use super::{EMPTY_SHA256, UNSIGNED_PAYLOAD, text};
 use crate::apps::Scheme;
 use crate::crypto::VerifyingKey;
-use crate::route::SigV4;
+use crate::route::{SigV4, SignedPath};
 use crate::schemes::doctor::{Case, Change, Mistake, Offer, Sample};
 use crate::schemes::received::Received;
 use crate::schemes::signed::host_as_signed;
+use data_encoding::{BASE64, HEXLOWER};
 use std::borrow::Cow;
 use subtle::ConstantTimeEq;
 
@@ -92,14 +93,40 @@ impl Offer for Text<'_> {
     }
 
     fn own(&self) -> Vec<(Mistake, String)> {
-        let Some((front, _)) = self.ours.rsplit_once('\n') else {
+        let mut parts = self.ours.splitn(4, '\n');
+        let (Some(method), Some(fields)) = (parts.next(), parts.nth(2)) else {
             return Vec::new();
         };
-        [
-            (Mistake::BodyUnsigned, UNSIGNED_PAYLOAD),
-            (Mistake::BodyAsEmpty, EMPTY_SHA256),
-        ]
-        .map(|(mistake, word)| (mistake, format!("{front}\n{word}")))
-        .into()
+        let Some((_, payload)) = fields.rsplit_once('\n') else {
+            return Vec::new();
+        };
+        let front = self.ours.strip_suffix(payload).unwrap_or_default();
+        let with = |payload: &str| format!("{front}{payload}");
+        let mut all = vec![
+            (Mistake::BodyUnsigned, with(UNSIGNED_PAYLOAD)),
+            (Mistake::BodyAsEmpty, with(EMPTY_SHA256)),
+            (
+                Mistake::BodyHashInUpper,
+                with(&payload.to_ascii_uppercase()),
+            ),
+        ];
+        if let Ok(hash) = HEXLOWER.decode(payload.as_bytes()) {
+            all.push((Mistake::BodyHashInBase64, with(&BASE64.encode(&hash))));
+        }
+        if let Some(hash) = self.received.body_hash() {
+            all.push((Mistake::BodyHashDiffers, with(&HEXLOWER.encode(&hash))));
+        }
+        // Under any form that is known, be it one that the route does not take.
+        let anything = SigV4 {
+            path: SignedPath::Any,
+            plus_is_space: true,
+            ..SigV4::default()
+        };
+        let forms = Forms::of(self.received, self.in_query, &anything);
+        for (path, query) in forms.all() {
+            let text = format!("{method}\n{path}\n{query}\n{fields}");
+            all.push((Mistake::FormNotTaken, text));
+        }
+        all
     }
 }

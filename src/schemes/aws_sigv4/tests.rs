@@ -1240,6 +1240,34 @@ fn pieces_cannot_change_places() {
 }
 
 #[test]
+fn where_that_is_only_observed_what_does_not_match_comes_out_and_is_noted() {
+    let gate = Gate::new();
+    let name = "x-amz-checksum-crc32c";
+    let head = chunked_head(SIGNED_TRAILER, 9, Some(name));
+    let mut pieces = Pieces::of(&head);
+    pieces.push(b"123456789");
+    let good = pieces.end(Some(&format!("{name}:4waSgw==")));
+    let run = |body: &[u8]| {
+        let mut decoder = decoder(&head, &gate).observing(true);
+        let (mut rest, mut out) = (Bytes::copy_from_slice(body), Vec::new());
+        while let Some(data) = decoder.next(&mut rest)? {
+            out.extend_from_slice(&data);
+        }
+        decoder.finish().map(|()| (out, decoder.is_another()))
+    };
+    assert_eq!(run(&good).unwrap(), (b"123456789".to_vec(), false));
+    let at = good
+        .windows(9)
+        .position(|nine| nine == b"123456789")
+        .unwrap();
+    let mut changed = good.clone();
+    changed[at] = b'x';
+    assert_eq!(run(&changed).unwrap(), (b"x23456789".to_vec(), true));
+    let cut = run(&good[..good.len() - 2]);
+    assert!(matches!(cut, Err(BadChunks::Framing(_))), "{cut:?}");
+}
+
+#[test]
 fn a_signed_trailer_holds_the_checksum() {
     let gate = Gate::new();
     let name = "x-amz-checksum-crc32c";

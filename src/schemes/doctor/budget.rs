@@ -2,13 +2,19 @@
 //! flood of wrong signatures costs no more than is said here.
 
 use crate::clock::Now;
-use crate::crypto::VerifyingKey;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What trying one text against a shared secret costs: the unit, one or two microseconds.
-const OF_A_SECRET: u32 = 1;
-/// What it costs against a public key.
-const OF_A_PUBLIC_KEY: u32 = 32;
+/// What trying one text costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Cost {
+    /// Against a shared secret: the unit, one or two microseconds.
+    Secret = 1,
+    /// Against a key that is derived of a shared secret first.
+    Derived = 4,
+    /// Against a public key.
+    PublicKey = 32,
+}
 
 /// What may be tried for one request: 128 texts, or 32 under a public key.
 pub const FOR_ONE: u32 = 1_024;
@@ -25,9 +31,9 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What may be tried under `key` now; `None` when this second's is used up.
-    pub(super) fn grant(&self, key: &VerifyingKey, now: Now) -> Option<Tries> {
-        let tries = Tries::of(key);
+    /// What may be tried now at this cost; `None` when this second's is used up.
+    pub(super) fn grant(&self, cost: Cost, now: Now) -> Option<Tries> {
+        let tries = Tries::of(cost);
         let second = now.monotonic().as_secs() & u64::from(u32::MAX);
         let cost = u64::from(tries.left * tries.each);
         let with_this = |before: u64| {
@@ -54,12 +60,9 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// What may be tried for one request under `key`.
-    pub fn of(key: &VerifyingKey) -> Self {
-        let each = match key {
-            VerifyingKey::Mac(_) => OF_A_SECRET,
-            VerifyingKey::Public(_) => OF_A_PUBLIC_KEY,
-        };
+    /// What may be tried for one request at this cost.
+    pub fn of(cost: Cost) -> Self {
+        let each = cost as u32;
         let left = (FOR_ONE / each).min(MAX_TRIES);
         Self { left, each }
     }
@@ -87,7 +90,6 @@ impl Tries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey};
     use std::time::Duration;
 
     fn at(seconds: u64) -> Now {
@@ -96,33 +98,30 @@ mod tests {
 
     #[test]
     fn a_second_has_an_end_and_the_next_begins_anew() {
-        for (key, granted) in [
-            (HmacKey::dummy(Algorithm::HmacSha256).into(), 128),
-            (
-                PublicKey::dummy(Algorithm::Ed25519, PssSalt::Digest).into(),
-                16,
-            ),
+        for (cost, granted) in [
+            (Cost::Secret, 128),
+            (Cost::Derived, 32),
+            (Cost::PublicKey, 16),
         ] {
             let budget = Budget::default();
             for second in [5, 6, 5_000_000_000] {
                 let count = (0..1_000)
-                    .filter(|_| budget.grant(&key, at(second)).is_some())
+                    .filter(|_| budget.grant(cost, at(second)).is_some())
                     .count();
-                assert_eq!(count, granted, "{key:?}");
+                assert_eq!(count, granted, "{cost:?}");
             }
         }
     }
 
     #[test]
     fn tries_end() {
-        let key = HmacKey::dummy(Algorithm::HmacSha256).into();
-        let mut tries = Tries::of(&key);
-        assert_eq!(
-            (0..1_000).filter(|_| tries.take()).count(),
-            MAX_TRIES as usize
-        );
-        let key = PublicKey::dummy(Algorithm::Ed25519, PssSalt::Digest).into();
-        let mut tries = Tries::of(&key);
-        assert_eq!((0..1_000).filter(|_| tries.take()).count(), 32);
+        for (cost, count) in [
+            (Cost::Secret, 128),
+            (Cost::Derived, 128),
+            (Cost::PublicKey, 32),
+        ] {
+            let mut tries = Tries::of(cost);
+            assert_eq!((0..1_000).filter(|_| tries.take()).count(), count);
+        }
     }
 }

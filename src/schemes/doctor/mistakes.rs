@@ -54,6 +54,10 @@ mistakes! {
     DigestBare "body-digest-bare" "the body's digest is signed without its algorithm's name: the field's whole value is signed";
     BodyUnsigned "body-unsigned" "the body is signed as `UNSIGNED-PAYLOAD`, and not by its SHA-256";
     BodyAsEmpty "body-as-empty" "the body is signed as if there were none: its SHA-256 is the last line";
+    BodyHashDiffers "body-hash-differs" "`X-Amz-Content-Sha256` is another hash than the one that is signed";
+    BodyHashInBase64 "body-hash-in-base64" "the body's hash is signed in base64: it stands in hexadecimal";
+    BodyHashInUpper "body-hash-in-upper-case" "the body's hash is signed in upper case: its digits stand in lower case";
+    FormNotTaken "form-not-taken" "path or query is signed in a way that the route does not take: see `sigv4.path` and `sigv4.plus_is_space`";
     HttpVersion "http-version" "the line names another version of HTTP than the request came with: cover the target alone, or sign what is sent";
     // How the text is written.
     ParamsAsSent "params-as-sent" "the last line repeats `Signature-Input` letter by letter: in the text it has its canonical form, one space between components and none around `;` and `=`";

@@ -16,7 +16,7 @@ mod mistakes;
 mod secrets;
 mod signatures;
 
-pub use budget::{Budget, Tries};
+pub use budget::{Budget, Cost, Tries};
 pub use change::{Case, Change};
 pub use mistakes::Mistake;
 
@@ -120,7 +120,7 @@ pub fn examine(
             // As much is done where no key has this id: a stopwatch learns nothing.
             None => registry.double(&sample.key_id),
         };
-        let mut tries = budget.grant(verifying, now)?;
+        let mut tries = budget.grant(sample.cost(verifying), now)?;
         if tries.take() && sample.holds(verifying) {
             return key
                 .and_then(|key| held(refused, sample, key, now))
@@ -152,6 +152,8 @@ fn held(refused: &Refused, sample: &Sample<'_>, key: &Key, now: Now) -> Option<M
             Some(Mistake::KeyNotForScheme)
         }
         Why::WrongAlgorithm => Some(Mistake::WrongAlgorithm),
+        // Its text is in the form that most callers sign, which the route may not take.
+        Why::WrongSignature if sample.scheme == Scheme::AwsSigv4 => Some(Mistake::FormNotTaken),
         _ => None,
     }
 }
@@ -222,6 +224,15 @@ pub fn diagnose(
 }
 
 impl Sample<'_> {
+    /// What trying one text costs.
+    const fn cost(&self, key: &VerifyingKey) -> Cost {
+        match (key, &self.by) {
+            (VerifyingKey::Public(_), _) => Cost::PublicKey,
+            (VerifyingKey::Mac(_), Some(_)) => Cost::Derived,
+            (VerifyingKey::Mac(_), None) => Cost::Secret,
+        }
+    }
+
     /// Whether the signature is this key's.
     pub fn holds(&self, key: &VerifyingKey) -> bool {
         self.is_by(key, &self.text)

@@ -1,0 +1,61 @@
+//! What is only observed: noted in the record, where it would have been refused.
+
+use super::refusal::{Code, Refusal};
+use crate::apps::Registry;
+use crate::forward::body::BodyError;
+use crate::limit::Charged;
+use crate::observe::{self, Record};
+use crate::schemes::Observed;
+use crate::schemes::digest::Mismatch;
+
+/// The word for a body that is not the one that was proven.
+pub(super) const ANOTHER_BODY: &str = Code::DigestMismatch.word();
+
+/// Notes that a request is observed, and what `refusal` would have been. Whatever comes
+/// first counts: the request would not have come further.
+fn note<'r>(
+    record: &'r mut Record,
+    by: Observed,
+    refusal: Option<&Refusal>,
+) -> &'r mut observe::Observed {
+    let observed = record.observed.get_or_insert_with(|| {
+        Box::new(observe::Observed {
+            by: by.name(),
+            would_refuse: None,
+            reason: None,
+            claimed_app: None,
+        })
+    });
+    if let (None, Some(refusal)) = (observed.would_refuse, refusal) {
+        observed.would_refuse = Some(refusal.code().word());
+        observed.reason = Some(refusal.reason().into());
+    }
+    observed
+}
+
+/// Notes that a request is not proven, on a route that only observes.
+pub(super) fn note_unproven(record: &mut Record, refusal: &Refusal, registry: &Registry) {
+    let claimed = record.claimed_key.as_deref();
+    let key = claimed.and_then(|id| registry.key(id));
+    let app = key.map(|key| key.app.name.clone());
+    note(record, Observed::Route, Some(refusal)).claimed_app = app;
+}
+
+/// Notes where a request would have been stopped that has come so far.
+pub(super) fn note_steps(record: &mut Record, charged: &Charged) {
+    let permit = charged.permit();
+    let Some(by) = permit.observed() else {
+        return;
+    };
+    let denied = || permit.would_refuse().cloned().map(Refusal::Denied);
+    let limited = || charged.would_refuse().cloned().map(Refusal::Limit);
+    let refusal = permit.would_replay().map(Refusal::Replay);
+    let refusal = refusal.or_else(denied).or_else(limited);
+    note(record, by, refusal.as_ref());
+}
+
+/// Notes that the body was not the one that was proven: only routes let such a one pass.
+pub(super) fn note_body(record: &mut Record) {
+    let refusal = Refusal::from(BodyError::Mismatch(Mismatch));
+    note(record, Observed::Route, Some(&refusal));
+}
