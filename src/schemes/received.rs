@@ -47,6 +47,8 @@ pub enum Field {
     Signature = 8,
     /// `Signature-Input`.
     SignatureInput = 16,
+    /// `DPoP`.
+    Dpop = 32,
 }
 
 /// Which of them are there.
@@ -334,6 +336,7 @@ impl Field {
             "content-digest" => Self::ContentDigest,
             "signature" => Self::Signature,
             "signature-input" => Self::SignatureInput,
+            "dpop" => Self::Dpop,
             _ => return None,
         })
     }

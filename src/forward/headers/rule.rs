@@ -21,6 +21,8 @@ pub(super) struct Rule<'r> {
     /// Fields that a static key may stand in.
     pub(super) key_fields: &'r [HeaderName],
     pub(super) authorization_is_proof: bool,
+    /// Whether `DPoP` is a proof for us.
+    pub(super) dpop_is_proof: bool,
     pub(super) authorization_is_signature: bool,
     pub(super) authorization_is_key: bool,
     /// Where AWS Signature Version 4 proved the request.
@@ -65,7 +67,7 @@ impl Rule<'_> {
             return true;
         }
         let name = name.as_str();
-        if self.webhook_fields.contains(&name) {
+        if self.webhook_fields.contains(&name) || self.dpop_is_proof && name == "dpop" {
             return !self.keep_proof;
         }
         if name.starts_with("signature") && PROOF.contains(&name) {
