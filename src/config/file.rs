@@ -4,6 +4,7 @@
 //! and the schema for editors are made from them. A default is written as in the file.
 
 mod api_keys;
+mod body;
 mod cors;
 mod issuers;
 mod sigv4;
@@ -31,6 +32,7 @@ use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
 pub(super) use api_keys::{ApiKey, ApiKeys};
+pub(super) use body::Body;
 pub(super) use cors::Cors;
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use sigv4::SigV4;
@@ -294,17 +296,6 @@ table! {
         /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
         /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
         pub cors: Option<Cors>,
-    }
-}
-
-table! {
-    /// How long bodies may be, and when they are checked.
-    pub struct Body {
-        /// The longest body.
-        pub limit: Size = "10 MiB",
-        /// When a signed digest is checked. `"before-forwarding"`: whole, before the upstream hears of the request;
-        /// `"while-forwarding"`: as it streams, the end held back until the digest matches.
-        pub verify: BodyVerify = "before-forwarding",
     }
 }
 

@@ -1,6 +1,7 @@
 //! A configuration for people and programs to read.
 
 mod issuers;
+mod cors;
 mod sigv4;
 
 pub(crate) use issuers::issuers_of;
@@ -234,24 +235,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "token_headers": route.token_fields.iter().map(http::HeaderName::as_str).collect::<Vec<_>>(),
         "issuers": issuers_of(route, gateway).collect::<Vec<_>>(),
         "upgrade": route.upgrade,
-        "cors": route.cors.as_ref().map(cors),
-    })
-}
-
-fn cors(cors: &Cors) -> Json {
-    let list = |names: &Option<http::HeaderValue>| {
-        names
-            .as_ref()
-            .and_then(|names| names.to_str().ok())
-            .map(|names| names.split(", ").map(str::to_owned).collect::<Vec<_>>())
-    };
-    json!({
-        "origins": cors.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "methods": list(&cors.methods),
-        "headers": list(&cors.headers).unwrap_or_default(),
-        "expose": list(&cors.expose).unwrap_or_default(),
-        "credentials": cors.credentials,
-        "max_age": time(cors.max_age),
+        "cors": route.cors.as_ref().map(cors::shown),
     })
 }
 

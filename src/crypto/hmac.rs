@@ -137,12 +137,16 @@ impl HmacKey {
         match &self.state {
             State::Sha256(state) => {
                 let mut mac = (**state).clone();
-                parts.iter().for_each(|part| mac.update(part));
+                for part in parts {
+                    mac.update(part);
+                }
                 tag.fill(&mac.finalize().into_bytes());
             }
             State::Sha512(state) => {
                 let mut mac = (**state).clone();
-                parts.iter().for_each(|part| mac.update(part));
+                for part in parts {
+                    mac.update(part);
+                }
                 tag.fill(&mac.finalize().into_bytes());
             }
         }

@@ -125,7 +125,7 @@ impl Gateway {
         peer: &Peer,
         parts: Parts,
         has_body: bool,
-        held: Option<&Held>,
+        taken_in: Option<&Held>,
         record: &mut Record,
         now: Now,
     ) -> Result<Judged, Box<Stopped>> {
@@ -138,8 +138,8 @@ impl Gateway {
         let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
             .map_err(Refusal::Head)?
             .with_certificate(peer.certificate.as_deref())
-            .with_body_hash(held.map(|held| &held.sha256))
-            .with_body(held.map(|held| &*held.bytes));
+            .with_body_hash(taken_in.map(|body| &body.sha256))
+            .with_body(taken_in.map(|body| &*body.bytes));
         record.host = received.host().into();
 
         let route = settings
@@ -154,7 +154,7 @@ impl Gateway {
 
         let upgrade = tunnels::asked(route, &parts, has_body);
         let proven = self.prove(settings, &received, route, record, now);
-        if held.is_none()
+        if taken_in.is_none()
             && let Err(Refusal::Credential(schemes::Refused::Unread)) = proven
         {
             let hold = route.hold();
