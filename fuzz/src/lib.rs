@@ -6,6 +6,7 @@ mod api_key;
 mod aws_sigv4;
 mod config;
 mod curl_line;
+mod dpop;
 mod gate;
 mod har;
 mod head;
@@ -45,6 +46,11 @@ pub fn aws_sigv4(bytes: &[u8]) {
 /// Signatures in the dialects of other gateways.
 pub fn hmac_auth(bytes: &[u8]) {
     hmac_auth::check(bytes);
+}
+
+/// DPoP proofs.
+pub fn dpop(bytes: &[u8]) {
+    dpop::check(bytes);
 }
 
 /// Static keys.

@@ -36,7 +36,7 @@ pub(super) struct KeyArgs {
 
 /// An algorithm, as it is named on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-enum AlgorithmName {
+pub(super) enum AlgorithmName {
     /// HMAC with SHA-256
     HmacSha256,
     /// HMAC with SHA-512
@@ -57,7 +57,7 @@ enum AlgorithmName {
 }
 
 impl AlgorithmName {
-    const fn algorithm(self) -> Algorithm {
+    pub(super) const fn algorithm(self) -> Algorithm {
         match self {
             Self::HmacSha256 => Algorithm::HmacSha256,
             Self::HmacSha512 => Algorithm::HmacSha512,
@@ -144,6 +144,11 @@ impl KeyArgs {
             written: Secret::new(written),
         }))
     }
+}
+
+/// The secret that an option other than `--secret` names.
+pub(super) fn named_by(reference: &str) -> Result<Secret> {
+    decode(&referenced(reference)?)
 }
 
 fn referenced(reference: &str) -> Result<Vec<u8>> {

@@ -2,6 +2,7 @@
 
 mod api_key;
 mod aws_sigv4;
+mod dpop;
 mod hmac_auth;
 
 pub(super) use hmac_auth::DialectName;
@@ -9,7 +10,7 @@ pub(super) use hmac_auth::DialectName;
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;
 use super::stop::Stop;
-use crate::client::{SignError, Signer};
+use crate::client::{DpopKey, SignError, Signer};
 use crate::clock::{Clock, Now};
 use crate::config::period;
 use crate::crypto::{BadKey, SigningKey};
@@ -79,6 +80,8 @@ pub(super) struct ProofArgs {
     /// Bind the token to the request's `Authorization` header
     #[arg(long, help_heading = "Token")]
     bind: bool,
+    #[command(flatten)]
+    dpop: dpop::DpopArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -140,7 +143,7 @@ impl ProofArgs {
             SchemeName::HttpSignature => self.signature(key, message, clock),
             SchemeName::AwsSigv4 => self.aws.prove(key, message, clock),
             SchemeName::HmacAuth => self.hmac.prove(key, message, &self.cover, clock),
-            SchemeName::Token => self.token(key, message, clock.now()),
+            SchemeName::Token => self.token(key, message, clock),
             SchemeName::ApiKey => self.static_key.prove(&key.written),
         }
     }
@@ -187,6 +190,7 @@ impl ProofArgs {
             ("--scope", self.scope.is_some()),
             ("--lifetime", self.lifetime.is_some()),
             ("--bind", self.bind),
+            ("--dpop", self.dpop.is_given()),
         ];
         let of_aws = self.aws.given();
         let (of_both, of_one_signature) = of_signature.split_at(1);
@@ -236,7 +240,7 @@ impl ProofArgs {
         sign(&signer, message)
     }
 
-    fn token(&self, key: &NamedKey, message: &Message, now: Now) -> Result<Proof> {
+    fn token(&self, key: &NamedKey, message: &Message, clock: Clock) -> Result<Proof> {
         let authorization = match (self.bind, message.fields.get(AUTHORIZATION)) {
             (false, _) => None,
             (true, Some(value)) => Some(value.as_bytes()),
@@ -249,7 +253,15 @@ impl ProofArgs {
             }
         };
         let lifetime = self.lifetime.unwrap_or(TOKEN_LIFETIME);
-        mint(key, self, lifetime, authorization, now)
+        let now = clock.now();
+        let bound = self.dpop.key(clock)?;
+        let jkt = bound.as_ref().map(DpopKey::thumbprint);
+        let mut proof = mint(key, self, lifetime, (authorization, jkt.as_deref()), now)?;
+        if let (Some(bound), [(_, token)]) = (bound, proof.fields.as_slice()) {
+            let field = self.dpop.prove(&bound, message, token);
+            proof.fields.extend(field);
+        }
+        Ok(proof)
     }
 }
 
@@ -307,7 +319,7 @@ fn mint(
     key: &NamedKey,
     args: &ProofArgs,
     lifetime: Duration,
-    authorization: Option<&[u8]>,
+    (authorization, jkt): (Option<&[u8]>, Option<&str>),
     now: Now,
 ) -> Result<Proof> {
     let iat = now.unix_seconds();
@@ -318,6 +330,7 @@ fn mint(
         aud: args.audience.as_deref(),
         scope: args.scope.as_deref(),
         pay: pay.as_deref(),
+        cnf: jkt.map(|jkt| token::Confirmation { jkt }),
         ..token::Claims::default()
     };
     let signing = SigningKey::new(key.algorithm, &key.secret).map_err(bad_key)?;

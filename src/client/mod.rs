@@ -1,5 +1,6 @@
 //! For those who call: [`Signer`] adds to a request what a gateway asks for, and
 //! [`HmacSigner`] what the callers of other gateways do, [`AwsSigner`] what those of AWS do.
+//! [`DpopKey`] proves the key that a token is bound to.
 //!
 //! In: a request as it will be sent, and a key. Out: the same request with
 //! `Content-Digest`, `Signature-Input` and `Signature`. This room never:
@@ -20,9 +21,11 @@
 //! ```
 
 mod aws;
+mod dpop;
 mod hmac_auth;
 
 pub use aws::{AwsPresigned, AwsSignError, AwsSigned, AwsSigner};
+pub use dpop::DpopKey;
 pub use hmac_auth::{HmacSignError, HmacSigned, HmacSigner};
 
 use crate::clock::Clock;

@@ -259,7 +259,9 @@ table! {
         /// request; `"off"`: none, which is a waiver. What `"client-certificate"` proves cannot come again: nobody
         /// else can send on its connection.
         pub replay: At<ReplayPolicy> = "standard",
-        /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`.
+        /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`;
+        /// `"key"`: a key or a certificate, by the claim `cnf`, which a DPoP proof, a signature or the connection shows;
+        /// `"dpop"`: a key that a DPoP proof shows. A token that is bound is held to it everywhere.
         pub bind: At<Bind> = "none",
         /// In whose way callers sign on a route that accepts `"hmac-auth"`: as for Kong's or for Apache APISIX's
         /// plug-in of that name, or after draft-cavage-http-signatures-12.

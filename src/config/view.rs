@@ -130,7 +130,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "reserve": gateway.overload.reserve,
         },
         "issuers": issuers::all(gateway),
-        "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime) },
+        "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime), "dpop_nonce": gateway.tokens.dpop.nonce },
         "api_keys": gateway.static_keys.as_ref().map(static_keys::all),
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
@@ -212,6 +212,8 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "bind": match route.bind {
             Bind::None => "none",
             Bind::Authorization => "authorization",
+            Bind::Key => "key",
+            Bind::Dpop => "dpop",
         },
         "dialect": route.dialect.map(crate::route::Dialect::name),
         "sigv4": sigv4::shown(route),

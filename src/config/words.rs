@@ -62,9 +62,11 @@ words!(ReplayPolicy, "`\"standard\"`, `\"strict\"` or `\"off\"`", [
     "off" => Self::Off,
 ]);
 
-words!(Bind, "`\"none\"` or `\"authorization\"`", [
+words!(Bind, "`\"none\"`, `\"authorization\"`, `\"key\"` or `\"dpop\"`", [
     "none" => Self::None,
     "authorization" => Self::Authorization,
+    "key" => Self::Key,
+    "dpop" => Self::Dpop,
 ]);
 
 words!(Dialect, "a dialect: `\"kong\"`, `\"apisix\"` or `\"cavage-12\"`", [

@@ -4,7 +4,7 @@ use super::bad_key::{BadKey, MAX_RSA_BITS};
 use super::encoded::{Kind, Pem, ed25519_seed, private_key_info, rsa_public_key, text};
 use super::jwk::{Jwk, Operation, bytes, natural};
 use super::public_key::check_kind;
-use super::{Algorithm, PssSalt, PublicKey};
+use super::{Algorithm, PssSalt, PublicKey, thumbprint};
 use crate::secret::Secret;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPairComponents;
@@ -67,6 +67,21 @@ impl PrivateKey {
             Pair::Rsa(pair) => {
                 let (modulus, exponent) = rsa_public_key(pair.public_key().as_ref())?;
                 PublicKey::rsa(self.algorithm, modulus, exponent, PssSalt::Digest)
+            }
+        }
+    }
+
+    /// The public half as a JWK, the members that are needed and no others (RFC 7638, section 3.2).
+    pub fn public_jwk(&self) -> String {
+        match &*self.pair {
+            Pair::Ed25519(pair) => {
+                thumbprint::point_jwk(self.algorithm, pair.public_key().as_ref())
+            }
+            Pair::Ecdsa(pair) => thumbprint::point_jwk(self.algorithm, pair.public_key().as_ref()),
+            Pair::Rsa(pair) => {
+                let (modulus, exponent) =
+                    rsa_public_key(pair.public_key().as_ref()).unwrap_or_default();
+                thumbprint::rsa_jwk(modulus, exponent)
             }
         }
     }

@@ -59,16 +59,7 @@ impl PublicKey {
 
     fn of_pem(algorithm: Algorithm, pem: &Pem<'_>, salt: PssSalt) -> Result<Self, BadKey> {
         match pem.label {
-            "PUBLIC KEY" => {
-                let (kind, key) = subject_public_key(&pem.der)?;
-                check_kind(kind, algorithm)?;
-                if matches!(kind, Kind::Rsa | Kind::RsaPss) {
-                    let (modulus, exponent) = rsa_public_key(key)?;
-                    Self::rsa(algorithm, modulus, exponent, salt)
-                } else {
-                    Self::curve(algorithm, key)
-                }
-            }
+            "PUBLIC KEY" => Self::of_subject(algorithm, &pem.der, salt),
             "RSA PUBLIC KEY" => {
                 check_kind(Kind::Rsa, algorithm)?;
                 let (modulus, exponent) = rsa_public_key(&pem.der)?;
@@ -79,6 +70,25 @@ impl PublicKey {
                 "it is a certificate; `openssl x509 -noout -pubkey` takes the key out of it",
             )),
             _ => Err(BadKey::Unreadable("its PEM is of something else")),
+        }
+    }
+
+    /// Reads a key in DER, as it stands in certificates (`SubjectPublicKeyInfo`).
+    ///
+    /// # Errors
+    /// [`BadKey`].
+    pub fn of_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, BadKey> {
+        Self::of_subject(algorithm, der, PssSalt::Digest)
+    }
+
+    fn of_subject(algorithm: Algorithm, der: &[u8], salt: PssSalt) -> Result<Self, BadKey> {
+        let (kind, key) = subject_public_key(der)?;
+        check_kind(kind, algorithm)?;
+        if matches!(kind, Kind::Rsa | Kind::RsaPss) {
+            let (modulus, exponent) = rsa_public_key(key)?;
+            Self::rsa(algorithm, modulus, exponent, salt)
+        } else {
+            Self::curve(algorithm, key)
         }
     }
 

@@ -4,7 +4,7 @@
 use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
-use super::{Ending, Gateway, answer, cors, observed, tunnels};
+use super::{Ending, Gateway, answer, challenge, cors, observed, tunnels};
 use crate::authorize;
 use crate::clock::Now;
 use crate::forward::{AnswerBody, Head, body};
@@ -163,6 +163,7 @@ impl Gateway {
             let mut asks = HeaderMap::new();
             if refusal.code().status() == StatusCode::UNAUTHORIZED {
                 answer::ask_for_proof(&mut asks, route, &received);
+                challenge::ask_for_token(&mut asks, route, &refusal, now);
             }
             cors::Told::of(route, &parts.headers).tell(&mut asks);
             let finding = Self::finding(settings, &refusal, &received, route, now);

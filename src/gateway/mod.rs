@@ -12,6 +12,7 @@ pub mod reload;
 mod answer;
 mod begin;
 mod caught;
+mod challenge;
 mod cors;
 mod grpc;
 mod hops;

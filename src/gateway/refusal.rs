@@ -389,7 +389,8 @@ const fn credential(refused: &schemes::Refused) -> Code {
         schemes::Refused::Skew { .. } => Code::ClockSkew,
         schemes::Refused::Expired { .. } => Code::CredentialExpired,
         schemes::Refused::Digest => Code::DigestMismatch,
-        schemes::Refused::Binding | schemes::Refused::OtherApp => Code::BindingMismatch,
+        schemes::Refused::Binding(unbound) if unbound.is_missing() => Code::CredentialMissing,
+        schemes::Refused::Binding(_) | schemes::Refused::OtherApp => Code::BindingMismatch,
         schemes::Refused::AppDisabled => Code::AppDisabled,
     }
 }

@@ -130,6 +130,10 @@ pub enum Bind {
     None,
     /// The `Authorization` field of the request, by the `pay` claim.
     Authorization,
+    /// A key or a certificate, shown by a DPoP proof, a signature or the connection.
+    Key,
+    /// A key, shown by a DPoP proof.
+    Dpop,
 }
 
 /// A part that a route's callers need not cover until a date.

@@ -222,6 +222,14 @@ impl Caller {
         })
     }
 
+    /// The key it is proven by, unless that is a certificate or the route is public.
+    pub(super) fn key(&self) -> Option<&Arc<Key>> {
+        match &self.0.identity.as_ref()?.credential {
+            Credential::Key(key) => Some(key),
+            Credential::Certificate(_) | Credential::Static(_) => None,
+        }
+    }
+
     /// The scheme, unless the route is public.
     pub fn scheme(&self) -> Option<Scheme> {
         self.0.identity.as_ref().map(|identity| identity.scheme)

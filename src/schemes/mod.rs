@@ -77,7 +77,7 @@ pub enum Refused {
     /// The hash of the body is a part of what is signed, and no field tells it: it has to be read first.
     Unread,
     /// A token is not bound to what it must be bound to.
-    Binding,
+    Binding(Unbound),
     /// A token and a signature hold, of two apps.
     OtherApp,
     /// The proof holds, and its app is switched off.
@@ -88,6 +88,48 @@ impl Refused {
     /// Parts that must be covered and are not.
     pub fn coverage<T: Into<Cow<'static, str>>>(names: impl IntoIterator<Item = T>) -> Self {
         Self::Coverage(names.into_iter().map(Into::into).collect())
+    }
+}
+
+/// What a token is not bound to, or what is missing that it is bound to. Told only to who shows a
+/// token that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unbound {
+    /// The `Authorization` of the request, by `pay`.
+    Authorization,
+    /// The certificate of the connection.
+    Certificate,
+    /// It is bound to nothing, where something is shown or demanded that it must be bound to.
+    NotBound,
+    /// There is no DPoP proof.
+    NoProof,
+    /// There is neither a DPoP proof nor a signature of the request.
+    NoProofOrSignature,
+    /// There is no signature of the request.
+    NoSignature,
+    /// The DPoP proof is by another key.
+    OtherKey,
+    /// The DPoP proof is for another token.
+    OtherToken,
+    /// The DPoP proof is for another method.
+    OtherMethod,
+    /// The DPoP proof is for another URL.
+    OtherUrl,
+    /// The DPoP proof holds no nonce of ours, or an old one.
+    Nonce,
+    /// The signature of the request is by another key.
+    Signature,
+    /// A token with a DPoP proof stands behind `Bearer`.
+    AsBearer,
+}
+
+impl Unbound {
+    /// Whether something is missing, rather than wrong.
+    pub const fn is_missing(self) -> bool {
+        matches!(
+            self,
+            Self::NoProof | Self::NoProofOrSignature | Self::NoSignature | Self::Nonce
+        )
     }
 }
 
@@ -110,6 +152,10 @@ pub enum Why {
     SeveralCertificates,
     /// A claim of the token does not hold.
     Claim(&'static str),
+    /// The signature of a DPoP proof does not match the key in it.
+    WrongProof,
+    /// A member of a DPoP proof does not hold.
+    Proof(&'static str),
 }
 
 impl Why {
@@ -124,6 +170,8 @@ impl Why {
             Self::UnknownCertificate => "unknown-certificate",
             Self::SeveralCertificates => "several-certificates",
             Self::Claim(claim) => claim,
+            Self::WrongProof => "wrong-dpop-signature",
+            Self::Proof(_) => "bad-dpop-proof",
         }
     }
 }

@@ -217,12 +217,17 @@ impl<'r> Presented<'r> {
         rules: Rules<'_>,
         now: Now,
     ) -> Result<Caller, Refused> {
-        let caller = self.one.verify(received, route, rules, now)?;
-        let Some(token) = self.token else {
-            return Ok(caller);
+        let (Some(token), Credential::Signature(signature)) = (self.token, &self.one) else {
+            return self.one.verify(received, route, rules, now);
         };
-        // Each by itself, and for the same app. The signature covers the token, or it did not hold.
-        let tokens = Credential::Token(token).verify(received, route, rules, now)?;
+        // Each by itself, and for the same app. The token first: it may be bound to the one key that
+        // must have signed. The signature covers the token, or it does not hold.
+        let (registry, tokens) = (rules.registry, rules.tokens);
+        let held = token::open(&token, registry, tokens, rules.verified, now)?;
+        let own = held.signing_key();
+        let signed = rules.signed();
+        let caller = http_signature::verify_by(own, signature, received, route, signed, now)?;
+        let tokens = held.caller(&token, Some(&caller), received, route, tokens, now)?;
         caller.with_token(&tokens).ok_or(Refused::OtherApp)
     }
 }

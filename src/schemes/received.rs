@@ -46,6 +46,8 @@ pub enum Field {
     Signature = 8,
     /// `Signature-Input`.
     SignatureInput = 16,
+    /// `DPoP`.
+    Dpop = 32,
 }
 
 /// Which of them are there.
@@ -331,6 +333,7 @@ impl Field {
             "content-digest" => Self::ContentDigest,
             "signature" => Self::Signature,
             "signature-input" => Self::SignatureInput,
+            "dpop" => Self::Dpop,
             _ => return None,
         })
     }

@@ -7,7 +7,7 @@ use super::freshness::Freshness;
 use super::received::{Field, Received};
 use super::{Explained, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
-use crate::crypto::Tag;
+use crate::crypto::{Tag, VerifyingKey};
 use http::header::{CONNECTION, HOST};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -73,15 +73,26 @@ pub(super) fn check_signature<'s>(
     signature: &[u8],
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refused>,
 ) -> Result<(&'s Arc<Key>, Tag), Refused> {
-    thread_local! {
-        /// One text at a time; the buffer is as large as the largest head.
-        static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
     let key = rules.registry.key(key_id);
     let verifying = match key {
         Some(key) => &key.verifying,
         None => rules.registry.double(key_id),
     };
+    check_by(rules, received, (key, verifying), signature, write)
+}
+
+/// As [`check_signature`], with a key at hand.
+pub(super) fn check_by<'s>(
+    rules: Rules<'_>,
+    received: &Received<'_>,
+    (key, verifying): (Option<&'s Arc<Key>>, &VerifyingKey),
+    signature: &[u8],
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refused>,
+) -> Result<(&'s Arc<Key>, Tag), Refused> {
+    thread_local! {
+        /// One text at a time; the buffer is as large as the largest head.
+        static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
     TEXT.with_borrow_mut(|text| {
         text.clear();
         write(text)?;

@@ -14,6 +14,8 @@ mod aws_sigv4;
 mod config;
 #[path = "../../fuzz/src/curl_line.rs"]
 mod curl_line;
+#[path = "../../fuzz/src/dpop.rs"]
+mod dpop;
 #[path = "../../fuzz/src/gate.rs"]
 mod gate;
 #[path = "../../fuzz/src/har.rs"]
@@ -69,6 +71,11 @@ fn the_kept_connections_hold() {
 #[test]
 fn the_kept_tokens_hold() {
     replay("token", token::check);
+}
+
+#[test]
+fn the_kept_dpop_proofs_hold() {
+    replay("dpop", dpop::check);
 }
 
 #[test]

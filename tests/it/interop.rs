@@ -41,6 +41,16 @@ pub(crate) const PYJWT: Client = Client {
     file: "python/pyjwt_client.py",
     proof: Proof::Token,
 };
+pub(crate) const AUTHLIB_DPOP: Client = Client {
+    program: Program::Python,
+    file: "python/authlib_dpop_client.py",
+    proof: Proof::Token,
+};
+pub(crate) const NODE_DPOP: Client = Client {
+    program: Program::Node,
+    file: "node/dpop-client.mjs",
+    proof: Proof::Token,
+};
 pub(crate) const NODE_HTTP_MESSAGE_SIGNATURES: Client = Client {
     program: Program::Node,
     file: "node/http-message-signatures-client.mjs",

@@ -1,8 +1,9 @@
 //! Mutual TLS: the certificate of a client names an app.
 
 use crate::harness::curl::curl;
-use crate::harness::{Gateway, Request, Response, Setup, T0, Upstream, caller};
+use crate::harness::{Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use serde_json::json;
 use std::path::PathBuf;
 
 const HOST: &str = "api.example.com";
@@ -164,6 +165,41 @@ fn a_certificate_names_its_app_over_either_version() {
         );
         assert_eq!(record["scheme"], "client-certificate");
     }
+}
+
+#[test]
+fn a_token_bound_to_a_certificate_holds_on_its_connections_only() {
+    let scene = Scene::set("", "accept = [\"token\"]");
+    let signed = scene.authority.sign(&[dns("phone.example.com")]);
+    let files = write(scene.gateway.setup(), "phone", &signed);
+    let others = scene.certificate(&[dns("phone.example.com")]);
+    let digest = portcullis::crypto::digest::sha256(&[&signed.1]);
+    let digest = data_encoding::BASE64URL_NOPAD.encode(&digest);
+    let bound = |cnf| {
+        let token = Token::new().claim("cnf", cnf);
+        request("GET").field("Portcullis-Token", &token.text())
+    };
+    let good = bound(json!({ "x5t#S256": digest }));
+    scene.send(&good, Some(&files)).assert_passed();
+    scene
+        .send(&good, Some(&others))
+        .assert_refused(401, "binding-mismatch");
+    // What we cannot check is not taken for a binding, nor for none.
+    for cnf in [
+        json!({ "x5t": digest }),
+        json!({ "x5t#S256": digest, "jku": "https://example.com" }),
+        json!({ "x5t#S256": "AAAA" }),
+    ] {
+        scene
+            .send(&bound(cnf), Some(&files))
+            .assert_refused(401, "credential-rejected");
+    }
+    // Of two bindings both must hold.
+    let jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    let two = bound(json!({ "x5t#S256": digest, "jkt": jkt }));
+    scene
+        .send(&two, Some(&files))
+        .assert_refused(401, "credential-missing");
 }
 
 #[test]

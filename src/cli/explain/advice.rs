@@ -8,7 +8,7 @@ use crate::clock::Now;
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Route, Table};
 use crate::schemes::http_signature::{Presented, base};
-use crate::schemes::{Malformed, Received, Refused, Why, token};
+use crate::schemes::{Malformed, Received, Refused, Unbound, Why, token};
 use std::fmt::Write as _;
 
 /// Routes and keys that a message lists.
@@ -115,10 +115,24 @@ pub(super) fn credential(
         | Refused::OtherApp
         | Refused::Digest
         | Refused::Rejected {
-            why: Why::Claim(_), ..
+            why: Why::Claim(_) | Why::WrongProof | Why::Proof(_),
+            ..
         } => return None,
         Refused::Rejected { why, .. } => rejected(*why, received, route, ground, report, now),
-        Refused::Binding => format!(
+        Refused::Binding(Unbound::Nonce) => {
+            "only the gateway that runs knows its nonces: send the request, and take the one in `DPoP-Nonce`".to_owned()
+        }
+        Refused::Binding(Unbound::OtherUrl) => format!(
+            "`htu` must be `{}://{}{}`",
+            received.scheme(),
+            received.authority(),
+            received.target().split('?').next().unwrap_or_default()
+        ),
+        Refused::Binding(Unbound::OtherMethod) => {
+            format!("`htm` must be `{}`", received.method())
+        }
+        Refused::Binding(unbound) if *unbound != Unbound::Authorization => return None,
+        Refused::Binding(_) => format!(
             "`pay` must be the base64 of the SHA-256 of `Authorization`{}",
             received
                 .fields()
@@ -200,6 +214,8 @@ fn rejected(
         Why::SeveralCertificates => {
             "its names stand for several of the `certificates` of apps: leave one".to_owned()
         }
+        // The detail says it all.
+        Why::WrongProof | Why::Proof(_) => String::new(),
         Why::Claim(claim) => format!("`{claim}` must be one that is accepted"),
     }
 }

@@ -219,10 +219,11 @@ fn token(received: &Received<'_>, route: &Route, ground: &Ground, now: Now) -> O
     let (field, text) = route.token_fields.iter().find_map(|name| {
         let value = received.fields().get(name)?.to_str().ok()?;
         let text = if name == AUTHORIZATION {
-            value
-                .get(..7)
-                .filter(|word| word.eq_ignore_ascii_case("bearer "))?;
-            value[7..].trim_start()
+            let (word, rest) = value.split_once(' ')?;
+            let is_known = ["bearer", "dpop"]
+                .iter()
+                .any(|one| word.eq_ignore_ascii_case(one));
+            is_known.then(|| rest.trim_start())?
         } else {
             value
         };

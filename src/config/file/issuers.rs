@@ -18,6 +18,9 @@ table! {
         pub headers: Several<At<HeaderName>> = ["Portcullis-Token"],
         /// The longest life a token may have, from `iat` to `exp`.
         pub max_lifetime: Period = "15m",
+        /// Whether a DPoP proof must hold a nonce of ours. A proof without one, or with one older than `[freshness]`
+        /// `window`, is refused with a fresh one in `DPoP-Nonce`: no proof can be made ahead of time.
+        pub dpop_nonce: bool = false,
     }
 }
 
@@ -50,6 +53,13 @@ table! {
         /// spaces, or a list of texts. A token without it may do nothing then. Where it is not said, a token may do
         /// what its app may.
         pub scope_claim: Option<OneOrMore<Text>>,
+        /// The claim that holds the public key of the app's installation, on P-256, in DER and base64: `"ipk"` of Approov.
+        /// A token with it needs a signature of the request by that key, on a route that accepts
+        /// `"token+http-signature"`.
+        pub signature_key: Option<Text>,
+        /// Where the secret is that requests with its tokens are signed with by HMAC-SHA-256, where these name no key:
+        /// Approov's account message signing. On routes that accept `"token+http-signature"`.
+        pub signature_secret: Option<At<Reference>>,
         /// Whether it looks at an instance of the app before it makes it a token, as App Check and Approov do: such
         /// tokens are `"attested"`. One that only knows a user or a password does not.
         pub attests: bool = false,

@@ -91,6 +91,10 @@ impl Outsider<'_> {
         let algorithms = self.algorithms(gathered);
         self.times(gathered);
         let keys = self.keys(algorithms.as_deref(), places, gathered);
+        let signature_secret = match &issuer.signature_secret {
+            Some(reference) => Some(keys::secret(reference, places, gathered)?),
+            None => None,
+        };
         let (keys, source) = keys?;
         let path = |path: &OneOrMore<Text>| {
             ClaimPath(path.0.iter().map(|name| name.0.as_str().into()).collect())
@@ -110,6 +114,11 @@ impl Outsider<'_> {
                     .iter()
                     .map(|name| name.value.clone())
                     .collect(),
+                signature_key: issuer
+                    .signature_key
+                    .as_ref()
+                    .map(|name| name.0.as_str().into()),
+                signature_secret,
                 attests: issuer.attests,
                 max_lifetime: issuer.max_lifetime.0,
                 whose: whose?,

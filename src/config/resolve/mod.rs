@@ -147,15 +147,7 @@ pub(super) fn resolve(
             static_keys,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,
-            tokens: token::Settings::new(
-                file.tokens
-                    .audience
-                    .as_ref()
-                    .map(|text| text.0.as_str().into()),
-                file.tokens.max_lifetime.0,
-                freshness.skew,
-            )
-            .with_issuers(outside.issuers, outside.double),
+            tokens: tokens(file, freshness).with_issuers(outside.issuers, outside.double),
             sources: outside.sources,
             peers: PeerSettings {
                 failures: limit(file.peers.failures),
@@ -286,6 +278,20 @@ fn plan(name: &At<String>, plan: &Plan, gathered: &mut Gathered<'_>) -> Option<A
             .map(|pace| rate(pace, plan.burst.as_ref().map(|burst| burst.value.0))),
         concurrency: plan.concurrency.map(|count| count.0),
     }))
+}
+
+fn tokens(file: &File, freshness: Freshness) -> token::Settings {
+    let audience = file.tokens.audience.as_ref();
+    let mut tokens = token::Settings::new(
+        audience.map(|text| text.0.as_str().into()),
+        file.tokens.max_lifetime.0,
+        freshness.skew,
+    );
+    tokens.dpop = token::dpop::Settings {
+        freshness,
+        nonce: file.tokens.dpop_nonce,
+    };
+    tokens
 }
 
 fn limit(limit: Limit) -> Option<Rate> {

@@ -228,7 +228,7 @@ fn accept(route: &Route, gathered: &mut Gathered<'_>) -> Option<Accept> {
         }
         None => Accept::Proven(schemes.iter().copied().collect::<SchemeSet>()),
     };
-    if route.bind.value == Bind::Authorization
+    if route.bind.value != Bind::None
         && public.is_none()
         && !schemes.contains(&Scheme::Token)
         && !is_pair(route)

@@ -39,6 +39,8 @@ fn issuer(issuer: &Issuer, fetched: Option<&Settings>) -> Json {
         "claim": claim,
         "apps": apps.iter().map(|(value, app)| json!({ "value": value, "app": app })).collect::<Vec<_>>(),
         "scope_claim": issuer.scopes.as_ref().map(ToString::to_string),
+        "signature_key": issuer.signature_key,
+        "signature_secret": issuer.signature_secret.is_some(),
         "attests": issuer.attests,
         "max_lifetime": time(issuer.max_lifetime),
         "refresh": fetched.map(|fetched| time(fetched.refresh)),

@@ -84,6 +84,7 @@ fn put_fields<S: Sink>(
         sigv4: is_sigv4.then_some(rule::SigV4 {
             is_unframed: told.is_unframed,
         }),
+        dpop_is_proof: told.identity.is_some_and(|identity| identity.shows_token),
         authorization_is_signature: is_sigv4
             && came.get(AUTHORIZATION).is_some_and(aws_sigv4::is_proof)
             || route.dialect.is_some_and(|dialect| {

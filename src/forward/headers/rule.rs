@@ -19,6 +19,8 @@ pub(super) struct Rule<'r> {
     /// Fields that a static key may stand in.
     pub(super) key_fields: &'r [HeaderName],
     pub(super) authorization_is_proof: bool,
+    /// Whether `DPoP` is a proof for us.
+    pub(super) dpop_is_proof: bool,
     pub(super) authorization_is_signature: bool,
     pub(super) authorization_is_key: bool,
     /// Where AWS Signature Version 4 proved the request.
@@ -63,6 +65,9 @@ impl Rule<'_> {
             return true;
         }
         let name = name.as_str();
+        if self.dpop_is_proof && name == "dpop" {
+            return !self.keep_proof;
+        }
         if name.starts_with("signature") && PROOF.contains(&name) {
             return !self.keep_proof;
         }

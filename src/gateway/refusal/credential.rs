@@ -2,7 +2,7 @@
 
 use crate::apps::{Assurance, Scheme};
 use crate::authorize;
-use crate::schemes::{self, Why};
+use crate::schemes::{self, Unbound, Why};
 use std::borrow::Cow;
 
 pub(super) fn detail(refused: &schemes::Refused) -> String {
@@ -22,6 +22,8 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         schemes::Refused::OtherApp => "The token and the signature are of two apps; both must be of the one that calls.".to_owned(),
         schemes::Refused::Malformed(what) => what.clone(),
         schemes::Refused::Rejected { why: Why::Claim(claim), .. } => token_detail(claim),
+        schemes::Refused::Rejected { why: Why::WrongProof, .. } => "The signature of the DPoP proof does not match the key in its header.".to_owned(),
+        schemes::Refused::Rejected { why: Why::Proof(what), .. } => proof_detail(what),
         schemes::Refused::Rejected { explained, .. } => match explained.as_ref().map(|explained| explained.same_text) {
             Some(Some(true)) => "You signed the text that we see: the key id or the secret is wrong.".to_owned(),
             Some(Some(false)) => "You signed another text than we see: compare yours with `signature_base`.".to_owned(),
@@ -47,7 +49,7 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         schemes::Refused::Expired { at } => format!("The credential ended at {at} (Unix seconds); make a new one."),
         schemes::Refused::Digest => "The request has no body, and its digest is not that of nothing.".to_owned(),
         schemes::Refused::Unread => "The body's SHA-256 is signed and no field tells it: send it in `X-Amz-Content-Sha256`.".to_owned(),
-        schemes::Refused::Binding => "The token holds for one `Authorization` (claim `pay`), and this request has another or none.".to_owned(),
+        schemes::Refused::Binding(unbound) => unbound_detail(*unbound).to_owned(),
         schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
     }
 }
@@ -55,6 +57,65 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
 fn list(names: &[Cow<'static, str>]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
+}
+
+/// Told to those whose token holds.
+const fn unbound_detail(unbound: Unbound) -> &'static str {
+    match unbound {
+        Unbound::Authorization => {
+            "The token holds for one `Authorization` (claim `pay`), and this request has another or none."
+        }
+        Unbound::Certificate => {
+            "The token is bound to a client certificate (`cnf.x5t#S256`), and this connection shows another or none."
+        }
+        Unbound::NotBound => {
+            "The token is bound to no key (claim `cnf`): send no DPoP proof with it, and not behind `DPoP`; where the route asks for a binding, get a token that has one."
+        }
+        Unbound::NoProof => "The token is bound to a key: send a proof of it in `DPoP` (RFC 9449).",
+        Unbound::NoProofOrSignature => {
+            "The token is bound to a key: send a proof of it in `DPoP` (RFC 9449), or sign the request with it where the route takes both."
+        }
+        Unbound::NoSignature => {
+            "The token goes with a signature of the request: sign it too (RFC 9421), on a route that takes both."
+        }
+        Unbound::OtherKey => {
+            "The DPoP proof is by another key than the one that the token is bound to (`cnf.jkt`)."
+        }
+        Unbound::OtherToken => {
+            "The DPoP proof is for another token: `ath` must be the base64url of the SHA-256 of the token."
+        }
+        Unbound::OtherMethod => "The DPoP proof is for another method than this request's (`htm`).",
+        Unbound::OtherUrl => {
+            "The DPoP proof is for another URL than this request's (`htu`): scheme, host, port and path must be those that the gateway is called by."
+        }
+        Unbound::Nonce => "The DPoP proof needs the nonce in `DPoP-Nonce`: make a new one with it.",
+        Unbound::Signature => {
+            "The signature is by another key than the one that the token is bound to (`cnf`)."
+        }
+        Unbound::AsBearer => {
+            "The token is bound to a key by DPoP: send it as `Authorization: DPoP`."
+        }
+    }
+}
+
+/// Of a DPoP proof, which everyone can make for himself.
+fn proof_detail(what: &str) -> String {
+    let rule = match what {
+        "typ" => "it is `dpop+jwt`",
+        "alg" => "it is one of ES256, ES384, EdDSA, Ed25519, PS256 and RS256",
+        "jwk" => {
+            "it is a public key of the kind that `alg` says, with no member of the private one"
+        }
+        "jti" => "it is a text of 1 to 256 bytes, another for every proof",
+        "iat" => "it is in whole seconds, not milliseconds, since 1970",
+        "htm" | "htu" => "it is a text",
+        "ath" => "it is the base64url of the SHA-256 of the token",
+        "header" => {
+            return "The header of the DPoP proof has more than `typ`, `alg` and `jwk`.".to_owned();
+        }
+        _ => "it is in whole seconds since 1970",
+    };
+    format!("The DPoP proof's `{what}` is not accepted: {rule}.")
 }
 
 /// What is told to a caller who is proven, and may not.
@@ -104,7 +165,8 @@ fn token_detail(what: &str) -> String {
         "iss" => "it is a text, and that of the issuer, letter by letter",
         "sub" | "jti" | "pay" => "it is a text",
         "typ" => "it is `JWT` or `at+jwt`, or left out",
-        "cnf" => "a token that is bound to a key is not supported",
+        "cnf" => "it has `jkt`, `jwk` or `x5t#S256`, and nothing else",
+        "signature_key" => "it is a public key on P-256, in DER and base64",
         _ => "the header may have `alg`, `kid` and `typ` only",
     };
     format!("The token's `{what}` is not accepted: {rule}.")

@@ -18,4 +18,4 @@ mod tests;
 
 pub use super::signed::Rules;
 pub use read::{Presented, SIGNATURE, SIGNATURE_INPUT};
-pub use verify::{component_for, verify};
+pub use verify::{component_for, verify, verify_by};

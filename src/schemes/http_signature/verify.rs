@@ -15,6 +15,7 @@ use crate::schemes::signed::{self, Rules, rejected};
 use crate::schemes::{Refused, Why};
 use http::HeaderName;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The caller that the request's signatures prove: exactly one of them must
 /// satisfy the policy.
@@ -28,9 +29,28 @@ pub fn verify(
     rules: Rules<'_>,
     now: Now,
 ) -> Result<Caller, Refused> {
+    verify_by(None, presented, received, route, rules, now)
+}
+
+/// As [`verify`], by the key that the token beside the signature is bound to, where it names one:
+/// whatever `keyid` says, and without one.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_by(
+    own: Option<&Arc<Key>>,
+    presented: &Presented<'_>,
+    received: &Received<'_>,
+    route: &Route,
+    rules: Rules<'_>,
+    now: Now,
+) -> Result<Caller, Refused> {
     let mut best: Result<Caller, Refused> = Err(Refused::Missing);
     for candidate in presented.candidates() {
-        match (verify_one(candidate, received, route, rules, now), &best) {
+        match (
+            verify_one(own, candidate, received, route, rules, now),
+            &best,
+        ) {
             (Ok(_), Ok(_)) => {
                 return Err(Refused::Malformed(
                     "more than one signature satisfies the policy; send one".to_owned(),
@@ -57,6 +77,7 @@ const fn progress(refused: &Refused) -> u8 {
 }
 
 fn verify_one(
+    own: Option<&Arc<Key>>,
     candidate: &Candidate<'_>,
     received: &Received<'_>,
     route: &Route,
@@ -65,8 +86,10 @@ fn verify_one(
 ) -> Result<Caller, Refused> {
     let input = &candidate.input;
     let seconds = now.unix_seconds();
-    let Some(key_id) = input.key_id else {
-        return Err(parameter_missing(candidate.label, "keyid=\"…\""));
+    let key_id = match (input.key_id, own) {
+        (Some(key_id), _) => key_id,
+        (None, Some(_)) => "",
+        (None, None) => return Err(parameter_missing(candidate.label, "keyid=\"…\"")),
     };
     let Some(created) = input.created else {
         return Err(parameter_missing(candidate.label, "created"));
@@ -93,12 +116,19 @@ fn verify_one(
         Cow::Borrowed(key_id)
     };
     let signature = &candidate.signature;
-    let (key, tag) = signed::check_signature(rules, received, &key_id, signature, |text| {
+    let write = |text: &mut Vec<u8>| {
         base::write(text, received, input).map_err(|why| match why {
             NoBase::Absent(component) => Refused::Absent(component),
             NoBase::Unsupported(why) => Refused::Malformed(why),
         })
-    })?;
+    };
+    let (key, tag) = match own {
+        None => signed::check_signature(rules, received, &key_id, signature, write)?,
+        Some(key) => {
+            let both = (Some(key), &key.verifying);
+            signed::check_by(rules, received, both, signature, write)?
+        }
+    };
     // Only the owner of the key comes this far.
     check_key(key, input, seconds)?;
     let body = signed::body_proof(received, digests.filter(|_| covered.has(Part::Body)))?;

@@ -2,7 +2,7 @@
 
 use crate::crypto::digest::sha256;
 use crate::route::{Bind, Route};
-use crate::schemes::{Received, Refused};
+use crate::schemes::{Received, Refused, Unbound};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
@@ -22,7 +22,7 @@ pub(super) fn read(claim: &str) -> Result<Pay, Refused> {
         .or_else(|_| BASE64URL_NOPAD.decode(claim.as_bytes()))
         .ok()
         .and_then(|digest| digest.try_into().ok())
-        .ok_or(Refused::Binding)
+        .ok_or(Refused::Binding(Unbound::Authorization))
 }
 
 /// Checks the binding where the route asks for one, and wherever a bound token
@@ -40,8 +40,8 @@ pub(super) fn check(
     match (pay, authorization) {
         (Some(pay), Some(field)) => bool::from(sha256(&[field]).ct_eq(pay))
             .then_some(())
-            .ok_or(Refused::Binding),
-        _ if route.bind == Bind::Authorization => Err(Refused::Binding),
+            .ok_or(Refused::Binding(Unbound::Authorization)),
+        _ if route.bind == Bind::Authorization => Err(Refused::Binding(Unbound::Authorization)),
         _ => Ok(()),
     }
 }

@@ -195,6 +195,8 @@ mod tests {
             nbf: None,
             max_life: 900,
             pay: None,
+            bound: None,
+            signing: None,
             id: ProofId([0; 16]),
             outside: None,
         })

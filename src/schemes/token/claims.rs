@@ -1,6 +1,7 @@
 //! The claims of a token whose signature holds.
 
 use super::binding::{self, Pay};
+use super::bound::Bound;
 use super::issuer::Issuer;
 use super::json::{Json, read_object};
 use super::jwt::no_object;
@@ -29,8 +30,12 @@ pub(super) struct Verified {
     pub(super) nbf: Option<i64>,
     /// How long such a token may live, in seconds.
     pub(super) max_life: i64,
-    /// What it is bound to.
+    /// The `Authorization` it is bound to.
     pub(super) pay: Option<Pay>,
+    /// The key or certificate it is bound to.
+    pub(super) bound: Option<Box<Bound>>,
+    /// The key it is bound to, where that signs requests and is none of the registry.
+    pub(super) signing: Option<Arc<Key>>,
     /// How to recognise it.
     pub(super) id: ProofId,
     /// The issuer it is of, by its place and the number of the keys it was verified with;
@@ -71,7 +76,12 @@ impl Verified {
         }
         let app = issuer.app(&claims)?;
         let scopes = issuer.scopes(app, &claims)?;
-        let verified = read.verified(scopes, issuer.max_lifetime, tag, Some((place, number)));
+        let own = match read.bound {
+            None => issuer.binding(&claims)?,
+            Some(_) => None,
+        };
+        let mut verified = read.verified(scopes, issuer.max_lifetime, tag, Some((place, number)));
+        verified.bound = verified.bound.or(own.map(Box::new));
         Ok((verified, app.clone()))
     }
 
@@ -106,12 +116,13 @@ struct Read<'c> {
     iss: Option<&'c str>,
     scope: Option<&'c str>,
     pay: Option<Pay>,
+    bound: Option<Bound>,
 }
 
 impl<'c> Read<'c> {
     fn of(claims: &'c [(Cow<'c, str>, Json<'c>)], audiences: &[Box<str>]) -> Result<Self, Refused> {
         let (mut exp, mut iat, mut nbf) = (None, None, None);
-        let (mut iss, mut scope, mut pay) = (None, None, None);
+        let (mut iss, mut scope, mut pay, mut bound) = (None, None, None, None);
         let mut is_for_us = audiences.is_empty();
         for (name, value) in claims {
             match &**name {
@@ -124,8 +135,7 @@ impl<'c> Read<'c> {
                 "iss" => iss = Some(text("iss", value)?),
                 "sub" => text("sub", value).map(drop)?,
                 "jti" => text("jti", value).map(drop)?,
-                // Bound to a key whose proof we cannot check: not to be taken as unbound.
-                "cnf" => return Err(rejected(Why::Claim("cnf"))),
+                "cnf" => bound = Some(Bound::read(value)?),
                 _ => {}
             }
         }
@@ -139,6 +149,7 @@ impl<'c> Read<'c> {
             iss,
             scope: scope.map(|value| text("scope", value)).transpose()?,
             pay,
+            bound,
         })
     }
 
@@ -156,6 +167,8 @@ impl<'c> Read<'c> {
             nbf: self.nbf,
             max_life: seconds(max_lifetime),
             pay: self.pay,
+            bound: self.bound.map(Box::new),
+            signing: None,
             id: ProofId::of(tag.as_bytes()),
             outside,
         }

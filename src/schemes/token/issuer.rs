@@ -1,12 +1,13 @@
 //! Issuers outside: whose tokens are taken besides those of apps, and which
 //! app such a token stands for.
 
+use super::bound::Bound;
 use super::claims::texts;
 use super::json::Json;
 use super::keys::Keys;
 use super::{Why, rejected};
 use crate::apps::{App, Scopes};
-use crate::crypto::Algorithm;
+use crate::crypto::{Algorithm, HmacKey};
 use crate::schemes::Refused;
 use http::HeaderName;
 use std::borrow::Cow;
@@ -31,6 +32,11 @@ pub struct Issuer {
     pub max_lifetime: Duration,
     /// Whose its tokens are.
     pub whose: Whose,
+    /// The claim that holds the public key of the installation, which then signs requests too: in
+    /// DER, on P-256.
+    pub signature_key: Option<Box<str>>,
+    /// What requests with its tokens are signed with where these name no key.
+    pub signature_secret: Option<HmacKey>,
     /// The claim that names scopes; without one a token has those of its app.
     pub scopes: Option<ClaimPath>,
     /// What its tokens may be signed with.
@@ -89,6 +95,25 @@ impl Issuer {
         };
         let texts = texts(value).ok_or_else(|| rejected(Why::Claim("scope")))?;
         Ok(app.scopes.narrowed(texts.flat_map(|text| text.split(' '))))
+    }
+}
+
+impl Issuer {
+    /// What a token with these claims is bound to in its issuer's own way.
+    pub(super) fn binding(
+        &self,
+        claims: &[(Cow<'_, str>, Json<'_>)],
+    ) -> Result<Option<Bound>, Refused> {
+        let named = self.signature_key.as_ref().and_then(|wanted| {
+            let found = claims.iter().find(|(name, _)| **name == **wanted);
+            found.map(|(_, value)| value)
+        });
+        match (named, &self.signature_secret) {
+            (Some(Json::Text(key)), _) => Bound::to_key_of_claim(key).map(Some),
+            (Some(_), _) => Err(rejected(Why::Claim("signature_key"))),
+            (None, Some(secret)) => Ok(Some(Bound::to_secret(secret))),
+            (None, None) => Ok(None),
+        }
     }
 }
 

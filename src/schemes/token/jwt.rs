@@ -120,7 +120,7 @@ impl<'t> Compact<'t> {
         // Before the claims: who holds a key that is no longer in force learns nothing of them.
         check_key(key, now)?;
         let verified = Verified::of_app(&self.claims()?, key, tag, settings)?;
-        Ok((Arc::new(verified), key.clone()))
+        Ok((Arc::new(with_signing_key(verified, key)), key.clone()))
     }
 
     /// What comes of a token that may be of an issuer outside. Which one is said by its field and
@@ -212,7 +212,7 @@ impl<'t> Compact<'t> {
             schemes: [Scheme::Token].into_iter().collect(),
             attests: issuer.attests,
         };
-        Ok((Arc::new(verified), Arc::new(key)))
+        Ok((Arc::new(with_signing_key(verified, &key)), Arc::new(key)))
     }
 
     /// Checks the signature by the key's own algorithm, which the header must name. What
@@ -230,6 +230,24 @@ impl<'t> Compact<'t> {
     pub(super) fn claims(&self) -> Result<Vec<u8>, Refused> {
         decode(self.claims)
     }
+}
+
+/// Where a token names the key that it is bound to, requests are signed with that one.
+fn with_signing_key(mut verified: Verified, key: &Key) -> Verified {
+    let named = verified.bound.as_ref().and_then(|bound| bound.key.clone());
+    verified.signing = named.map(|verifying| {
+        Arc::new(Key {
+            id: key.id.clone(),
+            app: key.app.clone(),
+            verifying,
+            not_before: None,
+            not_after: None,
+            enabled: true,
+            schemes: [Scheme::HttpSignature].into_iter().collect(),
+            attests: false,
+        })
+    });
+    verified
 }
 
 /// Parameters that would have us take a key, or another form of token, from a

@@ -9,12 +9,14 @@
 
 pub mod binding;
 pub mod cache;
+pub mod dpop;
 pub mod issuer;
 pub mod jwt;
 pub mod key_set;
 pub mod keys;
 pub mod sign;
 
+mod bound;
 mod claims;
 mod json;
 mod jwk;
@@ -24,10 +26,11 @@ pub use issuer::{ClaimPath, Issuer, Whose};
 pub use jwt::MAX_TOKEN;
 pub use key_set::{BadKeySet, KeySet};
 pub use keys::Keys;
-pub use sign::{Claims, NotForTokens, sign};
+pub use sign::{Claims, Confirmation, NotForTokens, sign};
 
 use super::digest::BodyProof;
 use super::doctor::Sample;
+use super::freshness::Freshness;
 use super::{Assurance, Caller, Proof, Received, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
@@ -38,10 +41,14 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The field a token stands in unless `gateway.toml` names others.
 pub const PORTCULLIS_TOKEN: HeaderName = HeaderName::from_static("portcullis-token");
+
+/// How old a DPoP proof may be, unless told otherwise.
+const DPOP_WINDOW: Duration = Duration::from_mins(5);
 
 /// `[tokens]` and `[issuers]`.
 #[derive(Clone, Debug)]
@@ -52,6 +59,8 @@ pub struct Settings {
     pub max_lifetime: Duration,
     /// How far ahead a caller's clock may be.
     pub skew: Duration,
+    /// What is asked of DPoP proofs.
+    pub dpop: dpop::Settings,
     /// Issuers outside, by the places that routes know them by.
     issuers: Vec<Issuer>,
     /// What to verify with where none of their keys has the name that a token gives.
@@ -65,6 +74,13 @@ impl Settings {
             audience,
             max_lifetime,
             skew,
+            dpop: dpop::Settings {
+                freshness: Freshness {
+                    window: DPOP_WINDOW,
+                    skew,
+                },
+                nonce: false,
+            },
             issuers: Vec::new(),
             double: HmacKey::dummy(Algorithm::HmacSha256).into(),
         }
@@ -116,6 +132,8 @@ impl Settings {
 pub struct Presented<'r> {
     text: &'r str,
     in_authorization: bool,
+    /// Whether it stands behind `DPoP` there.
+    as_dpop: bool,
     /// Whose tokens may stand there.
     takers: Takers,
 }
@@ -167,13 +185,13 @@ fn token_in<'r>(
     takers: Takers,
 ) -> Result<Option<Presented<'r>>, Refused> {
     let in_authorization = name == AUTHORIZATION;
-    let bytes = if in_authorization {
-        let Some(bytes) = after_bearer(value.as_bytes()) else {
+    let (bytes, as_dpop) = if in_authorization {
+        let Some(found) = after_scheme(value.as_bytes()) else {
             return Ok(None);
         };
-        bytes
+        found
     } else {
-        value.as_bytes()
+        (value.as_bytes(), false)
     };
     if bytes.len() > MAX_TOKEN {
         return Err(Refused::Malformed(format!(
@@ -185,21 +203,26 @@ fn token_in<'r>(
         Ok(text) if !text.is_empty() => Ok(Some(Presented {
             text,
             in_authorization,
+            as_dpop,
             takers,
         })),
         _ => Err(Refused::Malformed(format!("`{name}` holds no token"))),
     }
 }
 
-/// What stands behind `Bearer` (RFC 6750, section 2.1); `None` for another word.
-fn after_bearer(value: &[u8]) -> Option<&[u8]> {
-    let (word, rest) = value.split_at_checked(6)?;
-    if !word.eq_ignore_ascii_case(b"bearer") {
-        return None;
-    }
-    match rest {
-        [] | [b' ', ..] => Some(rest.trim_ascii_start()),
-        _ => None,
+/// What stands behind `Bearer` (RFC 6750, section 2.1) or `DPoP` (RFC 9449, section 7.1), and
+/// whether it is the latter; `None` for another word.
+fn after_scheme(value: &[u8]) -> Option<(&[u8], bool)> {
+    let after = |word: &[u8]| {
+        let (front, rest) = value.split_at_checked(word.len())?;
+        match rest {
+            [] | [b' ', ..] if front.eq_ignore_ascii_case(word) => Some(rest.trim_ascii_start()),
+            _ => None,
+        }
+    };
+    match after(b"bearer") {
+        Some(rest) => Some((rest, false)),
+        None => after(b"dpop").map(|rest| (rest, true)),
     }
 }
 
@@ -220,6 +243,28 @@ pub fn verify(
     cache: &Cache,
     now: Now,
 ) -> Result<Caller, Refused> {
+    let held = open(presented, registry, settings, cache, now)?;
+    held.caller(presented, None, received, route, settings, now)
+}
+
+/// A token that holds; what it is bound to is still to be checked.
+#[derive(Debug)]
+pub struct Held {
+    token: Arc<Verified>,
+    key: Arc<Key>,
+}
+
+/// As far as a token is verified without the request that it stands in.
+///
+/// # Errors
+/// As [`verify`].
+pub fn open(
+    presented: &Presented<'_>,
+    registry: &Registry,
+    settings: &Settings,
+    cache: &Cache,
+    now: Now,
+) -> Result<Held, Refused> {
     let seconds = now.unix_seconds();
     let generation = registry.generation();
     let held = cache
@@ -239,26 +284,64 @@ pub fn verify(
     if is_new {
         cache.keep(presented.text, generation, &token, &key, seconds);
     }
-    binding::check(
-        token.pay.as_ref(),
-        presented.in_authorization,
-        received,
-        route,
-    )?;
-    // The one place that says what a token is worth: who signed it tells.
-    let assurance = if key.attests {
-        Assurance::Attested
-    } else {
-        Assurance::Key
-    };
-    Ok(Caller::proven(
-        key,
-        Scheme::Token,
-        assurance,
-        token.scopes.clone(),
-        proof(&token),
-        BodyProof::Unproven,
-    ))
+    Ok(Held { token, key })
+}
+
+impl Held {
+    /// The key that must have signed the request, where the token names one that is in no registry.
+    pub fn signing_key(&self) -> Option<&Arc<Key>> {
+        self.token.signing.as_ref()
+    }
+
+    /// The caller that it proves. `signer` is who has signed the request beside it.
+    ///
+    /// # Errors
+    /// [`Refused`]: it is bound to something else, or to nothing where it must be bound.
+    pub fn caller(
+        self,
+        presented: &Presented<'_>,
+        signer: Option<&Caller>,
+        received: &Received<'_>,
+        route: &Route,
+        settings: &Settings,
+        now: Now,
+    ) -> Result<Caller, Refused> {
+        let Self { token, key } = self;
+        binding::check(
+            token.pay.as_ref(),
+            presented.in_authorization,
+            received,
+            route,
+        )?;
+        let bound = token.bound.as_deref();
+        let seconds = now.unix_seconds();
+        let proven = bound::check(bound, presented, signer, received, route, settings, seconds)?;
+        let proof = match proven {
+            None => proof(&token),
+            // What passes once is the proof: the token is for many requests.
+            Some(proven) => Proof {
+                nonce: Some(proven.id),
+                text: proven.id,
+                last_second: proven.last_second,
+                created: proven.created,
+                reusable: false,
+            },
+        };
+        // The one place that says what a token is worth: who signed it tells.
+        let assurance = if key.attests {
+            Assurance::Attested
+        } else {
+            Assurance::Key
+        };
+        Ok(Caller::proven(
+            key,
+            Scheme::Token,
+            assurance,
+            token.scopes.clone(),
+            proof,
+            BodyProof::Unproven,
+        ))
+    }
 }
 
 /// Whether a key whose signature holds may be used for a token now.

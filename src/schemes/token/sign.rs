@@ -27,6 +27,16 @@ pub struct Claims<'c> {
     /// On whose behalf it is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub: Option<&'c str>,
+    /// The key it is bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation<'c>>,
+}
+
+/// `cnf`: whoever shows the token must prove to have this key (RFC 9449, section 6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Confirmation<'c> {
+    /// Its thumbprint (RFC 7638).
+    pub jkt: &'c str,
 }
 
 /// The key's algorithm signs requests only.

@@ -2,7 +2,7 @@ use super::*;
 use crate::apps::{App, SchemeSet, Scopes};
 use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::Bind;
-use crate::schemes::Surroundings;
+use crate::schemes::{Surroundings, Unbound};
 use crate::secret::Secret;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use http::Request;
@@ -212,6 +212,7 @@ fn what_we_sign_is_what_we_take() {
             pay: Some(&binding::pay(b"Basic abc")),
             jti: Some("1"),
             sub: Some("someone"),
+            cnf: None,
         },
     )
     .unwrap();
@@ -659,7 +660,10 @@ fn a_bound_token_holds_for_its_authorization_only() {
         gate.bind = bind;
         for token in [&padded, &unpadded] {
             assert_eq!(with(&gate, token, Some("Basic abc")), Ok(()));
-            assert_eq!(with(&gate, token, Some("Basic abd")), Err(Refused::Binding));
+            assert_eq!(
+                with(&gate, token, Some("Basic abd")),
+                Err(Refused::Binding(Unbound::Authorization))
+            );
         }
         for bad in [
             "",
@@ -670,17 +674,20 @@ fn a_bound_token_holds_for_its_authorization_only() {
             let token = claim("pay", json!(bad));
             assert_eq!(
                 with(&gate, &token, Some("Basic abc")),
-                Err(Refused::Binding)
+                Err(Refused::Binding(Unbound::Authorization))
             );
         }
     }
     assert_eq!(with(&gate, &padded, None), Ok(()));
     assert_eq!(with(&gate, &good(), Some("Basic abc")), Ok(()));
     gate.bind = Bind::Authorization;
-    assert_eq!(with(&gate, &padded, None), Err(Refused::Binding));
+    assert_eq!(
+        with(&gate, &padded, None),
+        Err(Refused::Binding(Unbound::Authorization))
+    );
     assert_eq!(
         with(&gate, &good(), Some("Basic abc")),
-        Err(Refused::Binding)
+        Err(Refused::Binding(Unbound::Authorization))
     );
     // A token cannot be bound to itself.
     gate.fields = vec![AUTHORIZATION];
@@ -688,7 +695,7 @@ fn a_bound_token_holds_for_its_authorization_only() {
     let refused = gate
         .request(&[("authorization", &bearer)], NOW)
         .unwrap_err();
-    assert_eq!(refused, Refused::Binding);
+    assert_eq!(refused, Refused::Binding(Unbound::Authorization));
 }
 
 #[test]
@@ -765,7 +772,10 @@ fn a_cached_token_still_meets_the_binding_of_each_route() {
     let token = good();
     assert!(gate.token(&token).is_ok());
     gate.bind = Bind::Authorization;
-    assert_eq!(gate.token(&token).unwrap_err(), Refused::Binding);
+    assert_eq!(
+        gate.token(&token).unwrap_err(),
+        Refused::Binding(Unbound::Authorization)
+    );
 }
 
 #[test]
@@ -816,6 +826,7 @@ fn neither_refusals_nor_debug_show_a_byte_of_the_token() {
     let presented = Presented {
         text: &tokens[0],
         in_authorization: false,
+        as_dpop: false,
         takers: Takers::OWN,
     };
     assert!(!format!("{presented:?} {:?}", gate.cache).contains(&tokens[0][..12]));
@@ -827,6 +838,7 @@ fn the_claimed_key_is_told_for_the_log() {
         Presented {
             text,
             in_authorization: false,
+            as_dpop: false,
             takers: Takers::OWN,
         }
         .claimed_key()

@@ -22,6 +22,7 @@ pub struct Caller {
     components: Option<Vec<String>>,
     values: Vec<(String, String)>,
     digest: bool,
+    nameless: bool,
 }
 
 /// The caller that setups know: key `mobile-2026`, clock at [`now`].
@@ -43,6 +44,7 @@ impl Caller {
             components: None,
             values: Vec::new(),
             digest: true,
+            nameless: false,
         }
     }
 
@@ -68,6 +70,12 @@ impl Caller {
     /// Signs with another secret.
     pub fn secret(mut self, secret: &[u8]) -> Self {
         self.secret = secret.into();
+        self
+    }
+
+    /// Says no `keyid`.
+    pub const fn without_key_id(mut self) -> Self {
+        self.nameless = true;
         self
     }
 
@@ -225,7 +233,10 @@ impl Caller {
         if let Some(created) = self.created {
             let _ = write!(params, ";created={created}");
         }
-        let _ = write!(params, ";keyid=\"{}\"{}", self.key_id, self.parameters);
+        if !self.nameless {
+            let _ = write!(params, ";keyid=\"{}\"", self.key_id);
+        }
+        params.push_str(&self.parameters);
         params
     }
 }

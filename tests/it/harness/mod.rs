@@ -13,6 +13,7 @@
 pub mod binary;
 pub mod caller;
 pub mod curl;
+pub mod dpop;
 pub mod gateway;
 pub mod h2;
 pub mod issuer;

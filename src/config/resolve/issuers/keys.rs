@@ -131,7 +131,7 @@ fn key_file(
     }
 }
 
-fn secret(
+pub(super) fn secret(
     reference: &At<Reference>,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,

@@ -1,0 +1,186 @@
+//! DPoP (RFC 9449): who shows a token that is bound to a key proves, for this
+//! method and URL, that it has the key.
+//!
+//! A proof says nothing of the query and the body: what is proven is the
+//! possession of a key, not the request.
+
+pub mod nonce;
+mod place;
+pub mod sign;
+
+pub use sign::{ProofClaims, sign_proof};
+
+use super::claims::{seconds, text, time};
+use super::json::{Json, read_object};
+use super::jwk::Jwk;
+use crate::crypto::digest::sha256;
+use crate::crypto::{Algorithm, PublicKey};
+use crate::schemes::freshness::Freshness;
+use crate::schemes::{ProofId, Received, Refused, Unbound, Why};
+use data_encoding::BASE64URL_NOPAD;
+use http::HeaderName;
+use subtle::ConstantTimeEq;
+
+/// The field that a proof stands in.
+pub const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// The field that tells the nonce to put into the next proof.
+pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+/// Bytes a proof may have: an RSA key of 4096 bits and its signature fit.
+pub const MAX_PROOF: usize = 4 * 1024;
+/// Bytes that `jti` may have.
+pub const MAX_JTI: usize = 256;
+/// What proofs are signed with, as challenges tell it.
+pub const ALGORITHMS: &str = "ES256 ES384 EdDSA Ed25519 PS256 RS256";
+
+/// What is asked of proofs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The window of time, as for every scheme.
+    pub freshness: Freshness,
+    /// Whether a proof must hold a nonce of ours.
+    pub nonce: bool,
+}
+
+/// A proof that holds for this request and this token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proven {
+    /// Of the key that made it.
+    pub(super) thumbprint: [u8; 32],
+    /// Its key and `jti`: it passes once.
+    pub(super) id: ProofId,
+    pub(super) created: i64,
+    pub(super) last_second: i64,
+}
+
+/// Checks a proof for `received`, shown beside `token` (RFC 9449, section 4.3). By whom it must be
+/// made is still to be checked.
+pub(super) fn check(
+    proof: &[u8],
+    token: &str,
+    received: &Received<'_>,
+    settings: &Settings,
+    now: i64,
+) -> Result<Proven, Refused> {
+    if proof.len() > MAX_PROOF {
+        return Err(malformed("is too long"));
+    }
+    let proof = std::str::from_utf8(proof).map_err(|_| not_compact())?;
+    let (signed, signature) = proof.rsplit_once('.').ok_or_else(not_compact)?;
+    let (header, claims) = signed.split_once('.').ok_or_else(not_compact)?;
+    if claims.contains('.') {
+        return Err(not_compact());
+    }
+    let (header, signature) = (decode(header)?, decode(signature)?);
+    let key = read_key(&header)?;
+    if !key.verify(signed.as_bytes(), &signature) {
+        return Err(bad(Why::WrongProof));
+    }
+    let claims = decode(claims)?;
+    let claims = read_object(&claims).map_err(|_| malformed("has no JSON object as payload"))?;
+    let find = |name: &str| {
+        let found = claims.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value)
+    };
+    let named = |name, why| match find(name) {
+        Some(value) => text(why, value).map_err(|_| bad(Why::Proof(why))),
+        None => Err(bad(Why::Proof(why))),
+    };
+    if named("htm", "htm")? != received.method().as_str() {
+        return Err(Refused::Binding(Unbound::OtherMethod));
+    }
+    if !place::is_of(named("htu", "htu")?, received) {
+        return Err(Refused::Binding(Unbound::OtherUrl));
+    }
+    let hash = BASE64URL_NOPAD.encode(&sha256(&[token.as_bytes()]));
+    if !bool::from(named("ath", "ath")?.as_bytes().ct_eq(hash.as_bytes())) {
+        return Err(Refused::Binding(Unbound::OtherToken));
+    }
+    let iat = find("iat").ok_or_else(|| bad(Why::Proof("iat")))?;
+    let iat = time("iat", iat).map_err(|_| bad(Why::Proof("iat")))?;
+    let jti = named("jti", "jti")?;
+    if jti.is_empty() || jti.len() > MAX_JTI {
+        return Err(bad(Why::Proof("jti")));
+    }
+    for unused in ["exp", "nbf"].into_iter().filter_map(find) {
+        // Nobody asks for them, and nobody may rely on them in vain.
+        time("exp", unused).map_err(|_| bad(Why::Proof("exp")))?;
+    }
+    let expires = match find("exp") {
+        Some(Json::Integer(exp)) => Some(exp.saturating_sub(1)),
+        _ => None,
+    };
+    let last_second = settings.freshness.check(iat, expires, now)?;
+    if settings.nonce {
+        let nonce = find("nonce").and_then(|value| text("nonce", value).ok());
+        let window = seconds(settings.freshness.window);
+        if !nonce.is_some_and(|nonce| nonce::holds(nonce, now, window)) {
+            return Err(Refused::Binding(Unbound::Nonce));
+        }
+    }
+    let thumbprint = *key.thumbprint();
+    Ok(Proven {
+        thumbprint,
+        id: ProofId::of(&sha256(&[b"dpop", &thumbprint, jti.as_bytes()])),
+        created: iat,
+        last_second,
+    })
+}
+
+/// The key that a proof's header holds, bound to the algorithm that stands beside it.
+fn read_key(header: &[u8]) -> Result<PublicKey, Refused> {
+    let header = read_object(header).map_err(|_| malformed("has no JSON object as header"))?;
+    let (mut algorithm, mut key, mut is_proof) = (None, None, false);
+    for (name, value) in &header {
+        match (&**name, value) {
+            ("typ", Json::Text(word)) => is_proof = word.eq_ignore_ascii_case("dpop+jwt"),
+            ("alg", Json::Text(name)) => algorithm = Algorithm::from_jose_name(name),
+            ("jwk", Json::Object(members)) => key = Some(members),
+            ("kid", Json::Text(_)) => {}
+            ("typ", _) => return Err(bad(Why::Proof("typ"))),
+            ("alg", _) => return Err(bad(Why::Proof("alg"))),
+            ("jwk", _) => return Err(bad(Why::Proof("jwk"))),
+            _ => return Err(bad(Why::Proof("header"))),
+        }
+    }
+    if !is_proof {
+        return Err(bad(Why::Proof("typ")));
+    }
+    let algorithm = algorithm
+        .filter(|algorithm| algorithm.is_for_tokens() && !algorithm.is_mac())
+        .ok_or_else(|| bad(Why::Proof("alg")))?;
+    let no_key = || bad(Why::Proof("jwk"));
+    let jwk = key
+        .and_then(|members| Jwk::read(members))
+        .ok_or_else(no_key)?;
+    let of_another = jwk
+        .algorithm
+        .is_some_and(|name| Algorithm::from_jose_name(name) != Some(algorithm));
+    if jwk.is_private || jwk.is_for_others || of_another {
+        return Err(no_key());
+    }
+    jwk.key.key(algorithm).map_err(|_| no_key())
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, Refused> {
+    BASE64URL_NOPAD
+        .decode(part.as_bytes())
+        .map_err(|_| malformed("has a part that is not strict base64url without padding"))
+}
+
+const fn bad(why: Why) -> Refused {
+    Refused::Rejected {
+        why,
+        explained: None,
+    }
+}
+
+fn not_compact() -> Refused {
+    malformed("is not three parts in base64url joined by `.`")
+}
+
+fn malformed(what: &str) -> Refused {
+    Refused::Malformed(format!("the DPoP proof {what}"))
+}
+
+#[cfg(test)]
+mod tests;
