@@ -1,6 +1,6 @@
 //! What each app has moved up to, of those that may not fall back.
 
-use crate::apps::{App, Assurance, Downgrade};
+use crate::apps::{App, Assurance, Downgrade, Scheme};
 use crate::schemes::Caller;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -8,38 +8,73 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// How strong a proof is, for telling a step down from a step up. A later one is stronger.
+/// How strong a proof is, for telling a step down from a step up: its
+/// assurance, where a static key counts for less than anything that does not
+/// travel. A later one is stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Strength(Assurance);
+#[repr(u8)]
+pub enum Strength {
+    /// Nothing was proven.
+    None,
+    /// A static key was shown.
+    StaticKey,
+    /// Something that was made with a key.
+    Key,
+    /// The request was signed.
+    Signed,
+    /// A token of somebody who has looked at the app's instance was shown.
+    Attested,
+    /// Both.
+    AttestedSigned,
+}
 
 impl Strength {
+    const ALL: [Self; 6] = [
+        Self::None,
+        Self::StaticKey,
+        Self::Key,
+        Self::Signed,
+        Self::Attested,
+        Self::AttestedSigned,
+    ];
+
     /// That of a caller's proof.
     pub fn of(caller: &Caller) -> Self {
-        Self(caller.assurance())
+        match caller.assurance() {
+            Assurance::None => Self::None,
+            Assurance::Key if caller.scheme() == Some(Scheme::ApiKey) => Self::StaticKey,
+            Assurance::Key => Self::Key,
+            Assurance::Signed => Self::Signed,
+            Assurance::Attested => Self::Attested,
+            Assurance::AttestedSigned => Self::AttestedSigned,
+        }
     }
 
-    /// Its word: that of an assurance.
+    /// Its word: that of an assurance, or of static keys.
     pub const fn name(self) -> &'static str {
-        self.0.name()
+        match self {
+            Self::None => Assurance::None.name(),
+            Self::StaticKey => Scheme::ApiKey.name(),
+            Self::Key => Assurance::Key.name(),
+            Self::Signed => Assurance::Signed.name(),
+            Self::Attested => Assurance::Attested.name(),
+            Self::AttestedSigned => Assurance::AttestedSigned.name(),
+        }
     }
 
     /// The one of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::all().find(|known| known.name() == name)
-    }
-
-    fn all() -> impl Iterator<Item = Self> {
-        Assurance::ALL.into_iter().map(Self)
+        Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
     /// Its place among all, the least first.
     const fn rank(self) -> u8 {
-        self.0 as u8
+        self as u8
     }
 
     fn of_rank(rank: u8) -> Self {
-        let found = Self::all().find(|known| known.rank() == rank);
-        found.unwrap_or(Self(Assurance::None))
+        let found = Self::ALL.into_iter().find(|known| known.rank() == rank);
+        found.unwrap_or(Self::None)
     }
 }
 

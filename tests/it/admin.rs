@@ -174,8 +174,13 @@ fn every_metric_is_documented_with_its_labels_and_no_other() {
 
     let upstream = Upstream::start();
     let issuer = issuer::Issuer::start(&issuer::every_key());
-    let gateway = Setup::before(&upstream)
+    let setup = Setup::before(&upstream);
+    // What tells of static keys, issuers and observed rules is there where there are some.
+    setup.write_secret("old.static", b"canary-static-key-0123456789\n");
+    let gateway = setup
+        .route("mode = \"observe\"")
         .more(&issuer::section(&issuer.url(), ""))
+        .more("[apps.old]\napi_keys = [{ id = \"old\", secret = \"file:old.static\", not_after = 2027-02-01 }]")
         .start();
     gateway
         .send(&caller().sign(&gateway.request("GET", "/")))

@@ -47,6 +47,24 @@ fn keyed(gateway: &Gateway, key: &str) -> Request {
 }
 
 #[test]
+fn an_app_that_has_moved_up_to_tokens_does_not_fall_back_to_its_static_key() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream, "")
+        .app("downgrade = \"refuse\"")
+        .route("accept = [\"http-signature\", \"token\", \"api-key\"]")
+        .start();
+    let by_key = || gateway.send(&keyed(&gateway, KEY));
+    by_key().assert_passed();
+    let request = gateway.request("GET", "/orders/7?item=1");
+    let token = request.field("Portcullis-Token", &Token::new().text());
+    gateway.send(&token).assert_passed();
+    let refused = by_key();
+    refused.assert_refused(403, "assurance-too-low");
+    assert!(refused.detail().contains("moved up to `key`"));
+    gateway.send(&token).assert_passed();
+}
+
+#[test]
 fn a_static_key_names_its_app_and_goes_no_further() {
     let upstream = Upstream::start();
     let gateway = on_one_route(&upstream, "");
