@@ -20,13 +20,11 @@ use super::read::At;
 use super::secrets::{PublicReference, Reference, SecretFile};
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
-use super::values::{Count, KeyId, Name, Pace, Scope, Size, Text, Workers};
+use super::values::{Count, KeyId, Name, Pace, Scope, Text, Workers};
 use super::words::{Accepted, Asked, Limit};
 use crate::apps::{Downgrade, Mode, Scheme};
 use crate::crypto::Algorithm;
-use crate::route::{
-    Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy,
-};
+use crate::route::{Bind, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
 use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};

@@ -1,7 +1,7 @@
 //! A configuration for people and programs to read.
 
-mod issuers;
 mod cors;
+mod issuers;
 mod sigv4;
 
 pub(crate) use issuers::issuers_of;
@@ -14,7 +14,7 @@ use crate::apps::{App, Assurance, Certified, Key, Who};
 use crate::crypto::{PssSalt, VerifyingKey, digest};
 use crate::forward::upstream::{self, Protocol, Server};
 use crate::limit::app::{Plan, Rate};
-use crate::route::{Accept, Bind, BodyVerify, Cors, PathEncoding, ReplayPolicy, Route};
+use crate::route::{Accept, Bind, BodyVerify, PathEncoding, ReplayPolicy, Route};
 use crate::schemes::PAIR;
 use crate::secret::Secret;
 use crate::server::{Networks, tls};
