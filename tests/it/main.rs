@@ -35,6 +35,7 @@ mod interop_aws;
 mod interop_dpop;
 mod interop_hmac;
 mod interop_pairs;
+mod interop_webhooks;
 mod issuers;
 mod lying_upstreams;
 mod memory;

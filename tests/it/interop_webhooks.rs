@@ -1,0 +1,156 @@
+//! Senders of webhooks in other languages, as they stand in `examples/clients`: the libraries of Standard Webhooks,
+//! of Stripe and of GitHub, unchanged, and Slack's by hand as its documentation says.
+
+use crate::harness::{Gateway, Request, Setup, Upstream};
+use crate::interop::installed;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// A sender: its file, its name on the route, its secret as the sender shows it, and the field that holds its proof.
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    file: &'static str,
+    sender: &'static str,
+    secret: &'static str,
+    field: &'static str,
+    /// The field that tells the time that is signed, where one does alone.
+    time: Option<&'static str>,
+}
+
+const ALL: [Client; 4] = [
+    Client {
+        file: "python/standardwebhooks_sender.py",
+        sender: "standard-webhooks",
+        secret: "whsec_Y2FuYXJ5LXNlY3JldC1vZi0yNC1ieXRl",
+        field: "webhook-signature",
+        time: Some("webhook-timestamp"),
+    },
+    Client {
+        file: "python/slack_sender.py",
+        sender: "slack",
+        secret: "8f742231b10e8888abcd99yyyzzz85a5",
+        field: "X-Slack-Signature",
+        time: Some("X-Slack-Request-Timestamp"),
+    },
+    Client {
+        file: "node/octokit-sender.mjs",
+        sender: "github",
+        secret: "It's a Secret to Everybody, of GitHub's",
+        field: "X-Hub-Signature-256",
+        time: None,
+    },
+    Client {
+        file: "node/stripe-sender.mjs",
+        sender: "stripe",
+        secret: "whsec_of_stripe_which_is_all_of_the_secret",
+        field: "Stripe-Signature",
+        time: None,
+    },
+];
+
+const BODY: &str = r#"{"type": "order.paid", "id": 7, "naïve": "—"}"#;
+
+impl Client {
+    fn start(self) -> (Upstream, Gateway) {
+        let upstream = Upstream::start();
+        let sender = self.sender;
+        let setup = Setup::before(&upstream)
+            .route(&format!(
+                "accept = [\"webhook\"]\nwebhook = {{ sender = \"{sender}\", app = \"hooks\" }}"
+            ))
+            .more(
+                "[apps.hooks]\nscopes = [\"events\"]\nkeys = [{ id = \"hooks-2026\", algorithm = \"hmac-sha256\", \
+                 secret = \"file:hooks.secret\", weak_secret = true, schemes = [\"webhook\"] }]",
+            );
+        setup.write_secret("hooks.secret", self.secret.as_bytes());
+        (upstream, Gateway::start_now(setup))
+    }
+
+    /// Runs it; its last line is JSON.
+    fn run(self, gateway: &Gateway, more: &[&str]) -> Value {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let program = if self.file.starts_with("python/") {
+            installed(root.join("target/clients/venv/bin/python3"))
+        } else {
+            installed(root.join("examples/clients/node/node_modules/.installed"));
+            "node".into()
+        };
+        let output = Command::new(program)
+            .arg(root.join("examples/clients").join(self.file))
+            .args(["--url", &format!("http://{}/hooks", gateway.address())])
+            .args(["--key-id", "hooks-2026", "--body", BODY])
+            .arg("--secret-file")
+            .arg(gateway.setup().path("hooks.secret"))
+            .args(more)
+            .output()
+            .expect("Python and Node are needed");
+        assert!(
+            output.status.success(),
+            "{self:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// What it signs, to be sent by the test, changed or not.
+    fn sign(self, gateway: &Gateway) -> Request {
+        let printed = self.run(gateway, &["--print"]);
+        let mut request = gateway.request("POST", "/hooks").body(BODY);
+        for (name, value) in printed["headers"].as_object().unwrap() {
+            if !["content-length", "host"].contains(&name.to_lowercase().as_str()) {
+                request = request.field(name, value.as_str().unwrap());
+            }
+        }
+        request
+    }
+}
+
+#[test]
+fn what_each_sender_signs_passes_once_as_it_comes() {
+    for client in ALL {
+        let (upstream, gateway) = client.start();
+        let answer = client.run(&gateway, &[]);
+        assert_eq!(answer["status"], 200, "{client:?}: {answer}");
+        let got = upstream.only();
+        assert_eq!(got.body, BODY.as_bytes());
+        assert_eq!(got.field("portcullis-key"), Some("hooks-2026"));
+        assert_eq!(got.field("portcullis-scheme"), Some("webhook"));
+    }
+}
+
+#[test]
+fn each_change_of_what_a_sender_signs_is_refused() {
+    for client in ALL {
+        let (upstream, gateway) = client.start();
+        let signed = client.sign(&gateway);
+        let refused = |request: &Request, code: &str| {
+            gateway.send(request).assert_refused(401, code);
+        };
+        let again = || signed.clone();
+        refused(&again().body(BODY.replace('7', "8")), "credential-rejected");
+        refused(&again().body(""), "credential-rejected");
+        let put = Request {
+            method: "PUT".into(),
+            ..again()
+        };
+        refused(&put, "coverage-missing");
+        let more = Request {
+            target: "/hooks?more=1".into(),
+            ..again()
+        };
+        refused(&more, "coverage-missing");
+        refused(
+            &again().field("Authorization", "Bearer x"),
+            "coverage-missing",
+        );
+        refused(&again().without(client.field), "credential-missing");
+        if let Some(time) = client.time {
+            let earlier = |value: &str| (value.parse::<i64>().unwrap() - 1).to_string();
+            refused(&again().change(time, earlier), "credential-rejected");
+        }
+        assert!(upstream.heard().is_empty());
+        gateway.send(&signed).assert_passed();
+        refused(&signed, "replayed");
+    }
+}
