@@ -105,6 +105,11 @@ impl Ending {
         }
     }
 
+    /// What is known so far, unless it was handed over.
+    pub(super) fn open_record(&self) -> Option<&Record> {
+        self.record.as_deref()
+    }
+
     /// What is known so far.
     pub(super) fn record(&mut self) -> &mut Record {
         self.record

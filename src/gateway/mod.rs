@@ -263,6 +263,9 @@ impl Gateway {
                 if let (Some(far), Some(open)) = (answer.far, open) {
                     // It has a bound of its own, and would keep others waiting.
                     ending.place.iter_mut().for_each(limit::Place::give_seat_up);
+                    if let Some((notice, known)) = static_keys::notice(ending) {
+                        notice.tell(response.headers_mut(), &known);
+                    }
                     let tunnel = open.lead_to(*far, ending.hand_over());
                     response.extensions_mut().insert(tunnel);
                 }

@@ -54,9 +54,9 @@ impl Gateway {
         answered: Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>,
         is_http2: bool,
         now: Now,
-        mut ending: Ending,
+        ending: Ending,
     ) -> Response<ResponseBody> {
-        let notice = static_keys::notice(&mut ending);
+        let notice = static_keys::notice(&ending);
         let mut response = match answered {
             Ok(Ok(response)) => response.map(|body| ResponseBody::upstream(body, ending)),
             Ok(Err(stopped)) => {

@@ -59,9 +59,9 @@ impl fmt::Display for Notice {
     }
 }
 
-/// What a caller is told who has shown a static key.
-pub(super) fn notice(ending: &mut Ending) -> Option<(Notice, Arc<StaticKey>)> {
-    let record = ending.record();
+/// What a caller is told who has shown a static key; `None` once the record was handed over.
+pub(super) fn notice(ending: &Ending) -> Option<(Notice, Arc<StaticKey>)> {
+    let record = ending.open_record()?;
     if record.scheme != Some(Scheme::ApiKey.name()) {
         return None;
     }

@@ -5,6 +5,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 const KEY: &str = "canary-static-key-0123456789";
@@ -97,6 +98,37 @@ fn a_static_key_names_its_app_and_goes_no_further() {
     }
     assert!(!metrics.contains("canary"));
     assert!(!gateway.log().first(4).join("").contains("canary"));
+}
+
+#[test]
+fn a_switch_to_another_protocol_tells_that_the_key_is_deprecated_too() {
+    let upstream = Upstream::raw(|stream, _| {
+        let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut buffer).unwrap() {
+                0 => return,
+                some => head.extend_from_slice(&buffer[..some]),
+            }
+        }
+        let switch =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        stream.write_all(switch.as_bytes()).unwrap();
+        let _ = stream.read(&mut buffer);
+    });
+    let gateway = setup(&upstream, "sunset = 2027-03-01")
+        .route("accept = [\"api-key\"]\nupgrade = [\"websocket\"]")
+        .start();
+    let mut connection = gateway.connect();
+    let handshake = keyed(&gateway, KEY)
+        .field("Connection", "Upgrade")
+        .field("Upgrade", "websocket");
+    connection.send(&handshake.bytes());
+    let (status, fields) = connection.head().unwrap();
+    assert_eq!(status, 101);
+    for name in ["deprecation", "sunset"] {
+        let mut told = fields.iter().map(|(known, _)| known.to_lowercase());
+        assert!(told.any(|known| known == name), "{fields:?}");
+    }
 }
 
 #[test]

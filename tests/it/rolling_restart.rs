@@ -161,6 +161,8 @@ fn wait_for_more(passed: &AtomicUsize, more: usize, stop: &AtomicBool) {
 
 fn restarts(supervisor: &Supervisor, upstream: &Upstream, next: impl Fn(Generation) -> Generation) {
     let (passed, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    // What was signed before the first start on a folder is refused.
+    let mut running = supervisor.start().serves();
     let last = std::thread::scope(|scope| {
         for name in 0..3 {
             let (passed, stop) = (&passed, &stop);
@@ -170,7 +172,6 @@ fn restarts(supervisor: &Supervisor, upstream: &Upstream, next: impl Fn(Generati
             });
         }
         let _all = Stops(&stop);
-        let mut running = supervisor.start().serves();
         for _ in 0..3 {
             wait_for_more(&passed, 20, &stop);
             running = next(running);
