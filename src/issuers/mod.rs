@@ -2,7 +2,7 @@
 //! started when a configuration first names a place to fetch from.
 //!
 //! In: where the keys of each issuer are. Out: the newest of them, in its
-//! [`Keys`]. This room never: makes a request wait, asks an issuer more often
+//! [`Keys`](crate::schemes::token::Keys). This room never: makes a request wait, asks an issuer more often
 //! than its `cooldown` says, whoever asks for it, or gives up keys that it has
 //! because newer ones cannot be had.
 
