@@ -6,18 +6,11 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A caller: the program that runs it, its file, and how it proves itself.
+/// A caller: its file, and how it proves itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
-    program: Program,
     file: &'static str,
     pub(crate) proof: Proof,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Program {
-    Python,
-    Node,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,37 +20,30 @@ pub(crate) enum Proof {
 }
 
 pub(crate) const HTTP_MESSAGE_SIGNATURES: Client = Client {
-    program: Program::Python,
     file: "python/http_message_signatures_client.py",
     proof: Proof::Signature,
 };
 pub(crate) const REQUESTS_HTTP_SIGNATURE: Client = Client {
-    program: Program::Python,
     file: "python/requests_http_signature_client.py",
     proof: Proof::Signature,
 };
 pub(crate) const PYJWT: Client = Client {
-    program: Program::Python,
     file: "python/pyjwt_client.py",
     proof: Proof::Token,
 };
 pub(crate) const AUTHLIB_DPOP: Client = Client {
-    program: Program::Python,
     file: "python/authlib_dpop_client.py",
     proof: Proof::Token,
 };
 pub(crate) const NODE_DPOP: Client = Client {
-    program: Program::Node,
     file: "node/dpop-client.mjs",
     proof: Proof::Token,
 };
 pub(crate) const NODE_HTTP_MESSAGE_SIGNATURES: Client = Client {
-    program: Program::Node,
     file: "node/http-message-signatures-client.mjs",
     proof: Proof::Signature,
 };
 pub(crate) const NODE_HTTP_MESSAGE_SIG: Client = Client {
-    program: Program::Node,
     file: "node/http-message-sig-client.mjs",
     proof: Proof::Signature,
 };
@@ -65,29 +51,13 @@ pub(crate) const NODE_HTTP_MESSAGE_SIG: Client = Client {
 impl Client {
     /// Runs it; its last line is JSON.
     pub(crate) fn run(self, gateway: &Gateway, target: &str, more: &[&str]) -> Value {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let program = match self.program {
-            Program::Python => installed(root.join("target/clients/venv/bin/python3")),
-            Program::Node => {
-                installed(root.join("examples/clients/node/node_modules/.installed"));
-                "node".into()
-            }
-        };
-        let output = Command::new(program)
-            .arg(root.join("examples/clients").join(self.file))
-            .args(["--url", &format!("http://{}{target}", gateway.address())])
-            .args(["--key-id", "mobile-2026"])
-            .arg("--secret-file")
-            .arg(gateway.setup().path("mobile.key"))
-            .args(more)
-            .output()
-            .expect("Python and Node are needed");
-        assert!(
-            output.status.success(),
-            "{self:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_slice(&output.stdout).expect("JSON")
+        run(
+            self.file,
+            gateway,
+            target,
+            ("mobile-2026", "mobile.key"),
+            more,
+        )
     }
 
     /// What it signs, to be sent by the test, changed or not.
@@ -101,16 +71,7 @@ impl Client {
         let mut arguments = vec!["--print", "--method", method];
         arguments.extend_from_slice(more);
         let printed = self.run(gateway, target, &arguments);
-        let mut request = gateway.request(printed["method"].as_str().unwrap(), target);
-        for (name, value) in printed["headers"].as_object().unwrap() {
-            if !name.eq_ignore_ascii_case("content-length") {
-                request = request.field(name, value.as_str().unwrap());
-            }
-        }
-        match printed["body"].as_str() {
-            Some("") | None => request,
-            Some(body) => request.body(body),
-        }
+        request(gateway, target, &printed)
     }
 
     /// Its field that holds the proof itself.
@@ -119,6 +80,52 @@ impl Client {
             Proof::Signature => "Signature",
             Proof::Token => "Portcullis-Token",
         }
+    }
+}
+
+/// Runs a caller with the key of that id and the file of its secret; its last line is JSON.
+pub(crate) fn run(
+    file: &str,
+    gateway: &Gateway,
+    target: &str,
+    (key_id, secret): (&str, &str),
+    more: &[&str],
+) -> Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = if file.starts_with("python/") {
+        installed(root.join("target/clients/venv/bin/python3"))
+    } else {
+        installed(root.join("examples/clients/node/node_modules/.installed"));
+        "node".into()
+    };
+    let output = Command::new(program)
+        .arg(root.join("examples/clients").join(file))
+        .args(["--url", &format!("http://{}{target}", gateway.address())])
+        .args(["--key-id", key_id])
+        .arg("--secret-file")
+        .arg(gateway.setup().path(secret))
+        .args(more)
+        .output()
+        .expect("Python and Node are needed");
+    assert!(
+        output.status.success(),
+        "{file} {target} {more:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// What a caller has printed instead of sending it; the framing is the test's own.
+pub(crate) fn request(gateway: &Gateway, target: &str, printed: &Value) -> Request {
+    let mut request = gateway.request(printed["method"].as_str().unwrap(), target);
+    for (name, value) in printed["headers"].as_object().unwrap() {
+        if !["content-length", "host"].contains(&name.to_lowercase().as_str()) {
+            request = request.field(name, value.as_str().unwrap());
+        }
+    }
+    match printed["body"].as_str() {
+        Some("") | None => request,
+        Some(body) => request.body(body),
     }
 }
 

@@ -2,10 +2,8 @@
 //! Kong and of Apache APISIX says, and by the libraries for draft-cavage.
 
 use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
-use crate::interop::installed;
+use crate::interop::{request, run};
 use serde_json::Value;
-use std::path::Path;
-use std::process::Command;
 
 /// A caller: its file, its dialect, and the field that holds its proof.
 #[derive(Clone, Copy, Debug)]
@@ -46,43 +44,19 @@ impl Client {
 
     /// Runs it; its last line is JSON.
     fn run(self, gateway: &Gateway, target: &str, more: &[&str]) -> Value {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let program = if self.file.starts_with("python/") {
-            installed(root.join("target/clients/venv/bin/python3"))
-        } else {
-            installed(root.join("examples/clients/node/node_modules/.installed"));
-            "node".into()
-        };
-        let output = Command::new(program)
-            .arg(root.join("examples/clients").join(self.file))
-            .args(["--url", &format!("http://{}{target}", gateway.address())])
-            .args(["--key-id", "mobile-2026"])
-            .arg("--secret-file")
-            .arg(gateway.setup().path("mobile.key"))
-            .args(more)
-            .output()
-            .expect("Python and Node are needed");
-        assert!(
-            output.status.success(),
-            "{self:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_slice(&output.stdout).expect("JSON")
+        run(
+            self.file,
+            gateway,
+            target,
+            ("mobile-2026", "mobile.key"),
+            more,
+        )
     }
 
     /// What it signs, to be sent by the test, changed or not.
     fn sign(self, gateway: &Gateway, target: &str, more: &[&str]) -> Request {
         let printed = self.run(gateway, target, &[&["--print"], more].concat());
-        let mut request = gateway.request(printed["method"].as_str().unwrap(), target);
-        for (name, value) in printed["headers"].as_object().unwrap() {
-            if !["content-length", "host"].contains(&name.to_lowercase().as_str()) {
-                request = request.field(name, value.as_str().unwrap());
-            }
-        }
-        match printed["body"].as_str() {
-            Some("") | None => request,
-            Some(body) => request.body(body),
-        }
+        request(gateway, target, &printed)
     }
 }
 

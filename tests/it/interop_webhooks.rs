@@ -2,10 +2,8 @@
 //! of Stripe and of GitHub, unchanged, and Slack's by hand as its documentation says.
 
 use crate::harness::{Gateway, Request, Setup, Upstream};
-use crate::interop::installed;
+use crate::interop::{request, run};
 use serde_json::Value;
-use std::path::Path;
-use std::process::Command;
 
 /// A sender: its file, its name on the route, its secret as the sender shows it, and the field that holds its proof.
 #[derive(Clone, Copy, Debug)]
@@ -69,40 +67,20 @@ impl Client {
 
     /// Runs it; its last line is JSON.
     fn run(self, gateway: &Gateway, more: &[&str]) -> Value {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let program = if self.file.starts_with("python/") {
-            installed(root.join("target/clients/venv/bin/python3"))
-        } else {
-            installed(root.join("examples/clients/node/node_modules/.installed"));
-            "node".into()
-        };
-        let output = Command::new(program)
-            .arg(root.join("examples/clients").join(self.file))
-            .args(["--url", &format!("http://{}/hooks", gateway.address())])
-            .args(["--key-id", "hooks-2026", "--body", BODY])
-            .arg("--secret-file")
-            .arg(gateway.setup().path("hooks.secret"))
-            .args(more)
-            .output()
-            .expect("Python and Node are needed");
-        assert!(
-            output.status.success(),
-            "{self:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_slice(&output.stdout).expect("JSON")
+        let more = [&["--body", BODY], more].concat();
+        run(
+            self.file,
+            gateway,
+            "/hooks",
+            ("hooks-2026", "hooks.secret"),
+            &more,
+        )
     }
 
     /// What it signs, to be sent by the test, changed or not.
     fn sign(self, gateway: &Gateway) -> Request {
         let printed = self.run(gateway, &["--print"]);
-        let mut request = gateway.request("POST", "/hooks").body(BODY);
-        for (name, value) in printed["headers"].as_object().unwrap() {
-            if !["content-length", "host"].contains(&name.to_lowercase().as_str()) {
-                request = request.field(name, value.as_str().unwrap());
-            }
-        }
-        request
+        request(gateway, "/hooks", &printed)
     }
 }
 
