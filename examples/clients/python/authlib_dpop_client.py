@@ -28,9 +28,20 @@ def digest(text):
     return base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode()
 
 
-# Made once, and kept where nothing can take it out.
+def public_part(key):
+    return {name: value for name, value in key.as_dict(is_private=False).items() if name in ("kty", "crv", "x", "y")}
+
+
+def is_whole(jwk):
+    """Authlib leaves out leading zeros of a coordinate, which must be there (RFC 7518, section 6.2.1.2)."""
+    return all(len(jwk[name]) == 43 for name in ("x", "y"))
+
+
+# Made once, and kept where nothing can take it out. Of 140 keys one has a coordinate that Authlib shortens: make another.
 key = JsonWebKey.generate_key("EC", "P-256", is_private=True)
-public = {name: value for name, value in key.as_dict(is_private=False).items() if name in ("kty", "crv", "x", "y")}
+while not is_whole(public_part(key)):
+    key = JsonWebKey.generate_key("EC", "P-256", is_private=True)
+public = public_part(key)
 
 token = JsonWebToken(["HS256"]).encode(
     {"alg": "HS256", "kid": options.key_id},
