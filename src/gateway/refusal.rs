@@ -3,6 +3,8 @@
 
 mod credential;
 
+pub(super) use credential::oauth_error;
+
 use crate::forward::body::BodyError;
 use crate::forward::{self, Failed};
 use crate::limit::overload::Overloaded;
@@ -187,6 +189,9 @@ pub struct Problem {
     /// `coverage-missing`: the components to cover.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<Vec<Cow<'static, str>>>,
+    /// Of attested clients of OAuth: the word that their libraries look for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'static str>,
     /// `credential-rejected`, to callers that may see it: the text we verified against.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature_base: Option<String>,
@@ -345,11 +350,15 @@ impl Refusal {
             server_time: None,
             credential_time: None,
             missing: None,
+            error: None,
             signature_base: None,
             signature_base_matches: None,
             mistake: None,
             hint: None,
         };
+        if let Self::Credential(refused) = self {
+            problem.error = oauth_error(refused);
+        }
         match self {
             Self::Credential(schemes::Refused::Skew { ours, theirs }) => {
                 problem.server_time = Some(*ours);

@@ -16,6 +16,7 @@ mod cli;
 mod cli_explain;
 mod cli_pairs;
 mod cli_vectors;
+mod client_attestation;
 mod config;
 mod cors;
 mod doctor;

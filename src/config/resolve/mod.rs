@@ -5,6 +5,7 @@
 mod apps;
 mod assurance;
 mod certificates;
+mod client_attestation;
 mod cors;
 mod doors;
 mod inject;
