@@ -3,8 +3,9 @@
 use super::fresh_nonce;
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, BadKey, PrivateKey};
-use crate::route::{OAUTH_CLIENT_ATTESTATION, OAUTH_CLIENT_ATTESTATION_POP};
-use crate::schemes::token::attestation::{PopClaims, sign_pop};
+use crate::schemes::token::attestation::{
+    OAUTH_CLIENT_ATTESTATION, OAUTH_CLIENT_ATTESTATION_POP, PopClaims, sign_pop,
+};
 use crate::secret::Secret;
 use http::header::InvalidHeaderValue;
 use http::{HeaderMap, HeaderValue};

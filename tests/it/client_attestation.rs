@@ -35,7 +35,7 @@ fn p256() -> Pair {
     Pair::of("ecdsa-p256-sha256")
 }
 
-fn token_of(jwk: Value) -> Token {
+fn token_of(jwk: &Value) -> Token {
     Token::new()
         .header("typ", "oauth-client-attestation+jwt")
         .header("kid", "attester")
@@ -49,7 +49,7 @@ fn attestation(pair: &Pair) -> Token {
     if jwk["kty"] == "RSA" {
         jwk["alg"] = pair.jose.unwrap().into();
     }
-    token_of(jwk)
+    token_of(&jwk)
 }
 
 /// A proof: the header and claims that one for DPoP has, but for those that it has not.

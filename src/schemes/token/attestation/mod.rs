@@ -7,6 +7,7 @@
 
 pub mod sign;
 
+pub use crate::route::{OAUTH_CLIENT_ATTESTATION, OAUTH_CLIENT_ATTESTATION_POP};
 pub use sign::{PopClaims, sign_attestation, sign_pop};
 
 use super::bound::Bound;
@@ -16,7 +17,7 @@ use super::json::{Json, read_object};
 use super::{Settings, rejected};
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, PublicKey};
-use crate::route::{Bind, ClientAttestation, OAUTH_CLIENT_ATTESTATION_POP, Route};
+use crate::route::{Bind, ClientAttestation, Route};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::Field;
 use crate::schemes::{ProofId, Received, Refused, Unbound, Why};
