@@ -35,11 +35,11 @@ impl<'r> Cursor<'r> {
     }
 
     pub(super) fn comma(&mut self) -> Result<(), String> {
-        self.skip(|b| b == b' ' || b == b'\t');
+        self.skip(SPACE | TAB);
         if !self.eat(b',') {
             return Err(self.unexpected("`,` or the end"));
         }
-        self.skip(|b| b == b' ' || b == b'\t');
+        self.skip(SPACE | TAB);
         if self.rest.is_empty() {
             return Err("it ends in `,`".to_owned());
         }
@@ -76,7 +76,7 @@ impl<'r> Cursor<'r> {
         if !self.eat(b'(') {
             return Err(self.unexpected("`(`, a list of components"));
         }
-        self.is_canonical &= !self.skip(|b| b == b' ');
+        self.is_canonical &= !self.skip(SPACE);
         let mut taken_apart = 0;
         while !self.eat(b')') {
             let component = self.component()?;
@@ -93,7 +93,7 @@ impl<'r> Cursor<'r> {
                 return Err(format!("it covers `{}` twice", component.name));
             }
             input.components.push(component);
-            let spaces = self.take(|b| b == b' ').len();
+            let spaces = self.take(SPACE).len();
             let is_last = self.rest.starts_with(')');
             if spaces == 0 && !is_last {
                 return Err(self.unexpected("a space or `)`"));
@@ -134,7 +134,10 @@ impl<'r> Cursor<'r> {
         let name = self.quoted()?;
         check_name(name)?;
         let mut parameters = Vec::new();
-        while let Some((key, value)) = self.parameter()? {
+        // Nearly none has any.
+        while self.rest.starts_with(';')
+            && let Some((key, value)) = self.parameter()?
+        {
             let parameter = match (key, value) {
                 ("sf", Bare::Boolean(true)) => Parameter::Sf,
                 ("bs", Bare::Boolean(true)) => Parameter::Bs,
@@ -164,7 +167,7 @@ impl<'r> Cursor<'r> {
         if !self.eat(b';') {
             return Ok(None);
         }
-        self.is_canonical &= !self.skip(|b| b == b' ');
+        self.is_canonical &= !self.skip(SPACE);
         let name = self.key()?;
         let value = if self.eat(b'=') {
             self.bare()
@@ -198,11 +201,7 @@ impl<'r> Cursor<'r> {
                 Ok(Bare::Boolean(value))
             }
             Some(b'-' | b'0'..=b'9') => self.integer().map(Bare::Integer),
-            Some(b'A'..=b'Z' | b'a'..=b'z' | b'*') => {
-                let is_token =
-                    |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&b);
-                Ok(Bare::Token(self.take(is_token)))
-            }
+            Some(b'A'..=b'Z' | b'a'..=b'z' | b'*') => Ok(Bare::Token(self.take(TOKEN))),
             _ => Err(self.unexpected("a value")),
         }
     }
@@ -211,7 +210,7 @@ impl<'r> Cursor<'r> {
         /// Digits of an integer (RFC 9651, section 3.3.1).
         const MAX_DIGITS: usize = 15;
         let negative = self.eat(b'-');
-        let digits = self.take(|b| b.is_ascii_digit());
+        let digits = self.take(DIGIT);
         if digits.is_empty() || digits.len() > MAX_DIGITS {
             return Err(format!("an integer has 1 to {MAX_DIGITS} digits"));
         }
@@ -228,14 +227,9 @@ impl<'r> Cursor<'r> {
     /// The text between quotes, escapes kept.
     fn quoted(&mut self) -> Result<&'r str, String> {
         let text = self.rest.strip_prefix('"').unwrap_or(self.rest);
-        // Almost none has an escape, and then its end is found without a look at each byte.
-        if let Some(end) = memchr::memchr2(b'"', b'\\', text.as_bytes())
-            && let (inside, rest) = text.split_at(end)
-            && let Some(rest) = rest.strip_prefix('"')
-            && inside
-                .bytes()
-                .fold(true, |fine, byte| fine & matches!(byte, 0x20..=0x7e))
-        {
+        // Almost none has an escape.
+        let (inside, rest) = split(text, TEXT);
+        if let Some(rest) = rest.strip_prefix('"') {
             self.rest = rest;
             return Ok(inside);
         }
@@ -272,19 +266,17 @@ impl<'r> Cursor<'r> {
         if !matches!(self.rest.as_bytes().first(), Some(b'a'..=b'z' | b'*')) {
             return Err(self.unexpected("a lower-case name"));
         }
-        Ok(self.take(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')))
+        Ok(self.take(KEY))
     }
 
-    fn take(&mut self, want: impl Fn(u8) -> bool) -> &'r str {
-        let end = self.rest.bytes().position(|byte| !want(byte));
-        // Only ASCII is ever wanted, so this is a boundary.
-        let (taken, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+    fn take(&mut self, class: u8) -> &'r str {
+        let (taken, rest) = split(self.rest, class);
         self.rest = rest;
         taken
     }
 
-    fn skip(&mut self, unwanted: impl Fn(u8) -> bool) -> bool {
-        !self.take(unwanted).is_empty()
+    fn skip(&mut self, class: u8) -> bool {
+        !self.take(class).is_empty()
     }
 
     fn eat(&mut self, wanted: u8) -> bool {
@@ -324,26 +316,77 @@ fn check_name(name: &str) -> Result<(), String> {
         "@query",
         "@query-param",
     ];
-    if name.starts_with('@') {
-        return if DERIVED.contains(&name) {
-            Ok(())
-        } else {
-            Err(format!(
-                "`{name}` is no component of a request; {} are",
-                DERIVED.join(", ")
-            ))
-        };
-    }
-    let good = !name.is_empty()
-        && name.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b)
-        });
-    if good {
-        Ok(())
-    } else {
-        Err(format!("`{name}` is no field name in lower case"))
+    let is_field = |name: &str| !name.is_empty() && split(name, FIELD).1.is_empty();
+    match name.strip_prefix('@') {
+        Some(derived) if DERIVED.iter().any(|known| is_same(&known[1..], derived)) => Ok(()),
+        Some(_) => Err(format!(
+            "`{name}` is no component of a request; {} are",
+            DERIVED.join(", ")
+        )),
+        None if is_field(name) => Ok(()),
+        None => Err(format!("`{name}` is no field name in lower case")),
     }
 }
+
+/// The same text. For short ones, which a call to compare them would cost more than the comparison.
+fn is_same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| a == b)
+}
+
+/// What a text begins with that is of a class, and the rest of it. Only ASCII is of any.
+fn split(text: &str, class: u8) -> (&str, &str) {
+    let other = |byte: u8| CLASS[usize::from(byte)] & class == 0;
+    let end = text.bytes().position(other);
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+const SPACE: u8 = 1;
+const TAB: u8 = 1 << 1;
+const DIGIT: u8 = 1 << 2;
+/// What a key is made of (RFC 9651, section 3.1.2).
+const KEY: u8 = 1 << 3;
+/// What a token is made of (section 3.3.4).
+const TOKEN: u8 = 1 << 4;
+/// What stands in a string without an escape (section 3.3.3).
+const TEXT: u8 = 1 << 5;
+/// What a field's name is made of, in lower case (RFC 9110, section 5.6.2).
+const FIELD: u8 = 1 << 6;
+
+/// The classes of each byte.
+const CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        let lower = b.is_ascii_lowercase() || b.is_ascii_digit();
+        let mark = matches!(
+            b,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+        );
+        let classes = [
+            (SPACE, b == b' '),
+            (TAB, b == b'\t'),
+            (DIGIT, b.is_ascii_digit()),
+            (KEY, lower || matches!(b, b'_' | b'-' | b'.' | b'*')),
+            (
+                TOKEN,
+                lower || b.is_ascii_uppercase() || mark || matches!(b, b':' | b'/'),
+            ),
+            (TEXT, matches!(b, 0x20..=0x7e) && !matches!(b, b'"' | b'\\')),
+            (FIELD, lower || mark),
+        ];
+        let mut at = 0;
+        while at < classes.len() {
+            let (class, is_of_it) = classes[at];
+            if is_of_it {
+                table[byte] |= class;
+            }
+            at += 1;
+        }
+        byte += 1;
+    }
+    table
+};
 
 fn time(name: &str, value: Bare<'_>) -> Result<i64, String> {
     match value {
