@@ -354,7 +354,9 @@ impl Refusal {
                 problem.server_time = Some(*ours);
                 problem.credential_time = Some(*theirs);
             }
-            Self::Credential(schemes::Refused::Coverage(missing)) => {
+            Self::Credential(
+                schemes::Refused::Coverage(missing) | schemes::Refused::NobodySigns(missing),
+            ) => {
                 problem.missing = Some(missing.clone());
             }
             Self::Credential(schemes::Refused::Rejected {
@@ -383,6 +385,7 @@ const fn credential(refused: &schemes::Refused) -> Code {
         schemes::Refused::Malformed(_) => Code::MalformedCredential,
         schemes::Refused::Rejected { .. } => Code::CredentialRejected,
         schemes::Refused::Coverage(_)
+        | schemes::Refused::NobodySigns(_)
         | schemes::Refused::TokenNotCovered(_)
         | schemes::Refused::Absent(_)
         | schemes::Refused::Unread => Code::CoverageMissing,

@@ -3,12 +3,13 @@
 use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
-use super::{aws_sigv4, hmac_auth};
+use super::{aws_sigv4, hmac_auth, webhook};
 use crate::clock::Now;
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Route, Table};
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::{Malformed, Received, Refused, Unbound, Why, token};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Routes and keys that a message lists.
@@ -78,6 +79,7 @@ pub(super) fn credential(
             "add `{scheme}` to `accept` of route `{}`, or prove the request in another way",
             route.name
         ),
+        Refused::NobodySigns(there) => unsigned(there),
         Refused::Coverage(missing) if aws_sigv4::claimed(received, route).is_some() => {
             format!("sign {} too, in `SignedHeaders`", missing.join(", "))
         }
@@ -146,6 +148,16 @@ pub(super) fn credential(
     })
 }
 
+/// For what no sender signs.
+fn unsigned(there: &[Cow<'_, str>]) -> String {
+    let change = there.iter().map(|name| match &**name {
+        "@method" => "a webhook is a `POST`",
+        "@query" => "take the query out of the URL, or say `query = true` in the route's `webhook`",
+        _ => "send no `Authorization`, or let the route `waive` it until a date",
+    });
+    change.collect::<Vec<_>>().join("; ")
+}
+
 fn rejected(
     why: Why,
     received: &Received<'_>,
@@ -177,6 +189,12 @@ fn rejected(
                     "the token is not signed with this key's secret"
                 })
                 .to_owned(),
+            None if compared.is_none() && webhook::shown(received, route).is_some() => {
+                let app = webhook::app(route, ground).map_or("", |app| &*app.name);
+                format!(
+                    "no key of app `{app}` has signed this body: another secret, or another body – it must be the sender's own bytes, as they came"
+                )
+            }
             None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
             None if is_pair => format!(
                 "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the private key is not the other half of this one, or signs with another algorithm than `{}`",

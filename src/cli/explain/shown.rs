@@ -2,7 +2,7 @@
 
 use super::judge::Ground;
 use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State, Token};
-use super::{api_key, aws_sigv4, hmac_auth};
+use super::{api_key, aws_sigv4, hmac_auth, webhook};
 use crate::apps::Scopes;
 use crate::cli::compare::{self, first_difference};
 use crate::clock::Now;
@@ -32,6 +32,7 @@ pub(super) fn credentials(
     api_key::credential(report, received, route, ground);
     aws_sigv4::credential(report, received, route, ground, caller_base, now);
     hmac_auth::credential(report, received, route, ground, caller_base, now);
+    webhook::credential(report, received, route, ground, caller_base, now);
     // What cannot be read is told by the step that refuses it.
     let Ok(Some(presented)) = Presented::read(received.fields()) else {
         return;
@@ -88,7 +89,7 @@ fn mistake(
         told.and_then(|told| told.secret(&key.id)),
         told.map_or(&[], |told| told.keys_of(&key.app)),
         now,
-        Tries::all(),
+        &mut Tries::all(),
     )
 }
 
