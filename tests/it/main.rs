@@ -14,6 +14,7 @@ mod balance;
 mod bodies;
 mod cli;
 mod cli_explain;
+mod cli_issuers;
 mod cli_pairs;
 mod cli_vectors;
 mod cli_webhooks;

@@ -9,6 +9,7 @@ mod judge;
 mod print;
 mod report;
 mod shown;
+mod token;
 mod webhook;
 
 use super::key::{KeyArgs, NamedKey};
@@ -22,7 +23,7 @@ use crate::config::{self, Config};
 use crate::crypto::{Algorithm, BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::{Dialect, Route, Sender, Table, Webhooks};
 use crate::schemes::freshness::Freshness;
-use crate::schemes::token;
+use crate::schemes::token::Settings as TokenSettings;
 use crate::secret::Secret;
 use anyhow::Result;
 pub(super) use judge::{Ground, judge};
@@ -60,6 +61,9 @@ pub(super) struct Args {
     /// Read a webhook so, where no configuration says it; `--key-id` is not needed
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "dialect"])]
     sender: Option<SenderName>,
+    /// Fetch the keys of issuers whose `jwks` is a URL, to judge their tokens: nothing else goes over the network
+    #[arg(long)]
+    fetch: bool,
     /// The caller speaks `https` (`[server] public_url` says so too)
     #[arg(long)]
     https: bool,
@@ -85,6 +89,8 @@ Examples:
     portcullis explain -c gateway.toml copied-as-curl.txt
   A webhook that was kept, with the sender's secret:
     portcullis explain --sender github --secret file:hooks.secret request.txt
+  A token of an issuer outside, with its keys as they are now:
+    portcullis explain -c gateway.toml --fetch request.txt
   Beside the text that your program signed:
     portcullis explain -c gateway.toml --base mine.txt request.txt
 
@@ -169,12 +175,17 @@ fn ground(args: &Args) -> Result<Ground> {
         _ => None,
     };
     match config {
-        Some(path) => configured(path),
+        Some(path) => configured(path, args.fetch),
+        None if args.fetch => Err(
+            Stop::usage("`--fetch` needs a configuration with `[issuers]`")
+                .hint("name it with `-c gateway.toml`")
+                .into(),
+        ),
         None => lone(key, args.dialect.map(DialectName::named), sender),
     }
 }
 
-fn configured(path: &Path) -> Result<Ground> {
+fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let blueprint = loaded.config.gateway;
@@ -194,11 +205,26 @@ fn configured(path: &Path) -> Result<Ground> {
     });
     let secrets = secrets.collect();
     registry = registry.telling(secrets, true);
+    let mut tokens = blueprint.tokens;
+    if may_fetch {
+        let clock = Clock::system();
+        for (place, source) in blueprint.sources {
+            source.fetch_once(&clock).map_err(|why| {
+                let (name, at) = (&source.settings.name, &source.settings.place);
+                Stop::failed(format!(
+                    "the keys of issuer `{name}` cannot be had from {at}: {why}"
+                ))
+            })?;
+            if let Some(issuer) = tokens.issuers_mut().get_mut(place) {
+                issuer.keys = source.known.keys().clone();
+            }
+        }
+    }
     Ok(Ground {
         routes: blueprint.routes,
         registry,
         freshness: blueprint.freshness,
-        tokens: blueprint.tokens,
+        tokens,
         public_url: blueprint.public_url,
     })
 }
@@ -282,7 +308,7 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
             window: WINDOW,
             skew: SKEW,
         },
-        tokens: token::Settings::new(None, MAX_LIFETIME, SKEW),
+        tokens: TokenSettings::new(None, MAX_LIFETIME, SKEW),
         public_url: None,
     })
 }
