@@ -356,10 +356,8 @@ impl Refusal {
                 problem.credential_time = Some(*theirs);
             }
             Self::Credential(
-                schemes::Refused::Coverage(missing) | schemes::Refused::NobodySigns(missing),
-            ) => {
-                problem.missing = Some(missing.clone());
-            }
+                schemes::Refused::Coverage(these) | schemes::Refused::NobodySigns(these),
+            ) => problem.missing = Some(these.clone()),
             Self::Credential(schemes::Refused::Rejected {
                 explained: Some(explained),
                 ..
