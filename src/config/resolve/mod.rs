@@ -8,6 +8,7 @@ mod cors;
 mod doors;
 mod issuers;
 mod keys;
+mod registry;
 mod routes;
 mod sigv4;
 mod static_keys;
@@ -118,6 +119,7 @@ pub(super) fn resolve(
     let registered = apps::registered(file, &plans, places, gathered);
     let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     let outside = issuers::outside(file, &registered.apps, places, gathered);
+    let registry = registry::registry(&file.state, places, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
 
@@ -138,6 +140,7 @@ pub(super) fn resolve(
             retention: freshness.retention(),
             skew: freshness.skew,
         },
+        registry: registry.ok()?,
         gateway: gateway::Blueprint {
             routes: routes?,
             apps: registered.apps,
