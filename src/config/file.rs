@@ -10,6 +10,7 @@ mod inject;
 mod issuers;
 mod routes;
 mod sigv4;
+mod state;
 mod upstreams;
 mod webhook;
 
@@ -35,6 +36,7 @@ pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use routes::{ClientAttestation, Route, Waiver};
 pub(super) use sigv4::SigV4;
+pub(super) use state::State;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 pub(super) use webhook::Webhook;
 
@@ -162,17 +164,6 @@ table! {
     pub struct Admin {
         /// Where to listen. Whoever reaches it is served: keep it on this machine or in a closed network.
         pub listen: At<ListenOrOff> = "127.0.0.1:9180",
-    }
-}
-
-table! {
-    /// What must outlive the process.
-    pub struct State {
-        /// The folder for it, relative to this file's folder.
-        pub directory: Text = "state",
-        /// How long to wait at the start for another gateway that still has the folder, and is about to end. Only
-        /// where our sockets were handed over to us; else a folder in use is an error at once.
-        pub wait: Period = "60s",
     }
 }
 
