@@ -1,9 +1,8 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 10] = [
+const PLANNED: [&str; 9] = [
     "identity",
-    "admin.token",
     "apps.quota",
     "plans.quota",
     "routes.inject",

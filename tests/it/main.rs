@@ -7,6 +7,7 @@
 mod harness;
 
 mod admin;
+mod admin_api;
 mod api_keys;
 mod attacks;
 mod aws_sigv4;
@@ -15,6 +16,7 @@ mod bodies;
 mod cli;
 mod cli_explain;
 mod cli_pairs;
+mod cli_registry;
 mod cli_vectors;
 mod config;
 mod cors;
