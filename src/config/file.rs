@@ -7,8 +7,10 @@ mod admin;
 mod api_keys;
 mod body;
 mod cors;
+mod inject;
 mod issuers;
 mod sigv4;
+mod state;
 mod upstreams;
 mod webhook;
 
@@ -34,8 +36,10 @@ pub(super) use admin::Admin;
 pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use body::Body;
 pub(super) use cors::Cors;
+pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use sigv4::SigV4;
+pub(super) use state::State;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 pub(super) use webhook::Webhook;
 
@@ -159,17 +163,6 @@ table! {
 }
 
 table! {
-    /// What must outlive the process.
-    pub struct State {
-        /// The folder for it, relative to this file's folder.
-        pub directory: Text = "state",
-        /// How long to wait at the start for another gateway that still has the folder, and is about to end. Only
-        /// where our sockets were handed over to us; else a folder in use is an error at once.
-        pub wait: Period = "60s",
-    }
-}
-
-table! {
     /// How old a proof may be, and how many are remembered so that none passes twice.
     pub struct Freshness {
         /// How old a proof may be when it arrives.
@@ -288,6 +281,10 @@ table! {
         /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
         /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
         pub cors: Option<Cors>,
+        /// What is added on the way to the upstream: the backend's own credentials, so that no caller needs to have
+        /// them. It replaces what a caller sends under the same name, and is added for callers that are proven, and on
+        /// public routes; not for nobody where the route only observes.
+        pub inject: Option<At<Inject>>,
     }
 }
 

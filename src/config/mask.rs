@@ -21,6 +21,7 @@ pub(super) fn secrets_in(text: &str) -> Vec<Range<usize>> {
     masks.extend(values_of("read_token", text, &lower));
     masks.extend(values_of("token =", text, &lower));
     masks.extend(values_of("token=", text, &lower));
+    masks.extend(values_of("password", text, &lower));
     masks
 }
 

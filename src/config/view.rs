@@ -1,6 +1,7 @@
 //! A configuration for people and programs to read.
 
 mod cors;
+mod inject;
 mod issuers;
 mod sigv4;
 
@@ -123,7 +124,11 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "read_token": config.admin.read_token,
             "exposed": config.admin.exposed,
         },
-        "state": { "directory": config.state.directory, "wait": time(config.wait_for_state) },
+        "state": {
+            "directory": config.state.directory,
+            "wait": time(config.wait_for_state),
+            "registry": config.registry.as_ref().map_or("off".to_owned(), |registry| registry.path.display().to_string()),
+        },
         "freshness": {
             "window": time(gateway.freshness.window),
             "skew": time(gateway.freshness.skew),
@@ -241,6 +246,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "issuers": issuers_of(route, gateway).collect::<Vec<_>>(),
         "upgrade": route.upgrade,
         "cors": route.cors.as_ref().map(cors::shown),
+        "inject": route.inject.as_deref().map(inject::shown),
     })
 }
 

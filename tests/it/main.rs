@@ -32,6 +32,7 @@ mod hardening;
 mod hmac_auth;
 mod house;
 mod http2;
+mod inject;
 mod interop;
 mod interop_aws;
 mod interop_dpop;

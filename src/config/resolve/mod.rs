@@ -4,11 +4,14 @@
 
 mod admin;
 mod apps;
+mod assurance;
 mod certificates;
 mod cors;
 mod doors;
+mod inject;
 mod issuers;
 mod keys;
+mod registry;
 mod routes;
 mod sigv4;
 mod static_keys;
@@ -119,10 +122,11 @@ pub(super) fn resolve(
         .iter()
         .map(|(name, one)| plan(name, one.as_ref()?, gathered))
         .collect();
-    let routes = routes::table(file, gathered);
+    let routes = routes::table(file, places, gathered);
     let registered = apps::registered(file, &plans, places, gathered);
     let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     let outside = issuers::outside(file, &registered.apps, places, gathered);
+    let registry = registry::registry(&file.state, places, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
 
@@ -140,6 +144,7 @@ pub(super) fn resolve(
             retention: freshness.retention(),
             skew: freshness.skew,
         },
+        registry: registry.ok()?,
         gateway: gateway::Blueprint {
             routes: routes?,
             apps: registered.apps,
