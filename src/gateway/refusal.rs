@@ -355,9 +355,9 @@ impl Refusal {
                 problem.server_time = Some(*ours);
                 problem.credential_time = Some(*theirs);
             }
-            Self::Credential(schemes::Refused::Coverage(missing)) => {
-                problem.missing = Some(missing.clone());
-            }
+            Self::Credential(
+                schemes::Refused::Coverage(these) | schemes::Refused::NobodySigns(these),
+            ) => problem.missing = Some(these.clone()),
             Self::Credential(schemes::Refused::Rejected {
                 explained: Some(explained),
                 ..
@@ -384,6 +384,7 @@ const fn credential(refused: &schemes::Refused) -> Code {
         schemes::Refused::Malformed(_) => Code::MalformedCredential,
         schemes::Refused::Rejected { .. } => Code::CredentialRejected,
         schemes::Refused::Coverage(_)
+        | schemes::Refused::NobodySigns(_)
         | schemes::Refused::TokenNotCovered(_)
         | schemes::Refused::Absent(_)
         | schemes::Refused::Unread => Code::CoverageMissing,
