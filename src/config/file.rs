@@ -3,16 +3,18 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+mod admin;
 mod api_keys;
 mod body;
 mod cors;
 mod inject;
 mod issuers;
 mod sigv4;
+mod state;
 mod upstreams;
 mod webhook;
 
-use super::addresses::{FileMode, Listen, ListenOrOff};
+use super::addresses::{FileMode, Listen};
 use super::beyond::Protocol;
 use super::byte_rate::ByteRate;
 use super::certificates::{ClientCertificates, Fingerprint};
@@ -30,12 +32,14 @@ use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
+pub(super) use admin::Admin;
 pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use body::Body;
 pub(super) use cors::Cors;
 pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use sigv4::SigV4;
+pub(super) use state::State;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 pub(super) use webhook::Webhook;
 
@@ -44,7 +48,7 @@ table! {
     pub struct File {
         /// Where callers come in, and how long they may take.
         pub server: Server = {},
-        /// Health, readiness and metrics, on a listener of their own.
+        /// Health, readiness, metrics and the admin API, on a listener of their own.
         pub admin: Admin = {},
         /// What must outlive the process.
         pub state: State = {},
@@ -155,25 +159,6 @@ table! {
         /// Whether every client must show one, `"required"`, or may, `"optional"`. With `client_ca` it is `"required"`
         /// where it is not said.
         pub client: Option<At<ClientCertificates>>,
-    }
-}
-
-table! {
-    /// Health, readiness and metrics, on a listener of their own.
-    pub struct Admin {
-        /// Where to listen. Whoever reaches it is served: keep it on this machine or in a closed network.
-        pub listen: At<ListenOrOff> = "127.0.0.1:9180",
-    }
-}
-
-table! {
-    /// What must outlive the process.
-    pub struct State {
-        /// The folder for it, relative to this file's folder.
-        pub directory: Text = "state",
-        /// How long to wait at the start for another gateway that still has the folder, and is about to end. Only
-        /// where our sockets were handed over to us; else a folder in use is an error at once.
-        pub wait: Period = "60s",
     }
 }
 
