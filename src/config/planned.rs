@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 10] = [
+const PLANNED: [&str; 9] = [
     "identity",
     "admin.token",
     "apps.quota",
@@ -11,7 +11,6 @@ const PLANNED: [&str; 10] = [
     "state.counters",
     "state.on_outage",
     "state.registry",
-    "tokens.prefix",
 ];
 
 /// Whether a later version will have this key or value.

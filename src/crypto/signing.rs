@@ -58,6 +58,25 @@ impl SigningKey {
         }
     }
 
+    /// A key that nobody has, which costs what this one costs.
+    ///
+    /// # Errors
+    /// [`BadKey::OddSize`]: an RSA key of a size of which none is made.
+    pub fn double(&self) -> Result<Self, BadKey> {
+        match self {
+            Self::Mac(key) => Ok(Self::Mac(HmacKey::dummy(key.algorithm()))),
+            Self::Private(key) => key.double().map(Self::Private),
+        }
+    }
+
+    /// The public half as a JWK, where there is one.
+    pub fn public_jwk(&self) -> Option<String> {
+        match self {
+            Self::Mac(_) => None,
+            Self::Private(key) => Some(key.public_jwk()),
+        }
+    }
+
     /// The key that verifies what this one signs.
     ///
     /// # Errors

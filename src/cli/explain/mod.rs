@@ -196,6 +196,7 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         enabled: true,
         explain: true,
         policy: crate::apps::Policy::default(),
+        tokens: None,
     });
     let secrets = key.filter(|key| key.algorithm.is_mac()).map(|key| {
         (
@@ -214,6 +215,7 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
                 enabled: true,
                 schemes: SchemeSet::all(),
                 attests: false,
+                signer: None,
             })
         })
         .transpose()
