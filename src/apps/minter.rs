@@ -49,9 +49,8 @@ impl Minter {
     /// The app with its policy, and those of `keys` that are its own and may sign; `None` where it gets no tokens.
     pub fn new<'k>(app: &Arc<App>, keys: impl Iterator<Item = &'k Arc<Key>>) -> Option<Self> {
         let policy = app.tokens.clone()?;
-        let own = keys.filter(|key| {
-            key.app.name == app.name && key.attests && key.signer.is_some()
-        });
+        let own =
+            keys.filter(|key| key.app.name == app.name && key.attests && key.signer.is_some());
         let mut own: Vec<_> = own.cloned().collect();
         if policy.keys.is_empty() {
             own.reverse();

@@ -209,12 +209,10 @@ impl TokenPolicy {
             return Err(BadPolicy::TooManyWorkloads);
         }
         let few = 1..=MAX_CLAIMS;
-        let is_known = |rule: &ClaimRule| {
-            few.contains(&rule.claim.len()) && few.contains(&rule.value.len())
-        };
-        let is_one = |one: &Workload| {
-            few.contains(&one.claims.len()) && one.claims.iter().all(is_known)
-        };
+        let is_known =
+            |rule: &ClaimRule| few.contains(&rule.claim.len()) && few.contains(&rule.value.len());
+        let is_one =
+            |one: &Workload| few.contains(&one.claims.len()) && one.claims.iter().all(is_known);
         if !self.workloads.iter().all(is_one) {
             return Err(BadPolicy::Claims);
         }
@@ -308,8 +306,14 @@ mod tests {
             (r#"{"evidence":["dev"],"lifetime":"0s"}"#, "`lifetime`"),
             (r#"{"evidence":["dev"],"lifetime":"5"}"#, "`lifetime`"),
             (r#"{"evidence":["oidc"]}"#, "go together"),
-            (r#"{"evidence":["dev"],"workloads":[{"issuer":"a","claims":[]}]}"#, "go together"),
-            (r#"{"evidence":["oidc"],"workloads":[{"issuer":"a","claims":[]}]}"#, "`claims`"),
+            (
+                r#"{"evidence":["dev"],"workloads":[{"issuer":"a","claims":[]}]}"#,
+                "go together",
+            ),
+            (
+                r#"{"evidence":["oidc"],"workloads":[{"issuer":"a","claims":[]}]}"#,
+                "`claims`",
+            ),
             (r#"{"evidence":["dev"],"other":1}"#, "unknown field"),
             (r#"{"evidence":["psychic"]}"#, "unknown variant"),
             (&*long, "`builds`"),

@@ -185,9 +185,8 @@ impl Word for PathPrefix {
 
     fn parse(text: &str) -> Result<Self, Refused> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let is_segment = |one: &str| {
-            !one.is_empty() && !matches!(one, "." | "..") && one.bytes().all(fits)
-        };
+        let is_segment =
+            |one: &str| !one.is_empty() && !matches!(one, "." | "..") && one.bytes().all(fits);
         let segments = text.strip_prefix('/').filter(|_| text.len() <= 64);
         segments
             .is_some_and(|rest| rest.split('/').all(is_segment))

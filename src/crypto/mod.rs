@@ -13,6 +13,7 @@ pub mod hmac;
 
 mod algorithm;
 mod bad_key;
+pub(crate) mod counted;
 mod encoded;
 mod jwk;
 mod private_key;

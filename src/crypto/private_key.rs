@@ -123,9 +123,9 @@ impl PrivateKey {
         static RSA: [OnceLock<Arc<Pair>>; 3] = [const { OnceLock::new() }; 3];
         let generates = "the operating system gives random bytes";
         let pair = match &*self.pair {
-            Pair::Ed25519(_) => Arc::new(Pair::Ed25519(
-                Ed25519KeyPair::generate().expect(generates),
-            )),
+            Pair::Ed25519(_) => {
+                Arc::new(Pair::Ed25519(Ed25519KeyPair::generate().expect(generates)))
+            }
             Pair::Ecdsa(_) => {
                 let library = match self.algorithm {
                     Algorithm::EcdsaP384Sha384 => &ECDSA_P384_SHA384_FIXED_SIGNING,

@@ -1,6 +1,6 @@
 //! What signs: a shared secret or a private key.
 
-use super::{Algorithm, BadKey, HmacKey, PrivateKey, Tag, VerifyingKey};
+use super::{Algorithm, BadKey, HmacKey, PrivateKey, Tag, VerifyingKey, counted};
 use crate::secret::Secret;
 
 /// A key bound to one algorithm, as whoever signs has it.
@@ -52,6 +52,7 @@ impl SigningKey {
 
     /// The signature of `text`.
     pub fn sign(&self, text: &[u8]) -> Signature {
+        counted::signs();
         match self {
             Self::Mac(key) => Signature::Tag(key.sign(text)),
             Self::Private(key) => Signature::Bytes(key.sign(text)),

@@ -5,8 +5,8 @@ use super::refusal::Refusal;
 use super::reload::Settings;
 use super::{Ending, Gateway, together};
 use crate::clock::Now;
-use crate::forward::body::{self, BodyError};
 use crate::forward::AnswerBody;
+use crate::forward::body::{self, BodyError};
 use crate::mint::{self, Door, InForce, MAX_BODY, No, NoDoor, Service};
 use crate::route::NoRoute;
 use crate::server::{Peer, RequestBody};
@@ -82,7 +82,8 @@ impl Gateway {
         let answer = match asked.door {
             Door::Challenge => service.challenge(&held.bytes, now),
             Door::Token | Door::Keys => {
-                self.token(settings, minting, &held.bytes, ending, now).await
+                self.token(settings, minting, &held.bytes, ending, now)
+                    .await
             }
         };
         let answer = answer.map_err(|no| Box::<Stopped>::from(Refusal::Mint(no)))?;

@@ -58,7 +58,10 @@ impl<'b> ForToken<'b> {
         if pay.as_deref().is_some_and(|pay| !is_digest(pay)) {
             return Err(members.wrong("pay", "the SHA-256 of an `Authorization` field in base64"));
         }
-        let cnf = members.object("cnf", "cnf.")?.map(Bound::read).transpose()?;
+        let cnf = members
+            .object("cnf", "cnf.")?
+            .map(Bound::read)
+            .transpose()?;
         let scope = members.text("scope", MAX_SCOPE)?;
         if scope.as_deref().is_some_and(|scope| !are_scopes(scope)) {
             return Err(members.wrong("scope", "names joined by single spaces"));
@@ -141,9 +144,7 @@ impl<'b> Bound<'b> {
 
 impl<'b> Public<'b> {
     /// Reads a public key of Ed25519, P-256 or P-384, and what it verifies with.
-    pub(super) fn read(
-        mut jwk: Members<'b>,
-    ) -> Result<(Self, PublicKey), Malformed> {
+    pub(super) fn read(mut jwk: Members<'b>) -> Result<(Self, PublicKey), Malformed> {
         const ALGORITHMS: [Algorithm; 3] = [
             Algorithm::Ed25519,
             Algorithm::EcdsaP256Sha256,
@@ -170,7 +171,10 @@ impl<'b> Public<'b> {
         let suits = ALGORITHMS.into_iter().find(|one| key.suits(*one));
         let read = suits.and_then(|algorithm| key.key(algorithm).ok());
         let read = read.ok_or_else(|| {
-            jwk.wrong("x", "a coordinate of a public key of Ed25519, P-256 or P-384")
+            jwk.wrong(
+                "x",
+                "a coordinate of a public key of Ed25519, P-256 or P-384",
+            )
         })?;
         jwk.end()?;
         Ok((public, read))

@@ -85,7 +85,9 @@ impl Challenges {
 
     fn mac(&self, app: &str, front: &[u8]) -> [u8; MAC] {
         let length = [u8::try_from(app.len()).unwrap_or(u8::MAX)];
-        let tag = self.0.sign_parts(&[CONTEXT, &length, app.as_bytes(), front]);
+        let tag = self
+            .0
+            .sign_parts(&[CONTEXT, &length, app.as_bytes(), front]);
         let mut mac = [0; MAC];
         mac.copy_from_slice(&tag.as_bytes()[..MAC]);
         mac
@@ -117,11 +119,17 @@ mod tests {
         assert!(ours.check(&made, "mobile", NOW).is_ok());
         assert!(ours.check(&made, "mobile", NOW + LIFETIME - 1).is_ok());
         let refused = |challenge: &str, app, now| ours.check(challenge, app, now).unwrap_err();
-        assert_eq!(refused(&made, "mobile", NOW + LIFETIME), Reason::ExpiredChallenge);
+        assert_eq!(
+            refused(&made, "mobile", NOW + LIFETIME),
+            Reason::ExpiredChallenge
+        );
         assert_eq!(refused(&made, "mobilf", NOW), Reason::ForeignChallenge);
         assert_eq!(refused(&made, "mobile", NOW - 6), Reason::EarlyChallenge);
         assert!(ours.check(&made, "mobile", NOW - 5).is_ok());
-        assert_eq!(challenges(8).check(&made, "mobile", NOW), Err(Reason::ForeignChallenge));
+        assert_eq!(
+            challenges(8).check(&made, "mobile", NOW),
+            Err(Reason::ForeignChallenge)
+        );
     }
 
     #[test]
@@ -136,8 +144,17 @@ mod tests {
             let text = BASE64URL_NOPAD.encode(&other);
             assert!(ours.check(&text, "mobile", NOW).is_err(), "{place}");
         }
-        for text in ["", "x", &made[1..], &format!("{made}A"), &format!("{made}=")] {
-            assert_eq!(ours.check(text, "mobile", NOW), Err(Reason::ForeignChallenge));
+        for text in [
+            "",
+            "x",
+            &made[1..],
+            &format!("{made}A"),
+            &format!("{made}="),
+        ] {
+            assert_eq!(
+                ours.check(text, "mobile", NOW),
+                Err(Reason::ForeignChallenge)
+            );
         }
         let first = ours.check(&made, "mobile", NOW).unwrap();
         assert_eq!(ours.check(&made, "mobile", NOW + 9).unwrap(), first);

@@ -29,7 +29,10 @@ pub(super) fn public(registry: &Registry, now: i64) -> String {
         let members = jwk.trim_end_matches('}');
         let id = serde_json::Value::from(&*key.id);
         let algorithm = key.algorithm().jose_name();
-        let _ = write!(set, "{members},\"use\":\"sig\",\"alg\":\"{algorithm}\",\"kid\":{id}}}");
+        let _ = write!(
+            set,
+            "{members},\"use\":\"sig\",\"alg\":\"{algorithm}\",\"kid\":{id}}}"
+        );
     }
     set.push_str("]}");
     set

@@ -81,7 +81,10 @@ impl<'j> Members<'j> {
             Some((name, _)) => Err(Malformed(format!(
                 "`{}{}` is not known here.",
                 self.path,
-                name.chars().filter(|c| !c.is_control()).take(32).collect::<String>()
+                name.chars()
+                    .filter(|c| !c.is_control())
+                    .take(32)
+                    .collect::<String>()
             ))),
         }
     }

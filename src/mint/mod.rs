@@ -229,19 +229,20 @@ impl Service {
         let record = |memory: &dyn Memory, once: Once| {
             memory.record(once.id, once.made, once.until, with.now)
         };
-        let challenge = answered?;
-        let challenge = Once {
-            id: challenge.id,
-            made: challenge.made,
-            until: challenge.until(),
-        };
+        let challenge = answered.map(|one| Once {
+            id: one.id,
+            made: one.made,
+            until: one.until(),
+        });
         // Right or wrong, it is answered. Strangers may fill this memory: then only right answers count.
-        let is_first = record(&*self.answered, challenge) != Err(replay::Refused::Replayed);
+        let first = challenge.map(|one| record(&*self.answered, one));
+        let is_first = first != Ok(Err(replay::Refused::Replayed));
         let minter = minter.ok_or(Reason::UnknownApp)?;
         if !minter.app.enabled {
             return Err(Reason::AppDisabled.into());
         }
         let key = minter.key(with.now.unix_seconds()).ok_or(Reason::NoKey)?;
+        let challenge = challenge?;
         let more = examined.verdict?;
         if !is_first {
             return Err(Reason::ReusedChallenge.into());

@@ -86,9 +86,13 @@ impl Counts {
     /// What was answered, why, and how often.
     pub(super) fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
         let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        let others = Reason::ALL.iter().zip(&self.others).flat_map(|(why, counts)| {
-            [("refused", 0), ("decoy", 1)].map(|(what, place)| (what, why.name(), get(&counts[place])))
-        });
+        let others = Reason::ALL
+            .iter()
+            .zip(&self.others)
+            .flat_map(|(why, counts)| {
+                [("refused", 0), ("decoy", 1)]
+                    .map(|(what, place)| (what, why.name(), get(&counts[place])))
+            });
         std::iter::once(("minted", "ok", get(&self.minted)))
             .chain(others.filter(|(.., number)| *number > 0))
             .collect()

@@ -1,5 +1,6 @@
 //! `[tokens]` and `[issuers.NAME]` as written.
 
+use crate::apps::{Evidence, OnFailure};
 use crate::config::lists::{List, OneOrMore, Several};
 use crate::config::outside::{KeySetAt, TokenAlgorithm};
 use crate::config::read::At;
@@ -8,7 +9,6 @@ use crate::config::table::{Required, table};
 use crate::config::times::Period;
 use crate::config::values::{KeyId, Name, Text};
 use crate::config::words::{Build, Limit, PathPrefix};
-use crate::apps::{Evidence, OnFailure};
 use http::HeaderName;
 
 table! {
@@ -46,8 +46,8 @@ table! {
         pub key: Option<OneOrMore<At<KeyId>>>,
         /// How long a token lives; at most `[tokens] max_lifetime`.
         pub lifetime: At<Period> = "5m",
-        /// What is taken as evidence: `"instance-key"`, a key that was enrolled signs the challenge; `"oidc"`, a platform
-        /// says which workload asks; `"dev"`, none at all, where only this machine can reach the gateway.
+        /// What is taken as evidence: `"oidc"`, a platform says which workload asks; `"dev"`, none at all, where only this
+        /// machine can reach the gateway.
         pub evidence: Required<Several<At<Evidence>>>,
         /// Builds that get tokens. Tokens of a build that is taken away hold no longer. None is every build; workloads
         /// have none.

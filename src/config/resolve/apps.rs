@@ -150,9 +150,10 @@ fn key(
     webhooks::check_schemes(key, gathered);
     let mut private = None;
     let verifying = keys::verifying(key, sender, places, opened, &mut private, gathered);
-    let signer = app.tokens.is_some().then(|| {
-        keys::signer(key, verifying.as_ref(), private, gathered)
-    });
+    let signer = app
+        .tokens
+        .is_some()
+        .then(|| keys::signer(key, verifying.as_ref(), private, gathered));
     if key.attests.value
         && !key
             .schemes

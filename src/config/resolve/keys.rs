@@ -82,10 +82,14 @@ fn private(
         return None;
     }
     if !key.attests.value {
-        let draft = reference.problem("whoever has the private half is the caller, but for tokens that are made here");
-        gathered.problem(draft.accepted("`attests = true` and `schemes = [\"token\"]` beside it").hint(
-            "the key service signs with it; a caller's key is given by its `public_key`",
-        ));
+        let draft = reference.problem(
+            "whoever has the private half is the caller, but for tokens that are made here",
+        );
+        gathered.problem(
+            draft
+                .accepted("`attests = true` and `schemes = [\"token\"]` beside it")
+                .hint("the key service signs with it; a caller's key is given by its `public_key`"),
+        );
         return None;
     }
     let algorithm = algorithm?;
@@ -100,8 +104,8 @@ fn private(
     let Some(content) = opened.secret else {
         return Some(PublicKey::dummy(algorithm, PssSalt::Digest).into());
     };
-    let read = PrivateKey::read(algorithm, &content)
-        .and_then(|private| Ok((private.public()?, private)));
+    let read =
+        PrivateKey::read(algorithm, &content).and_then(|private| Ok((private.public()?, private)));
     match read {
         Ok((public, private)) => {
             *signs = Some(private);

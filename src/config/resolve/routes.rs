@@ -164,9 +164,16 @@ fn token_fields(
             gathered.problem(draft.of_absence());
         }
         if super::tokens::is_evidence_only(file, &name.value.0) {
-            let message = format!("tokens of `{}` are evidence for the key service only", name.value.0);
+            let message = format!(
+                "tokens of `{}` are evidence for the key service only",
+                name.value.0
+            );
             let draft = name.problem(message);
-            gathered.problem(draft.hint("they stand for no app: say in `[issuers]` for which, by `app` or `claim`"));
+            gathered.problem(
+                draft.hint(
+                    "they stand for no app: say in `[issuers]` for which, by `app` or `claim`",
+                ),
+            );
         }
     }
     let is_taken = |issuer: &str| match &route.issuers {

@@ -35,17 +35,22 @@ pub(super) fn minting(
     let first = with_tokens().next()?;
     let prefix = &file.tokens.prefix;
     for route in &file.routes.0 {
-        let Some(path) = route.path.get() else { continue };
+        let Some(path) = route.path.get() else {
+            continue;
+        };
         let pattern = path.value.to_string();
         let below = pattern.strip_prefix(&*prefix.value.0);
         if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             let message = format!("the key service answers below `{}`", prefix.value.0);
             let draft = path.problem(message);
-            gathered.problem(draft.hint("another path for this route, or `[tokens] prefix` for the key service"));
+            gathered.problem(
+                draft.hint("another path for this route, or `[tokens] prefix` for the key service"),
+            );
         }
     }
     if file.tokens.audience.is_none() {
-        let draft = first.problem("its tokens do not say what they are for: `[tokens] audience` is not set");
+        let draft = first
+            .problem("its tokens do not say what they are for: `[tokens] audience` is not set");
         gathered.problem(draft.warning().hint(
             "`audience = \"https://api.example.com\"`: a token for this gateway opens no other that knows the key",
         ));
@@ -59,7 +64,11 @@ pub(super) fn minting(
     Some(mint::Settings {
         prefix: prefix.value.0.clone(),
         issuer: issuer.into(),
-        audience: file.tokens.audience.as_ref().map(|text| text.0.as_str().into()),
+        audience: file
+            .tokens
+            .audience
+            .as_ref()
+            .map(|text| text.0.as_str().into()),
         max_lifetime: file.tokens.max_lifetime.0,
         skew: freshness.skew,
         rate: limit(file.tokens.rate),
@@ -86,14 +95,29 @@ pub(super) fn policy(
     let policy = TokenPolicy {
         keys: keys?,
         lifetime: tokens.lifetime.value.0,
-        evidence: tokens.evidence.get()?.0.iter().map(|one| one.value).collect(),
-        builds: tokens.builds.0.iter().map(|build| build.0.clone()).collect(),
+        evidence: tokens
+            .evidence
+            .get()?
+            .0
+            .iter()
+            .map(|one| one.value)
+            .collect(),
+        builds: tokens
+            .builds
+            .0
+            .iter()
+            .map(|build| build.0.clone())
+            .collect(),
         on_failure: tokens.on_failure,
         workloads: workloads?,
     };
     // What is told above, with its place, is not told again.
     match policy.check() {
-        Err(bad @ (apps::BadPolicy::Builds | apps::BadPolicy::TooManyWorkloads | apps::BadPolicy::Claims)) => {
+        Err(
+            bad @ (apps::BadPolicy::Builds
+            | apps::BadPolicy::TooManyWorkloads
+            | apps::BadPolicy::Claims),
+        ) => {
             gathered.problem(tokens.problem(bad.to_string()));
             None
         }
@@ -115,7 +139,9 @@ pub(super) fn name_issuer(file: &File, issuer: &str) -> bool {
 pub(super) fn is_evidence_only(file: &File, issuer: &str) -> bool {
     let place = file.issuers.place(issuer);
     let issuer_of = |place: usize| file.issuers.entries.get(place)?.1.as_ref();
-    place.and_then(issuer_of).is_some_and(|one| one.app.is_none() && one.claim.is_none())
+    place
+        .and_then(issuer_of)
+        .is_some_and(|one| one.app.is_none() && one.claim.is_none())
         && name_issuer(file, issuer)
 }
 
@@ -131,7 +157,12 @@ fn takes(tokens: &AppTokens, wanted: Evidence) -> bool {
 /// Whether only this machine can connect.
 fn is_only_here(file: &File) -> bool {
     let mut places = file.server.listen.0.iter();
-    places.all(|one| one.value.0.address().is_some_and(|at| at.ip().is_loopback()))
+    places.all(|one| {
+        one.value
+            .0
+            .address()
+            .is_some_and(|at| at.ip().is_loopback())
+    })
 }
 
 /// The ids of the keys that sign: each is one of the app's that can.
@@ -145,7 +176,9 @@ fn keys(app: &App, tokens: &At<AppTokens>, gathered: &mut Gathered<'_>) -> Optio
     let Some(OneOrMore(named)) = &tokens.value.key else {
         if !app.keys.0.iter().any(can_sign) {
             let scheme = Scheme::Token;
-            let draft = tokens.problem("no key of this app can sign its tokens").of_absence();
+            let draft = tokens
+                .problem("no key of this app can sign its tokens")
+                .of_absence();
             gathered.problem(draft.hint(format!(
                 "one with `attests = true`, `schemes = [\"{scheme}\"]`, and a `secret` or a `private_key`"
             )));
@@ -157,9 +190,8 @@ fn keys(app: &App, tokens: &At<AppTokens>, gathered: &mut Gathered<'_>) -> Optio
     let mut is_whole = true;
     for name in named {
         let id = &name.value.0;
-        let is_it = |key: &&crate::config::file::Key| {
-            key.id.get().is_some_and(|own| own.value.0 == *id)
-        };
+        let is_it =
+            |key: &&crate::config::file::Key| key.id.get().is_some_and(|own| own.value.0 == *id);
         match app.keys.0.iter().find(is_it) {
             Some(key) if can_sign(key) => ids.push(id.as_str().into()),
             Some(_) => {
@@ -182,12 +214,19 @@ fn keys(app: &App, tokens: &At<AppTokens>, gathered: &mut Gathered<'_>) -> Optio
 }
 
 fn evidence(tokens: &AppTokens, file: &File, gathered: &mut Gathered<'_>) {
-    let Some(list) = tokens.evidence.get() else { return };
+    let Some(list) = tokens.evidence.get() else {
+        return;
+    };
     for one in &list.0 {
         match one.value {
             Evidence::Dev if !is_only_here(file) => {
-                let draft = one.problem("anyone who reaches the gateway gets a token without evidence");
+                let draft =
+                    one.problem("anyone who reaches the gateway gets a token without evidence");
                 gathered.problem(draft.accepted("`\"dev\"` where every `[server] listen` is an address of this machine, `127.0.0.1:…`"));
+            }
+            Evidence::InstanceKey => {
+                let draft = one.problem("`instance-key` is planned, this version does not have it");
+                gathered.problem(draft);
             }
             Evidence::Oidc if tokens.workloads.0.is_empty() => {
                 let draft = one.problem("nothing says which workloads are this app");

@@ -9,8 +9,8 @@ mod oidc;
 use super::members::Members;
 use super::{Malformed, Reason, Settings};
 use crate::apps::{Evidence, Minter};
-use crate::schemes::token;
 use crate::schemes::ProofId;
+use crate::schemes::token;
 use std::borrow::Cow;
 
 /// Bytes that the texts of one piece of evidence may have.

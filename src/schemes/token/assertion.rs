@@ -128,6 +128,12 @@ fn id(issuer: &Issuer, name: Option<&str>, tag: &Tag) -> ProofId {
         None => (&b"text"[..], tag.as_bytes()),
     };
     let length = (issuer.name.len() as u64).to_be_bytes();
-    let parts: [&[u8]; 5] = [b"portcullis assertion", &length, issuer.name.as_bytes(), kind, own];
+    let parts: [&[u8]; 5] = [
+        b"portcullis assertion",
+        &length,
+        issuer.name.as_bytes(),
+        kind,
+        own,
+    ];
     ProofId::of(&sha256(&parts))
 }

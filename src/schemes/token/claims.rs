@@ -134,7 +134,10 @@ pub(super) struct Read<'c> {
 }
 
 impl<'c> Read<'c> {
-    pub(super) fn of(claims: &'c [(Cow<'c, str>, Json<'c>)], audiences: &[Box<str>]) -> Result<Self, Refused> {
+    pub(super) fn of(
+        claims: &'c [(Cow<'c, str>, Json<'c>)],
+        audiences: &[Box<str>],
+    ) -> Result<Self, Refused> {
         let (mut exp, mut iat, mut nbf) = (None, None, None);
         let (mut iss, mut scope, mut pay, mut bound) = (None, None, None, None);
         let mut is_for_us = audiences.is_empty();
