@@ -376,14 +376,14 @@ impl Gate {
             .registry
             .key(pair.algorithm.name())
             .expect("it is ours");
-        for sample in doctor::samples(&received, &self.route) {
+        for sample in doctor::samples(&received, &self.route, &self.registry) {
             let (key, secret) = (&key.verifying, Some(&pair.key));
-            let tries = Tries::of(if key.mac().is_some() {
+            let mut tries = Tries::of(if key.mac().is_some() {
                 Cost::Secret
             } else {
                 Cost::PublicKey
             });
-            let found = doctor::diagnose(&sample, &received, key, secret, &[], now(), tries);
+            let found = doctor::diagnose(&sample, &received, key, secret, &[], now(), &mut tries);
             assert_eq!(found, None);
         }
     }

@@ -7,6 +7,7 @@ mod aws_sigv4;
 mod config;
 mod curl_line;
 mod dpop;
+mod form;
 mod gate;
 mod har;
 mod head;
@@ -52,6 +53,11 @@ pub fn hmac_auth(bytes: &[u8]) {
 /// DPoP proofs.
 pub fn dpop(bytes: &[u8]) {
     dpop::check(bytes);
+}
+
+/// Forms that get members.
+pub fn form(bytes: &[u8]) {
+    form::check(bytes);
 }
 
 /// Static keys.

@@ -89,6 +89,11 @@ impl KeyArgs {
         self.secret_stdin
     }
 
+    /// Whether any is named.
+    pub(super) const fn is_given(&self) -> bool {
+        self.secret.is_some() || self.secret_stdin || self.key_id.is_some()
+    }
+
     /// The key that the command needs.
     pub(super) fn required(&self) -> Result<NamedKey> {
         self.optional()?.ok_or_else(|| {

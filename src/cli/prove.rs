@@ -4,8 +4,10 @@ mod api_key;
 mod aws_sigv4;
 mod dpop;
 mod hmac_auth;
+mod webhook;
 
 pub(super) use hmac_auth::DialectName;
+pub(super) use webhook::{SenderName, key_bytes};
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;
@@ -71,6 +73,8 @@ pub(super) struct ProofArgs {
     static_key: api_key::ApiKeyArgs,
     #[command(flatten)]
     aws: aws_sigv4::AwsArgs,
+    #[command(flatten)]
+    webhook: webhook::WebhookArgs,
     /// What the token may be used for, of what its app may do; names joined by spaces
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
     scope: Option<String>,
@@ -96,6 +100,8 @@ enum SchemeName {
     Token,
     /// A static key as it stands, in `X-Api-Key` or where `--key-place` says; `--key-id` is not needed
     ApiKey,
+    /// A webhook as its sender signs it; see `--sender`. `--key-id` is not needed
+    Webhook,
 }
 
 /// What to add to a request, and the text that was signed. Does not print.
@@ -120,11 +126,15 @@ impl Proof {
 impl ProofArgs {
     /// Proves `message`.
     pub(super) fn prove(&self, message: &Message, clock: Clock) -> Result<Proof> {
-        let key = match self.scheme {
-            SchemeName::ApiKey => self.key.unnamed()?,
-            _ => self.key.required()?,
-        };
-        self.prove_with(&key, message, clock)
+        self.prove_with(&self.named_key()?, message, clock)
+    }
+
+    /// The key that the scheme needs.
+    pub(super) fn named_key(&self) -> Result<NamedKey> {
+        match self.scheme {
+            SchemeName::ApiKey | SchemeName::Webhook => self.key.unnamed(),
+            _ => self.key.required(),
+        }
     }
 
     /// Proves `message` with a key that was read before.
@@ -145,11 +155,19 @@ impl ProofArgs {
             SchemeName::HmacAuth => self.hmac.prove(key, message, &self.cover, clock),
             SchemeName::Token => self.token(key, message, clock),
             SchemeName::ApiKey => self.static_key.prove(&key.written),
+            SchemeName::Webhook => self.webhook.prove(key, message, clock),
         }
     }
 
     /// Proves a request that is never sent, to learn what is wrong with key and options.
     pub(super) fn try_out(&self, key: &NamedKey, message: &Message) -> Result<()> {
+        if self.scheme == SchemeName::Webhook {
+            return Err(Stop::usage(
+                "a webhook is signed over its body, which goes on here as it comes",
+            )
+            .hint("`portcullis request --scheme webhook` signs one and sends it")
+            .into());
+        }
         if self.bind || !self.cover.is_empty() {
             // What is covered or bound to, a real request has.
             return self.refuse_strays();
@@ -170,7 +188,7 @@ impl ProofArgs {
             SchemeName::HttpSignature => Some((CONTENT_DIGEST, format!("sha-256=:{text}:"))),
             SchemeName::AwsSigv4 => Some((X_AMZ_CONTENT_SHA256, HEXLOWER.encode(sha256))),
             SchemeName::HmacAuth => Some((DIGEST, format!("SHA-256={text}"))),
-            SchemeName::Token | SchemeName::ApiKey => None,
+            SchemeName::Token | SchemeName::ApiKey | SchemeName::Webhook => None,
         }
     }
 
@@ -193,19 +211,32 @@ impl ProofArgs {
             ("--dpop", self.dpop.is_given()),
         ];
         let of_aws = self.aws.given();
+        let of_webhook = self.webhook.given();
         let (of_both, of_one_signature) = of_signature.split_at(1);
         let (token, hmac) = ((&of_token[..], "token"), (&of_hmac[..], "hmac-auth"));
         let aws = (&of_aws[..], "aws-sigv4");
         let key = (&of_key[..], "api-key");
+        let hook = (&of_webhook[..], "webhook");
         let time = [("--created", self.created.is_some())];
         let one = (of_one_signature, "http-signature");
         let both = (of_both, "http-signature");
         let strays = match self.scheme {
-            SchemeName::HttpSignature => vec![token, hmac, aws, key],
-            SchemeName::AwsSigv4 => vec![token, hmac, both, one, key],
-            SchemeName::HmacAuth => vec![token, one, aws, key],
-            SchemeName::Token => vec![both, one, hmac, aws, key],
-            SchemeName::ApiKey => vec![token, both, one, hmac, aws, (&time[..], "http-signature")],
+            SchemeName::HttpSignature => vec![token, hmac, aws, key, hook],
+            SchemeName::AwsSigv4 => vec![token, hmac, both, one, key, hook],
+            SchemeName::HmacAuth => vec![token, one, aws, key, hook],
+            SchemeName::Token => vec![both, one, hmac, aws, key, hook],
+            SchemeName::ApiKey => {
+                vec![
+                    token,
+                    both,
+                    one,
+                    hmac,
+                    aws,
+                    hook,
+                    (&time[..], "http-signature"),
+                ]
+            }
+            SchemeName::Webhook => vec![token, both, one, hmac, aws, key],
         };
         let strays = strays
             .iter()

@@ -43,6 +43,8 @@ Examples:
     portcullis sign --key-id demo --secret env:DEMO_KEY --scheme aws-sigv4 --region us-east-1 --service api http://127.0.0.1:8080/orders
   A URL that holds its proof for ten minutes:
     portcullis sign --key-id demo --secret env:DEMO_KEY --scheme aws-sigv4 --region us-east-1 --service api --presign 600 http://127.0.0.1:8080/orders
+  A webhook, as GitHub sends it:
+    portcullis sign --secret file:hooks.secret --scheme webhook --sender github --curl -d @event.json http://127.0.0.1:8080/hooks
   A token that is bound to a key, and the proof of that key:
     portcullis sign --key-id demo --secret env:DEMO_KEY --scheme token --dpop file:device.pem http://127.0.0.1:8080/
   A token for five minutes:

@@ -17,7 +17,7 @@ pub struct WebhookSigner {
 
 impl WebhookSigner {
     /// A signer for messages of `sender`. Their secrets may be short: they are as the sender made them.
-    /// One of Standard Webhooks is written as it comes, `whsec_…`.
+    /// One of Standard Webhooks is written as it comes, `whsec_…`, a private key of theirs `whsk_…` or in PEM.
     ///
     /// # Errors
     /// [`BadKey`] when `secret` cannot be a key of `algorithm`.
@@ -29,7 +29,11 @@ impl WebhookSigner {
             };
             SigningKey::weak(algorithm, decoded.as_ref().unwrap_or(secret))?
         } else {
-            SigningKey::new(algorithm, secret)?
+            let written = match sender {
+                Sender::StandardWebhooks => standard::private_key(secret.expose()),
+                _ => None,
+            };
+            SigningKey::new(algorithm, written.as_ref().unwrap_or(secret))?
         };
         Ok(Self {
             sender,

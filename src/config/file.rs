@@ -6,6 +6,7 @@
 mod api_keys;
 mod body;
 mod cors;
+mod inject;
 mod issuers;
 mod sigv4;
 mod upstreams;
@@ -32,6 +33,7 @@ use http::{HeaderName, Method};
 pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use body::Body;
 pub(super) use cors::Cors;
+pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{AppTokens, ClaimedApp, Issuer, Tokens};
 pub(super) use sigv4::SigV4;
 pub(super) use upstreams::{Upstream, UpstreamTls};
@@ -294,6 +296,10 @@ table! {
         /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
         /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
         pub cors: Option<Cors>,
+        /// What is added on the way to the upstream: the backend's own credentials, so that no caller needs to have
+        /// them. It replaces what a caller sends under the same name, and is added for callers that are proven, and on
+        /// public routes; not for nobody where the route only observes.
+        pub inject: Option<At<Inject>>,
     }
 }
 

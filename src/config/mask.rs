@@ -18,6 +18,7 @@ pub(super) fn secrets_in(text: &str) -> Vec<Range<usize>> {
     // And who is in a hurry the key itself where its hash belongs.
     masks.extend(values_of("hash", text, &lower));
     masks.extend(values_of("pepper", text, &lower));
+    masks.extend(values_of("password", text, &lower));
     masks
 }
 

@@ -1,7 +1,8 @@
-//! Words of issuers outside: where their keys are, and what these sign with.
+//! Words of others: where the keys of issuers are, what these sign with, and what an upstream's forms take.
 
-use super::secrets::SecretFile;
-use super::values::{Refused, Word, one_of};
+use super::mask::REFERENCES;
+use super::secrets::{Reference, SecretFile};
+use super::values::{Refused, Text, Word, one_of};
 use crate::crypto::Algorithm;
 use crate::issuers::{BadPlace, Place};
 use serde_json::{Value as Json, json};
@@ -56,5 +57,30 @@ impl Word for TokenAlgorithm {
 
     fn schema() -> Json {
         json!({ "type": "string", "enum": NAMES })
+    }
+}
+
+/// What a member of a form is: a text, or where a secret is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FormText {
+    /// As it stands in the file.
+    Text(String),
+    /// Where it is.
+    Reference(Reference),
+}
+
+impl Word for FormText {
+    const TAKES: &'static str = "a text of 1 to 1024 characters on one line, or a reference: `\"env:NAME\"` or `\"file:PATH\"`";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        if REFERENCES.iter().any(|prefix| text.starts_with(prefix)) {
+            return Reference::parse(text).map(Self::Reference);
+        }
+        Text::parse(text).map(|text| Self::Text(text.0))
+    }
+
+    fn schema() -> Json {
+        Text::schema()
     }
 }

@@ -6,7 +6,6 @@ const PLANNED: [&str; 9] = [
     "admin.token",
     "apps.quota",
     "plans.quota",
-    "routes.inject",
     "routes.limit",
     "state.counters",
     "state.on_outage",

@@ -121,6 +121,7 @@ impl<'p> Reader<'p> {
         kind.starts_with("apps.keys")
             || kind.starts_with("server.tls")
             || kind.starts_with("upstreams.tls")
+            || kind.starts_with("routes.inject")
             || kind.starts_with("issuers")
     }
 

@@ -1,6 +1,7 @@
 //! A configuration for people and programs to read.
 
 mod cors;
+mod inject;
 mod issuers;
 mod sigv4;
 
@@ -237,6 +238,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "issuers": issuers_of(route, gateway).collect::<Vec<_>>(),
         "upgrade": route.upgrade,
         "cors": route.cors.as_ref().map(cors::shown),
+        "inject": route.inject.as_deref().map(inject::shown),
     })
 }
 

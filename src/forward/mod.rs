@@ -11,6 +11,7 @@ pub mod body;
 pub mod direct;
 pub mod echo;
 mod exchange;
+pub mod form;
 mod headers;
 pub mod http1;
 mod streamed;
@@ -22,10 +23,11 @@ pub mod upstream;
 mod tests;
 
 pub use answer::AnswerBody;
+pub use headers::is_ours_to_say;
 
 use crate::clock::{Clock, Now};
 use crate::limit::Admitted;
-use crate::route::{Accept, Route};
+use crate::route::{Accept, Inject, Route};
 use body::ProvenBody;
 use bytes::{Bytes, BytesMut};
 use exchange::{Deadlines, Tried, exchange};
@@ -148,10 +150,19 @@ pub async fn forward(
     clock: &Clock,
 ) -> Result<Answer, Failed> {
     let place = admitted.take_place();
+    let told = Told::of(admitted.caller());
+    let inject = form::injected(route, &told);
+    let adds_to_form = inject.filter(|inject| form::is_for(inject, head, &body));
+    if let Some(inject) = adds_to_form {
+        // Large, and seldom there.
+        body = Box::pin(form::add(inject, head, told.is_unframed, body)).await?;
+    }
     let prepared = Prepared {
-        told: Told::of(admitted.caller()),
+        told,
         route,
         head,
+        inject,
+        is_longer: adds_to_form.is_some(),
     };
     let is_here = body.is_here();
     let has_none = body.is_end_stream();
@@ -252,6 +263,10 @@ struct Prepared<'r> {
     told: Told<'r>,
     route: &'r Route,
     head: &'r Head,
+    /// What is added.
+    inject: Option<&'r Inject>,
+    /// Whether the body got longer, so that no digest of it holds any more.
+    is_longer: bool,
 }
 
 /// What an exchange sends: a head in the form that its server reads.
@@ -279,11 +294,11 @@ impl Outgoing for Prepared<'_> {
     }
 
     fn write(&self, text: &mut BytesMut, body: &ProvenBody) {
-        headers::write_head(text, self.head, self.route, &self.told, body);
+        headers::write_head(text, self, body);
     }
 
     fn request(&self, body: ProvenBody) -> Request<ProvenBody> {
-        let fields = headers::request(self.head, self.route, &self.told, &body);
+        let fields = headers::request(self, &body);
         let mut request = Request::new(body);
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = Uri::from(self.head.target.clone());

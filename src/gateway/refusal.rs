@@ -255,9 +255,9 @@ impl Refusal {
                 Failed::Overloaded(_) => Code::Overloaded,
                 Failed::Body(body) => match body {
                     BodyError::TooLarge { .. } | BodyError::NotHeld { .. } => Code::BodyTooLarge,
-                    BodyError::Chunks(BadChunks::Framing(_)) | BodyError::BrokeOff(_) => {
-                        Code::MalformedRequest
-                    }
+                    BodyError::Chunks(BadChunks::Framing(_))
+                    | BodyError::BrokeOff(_)
+                    | BodyError::Form(_) => Code::MalformedRequest,
                     BodyError::Mismatch(_) | BodyError::Chunks(_) => Code::DigestMismatch,
                     BodyError::NoRoom => Code::Overloaded,
                     BodyError::Timeout => Code::RequestTimeout,
@@ -315,6 +315,7 @@ impl Refusal {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match its digest: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
                 Failed::Body(BodyError::NotHeld { limit }) => format!("The body has to be read before its proof can be checked, and at most {limit} bytes are read for that. Callers of AWS's may send `X-Amz-Content-Sha256`."),
+                Failed::Body(BodyError::Form(bad)) => format!("The form cannot be forwarded: {bad}."),
                 Failed::Body(BodyError::Chunks(bad)) => format!("Of a body in pieces: {bad}."),
                 Failed::Body(BodyError::NoRoom) => "The body has to be read before its proof can be checked, and there is no room for it. Come again later; callers of AWS's may send `X-Amz-Content-Sha256`.".to_owned(),
                 Failed::Body(BodyError::Timeout) => "The body did not arrive in time.".to_owned(),
@@ -363,9 +364,9 @@ impl Refusal {
                 problem.server_time = Some(*ours);
                 problem.credential_time = Some(*theirs);
             }
-            Self::Credential(schemes::Refused::Coverage(missing)) => {
-                problem.missing = Some(missing.clone());
-            }
+            Self::Credential(
+                schemes::Refused::Coverage(these) | schemes::Refused::NobodySigns(these),
+            ) => problem.missing = Some(these.clone()),
             Self::Credential(schemes::Refused::Rejected {
                 explained: Some(explained),
                 ..
@@ -392,6 +393,7 @@ const fn credential(refused: &schemes::Refused) -> Code {
         schemes::Refused::Malformed(_) => Code::MalformedCredential,
         schemes::Refused::Rejected { .. } => Code::CredentialRejected,
         schemes::Refused::Coverage(_)
+        | schemes::Refused::NobodySigns(_)
         | schemes::Refused::TokenNotCovered(_)
         | schemes::Refused::Absent(_)
         | schemes::Refused::Unread => Code::CoverageMissing,

@@ -81,6 +81,25 @@ impl Source {
         Arc::ptr_eq(&self.known, &other.known) && self.settings == other.settings
     }
 
+    /// Fetches the keys once, for whoever judges by them and ends: they do not grow old.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub fn fetch_once(&self, clock: &Clock) -> Result<(), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let fetched =
+            runtime.block_on(async { timeout(FETCH_TIMEOUT, fetch::fetch(&self.settings)).await });
+        runtime.shutdown_background();
+        let bytes = fetched.unwrap_or_else(|_| Err(too_late()))?;
+        let set = KeySet::read(&bytes, &self.settings.algorithms).map_err(|bad| bad.to_string())?;
+        let now = clock.now().unix_seconds();
+        self.known.keys().replace(set, now, i64::MAX);
+        Ok(())
+    }
+
     /// Takes in what came of a fetch.
     fn take(&self, fetched: Result<Vec<u8>, String>, clock: &Clock) {
         let issuer = &*self.settings.name;
@@ -246,14 +265,15 @@ async fn keep<F: Future<Output = Result<Vec<u8>, String>>>(
             }
         }
         known.begin();
-        let fetched = timeout(FETCH_TIMEOUT, fetch()).await.unwrap_or_else(|_| {
-            Err(format!(
-                "it did not answer within {} s",
-                FETCH_TIMEOUT.as_secs()
-            ))
-        });
+        let fetched = timeout(FETCH_TIMEOUT, fetch())
+            .await
+            .unwrap_or_else(|_| Err(too_late()));
         source.take(fetched, clock);
     }
+}
+
+fn too_late() -> String {
+    format!("it did not answer within {} s", FETCH_TIMEOUT.as_secs())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod cors;
 mod dialect;
+mod inject;
 mod key_places;
 mod path;
 mod pattern;
@@ -16,6 +17,7 @@ mod webhook;
 
 pub use cors::{BadOrigin, Cors, Origin};
 pub use dialect::Dialect;
+pub use inject::{Inject, InjectedField, InjectedPair};
 pub use key_places::{KeyPlaces, KeyWord};
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
@@ -87,6 +89,8 @@ pub struct Route {
     pub upgrade: Vec<Box<str>>,
     /// What browsers are told; `None` is nothing.
     pub cors: Option<Cors>,
+    /// What is added on the way to the upstream; `None` is nothing.
+    pub inject: Option<Box<Inject>>,
 }
 
 /// Who may pass a route.
@@ -232,6 +236,7 @@ impl Route {
             token_takers: Vec::new(),
             upgrade: Vec::new(),
             cors: None,
+            inject: None,
         }
     }
 

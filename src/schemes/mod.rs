@@ -57,6 +57,8 @@ pub enum Refused {
     },
     /// Parts that must be covered and are not, named as the caller would write them.
     Coverage(Vec<Cow<'static, str>>),
+    /// Parts of a webhook that no sender signs, where they must not be.
+    NobodySigns(Vec<Cow<'static, str>>),
     /// The field of the token that stands beside a signature, which does not cover it.
     TokenNotCovered(http::HeaderName),
     /// It covers something that the request does not carry.

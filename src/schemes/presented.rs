@@ -209,10 +209,15 @@ impl<'r> Presented<'r> {
     }
 
     /// What it shows as the doctor takes it, once it is refused.
-    pub fn samples(self, received: &'r Received<'r>) -> Vec<Sample<'r>> {
+    pub fn samples(
+        self,
+        received: &'r Received<'r>,
+        route: &Route,
+        registry: &'r Registry,
+    ) -> Vec<Sample<'r>> {
         let token = self.token.and_then(|token| token.sample());
         self.one
-            .samples(received)
+            .samples(received, route, registry)
             .into_iter()
             .chain(token)
             .collect()
@@ -246,7 +251,12 @@ impl<'r> Presented<'r> {
 
 impl<'r> Credential<'r> {
     /// As the doctor takes it.
-    fn samples(self, received: &'r Received<'r>) -> Vec<Sample<'r>> {
+    fn samples(
+        self,
+        received: &'r Received<'r>,
+        route: &Route,
+        registry: &'r Registry,
+    ) -> Vec<Sample<'r>> {
         match self {
             Self::Signature(signature) => http_signature::mistakes::samples(signature, received),
             Self::HmacAuth(signature) => {
@@ -258,7 +268,12 @@ impl<'r> Credential<'r> {
                 let sample = aws_sigv4::mistakes::sample(&signature, received);
                 sample.into_iter().collect()
             }
-            Self::Certificate(_) | Self::ApiKey(_) | Self::Webhook(_) => Vec::new(),
+            Self::Webhook(hook) => {
+                let app = route.webhooks.as_ref().map(|webhooks| webhooks.app);
+                let keys = app.map_or(&[][..], |app| registry.webhook_keys(app));
+                webhook::mistakes::samples(&hook, received, keys)
+            }
+            Self::Certificate(_) | Self::ApiKey(_) => Vec::new(),
         }
     }
 

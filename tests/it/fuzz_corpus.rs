@@ -16,6 +16,8 @@ mod config;
 mod curl_line;
 #[path = "../../fuzz/src/dpop.rs"]
 mod dpop;
+#[path = "../../fuzz/src/form.rs"]
+mod form;
 #[path = "../../fuzz/src/gate.rs"]
 mod gate;
 #[path = "../../fuzz/src/har.rs"]
@@ -78,6 +80,11 @@ fn the_kept_connections_hold() {
 #[test]
 fn the_kept_tokens_hold() {
     replay("token", token::check);
+}
+
+#[test]
+fn the_kept_forms_hold() {
+    replay("form", form::check);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use crate::harness::setup::SECRET;
 use crate::harness::{Binary, Gateway, Request, Response, Setup, T0, Upstream};
 use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A caller: its file, and how it proves itself.
 #[derive(Clone, Copy, Debug)]
@@ -91,15 +92,7 @@ pub(crate) fn run(
     (key_id, secret): (&str, &str),
     more: &[&str],
 ) -> Value {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = if file.starts_with("python/") {
-        installed(root.join("target/clients/venv/bin/python3"))
-    } else {
-        installed(root.join("examples/clients/node/node_modules/.installed"));
-        "node".into()
-    };
-    let output = Command::new(program)
-        .arg(root.join("examples/clients").join(file))
+    let output = command(file)
         .args(["--url", &format!("http://{}{target}", gateway.address())])
         .args(["--key-id", key_id])
         .arg("--secret-file")
@@ -113,6 +106,35 @@ pub(crate) fn run(
         String::from_utf8_lossy(&output.stderr)
     );
     serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// Python or Node, with this file of `examples/clients`.
+fn command(file: &str) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = if file.starts_with("python/") {
+        installed(root.join("target/clients/venv/bin/python3"))
+    } else {
+        installed(root.join("examples/clients/node/node_modules/.installed"));
+        "node".into()
+    };
+    let mut command = Command::new(program);
+    command.arg(root.join("examples/clients").join(file));
+    command
+}
+
+/// Whether a receiver of webhooks takes `request`, under the secret of that file.
+pub(crate) fn verified_by(file: &str, secret: &Path, request: &Value) -> bool {
+    let mut command = command(file);
+    command.arg("--secret-file").arg(secret);
+    let piped = { command.stdin(Stdio::piped()).stdout(Stdio::piped()) }.stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("Python and Node are needed");
+    let mut input = child.stdin.take().expect("it is piped");
+    input.write_all(request.to_string().as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{file}: {told}");
+    serde_json::from_slice(&output.stdout).expect("true or false")
 }
 
 /// What a caller has printed instead of sending it; the framing is the test's own.

@@ -1,8 +1,13 @@
 //! Senders of webhooks in other languages, as they stand in `examples/clients`: the libraries of Standard Webhooks,
-//! of Stripe and of GitHub, unchanged, and Slack's by hand as its documentation says.
+//! of Stripe, of GitHub and of Slack, unchanged; and `v1a`, which none of these has, by the vectors of two that do.
 
 use crate::harness::{Gateway, Request, Setup, Upstream};
 use crate::interop::{request, run};
+use portcullis::client::WebhookSigner;
+use portcullis::clock::Clock;
+use portcullis::crypto::Algorithm;
+use portcullis::route::Sender;
+use portcullis::secret::Secret;
 use serde_json::Value;
 
 /// A sender: its file, its name on the route, its secret as the sender shows it, and the field that holds its proof.
@@ -131,4 +136,54 @@ fn each_change_of_what_a_sender_signs_is_refused() {
         gateway.send(&signed).assert_passed();
         refused(&signed, "replayed");
     }
+}
+
+#[test]
+fn what_other_implementations_sign_by_ed25519_gets_the_recorded_verdict() {
+    let file = include_str!("vectors/webhooks/standard-webhooks-v1a.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    let mut passed = 0;
+    for case in file["cases"].as_array().unwrap() {
+        let text = |name: &str| case[name].as_str().unwrap();
+        let at = case["timestamp"].as_i64().unwrap();
+        let upstream = Upstream::start();
+        let setup = Setup::before(&upstream)
+            .route("accept = [\"webhook\"]\nwebhook = { sender = \"standard-webhooks\", app = \"hooks\" }")
+            .more(
+                "[apps.hooks]\nscopes = [\"events\"]\nkeys = [{ id = \"hooks-2026\", algorithm = \"ed25519\", \
+                 public_key = \"file:hooks.public\", schemes = [\"webhook\"] }]",
+            );
+        setup.write_secret("hooks.public", text("public_key").as_bytes());
+        let gateway = Gateway::start_at(setup, at);
+        let webhook = gateway.request("POST", "/hooks").body(text("payload"));
+        let webhook = webhook
+            .field("webhook-id", text("msg_id"))
+            .field("webhook-timestamp", &at.to_string())
+            .field("webhook-signature", text("signature"));
+        let response = gateway.send(&webhook);
+        let is_let_in = response.status == 200;
+        assert_eq!(
+            is_let_in,
+            text("expect") == "valid",
+            "{case}: {}",
+            response.text()
+        );
+        passed += usize::from(is_let_in);
+        // And what we sign with their key is what they signed: there is one signature only.
+        if is_let_in {
+            let secret = Secret::new(text("private_key").as_bytes().to_vec());
+            let sender = Sender::StandardWebhooks;
+            let webhooks = WebhookSigner::new(sender, Algorithm::Ed25519, &secret).unwrap();
+            let webhooks = webhooks.clock(Clock::by_hand(at.unsigned_abs()).0);
+            let made = webhooks
+                .sign(text("msg_id"), text("payload").as_bytes())
+                .unwrap();
+            let ours = made.fields.last().unwrap().1.to_str().unwrap().to_owned();
+            assert!(
+                text("signature").split(' ').any(|one| one == ours),
+                "{ours}"
+            );
+        }
+    }
+    assert_eq!(passed, 3);
 }

@@ -6,11 +6,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-const SENDERS: [&str; 4] = ["standard-webhooks", "github", "stripe", "slack"];
+pub(crate) const SENDERS: [&str; 4] = ["standard-webhooks", "github", "stripe", "slack"];
 /// The secret's bytes, 24 of them, as Standard Webhooks have them.
-const BYTES: &[u8] = b"canary-secret-of-24-byte";
-const OLD: &[u8] = b"canary-secret-before-now";
-const BODY: &str = "{\"type\": \"order.paid\", \"id\": 7}";
+pub(crate) const BYTES: &[u8] = b"canary-secret-of-24-byte";
+pub(crate) const OLD: &[u8] = b"canary-secret-before-now";
+pub(crate) const BODY: &str = "{\"type\": \"order.paid\", \"id\": 7}";
 
 /// The secret as its sender shows it.
 fn written(sender: &str, bytes: &[u8]) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn written(sender: &str, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-fn setup(upstream: &Upstream, sender: &str, lines: &str) -> Setup {
+pub(crate) fn setup(upstream: &Upstream, sender: &str, lines: &str) -> Setup {
     let setup = Setup::before(upstream)
         .route(&format!(
             "accept = [\"webhook\"]\nwebhook = {{ sender = \"{sender}\", app = \"hooks\" }}\n{lines}"
@@ -47,42 +47,55 @@ fn mac(secret: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// What a sender adds, by hand.
-fn fields(sender: &str, secret: &[u8], at: i64, body: &str) -> Vec<(&'static str, String)> {
-    let hex = |text: &str| HEXLOWER.encode(&mac(secret, text));
+/// What a sender signs.
+pub(crate) fn text(sender: &str, at: i64, body: &str) -> String {
     match sender {
-        "standard-webhooks" => {
-            let signature = BASE64.encode(&mac(secret, &format!("msg_1.{at}.{body}")));
-            vec![
-                ("Webhook-Id", "msg_1".into()),
-                ("Webhook-Timestamp", at.to_string()),
-                ("Webhook-Signature", format!("v1,{signature}")),
-            ]
-        }
+        "standard-webhooks" => format!("msg_1.{at}.{body}"),
+        "github" => body.to_owned(),
+        "stripe" => format!("{at}.{body}"),
+        _ => format!("v0:{at}:{body}"),
+    }
+}
+
+/// What a sender adds, by hand, where it has signed `text`.
+pub(crate) fn fields(
+    sender: &str,
+    secret: &[u8],
+    at: i64,
+    text: &str,
+) -> Vec<(&'static str, String)> {
+    let mac = mac(secret, text);
+    let hex = HEXLOWER.encode(&mac);
+    match sender {
+        "standard-webhooks" => vec![
+            ("Webhook-Id", "msg_1".into()),
+            ("Webhook-Timestamp", at.to_string()),
+            ("Webhook-Signature", format!("v1,{}", BASE64.encode(&mac))),
+        ],
         "github" => vec![
             (
                 "X-GitHub-Delivery",
                 "72d3162e-cc78-11e3-81ab-4c9367dc0958".into(),
             ),
-            ("X-Hub-Signature-256", format!("sha256={}", hex(body))),
+            ("X-Hub-Signature-256", format!("sha256={hex}")),
         ],
-        "stripe" => vec![(
-            "Stripe-Signature",
-            format!("t={at},v1={}", hex(&format!("{at}.{body}"))),
-        )],
+        "stripe" => vec![("Stripe-Signature", format!("t={at},v1={hex}"))],
         _ => vec![
             ("X-Slack-Request-Timestamp", at.to_string()),
-            (
-                "X-Slack-Signature",
-                format!("v0={}", hex(&format!("v0:{at}:{body}"))),
-            ),
+            ("X-Slack-Signature", format!("v0={hex}")),
         ],
     }
 }
 
-fn signed_at(gateway: &Gateway, sender: &str, secret: &[u8], at: i64, body: &str) -> Request {
+pub(crate) fn signed_at(
+    gateway: &Gateway,
+    sender: &str,
+    secret: &[u8],
+    at: i64,
+    body: &str,
+) -> Request {
     let mut request = gateway.request("POST", "/hooks").body(body);
-    for (name, value) in fields(sender, secret, at, body) {
+    for (name, value) in fields(sender, secret, at, &text(sender, at, body)) {
         request = request.field(name, &value);
     }
     request
@@ -93,8 +106,8 @@ fn signed(gateway: &Gateway, sender: &str) -> Request {
 }
 
 /// The field that holds the signature.
-fn signature_field(sender: &str) -> &'static str {
-    fields(sender, BYTES, T0, BODY).pop().unwrap().0
+pub(crate) fn signature_field(sender: &str) -> &'static str {
+    fields(sender, BYTES, T0, "").pop().unwrap().0
 }
 
 #[test]

@@ -38,6 +38,15 @@ export function readArguments() {
   };
 }
 
+/// What arrived, for a receiver: the secret as it is shown, the headers by their names in lower case, and the body.
+export function received() {
+  const { values } = parseArgs({ options: { "secret-file": { type: "string" } } });
+  const request = JSON.parse(readFileSync(0, "utf8"));
+  const lower = Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), value]);
+  const secret = readFileSync(values["secret-file"], "utf8");
+  return { secret, headers: Object.fromEntries(lower), body: request.body };
+}
+
 /// Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets. PEM stays as it is.
 function readSecret(path) {
   const bytes = readFileSync(path);

@@ -4,6 +4,7 @@ import argparse
 import base64
 import json
 import pathlib
+import sys
 
 
 def arguments(description):
@@ -33,6 +34,16 @@ def read_secret(path):
     if text.startswith(b"hex:"):
         return bytes.fromhex(text[len(b"hex:") :].decode())
     return text
+
+
+def received(description):
+    """What arrived, for a receiver: the secret's file, the headers by their names in lower case, and the body."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--secret-file", required=True, help="the file of the sender's secret, as it is shown")
+    options = parser.parse_args()
+    request = json.load(sys.stdin)
+    headers = {name.lower(): value for name, value in request["headers"].items()}
+    return options.secret_file, headers, request["body"]
 
 
 def algorithm_of(algorithms, name):

@@ -1,4 +1,4 @@
-"""Signs a webhook by hand, as Slack's documentation says, and sends it.
+"""Signs a webhook of Slack with PyPI `slack_sdk` and sends it.
 
     python3 slack_sender.py --url http://127.0.0.1:8080/slack \
         --key-id slack-2026 --secret-file slack.secret --body 'payload=%7B%7D'
@@ -6,11 +6,10 @@
 The gateway's route needs `accept = ["webhook"]` and `webhook = { sender = "slack", app = "…" }`.
 """
 
-import hashlib
-import hmac
 import time
 
 import requests
+from slack_sdk.signature import SignatureVerifier
 
 import command_line
 
@@ -18,8 +17,7 @@ options = command_line.arguments(__doc__.splitlines()[0]).parse_args()
 
 body = (options.body or "payload=%7B%7D").encode()
 timestamp = str(options.created if options.created is not None else int(time.time()))
-text = b"v0:" + timestamp.encode() + b":" + body
-mac = hmac.new(command_line.read_secret(options.secret_file), text, hashlib.sha256).hexdigest()
+signer = SignatureVerifier(command_line.read_secret(options.secret_file).decode())
 
 request = requests.Request(
     "POST",
@@ -28,7 +26,7 @@ request = requests.Request(
     headers={
         "Content-Type": "application/x-www-form-urlencoded",
         "X-Slack-Request-Timestamp": timestamp,
-        "X-Slack-Signature": "v0=" + mac,
+        "X-Slack-Signature": signer.generate_signature(timestamp=timestamp, body=body),
     },
 ).prepare()
 

@@ -3,12 +3,14 @@
 use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
-use super::{aws_sigv4, hmac_auth};
+use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
 use crate::clock::Now;
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Route, Table};
 use crate::schemes::http_signature::{Presented, base};
+use crate::schemes::token::Issuer;
 use crate::schemes::{Malformed, Received, Refused, Unbound, Why, token};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Routes and keys that a message lists.
@@ -78,6 +80,7 @@ pub(super) fn credential(
             "add `{scheme}` to `accept` of route `{}`, or prove the request in another way",
             route.name
         ),
+        Refused::NobodySigns(there) => unsigned(there),
         Refused::Coverage(missing) if aws_sigv4::claimed(received, route).is_some() => {
             format!("sign {} too, in `SignedHeaders`", missing.join(", "))
         }
@@ -109,13 +112,20 @@ pub(super) fn credential(
             "show the body too, behind an empty line: its hash is a part of what is signed"
                 .to_owned()
         }
+        Refused::Rejected {
+            why: Why::Claim(claim),
+            ..
+        } => {
+            let issuer = shown_token::issuer(received, route, ground)?;
+            return shown_token::claim(issuer, claim, &report.token.as_ref()?.claims);
+        }
         // The detail says it all.
         Refused::Malformed(_)
         | Refused::Alone(_)
         | Refused::OtherApp
         | Refused::Digest
         | Refused::Rejected {
-            why: Why::Claim(_) | Why::WrongProof | Why::Proof(_),
+            why: Why::WrongProof | Why::Proof(_),
             ..
         } => return None,
         Refused::Rejected { why, .. } => rejected(*why, received, route, ground, report, now),
@@ -146,6 +156,16 @@ pub(super) fn credential(
     })
 }
 
+/// For what no sender signs.
+fn unsigned(there: &[Cow<'_, str>]) -> String {
+    let change = there.iter().map(|name| match &**name {
+        "@method" => "a webhook is a `POST`",
+        "@query" => "take the query out of the URL, or say `query = true` in the route's `webhook`",
+        _ => "send no `Authorization`, or let the route `waive` it until a date",
+    });
+    change.collect::<Vec<_>>().join("; ")
+}
+
 fn rejected(
     why: Why,
     received: &Received<'_>,
@@ -160,6 +180,13 @@ fn rejected(
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
     let compared = report.compared.as_ref();
     let is_pair = key.is_some_and(|key| key.mac().is_none());
+    if let (None, true, Some(issuer)) = (
+        key,
+        report.signatures.is_empty(),
+        shown_token::issuer(received, route, ground),
+    ) {
+        return of_issuer(why, issuer, key_id.as_deref());
+    }
     match why {
         Why::UnknownKey if report.static_key.is_some() => {
             "no app has this key: `portcullis hash-key` prints the hash of one, which must be among the `api_keys` of its app".to_owned()
@@ -177,6 +204,12 @@ fn rejected(
                     "the token is not signed with this key's secret"
                 })
                 .to_owned(),
+            None if compared.is_none() && webhook::shown(received, route).is_some() => {
+                let app = webhook::app(route, ground).map_or("", |app| &*app.name);
+                format!(
+                    "no key of app `{app}` has signed this body: another secret, or another body – it must be the sender's own bytes, as they came"
+                )
+            }
             None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
             None if is_pair => format!(
                 "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the private key is not the other half of this one, or signs with another algorithm than `{}`",
@@ -217,6 +250,27 @@ fn rejected(
         // The detail says it all.
         Why::WrongProof | Why::Proof(_) => String::new(),
         Why::Claim(claim) => format!("`{claim}` must be one that is accepted"),
+    }
+}
+
+/// For a token of an issuer outside.
+fn of_issuer(why: Why, issuer: &Issuer, key_id: Option<&str>) -> String {
+    let id = key_id.unwrap_or("?");
+    match why {
+        Why::WrongAlgorithm => {
+            let algorithms = issuer.algorithms.iter().map(|one| one.jose_name());
+            let algorithms: Vec<_> = algorithms.collect();
+            format!(
+                "`alg` must be that of the key `{id}`, and one of those in `[issuers.{}]`: `{}`",
+                issuer.name,
+                algorithms.join("`, `")
+            )
+        }
+        Why::WrongSignature => format!(
+            "the token is not signed with the key `{id}` of issuer `{}`: it was changed, or is another's",
+            issuer.name
+        ),
+        _ => shown_token::no_key(issuer, key_id),
     }
 }
 

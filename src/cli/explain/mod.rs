@@ -9,19 +9,21 @@ mod judge;
 mod print;
 mod report;
 mod shown;
+mod token;
+mod webhook;
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::read_bounded;
 use super::pasted::Pasted;
-use super::prove::{DialectName, bad_key};
+use super::prove::{DialectName, SenderName, bad_key, key_bytes};
 use super::stop::{FAILED, Stop};
-use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
+use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
 use crate::clock::{Clock, Now};
 use crate::config::{self, Config};
-use crate::crypto::{BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
-use crate::route::{Dialect, Route, Table};
+use crate::crypto::{Algorithm, BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
+use crate::route::{Dialect, Route, Sender, Table, Webhooks};
 use crate::schemes::freshness::Freshness;
-use crate::schemes::token;
+use crate::schemes::token::Settings as TokenSettings;
 use crate::secret::Secret;
 use anyhow::Result;
 pub(super) use judge::{Ground, judge};
@@ -33,6 +35,8 @@ use std::time::Duration;
 
 /// Bytes of a request, or of a signature base, that are read.
 const MAX_INPUT: u64 = 64 * 1024 * 1024;
+/// What the key of a webhook is called that no configuration names.
+const UNNAMED: &str = "the sender's";
 /// What is used when neither file nor option names a configuration.
 const USUAL_CONFIG: &str = "gateway.toml";
 
@@ -54,6 +58,12 @@ pub(super) struct Args {
     /// Read a signature of `hmac-auth` so, where no configuration says it
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     dialect: Option<DialectName>,
+    /// Read a webhook so, where no configuration says it; `--key-id` is not needed
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "dialect"])]
+    sender: Option<SenderName>,
+    /// Fetch the keys of issuers whose `jwks` is a URL, to judge their tokens: nothing else goes over the network
+    #[arg(long)]
+    fetch: bool,
     /// The caller speaks `https` (`[server] public_url` says so too)
     #[arg(long)]
     https: bool,
@@ -77,6 +87,10 @@ Examples:
   What a browser sent, copied as HAR or as cURL:
     portcullis explain -c gateway.toml --entry 3 session.har
     portcullis explain -c gateway.toml copied-as-curl.txt
+  A webhook that was kept, with the sender's secret:
+    portcullis explain --sender github --secret file:hooks.secret request.txt
+  A token of an issuer outside, with its keys as they are now:
+    portcullis explain -c gateway.toml --fetch request.txt
   Beside the text that your program signed:
     portcullis explain -c gateway.toml --base mine.txt request.txt
 
@@ -141,7 +155,11 @@ fn file(path: &Path) -> Result<Vec<u8>> {
 
 /// The configuration's routes and keys, or the one key that was named, or nothing.
 fn ground(args: &Args) -> Result<Ground> {
-    let key = args.key.optional()?;
+    let sender = args.sender.map(SenderName::named);
+    let key = match sender {
+        Some(_) if args.key.is_given() => Some(args.key.unnamed()?),
+        _ => args.key.optional()?,
+    };
     let config = match (&args.config, &key) {
         (Some(_), Some(_)) => {
             return Err(Stop::usage("`--config` and `--key-id` exclude each other")
@@ -149,18 +167,25 @@ fn ground(args: &Args) -> Result<Ground> {
                 .into());
         }
         (Some(path), None) => Some(path.as_path()),
-        (None, None) if args.dialect.is_none() && Path::new(USUAL_CONFIG).exists() => {
+        (None, None)
+            if args.dialect.is_none() && sender.is_none() && Path::new(USUAL_CONFIG).exists() =>
+        {
             Some(Path::new(USUAL_CONFIG))
         }
         _ => None,
     };
     match config {
-        Some(path) => configured(path),
-        None => lone(key.as_ref(), args.dialect.map(DialectName::named)),
+        Some(path) => configured(path, args.fetch),
+        None if args.fetch => Err(
+            Stop::usage("`--fetch` needs a configuration with `[issuers]`")
+                .hint("name it with `-c gateway.toml`")
+                .into(),
+        ),
+        None => lone(key, args.dialect.map(DialectName::named), sender),
     }
 }
 
-fn configured(path: &Path) -> Result<Ground> {
+fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let blueprint = loaded.config.gateway;
@@ -171,21 +196,55 @@ fn configured(path: &Path) -> Result<Ground> {
     }
     // Whoever reads the configuration may know all that it leads to.
     let secrets = loaded.resolved.keys().iter().filter_map(|note| {
-        let (secret, _) = config::decode(config::written_secret(path, note)?.expose()).ok()?;
+        let written = config::written_secret(path, note)?;
+        let secret = match sender_of(&note.id, &registry, &blueprint.routes) {
+            Some((sender, algorithm)) => key_bytes(sender, algorithm, written.expose()).ok()?,
+            None => config::decode(written.expose()).ok()?.0,
+        };
         Some((note.id.as_str().into(), secret))
     });
-    registry = registry.telling(secrets.collect(), true);
+    let secrets = secrets.collect();
+    registry = registry.telling(secrets, true);
+    let mut tokens = blueprint.tokens;
+    if may_fetch {
+        let clock = Clock::system();
+        for (place, source) in blueprint.sources {
+            source.fetch_once(&clock).map_err(|why| {
+                let (name, at) = (&source.settings.name, &source.settings.place);
+                Stop::failed(format!(
+                    "the keys of issuer `{name}` cannot be had from {at}: {why}"
+                ))
+            })?;
+            if let Some(issuer) = tokens.issuers_mut().get_mut(place) {
+                issuer.keys = source.known.keys().clone();
+            }
+        }
+    }
     Ok(Ground {
         routes: blueprint.routes,
         registry,
         freshness: blueprint.freshness,
-        tokens: blueprint.tokens,
+        tokens,
         public_url: blueprint.public_url,
     })
 }
 
+/// Whose webhooks a key signs, where it signs some.
+fn sender_of(id: &str, registry: &Registry, routes: &Table) -> Option<(Sender, Algorithm)> {
+    let key = registry.key(id)?;
+    if !key.schemes.contains(Scheme::Webhook) {
+        return None;
+    }
+    let webhooks = routes
+        .routes()
+        .iter()
+        .filter_map(|route| route.webhooks.as_ref());
+    let of_its_app = { webhooks }.find(|webhooks| webhooks.app == key.app.index)?;
+    Some((of_its_app.sender, key.algorithm()))
+}
+
 /// One route that takes everything, and at most one key.
-fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
+fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>) -> Result<Ground> {
     const WINDOW: Duration = Duration::from_mins(5);
     const SKEW: Duration = Duration::from_secs(30);
     const MAX_LIFETIME: Duration = Duration::from_mins(15);
@@ -198,15 +257,27 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         policy: crate::apps::Policy::default(),
         tokens: None,
     });
-    let secrets = key.filter(|key| key.algorithm.is_mac()).map(|key| {
+    let key = key.map(|mut key| -> Result<NamedKey> {
+        if let Some(sender) = sender {
+            key.secret = key_bytes(sender, key.algorithm, key.written.expose())?;
+            key.written = Secret::new(key.secret.expose().to_vec());
+            if key.id.is_empty() {
+                UNNAMED.clone_into(&mut key.id);
+            }
+        }
+        Ok(key)
+    });
+    let key = key.transpose()?;
+    let secrets = key.iter().filter(|key| key.algorithm.is_mac()).map(|key| {
         (
             key.id.as_str().into(),
             Secret::new(key.secret.expose().to_vec()),
         )
     });
+    let secrets = secrets.collect();
     let key = key
         .map(|key| {
-            verifying(key).map(|verifying| Key {
+            verifying(&key, sender).map(|verifying| Key {
                 id: key.id.as_str().into(),
                 app: app.clone(),
                 verifying,
@@ -220,25 +291,36 @@ fn lone(key: Option<&NamedKey>, dialect: Option<Dialect>) -> Result<Ground> {
         })
         .transpose()
         .map_err(bad_key)?;
+    let webhooks = sender.map(|sender| Webhooks {
+        sender,
+        app: app.index,
+        query: false,
+        window: None,
+        hold: MAX_INPUT,
+    });
     Ok(Ground {
         routes: Table::new(vec![Route {
             dialect,
+            webhooks,
             ..Route::any("any")
         }])
         .expect("one route ties with none"),
-        registry: Registry::new(vec![app], key.into_iter().collect(), 1)?
-            .telling(secrets.into_iter().collect(), true),
+        registry: Registry::new(vec![app], key.into_iter().collect(), 1)?.telling(secrets, true),
         freshness: Freshness {
             window: WINDOW,
             skew: SKEW,
         },
-        tokens: token::Settings::new(None, MAX_LIFETIME, SKEW),
+        tokens: TokenSettings::new(None, MAX_LIFETIME, SKEW),
         public_url: None,
     })
 }
 
 /// The key to verify with: of a pair, the half that was named or the one that belongs to it.
-fn verifying(key: &NamedKey) -> Result<VerifyingKey, BadKey> {
+fn verifying(key: &NamedKey, sender: Option<Sender>) -> Result<VerifyingKey, BadKey> {
+    if sender.is_some() && key.algorithm.is_mac() {
+        // As the sender made it, be it short.
+        return SigningKey::weak(key.algorithm, &key.secret)?.verifying();
+    }
     if !key.algorithm.is_mac() {
         match PublicKey::read(key.algorithm, key.written.expose(), PssSalt::Digest) {
             Err(BadKey::Private) => {}

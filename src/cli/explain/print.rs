@@ -34,7 +34,10 @@ pub(super) fn print(out: &mut impl Write, report: &Report) -> Result<()> {
         print_signature(out, signature, report.compared.as_ref())?;
     }
     if let Some(token) = &report.token {
-        print_token(out, token)?;
+        print_token(out, "Token", token)?;
+    }
+    if let Some(proof) = &report.dpop {
+        print_token(out, "Proof of a key", proof)?;
     }
     if let Some(key) = &report.static_key {
         let id = key.id.as_ref();
@@ -142,8 +145,12 @@ fn print_parameters(out: &mut impl Write, parameters: &[Parameter]) -> Result<()
     Ok(())
 }
 
-fn print_token(out: &mut impl Write, token: &Token) -> Result<()> {
-    writeln!(out, "\n{TITLE}Token{TITLE:#} in `{}`", token.field)?;
+fn print_token(out: &mut impl Write, what: &str, token: &Token) -> Result<()> {
+    write!(out, "\n{TITLE}{what}{TITLE:#} in `{}`", token.field)?;
+    if let Some(issuer) = &token.issuer {
+        write!(out, ", of issuer `{issuer}`")?;
+    }
+    writeln!(out)?;
     writeln!(
         out,
         "  {FAINT}header{FAINT:#}   {}",

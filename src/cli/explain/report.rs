@@ -19,6 +19,9 @@ pub(in crate::cli) struct Report {
     pub(super) signatures: Vec<Signature>,
     /// Its token.
     pub(super) token: Option<Token>,
+    /// The proof of a key beside it (RFC 9449).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dpop: Option<Token>,
     /// Its static key.
     pub(super) static_key: Option<StaticKey>,
     /// Every step of its way, up to the one that refuses it.
@@ -111,6 +114,9 @@ pub(super) struct Token {
     pub(super) field: String,
     pub(super) header: serde_json::Value,
     pub(super) claims: serde_json::Value,
+    /// The issuer outside whose it seems to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) issuer: Option<String>,
     /// How the times among the claims stand to now.
     pub(super) times: Vec<Parameter>,
     /// The mistake that was made, when we can make it again.

@@ -1,8 +1,8 @@
 //! What a request shows: its signatures and its token, taken apart for a reader.
 
 use super::judge::Ground;
-use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State, Token};
-use super::{api_key, aws_sigv4, hmac_auth};
+use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State};
+use super::{api_key, aws_sigv4, hmac_auth, token, webhook};
 use crate::apps::Scopes;
 use crate::cli::compare::{self, first_difference};
 use crate::clock::Now;
@@ -13,11 +13,7 @@ use crate::schemes::http_signature::base::{self, NoBase, identifier};
 use crate::schemes::http_signature::read::{Bare, Candidate, Input};
 use crate::schemes::http_signature::verify::{component_for, covered};
 use crate::schemes::http_signature::{Presented, mistakes};
-use crate::schemes::token::MAX_TOKEN;
-use crate::schemes::{self, Received, coverage};
-use data_encoding::BASE64URL_NOPAD;
-use http::header::AUTHORIZATION;
-use serde_json::Value;
+use crate::schemes::{Received, coverage};
 
 /// Takes down every credential that `received` shows.
 pub(super) fn credentials(
@@ -28,10 +24,11 @@ pub(super) fn credentials(
     caller_base: Option<&[u8]>,
     now: Now,
 ) {
-    report.token = token(received, route, ground, now);
+    token::credential(report, received, route, ground, now);
     api_key::credential(report, received, route, ground);
     aws_sigv4::credential(report, received, route, ground, caller_base, now);
     hmac_auth::credential(report, received, route, ground, caller_base, now);
+    webhook::credential(report, received, route, ground, caller_base, now);
     // What cannot be read is told by the step that refuses it.
     let Ok(Some(presented)) = Presented::read(received.fields()) else {
         return;
@@ -73,7 +70,7 @@ pub(super) fn judged(
 }
 
 /// The mistake that the caller made, by the gateway's own doctor.
-fn mistake(
+pub(super) fn mistake(
     sample: &Sample<'_>,
     received: &Received<'_>,
     ground: &Ground,
@@ -88,7 +85,7 @@ fn mistake(
         told.and_then(|told| told.secret(&key.id)),
         told.map_or(&[], |told| told.keys_of(&key.app)),
         now,
-        Tries::all(),
+        &mut Tries::all(),
     )
 }
 
@@ -212,55 +209,4 @@ fn parts(input: &Input<'_>, received: &Received<'_>, route: &Route, now: i64) ->
             },
         })
         .collect()
-}
-
-/// Header and claims of the token, if there is one to read. Its signature is left where it is.
-fn token(received: &Received<'_>, route: &Route, ground: &Ground, now: Now) -> Option<Token> {
-    let (field, text) = route.token_fields.iter().find_map(|name| {
-        let value = received.fields().get(name)?.to_str().ok()?;
-        let text = if name == AUTHORIZATION {
-            let (word, rest) = value.split_once(' ')?;
-            let is_known = ["bearer", "dpop"]
-                .iter()
-                .any(|one| word.eq_ignore_ascii_case(one));
-            is_known.then(|| rest.trim_start())?
-        } else {
-            value
-        };
-        (text.len() <= MAX_TOKEN).then_some((name, text))
-    })?;
-    let mut pieces = text.split('.');
-    let mut decode = || {
-        let bytes = BASE64URL_NOPAD.decode(pieces.next()?.as_bytes()).ok()?;
-        serde_json::from_slice::<Value>(&bytes).ok()
-    };
-    let (header, claims) = (decode()?, decode()?);
-    let times = ["iat", "nbf", "exp"]
-        .into_iter()
-        .filter_map(|name| {
-            let at = claims.get(name)?.as_i64()?;
-            Some(Parameter {
-                name: name.to_owned(),
-                value: at.to_string(),
-                note: Some(moment(at, now.unix_seconds())),
-            })
-        })
-        .collect();
-    let presented = schemes::token::read(received, route).ok().flatten();
-    let sample = presented.and_then(|token| token.sample());
-    let found = sample.and_then(|sample| {
-        let key = ground.registry.key(&sample.key_id)?;
-        let holds = key.verifying.verify(&sample.text, &sample.signature);
-        holds
-            .is_none()
-            .then(|| mistake(&sample, received, ground, now))?
-    });
-    Some(Token {
-        likely: found.as_ref().map(Finding::hint),
-        mistake: found.map(|found| found.mistake.word()),
-        field: crate::cli::curl::shown(field),
-        header,
-        claims,
-        times,
-    })
 }

@@ -79,7 +79,7 @@ fn destination(text: &str) -> Result<Uri, String> {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let key = args.proof.key.required()?;
+    let key = args.proof.named_key()?;
     try_out(args, &key)?;
     let (settings, upstream) = settings(args)?;
     let on_loopback = settings.listen.iter().all(|place| match place {

@@ -3,9 +3,11 @@
 //! Every part gives `None` when it has a problem, and goes on looking for more.
 
 mod apps;
+mod assurance;
 mod certificates;
 mod cors;
 mod doors;
+mod inject;
 mod issuers;
 mod keys;
 mod routes;
@@ -114,7 +116,7 @@ pub(super) fn resolve(
         .iter()
         .map(|(name, one)| plan(name, one.as_ref()?, gathered))
         .collect();
-    let routes = routes::table(file, gathered);
+    let routes = routes::table(file, places, gathered);
     let registered = apps::registered(file, &plans, places, gathered);
     let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     let outside = issuers::outside(file, &registered.apps, places, gathered);

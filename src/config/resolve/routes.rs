@@ -1,24 +1,29 @@
 //! `[[routes]]`: what they name must exist, and no two may tie.
 
 use super::Gathered;
-use crate::apps::{Assurance, Mode, Scheme, SchemeSet, Scopes};
+use crate::apps::{Mode, Scheme, SchemeSet, Scopes};
 use crate::config::file::{File, Route, Waiver};
 use crate::config::gather::Draft;
 use crate::config::lists::{List, Several};
 use crate::config::read::At;
+use crate::config::secrets::Places;
 use crate::config::values::Name;
 use crate::config::words::Accepted;
 use crate::route::{self, Accept, Bind, BodyPolicy, IssuerSet, Table, Takers};
 use http::HeaderName;
 use std::collections::HashMap;
 
-pub(super) fn table(file: &File, gathered: &mut Gathered<'_>) -> Option<Table> {
+pub(super) fn table(
+    file: &File,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Option<Table> {
     let list = &file.routes.0;
     names(list, gathered);
     let routes: Vec<route::Route> = list
         .iter()
         .enumerate()
-        .filter_map(|(index, one)| route(index, one, file, gathered))
+        .filter_map(|(index, one)| route(index, one, file, places, gathered))
         .collect();
     let whole = routes.len() == list.len();
     match Table::new(routes) {
@@ -61,6 +66,7 @@ fn route(
     index: usize,
     route: &Route,
     file: &File,
+    places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<route::Route> {
     let upstream = upstream(route, file, gathered);
@@ -76,6 +82,12 @@ fn route(
         .collect();
     let cors = match &route.cors {
         Some(cors) => Some(super::cors::cors(cors, gathered)?),
+        None => None,
+    };
+    let inject = match &route.inject {
+        Some(inject) => Some(super::inject::inject(
+            inject, route, accept, places, gathered,
+        )?),
         None => None,
     };
     if route.mode.value == Mode::Observe {
@@ -108,7 +120,7 @@ fn route(
         upstream: upstream?,
         accept: accept?,
         pair: is_pair(route),
-        assurance: assurance(route, accept?, file, gathered)?,
+        assurance: super::assurance::assurance(route, accept?, file, gathered)?,
         mode: route.mode.value,
         scopes: route
             .scopes
@@ -135,6 +147,7 @@ fn route(
         token_takers,
         upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
         cors,
+        inject,
     })
 }
 
@@ -256,66 +269,9 @@ fn accept(route: &Route, gathered: &mut Gathered<'_>) -> Option<Accept> {
     Some(accept)
 }
 
-fn is_pair(route: &Route) -> bool {
+pub(super) fn is_pair(route: &Route) -> bool {
     let list = route.accept.get().map_or(&[][..], |several| &several.0);
     list.iter().any(|one| one.value == Accepted::Pair)
-}
-
-/// How well a caller must be proven: as well as something that is accepted can prove it.
-fn assurance(
-    route: &Route,
-    accept: Accept,
-    file: &File,
-    gathered: &mut Gathered<'_>,
-) -> Option<Assurance> {
-    let Some(asked) = &route.assurance else {
-        return Some(Assurance::None);
-    };
-    let Accept::Proven(accepted) = accept else {
-        gathered.problem(
-            asked
-                .problem("a public route knows no caller: this would refuse everyone")
-                .hint(
-                    "take `assurance` away, or say in `accept` what callers prove themselves with",
-                ),
-        );
-        return None;
-    };
-    let tokens = if somebody_attests(file) {
-        Assurance::Attested
-    } else {
-        Assurance::Key
-    };
-    let best = |scheme| match scheme {
-        Scheme::HttpSignature | Scheme::AwsSigv4 | Scheme::HmacAuth => Assurance::Signed,
-        Scheme::Token => tokens,
-        Scheme::ClientCertificate | Scheme::ApiKey | Scheme::Webhook => Assurance::Key,
-    };
-    let alone = accepted.iter().map(best).max();
-    let both = is_pair(route).then(|| tokens.and(Assurance::Signed));
-    let most = alone.max(both).unwrap_or_default();
-    if most >= asked.value.0 {
-        return Some(asked.value.0);
-    }
-    let message = format!(
-        "nobody can pass: what `accept` lets in proves `{}` at most",
-        most.name()
-    );
-    gathered.problem(asked.problem(message).hint(match asked.value.0 {
-        Assurance::Signed => "add `\"http-signature\"` to `accept`",
-        Assurance::Attested => "accept `\"token\"`, and say `attests = true` of the key that such tokens are signed with",
-        _ => "accept `\"token+http-signature\"`, and say `attests = true` of the key that such tokens are signed with",
-    }));
-    None
-}
-
-/// Whether some token can be `attested`.
-fn somebody_attests(file: &File) -> bool {
-    let apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());
-    let mut keys = apps.flat_map(|app| &app.keys.0);
-    let mut issuers = file.issuers.entries.iter();
-    keys.any(|key| key.attests.value)
-        || issuers.any(|(_, one)| one.as_ref().is_some_and(|one| one.attests))
 }
 
 /// Whose signatures are taken: said where they are accepted, and only there.

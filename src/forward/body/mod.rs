@@ -13,6 +13,7 @@ mod set_aside;
 pub(super) mod tests;
 mod whole;
 
+use super::form::BadForm;
 use crate::route::{BodyPolicy, BodyVerify};
 use crate::schemes::digest::{BodyCheck, BodyProof, Mismatch};
 use arrival::Arrival;
@@ -62,6 +63,9 @@ pub enum BodyError {
     /// The client sent nothing for too long.
     #[error("the body did not arrive in time")]
     Timeout,
+    /// Nothing can be added to it, which is a form.
+    #[error("the form cannot be added to: {0}")]
+    Form(#[from] BadForm),
     /// It could not be set aside on disk.
     #[error("the body could not be set aside: {0}")]
     Spill(std::io::Error),
@@ -227,6 +231,13 @@ impl ProvenBody {
             unsent: None,
             sending: None,
         }
+    }
+
+    /// One that is here, in place of another that was proven.
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        let mut body = Self::new(Source::Empty, Some(bytes.len() as u64));
+        body.unsent = (!bytes.is_empty()).then_some(bytes);
+        body
     }
 
     /// No body.

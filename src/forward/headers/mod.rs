@@ -11,10 +11,9 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-use super::Head;
+use super::Prepared;
 use super::body::ProvenBody;
 use crate::apps::Scheme;
-use crate::route::Route;
 use crate::schemes::{aws_sigv4, hmac_auth};
 use bytes::{BufMut as _, BytesMut};
 use http::Method;
@@ -25,6 +24,7 @@ use http::header::{
 use http_body::Body as _;
 pub(super) use ours::Told;
 use rule::Rule;
+pub use rule::is_ours_to_say;
 use sink::{Lines, Map, Sink};
 use std::fmt::Write as _;
 
@@ -32,38 +32,31 @@ use std::fmt::Write as _;
 const USUAL_HEAD: usize = 1024;
 
 /// Writes the head of a request of HTTP/1.1 into `text`.
-pub(super) fn write_head(
-    text: &mut BytesMut,
-    head: &Head,
-    route: &Route,
-    told: &Told<'_>,
-    body: &ProvenBody,
-) {
+pub(super) fn write_head(text: &mut BytesMut, prepared: &Prepared<'_>, body: &ProvenBody) {
+    let head = prepared.head;
     let target = head.target.as_str();
     text.reserve(USUAL_HEAD);
     text.put_slice(head.method.as_str().as_bytes());
     text.put_u8(b' ');
     text.put_slice(target.as_bytes());
     text.put_slice(b" HTTP/1.1\r\n");
-    put_fields(&mut Lines(text), head, route, told, body);
+    put_fields(&mut Lines(text), prepared, body);
     text.put_slice(b"\r\n");
 }
 
 /// The fields that go to the upstream, of those that came in `head`, for a
 /// server that does not get them as bytes of HTTP/1.1.
-pub(super) fn request(head: &Head, route: &Route, told: &Told<'_>, body: &ProvenBody) -> HeaderMap {
-    let mut map = Map::with_capacity(head.fields.len() + ours::MAX_FIELDS);
-    put_fields(&mut map, head, route, told, body);
+pub(super) fn request(prepared: &Prepared<'_>, body: &ProvenBody) -> HeaderMap {
+    let mut map = Map::with_capacity(prepared.head.fields.len() + ours::MAX_FIELDS);
+    put_fields(&mut map, prepared, body);
     map.fields
 }
 
-fn put_fields<S: Sink>(
-    sink: &mut S,
-    head: &Head,
-    route: &Route,
-    told: &Told<'_>,
-    body: &ProvenBody,
-) {
+fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody) {
+    let Prepared {
+        told, route, head, ..
+    } = prepared;
+    let injected = prepared.inject.map_or(&[][..], |inject| &inject.fields);
     let came = &head.fields;
     sink.text(HOST, |text| text.put_slice(head.authority.as_bytes()));
     let places = route.key_places.as_deref();
@@ -72,6 +65,8 @@ fn put_fields<S: Sink>(
         .is_some_and(|identity| identity.scheme == Scheme::AwsSigv4);
     let rule = Rule {
         nominated: rule::nominated(came),
+        injected,
+        body_is_longer: prepared.is_longer,
         keep_proof: route.keep_proof,
         token_fields: &route.token_fields,
         webhook_fields: route
@@ -131,6 +126,9 @@ fn put_fields<S: Sink>(
         if S::IS_HTTP_1 {
             sink.word(CONNECTION, "te");
         }
+    }
+    for one in injected {
+        sink.secret(&one.name, one.value.expose());
     }
     frame(sink, &head.method, was_counted, body);
     ours::tell_who(sink, told, head);

@@ -32,7 +32,7 @@ pub(in crate::forward) struct Told<'c> {
     /// `None` for an anonymous caller.
     pub(super) identity: Option<Identity<'c>>,
     /// Whether the body came in pieces, whose heads end here.
-    pub(super) is_unframed: bool,
+    pub(in crate::forward) is_unframed: bool,
 }
 
 /// Who the caller was found to be.
@@ -48,6 +48,11 @@ pub(in crate::forward) struct Identity<'c> {
 }
 
 impl<'c> Told<'c> {
+    /// Whether the caller is proven to be somebody.
+    pub(in crate::forward) const fn is_anyone(&self) -> bool {
+        self.identity.is_some()
+    }
+
     pub(in crate::forward) fn of(caller: &'c Caller) -> Self {
         let scheme = caller.scheme().zip(caller.scheme_name());
         let identity = match (caller.app(), caller.key_id(), scheme) {

@@ -3,6 +3,7 @@
 //! Names are compared with `_` and `.` read as `-`: backends that hand fields
 //! on as variables do the same (safety, 20–25).
 
+use crate::route::InjectedField;
 use crate::schemes::aws_sigv4::{
     X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_LENGTH, X_AMZ_SECURITY_TOKEN, X_AMZ_TRAILER,
 };
@@ -11,9 +12,16 @@ use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue
 /// Fields of a proof, besides those a token may stand in.
 const PROOF: [&str; 3] = ["signature", "signature-input", "signature-base-digest"];
 
+/// Fields that say what the body is: of one that got longer they are not true.
+const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+
 /// Which of the fields that came are not forwarded.
 pub(super) struct Rule<'r> {
     pub(super) nominated: Vec<HeaderValue>,
+    /// Fields that we add.
+    pub(super) injected: &'r [InjectedField],
+    /// Whether the body that goes on is longer than the one that came.
+    pub(super) body_is_longer: bool,
     pub(super) keep_proof: bool,
     pub(super) token_fields: &'r [HeaderName],
     /// Fields that hold signatures of webhooks.
@@ -51,6 +59,13 @@ impl Rule<'_> {
         if names(&self.nominated, name) {
             return true;
         }
+        let is_injected = |one: &InjectedField| is_same(name.as_str(), one.name.as_str());
+        if self.injected.iter().any(is_injected) {
+            return true;
+        }
+        if self.body_is_longer && DIGESTS.contains(&name.as_str()) {
+            return true;
+        }
         if *name == AUTHORIZATION {
             return !self.keep_proof
                 && (self.authorization_is_signature
@@ -83,7 +98,7 @@ impl Rule<'_> {
 
 /// Fields that would speak for us or for the connection, and fields by which
 /// a client could have a backend take its request for another one.
-fn is_ours_to_say(name: &str) -> bool {
+pub fn is_ours_to_say(name: &str) -> bool {
     let (exact, fronts): (&[&str], &[&str]) = match name.as_bytes().first() {
         Some(b'c') => (
             &["connection", "content-length", "client-ip"],
@@ -143,6 +158,15 @@ pub(super) fn is_of_one_hop(name: &str) -> bool {
         Some(b'u') => name == "upgrade",
         _ => false,
     }
+}
+
+/// Whether a server may take the two for one name.
+fn is_same(name: &str, other: &str) -> bool {
+    let fold = |byte: u8| match byte {
+        b'_' | b'.' => b'-',
+        other => other,
+    };
+    name.len() == other.len() && name.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
 /// Whether `name` begins with `front`, with `_` and `.` read as `-`.

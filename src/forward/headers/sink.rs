@@ -18,6 +18,9 @@ pub(super) trait Sink {
     /// into no name, becomes `?`.
     fn text(&mut self, name: HeaderName, write: impl FnOnce(&mut BytesMut));
 
+    /// A field whose value is a secret: it is kept in no table of a connection.
+    fn secret(&mut self, name: &HeaderName, value: &[u8]);
+
     /// A field with one of our own words.
     fn word(&mut self, name: HeaderName, word: &'static str) {
         self.text(name, |text| text.put_slice(word.as_bytes()));
@@ -46,6 +49,10 @@ impl Sink for Lines<'_> {
         write(self.0);
         without_controls(self.0.get_mut(from..).unwrap_or_default());
         self.0.put_slice(b"\r\n");
+    }
+
+    fn secret(&mut self, name: &HeaderName, value: &[u8]) {
+        self.text(name.clone(), |text| text.put_slice(value));
     }
 
     fn word(&mut self, name: HeaderName, word: &'static str) {
@@ -84,6 +91,13 @@ impl Sink for Map {
         let value = HeaderValue::from_maybe_shared(self.buffer.split().freeze());
         self.fields
             .append(name, value.expect("no control byte is left"));
+    }
+
+    fn secret(&mut self, name: &HeaderName, value: &[u8]) {
+        // RFC 7541, section 7.1.3.
+        let mut value = HeaderValue::from_bytes(value).expect("`config` lets no other value in");
+        value.set_sensitive(true);
+        self.fields.append(name, value);
     }
 
     fn word(&mut self, name: HeaderName, word: &'static str) {

@@ -2,8 +2,10 @@ use super::ours::Identity;
 use super::*;
 use crate::apps::Scopes;
 use crate::forward::body::{Meter, prepare};
-use crate::route::{BodyPolicy, BodyVerify};
+use crate::forward::{Head, form};
+use crate::route::{Accept, BodyPolicy, BodyVerify, Inject, InjectedField, Route};
 use crate::schemes::digest::BodyProof;
+use crate::secret::Secret;
 use bytes::Bytes;
 use http::Version;
 use http_body_util::{Empty, Full};
@@ -55,10 +57,20 @@ async fn no_body() -> ProvenBody {
     .unwrap()
 }
 
+fn prepared<'r>(head: &'r Head, route: &'r Route, told: &Told<'r>) -> Prepared<'r> {
+    Prepared {
+        told: *told,
+        route,
+        head,
+        inject: form::injected(route, told),
+        is_longer: false,
+    }
+}
+
 async fn sent(head: &Head, route: &Route, told: &Told<'_>) -> BTreeMap<String, Vec<String>> {
     let sent = lines(head, route, told, &no_body().await);
     let mut in_map: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, value) in &request(head, route, told, &no_body().await) {
+    for (name, value) in &request(&prepared(head, route, told), &no_body().await) {
         let value = value.to_str().unwrap().to_owned();
         in_map.entry(name.to_string()).or_default().push(value);
     }
@@ -77,7 +89,7 @@ fn lines(
     body: &ProvenBody,
 ) -> BTreeMap<String, Vec<String>> {
     let mut text = BytesMut::new();
-    write_head(&mut text, head, route, told, body);
+    write_head(&mut text, &prepared(head, route, told), body);
     let text = std::str::from_utf8(&text).unwrap();
     let fields = text.strip_prefix("GET / HTTP/1.1\r\n").unwrap();
     let fields = fields.strip_suffix("\r\n\r\n").unwrap();
@@ -381,7 +393,7 @@ async fn each_request_has_at_most_one_framing_field() {
             head.fields
                 .insert(CONTENT_LENGTH, HeaderValue::from_static(came));
         }
-        let fields = request(&head, &route(), &ANYONE, &no_body().await);
+        let fields = request(&prepared(&head, &route(), &ANYONE), &no_body().await);
         let length = fields
             .get(CONTENT_LENGTH)
             .map(|value| value.to_str().unwrap());
@@ -416,4 +428,54 @@ fn an_answer_keeps_nothing_of_its_hop_and_says_nothing_for_us() {
         left,
         ["content-length", "set-cookie", "set-cookie", "trailer"]
     );
+}
+
+/// A route that adds two fields.
+fn injecting(accept: Accept) -> Route {
+    let field = |name, value: &str| InjectedField {
+        name,
+        value: Secret::new(value.into()),
+        from: "env:X".into(),
+    };
+    let key = field(HeaderName::from_static("x-api-key"), "ours");
+    Route {
+        accept,
+        inject: Some(Box::new(Inject {
+            fields: vec![key, field(AUTHORIZATION, "Basic b3Vycw==")],
+            form: Vec::new(),
+        })),
+        ..route()
+    }
+}
+
+#[tokio::test]
+async fn what_is_added_replaces_what_came_under_any_spelling_of_the_name() {
+    let came = [
+        ("x-api-key", "theirs"),
+        ("x-api-key", "theirs too"),
+        ("x.api.key", "theirs as well"),
+        ("authorization", "Bearer theirs"),
+        ("x-api-keys", "another"),
+    ];
+    let route = injecting(Accept::Public);
+    let sent = sent(&head(&came), &route, &ANYONE).await;
+    assert_eq!(sent["x-api-key"], ["ours"]);
+    assert_eq!(sent["authorization"], ["Basic b3Vycw=="]);
+    assert_eq!(sent["x-api-keys"], ["another"]);
+    assert!(!sent.contains_key("x.api.key"));
+}
+
+#[tokio::test]
+async fn nothing_is_added_for_whom_an_observing_route_does_not_know() {
+    let came = [("x-api-key", "theirs")];
+    let passed = passed(&came, &injecting(route().accept)).await;
+    assert_eq!(passed, "x-api-key: theirs");
+}
+
+#[tokio::test]
+async fn what_is_added_stays_out_of_the_tables_of_a_connection() {
+    let (head, route) = (head(&[]), injecting(Accept::Public));
+    let fields = request(&prepared(&head, &route, &ANYONE), &no_body().await);
+    assert!(fields["x-api-key"].is_sensitive());
+    assert!(fields[AUTHORIZATION].is_sensitive());
 }

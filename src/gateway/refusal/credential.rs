@@ -38,6 +38,10 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
             "The signature must cover {} too.",
             list(missing)
         ),
+        schemes::Refused::NobodySigns(there) => format!(
+            "No sender of webhooks signs {}: a webhook is a `POST` to a URL without a query, and carries no `Authorization`.",
+            list(there)
+        ),
         schemes::Refused::Absent(component) => format!("The signature covers `{component}`, which the request does not carry as it arrived."),
         schemes::Refused::Skew { ours, theirs } if *theirs > IN_SECONDS => format!(
             "The credential was made at {theirs}, it is {ours} here: times are in whole seconds, and this looks like milliseconds."

@@ -5,7 +5,7 @@ use crate::clock::Now;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What trying one text costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Cost {
     /// Against a shared secret: the unit, one or two microseconds.

@@ -59,6 +59,17 @@ mistakes! {
     BodyHashInUpper "body-hash-in-upper-case" "the body's hash is signed in upper case: its digits stand in lower case";
     FormNotTaken "form-not-taken" "path or query is signed in a way that the route does not take: see `sigv4.path` and `sigv4.plus_is_space`";
     HttpVersion "http-version" "the line names another version of HTTP than the request came with: cover the target alone, or sign what is sent";
+    // What of a webhook stands in it.
+    BodyAlone "body-alone" "the body alone is signed: what stands before it is missing, id and time as the sender's way has them";
+    IdMissing "id-missing" "the message's id is missing in the signed text: it stands before the time";
+    TimeMissing "time-missing" "the time is missing in the signed text: it stands before the body";
+    VersionMissing "version-missing" "`v0:` is missing before the time";
+    FrontInOtherOrder "front-in-other-order" "id and time stand in another order: the id comes first";
+    Separator "separator" "another sign stands between the parts of the text: it is `.`, and `:` for Slack";
+    BodyMissing "body-missing" "the body is missing in the signed text: it is signed as it is sent";
+    BodyAsObject "body-as-object" "what was signed is how a program shows the body (`[object Object]`, `b'…'`, `undefined`): sign the bytes that are sent";
+    BodyHashed "body-hashed" "the body's hash is signed in its place: sign the body itself";
+    BodyWrittenAnew "body-written-anew" "another body was signed, the same JSON with other white space: sign the bytes that are sent, and let nothing on the way write them anew";
     // How the text is written.
     ParamsAsSent "params-as-sent" "the last line repeats `Signature-Input` letter by letter: in the text it has its canonical form, one space between components and none around `;` and `=`";
     LabelInParams "label-in-params" "the label stands in the last line: only what follows `label=` belongs there";
@@ -76,7 +87,8 @@ mistakes! {
     SaltLength "salt-length" "the salt is the longest that fits: sign with one of 64 bytes, or give the key `any_salt = true`";
     // What was signed with.
     SecretAsText "secret-as-text" "the secret is used as the text that it is written in: decode it from base64 or hex, and use the bytes";
-    SecretWithPrefix "secret-with-prefix" "the secret is used with its `base64:` or `hex:` in front: decode what stands behind it";
+    SecretWithPrefix "secret-with-prefix" "the secret is used with its `base64:`, `hex:` or `whsec_` in front: decode what stands behind it";
+    SecretWithoutPrefix "secret-without-prefix" "`whsec_` was taken off the secret: all of it is used here, as it is written";
     SecretWithNewline "secret-with-newline" "a newline is part of the secret as it is used, and is none of the key's";
     SecretWithoutNewline "secret-without-newline" "the file's last newline is part of the secret, since the file has no `base64:` or `hex:` in front";
     SecretDecoded "secret-decoded" "the secret is decoded before use, but the gateway takes it as it stands: its file has no `base64:` or `hex:` in front";

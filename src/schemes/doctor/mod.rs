@@ -109,18 +109,22 @@ pub fn examine(
     if !is_about_the_key {
         return None;
     }
-    let samples = samples(received, route);
-    samples.iter().find_map(|sample| {
+    let samples = samples(received, route, registry);
+    let may_be_told = |key: Option<&Arc<Key>>| explain || key.is_some_and(|key| key.app.explain);
+    let told_of = samples.iter().filter_map(|sample| {
         let key = registry.key(&sample.key_id);
-        if !explain && !key.is_some_and(|key| key.app.explain) {
-            return None;
-        }
         let verifying = match key {
             Some(key) => &key.verifying,
             // As much is done where no key has this id: a stopwatch learns nothing.
             None => registry.double(&sample.key_id),
         };
-        let mut tries = budget.grant(sample.cost(verifying), now)?;
+        may_be_told(key).then_some((sample, key, verifying))
+    });
+    let told_of: Vec<_> = told_of.collect();
+    // For all of them together.
+    let costs = told_of.iter().map(|(sample, _, key)| sample.cost(key));
+    let mut tries = budget.grant(costs.max()?, now)?;
+    told_of.into_iter().find_map(|(sample, key, verifying)| {
         if tries.take() && sample.holds(verifying) {
             return key
                 .and_then(|key| held(refused, sample, key, now))
@@ -134,6 +138,7 @@ pub fn examine(
             .and_then(|key| told.secret(&key.id))
             .or(unknown.as_ref());
         let others = key.map_or(&[][..], |key| told.keys_of(&key.app));
+        let tries = &mut tries;
         diagnose(sample, received, verifying, secret, others, now, tries)
     })
 }
@@ -183,7 +188,7 @@ pub fn diagnose(
     secret: Option<&Secret>,
     others: &[Arc<Key>],
     now: Now,
-    mut tries: Tries,
+    tries: &mut Tries,
 ) -> Option<Finding> {
     if sample.text.len() > MAX_TEXT {
         return None;
@@ -209,15 +214,31 @@ pub fn diagnose(
         return Some(mistake.into());
     }
     let others = others.iter().filter(|other| *other.id != *sample.key_id);
-    let other = others.take(MAX_OTHER_KEYS).find(|other| {
+    sibling(sample, key, others, now, tries)
+}
+
+/// The other key of the same app whose signature it is. As many are tried for an app that has none, and
+/// for an id that no key has: a stopwatch learns nothing.
+fn sibling<'k>(
+    sample: &Sample<'_>,
+    key: &VerifyingKey,
+    others: impl Iterator<Item = &'k Arc<Key>>,
+    now: Now,
+    tries: &mut Tries,
+) -> Option<Finding> {
+    let others = others.map(Some).chain(std::iter::repeat(None));
+    let other = others.take(MAX_OTHER_KEYS).find_map(|other| {
         // What this key may not prove is another matter: its holder learns of the key alone.
-        tries.take() && sample.holds(&other.verifying)
+        let verifying = other.map_or(key, |other| &other.verifying);
+        let holds = tries.take() && sample.holds(verifying);
+        other.filter(|_| holds)
     })?;
     Some(Finding {
-        mistake: if other.is_active(now.unix_seconds()) {
-            Mistake::OtherKey
-        } else {
-            out_of_force(other, now)
+        mistake: match () {
+            () if !other.is_active(now.unix_seconds()) => out_of_force(other, now),
+            // None is named: every one that may sign was tried.
+            () if sample.scheme == Scheme::Webhook => Mistake::KeyNotForScheme,
+            () => Mistake::OtherKey,
         },
         key: Some(other.id.clone()),
     })
@@ -281,9 +302,13 @@ fn as_a_whole(text: &str) -> Vec<(Mistake, String)> {
 }
 
 /// What `received` shows, as far as it can be read.
-pub fn samples<'r>(received: &'r Received<'r>, route: &Route) -> Vec<Sample<'r>> {
+pub fn samples<'r>(
+    received: &'r Received<'r>,
+    route: &Route,
+    registry: &'r Registry,
+) -> Vec<Sample<'r>> {
     match Presented::read(received, route) {
-        Ok(presented) => presented.samples(received),
+        Ok(presented) => presented.samples(received, route, registry),
         Err(_) => Vec::new(),
     }
 }

@@ -26,9 +26,11 @@ pub(super) fn misread(
         let key = || HmacKey::misread(algorithm, bytes);
         may_try() && key().is_some_and(&is_by)
     };
+    // As many are tried whatever the secret is: a stopwatch learns nothing of it.
+    let is_it = |bytes: &[u8]| holds(algorithm, bytes) && bytes != secret.expose();
+    let mut is_it = is_it;
     let found = readings(secret.expose()).into_iter();
-    let found = found.filter(|(_, bytes)| ***bytes != *secret.expose());
-    let found = { found }.find(|(_, bytes)| holds(algorithm, bytes));
+    let found = { found }.find(|(_, bytes)| is_it(bytes));
     if let Some((mistake, _)) = found {
         return Some(mistake);
     }
@@ -39,9 +41,9 @@ pub(super) fn misread(
     holds(other, secret.expose()).then_some(Mistake::OtherHash)
 }
 
-/// Every wrong reading of a secret of these bytes.
+/// Every wrong reading of a secret of these bytes; the secret itself in the place of one that is none.
 fn readings(right: &[u8]) -> Vec<(Mistake, Zeroizing<Vec<u8>>)> {
-    let mut all = Vec::with_capacity(20);
+    let mut all = Vec::with_capacity(24);
     let mut push = |mistake, bytes: Vec<u8>| all.push((mistake, Zeroizing::new(bytes)));
     let (base64, hex) = (BASE64.encode(right), HEXLOWER.encode(right));
     let texts = [
@@ -59,6 +61,10 @@ fn readings(right: &[u8]) -> Vec<(Mistake, Zeroizing<Vec<u8>>)> {
     for text in [&base64, &hex] {
         push(Mistake::SecretAsText, format!("{text}\n").into_bytes());
     }
+    push(
+        Mistake::SecretWithPrefix,
+        format!("whsec_{base64}").into_bytes(),
+    );
     for text in [format!("base64:{base64}"), format!("hex:{hex}")] {
         push(Mistake::SecretWithPrefix, format!("{text}\n").into_bytes());
         push(Mistake::SecretWithPrefix, text.into_bytes());
@@ -70,9 +76,16 @@ fn readings(right: &[u8]) -> Vec<(Mistake, Zeroizing<Vec<u8>>)> {
         HEXLOWER_PERMISSIVE.decode(line),
         BASE64URL_NOPAD.decode(line),
     ];
-    for bytes in decoded.into_iter().flatten() {
-        push(Mistake::SecretDecoded, bytes);
+    for bytes in decoded {
+        push(
+            Mistake::SecretDecoded,
+            bytes.unwrap_or_else(|_| right.to_vec()),
+        );
     }
+    let bare = line.strip_prefix(b"whsec_").unwrap_or(right);
+    push(Mistake::SecretWithoutPrefix, bare.to_vec());
+    let bytes = BASE64.decode(bare).unwrap_or_else(|_| bare.to_vec());
+    push(Mistake::SecretWithoutPrefix, bytes);
     all
 }
 
@@ -125,6 +138,16 @@ mod tests {
                 format!("{text}\n").as_bytes(),
                 text.as_bytes(),
                 Some(Mistake::SecretWithoutNewline),
+            ),
+            (
+                &right,
+                format!("whsec_{text}").as_bytes(),
+                Some(Mistake::SecretWithPrefix),
+            ),
+            (
+                format!("whsec_{text}").as_bytes(),
+                &right,
+                Some(Mistake::SecretWithoutPrefix),
             ),
             (&right, &[8; 32], None),
             (&right, &right, None),

@@ -139,6 +139,11 @@ impl KeySet {
         })
     }
 
+    /// The names of its keys that have one.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter_map(|key| key.id.as_deref())
+    }
+
     /// Whether a key has this very name.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.keys.iter().any(|key| key.id.as_deref() == Some(id))

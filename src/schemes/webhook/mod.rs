@@ -9,6 +9,7 @@
 //! before its end.
 
 pub mod github;
+pub mod mistakes;
 pub mod read;
 pub mod sign;
 pub mod slack;

@@ -4,7 +4,7 @@ use super::{github, slack, standard, stripe};
 use crate::route::{Route, Sender};
 use crate::schemes::Refused;
 use crate::schemes::received::Received;
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use http::{HeaderMap, HeaderValue};
 
 /// Bytes a field of a sender may have.
@@ -92,16 +92,32 @@ pub(super) fn seconds(name: &str, text: &str) -> Result<i64, String> {
         && text.bytes().all(|byte| byte.is_ascii_digit())
         && is_canonical;
     let number = is_number.then(|| text.parse().ok()).flatten();
-    number.ok_or_else(|| format!("`{name}` has no time in Unix seconds"))
+    number.ok_or_else(|| {
+        let is_longer = text.len() > MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
+        let guess = if is_longer {
+            ": it is in whole seconds, and this looks like milliseconds"
+        } else {
+            ""
+        };
+        format!("`{name}` has no time in Unix seconds{guess}")
+    })
 }
 
 /// A MAC of 32 bytes in hexadecimal digits, lower case.
 pub(super) fn hex_mac(name: &str, text: &str) -> Result<Vec<u8>, String> {
     match HEXLOWER.decode(text.as_bytes()) {
         Ok(mac) if mac.len() == 32 => Ok(mac),
-        _ => Err(format!(
-            "`{name}` has no SHA-256 in 64 hexadecimal digits, lower case"
-        )),
+        _ => {
+            let in_base64 = BASE64.decode(text.as_bytes());
+            let guess = if in_base64.is_ok_and(|mac| mac.len() == 32) {
+                ": this is base64"
+            } else {
+                ""
+            };
+            Err(format!(
+                "`{name}` has no SHA-256 in 64 hexadecimal digits, lower case{guess}"
+            ))
+        }
     }
 }
 

@@ -3,17 +3,20 @@
 //! `v1a` by Ed25519, each over `ID.TIMESTAMP.BODY`.
 
 use super::read::{MAX_MACS, MAX_PAIRS, Message, needed, one, push, seconds};
-use data_encoding::{BASE64, BASE64_NOPAD};
+use crate::secret::Secret;
+use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use http::HeaderMap;
+use zeroize::Zeroizing;
 
 pub(super) const ID: &str = "webhook-id";
 pub(super) const TIMESTAMP: &str = "webhook-timestamp";
 pub(super) const SIGNATURE: &str = "webhook-signature";
 /// Characters of an id.
 const MAX_ID: usize = 256;
-/// What stands before a secret, and before a public key.
+/// What stands before a secret, and before each half of a pair.
 const SECRET: &[u8] = b"whsec_";
 const PUBLIC_KEY: &[u8] = b"whpk_";
+const PRIVATE_KEY: &[u8] = b"whsk_";
 /// What DER has before the 32 bytes of a public key of Ed25519 (RFC 8410, section 4).
 const SPKI: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
@@ -51,14 +54,25 @@ pub(super) fn read(fields: &HeaderMap) -> Result<Option<Message<'_>>, String> {
         match BASE64.decode(text.as_bytes()) {
             Ok(bytes) if bytes.len() == size => push(SIGNATURE, all, most, bytes)?,
             _ => {
+                let in_hex = HEXLOWER_PERMISSIVE.decode(text.as_bytes());
+                let guess = if in_hex.is_ok_and(|bytes| bytes.len() == size) {
+                    ", and this is hexadecimal"
+                } else {
+                    ""
+                };
                 return Err(format!(
-                    "`{SIGNATURE}`: behind `{version},` stands the base64 of {size} bytes"
+                    "`{SIGNATURE}`: behind `{version},` stands the base64 of {size} bytes{guess}"
                 ));
             }
         }
     }
     Ok(Some(message))
 }
+
+/// What DER has before the 32 bytes of a private key of Ed25519 (RFC 8410, section 7).
+const PKCS8: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// The secret that `written` stands for: base64, padded or not, with `whsec_` in front or without.
 pub fn secret(written: &[u8]) -> Option<Vec<u8>> {
@@ -76,6 +90,23 @@ pub fn public_key(written: &[u8]) -> Option<String> {
     Some(format!(
         "-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n"
     ))
+}
+
+/// A private key that is written `whsk_…`, in PEM: with the public half behind it, or without.
+pub fn private_key(written: &[u8]) -> Option<Secret> {
+    let written = written.trim_ascii();
+    if !written.starts_with(PRIVATE_KEY) {
+        return None;
+    }
+    let key = Zeroizing::new(decoded(written, PRIVATE_KEY)?);
+    let seed = matches!(key.len(), 32 | 64).then(|| key.get(..32))??;
+    let der = Zeroizing::new([&PKCS8[..], seed].concat());
+    let text = Zeroizing::new(BASE64.encode(&der));
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        *text
+    );
+    Some(Secret::new(pem.into_bytes()))
 }
 
 fn decoded(written: &[u8], prefix: &[u8]) -> Option<Vec<u8>> {

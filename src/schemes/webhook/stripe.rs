@@ -22,6 +22,11 @@ pub(super) fn read(fields: &HeaderMap) -> Result<Option<Message<'_>>, String> {
             return Err(format!("`{SIGNATURE}` is not like `t=TIME,v1=HEX`"));
         };
         match name {
+            "t" if value.contains(';') => {
+                return Err(format!(
+                    "`{SIGNATURE}` is not like `t=TIME,v1=HEX`: a comma stands between them"
+                ));
+            }
             "t" => {
                 let time = seconds(SIGNATURE, value)?;
                 if message.time.replace(time).is_some() {

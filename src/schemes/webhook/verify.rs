@@ -11,13 +11,16 @@ use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::digest::BodyProof;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::{Field, Received};
-use crate::schemes::signed::{self, Rules, rejected};
-use crate::schemes::{Refused, Why};
+use crate::schemes::signed::{self, Rules};
+use crate::schemes::{Explained, Refused, Why};
 use http::Method;
 use std::sync::Arc;
 
 /// Keys of one app that are tried: a webhook names none.
 pub const MAX_KEYS: usize = 4;
+
+/// Bytes of a body that are shown to who may see what was verified: it is the sender's own.
+const MAX_SHOWN: usize = 16 * 1024;
 
 /// The caller that the webhook proves.
 ///
@@ -50,7 +53,16 @@ pub fn verify(
         None => b"",
     };
     let keys = rules.registry.webhook_keys(webhooks.app);
-    let key = signer(message, body, keys)?;
+    let key = signer(message, body, keys).ok_or_else(|| {
+        let open = rules.explain || keys.first().is_some_and(|key| key.app.explain);
+        let text = || [message.front.as_bytes(), body].concat();
+        let explained =
+            (open && body.len() <= MAX_SHOWN).then(|| Box::new(Explained::new(&text(), received)));
+        Refused::Rejected {
+            why: Why::WrongSignature,
+            explained,
+        }
+    })?;
     // Only the owner of a key comes this far.
     signed::check_key(key, Scheme::Webhook, seconds)?;
     let proof = Proof {
@@ -108,7 +120,7 @@ fn check_what_nobody_signs(
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Refused::Coverage(missing))
+        Err(Refused::NobodySigns(missing))
     }
 }
 
@@ -123,11 +135,7 @@ fn freshness(webhooks: &Webhooks, rules: Freshness) -> Freshness {
 
 /// The key that has signed. All are tried with all signatures, whichever fits: what is right takes as
 /// long as what is wrong.
-fn signer<'k>(
-    message: &Message<'_>,
-    body: &[u8],
-    keys: &'k [Arc<Key>],
-) -> Result<&'k Arc<Key>, Refused> {
+fn signer<'k>(message: &Message<'_>, body: &[u8], keys: &'k [Arc<Key>]) -> Option<&'k Arc<Key>> {
     let mut text = Vec::new();
     let mut found = None;
     for key in keys.iter().take(MAX_KEYS) {
@@ -150,7 +158,7 @@ fn signer<'k>(
         // Nobody has this key: the same work, and the same answer.
         holds(&HmacKey::dummy(Algorithm::HmacSha256), message, body);
     }
-    found.ok_or(rejected(Why::WrongSignature))
+    found
 }
 
 /// Whether any of the signatures is this key's.

@@ -1,0 +1,126 @@
+//! What a webhook says and signs, for a reader.
+
+use super::judge::Ground;
+use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State};
+use super::shown::{compared, judged, moment};
+use crate::apps::{App, Key};
+use crate::clock::Now;
+use crate::route::{Route, Sender};
+use crate::schemes::Received;
+use crate::schemes::doctor::Sample;
+use crate::schemes::webhook::{Presented, mistakes};
+use std::sync::Arc;
+
+/// Takes down the webhook, if `received` shows one that can be read.
+/// What cannot be is told by the step that refuses it.
+pub(super) fn credential(
+    report: &mut Report,
+    received: &Received<'_>,
+    route: &Route,
+    ground: &Ground,
+    caller_text: Option<&[u8]>,
+    now: Now,
+) {
+    let Ok(Some(presented)) = Presented::read(received, route) else {
+        return;
+    };
+    let is_unread = received.has_body() && received.body().is_none();
+    let mut shown = Signature {
+        label: format!("webhook of {}", presented.sender.name()),
+        covers: covers(presented.sender).map(str::to_owned).collect(),
+        parameters: parameters(&presented, now.unix_seconds()),
+        parts: vec![PartShown {
+            part: "body",
+            component: "body".into(),
+            state: State::Covered,
+        }],
+        base: None,
+        no_base: is_unread.then(|| "the body is what is signed, and it is not there".to_owned()),
+        string_to_sign: None,
+        holds: None,
+        likely: None,
+        mistake: None,
+    };
+    let samples = mistakes::samples(&presented, received, keys(route, ground));
+    // Whichever of the keys has signed.
+    for sample in &samples {
+        if shown.holds != Some(true) {
+            let found = (shown.likely.take(), shown.mistake.take());
+            judged(&mut shown, sample, received, ground, now);
+            if shown.holds == Some(false) && found.1.is_some() {
+                (shown.likely, shown.mistake) = found;
+            }
+        }
+    }
+    if let (None, Some(caller), Some(sample)) = (&report.compared, caller_text, samples.first()) {
+        report.compared = Some(beside(&presented, sample, received, caller));
+    }
+    report.signatures.push(shown);
+}
+
+/// The sender whose webhook it is, if there is one to read.
+pub(super) fn shown(received: &Received<'_>, route: &Route) -> Option<Sender> {
+    let presented = Presented::read(received, route).ok()??;
+    Some(presented.sender)
+}
+
+/// The app whose keys are tried.
+pub(super) fn app<'g>(route: &Route, ground: &'g Ground) -> Option<&'g Arc<App>> {
+    ground.registry.apps().get(route.webhooks.as_ref()?.app)
+}
+
+fn keys<'g>(route: &Route, ground: &'g Ground) -> &'g [Arc<Key>] {
+    let app = route.webhooks.as_ref().map(|webhooks| webhooks.app);
+    app.map_or(&[], |app| ground.registry.webhook_keys(app))
+}
+
+/// The caller's text beside ours; where both part in the body, it is of another one.
+fn beside(
+    presented: &Presented<'_>,
+    sample: &Sample<'_>,
+    received: &Received<'_>,
+    caller: &[u8],
+) -> Compared {
+    let mut found = compared(sample, received, caller);
+    let front = presented.message.front.as_bytes();
+    if found.mistake.is_none() && !found.same {
+        let says = if caller.starts_with(front) {
+            "another body was signed than arrived: sign the bytes that are sent, and let nothing on the way write them anew"
+        } else {
+            "what stands before the body differs: it is made of the fields as they were sent"
+        };
+        found.likely = Some(says.to_owned());
+    }
+    found
+}
+
+fn covers(sender: Sender) -> impl Iterator<Item = &'static str> {
+    let front: &[&str] = match sender {
+        Sender::StandardWebhooks => &["webhook-id", "webhook-timestamp"],
+        Sender::Github => &[],
+        Sender::Stripe => &["t"],
+        Sender::Slack => &["x-slack-request-timestamp"],
+    };
+    front.iter().copied().chain(["body"])
+}
+
+fn parameters(presented: &Presented<'_>, now: i64) -> Vec<Parameter> {
+    let message = &presented.message;
+    let id = message.id.map(|id| Parameter {
+        name: "id".to_owned(),
+        value: id.to_owned(),
+        note: None,
+    });
+    let time = message.time.map(|time| Parameter {
+        name: "time".to_owned(),
+        value: time.to_string(),
+        note: Some(moment(time, now)),
+    });
+    let count = message.macs.len() + message.pairs.len();
+    let several = (count > 1).then(|| Parameter {
+        name: "of them".to_owned(),
+        value: count.to_string(),
+        note: Some("any one is enough".to_owned()),
+    });
+    id.into_iter().chain(time).chain(several).collect()
+}

@@ -1,0 +1,146 @@
+//! Forms that get members on their way: `inject.form` of a route.
+//!
+//! What was proven is what came. Here it gets longer: the body is taken in
+//! whole, looked through for the names that are ours, and goes on with them
+//! behind it. Servers read forms in many ways, so a name counts as ours in all
+//! of them.
+
+mod text;
+
+pub use text::{encode, folded};
+
+use super::body::{BodyError, ProvenBody};
+use super::{Head, Told};
+use crate::route::{Accept, Inject, InjectedPair, Route};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Method};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use text::{Names, Odd};
+use zeroize::Zeroizing;
+
+/// Bytes of a form that is held. Of codes, tokens and assertions none is so long.
+pub const MAX_FORM: u64 = 64 * 1024;
+
+/// Why nothing can be added to a form.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadForm {
+    /// The caller says itself what we say.
+    #[error("it has a `{0}`, which the gateway adds: leave it out")]
+    Ours(Box<str>),
+    /// It is encoded as a whole.
+    #[error("it has a `Content-Encoding`: send it as it is")]
+    Encoded,
+    /// A name that servers would read differently.
+    #[error("it has a name that is not encoded as a form's names are")]
+    Odd,
+}
+
+/// What is added to requests of this caller, if anything is.
+pub(super) fn injected<'r>(route: &'r Route, told: &Told<'_>) -> Option<&'r Inject> {
+    let inject = route.inject.as_deref()?;
+    // Who is nobody where it is only observed gets nothing that opens the backend.
+    let may = told.is_anyone() || route.accept == Accept::Public;
+    may.then_some(inject)
+}
+
+/// Whether members are added to a request with this head.
+pub(super) fn is_for(inject: &Inject, head: &Head, body: &ProvenBody) -> bool {
+    let has_one =
+        !body.is_end_stream() || matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+    !inject.form.is_empty() && has_one && is_form(&head.fields)
+}
+
+fn is_form(fields: &HeaderMap) -> bool {
+    let Some(value) = fields.get(CONTENT_TYPE) else {
+        return false;
+    };
+    let mut parts = value.as_bytes().split(|byte| *byte == b';');
+    let essence = parts.next().unwrap_or_default().trim_ascii();
+    essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
+/// `body` with the members of `inject` behind it.
+pub(super) async fn add(
+    inject: &Inject,
+    head: &Head,
+    is_unframed: bool,
+    mut body: ProvenBody,
+) -> Result<ProvenBody, BodyError> {
+    if is_encoded(&head.fields, is_unframed) {
+        return Err(BadForm::Encoded.into());
+    }
+    let query = head.target.query().unwrap_or_default();
+    check(query.as_bytes(), &inject.form)?;
+    let too_large = BodyError::TooLarge { limit: MAX_FORM };
+    if body.size_hint().lower() > MAX_FORM {
+        return Err(too_large);
+    }
+    // Wiped when it is sent: it has secrets at its end.
+    let mut form = Zeroizing::new(Vec::with_capacity(room(&body, &inject.form)));
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        if (form.len() + data.len()) as u64 > MAX_FORM {
+            return Err(too_large);
+        }
+        form.extend_from_slice(&data);
+    }
+    check(&form, &inject.form)?;
+    for one in &inject.form {
+        if form.last().is_some_and(|last| *last != b'&') {
+            form.push(b'&');
+        }
+        form.extend_from_slice(one.encoded.expose());
+    }
+    Ok(ProvenBody::whole(Bytes::from_owner(Wiped(form))))
+}
+
+/// Room for all of it, so that no copy of a secret is left where it grew.
+fn room(body: &ProvenBody, pairs: &[InjectedPair]) -> usize {
+    let came = body.size_hint().exact().unwrap_or(MAX_FORM);
+    let ours = pairs.iter().map(|one| one.encoded.len() + 1);
+    usize::try_from(came.min(MAX_FORM)).unwrap_or_default() + ours.sum::<usize>()
+}
+
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn is_encoded(fields: &HeaderMap, is_unframed: bool) -> bool {
+    fields.get_all(CONTENT_ENCODING).iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|one| {
+            let one = one.trim_ascii();
+            let is_framing = is_unframed && one.eq_ignore_ascii_case(b"aws-chunked");
+            !(one.is_empty() || is_framing || one.eq_ignore_ascii_case(b"identity"))
+        })
+    })
+}
+
+/// Looks through a form, or a query, for the names of `pairs`.
+fn check(form: &[u8], pairs: &[InjectedPair]) -> Result<(), BadForm> {
+    for name in Names::of(form) {
+        let name = name.map_err(|Odd| BadForm::Odd)?;
+        let is_same = |one: &&InjectedPair| folded(one.name.as_bytes()) == name;
+        if let Some(ours) = pairs.iter().find(is_same) {
+            return Err(BadForm::Ours(ours.name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// For fuzzing: whether `form` has none of these names, in any way a server may read it.
+#[doc(hidden)]
+pub fn has_none_of(form: &[u8], names: &[&str]) -> bool {
+    Names::of(form)
+        .all(|name| name.is_ok_and(|name| names.iter().all(|one| folded(one.as_bytes()) != name)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use super::*;
+use crate::secret::Secret;
+
+fn pairs(names: &[&str]) -> Vec<InjectedPair> {
+    let pair = |name: &&str| InjectedPair {
+        name: (*name).into(),
+        encoded: Secret::new(format!("{name}=x").into_bytes()),
+        from: "env:X".into(),
+    };
+    names.iter().map(pair).collect()
+}
+
+fn checked(form: &str) -> Result<(), BadForm> {
+    check(form.as_bytes(), &pairs(&["client_secret", "client_id"]))
+}
+
+#[test]
+fn a_name_of_ours_is_found_however_it_is_written() {
+    for form in [
+        "client_secret=guess",
+        "client_secret",
+        "a=1&client_secret=guess",
+        "a=1;client_secret=guess",
+        "&&client_secret=",
+        "client%5Fsecret=x",
+        "c%6cient_secret=x",
+        "CLIENT_SECRET=x",
+        "client.secret=x",
+        "client+secret=x",
+        "client%20secret=x",
+        "+client_secret+=x",
+        "client_secret[]=x",
+        "client_secret%5B0%5D=x",
+        "client_secret%00y=x",
+        "client_secret=1&client_secret=2",
+    ] {
+        assert_eq!(
+            checked(form),
+            Err(BadForm::Ours("client_secret".into())),
+            "{form}"
+        );
+    }
+}
+
+#[test]
+fn values_and_other_names_are_left_alone() {
+    for form in [
+        "",
+        "&",
+        "grant_type=authorization_code&code=client_secret",
+        "redirect_uri=https%3A%2F%2Fapp.example%2F%3Fclient_id%3Dx",
+        "x_client_secret=1",
+        "client_secret2=1",
+        "secret=1&id=2",
+        "scope=a+b&state=100%",
+    ] {
+        assert_eq!(checked(form), Ok(()), "{form}");
+    }
+}
+
+#[test]
+fn a_name_that_two_servers_read_differently_is_refused() {
+    for form in ["client%u005Fsecret=x", "%=1", "a%4=1", "%zz", "f\u{fc}r=1"] {
+        assert_eq!(checked(form), Err(BadForm::Odd), "{form}");
+    }
+}
+
+#[test]
+fn what_is_added_is_encoded_so_that_every_reader_takes_it_back() {
+    let mut text = Vec::new();
+    encode(b"a b+c&d=e%/:\xc3\xa4~*", &mut text);
+    assert_eq!(text, b"a%20b%2Bc%26d%3De%25%2F%3A%C3%A4%7E*");
+}
