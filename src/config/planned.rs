@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 9] = [
+const PLANNED: [&str; 8] = [
     "identity",
     "admin.token",
     "apps.quota",
