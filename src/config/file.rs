@@ -9,6 +9,7 @@ mod cors;
 mod inject;
 mod issuers;
 mod sigv4;
+mod state;
 mod upstreams;
 mod webhook;
 
@@ -36,6 +37,7 @@ pub(super) use cors::Cors;
 pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{AppTokens, ClaimedApp, Issuer, Tokens};
 pub(super) use sigv4::SigV4;
+pub(super) use state::State;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 pub(super) use webhook::Webhook;
 
@@ -163,17 +165,6 @@ table! {
     pub struct Admin {
         /// Where to listen. Whoever reaches it is served: keep it on this machine or in a closed network.
         pub listen: At<ListenOrOff> = "127.0.0.1:9180",
-    }
-}
-
-table! {
-    /// What must outlive the process.
-    pub struct State {
-        /// The folder for it, relative to this file's folder.
-        pub directory: Text = "state",
-        /// How long to wait at the start for another gateway that still has the folder, and is about to end. Only
-        /// where our sockets were handed over to us; else a folder in use is an error at once.
-        pub wait: Period = "60s",
     }
 }
 

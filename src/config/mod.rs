@@ -20,6 +20,7 @@ mod planned;
 mod problem;
 mod read;
 mod reference;
+mod registry;
 mod resolve;
 mod secrets;
 mod servers;
@@ -63,6 +64,8 @@ pub struct Config {
     pub admin: admin::Settings,
     /// What must outlive the process.
     pub state: store::Settings,
+    /// Where apps are kept that are made at run time, if they are.
+    pub registry: Option<store::registry::Settings>,
     /// The way of a request.
     pub gateway: gateway::Blueprint,
     /// What comes before a gateway that stops accepts no more.

@@ -1,7 +1,7 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 8] = [
+const PLANNED: &[&str] = &[
     "identity",
     "admin.token",
     "apps.quota",
@@ -9,7 +9,6 @@ const PLANNED: [&str; 8] = [
     "routes.limit",
     "state.counters",
     "state.on_outage",
-    "state.registry",
 ];
 
 /// Whether a later version will have this key or value.

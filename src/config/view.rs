@@ -120,7 +120,11 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "tunnel_idle_timeout": time(gateway.tunnels.idle),
         },
         "admin": { "listen": config.admin.listen.as_ref().map_or("off".to_owned(), ToString::to_string) },
-        "state": { "directory": config.state.directory, "wait": time(config.wait_for_state) },
+        "state": {
+            "directory": config.state.directory,
+            "wait": time(config.wait_for_state),
+            "registry": config.registry.as_ref().map_or("off".to_owned(), |registry| registry.path.display().to_string()),
+        },
         "freshness": {
             "window": time(gateway.freshness.window),
             "skew": time(gateway.freshness.skew),

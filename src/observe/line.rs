@@ -48,7 +48,7 @@ fn json(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
     out.extend_from_slice(b"{\"time\":\"");
     stamp.push(out, record.started);
     out.extend_from_slice(b"Z\",\"request_id\":\"");
-    out.extend_from_slice(record.id.as_bytes());
+    out.extend_from_slice(record.id.digits());
     out.extend_from_slice(b"\",\"peer\":\"");
     address(out, record.peer);
     out.extend_from_slice(if record.tls {
@@ -187,7 +187,7 @@ fn readable(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now, col
         out.extend_from_slice(b" cut");
     }
     paint(out, DIM);
-    word(out, &record.id);
+    word(out, record.id.as_str());
     paint(out, PLAIN);
     out.push(b'\n');
 }
@@ -236,9 +236,7 @@ fn number(out: &mut Vec<u8>, name: &[u8], value: u64) {
 /// what only a terminal would act upon.
 fn escape(out: &mut Vec<u8>, text: &str) {
     let shown = &text[..text.floor_char_boundary(MAX_TEXT)];
-    let is_plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
-    // All of it at a time, without a way out: that is several bytes an instruction.
-    if shown.bytes().fold(true, |plain, b| plain & is_plain(b)) {
+    if is_plain(shown.as_bytes()) {
         out.extend_from_slice(shown.as_bytes());
     } else {
         for character in shown.chars() {
@@ -248,6 +246,31 @@ fn escape(out: &mut Vec<u8>, text: &str) {
     if shown.len() < text.len() {
         out.extend_from_slice(b"...");
     }
+}
+
+/// Whether nothing has to be escaped. Eight bytes at a time: most texts are short, and wider steps would be lost on them.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // The highest bit of each byte that is zero, if no byte has it set (and of some above a zero, which changes no answer).
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let odd = |word: u64| {
+        let controls = word.wrapping_sub(u64::from(b' ') * ONES) & !word;
+        let marks = [b'"', b'\\', 0x7f].map(|mark| zeros(word ^ (u64::from(mark) * ONES)));
+        (word | controls | marks[0] | marks[1] | marks[2]) & HIGH
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    let found = words
+        .iter()
+        .fold(0, |found, word| found | odd(u64::from_le_bytes(*word)));
+    let last = text.last_chunk::<8>().copied().unwrap_or_else(|| {
+        let mut last = [b' '; 8];
+        last.iter_mut()
+            .zip(rest)
+            .for_each(|(place, byte)| *place = *byte);
+        last
+    });
+    found | odd(u64::from_le_bytes(last)) == 0
 }
 
 fn escape_one(out: &mut Vec<u8>, character: char) {
@@ -295,12 +318,28 @@ fn millis(out: &mut Vec<u8>, duration: Duration) {
     let micros = duration.as_micros() as u64;
     digits(out, micros / 1_000);
     out.push(b'.');
-    padded(out, micros % 1_000, 3);
+    out.extend_from_slice(&three((micros % 1_000) as u32));
 }
 
-fn digits(out: &mut Vec<u8>, number: u64) {
-    let width = number.checked_ilog10().unwrap_or(0) + 1;
-    padded(out, number, width as usize);
+/// The three lowest digits.
+fn three(number: u32) -> [u8; 3] {
+    [100, 10, 1].map(|of| b'0' + (number / of % 10) as u8)
+}
+
+fn digits(out: &mut Vec<u8>, mut number: u64) {
+    /// Of the largest number.
+    const MOST: usize = 20;
+    let mut text = [b'0'; MOST];
+    let mut start = MOST;
+    while let Some(digit) = start.checked_sub(1) {
+        start = digit;
+        text[digit] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&text[start..]);
 }
 
 /// The lowest `width` digits of `number`.
@@ -329,7 +368,7 @@ impl Stamp {
         self.set(at);
         out.extend_from_slice(&self.text);
         out.push(b'.');
-        padded(out, u64::from(at.unix().subsec_millis()), 3);
+        out.extend_from_slice(&three(at.unix().subsec_millis()));
     }
 
     /// `08:00:00.000`.

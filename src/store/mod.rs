@@ -7,6 +7,7 @@
 pub mod embedded;
 pub mod kept_secret;
 pub mod moved_up;
+pub mod registry;
 
 use crate::clock::Clock;
 use embedded::OpenError;

@@ -9,7 +9,7 @@ use crate::issuers::Fetches;
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
 use crate::store::moved_up::Keeper;
-use crate::{admin, server};
+use crate::{admin, server, store};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ pub(super) struct Control {
     pub(super) fetches: Fetches,
     pub(super) proofs: Arc<Proofs>,
     pub(super) moved_up: Keeper,
+    pub(super) made: Option<Arc<store::registry::Registry>>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
@@ -47,6 +48,7 @@ pub(super) struct Fixed {
     client_certificates: bool,
     admin: admin::Settings,
     directory: PathBuf,
+    registry: Option<store::registry::Settings>,
 }
 
 impl Fixed {
@@ -66,6 +68,7 @@ impl Fixed {
                 .is_some_and(|tls| tls.clients.is_some()),
             admin: config.admin.clone(),
             directory: config.state.directory.clone(),
+            registry: config.registry.clone(),
         }
     }
 
@@ -94,6 +97,10 @@ impl Fixed {
             ),
             ("admin.listen", self.admin != other.admin),
             ("state.directory", self.directory != other.directory),
+            (
+                "state.registry or master_key",
+                self.registry != other.registry,
+            ),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))

@@ -17,7 +17,6 @@ use crate::server::{Handed, Listen};
 use crate::{admin, server, store};
 use anyhow::Context as _;
 use control::{Control, Fixed, InForce};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,8 +29,10 @@ use watch::{Wake, Wakes};
 mod control;
 mod issuers;
 mod minting;
+mod options;
 mod panics;
 mod phases;
+mod registry;
 mod static_keys;
 mod systemd;
 mod turned_away;
@@ -39,6 +40,7 @@ mod upstreams;
 mod watch;
 
 pub use control::NotReloaded;
+pub use options::StartOptions;
 
 /// Verified tokens that are kept.
 const CACHED_TOKENS: usize = 8_192;
@@ -50,54 +52,6 @@ pub struct Args {
     /// The configuration
     #[arg(short, long, value_name = "FILE", default_value = "gateway.toml")]
     pub config: PathBuf,
-}
-
-/// What differs from a usual start.
-#[derive(Default)]
-pub struct StartOptions {
-    clock: Clock,
-    access_log: Option<Box<dyn Write + Send>>,
-    readable: bool,
-    handed: Handed,
-    given_up: Arc<AtomicBool>,
-}
-
-impl StartOptions {
-    /// Takes the time from `clock`.
-    #[must_use]
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Writes access records to `sink` instead of the standard output.
-    #[must_use]
-    pub fn access_log(mut self, sink: Box<dyn Write + Send>) -> Self {
-        self.access_log = Some(sink);
-        self
-    }
-
-    /// Listens on sockets that were handed over, where the configuration names them.
-    #[must_use]
-    pub fn handed(mut self, handed: Handed) -> Self {
-        self.handed = handed;
-        self
-    }
-
-    /// Does not start, once `given_up` is set, where it would have to wait
-    /// for a gateway before it.
-    #[must_use]
-    pub fn unless(mut self, given_up: Arc<AtomicBool>) -> Self {
-        self.given_up = given_up;
-        self
-    }
-
-    /// Writes them to that sink for people, with colours, instead of as JSON.
-    #[must_use]
-    pub const fn readable(mut self) -> Self {
-        self.readable = true;
-        self
-    }
 }
 
 /// A gateway that runs. [`Running::stop`] drains it.
@@ -154,6 +108,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     }
     let (moved_up, heights) = store::moved_up::Keeper::open(&config.state.directory)?;
     heights.keep(&config.gateway.apps);
+    let made = registry::open(config.registry.as_ref())?;
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
         Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
@@ -207,6 +162,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     upstreams::show(&shared);
     static_keys::show(&shared);
     issuers::show(&shared);
+    registry::show(&shared.observer, made.as_ref());
     show_load(&shared);
     let control = Arc::new(Control {
         checks: Checks::new(shared.clock.clone()),
@@ -214,6 +170,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         shared: shared.clone(),
         proofs,
         moved_up,
+        made,
         certificates: certificates.clone(),
         stop: CancellationToken::new(),
         phase: phases::Current::default(),

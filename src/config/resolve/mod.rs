@@ -10,6 +10,7 @@ mod doors;
 mod inject;
 mod issuers;
 mod keys;
+mod registry;
 mod routes;
 mod sigv4;
 mod static_keys;
@@ -120,6 +121,7 @@ pub(super) fn resolve(
     let registered = apps::registered(file, &plans, places, gathered);
     let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     let outside = issuers::outside(file, &registered.apps, places, gathered);
+    let registry = registry::registry(&file.state, places, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
 
@@ -140,6 +142,7 @@ pub(super) fn resolve(
             retention: freshness.retention(),
             skew: freshness.skew,
         },
+        registry: registry.ok()?,
         gateway: gateway::Blueprint {
             routes: routes?,
             apps: registered.apps,
