@@ -1,9 +1,31 @@
 //! What is told to a caller whose credential does not let it in.
 
+use super::Code;
 use crate::apps::{Assurance, Scheme};
 use crate::authorize;
 use crate::schemes::{self, Unbound, Why};
 use std::borrow::Cow;
+
+/// Its row in the table.
+pub(super) const fn code(refused: &schemes::Refused) -> Code {
+    match refused {
+        schemes::Refused::Missing => Code::CredentialMissing,
+        schemes::Refused::NotAccepted(_) | schemes::Refused::Alone(_) => Code::SchemeNotAccepted,
+        schemes::Refused::Malformed(_) => Code::MalformedCredential,
+        schemes::Refused::Rejected { .. } => Code::CredentialRejected,
+        schemes::Refused::Coverage(_)
+        | schemes::Refused::NobodySigns(_)
+        | schemes::Refused::TokenNotCovered(_)
+        | schemes::Refused::Absent(_)
+        | schemes::Refused::Unread => Code::CoverageMissing,
+        schemes::Refused::Skew { .. } => Code::ClockSkew,
+        schemes::Refused::Expired { .. } => Code::CredentialExpired,
+        schemes::Refused::Digest => Code::DigestMismatch,
+        schemes::Refused::Binding(unbound) if unbound.is_missing() => Code::CredentialMissing,
+        schemes::Refused::Binding(_) | schemes::Refused::OtherApp => Code::BindingMismatch,
+        schemes::Refused::AppDisabled => Code::AppDisabled,
+    }
+}
 
 pub(super) fn detail(refused: &schemes::Refused) -> String {
     match refused {
