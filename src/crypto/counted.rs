@@ -22,7 +22,7 @@ pub(super) fn verifies() {
 }
 
 /// How many were made and checked since this was last asked.
-#[cfg(test)]
+#[cfg(all(test, feature = "gateway"))]
 pub(crate) fn take() -> (u32, u32) {
     (SIGNED.take(), VERIFIED.take())
 }
