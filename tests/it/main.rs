@@ -20,6 +20,7 @@ mod cli_pairs;
 mod cli_registry;
 mod cli_vectors;
 mod cli_webhooks;
+mod client_attestation;
 mod config;
 mod cors;
 mod doctor;

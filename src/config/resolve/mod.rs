@@ -6,6 +6,7 @@ mod admin;
 mod apps;
 mod assurance;
 mod certificates;
+mod client_attestation;
 mod cors;
 mod doors;
 mod inject;
