@@ -20,9 +20,8 @@ pub mod sign;
 
 mod bound;
 mod claims;
-mod jwk;
-
 pub(crate) mod json;
+mod jwk;
 
 pub use cache::Cache;
 pub use issuer::{ClaimPath, Issuer, Whose};
