@@ -8,6 +8,7 @@ mod harness;
 
 mod admin;
 mod admin_api;
+mod admin_registry;
 mod api_keys;
 mod attacks;
 mod aws_sigv4;

@@ -146,6 +146,12 @@ pub(super) fn resolve(
             skew: freshness.skew,
         },
         registry: registry.ok()?,
+        plans: file
+            .plans
+            .entries
+            .iter()
+            .map(|(name, _)| name.value.clone())
+            .collect(),
         gateway: gateway::Blueprint {
             routes: routes?,
             apps: registered.apps,
