@@ -289,6 +289,7 @@ fn verifier() -> Verifier {
         enabled: true,
         explain: false,
         policy: portcullis::apps::Policy::default(),
+        tokens: None,
     });
     let secret = Secret::new(SECRET.as_bytes().to_vec());
     let key = Key {
@@ -300,6 +301,7 @@ fn verifier() -> Verifier {
         enabled: true,
         schemes: SchemeSet::all(),
         attests: false,
+        signer: None,
     };
     let freshness = Freshness {
         window: Duration::from_mins(5),

@@ -1,8 +1,8 @@
 //! Values as bodies, queries and answers spell them.
 
 use super::body::{Wrong, kind, shown};
-use crate::apps::made::{TokenRules, is_key_id, is_name, is_scope};
-use crate::apps::{Downgrade, Mode, Scheme};
+use crate::apps::made::{is_key_id, is_name, is_scope};
+use crate::apps::{Downgrade, Evidence, Mode, Scheme, TokenPolicy};
 use crate::crypto::Algorithm;
 use serde_json::Value as Json;
 
@@ -63,14 +63,16 @@ pub(super) fn build(value: &Json) -> Result<String, Wrong> {
 }
 
 /// How the key service serves an app.
-pub(super) fn tokens(value: &Json) -> Result<TokenRules, Wrong> {
+pub(super) fn tokens(value: &Json) -> Result<TokenPolicy, Wrong> {
+    const TAKES: &str = "as `tokens` of an app in gateway.toml";
     // Its own reader says what is wrong with it.
-    serde_json::from_value(value.clone()).map_err(|why| {
-        Wrong::new(
-            shown(&why.to_string()),
-            "as `tokens` of an app in gateway.toml",
-        )
-    })
+    let policy: TokenPolicy = serde_json::from_value(value.clone())
+        .map_err(|why| Wrong::new(shown(&why.to_string()), TAKES))?;
+    if policy.evidence.contains(&Evidence::Dev) {
+        let message = "`dev` is no evidence for an app that is made at run time";
+        return Err(Wrong::new(message, TAKES));
+    }
+    Ok(policy)
 }
 
 /// The id of a key.

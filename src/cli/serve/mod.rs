@@ -33,6 +33,7 @@ use watch::{Wake, Wakes};
 mod control;
 mod desk;
 mod issuers;
+mod minting;
 mod options;
 mod panics;
 mod phases;
@@ -148,6 +149,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         "Connections that went on in another protocol and are open.",
         move || open.open() as i64,
     );
+    let minting = minting::service(&config.state, &observer)?;
     let configured = Arc::new(desk::configured(&config));
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
@@ -160,6 +162,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         tunnels,
         in_flight: Arc::default(),
         tokens: token::Cache::new(CACHED_TOKENS),
+        minting,
         observer,
         clock: options.clock,
     });
