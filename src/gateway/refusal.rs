@@ -2,6 +2,7 @@
 //! it is, and what the caller is told (design, section 7; RFC 9457).
 
 mod credential;
+mod minting;
 
 use crate::forward::body::BodyError;
 use crate::forward::{self, Failed};
@@ -11,7 +12,7 @@ use crate::schemes::aws_sigv4::chunked::BadChunks;
 use crate::schemes::doctor::Finding;
 use crate::schemes::{self, Malformed};
 use crate::server::Fault;
-use crate::{authorize, limit, replay};
+use crate::{authorize, limit, mint, replay};
 use http::StatusCode;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -45,6 +46,8 @@ pub enum Refusal {
     Overloaded(Overloaded),
     /// The upstream gave no answer, or its body broke off.
     Forward(Failed),
+    /// The key service has no answer.
+    Mint(mint::No),
     /// We panicked.
     Internal,
 }
@@ -120,6 +123,8 @@ codes! {
     BindingMismatch "binding-mismatch" UNAUTHORIZED Stranger "The token is bound to something else";
     /// The route does not accept this scheme.
     SchemeNotAccepted "scheme-not-accepted" UNAUTHORIZED Stranger "This kind of credential is not accepted here";
+    /// The evidence does not hold.
+    EvidenceRejected "evidence-rejected" FORBIDDEN Stranger "The evidence does not hold";
     /// The app lacks a scope.
     ScopeMissing "scope-missing" FORBIDDEN Caller "The app may not do this";
     /// The caller is proven less well than is asked for.
@@ -241,6 +246,7 @@ impl Refusal {
             Self::Limit(limit::Refused::Rate { .. }) => Code::RateExceeded,
             Self::Limit(limit::Refused::Concurrency { .. }) => Code::ConcurrencyExceeded,
             Self::Tunnels | Self::Overloaded(_) => Code::Overloaded,
+            Self::Mint(no) => minting::code(no),
             Self::Internal => Code::InternalError,
             Self::Forward(failed) => match failed {
                 Failed::Unreachable(_) => Code::UpstreamUnreachable,
@@ -265,6 +271,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         const LATER: Duration = Duration::from_secs(1);
         match self {
+            Self::Mint(no) => minting::retry_after(no),
             Self::Peer(wait)
             | Self::Limit(limit::Refused::Rate {
                 retry_after: wait, ..
@@ -302,6 +309,7 @@ impl Refusal {
             Self::Limit(limit::Refused::Concurrency { limit, .. }) => format!("At most {limit} requests of this app may be in flight; wait for one to end."),
             Self::Tunnels => "As many switched connections as may be are open; try again later.".to_owned(),
             Self::Overloaded(_) => "The request was not forwarded: too many are in flight. `Retry-After` tells when to come again; sign anew then.".to_owned(),
+            Self::Mint(no) => minting::detail(no),
             Self::Internal => "Something broke in the gateway while it answered this request; it may have reached the server behind it.".to_owned(),
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match its digest: it was changed on its way, or the digest is of other bytes.".to_owned(),
@@ -324,6 +332,7 @@ impl Refusal {
     pub fn reason(&self) -> String {
         match self {
             Self::Credential(schemes::Refused::Rejected { why, .. }) => why.name().to_owned(),
+            Self::Mint(mint::No::Rejected(why)) => why.name().to_owned(),
             Self::Forward(failed) => failed.to_string(),
             Self::Replay(refused) => refused.to_string(),
             Self::Overloaded(why) => why.to_string(),

@@ -284,6 +284,7 @@ fn verifier() -> Verifier {
         enabled: true,
         explain: false,
         policy: portcullis::apps::Policy::default(),
+        tokens: None,
     });
     let secret = Secret::new(SECRET.as_bytes().to_vec());
     let key = Key {
@@ -295,6 +296,7 @@ fn verifier() -> Verifier {
         enabled: true,
         schemes: SchemeSet::all(),
         attests: false,
+        signer: None,
     };
     let freshness = Freshness {
         window: Duration::from_mins(5),

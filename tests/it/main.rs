@@ -41,6 +41,7 @@ mod interop_hmac;
 mod interop_pairs;
 mod interop_webhooks;
 mod issuers;
+mod key_service;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;

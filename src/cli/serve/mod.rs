@@ -28,6 +28,7 @@ use watch::{Wake, Wakes};
 
 mod control;
 mod issuers;
+mod minting;
 mod options;
 mod panics;
 mod phases;
@@ -142,6 +143,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         "Connections that went on in another protocol and are open.",
         move || open.open() as i64,
     );
+    let minting = minting::service(&config.state, &observer)?;
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
     let shared = Arc::new(Shared {
@@ -153,6 +155,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         tunnels,
         in_flight: Arc::default(),
         tokens: token::Cache::new(CACHED_TOKENS),
+        minting,
         observer,
         clock: options.clock,
     });

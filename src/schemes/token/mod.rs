@@ -7,6 +7,7 @@
 //! before the signature holds; lets a token do more than its app may; waits
 //! for the keys of an issuer.
 
+pub mod assertion;
 pub mod binding;
 pub mod cache;
 pub mod dpop;
@@ -18,15 +19,16 @@ pub mod sign;
 
 mod bound;
 mod claims;
-mod json;
 mod jwk;
+
+pub(crate) mod json;
 
 pub use cache::Cache;
 pub use issuer::{ClaimPath, Issuer, Whose};
 pub use jwt::MAX_TOKEN;
 pub use key_set::{BadKeySet, KeySet};
 pub use keys::Keys;
-pub use sign::{Claims, Confirmation, NotForTokens, sign};
+pub use sign::{Claims, Confirmation, NotForTokens, sign, sign_claims};
 
 use super::digest::BodyProof;
 use super::doctor::Sample;
