@@ -3,7 +3,7 @@
 
 use super::TunnelSettings;
 use super::static_keys::{self, Notice};
-use crate::apps::{App, Certified, DuplicateKey, Key, Mode, Pepper, Registry, StaticKey};
+use crate::apps::{App, Assurance, Beside, Certified, DuplicateKey, Key, Mode, Pepper, Registry, StaticKey};
 use crate::forward::upstream::{self, Upstream};
 use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
@@ -28,6 +28,10 @@ pub struct Blueprint {
     pub apps: Vec<Arc<App>>,
     /// The plan of every app, by `App::index`; `None` is no limit.
     pub plans: Vec<Option<Arc<Plan>>>,
+    /// Every plan, and what it asks for: apps that are made at run time name them.
+    pub all_plans: Vec<(Arc<Plan>, Assurance)>,
+    /// Where apps are that are made at run time; the same over all settings.
+    pub beside: Option<Arc<dyn Beside>>,
     /// Every key.
     pub keys: Vec<Key>,
     /// The secrets of keys whose callers may be told what they did wrong.
@@ -138,7 +142,9 @@ impl Settings {
         let generation = before.map_or(1, |before| before.registry.generation() + 1);
         let mut registry = Registry::new(blueprint.apps, blueprint.keys, generation)?
             .with_certificates(blueprint.certificates)?
-            .telling(blueprint.told, blueprint.explain);
+            .telling(blueprint.told, blueprint.explain)
+            .beside(blueprint.beside);
+        let all_plans = || blueprint.all_plans.iter().map(|(plan, _)| plan.clone());
         let mut notice = None;
         if let Some(keys) = static_keys {
             registry = registry.with_static_keys(keys.pepper, keys.list)?;
@@ -147,8 +153,10 @@ impl Settings {
         Ok(Self {
             notice,
             overload,
-            limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
-            observed_limits: AppLimits::new(watched, before.map(|before| &before.observed_limits)),
+            limits: AppLimits::new(&plans, before.map(|before| &before.limits))
+                .with_plans(all_plans()),
+            observed_limits: AppLimits::new(watched, before.map(|before| &before.observed_limits))
+                .with_plans(all_plans()),
             registry,
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),

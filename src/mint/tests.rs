@@ -502,6 +502,7 @@ fn no_key_in_force_and_an_app_that_is_switched_off_get_decoys() {
         explain: false,
         policy: Policy::default(),
         tokens: None,
+        made: None,
     };
     off.tokens = Some(Arc::new(policy(Evidence::Dev)));
     let off = Arc::new(off);

@@ -156,6 +156,7 @@ fn known(
         not_after: ends.into_iter().chain(sunset).min(),
         enabled: one.enabled,
         uses: uses.clone(),
+        made: None,
     })
 }
 
