@@ -173,10 +173,13 @@ pub fn hash(id: &[u8]) -> u64 {
     HASH.get_or_init(RandomState::new).hash_one(id)
 }
 
+/// What has a hash, and lies where that says.
+type Entry<T> = (u64, Arc<T>);
+
 /// A map that is made whole and never changed, by hashes that are at hand.
 pub(super) struct Table<T> {
     /// A power of two, at most half of them taken.
-    places: Box<[Option<(u64, Arc<T>)>]>,
+    places: Box<[Option<Entry<T>>]>,
     len: usize,
 }
 

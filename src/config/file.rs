@@ -3,6 +3,7 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+mod admin;
 mod api_keys;
 mod body;
 mod cors;
@@ -13,7 +14,7 @@ mod state;
 mod upstreams;
 mod webhook;
 
-use super::addresses::{FileMode, Listen, ListenOrOff};
+use super::addresses::{FileMode, Listen};
 use super::beyond::Protocol;
 use super::byte_rate::ByteRate;
 use super::certificates::{ClientCertificates, Fingerprint};
@@ -31,6 +32,7 @@ use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
 use http::{HeaderName, Method};
 
+pub(super) use admin::Admin;
 pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use body::Body;
 pub(super) use cors::Cors;
@@ -46,7 +48,7 @@ table! {
     pub struct File {
         /// Where callers come in, and how long they may take.
         pub server: Server = {},
-        /// Health, readiness and metrics, on a listener of their own.
+        /// Health, readiness, metrics and the admin API, on a listener of their own.
         pub admin: Admin = {},
         /// What must outlive the process.
         pub state: State = {},
@@ -157,14 +159,6 @@ table! {
         /// Whether every client must show one, `"required"`, or may, `"optional"`. With `client_ca` it is `"required"`
         /// where it is not said.
         pub client: Option<At<ClientCertificates>>,
-    }
-}
-
-table! {
-    /// Health, readiness and metrics, on a listener of their own.
-    pub struct Admin {
-        /// Where to listen. Whoever reaches it is served: keep it on this machine or in a closed network.
-        pub listen: At<ListenOrOff> = "127.0.0.1:9180",
     }
 }
 

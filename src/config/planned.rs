@@ -3,7 +3,6 @@
 /// Keys, by their path without the user's names, and values.
 const PLANNED: &[&str] = &[
     "identity",
-    "admin.token",
     "apps.quota",
     "plans.quota",
     "routes.limit",

@@ -119,7 +119,12 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "tunnels": gateway.tunnels.most,
             "tunnel_idle_timeout": time(gateway.tunnels.idle),
         },
-        "admin": { "listen": config.admin.listen.as_ref().map_or("off".to_owned(), ToString::to_string) },
+        "admin": {
+            "listen": config.admin.listen.as_ref().map_or("off".to_owned(), ToString::to_string),
+            "token": config.admin.token.as_deref().unwrap_or("off"),
+            "read_token": config.admin.read_token,
+            "exposed": config.admin.exposed,
+        },
         "state": {
             "directory": config.state.directory,
             "wait": time(config.wait_for_state),

@@ -93,6 +93,7 @@ pub struct Settings {
     pub(super) doctor: Budget,
     pub(super) public_url: Option<PublicUrl>,
     pub(super) labels: Labels,
+    all_plans: Vec<(Arc<Plan>, Assurance)>,
     /// What callers with a static key are told.
     pub(super) notice: Option<Notice>,
 }
@@ -170,6 +171,7 @@ impl Settings {
             doctor: Budget::default(),
             public_url: blueprint.public_url,
             labels: observer.labels(&routes),
+            all_plans: blueprint.all_plans,
         })
     }
 
@@ -181,6 +183,19 @@ impl Settings {
     /// How often each app has shown static keys.
     pub fn static_key_uses(&self) -> Vec<One> {
         static_keys::uses(&self.registry)
+    }
+
+    /// Every plan, and what it asks for.
+    pub fn plans(&self) -> Vec<(Arc<str>, Assurance)> {
+        let plans = self.all_plans.iter();
+        plans
+            .map(|(plan, asked)| (plan.name.as_str().into(), *asked))
+            .collect()
+    }
+
+    /// The apps of the configuration.
+    pub fn apps(&self) -> &[Arc<App>] {
+        self.registry.apps()
     }
 
     /// Issuers whose keys are fetched.

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod trace;
 
 mod counts;
+mod escape;
 mod lane;
 mod line;
 mod series;

@@ -1,4 +1,5 @@
-use super::line::{MAX_TEXT, Stamp};
+use super::escape::MAX_TEXT;
+use super::line::Stamp;
 use super::*;
 use http::{Method, Version};
 use proptest::prelude::*;

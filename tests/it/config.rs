@@ -230,7 +230,8 @@ fn checking_makes_no_secret_and_loading_makes_it_once() {
     );
     let key = folder.path().join("state/mobile-2026.key");
     let master = folder.path().join("state/master.key");
-    assert_eq!(first.config.files, [path, key, master]);
+    let token = folder.path().join("state/admin.token");
+    assert_eq!(first.config.files, [path, token, key, master]);
 }
 
 #[test]

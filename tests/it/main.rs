@@ -7,6 +7,7 @@
 mod harness;
 
 mod admin;
+mod admin_api;
 mod api_keys;
 mod attacks;
 mod aws_sigv4;
@@ -16,6 +17,7 @@ mod cli;
 mod cli_explain;
 mod cli_issuers;
 mod cli_pairs;
+mod cli_registry;
 mod cli_vectors;
 mod cli_webhooks;
 mod config;

@@ -4,6 +4,8 @@ use super::files::{self, Need};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
+use crate::admin::Served;
+use crate::admin::api::Guard;
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
@@ -23,10 +25,12 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod desk;
 mod issuers;
 mod minting;
 mod options;
@@ -40,6 +44,7 @@ mod upstreams;
 mod watch;
 
 pub use control::NotReloaded;
+pub(super) use desk::configured;
 pub use options::StartOptions;
 
 /// Verified tokens that are kept.
@@ -74,7 +79,9 @@ pub struct Running {
 /// When it cannot bind, or its memory of proofs cannot be opened.
 pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Running> {
     let Loaded {
-        config, resolved, ..
+        mut config,
+        resolved,
+        ..
     } = loaded;
     let fixed = Fixed::of(&config);
     let handed = &mut options.handed;
@@ -107,8 +114,8 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         tracing::warn!("{note}");
     }
     let (moved_up, heights) = store::moved_up::Keeper::open(&config.state.directory)?;
-    heights.keep(&config.gateway.apps);
-    let made = registry::open(config.registry.as_ref())?;
+    let made = registry::open(config.registry.as_ref(), &mut config.gateway)?;
+    heights.keep(&registry::kept(&config.gateway.apps, made.as_ref()));
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
         Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
@@ -144,6 +151,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         move || open.open() as i64,
     );
     let minting = minting::service(&config.state, &observer)?;
+    let configured = Arc::new(desk::configured(&config.gateway));
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
     let shared = Arc::new(Shared {
@@ -156,14 +164,17 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         in_flight: Arc::default(),
         tokens: token::Cache::new(CACHED_TOKENS),
         minting,
+        alarm: made.as_ref().map(registry::alarm),
         observer,
         clock: options.clock,
     });
     upstreams::show(&shared);
-    static_keys::show(&shared);
+    static_keys::show(&shared, made.as_ref());
     issuers::show(&shared);
-    registry::show(&shared.observer, made.as_ref());
+    registry::follow(&shared, made.as_ref());
     show_load(&shared);
+    let guard = Arc::new(Guard::new(config.admin.tokens.clone()));
+    desk::show(&shared.observer, &guard);
     let control = Arc::new(Control {
         checks: Checks::new(shared.clock.clone()),
         fetches: Fetches::new(shared.clock.clone()),
@@ -179,11 +190,20 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
             resolved,
             files: config.files,
             goodbye: config.goodbye,
+            configured,
         }),
+        guard: guard.clone(),
+        file: options.file,
+        reloaded: Notify::new(),
     });
     issuers::begin(&control.fetches, &control.shared);
     let admin_stop = CancellationToken::new();
-    let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
+    let served = Served {
+        probe: control.clone(),
+        desk: control.clone(),
+        guard,
+    };
+    let admin_running = admin::serve(&config.admin, handed, served, admin_stop.clone())?;
     handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;
     upstreams::check(&control.checks, &shared.settings.load());
     let workers = server::run(
@@ -296,6 +316,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let given_up = Arc::<AtomicBool>::default();
         let options = StartOptions::default()
             .handed(handed)
+            .file(args.config.clone())
             .unless(given_up.clone());
         let mut starting = tokio::task::spawn_blocking(move || start(loaded, options));
         tokio::select! {
@@ -329,11 +350,13 @@ async fn until_stopped(
     config: &Path,
 ) -> anyhow::Result<ExitCode> {
     loop {
-        match wakes.next().await {
+        match wakes.next(&running.control.reloaded).await {
             Wake::Stop => break,
+            Wake::Reloaded => wakes.watch(&running.control.files()),
             wake @ (Wake::Changed | Wake::Asked) => {
                 systemd::reloading();
-                running.control.reload_file(config, wake);
+                // It has told by itself what came of it.
+                let _ = running.control.reload_file(config, wake);
                 systemd::ready();
                 wakes.watch(&running.control.files());
             }

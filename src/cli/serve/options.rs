@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::server::Handed;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,6 +13,7 @@ pub struct StartOptions {
     pub(super) clock: Clock,
     pub(super) access_log: Option<Box<dyn Write + Send>>,
     pub(super) readable: bool,
+    pub(super) file: Option<PathBuf>,
     pub(super) handed: Handed,
     pub(super) given_up: Arc<AtomicBool>,
 }
@@ -35,6 +37,13 @@ impl StartOptions {
     #[must_use]
     pub fn handed(mut self, handed: Handed) -> Self {
         self.handed = handed;
+        self
+    }
+
+    /// Reads its configuration from this file again, when it is told to.
+    #[must_use]
+    pub fn file(mut self, file: PathBuf) -> Self {
+        self.file = Some(file);
         self
     }
 

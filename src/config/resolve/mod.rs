@@ -2,6 +2,7 @@
 //!
 //! Every part gives `None` when it has a problem, and goes on looking for more.
 
+mod admin;
 mod apps;
 mod assurance;
 mod certificates;
@@ -38,7 +39,7 @@ use crate::limit::overload;
 use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
 use crate::server::{self, Deadlines};
-use crate::{admin, forward, gateway, store};
+use crate::{forward, gateway, store};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -103,9 +104,13 @@ pub(super) fn resolve(
     gathered: &mut Gathered<'_>,
 ) -> Option<Config> {
     let server = server(&file.server, places, gathered);
-    let listen = &file.admin.listen;
-    let admin_listen = listen.value.0.as_ref();
-    let admin_listen = admin_listen.map(|place| place_of(place, listen, places, gathered));
+    let admin = admin::settings(
+        &file.admin,
+        &file.state.directory,
+        file.server.socket_mode,
+        places,
+        gathered,
+    );
     let upstreams: Vec<_> = file
         .upstreams
         .entries
@@ -133,10 +138,7 @@ pub(super) fn resolve(
     };
     Some(Config {
         server: server?,
-        admin: admin::Settings {
-            listen: admin_listen,
-            socket_mode: file.server.socket_mode.0,
-        },
+        admin: admin?,
         state: store::Settings {
             directory: places.directory.join(&file.state.directory.0),
             proofs: file.freshness.proofs.0 as usize,
@@ -329,14 +331,6 @@ fn warn(file: &File, gathered: &mut Gathered<'_>) {
         );
     }
     let is_open = |place: &server::Listen| place.address().is_some_and(|at| !at.ip().is_loopback());
-    if admin.value.0.as_ref().is_some_and(is_open) {
-        gathered.problem(
-            admin
-                .problem("health and metrics are shown to whoever reaches this address")
-                .hint("`127.0.0.1:9180` shows them on this machine only")
-                .warning(),
-        );
-    }
     let open = file
         .server
         .listen

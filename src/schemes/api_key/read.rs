@@ -96,6 +96,11 @@ impl<'r> Presented<'r> {
 }
 
 impl Presented<'_> {
+    /// The key as it is shown.
+    pub fn shown(&self) -> &[u8] {
+        &self.key
+    }
+
     /// The key that it is, whatever its state.
     pub fn known(&self, registry: &Registry) -> Option<Arc<StaticKey>> {
         let known = registry.static_key(&self.key)?;

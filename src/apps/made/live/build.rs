@@ -95,7 +95,7 @@ fn add(held: &mut Held, record: &KeyRecord, with: &With<'_>) -> Result<(), Strin
         enabled: true,
         attests: record.attests,
         signer,
-        made: Some(made(record, before)),
+        made: Some(Box::new(made(record, before))),
     }));
     Ok(())
 }
@@ -113,16 +113,16 @@ fn of_static(held: &Held, record: &KeyRecord, hash: KeyHash, with: &With<'_>) ->
         not_after: ends(record),
         enabled: true,
         uses: Arc::<Uses>::clone(&held.uses),
-        made: Some(made(record, before)),
+        made: Some(Box::new(made(record, before))),
     }
 }
 
-fn made(record: &KeyRecord, before: Option<&MadeKey>) -> Box<MadeKey> {
+fn made(record: &KeyRecord, before: Option<&MadeKey>) -> MadeKey {
     let made = MadeKey::new(record.life.draining);
     if let Some(before) = before {
         made.goes_on(before);
     }
-    Box::new(made)
+    made
 }
 
 fn ends(record: &KeyRecord) -> Option<i64> {

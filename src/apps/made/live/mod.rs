@@ -314,7 +314,7 @@ impl Live {
     pub fn static_uses(&self) -> Vec<(Option<Arc<str>>, u64)> {
         let changing = self.changing();
         let mut all: Vec<_> = changing.counted.iter().collect();
-        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all.sort_unstable_by_key(|(name, _)| *name);
         let rest: u64 = all.iter().skip(MAX_TOLD).map(|(_, uses)| uses.get()).sum();
         let has_rest = all.len() > MAX_TOLD;
         let told = all.into_iter().take(MAX_TOLD);
@@ -411,7 +411,6 @@ impl Live {
         changing: &mut Changing,
     ) {
         let mut doubles = Doubles::clone(&self.doubles.load());
-        let none: (&[Arc<Key>], &[Arc<StaticKey>], &[Arc<Honey>]) = (&[], &[], &[]);
         let was = before.map_or(0, |held| held.keys.len());
         let after = after.map(Arc::new);
         let name = match (&after, before) {
@@ -419,9 +418,9 @@ impl Live {
             (None, Some(held)) => held.app.name.clone(),
             (None, None) => return,
         };
-        let (keys, statics, honey) = after
-            .as_deref()
-            .map_or(none, |held| (&held.keys, &held.statics, &held.honey));
+        let keys = after.as_deref().map_or(&[][..], |held| &held.keys);
+        let statics = after.as_deref().map_or(&[][..], |held| &held.statics);
+        let honey = after.as_deref().map_or(&[][..], |held| &held.honey);
         for key in keys {
             doubles.add(&key.verifying);
             self.keys.put(hash(key.by()), key.clone());
