@@ -14,6 +14,7 @@ mod file;
 mod gather;
 mod lists;
 mod mask;
+mod minted;
 mod nearest;
 mod outside;
 mod planned;

@@ -119,6 +119,9 @@ impl PrivateKey {
     ///
     /// # Errors
     /// [`BadKey::OddSize`].
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
     pub fn double(&self) -> Result<Self, BadKey> {
         static RSA: [OnceLock<Arc<Pair>>; 3] = [const { OnceLock::new() }; 3];
         let generates = "the operating system gives random bytes";

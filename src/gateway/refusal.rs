@@ -235,7 +235,7 @@ impl Refusal {
             Self::Route(NoRoute::MethodNotAllowed(_)) => Code::MethodNotAllowed,
             Self::Route(NoRoute::Ambiguous(_)) => Code::AmbiguousPath,
             Self::Peer(_) => Code::PeerLimited,
-            Self::Credential(refused) => credential(refused),
+            Self::Credential(refused) => credential::code(refused),
             Self::Replay(refused) => match refused {
                 replay::Refused::Replayed | replay::Refused::MaybeReplayed => Code::Replayed,
                 replay::Refused::Full => Code::ReplayStoreFull,
@@ -383,26 +383,6 @@ impl Refusal {
 impl From<forward::body::BodyError> for Refusal {
     fn from(error: BodyError) -> Self {
         Self::Forward(Failed::Body(error))
-    }
-}
-
-const fn credential(refused: &schemes::Refused) -> Code {
-    match refused {
-        schemes::Refused::Missing => Code::CredentialMissing,
-        schemes::Refused::NotAccepted(_) | schemes::Refused::Alone(_) => Code::SchemeNotAccepted,
-        schemes::Refused::Malformed(_) => Code::MalformedCredential,
-        schemes::Refused::Rejected { .. } => Code::CredentialRejected,
-        schemes::Refused::Coverage(_)
-        | schemes::Refused::NobodySigns(_)
-        | schemes::Refused::TokenNotCovered(_)
-        | schemes::Refused::Absent(_)
-        | schemes::Refused::Unread => Code::CoverageMissing,
-        schemes::Refused::Skew { .. } => Code::ClockSkew,
-        schemes::Refused::Expired { .. } => Code::CredentialExpired,
-        schemes::Refused::Digest => Code::DigestMismatch,
-        schemes::Refused::Binding(unbound) if unbound.is_missing() => Code::CredentialMissing,
-        schemes::Refused::Binding(_) | schemes::Refused::OtherApp => Code::BindingMismatch,
-        schemes::Refused::AppDisabled => Code::AppDisabled,
     }
 }
 

@@ -36,9 +36,10 @@ impl Settings {
             // A longer name that begins like ours.
             _ => return None,
         };
-        Some(match methods.contains(method) {
-            true => Ok(door),
-            false => Err(NoDoor::Method(methods)),
+        Some(if methods.contains(method) {
+            Ok(door)
+        } else {
+            Err(NoDoor::Method(methods))
         })
     }
 }

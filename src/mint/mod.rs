@@ -204,7 +204,7 @@ impl Service {
         }
         let refuses = answered_like.is_some_and(|one| one.policy.on_failure == OnFailure::Refuse);
         match proven {
-            Err(Failed::Memory(refused)) => Err(No::Memory(refused)),
+            Err(Failed::Memory(why)) => Err(No::Memory(why)),
             Err(Failed::Why(why)) => {
                 self.counts.failed(why, !refuses);
                 self.told.tell(&asked.app, why, with.now);

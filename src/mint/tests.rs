@@ -444,7 +444,7 @@ fn a_challenge_is_good_for_its_app_and_for_its_time() {
     let body = |app: &str| json!({ "app": app, "challenge": challenge, "evidence": dev() });
     let foreign = house.judge(&body("mobile")).unwrap().made.unwrap_err();
     assert_eq!(foreign, Reason::ForeignChallenge);
-    house.hand.advance(Duration::from_secs(60));
+    house.hand.advance(Duration::from_mins(1));
     let late = house.judge(&body("other")).unwrap().made.unwrap_err();
     assert_eq!(late, Reason::ExpiredChallenge);
 }

@@ -91,8 +91,8 @@ mod tests {
         assert_eq!(made.expose(), again.expose());
         let other = read_or_make(folder.path(), "other.key").unwrap();
         assert_ne!(made.expose(), other.expose());
-        let mode = fs::metadata(folder.path().join("one.key")).unwrap();
-        assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+        let file = fs::metadata(folder.path().join("one.key")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

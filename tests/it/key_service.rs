@@ -320,15 +320,15 @@ fn tokens_of_private_keys_are_checked_by_whoever_fetches_the_public_halves() {
         "rsa-pss-sha256",
     ];
     let setup = Setup::before(&upstream);
-    let mut more = String::new();
-    for name in algorithms {
+    let app = |name: &str| {
         let pem = std::fs::read(Pair::of(name).private()).unwrap();
         setup.write_secret(&format!("{name}.pem"), &pem);
-        more.push_str(&format!(
+        format!(
             "[apps.{name}]\nkeys = [{{ id = \"{name}\", algorithm = \"{name}\", private_key = \"file:{name}.pem\", \
              schemes = [\"token\"], attests = true }}]\ntokens = {{ {DEV} }}\n"
-        ));
-    }
+        )
+    };
+    let more: String = algorithms.into_iter().map(app).collect();
     let gateway = setup.more(&more).start();
     let address = gateway.address();
     let answer = gateway.send(&gateway.request("GET", "/.portcullis/jwks.json"));

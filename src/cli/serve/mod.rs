@@ -1,6 +1,7 @@
 //! Load, bind, run, reload, drain: the only place where rooms are put together.
 
 use super::files::{self, Need};
+use crate::apps::made::Store;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
@@ -262,6 +263,12 @@ impl Running {
     /// [`NotReloaded`]; what was in force still is.
     pub fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
         self.control.reload(loaded)
+    }
+
+    /// Where apps are kept that are made at run time, if they are: what is written there is in force.
+    pub fn registry(&self) -> Option<Arc<dyn Store>> {
+        let made = self.control.made.as_ref();
+        made.map(|made| -> Arc<dyn Store> { made.store.clone() })
     }
 
     /// Waits until the records of what has ended are written.

@@ -2,13 +2,14 @@
 
 use crate::apps::{Evidence, OnFailure};
 use crate::config::lists::{List, OneOrMore, Several};
+use crate::config::minted::{Build, PathPrefix};
 use crate::config::outside::{KeySetAt, TokenAlgorithm};
 use crate::config::read::At;
 use crate::config::secrets::{Reference, SecretFile};
 use crate::config::table::{Required, table};
 use crate::config::times::Period;
 use crate::config::values::{KeyId, Name, Text};
-use crate::config::words::{Build, Limit, PathPrefix};
+use crate::config::words::Limit;
 use http::HeaderName;
 
 table! {

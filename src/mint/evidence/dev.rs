@@ -34,9 +34,10 @@ impl<'b> Kind<'b> for Dev<'b> {
             build: self.build.clone(),
             tells_build: true,
             // The configuration was checked; an app that was made at run time was not.
-            verdict: match question.settings.dev {
-                true => Ok(None),
-                false => Err(Reason::NotAccepted),
+            verdict: if question.settings.dev {
+                Ok(None)
+            } else {
+                Err(Reason::NotAccepted)
             },
         }
     }

@@ -63,6 +63,22 @@ impl Gateway {
         })))
     }
 
+    /// Where apps are kept that are made at run time.
+    pub fn registry(&self) -> std::sync::Arc<dyn portcullis::apps::made::Store> {
+        match &self.0 {
+            Runs::Here(here) => here.running().registry().expect("it has a registry"),
+            Runs::There(_) => panic!("another process has it"),
+        }
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> std::path::PathBuf {
+        match &self.0 {
+            Runs::Here(here) => here.setup.folder().to_owned(),
+            Runs::There(_) => panic!("another process has them"),
+        }
+    }
+
     /// Puts another configuration in force, which must be a good one.
     pub fn reload(&self, text: &str) {
         match &self.0 {
