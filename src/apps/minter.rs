@@ -93,7 +93,9 @@ impl Minters {
             let keys = own.get(&*app.name).map_or(&[][..], Vec::as_slice);
             Minter::new(app, keys.iter().copied())
         });
-        let by_app: HashMap<_, _> = minters.map(|one| (one.app.name.clone(), Arc::new(one))).collect();
+        let by_app: HashMap<_, _> = minters
+            .map(|one| (one.app.name.clone(), Arc::new(one)))
+            .collect();
         let mut names: Vec<_> = by_app.keys().cloned().collect();
         names.sort_unstable();
         Self { by_app, names }

@@ -3,7 +3,9 @@
 
 use super::TunnelSettings;
 use super::static_keys::{self, Notice};
-use crate::apps::{App, Assurance, Beside, Certified, DuplicateKey, Key, Mode, Pepper, Registry, StaticKey};
+use crate::apps::{
+    App, Assurance, Beside, Certified, DuplicateKey, Key, Mode, Pepper, Registry, StaticKey,
+};
 use crate::forward::upstream::{self, Upstream};
 use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};

@@ -51,7 +51,9 @@ impl MadeLimits {
     pub(super) fn new(plans: impl Iterator<Item = Arc<Plan>>, before: Option<&Self>) -> Self {
         Self {
             slots: before.map_or_else(Arc::default, |before| before.slots.clone()),
-            plans: plans.map(|plan| (plan.name.as_str().into(), plan)).collect(),
+            plans: plans
+                .map(|plan| (plan.name.as_str().into(), plan))
+                .collect(),
             generation: before.map_or(1, |before| before.generation + 1),
         }
     }
@@ -79,9 +81,7 @@ impl MadeLimits {
     }
 
     fn is_good(&self, made: &Made, whose: Whose<'_>) -> bool {
-        made.stamp.0 >= self.generation
-            && made.stamp.1 >= whose.number
-            && !made.is_another(whose)
+        made.stamp.0 >= self.generation && made.stamp.1 >= whose.number && !made.is_another(whose)
     }
 
     fn renew(
@@ -172,7 +172,9 @@ mod tests {
                 plan: &self.1,
                 number: self.3,
             };
-            (0..100).filter(|_| limits.charge(whose, now()).is_ok()).count()
+            (0..100)
+                .filter(|_| limits.charge(whose, now()).is_ok())
+                .count()
         }
     }
 

@@ -10,8 +10,8 @@ pub mod overload;
 pub mod peer;
 
 mod account;
-mod made;
 mod debts;
+mod made;
 
 pub use debts::Debts;
 

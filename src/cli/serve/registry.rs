@@ -123,7 +123,12 @@ impl Watcher for Following {
         let more = apps.len().saturating_sub(MAX_TOLD);
         let apps = apps[..apps.len() - more].join(", ");
         let instances = touched.instances.len();
-        tracing::info!(apps, more, instances, "a change of the registry is in force");
+        tracing::info!(
+            apps,
+            more,
+            instances,
+            "a change of the registry is in force"
+        );
     }
 }
 

@@ -26,8 +26,7 @@ fn are_used(file: &File) -> bool {
         let mut list = route.accept.get().into_iter().flat_map(|list| &list.0);
         list.any(|one| one.value == Accepted::Proven(Scheme::ApiKey))
     };
-    apps.any(|app| !app.api_keys.0.is_empty())
-        || has_registry && file.routes.0.iter().any(accepts)
+    apps.any(|app| !app.api_keys.0.is_empty()) || has_registry && file.routes.0.iter().any(accepts)
 }
 
 /// Where keys stand, on every route; nowhere as long as no app has any.

@@ -718,14 +718,8 @@ fn a_days_key_is_kept_for_those_alone_who_have_it() {
         region: "us-east-1",
         service: "service",
     };
-    let keys = gate
-        .registry
-        .key("AKIDEXAMPLE")
-        .unwrap()
-        .mac()
-        .unwrap()
-        .aws()
-        .unwrap();
+    let key = gate.registry.key("AKIDEXAMPLE").unwrap();
+    let keys = key.mac().unwrap().aws().unwrap();
     assert!(bad.verdict(&gate).is_err());
     assert!(keys.kept(scope).is_none());
     assert!(good.verdict(&gate).is_ok());

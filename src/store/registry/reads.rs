@@ -85,7 +85,9 @@ impl Store for Registry {
                 let (name, record) = app?;
                 let mut own = Vec::new();
                 while let Some(place) = places.next_if(|place| {
-                    let owner = place.as_ref().map(|(place, _)| place.value().0 <= name.value());
+                    let owner = place
+                        .as_ref()
+                        .map(|(place, _)| place.value().0 <= name.value());
                     owner.unwrap_or(true)
                 }) {
                     let (place, _) = place?;

@@ -71,6 +71,26 @@ impl Gateway {
         }
     }
 
+    /// Why another configuration is not put in force.
+    pub fn reload_fails(&self, text: &str) -> String {
+        match &self.0 {
+            Runs::Here(here) => {
+                let reloaded = here.running().reload(config(&here.setup, text));
+                reloaded.expect_err("it is not taken over").to_string()
+            }
+            Runs::There(_) => panic!("another process does not tell"),
+        }
+    }
+
+    /// Stops it; its files stay until it is dropped.
+    pub fn stop(&mut self) {
+        if let Runs::Here(here) = &mut self.0
+            && let Some(running) = here.running.take()
+        {
+            running.stop();
+        }
+    }
+
     /// Where its files are.
     pub fn folder(&self) -> std::path::PathBuf {
         match &self.0 {

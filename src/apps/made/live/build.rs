@@ -73,7 +73,8 @@ fn add(held: &mut Held, record: &KeyRecord, with: &With<'_>) -> Result<(), Strin
             held.honey.push(Arc::new(Honey::shown(id, hash)));
             return Ok(());
         }
-        held.statics.push(Arc::new(of_static(held, record, hash, with)));
+        held.statics
+            .push(Arc::new(of_static(held, record, hash, with)));
         return Ok(());
     }
     if record.honey {

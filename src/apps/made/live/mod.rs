@@ -15,7 +15,7 @@ use super::{
     AppRecord, AuditEntry, InstanceRecord, KeyRecord, MasterKey, Outcome, Store, Touched,
     Unreadable,
 };
-use crate::apps::beside::{Beside, Instance, PlanInForce, Placed, hash};
+use crate::apps::beside::{Beside, Instance, Placed, PlanInForce, hash};
 use crate::apps::doubles::Doubles;
 use crate::apps::{App, Assurance, Downgrade, Key, KeyHash, Minter, Scheme, StaticKey, Uses};
 use arc_swap::ArcSwap;
@@ -278,7 +278,8 @@ impl Live {
     pub fn missing_plans(&self, known: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
         let changing = self.changing();
         let used = changing.plans.iter();
-        let missing = used.filter(|(name, plan)| Arc::strong_count(plan) > 1 && !known.contains(*name));
+        let missing =
+            used.filter(|(name, plan)| Arc::strong_count(plan) > 1 && !known.contains(*name));
         let mut missing: Vec<_> = missing.map(|(name, _)| name.clone()).collect();
         missing.sort_unstable();
         missing
@@ -353,9 +354,8 @@ impl Live {
             Ok((record, keys)) => {
                 let place = hash(name.as_bytes());
                 let before = self.apps.find(place, name.as_bytes());
-                let held = record.and_then(|record| {
-                    self.build(&record, &keys, changing, before.as_deref())
-                });
+                let held = record
+                    .and_then(|record| self.build(&record, &keys, changing, before.as_deref()));
                 self.replace(place, before.as_deref(), held, changing);
             }
             Err(why) => {
@@ -532,11 +532,15 @@ impl Beside for Live {
         let shown = KeyHash::of(self.master.pepper(), shown);
         let found = self.statics.find(hash(&shown.0), &shown.0);
         let kept = found.as_ref().map_or(&self.nobody, |known| &known.hash);
-        bool::from(kept.0.ct_eq(&shown.0)).then_some(found).flatten()
+        bool::from(kept.0.ct_eq(&shown.0))
+            .then_some(found)
+            .flatten()
     }
 
     fn static_key_of(&self, id: &str) -> Option<Arc<StaticKey>> {
-        let found = self.statics_by_id.find(hash(id.as_bytes()), id.as_bytes())?;
+        let found = self
+            .statics_by_id
+            .find(hash(id.as_bytes()), id.as_bytes())?;
         Some(found.0.clone())
     }
 
