@@ -1,9 +1,11 @@
 //! What must hold of a stranger's bytes, one file a reader. The fuzz targets
 //! call it, and `tests/it/fuzz_corpus.rs` includes the same files.
 
+mod admin_call;
 mod answer;
 mod api_key;
 mod aws_sigv4;
+mod client_attestation;
 mod config;
 mod curl_line;
 mod dpop;
@@ -19,6 +21,11 @@ mod target;
 mod token;
 mod webhook;
 mod wire;
+
+/// Calls of the admin API.
+pub fn admin_call(bytes: &[u8]) {
+    admin_call::check(bytes);
+}
 
 /// Answers of servers.
 pub fn answer(bytes: &[u8]) {
@@ -53,6 +60,11 @@ pub fn hmac_auth(bytes: &[u8]) {
 /// DPoP proofs.
 pub fn dpop(bytes: &[u8]) {
     dpop::check(bytes);
+}
+
+/// Attested clients of OAuth.
+pub fn client_attestation(bytes: &[u8]) {
+    client_attestation::check(bytes);
 }
 
 /// Forms that get members.

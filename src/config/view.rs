@@ -248,6 +248,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "upgrade": route.upgrade,
         "cors": route.cors.as_ref().map(cors::shown),
         "inject": route.inject.as_deref().map(inject::shown),
+        "client_attestation": route.client_attestation.as_deref().map(inject::attestation),
     })
 }
 

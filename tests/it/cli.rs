@@ -25,7 +25,7 @@ const SECRET: &str = "canary-canary-canary-canary-canary-canary";
 /// A moment that is long ago, so that no clock matters.
 const THEN: &str = "1700000000";
 const URL: &str = "http://api.example.com/orders/42?dry=1";
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "serve",
     "demo",
     "check",
@@ -35,6 +35,8 @@ const COMMANDS: [&str; 15] = [
     "readiness",
     "app",
     "key",
+    "instance",
+    "audit",
     "reload",
     "hash-key",
     "sidecar",

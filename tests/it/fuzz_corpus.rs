@@ -4,12 +4,16 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../fuzz/src/admin_call.rs"]
+mod admin_call;
 #[path = "../../fuzz/src/answer.rs"]
 mod answer;
 #[path = "../../fuzz/src/api_key.rs"]
 mod api_key;
 #[path = "../../fuzz/src/aws_sigv4.rs"]
 mod aws_sigv4;
+#[path = "../../fuzz/src/client_attestation.rs"]
+mod client_attestation;
 #[path = "../../fuzz/src/config.rs"]
 mod config;
 #[path = "../../fuzz/src/curl_line.rs"]
@@ -41,6 +45,11 @@ mod token;
 mod webhook;
 #[path = "../../fuzz/src/wire.rs"]
 mod wire;
+
+#[test]
+fn the_kept_calls_of_the_admin_api_hold() {
+    replay("admin_call", admin_call::check);
+}
 
 #[test]
 fn the_kept_answers_hold() {
@@ -80,6 +89,11 @@ fn the_kept_connections_hold() {
 #[test]
 fn the_kept_tokens_hold() {
     replay("token", token::check);
+}
+
+#[test]
+fn the_kept_attested_clients_hold() {
+    replay("client_attestation", client_attestation::check);
 }
 
 #[test]

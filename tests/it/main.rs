@@ -8,6 +8,7 @@ mod harness;
 
 mod admin;
 mod admin_api;
+mod admin_registry;
 mod api_keys;
 mod attacks;
 mod aws_sigv4;
@@ -20,6 +21,7 @@ mod cli_pairs;
 mod cli_registry;
 mod cli_vectors;
 mod cli_webhooks;
+mod client_attestation;
 mod config;
 mod cors;
 mod doctor;

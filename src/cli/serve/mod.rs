@@ -1,12 +1,12 @@
 //! Load, bind, run, reload, drain: the only place where rooms are put together.
 
 use super::files::{self, Need};
-use crate::apps::made::Store;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
 use crate::admin::Served;
 use crate::admin::api::Guard;
+use crate::apps::made::Store;
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
@@ -152,7 +152,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         move || open.open() as i64,
     );
     let minting = minting::service(&config.state, &observer)?;
-    let configured = Arc::new(desk::configured(&config.gateway));
+    let configured = Arc::new(desk::configured(&config));
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
     let shared = Arc::new(Shared {
@@ -182,6 +182,10 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         shared: shared.clone(),
         proofs,
         moved_up,
+        store: made
+            .as_ref()
+            .map(|made| -> Arc<dyn Store> { made.store.clone() }),
+        master: config.registry.map(|settings| settings.master),
         made,
         certificates: certificates.clone(),
         stop: CancellationToken::new(),

@@ -6,6 +6,7 @@ mod admin;
 mod apps;
 mod assurance;
 mod certificates;
+mod client_attestation;
 mod cors;
 mod doors;
 mod inject;
@@ -146,6 +147,12 @@ pub(super) fn resolve(
             skew: freshness.skew,
         },
         registry: registry.ok()?,
+        plans: file
+            .plans
+            .entries
+            .iter()
+            .map(|(name, _)| name.value.clone())
+            .collect(),
         gateway: gateway::Blueprint {
             routes: routes?,
             apps: registered.apps,

@@ -46,6 +46,9 @@ pub fn open<'w>(
         }
     };
     let (issuer, tag) = signed_by(&token, workloads, settings, now)?;
+    if token.is_attestation {
+        return Err(rejected(Why::Claim("typ")));
+    }
     let claims = token.claims()?;
     let claims = read_object(&claims).map_err(|why| no_object("payload", why))?;
     let read = Read::of(&claims, &issuer.audiences)?;

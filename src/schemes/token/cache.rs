@@ -194,6 +194,7 @@ mod tests {
 
     fn token(exp: i64) -> Arc<Verified> {
         Arc::new(Verified {
+            client: None,
             scopes: Scopes::none(),
             exp,
             iat: None,
