@@ -47,6 +47,7 @@ mod issuers;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;
+mod oauth2;
 mod observe;
 mod overload;
 mod panics;
