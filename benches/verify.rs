@@ -321,6 +321,7 @@ impl Gate {
             enabled: true,
             explain: false,
             policy: portcullis::apps::Policy::default(),
+            tokens: None,
         });
         let keys = pairs
             .iter()
@@ -335,6 +336,7 @@ impl Gate {
                 enabled: true,
                 schemes: SchemeSet::all(),
                 attests: false,
+                signer: None,
             })
             .collect();
         Self {

@@ -8,6 +8,7 @@ mod harness;
 
 mod admin;
 mod admin_api;
+mod admin_registry;
 mod api_keys;
 mod attacks;
 mod aws_sigv4;
@@ -44,6 +45,7 @@ mod interop_hmac;
 mod interop_pairs;
 mod interop_webhooks;
 mod issuers;
+mod key_service;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;
