@@ -281,7 +281,7 @@ impl Tokens {
         // From before it was made: no answer is slow enough to make it seem younger.
         let now = self.clock.now();
         let evidence = self.evidence.show(&asked).map_err(NoToken::Evidence)?;
-        let (text, life) = wire::token(&*self.transport, &asked, evidence)?;
+        let (text, life) = wire::token(&*self.transport, &asked, &evidence)?;
         let life = Duration::from_secs(life).min(MAX_LIFE);
         let token = Token {
             text: Secret::new(text.into_bytes()),
@@ -319,7 +319,7 @@ impl Drop for Asking<'_> {
             Ok((token, life)) => {
                 // Not all instances of an app at one moment, after the gateway came back.
                 let margin = (*life / MARGIN).min(MAX_MARGIN);
-                state.margin = margin - part_of(margin / 2);
+                state.margin = margin / 2 + part_of(margin / 2);
                 state.token = Some(token.clone());
                 state.failed = None;
                 state.failures = 0;
@@ -332,7 +332,7 @@ impl Drop for Asking<'_> {
                     NoToken::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
                     _ => Duration::ZERO,
                 };
-                let pause = (pause - part_of(pause / 2)).max(asked.min(MAX_ASKED));
+                let pause = (pause / 2 + part_of(pause / 2)).max(asked.min(MAX_ASKED));
                 state.not_before = self.tokens.clock.now().monotonic() + pause;
                 state.failures = state.failures.saturating_add(1);
                 state.failed = Some(failed.clone());

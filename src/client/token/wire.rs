@@ -44,7 +44,7 @@ pub(super) fn challenge(transport: &dyn Transport, app: &str) -> Result<String, 
 pub(super) fn token(
     transport: &dyn Transport,
     asked: &Asked<'_>,
-    evidence: Value,
+    evidence: &Value,
 ) -> Result<(String, u64), NoToken> {
     let mut body = json!({
         "app": asked.app,
