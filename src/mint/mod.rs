@@ -8,6 +8,7 @@
 mod ask;
 mod challenge;
 mod doors;
+mod enrol;
 mod evidence;
 mod keys;
 mod members;
@@ -17,9 +18,11 @@ mod token;
 pub use ask::MAX_BODY;
 pub use challenge::LIFETIME as CHALLENGE_LIFETIME;
 pub use doors::{Door, NoDoor};
-pub use evidence::MAX_EVIDENCE;
+pub use enrol::Enrolling;
+pub use evidence::{MAX_EVIDENCE, Signed, signed_text};
 pub use reason::Reason;
 
+use crate::apps::made::{AuditEntry, Outcome, Store};
 use crate::apps::{Key, LIFETIME, Minter, OnFailure, Registry, nobody};
 use crate::clock::Now;
 use crate::crypto::BadKey;
@@ -133,6 +136,7 @@ pub struct Service {
     proven: OnceLock<Debts>,
     counts: Counts,
     told: Told,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl Service {
@@ -150,7 +154,28 @@ impl Service {
             proven: OnceLock::new(),
             counts: Counts::new(),
             told: Told::default(),
+            store: None,
         })
+    }
+
+    /// With the registry, in which instances enrol and failures are told.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<Arc<dyn Store>>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// The registry, where there is one.
+    pub const fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref()
+    }
+
+    /// Reads what an instance that wants to enrol sends.
+    ///
+    /// # Errors
+    /// [`No::Malformed`].
+    pub fn enrolling(&self, body: &[u8]) -> Result<Enrolling, No> {
+        Ok(Enrolling::read(body)?)
     }
 
     /// Lets an address ask, before its body is read. Whatever comes of it counts the same: who is told that
@@ -190,7 +215,12 @@ impl Service {
         let answered = self.challenges.check(&asked.challenge, &asked.app, now);
         let examined = asked.evidence.examine(&Question {
             minter: answered_like,
+            app: &asked.app,
             challenge: &asked.challenge,
+            pay: asked.pay.as_deref(),
+            cnf: asked.cnf.as_ref().map(ask::Bound::thumbprint),
+            scope: asked.scope.as_deref(),
+            registry: with.registry,
             settings: with.settings,
             tokens: with.tokens,
             now,
@@ -205,6 +235,7 @@ impl Service {
             Err(Failed::Why(why)) => {
                 self.counts.failed(why, !refuses);
                 self.told.tell(&asked.app, why, with.now);
+                self.note(&asked.app, why, refuses, with.now);
                 if refuses {
                     return Err(No::Rejected(why));
                 }
@@ -212,10 +243,30 @@ impl Service {
             }
             Ok((key, written)) => {
                 self.counts.minted();
+                if let (Some(store), Some(instance)) = (&self.store, &examined.instance) {
+                    store.note_seen(instance, now);
+                }
                 let made = Ok((key, written));
                 Ok(self.answer(&asked, &examined, answered_like, made, with))
             }
         }
+    }
+
+    /// Leaves a line in the audit, which counts those that are alike, and never waits.
+    fn note(&self, app: &str, why: Reason, is_refused: bool, now: Now) {
+        let Some(store) = &self.store else {
+            return;
+        };
+        store.note(AuditEntry {
+            at: now.unix_seconds(),
+            who: "key-service".to_owned(),
+            what: if is_refused { "token.refuse" } else { "token.decoy" }.to_owned(),
+            target: format!("app/{app}"),
+            before: None,
+            after: None,
+            outcome: Outcome::Refused(why.name().to_owned()),
+            times: 1,
+        });
     }
 
     /// The key that signs, where everything holds and was not used before. It is used up now.
