@@ -4,8 +4,8 @@ use super::ask::Public;
 use super::members::Members;
 use super::{Malformed, No, Reason};
 use crate::apps::made::{
-    AuditEntry, Change, EnrolmentRecord, Expect, InstanceRecord, Kind, Outcome, Printed, Record, Revision,
-    Store, Target, Unreadable, Write, WriteError,
+    AuditEntry, Change, EnrolmentRecord, Expect, InstanceRecord, Kind, Outcome, Printed, Record,
+    Revision, Store, Target, Unreadable, Write, WriteError,
 };
 use crate::apps::{Evidence, MAX_BUILD};
 use crate::crypto::Algorithm;
@@ -41,7 +41,10 @@ impl Enrolling {
         let build = members.text("build", MAX_BUILD)?.map(String::from);
         let jwk = members.object("key", "key.")?;
         let (written, key) = Public::read(jwk.ok_or_else(|| members.missing("key"))?)?;
-        if !matches!(key.algorithm(), Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256) {
+        if !matches!(
+            key.algorithm(),
+            Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256
+        ) {
             return Err(members.wrong("key", "a public key of Ed25519 or P-256"));
         }
         members.end()?;
@@ -96,7 +99,9 @@ impl Enrolling {
 
     /// The code, where it is good for this instance.
     fn code(&self, store: &dyn Store, now: i64) -> Result<EnrolmentRecord, No> {
-        let read = || -> Result<_, Unreadable> { Ok((store.enrolment(&self.hash)?, store.app(&self.app)?)) };
+        let read = || -> Result<_, Unreadable> {
+            Ok((store.enrolment(&self.hash)?, store.app(&self.app)?))
+        };
         let (code, app) = read().map_err(|why| {
             tracing::warn!(%why, "an instance could not be enrolled");
             No::Memory(replay::Refused::Unavailable)
@@ -116,7 +121,10 @@ impl Enrolling {
             return rejected(Reason::NotAccepted);
         }
         let build = self.build.as_deref();
-        let is_of_code = code.build.as_deref().is_none_or(|wanted| build == Some(wanted));
+        let is_of_code = code
+            .build
+            .as_deref()
+            .is_none_or(|wanted| build == Some(wanted));
         if !is_of_code || !policy.is_some_and(|policy| policy.takes_build(build)) {
             return rejected(Reason::Build);
         }
@@ -151,7 +159,10 @@ impl Enrolling {
             "app": self.app, "build": self.build, "thumbprint": self.thumbprint,
         }));
         Write {
-            changes: vec![used, Change::Put(Record::Instance(instance), Expect::Absent)],
+            changes: vec![
+                used,
+                Change::Put(Record::Instance(instance), Expect::Absent),
+            ],
             audit,
             dry_run: false,
         }

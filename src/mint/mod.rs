@@ -260,7 +260,12 @@ impl Service {
         store.note(AuditEntry {
             at: now.unix_seconds(),
             who: "key-service".to_owned(),
-            what: if is_refused { "token.refuse" } else { "token.decoy" }.to_owned(),
+            what: if is_refused {
+                "token.refuse"
+            } else {
+                "token.decoy"
+            }
+            .to_owned(),
             target: format!("app/{app}"),
             before: None,
             after: None,

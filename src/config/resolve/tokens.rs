@@ -34,7 +34,7 @@ pub(super) fn minting(
 ) -> Option<mint::Settings> {
     let with_tokens = || apps_of(file).filter_map(|app| app.tokens.as_ref());
     let first = with_tokens().next();
-    let may_be_made = !matches!(&file.state.registry, Some(at) if at.value == RegistryPlace::Off);
+    let may_be_made = !matches!(&file.state.registry, Some(at) if at.value == RegistryPlace(None));
     if first.is_none() && !may_be_made {
         return None;
     }
@@ -230,8 +230,11 @@ fn evidence(tokens: &AppTokens, file: &File, gathered: &mut Gathered<'_>) {
                 gathered.problem(draft.accepted("`\"dev\"` where every `[server] listen` is an address of this machine, `127.0.0.1:…`"));
             }
             Evidence::InstanceKey => {
-                let draft = one.problem("instances enrol in the registry, and this app does not stand there");
-                gathered.problem(draft.hint("`portcullis app create` makes one that does: docs/registry.md"));
+                let draft = one
+                    .problem("instances enrol in the registry, and this app does not stand there");
+                gathered.problem(
+                    draft.hint("`portcullis app create` makes one that does: docs/registry.md"),
+                );
             }
             Evidence::Oidc if tokens.workloads.0.is_empty() => {
                 let draft = one.problem("nothing says which workloads are this app");

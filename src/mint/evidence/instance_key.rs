@@ -136,9 +136,8 @@ fn nobody(id: &str) -> &'static str {
     /// Strangers cannot tell which id has which kind.
     static HASH: OnceLock<RandomState> = OnceLock::new();
     static KEYS: OnceLock<[String; 2]> = OnceLock::new();
-    let keys = KEYS.get_or_init(|| {
-        [Algorithm::EcdsaP256Sha256, Algorithm::Ed25519].map(PublicKey::dummy_jwk)
-    });
+    let keys = KEYS
+        .get_or_init(|| [Algorithm::EcdsaP256Sha256, Algorithm::Ed25519].map(PublicKey::dummy_jwk));
     let hash = HASH.get_or_init(RandomState::new).hash_one(id);
     &keys[usize::from(hash & 1 == 1)]
 }

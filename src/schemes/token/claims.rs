@@ -134,7 +134,11 @@ fn still_made(
             _ => true,
         };
         if !holds {
-            let claim = if &**name == "build" { "build" } else { "instance" };
+            let claim = if &**name == "build" {
+                "build"
+            } else {
+                "instance"
+            };
             return Err(rejected(Why::Claim(claim)));
         }
     }

@@ -130,7 +130,8 @@ impl<'t> Compact<'t> {
         // Before the claims: who holds a key that is no longer in force learns nothing of them.
         check_key(key, now)?;
         let claims = self.claims()?;
-        let verified = Verified::of_app(&claims, key, tag, settings, registry, !self.is_attestation)?;
+        let verified =
+            Verified::of_app(&claims, key, tag, settings, registry, !self.is_attestation)?;
         let mut verified = with_signing_key(verified, key);
         if self.is_attestation {
             verified.client = Some(attestation::client(&claims, &verified)?);
