@@ -123,6 +123,7 @@ fn static_keys(criterion: &mut Criterion) {
         not_after: None,
         enabled: true,
         uses: Arc::default(),
+        made: None,
     };
     let registry = Registry::new(vec![app.clone()], Vec::new(), 1).expect("no id twice");
     let registry = registry
@@ -322,6 +323,7 @@ impl Gate {
             explain: false,
             policy: portcullis::apps::Policy::default(),
             tokens: None,
+            made: None,
         });
         let keys = pairs
             .iter()
@@ -337,6 +339,7 @@ impl Gate {
                 schemes: SchemeSet::all(),
                 attests: false,
                 signer: None,
+                made: None,
             })
             .collect();
         Self {

@@ -44,6 +44,7 @@ impl Gate {
             explain: false,
             policy: Policy::default(),
             tokens: None,
+            made: None,
         });
         let key = SigningKey::new(Algorithm::HmacSha256, &secret()).expect("it is plain");
         let key = Key {
@@ -56,6 +57,7 @@ impl Gate {
             schemes: SchemeSet::all(),
             attests: false,
             signer: None,
+            made: None,
         };
         Self {
             registry: Registry::new(vec![app], vec![key], 1).expect("it is plain"),

@@ -6,57 +6,74 @@
 
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A double for each kind of key, and how many keys there are of that kind.
-#[derive(Debug)]
-pub(super) struct Doubles {
-    first: (VerifyingKey, u64),
-    others: Vec<(VerifyingKey, u64)>,
+#[derive(Clone, Debug, Default)]
+pub struct Doubles {
+    kinds: Vec<(Arc<VerifyingKey>, u64)>,
 }
 
 impl Doubles {
     pub(super) fn new<'k>(keys: impl Iterator<Item = &'k VerifyingKey>) -> Self {
-        let mut all: Vec<(VerifyingKey, u64)> = Vec::new();
+        let mut all = Self::default();
         for key in keys {
-            match all.iter_mut().find(|(double, _)| double.costs_as(key)) {
-                Some((_, count)) => *count += 1,
-                None => all.push((key.double(), 1)),
-            }
+            all.add(key);
         }
-        let mut all = all.into_iter();
-        Self {
-            first: all
-                .next()
-                .unwrap_or_else(|| (HmacKey::dummy(Algorithm::HmacSha256).into(), 1)),
-            others: all.collect(),
+        all
+    }
+
+    /// One more key of the kind of `key`.
+    pub(super) fn add(&mut self, key: &VerifyingKey) {
+        match self.kinds.iter_mut().find(|(one, _)| one.costs_as(key)) {
+            Some((_, count)) => *count += 1,
+            None => self.kinds.push((Arc::new(key.double()), 1)),
         }
     }
 
-    /// The same one for the same id, as long as the process and the kinds of its keys stay.
-    pub(super) fn of(&self, id: &str) -> &VerifyingKey {
-        /// Strangers cannot tell which id has which kind.
-        static HASH: OnceLock<RandomState> = OnceLock::new();
-        let (first, count) = &self.first;
-        if self.others.is_empty() {
-            return first;
+    /// One less.
+    pub(super) fn remove(&mut self, key: &VerifyingKey) {
+        if let Some((_, count)) = self.kinds.iter_mut().find(|(one, _)| one.costs_as(key)) {
+            *count = count.saturating_sub(1);
         }
-        let all = count + self.others.iter().map(|(_, count)| count).sum::<u64>();
-        let mut place = HASH.get_or_init(RandomState::new).hash_one(id) % all;
-        for (double, count) in std::iter::once(&self.first).chain(&self.others) {
+    }
+
+    /// How many keys there are.
+    fn count(&self) -> u64 {
+        self.kinds.iter().map(|(_, count)| count).sum()
+    }
+
+    fn at(&self, mut place: u64) -> Option<&Arc<VerifyingKey>> {
+        for (double, count) in &self.kinds {
             if place < *count {
-                return double;
+                return Some(double);
             }
             place -= count;
         }
-        first
+        None
+    }
+
+    /// The same one for the same id, as long as the process and the kinds of its keys stay; by what share of the
+    /// keys is of which kind, so that one key more changes that for few ids.
+    pub(super) fn of(&self, others: Option<&Self>, id: &str) -> Arc<VerifyingKey> {
+        /// Strangers cannot tell which id has which kind.
+        static HASH: OnceLock<RandomState> = OnceLock::new();
+        let ours = self.count();
+        let all = ours + others.map_or(0, Self::count);
+        let hash = HASH.get_or_init(RandomState::new).hash_one(id);
+        let place = ((u128::from(hash) * u128::from(all)) >> 64) as u64;
+        let found = match place.checked_sub(ours) {
+            None => self.at(place),
+            Some(place) => others.and_then(|others| others.at(place)),
+        };
+        found.unwrap_or_else(|| nobodys()).clone()
     }
 }
 
-impl Default for Doubles {
-    fn default() -> Self {
-        Self::new(std::iter::empty())
-    }
+/// What is verified with where there is no key at all.
+fn nobodys() -> &'static Arc<VerifyingKey> {
+    static NOBODYS: OnceLock<Arc<VerifyingKey>> = OnceLock::new();
+    NOBODYS.get_or_init(|| Arc::new(HmacKey::dummy(Algorithm::HmacSha256).into()))
 }
 
 #[cfg(test)]
@@ -89,17 +106,17 @@ mod tests {
     fn unknown_ids_have_kinds_as_frequent_as_those_of_keys() {
         let keys = all();
         let doubles = Doubles::new(keys.iter());
-        assert_eq!(doubles.others.len(), 4);
+        assert_eq!(doubles.kinds.len(), 5);
         let ids: Vec<String> = (0..7_000).map(|number| format!("key-{number}")).collect();
         for (kind, wanted) in [(&keys[0], 3_000), (&keys[3], 1_000), (&keys[6], 1_000)] {
             let count = ids
                 .iter()
-                .filter(|id| doubles.of(id).costs_as(kind))
+                .filter(|id| doubles.of(None, id).costs_as(kind))
                 .count();
             assert!(count.abs_diff(wanted) < 250, "{kind:?}: {count}");
         }
         for id in &ids[..100] {
-            assert!(std::ptr::eq(doubles.of(id), doubles.of(id)));
+            assert!(Arc::ptr_eq(&doubles.of(None, id), &doubles.of(None, id)));
         }
     }
 

@@ -58,7 +58,7 @@ pub fn verify(
 
     let (key, tag, payload) = check_signature(presented, received, route, rules, &payloads)?;
     // Only the owner of the key comes this far.
-    signed::check_key(key, Scheme::AwsSigv4, seconds)?;
+    signed::check_key(&key, Scheme::AwsSigv4, seconds)?;
     if payload == UNSIGNED_PAYLOAD && received.has_body() && !is_waived {
         return Err(Refused::coverage(["body"]));
     }
@@ -80,11 +80,12 @@ pub fn verify(
         created: presented.time.seconds,
         reusable: false,
     };
+    let scopes = key.app.scopes.clone();
     Ok(Caller::proven(
-        key.clone(),
+        key,
         Scheme::AwsSigv4,
         Assurance::Signed,
-        key.app.scopes.clone(),
+        scopes,
         proof,
         body,
     ))
@@ -210,15 +211,15 @@ pub(super) fn keys_of(key: Option<&VerifyingKey>) -> &DayKeys {
 
 /// The key that is named, our tag, and what stood for the body, when the signature is the
 /// key's, of one of the forms.
-fn check_signature<'s, 'p>(
+fn check_signature<'p>(
     presented: &Presented<'_>,
     received: &Received<'_>,
     route: &Route,
-    rules: Rules<'s>,
+    rules: Rules<'_>,
     payloads: &'p [String],
-) -> Result<(&'s Arc<Key>, Tag, &'p str), Refused> {
+) -> Result<(Arc<Key>, Tag, &'p str), Refused> {
     let key = rules.registry.key(presented.credential.key_id());
-    let keys = keys_of(key.map(|key| &key.verifying));
+    let keys = keys_of(key.as_ref().map(|key| &key.verifying));
     let scope = presented.credential.scope();
     let mut fields = Vec::with_capacity(512);
     text::write_fields(&mut fields, received, &presented.signed)?;
@@ -248,22 +249,22 @@ fn check_signature<'s, 'p>(
             }
         }
     }
-    if let (Some(key), Some((tag, payload))) = (key, found) {
+    if let (Some(key), Some((tag, payload))) = (&key, found) {
         if !was_kept {
             keys.keep(scope, &day);
         }
-        return Ok((key, tag, payload));
+        return Ok((key.clone(), tag, payload));
     }
     if was_kept {
         // A stopwatch would tell for whom a day's key is kept, and so which ids are known.
         black_box(keys.derive(scope));
     }
-    let why = match key {
+    let why = match &key {
         Some(key) if key.algorithm() != Algorithm::HmacSha256 => Why::WrongAlgorithm,
         Some(_) => Why::WrongSignature,
         None => Why::UnknownKey,
     };
-    let open = rules.explain || key.is_some_and(|key| key.app.explain);
+    let open = rules.explain || key.as_ref().is_some_and(|key| key.app.explain);
     let explained = open.then(|| explain(received, &forms, &fields, payloads));
     Err(Refused::Rejected {
         why,
