@@ -14,6 +14,7 @@ mod keys;
 mod members;
 mod reason;
 mod token;
+mod told;
 
 pub use ask::MAX_BODY;
 pub use challenge::LIFETIME as CHALLENGE_LIFETIME;
@@ -22,7 +23,7 @@ pub use enrol::Enrolling;
 pub use evidence::{MAX_EVIDENCE, Signed, signed_text};
 pub use reason::Reason;
 
-use crate::apps::made::{AuditEntry, Outcome, Store};
+use crate::apps::made::Store;
 use crate::apps::{Key, LIFETIME, Minter, OnFailure, Registry, nobody};
 use crate::clock::Now;
 use crate::crypto::BadKey;
@@ -39,10 +40,10 @@ use reason::Counts;
 use serde_json::json;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use token::Claims;
+use told::Told;
 
 /// What `[tokens]` says of the key service.
 #[derive(Clone, Debug)]
@@ -237,8 +238,8 @@ impl Service {
             Err(Failed::Memory(why)) => Err(No::Memory(why)),
             Err(Failed::Why(why)) => {
                 self.counts.failed(why, !refuses);
-                self.told.tell(&asked.app, why, with.now);
-                self.note(&asked.app, why, refuses, with.now);
+                let store = self.store.as_deref();
+                self.told.tell(store, &asked.app, why, refuses, with.now);
                 if refuses {
                     return Err(No::Rejected(why));
                 }
@@ -253,28 +254,6 @@ impl Service {
                 Ok(self.answer(&asked, &examined, answered_like, made, with))
             }
         }
-    }
-
-    /// Leaves a line in the audit, which counts those that are alike, and never waits.
-    fn note(&self, app: &str, why: Reason, is_refused: bool, now: Now) {
-        let Some(store) = &self.store else {
-            return;
-        };
-        store.note(AuditEntry {
-            at: now.unix_seconds(),
-            who: "key-service".to_owned(),
-            what: if is_refused {
-                "token.refuse"
-            } else {
-                "token.decoy"
-            }
-            .to_owned(),
-            target: format!("app/{app}"),
-            before: None,
-            after: None,
-            outcome: Outcome::Refused(why.name().to_owned()),
-            times: 1,
-        });
     }
 
     /// The key that signs, where everything holds and was not used before. It is used up now.
@@ -410,35 +389,6 @@ enum Failed {
 impl From<Reason> for Failed {
     fn from(why: Reason) -> Self {
         Self::Why(why)
-    }
-}
-
-/// Tells whoever keeps the gateway, at most once a second: each request has a line in the access log anyway.
-#[derive(Debug, Default)]
-struct Told {
-    /// When the next may be told, in milliseconds of the process.
-    next: AtomicU64,
-    untold: AtomicU64,
-}
-
-impl Told {
-    const EVERY: Duration = Duration::from_secs(1);
-
-    fn tell(&self, app: &str, why: Reason, now: Now) {
-        let at = u64::try_from(now.monotonic().as_millis()).unwrap_or(u64::MAX);
-        let next = self.next.load(Ordering::Relaxed);
-        let then = at.saturating_add(Self::EVERY.as_millis() as u64);
-        let is_time = at >= next
-            && self
-                .next
-                .compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if is_time {
-            let more = self.untold.swap(0, Ordering::Relaxed);
-            tracing::warn!(app, reason = why.name(), more, "no token was made");
-        } else {
-            self.untold.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
 

@@ -141,3 +141,45 @@ fn nobody(id: &str) -> &'static str {
     let hash = HASH.get_or_init(RandomState::new).hash_one(id);
     &keys[usize::from(hash & 1 == 1)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{PssSalt, VerifyingKey};
+    use serde_json::Value;
+
+    #[test]
+    fn the_text_and_its_signature_are_those_of_the_vectors() {
+        let pem = include_str!("../../../tests/it/vectors/rfc9421/keys/test-key-ed25519.pub.pem");
+        let key = PublicKey::read(Algorithm::Ed25519, pem.as_bytes(), PssSalt::Digest);
+        let key = VerifyingKey::from(key.unwrap());
+        let cases = include_str!("../../../tests/it/vectors/instance-key/cases.json");
+        let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
+        assert_eq!(cases.len(), 2);
+        for case in &cases {
+            let asked = |name: &str| case["asked"][name].as_str();
+            let text = signed_text(&Signed {
+                app: asked("app").unwrap(),
+                challenge: asked("challenge").unwrap(),
+                instance: asked("instance").unwrap(),
+                build: asked("build").unwrap(),
+                pay: asked("pay"),
+                cnf: asked("cnf"),
+                scope: asked("scope"),
+            });
+            assert_eq!(text, case["text"], "{}", case["name"]);
+            let signature = case["signature"].as_str().unwrap();
+            let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).unwrap();
+            assert!(key.verify(text.as_bytes(), &signature).is_some());
+        }
+    }
+
+    #[test]
+    fn an_id_that_nobody_has_is_looked_at_with_a_key_of_a_kind_that_somebody_might_have() {
+        let kinds: std::collections::HashSet<_> = (0..100)
+            .map(|number| public(nobody(&number.to_string())).unwrap().algorithm())
+            .collect();
+        assert_eq!(kinds.len(), 2);
+        assert!(std::ptr::eq(nobody("a"), nobody("a")));
+    }
+}
