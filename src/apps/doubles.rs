@@ -32,7 +32,7 @@ impl Doubles {
     }
 
     /// One less.
-    pub(super) fn remove(&mut self, key: &VerifyingKey) {
+    pub fn remove(&mut self, key: &VerifyingKey) {
         if let Some((_, count)) = self.kinds.iter_mut().find(|(one, _)| one.costs_as(key)) {
             *count = count.saturating_sub(1);
         }

@@ -368,6 +368,11 @@ impl Registry {
         self.keys.iter()
     }
 
+    /// How many keys the configuration itself has.
+    pub const fn own_keys(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Which configuration this is.
     pub const fn generation(&self) -> u64 {
         self.generation
