@@ -34,8 +34,7 @@ pub(super) fn minting(
 ) -> Option<mint::Settings> {
     let with_tokens = || apps_of(file).filter_map(|app| app.tokens.as_ref());
     let first = with_tokens().next();
-    let may_be_made = !matches!(&file.state.registry, Some(at) if at.value == RegistryPlace(None));
-    if first.is_none() && !may_be_made {
+    if first.is_none() && !may_be_made(file) {
         return None;
     }
     let prefix = &file.tokens.prefix;
@@ -148,6 +147,11 @@ pub(super) fn is_evidence_only(file: &File, issuer: &str) -> bool {
         .and_then(issuer_of)
         .is_some_and(|one| one.app.is_none() && one.claim.is_none())
         && name_issuer(file, issuer)
+}
+
+/// Whether apps, and keys that attest, may be made at run time.
+pub(super) fn may_be_made(file: &File) -> bool {
+    !matches!(&file.state.registry, Some(at) if at.value == RegistryPlace(None))
 }
 
 fn apps_of(file: &File) -> impl Iterator<Item = &App> {
