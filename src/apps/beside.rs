@@ -3,6 +3,7 @@
 
 use super::doubles::Doubles;
 use super::{Assurance, Key, Minter, Scheme, StaticKey};
+use crate::crypto::aws4::DayKeys;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -31,6 +32,12 @@ pub trait Beside: Send + Sync + fmt::Debug {
 
     /// The instance of that id.
     fn instance(&self, id: &str) -> Option<Arc<Instance>>;
+
+    /// How many keys there are.
+    fn count(&self) -> u64;
+
+    /// What AWS's signers make of the key whose state decides what an unknown id costs: one near it by the hash.
+    fn days(&self, hash: u64) -> Option<Arc<DayKeys>>;
 
     /// A kind of key for each unknown id.
     fn doubles(&self) -> Arc<Doubles>;
@@ -223,6 +230,14 @@ impl<T: Placed> Table<T> {
     pub(super) fn find(&self, hash: u64, by: &[u8]) -> Option<&Arc<T>> {
         let place = self.place(hash, by);
         self.places[place].as_ref().map(|(_, entry)| entry)
+    }
+
+    /// The one that lies at this hash, or next to it; `None` where there is none at all.
+    pub(super) fn near(&self, hash: u64) -> Option<&Arc<T>> {
+        let mask = self.places.len() - 1;
+        let places = (0..self.places.len()).map(|step| (hash as usize + step) & mask);
+        let mut found = places.filter_map(|place| self.places[place].as_ref());
+        found.next().map(|(_, entry)| entry)
     }
 
     /// Where it lies, or would: half of the places are free, so that this ends.

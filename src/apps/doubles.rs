@@ -3,7 +3,11 @@
 //! Keys of different kinds cost differently to verify with. If all unknown ids
 //! cost the same, a stopwatch would tell which ids are known. So each unknown id
 //! has a kind of its own as well, and kinds are as frequent among them as among our keys.
+//!
+//! AWS's signers use a key of the day, which is kept where it is in use: an unknown id costs what
+//! one of our keys costs in that too, each its own one.
 
+use crate::crypto::aws4::DayKeys;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
@@ -56,18 +60,43 @@ impl Doubles {
     /// The same one for the same id, as long as the process and the kinds of its keys stay; by what share of the
     /// keys is of which kind, so that one key more changes that for few ids.
     pub(super) fn of(&self, others: Option<&Self>, id: &str) -> Arc<VerifyingKey> {
-        /// Strangers cannot tell which id has which kind.
-        static HASH: OnceLock<RandomState> = OnceLock::new();
         let ours = self.count();
         let all = ours + others.map_or(0, Self::count);
-        let hash = HASH.get_or_init(RandomState::new).hash_one(id);
-        let place = ((u128::from(hash) * u128::from(all)) >> 64) as u64;
+        let place = ((u128::from(hash(id)) * u128::from(all)) >> 64) as u64;
         let found = match place.checked_sub(ours) {
             None => self.at(place),
             Some(place) => others.and_then(|others| others.at(place)),
         };
         found.unwrap_or_else(|| nobodys()).clone()
     }
+}
+
+/// Of each of our keys, by the hash of its id: what AWS's signers make of it, if they can.
+#[derive(Debug, Default)]
+pub(super) struct Days(Box<[(u64, Option<Arc<DayKeys>>)]>);
+
+impl Days {
+    pub(super) fn new<'k>(keys: impl Iterator<Item = (&'k str, &'k VerifyingKey)>) -> Self {
+        let all = keys.map(|(id, key)| (hash(id), key.mac().and_then(HmacKey::shared_aws)));
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable_by_key(|(hash, _)| *hash);
+        Self(all.into())
+    }
+
+    /// The keys of that key of ours whose state decides what this unknown id costs: the next one
+    /// by the hash of its id, so that few ids get another when keys come and go.
+    pub(super) fn of(&self, id: &str) -> Option<&Arc<DayKeys>> {
+        let wanted = hash(id);
+        let at = self.0.partition_point(|(hash, _)| *hash < wanted);
+        let (_, keys) = self.0.get(at).or_else(|| self.0.first())?;
+        keys.as_ref()
+    }
+}
+
+/// Strangers cannot tell which id has which kind.
+fn hash(id: &str) -> u64 {
+    static HASH: OnceLock<RandomState> = OnceLock::new();
+    HASH.get_or_init(RandomState::new).hash_one(id)
 }
 
 /// What is verified with where there is no key at all.
@@ -118,6 +147,31 @@ mod tests {
         for id in &ids[..100] {
             assert!(Arc::ptr_eq(&doubles.of(None, id), &doubles.of(None, id)));
         }
+    }
+
+    #[test]
+    fn an_unknown_id_has_the_days_of_a_key_of_ours_always_of_the_same() {
+        let keys: Vec<VerifyingKey> = (0..50)
+            .map(|_| HmacKey::dummy(Algorithm::HmacSha256).into())
+            .collect();
+        let ids: Vec<String> = (0..50).map(|number| format!("key-{number}")).collect();
+        let named = || ids.iter().map(|id| &**id).zip(&keys);
+        let (all, fewer) = (Days::new(named()), Days::new(named().skip(1)));
+        let unknown: Vec<String> = (0..1_000).map(|number| format!("none-{number}")).collect();
+        let same = |one: Option<&DayKeys>, other: Option<&DayKeys>| {
+            std::ptr::eq(one.unwrap(), other.unwrap())
+        };
+        let of = |key: &VerifyingKey| key.mac().unwrap().shared_aws().unwrap();
+        let used = keys.iter().filter(|key| {
+            let own = of(key);
+            unknown.iter().any(|id| same(all.of(id), Some(&own)))
+        });
+        assert!(used.count() > 25);
+        assert!(unknown.iter().all(|id| same(all.of(id), all.of(id))));
+        // One key in fifty was taken away, and few ids have another now.
+        let moved = unknown.iter().filter(|id| !same(all.of(id), fewer.of(id)));
+        assert!(moved.count() < 300);
+        assert!(Doubles::default().aws("x").is_none());
     }
 
     #[test]

@@ -33,11 +33,13 @@ pub use tokens::{
 };
 pub use told::Told;
 
+use crate::crypto::aws4::DayKeys;
 use crate::crypto::certificate::Certificate;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use crate::secret::Secret;
 use beside::Table;
 use certified::Certificates;
+use doubles::Days;
 use minter::Minters;
 use static_key::StaticKeys;
 use std::collections::{HashMap, HashSet};
@@ -148,6 +150,7 @@ pub struct Registry {
     webhooks: HashMap<usize, Vec<Arc<Key>>>,
     minters: Minters,
     doubles: Doubles,
+    days: Days,
     told: Option<Box<Told>>,
     generation: u64,
 }
@@ -167,6 +170,7 @@ impl Registry {
         let mut ids = HashSet::with_capacity(keys.len());
         let mut by_id = Vec::with_capacity(keys.len());
         let doubles = Doubles::new(keys.iter().map(|key| &key.verifying));
+        let days = Days::new(keys.iter().map(|key| (&*key.id, &key.verifying)));
         let mut webhooks: HashMap<usize, Vec<Arc<Key>>> = HashMap::new();
         let mut signing = Vec::new();
         for mut key in keys {
@@ -195,6 +199,7 @@ impl Registry {
             static_keys: None,
             webhooks,
             doubles,
+            days,
             told: None,
             generation,
         })
@@ -356,6 +361,23 @@ impl Registry {
         if let Some(others) = &self.beside {
             others.used(id, scheme, at);
         }
+    }
+
+    /// As [`Registry::double`], for AWS's signers: the keys whose state decides what an id costs that
+    /// no key has. Nothing is verified with them.
+    pub fn double_of_days(&self, id: &str) -> Option<Arc<DayKeys>> {
+        let others = self.beside.as_ref().map(|others| (others, others.count()));
+        let hash = hash(id.as_bytes());
+        let ours = self.keys.len() as u64;
+        if let Some((others, theirs)) = others.filter(|(_, theirs)| *theirs > 0) {
+            // By their share, which other bits of the hash decide than those that find a key.
+            let all = u128::from(ours) + u128::from(theirs);
+            let place = (u128::from(hash.rotate_left(32)) * all) >> 64;
+            if place >= u128::from(ours) {
+                return others.days(hash);
+            }
+        }
+        self.days.of(id).cloned()
     }
 
     /// Every app, by [`App::index`].

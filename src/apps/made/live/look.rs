@@ -4,6 +4,7 @@ use super::Live;
 use crate::apps::beside::{Beside, Instance, hash};
 use crate::apps::doubles::Doubles;
 use crate::apps::{Key, KeyHash, Minter, Scheme, StaticKey};
+use crate::crypto::aws4::DayKeys;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use subtle::ConstantTimeEq as _;
@@ -56,6 +57,14 @@ impl Beside for Live {
 
     fn instance(&self, id: &str) -> Option<Arc<Instance>> {
         self.instances.find(hash(id.as_bytes()), id.as_bytes())
+    }
+
+    fn count(&self) -> u64 {
+        self.key_count.load(Ordering::Relaxed) as u64
+    }
+
+    fn days(&self, hash: u64) -> Option<Arc<DayKeys>> {
+        self.keys.near(hash)?.mac()?.shared_aws()
     }
 
     fn doubles(&self) -> Arc<Doubles> {

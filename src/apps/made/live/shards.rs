@@ -35,6 +35,11 @@ impl<T: Placed> Shards<T> {
         self.0[shard(hash)].load().find(hash, by).cloned()
     }
 
+    /// The one next to this hash in its shard.
+    pub(super) fn near(&self, hash: u64) -> Option<Arc<T>> {
+        self.0[shard(hash)].load().near(hash).cloned()
+    }
+
     /// Puts an entry in place of the one with the same name.
     pub(super) fn put(&self, hash: u64, entry: Arc<T>) {
         self.change(hash, |entries| {
