@@ -363,12 +363,14 @@ impl Registry {
         }
     }
 
-    /// As [`Registry::double`], for AWS's signers: whose state decides what an unknown id costs.
+    /// As [`Registry::double`], for AWS's signers: the keys whose state decides what an id costs that
+    /// no key has. Nothing is verified with them.
     pub fn double_of_days(&self, id: &str) -> Option<Arc<DayKeys>> {
         let others = self.beside.as_ref().map(|others| (others, others.count()));
-        let (hash, ours) = (hash(id.as_bytes()), self.keys.len() as u64);
+        let hash = hash(id.as_bytes());
+        let ours = self.keys.len() as u64;
         if let Some((others, theirs)) = others.filter(|(_, theirs)| *theirs > 0) {
-            // By their share, by other bits of the hash than those that find a key.
+            // By their share, which other bits of the hash decide than those that find a key.
             let all = u128::from(ours) + u128::from(theirs);
             let place = (u128::from(hash.rotate_left(32)) * all) >> 64;
             if place >= u128::from(ours) {
@@ -386,11 +388,6 @@ impl Registry {
     /// Every key, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
         self.keys.iter()
-    }
-
-    /// How many keys the configuration itself has.
-    pub const fn own_keys(&self) -> usize {
-        self.keys.len()
     }
 
     /// Which configuration this is.
