@@ -14,6 +14,7 @@ mod gate;
 mod har;
 mod head;
 mod hmac_auth;
+mod key_service;
 mod key_set;
 mod proxy_header;
 mod signature_input;
@@ -75,6 +76,11 @@ pub fn form(bytes: &[u8]) {
 /// Static keys.
 pub fn api_key(bytes: &[u8]) {
     api_key::check(bytes);
+}
+
+/// Bodies of the key service.
+pub fn key_service(bytes: &[u8]) {
+    key_service::check(bytes);
 }
 
 /// Key sets.

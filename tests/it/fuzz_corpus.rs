@@ -30,6 +30,8 @@ mod har;
 mod head;
 #[path = "../../fuzz/src/hmac_auth.rs"]
 mod hmac_auth;
+#[path = "../../fuzz/src/key_service.rs"]
+mod key_service;
 #[path = "../../fuzz/src/key_set.rs"]
 mod key_set;
 #[path = "../../fuzz/src/proxy_header.rs"]
@@ -54,6 +56,11 @@ fn the_kept_calls_of_the_admin_api_hold() {
 #[test]
 fn the_kept_answers_hold() {
     replay("answer", answer::check);
+}
+
+#[test]
+fn the_kept_bodies_of_the_key_service_hold() {
+    replay("key_service", key_service::check);
 }
 
 #[test]
