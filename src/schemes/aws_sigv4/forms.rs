@@ -22,6 +22,9 @@ pub struct Forms<'r> {
     pub queries: Vec<Cow<'r, str>>,
 }
 
+/// One of them: path and query.
+pub(super) type Form<'r> = (Cow<'r, str>, Cow<'r, str>);
+
 impl<'r> Forms<'r> {
     /// Every form that signers give the target of `received`, the likeliest first.
     pub fn of(received: &Received<'r>, in_query: bool, settings: &SigV4) -> Self {
@@ -54,18 +57,14 @@ impl<'r> Forms<'r> {
     }
 
     /// Whether there is no other than this, which [`Forms::first`] has given.
-    pub(super) fn is_only(settings: &SigV4, path: &Cow<'_, str>, query: &Cow<'_, str>) -> bool {
+    pub(super) fn is_only(settings: &SigV4, (path, query): &Form<'_>) -> bool {
         let is_as_sent = |one: &Cow<'_, str>| matches!(one, Cow::Borrowed(_));
         let has_one_path = settings.path != SignedPath::Any || is_as_sent(path);
         has_one_path && is_as_sent(query) && is_encoded(query)
     }
 
     /// The first of them, made without the others.
-    pub(super) fn first(
-        received: &Received<'r>,
-        in_query: bool,
-        settings: &SigV4,
-    ) -> (Cow<'r, str>, Cow<'r, str>) {
+    pub(super) fn first(received: &Received<'r>, in_query: bool, settings: &SigV4) -> Form<'r> {
         let path = received.path().raw();
         let path = match settings.path {
             SignedPath::AsSent => Cow::Borrowed(path),

@@ -312,7 +312,7 @@ fn check_signature<'s>(
         let (in_query, settings) = (presented.in_query, &route.sigv4);
         let first = Forms::first(received, in_query, settings);
         let mut found = tries.form(front, &first.0, &first.1);
-        if found.is_none() && !Forms::is_only(settings, &first.0, &first.1) {
+        if found.is_none() && !Forms::is_only(settings, &first) {
             let all = Forms::of(received, in_query, settings);
             let mut rest = all.all().skip(1);
             found = rest.find_map(|(path, query)| tries.form(front, path, query));
