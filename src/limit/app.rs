@@ -5,6 +5,8 @@
 
 use super::Refused;
 use super::account::{self, Account, Hand};
+use super::made::{MadeLimits, Whose};
+use crate::apps::{App, FIRST_MADE};
 use crate::clock::Now;
 use bytes::Bytes;
 use governor::Quota;
@@ -149,11 +151,13 @@ fn field(text: Vec<u8>) -> HeaderValue {
 #[derive(Debug)]
 pub struct AppLimits {
     apps: Vec<Entry>,
+    /// Of those that are made at run time.
+    made: MadeLimits,
 }
 
 #[derive(Debug)]
-struct Entry {
-    name: Arc<str>,
+pub(super) struct Entry {
+    pub(super) name: Arc<str>,
     account: Arc<Account>,
     /// As which the rate, if there is one, writes into the account.
     unit: usize,
@@ -195,7 +199,44 @@ impl AppLimits {
             .iter()
             .map(|(name, plan)| Entry::new(name, plan.as_deref(), known.get(&**name).copied()))
             .collect();
-        Self { apps }
+        Self {
+            apps,
+            made: before.map(|before| before.made.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The same with plans for apps that are made at run time.
+    #[must_use]
+    pub fn with_plans(mut self, plans: impl Iterator<Item = Arc<Plan>>) -> Self {
+        self.made = MadeLimits::new(plans, Some(&self.made));
+        self
+    }
+
+    /// Charges one request of `app`.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    ///
+    /// # Panics
+    /// As [`Self::charge`].
+    pub fn charge_app(
+        &self,
+        app: &App,
+        now: Now,
+    ) -> Result<(Option<Place>, Option<Standing>), Refused> {
+        let Some(made) = &app.made else {
+            return self.charge(app.index, now);
+        };
+        let Some(plan) = &made.plan else {
+            return Ok((None, None));
+        };
+        let whose = Whose {
+            slot: app.index.saturating_sub(FIRST_MADE),
+            name: &app.name,
+            plan: &plan.name,
+            number: made.number,
+        };
+        self.made.charge(whose, now)
     }
 
     /// Charges one request. A request that is refused for those in flight
@@ -215,20 +256,24 @@ impl AppLimits {
             .apps
             .get(app)
             .expect("limits and apps are of one configuration");
-        let place = match entry.concurrency {
-            Some(limit) => Some(entry.take_place(limit, now)?),
+        entry.charge(now)
+    }
+}
+
+impl Entry {
+    pub(super) fn charge(&self, now: Now) -> Result<(Option<Place>, Option<Standing>), Refused> {
+        let place = match self.concurrency {
+            Some(limit) => Some(self.take_place(limit, now)?),
             None => None,
         };
-        let standing = match &entry.rate {
+        let standing = match &self.rate {
             Some(limiter) => Some(limiter.charge(now)?),
             None => None,
         };
         Ok((place, standing))
     }
-}
 
-impl Entry {
-    fn new(name: &Arc<str>, plan: Option<&Plan>, before: Option<&Self>) -> Self {
+    pub(super) fn new(name: &Arc<str>, plan: Option<&Plan>, before: Option<&Self>) -> Self {
         let rate = plan.and_then(|plan| plan.rate);
         let unit = match before {
             Some(before) if before.keeps_unit(rate) => before.unit,

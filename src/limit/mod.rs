@@ -11,6 +11,7 @@ pub mod peer;
 
 mod account;
 mod debts;
+mod made;
 
 pub use debts::Debts;
 
@@ -147,10 +148,10 @@ pub fn charge(permit: Permit, limits: Limits<'_>, now: Now) -> Result<Charged, R
     let (mut place, mut standing, mut would_refuse) = (None, None, None);
     if let Some(app) = permit.caller().app() {
         match permit.observed() {
-            None => (place, standing) = limits.enforced.charge(app.index, now)?,
+            None => (place, standing) = limits.enforced.charge_app(app, now)?,
             // It would not have come here.
             Some(_) if permit.would_be_refused() => {}
-            Some(_) => match limits.observed.charge(app.index, now) {
+            Some(_) => match limits.observed.charge_app(app, now) {
                 Ok((taken, _)) => place = taken,
                 Err(refused) => would_refuse = Some(Box::new(refused)),
             },

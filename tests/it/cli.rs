@@ -25,7 +25,7 @@ const SECRET: &str = "canary-canary-canary-canary-canary-canary";
 /// A moment that is long ago, so that no clock matters.
 const THEN: &str = "1700000000";
 const URL: &str = "http://api.example.com/orders/42?dry=1";
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "serve",
     "demo",
     "check",
@@ -37,6 +37,7 @@ const COMMANDS: [&str; 17] = [
     "key",
     "instance",
     "audit",
+    "token",
     "reload",
     "hash-key",
     "sidecar",
@@ -290,6 +291,7 @@ fn verifier() -> Verifier {
         explain: false,
         policy: portcullis::apps::Policy::default(),
         tokens: None,
+        made: None,
     });
     let secret = Secret::new(SECRET.as_bytes().to_vec());
     let key = Key {
@@ -302,6 +304,7 @@ fn verifier() -> Verifier {
         schemes: SchemeSet::all(),
         attests: false,
         signer: None,
+        made: None,
     };
     let freshness = Freshness {
         window: Duration::from_mins(5),
