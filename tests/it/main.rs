@@ -48,6 +48,7 @@ mod interop_pairs;
 mod interop_webhooks;
 mod issuers;
 mod key_service;
+mod key_service_instances;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;
