@@ -10,10 +10,12 @@
 //!
 //! `docs/performance.md` tells how to read it. Without `--bench` everything runs once.
 
+mod aws;
 mod gate;
 mod requests;
 mod rows;
 mod table;
+mod tokens;
 mod turns;
 
 use std::process::ExitCode;

@@ -25,6 +25,7 @@ mod signed;
 
 pub mod explained;
 mod verifier;
+mod words;
 
 pub use caller::{Assurance, Caller, Observed, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};

@@ -1,6 +1,7 @@
 //! Who signs, for what, and which fields.
 
 use crate::crypto::aws4::{Scope, TERMINATION};
+use crate::schemes::words::words;
 use std::borrow::Cow;
 
 /// Fields that one signature may cover.
@@ -21,7 +22,11 @@ pub struct Credential<'r> {
 
 /// The names of fields, joined by `;`, in order, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedFields<'r>(Cow<'r, str>);
+pub struct SignedFields<'r> {
+    text: Cow<'r, str>,
+    /// Which of [`ASKED_FOR`] are among them.
+    known: u8,
+}
 
 impl<'r> Credential<'r> {
     /// The same, borrowing nothing.
@@ -113,10 +118,26 @@ pub fn is_scope_word(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
+/// Names that are asked for of every request: where they are is found once.
+const ASKED_FOR: [&str; 4] = [
+    "host",
+    "x-amz-date",
+    "x-amz-content-sha256",
+    "content-digest",
+];
+
+/// What stands for one of [`ASKED_FOR`]; 0 for another name.
+fn bit_of(name: &str) -> u8 {
+    let at = ASKED_FOR.iter().position(|known| *known == name);
+    at.map_or(0, |at| 1 << at)
+}
+
 impl<'r> SignedFields<'r> {
     pub(super) fn read(text: Cow<'r, str>) -> Result<Self, String> {
         let mut before = "";
-        for (at, name) in text.split(';').enumerate() {
+        let mut known = 0;
+        for (at, name) in words(&text, b';').enumerate() {
+            known |= bit_of(name);
             if at == MAX_COVERED {
                 return Err(format!("`SignedHeaders` has more than {MAX_COVERED} names"));
             }
@@ -132,21 +153,24 @@ impl<'r> SignedFields<'r> {
             }
             before = name;
         }
-        Ok(Self(text))
+        Ok(Self { text, known })
     }
 
     /// As it is written.
     pub fn text(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.split(';')
+        words(&self.text, b';')
     }
 
     /// Whether a field is signed.
     pub fn has(&self, field: &str) -> bool {
-        self.names().any(|name| name.eq_ignore_ascii_case(field))
+        match bit_of(field) {
+            0 => self.names().any(|name| name.eq_ignore_ascii_case(field)),
+            bit => self.known & bit != 0,
+        }
     }
 }

@@ -7,6 +7,7 @@
 use super::read::pairs;
 use crate::route::{SigV4, SignedPath};
 use crate::schemes::received::Received;
+use crate::schemes::words::words;
 use std::borrow::Cow;
 
 /// Bytes of text that are hashed before no further form is tried.
@@ -20,6 +21,9 @@ pub struct Forms<'r> {
     /// The query's, at most four.
     pub queries: Vec<Cow<'r, str>>,
 }
+
+/// One of them: path and query.
+pub(super) type Form<'r> = (Cow<'r, str>, Cow<'r, str>);
 
 impl<'r> Forms<'r> {
     /// Every form that signers give the target of `received`, the likeliest first.
@@ -42,7 +46,7 @@ impl<'r> Forms<'r> {
             Cow::Borrowed(query)
         };
         forms.add_query(Some(sorted_of(&query)));
-        if query.bytes().any(must_be_encoded) {
+        if !is_encoded(&query) {
             forms.add_query(encoded(&query, *b"%2B").map(Cow::Owned));
             if settings.plus_is_space && query.contains('+') {
                 forms.add_query(encoded(&query, *b"%20").map(Cow::Owned));
@@ -52,12 +56,15 @@ impl<'r> Forms<'r> {
         forms
     }
 
+    /// Whether there is no other than this, which [`Forms::first`] has given.
+    pub(super) fn is_only(settings: &SigV4, (path, query): &Form<'_>) -> bool {
+        let is_as_sent = |one: &Cow<'_, str>| matches!(one, Cow::Borrowed(_));
+        let has_one_path = settings.path != SignedPath::Any || is_as_sent(path);
+        has_one_path && is_as_sent(query) && is_encoded(query)
+    }
+
     /// The first of them, made without the others.
-    pub(super) fn first(
-        received: &Received<'r>,
-        in_query: bool,
-        settings: &SigV4,
-    ) -> (Cow<'r, str>, Cow<'r, str>) {
+    pub(super) fn first(received: &Received<'r>, in_query: bool, settings: &SigV4) -> Form<'r> {
         let path = received.path().raw();
         let path = match settings.path {
             SignedPath::AsSent => Cow::Borrowed(path),
@@ -174,8 +181,30 @@ fn is_sorted(query: &str) -> bool {
     })
 }
 
-const fn must_be_encoded(byte: u8) -> bool {
-    !is_unreserved(byte) && !matches!(byte, b'&' | b'=')
+/// Whether encoding it anew changes nothing but the order.
+fn is_encoded(query: &str) -> bool {
+    let mut bytes = query.as_bytes();
+    while let Some((byte, rest)) = bytes.split_first() {
+        bytes = match (byte, rest) {
+            (
+                b'%',
+                [
+                    high @ (b'0'..=b'9' | b'A'..=b'F'),
+                    low @ (b'0'..=b'9' | b'A'..=b'F'),
+                    rest @ ..,
+                ],
+            ) if !is_unreserved(digit(*high) << 4 | digit(*low)) => rest,
+            (b'=' | b'&', rest) => rest,
+            (byte, rest) if is_unreserved(*byte) => rest,
+            _ => return false,
+        };
+    }
+    // A second `=` is a part of the value, and is encoded there.
+    words(query, b'&').all(|pair| memchr::memchr_iter(b'=', pair.as_bytes()).nth(1).is_none())
+}
+
+fn digit(byte: u8) -> u8 {
+    (byte as char).to_digit(16).unwrap_or_default() as u8
 }
 
 /// Decoded, encoded anew, and then sorted; `None` where an escape is broken. `plus` stands for `+`.

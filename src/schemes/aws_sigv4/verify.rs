@@ -313,9 +313,8 @@ fn check_signature(
         let (in_query, settings) = (presented.in_query, &route.sigv4);
         let first = Forms::first(received, in_query, settings);
         let mut found = tries.form(front, &first.0, &first.1);
-        let mut forms = None;
-        if found.is_none() {
-            let all = forms.insert(Forms::of(received, in_query, settings));
+        if found.is_none() && !Forms::is_only(settings, &first) {
+            let all = Forms::of(received, in_query, settings);
             let mut rest = all.all().skip(1);
             found = rest.find_map(|(path, query)| tries.form(front, path, query));
         }
@@ -331,8 +330,8 @@ fn check_signature(
             None => Why::UnknownKey,
         };
         let open = rules.explain || key.as_ref().is_some_and(|key| key.app.explain);
-        let explained = forms.filter(|_| open);
-        let explained = explained.and_then(|forms| explain(received, &forms, fields, payloads));
+        let forms = open.then(|| Forms::of(received, in_query, settings));
+        let explained = forms.and_then(|forms| explain(received, &forms, fields, payloads));
         Err(Refused::Rejected {
             why,
             explained: explained.map(Box::new),

@@ -3,9 +3,8 @@
 use super::digest::DIGEST;
 use super::read::{self, Input, Item, Presented};
 use crate::route::{Dialect, Part, Route};
-use crate::schemes::digest::CONTENT_DIGEST;
-use crate::schemes::received::Received;
-use http::header::{AUTHORIZATION, DATE, HOST, HeaderName, HeaderValue};
+use crate::schemes::received::{Field, Received};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 /// Where Kong's callers say the time that cannot set `Date`.
 pub(super) const X_DATE: HeaderName = HeaderName::from_static("x-date");
@@ -57,12 +56,12 @@ impl Covered {
                 Item::Expires => continue,
                 Item::Field(name) => name,
             };
-            let is = |field: HeaderName| name.eq_ignore_ascii_case(field.as_str());
-            covered.host |= is(HOST);
-            covered.authorization |= is(AUTHORIZATION);
-            covered.digest |= is(DIGEST);
-            covered.content_digest |= is(CONTENT_DIGEST);
-            covered.time |= is(DATE) || input.dialect == Dialect::Kong && is(X_DATE);
+            let is = |field: &str| name.eq_ignore_ascii_case(field);
+            covered.host |= is("host");
+            covered.authorization |= is("authorization");
+            covered.digest |= is("digest");
+            covered.content_digest |= is("content-digest");
+            covered.time |= is("date") || input.dialect == Dialect::Kong && is("x-date");
         }
         covered
     }
@@ -77,7 +76,6 @@ impl Covered {
         route: &Route,
     ) -> [Demand; 8] {
         let target = target_name(dialect, received);
-        let has = |field: HeaderName| received.fields().contains_key(field);
         let demand = |part, name, is_present, is_covered| Demand {
             part,
             name,
@@ -103,19 +101,20 @@ impl Covered {
             demand(
                 Some(Part::Authorization),
                 "authorization",
-                has(AUTHORIZATION) && !in_authorization,
+                received.shows(Field::Authorization) && !in_authorization,
                 self.authorization,
             ),
             demand(
                 Some(Part::Body),
                 "digest",
-                has(DIGEST) || received.has_body() && !self.content_digest,
+                received.fields().contains_key(DIGEST)
+                    || received.has_body() && !self.content_digest,
                 self.digest,
             ),
             demand(
                 Some(Part::Body),
                 "content-digest",
-                has(CONTENT_DIGEST),
+                received.shows(Field::ContentDigest),
                 self.content_digest,
             ),
         ]

@@ -52,7 +52,9 @@ impl<'r> Parameters<'r> {
     /// A value in quotes. An escape has two readings, and no value needs one.
     fn quoted(&mut self, name: &str) -> Result<&'r str, String> {
         self.take('"')?;
-        let value = self.while_true(|byte| byte != b'"' && byte != b'\\');
+        let end = memchr::memchr2(b'"', b'\\', self.rest.as_bytes());
+        let (value, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
         if self.rest.starts_with('\\') {
             return Err(format!("the value of `{name}` holds `\\`"));
         }
@@ -89,22 +91,20 @@ impl<'r> Parameters<'r> {
 
 /// What a name may hold (RFC 9110, section 5.6.2).
 pub(super) const fn is_token_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+    IN_TOKEN[byte as usize]
 }
+
+const IN_TOKEN: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut at = 0;
+    while at < all.len() {
+        let byte = at as u8;
+        all[at] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+            );
+        at += 1;
+    }
+    all
+};

@@ -4,9 +4,10 @@ use super::parameters::{Parameters, is_token_char};
 use crate::crypto::Algorithm;
 use crate::route::{Dialect, Route};
 use crate::schemes::Refused;
-use crate::schemes::received::Received;
+use crate::schemes::received::{Field, Received};
+use crate::schemes::words::words;
 use data_encoding::BASE64;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 
 /// Bytes the field may have.
 pub const MAX_FIELD: usize = 8 * 1024;
@@ -16,7 +17,6 @@ pub const MAX_COVERED: usize = 64;
 const MAX_DIGITS: usize = 15;
 /// Where the draft lets a signature stand too (section 4), if RFC 9421's other field is not there.
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
-const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 
 /// The signature that a request shows.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl<'r> Presented<'r> {
         let Some(dialect) = route.dialect else {
             return Ok(None);
         };
-        let Some((name, value)) = find(received.fields(), dialect)? else {
+        let Some((name, value)) = find(received, dialect)? else {
             return Ok(None);
         };
         let shown = shown(&name);
@@ -166,7 +166,7 @@ impl<'r> Input<'r> {
 
     /// The names that are covered, as they are written.
     pub fn names(&self) -> impl Iterator<Item = &'r str> + use<'r> {
-        self.list.split(' ').filter(|name| !name.is_empty())
+        words(self.list, b' ').filter(|name| !name.is_empty())
     }
 
     /// What is covered, in order.
@@ -185,7 +185,7 @@ impl<'r> Input<'r> {
         if self.list.is_empty() {
             return Ok(());
         }
-        for (at, name) in self.list.split(' ').enumerate() {
+        for (at, name) in words(self.list, b' ').enumerate() {
             if at == MAX_COVERED {
                 return Err(format!("`headers` has more than {MAX_COVERED} names"));
             }
@@ -193,7 +193,7 @@ impl<'r> Input<'r> {
                 format!("`headers`: `{name}` is no name; one space stands between names")
             })?;
             let is_told_before = |other: &str| other.eq_ignore_ascii_case(name);
-            if self.list.split(' ').take(at).any(is_told_before) {
+            if words(self.list, b' ').take(at).any(is_told_before) {
                 return Err(format!("`headers` has `{name}` twice"));
             }
             let (time, parameter) = match item {
@@ -252,29 +252,38 @@ pub(super) const fn word(dialect: Dialect) -> &'static str {
 }
 
 /// The one field that holds a proof.
-fn find(
-    fields: &HeaderMap,
+fn find<'r>(
+    received: &Received<'r>,
     dialect: Dialect,
-) -> Result<Option<(HeaderName, &HeaderValue)>, Refused> {
-    let in_field = |name: HeaderName| {
-        let all = fields.get_all(&name).iter();
-        all.map(move |value| (name.clone(), value))
+) -> Result<Option<(HeaderName, &'r HeaderValue)>, Refused> {
+    let mut found: Option<(HeaderName, &HeaderValue)> = None;
+    let mut look = |name: HeaderName, is_proof: &dyn Fn(&HeaderValue) -> bool| {
+        for value in received.fields().get_all(&name) {
+            if !is_proof(value) {
+                continue;
+            }
+            if let Some((first, _)) = found.replace((name.clone(), value)) {
+                return Err(Refused::Malformed(format!(
+                    "`{}` and `{}` both hold a signature; send one",
+                    shown(&first),
+                    shown(&name)
+                )));
+            }
+        }
+        Ok(())
     };
-    let mut found = in_field(AUTHORIZATION)
-        .chain(in_field(PROXY_AUTHORIZATION).filter(|_| dialect == Dialect::Kong))
-        .filter(|(_, value)| is_proof(dialect, value))
-        .chain(
-            in_field(SIGNATURE)
-                .filter(|_| dialect == Dialect::Cavage12 && !fields.contains_key(SIGNATURE_INPUT)),
-        );
-    match (found.next(), found.next()) {
-        (Some((first, _)), Some((second, _))) => Err(Refused::Malformed(format!(
-            "`{}` and `{}` both hold a signature; send one",
-            shown(&first),
-            shown(&second)
-        ))),
-        (found, _) => Ok(found),
+    let is_of_dialect = |value: &HeaderValue| is_proof(dialect, value);
+    if received.shows(Field::Authorization) {
+        look(AUTHORIZATION, &is_of_dialect)?;
     }
+    if dialect == Dialect::Kong {
+        look(PROXY_AUTHORIZATION, &is_of_dialect)?;
+    }
+    let is_alone = received.shows(Field::Signature) && !received.shows(Field::SignatureInput);
+    if dialect == Dialect::Cavage12 && is_alone {
+        look(SIGNATURE, &|_| true)?;
+    }
+    Ok(found)
 }
 
 const fn names(dialect: Dialect) -> [&'static str; 6] {
