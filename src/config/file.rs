@@ -8,6 +8,7 @@ mod body;
 mod cors;
 mod inject;
 mod issuers;
+mod plans;
 mod sigv4;
 mod upstreams;
 mod webhook;
@@ -21,7 +22,7 @@ use super::read::At;
 use super::secrets::{PublicReference, Reference, SecretFile};
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
-use super::values::{Count, KeyId, Name, Pace, Scope, Text, Workers};
+use super::values::{Count, KeyId, Name, Scope, Text, Workers};
 use super::words::{Accepted, Asked, Limit};
 use crate::apps::{Downgrade, Mode, Scheme};
 use crate::crypto::Algorithm;
@@ -35,6 +36,7 @@ pub(super) use body::Body;
 pub(super) use cors::Cors;
 pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
+pub(super) use plans::{Better, Plan};
 pub(super) use sigv4::SigV4;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 pub(super) use webhook::Webhook;
@@ -213,21 +215,6 @@ table! {
         pub queue_timeout: Period = "500ms",
         /// How many more may be in flight on routes that say `reserved = true`.
         pub reserve: Count = 16,
-    }
-}
-
-table! {
-    /// Limits of an app. What is not said has no limit.
-    pub struct Plan {
-        /// Requests in a time.
-        pub rate: Option<Pace>,
-        /// How many may come at once. The rate's count where it is not said.
-        pub burst: Option<At<Count>>,
-        /// Requests in flight.
-        pub concurrency: Option<Count>,
-        /// How well an app with this plan must be proven, whatever the route; less is refused with 403
-        /// `assurance-too-low`. `"key"`: by anything; `"signed"`, `"attested"`, `"attested+signed"`: as on a route.
-        pub assurance: Option<Asked>,
     }
 }
 

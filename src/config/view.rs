@@ -282,6 +282,11 @@ fn app(
             "rate": rate(plan.rate),
             "concurrency": plan.concurrency,
             "assurance": asked(app.policy.assurance),
+            "better": plan.better.iter().map(|(assurance, plan)| json!({
+                "assurance": assurance.name(),
+                "rate": rate(plan.rate),
+                "concurrency": plan.concurrency,
+            })).collect::<Vec<_>>(),
         })),
         "scopes": app.scopes.iter().collect::<Vec<_>>(),
         "enabled": app.enabled,

@@ -1,11 +1,13 @@
 //! Per app: a rate with a burst, and requests in flight.
 //!
-//! One limiter an app, found by `App::index`: no look-up, no lock. What an
+//! One limiter an app, and one more for each step of assurance that its plan has limits for, found by
+//! `App::index`: no look-up, no lock. What an
 //! app has used outlives the configuration it used it under.
 
 use super::Refused;
 use super::account::{self, Account, Hand};
 use crate::clock::Now;
+use crate::schemes::Assurance;
 use bytes::Bytes;
 use governor::Quota;
 use http::HeaderValue;
@@ -25,6 +27,9 @@ pub struct Plan {
     pub rate: Option<Rate>,
     /// Requests in flight.
     pub concurrency: Option<u32>,
+    /// The limits of callers that are proven at least so well, in place of these, the least first. Each
+    /// is counted for itself.
+    pub better: Vec<(Assurance, Self)>,
 }
 
 /// So many requests in so long a time; `burst` of them may come at once.
@@ -159,6 +164,8 @@ struct Entry {
     unit: usize,
     rate: Option<Limiter>,
     concurrency: Option<u32>,
+    /// For callers that are proven at least so well, the least first.
+    better: Vec<(Assurance, Self)>,
 }
 
 #[derive(Debug)]
@@ -198,7 +205,7 @@ impl AppLimits {
         Self { apps }
     }
 
-    /// Charges one request. A request that is refused for those in flight
+    /// Charges one request of a caller that is proven so well. A request that is refused for those in flight
     /// uses up nothing of the rate.
     ///
     /// # Errors
@@ -209,12 +216,14 @@ impl AppLimits {
     pub fn charge(
         &self,
         app: usize,
+        assurance: Assurance,
         now: Now,
     ) -> Result<(Option<Place>, Option<Standing>), Refused> {
         let entry = self
             .apps
             .get(app)
-            .expect("limits and apps are of one configuration");
+            .expect("limits and apps are of one configuration")
+            .of(assurance);
         let place = match entry.concurrency {
             Some(limit) => Some(entry.take_place(limit, now)?),
             None => None,
@@ -236,6 +245,11 @@ impl Entry {
             None => 0,
         };
         let account = before.map_or_else(Arc::default, |before| before.account.clone());
+        let better = plan.iter().flat_map(|plan| &plan.better);
+        let better = better.map(|(assurance, plan)| {
+            let before = before.and_then(|before| before.exactly(*assurance));
+            (*assurance, Self::new(name, Some(plan), before))
+        });
         Self {
             name: name.clone(),
             rate: plan.and_then(|plan| {
@@ -245,7 +259,20 @@ impl Entry {
             account,
             unit,
             concurrency: plan.and_then(|plan| plan.concurrency),
+            better: better.collect(),
         }
+    }
+
+    /// What a caller is charged on that is proven so well.
+    fn of(&self, assurance: Assurance) -> &Self {
+        let mut better = self.better.iter().rev();
+        let found = better.find(|(least, _)| assurance >= *least);
+        found.map_or(self, |(_, entry)| entry)
+    }
+
+    fn exactly(&self, assurance: Assurance) -> Option<&Self> {
+        let found = self.better.iter().find(|(least, _)| *least == assurance);
+        found.map(|(_, entry)| entry)
     }
 
     /// Whether what this entry wrote means the same under `rate`.

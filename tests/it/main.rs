@@ -39,6 +39,7 @@ mod interop_aws;
 mod interop_dpop;
 mod interop_hmac;
 mod interop_pairs;
+mod interop_restic;
 mod interop_webhooks;
 mod issuers;
 mod lying_upstreams;

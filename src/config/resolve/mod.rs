@@ -10,6 +10,7 @@ mod doors;
 mod inject;
 mod issuers;
 mod keys;
+mod plans;
 mod routes;
 mod sigv4;
 mod static_keys;
@@ -23,14 +24,14 @@ pub(super) use static_keys::pepper;
 use super::Config;
 use super::addresses::Listen;
 use super::balance;
-use super::file::{File, Plan, Server, Upstream};
+use super::file::{File, Server, Upstream};
 use super::gather::{Draft, Problems};
 use super::read::At;
 use super::secrets::{Closed, Opened, Places};
 use super::values::{Pace, Workers};
 use super::view::{self, Fingerprints};
 use super::words::Limit;
-use crate::limit::app::{self, Rate};
+use crate::limit::app::Rate;
 use crate::limit::overload;
 use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
@@ -38,7 +39,6 @@ use crate::schemes::token;
 use crate::server::{self, Deadlines};
 use crate::{admin, forward, gateway, store};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// What is gathered on the way.
 pub(super) struct Gathered<'p> {
@@ -114,7 +114,7 @@ pub(super) fn resolve(
         .plans
         .entries
         .iter()
-        .map(|(name, one)| plan(name, one.as_ref()?, gathered))
+        .map(|(name, one)| plans::plan(name, one.as_ref()?, gathered))
         .collect();
     let routes = routes::table(file, places, gathered);
     let registered = apps::registered(file, &plans, places, gathered);
@@ -262,25 +262,6 @@ fn upstream(
         tls,
         resolve_every: upstream.resolve_every.0,
     })
-}
-
-fn plan(name: &At<String>, plan: &Plan, gathered: &mut Gathered<'_>) -> Option<Arc<app::Plan>> {
-    if let (Some(burst), None) = (&plan.burst, plan.rate) {
-        gathered.problem(
-            burst
-                .problem("a burst is nothing without a rate")
-                .hint("add `rate`")
-                .of_absence(),
-        );
-        return None;
-    }
-    Some(Arc::new(app::Plan {
-        name: name.value.clone(),
-        rate: plan
-            .rate
-            .map(|pace| rate(pace, plan.burst.as_ref().map(|burst| burst.value.0))),
-        concurrency: plan.concurrency.map(|count| count.0),
-    }))
 }
 
 fn tokens(file: &File, freshness: Freshness) -> token::Settings {
