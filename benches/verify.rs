@@ -12,17 +12,17 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criteri
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use portcullis::apps::{App, Key, KeyHash, Pepper, Registry, SchemeSet, Scopes, StaticKey};
-use portcullis::client::{AwsSigner, HmacSigner, Signer};
+use portcullis::client::{AwsSigner, HmacSigner, Signer, WebhookSigner};
 use portcullis::clock::{Clock, Now};
 use portcullis::crypto::aws4::Scope;
 use portcullis::crypto::digest::sha256;
 use portcullis::crypto::{Algorithm, HmacKey, SigningKey};
-use portcullis::route::{Dialect, KeyPlaces, Route};
+use portcullis::route::{Dialect, KeyPlaces, Route, Sender, Webhooks};
 use portcullis::schemes::doctor::{self, Cost, Tries};
 use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::http_signature::{self, Rules};
 use portcullis::schemes::{
-    Caller, Received, Refused, Surroundings, api_key, aws_sigv4, hmac_auth, token,
+    Caller, Received, Refused, Surroundings, api_key, aws_sigv4, hmac_auth, token, webhook,
 };
 use portcullis::secret::Secret;
 use std::hint::black_box;
@@ -31,6 +31,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const NOW: u64 = 1_800_000_000;
+/// What a webhook says.
+const HOOK: &[u8] = &[b'x'; 1024];
 
 fn signature(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("http-signature");
@@ -105,6 +107,44 @@ fn hmac_auth(criterion: &mut Criterion) {
     let key = HmacKey::dummy(Algorithm::HmacSha256);
     group.bench_function("bare HMAC", |bencher| {
         bencher.iter(|| key.sign(black_box(&[b'x'; 103])));
+    });
+    group.finish();
+}
+
+fn webhooks(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("webhook");
+    let pair = &pairs()[0];
+    for sender in Sender::ALL {
+        let name = sender.name();
+        let gate = |pairs: &[Pair]| {
+            let mut gate = Gate::of(pairs);
+            gate.uri = Uri::from_static("/hooks");
+            gate.route.webhooks = Some(Webhooks {
+                sender,
+                app: 0,
+                query: false,
+                window: None,
+                hold: 1 << 20,
+            });
+            gate
+        };
+        let alone = gate(slice::from_ref(pair));
+        let good = sent(sender, &pair.key);
+        assert!(alone.webhook(&good).is_ok());
+        let wrong = sent(sender, &pair.other);
+        for (what, gate, fields) in [
+            ("good", &alone, &good),
+            ("wrong signature", &alone, &wrong),
+            ("of an app without keys", &gate(&[]), &wrong),
+        ] {
+            group.bench_function(BenchmarkId::new(name, what), |bencher| {
+                bencher.iter(|| gate.webhook(black_box(fields)));
+            });
+        }
+    }
+    let key = HmacKey::dummy(Algorithm::HmacSha256);
+    group.bench_function("bare HMAC", |bencher| {
+        bencher.iter(|| key.sign(black_box(HOOK)));
     });
     group.finish();
 }
@@ -401,6 +441,28 @@ impl Gate {
         hmac_auth::verify(&presented, &received, &self.route, rules, now())
     }
 
+    fn webhook(&self, fields: &HeaderMap) -> Result<Caller, Refused> {
+        let around = Surroundings {
+            tls: false,
+            http2: false,
+            has_body: true,
+            public_url: None,
+        };
+        let received = Received::read(&Method::POST, &self.uri, fields, around);
+        let received = received.expect("it is a good head").with_body(Some(HOOK));
+        let presented = webhook::Presented::read(&received, &self.route)?;
+        let rules = webhook::Rules {
+            registry: &self.registry,
+            freshness: Freshness {
+                window: Duration::from_mins(5),
+                skew: Duration::from_secs(30),
+            },
+            explain: false,
+        };
+        let presented = presented.ok_or(Refused::Missing)?;
+        webhook::verify(&presented, &received, &self.route, rules, now())
+    }
+
     fn aws(&self, fields: &HeaderMap) -> Result<Caller, Refused> {
         let received = self.received(fields);
         let presented =
@@ -440,6 +502,20 @@ fn route() -> Route {
 fn now() -> Now {
     let time = Duration::from_secs(NOW);
     Now::new(time, time)
+}
+
+fn sent(sender: Sender, secret: &Secret) -> HeaderMap {
+    // As its sender writes it.
+    let written = match sender {
+        Sender::StandardWebhooks => Secret::new(BASE64.encode(secret.expose()).into_bytes()),
+        _ => Secret::new(secret.expose().to_vec()),
+    };
+    let signer = WebhookSigner::new(sender, Algorithm::HmacSha256, &written);
+    let signer = signer.expect("it is a key").clock(Clock::by_hand(NOW).0);
+    let made = signer.sign("msg_1", HOOK).expect("it can be signed");
+    let mut fields: HeaderMap = made.fields.into_iter().collect();
+    fields.insert("host", HeaderValue::from_static("api.example.com"));
+    fields
 }
 
 fn signed(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
@@ -506,6 +582,6 @@ fn with_token(algorithm: Algorithm, key_id: &str, key: &Secret) -> HeaderMap {
 criterion_group! {
     name = benches;
     config = Criterion::default().measurement_time(Duration::from_secs(3));
-    targets = signature, hmac_auth, aws_sigv4, static_keys, tokens
+    targets = signature, hmac_auth, aws_sigv4, webhooks, static_keys, tokens
 }
 criterion_main!(benches);

@@ -5,6 +5,7 @@
 //! hold is, or strangers could push out those of honest callers.
 
 use super::Tag;
+use super::work::{Work, done};
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
@@ -61,6 +62,7 @@ impl DayKeys {
     /// The key of `scope`, computed.
     pub fn derive(&self, scope: Scope<'_>) -> DayKey {
         let step = |mut mac: Hmac<Sha256>, text: &str| -> Zeroizing<[u8; 32]> {
+            done(Work::Mac, text.len());
             mac.update(text.as_bytes());
             Zeroizing::new(mac.finalize().into_bytes().into())
         };
@@ -107,6 +109,7 @@ impl Kept {
 impl DayKey {
     /// The tag over `text`.
     pub fn sign(&self, text: &[u8]) -> Tag {
+        done(Work::Mac, text.len());
         let mut mac = keyed(&*self.0);
         mac.update(text);
         Tag::of_digest(&mac.finalize().into_bytes().into())
@@ -114,6 +117,7 @@ impl DayKey {
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    done(Work::Keying, key.len());
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 

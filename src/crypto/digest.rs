@@ -1,5 +1,6 @@
 //! Digests of bodies, whole or as they stream.
 
+use super::work::{Work, done};
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// A digest algorithm of RFC 9530's registry that is still safe.
@@ -75,6 +76,7 @@ impl Hasher {
 
 /// SHA-256 of `parts`, one after another.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    done(Work::Hash, parts.iter().map(|part| part.len()).sum());
     let mut state = Sha256::new();
     for part in parts {
         state.update(part);

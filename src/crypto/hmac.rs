@@ -2,6 +2,7 @@
 //! hash blocks.
 
 use super::aws4::DayKeys;
+use super::work::{Work, done};
 use super::{Algorithm, BadKey};
 use crate::secret::Secret;
 use ::hmac::{Hmac, KeyInit, Mac};
@@ -96,6 +97,7 @@ impl HmacKey {
 
     fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Self {
         let any = "HMAC takes a key of any length";
+        done(Work::Keying, secret.len());
         match algorithm {
             Algorithm::HmacSha512 => Self {
                 state: State::Sha512(Box::new(Hmac::new_from_slice(secret).expect(any))),
@@ -130,6 +132,7 @@ impl HmacKey {
 
     /// The tag over `parts`, one after another.
     pub fn sign_parts(&self, parts: &[&[u8]]) -> Tag {
+        done(Work::Mac, parts.iter().map(|part| part.len()).sum());
         let mut tag = Tag {
             bytes: [0; 64],
             len: 0,

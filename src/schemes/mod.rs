@@ -26,6 +26,9 @@ mod signed;
 pub mod explained;
 mod verifier;
 
+#[cfg(test)]
+mod alike;
+
 pub use caller::{Assurance, Caller, Observed, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
 pub use presented::{Credential, PAIR, Presented, Rules};
