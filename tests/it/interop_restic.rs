@@ -104,7 +104,7 @@ fn restic(place: SocketAddr, folder: &Path, secret: &[u8], args: &[&str]) -> Out
     let secret = std::str::from_utf8(secret).unwrap();
     Command::new("restic")
         .args(["--no-cache", "--quiet", "-o", "s3.region=us-east-1", "-r"])
-        .arg(format!("s3:http://{}/bucket", place))
+        .arg(format!("s3:http://{place}/bucket"))
         .args(args)
         .env("AWS_ACCESS_KEY_ID", "mobile-2026")
         .env("AWS_SECRET_ACCESS_KEY", secret)
