@@ -4,6 +4,7 @@
 mod answer;
 mod api_key;
 mod aws_sigv4;
+mod client_attestation;
 mod config;
 mod curl_line;
 mod dpop;
@@ -53,6 +54,11 @@ pub fn hmac_auth(bytes: &[u8]) {
 /// DPoP proofs.
 pub fn dpop(bytes: &[u8]) {
     dpop::check(bytes);
+}
+
+/// Attested clients of OAuth.
+pub fn client_attestation(bytes: &[u8]) {
+    client_attestation::check(bytes);
 }
 
 /// Forms that get members.

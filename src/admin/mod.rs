@@ -1,14 +1,18 @@
-//! Health, readiness and metrics, on a listener of their own.
+//! Health, readiness, metrics and the admin API, on a listener of their own.
 //!
-//! In: an address, a [`Probe`] to ask, and when to stop. Out: answers to
-//! `/livez`, `/readyz` and `/metrics`. This room never: shares a thread with
-//! requests of callers, or tells more than the probe does.
+//! In: an address, a [`Probe`] to ask, a [`Desk`](api::Desk) to work on, and
+//! when to stop. Out: answers to `/livez`, `/readyz` and `/metrics` for
+//! whoever asks, and to `/v1/…` for who shows a token. This room never: shares a
+//! thread with requests of callers, or lets a secret out but in the answer that makes it.
+
+pub mod api;
+
+mod exchange;
 
 use crate::server::{self, Entrance, Handed, Listen, Single, Stream};
-use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use api::{Desk, Guard, Tokens};
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,6 +36,14 @@ pub struct Settings {
     pub listen: Option<Listen>,
     /// The mode of a Unix socket's file.
     pub socket_mode: u32,
+    /// Whose tokens the API takes. Without any there is none.
+    pub tokens: Tokens,
+    /// Where the token is that may change things, as a reference.
+    pub token: Option<String>,
+    /// Where the one is that may look.
+    pub read_token: Option<String>,
+    /// Whether the API may be reached from other machines.
+    pub exposed: bool,
 }
 
 /// What the answers are made of.
@@ -46,6 +58,19 @@ pub trait Probe: Send + Sync + 'static {
     fn metrics(&self) -> String;
 }
 
+/// What is served.
+#[derive(Clone)]
+pub struct Served {
+    /// What health, readiness and metrics are made of.
+    pub probe: Arc<dyn Probe>,
+    /// What the API works on.
+    pub desk: Arc<dyn Desk>,
+    /// Who may use it.
+    pub guard: Arc<Guard>,
+}
+
+/// Calls of the API that are worked on at a time; others wait, one a connection.
+const AT_WORK: usize = 4;
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 64;
 /// How long a connection may be without a request, and a head may take.
@@ -101,7 +126,7 @@ impl Running {
 pub fn serve(
     settings: &Settings,
     handed: &mut Handed,
-    probe: Arc<dyn Probe>,
+    served: Served,
     stop: CancellationToken,
 ) -> Result<Option<Running>, BindError> {
     let Some(wanted) = &settings.listen else {
@@ -113,16 +138,17 @@ pub fn serve(
     };
     let single = server::bind_single(wanted, settings.socket_mode, handed)
         .map_err(|error| failed(error.why()))?;
-    start(single, probe, stop)
+    start(single, served, stop)
         .map(Some)
         .map_err(|error| failed(error.to_string()))
 }
 
-fn start(single: Single, probe: Arc<dyn Probe>, stop: CancellationToken) -> io::Result<Running> {
+fn start(single: Single, served: Served, stop: CancellationToken) -> io::Result<Running> {
     let Single { listener, file } = single;
     let address = listener.place()?.address();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(AT_WORK)
         .build()?;
     let listener = {
         let _registers_there = runtime.enter();
@@ -131,13 +157,13 @@ fn start(single: Single, probe: Arc<dyn Probe>, stop: CancellationToken) -> io::
     let thread = thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
-            runtime.block_on(accept(listener, probe, stop));
+            runtime.block_on(accept(listener, served, stop));
             drop(file);
         })?;
     Ok(Running { address, thread })
 }
 
-async fn accept(listener: Entrance, probe: Arc<dyn Probe>, stop: CancellationToken) {
+async fn accept(listener: Entrance, served: Served, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     loop {
@@ -150,10 +176,10 @@ async fn accept(listener: Entrance, probe: Arc<dyn Probe>, stop: CancellationTok
             () = stop.cancelled() => break,
         };
         if let Ok((stream, _)) = accepted {
-            let (probe, stop) = (probe.clone(), stop.clone());
+            let (served, stop) = (served.clone(), stop.clone());
             connections.spawn(async move {
                 // Its end, early or not, is nobody's concern.
-                let _ = timeout(LIFETIME, converse(stream, probe, stop)).await;
+                let _ = timeout(LIFETIME, converse(stream, served, stop)).await;
                 drop(place);
             });
         } else {
@@ -165,10 +191,10 @@ async fn accept(listener: Entrance, probe: Arc<dyn Probe>, stop: CancellationTok
     let _ = timeout(LAST_ANSWERS, connections.wait()).await;
 }
 
-async fn converse(stream: Stream, probe: Arc<dyn Probe>, stop: CancellationToken) {
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-        let response = answer(request.method(), request.uri().path(), &*probe);
-        async move { Ok::<_, Infallible>(response) }
+async fn converse(stream: Stream, served: Served, stop: CancellationToken) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let served = served.clone();
+        async move { Ok::<_, Infallible>(exchange::answer(&served, request).await) }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -184,45 +210,6 @@ async fn converse(stream: Stream, probe: Arc<dyn Probe>, stop: CancellationToken
         () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
-}
-
-fn answer(method: &Method, path: &str, probe: &dyn Probe) -> Response<Full<Bytes>> {
-    let known = matches!(path, "/livez" | "/readyz" | "/metrics");
-    if known && method != Method::GET && method != Method::HEAD {
-        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        let allowed = HeaderValue::from_static("GET, HEAD");
-        refusal.headers_mut().insert(ALLOW, allowed);
-        return refusal;
-    }
-    match path {
-        "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" => match probe.ready() {
-            Ok(()) => text(StatusCode::OK, "ready\n"),
-            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-        },
-        "/metrics" => {
-            let mut metrics = text(StatusCode::OK, probe.metrics());
-            let kind = HeaderValue::from_static(OPEN_METRICS);
-            metrics.headers_mut().insert(CONTENT_TYPE, kind);
-            metrics
-        }
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "only /livez, /readyz and /metrics are here\n",
-        ),
-    }
-}
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let fields = response.headers_mut();
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    fields.insert(CONTENT_TYPE, plain);
-    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 #[cfg(test)]
@@ -243,12 +230,47 @@ mod tests {
         }
     }
 
+    struct Nothing;
+
+    impl Desk for Nothing {
+        fn configured(&self) -> Arc<api::Configured> {
+            Arc::default()
+        }
+
+        fn reload(&self, _: bool) -> Result<Vec<String>, String> {
+            Err("nothing to reload".into())
+        }
+
+        fn now(&self) -> crate::clock::Now {
+            crate::clock::Clock::system().now()
+        }
+
+        fn is_serving(&self) -> bool {
+            true
+        }
+    }
+
+    fn served(probe: &Arc<Told>) -> Served {
+        Served {
+            probe: probe.clone(),
+            desk: Arc::new(Nothing),
+            guard: Arc::default(),
+        }
+    }
+
     const ANYWHERE: Settings = Settings {
         listen: Some(Listen::Tcp(SocketAddr::new(
             std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             0,
         ))),
         socket_mode: 0o660,
+        tokens: Tokens {
+            write: None,
+            read: None,
+        },
+        token: None,
+        read_token: None,
+        exposed: false,
     };
 
     fn ask(running: &Running, line: &str) -> (u16, String, String) {
@@ -272,7 +294,7 @@ mod tests {
         let running = serve(
             &ANYWHERE,
             &mut Handed::default(),
-            probe.clone(),
+            served(&probe),
             stop.clone(),
         )
         .unwrap()
@@ -290,7 +312,9 @@ mod tests {
         assert_eq!(status_and_body("GET /livez"), (200, "ok\n".into()));
         let (status, head, body) = ask(&running, "GET /metrics");
         assert_eq!((status, &*body), (200, "# EOF\n"));
-        assert!(head.contains(&format!("content-type: {OPEN_METRICS}\r\n")));
+        assert!(head.contains(
+            "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"
+        ));
         assert_eq!(status_and_body("GET /").0, 404);
         assert_eq!(status_and_body("GET /metrics/").0, 404);
         let (status, head, _) = ask(&running, "POST /metrics");
@@ -311,7 +335,7 @@ mod tests {
             serve(
                 &nowhere,
                 &mut Handed::default(),
-                probe,
+                served(&probe),
                 CancellationToken::new()
             )
             .unwrap()
@@ -326,7 +350,7 @@ mod tests {
         let running = serve(
             &ANYWHERE,
             &mut Handed::default(),
-            probe.clone(),
+            served(&probe),
             stop.clone(),
         )
         .unwrap()
@@ -336,7 +360,7 @@ mod tests {
             listen: Some(Listen::Tcp(address)),
             ..ANYWHERE
         };
-        let error = serve(&same, &mut Handed::default(), probe, stop.clone())
+        let error = serve(&same, &mut Handed::default(), served(&probe), stop.clone())
             .unwrap_err()
             .to_string();
         assert!(
@@ -357,9 +381,14 @@ mod tests {
     fn a_stop_ends_idle_connections() {
         let probe = Arc::new(Told(Mutex::new(Ok(()))));
         let stop = CancellationToken::new();
-        let running = serve(&ANYWHERE, &mut Handed::default(), probe, stop.clone())
-            .unwrap()
-            .unwrap();
+        let running = serve(
+            &ANYWHERE,
+            &mut Handed::default(),
+            served(&probe),
+            stop.clone(),
+        )
+        .unwrap()
+        .unwrap();
         let mut idle = std::net::TcpStream::connect(running.address().unwrap()).unwrap();
         stop.cancel();
         assert_eq!(idle.read(&mut [0; 8]).unwrap_or(0), 0);

@@ -4,6 +4,9 @@
 //! a reload builds another. This room never: verifies anything, counts
 //! anything, or tells a stranger whether a key exists.
 
+#[cfg(feature = "gateway")]
+pub mod made;
+
 mod assurance;
 mod certified;
 mod doubles;

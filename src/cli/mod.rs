@@ -20,6 +20,7 @@ mod message;
 mod paint;
 mod prove;
 mod readiness;
+mod registry;
 mod request;
 mod send;
 mod sidecar;
@@ -79,6 +80,9 @@ enum Command {
     Request(Box<request::Args>),
     Explain(Box<explain::Args>),
     Readiness(readiness::Args),
+    App(registry::app::Args),
+    Key(registry::key::Args),
+    Reload(registry::reload::Args),
     HashKey(hash_key::Args),
     Sidecar(Box<sidecar::Args>),
     Vectors(vectors::Args),
@@ -109,6 +113,9 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Request(args)) => request::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Readiness(args)) => readiness::run(args),
+        Some(Command::App(args)) => registry::app::run(args),
+        Some(Command::Key(args)) => registry::key::run(args),
+        Some(Command::Reload(args)) => registry::reload::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
         Some(Command::Sidecar(args)) => sidecar::run(args),
         Some(Command::Vectors(args)) => vectors::run(args),

@@ -100,7 +100,10 @@ fn roots(path: &Path) -> Result<RootCertStore> {
 }
 
 /// Path and query as they are, in origin form; `Host` unless the caller gave one.
-fn request(message: &Message, proof: &[(HeaderName, String)]) -> Result<Request<Full<Bytes>>> {
+pub(super) fn request(
+    message: &Message,
+    proof: &[(HeaderName, String)],
+) -> Result<Request<Full<Bytes>>> {
     let mut request = Request::new(Full::new(message.body.clone()));
     *request.method_mut() = message.method.clone();
     *request.uri_mut() = message.target().parse()?;
@@ -176,7 +179,8 @@ fn unreachable_host(host: &str, port: u16, why: &str) -> Stop {
         .hint("is the gateway running, and does it listen there? `[server] listen` says where")
 }
 
-async fn exchange(
+/// Sends a request over a connection that was made.
+pub(super) async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Incoming>> {

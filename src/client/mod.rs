@@ -1,6 +1,6 @@
 //! For those who call: [`Signer`] adds to a request what a gateway asks for, and
 //! [`HmacSigner`] what the callers of other gateways do, [`AwsSigner`] what those of AWS do.
-//! [`DpopKey`] proves the key that a token is bound to.
+//! [`DpopKey`] proves the key that a token is bound to, [`AttestedClient`] that of an attested client of OAuth.
 //!
 //! In: a request as it will be sent, and a key. Out: the same request with
 //! `Content-Digest`, `Signature-Input` and `Signature`. This room never:
@@ -20,11 +20,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod attested;
 mod aws;
 mod dpop;
 mod hmac_auth;
 mod webhook;
 
+pub use attested::AttestedClient;
 pub use aws::{AwsPresigned, AwsSignError, AwsSigned, AwsSigner};
 pub use dpop::DpopKey;
 pub use hmac_auth::{HmacSignError, HmacSigned, HmacSigner};

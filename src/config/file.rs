@@ -3,18 +3,20 @@
 //! The comments here are the only documentation of a key: the reference page
 //! and the schema for editors are made from them. A default is written as in the file.
 
+mod admin;
 mod api_keys;
 mod body;
 mod cors;
 mod inject;
 mod issuers;
 mod plans;
+mod routes;
 mod sigv4;
+mod state;
 mod upstreams;
 mod webhook;
 
-use super::addresses::{FileMode, Listen, ListenOrOff};
-use super::beyond::Protocol;
+use super::addresses::{FileMode, Listen};
 use super::byte_rate::ByteRate;
 use super::certificates::{ClientCertificates, Fingerprint};
 use super::lists::{List, Named, OneOrMore, Several};
@@ -23,21 +25,22 @@ use super::secrets::{PublicReference, Reference, SecretFile};
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
 use super::values::{Count, KeyId, Name, Scope, Text, Workers};
-use super::words::{Accepted, Asked, Limit};
+use super::words::Limit;
 use crate::apps::{Downgrade, Mode, Scheme};
 use crate::crypto::Algorithm;
-use crate::route::{Bind, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy};
 use crate::schemes::PublicUrl;
 use crate::server::{Fields, Network};
-use http::{HeaderName, Method};
 
+pub(super) use admin::Admin;
 pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use body::Body;
 pub(super) use cors::Cors;
 pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
 pub(super) use plans::{Better, Plan};
+pub(super) use routes::{ClientAttestation, Route, Waiver};
 pub(super) use sigv4::SigV4;
+pub(super) use state::State;
 pub(super) use upstreams::{Upstream, UpstreamTls};
 pub(super) use webhook::Webhook;
 
@@ -46,7 +49,7 @@ table! {
     pub struct File {
         /// Where callers come in, and how long they may take.
         pub server: Server = {},
-        /// Health, readiness and metrics, on a listener of their own.
+        /// Health, readiness, metrics and the admin API, on a listener of their own.
         pub admin: Admin = {},
         /// What must outlive the process.
         pub state: State = {},
@@ -161,25 +164,6 @@ table! {
 }
 
 table! {
-    /// Health, readiness and metrics, on a listener of their own.
-    pub struct Admin {
-        /// Where to listen. Whoever reaches it is served: keep it on this machine or in a closed network.
-        pub listen: At<ListenOrOff> = "127.0.0.1:9180",
-    }
-}
-
-table! {
-    /// What must outlive the process.
-    pub struct State {
-        /// The folder for it, relative to this file's folder.
-        pub directory: Text = "state",
-        /// How long to wait at the start for another gateway that still has the folder, and is about to end. Only
-        /// where our sockets were handed over to us; else a folder in use is an error at once.
-        pub wait: Period = "60s",
-    }
-}
-
-table! {
     /// How old a proof may be, and how many are remembered so that none passes twice.
     pub struct Freshness {
         /// How old a proof may be when it arrives.
@@ -215,90 +199,6 @@ table! {
         pub queue_timeout: Period = "500ms",
         /// How many more may be in flight on routes that say `reserved = true`.
         pub reserve: Count = 16,
-    }
-}
-
-table! {
-    /// Which requests go where, and what they must show to get there.
-    pub struct Route {
-        /// Its name in logs, metrics and `check`.
-        pub name: Required<At<Name>>,
-        /// Which host. Where it is not said, every host. A name goes before a pattern.
-        pub host: Option<HostPattern>,
-        /// Which paths: `/orders` is that path alone, `*` one segment, `/**` at the end the path and all below it.
-        pub path: Required<At<PathPattern>>,
-        /// Which methods. Where they are not said, every method.
-        pub methods: Option<Several<Method>>,
-        /// The upstream it leads to.
-        pub upstream: Required<At<Name>>,
-        /// What a caller may prove itself with. `["public"]` alone lets anyone in, unproven. `"client-certificate"`
-        /// counts for requests that show nothing else. Of several any one lets in, and a request shows one;
-        /// `"token+http-signature"` asks for both, of one app, and the signature covers the token. `"api-key"`, a
-        /// static key, is for migration only.
-        pub accept: Required<Several<At<Accepted>>>,
-        /// `"observe"`: whatever is asked of callers here is evaluated and recorded, and refuses nobody; who is not
-        /// proven passes as nobody. Heads, peers and the limits on bodies are as ever.
-        pub mode: At<Mode> = "enforce",
-        /// How well a caller must be proven: `"signed"`, it signed this very request; `"attested"`, a token of
-        /// somebody who attests; `"attested+signed"`, both. Where it is not said, whatever is accepted is enough.
-        pub assurance: Option<At<Asked>>,
-        /// What a caller must be allowed to do: all of these.
-        pub scopes: List<Scope> = [],
-        /// How long bodies may be, and when they are checked.
-        pub body: Body = {},
-        /// What passes only once. `"standard"`: a request with a nonce or an unsafe method; `"strict"`: every
-        /// request; `"off"`: none, which is a waiver. What `"client-certificate"` proves cannot come again: nobody
-        /// else can send on its connection.
-        pub replay: At<ReplayPolicy> = "standard",
-        /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`;
-        /// `"key"`: a key or a certificate, by the claim `cnf`, which a DPoP proof, a signature or the connection shows;
-        /// `"dpop"`: a key that a DPoP proof shows. A token that is bound is held to it everywhere.
-        pub bind: At<Bind> = "none",
-        /// In whose way callers sign on a route that accepts `"hmac-auth"`: as for Kong's or for Apache APISIX's
-        /// plug-in of that name, or after draft-cavage-http-signatures-12.
-        pub dialect: Option<At<Dialect>>,
-        /// Whose webhooks are taken on a route that accepts `"webhook"`.
-        pub webhook: Option<At<Webhook>>,
-        /// What is taken of callers on a route that accepts `"aws-sigv4"`.
-        pub sigv4: Option<At<SigV4>>,
-        /// Parts of a request that a proof need not cover, each until a date.
-        pub waive: List<Waiver> = [],
-        /// `"legacy"` lets `//` and `%2F` in a path pass, for backends that were built on them.
-        pub path_encoding: PathEncoding = "strict",
-        /// Whether the upstream sees the proof too.
-        pub keep_proof: bool = false,
-        /// Requests in flight on this route, besides the cap over all. What is not said has no cap of its own.
-        pub in_flight: Option<Count>,
-        /// For health checks of a balancer: such requests may use the reserve of `[overload]`, and do not wait.
-        pub reserved: bool = false,
-        /// Fields a token may stand in, in place of those of `[tokens]`.
-        pub token_headers: Option<Several<At<HeaderName>>>,
-        /// Whose tokens are taken besides those that apps make: names in `[issuers]`. Where it is not said, those of
-        /// every issuer; `[]` is of none.
-        pub issuers: Option<List<At<Name>>>,
-        /// Protocols that a request may switch its HTTP/1.1 connection to: `["websocket"]`. The request that asks
-        /// is proven and counted like any other; what passes thereafter is not looked at. None: `Upgrade` is
-        /// taken off.
-        pub upgrade: List<Protocol> = [],
-        /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
-        /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
-        pub cors: Option<Cors>,
-        /// What is added on the way to the upstream: the backend's own credentials, so that no caller needs to have
-        /// them. It replaces what a caller sends under the same name, and is added for callers that are proven, and on
-        /// public routes; not for nobody where the route only observes.
-        pub inject: Option<At<Inject>>,
-    }
-}
-
-table! {
-    /// A part of a request that a proof need not cover.
-    pub struct Waiver {
-        /// Which part.
-        pub part: Required<At<Part>>,
-        /// The first day, or the first second, at which it must be covered again.
-        pub until: Required<Moment>,
-        /// Why, for whoever reads `check`.
-        pub reason: Required<Text>,
     }
 }
 

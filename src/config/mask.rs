@@ -18,6 +18,9 @@ pub(super) fn secrets_in(text: &str) -> Vec<Range<usize>> {
     // And who is in a hurry the key itself where its hash belongs.
     masks.extend(values_of("hash", text, &lower));
     masks.extend(values_of("pepper", text, &lower));
+    masks.extend(values_of("read_token", text, &lower));
+    masks.extend(values_of("token =", text, &lower));
+    masks.extend(values_of("token=", text, &lower));
     masks.extend(values_of("password", text, &lower));
     masks
 }
@@ -26,8 +29,9 @@ fn values_of(name: &str, text: &str, lower: &str) -> Vec<Range<usize>> {
     let mut masks = Vec::new();
     let mut from = 0;
     while let Some(at) = lower[from..].find(name) {
-        let after = from + at + name.len();
-        from = after;
+        // An equals sign that belongs to the name is looked at again.
+        let after = from + at + name.trim_end_matches('=').len();
+        from += at + name.len();
         let rest = &text[after..];
         let value = rest.trim_start_matches(|c: char| !matches!(c, '=' | ':' | '\n'));
         // Only `secret = …`, `"secret" : …` and the like: not prose that has the word.

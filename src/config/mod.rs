@@ -20,6 +20,8 @@ mod planned;
 mod problem;
 mod read;
 mod reference;
+mod references;
+mod registry;
 mod resolve;
 mod secrets;
 mod servers;
@@ -63,6 +65,8 @@ pub struct Config {
     pub admin: admin::Settings,
     /// What must outlive the process.
     pub state: store::Settings,
+    /// Where apps are kept that are made at run time, if they are.
+    pub registry: Option<store::registry::Settings>,
     /// The way of a request.
     pub gateway: gateway::Blueprint,
     /// What comes before a gateway that stops accepts no more.
@@ -254,6 +258,25 @@ pub(crate) fn written_secret(path: &Path, note: &KeyNote) -> Option<Secret> {
     let reference = Reference::parse(&note.secret).ok()?;
     let written = places.written(&reference)?;
     Some(Secret::new(written.to_vec()))
+}
+
+/// The admin token that `reference` leads to, as the file at `path` names it.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(crate) fn admin_token(path: &Path, reference: &str) -> Result<Secret, secrets::Closed> {
+    let places = Places {
+        directory: folder(path),
+        env: &variable,
+        mode: Mode::Check,
+    };
+    let missing = || secrets::Closed {
+        message: format!("`{reference}` is not there yet"),
+        hint: None,
+    };
+    let reference = Reference::parse(reference).map_err(|_| missing())?;
+    let opened = places.as_written(&reference, Default::default)?;
+    opened.secret.ok_or_else(missing)
 }
 
 fn folder(path: &Path) -> &Path {

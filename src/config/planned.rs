@@ -1,15 +1,13 @@
 //! What a later version will have: said to whoever asks for it today.
 
 /// Keys, by their path without the user's names, and values.
-const PLANNED: [&str; 9] = [
+const PLANNED: &[&str] = &[
     "identity",
-    "admin.token",
     "apps.quota",
     "plans.quota",
     "routes.limit",
     "state.counters",
     "state.on_outage",
-    "state.registry",
     "tokens.prefix",
 ];
 

@@ -45,6 +45,15 @@ impl<T> Deref for At<T> {
 }
 
 impl<T> At<T> {
+    /// The same place with what `change` makes of the value.
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> At<U> {
+        At {
+            value: change(self.value),
+            span: self.span,
+            key: self.key,
+        }
+    }
+
     /// The start of a problem with this value.
     pub(super) fn problem(&self, message: impl Into<String>) -> Draft {
         Draft::new(self.span.clone(), self.key.clone(), message.into())
@@ -123,6 +132,9 @@ impl<'p> Reader<'p> {
             || kind.starts_with("upstreams.tls")
             || kind.starts_with("routes.inject")
             || kind.starts_with("issuers")
+            || kind == "admin"
+            || kind.starts_with("admin.token")
+            || kind.starts_with("admin.read_token")
     }
 
     /// The start of a problem with `found`.

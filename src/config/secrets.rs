@@ -3,13 +3,11 @@
 //! What a secret holds never leaves this file but as a [`Secret`]; messages
 //! name the reference alone.
 
-use super::mask::REFERENCES;
-use super::values::{Refused, Word};
+pub(super) use super::references::{PublicReference, Reference, ReferenceOrOff, SecretFile};
+
 use crate::crypto;
 use crate::secret::Secret;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
-use serde_json::{Value as Json, json};
-use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -19,122 +17,8 @@ use zeroize::Zeroizing;
 /// The largest file that is read for a secret or a certificate chain.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The longest path, in bytes.
-const MAX_PATH: usize = 4096;
-
 /// Bytes in a secret that we make.
 const GENERATED: usize = 32;
-
-/// Where a secret is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reference {
-    /// In a variable of the environment.
-    Env(String),
-    /// In a file.
-    File(PathBuf),
-    /// In a file that we make when it is not there.
-    Generated(PathBuf),
-}
-
-/// Where a public key is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PublicReference(pub(super) Reference);
-
-/// Where a certificate or its key is: a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SecretFile(pub(super) PathBuf);
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Env(name) => write!(f, "env:{name}"),
-            Self::File(path) => write!(f, "file:{}", path.display()),
-            Self::Generated(path) => write!(f, "generated:{}", path.display()),
-        }
-    }
-}
-
-impl Word for Reference {
-    const TAKES: &'static str =
-        "a reference: `\"env:NAME\"`, `\"file:PATH\"` or `\"generated:PATH\"`";
-    const SECRET: bool = true;
-
-    fn parse(text: &str) -> Result<Self, Refused> {
-        if let Some(name) = text.strip_prefix("env:") {
-            if is_variable(name) {
-                return Ok(Self::Env(name.to_owned()));
-            }
-            let refused = Refused::new("after `env:` is not the name of a variable");
-            return Err(refused.hint("a name has letters, digits and `_`"));
-        }
-        if let Some(path) = text.strip_prefix("file:") {
-            return path_of(path).map(Self::File);
-        }
-        if let Some(path) = text.strip_prefix("generated:") {
-            return path_of(path).map(Self::Generated);
-        }
-        Err(Refused::new("is not a reference").hint(
-            "a secret is never written here: put it into a file and write `file:PATH`, or let the first start make one by `generated:PATH`",
-        ))
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": format!("^({}).+$", REFERENCES.join("|")) })
-    }
-}
-
-impl Word for PublicReference {
-    const TAKES: &'static str = "a reference: `\"file:PATH\"` or `\"env:NAME\"`";
-    // Who confuses the halves of a pair writes the private one here.
-    const SECRET: bool = true;
-
-    fn parse(text: &str) -> Result<Self, Refused> {
-        match Reference::parse(text) {
-            Ok(Reference::Generated(_)) => {
-                Err(Refused::new("would be made here").hint(
-                    "the caller makes the pair, and gives its public half: `openssl genpkey -algorithm ed25519`",
-                ))
-            }
-            Ok(reference) => Ok(Self(reference)),
-            Err(_) => Err(Refused::new("is not a reference")
-                .hint("put the key into a file and write `file:PATH`")),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": "^(file:|env:).+$" })
-    }
-}
-
-impl Word for SecretFile {
-    const TAKES: &'static str = "a file: `\"file:PATH\"`";
-    const SECRET: bool = true;
-
-    fn parse(text: &str) -> Result<Self, Refused> {
-        match text.strip_prefix("file:") {
-            Some(path) => path_of(path).map(Self),
-            None => Err(Refused::new("is not a reference to a file")),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": "^file:.+$" })
-    }
-}
-
-fn path_of(text: &str) -> Result<PathBuf, Refused> {
-    let good = (1..=MAX_PATH).contains(&text.len()) && !text.contains(char::is_control);
-    good.then(|| PathBuf::from(text))
-        .ok_or_else(|| Refused::new("names no file"))
-}
-
-fn is_variable(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
 
 /// What a configuration is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,31 +104,8 @@ impl Places<'_> {
         if self.mode == Mode::Text {
             return Ok(opened);
         }
-        let content = match reference {
-            Reference::Env(name) => {
-                let value = (self.env)(name).ok_or_else(|| {
-                    Closed::new(format!("the variable `{name}` is not set"))
-                        .hint(format!("set `{name}` where the gateway is started"))
-                })?;
-                Zeroizing::new(value.into_bytes())
-            }
-            Reference::File(path) => self.content(path, &mut opened)?,
-            Reference::Generated(path) => {
-                let there = self.directory.join(path);
-                if !there.exists() {
-                    if self.mode == Mode::Check {
-                        opened.file = Some(there);
-                        return Ok(opened);
-                    }
-                    generate(&there).map_err(|error| {
-                        // The error's own text may name a file beside it.
-                        let why = error.kind();
-                        Closed::new(format!("`{}` cannot be made: {why}", path.display()))
-                            .hint("its folder must be one that the gateway's user can write to")
-                    })?;
-                }
-                self.content(path, &mut opened)?
-            }
+        let Some(content) = self.written_or_made(reference, fresh, &mut opened)? else {
+            return Ok(opened);
         };
         let (secret, newline) = decode(&content)?;
         if newline {
@@ -255,6 +116,62 @@ impl Places<'_> {
         }
         opened.secret = Some(secret);
         Ok(opened)
+    }
+
+    /// Opens a secret that is taken as it is written, but for an end of line. Where it is to be generated it is
+    /// what `make` makes.
+    pub(super) fn as_written(
+        &self,
+        reference: &Reference,
+        make: fn() -> Zeroizing<String>,
+    ) -> Result<Opened, Closed> {
+        let mut opened = Opened {
+            secret: None,
+            file: None,
+            warnings: Vec::new(),
+        };
+        if self.mode != Mode::Text
+            && let Some(content) = self.written_or_made(reference, make, &mut opened)?
+        {
+            opened.secret = Some(Secret::new(content.trim_ascii_end().to_vec()));
+        }
+        Ok(opened)
+    }
+
+    /// What a secret's reference leads to; `None` where it is still to be made.
+    fn written_or_made(
+        &self,
+        reference: &Reference,
+        make: fn() -> Zeroizing<String>,
+        opened: &mut Opened,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Closed> {
+        let content = match reference {
+            Reference::Env(name) => {
+                let value = (self.env)(name).ok_or_else(|| {
+                    Closed::new(format!("the variable `{name}` is not set"))
+                        .hint(format!("set `{name}` where the gateway is started"))
+                })?;
+                Zeroizing::new(value.into_bytes())
+            }
+            Reference::File(path) => self.content(path, opened)?,
+            Reference::Generated(path) => {
+                let there = self.directory.join(path);
+                if !there.exists() {
+                    if self.mode == Mode::Check {
+                        opened.file = Some(there);
+                        return Ok(None);
+                    }
+                    generate(&there, make).map_err(|error| {
+                        // The error's own text may name a file beside it.
+                        let why = error.kind();
+                        Closed::new(format!("`{}` cannot be made: {why}", path.display()))
+                            .hint("its folder must be one that the gateway's user can write to")
+                    })?;
+                }
+                self.content(path, opened)?
+            }
+        };
+        Ok(Some(content))
     }
 
     /// Reads a public key, which others may read as well.
@@ -354,9 +271,16 @@ pub(crate) fn decode(content: &[u8]) -> Result<(Secret, bool), Closed> {
     Ok((Secret::new(content.to_vec()), content.ends_with(b"\n")))
 }
 
-/// Makes a secret of fresh random bytes. Of two processes that do so at the
+/// Fresh random bytes, as the secret of a key is written.
+fn fresh() -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new([0; GENERATED]);
+    crypto::random(&mut *bytes);
+    Zeroizing::new(format!("base64:{}\n", BASE64.encode(&*bytes)))
+}
+
+/// Writes the secret that `make` makes. Of two processes that do so at the
 /// same time one wins, and both read the winner's.
-fn generate(path: &Path) -> io::Result<()> {
+fn generate(path: &Path, make: fn() -> Zeroizing<String>) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -365,9 +289,7 @@ fn generate(path: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)?;
-    let mut bytes = Zeroizing::new([0; GENERATED]);
-    crypto::random(&mut *bytes);
-    let text = Zeroizing::new(format!("base64:{}\n", BASE64.encode(&*bytes)));
+    let text = make();
     // Mode 0600, whole and on disk before it gets its name.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;

@@ -118,8 +118,17 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "tunnels": gateway.tunnels.most,
             "tunnel_idle_timeout": time(gateway.tunnels.idle),
         },
-        "admin": { "listen": config.admin.listen.as_ref().map_or("off".to_owned(), ToString::to_string) },
-        "state": { "directory": config.state.directory, "wait": time(config.wait_for_state) },
+        "admin": {
+            "listen": config.admin.listen.as_ref().map_or("off".to_owned(), ToString::to_string),
+            "token": config.admin.token.as_deref().unwrap_or("off"),
+            "read_token": config.admin.read_token,
+            "exposed": config.admin.exposed,
+        },
+        "state": {
+            "directory": config.state.directory,
+            "wait": time(config.wait_for_state),
+            "registry": config.registry.as_ref().map_or("off".to_owned(), |registry| registry.path.display().to_string()),
+        },
         "freshness": {
             "window": time(gateway.freshness.window),
             "skew": time(gateway.freshness.skew),
@@ -238,6 +247,7 @@ fn route(route: &Route, gateway: &crate::gateway::Blueprint) -> Json {
         "upgrade": route.upgrade,
         "cors": route.cors.as_ref().map(cors::shown),
         "inject": route.inject.as_deref().map(inject::shown),
+        "client_attestation": route.client_attestation.as_deref().map(inject::attestation),
     })
 }
 

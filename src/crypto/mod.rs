@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod checksum;
 pub mod digest;
 pub mod hmac;
+pub mod seal;
 
 mod algorithm;
 mod bad_key;

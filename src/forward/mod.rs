@@ -65,7 +65,7 @@ pub struct Head {
     /// The trusted proxies that it came by, the nearest last.
     pub via: Vec<IpAddr>,
     /// `Portcullis-Request-Id`.
-    pub request_id: Box<str>,
+    pub request_id: [u8; 32],
     /// The code that it would have been refused with, were all enforced that is only observed.
     pub would_refuse: Option<&'static str>,
 }
@@ -76,7 +76,7 @@ impl fmt::Debug for Head {
         f.debug_struct("Head")
             .field("method", &self.method)
             .field("path", &self.target.path())
-            .field("request_id", &self.request_id)
+            .field("request_id", &String::from_utf8_lossy(&self.request_id))
             .finish_non_exhaustive()
     }
 }

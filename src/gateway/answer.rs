@@ -296,7 +296,7 @@ pub(super) fn refused(
     let is_grpc = ending.is_grpc;
     let record = ending.record();
     let document =
-        serde_json::to_vec(&refusal.problem(&record.id).found(finding)).unwrap_or_default();
+        serde_json::to_vec(&refusal.problem(record.id.as_str()).found(finding)).unwrap_or_default();
     let length = HeaderValue::from(document.len());
     let is_head = record.method == Some(http::Method::HEAD);
     let document = if is_head { Vec::new() } else { document };
@@ -326,7 +326,7 @@ pub(super) fn refused(
         _ => tell_standing(fields, standing),
     }
     if is_grpc {
-        return grpc::reword(response, refusal, finding, &ending.record().id);
+        return grpc::reword(response, refusal, finding, ending.record().id.as_str());
     }
     response
 }

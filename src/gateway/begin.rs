@@ -185,7 +185,7 @@ impl Gateway {
             peer: peer.address,
             arrived: now,
             via: peer.via.clone(),
-            request_id: record.id.clone(),
+            request_id: *record.id.digits(),
             would_refuse: record.observed.as_ref().and_then(|one| one.would_refuse),
             method: parts.method,
             fields: parts.headers,

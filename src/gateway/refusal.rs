@@ -2,19 +2,20 @@
 //! it is, and what the caller is told (design, section 7; RFC 9457).
 
 mod credential;
+mod problem;
+
+pub(super) use credential::oauth_error;
+pub use problem::Problem;
 
 use crate::forward::body::BodyError;
 use crate::forward::{self, Failed};
 use crate::limit::overload::Overloaded;
 use crate::route::NoRoute;
 use crate::schemes::aws_sigv4::chunked::BadChunks;
-use crate::schemes::doctor::Finding;
 use crate::schemes::{self, Malformed};
 use crate::server::Fault;
 use crate::{authorize, limit, replay};
 use http::StatusCode;
-use serde::Serialize;
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// Where the table is explained; the code is the fragment.
@@ -162,55 +163,6 @@ codes! {
     UpstreamTimeout "upstream-timeout" GATEWAY_TIMEOUT Upstream "The upstream did not answer in time";
 }
 
-/// What a refused caller gets: `application/problem+json`, RFC 9457.
-#[derive(Debug, Serialize)]
-pub struct Problem {
-    /// Documentation of the code.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The code's title.
-    pub title: &'static str,
-    /// The status, again.
-    pub status: u16,
-    /// The stable word.
-    pub code: &'static str,
-    /// What an honest caller needs to mend it.
-    pub detail: String,
-    /// To find the record in the log.
-    pub request_id: String,
-    /// `clock-skew`: our time, Unix seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub server_time: Option<i64>,
-    /// `clock-skew`: the caller's time, Unix seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub credential_time: Option<i64>,
-    /// `coverage-missing`: the components to cover.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Vec<Cow<'static, str>>>,
-    /// `credential-rejected`, to callers that may see it: the text we verified against.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signature_base: Option<String>,
-    /// Beside it: whether the caller's `Signature-Base-Digest` is of the same text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signature_base_matches: Option<bool>,
-    /// Where `explain` allows: the mistake under which the signature matches, one stable word.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mistake: Option<&'static str>,
-    /// Beside it: what was done, and what is right.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
-
-impl Problem {
-    /// The same with what the doctor found.
-    #[must_use]
-    pub fn found(mut self, finding: Option<&Finding>) -> Self {
-        self.mistake = finding.map(|finding| finding.mistake.word());
-        self.hint = finding.map(Finding::hint);
-        self
-    }
-}
-
 impl Refusal {
     /// Its row in the table.
     pub const fn code(&self) -> Code {
@@ -345,11 +297,15 @@ impl Refusal {
             server_time: None,
             credential_time: None,
             missing: None,
+            error: None,
             signature_base: None,
             signature_base_matches: None,
             mistake: None,
             hint: None,
         };
+        if let Self::Credential(refused) = self {
+            problem.error = oauth_error(refused);
+        }
         match self {
             Self::Credential(schemes::Refused::Skew { ours, theirs }) => {
                 problem.server_time = Some(*ours);

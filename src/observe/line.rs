@@ -4,14 +4,12 @@
 //! stays JSON, and a terminal does nothing but show it.
 
 use super::Record;
+use super::escape::escape;
 use crate::clock::Now;
 use http::Version;
 use std::io::{IsTerminal, Write, stdout};
 use std::net::IpAddr;
 use std::time::Duration;
-
-/// Bytes that are written of any text a stranger has chosen.
-pub(super) const MAX_TEXT: usize = 2 * 1024;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ fn json(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
     out.extend_from_slice(b"{\"time\":\"");
     stamp.push(out, record.started);
     out.extend_from_slice(b"Z\",\"request_id\":\"");
-    out.extend_from_slice(record.id.as_bytes());
+    out.extend_from_slice(record.id.digits());
     out.extend_from_slice(b"\",\"peer\":\"");
     address(out, record.peer);
     out.extend_from_slice(if record.tls {
@@ -187,7 +185,7 @@ fn readable(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now, col
         out.extend_from_slice(b" cut");
     }
     paint(out, DIM);
-    word(out, &record.id);
+    word(out, record.id.as_str());
     paint(out, PLAIN);
     out.push(b'\n');
 }
@@ -232,40 +230,6 @@ fn number(out: &mut Vec<u8>, name: &[u8], value: u64) {
     digits(out, value);
 }
 
-/// As a JSON string's inside: everything but printable ASCII is escaped, also
-/// what only a terminal would act upon.
-fn escape(out: &mut Vec<u8>, text: &str) {
-    let shown = &text[..text.floor_char_boundary(MAX_TEXT)];
-    let is_plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
-    // All of it at a time, without a way out: that is several bytes an instruction.
-    if shown.bytes().fold(true, |plain, b| plain & is_plain(b)) {
-        out.extend_from_slice(shown.as_bytes());
-    } else {
-        for character in shown.chars() {
-            escape_one(out, character);
-        }
-    }
-    if shown.len() < text.len() {
-        out.extend_from_slice(b"...");
-    }
-}
-
-fn escape_one(out: &mut Vec<u8>, character: char) {
-    match character {
-        '"' => out.extend_from_slice(b"\\\""),
-        '\\' => out.extend_from_slice(b"\\\\"),
-        ' '..='~' => out.push(character as u8),
-        _ => {
-            const HEX: &[u8; 16] = b"0123456789abcdef";
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                out.extend_from_slice(b"\\u");
-                let nibbles = [12, 8, 4, 0].map(|shift| usize::from(*unit >> shift & 0xf));
-                out.extend(nibbles.map(|nibble| HEX[nibble]));
-            }
-        }
-    }
-}
-
 fn address(out: &mut Vec<u8>, address: Option<IpAddr>) {
     match address {
         None => out.extend_from_slice(b"unix"),
@@ -295,12 +259,28 @@ fn millis(out: &mut Vec<u8>, duration: Duration) {
     let micros = duration.as_micros() as u64;
     digits(out, micros / 1_000);
     out.push(b'.');
-    padded(out, micros % 1_000, 3);
+    out.extend_from_slice(&three((micros % 1_000) as u32));
 }
 
-fn digits(out: &mut Vec<u8>, number: u64) {
-    let width = number.checked_ilog10().unwrap_or(0) + 1;
-    padded(out, number, width as usize);
+/// The three lowest digits.
+fn three(number: u32) -> [u8; 3] {
+    [100, 10, 1].map(|of| b'0' + (number / of % 10) as u8)
+}
+
+fn digits(out: &mut Vec<u8>, mut number: u64) {
+    /// Of the largest number.
+    const MOST: usize = 20;
+    let mut text = [b'0'; MOST];
+    let mut start = MOST;
+    while let Some(digit) = start.checked_sub(1) {
+        start = digit;
+        text[digit] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&text[start..]);
 }
 
 /// The lowest `width` digits of `number`.
@@ -329,7 +309,7 @@ impl Stamp {
         self.set(at);
         out.extend_from_slice(&self.text);
         out.push(b'.');
-        padded(out, u64::from(at.unix().subsec_millis()), 3);
+        out.extend_from_slice(&three(at.unix().subsec_millis()));
     }
 
     /// `08:00:00.000`.

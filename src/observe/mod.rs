@@ -12,13 +12,14 @@ pub mod metrics;
 pub mod trace;
 
 mod counts;
+mod escape;
 mod lane;
 mod line;
 mod series;
 
 pub use access_log::AccessLog;
 pub use events::init_events;
-pub use ids::RequestIds;
+pub use ids::{RequestId, RequestIds};
 pub use line::Format;
 pub use metrics::{CONTENT_TYPE, Labels};
 pub use series::{Kind, One};
@@ -141,8 +142,8 @@ impl Observer {
 /// Everything that is kept of one request.
 #[derive(Debug)]
 pub struct Record {
-    /// `Portcullis-Request-Id`: 32 hexadecimal digits.
-    pub id: Box<str>,
+    /// `Portcullis-Request-Id`.
+    pub id: RequestId,
     /// When its head had arrived.
     pub started: Now,
     /// Who sent it; whoever comes through a Unix socket has no address.
@@ -206,7 +207,7 @@ pub struct Observed {
 
 impl Record {
     /// Opens the record of a request of which only its connection is known yet.
-    pub fn open(id: Box<str>, started: Now, peer: Option<IpAddr>, tls: bool) -> Self {
+    pub fn open(id: RequestId, started: Now, peer: Option<IpAddr>, tls: bool) -> Self {
         Self {
             id,
             started,

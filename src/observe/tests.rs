@@ -1,4 +1,5 @@
-use super::line::{MAX_TEXT, Stamp};
+use super::escape::MAX_TEXT;
+use super::line::Stamp;
 use super::*;
 use http::{Method, Version};
 use proptest::prelude::*;
@@ -20,7 +21,12 @@ const START: u64 = 1_800_000_000_000;
 
 fn record() -> Record {
     let peer = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)));
-    let mut record = Record::open("0123456789abcdef".into(), at(START), peer, false);
+    let mut record = Record::open(
+        b"0123456789abcdef0123456789abcdef".into(),
+        at(START),
+        peer,
+        false,
+    );
     record.method = Some(Method::GET);
     record.host = "api.example.com".into();
     record.path = "/orders/1".into();
@@ -154,7 +160,7 @@ fn every_field_of_a_record_is_documented_and_no_other() {
 
 #[test]
 fn a_record_is_one_line_of_json() {
-    let expected = r#"{"time":"2027-01-15T08:00:00.000Z","request_id":"0123456789abcdef","peer":"192.0.2.10","tls":false,"version":"1.1","method":"GET","host":"api.example.com","path":"/orders/1","status":200,"bytes_in":0,"bytes_out":0,"duration_ms":12.000}"#;
+    let expected = r#"{"time":"2027-01-15T08:00:00.000Z","request_id":"0123456789abcdef0123456789abcdef","peer":"192.0.2.10","tls":false,"version":"1.1","method":"GET","host":"api.example.com","path":"/orders/1","status":200,"bytes_in":0,"bytes_out":0,"duration_ms":12.000}"#;
     assert_eq!(line(Format::Json, &record()), format!("{expected}\n"));
     let full = json(&full());
     for (field, value) in [
@@ -183,7 +189,12 @@ fn a_record_is_one_line_of_json() {
 #[test]
 fn what_was_no_request_leaves_a_line_too() {
     let peer = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let mut nothing = Record::open("id".into(), at(START), peer, false);
+    let mut nothing = Record::open(
+        b"0123456789abcdef0123456789abcdef".into(),
+        at(START),
+        peer,
+        false,
+    );
     nothing.reason = Some("head-timeout".into());
     let told = json(&nothing);
     for absent in ["method", "host", "path", "status", "route", "upstream_ms"] {
@@ -199,12 +210,12 @@ fn a_line_for_people_tells_who_and_why() {
     let plain = Format::Readable { colour: false };
     assert_eq!(
         line(plain, &record()),
-        "08:00:00.000 200 GET api.example.com /orders/1 12.000ms 192.0.2.10 0123456789abcdef\n"
+        "08:00:00.000 200 GET api.example.com /orders/1 12.000ms 192.0.2.10 0123456789abcdef0123456789abcdef\n"
     );
     assert_eq!(
         line(plain, &full()),
         "08:00:00.000 401 GET api.example.com /orders/1 12.000ms mobile/mobile-2026 \
-         credential-rejected (wrong-signature) would be replayed (used) claims key someone cut 0123456789abcdef\n"
+         credential-rejected (wrong-signature) would be replayed (used) claims key someone cut 0123456789abcdef0123456789abcdef\n"
     );
     let coloured = line(Format::Readable { colour: true }, &record());
     assert!(coloured.contains("\u{1b}[32m200\u{1b}[0m"));

@@ -4,6 +4,7 @@
 //! specific route, or which of the two noes: no route, or not that method.
 //! This room never: rewrites a target, looks at a credential.
 
+mod client_attestation;
 mod cors;
 mod dialect;
 mod inject;
@@ -15,6 +16,9 @@ mod table;
 mod takers;
 mod webhook;
 
+pub use client_attestation::{
+    ClientAttestation, OAUTH_CLIENT_ATTESTATION, OAUTH_CLIENT_ATTESTATION_POP,
+};
 pub use cors::{BadOrigin, Cors, Origin};
 pub use dialect::Dialect;
 pub use inject::{Inject, InjectedField, InjectedPair};
@@ -91,6 +95,8 @@ pub struct Route {
     pub cors: Option<Cors>,
     /// What is added on the way to the upstream; `None` is nothing.
     pub inject: Option<Box<Inject>>,
+    /// What is asked of attested clients of OAuth, where their fields are taken.
+    pub client_attestation: Option<Box<ClientAttestation>>,
 }
 
 /// Who may pass a route.
@@ -237,6 +243,7 @@ impl Route {
             upgrade: Vec::new(),
             cors: None,
             inject: None,
+            client_attestation: None,
         }
     }
 

@@ -8,24 +8,22 @@ pub(super) fn is_host(text: &str) -> bool {
     let port_is_good = port.is_none_or(|port| {
         port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
     });
-    let name_is_good = match name.strip_prefix('[') {
-        Some(literal) => literal
-            .strip_suffix(']')
-            .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
-        None => {
-            !name.is_empty()
-                && name.len() <= 255
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-        }
+    let name_is_good = if let Some(literal) = name.strip_prefix('[') {
+        let ip = literal.strip_suffix(']');
+        ip.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())
+    } else {
+        let is_good = |b: u8| b.is_ascii_alphanumeric() | matches!(b, b'-' | b'.' | b'_');
+        // All of it at a time, without a way out: that is several bytes an instruction.
+        let all_good = name.bytes().fold(true, |good, b| good & is_good(b));
+        !name.is_empty() && name.len() <= 255 && all_good
     };
     port_is_good && name_is_good
 }
 
 /// The host, and the port if there is one.
 pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
-    let colon = memchr::memrchr(b':', authority.as_bytes());
+    // A port is at the end, and short.
+    let colon = authority.bytes().rposition(|byte| byte == b':');
     match colon.map(|at| (&authority[..at], &authority[at + 1..])) {
         Some((name, port)) if !port.contains(']') => (name, Some(port)),
         _ => (authority, None),
@@ -39,7 +37,10 @@ pub(super) fn normal_authority<'r>(scheme: &str, authority: &'r str) -> Cow<'r, 
         (name, Some(port)) if port == default => name,
         _ => authority,
     };
-    if text.bytes().any(|b| b.is_ascii_uppercase()) {
+    if text
+        .bytes()
+        .fold(false, |any, b| any | b.is_ascii_uppercase())
+    {
         Cow::Owned(text.to_ascii_lowercase())
     } else {
         Cow::Borrowed(text)

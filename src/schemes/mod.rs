@@ -127,6 +127,12 @@ pub enum Unbound {
     Signature,
     /// A token with a DPoP proof stands behind `Bearer`.
     AsBearer,
+    /// There is no proof of the key of an attestation.
+    NoPop,
+    /// The proof of an attestation's key is for another audience.
+    OtherAudience,
+    /// The proof of an attestation's key holds no challenge of ours, or an old one.
+    Challenge,
 }
 
 impl Unbound {
@@ -134,7 +140,12 @@ impl Unbound {
     pub const fn is_missing(self) -> bool {
         matches!(
             self,
-            Self::NoProof | Self::NoProofOrSignature | Self::NoSignature | Self::Nonce
+            Self::NoProof
+                | Self::NoProofOrSignature
+                | Self::NoSignature
+                | Self::Nonce
+                | Self::NoPop
+                | Self::Challenge
         )
     }
 }
@@ -162,6 +173,10 @@ pub enum Why {
     WrongProof,
     /// A member of a DPoP proof does not hold.
     Proof(&'static str),
+    /// The signature of the proof of an attestation's key does not match.
+    WrongPop,
+    /// A member of that proof does not hold.
+    Pop(&'static str),
 }
 
 impl Why {
@@ -178,6 +193,8 @@ impl Why {
             Self::Claim(claim) => claim,
             Self::WrongProof => "wrong-dpop-signature",
             Self::Proof(_) => "bad-dpop-proof",
+            Self::WrongPop => "wrong-pop-signature",
+            Self::Pop(_) => "bad-pop",
         }
     }
 }

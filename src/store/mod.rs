@@ -6,6 +6,7 @@
 
 pub mod embedded;
 pub mod moved_up;
+pub mod registry;
 
 use crate::clock::Clock;
 use embedded::OpenError;

@@ -25,7 +25,7 @@ const SECRET: &str = "canary-canary-canary-canary-canary-canary";
 /// A moment that is long ago, so that no clock matters.
 const THEN: &str = "1700000000";
 const URL: &str = "http://api.example.com/orders/42?dry=1";
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "serve",
     "demo",
     "check",
@@ -33,6 +33,9 @@ const COMMANDS: [&str; 12] = [
     "request",
     "explain",
     "readiness",
+    "app",
+    "key",
+    "reload",
     "hash-key",
     "sidecar",
     "vectors",

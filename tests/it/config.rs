@@ -229,7 +229,9 @@ fn checking_makes_no_secret_and_loading_makes_it_once() {
         Vec::<String>::new()
     );
     let key = folder.path().join("state/mobile-2026.key");
-    assert_eq!(first.config.files, [path, key]);
+    let master = folder.path().join("state/master.key");
+    let token = folder.path().join("state/admin.token");
+    assert_eq!(first.config.files, [path, token, key, master]);
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod answer;
 mod api_key;
 #[path = "../../fuzz/src/aws_sigv4.rs"]
 mod aws_sigv4;
+#[path = "../../fuzz/src/client_attestation.rs"]
+mod client_attestation;
 #[path = "../../fuzz/src/config.rs"]
 mod config;
 #[path = "../../fuzz/src/curl_line.rs"]
@@ -80,6 +82,11 @@ fn the_kept_connections_hold() {
 #[test]
 fn the_kept_tokens_hold() {
     replay("token", token::check);
+}
+
+#[test]
+fn the_kept_attested_clients_hold() {
+    replay("client_attestation", client_attestation::check);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod harness;
 
 mod admin;
+mod admin_api;
 mod api_keys;
 mod attacks;
 mod aws_sigv4;
@@ -16,8 +17,10 @@ mod cli;
 mod cli_explain;
 mod cli_issuers;
 mod cli_pairs;
+mod cli_registry;
 mod cli_vectors;
 mod cli_webhooks;
+mod client_attestation;
 mod config;
 mod cors;
 mod doctor;

@@ -125,12 +125,20 @@ pub(super) fn credential(
         | Refused::OtherApp
         | Refused::Digest
         | Refused::Rejected {
-            why: Why::WrongProof | Why::Proof(_),
+            why: Why::WrongProof | Why::Proof(_) | Why::WrongPop | Why::Pop(_),
             ..
         } => return None,
         Refused::Rejected { why, .. } => rejected(*why, received, route, ground, report, now),
         Refused::Binding(Unbound::Nonce) => {
             "only the gateway that runs knows its nonces: send the request, and take the one in `DPoP-Nonce`".to_owned()
+        }
+        Refused::Binding(Unbound::Challenge) => {
+            "only the gateway that runs knows its challenges: send the request, and take the one in `OAuth-Client-Attestation-Challenge`".to_owned()
+        }
+        Refused::Binding(Unbound::OtherAudience) => {
+            let told = route.client_attestation.as_deref();
+            let names = told.map_or(&[][..], |told| &told.audiences);
+            format!("`aud` must be `{}`", names.join("` or `"))
         }
         Refused::Binding(Unbound::OtherUrl) => format!(
             "`htu` must be `{}://{}{}`",
@@ -248,7 +256,7 @@ fn rejected(
             "its names stand for several of the `certificates` of apps: leave one".to_owned()
         }
         // The detail says it all.
-        Why::WrongProof | Why::Proof(_) => String::new(),
+        Why::WrongProof | Why::Proof(_) | Why::WrongPop | Why::Pop(_) => String::new(),
         Why::Claim(claim) => format!("`{claim}` must be one that is accepted"),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::phases::{Current, Phase};
 use super::watch::Wake;
+use crate::admin::api::{Configured, Guard};
 use crate::config::{Config, Loaded, Resolved};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::{Settings, Shared};
@@ -9,9 +10,10 @@ use crate::issuers::Fetches;
 use crate::server::tls::Certificates;
 use crate::store::embedded::Proofs;
 use crate::store::moved_up::Keeper;
-use crate::{admin, server};
+use crate::{admin, server, store};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What a reload changes, and what it is compared with.
@@ -21,10 +23,17 @@ pub(super) struct Control {
     pub(super) fetches: Fetches,
     pub(super) proofs: Arc<Proofs>,
     pub(super) moved_up: Keeper,
+    pub(super) made: Option<Arc<store::registry::Registry>>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
     pub(super) in_force: Mutex<InForce>,
+    /// Who may use the admin API.
+    pub(super) guard: Arc<Guard>,
+    /// The file that the configuration came from; without it there is nothing to read again.
+    pub(super) file: Option<PathBuf>,
+    /// Rung when somebody else than the main loop has reloaded: other files may be to watch.
+    pub(super) reloaded: Notify,
 }
 
 pub(super) struct InForce {
@@ -32,6 +41,7 @@ pub(super) struct InForce {
     pub(super) resolved: Resolved,
     pub(super) files: Vec<PathBuf>,
     pub(super) goodbye: server::Goodbye,
+    pub(super) configured: Arc<Configured>,
 }
 
 /// What sockets and files in use cannot take over: a change of it needs a restart.
@@ -45,8 +55,9 @@ pub(super) struct Fixed {
     deadlines: server::Deadlines,
     tls: bool,
     client_certificates: bool,
-    admin: admin::Settings,
+    admin: Option<server::Listen>,
     directory: PathBuf,
+    registry: Option<store::registry::Settings>,
 }
 
 impl Fixed {
@@ -64,8 +75,9 @@ impl Fixed {
                 .tls
                 .as_ref()
                 .is_some_and(|tls| tls.clients.is_some()),
-            admin: config.admin.clone(),
+            admin: config.admin.listen.clone(),
             directory: config.state.directory.clone(),
+            registry: config.registry.clone(),
         }
     }
 
@@ -94,6 +106,10 @@ impl Fixed {
             ),
             ("admin.listen", self.admin != other.admin),
             ("state.directory", self.directory != other.directory),
+            (
+                "state.registry or master_key",
+                self.registry != other.registry,
+            ),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
@@ -112,16 +128,26 @@ pub enum NotReloaded {
     Refused(String),
 }
 
+impl InForce {
+    /// A configuration that can follow this one without a restart.
+    fn takes(&self, loaded: Loaded) -> Result<Loaded, NotReloaded> {
+        let differences = self.fixed.differences(&Fixed::of(&loaded.config));
+        if differences.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(NotReloaded::NeedsRestart(differences.join(", ")))
+        }
+    }
+}
+
 impl Control {
     pub(super) fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
+        let mut in_force = self.in_force();
         let Loaded {
             config, resolved, ..
-        } = loaded;
-        let mut in_force = self.in_force();
-        let differences = in_force.fixed.differences(&Fixed::of(&config));
-        if !differences.is_empty() {
-            return Err(NotReloaded::NeedsRestart(differences.join(", ")));
-        }
+        } = in_force.takes(loaded)?;
+        let configured = Arc::new(super::desk::configured(&config.gateway));
+        self.guard.replace(config.admin.tokens.clone());
         let before = self.shared.settings.load();
         let apps = config.gateway.apps.clone();
         let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
@@ -140,40 +166,53 @@ impl Control {
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);
         in_force.resolved = resolved;
+        in_force.configured = configured;
         in_force.files = config.files;
         in_force.goodbye = config.goodbye;
         Ok(changes)
     }
 
-    /// Reads the file again and puts it into force, or says why not.
-    pub(super) fn reload_file(&self, path: &Path, wake: Wake) {
+    /// Reads the file again and puts it into force, or says why not. Gives back what it changed.
+    pub(super) fn reload_file(&self, path: &Path, wake: Wake) -> Result<Vec<String>, String> {
         let result = match Config::load(path) {
             Err(report) => {
                 tracing::error!(
                     "the configuration is not taken over; nothing was changed\n{report}"
                 );
-                false
+                Err(report.to_string())
             }
-            Ok(loaded) => match self.reload(loaded) {
-                Err(why) => {
-                    tracing::error!("the configuration is not taken over: {why}");
-                    false
-                }
-                Ok(changes) if changes.is_empty() => {
-                    if wake == Wake::Asked {
-                        tracing::info!("configuration read again: nothing in it has changed");
-                    }
-                    return;
-                }
-                Ok(changes) => {
-                    tracing::info!(changes = changes.join(", "), "configuration reloaded");
-                    true
-                }
-            },
+            Ok(loaded) => self.reload(loaded).map_err(|why| {
+                tracing::error!("the configuration is not taken over: {why}");
+                why.to_string()
+            }),
         };
-        self.shared
-            .observer
-            .reloaded(result, self.shared.clock.now());
+        match &result {
+            Ok(changes) if changes.is_empty() => {
+                if wake == Wake::Asked {
+                    tracing::info!("configuration read again: nothing in it has changed");
+                }
+                return result;
+            }
+            Ok(changes) => {
+                tracing::info!(changes = changes.join(", "), "configuration reloaded");
+            }
+            Err(_) => {}
+        }
+        let now = self.shared.clock.now();
+        self.shared.observer.reloaded(result.is_ok(), now);
+        result
+    }
+
+    /// What reading the file again would change.
+    pub(super) fn would_reload(&self, path: &Path) -> Result<Vec<String>, String> {
+        let loaded = Config::check(path).map_err(|report| report.to_string())?;
+        let in_force = self.in_force();
+        let loaded = in_force.takes(loaded).map_err(|why| why.to_string())?;
+        Ok(crate::config::changes(&in_force.resolved, &loaded.resolved))
+    }
+
+    pub(super) fn configured(&self) -> Arc<Configured> {
+        self.in_force().configured.clone()
     }
 
     pub(super) fn files(&self) -> Vec<PathBuf> {

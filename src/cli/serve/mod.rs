@@ -4,6 +4,8 @@ use super::files::{self, Need};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
+use crate::admin::Served;
+use crate::admin::api::Guard;
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
@@ -17,20 +19,23 @@ use crate::server::{Handed, Listen};
 use crate::{admin, server, store};
 use anyhow::Context as _;
 use control::{Control, Fixed, InForce};
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use watch::{Wake, Wakes};
 
 mod control;
+mod desk;
 mod issuers;
+mod options;
 mod panics;
 mod phases;
+mod registry;
 mod static_keys;
 mod systemd;
 mod turned_away;
@@ -38,6 +43,8 @@ mod upstreams;
 mod watch;
 
 pub use control::NotReloaded;
+pub(super) use desk::configured;
+pub use options::StartOptions;
 
 /// Verified tokens that are kept.
 const CACHED_TOKENS: usize = 8_192;
@@ -49,54 +56,6 @@ pub struct Args {
     /// The configuration
     #[arg(short, long, value_name = "FILE", default_value = "gateway.toml")]
     pub config: PathBuf,
-}
-
-/// What differs from a usual start.
-#[derive(Default)]
-pub struct StartOptions {
-    clock: Clock,
-    access_log: Option<Box<dyn Write + Send>>,
-    readable: bool,
-    handed: Handed,
-    given_up: Arc<AtomicBool>,
-}
-
-impl StartOptions {
-    /// Takes the time from `clock`.
-    #[must_use]
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Writes access records to `sink` instead of the standard output.
-    #[must_use]
-    pub fn access_log(mut self, sink: Box<dyn Write + Send>) -> Self {
-        self.access_log = Some(sink);
-        self
-    }
-
-    /// Listens on sockets that were handed over, where the configuration names them.
-    #[must_use]
-    pub fn handed(mut self, handed: Handed) -> Self {
-        self.handed = handed;
-        self
-    }
-
-    /// Does not start, once `given_up` is set, where it would have to wait
-    /// for a gateway before it.
-    #[must_use]
-    pub fn unless(mut self, given_up: Arc<AtomicBool>) -> Self {
-        self.given_up = given_up;
-        self
-    }
-
-    /// Writes them to that sink for people, with colours, instead of as JSON.
-    #[must_use]
-    pub const fn readable(mut self) -> Self {
-        self.readable = true;
-        self
-    }
 }
 
 /// A gateway that runs. [`Running::stop`] drains it.
@@ -153,6 +112,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     }
     let (moved_up, heights) = store::moved_up::Keeper::open(&config.state.directory)?;
     heights.keep(&config.gateway.apps);
+    let made = registry::open(config.registry.as_ref())?;
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
         Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
@@ -187,6 +147,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         "Connections that went on in another protocol and are open.",
         move || open.open() as i64,
     );
+    let configured = Arc::new(desk::configured(&config.gateway));
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
     let shared = Arc::new(Shared {
@@ -204,13 +165,17 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     upstreams::show(&shared);
     static_keys::show(&shared);
     issuers::show(&shared);
+    registry::show(&shared.observer, made.as_ref());
     show_load(&shared);
+    let guard = Arc::new(Guard::new(config.admin.tokens.clone()));
+    desk::show(&shared.observer, &guard);
     let control = Arc::new(Control {
         checks: Checks::new(shared.clock.clone()),
         fetches: Fetches::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
         moved_up,
+        made,
         certificates: certificates.clone(),
         stop: CancellationToken::new(),
         phase: phases::Current::default(),
@@ -219,11 +184,20 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
             resolved,
             files: config.files,
             goodbye: config.goodbye,
+            configured,
         }),
+        guard: guard.clone(),
+        file: options.file,
+        reloaded: Notify::new(),
     });
     issuers::begin(&control.fetches, &control.shared);
     let admin_stop = CancellationToken::new();
-    let admin_running = admin::serve(&config.admin, handed, control.clone(), admin_stop.clone())?;
+    let served = Served {
+        probe: control.clone(),
+        desk: control.clone(),
+        guard,
+    };
+    let admin_running = admin::serve(&config.admin, handed, served, admin_stop.clone())?;
     handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;
     upstreams::check(&control.checks, &shared.settings.load());
     let workers = server::run(
@@ -336,6 +310,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let given_up = Arc::<AtomicBool>::default();
         let options = StartOptions::default()
             .handed(handed)
+            .file(args.config.clone())
             .unless(given_up.clone());
         let mut starting = tokio::task::spawn_blocking(move || start(loaded, options));
         tokio::select! {
@@ -369,11 +344,13 @@ async fn until_stopped(
     config: &Path,
 ) -> anyhow::Result<ExitCode> {
     loop {
-        match wakes.next().await {
+        match wakes.next(&running.control.reloaded).await {
             Wake::Stop => break,
+            Wake::Reloaded => wakes.watch(&running.control.files()),
             wake @ (Wake::Changed | Wake::Asked) => {
                 systemd::reloading();
-                running.control.reload_file(config, wake);
+                // It has told by itself what came of it.
+                let _ = running.control.reload_file(config, wake);
                 systemd::ready();
                 wakes.watch(&running.control.files());
             }

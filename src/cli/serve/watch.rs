@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// How long to wait after a file changed: editors write in several steps.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -19,6 +19,8 @@ pub(super) enum Wake {
     Changed,
     /// To read its configuration again: someone asks for it, and waits for an answer.
     Asked,
+    /// Its configuration was read again by somebody else.
+    Reloaded,
     /// To stop.
     Stop,
 }
@@ -112,9 +114,10 @@ impl Wakes {
         self.watched = folders;
     }
 
-    /// Waits for the next reason to wake.
-    pub(super) async fn next(&mut self) -> Wake {
+    /// Waits for the next reason to wake, which may be that `reloaded` rings.
+    pub(super) async fn next(&mut self, reloaded: &Notify) -> Wake {
         tokio::select! {
+            () = reloaded.notified() => Wake::Reloaded,
             _ = self.terminate.recv() => Wake::Stop,
             _ = self.interrupt.recv() => Wake::Stop,
             _ = self.hang_up.recv() => Wake::Asked,

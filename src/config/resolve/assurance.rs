@@ -54,6 +54,11 @@ pub(super) fn assurance(
     None
 }
 
+/// Whether a token lets in by itself.
+pub(super) fn takes_tokens(accept: Accept) -> bool {
+    matches!(accept, Accept::Proven(schemes) if schemes.contains(Scheme::Token))
+}
+
 /// Whether some token can be `attested`.
 fn somebody_attests(file: &File) -> bool {
     let apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());

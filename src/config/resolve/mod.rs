@@ -2,15 +2,18 @@
 //!
 //! Every part gives `None` when it has a problem, and goes on looking for more.
 
+mod admin;
 mod apps;
 mod assurance;
 mod certificates;
+mod client_attestation;
 mod cors;
 mod doors;
 mod inject;
 mod issuers;
 mod keys;
 mod plans;
+mod registry;
 mod routes;
 mod sigv4;
 mod static_keys;
@@ -37,7 +40,7 @@ use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
 use crate::server::{self, Deadlines};
-use crate::{admin, forward, gateway, store};
+use crate::{forward, gateway, store};
 use std::path::PathBuf;
 
 /// What is gathered on the way.
@@ -101,9 +104,13 @@ pub(super) fn resolve(
     gathered: &mut Gathered<'_>,
 ) -> Option<Config> {
     let server = server(&file.server, places, gathered);
-    let listen = &file.admin.listen;
-    let admin_listen = listen.value.0.as_ref();
-    let admin_listen = admin_listen.map(|place| place_of(place, listen, places, gathered));
+    let admin = admin::settings(
+        &file.admin,
+        &file.state.directory,
+        file.server.socket_mode,
+        places,
+        gathered,
+    );
     let upstreams: Vec<_> = file
         .upstreams
         .entries
@@ -120,6 +127,7 @@ pub(super) fn resolve(
     let registered = apps::registered(file, &plans, places, gathered);
     let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     let outside = issuers::outside(file, &registered.apps, places, gathered);
+    let registry = registry::registry(&file.state, places, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
 
@@ -130,16 +138,14 @@ pub(super) fn resolve(
     };
     Some(Config {
         server: server?,
-        admin: admin::Settings {
-            listen: admin_listen,
-            socket_mode: file.server.socket_mode.0,
-        },
+        admin: admin?,
         state: store::Settings {
             directory: places.directory.join(&file.state.directory.0),
             proofs: file.freshness.proofs.0 as usize,
             retention: freshness.retention(),
             skew: freshness.skew,
         },
+        registry: registry.ok()?,
         gateway: gateway::Blueprint {
             routes: routes?,
             apps: registered.apps,
@@ -305,14 +311,6 @@ fn warn(file: &File, gathered: &mut Gathered<'_>) {
         );
     }
     let is_open = |place: &server::Listen| place.address().is_some_and(|at| !at.ip().is_loopback());
-    if admin.value.0.as_ref().is_some_and(is_open) {
-        gathered.problem(
-            admin
-                .problem("health and metrics are shown to whoever reaches this address")
-                .hint("`127.0.0.1:9180` shows them on this machine only")
-                .warning(),
-        );
-    }
     let open = file
         .server
         .listen

@@ -9,7 +9,9 @@ use crate::config::read::At;
 use crate::config::secrets::Places;
 use crate::config::values::Name;
 use crate::config::words::Accepted;
-use crate::route::{self, Accept, Bind, BodyPolicy, IssuerSet, Table, Takers};
+use crate::route::{
+    self, Accept, Bind, BodyPolicy, IssuerSet, OAUTH_CLIENT_ATTESTATION, Table, Takers,
+};
 use http::HeaderName;
 use std::collections::HashMap;
 
@@ -90,6 +92,12 @@ fn route(
         )?),
         None => None,
     };
+    let client_attestation = match &route.client_attestation {
+        Some(told) => Some(super::client_attestation::client_attestation(
+            told, route, accept, gathered,
+        )?),
+        None => None,
+    };
     if route.mode.value == Mode::Observe {
         let draft = route.mode.problem(match accept {
             Some(Accept::Public) => "a public route asks for nothing that could be observed",
@@ -148,6 +156,7 @@ fn route(
         upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
         cors,
         inject,
+        client_attestation,
     })
 }
 
@@ -161,8 +170,11 @@ fn token_fields(
     let own = route.token_headers.as_ref().unwrap_or(&file.tokens.headers);
     let mut fields: Vec<HeaderName> = own.0.iter().map(|name| name.value.clone()).collect();
     let mut takers = vec![Takers::OWN; fields.len()];
-    let takes_tokens = is_pair(route)
-        || matches!(accept, Some(Accept::Proven(schemes)) if schemes.contains(Scheme::Token));
+    if route.client_attestation.is_some() && !fields.contains(&OAUTH_CLIENT_ATTESTATION) {
+        fields.push(OAUTH_CLIENT_ATTESTATION);
+        takers.push(Takers::OWN);
+    }
+    let takes_tokens = is_pair(route) || accept.is_some_and(super::assurance::takes_tokens);
     if let (Some(List(names)), false, Some(_)) = (&route.issuers, takes_tokens, accept)
         && let Some(name) = names.first()
     {

@@ -1,6 +1,6 @@
-//! What a route adds: where it is from, never what it is.
+//! What a route before an authorization server takes and adds: where that is from, never what it is.
 
-use crate::route::Inject;
+use crate::route::{ClientAttestation, Inject};
 use serde_json::{Map, Value as Json, json};
 
 pub(super) fn shown(inject: &Inject) -> Json {
@@ -11,5 +11,13 @@ pub(super) fn shown(inject: &Inject) -> Json {
     json!({
         "header": fields.collect::<Map<_, _>>(),
         "form": form.collect::<Map<_, _>>(),
+    })
+}
+
+pub(super) fn attestation(told: &ClientAttestation) -> Json {
+    json!({
+        "audience": told.audiences,
+        "client_id": told.client_ids,
+        "challenge": told.challenge,
     })
 }

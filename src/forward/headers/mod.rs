@@ -14,6 +14,7 @@ mod tests;
 use super::Prepared;
 use super::body::ProvenBody;
 use crate::apps::Scheme;
+use crate::route::OAUTH_CLIENT_ATTESTATION;
 use crate::schemes::{aws_sigv4, hmac_auth};
 use bytes::{BufMut as _, BytesMut};
 use http::Method;
@@ -63,6 +64,8 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody)
     let is_sigv4 = told
         .identity
         .is_some_and(|identity| identity.scheme == Scheme::AwsSigv4);
+    let is_attested =
+        route.client_attestation.is_some() && came.contains_key(OAUTH_CLIENT_ATTESTATION);
     let rule = Rule {
         nominated: rule::nominated(came),
         injected,
@@ -83,7 +86,9 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody)
         sigv4: is_sigv4.then_some(rule::SigV4 {
             is_unframed: told.is_unframed,
         }),
-        dpop_is_proof: told.identity.is_some_and(|identity| identity.shows_token),
+        // Beside an attestation it is for the server, too (its draft, section 5.2).
+        dpop_is_proof: told.identity.is_some_and(|identity| identity.shows_token) && !is_attested,
+        pop_is_proof: is_attested,
         authorization_is_signature: is_sigv4
             && came.get(AUTHORIZATION).is_some_and(aws_sigv4::is_proof)
             || route.dialect.is_some_and(|dialect| {

@@ -76,8 +76,7 @@ impl<'c> Told<'c> {
 
 /// Who calls.
 pub(super) fn tell_who(sink: &mut impl Sink, told: &Told<'_>, head: &Head) {
-    let request_id = head.request_id.as_bytes();
-    sink.text(REQUEST_ID, |text| text.put_slice(request_id));
+    sink.text(REQUEST_ID, |text| text.put_slice(&head.request_id));
     if let Some(code) = head.would_refuse {
         sink.word(WOULD_REFUSE, code);
     }

@@ -3,7 +3,7 @@
 //! Names are compared with `_` and `.` read as `-`: backends that hand fields
 //! on as variables do the same (safety, 20–25).
 
-use crate::route::InjectedField;
+use crate::route::{InjectedField, OAUTH_CLIENT_ATTESTATION_POP};
 use crate::schemes::aws_sigv4::{
     X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_LENGTH, X_AMZ_SECURITY_TOKEN, X_AMZ_TRAILER,
 };
@@ -31,6 +31,8 @@ pub(super) struct Rule<'r> {
     pub(super) authorization_is_proof: bool,
     /// Whether `DPoP` is a proof for us.
     pub(super) dpop_is_proof: bool,
+    /// Whether `OAuth-Client-Attestation-PoP` is one.
+    pub(super) pop_is_proof: bool,
     pub(super) authorization_is_signature: bool,
     pub(super) authorization_is_key: bool,
     /// Where AWS Signature Version 4 proved the request.
@@ -82,7 +84,10 @@ impl Rule<'_> {
             return true;
         }
         let name = name.as_str();
-        if self.webhook_fields.contains(&name) || self.dpop_is_proof && name == "dpop" {
+        if self.webhook_fields.contains(&name)
+            || self.dpop_is_proof && name == "dpop"
+            || self.pop_is_proof && name == OAUTH_CLIENT_ATTESTATION_POP.as_str()
+        {
             return !self.keep_proof;
         }
         if name.starts_with("signature") && PROOF.contains(&name) {

@@ -32,7 +32,7 @@ fn head(fields: &[(&'static str, &'static str)]) -> Head {
         arrived: crate::clock::Clock::by_hand(1_000_000).0.now(),
         peer: Some([192, 0, 2, 1].into()),
         via: Vec::new(),
-        request_id: "0123456789abcdef0123456789abcdef".into(),
+        request_id: *b"0123456789abcdef0123456789abcdef",
         would_refuse: None,
         upgrade: None,
     }

@@ -24,6 +24,8 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         schemes::Refused::Rejected { why: Why::Claim(claim), .. } => token_detail(claim),
         schemes::Refused::Rejected { why: Why::WrongProof, .. } => "The signature of the DPoP proof does not match the key in its header.".to_owned(),
         schemes::Refused::Rejected { why: Why::Proof(what), .. } => proof_detail(what),
+        schemes::Refused::Rejected { why: Why::WrongPop, .. } => "The signature of the proof in `OAuth-Client-Attestation-PoP` does not match the key in the attestation (`cnf.jwk`).".to_owned(),
+        schemes::Refused::Rejected { why: Why::Pop(what), .. } => pop_detail(what),
         schemes::Refused::Rejected { explained, .. } => match explained.as_ref().map(|explained| explained.same_text) {
             Some(Some(true)) => "You signed the text that we see: the key id or the secret is wrong.".to_owned(),
             Some(Some(false)) => "You signed another text than we see: compare yours with `signature_base`.".to_owned(),
@@ -55,6 +57,21 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         schemes::Refused::Unread => "The body's SHA-256 is signed and no field tells it: send it in `X-Amz-Content-Sha256`.".to_owned(),
         schemes::Refused::Binding(unbound) => unbound_detail(*unbound).to_owned(),
         schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
+    }
+}
+
+/// What went wrong with an attested client of OAuth, in the words of
+/// draft-ietf-oauth-attestation-based-client-auth-09, section 7.4.
+pub(in crate::gateway) fn oauth_error(refused: &schemes::Refused) -> Option<&'static str> {
+    match refused {
+        schemes::Refused::Binding(Unbound::Challenge) => Some("use_attestation_challenge"),
+        schemes::Refused::Binding(Unbound::NoPop | Unbound::OtherAudience)
+        | schemes::Refused::Rejected {
+            why:
+                Why::WrongPop | Why::Pop(_) | Why::Claim("attestation" | "attestation typ" | "client"),
+            ..
+        } => Some("invalid_client_attestation"),
+        _ => None,
     }
 }
 
@@ -99,6 +116,15 @@ const fn unbound_detail(unbound: Unbound) -> &'static str {
         Unbound::AsBearer => {
             "The token is bound to a key by DPoP: send it as `Authorization: DPoP`."
         }
+        Unbound::NoPop => {
+            "The attestation needs a proof of its key: send one in `OAuth-Client-Attestation-PoP`, or in `DPoP`."
+        }
+        Unbound::OtherAudience => {
+            "The proof of the attestation's key is for another audience: `aud` must be the issuer identifier of the authorization server, alone."
+        }
+        Unbound::Challenge => {
+            "The proof of the attestation's key needs the challenge in `OAuth-Client-Attestation-Challenge`: make a new one with it."
+        }
     }
 }
 
@@ -120,6 +146,22 @@ fn proof_detail(what: &str) -> String {
         _ => "it is in whole seconds since 1970",
     };
     format!("The DPoP proof's `{what}` is not accepted: {rule}.")
+}
+
+/// Of a proof of an attestation's key, which everyone can make for himself.
+fn pop_detail(what: &str) -> String {
+    let rule = match what {
+        "typ" => "it is `oauth-client-attestation-pop+jwt`",
+        "alg" => "it is that of the key in the attestation (`cnf.jwk`)",
+        "jti" => "it is a text of 1 to 256 bytes, another for every proof",
+        "aud" => "it is the issuer identifier of the authorization server",
+        "iat" => "it is in whole seconds, not milliseconds, since 1970",
+        "header" => {
+            return "The header of the proof of an attestation's key has more than `typ` and `alg`.".to_owned();
+        }
+        _ => "it is in whole seconds since 1970",
+    };
+    format!("The `{what}` of the proof in `OAuth-Client-Attestation-PoP` is not accepted: {rule}.")
 }
 
 /// What is told to a caller who is proven, and may not.
@@ -161,6 +203,9 @@ fn token_detail(what: &str) -> String {
     let rule = match what {
         "lifetime" => return "The token lives too long: from `iat` to `exp` it may have `max_lifetime`, of the gateway's `[tokens]` or of its issuer.".to_owned(),
         "app" => return "The token stands for no app here: the claim that tells which one is missing, or its value is not listed.".to_owned(),
+        "attestation typ" => return "The `typ` of what stands in `OAuth-Client-Attestation` must be `oauth-client-attestation+jwt`.".to_owned(),
+        "attestation" => return "An attestation has `sub`, the client's id, `iat`, `exp`, and in `cnf.jwk` the client's public key, with `alg` if it is of RSA.".to_owned(),
+        "client" => return "The attestation is of a client (`sub`) that this route does not take.".to_owned(),
         "header" => return "The token's header has more than `alg`, `kid` and `typ`.".to_owned(),
         "exp" => "every token has one, in whole seconds, not milliseconds, since 1970",
         "iat" | "nbf" => "it is in whole seconds, not milliseconds, since 1970",

@@ -1,6 +1,7 @@
 //! The grammar of both fields, read from left to right: what is left of a text,
 //! and how to take the next piece of it.
 
+use super::class::{DIGIT, FIELD, KEY, SPACE, TAB, TEXT, TOKEN, split};
 use super::read::{
     Bare, Component, Input, MAX_COMPONENTS, MAX_PARAMETERS, MAX_TAKEN_APART, Parameter,
 };
@@ -35,11 +36,11 @@ impl<'r> Cursor<'r> {
     }
 
     pub(super) fn comma(&mut self) -> Result<(), String> {
-        self.skip(|b| b == b' ' || b == b'\t');
+        self.skip(SPACE | TAB);
         if !self.eat(b',') {
             return Err(self.unexpected("`,` or the end"));
         }
-        self.skip(|b| b == b' ' || b == b'\t');
+        self.skip(SPACE | TAB);
         if self.rest.is_empty() {
             return Err("it ends in `,`".to_owned());
         }
@@ -76,7 +77,7 @@ impl<'r> Cursor<'r> {
         if !self.eat(b'(') {
             return Err(self.unexpected("`(`, a list of components"));
         }
-        self.is_canonical &= !self.skip(|b| b == b' ');
+        self.is_canonical &= !self.skip(SPACE);
         let mut taken_apart = 0;
         while !self.eat(b')') {
             let component = self.component()?;
@@ -93,7 +94,7 @@ impl<'r> Cursor<'r> {
                 return Err(format!("it covers `{}` twice", component.name));
             }
             input.components.push(component);
-            let spaces = self.take(|b| b == b' ').len();
+            let spaces = self.take(SPACE).len();
             let is_last = self.rest.starts_with(')');
             if spaces == 0 && !is_last {
                 return Err(self.unexpected("a space or `)`"));
@@ -134,7 +135,10 @@ impl<'r> Cursor<'r> {
         let name = self.quoted()?;
         check_name(name)?;
         let mut parameters = Vec::new();
-        while let Some((key, value)) = self.parameter()? {
+        // Nearly none has any.
+        while self.rest.starts_with(';')
+            && let Some((key, value)) = self.parameter()?
+        {
             let parameter = match (key, value) {
                 ("sf", Bare::Boolean(true)) => Parameter::Sf,
                 ("bs", Bare::Boolean(true)) => Parameter::Bs,
@@ -164,7 +168,7 @@ impl<'r> Cursor<'r> {
         if !self.eat(b';') {
             return Ok(None);
         }
-        self.is_canonical &= !self.skip(|b| b == b' ');
+        self.is_canonical &= !self.skip(SPACE);
         let name = self.key()?;
         let value = if self.eat(b'=') {
             self.bare()
@@ -198,11 +202,7 @@ impl<'r> Cursor<'r> {
                 Ok(Bare::Boolean(value))
             }
             Some(b'-' | b'0'..=b'9') => self.integer().map(Bare::Integer),
-            Some(b'A'..=b'Z' | b'a'..=b'z' | b'*') => {
-                let is_token =
-                    |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&b);
-                Ok(Bare::Token(self.take(is_token)))
-            }
+            Some(b'A'..=b'Z' | b'a'..=b'z' | b'*') => Ok(Bare::Token(self.take(TOKEN))),
             _ => Err(self.unexpected("a value")),
         }
     }
@@ -211,7 +211,7 @@ impl<'r> Cursor<'r> {
         /// Digits of an integer (RFC 9651, section 3.3.1).
         const MAX_DIGITS: usize = 15;
         let negative = self.eat(b'-');
-        let digits = self.take(|b| b.is_ascii_digit());
+        let digits = self.take(DIGIT);
         if digits.is_empty() || digits.len() > MAX_DIGITS {
             return Err(format!("an integer has 1 to {MAX_DIGITS} digits"));
         }
@@ -228,14 +228,9 @@ impl<'r> Cursor<'r> {
     /// The text between quotes, escapes kept.
     fn quoted(&mut self) -> Result<&'r str, String> {
         let text = self.rest.strip_prefix('"').unwrap_or(self.rest);
-        // Almost none has an escape, and then its end is found without a look at each byte.
-        if let Some(end) = memchr::memchr2(b'"', b'\\', text.as_bytes())
-            && let (inside, rest) = text.split_at(end)
-            && let Some(rest) = rest.strip_prefix('"')
-            && inside
-                .bytes()
-                .fold(true, |fine, byte| fine & matches!(byte, 0x20..=0x7e))
-        {
+        // Almost none has an escape.
+        let (inside, rest) = split(text, TEXT);
+        if let Some(rest) = rest.strip_prefix('"') {
             self.rest = rest;
             return Ok(inside);
         }
@@ -272,19 +267,17 @@ impl<'r> Cursor<'r> {
         if !matches!(self.rest.as_bytes().first(), Some(b'a'..=b'z' | b'*')) {
             return Err(self.unexpected("a lower-case name"));
         }
-        Ok(self.take(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')))
+        Ok(self.take(KEY))
     }
 
-    fn take(&mut self, want: impl Fn(u8) -> bool) -> &'r str {
-        let end = self.rest.bytes().position(|byte| !want(byte));
-        // Only ASCII is ever wanted, so this is a boundary.
-        let (taken, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+    fn take(&mut self, class: u8) -> &'r str {
+        let (taken, rest) = split(self.rest, class);
         self.rest = rest;
         taken
     }
 
-    fn skip(&mut self, unwanted: impl Fn(u8) -> bool) -> bool {
-        !self.take(unwanted).is_empty()
+    fn skip(&mut self, class: u8) -> bool {
+        !self.take(class).is_empty()
     }
 
     fn eat(&mut self, wanted: u8) -> bool {
@@ -324,25 +317,21 @@ fn check_name(name: &str) -> Result<(), String> {
         "@query",
         "@query-param",
     ];
-    if name.starts_with('@') {
-        return if DERIVED.contains(&name) {
-            Ok(())
-        } else {
-            Err(format!(
-                "`{name}` is no component of a request; {} are",
-                DERIVED.join(", ")
-            ))
-        };
+    let is_field = |name: &str| !name.is_empty() && split(name, FIELD).1.is_empty();
+    match name.strip_prefix('@') {
+        Some(derived) if DERIVED.iter().any(|known| is_same(&known[1..], derived)) => Ok(()),
+        Some(_) => Err(format!(
+            "`{name}` is no component of a request; {} are",
+            DERIVED.join(", ")
+        )),
+        None if is_field(name) => Ok(()),
+        None => Err(format!("`{name}` is no field name in lower case")),
     }
-    let good = !name.is_empty()
-        && name.bytes().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b)
-        });
-    if good {
-        Ok(())
-    } else {
-        Err(format!("`{name}` is no field name in lower case"))
-    }
+}
+
+/// The same text. For short ones, which a call to compare them would cost more than the comparison.
+fn is_same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| a == b)
 }
 
 fn time(name: &str, value: Bare<'_>) -> Result<i64, String> {

@@ -10,6 +10,7 @@ pub mod sign;
 pub mod structured;
 pub mod verify;
 
+mod class;
 mod cursor;
 mod spare;
 

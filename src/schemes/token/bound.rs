@@ -106,7 +106,7 @@ impl Bound {
         }
     }
 
-    fn check_certificate(&self, received: &Received<'_>) -> Result<(), Refused> {
+    pub(super) fn check_certificate(&self, received: &Received<'_>) -> Result<(), Refused> {
         let Some(wanted) = &self.certificate else {
             return Ok(());
         };
@@ -160,7 +160,7 @@ pub(super) fn check(
                 .fields()
                 .get(DPOP)
                 .map_or(&[][..], |f| f.as_bytes());
-            let proven = dpop::check(field, presented.text, received, &settings.dpop, now)?;
+            let proven = dpop::check(field, Some(presented.text), received, &settings.dpop, now)?;
             if proven.thumbprint != *thumbprint {
                 return unbound(Unbound::OtherKey);
             }

@@ -189,6 +189,7 @@ mod tests {
 
     fn token(exp: i64) -> Arc<Verified> {
         Arc::new(Verified {
+            client: None,
             scopes: Scopes::none(),
             exp,
             iat: None,

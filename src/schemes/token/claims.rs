@@ -36,6 +36,8 @@ pub(super) struct Verified {
     pub(super) bound: Option<Box<Bound>>,
     /// The key it is bound to, where that signs requests and is none of the registry.
     pub(super) signing: Option<Arc<Key>>,
+    /// The client of OAuth that it attests, where it is such a token.
+    pub(super) client: Option<Box<str>>,
     /// How to recognise it.
     pub(super) id: ProofId,
     /// The issuer it is of, by its place and the number of the keys it was verified with;
@@ -50,9 +52,12 @@ impl Verified {
         key: &Key,
         tag: &Tag,
         settings: &Settings,
+        names_audience: bool,
     ) -> Result<Self, Refused> {
         let claims = read_object(claims).map_err(|why| no_object("payload", why))?;
-        let read = Read::of(&claims, settings.audience.as_slice())?;
+        let is_named = names_audience || claims.iter().any(|(name, _)| name == "aud");
+        let audiences = settings.audience.as_slice();
+        let read = Read::of(&claims, if is_named { audiences } else { &[] })?;
         let scopes = match read.scope {
             Some(asked) => key.app.scopes.narrowed(asked.split(' ')),
             None => key.app.scopes.clone(),
@@ -169,6 +174,7 @@ impl<'c> Read<'c> {
             pay: self.pay,
             bound: self.bound.map(Box::new),
             signing: None,
+            client: None,
             id: ProofId::of(tag.as_bytes()),
             outside,
         }

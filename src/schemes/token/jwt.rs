@@ -1,5 +1,6 @@
 //! Reading and verifying a JWT: compact, signed with an algorithm that its key knows, and nothing else.
 
+use super::attestation;
 use super::claims::Verified;
 use super::issuer::Issuer;
 use super::json::{BadJson, Json, read_object};
@@ -32,6 +33,11 @@ pub(super) fn open(
     now: i64,
 ) -> Result<Opened, Refused> {
     let token = Compact::read(presented.text)?;
+    if token.is_attestation != presented.is_attestation {
+        return Err(rejected(Why::Claim(attestation::typ(
+            presented.is_attestation,
+        ))));
+    }
     if !presented.takers.issuers.is_empty() {
         return token.of_any(presented.takers, registry, settings, now);
     }
@@ -76,6 +82,8 @@ pub(super) struct Compact<'t> {
     key_id: Option<String>,
     /// What else stands in its header, which tokens of apps must not have.
     more: Option<&'static str>,
+    /// Whether its `typ` is that of an attestation.
+    is_attestation: bool,
 }
 
 impl<'t> Compact<'t> {
@@ -90,7 +98,7 @@ impl<'t> Compact<'t> {
             return Err(not_compact());
         }
         let header = decode(header)?;
-        let (algorithm, key_id, more) = read_header(&header)?;
+        let (algorithm, key_id, more, is_attestation) = read_header(&header)?;
         Ok(Self {
             signed,
             claims,
@@ -98,6 +106,7 @@ impl<'t> Compact<'t> {
             algorithm,
             key_id,
             more,
+            is_attestation,
         })
     }
 
@@ -119,8 +128,13 @@ impl<'t> Compact<'t> {
     ) -> Result<Opened, Refused> {
         // Before the claims: who holds a key that is no longer in force learns nothing of them.
         check_key(key, now)?;
-        let verified = Verified::of_app(&self.claims()?, key, tag, settings)?;
-        Ok((Arc::new(with_signing_key(verified, key)), key.clone()))
+        let claims = self.claims()?;
+        let verified = Verified::of_app(&claims, key, tag, settings, !self.is_attestation)?;
+        let mut verified = with_signing_key(verified, key);
+        if self.is_attestation {
+            verified.client = Some(attestation::client(&claims, &verified)?);
+        }
+        Ok((Arc::new(verified), key.clone()))
     }
 
     /// What comes of a token that may be of an issuer outside. Which one is said by its field and
@@ -212,7 +226,11 @@ impl<'t> Compact<'t> {
             schemes: [Scheme::Token].into_iter().collect(),
             attests: issuer.attests,
         };
-        Ok((Arc::new(with_signing_key(verified, &key)), Arc::new(key)))
+        let mut verified = with_signing_key(verified, &key);
+        if self.is_attestation {
+            verified.client = Some(attestation::client(&claims, &verified)?);
+        }
+        Ok((Arc::new(verified), Arc::new(key)))
     }
 
     /// Checks the signature by the key's own algorithm, which the header must name. What
@@ -255,16 +273,25 @@ fn with_signing_key(mut verified: Verified, key: &Key) -> Verified {
 /// token; issuers outside may say there what they like.
 const DANGEROUS: [&str; 8] = ["crit", "jku", "jwk", "x5u", "x5c", "zip", "b64", "enc"];
 
-/// The algorithm, if we know it, the key id, and what else there is.
-type Header = (Option<Algorithm>, Option<String>, Option<&'static str>);
+/// The algorithm, if we know it, the key id, what else there is, and whether it is an attestation.
+type Header = (
+    Option<Algorithm>,
+    Option<String>,
+    Option<&'static str>,
+    bool,
+);
 
 fn read_header(bytes: &[u8]) -> Result<Header, Refused> {
     let (mut algorithm, mut key_id, mut more) = (None, None, None);
+    let mut is_attestation = false;
     for (name, value) in read_object(bytes).map_err(|why| no_object("header", why))? {
         match (&*name, value) {
             ("alg", Json::Text(name)) => algorithm = Some(Algorithm::from_jose_name(&name)),
             ("kid", Json::Text(id)) if is_key_id(&id) => key_id = Some(id.into_owned()),
             ("typ", Json::Text(media_type)) if is_jwt(&media_type) => {}
+            ("typ", Json::Text(media_type)) if attestation::is_typ(&media_type) => {
+                is_attestation = true;
+            }
             ("typ", _) => return Err(rejected(Why::Claim("typ"))),
             ("alg" | "kid", _) => {
                 return Err(malformed("has an `alg` or `kid` that is no such name"));
@@ -278,7 +305,7 @@ fn read_header(bytes: &[u8]) -> Result<Header, Refused> {
         }
     }
     let algorithm = algorithm.ok_or_else(|| malformed("has no `alg` in its header"))?;
-    Ok((algorithm, key_id, more))
+    Ok((algorithm, key_id, more, is_attestation))
 }
 
 fn no_key_id() -> Refused {

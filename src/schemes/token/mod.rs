@@ -7,6 +7,7 @@
 //! before the signature holds; lets a token do more than its app may; waits
 //! for the keys of an issuer.
 
+pub mod attestation;
 pub mod binding;
 pub mod cache;
 pub mod dpop;
@@ -35,7 +36,7 @@ use super::{Assurance, Caller, Proof, Received, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
-use crate::route::{IssuerSet, Route, Takers};
+use crate::route::{IssuerSet, OAUTH_CLIENT_ATTESTATION, Route, Takers};
 use claims::Verified;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
@@ -136,6 +137,8 @@ pub struct Presented<'r> {
     as_dpop: bool,
     /// Whose tokens may stand there.
     takers: Takers,
+    /// Whether it stands where clients of OAuth show that they are attested.
+    is_attestation: bool,
 }
 
 impl<'r> Presented<'r> {
@@ -168,6 +171,11 @@ pub fn read<'r>(received: &Received<'r>, route: &Route) -> Result<Option<Present
         for value in received.fields().get_all(name) {
             let Some(presented) = token_in(name, value, route.takers(place))? else {
                 continue;
+            };
+            let presented = Presented {
+                is_attestation: route.client_attestation.is_some()
+                    && *name == OAUTH_CLIENT_ATTESTATION,
+                ..presented
             };
             if found.replace(presented).is_some() {
                 return Err(Refused::Malformed(format!(
@@ -205,6 +213,7 @@ fn token_in<'r>(
             in_authorization,
             as_dpop,
             takers,
+            is_attestation: false,
         })),
         _ => Err(Refused::Malformed(format!("`{name}` holds no token"))),
     }
@@ -269,7 +278,8 @@ pub fn open(
     let generation = registry.generation();
     let held = cache
         .find(presented.text, generation)
-        .filter(|(token, _)| settings.still_takes(token, presented.takers, seconds));
+        .filter(|(token, _)| settings.still_takes(token, presented.takers, seconds))
+        .filter(|(token, _)| token.client.is_some() == presented.is_attestation);
     let is_new = held.is_none();
     let (token, key) = match held {
         Some(held) => held,
@@ -315,7 +325,19 @@ impl Held {
         )?;
         let bound = token.bound.as_deref();
         let seconds = now.unix_seconds();
-        let proven = bound::check(bound, presented, signer, received, route, settings, seconds)?;
+        let proven = match &token.client {
+            None => bound::check(bound, presented, signer, received, route, settings, seconds)?,
+            Some(client) => {
+                let shown = attestation::Shown {
+                    client,
+                    bound,
+                    is_signed: signer.is_some(),
+                };
+                Some(attestation::check(
+                    &shown, received, route, settings, seconds,
+                )?)
+            }
+        };
         let proof = match proven {
             None => proof(&token),
             // What passes once is the proof: the token is for many requests.

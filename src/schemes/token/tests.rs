@@ -824,6 +824,7 @@ fn neither_refusals_nor_debug_show_a_byte_of_the_token() {
         assert!(!text.contains(front), "{text}");
     }
     let presented = Presented {
+        is_attestation: false,
         text: &tokens[0],
         in_authorization: false,
         as_dpop: false,
@@ -836,6 +837,7 @@ fn neither_refusals_nor_debug_show_a_byte_of_the_token() {
 fn the_claimed_key_is_told_for_the_log() {
     let claimed = |text: &str| {
         Presented {
+            is_attestation: false,
             text,
             in_authorization: false,
             as_dpop: false,

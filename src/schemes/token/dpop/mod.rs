@@ -52,11 +52,11 @@ pub(super) struct Proven {
     pub(super) last_second: i64,
 }
 
-/// Checks a proof for `received`, shown beside `token` (RFC 9449, section 4.3). By whom it must be
-/// made is still to be checked.
+/// Checks a proof for `received` (RFC 9449, section 4.3), shown beside `token` if that is what it
+/// goes with. By whom it must be made is still to be checked.
 pub(super) fn check(
     proof: &[u8],
-    token: &str,
+    token: Option<&str>,
     received: &Received<'_>,
     settings: &Settings,
     now: i64,
@@ -91,9 +91,11 @@ pub(super) fn check(
     if !place::is_of(named("htu", "htu")?, received) {
         return Err(Refused::Binding(Unbound::OtherUrl));
     }
-    let hash = BASE64URL_NOPAD.encode(&sha256(&[token.as_bytes()]));
-    if !bool::from(named("ath", "ath")?.as_bytes().ct_eq(hash.as_bytes())) {
-        return Err(Refused::Binding(Unbound::OtherToken));
+    if let Some(token) = token {
+        let hash = BASE64URL_NOPAD.encode(&sha256(&[token.as_bytes()]));
+        if !bool::from(named("ath", "ath")?.as_bytes().ct_eq(hash.as_bytes())) {
+            return Err(Refused::Binding(Unbound::OtherToken));
+        }
     }
     let iat = find("iat").ok_or_else(|| bad(Why::Proof("iat")))?;
     let iat = time("iat", iat).map_err(|_| bad(Why::Proof("iat")))?;

@@ -15,7 +15,7 @@ pub fn fresh(now: i64) -> String {
 }
 
 /// Whether we gave `nonce` out within `window` seconds before `now`.
-pub(super) fn holds(nonce: &str, now: i64, window: i64) -> bool {
+pub(in crate::schemes::token) fn holds(nonce: &str, now: i64, window: i64) -> bool {
     let Ok(bytes) = BASE64URL_NOPAD.decode(nonce.as_bytes()) else {
         return false;
     };

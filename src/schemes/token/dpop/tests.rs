@@ -30,7 +30,7 @@ fn checked(proof: &str, token: &str, method: &str, url: &str, now: i64) -> Resul
         public_url: None,
     };
     let received = Received::read(&head.method, &head.uri, &head.headers, around).unwrap();
-    check(proof.as_bytes(), token, &received, &settings(), now)
+    check(proof.as_bytes(), Some(token), &received, &settings(), now)
 }
 
 #[test]

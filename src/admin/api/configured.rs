@@ -1,0 +1,96 @@
+//! What `gateway.toml` says of apps and keys, as the API shows it.
+
+use super::values::moment;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+/// Where an app or a key stands that the API cannot change.
+pub(super) const IN_FILE: &str = "gateway.toml";
+
+/// Apps and keys of one configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// By name.
+    pub apps: BTreeMap<String, ConfiguredApp>,
+    /// By id.
+    pub keys: BTreeMap<String, ConfiguredKey>,
+}
+
+/// An app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredApp {
+    /// Its plan.
+    pub plan: Option<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+    /// Whether it may call.
+    pub enabled: bool,
+    /// Whether its refusals are explained.
+    pub explain: bool,
+    /// `enforce` or `observe`.
+    pub mode: &'static str,
+}
+
+/// A key, of whatever kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredKey {
+    /// The app that owns it.
+    pub app: String,
+    /// `secret`, `public-key`, `static` or `certificate`.
+    pub kind: &'static str,
+    /// Its algorithm, where it has one.
+    pub algorithm: Option<&'static str>,
+    /// What it may prove.
+    pub schemes: Vec<&'static str>,
+    /// The first second it may be used.
+    pub not_before: Option<i64>,
+    /// The first second it may no longer be used.
+    pub not_after: Option<i64>,
+    /// Whether it may be used at all.
+    pub enabled: bool,
+    /// Whether who holds it looks at an instance before it makes it a token.
+    pub attests: bool,
+}
+
+impl ConfiguredApp {
+    /// As the API shows it.
+    pub fn shown(&self, name: &str) -> Json {
+        json!({
+            "name": name,
+            "source": IN_FILE,
+            "plan": self.plan,
+            "scopes": self.scopes,
+            "enabled": self.enabled,
+            "explain": self.explain,
+            "mode": self.mode,
+        })
+    }
+}
+
+impl ConfiguredKey {
+    /// As the API shows it at `unix_seconds`.
+    pub fn shown(&self, id: &str, unix_seconds: i64) -> Json {
+        json!({
+            "id": id,
+            "app": self.app,
+            "source": IN_FILE,
+            "kind": self.kind,
+            "algorithm": self.algorithm,
+            "state": self.state(unix_seconds),
+            "schemes": self.schemes,
+            "not_before": self.not_before.map(moment),
+            "not_after": self.not_after.map(moment),
+            "attests": self.attests,
+        })
+    }
+
+    fn state(&self, unix_seconds: i64) -> &'static str {
+        if !self.enabled || self.not_after.is_some_and(|until| unix_seconds >= until) {
+            "retired"
+        } else if self.not_before.is_some_and(|from| unix_seconds < from) {
+            "pending"
+        } else {
+            "active"
+        }
+    }
+}

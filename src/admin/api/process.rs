@@ -1,0 +1,38 @@
+//! The gateway itself: what it is, and its configuration.
+
+use super::Answer;
+use super::call::Call;
+use super::openapi;
+use super::problem::{Code, Problem};
+use serde_json::json;
+
+/// `GET /v1/openapi.json`.
+#[expect(clippy::unnecessary_wraps, reason = "as every operation answers")]
+pub(super) fn document(_: &Call<'_>) -> Result<Answer, Problem> {
+    Ok(Answer::ok(openapi::document()))
+}
+
+/// `GET /v1/status`.
+#[expect(clippy::unnecessary_wraps, reason = "as every operation answers")]
+pub(super) fn status(call: &Call<'_>) -> Result<Answer, Problem> {
+    let configured = call.desk.configured();
+    Ok(Answer::ok(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "serving": call.desk.is_serving(),
+        "role": call.who.role.name(),
+        "configured": { "apps": configured.apps.len(), "keys": configured.keys.len() },
+    })))
+}
+
+/// `POST /v1/reload`.
+pub(super) fn reload(call: &Call<'_>) -> Result<Answer, Problem> {
+    call.no_body()?;
+    match call.desk.reload(call.dry_run) {
+        Ok(changes) => Ok(Answer::ok(
+            json!({ "dry_run": call.dry_run, "changes": changes }),
+        )),
+        Err(why) => Err(Problem::new(Code::NotReloaded, why).hint(
+            "what was in force still is; `portcullis check` tells what is wrong with the file",
+        )),
+    }
+}

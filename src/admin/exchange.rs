@@ -1,0 +1,148 @@
+//! One request on the admin listener, and its answer.
+
+use super::api::{self, Answer, Asked, Code, MAX_BODY, Problem};
+use super::{Probe, Served};
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Answers one request.
+pub(super) async fn answer(served: &Served, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    if api::is_of_api(path) && !served.guard.is_off() {
+        let answer = call(served, request).await;
+        return written(answer.unwrap_or_else(Answer::from));
+    }
+    tell(request.method(), path, &*served.probe)
+}
+
+async fn call(served: &Served, request: Request<Incoming>) -> Result<Answer, Problem> {
+    let (parts, body) = request.into_parts();
+    let who = if api::is_open(parts.uri.path()) {
+        api::Who::anyone()
+    } else {
+        served.guard.enter(&parts.headers, served.desk.now())?
+    };
+    let body = read(&parts, body).await?;
+    let desk = served.desk.clone();
+    // It may wait for the disk, and this thread tells whether we live.
+    let answered = spawn_blocking(move || {
+        let asked = Asked {
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            fields: &parts.headers,
+            body: &body,
+        };
+        api::answer(&*desk, &who, &asked)
+    });
+    answered
+        .await
+        .map_err(|_| Problem::new(Code::Internal, "the gateway failed while it answered this"))
+}
+
+async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Problem> {
+    let too_large = || {
+        Problem::new(Code::TooLarge, "the body has more than 64 KiB")
+            .hint("nothing that the API takes is larger")
+    };
+    let length = parts.headers.get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(too_large());
+    }
+    let collected = timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(why)) if why.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Code::Malformed, "the body broke off")),
+        Err(_) => Err(Problem::new(
+            Code::Timeout,
+            "the body was not there after 10 seconds",
+        )),
+    }
+}
+
+/// An answer of the API as HTTP.
+fn written(answer: Answer) -> Response<Full<Bytes>> {
+    let kind = if answer.is_problem {
+        "application/problem+json"
+    } else {
+        "application/json"
+    };
+    let mut text = format!("{:#}", answer.body);
+    text.push('\n');
+    let mut response = of(answer.status, kind, text);
+    let fields = response.headers_mut();
+    for (name, value) in [
+        (ETAG, answer.etag),
+        (ALLOW, answer.allow),
+        (
+            RETRY_AFTER,
+            answer.retry_after.map(|after| after.to_string()),
+        ),
+    ] {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            fields.insert(name, value);
+        }
+    }
+    if answer.status == StatusCode::UNAUTHORIZED {
+        fields.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// What is told to whoever asks.
+fn tell(method: &Method, path: &str, probe: &dyn Probe) -> Response<Full<Bytes>> {
+    let known = matches!(path, "/livez" | "/readyz" | "/metrics");
+    if known && method != Method::GET && method != Method::HEAD {
+        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        refusal.headers_mut().insert(ALLOW, allowed);
+        return refusal;
+    }
+    match path {
+        "/livez" => text(StatusCode::OK, "ok\n"),
+        "/readyz" => match probe.ready() {
+            Ok(()) => text(StatusCode::OK, "ready\n"),
+            Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        },
+        "/metrics" => {
+            let mut metrics = text(StatusCode::OK, probe.metrics());
+            let kind = HeaderValue::from_static(OPEN_METRICS);
+            metrics.headers_mut().insert(CONTENT_TYPE, kind);
+            metrics
+        }
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "only /livez, /readyz and /metrics are here\n",
+        ),
+    }
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    of(status, "text/plain; charset=utf-8", body)
+}
+
+fn of(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

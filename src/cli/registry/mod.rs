@@ -1,0 +1,90 @@
+//! `portcullis app`, `key`, `reload`: the admin API from the shell – that of a gateway which runs, or, where
+//! none does, the same code on what it would run on.
+
+pub(super) mod app;
+pub(super) mod key;
+pub(super) mod reload;
+
+mod offline;
+mod print;
+mod reach;
+
+use super::stop::Stop;
+use anyhow::Result;
+use clap::Args;
+use reach::{Call, Reach};
+use serde_json::Value as Json;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// How many are listed where it is not said.
+const USUAL: usize = 1_000;
+/// How many one answer lists.
+const PAGE: usize = 1_000;
+
+/// Which gateway, and how to print.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Where {
+    /// The configuration: it tells where the admin API is, and what to work on when no gateway runs
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "gateway.toml",
+        help_heading = "Gateway"
+    )]
+    pub(super) config: PathBuf,
+    /// The admin API: `http://HOST:PORT`, `https://…` or `unix:PATH` [default: what `[admin] listen` says]
+    #[arg(long, value_name = "URL", help_heading = "Gateway")]
+    pub(super) admin: Option<String>,
+    /// The file that holds the token [default: what `[admin] token` says]
+    #[arg(long, value_name = "FILE", help_heading = "Gateway")]
+    pub(super) token_file: Option<PathBuf>,
+    /// Whom to trust besides this system's authorities when the API is `https`: certificates in PEM
+    #[arg(long, value_name = "FILE", help_heading = "Gateway")]
+    pub(super) cacert: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Asks for a list, page by page, until `limit` items are there. Tells whether there are more.
+fn list(
+    reach: &Reach,
+    path: &str,
+    query: &[(&str, &str)],
+    limit: usize,
+) -> Result<(Vec<Json>, bool)> {
+    let mut items = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let wanted = (limit - items.len()).min(PAGE).to_string();
+        let mut query = query.to_vec();
+        query.push(("limit", &wanted));
+        if let Some(next) = &next {
+            query.push(("page", next));
+        }
+        let mut page = reach.ask(&Call::get(path, &query))?.body;
+        let Some(Json::Array(more)) = page.get_mut("items").map(Json::take) else {
+            return Err(Stop::failed("what answers there is no admin API of ours").into());
+        };
+        items.extend(more);
+        next = page["next"].as_str().map(ToOwned::to_owned);
+        if next.is_none() || items.len() >= limit {
+            return Ok((items, next.is_some()));
+        }
+    }
+}
+
+/// A name as a part of a path.
+fn part(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}

@@ -1,0 +1,66 @@
+//! `[state] registry` and `master_key`.
+
+use super::Gathered;
+use crate::apps::made::MasterKey;
+use crate::config::file::State;
+use crate::config::read::At;
+use crate::config::secrets::{Places, Reference};
+use crate::crypto;
+use crate::secret::Secret;
+use crate::store::registry::Settings;
+use std::path::Path;
+
+/// The file's name in `[state] directory`.
+const FILE: &str = "portcullis.redb";
+/// The master key's, unless it is said where that is.
+const MASTER_KEY: &str = "master.key";
+
+/// There is a problem, which stands among the others.
+pub(super) struct Told;
+
+/// The registry; `None` where it is off.
+pub(super) fn registry(
+    state: &State,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> Result<Option<Settings>, Told> {
+    let directory = Path::new(&state.directory.0);
+    let path = match &state.registry {
+        None => Some(directory.join(FILE)),
+        Some(place) => place.value.0.clone(),
+    };
+    let Some(path) = path else {
+        if let Some(at) = &state.master_key {
+            let draft = at.problem("the registry is off: there is nothing to seal");
+            gathered.problem(draft.hint("take `master_key` away").warning());
+        }
+        return Ok(None);
+    };
+    let usual = || At {
+        value: Reference::Generated(directory.join(MASTER_KEY)),
+        span: 0..0,
+        key: "state.master_key".to_owned(),
+    };
+    let at = state.master_key.clone().unwrap_or_else(usual);
+    let opened = places.open(&at.value);
+    let secret = gathered.take(&at, opened).ok_or(Told)?.secret;
+    // One that is still to be made, or was not read.
+    let secret = secret.unwrap_or_else(nobodys);
+    match MasterKey::new(&secret) {
+        Ok(master) => Ok(Some(Settings {
+            path: places.directory.join(path),
+            master,
+        })),
+        Err(bad) => {
+            let hint = "`openssl rand -base64 32` prints a good one; write `base64:` before it";
+            gathered.problem(at.problem(bad.to_string()).hint(hint));
+            Err(Told)
+        }
+    }
+}
+
+fn nobodys() -> Secret {
+    let mut bytes = vec![0; 32];
+    crypto::random(&mut bytes);
+    Secret::new(bytes)
+}

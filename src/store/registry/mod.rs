@@ -1,0 +1,182 @@
+//! The registry in one file, a `redb` database.
+//!
+//! In: writes. Out: what was written, when it will outlive the machine.
+//! This room never: decides what a record means, or opens a secret.
+
+mod apply;
+mod open;
+mod pending;
+mod reads;
+mod tables;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use open::{FORMAT, OpenError};
+
+use crate::apps::made::{MasterKey, Revision, Watcher, Write, WriteError};
+use arc_swap::ArcSwapOption;
+use open::Format;
+use pending::Pending;
+use redb::{Database, ReadableDatabase};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use writer::{Job, Writer};
+
+/// Writes that may wait; further ones are refused.
+const QUEUE: usize = 1_024;
+
+/// `[state] registry` and `master_key`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The file.
+    pub path: PathBuf,
+    /// What seals the secrets in it.
+    pub master: MasterKey,
+}
+
+/// The registry, open. Dropping it, or [`Registry::close`], writes what is left to write and gives the file up.
+pub struct Registry {
+    shared: Arc<Shared>,
+    jobs: SyncSender<Job>,
+    writing: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    path: PathBuf,
+    /// `None` while it is opened again, and once it was closed.
+    database: ArcSwapOption<Database>,
+    revision: AtomicU64,
+    writable: AtomicBool,
+    pending: Mutex<Pending>,
+    watcher: OnceLock<Arc<dyn Watcher>>,
+}
+
+impl Registry {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Self::of_format(settings, Format::OURS)
+    }
+
+    fn of_format(settings: &Settings, format: Format) -> Result<Self, OpenError> {
+        let path = &settings.path;
+        let database = open::database(path, &settings.master, format)?;
+        Self::with(path, database)
+    }
+
+    fn with(path: &Path, database: Database) -> Result<Self, OpenError> {
+        let revision = reads::revision(&database).map_err(|fault| OpenError::NoRegistry {
+            path: path.to_owned(),
+            why: fault.to_string(),
+        })?;
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            database: ArcSwapOption::from_pointee(database),
+            revision: AtomicU64::new(revision),
+            writable: AtomicBool::new(true),
+            pending: Mutex::default(),
+            watcher: OnceLock::new(),
+        });
+        let (jobs, received) = sync_channel(QUEUE);
+        let writer = Writer {
+            shared: shared.clone(),
+            jobs: received,
+        };
+        let writing = thread::Builder::new()
+            .name("registry".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|why| OpenError::Io {
+                path: path.to_owned(),
+                why,
+            })?;
+        Ok(Self {
+            shared,
+            jobs,
+            writing: Mutex::new(Some(writing)),
+        })
+    }
+
+    /// Who must know of each change before whoever made it. The first one stays.
+    pub fn watch(&self, watcher: Arc<dyn Watcher>) {
+        let _ = self.shared.watcher.set(watcher);
+    }
+
+    /// Writes what is left to write and gives the file up. Who writes thereafter is refused.
+    pub fn close(&self) {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writing) = writing.take() {
+            let _ = self.jobs.send(Job::Stop);
+            // It ended by a panic or not: either way it writes no more.
+            let _ = writing.join();
+            self.shared.database.store(None);
+        }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    fn submit(&self, write: Write) -> Result<Revision, WriteError> {
+        let (answer, answered) = sync_channel(1);
+        match self.jobs.try_send(Job::Write(Box::new(write), answer)) {
+            Ok(()) => answered.recv().unwrap_or(Err(WriteError::Closed)),
+            Err(TrySendError::Full(_)) => Err(WriteError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(WriteError::Closed),
+        }
+    }
+
+    fn gather(&self, add: impl FnOnce(&mut Pending)) {
+        let was_empty = {
+            let mut pending = self.shared.pending();
+            let was_empty = pending.is_empty();
+            add(&mut pending);
+            was_empty
+        };
+        if was_empty {
+            // A full queue is looked through anyway, and what is pending with it.
+            let _ = self.jobs.try_send(Job::Gather);
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.shared.database.load().is_some()
+    }
+
+    fn works(&self) -> bool {
+        self.shared.writable.load(Ordering::Acquire) && self.is_open()
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("path", &self.shared.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&redb::ReadTransaction) -> Result<T, tables::Fault>,
+    ) -> Result<T, tables::Fault> {
+        let database = self.database.load_full();
+        let database = database.ok_or(redb::Error::DatabaseClosed)?;
+        read(&database.begin_read()?)
+    }
+}

@@ -1,0 +1,270 @@
+//! The file: made whole or not at all, of a version that we know, under the
+//! master key that we have.
+
+use super::tables::{self, Fault, META, PROBE, REVISION, VERSION};
+use crate::apps::made::MasterKey;
+use redb::{Database, DatabaseError, ReadableDatabase, StorageError, WriteTransaction};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The version that this gateway writes.
+pub const FORMAT: u64 = 1;
+
+/// What of the file is kept in memory.
+const CACHE: usize = 16 << 20;
+
+/// From one version to the next, within the transaction that also counts it up.
+pub(super) type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
+
+/// The versions of the format: a step from each older one, from 1 on.
+#[derive(Clone, Copy)]
+pub(super) struct Format {
+    pub(super) steps: &'static [Step],
+}
+
+impl Format {
+    /// What we write.
+    pub(super) const OURS: Self = Self { steps: &[] };
+
+    const fn version(self) -> u64 {
+        self.steps.len() as u64 + 1
+    }
+}
+
+const _: () = assert!(Format::OURS.version() == FORMAT);
+
+/// Why the registry cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "`{}` is in use by another gateway or command\n\nhint: where a gateway runs, its admin API makes changes",
+        path.display()
+    )]
+    InUse {
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// A later version of the gateway has written it.
+    #[error(
+        "`{}` was written by a later version of the gateway: its format is {found}, this version knows {FORMAT}\n\nhint: run the later version, or bring back the copy that it made beside the file",
+        path.display()
+    )]
+    Newer {
+        /// Where it lies.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+    /// Its secrets are sealed under another master key.
+    #[error(
+        "`{}` was sealed under another master key\n\nhint: bring back the secret that `[state] master_key` led to; without it no secret in the registry can be read",
+        path.display()
+    )]
+    OtherMasterKey {
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// It is something else, or damaged.
+    #[error(
+        "`{}` is not a registry, or is damaged: {why}\n\nhint: bring back a copy of it (docs/operating.md)",
+        path.display()
+    )]
+    NoRegistry {
+        /// Where it lies.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// The system does not let us.
+    #[error(
+        "`{}` cannot be used for the registry: {why}\n\nhint: its folder must be one that the gateway's user can write to",
+        path.display()
+    )]
+    Io {
+        /// Where it lies.
+        path: PathBuf,
+        /// What the system said.
+        why: io::Error,
+    },
+}
+
+/// Opens the file at `path`, or makes it.
+pub(super) fn database(
+    path: &Path,
+    master: &MasterKey,
+    format: Format,
+) -> Result<Database, OpenError> {
+    let io = |why| OpenError::Io {
+        path: path.to_owned(),
+        why,
+    };
+    if !path.try_exists().map_err(io)? {
+        make(path, master, format)?;
+    }
+    let database = opened(path)?;
+    let found = version(path, &database, master)?;
+    if found == format.version() {
+        return Ok(database);
+    }
+    if found > format.version() {
+        let path = path.to_owned();
+        return Err(OpenError::Newer { path, found });
+    }
+    // The copy is made of a file that nobody writes.
+    drop(database);
+    let copy = beside(path, &format!("v{found}"));
+    copy_whole(path, &copy).map_err(io)?;
+    let database = opened(path)?;
+    migrate(&database, found, format).map_err(|fault| failed(path, fault))?;
+    let (from, to, copy) = (found, format.version(), copy.display());
+    tracing::info!(from, to, %copy, "the registry has a new format; the old file was kept");
+    Ok(database)
+}
+
+/// Opens it once more, after a failure.
+pub(super) fn again(path: &Path) -> Result<Database, OpenError> {
+    opened(path)
+}
+
+fn opened(path: &Path) -> Result<Database, OpenError> {
+    redb::Builder::new()
+        .set_cache_size(CACHE)
+        .open(path)
+        .map_err(|why| match why {
+            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
+                path: path.to_owned(),
+            },
+            why => failed(path, why.into()),
+        })
+}
+
+fn failed(path: &Path, fault: Fault) -> OpenError {
+    let path = path.to_owned();
+    match fault {
+        // What is no such file, it says so too.
+        Fault::Store(redb::Error::Io(why)) if why.kind() != io::ErrorKind::InvalidData => {
+            OpenError::Io { path, why }
+        }
+        fault => OpenError::NoRegistry {
+            path,
+            why: fault.to_string(),
+        },
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// Under another name first: a file with the right name is whole.
+fn make(path: &Path, master: &MasterKey, format: Format) -> Result<(), OpenError> {
+    let io = |why| OpenError::Io {
+        path: path.to_owned(),
+        why,
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(io)?;
+    let unfinished = beside(path, "new");
+    match fs::remove_file(&unfinished) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(io(why)),
+        _ => {}
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .map_err(io)?;
+    let begun = || {
+        let database = redb::Builder::new()
+            .set_cache_size(CACHE)
+            .create_with_backend(redb::backends::FileBackend::new(file)?)?;
+        let transaction = database.begin_write()?;
+        tables::make_all(&transaction)?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(VERSION, &format.version().to_be_bytes()[..])?;
+            meta.insert(REVISION, &0_u64.to_be_bytes()[..])?;
+            meta.insert(PROBE, &master.probe()[..])?;
+        }
+        transaction.commit()?;
+        Ok::<_, Fault>(())
+    };
+    begun().map_err(|fault| failed(path, fault))?;
+    // Of two that make one at the same time the first wins.
+    match fs::hard_link(&unfinished, path) {
+        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(io(why)),
+        _ => {}
+    }
+    fs::remove_file(&unfinished).map_err(io)?;
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io)
+}
+
+fn version(path: &Path, database: &Database, master: &MasterKey) -> Result<u64, OpenError> {
+    let read = || {
+        let transaction = database.begin_read()?;
+        let meta = transaction.open_table(META)?;
+        let version = tables::number(&meta, VERSION)?;
+        let probe = meta.get(PROBE)?.map(|bytes| bytes.value().to_vec());
+        Ok::<_, Fault>((version, probe))
+    };
+    let (version, probe) = read().map_err(|fault| failed(path, fault))?;
+    let path = path.to_owned();
+    let (Some(version), Some(probe)) = (version, probe) else {
+        let why = "it does not say its version".to_owned();
+        return Err(OpenError::NoRegistry { path, why });
+    };
+    // The key is asked about only where we know how it is kept.
+    if version <= FORMAT && !master.made(&probe) {
+        return Err(OpenError::OtherMasterKey { path });
+    }
+    Ok(version)
+}
+
+fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    let unfinished = beside(to, "new");
+    fs::copy(from, &unfinished)?;
+    File::open(&unfinished)?.sync_all()?;
+    fs::rename(&unfinished, to)?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// All steps in one transaction: it is of one version or of another, never between.
+fn migrate(database: &Database, from: u64, format: Format) -> Result<(), Fault> {
+    let transaction = database.begin_write()?;
+    for step in &format.steps[from.saturating_sub(1) as usize..] {
+        step(&transaction)?;
+    }
+    transaction
+        .open_table(META)?
+        .insert(VERSION, &format.version().to_be_bytes()[..])?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Whether a store that says this has to be opened again before it does anything more.
+pub(super) fn is_broken(fault: &Fault) -> bool {
+    !matches!(
+        fault,
+        Fault::Record(..) | Fault::Store(redb::Error::ValueTooLarge(_))
+    )
+}
+
+impl From<StorageError> for OpenError {
+    fn from(why: StorageError) -> Self {
+        failed(Path::new(""), why.into())
+    }
+}

@@ -1,0 +1,131 @@
+//! What waits to be written and is nobody's to wait for: events, and when
+//! keys and instances were last used. Each has a bound; what does not fit is counted, or comes again.
+
+use super::apply::add_events;
+use super::tables::{Fault, INSTANCES, USES, encode, get};
+use crate::apps::made::{AuditEntry, InstanceRecord, KeyUses, Outcome};
+use redb::WriteTransaction;
+use std::collections::HashMap;
+
+/// Kinds of events that wait at a time; further ones are counted as one.
+const MAX_EVENTS: usize = 64;
+/// Characters of each text of an event.
+const MAX_TEXT: usize = 512;
+/// Keys and instances that wait at a time; one that finds no room comes again.
+const MAX_USES: usize = 65_536;
+
+/// What makes two events alike: who, what, to what, and what came of it.
+type Alike = (String, String, String, Outcome);
+
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    events: HashMap<Alike, AuditEntry>,
+    left_over: Option<AuditEntry>,
+    uses: HashMap<String, Vec<(&'static str, i64)>>,
+    seen: HashMap<String, i64>,
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+            && self.left_over.is_none()
+            && self.uses.is_empty()
+            && self.seen.is_empty()
+    }
+
+    pub(super) fn add(&mut self, mut entry: AuditEntry) {
+        for text in [&mut entry.who, &mut entry.what, &mut entry.target] {
+            shorten(text);
+        }
+        if let Outcome::Refused(why) | Outcome::Alarm(why) = &mut entry.outcome {
+            shorten(why);
+        }
+        let alike = (
+            entry.who.clone(),
+            entry.what.clone(),
+            entry.target.clone(),
+            entry.outcome.clone(),
+        );
+        if let Some(known) = self.events.get_mut(&alike) {
+            known.times = known.times.saturating_add(entry.times);
+            return;
+        }
+        if self.events.len() < MAX_EVENTS {
+            self.events.insert(alike, entry);
+            return;
+        }
+        let times = entry.times;
+        let left_over = self.left_over.get_or_insert_with(|| AuditEntry {
+            at: entry.at,
+            who: "several".to_owned(),
+            what: "events.left-over".to_owned(),
+            target: "several".to_owned(),
+            before: None,
+            after: None,
+            outcome: Outcome::Alarm("more kinds of events came than are told apart".to_owned()),
+            times: 0,
+        });
+        left_over.times = left_over.times.saturating_add(times);
+    }
+
+    pub(super) fn add_use(&mut self, key: &str, scheme: &'static str, at: i64) {
+        if let Some(known) = self.uses.get_mut(key) {
+            match known.iter_mut().find(|(known, _)| *known == scheme) {
+                Some((_, last)) => *last = at.max(*last),
+                None => known.push((scheme, at)),
+            }
+        } else if self.uses.len() < MAX_USES {
+            self.uses.insert(key.to_owned(), vec![(scheme, at)]);
+        }
+    }
+
+    pub(super) fn add_seen(&mut self, instance: &str, at: i64) {
+        if let Some(last) = self.seen.get_mut(instance) {
+            *last = at.max(*last);
+        } else if self.seen.len() < MAX_USES {
+            self.seen.insert(instance.to_owned(), at);
+        }
+    }
+
+    /// Writes all of it.
+    pub(super) fn write(&self, to: &WriteTransaction) -> Result<(), Fault> {
+        let mut events: Vec<_> = self.events.values().chain(&self.left_over).collect();
+        events.sort_by_key(|entry| entry.at);
+        let events: Vec<_> = events.into_iter().cloned().collect();
+        add_events(to, &events)?;
+        if !self.uses.is_empty() {
+            let mut table = to.open_table(USES)?;
+            let keys = to.open_table(super::tables::KEYS)?;
+            for (key, uses) in &self.uses {
+                // One that was removed meanwhile leaves nothing behind.
+                if redb::ReadableTable::get(&keys, &**key)?.is_none() {
+                    continue;
+                }
+                let mut known: KeyUses = get(&table, key)?.unwrap_or_default();
+                for (scheme, at) in uses {
+                    let last = known.schemes.entry((*scheme).to_owned()).or_insert(*at);
+                    *last = (*last).max(*at);
+                }
+                table.insert(&**key, &encode(&known)[..])?;
+            }
+        }
+        if !self.seen.is_empty() {
+            let mut table = to.open_table(INSTANCES)?;
+            for (instance, at) in &self.seen {
+                let Some(mut known) = get::<InstanceRecord>(&table, instance)? else {
+                    continue;
+                };
+                known.last_seen = known.last_seen.max(Some(*at));
+                table.insert(&**instance, &encode(&known)[..])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn shorten(text: &mut String) {
+    if let Some((place, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(place);
+        text.push('…');
+    }
+}

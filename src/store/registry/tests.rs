@@ -1,0 +1,580 @@
+use super::open::Step;
+use super::*;
+use crate::apps::made::{
+    AppRecord, AuditEntry, Change, EnrolmentRecord, Expect, InstanceRecord, KeyRecord, Life, Log,
+    MAX_KEYS, Material, Outcome, Page, Record, Store as _, Target, Touched,
+};
+use crate::apps::{Downgrade, Mode};
+use crate::secret::Secret;
+use std::fs;
+use std::sync::mpsc::channel;
+
+fn master(byte: u8) -> MasterKey {
+    MasterKey::new(&Secret::new(vec![byte; 32])).unwrap()
+}
+
+fn settings(folder: &Path) -> Settings {
+    Settings {
+        path: folder.join("apps.redb"),
+        master: master(1),
+    }
+}
+
+fn opened(folder: &Path) -> Registry {
+    Registry::open(&settings(folder)).unwrap()
+}
+
+fn app(name: &str) -> Record {
+    Record::App(AppRecord {
+        name: name.to_owned(),
+        plan: None,
+        scopes: vec!["orders".to_owned()],
+        enabled: true,
+        explain: false,
+        mode: Mode::Enforce,
+        downgrade: Downgrade::Allow,
+        tokens: None,
+        made_at: 1,
+        revision: Revision(0),
+    })
+}
+
+fn key(id: &str, app: &str) -> Record {
+    Record::Key(KeyRecord {
+        id: id.to_owned(),
+        app: app.to_owned(),
+        material: Material::Static {
+            hash: "00".repeat(32),
+        },
+        schemes: None,
+        life: Life::active_from(1),
+        not_after: None,
+        honey: false,
+        attests: false,
+        made_at: 1,
+        rotated_from: None,
+        revision: Revision(0),
+    })
+}
+
+fn instance(id: &str, app: &str) -> Record {
+    Record::Instance(InstanceRecord {
+        id: id.to_owned(),
+        app: app.to_owned(),
+        public: "{}".to_owned(),
+        thumbprint: "t".to_owned(),
+        build: None,
+        enabled: true,
+        enrolled_at: 1,
+        last_seen: None,
+        revision: Revision(0),
+    })
+}
+
+fn code(hash: &str, app: &str) -> Record {
+    Record::Enrolment(EnrolmentRecord {
+        hash: hash.to_owned(),
+        app: app.to_owned(),
+        build: None,
+        expires: 10,
+        uses: 1,
+        made_at: 1,
+        revision: Revision(0),
+    })
+}
+
+fn line(what: &str) -> AuditEntry {
+    AuditEntry {
+        at: 1,
+        who: "test".to_owned(),
+        what: what.to_owned(),
+        target: "app/a".to_owned(),
+        before: None,
+        after: None,
+        outcome: Outcome::Done,
+        times: 1,
+    }
+}
+
+fn write(registry: &Registry, changes: Vec<Change>) -> Result<Revision, WriteError> {
+    registry.write(Write {
+        changes,
+        audit: line("test"),
+        dry_run: false,
+    })
+}
+
+fn put(registry: &Registry, records: Vec<Record>) -> Result<Revision, WriteError> {
+    let changes = records.into_iter();
+    write(
+        registry,
+        changes
+            .map(|record| Change::Put(record, Expect::Absent))
+            .collect(),
+    )
+}
+
+fn page(after: Option<&str>, limit: usize) -> Page {
+    Page {
+        after: after.map(str::to_owned),
+        limit,
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_the_next_start_with_its_audit() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    assert_eq!(
+        put(&registry, vec![app("a"), key("k", "a"), instance("i", "a")]),
+        Ok(Revision(1))
+    );
+    assert_eq!(put(&registry, vec![app("b")]), Ok(Revision(2)));
+    drop(registry);
+    let registry = opened(folder.path());
+    assert_eq!(registry.revision(), Revision(2));
+    let known = registry.app("a").unwrap().unwrap();
+    assert_eq!((&*known.name, known.revision), ("a", Revision(1)));
+    assert_eq!(registry.keys_of("a").unwrap().len(), 1);
+    assert_eq!(registry.instance("i").unwrap().unwrap().app, "a");
+    let lines = registry.audit(Log::Changes, &page(None, 10)).unwrap();
+    assert_eq!(lines.items.len(), 2);
+}
+
+#[test]
+fn of_a_write_all_is_done_or_nothing_and_the_error_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a"), key("k", "a")]).unwrap();
+    let exists = WriteError::Exists(Target::Key("k".to_owned()));
+    assert_eq!(put(&registry, vec![app("b"), key("k", "b")]), Err(exists));
+    assert_eq!(registry.app("b").unwrap(), None);
+
+    let stranger = put(&registry, vec![key("k2", "nobody")]);
+    let missing = WriteError::Missing(Target::App("nobody".to_owned()));
+    assert_eq!(stranger, Err(missing));
+
+    let stale = Change::Put(app("a"), Expect::Revision(Revision(9)));
+    let conflict = WriteError::Conflict {
+        target: Target::App("a".to_owned()),
+        current: Revision(1),
+    };
+    assert_eq!(write(&registry, vec![stale]), Err(conflict));
+
+    put(&registry, vec![app("b")]).unwrap();
+    let moved = write(&registry, vec![Change::Put(key("k", "b"), Expect::Any)]);
+    assert!(matches!(moved, Err(WriteError::Invalid(_))), "{moved:?}");
+    for bad in [
+        app("a b"),
+        app(""),
+        key("\"", "a"),
+        key(&"k".repeat(257), "a"),
+    ] {
+        let refused = put(&registry, vec![bad]);
+        assert!(
+            matches!(refused, Err(WriteError::Invalid(_))),
+            "{refused:?}"
+        );
+    }
+    let mut large = app("large");
+    if let Record::App(app) = &mut large {
+        app.scopes = vec!["s".repeat(64); 1_000];
+    }
+    assert!(matches!(
+        put(&registry, vec![large]),
+        Err(WriteError::Invalid(_))
+    ));
+    // None of it stands in the audit, nor counts.
+    let lines = registry.audit(Log::Changes, &page(None, 10)).unwrap();
+    assert_eq!((lines.items.len(), registry.revision()), (2, Revision(2)));
+}
+
+#[test]
+fn a_dry_run_says_what_a_write_would_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    let dry = |record: Record| {
+        registry.write(Write {
+            changes: vec![Change::Put(record, Expect::Absent)],
+            audit: line("dry"),
+            dry_run: true,
+        })
+    };
+    assert_eq!(dry(app("a")), Ok(Revision(0)));
+    assert!(dry(key("k", "a")).is_err());
+    assert_eq!(registry.app("a").unwrap(), None);
+    put(&registry, vec![app("a")]).unwrap();
+    assert!(matches!(dry(app("a")), Err(WriteError::Exists(_))));
+}
+
+#[test]
+fn with_an_app_goes_all_that_belongs_to_it_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    for name in ["a", "a-b", "b"] {
+        let of = |what: &str| format!("{what}-{name}");
+        let all = vec![
+            app(name),
+            key(&of("k"), name),
+            instance(&of("i"), name),
+            code(&of("c"), name),
+        ];
+        put(&registry, all).unwrap();
+    }
+    let gone = Change::Remove(Target::App("a".to_owned()), Expect::Present);
+    // In the same write another app may take its name and the ids of its keys.
+    let anew = [app("a"), key("k-a", "a")].map(|record| Change::Put(record, Expect::Absent));
+    let changes = [vec![gone.clone()], anew.to_vec()].concat();
+    write(&registry, changes).unwrap();
+    assert_eq!(registry.keys_of("a").unwrap().len(), 1);
+    assert_eq!(registry.instance("i-a").unwrap(), None);
+    write(&registry, vec![gone]).unwrap();
+    assert_eq!(registry.key("k-a").unwrap(), None);
+    assert_eq!(registry.enrolment("c-a").unwrap(), None);
+    let all = registry.apps(&page(None, 10)).unwrap().items;
+    let names: Vec<_> = all.into_iter().map(|app| app.name).collect();
+    assert_eq!(names, ["a-b", "b"]);
+    assert!(registry.key("k-a-b").unwrap().is_some());
+    let instances = registry.instances_of("a-b", &page(None, 10)).unwrap();
+    assert_eq!(instances.items.len(), 1);
+    let gone = Change::Remove(Target::App("a".to_owned()), Expect::Any);
+    assert!(matches!(
+        write(&registry, vec![gone]),
+        Err(WriteError::Missing(_))
+    ));
+}
+
+#[test]
+fn an_app_has_a_bound_on_its_keys_that_counts_those_of_the_same_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a"), app("b")]).unwrap();
+    let keys = |from: usize, to: usize| {
+        let keys = (from..to).map(|number| key(&format!("k{number}"), "a"));
+        keys.collect::<Vec<_>>()
+    };
+    put(&registry, keys(0, MAX_KEYS - 2)).unwrap();
+    let over = put(&registry, keys(MAX_KEYS - 2, MAX_KEYS + 1));
+    assert!(matches!(over, Err(WriteError::TooMany { .. })), "{over:?}");
+    put(&registry, keys(MAX_KEYS - 2, MAX_KEYS)).unwrap();
+    let again = Change::Put(key("k0", "a"), Expect::Present);
+    write(&registry, vec![again]).unwrap();
+    put(&registry, vec![key("other", "b")]).unwrap();
+}
+
+#[test]
+fn pages_lead_through_all_of_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    let names: Vec<String> = (0..25).map(|number| format!("app-{number:02}")).collect();
+    put(&registry, names.iter().map(|name| app(name)).collect()).unwrap();
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let paged = registry.apps(&page(after.as_deref(), 10)).unwrap();
+        found.extend(paged.items.into_iter().map(|app| app.name));
+        match paged.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(found, names);
+    for number in 0..5 {
+        put(&registry, vec![app(&format!("late-{number}"))]).unwrap();
+    }
+    let first = registry.audit(Log::Changes, &page(None, 4)).unwrap();
+    let second = registry.audit(Log::Changes, &page(first.next.as_deref(), 4));
+    assert_eq!((first.items.len(), second.unwrap().items.len()), (4, 2));
+    assert!(registry.audit(Log::Changes, &page(Some("x"), 4)).is_err());
+}
+
+#[test]
+fn of_many_who_want_the_same_name_at_once_one_gets_it_and_all_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let tries = (0..16).map(|_| scope.spawn(|| put(&registry, vec![app("a")])));
+        let tries: Vec<_> = tries.collect();
+        tries.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(results.iter().filter(|one| one.is_ok()).count(), 1);
+    let others = results.iter().filter_map(|one| one.as_ref().err());
+    assert!(
+        others
+            .clone()
+            .all(|why| matches!(why, WriteError::Exists(_)))
+    );
+    assert_eq!(others.count(), 15);
+}
+
+#[derive(Debug)]
+struct Told(std::sync::mpsc::SyncSender<Touched>);
+
+impl Watcher for Told {
+    fn changed(&self, touched: &Touched) {
+        self.0.send(touched.clone()).unwrap();
+    }
+}
+
+#[test]
+fn who_watches_knows_of_a_change_before_who_made_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    let (told, heard) = sync_channel(16);
+    registry.watch(Arc::new(Told(told)));
+    put(&registry, vec![app("a"), key("k", "a"), instance("i", "a")]).unwrap();
+    let touched = heard.try_recv().unwrap();
+    assert_eq!(touched.apps.iter().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(touched.instances.iter().collect::<Vec<_>>(), ["i"]);
+    let _ = put(&registry, vec![app("a")]).unwrap_err();
+    assert!(heard.try_recv().is_err());
+    let gone = Change::Remove(Target::App("a".to_owned()), Expect::Any);
+    write(&registry, vec![gone]).unwrap();
+    assert!(heard.try_recv().unwrap().removed.contains("a"));
+}
+
+#[test]
+fn a_file_that_is_in_use_is_not_opened_twice_and_is_given_up_on_close() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    let settings = settings(folder.path());
+    let second = Registry::open(&settings).unwrap_err();
+    assert!(matches!(second, OpenError::InUse { .. }), "{second}");
+    registry.note(line("left"));
+    registry.close();
+    assert_eq!(put(&registry, vec![app("a")]), Err(WriteError::Closed));
+    assert!(registry.app("a").is_err() && !registry.is_writable());
+    let second = Registry::open(&settings).unwrap();
+    // What was left to write was written.
+    let events = second.audit(Log::Events, &page(None, 10)).unwrap();
+    assert_eq!(events.items.len(), 1);
+}
+
+#[test]
+fn only_we_can_read_the_file_and_no_secret_stands_in_it() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    let mut sealed = key("k", "a");
+    if let Record::Key(key) = &mut sealed {
+        let secret = Secret::new(b"canary-in-a-registry-0123456789".to_vec());
+        key.material = Material::Secret {
+            algorithm: crate::crypto::Algorithm::HmacSha256,
+            sealed: master(1).seal("k", &secret),
+        };
+    }
+    put(&registry, vec![app("a"), sealed]).unwrap();
+    drop(registry);
+    let path = folder.path().join("apps.redb");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    let content = fs::read(&path).unwrap();
+    assert!(!content.windows(6).any(|window| window == b"canary"));
+    let names = fs::read_dir(folder.path()).unwrap();
+    assert_eq!(names.count(), 1);
+}
+
+#[test]
+fn another_master_key_and_what_is_no_registry_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(opened(folder.path()));
+    let other = Settings {
+        master: master(2),
+        ..settings(folder.path())
+    };
+    let refused = Registry::open(&other).unwrap_err();
+    assert!(
+        matches!(refused, OpenError::OtherMasterKey { .. }),
+        "{refused}"
+    );
+
+    for content in [vec![], b"text".to_vec(), vec![0; 100_000]] {
+        fs::write(folder.path().join("apps.redb"), content).unwrap();
+        let refused = Registry::open(&settings(folder.path())).unwrap_err();
+        let is_told = refused.to_string().contains("hint: ");
+        assert!(
+            is_told && !matches!(refused, OpenError::InUse { .. }),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_later_format_is_refused_and_an_earlier_one_is_brought_up_beside_a_copy() {
+    /// The apps of the second format are all switched off: something to see.
+    const STEP: Step = |of| {
+        let mut table = of.open_table(tables::APPS)?;
+        let mut off = Vec::new();
+        for entry in redb::ReadableTable::iter(&table)? {
+            let (name, bytes) = entry?;
+            let text = String::from_utf8_lossy(bytes.value());
+            let text = text.replace("\"enabled\":true", "\"enabled\":false");
+            off.push((name.value().to_owned(), text));
+        }
+        for (name, text) in off {
+            table.insert(&*name, text.as_bytes())?;
+        }
+        Ok(())
+    };
+    const FAILS: Step = |of| {
+        STEP(of)?;
+        Err(redb::Error::Corrupted("as a test".to_owned()))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a")]).unwrap();
+    drop(registry);
+
+    // A step that fails leaves the file as it was, for the version before.
+    let fails = Format { steps: &[FAILS] };
+    Registry::of_format(&settings, fails).unwrap_err();
+    assert!(opened(folder.path()).app("a").unwrap().unwrap().enabled);
+
+    let second = Format { steps: &[STEP] };
+    let registry = Registry::of_format(&settings, second).unwrap();
+    assert!(!registry.app("a").unwrap().unwrap().enabled);
+    drop(registry);
+    let copy = folder.path().join("apps.redb.v1");
+    // It stays brought up, and the version before says whose it is.
+    drop(Registry::of_format(&settings, second).unwrap());
+    let refused = Registry::open(&settings).unwrap_err();
+    assert!(
+        matches!(refused, OpenError::Newer { found: 2, .. }),
+        "{refused}"
+    );
+    fs::rename(copy, &settings.path).unwrap();
+    assert!(opened(folder.path()).app("a").unwrap().unwrap().enabled);
+}
+
+#[test]
+fn events_alike_become_one_and_a_flood_of_others_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    for number in 0..10_000 {
+        registry.note(line("token.refuse"));
+        registry.note(AuditEntry {
+            target: format!("app/{number}"),
+            ..line("token.refuse")
+        });
+    }
+    registry.close();
+    let registry = opened(folder.path());
+    let events = registry.audit(Log::Events, &page(None, 1_000)).unwrap();
+    assert!(events.items.len() < 2_000, "{}", events.items.len());
+    let times: u64 = events.items.iter().map(|event| event.times).sum();
+    assert_eq!(times, 20_000);
+}
+
+#[test]
+fn last_uses_are_kept_by_key_and_scheme_and_go_with_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a"), key("k", "a"), instance("i", "a")]).unwrap();
+    for (scheme, at) in [
+        ("token", 5),
+        ("http-signature", 9),
+        ("token", 7),
+        ("token", 6),
+    ] {
+        registry.note_use("k", scheme, at);
+    }
+    registry.note_use("nobody", "token", 5);
+    registry.note_seen("i", 12);
+    registry.note_seen("nobody", 12);
+    registry.close();
+    let registry = opened(folder.path());
+    let uses = registry.uses_of("k").unwrap();
+    assert_eq!(uses.last(), Some(9));
+    assert_eq!(uses.schemes.get("token"), Some(&7));
+    assert_eq!(registry.uses_of("nobody").unwrap().last(), None);
+    let seen = registry.instance("i").unwrap().unwrap();
+    assert_eq!((seen.last_seen, seen.revision), (Some(12), Revision(1)));
+    assert_eq!(registry.instance("nobody").unwrap(), None);
+    let gone = Change::Remove(Target::Key("k".to_owned()), Expect::Any);
+    write(&registry, vec![gone]).unwrap();
+    assert_eq!(registry.uses_of("k").unwrap().last(), None);
+}
+
+mod failing {
+    use super::*;
+    use redb::StorageBackend;
+    use redb::backends::InMemoryBackend;
+    use std::io;
+
+    /// A disk that is full when it is told to be.
+    #[derive(Debug)]
+    struct Disk {
+        memory: InMemoryBackend,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Disk {
+        fn may(&self) -> io::Result<()> {
+            if self.full.load(Ordering::Acquire) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.memory.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.memory.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.may()?;
+            self.memory.set_len(len)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.may()?;
+            self.memory.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.may()?;
+            self.memory.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_writes_with_its_reason_and_the_store_works_again_thereafter() {
+        let folder = tempfile::tempdir().unwrap();
+        // What it finds when it opens again.
+        let registry = opened(folder.path());
+        put(&registry, vec![app("a")]).unwrap();
+        registry.close();
+
+        let full = Arc::<AtomicBool>::default();
+        let disk = Disk {
+            memory: InMemoryBackend::new(),
+            full: full.clone(),
+        };
+        let database = redb::Builder::new().create_with_backend(disk).unwrap();
+        let transaction = database.begin_write().unwrap();
+        tables::make_all(&transaction).unwrap();
+        transaction.commit().unwrap();
+        let registry = Registry::with(&settings(folder.path()).path, database).unwrap();
+        put(&registry, vec![app("b")]).unwrap();
+        assert!(registry.is_writable());
+
+        full.store(true, Ordering::Release);
+        let (told, heard) = channel();
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let (told, registry) = (told.clone(), &registry);
+                scope.spawn(move || told.send(put(registry, vec![app(&format!("c{number}"))])));
+            }
+        });
+        // The first learns why; the file was opened again by then, and takes the others, or not.
+        let results: Vec<_> = heard.try_iter().collect();
+        let unwritable = results
+            .iter()
+            .find(|one| matches!(one, Err(WriteError::Unwritable(_))));
+        let why = unwritable.unwrap().as_ref().unwrap_err().to_string();
+        assert!(why.contains("nothing was changed"), "{why}");
+        put(&registry, vec![app("d")]).unwrap();
+        assert!(registry.is_writable());
+        assert!(registry.app("a").unwrap().is_some());
+    }
+}
