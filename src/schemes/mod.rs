@@ -27,7 +27,7 @@ pub mod explained;
 mod verifier;
 
 #[cfg(test)]
-mod alike;
+mod tests;
 
 pub use caller::{Assurance, Caller, Observed, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};

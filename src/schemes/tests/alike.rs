@@ -1,16 +1,16 @@
 //! Unknown key and wrong signature are the same work, in every scheme: as many hashes, MACs and signatures are
 //! computed, of as many bytes. And so is what the doctor does behind them.
 
-use super::doctor::{self, Budget};
-use super::freshness::Freshness;
-use super::token::{Cache, Issuer, KeySet, Keys, Settings, Whose};
-use super::{Presented, Received, Refused, Rules, Surroundings, Why};
 use crate::apps::{
     App, Key, KeyHash, Pepper, Policy, Registry, SchemeSet, Scopes, StaticKey, Uses,
 };
 use crate::clock::Now;
 use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey, VerifyingKey, Work};
 use crate::route::{Dialect, IssuerSet, KeyPlaces, Route, Sender, Takers, Webhooks};
+use crate::schemes::doctor::{self, Budget};
+use crate::schemes::freshness::Freshness;
+use crate::schemes::token::{Cache, Issuer, KeySet, Keys, Settings, Whose};
+use crate::schemes::{Presented, Received, Refused, Rules, Surroundings, Why};
 use crate::secret::Secret;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use http::{HeaderMap, HeaderName, Method, Uri};
@@ -38,7 +38,7 @@ fn kinds() -> Vec<VerifyingKey> {
     };
     macro_rules! pem {
         ($name:literal) => {
-            include_str!(concat!("../../tests/it/vectors/rfc9421/keys/", $name))
+            include_str!(concat!("../../../tests/it/vectors/rfc9421/keys/", $name))
         };
     }
     vec![
