@@ -361,6 +361,7 @@ impl Gate {
             enabled: true,
             explain: false,
             policy: portcullis::apps::Policy::default(),
+            tokens: None,
         });
         let keys = pairs
             .iter()
@@ -375,6 +376,7 @@ impl Gate {
                 enabled: true,
                 schemes: SchemeSet::all(),
                 attests: false,
+                signer: None,
             })
             .collect();
         Self {

@@ -105,6 +105,7 @@ fn registry(secret: &Secret) -> Result<Registry, Box<dyn Error>> {
         enabled: true,
         explain: false,
         policy: portcullis::apps::Policy::default(),
+        tokens: None,
     });
     let key = Key {
         id: "billing-1".into(),
@@ -115,6 +116,7 @@ fn registry(secret: &Secret) -> Result<Registry, Box<dyn Error>> {
         enabled: true,
         schemes: SchemeSet::all(),
         attests: false,
+        signer: None,
     };
     Ok(Registry::new(vec![app], vec![key], 1)?)
 }

@@ -72,6 +72,9 @@ pub mod authorize;
 pub mod limit;
 
 #[cfg(feature = "gateway")]
+pub mod mint;
+
+#[cfg(feature = "gateway")]
 pub mod forward;
 
 #[cfg(feature = "gateway")]

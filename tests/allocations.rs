@@ -43,6 +43,7 @@ impl Gate {
             enabled: true,
             explain: false,
             policy: Policy::default(),
+            tokens: None,
         });
         let key = SigningKey::new(Algorithm::HmacSha256, &secret()).expect("it is plain");
         let key = Key {
@@ -54,6 +55,7 @@ impl Gate {
             enabled: true,
             schemes: SchemeSet::all(),
             attests: false,
+            signer: None,
         };
         Self {
             registry: Registry::new(vec![app], vec![key], 1).expect("it is plain"),

@@ -41,6 +41,7 @@ pub(super) fn registry() -> Registry {
         enabled: true,
         explain: false,
         policy: portcullis::apps::Policy::default(),
+        tokens: None,
     });
     let key = Key {
         id: KEY_ID.into(),
@@ -51,6 +52,7 @@ pub(super) fn registry() -> Registry {
         enabled: true,
         schemes: SchemeSet::all(),
         attests: false,
+        signer: None,
     };
     Registry::new(vec![app], vec![key], 1).expect("there is one key")
 }

@@ -1,6 +1,7 @@
 //! What must hold of a stranger's bytes, one file a reader. The fuzz targets
 //! call it, and `tests/it/fuzz_corpus.rs` includes the same files.
 
+mod admin_call;
 mod answer;
 mod api_key;
 mod aws_sigv4;
@@ -20,6 +21,11 @@ mod target;
 mod token;
 mod webhook;
 mod wire;
+
+/// Calls of the admin API.
+pub fn admin_call(bytes: &[u8]) {
+    admin_call::check(bytes);
+}
 
 /// Answers of servers.
 pub fn answer(bytes: &[u8]) {

@@ -237,6 +237,14 @@ mod tests {
             Arc::default()
         }
 
+        fn store(&self) -> Option<&Arc<dyn crate::apps::made::Store>> {
+            None
+        }
+
+        fn master(&self) -> Option<&crate::apps::made::MasterKey> {
+            None
+        }
+
         fn reload(&self, _: bool) -> Result<Vec<String>, String> {
             Err("nothing to reload".into())
         }

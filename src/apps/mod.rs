@@ -10,18 +10,24 @@ pub mod made;
 mod assurance;
 mod certified;
 mod doubles;
+mod minter;
 mod policy;
 mod scheme;
 mod scopes;
 mod static_key;
+mod tokens;
 mod told;
 
 pub use assurance::Assurance;
 pub use certified::{Certified, NoOne, Who};
+pub use minter::{Minter, Signer, nobody};
 pub use policy::{Downgrade, Mode, Policy};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
 pub use static_key::{KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, Pepper, StaticKey, Uses};
+pub use tokens::{
+    BadPolicy, ClaimRule, Evidence, LIFETIME, MAX_BUILD, OnFailure, TokenPolicy, Workload, is_build,
+};
 pub use told::Told;
 
 use crate::crypto::certificate::Certificate;
@@ -29,6 +35,7 @@ use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use crate::secret::Secret;
 use certified::Certificates;
 use doubles::Doubles;
+use minter::Minters;
 use static_key::StaticKeys;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -49,6 +56,8 @@ pub struct App {
     pub explain: bool,
     /// What is asked of it.
     pub policy: Policy,
+    /// How it gets tokens of the key service; `None` where it gets none.
+    pub tokens: Option<Arc<TokenPolicy>>,
 }
 
 /// One credential of an app.
@@ -70,6 +79,8 @@ pub struct Key {
     pub schemes: SchemeSet,
     /// Whether who holds it looks at an instance of the app before it makes it a token.
     pub attests: bool,
+    /// What signs tokens here, where the key service does so with this key.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Key {
@@ -99,6 +110,7 @@ pub struct Registry {
     certificates: Certificates,
     static_keys: Option<StaticKeys>,
     webhooks: HashMap<usize, Vec<Arc<Key>>>,
+    minters: Minters,
     doubles: Doubles,
     told: Option<Box<Told>>,
     generation: u64,
@@ -119,6 +131,7 @@ impl Registry {
         let mut by_id = HashMap::with_capacity(keys.len());
         let doubles = Doubles::new(keys.iter().map(|key| &key.verifying));
         let mut webhooks: HashMap<usize, Vec<Arc<Key>>> = HashMap::new();
+        let mut signing = Vec::new();
         for mut key in keys {
             if key.mac().is_some_and(HmacKey::is_weak) {
                 key.schemes = key.schemes.of_weak_keys();
@@ -128,11 +141,15 @@ impl Registry {
             if key.schemes.contains(Scheme::Webhook) {
                 webhooks.entry(key.app.index).or_default().push(key.clone());
             }
+            if key.signer.is_some() {
+                signing.push(key.clone());
+            }
             if by_id.insert(id.clone(), key).is_some() {
                 return Err(DuplicateKey(id));
             }
         }
         Ok(Self {
+            minters: Minters::new(&apps, &signing),
             apps,
             keys: by_id,
             certificates: Certificates::default(),
@@ -206,6 +223,22 @@ impl Registry {
     /// The keys that webhooks of an app may be signed with, whatever their state.
     pub fn webhook_keys(&self, app: usize) -> &[Arc<Key>] {
         self.webhooks.get(&app).map_or(&[], Vec::as_slice)
+    }
+
+    /// The app of that name, where it gets tokens of the key service.
+    pub fn minter(&self, app: &str) -> Option<&Minter> {
+        self.minters.of(app)
+    }
+
+    /// Every app that gets tokens of the key service.
+    pub fn minters(&self) -> impl Iterator<Item = &Minter> {
+        self.minters.all()
+    }
+
+    /// The app whose answers one of this name gets like, where there is none of this name: the same for
+    /// the same name. `None` where there is no such app at all.
+    pub fn minter_double(&self, app: &str) -> Option<&Minter> {
+        self.minters.double(app)
     }
 
     /// The static key that is shown, whatever its state. It takes as long where there is none.

@@ -36,7 +36,7 @@ pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use body::Body;
 pub(super) use cors::Cors;
 pub(super) use inject::{Basic, Inject};
-pub(super) use issuers::{ClaimedApp, Issuer, Tokens};
+pub(super) use issuers::{AppTokens, ClaimedApp, Issuer, Tokens};
 pub(super) use plans::{Better, Plan};
 pub(super) use routes::{ClientAttestation, Route, Waiver};
 pub(super) use sigv4::SigV4;
@@ -225,6 +225,8 @@ table! {
         pub certificates: List<Certificate> = [],
         /// Static keys that it is known by, on routes that accept `"api-key"`.
         pub api_keys: List<ApiKey> = [],
+        /// How it gets tokens of the key service. Where it is not said, it gets none.
+        pub tokens: Option<At<AppTokens>>,
     }
 }
 
@@ -264,6 +266,9 @@ table! {
         /// Where the public key is, `file:PATH` or `env:NAME`: in PEM, as `openssl pkey -pubout` writes it, or a JWK.
         /// An RSA key has 2048 to 4096 bits.
         pub public_key: Option<At<PublicReference>>,
+        /// Where the private key is, `file:PATH` or `env:NAME`, in place of `public_key`: in PEM or as a JWK, not encrypted. For
+        /// keys that the key service signs tokens with, which attest; an RSA key has 2048, 3072 or 4096 bits.
+        pub private_key: Option<At<PublicReference>>,
         /// `true` takes a secret of 8 to 31 bytes that was made elsewhere: for neither `"http-signature"` nor `"token"`.
         pub weak_secret: At<bool> = false,
         /// `true` takes signatures of `rsa-pss-…` with the longest salt too, which Node's libraries use unless told

@@ -14,6 +14,7 @@ mod file;
 mod gather;
 mod lists;
 mod mask;
+mod minted;
 mod nearest;
 mod outside;
 mod planned;
@@ -67,6 +68,8 @@ pub struct Config {
     pub state: store::Settings,
     /// Where apps are kept that are made at run time, if they are.
     pub registry: Option<store::registry::Settings>,
+    /// The names in `[plans]`, which apps that are made at run time may have too.
+    pub plans: Vec<String>,
     /// The way of a request.
     pub gateway: gateway::Blueprint,
     /// What comes before a gateway that stops accepts no more.

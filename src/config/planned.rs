@@ -8,7 +8,6 @@ const PLANNED: &[&str] = &[
     "routes.limit",
     "state.counters",
     "state.on_outage",
-    "tokens.prefix",
 ];
 
 /// Whether a later version will have this key or value.

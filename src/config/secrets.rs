@@ -184,6 +184,14 @@ impl Places<'_> {
         self.pem(&SecretFile(path.clone()), false)
     }
 
+    /// Reads a private key in PEM or as a JWK, which nobody else may read.
+    pub(super) fn private(&self, reference: &PublicReference) -> Result<Opened, Closed> {
+        match &reference.0 {
+            Reference::File(path) => self.pem(&SecretFile(path.clone()), true),
+            other => self.open(other),
+        }
+    }
+
     /// Reads a certificate or its key. `private` warns when others can read it too.
     pub(super) fn pem(&self, file: &SecretFile, private: bool) -> Result<Opened, Closed> {
         let mut opened = Opened {

@@ -9,6 +9,7 @@ mod sigv4;
 pub(crate) use issuers::issuers_of;
 
 mod static_keys;
+mod tokens;
 mod webhooks;
 
 use super::Config;
@@ -143,7 +144,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "reserve": gateway.overload.reserve,
         },
         "issuers": issuers::all(gateway),
-        "tokens": { "audience": gateway.tokens.audience, "max_lifetime": time(gateway.tokens.max_lifetime), "dpop_nonce": gateway.tokens.dpop.nonce },
+        "tokens": tokens::all(gateway),
         "api_keys": gateway.static_keys.as_ref().map(static_keys::all),
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
@@ -297,6 +298,7 @@ fn app(
         "keys": keys.map_or(&[][..], Vec::as_slice),
         "certificates": known.map(certificate).collect::<Vec<_>>(),
         "api_keys": static_keys.map(static_keys::one).collect::<Vec<_>>(),
+        "tokens": app.tokens.as_deref(),
     })
 }
 
@@ -319,6 +321,7 @@ fn keys_by_app(config: &Config, notes: &[KeyNote]) -> HashMap<usize, Vec<Json>> 
 fn key(key: &Key, note: Option<&KeyNote>) -> Json {
     let (half, any_salt) = match &key.verifying {
         VerifyingKey::Mac(_) => ("secret", None),
+        VerifyingKey::Public(_) if key.signer.is_some() => ("private_key", None),
         VerifyingKey::Public(public) => ("public_key", Some(public.salt() == PssSalt::Any)),
     };
     let mut shown = json!({

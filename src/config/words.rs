@@ -5,7 +5,7 @@ use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use super::table::{Required, table};
 use super::values::{Count, Pace, Refused, Word, one_of};
-use crate::apps::{Assurance, Downgrade, Mode, Scheme};
+use crate::apps::{Assurance, Downgrade, Evidence, Mode, OnFailure, Scheme};
 use crate::crypto::Algorithm;
 use crate::forward::upstream::Protocol;
 use crate::route::{
@@ -143,6 +143,17 @@ words!(Asked, "`\"key\"`, `\"signed\"`, `\"attested\"` or `\"attested+signed\"`"
     "signed" => Self(Assurance::Signed),
     "attested" => Self(Assurance::Attested),
     "attested+signed" => Self(Assurance::AttestedSigned),
+]);
+
+words!(Evidence, "evidence: `\"instance-key\"`, `\"oidc\"` or `\"dev\"`", [
+    "instance-key" => Self::InstanceKey,
+    "oidc" => Self::Oidc,
+    "dev" => Self::Dev,
+]);
+
+words!(OnFailure, "`\"decoy\"` or `\"refuse\"`", [
+    "decoy" => Self::Decoy,
+    "refuse" => Self::Refuse,
 ]);
 
 words!(Mode, "`\"enforce\"` or `\"observe\"`", [

@@ -50,6 +50,12 @@ pub enum BadKey {
         /// Bits of its modulus.
         bits: usize,
     },
+    /// An RSA key of a size of which none is made.
+    #[error("this RSA key has {bits} bits; to sign tokens with it here, it has 2048, 3072 or 4096")]
+    OddSize {
+        /// Bits of its modulus.
+        bits: usize,
+    },
     /// A private key stands where the public one belongs.
     #[error("this is a private key: only its caller may have it")]
     Private,

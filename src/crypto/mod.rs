@@ -14,6 +14,7 @@ pub mod seal;
 
 mod algorithm;
 mod bad_key;
+pub(crate) mod counted;
 mod encoded;
 mod jwk;
 mod private_key;

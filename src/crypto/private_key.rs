@@ -7,14 +7,14 @@ use super::public_key::check_kind;
 use super::{Algorithm, PssSalt, PublicKey, thumbprint};
 use crate::secret::Secret;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeyPairComponents;
+use aws_lc_rs::rsa::{KeyPairComponents, KeySize};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
     RSA_PSS_SHA512, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
 };
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A private key bound to one algorithm. Never prints; cheap to copy.
 #[derive(Clone)]
@@ -110,6 +110,53 @@ impl PrivateKey {
                 signature
             }
         }
+    }
+}
+
+impl PrivateKey {
+    /// A key that nobody has, which costs what this one costs. RSA keys of one size share theirs: it
+    /// takes a while to make one.
+    ///
+    /// # Errors
+    /// [`BadKey::OddSize`].
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
+    pub fn double(&self) -> Result<Self, BadKey> {
+        static RSA: [OnceLock<Arc<Pair>>; 3] = [const { OnceLock::new() }; 3];
+        let generates = "the operating system gives random bytes";
+        let pair = match &*self.pair {
+            Pair::Ed25519(_) => {
+                Arc::new(Pair::Ed25519(Ed25519KeyPair::generate().expect(generates)))
+            }
+            Pair::Ecdsa(_) => {
+                let library = match self.algorithm {
+                    Algorithm::EcdsaP384Sha384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+                    _ => &ECDSA_P256_SHA256_FIXED_SIGNING,
+                };
+                Arc::new(Pair::Ecdsa(
+                    EcdsaKeyPair::generate(library).expect(generates),
+                ))
+            }
+            Pair::Rsa(pair) => {
+                let bits = pair.public_modulus_len() * 8;
+                let (place, size) = match bits {
+                    2048 => (0, KeySize::Rsa2048),
+                    3072 => (1, KeySize::Rsa3072),
+                    4096 => (2, KeySize::Rsa4096),
+                    bits => return Err(BadKey::OddSize { bits }),
+                };
+                let make = || {
+                    let made = RsaKeyPair::generate(size).expect(generates);
+                    Arc::new(Pair::Rsa(made))
+                };
+                RSA[place].get_or_init(make).clone()
+            }
+        };
+        Ok(Self {
+            algorithm: self.algorithm,
+            pair,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What signs: a shared secret or a private key.
 
-use super::{Algorithm, BadKey, HmacKey, PrivateKey, Tag, VerifyingKey};
+use super::{Algorithm, BadKey, HmacKey, PrivateKey, Tag, VerifyingKey, counted};
 use crate::secret::Secret;
 
 /// A key bound to one algorithm, as whoever signs has it.
@@ -52,9 +52,29 @@ impl SigningKey {
 
     /// The signature of `text`.
     pub fn sign(&self, text: &[u8]) -> Signature {
+        counted::signs();
         match self {
             Self::Mac(key) => Signature::Tag(key.sign(text)),
             Self::Private(key) => Signature::Bytes(key.sign(text)),
+        }
+    }
+
+    /// A key that nobody has, which costs what this one costs.
+    ///
+    /// # Errors
+    /// [`BadKey::OddSize`]: an RSA key of a size of which none is made.
+    pub fn double(&self) -> Result<Self, BadKey> {
+        match self {
+            Self::Mac(key) => Ok(Self::Mac(HmacKey::dummy(key.algorithm()))),
+            Self::Private(key) => key.double().map(Self::Private),
+        }
+    }
+
+    /// The public half as a JWK, where there is one.
+    pub fn public_jwk(&self) -> Option<String> {
+        match self {
+            Self::Mac(_) => None,
+            Self::Private(key) => Some(key.public_jwk()),
         }
     }
 

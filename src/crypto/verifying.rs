@@ -1,7 +1,7 @@
 //! What verifies: a shared secret or a public key.
 
 use super::digest::sha256;
-use super::{Algorithm, HmacKey, PublicKey, Tag};
+use super::{Algorithm, HmacKey, PublicKey, Tag, counted};
 
 /// A key bound to one algorithm, as whoever verifies has it.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ impl VerifyingKey {
     /// By what `text` is known again, when `signature` is this key's. Under a
     /// public key that does not tell keys apart: the text names its own.
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> Option<Tag> {
+        counted::verifies();
         match self {
             Self::Mac(key) => key.verify(text, signature),
             Self::Public(key) => key

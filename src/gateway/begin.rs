@@ -1,6 +1,7 @@
 //! The steps that take no time: from a request's head to a caller who is
 //! proven, fresh, allowed and within its limits.
 
+use super::minting::{self, Asked};
 use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 pub(super) enum Begun {
     /// It may pass, with this body.
     Passing(Box<Passing>, RequestBody),
+    /// It is for the key service.
+    Asked(Box<Asked>, RequestBody),
     /// It has its answer, and needs no upstream.
     Answered(Box<Response<AnswerBody>>),
     /// Its proof holds the hash of its body, which has to be read first.
@@ -44,6 +47,7 @@ pub(super) struct Unread {
 enum Judged {
     Passing(Box<Passing>),
     Unread(Box<Unread>),
+    Asked(Box<Asked>),
 }
 
 /// A request that may pass, taken out of its head.
@@ -85,6 +89,7 @@ impl Gateway {
         match judged {
             Ok(Judged::Passing(passing)) => Ok(Begun::Passing(passing, body)),
             Ok(Judged::Unread(unread)) => Ok(Begun::Unread(unread, body)),
+            Ok(Judged::Asked(asked)) => Ok(Begun::Asked(asked, body)),
             Err(mut stopped) => {
                 stopped.unread = has_body.then_some(body);
                 Err(stopped)
@@ -110,7 +115,9 @@ impl Gateway {
         let record = ending.record();
         match self.judge(settings, peer, parts, has_body, Some(&held), record, now)? {
             Judged::Passing(passing) => Ok((passing, RequestBody::whole(held.bytes))),
-            Judged::Unread(_) => Err(Refusal::Credential(schemes::Refused::Unread).into()),
+            Judged::Unread(_) | Judged::Asked(_) => {
+                Err(Refusal::Credential(schemes::Refused::Unread).into())
+            }
         }
     }
 
@@ -141,6 +148,9 @@ impl Gateway {
             .with_body_hash(taken_in.map(|body| &body.sha256))
             .with_body(taken_in.map(|body| &*body.bytes));
         record.host = received.host().into();
+        if let Some(door) = minting::door(settings, &parts) {
+            return Ok(Judged::Asked(Box::new(Asked::new(door?, parts))));
+        }
 
         let route = settings
             .routes

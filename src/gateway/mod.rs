@@ -17,6 +17,7 @@ mod cors;
 mod grpc;
 mod hops;
 mod in_force;
+mod minting;
 mod observed;
 mod outcome;
 mod static_keys;
@@ -37,6 +38,7 @@ use crate::forward::{self, AnswerBody, body};
 use crate::limit;
 use crate::limit::overload::{Gate, Seat, WorkerGate};
 use crate::limit::peer::Peers;
+use crate::mint;
 use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory, Written};
 use crate::schemes::token;
@@ -70,6 +72,8 @@ pub struct Shared {
     pub in_flight: Arc<Gate>,
     /// Tokens that were verified.
     pub tokens: token::Cache,
+    /// Who makes tokens.
+    pub minting: Arc<mint::Service>,
     /// Where records go.
     pub observer: Observer,
     /// The time.
@@ -141,6 +145,12 @@ impl Handler for Gateway {
                         self.answer(&settings, passing, body, &mut ending, now)
                             .await
                     });
+                    caught::catch(answering.as_mut()).await
+                }
+                Ok(Ok(Begun::Asked(asked, body))) => {
+                    // Apart for the same reason.
+                    let mut answering =
+                        Box::pin(self.mint(&settings, peer, *asked, body, &mut ending, now));
                     caught::catch(answering.as_mut()).await
                 }
                 Ok(Ok(Begun::Answered(response))) => Ok(Ok(*response)),

@@ -2,6 +2,7 @@
 //! it is, and what the caller is told (design, section 7; RFC 9457).
 
 mod credential;
+mod minting;
 mod problem;
 
 pub(super) use credential::oauth_error;
@@ -14,7 +15,7 @@ use crate::route::NoRoute;
 use crate::schemes::aws_sigv4::chunked::BadChunks;
 use crate::schemes::{self, Malformed};
 use crate::server::Fault;
-use crate::{authorize, limit, replay};
+use crate::{authorize, limit, mint, replay};
 use http::StatusCode;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub enum Refusal {
     Overloaded(Overloaded),
     /// The upstream gave no answer, or its body broke off.
     Forward(Failed),
+    /// The key service has no answer.
+    Mint(mint::No),
     /// We panicked.
     Internal,
 }
@@ -121,6 +124,8 @@ codes! {
     BindingMismatch "binding-mismatch" UNAUTHORIZED Stranger "The token is bound to something else";
     /// The route does not accept this scheme.
     SchemeNotAccepted "scheme-not-accepted" UNAUTHORIZED Stranger "This kind of credential is not accepted here";
+    /// The evidence does not hold.
+    EvidenceRejected "evidence-rejected" FORBIDDEN Stranger "The evidence does not hold";
     /// The app lacks a scope.
     ScopeMissing "scope-missing" FORBIDDEN Caller "The app may not do this";
     /// The caller is proven less well than is asked for.
@@ -182,7 +187,7 @@ impl Refusal {
             Self::Route(NoRoute::MethodNotAllowed(_)) => Code::MethodNotAllowed,
             Self::Route(NoRoute::Ambiguous(_)) => Code::AmbiguousPath,
             Self::Peer(_) => Code::PeerLimited,
-            Self::Credential(refused) => credential(refused),
+            Self::Credential(refused) => credential::code(refused),
             Self::Replay(refused) => match refused {
                 replay::Refused::Replayed | replay::Refused::MaybeReplayed => Code::Replayed,
                 replay::Refused::Full => Code::ReplayStoreFull,
@@ -193,6 +198,7 @@ impl Refusal {
             Self::Limit(limit::Refused::Rate { .. }) => Code::RateExceeded,
             Self::Limit(limit::Refused::Concurrency { .. }) => Code::ConcurrencyExceeded,
             Self::Tunnels | Self::Overloaded(_) => Code::Overloaded,
+            Self::Mint(no) => minting::code(no),
             Self::Internal => Code::InternalError,
             Self::Forward(failed) => match failed {
                 Failed::Unreachable(_) => Code::UpstreamUnreachable,
@@ -217,6 +223,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         const LATER: Duration = Duration::from_secs(1);
         match self {
+            Self::Mint(no) => minting::retry_after(no),
             Self::Peer(wait)
             | Self::Limit(limit::Refused::Rate {
                 retry_after: wait, ..
@@ -254,6 +261,7 @@ impl Refusal {
             Self::Limit(limit::Refused::Concurrency { limit, .. }) => format!("At most {limit} requests of this app may be in flight; wait for one to end."),
             Self::Tunnels => "As many switched connections as may be are open; try again later.".to_owned(),
             Self::Overloaded(_) => "The request was not forwarded: too many are in flight. `Retry-After` tells when to come again; sign anew then.".to_owned(),
+            Self::Mint(no) => minting::detail(no),
             Self::Internal => "Something broke in the gateway while it answered this request; it may have reached the server behind it.".to_owned(),
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match its digest: it was changed on its way, or the digest is of other bytes.".to_owned(),
@@ -276,6 +284,7 @@ impl Refusal {
     pub fn reason(&self) -> String {
         match self {
             Self::Credential(schemes::Refused::Rejected { why, .. }) => why.name().to_owned(),
+            Self::Mint(mint::No::Rejected(why)) => why.name().to_owned(),
             Self::Forward(failed) => failed.to_string(),
             Self::Replay(refused) => refused.to_string(),
             Self::Overloaded(why) => why.to_string(),
@@ -330,26 +339,6 @@ impl Refusal {
 impl From<forward::body::BodyError> for Refusal {
     fn from(error: BodyError) -> Self {
         Self::Forward(Failed::Body(error))
-    }
-}
-
-const fn credential(refused: &schemes::Refused) -> Code {
-    match refused {
-        schemes::Refused::Missing => Code::CredentialMissing,
-        schemes::Refused::NotAccepted(_) | schemes::Refused::Alone(_) => Code::SchemeNotAccepted,
-        schemes::Refused::Malformed(_) => Code::MalformedCredential,
-        schemes::Refused::Rejected { .. } => Code::CredentialRejected,
-        schemes::Refused::Coverage(_)
-        | schemes::Refused::NobodySigns(_)
-        | schemes::Refused::TokenNotCovered(_)
-        | schemes::Refused::Absent(_)
-        | schemes::Refused::Unread => Code::CoverageMissing,
-        schemes::Refused::Skew { .. } => Code::ClockSkew,
-        schemes::Refused::Expired { .. } => Code::CredentialExpired,
-        schemes::Refused::Digest => Code::DigestMismatch,
-        schemes::Refused::Binding(unbound) if unbound.is_missing() => Code::CredentialMissing,
-        schemes::Refused::Binding(_) | schemes::Refused::OtherApp => Code::BindingMismatch,
-        schemes::Refused::AppDisabled => Code::AppDisabled,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
 use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
+use crate::mint;
 use crate::observe::{Labels, Observer, One};
 use crate::route::Table;
 use crate::schemes::doctor::Budget;
@@ -49,6 +50,8 @@ pub struct Blueprint {
     pub tunnels: TunnelSettings,
     /// `[overload]`.
     pub overload: overload::Settings,
+    /// The key service, where an app gets tokens of it.
+    pub minting: Option<mint::Settings>,
     /// `[server] explain`.
     pub explain: bool,
     /// `[server] public_url`.
@@ -81,6 +84,7 @@ pub struct Settings {
     pub(super) sources: Vec<Source>,
     pub(super) peers: PeerSettings,
     pub(super) tunnels: TunnelSettings,
+    pub(super) minting: Option<mint::Settings>,
     pub(super) explain: bool,
     pub(super) doctor: Budget,
     pub(super) public_url: Option<PublicUrl>,
@@ -153,6 +157,7 @@ impl Settings {
             sources,
             peers: blueprint.peers,
             tunnels: blueprint.tunnels,
+            minting: blueprint.minting,
             explain: blueprint.explain,
             doctor: Budget::default(),
             public_url: blueprint.public_url,

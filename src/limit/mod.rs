@@ -10,6 +10,9 @@ pub mod overload;
 pub mod peer;
 
 mod account;
+mod debts;
+
+pub use debts::Debts;
 
 use crate::authorize::Permit;
 use crate::clock::Now;

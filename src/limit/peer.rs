@@ -88,27 +88,31 @@ impl Peers {
 
     /// 64 bits that stand for an address; never 0, which marks a free place.
     fn tag(&self, peer: Option<IpAddr>) -> u64 {
-        const IPV4: u128 = 1 << 64;
-        const UNIX: u128 = 2 << 64;
-        let whose = match peer.map(|address| address.to_canonical()) {
-            Some(IpAddr::V4(address)) => IPV4 | u128::from(address.to_bits()),
-            // Whoever has one address of a /64 has them all.
-            Some(IpAddr::V6(address)) => address.to_bits() >> 64,
-            // Those without an address share what one may cause.
-            None => UNIX,
-        };
-        self.hasher.hash_one(whose) | 1
+        self.hasher.hash_one(whose(peer)) | 1
     }
 }
 
-fn nanos(now: Now) -> u64 {
+/// Who is at an address.
+pub(super) fn whose(peer: Option<IpAddr>) -> u128 {
+    const IPV4: u128 = 1 << 64;
+    const UNIX: u128 = 2 << 64;
+    match peer.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => IPV4 | u128::from(address.to_bits()),
+        // Whoever has one address of a /64 has them all.
+        Some(IpAddr::V6(address)) => address.to_bits() >> 64,
+        // Those without an address share what one may cause.
+        None => UNIX,
+    }
+}
+
+pub(super) fn nanos(now: Now) -> u64 {
     now.monotonic().as_nanos() as u64
 }
 
 /// Who owes how much: by the generic cell rate algorithm the time at which an
 /// address will have paid for all that it caused. Reading takes no lock.
 #[derive(Debug)]
-struct Table {
+pub(super) struct Table {
     sets: Box<[Set]>,
     locks: Box<[Mutex<()>]>,
 }
@@ -121,7 +125,7 @@ struct Set {
 }
 
 impl Table {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             sets: (0..SETS).map(|_| Set::default()).collect(),
             locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
@@ -163,7 +167,7 @@ impl Table {
     }
 
     /// Counts unless the address has to wait.
-    fn admit(&self, tag: u64, rate: &Rate, now: u64) -> Result<(), Duration> {
+    pub(super) fn admit(&self, tag: u64, rate: &Rate, now: u64) -> Result<(), Duration> {
         // Those in debt are turned away without the lock.
         self.check(tag, rate, now)?;
         let (set, lock) = self.set(tag);

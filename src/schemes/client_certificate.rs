@@ -65,6 +65,7 @@ mod tests {
             enabled,
             explain: false,
             policy: crate::apps::Policy::default(),
+            tokens: None,
         })
     }
 

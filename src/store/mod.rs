@@ -5,6 +5,7 @@
 //! a request; it says what is lost and the room that asks decides.
 
 pub mod embedded;
+pub mod kept_secret;
 pub mod moved_up;
 pub mod registry;
 

@@ -229,6 +229,7 @@ mod tests {
                 downgrade,
                 ..Policy::default()
             },
+            tokens: None,
         })
     }
 

@@ -11,15 +11,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const WRITE: &str = "write-token-0123456789-0123456789-0123";
-const READ: &str = "read-token-0123456789-0123456789-01234";
+pub(crate) const WRITE: &str = "write-token-0123456789-0123456789-0123";
+pub(crate) const READ: &str = "read-token-0123456789-0123456789-01234";
 
 /// A gateway whose tokens are known.
 fn start(upstream: &Upstream) -> Gateway {
     with_tokens(Setup::before(upstream)).start()
 }
 
-fn with_tokens(setup: Setup) -> Setup {
+pub(crate) fn with_tokens(setup: Setup) -> Setup {
     setup.write_secret("write.token", WRITE.as_bytes());
     setup.write_secret("read.token", format!("{READ}\n").as_bytes());
     setup.admin(
@@ -31,7 +31,7 @@ fn request(token: &str, method: &str, target: &str) -> Request {
     Request::new(method, target).field("Authorization", &format!("Bearer {token}"))
 }
 
-fn ask(admin: SocketAddr, token: &str, method: &str, target: &str) -> Response {
+pub(crate) fn ask(admin: SocketAddr, token: &str, method: &str, target: &str) -> Response {
     request(token, method, target).to(admin).send_to(admin)
 }
 
@@ -40,14 +40,14 @@ fn look(gateway: &Gateway, target: &str) -> Response {
 }
 
 /// The names of what a list has.
-fn names(response: &Response, name: &str) -> Vec<String> {
+pub(crate) fn names(response: &Response, name: &str) -> Vec<String> {
     let items = response.json()["items"].as_array().expect("a list").clone();
     let names = items.iter().map(|item| item[name].as_str().unwrap());
     names.map(ToOwned::to_owned).collect()
 }
 
 /// Holds answers against the document, by Python's validators.
-fn validate(document: &Value, answers: &[(&str, &str, &Response)]) {
+pub(crate) fn validate(document: &Value, answers: &[(&str, &str, &Response)]) {
     let answers: Vec<Value> = answers
         .iter()
         .map(|(method, path, response)| {

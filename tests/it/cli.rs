@@ -25,7 +25,7 @@ const SECRET: &str = "canary-canary-canary-canary-canary-canary";
 /// A moment that is long ago, so that no clock matters.
 const THEN: &str = "1700000000";
 const URL: &str = "http://api.example.com/orders/42?dry=1";
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "serve",
     "demo",
     "check",
@@ -35,6 +35,8 @@ const COMMANDS: [&str; 15] = [
     "readiness",
     "app",
     "key",
+    "instance",
+    "audit",
     "reload",
     "hash-key",
     "sidecar",
@@ -287,6 +289,7 @@ fn verifier() -> Verifier {
         enabled: true,
         explain: false,
         policy: portcullis::apps::Policy::default(),
+        tokens: None,
     });
     let secret = Secret::new(SECRET.as_bytes().to_vec());
     let key = Key {
@@ -298,6 +301,7 @@ fn verifier() -> Verifier {
         enabled: true,
         schemes: SchemeSet::all(),
         attests: false,
+        signer: None,
     };
     let freshness = Freshness {
         window: Duration::from_mins(5),

@@ -1,7 +1,8 @@
-//! `portcullis app`, `key` and `reload`, with a gateway that runs and without one.
+//! `portcullis app`, `key`, `instance`, `audit` and `reload`, with a gateway that runs and without one.
 
-use crate::harness::{Setup, Upstream, binary};
+use crate::harness::{Gateway, Setup, Upstream, binary};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -172,4 +173,208 @@ fn a_running_gateway_reloads_and_says_what_changed() {
     assert_eq!(reload(&[]).code, 0);
     let shown = run(folder, &["app", "show", "new", "--admin", &admin]);
     assert_eq!(shown.code, 0, "{}", shown.err);
+}
+
+/// The folder of a configuration with a gateway, or none, on it.
+enum On {
+    Gateway(Gateway),
+    Nothing(Box<Setup>),
+}
+
+impl On {
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Gateway(gateway) => gateway.setup().folder(),
+            Self::Nothing(setup) => setup.folder(),
+        }
+    }
+
+    fn run(&self, line: &str) -> Ran {
+        run(self.folder(), &line.split(' ').collect::<Vec<_>>())
+    }
+
+    #[track_caller]
+    fn good(&self, line: &str) -> String {
+        let ran = self.run(line);
+        assert_eq!(ran.code, 0, "{line}: {}", ran.err);
+        ran.out
+    }
+}
+
+fn both(upstream: &Upstream) -> [On; 2] {
+    let there = setup(upstream);
+    there.write("gateway.toml", there.text().as_bytes());
+    let alone = setup(upstream);
+    alone.write("gateway.toml", alone.text().as_bytes());
+    [On::Gateway(there.start()), On::Nothing(Box::new(alone))]
+}
+
+#[test]
+fn an_app_lives_from_its_first_command_to_its_last_with_a_gateway_and_without() {
+    let upstream = Upstream::start();
+    for on in both(&upstream) {
+        let would = on.good("app create shop --plan standard --scope orders --dry-run");
+        assert!(would.starts_with("would be made app shop"), "{would}");
+        on.good("app create shop --plan standard --scope orders --scope read");
+        let again = on.run("app create shop");
+        assert_eq!(again.code, 1);
+        assert!(again.err.contains("is there already"), "{}", again.err);
+        let nameless = on.run("app create a/b");
+        assert_eq!(nameless.code, 2, "{}", nameless.err);
+        assert!(nameless.err.contains("accepted: a name of 1 to 64 letters"));
+        let planless = on.run("app create b --plan gold");
+        assert!(
+            planless.err.contains("accepted: `standard`"),
+            "{}",
+            planless.err
+        );
+
+        let off = on.good("app disable shop");
+        assert!(
+            off.contains("enabled yes → no") || off.contains("true → false"),
+            "{off}"
+        );
+        let list = on.good("app list");
+        let shop = list.lines().find(|line| line.starts_with("shop")).unwrap();
+        let words: Vec<&str> = shop.split_whitespace().collect();
+        assert_eq!(
+            words,
+            [
+                "shop", "standard", "orders,", "read", "disabled", "registry"
+            ]
+        );
+        on.good("app enable shop");
+        on.good("app change shop --no-plan --explain --mode observe");
+        let shown: Value = serde_json::from_str(&on.good("app show shop --json")).unwrap();
+        assert_eq!(shown["plan"], Value::Null);
+        assert_eq!(shown["mode"], "observe");
+        let tag = shown["etag"].as_str().unwrap();
+        on.good("app change shop --plan standard");
+        let args = ["app", "delete", "shop", "--if-match", tag];
+        let stale = run(on.folder(), &args);
+        assert_eq!(stale.code, 1);
+        assert!(
+            stale.err.contains("changed by somebody else") || stale.err.contains("by now"),
+            "{}",
+            stale.err
+        );
+
+        let secret = on.run("key create shop --id shop-1");
+        assert_eq!(secret.code, 0, "{}", secret.err);
+        // Alone, so that a pipe takes it.
+        assert_eq!(secret.out.lines().count(), 1);
+        assert!(secret.out.starts_with("pcs_s_"));
+        assert!(secret.err.contains("made key shop-1"));
+        assert!(secret.err.contains("shown this once"));
+        on.good("key rotate shop-1 --new-id shop-2 --overlap 2h --out new.key");
+        let file = on.folder().join("new.key");
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let new = std::fs::read_to_string(&file).unwrap();
+        assert!(new.starts_with("pcs_s_") && new != secret.out.trim_end());
+        let taken = on.run("key rotate shop-2 --out new.key");
+        assert_eq!(taken.code, 2, "{}", taken.err);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), new);
+        // Where nothing is made, no file is left behind.
+        let refused = on.run("key rotate nobody --out left.key");
+        assert_eq!(refused.code, 1);
+        assert!(!on.folder().join("left.key").exists());
+        let json: Value =
+            serde_json::from_str(&on.good("key create shop --id shop-3 --json")).unwrap();
+        assert!(json["secret"].as_str().unwrap().starts_with("pcs_s_"));
+
+        assert!(
+            on.good("key safe-to-retire shop-1")
+                .starts_with("safe to retire: it was never used")
+        );
+        on.good("key retire shop-1");
+        on.good("key revoke shop-3");
+        let keys = on.good("key list --app shop");
+        let states: Vec<(&str, &str)> = keys
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                (words[0], words[4])
+            })
+            .collect();
+        assert_eq!(
+            states,
+            [
+                ("shop-1", "retired"),
+                ("shop-2", "active"),
+                ("shop-3", "retired")
+            ]
+        );
+        on.good("key delete shop-1");
+        on.good("key create shop --id waits --pending");
+        on.good("key activate waits");
+
+        let code = on.run("instance enrol-code shop --uses 2 --expires-in 30m");
+        assert!(code.out.starts_with("pcs_e_"), "{}", code.err);
+        let codes = on.good("instance codes shop");
+        let id = codes
+            .lines()
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap();
+        on.good(&format!("instance withdraw {id}"));
+        assert_eq!(on.good("instance list shop").lines().count(), 1);
+
+        let audit = on.good("audit --what key.rotate --json");
+        let audit: Value = serde_json::from_str(&audit).unwrap();
+        let who = audit["items"][0]["who"].as_str().unwrap();
+        match &on {
+            On::Gateway(_) => assert_eq!(who, "admin:write"),
+            On::Nothing(_) => assert!(who.starts_with("cli:uid-"), "{who}"),
+        }
+        assert!(!audit.to_string().contains("pcs_"));
+        on.good("app delete shop");
+        assert_eq!(on.run("app show shop").code, 1);
+        let fixed = on.run("app disable mobile");
+        assert_eq!(fixed.code, 1);
+        assert!(
+            fixed.err.contains("stands in gateway.toml"),
+            "{}",
+            fixed.err
+        );
+    }
+}
+
+#[test]
+fn who_only_looks_makes_no_registry() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    for args in [
+        &["app", "list"][..],
+        &["key", "list"],
+        &["app", "show", "mobile"],
+    ] {
+        assert_eq!(run(setup.folder(), args).code, 0);
+    }
+    assert!(!setup.path("state").exists());
+}
+
+#[test]
+fn a_registry_that_a_gateway_has_and_whose_api_is_off_is_told_so() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).admin("listen = \"off\"");
+    let text = setup.text();
+    setup.write("gateway.toml", text.as_bytes());
+    let folder = setup.folder().to_owned();
+    let loaded = portcullis::config::Config::load(&folder.join("gateway.toml")).unwrap();
+    let _held =
+        portcullis::store::registry::Registry::open(&loaded.config.registry.unwrap()).unwrap();
+    let refused = run(&folder, &["app", "create", "shop"]);
+    assert_eq!(refused.code, 1);
+    for word in [
+        "is in use by a gateway",
+        "`[admin] listen` is off",
+        "--admin URL",
+    ] {
+        assert!(refused.err.contains(word), "{}", refused.err);
+    }
 }

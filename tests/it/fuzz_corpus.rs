@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../fuzz/src/admin_call.rs"]
+mod admin_call;
 #[path = "../../fuzz/src/answer.rs"]
 mod answer;
 #[path = "../../fuzz/src/api_key.rs"]
@@ -43,6 +45,11 @@ mod token;
 mod webhook;
 #[path = "../../fuzz/src/wire.rs"]
 mod wire;
+
+#[test]
+fn the_kept_calls_of_the_admin_api_hold() {
+    replay("admin_call", admin_call::check);
+}
 
 #[test]
 fn the_kept_answers_hold() {

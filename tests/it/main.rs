@@ -8,6 +8,7 @@ mod harness;
 
 mod admin;
 mod admin_api;
+mod admin_registry;
 mod api_keys;
 mod attacks;
 mod aws_sigv4;
@@ -45,6 +46,7 @@ mod interop_pairs;
 mod interop_restic;
 mod interop_webhooks;
 mod issuers;
+mod key_service;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;

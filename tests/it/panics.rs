@@ -12,9 +12,11 @@ use portcullis::config::Config;
 use portcullis::gateway::refusal::Code;
 use portcullis::gateway::{Gateway, InForce, Settings, Shared, Tunnels};
 use portcullis::limit::peer::Peers;
+use portcullis::mint::Service;
 use portcullis::observe::{self, AccessLog, Format, Observer};
 use portcullis::replay::{Memory, ProofId, Recorded, Refused};
 use portcullis::schemes::token;
+use portcullis::secret::Secret;
 use portcullis::server::{self, BoxError, Fault, Handed, Handler, Peer};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -103,6 +105,7 @@ impl Breakable {
             in_flight: Arc::default(),
             tunnels: Tunnels::default(),
             tokens: token::Cache::new(1),
+            minting: Arc::new(Service::new(&Secret::new(vec![7; 32]), memory.clone()).unwrap()),
             observer,
             clock: Clock::by_hand(now() as u64).0,
         });

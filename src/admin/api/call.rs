@@ -7,11 +7,22 @@ use super::tokens::Who;
 use super::{Asked, Desk};
 use crate::clock::Now;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, IF_MATCH};
 use std::collections::BTreeMap;
 
 /// What tells that nothing is to be written.
 pub const DRY_RUN: &str = "dry_run";
+
+/// Which revision of a thing a change is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// It does not say.
+    None,
+    /// Whichever there is.
+    Any,
+    /// One of these tags.
+    Tags(Vec<String>),
+}
 
 /// A call that can be answered.
 pub struct Call<'a> {
@@ -26,6 +37,7 @@ pub struct Call<'a> {
     operation: &'static Operation,
     parts: Vec<(&'static str, String)>,
     query: BTreeMap<&'static str, String>,
+    precondition: Precondition,
     fields: &'a HeaderMap,
     body: &'a [u8],
 }
@@ -34,7 +46,7 @@ impl<'a> Call<'a> {
     /// Reads what `asked` says besides its body.
     ///
     /// # Errors
-    /// When its query cannot be read.
+    /// When its query or its precondition cannot be read.
     pub fn of(
         operation: &'static Operation,
         parts: Vec<(&'static str, String)>,
@@ -59,6 +71,7 @@ impl<'a> Call<'a> {
             operation,
             parts,
             query,
+            precondition: precondition(asked.fields)?,
             fields: asked.fields,
             body: asked.body,
         })
@@ -126,6 +139,42 @@ impl<'a> Call<'a> {
     pub fn no_body(&self) -> Result<(), Problem> {
         self.body()?.done()
     }
+
+    /// Holds the call against the revision that there is.
+    ///
+    /// # Errors
+    /// It does not say of which revision it is, or of an older one.
+    pub fn matches(&self, revision: u64) -> Result<(), Problem> {
+        let etag = etag(revision);
+        match &self.precondition {
+            Precondition::Any => Ok(()),
+            Precondition::Tags(tags) if tags.contains(&etag) => Ok(()),
+            Precondition::Tags(_) => Err(Problem::new(
+                Code::Stale,
+                format!("it is `ETag: {etag}` by now"),
+            )
+            .hint("read it again, see what has changed, and send the change with the new tag")
+            .tagged(etag)),
+            Precondition::None => Err(Problem::new(
+                Code::MatchMissing,
+                "`If-Match` tells which revision is meant, so that nobody's change is overwritten",
+            )
+            .hint(format!(
+                "`If-Match: {etag}` is the one that there is; `If-Match: *` is whichever there is"
+            ))
+            .tagged(etag)),
+        }
+    }
+
+    /// Whether it must not overwrite anybody's change.
+    pub fn is_change(&self) -> bool {
+        self.operation.effect == Effect::Changes
+    }
+}
+
+/// How a thing of that revision is tagged.
+pub fn etag(revision: u64) -> String {
+    format!("\"{revision}\"")
 }
 
 fn query(operation: &Operation, text: &str) -> Result<BTreeMap<&'static str, String>, Problem> {
@@ -156,4 +205,32 @@ fn query(operation: &Operation, text: &str) -> Result<BTreeMap<&'static str, Str
         }
     }
     Ok(taken)
+}
+
+fn precondition(fields: &HeaderMap) -> Result<Precondition, Problem> {
+    let mut tags = Vec::new();
+    for value in fields.get_all(IF_MATCH) {
+        let bad = || {
+            Problem::new(Code::Malformed, "`If-Match` cannot be read")
+                .hint("an `ETag` as it was answered, quotes included: `If-Match: \"17\"`; or `*`")
+        };
+        let text = value.to_str().map_err(|_| bad())?.trim();
+        if text == "*" {
+            return Ok(Precondition::Any);
+        }
+        for tag in text.split(',').map(str::trim) {
+            let is_tag = tag.trim_start_matches("W/").len() > 1
+                && tag.trim_start_matches("W/").starts_with('"')
+                && tag.ends_with('"');
+            if !is_tag {
+                return Err(bad());
+            }
+            tags.push(tag.to_owned());
+        }
+    }
+    Ok(if tags.is_empty() {
+        Precondition::None
+    } else {
+        Precondition::Tags(tags)
+    })
 }

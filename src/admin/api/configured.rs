@@ -2,7 +2,7 @@
 
 use super::values::moment;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where an app or a key stands that the API cannot change.
 pub(super) const IN_FILE: &str = "gateway.toml";
@@ -14,6 +14,8 @@ pub struct Configured {
     pub apps: BTreeMap<String, ConfiguredApp>,
     /// By id.
     pub keys: BTreeMap<String, ConfiguredKey>,
+    /// The names of plans.
+    pub plans: BTreeSet<String>,
 }
 
 /// An app.
@@ -29,6 +31,8 @@ pub struct ConfiguredApp {
     pub explain: bool,
     /// `enforce` or `observe`.
     pub mode: &'static str,
+    /// `allow` or `refuse`.
+    pub downgrade: &'static str,
 }
 
 /// A key, of whatever kind.
@@ -63,6 +67,8 @@ impl ConfiguredApp {
             "enabled": self.enabled,
             "explain": self.explain,
             "mode": self.mode,
+            "downgrade": self.downgrade,
+            "in_force": true,
         })
     }
 }
@@ -81,6 +87,7 @@ impl ConfiguredKey {
             "not_before": self.not_before.map(moment),
             "not_after": self.not_after.map(moment),
             "attests": self.attests,
+            "in_force": true,
         })
     }
 

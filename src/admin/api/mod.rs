@@ -15,14 +15,21 @@ mod schemas;
 mod tokens;
 mod values;
 
-mod look;
+mod apps;
+mod devices;
+mod history;
+mod keys;
+mod made;
+mod material;
 mod process;
+mod table;
 
 pub use body::MAX_BODY;
 pub use configured::{Configured, ConfiguredApp, ConfiguredKey};
 pub use problem::{Code, Fault, Problem};
 pub use tokens::{Guard, Role, Token, Tokens, Who};
 
+use crate::apps::made::{MasterKey, Store};
 use crate::clock::Now;
 use call::Call;
 use http::{HeaderMap, Method, StatusCode};
@@ -34,6 +41,12 @@ use std::sync::Arc;
 pub trait Desk: Send + Sync + 'static {
     /// What `gateway.toml` says of apps and plans, as it is in force.
     fn configured(&self) -> Arc<Configured>;
+
+    /// What keeps apps that are made at run time; `None` where nothing does.
+    fn store(&self) -> Option<&Arc<dyn Store>>;
+
+    /// What seals the secrets in it.
+    fn master(&self) -> Option<&MasterKey>;
 
     /// Reads the configuration again and puts it into force, or only says what that would change.
     ///
@@ -106,7 +119,7 @@ impl From<Problem> for Answer {
         Self {
             status: problem.code.status(),
             body: problem.body(),
-            etag: None,
+            etag: problem.told.etag,
             is_problem: true,
             allow: problem.told.allow,
             retry_after: problem.told.retry_after,

@@ -1,7 +1,8 @@
 //! The document of the API (OpenAPI 3.1), made from the table that answers.
 
-use super::operations::{Effect, OPERATIONS, Operation};
+use super::operations::{Effect, Operation};
 use super::problem::Code;
+use super::table::OPERATIONS;
 use super::{call, schemas};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -55,10 +56,16 @@ pub(super) fn document() -> Json {
 fn operation(one: &Operation) -> Json {
     let (status, schema) = one.answer;
     let mut answers = Map::new();
-    let done = json!({
+    let mut done = json!({
         "description": "Done",
         "content": { "application/json": { "schema": reference(schema) } },
     });
+    if schemas::is_tagged(schema) {
+        done["headers"] = json!({ "ETag": {
+            "description": "What `If-Match` of a change takes. What stands in gateway.toml has none.",
+            "schema": { "type": "string" },
+        } });
+    }
     answers.insert(status.to_string(), done);
     for (status, codes) in refusals(one) {
         let words: Vec<String> = codes
@@ -88,7 +95,7 @@ fn operation(one: &Operation) -> Json {
     }
     if let Some(schema) = one.body {
         shown["requestBody"] = json!({
-            "required": true,
+            "required": one.needs_body,
             "content": { "application/json": { "schema": reference(schema) } },
         });
     }
@@ -97,7 +104,27 @@ fn operation(one: &Operation) -> Json {
 
 fn refusals(one: &Operation) -> BTreeMap<u16, Vec<Code>> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in ALWAYS.iter().chain(one.refuses) {
+    let changes = [Code::MatchMissing, Code::Stale];
+    let changes = changes.iter().filter(|_| one.effect == Effect::Changes);
+    let writes: &[Code] = match one.effect {
+        Effect::Looks => &[],
+        _ if one.id == "reload" => &[],
+        _ => &[
+            Code::Configured,
+            Code::State,
+            Code::Off,
+            Code::Unreadable,
+            Code::Unwritable,
+            Code::Busy,
+        ],
+    };
+    // Whatever is looked at may stand in the registry.
+    let reads: &[Code] = match one.effect {
+        Effect::Looks => &[Code::Off, Code::Unreadable],
+        _ => &[],
+    };
+    let all = ALWAYS.iter().chain(one.refuses).chain(changes);
+    for code in all.chain(writes).chain(reads) {
         let codes = by_status.entry(code.status().as_u16()).or_default();
         if !codes.contains(code) {
             codes.push(*code);
@@ -129,6 +156,15 @@ fn parameters(one: &Operation) -> Vec<Json> {
             "in": "query",
             "description": "Everything is checked and answered as it would be, and nothing is written",
             "schema": { "type": "boolean" },
+        }));
+    }
+    if one.effect == Effect::Changes {
+        list.push(json!({
+            "name": "If-Match",
+            "in": "header",
+            "required": true,
+            "description": "The `ETag` of what is to be changed, or `*` for whichever there is",
+            "schema": { "type": "string" },
         }));
     }
     list

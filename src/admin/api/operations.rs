@@ -1,10 +1,10 @@
-//! Every operation, in one table: the routes, and what the document tells of them.
+//! What an operation is, and which one a request asks for.
 
+use super::Answer;
 use super::call::Call;
-use super::openapi;
 use super::problem::{Code, Fault, Problem};
+use super::table::OPERATIONS;
 use super::tokens::Role;
-use super::{Answer, look, process};
 use http::Method;
 
 /// What an operation does to what exists.
@@ -12,8 +12,10 @@ use http::Method;
 pub enum Effect {
     /// It only looks.
     Looks,
-    /// It does something.
-    Acts,
+    /// It makes something, or does something that concerns no one thing: no `If-Match`.
+    Makes,
+    /// It changes what exists: `If-Match` is required.
+    Changes,
 }
 
 /// A parameter of the query.
@@ -48,8 +50,10 @@ pub struct Operation {
     pub effect: Effect,
     /// What its query may hold, besides `dry_run` for what does not only look.
     pub query: &'static [Parameter],
-    /// The schema of its body.
+    /// The schema of its body, where it takes one.
     pub body: Option<&'static str>,
+    /// Whether it must have one.
+    pub needs_body: bool,
     /// Its status when it is done, and the schema of what it answers then.
     pub answer: (u16, &'static str),
     /// What it refuses besides what all do.
@@ -57,129 +61,6 @@ pub struct Operation {
     /// What answers it.
     pub run: Run,
 }
-
-pub(super) const LIMIT: Parameter = Parameter {
-    name: "limit",
-    about: "How many at most, 1 to 1000; 100 where it is not said",
-    words: &[],
-};
-pub(super) const PAGE: Parameter = Parameter {
-    name: "page",
-    about: "Where to go on: `next` of the answer before",
-    words: &[],
-};
-const SOURCE: Parameter = Parameter {
-    name: "source",
-    about: "Only those from there",
-    words: &["gateway.toml", "registry"],
-};
-const OF_APP: Parameter = Parameter {
-    name: "app",
-    about: "Only those of this app",
-    words: &[],
-};
-
-/// All of them.
-pub const OPERATIONS: &[Operation] = &[
-    Operation {
-        id: "document",
-        method: "GET",
-        path: openapi::PATH,
-        summary: "This document",
-        about: "The only path that is answered without a token.",
-        role: Role::Read,
-        effect: Effect::Looks,
-        query: &[],
-        body: None,
-        answer: (200, "Document"),
-        refuses: &[],
-        run: process::document,
-    },
-    Operation {
-        id: "status",
-        method: "GET",
-        path: "/v1/status",
-        summary: "What this gateway is",
-        about: "",
-        role: Role::Read,
-        effect: Effect::Looks,
-        query: &[],
-        body: None,
-        answer: (200, "Status"),
-        refuses: &[],
-        run: process::status,
-    },
-    Operation {
-        id: "reload",
-        method: "POST",
-        path: "/v1/reload",
-        summary: "Read gateway.toml again",
-        about: "What SIGHUP does, with an answer: whole or not at all. A repeated call changes nothing more.",
-        role: Role::Write,
-        effect: Effect::Acts,
-        query: &[],
-        body: None,
-        answer: (200, "Reloaded"),
-        refuses: &[Code::NotReloaded],
-        run: process::reload,
-    },
-    Operation {
-        id: "listApps",
-        method: "GET",
-        path: "/v1/apps",
-        summary: "Every app, by name",
-        about: "",
-        role: Role::Read,
-        effect: Effect::Looks,
-        query: &[SOURCE, LIMIT, PAGE],
-        body: None,
-        answer: (200, "AppPage"),
-        refuses: &[Code::Invalid],
-        run: look::apps,
-    },
-    Operation {
-        id: "showApp",
-        method: "GET",
-        path: "/v1/apps/{app}",
-        summary: "One app",
-        about: "",
-        role: Role::Read,
-        effect: Effect::Looks,
-        query: &[],
-        body: None,
-        answer: (200, "App"),
-        refuses: &[Code::NotFound],
-        run: look::app,
-    },
-    Operation {
-        id: "listKeys",
-        method: "GET",
-        path: "/v1/keys",
-        summary: "Every key, by id",
-        about: "No secret is ever among them.",
-        role: Role::Read,
-        effect: Effect::Looks,
-        query: &[OF_APP, SOURCE, LIMIT, PAGE],
-        body: None,
-        answer: (200, "KeyPage"),
-        refuses: &[Code::Invalid, Code::NotFound],
-        run: look::keys,
-    },
-    Operation {
-        id: "showKey",
-        method: "GET",
-        path: "/v1/keys/{key}",
-        summary: "One key",
-        about: "",
-        role: Role::Read,
-        effect: Effect::Looks,
-        query: &[],
-        body: None,
-        answer: (200, "Key"),
-        refuses: &[Code::NotFound],
-        run: look::key,
-    },
-];
 
 /// What stands at a path.
 pub enum Found {

@@ -3,6 +3,7 @@
 use super::body::shown;
 use super::call::Call;
 use super::problem::{Fault, Problem};
+use crate::apps::made::{self as records, Paged, Unreadable};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value as Json, json};
 
@@ -38,12 +39,8 @@ impl Page {
         };
         let after = call.query("page").map(|text| {
             let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
-            bytes
-                .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| {
-                    Fault::new("query page", "is no page of ours")
-                        .accepted("`next` of the answer before, as it stands there")
-                })
+            let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            text.ok_or_else(Self::foreign)
         });
         Ok(Self {
             after: after.transpose()?,
@@ -51,16 +48,42 @@ impl Page {
         })
     }
 
-    /// The page itself, from at least one more than it holds where there are more. They come in the order of
-    /// their names.
-    pub fn show<T>(&self, mut items: Vec<T>, name: fn(&T) -> &str, shown: fn(&T) -> Json) -> Json {
-        let more = items.len() > self.limit;
+    /// The page asked for is none of ours.
+    pub fn foreign() -> Fault {
+        Fault::new("query page", "is no page of ours")
+            .accepted("`next` of the answer before, as it stands there")
+    }
+
+    /// What a call asks for to go on after `name`.
+    pub fn token(name: &str) -> String {
+        BASE64URL_NOPAD.encode(name.as_bytes())
+    }
+
+    /// The same part of a list of the registry, and whether more comes after it.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn of_store<T>(
+        &self,
+        read: impl FnOnce(&records::Page) -> Result<Paged<T>, Unreadable>,
+    ) -> Result<(Vec<T>, bool), Unreadable> {
+        let page = records::Page {
+            after: self.after.clone(),
+            limit: self.limit,
+        };
+        let read = read(&page)?;
+        Ok((read.items, read.next.is_some()))
+    }
+
+    /// The page itself, from things by their names. There are `more` than these, or as many as come after it.
+    pub fn show(&self, mut items: Vec<(String, Json)>, more: bool) -> Json {
+        items.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let more = more || items.len() > self.limit;
         items.truncate(self.limit);
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last| BASE64URL_NOPAD.encode(name(last).as_bytes()));
-        json!({ "items": items.iter().map(shown).collect::<Vec<_>>(), "next": next })
+        let next = items.last().filter(|_| more);
+        let next = next.map(|(name, _)| Self::token(name));
+        let items: Vec<Json> = items.into_iter().map(|(_, shown)| shown).collect();
+        json!({ "items": items, "next": next })
     }
 
     /// Whether the thing of that name comes after what was listed.

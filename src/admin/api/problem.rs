@@ -51,16 +51,36 @@ codes! {
     NotFound "not-found" NOT_FOUND "There is no such thing";
     /// The path takes other methods.
     Method "method-not-allowed" METHOD_NOT_ALLOWED "The path does not take this method";
+    /// It is there already.
+    Exists "exists" CONFLICT "It is there already";
+    /// It stands in `gateway.toml`.
+    Configured "configured-in-file" CONFLICT "It stands in gateway.toml, and is changed there";
+    /// There are as many as there may be.
+    TooMany "too-many" CONFLICT "There are as many as there may be";
+    /// What is asked cannot be done in the state it is in.
+    State "wrong-state" CONFLICT "Its state does not allow that";
+    /// It was changed since it was read.
+    Stale "stale" PRECONDITION_FAILED "It was changed since it was read";
     /// The body is over the bound.
     TooLarge "body-too-large" PAYLOAD_TOO_LARGE "The body is too large";
     /// The body is not said to be JSON.
     NotJson "not-json" UNSUPPORTED_MEDIA_TYPE "The body is not said to be JSON";
+    /// A change does not say of what.
+    MatchMissing "if-match-missing" PRECONDITION_REQUIRED "A change needs If-Match";
     /// Too many refused tokens.
     Limited "too-many-refused" TOO_MANY_REQUESTS "Too many tokens were refused";
     /// The body did not come in time.
     Timeout "request-timeout" REQUEST_TIMEOUT "The body did not come in time";
     /// We failed.
     Internal "internal" INTERNAL_SERVER_ERROR "The gateway failed";
+    /// There is no registry.
+    Off "registry-off" SERVICE_UNAVAILABLE "There is no registry";
+    /// The registry cannot be read.
+    Unreadable "registry-unreadable" SERVICE_UNAVAILABLE "The registry cannot be read";
+    /// The registry cannot be written.
+    Unwritable "registry-unwritable" SERVICE_UNAVAILABLE "The registry cannot be written";
+    /// Too much waits for the registry.
+    Busy "registry-busy" SERVICE_UNAVAILABLE "Too many changes wait for the registry";
     /// What is in force stays, since the file is not good, or asks for a restart.
     NotReloaded "not-reloaded" CONFLICT "The configuration is not taken over";
 }
@@ -112,6 +132,8 @@ pub struct Told {
     pub hint: Option<String>,
     /// Which values are refused.
     pub faults: Vec<Fault>,
+    /// How the thing is tagged now, where that is why.
+    pub etag: Option<String>,
     /// The methods that the path takes, where that is why.
     pub allow: Option<String>,
     /// When to come again, in seconds.
@@ -167,6 +189,13 @@ impl Problem {
     #[must_use]
     pub fn hint(mut self, text: impl Into<String>) -> Self {
         self.told.hint = Some(text.into());
+        self
+    }
+
+    /// Says how the thing is tagged now.
+    #[must_use]
+    pub fn tagged(mut self, etag: impl Into<String>) -> Self {
+        self.told.etag = Some(etag.into());
         self
     }
 

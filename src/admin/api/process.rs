@@ -21,6 +21,10 @@ pub(super) fn status(call: &Call<'_>) -> Result<Answer, Problem> {
         "serving": call.desk.is_serving(),
         "role": call.who.role.name(),
         "configured": { "apps": configured.apps.len(), "keys": configured.keys.len() },
+        "registry": call.desk.store().map(|store| json!({
+            "writable": store.is_writable(),
+            "revision": store.revision().0,
+        })),
     })))
 }
 

@@ -12,7 +12,6 @@ mod records;
 mod rotate;
 mod seal;
 mod store;
-mod tokens;
 mod words;
 
 pub use audit::{AuditEntry, Log, Outcome};
@@ -28,4 +27,3 @@ pub use store::{
     Change, Expect, MAX_CHANGES, MAX_KEYS, MAX_PAGE, Page, Paged, Store, Touched, Unreadable,
     Watcher, Write, WriteError,
 };
-pub use tokens::TokenRules;

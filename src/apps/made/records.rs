@@ -2,7 +2,7 @@
 //! of the store's format: a change of them is a new version of it.
 
 use super::life::Life;
-use super::tokens::TokenRules;
+use crate::apps::TokenPolicy;
 use crate::apps::{Downgrade, Mode, Scheme};
 use crate::crypto::Algorithm;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub struct AppRecord {
     pub downgrade: Downgrade,
     /// How the key service serves it; without it, it does not.
     #[serde(default)]
-    pub tokens: Option<TokenRules>,
+    pub tokens: Option<TokenPolicy>,
     /// When it was made, Unix time.
     pub made_at: i64,
     /// Which commit has last changed it. The store sets it.

@@ -19,6 +19,7 @@ pub(super) fn describe(out: &mut String, loaded: &Loaded) {
                 apps.dedup();
                 format!("by `{path}` app {}", apps.join(" or "))
             }
+            Whose::NoApp => "evidence for tokens of ours".to_owned(),
         };
         let algorithms: Vec<_> = issuer
             .algorithms

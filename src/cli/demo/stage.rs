@@ -217,6 +217,7 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         enabled: true,
         explain: true,
         policy: crate::apps::Policy::default(),
+        tokens: None,
     });
     gateway.apps.push(app.clone());
     // It stands for whatever key of that name the configuration may have.
@@ -230,6 +231,7 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         enabled: true,
         schemes: SchemeSet::all(),
         attests: false,
+        signer: None,
     });
     Ok((Signer::new(KEY_ID, Algorithm::HmacSha256, &secret)?, path))
 }

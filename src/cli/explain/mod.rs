@@ -255,6 +255,7 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
         enabled: true,
         explain: true,
         policy: crate::apps::Policy::default(),
+        tokens: None,
     });
     let key = key.map(|mut key| -> Result<NamedKey> {
         if let Some(sender) = sender {
@@ -285,6 +286,7 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
                 enabled: true,
                 schemes: SchemeSet::all(),
                 attests: false,
+                signer: None,
             })
         })
         .transpose()

@@ -1,14 +1,16 @@
 //! `portcullis app`: who may call.
 
+use super::changing::{self, Changing, Matching};
 use super::reach::{Call, Reach, Reply};
-use super::{USUAL, Where, list, part, print};
+use super::{USUAL, Where, list, listed, part, print};
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
-use serde_json::{Value as Json, json};
+use http::Method;
+use serde_json::{Map, Value as Json, json};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Show the apps that may call
+/// Make, show and change the apps that may call
 #[derive(ClapArgs)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
@@ -18,15 +20,28 @@ pub(in crate::cli) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  Every app, and where it stands:
-    portcullis app list
-  One, with its keys, for a program to read:
-    portcullis app show mobile --json
+  An app that may order, under a plan of the configuration; then a key for it:
+    portcullis app create mobile --plan standard --scope orders
+    portcullis key create mobile --out mobile.key
+  Refuse all its keys for now, and see what that would do first:
+    portcullis app disable mobile --dry-run && portcullis app disable mobile
+  Every app, those of gateway.toml too, for a program to read:
+    portcullis app list --json
 
-A gateway that runs is asked through its admin API; where none runs, what it would run on is read.";
+A gateway that runs is asked through its admin API; where none runs, the registry is opened itself.
+Apps of gateway.toml are shown, and changed there.";
 
 #[derive(Subcommand)]
 enum What {
+    /// Make an app
+    Create {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        said: Said,
+        #[command(flatten)]
+        how: Changing,
+    },
     /// List every app
     List {
         /// How many at most
@@ -42,6 +57,90 @@ enum What {
         #[command(flatten)]
         at: Where,
     },
+    /// Change an app
+    Change {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        said: Said,
+        /// Without a plan it has no limits
+        #[arg(long, conflicts_with = "plan")]
+        no_plan: bool,
+        /// Without a scope
+        #[arg(long, conflicts_with = "scope")]
+        no_scope: bool,
+        #[command(flatten)]
+        matching: Matching,
+        #[command(flatten)]
+        how: Changing,
+    },
+    /// Refuse every key of an app
+    Disable(One),
+    /// Take them again
+    Enable(One),
+    /// Delete an app with its keys, instances and codes
+    Delete(One),
+}
+
+#[derive(ClapArgs)]
+struct One {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    matching: Matching,
+    #[command(flatten)]
+    how: Changing,
+}
+
+/// What an app is to be.
+#[derive(ClapArgs)]
+struct Said {
+    /// Its limits: the name of a plan in the configuration
+    #[arg(long, value_name = "NAME")]
+    plan: Option<String>,
+    /// What it may do; may be given again
+    #[arg(long, value_name = "NAME")]
+    scope: Vec<String>,
+    /// Whether its callers are told what they did wrong
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    explain: Option<bool>,
+    /// `enforce` what is asked of it, or only `observe` it
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+    /// `allow` it to fall back to a weaker proof, or `refuse` that
+    #[arg(long, value_name = "WHICH")]
+    downgrade: Option<String>,
+    /// How the key service serves it: JSON, as `tokens` of an app in gateway.toml; `null` is not at all
+    #[arg(long, value_name = "JSON")]
+    tokens: Option<String>,
+}
+
+impl Said {
+    fn body(&self) -> Result<Map<String, Json>> {
+        let mut body = Map::new();
+        let mut add = |name: &str, value: Json| body.insert(name.to_owned(), value);
+        if let Some(plan) = &self.plan {
+            add("plan", plan.as_str().into());
+        }
+        if !self.scope.is_empty() {
+            add("scopes", self.scope.clone().into());
+        }
+        if let Some(explain) = self.explain {
+            add("explain", explain.into());
+        }
+        if let Some(mode) = &self.mode {
+            add("mode", mode.as_str().into());
+        }
+        if let Some(downgrade) = &self.downgrade {
+            add("downgrade", downgrade.as_str().into());
+        }
+        if let Some(tokens) = &self.tokens {
+            let tokens = serde_json::from_str(tokens)
+                .map_err(|why| super::Stop::usage(format!("`--tokens` is not JSON: {why}")))?;
+            add("tokens", tokens);
+        }
+        Ok(body)
+    }
 }
 
 const COLUMNS: print::Columns = &[
@@ -53,38 +152,72 @@ const COLUMNS: print::Columns = &[
 ];
 
 fn state(app: &Json) -> String {
-    let enabled = app["enabled"].as_bool().unwrap_or_default();
-    if enabled { "enabled" } else { "disabled" }.to_owned()
+    let is = |name: &str| app[name].as_bool().unwrap_or_default();
+    let state = match (is("in_force"), is("enabled")) {
+        // The configuration has another of that name.
+        (false, _) => "not in force",
+        (true, true) => "enabled",
+        (true, false) => "disabled",
+    };
+    state.to_owned()
 }
 
 /// Runs the command.
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
-        What::List { limit, at } => all(*limit, at)?,
+        What::Create { name, said, how } => {
+            let mut body = said.body()?;
+            body.insert("name".to_owned(), name.as_str().into());
+            let answer = changing::make(how, "/v1/apps", body.into())?;
+            changing::print(how, &format!("made app {name}"), &answer)?;
+        }
+        What::List { limit, at } => listed(at, "/v1/apps", &[], *limit, COLUMNS)?,
         What::Show { name, at } => show(name, at)?,
+        What::Change {
+            name,
+            said,
+            no_plan,
+            no_scope,
+            matching,
+            how,
+        } => {
+            let mut body = said.body()?;
+            if *no_plan {
+                body.insert("plan".to_owned(), Json::Null);
+            }
+            if *no_scope {
+                body.insert("scopes".to_owned(), json!([]));
+            }
+            patch(how, matching, name, body.into(), "changed")?;
+        }
+        What::Disable(one) => enable(one, false)?,
+        What::Enable(one) => enable(one, true)?,
+        What::Delete(one) => {
+            let action = (Method::DELETE, "");
+            let thing = ("apps", &*one.name);
+            let answer = changing::change(&one.how, &one.matching, thing, action, None)?;
+            changing::print(&one.how, &format!("deleted app {}", one.name), &answer)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn all(limit: usize, at: &Where) -> Result<()> {
-    let reach = Reach::find(at)?;
-    let (items, more) = list(&reach, "/v1/apps", &[], limit.max(1))?;
-    let mut out = anstream::stdout().lock();
-    if at.json {
-        writeln!(out, "{:#}", json!({ "items": items, "more": more }))?;
-        return Ok(());
-    }
-    write!(out, "{}", print::table(COLUMNS, &items))?;
-    if more {
-        writeln!(out, "and more: `--limit` lists them")?;
-    }
-    Ok(())
+fn enable(one: &One, enabled: bool) -> Result<()> {
+    let done = if enabled { "enabled" } else { "disabled" };
+    let body = json!({ "enabled": enabled });
+    patch(&one.how, &one.matching, &one.name, body, done)
+}
+
+fn patch(how: &Changing, matching: &Matching, name: &str, body: Json, done: &str) -> Result<()> {
+    let action = (Method::PATCH, "");
+    let answer = changing::change(how, matching, ("apps", name), action, Some(body))?;
+    changing::print(how, &format!("{done} app {name}"), &answer)
 }
 
 fn show(name: &str, at: &Where) -> Result<()> {
     let reach = Reach::find(at)?;
-    let Reply { mut body, etag } =
-        reach.ask(&Call::get(&format!("/v1/apps/{}", part(name)), &[]))?;
+    let path = format!("/v1/apps/{}", part(name));
+    let Reply { mut body, etag } = reach.ask(&Call::get(&path, &[]))?;
     let (keys, more) = list(&reach, "/v1/keys", &[("app", name)], USUAL)?;
     let mut out = anstream::stdout().lock();
     if at.json {

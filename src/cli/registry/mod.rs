@@ -1,10 +1,14 @@
-//! `portcullis app`, `key`, `reload`: the admin API from the shell – that of a gateway which runs, or, where
-//! none does, the same code on what it would run on.
+//! `portcullis app`, `key`, `instance`, `audit`, `reload`: the admin API from the shell – that of a gateway which
+//! runs, or, where none does, the same code on what it would run on.
 
 pub(super) mod app;
+pub(super) mod audit;
+pub(super) mod instance;
 pub(super) mod key;
 pub(super) mod reload;
 
+mod changing;
+mod material;
 mod offline;
 mod print;
 mod reach;
@@ -13,8 +17,9 @@ use super::stop::Stop;
 use anyhow::Result;
 use clap::Args;
 use reach::{Call, Reach};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// How many are listed where it is not said.
@@ -58,7 +63,7 @@ fn list(
     let mut items = Vec::new();
     let mut next: Option<String> = None;
     loop {
-        let wanted = (limit - items.len()).min(PAGE).to_string();
+        let wanted = (limit - items.len()).clamp(1, PAGE).to_string();
         let mut query = query.to_vec();
         query.push(("limit", &wanted));
         if let Some(next) = &next {
@@ -74,6 +79,42 @@ fn list(
             return Ok((items, next.is_some()));
         }
     }
+}
+
+/// Lists, and prints it.
+fn listed(
+    at: &Where,
+    path: &str,
+    query: &[(&str, &str)],
+    limit: usize,
+    columns: print::Columns,
+) -> Result<()> {
+    let reach = Reach::find(at)?;
+    let (items, more) = list(&reach, path, query, limit.max(1))?;
+    let mut out = anstream::stdout().lock();
+    if at.json {
+        writeln!(out, "{:#}", json!({ "items": items, "more": more }))?;
+        return Ok(());
+    }
+    write!(out, "{}", print::table(columns, &items))?;
+    if more {
+        writeln!(out, "and more: `--limit` lists them")?;
+    }
+    Ok(())
+}
+
+/// Shows one thing.
+fn shown(at: &Where, path: &str) -> Result<()> {
+    let reach = Reach::find(at)?;
+    let mut reply = reach.ask(&Call::get(path, &[]))?;
+    let mut out = anstream::stdout().lock();
+    if at.json {
+        reply.body["etag"] = reply.etag.into();
+        writeln!(out, "{:#}", reply.body)?;
+    } else {
+        write!(out, "{}", print::members(&reply.body))?;
+    }
+    Ok(())
 }
 
 /// A name as a part of a path.

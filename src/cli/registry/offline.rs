@@ -1,24 +1,52 @@
-//! The API without a gateway: on the configuration itself.
+//! The API without a gateway: on the configuration and the registry themselves.
 
 use crate::admin::api::{Configured, Desk, Who};
+use crate::apps::made::{MasterKey, Store};
 use crate::cli::serve::configured;
+use crate::cli::stop::Stop;
 use crate::clock::{Clock, Now};
-use crate::config::Loaded;
+use crate::config::Config;
+use crate::store::registry::{OpenError, Registry, Settings};
+use anyhow::Result;
 use std::sync::Arc;
 
 /// What a gateway would run on.
 pub(super) struct Offline {
     configured: Arc<Configured>,
+    registry: Option<(Arc<dyn Store>, MasterKey)>,
     clock: Clock,
 }
 
 impl Offline {
-    /// Opens it.
-    pub(super) fn open(loaded: &Loaded) -> Self {
-        Self {
-            configured: Arc::new(configured(&loaded.config.gateway)),
+    /// Opens it. No gateway answers, since `refused`.
+    pub(super) fn open(
+        config: &Config,
+        registry: Option<&Settings>,
+        refused: &str,
+    ) -> Result<Self> {
+        let registry = match registry {
+            None => None,
+            Some(settings) => {
+                let store: Arc<dyn Store> = match Registry::open(settings) {
+                    Ok(registry) => Arc::new(registry),
+                    Err(OpenError::InUse { path }) => {
+                        return Err(Stop::failed(format!(
+                            "`{}` is in use by a gateway, or another command, and {refused}",
+                            path.display()
+                        ))
+                        .hint("let the gateway have an admin listener, or say where it is: `--admin URL`")
+                        .into());
+                    }
+                    Err(why) => return Err(Stop::failed(why.to_string()).into()),
+                };
+                Some((store, settings.master.clone()))
+            }
+        };
+        Ok(Self {
+            configured: Arc::new(configured(config)),
+            registry,
             clock: Clock::system(),
-        }
+        })
     }
 
     /// The user who works on it.
@@ -32,6 +60,14 @@ impl Offline {
 impl Desk for Offline {
     fn configured(&self) -> Arc<Configured> {
         self.configured.clone()
+    }
+
+    fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.registry.as_ref().map(|(store, _)| store)
+    }
+
+    fn master(&self) -> Option<&MasterKey> {
+        self.registry.as_ref().map(|(_, master)| master)
     }
 
     fn reload(&self, _: bool) -> Result<Vec<String>, String> {

@@ -83,6 +83,18 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Adds a body.
+    pub(super) fn with(mut self, body: Json) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Says of which revision it is.
+    pub(super) const fn matching(mut self, tag: &'a str) -> Self {
+        self.if_match = Some(tag);
+        self
+    }
+
     fn fields(&self) -> Result<HeaderMap> {
         let mut fields = HeaderMap::new();
         if self.body.is_some() {
@@ -104,8 +116,17 @@ impl<'a> Call<'a> {
 }
 
 impl Reach {
-    /// Finds who answers.
+    /// Finds who answers, to look.
     pub(super) fn find(at: &Where) -> Result<Self> {
+        Self::found(at, false)
+    }
+
+    /// Finds who answers, to change something.
+    pub(super) fn to_change(at: &Where) -> Result<Self> {
+        Self::found(at, true)
+    }
+
+    fn found(at: &Where, changes: bool) -> Result<Self> {
         if let Some(url) = &at.admin {
             let place = place(url, at.cacert.as_deref())?;
             let bearer = match &at.token_file {
@@ -116,12 +137,23 @@ impl Reach {
         }
         let loaded = Config::check(&at.config).map_err(|report| Stop::bad_config(&report))?;
         let settings = loaded.config.admin.clone();
-        if let Some(place) = &settings.listen
-            && knock(place).is_ok()
-        {
-            return Self::gateway(at, place, &settings);
-        }
-        Ok(Self::Here(Box::new(Offline::open(&loaded))))
+        let refused = match &settings.listen {
+            None => "`[admin] listen` is off".to_owned(),
+            Some(place) => match knock(place) {
+                Ok(()) => return Self::gateway(at, place, &settings),
+                Err(why) => format!("its admin API at `{place}` cannot be reached: {why}"),
+            },
+        };
+        // Who only looks makes nothing: neither the registry nor its master key.
+        let loaded = if changes {
+            Config::load(&at.config).map_err(|report| Stop::bad_config(&report))?
+        } else {
+            loaded
+        };
+        let there = loaded.config.registry.as_ref();
+        let there = there.filter(|settings| changes || settings.path.exists());
+        let offline = Offline::open(&loaded.config, there, &refused)?;
+        Ok(Self::Here(Box::new(offline)))
     }
 
     fn gateway(at: &Where, place: &Listen, settings: &admin::Settings) -> Result<Self> {

@@ -3,6 +3,7 @@
 use super::phases::{Current, Phase};
 use super::watch::Wake;
 use crate::admin::api::{Configured, Guard};
+use crate::apps::made::{MasterKey, Store};
 use crate::config::{Config, Loaded, Resolved};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::{Settings, Shared};
@@ -24,6 +25,10 @@ pub(super) struct Control {
     pub(super) proofs: Arc<Proofs>,
     pub(super) moved_up: Keeper,
     pub(super) made: Option<Arc<store::registry::Registry>>,
+    /// The same for the admin API.
+    pub(super) store: Option<Arc<dyn Store>>,
+    /// What seals the secrets in it.
+    pub(super) master: Option<MasterKey>,
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
@@ -146,7 +151,7 @@ impl Control {
         let Loaded {
             config, resolved, ..
         } = in_force.takes(loaded)?;
-        let configured = Arc::new(super::desk::configured(&config.gateway));
+        let configured = Arc::new(super::desk::configured(&config));
         self.guard.replace(config.admin.tokens.clone());
         let before = self.shared.settings.load();
         let apps = config.gateway.apps.clone();

@@ -5,15 +5,24 @@ use super::systemd;
 use super::watch::Wake;
 use crate::admin::api::{Configured, ConfiguredApp, ConfiguredKey, Desk, Guard};
 use crate::apps::Scheme;
+use crate::apps::made::{MasterKey, Store};
 use crate::clock::Now;
+use crate::config::Config;
 use crate::crypto::VerifyingKey;
-use crate::gateway::Blueprint;
 use crate::observe::Observer;
 use std::sync::Arc;
 
 impl Desk for Control {
     fn configured(&self) -> Arc<Configured> {
         Self::configured(self)
+    }
+
+    fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref()
+    }
+
+    fn master(&self) -> Option<&MasterKey> {
+        self.master.as_ref()
     }
 
     fn reload(&self, dry_run: bool) -> Result<Vec<String>, String> {
@@ -50,7 +59,8 @@ pub(super) fn show(observer: &Observer, guard: &Arc<Guard>) {
 }
 
 /// What a configuration says of apps and keys.
-pub(crate) fn configured(blueprint: &Blueprint) -> Configured {
+pub(crate) fn configured(config: &Config) -> Configured {
+    let blueprint = &config.gateway;
     let apps = blueprint.apps.iter().zip(&blueprint.plans);
     let apps = apps.map(|(app, plan)| {
         let shown = ConfiguredApp {
@@ -59,6 +69,7 @@ pub(crate) fn configured(blueprint: &Blueprint) -> Configured {
             enabled: app.enabled,
             explain: app.explain,
             mode: app.policy.mode.name(),
+            downgrade: app.policy.downgrade.name(),
         };
         (app.name.to_string(), shown)
     });
@@ -108,5 +119,6 @@ pub(crate) fn configured(blueprint: &Blueprint) -> Configured {
     Configured {
         apps: apps.collect(),
         keys: keys.chain(certificates).chain(static_keys).collect(),
+        plans: config.plans.iter().cloned().collect(),
     }
 }

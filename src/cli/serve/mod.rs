@@ -6,6 +6,7 @@ use crate::config::{Config, Loaded};
 
 use crate::admin::Served;
 use crate::admin::api::Guard;
+use crate::apps::made::Store;
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::refusal::Code;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
@@ -32,6 +33,7 @@ use watch::{Wake, Wakes};
 mod control;
 mod desk;
 mod issuers;
+mod minting;
 mod options;
 mod panics;
 mod phases;
@@ -147,7 +149,8 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         "Connections that went on in another protocol and are open.",
         move || open.open() as i64,
     );
-    let configured = Arc::new(desk::configured(&config.gateway));
+    let minting = minting::service(&config.state, &observer)?;
+    let configured = Arc::new(desk::configured(&config));
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
     let shared = Arc::new(Shared {
@@ -159,6 +162,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         tunnels,
         in_flight: Arc::default(),
         tokens: token::Cache::new(CACHED_TOKENS),
+        minting,
         observer,
         clock: options.clock,
     });
@@ -175,6 +179,8 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         shared: shared.clone(),
         proofs,
         moved_up,
+        store: made.clone().map(|made| made as Arc<dyn Store>),
+        master: config.registry.map(|settings| settings.master),
         made,
         certificates: certificates.clone(),
         stop: CancellationToken::new(),

@@ -1,12 +1,15 @@
 //! `[tokens]` and `[issuers.NAME]` as written.
 
+use crate::apps::{Evidence, OnFailure};
 use crate::config::lists::{List, OneOrMore, Several};
+use crate::config::minted::{Build, PathPrefix};
 use crate::config::outside::{KeySetAt, TokenAlgorithm};
 use crate::config::read::At;
 use crate::config::secrets::{Reference, SecretFile};
 use crate::config::table::{Required, table};
 use crate::config::times::Period;
-use crate::config::values::{Name, Text};
+use crate::config::values::{KeyId, Name, Text};
+use crate::config::words::Limit;
 use http::HeaderName;
 
 table! {
@@ -21,6 +24,64 @@ table! {
         /// Whether a DPoP proof must hold a nonce of ours. A proof without one, or with one older than `[freshness]`
         /// `window`, is refused with a fresh one in `DPoP-Nonce`: no proof can be made ahead of time.
         pub dpop_nonce: bool = false,
+        /// The path below which the key service answers, where an app has `tokens`. No route may lie there.
+        pub prefix: At<PathPrefix> = "/.portcullis",
+        /// What tokens of the key service name as their issuer, in `iss`. Where it is not said, `public_url`; without
+        /// that, `"portcullis"`.
+        pub issuer: Option<Text>,
+        /// What an address may ask the key service for, whatever comes of it. Who asks for more gets 429 `peer-limited`.
+        pub rate: Limit = { rate = "10/s", burst = 100 },
+        /// Tokens that each app may get. Who asks for more, and has proven to be the app, gets 429 `rate-exceeded`.
+        pub app_rate: Limit = "off",
+        /// Tokens that each instance of an app, or each workload, may get.
+        pub instance_rate: Limit = { rate = "1/s", burst = 20 },
+    }
+}
+
+table! {
+    /// How an app gets tokens of the key service: whoever shows the evidence gets one, and no instance has a key that
+    /// opens anything for long.
+    pub struct AppTokens {
+        /// The key that signs them, one of the app's that attest; of several the first that is in force. Where it is not
+        /// said, every key of the app that attests and can sign: the one whose `not_before` is the latest, or that stands last.
+        pub key: Option<OneOrMore<At<KeyId>>>,
+        /// How long a token lives; at most `[tokens] max_lifetime`.
+        pub lifetime: At<Period> = "5m",
+        /// What is taken as evidence: `"oidc"`, a platform says which workload asks; `"dev"`, none at all, where only this
+        /// machine can reach the gateway.
+        pub evidence: Required<Several<At<Evidence>>>,
+        /// Builds that get tokens. Tokens of a build that is taken away hold no longer. None is every build; workloads
+        /// have none.
+        pub builds: List<Build> = [],
+        /// What whoever fails gets: `"decoy"`, a token that looks like any other and opens nothing, or `"refuse"`, 403
+        /// `evidence-rejected`.
+        pub on_failure: OnFailure = "decoy",
+        /// Which workloads are the app, for `"oidc"`.
+        pub workloads: List<Workload> = [],
+    }
+}
+
+table! {
+    /// A workload, by what its platform says of it.
+    pub struct Workload {
+        /// Who says so: a name in `[issuers]`.
+        pub issuer: Required<At<Name>>,
+        /// What all must hold of it. Anyone may get a token of a large platform: say whose it must be.
+        pub claims: Required<Several<WorkloadClaim>>,
+        /// Whether what the platform says is good for one token of ours. Kubernetes renews its projected tokens once in
+        /// an hour or so only: with `false` one is good for many, for whoever has a copy too. One with our challenge as its
+        /// `nonce` is good for that challenge anyway.
+        pub single_use: bool = true,
+    }
+}
+
+table! {
+    /// A claim of a workload, and the values of it that are taken.
+    pub struct WorkloadClaim {
+        /// Its name, or those that lead to it: `["kubernetes.io", "namespace"]`.
+        pub claim: Required<OneOrMore<Text>>,
+        /// The value, letter by letter, or several. Where the claim is a list, one of them must stand in it.
+        pub value: Required<OneOrMore<Text>>,
     }
 }
 
@@ -41,7 +102,8 @@ table! {
         pub secret: Option<At<Reference>>,
         /// Fields its tokens may stand in; `"authorization"` means `Authorization: Bearer`.
         pub headers: Several<At<HeaderName>> = ["authorization"],
-        /// The app that all its tokens stand for.
+        /// The app that all its tokens stand for. One that no app's `workloads` name has either `app` or `claim`; the
+        /// tokens of one without are evidence only, and no route takes them.
         pub app: Option<At<Name>>,
         /// The claim that tells which app a token stands for, by `apps`: a name, or those that lead to it
         /// (`["realm_access", "roles"]`). Its value is a text, or a list of texts.

@@ -3,14 +3,13 @@
 use super::Gathered;
 use crate::admin;
 use crate::admin::api::{Token, Tokens};
+use crate::apps::made::{Kind, Printed};
 use crate::config::addresses::FileMode;
 use crate::config::file::Admin;
 use crate::config::read::At;
 use crate::config::secrets::{Places, Reference};
 use crate::config::values::Text;
-use crate::crypto;
 use crate::server::Listen;
-use data_encoding::BASE64URL_NOPAD;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -18,10 +17,6 @@ use zeroize::Zeroizing;
 const MIN_TOKEN: usize = 32;
 /// And at most.
 const MAX_TOKEN: usize = 256;
-/// Random bytes of a token that we make.
-const MADE_OF: usize = 32;
-/// How one begins that we make, so that scanners for leaked secrets know it.
-const PREFIX: &str = "pca_";
 /// The file of the token where none is named, in the directory for what must outlive the process.
 const USUAL_FILE: &str = "admin.token";
 
@@ -138,9 +133,7 @@ fn is_token(text: &[u8]) -> bool {
 }
 
 fn made() -> Zeroizing<String> {
-    let mut bytes = Zeroizing::new([0; MADE_OF]);
-    crypto::random(&mut *bytes);
-    Zeroizing::new(format!("{PREFIX}{}\n", BASE64URL_NOPAD.encode(&*bytes)))
+    Zeroizing::new(format!("{}\n", Printed::new(Kind::Admin).expose()))
 }
 
 #[cfg(test)]

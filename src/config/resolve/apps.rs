@@ -1,6 +1,6 @@
 //! `[apps]`: apps, their plans and keys.
 
-use super::{Gathered, certificates, issuers, keys, webhooks};
+use super::{Gathered, certificates, issuers, keys, tokens, webhooks};
 use crate::apps::{App, Assurance, Certified, Key, Mode, Policy, Scheme, SchemeSet};
 use crate::config::file::{self, File};
 use crate::config::read::At;
@@ -46,6 +46,10 @@ pub(super) fn registered(
                 downgrade: app.downgrade,
                 mode: app.mode.value,
             },
+            tokens: app.tokens.as_ref().and_then(|tokens| {
+                let policy = tokens::policy(app, tokens, file, gathered);
+                policy.map(Arc::new)
+            }),
         });
         if app.mode.value == Mode::Observe {
             let draft = app.mode.problem(
@@ -144,7 +148,12 @@ fn key(
     gathered: &mut Gathered<'_>,
 ) -> Option<Key> {
     webhooks::check_schemes(key, gathered);
-    let verifying = keys::verifying(key, sender, places, opened, gathered);
+    let mut private = None;
+    let verifying = keys::verifying(key, sender, places, opened, &mut private, gathered);
+    let signer = app
+        .tokens
+        .is_some()
+        .then(|| keys::signer(key, verifying.as_ref(), private, gathered));
     if key.attests.value
         && !key
             .schemes
@@ -171,6 +180,7 @@ fn key(
             None => SchemeSet::of_keys(),
         },
         attests: key.attests.value,
+        signer: signer.flatten(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod keys;
 
-use super::Gathered;
+use super::{Gathered, tokens};
 use crate::apps::App;
 use crate::config::file::{ClaimedApp, File, Issuer};
 use crate::config::lists::OneOrMore;
@@ -232,6 +232,7 @@ impl Outsider<'_> {
                 let claimed = self.claimed(&issuer.apps.0, apps, gathered)?;
                 Some(Whose::Claim(ClaimPath(path.collect()), claimed))
             }
+            (None, None) if tokens::name_issuer(self.file, &self.name.value) => Some(Whose::NoApp),
             (both, _) => {
                 let broken = ["app", "claim"].map(|key| format!("{}.{key}", self.name.key));
                 if !broken.iter().any(|key| gathered.problems.any_at(key)) {

@@ -1,27 +1,35 @@
 //! `[apps]`: the keys themselves, shared secrets and public ones.
 
 use super::Gathered;
+use crate::apps::Signer;
 use crate::config::file;
 use crate::config::read::At;
 use crate::config::secrets::{Places, PublicReference, Reference};
 use crate::config::view::KeyNote;
 use crate::crypto::hmac::{MIN_SECRET, MIN_WEAK_SECRET};
-use crate::crypto::{Algorithm, BadKey, HmacKey, PssSalt, PublicKey, VerifyingKey};
+use crate::crypto::{
+    Algorithm, BadKey, HmacKey, PrivateKey, PssSalt, PublicKey, SigningKey, VerifyingKey,
+};
 use crate::route::Sender;
 use crate::schemes::webhook::standard;
 use crate::secret::Secret;
+use std::sync::Arc;
 
-/// The key, by whichever half the gateway has. A shared secret goes to `shared` as well.
+/// The key, by whichever half the gateway has. A shared secret goes to `shared` as well, a private half to `signs`.
 pub(super) fn verifying(
     key: &file::Key,
     sender: Option<Sender>,
     places: &Places<'_>,
     shared: &mut Option<Secret>,
+    signs: &mut Option<PrivateKey>,
     gathered: &mut Gathered<'_>,
 ) -> Option<VerifyingKey> {
     let algorithm = key.algorithm.get();
     let word = algorithm.map(|algorithm| algorithm.value);
     salt_has_a_use(key, gathered);
+    if let Some(private) = &key.private_key {
+        return self::private(key, private, word, places, signs, gathered);
+    }
     match (&key.secret, &key.public_key, word) {
         (Some(_), Some(public), _) => {
             gathered.problem(public.problem("this key has a `secret` as well").hint(
@@ -50,6 +58,86 @@ pub(super) fn verifying(
         }
         (None, None, algorithm) => {
             neither(key, algorithm, gathered);
+            None
+        }
+    }
+}
+
+/// A key whose private half we have, since we sign with it.
+fn private(
+    key: &file::Key,
+    reference: &At<PublicReference>,
+    algorithm: Option<Algorithm>,
+    places: &Places<'_>,
+    signs: &mut Option<PrivateKey>,
+    gathered: &mut Gathered<'_>,
+) -> Option<VerifyingKey> {
+    let beside = [
+        ("secret", key.secret.is_some()),
+        ("public_key", key.public_key.is_some()),
+    ];
+    if let Some((other, _)) = beside.into_iter().find(|(_, is_there)| *is_there) {
+        let draft = reference.problem(format!("this key has a `{other}` as well"));
+        gathered.problem(draft.accepted("one of them"));
+        return None;
+    }
+    if !key.attests.value {
+        let draft = reference.problem(
+            "whoever has the private half is the caller, but for tokens that are made here",
+        );
+        gathered.problem(
+            draft
+                .accepted("`attests = true` and `schemes = [\"token\"]` beside it")
+                .hint("the key service signs with it; a caller's key is given by its `public_key`"),
+        );
+        return None;
+    }
+    let algorithm = algorithm?;
+    if algorithm.is_mac() {
+        let message = format!("`{algorithm}` takes a `secret`, not a private key");
+        gathered.problem(reference.problem(message));
+        return None;
+    }
+    let opened = places.private(reference);
+    let opened = gathered.take(reference, opened)?;
+    note(key, &reference.value.0, false, gathered);
+    let Some(content) = opened.secret else {
+        return Some(PublicKey::dummy(algorithm, PssSalt::Digest).into());
+    };
+    let read =
+        PrivateKey::read(algorithm, &content).and_then(|private| Ok((private.public()?, private)));
+    match read {
+        Ok((public, private)) => {
+            *signs = Some(private);
+            Some(public.into())
+        }
+        Err(bad) => {
+            gathered.problem(reference.problem(bad.to_string()));
+            None
+        }
+    }
+}
+
+/// What signs tokens here, where the key is one that does.
+pub(super) fn signer(
+    key: &file::Key,
+    verifying: Option<&VerifyingKey>,
+    private: Option<PrivateKey>,
+    gathered: &mut Gathered<'_>,
+) -> Option<Arc<Signer>> {
+    if !key.attests.value {
+        return None;
+    }
+    let signs = match (private, verifying?.mac()) {
+        (Some(private), _) => SigningKey::Private(private),
+        (None, Some(mac)) => mac.clone().into(),
+        (None, None) => return None,
+    };
+    match Signer::new(signs) {
+        Ok(signer) => Some(Arc::new(signer)),
+        Err(bad) => {
+            let at = key.private_key.as_ref()?;
+            gathered.problem(at.problem(bad.to_string()));
             None
         }
     }

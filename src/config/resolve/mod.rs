@@ -18,6 +18,7 @@ mod routes;
 mod sigv4;
 mod static_keys;
 mod tls;
+mod tokens;
 mod upstreams;
 mod webhooks;
 
@@ -38,7 +39,6 @@ use crate::limit::app::Rate;
 use crate::limit::overload;
 use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
-use crate::schemes::token;
 use crate::server::{self, Deadlines};
 use crate::{forward, gateway, store};
 use std::path::PathBuf;
@@ -146,6 +146,12 @@ pub(super) fn resolve(
             skew: freshness.skew,
         },
         registry: registry.ok()?,
+        plans: file
+            .plans
+            .entries
+            .iter()
+            .map(|(name, _)| name.value.clone())
+            .collect(),
         gateway: gateway::Blueprint {
             routes: routes?,
             apps: registered.apps,
@@ -156,7 +162,8 @@ pub(super) fn resolve(
             static_keys,
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,
-            tokens: tokens(file, freshness).with_issuers(outside.issuers, outside.double),
+            minting: tokens::minting(file, freshness, gathered),
+            tokens: tokens::settings(file, freshness).with_issuers(outside.issuers, outside.double),
             sources: outside.sources,
             peers: PeerSettings {
                 failures: limit(file.peers.failures),
@@ -268,20 +275,6 @@ fn upstream(
         tls,
         resolve_every: upstream.resolve_every.0,
     })
-}
-
-fn tokens(file: &File, freshness: Freshness) -> token::Settings {
-    let audience = file.tokens.audience.as_ref();
-    let mut tokens = token::Settings::new(
-        audience.map(|text| text.0.as_str().into()),
-        file.tokens.max_lifetime.0,
-        freshness.skew,
-    );
-    tokens.dpop = token::dpop::Settings {
-        freshness,
-        nonce: file.tokens.dpop_nonce,
-    };
-    tokens
 }
 
 fn limit(limit: Limit) -> Option<Rate> {

@@ -188,6 +188,18 @@ fn token_fields(
             let draft = draft.nearest(&name.value.0, file.issuers.names(), "issuer");
             gathered.problem(draft.of_absence());
         }
+        if super::tokens::is_evidence_only(file, &name.value.0) {
+            let message = format!(
+                "tokens of `{}` are evidence for the key service only",
+                name.value.0
+            );
+            let draft = name.problem(message);
+            gathered.problem(
+                draft.hint(
+                    "they stand for no app: say in `[issuers]` for which, by `app` or `claim`",
+                ),
+            );
+        }
     }
     let is_taken = |issuer: &str| match &route.issuers {
         None => true,
@@ -195,7 +207,8 @@ fn token_fields(
     };
     for (place, (name, issuer)) in file.issuers.entries.iter().enumerate() {
         let Some(issuer) = issuer else { continue };
-        if !takes_tokens || !is_taken(&name.value) {
+        let is_evidence = issuer.app.is_none() && issuer.claim.is_none();
+        if !takes_tokens || is_evidence || !is_taken(&name.value) {
             continue;
         }
         for field in &issuer.headers.0 {

@@ -27,6 +27,7 @@ fn issuer(issuer: &Issuer, fetched: Option<&Settings>) -> Json {
             apps.sort_unstable();
             (None, Some(path.to_string()), apps)
         }
+        Whose::NoApp => (None, None, Vec::new()),
     };
     json!({
         "name": &*issuer.name,

@@ -1,9 +1,31 @@
 //! What is told to a caller whose credential does not let it in.
 
+use super::Code;
 use crate::apps::{Assurance, Scheme};
 use crate::authorize;
 use crate::schemes::{self, Unbound, Why};
 use std::borrow::Cow;
+
+/// Its row in the table.
+pub(super) const fn code(refused: &schemes::Refused) -> Code {
+    match refused {
+        schemes::Refused::Missing => Code::CredentialMissing,
+        schemes::Refused::NotAccepted(_) | schemes::Refused::Alone(_) => Code::SchemeNotAccepted,
+        schemes::Refused::Malformed(_) => Code::MalformedCredential,
+        schemes::Refused::Rejected { .. } => Code::CredentialRejected,
+        schemes::Refused::Coverage(_)
+        | schemes::Refused::NobodySigns(_)
+        | schemes::Refused::TokenNotCovered(_)
+        | schemes::Refused::Absent(_)
+        | schemes::Refused::Unread => Code::CoverageMissing,
+        schemes::Refused::Skew { .. } => Code::ClockSkew,
+        schemes::Refused::Expired { .. } => Code::CredentialExpired,
+        schemes::Refused::Digest => Code::DigestMismatch,
+        schemes::Refused::Binding(unbound) if unbound.is_missing() => Code::CredentialMissing,
+        schemes::Refused::Binding(_) | schemes::Refused::OtherApp => Code::BindingMismatch,
+        schemes::Refused::AppDisabled => Code::AppDisabled,
+    }
+}
 
 pub(super) fn detail(refused: &schemes::Refused) -> String {
     match refused {
@@ -215,6 +237,7 @@ fn token_detail(what: &str) -> String {
         "sub" | "jti" | "pay" => "it is a text",
         "typ" => "it is `JWT` or `at+jwt`, or left out",
         "cnf" => "it has `jkt`, `jwk` or `x5t#S256`, and nothing else",
+        "build" => "this build of the app is no longer accepted",
         "signature_key" => "it is a public key on P-256, in DER and base64",
         _ => "the header may have `alg`, `kid` and `typ` only",
     };

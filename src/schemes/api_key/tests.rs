@@ -48,6 +48,7 @@ fn registry(change: impl Fn(&mut App, &mut StaticKey)) -> Registry {
             enabled: true,
             explain: true,
             policy: Policy::default(),
+            tokens: None,
         };
         let mut known = StaticKey {
             id: id.into(),
@@ -58,6 +59,7 @@ fn registry(change: impl Fn(&mut App, &mut StaticKey)) -> Registry {
                 enabled: true,
                 explain: true,
                 policy: Policy::default(),
+                tokens: None,
             }),
             hash: KeyHash::of(&pepper, key.as_bytes()),
             not_before: None,

@@ -141,6 +141,7 @@ impl Gate {
             enabled: true,
             explain: false,
             policy: crate::apps::Policy::default(),
+            tokens: None,
         });
         let one = |id: &str, mac: HmacKey, schemes| Key {
             id: id.into(),
@@ -151,6 +152,7 @@ impl Gate {
             enabled: true,
             schemes,
             attests: false,
+            signer: None,
         };
         let long = Secret::new(vec![7; 64]);
         let sha512 = HmacKey::new(Algorithm::HmacSha512, &long).unwrap();
@@ -1131,6 +1133,7 @@ fn the_uploads_that_the_documentation_prints_hold() {
             enabled: true,
             schemes: SchemeSet::of_keys(),
             attests: false,
+            signer: None,
         };
         gate.registry = Registry::new(vec![app], vec![one], 1).unwrap();
         gate.now = at(at_unix);

@@ -189,6 +189,7 @@ fn registry(change: impl Fn(&mut App, &mut Key)) -> Registry {
         enabled: true,
         explain: false,
         policy: crate::apps::Policy::default(),
+        tokens: None,
     };
     for (id, algorithm, secret) in keys {
         let mut owner = app();
@@ -203,6 +204,7 @@ fn registry(change: impl Fn(&mut App, &mut Key)) -> Registry {
             enabled: true,
             schemes: SchemeSet::all(),
             attests: false,
+            signer: None,
         };
         change(&mut owner, &mut key);
         key.app = Arc::new(owner);

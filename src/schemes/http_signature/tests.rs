@@ -137,6 +137,7 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
         enabled: true,
         explain: false,
         policy: crate::apps::Policy::default(),
+        tokens: None,
     };
     let mut key = Key {
         id: "k1".into(),
@@ -147,6 +148,7 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
             enabled: true,
             explain: false,
             policy: crate::apps::Policy::default(),
+            tokens: None,
         }),
         verifying: secret().into(),
         not_before: None,
@@ -154,6 +156,7 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
         enabled: true,
         schemes: SchemeSet::all(),
         attests: false,
+        signer: None,
     };
     change(&mut app, &mut key);
     let app = Arc::new(app);

@@ -62,6 +62,7 @@ fn app() -> Arc<App> {
         enabled: true,
         explain: false,
         policy: Policy::default(),
+        tokens: None,
     })
 }
 
@@ -75,6 +76,7 @@ fn key(id: &str, verifying: VerifyingKey, schemes: SchemeSet) -> Key {
         enabled: true,
         schemes,
         attests: false,
+        signer: None,
     }
 }
 

@@ -177,6 +177,7 @@ mod tests {
                 enabled: true,
                 explain: false,
                 policy: crate::apps::Policy::default(),
+                tokens: None,
             }),
             verifying: HmacKey::dummy(Algorithm::HmacSha256).into(),
             not_before: None,
@@ -184,6 +185,7 @@ mod tests {
             enabled: true,
             schemes: SchemeSet::all(),
             attests: false,
+            signer: None,
         })
     }
 

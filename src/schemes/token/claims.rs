@@ -6,7 +6,7 @@ use super::issuer::Issuer;
 use super::json::{Json, read_object};
 use super::jwt::no_object;
 use super::{Settings, rejected};
-use crate::apps::{App, Key, Scopes};
+use crate::apps::{App, Key, Scopes, TokenPolicy};
 use crate::crypto::Tag;
 use crate::schemes::{ProofId, Refused, Why};
 use std::borrow::Cow;
@@ -58,6 +58,9 @@ impl Verified {
         let is_named = names_audience || claims.iter().any(|(name, _)| name == "aud");
         let audiences = settings.audience.as_slice();
         let read = Read::of(&claims, if is_named { audiences } else { &[] })?;
+        if let (Some(policy), Some(_)) = (&key.app.tokens, &key.signer) {
+            still_made(&claims, policy)?;
+        }
         let scopes = match read.scope {
             Some(asked) => key.app.scopes.narrowed(asked.split(' ')),
             None => key.app.scopes.clone(),
@@ -113,19 +116,33 @@ impl Verified {
     }
 }
 
+/// Whether the key service would make a token with these claims now as well. What it made is held to
+/// what changes: an app whose policy changes is another app, and its tokens are read again.
+fn still_made(claims: &[(Cow<'_, str>, Json<'_>)], policy: &TokenPolicy) -> Result<(), Refused> {
+    for (name, value) in claims {
+        if &**name == "build" && !policy.takes_build(Some(text("build", value)?)) {
+            return Err(rejected(Why::Claim("build")));
+        }
+    }
+    Ok(())
+}
+
 /// What every token may say, each claim of its type.
-struct Read<'c> {
+pub(super) struct Read<'c> {
     exp: i64,
     iat: Option<i64>,
     nbf: Option<i64>,
-    iss: Option<&'c str>,
+    pub(super) iss: Option<&'c str>,
     scope: Option<&'c str>,
     pay: Option<Pay>,
     bound: Option<Bound>,
 }
 
 impl<'c> Read<'c> {
-    fn of(claims: &'c [(Cow<'c, str>, Json<'c>)], audiences: &[Box<str>]) -> Result<Self, Refused> {
+    pub(super) fn of(
+        claims: &'c [(Cow<'c, str>, Json<'c>)],
+        audiences: &[Box<str>],
+    ) -> Result<Self, Refused> {
         let (mut exp, mut iat, mut nbf) = (None, None, None);
         let (mut iss, mut scope, mut pay, mut bound) = (None, None, None, None);
         let mut is_for_us = audiences.is_empty();
@@ -158,7 +175,7 @@ impl<'c> Read<'c> {
         })
     }
 
-    fn verified(
+    pub(super) fn verified(
         self,
         scopes: Scopes,
         max_lifetime: Duration,

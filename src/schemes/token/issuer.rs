@@ -54,6 +54,8 @@ pub enum Whose {
     App(Arc<App>),
     /// The one that a claim's value stands for.
     Claim(ClaimPath, HashMap<Box<str>, Arc<App>>),
+    /// None: they are evidence for the key service, and no route takes them.
+    NoApp,
 }
 
 /// The names that lead to a claim: one, or those of the objects it lies in before it.
@@ -67,6 +69,7 @@ impl Issuer {
         let (path, apps) = match &self.whose {
             Whose::App(app) => return Ok(app),
             Whose::Claim(path, apps) => (path, apps),
+            Whose::NoApp => return Err(no_app()),
         };
         let value = path.find(claims).ok_or_else(no_app)?;
         let mut found: Option<&Arc<App>> = None;
@@ -119,20 +122,28 @@ impl Issuer {
 
 impl ClaimPath {
     fn find<'c>(&self, claims: &'c [(Cow<'c, str>, Json<'c>)]) -> Option<&'c Json<'c>> {
-        let (last, objects) = self.0.split_last()?;
-        let member = |members: &'c [(Cow<'c, str>, Json<'c>)], wanted: &str| {
-            let found = members.iter().find(|(name, _)| name == wanted);
-            found.map(|(_, value)| value)
-        };
-        let mut members = claims;
-        for name in objects {
-            match member(members, name)? {
-                Json::Object(inner) => members = inner,
-                _ => return None,
-            }
-        }
-        member(members, last)
+        find(&self.0, claims)
     }
+}
+
+/// The claim that these names lead to.
+pub(super) fn find<'c>(
+    path: &[Box<str>],
+    claims: &'c [(Cow<'c, str>, Json<'c>)],
+) -> Option<&'c Json<'c>> {
+    let (last, objects) = path.split_last()?;
+    let member = |members: &'c [(Cow<'c, str>, Json<'c>)], wanted: &str| {
+        let found = members.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value)
+    };
+    let mut members = claims;
+    for name in objects {
+        match member(members, name)? {
+            Json::Object(inner) => members = inner,
+            _ => return None,
+        }
+    }
+    member(members, last)
 }
 
 impl std::fmt::Display for ClaimPath {

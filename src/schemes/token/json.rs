@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// How deep values may nest; the outermost object is the first.
-pub(super) const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 /// Members an object may have.
-pub(super) const MAX_MEMBERS: usize = 64;
+pub(crate) const MAX_MEMBERS: usize = 64;
 
 /// A JSON value, borrowed where nothing in it is escaped.
 #[derive(Debug, PartialEq)]
-pub(super) enum Json<'j> {
+pub(crate) enum Json<'j> {
     Text(Cow<'j, str>),
     Integer(i64),
     List(Vec<Json<'j>>),
@@ -26,18 +26,25 @@ pub(super) enum Json<'j> {
 /// The text is no JSON object, or not one that has a single reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a JSON object with every name once, at most {MAX_DEPTH} deep and {MAX_MEMBERS} wide")]
-pub(super) struct BadJson;
+pub(crate) struct BadJson;
+
+/// The members of an object, in order.
+pub(crate) type Members<'j> = Vec<(Cow<'j, str>, Json<'j>)>;
 
 /// The members of the object that `bytes` hold.
-pub(super) fn read_object(bytes: &[u8]) -> Result<Vec<(Cow<'_, str>, Json<'_>)>, BadJson> {
+pub(crate) fn read_object(bytes: &[u8]) -> Result<Members<'_>, BadJson> {
+    read_object_or_place(bytes).map_err(|_| BadJson)
+}
+
+/// The same; where it fails, the line and the column at which it does, from 1.
+pub(crate) fn read_object_or_place(bytes: &[u8]) -> Result<Members<'_>, (usize, usize)> {
+    let place = |error: serde_json::Error| (error.line(), error.column());
     let mut reader = Deserializer::from_slice(bytes);
-    let value = Value { depth: 1 }
-        .deserialize(&mut reader)
-        .map_err(|_| BadJson)?;
-    reader.end().map_err(|_| BadJson)?;
+    let value = Value { depth: 1 }.deserialize(&mut reader).map_err(place)?;
+    reader.end().map_err(place)?;
     match value {
         Json::Object(members) => Ok(members),
-        _ => Err(BadJson),
+        _ => Err((1, 1)),
     }
 }
 

@@ -19,7 +19,7 @@ pub const MAX_TOKEN: usize = 8 * 1024;
 /// Bytes a key id may have.
 pub const MAX_KEY_ID: usize = 256;
 /// Keys that one token is tried with: several have its `kid` only where issuers share a field.
-const MAX_TRIED: usize = 4;
+pub(super) const MAX_TRIED: usize = 4;
 
 /// A token that was opened, and the key that its signature is of.
 pub(super) type Opened = (Arc<Verified>, Arc<Key>);
@@ -74,16 +74,16 @@ pub(super) fn sample(text: &str) -> Option<Sample<'_>> {
 /// A compact JWS (RFC 7515, section 3.1) with a header we accept.
 pub(super) struct Compact<'t> {
     /// Header and claims as they were signed.
-    signed: &'t str,
+    pub(super) signed: &'t str,
     claims: &'t str,
-    signature: Vec<u8>,
+    pub(super) signature: Vec<u8>,
     /// What its header names; `None` is none that we know.
     algorithm: Option<Algorithm>,
-    key_id: Option<String>,
+    pub(super) key_id: Option<String>,
     /// What else stands in its header, which tokens of apps must not have.
     more: Option<&'static str>,
     /// Whether its `typ` is that of an attestation.
-    is_attestation: bool,
+    pub(super) is_attestation: bool,
 }
 
 impl<'t> Compact<'t> {
@@ -225,6 +225,7 @@ impl<'t> Compact<'t> {
             enabled: true,
             schemes: [Scheme::Token].into_iter().collect(),
             attests: issuer.attests,
+            signer: None,
         };
         let mut verified = with_signing_key(verified, &key);
         if self.is_attestation {
@@ -263,6 +264,7 @@ fn with_signing_key(mut verified: Verified, key: &Key) -> Verified {
             enabled: true,
             schemes: [Scheme::HttpSignature].into_iter().collect(),
             attests: false,
+            signer: None,
         })
     });
     verified
@@ -289,6 +291,8 @@ fn read_header(bytes: &[u8]) -> Result<Header, Refused> {
             ("alg", Json::Text(name)) => algorithm = Some(Algorithm::from_jose_name(&name)),
             ("kid", Json::Text(id)) if is_key_id(&id) => key_id = Some(id.into_owned()),
             ("typ", Json::Text(media_type)) if is_jwt(&media_type) => {}
+            // What SPIFFE's issuers may say: no word of ours.
+            ("typ", Json::Text(media_type)) if media_type == "JOSE" => more = Some("typ"),
             ("typ", Json::Text(media_type)) if attestation::is_typ(&media_type) => {
                 is_attestation = true;
             }

@@ -7,6 +7,7 @@
 //! before the signature holds; lets a token do more than its app may; waits
 //! for the keys of an issuer.
 
+pub mod assertion;
 pub mod attestation;
 pub mod binding;
 pub mod cache;
@@ -19,7 +20,7 @@ pub mod sign;
 
 mod bound;
 mod claims;
-mod json;
+pub(crate) mod json;
 mod jwk;
 
 pub use cache::Cache;
@@ -27,7 +28,7 @@ pub use issuer::{ClaimPath, Issuer, Whose};
 pub use jwt::MAX_TOKEN;
 pub use key_set::{BadKeySet, KeySet};
 pub use keys::Keys;
-pub use sign::{Claims, Confirmation, NotForTokens, sign};
+pub use sign::{Claims, Confirmation, NotForTokens, sign, sign_claims};
 
 use super::digest::BodyProof;
 use super::doctor::Sample;

@@ -52,6 +52,21 @@ pub struct NotForTokens(pub Algorithm);
 /// # Panics
 /// Never: header and claims are JSON.
 pub fn sign(key_id: &str, key: &SigningKey, claims: &Claims<'_>) -> Result<String, NotForTokens> {
+    sign_claims(key_id, key, claims)
+}
+
+/// As [`sign`], with claims of any kind.
+///
+/// # Errors
+/// [`NotForTokens`].
+///
+/// # Panics
+/// When `claims` cannot be written as JSON.
+pub fn sign_claims(
+    key_id: &str,
+    key: &SigningKey,
+    claims: &impl Serialize,
+) -> Result<String, NotForTokens> {
     let algorithm = key.algorithm();
     let name = name_of(algorithm).ok_or(NotForTokens(algorithm))?;
     let mut header = Header::new(name);

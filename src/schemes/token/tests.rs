@@ -42,6 +42,7 @@ impl Gate {
             enabled: true,
             explain: false,
             policy: crate::apps::Policy::default(),
+            tokens: None,
         };
         let mut key = Key {
             id: "k".into(),
@@ -52,6 +53,7 @@ impl Gate {
             enabled: true,
             schemes: SchemeSet::all(),
             attests: false,
+            signer: None,
         };
         change(&mut app, &mut key);
         let app = Arc::new(app);
@@ -122,6 +124,7 @@ fn app_of(app: &App) -> App {
         enabled: app.enabled,
         explain: app.explain,
         policy: crate::apps::Policy::default(),
+        tokens: None,
     }
 }
 

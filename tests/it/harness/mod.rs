@@ -17,6 +17,7 @@ pub mod dpop;
 pub mod gateway;
 pub mod h2;
 pub mod issuer;
+pub mod key_service;
 pub mod lines;
 pub mod pair;
 pub mod raw;

@@ -1,0 +1,174 @@
+//! What was done and by whom, and when keys were last used.
+
+use super::Answer;
+use super::body::shown;
+use super::call::Call;
+use super::keys;
+use super::made;
+use super::page::Page;
+use super::problem::{Fault, Problem};
+use super::values::{moment, moment_of};
+use crate::apps::made::{self as records, AuditEntry, KeyState, Log, Outcome};
+use serde_json::{Map, Value as Json, json};
+
+/// Pages of the audit that one call looks through, where few lines are what is asked for.
+const MOST_LOOKS: usize = 200;
+/// How long a key must not have been used to count as no longer used, where it is not said: a week.
+const USUAL_QUIET: i64 = 7 * 86_400;
+
+/// `GET /v1/audit`.
+pub(super) fn audit(call: &Call<'_>) -> Result<Answer, Problem> {
+    let page = Page::of(call)?;
+    let log = match call.word("log")? {
+        Some("events") => Log::Events,
+        _ => Log::Changes,
+    };
+    let filter = Filter::of(call)?;
+    if page
+        .after
+        .as_ref()
+        .is_some_and(|after| after.parse::<u64>().is_err())
+    {
+        return Err(Page::foreign().into());
+    }
+    let store = made::store(call)?;
+    let mut items = Vec::new();
+    let mut after = page.after.clone();
+    for _ in 0..MOST_LOOKS {
+        // No more than are still wanted: what comes next is told by where this ends.
+        let look = records::Page {
+            after: after.clone(),
+            limit: page.limit - items.len(),
+        };
+        let lines = store.audit(log, &look).map_err(|why| made::unread(&why))?;
+        let too_old = |entry: &AuditEntry| filter.since.is_some_and(|since| entry.at < since);
+        let is_over = lines.items.last().is_some_and(too_old);
+        items.extend(lines.items.iter().filter(|one| filter.takes(one)).map(line));
+        // The latest come first.
+        after = lines.next.filter(|_| !is_over);
+        if after.is_none() || items.len() >= page.limit {
+            break;
+        }
+    }
+    let next = after.as_deref().map(Page::token);
+    Ok(Answer::ok(json!({ "items": items, "next": next })))
+}
+
+/// Which lines are asked for.
+struct Filter<'c> {
+    who: Option<&'c str>,
+    what: Option<&'c str>,
+    target: Option<&'c str>,
+    since: Option<i64>,
+    until: Option<i64>,
+}
+
+impl<'c> Filter<'c> {
+    fn of(call: &'c Call<'_>) -> Result<Self, Problem> {
+        let when = |name: &str| {
+            let Some(text) = call.query(name) else {
+                return Ok(None);
+            };
+            moment_of(text).map(Some).ok_or_else(|| {
+                Fault::new(
+                    format!("query {name}"),
+                    format!("`{}` is no moment", shown(text)),
+                )
+                .accepted("`2027-01-31T12:00:00Z`, or a date, `2027-01-31`")
+            })
+        };
+        Ok(Self {
+            who: call.query("who"),
+            what: call.query("what"),
+            target: call.query("target"),
+            since: when("since")?,
+            until: when("until")?,
+        })
+    }
+
+    fn takes(&self, entry: &AuditEntry) -> bool {
+        let is = |asked: Option<&str>, found: &str| asked.is_none_or(|asked| asked == found);
+        // `key` is every `key.…`.
+        let what = self.what.is_none_or(|asked| {
+            let rest = entry.what.strip_prefix(asked);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        what && is(self.who, &entry.who)
+            && is(self.target, &entry.target)
+            && self.since.is_none_or(|since| entry.at >= since)
+            && self.until.is_none_or(|until| entry.at < until)
+    }
+}
+
+fn line(entry: &AuditEntry) -> Json {
+    let (outcome, reason) = match &entry.outcome {
+        Outcome::Done => ("done", None),
+        Outcome::Refused(why) => ("refused", Some(why)),
+        Outcome::Alarm(why) => ("alarm", Some(why)),
+    };
+    json!({
+        "at": moment(entry.at),
+        "who": entry.who,
+        "what": entry.what,
+        "target": entry.target,
+        "before": entry.before,
+        "after": entry.after,
+        "outcome": outcome,
+        "reason": reason,
+        "times": entry.times,
+    })
+}
+
+/// `GET /v1/keys/{key}/safe-to-retire`.
+pub(super) fn safe_to_retire(call: &Call<'_>) -> Result<Answer, Problem> {
+    let now = call.now.unix_seconds();
+    let quiet = match call.query("quiet_seconds") {
+        None => USUAL_QUIET,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|quiet| (1..=315_360_000).contains(quiet))
+            .ok_or_else(|| {
+                Fault::new(
+                    "query quiet_seconds",
+                    format!("`{}` is out of range", shown(text)),
+                )
+                .accepted("a whole number from 1 to 315360000")
+            })?,
+    };
+    let id = call.part("key");
+    let store = made::store(call)?;
+    let key = keys::record(call, id)?;
+    let uses = store.uses_of(id).map_err(|why| made::unread(&why))?;
+    let others = store.keys_of(&key.app).map_err(|why| made::unread(&why))?;
+    let usable = |one: &records::KeyRecord| {
+        matches!(one.life.state(now), KeyState::Active)
+            && one.not_after.is_none_or(|end| now < end)
+            && !one.honey
+    };
+    let others: Vec<&str> = others
+        .iter()
+        .filter(|one| one.id != id && usable(one))
+        .map(|one| &*one.id)
+        .collect();
+    let is_retired = key.life.state(now) == KeyState::Retired;
+    let (safe, why) = match uses.last() {
+        _ if is_retired => (true, "it is retired already".to_owned()),
+        None => (true, "it was never used".to_owned()),
+        Some(last) if now - last < quiet => (false, format!("it was used at {}", moment(last))),
+        Some(last) => (true, format!("it was last used at {}", moment(last))),
+    };
+    let by_scheme: Map<String, Json> = uses
+        .schemes
+        .iter()
+        .map(|(scheme, at)| (scheme.clone(), moment(*at).into()))
+        .collect();
+    Ok(Answer::ok(json!({
+        "key": id,
+        "safe": safe,
+        "why": why,
+        "quiet_seconds": quiet,
+        "last_used": by_scheme,
+        "other_active_keys": others,
+    })))
+}

@@ -1,0 +1,216 @@
+//! Commands that change something: dry runs, tags, and secrets that are shown once.
+
+use super::print;
+use super::reach::{Call, Reach};
+use super::{Where, part};
+use crate::cli::paint::{FAINT, GOOD, visible};
+use crate::cli::stop::Stop;
+use anyhow::Result;
+use clap::Args;
+use http::Method;
+use serde_json::Value as Json;
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// How a change is made.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Changing {
+    /// Only tell what would come of it: everything is checked, and nothing is written
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) at: Where,
+}
+
+/// Of which revision a change is.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Matching {
+    /// Change it only if it is still as this tag says, `etag` of `show --json`
+    #[arg(long, value_name = "TAG")]
+    pub(super) if_match: Option<String>,
+}
+
+/// Where a secret goes that is shown once.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Out {
+    /// Write the secret to this new file, which only you can read, and not to standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+/// Makes something.
+pub(super) fn make(how: &Changing, path: &str, body: Json) -> Result<Json> {
+    let reach = Reach::to_change(&how.at)?;
+    let query = dry_run(how);
+    let call = Call::new(Method::POST, path, query).with(body);
+    Ok(reach.ask(&call)?.body)
+}
+
+/// Changes what is at `path`, as it is now, or as `--if-match` says it must be.
+pub(super) fn change(
+    how: &Changing,
+    matching: &Matching,
+    thing: (&str, &str),
+    action: (Method, &str),
+    body: Option<Json>,
+) -> Result<Json> {
+    let reach = Reach::to_change(&how.at)?;
+    let (kind, name) = thing;
+    let path = format!("/v1/{kind}/{}", part(name));
+    let tag = match &matching.if_match {
+        Some(tag) => tag.clone(),
+        // What is looked at here is what is changed: somebody else's change in between is not overwritten.
+        None => reach
+            .ask(&Call::get(&path, &[]))?
+            .etag
+            .unwrap_or_else(|| "*".to_owned()),
+    };
+    let (method, end) = action;
+    let path = format!("{path}{end}");
+    let mut call = Call::new(method, &path, dry_run(how)).matching(&tag);
+    if let Some(body) = body {
+        call = call.with(body);
+    }
+    Ok(reach.ask(&call)?.body)
+}
+
+const fn dry_run(how: &Changing) -> &'static [(&'static str, &'static str)] {
+    if how.dry_run {
+        &[("dry_run", "true")]
+    } else {
+        &[]
+    }
+}
+
+/// Prints what a change did: the members that differ.
+pub(super) fn print(how: &Changing, done: &str, answer: &Json) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    if how.at.json {
+        writeln!(out, "{answer:#}")?;
+    } else {
+        write!(out, "{}", told(how, done, answer))?;
+    }
+    Ok(())
+}
+
+/// The same where a secret is made: that alone stands on standard output, what else is told beside it.
+pub(super) fn print_beside(how: &Changing, done: &str, answer: &Json) -> Result<()> {
+    if how.at.json {
+        return print(how, done, answer);
+    }
+    // Who does not look at it has the secret all the same.
+    let _ = write!(anstream::stderr(), "{}", told(how, done, answer));
+    Ok(())
+}
+
+fn told(how: &Changing, done: &str, answer: &Json) -> String {
+    let mut out = String::new();
+    let would = if how.dry_run { "would be " } else { "" };
+    let (before, after) = (&answer["before"], &answer["after"]);
+    if !before.is_null() && before == after {
+        let _ = writeln!(out, "nothing {would}changed: it is so already");
+        return out;
+    }
+    let _ = writeln!(out, "{GOOD}{would}{done}{GOOD:#}");
+    for (name, was, is) in differences(before, after) {
+        let name = name.replace('_', " ");
+        let (was, is) = (visible(&print::words(was)), visible(&print::words(is)));
+        if before.is_null() || after.is_null() {
+            let value = if before.is_null() { is } else { was };
+            let _ = writeln!(out, "  {FAINT}{name}{FAINT:#} {value}");
+        } else {
+            let _ = writeln!(out, "  {FAINT}{name}{FAINT:#} {was} → {is}");
+        }
+    }
+    out
+}
+
+/// The members in which two things differ.
+fn differences<'j>(before: &'j Json, after: &'j Json) -> Vec<(&'j str, &'j Json, &'j Json)> {
+    let members = |of: &'j Json| of.as_object().into_iter().flatten();
+    let mut names: Vec<&str> = members(before)
+        .chain(members(after))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let pairs = names
+        .into_iter()
+        .map(|name| (name, &before[name], &after[name]));
+    pairs.filter(|(_, was, is)| was != is).collect()
+}
+
+/// Opens the file for a secret before anything is made, so that none is made that nobody gets.
+pub(super) fn prepare(how: &Changing, out: &Out) -> Result<Option<std::fs::File>> {
+    let Some(path) = out.out.as_deref().filter(|_| !how.dry_run) else {
+        return Ok(None);
+    };
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|why| {
+            Stop::usage(format!("`{}` cannot be made: {why}", path.display()))
+                .hint("`--out` takes a file that is not there yet")
+        })?;
+    Ok(Some(file))
+}
+
+/// Takes the file away again when nothing was made.
+pub(super) fn unless_failed<T>(
+    out: &Out,
+    file: Option<&std::fs::File>,
+    done: Result<T>,
+) -> Result<T> {
+    if let (Err(_), Some(_), Some(path)) = (&done, file, &out.out) {
+        // It is empty, and was made a moment ago.
+        let _ = std::fs::remove_file(path);
+    }
+    done
+}
+
+/// Shows the secret of an answer: on standard output alone, or in the file. In JSON it stays where it is unless there is a file.
+pub(super) fn tell_secret(
+    how: &Changing,
+    out: &Out,
+    file: Option<std::fs::File>,
+    answer: &mut Json,
+    name: &str,
+) -> Result<()> {
+    let Some(secret) = answer[name].as_str().map(ToOwned::to_owned) else {
+        return Ok(());
+    };
+    if let (Some(mut file), Some(path)) = (file, out.out.as_deref()) {
+        written(&mut file, path, &secret)?;
+        answer[name] = Json::Null;
+        if !how.at.json {
+            anstream::eprintln!("the {name} is in {}", path.display());
+        }
+        return Ok(());
+    }
+    if !how.at.json {
+        // What is made and how goes to standard error, so that a pipe gets the secret alone.
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{secret}")?;
+        anstream::eprintln!("this is the {name}: it is shown this once");
+    }
+    Ok(())
+}
+
+fn written(file: &mut std::fs::File, path: &Path, secret: &str) -> Result<()> {
+    let done = file
+        .write_all(secret.as_bytes())
+        .and_then(|()| file.sync_all());
+    done.map_err(|why| {
+        Stop::failed(format!(
+            "the secret cannot be written to `{}`: {why}",
+            path.display()
+        ))
+        .hint("it was made, and nobody has it: revoke the key, and make another")
+        .into()
+    })
+}

@@ -1,0 +1,22 @@
+//! `[tokens]`, as it was understood.
+
+use super::{rate, time};
+use crate::gateway::Blueprint;
+use serde_json::{Value as Json, json};
+
+pub(super) fn all(gateway: &Blueprint) -> Json {
+    let tokens = &gateway.tokens;
+    let mut shown = json!({
+        "audience": tokens.audience,
+        "max_lifetime": time(tokens.max_lifetime),
+        "dpop_nonce": tokens.dpop.nonce,
+    });
+    if let Some(minting) = &gateway.minting {
+        shown["prefix"] = (*minting.prefix).into();
+        shown["issuer"] = (*minting.issuer).into();
+        shown["rate"] = rate(minting.rate);
+        shown["app_rate"] = rate(minting.app_rate);
+        shown["instance_rate"] = rate(minting.instance_rate);
+    }
+    shown
+}

@@ -1,0 +1,164 @@
+//! What is asked of the key service: it has no route, no upstream and no caller, and its bodies are read here.
+
+use super::outcome::Stopped;
+use super::refusal::Refusal;
+use super::reload::Settings;
+use super::{Ending, Gateway, together};
+use crate::clock::Now;
+use crate::forward::AnswerBody;
+use crate::forward::body::{self, BodyError};
+use crate::mint::{self, Door, InForce, MAX_BODY, No, NoDoor, Service};
+use crate::route::NoRoute;
+use crate::server::{Peer, RequestBody};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response};
+
+/// A request for the key service.
+pub(super) struct Asked {
+    door: Door,
+    parts: Parts,
+}
+
+/// How long whoever checks tokens may keep the keys: a new one is told before it signs.
+const KEEP_KEYS: HeaderValue = HeaderValue::from_static("public, max-age=300");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const KEY_SET: HeaderValue = HeaderValue::from_static("application/jwk-set+json");
+
+/// Whether a request is for the key service; `None` where it is for a route.
+pub(super) fn door(settings: &Settings, parts: &Parts) -> Option<Result<Door, Refusal>> {
+    let minting = settings.minting.as_ref()?;
+    let door = minting.door(&parts.method, parts.uri.path())?;
+    Some(door.map_err(|no| {
+        Refusal::Route(match no {
+            NoDoor::Path => NoRoute::NotFound,
+            NoDoor::Method(methods) => NoRoute::MethodNotAllowed(methods.to_vec()),
+        })
+    }))
+}
+
+impl Asked {
+    pub(super) const fn new(door: Door, parts: Parts) -> Self {
+        Self { door, parts }
+    }
+}
+
+impl Gateway {
+    /// Answers it.
+    pub(super) async fn mint(
+        &self,
+        settings: &Settings,
+        peer: &Peer,
+        asked: Asked,
+        body: RequestBody,
+        ending: &mut Ending,
+        now: Now,
+    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+        let Some(minting) = &settings.minting else {
+            return Err(Refusal::Route(NoRoute::NotFound).into());
+        };
+        let service = &self.shared.minting;
+        // Before anything is read: strangers pay for what they ask.
+        let admitted = service.admit(minting, peer.address, now);
+        if let Err(no) = admitted {
+            let mut stopped = Box::<Stopped>::from(Refusal::Mint(no));
+            stopped.unread = Some(body);
+            return Err(stopped);
+        }
+        if asked.door == Door::Keys {
+            let keys = Service::keys(&settings.registry, now);
+            let is_head = asked.parts.method == Method::HEAD;
+            return Ok(answered(keys, is_head, KEY_SET, KEEP_KEYS, ending));
+        }
+        is_json(&asked.parts)?;
+        let held = body::hold(body, MAX_BODY as u64, peer.address).await;
+        let held = held.map_err(|error| match error {
+            // No route's limit, and no proof that would need it.
+            BodyError::NotHeld { limit } => Refusal::from(BodyError::TooLarge { limit }),
+            error => error.into(),
+        })?;
+        let answer = match asked.door {
+            Door::Challenge => service.challenge(&held.bytes, now),
+            Door::Token | Door::Keys => {
+                self.token(settings, minting, &held.bytes, ending, now)
+                    .await
+            }
+        };
+        let answer = answer.map_err(|no| Box::<Stopped>::from(Refusal::Mint(no)))?;
+        Ok(answered(answer, false, JSON, NO_STORE, ending))
+    }
+
+    /// A token, once it is written down what was used up for it.
+    async fn token(
+        &self,
+        settings: &Settings,
+        minting: &mint::Settings,
+        body: &[u8],
+        ending: &mut Ending,
+        now: Now,
+    ) -> Result<Bytes, No> {
+        let memory = &*self.shared.memory;
+        let judged = self.shared.minting.judge(
+            body,
+            InForce {
+                settings: minting,
+                registry: &settings.registry,
+                tokens: &settings.tokens,
+                memory,
+                now,
+            },
+        )?;
+        let record = ending.record();
+        match &judged.made {
+            Ok(key) => {
+                record.app = Some(judged.app);
+                record.key = Some(key.id.clone());
+            }
+            // For whoever keeps the gateway: the caller is told nothing of it.
+            Err(why) => {
+                record.reason = Some(format!("decoy: {} (app {})", why.name(), judged.app).into());
+            }
+        }
+        together::others_first().await;
+        if let Some(unwritten) = judged.unwritten {
+            memory.write_down(unwritten).map_err(No::Memory)?;
+        }
+        Ok(judged.body)
+    }
+}
+
+/// A body that a page of another origin could send without being asked is none of ours.
+fn is_json(parts: &Parts) -> Result<(), Box<Stopped>> {
+    let kind = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = kind.map(|kind| kind.split(|byte| *byte == b';').next().unwrap_or(kind));
+    if kind.is_some_and(|kind| kind.trim_ascii().eq_ignore_ascii_case(b"application/json")) {
+        return Ok(());
+    }
+    let malformed = "`Content-Type` is not `application/json`.".to_owned();
+    Err(Refusal::Mint(No::Malformed(mint::Malformed(malformed))).into())
+}
+
+fn answered(
+    body: Bytes,
+    is_head: bool,
+    kind: HeaderValue,
+    keep: HeaderValue,
+    ending: &mut Ending,
+) -> Response<AnswerBody> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(if is_head {
+        AnswerBody::nothing()
+    } else {
+        AnswerBody::of(body)
+    });
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_TYPE, kind);
+    fields.insert(CACHE_CONTROL, keep);
+    if is_head {
+        fields.insert(CONTENT_LENGTH, length);
+    }
+    ending.record().status = response.status().as_u16();
+    response
+}

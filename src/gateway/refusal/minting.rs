@@ -1,0 +1,37 @@
+//! What is told when the key service has no answer.
+
+use super::Code;
+use crate::mint::No;
+use crate::replay;
+use std::time::Duration;
+
+pub(super) const fn code(no: &No) -> Code {
+    match no {
+        No::Malformed(_) => Code::MalformedRequest,
+        No::Rejected(_) => Code::EvidenceRejected,
+        No::Peer(_) => Code::PeerLimited,
+        No::Rate(_) => Code::RateExceeded,
+        No::Memory(replay::Refused::Full) => Code::ReplayStoreFull,
+        No::Memory(_) => Code::StoreUnavailable,
+    }
+}
+
+pub(super) const fn retry_after(no: &No) -> Option<Duration> {
+    match no {
+        No::Malformed(_) | No::Rejected(_) => None,
+        No::Peer(wait) | No::Rate(wait) => Some(*wait),
+        No::Memory(_) => Some(Duration::from_secs(1)),
+    }
+}
+
+pub(super) fn detail(no: &No) -> String {
+    match no {
+        No::Malformed(malformed) => malformed.0.clone(),
+        No::Rejected(_) => {
+            "No token: the log of the gateway tells why. Ask for a new challenge first.".to_owned()
+        }
+        No::Peer(_) => "Too much was asked of the key service from this address; `Retry-After` tells when to come again.".to_owned(),
+        No::Rate(_) => "The app, or this instance of it, got as many tokens as it may; `Retry-After` tells when to come again.".to_owned(),
+        No::Memory(_) => "No token was made; try again later, with a new challenge.".to_owned(),
+    }
+}

@@ -1,0 +1,44 @@
+//! `dev`: no evidence at all, for whoever develops an app on the machine that the gateway runs on.
+
+use super::{Examined, Kind, MAX_INSTANCE, Question};
+use crate::apps::{Evidence, MAX_BUILD};
+use crate::mint::members::Members;
+use crate::mint::{Malformed, Reason};
+use std::borrow::Cow;
+
+/// What it calls itself.
+#[derive(Debug)]
+pub(in crate::mint) struct Dev<'b> {
+    instance: Option<Cow<'b, str>>,
+    build: Option<Cow<'b, str>>,
+}
+
+impl<'b> Kind<'b> for Dev<'b> {
+    const EVIDENCE: Evidence = Evidence::Dev;
+
+    fn read(members: &mut Members<'b>) -> Result<Self, Malformed> {
+        Ok(Self {
+            instance: members.text("instance", MAX_INSTANCE)?,
+            build: members.text("build", MAX_BUILD)?,
+        })
+    }
+
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn examine(&self, question: &Question<'_>) -> Examined<'b> {
+        Examined {
+            subject: self.instance.clone(),
+            instance: self.instance.clone(),
+            build: self.build.clone(),
+            tells_build: true,
+            // The configuration was checked; an app that was made at run time was not.
+            verdict: if question.settings.dev {
+                Ok(None)
+            } else {
+                Err(Reason::NotAccepted)
+            },
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `jwks.json`: whoever gets a token signed with a private key can check it (RFC 7517, section 5).
+
+use crate::apps::Registry;
+use std::fmt::Write as _;
+
+/// Keys that are told; apps with public-key algorithms are few.
+const MAX_KEYS: usize = 256;
+
+/// The public halves of all keys that sign tokens now or later.
+pub(super) fn public(registry: &Registry, now: i64) -> String {
+    let keys = registry.minters().flat_map(|minter| &minter.keys);
+    let lasting = keys.filter(|key| {
+        key.enabled && key.app.enabled && key.not_after.is_none_or(|until| now < until)
+    });
+    let mut set = String::from("{\"keys\":[");
+    let mut told = 0;
+    for key in lasting {
+        let signer = key.signer.as_deref();
+        let Some(jwk) = signer.and_then(|signer| signer.signs().public_jwk()) else {
+            continue;
+        };
+        if told == MAX_KEYS {
+            break;
+        }
+        if told > 0 {
+            set.push(',');
+        }
+        told += 1;
+        let members = jwk.trim_end_matches('}');
+        let id = serde_json::Value::from(&*key.id);
+        let algorithm = key.algorithm().jose_name();
+        let _ = write!(
+            set,
+            "{members},\"use\":\"sig\",\"alg\":\"{algorithm}\",\"kid\":{id}}}"
+        );
+    }
+    set.push_str("]}");
+    set
+}

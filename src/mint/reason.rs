@@ -1,0 +1,100 @@
+//! Why no token was made: for whoever keeps the gateway, and nobody else.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident $word:literal;)*) => {
+        /// Why an answer to a challenge gets no token.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The word in metrics, the access log and the audit.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No app of that name gets tokens.
+    UnknownApp "unknown-app";
+    /// The app is switched off.
+    AppDisabled "app-disabled";
+    /// None of its keys may sign now.
+    NoKey "no-key-in-force";
+    /// The challenge is none of ours, or another app's.
+    ForeignChallenge "challenge-foreign";
+    /// The challenge is over.
+    ExpiredChallenge "challenge-expired";
+    /// The challenge is of a time that has not come.
+    EarlyChallenge "challenge-early";
+    /// The challenge was answered before.
+    ReusedChallenge "challenge-reused";
+    /// The app takes no evidence of this kind.
+    NotAccepted "evidence-not-accepted";
+    /// The evidence is too large.
+    TooLarge "evidence-too-large";
+    /// The app does not take this build.
+    Build "build-not-accepted";
+    /// The platform's assertion does not hold.
+    Assertion "assertion-rejected";
+    /// The platform's assertion is over.
+    ExpiredAssertion "assertion-expired";
+    /// It was made for another challenge.
+    Nonce "assertion-of-another-challenge";
+    /// It is of no workload that is the app.
+    Workload "workload-not-accepted";
+    /// It was used before.
+    ReusedAssertion "assertion-reused";
+}
+
+/// How many tokens were made, and how many were not, for each reason.
+#[derive(Debug)]
+pub(super) struct Counts {
+    minted: AtomicU64,
+    others: Box<[[AtomicU64; 2]]>,
+}
+
+impl Counts {
+    pub(super) fn new() -> Self {
+        let none = |_: &Reason| [AtomicU64::new(0), AtomicU64::new(0)];
+        Self {
+            minted: AtomicU64::new(0),
+            others: Reason::ALL.iter().map(none).collect(),
+        }
+    }
+
+    pub(super) fn minted(&self) {
+        self.minted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn failed(&self, why: Reason, is_decoy: bool) {
+        if let Some(counts) = self.others.get(why as usize) {
+            counts[usize::from(is_decoy)].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What was answered, why, and how often.
+    pub(super) fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let others = Reason::ALL
+            .iter()
+            .zip(&self.others)
+            .flat_map(|(why, counts)| {
+                [("refused", 0), ("decoy", 1)]
+                    .map(|(what, place)| (what, why.name(), get(&counts[place])))
+            });
+        std::iter::once(("minted", "ok", get(&self.minted)))
+            .chain(others.filter(|(.., number)| *number > 0))
+            .collect()
+    }
+}

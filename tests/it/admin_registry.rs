@@ -1,0 +1,751 @@
+//! What the admin API makes and changes: apps, keys, codes to enrol by, and the audit of it all.
+
+use crate::admin_api::{READ, WRITE, ask, names, validate, with_tokens};
+use crate::harness::binary::program;
+use crate::harness::{Binary, Gateway, Request, Response, Setup, Upstream, caller};
+use portcullis::apps::made::{
+    AuditEntry, Change, Expect, InstanceRecord, Outcome, Record, Revision, Store, Write,
+};
+use portcullis::config::Config;
+use portcullis::store::registry::Registry;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+const PLANS: &str = "[plans.standard]\nrate = \"1000/s\"\n[plans.slow]\nrate = \"10/s\"\n";
+
+fn setup(upstream: &Upstream) -> Setup {
+    with_tokens(Setup::before(upstream)).more(PLANS)
+}
+
+fn start(upstream: &Upstream) -> Gateway {
+    setup(upstream).start()
+}
+
+/// Somebody with the token that may change things.
+#[derive(Clone, Copy)]
+struct Operator(SocketAddr);
+
+impl Operator {
+    fn send(self, method: &str, target: &str, tag: Option<&str>, body: Option<&Value>) -> Response {
+        let mut request = Request::new(method, target)
+            .field("Authorization", &format!("Bearer {WRITE}"))
+            .to(self.0);
+        if let Some(tag) = tag {
+            request = request.field("If-Match", tag);
+        }
+        if let Some(body) = body {
+            request = request
+                .field("Content-Type", "application/json")
+                .body(body.to_string());
+        }
+        request.send_to(self.0)
+    }
+
+    fn get(self, target: &str) -> Response {
+        ask(self.0, READ, "GET", target)
+    }
+
+    fn post(self, target: &str, body: &Value) -> Response {
+        self.send("POST", target, None, Some(body))
+    }
+
+    /// Makes it, and gives back the answer's body.
+    #[track_caller]
+    fn make(self, target: &str, body: &Value) -> Value {
+        let made = self.post(target, body);
+        assert_eq!(made.status, 201, "{}", made.text());
+        made.json()
+    }
+
+    /// The tag of what is at `target` now.
+    #[track_caller]
+    fn tag(self, target: &str) -> String {
+        let there = self.get(target);
+        there.field("etag").expect("a tag").to_owned()
+    }
+}
+
+fn operator(gateway: &Gateway) -> Operator {
+    Operator(gateway.admin())
+}
+
+#[test]
+fn an_app_is_made_changed_and_deleted_and_a_repeated_call_changes_nothing_more() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    let app = json!({ "name": "shop", "plan": "standard", "scopes": ["orders", "read"] });
+    let made = api.post("/v1/apps", &app);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let first = made.field("etag").unwrap().to_owned();
+    assert_eq!(made.json()["before"], Value::Null);
+    assert_eq!(made.json()["after"]["source"], "registry");
+    api.post("/v1/apps", &app).assert_refused(409, "exists");
+    let shown = api.get("/v1/apps/shop");
+    assert_eq!(shown.json(), made.json()["after"]);
+    assert_eq!(shown.field("etag"), Some(&*first));
+    assert_eq!(
+        names(&api.get("/v1/apps"), "name"),
+        ["mobile", "other", "shop"]
+    );
+    let one = "/v1/apps?source=registry";
+    assert_eq!(names(&api.get(one), "name"), ["shop"]);
+
+    let patch = json!({ "plan": null, "enabled": false });
+    let change = |tag: Option<&str>| api.send("PATCH", "/v1/apps/shop", tag, Some(&patch));
+    let missing = change(None);
+    missing.assert_refused(428, "if-match-missing");
+    assert_eq!(missing.field("etag"), Some(&*first));
+    change(Some("\"0\"")).assert_refused(412, "stale");
+    change(Some("W/\"1\"")).assert_refused(412, "stale");
+    change(Some("17")).assert_refused(400, "malformed-request");
+    let changed = change(Some(&first));
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    assert_eq!(changed.json()["before"]["plan"], "standard");
+    assert_eq!(changed.json()["after"]["plan"], Value::Null);
+    assert_eq!(changed.json()["after"]["scopes"], json!(["orders", "read"]));
+    let second = changed.field("etag").unwrap().to_owned();
+    assert_ne!(first, second);
+    change(Some(&first)).assert_refused(412, "stale");
+    // What is so already is not written once more.
+    let same = change(Some("*"));
+    assert_eq!(same.field("etag"), Some(&*second));
+    assert_eq!(same.json()["before"], same.json()["after"]);
+
+    let delete = |tag: &str| api.send("DELETE", "/v1/apps/shop", Some(tag), None);
+    delete(&first).assert_refused(412, "stale");
+    assert_eq!(delete(&second).json()["after"], Value::Null);
+    delete("*").assert_refused(404, "not-found");
+    api.get("/v1/apps/shop").assert_refused(404, "not-found");
+}
+
+#[test]
+fn what_stands_in_the_file_is_not_changed_and_its_names_are_taken() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let body = json!({ "enabled": false });
+    for (method, target, body) in [
+        ("PATCH", "/v1/apps/mobile", Some(&body)),
+        ("DELETE", "/v1/apps/mobile", None),
+        ("PATCH", "/v1/keys/mobile-2026", Some(&body)),
+        ("POST", "/v1/keys/mobile-2026/rotate", None),
+        ("POST", "/v1/keys/mobile-2026/revoke", None),
+    ] {
+        let refused = api.send(method, target, Some("*"), body);
+        refused.assert_refused(409, "configured-in-file");
+    }
+    for (target, body) in [
+        ("/v1/apps", json!({ "name": "mobile" })),
+        ("/v1/keys", json!({ "app": "mobile" })),
+        ("/v1/keys", json!({ "app": "shop", "id": "mobile-2026" })),
+        ("/v1/enrolments", json!({ "app": "mobile" })),
+    ] {
+        api.post(target, &body)
+            .assert_refused(409, "configured-in-file");
+    }
+}
+
+#[test]
+fn a_dry_run_is_answered_as_it_would_be_and_writes_nothing() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "shop-1" }));
+    let code = api.make("/v1/enrolments", &json!({ "app": "shop" }));
+    let code = code["after"]["id"].as_str().unwrap().to_owned();
+    let looked = || {
+        let targets = [
+            "/v1/apps?source=registry",
+            "/v1/keys?source=registry",
+            "/v1/enrolments?app=shop",
+            "/v1/audit",
+        ];
+        targets.map(|target| api.get(target).json())
+    };
+    let before = looked();
+    let app = json!({ "name": "other-shop" });
+    let key = json!({ "app": "shop" });
+    let off = json!({ "enabled": false });
+    let end = json!({ "not_after": "2099-01-01" });
+    for (method, target, body, status) in [
+        ("POST", "/v1/apps", Some(&app), 201),
+        ("PATCH", "/v1/apps/shop", Some(&off), 200),
+        ("DELETE", "/v1/apps/shop", None, 200),
+        ("POST", "/v1/keys", Some(&key), 201),
+        ("PATCH", "/v1/keys/shop-1", Some(&end), 200),
+        ("POST", "/v1/keys/shop-1/rotate", None, 201),
+        ("POST", "/v1/keys/shop-1/retire", None, 200),
+        ("POST", "/v1/keys/shop-1/revoke", None, 200),
+        ("POST", "/v1/enrolments", Some(&key), 201),
+        ("DELETE", &*format!("/v1/enrolments/{code}"), None, 200),
+    ] {
+        let target = format!("{target}?dry_run=true");
+        let would = api.send(method, &target, Some("*"), body);
+        assert_eq!(would.status, status, "{target}: {}", would.text());
+        assert_eq!(would.field("etag"), None, "{target}");
+        let told = would.json();
+        assert_eq!(told["dry_run"], true, "{target}");
+        assert_ne!(told["before"], told["after"], "{target}");
+        for secret in ["secret", "code"] {
+            assert!(told[secret].is_null(), "{target}");
+        }
+    }
+    // And refused as it would be.
+    let taken = api.post("/v1/apps?dry_run=true", &json!({ "name": "shop" }));
+    taken.assert_refused(409, "exists");
+    let stale = api.send("DELETE", "/v1/apps/shop?dry_run", Some("\"0\""), None);
+    stale.assert_refused(412, "stale");
+    assert_eq!(before, looked());
+}
+
+#[test]
+fn every_value_that_is_refused_is_told_with_its_place() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    let faults = |target: &str, body: &Value| -> Vec<String> {
+        let refused = api.post(target, body);
+        refused.assert_refused(422, "invalid");
+        let told = refused.json();
+        let errors = told["errors"].as_array().unwrap().iter();
+        errors
+            .map(|error| {
+                assert!(error["accepted"].is_string(), "{told}");
+                error["at"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    };
+    let body =
+        json!({ "name": "a b", "plan": 3, "scopes": ["x", "x"], "mode": "dream", "owner": 1 });
+    assert_eq!(
+        faults("/v1/apps", &body),
+        ["/name", "/plan", "/scopes", "/mode", "/owner"]
+    );
+    assert_eq!(faults("/v1/apps", &json!({})), ["/name"]);
+    let body = json!({ "name": "shop", "plan": "gold" });
+    assert_eq!(faults("/v1/apps", &body), ["/plan"]);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let body =
+        json!({ "app": "shop", "id": "a\"", "kind": "paper", "not_after": "soon", "schemes": [] });
+    let wrong = faults("/v1/keys", &body);
+    assert_eq!(wrong, ["/id", "/kind", "/not_after", "/schemes"]);
+    for (body, at) in [
+        (json!({ "not_after": "2001-01-01" }), "/not_after"),
+        (json!({ "algorithm": "ed25519" }), "/algorithm"),
+        (
+            json!({ "kind": "static", "algorithm": "hmac-sha256" }),
+            "/algorithm",
+        ),
+        (
+            json!({ "kind": "static", "schemes": ["token"] }),
+            "/schemes",
+        ),
+        (
+            json!({ "kind": "public-key", "algorithm": "ed25519" }),
+            "/public_key",
+        ),
+        (json!({ "public_key": "canary" }), "/algorithm"),
+        (
+            json!({ "public_key": "canary", "algorithm": "ed25519" }),
+            "/public_key",
+        ),
+    ] {
+        let mut body = body;
+        body["app"] = "shop".into();
+        assert_eq!(faults("/v1/keys", &body), [at], "{body}");
+        assert!(!api.post("/v1/keys", &body).text().contains("canary"));
+    }
+    let body = json!({ "app": "shop", "uses": 0, "expires_in": "1h" });
+    assert_eq!(faults("/v1/enrolments", &body), ["/expires_in", "/uses"]);
+    api.post("/v1/keys", &json!({ "app": "nobody" }))
+        .assert_refused(404, "not-found");
+    let private = include_str!("vectors/rfc9421/keys/test-key-ed25519.pem");
+    let body = json!({ "app": "shop", "algorithm": "ed25519", "public_key": private });
+    let refused = api.post("/v1/keys", &body);
+    assert!(
+        refused.text().contains("the public half"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[test]
+fn a_key_is_shown_once_rotated_with_overlap_and_ended() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let state = |id: &str| api.get(&format!("/v1/keys/{id}")).json()["state"].clone();
+    let made = api.make(
+        "/v1/keys",
+        &json!({ "app": "shop", "id": "shop/1", "schemes": ["http-signature"], "not_after": "2099-01-01" }),
+    );
+    let secret = made["secret"].as_str().unwrap();
+    let is_ours = secret.starts_with("pcs_s_") && secret.len() == 55;
+    assert!(is_ours, "{secret}");
+    assert_eq!(state("shop%2F1"), "active");
+    let listed = api.get("/v1/keys?app=shop");
+    assert_eq!(names(&listed, "id"), ["shop/1"]);
+    assert!(!listed.text().contains(secret));
+
+    let rotate = |id: &str, body: Value| {
+        let target = format!("/v1/keys/{id}/rotate");
+        api.send("POST", &target, Some("*"), Some(&body))
+    };
+    let rotated = rotate("shop%2F1", json!({ "id": "shop-2", "overlap_seconds": 60 }));
+    assert_eq!(rotated.status, 201, "{}", rotated.text());
+    let told = rotated.json();
+    assert_eq!(told["before"]["state"], "active");
+    assert_eq!(told["after"]["state"], "draining");
+    assert_eq!(told["made"]["rotated_from"], "shop/1");
+    for inherited in ["schemes", "not_after", "app", "algorithm"] {
+        assert_eq!(told["made"][inherited], told["before"][inherited]);
+    }
+    assert_ne!(told["secret"], made["secret"]);
+    rotate("shop%2F1", json!({})).assert_refused(409, "wrong-state");
+    rotate("shop-2", json!({ "panic": true, "overlap_seconds": 1 })).assert_refused(422, "invalid");
+
+    let fled = rotate("shop-2", json!({ "id": "shop-3", "panic": true })).json();
+    assert_eq!(fled["after"]["state"], "retired");
+    assert_eq!(state("shop-3"), "active");
+    let end = |id: &str, how: &str, body: Option<&Value>| {
+        api.send("POST", &format!("/v1/keys/{id}/{how}"), Some("*"), body)
+    };
+    let later = json!({ "at": "2098-01-01" });
+    let draining = end("shop-3", "retire", Some(&later)).json();
+    assert_eq!(draining["after"]["state"], "draining");
+    assert_eq!(draining["after"]["retired_from"], "2098-01-01T00:00:00Z");
+    assert_eq!(
+        end("shop-3", "revoke", None).json()["after"]["state"],
+        "retired"
+    );
+    end("shop-3", "revoke", None).assert_refused(409, "wrong-state");
+    end("shop-3", "retire", None).assert_refused(409, "wrong-state");
+
+    let delete = |id: &str| api.send("DELETE", &format!("/v1/keys/{id}"), Some("*"), None);
+    delete("shop%2F1").assert_refused(409, "wrong-state");
+    assert_eq!(delete("shop-3").json()["after"], Value::Null);
+    api.get("/v1/keys/shop-3").assert_refused(404, "not-found");
+
+    // One that waits, and a static one.
+    let waits = api.make(
+        "/v1/keys",
+        &json!({ "app": "shop", "id": "waits", "active_from": null }),
+    );
+    assert_eq!(waits["after"]["state"], "pending");
+    let since = json!({ "active_from": "2020-01-01" });
+    let active = api.send("PATCH", "/v1/keys/waits", Some("*"), Some(&since));
+    assert_eq!(
+        active.json()["after"]["state"],
+        "active",
+        "{}",
+        active.text()
+    );
+    let fixed = api.make("/v1/keys", &json!({ "app": "shop", "kind": "static" }));
+    assert!(fixed["secret"].as_str().unwrap().starts_with("pcs_k_"));
+    assert_eq!(fixed["after"]["schemes"], json!(["api-key"]));
+    let public = include_str!("vectors/rfc9421/keys/test-key-ed25519.pub.pem");
+    let body = json!({ "app": "shop", "id": "pair", "algorithm": "ed25519", "public_key": public });
+    let pair = api.make("/v1/keys", &body);
+    assert_eq!(pair["after"]["kind"], "public-key");
+    assert!(pair.get("secret").is_none());
+    rotate("pair", json!({})).assert_refused(422, "invalid");
+    let next = rotate("pair", json!({ "id": "pair-2", "public_key": public }));
+    assert_eq!(next.status, 201, "{}", next.text());
+}
+
+#[test]
+fn whether_a_key_is_safe_to_retire_is_told_by_its_last_use() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "used" }));
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "idle" }));
+    let safe = |id: &str, query: &str| {
+        let target = format!("/v1/keys/{id}/safe-to-retire{query}");
+        let answer = api.get(&target);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    assert_eq!(safe("used", "")["safe"], true);
+    assert_eq!(safe("used", "")["other_active_keys"], json!(["idle"]));
+    api.get("/v1/keys/used/safe-to-retire?quiet_seconds=0")
+        .assert_refused(422, "invalid");
+    api.get("/v1/keys/nobody/safe-to-retire")
+        .assert_refused(404, "not-found");
+}
+
+#[test]
+fn of_parallel_writers_with_one_tag_one_wins() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let tag = api.tag("/v1/apps/shop");
+    let (won, stale) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let (tag, won, stale) = (&tag, &won, &stale);
+            scope.spawn(move || {
+                let scopes = json!({ "scopes": [format!("of-{writer}")] });
+                let answer = api.send("PATCH", "/v1/apps/shop", Some(tag), Some(&scopes));
+                match answer.status {
+                    200 => won.fetch_add(1, SeqCst),
+                    412 => stale.fetch_add(1, SeqCst),
+                    _ => panic!("{}", answer.text()),
+                };
+            });
+        }
+    });
+    assert_eq!((won.into_inner(), stale.into_inner()), (1, 7));
+    // And of those who make the same thing.
+    let made = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let answer = api.post("/v1/apps", &json!({ "name": "twice" }));
+                match answer.status {
+                    201 => made.fetch_add(1, SeqCst),
+                    409 => 0,
+                    _ => panic!("{}", answer.text()),
+                };
+            });
+        }
+    });
+    assert_eq!(made.into_inner(), 1);
+}
+
+#[test]
+fn every_change_has_its_line_and_no_secret_is_in_any() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let key = api.make("/v1/keys", &json!({ "app": "shop", "id": "shop-1" }));
+    let rotated = api.send(
+        "POST",
+        "/v1/keys/shop-1/rotate",
+        Some("*"),
+        Some(&json!({ "id": "shop-2" })),
+    );
+    let fixed = api.make(
+        "/v1/keys",
+        &json!({ "app": "shop", "id": "fixed", "kind": "static" }),
+    );
+    let code = api.make("/v1/enrolments", &json!({ "app": "shop" }));
+    let off = json!({ "enabled": false });
+    api.send("PATCH", "/v1/apps/shop", Some("*"), Some(&off));
+    let audit = api.get("/v1/audit");
+    let lines = audit.json()["items"].as_array().unwrap().clone();
+    let whats: Vec<&str> = lines
+        .iter()
+        .map(|line| line["what"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        whats,
+        [
+            "app.change",
+            "enrolment.create",
+            "key.create",
+            "key.rotate",
+            "key.create",
+            "app.create"
+        ]
+    );
+    let change = &lines[0];
+    assert_eq!(change["who"], "admin:write");
+    assert_eq!(change["target"], "app/shop");
+    assert_eq!(change["before"]["enabled"], true);
+    assert_eq!(change["after"]["enabled"], false);
+    assert_eq!(lines[3]["after"]["new"]["id"], "shop-2");
+
+    let count = |query: &str| {
+        let found = api.get(&format!("/v1/audit?{query}"));
+        names(&found, "what").len()
+    };
+    assert_eq!(count("what=key"), 3);
+    assert_eq!(count("what=key.create&target=key/fixed"), 1);
+    assert_eq!(
+        count("who=admin:write&since=2001-01-01&until=2099-01-01"),
+        6
+    );
+    assert_eq!(count("who=nobody"), 0);
+    assert_eq!(count("until=2001-01-01"), 0);
+    assert_eq!(count("log=events"), 0);
+    api.get("/v1/audit?since=yesterday")
+        .assert_refused(422, "invalid");
+    api.get("/v1/audit?page=YQ").assert_refused(422, "invalid");
+    // Page by page, filtered.
+    let mut found = Vec::new();
+    let mut target = "/v1/audit?what=key&limit=1".to_owned();
+    loop {
+        let page = api.get(&target);
+        found.extend(names(&page, "target"));
+        match page.json()["next"].as_str() {
+            Some(next) => target = format!("/v1/audit?what=key&limit=1&page={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, ["key/fixed", "key/shop-1", "key/shop-1"]);
+
+    let secrets = [
+        key["secret"].clone(),
+        rotated.json()["secret"].clone(),
+        fixed["secret"].clone(),
+        code["code"].clone(),
+        WRITE.into(),
+    ];
+    let told = [
+        audit.text(),
+        api.get("/v1/keys").text(),
+        api.get("/v1/enrolments?app=shop").text(),
+        gateway.log().text(),
+        gateway.ask_admin("/metrics").text(),
+    ];
+    for secret in secrets {
+        let secret = secret.as_str().unwrap();
+        assert!(secret.len() > 30);
+        for text in &told {
+            assert!(!text.contains(secret));
+        }
+    }
+    let file = std::fs::read(gateway.setup().path("state/portcullis.redb")).unwrap();
+    let secret = key["secret"].as_str().unwrap().as_bytes();
+    assert!(!file.windows(secret.len()).any(|window| window == secret));
+}
+
+#[test]
+fn instances_are_listed_and_revoked_and_codes_withdrawn() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let body = json!({ "app": "shop", "uses": 3, "expires_in": 60, "build": "1.4.2" });
+    let code = api.make("/v1/enrolments", &body);
+    assert!(code["code"].as_str().unwrap().starts_with("pcs_e_"));
+    assert_eq!(code["after"]["uses_left"], 3);
+    assert_eq!(code["after"]["expired"], false);
+    let id = code["after"]["id"].as_str().unwrap();
+    assert_eq!(names(&api.get("/v1/enrolments?app=shop"), "id"), [id]);
+    let target = format!("/v1/enrolments/{id}");
+    api.send("DELETE", &target, None, None)
+        .assert_refused(428, "if-match-missing");
+    let gone = api.send("DELETE", &target, Some("*"), None);
+    assert_eq!(gone.status, 200, "{}", gone.text());
+    api.send("DELETE", &target, Some("*"), None)
+        .assert_refused(404, "not-found");
+    assert!(names(&api.get("/v1/instances?app=shop"), "id").is_empty());
+    api.get("/v1/instances").assert_refused(422, "invalid");
+    api.get("/v1/instances/x").assert_refused(404, "not-found");
+}
+
+#[test]
+fn an_instance_that_is_revoked_stays_so_over_a_restart() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let text = setup.text();
+    {
+        let loaded = Config::from_text(&text, "gateway.toml", setup.folder(), &|_| None).unwrap();
+        let registry = Registry::open(&loaded.config.registry.unwrap()).unwrap();
+        let app = json!({ "name": "shop", "made_at": 1 });
+        let app = serde_json::from_value(app).unwrap();
+        let instance = InstanceRecord {
+            id: "phone-1".into(),
+            app: "shop".into(),
+            public: "{}".into(),
+            thumbprint: "t".into(),
+            build: Some("1.4.2".into()),
+            enabled: true,
+            enrolled_at: 1_700_000_000,
+            last_seen: None,
+            revision: Revision::default(),
+        };
+        let write = Write {
+            changes: vec![
+                Change::Put(Record::App(app), Expect::Absent),
+                Change::Put(Record::Instance(instance), Expect::Absent),
+            ],
+            audit: AuditEntry {
+                at: 1,
+                who: "peer:127.0.0.1".into(),
+                what: "instance.enrol".into(),
+                target: "instance/phone-1".into(),
+                before: None,
+                after: None,
+                outcome: Outcome::Done,
+                times: 1,
+            },
+            dry_run: false,
+        };
+        registry.write(write).unwrap();
+    }
+    let binary = Binary::spawn_on(setup, &text);
+    let api = Operator(binary.admin());
+    let list = api.get("/v1/instances?app=shop");
+    assert_eq!(names(&list, "id"), ["phone-1"]);
+    let shown = api.get("/v1/instances/phone-1");
+    assert_eq!(shown.json()["enrolled_at"], "2023-11-14T22:13:20Z");
+    let revoke = |tag: &str| api.send("POST", "/v1/instances/phone-1/revoke", Some(tag), None);
+    let tag = shown.field("etag").unwrap();
+    let revoked = revoke(tag);
+    assert_eq!(
+        revoked.json()["after"]["enabled"],
+        false,
+        "{}",
+        revoked.text()
+    );
+    revoke(tag).assert_refused(412, "stale");
+    let again = revoke("*");
+    assert_eq!(again.json()["before"], again.json()["after"]);
+    let document = ask(binary.admin(), READ, "GET", "/v1/openapi.json").json();
+    validate(
+        &document,
+        &[
+            ("GET", "/v1/instances", &list),
+            ("GET", "/v1/instances/{instance}", &shown),
+            ("POST", "/v1/instances/{instance}/revoke", &revoked),
+        ],
+    );
+    // Not a moment to write anything more down.
+    let binary = binary.killed_and_restarted();
+    let api = Operator(binary.admin());
+    let after = api.get("/v1/instances/phone-1").json();
+    assert_eq!(after["enabled"], false);
+    assert_eq!(names(&api.get("/v1/audit?what=instance"), "what").len(), 2);
+}
+
+#[test]
+fn with_the_registry_off_what_the_file_says_is_shown_and_nothing_is_made() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let text = setup.text().replace(
+        "directory = \"state\"",
+        "directory = \"state\"\nregistry = \"off\"",
+    );
+    let binary = Binary::spawn_on(setup, &text);
+    let api = Operator(binary.admin());
+    assert_eq!(names(&api.get("/v1/apps"), "name"), ["mobile", "other"]);
+    api.post("/v1/apps", &json!({ "name": "shop" }))
+        .assert_refused(503, "registry-off");
+    api.get("/v1/audit").assert_refused(503, "registry-off");
+}
+
+#[test]
+fn a_registry_that_cannot_be_written_refuses_changes_and_requests_go_on() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let text = setup.text();
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("trap '' XFSZ; exec \"$0\" \"$@\"")
+        .arg(program());
+    let binary = Binary::spawn_by(setup, &text, command);
+    let api = Operator(binary.admin());
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let limit = |size: &str| {
+        let process = binary.process();
+        let pid = process.file_name().unwrap().to_str().unwrap();
+        let status = Command::new("prlimit")
+            .args(["--pid", pid, &format!("--fsize={size}:unlimited")])
+            .status()
+            .expect("prlimit is needed");
+        assert!(status.success());
+    };
+    limit("0");
+    let app = json!({ "name": "more" });
+    let refused = api.post("/v1/apps", &app);
+    refused.assert_refused(503, "registry-unwritable");
+    assert!(refused.json()["hint"].as_str().unwrap().contains("disk"));
+    // What the file says is shown, and who is known passes.
+    let get = binary.request("GET", "/");
+    let signed = caller().at(Binary::now()).sign(&get);
+    binary.send(&signed).assert_passed();
+    assert_eq!(api.get("/v1/apps/mobile").status, 200);
+    limit("unlimited");
+    let made = api.post("/v1/apps", &app);
+    assert_eq!(made.status, 201, "{}", made.text());
+}
+
+#[test]
+fn what_is_made_and_changed_is_answered_as_the_document_says() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    let document = gateway.ask_admin("/v1/openapi.json").json();
+    let any = Some("*");
+    let app = api.post("/v1/apps", &json!({ "name": "shop", "plan": "slow" }));
+    let twice = api.post("/v1/apps", &json!({ "name": "shop" }));
+    let plan = json!({ "plan": "standard", "explain": true });
+    let changed = api.send("PATCH", "/v1/apps/shop", any, Some(&plan));
+    let missing = api.send("PATCH", "/v1/apps/shop", None, Some(&plan));
+    let stale = api.send("PATCH", "/v1/apps/shop", Some("\"0\""), Some(&plan));
+    let key = api.post("/v1/keys", &json!({ "app": "shop", "id": "one" }));
+    let dry = api.post("/v1/keys?dry_run=true", &json!({ "app": "shop" }));
+    let rotated = api.send(
+        "POST",
+        "/v1/keys/one/rotate",
+        any,
+        Some(&json!({ "id": "two" })),
+    );
+    let draining = api.send("POST", "/v1/keys/one/rotate", any, None);
+    let end = json!({ "not_after": "2099-01-01" });
+    let patched = api.send("PATCH", "/v1/keys/two", any, Some(&end));
+    let retired = api.send("POST", "/v1/keys/one/retire", any, None);
+    let revoked = api.send("POST", "/v1/keys/two/revoke", any, None);
+    let code = api.post("/v1/enrolments", &json!({ "app": "shop" }));
+    let codes = api.get("/v1/enrolments?app=shop");
+    let id = code.json()["after"]["id"].as_str().unwrap().to_owned();
+    let withdrawn = api.send("DELETE", &format!("/v1/enrolments/{id}"), any, None);
+    let apps = api.get("/v1/apps");
+    let keys = api.get("/v1/keys");
+    let shown = api.get("/v1/apps/shop");
+    let one = api.get("/v1/keys/one");
+    let safe = api.get("/v1/keys/one/safe-to-retire");
+    let audit = api.get("/v1/audit");
+    let in_file = api.send("DELETE", "/v1/apps/mobile", any, None);
+    let deleted = api.send("DELETE", "/v1/apps/shop", any, None);
+    for (status, answer) in [
+        (201, &app),
+        (200, &changed),
+        (201, &key),
+        (201, &rotated),
+        (200, &deleted),
+    ] {
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    validate(
+        &document,
+        &[
+            ("POST", "/v1/apps", &app),
+            ("POST", "/v1/apps", &twice),
+            ("PATCH", "/v1/apps/{app}", &changed),
+            ("PATCH", "/v1/apps/{app}", &missing),
+            ("PATCH", "/v1/apps/{app}", &stale),
+            ("POST", "/v1/keys", &key),
+            ("POST", "/v1/keys", &dry),
+            ("POST", "/v1/keys/{key}/rotate", &rotated),
+            ("POST", "/v1/keys/{key}/rotate", &draining),
+            ("PATCH", "/v1/keys/{key}", &patched),
+            ("POST", "/v1/keys/{key}/retire", &retired),
+            ("POST", "/v1/keys/{key}/revoke", &revoked),
+            ("POST", "/v1/enrolments", &code),
+            ("GET", "/v1/enrolments", &codes),
+            ("DELETE", "/v1/enrolments/{enrolment}", &withdrawn),
+            ("GET", "/v1/apps", &apps),
+            ("GET", "/v1/keys", &keys),
+            ("GET", "/v1/apps/{app}", &shown),
+            ("GET", "/v1/keys/{key}", &one),
+            ("GET", "/v1/keys/{key}/safe-to-retire", &safe),
+            ("GET", "/v1/audit", &audit),
+            ("DELETE", "/v1/apps/{app}", &in_file),
+            ("DELETE", "/v1/apps/{app}", &deleted),
+        ],
+    );
+}
