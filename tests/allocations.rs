@@ -1,149 +1,118 @@
 //! What verification allocates, counted: a test binary of its own, since it
-//! counts by an allocator.
+//! counts by an allocator. The gate is the one of `cargo bench --bench verify`.
 
 use allocation_counter::measure;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
-use portcullis::apps::{App, Key, Policy, Registry, SchemeSet};
-use portcullis::client::Signer;
-use portcullis::clock::{Clock, Now};
-use portcullis::crypto::{Algorithm, SigningKey};
-use portcullis::route::Route;
-use portcullis::schemes::freshness::Freshness;
-use portcullis::schemes::http_signature::{self, Rules};
-use portcullis::schemes::{Caller, Received, Refused, Surroundings, token};
-use portcullis::secret::Secret;
+use gate::{Gate, Message, Pair, TARGET};
+use http::HeaderName;
+use portcullis::apps::{KeyHash, Pepper, Registry, StaticKey};
+use portcullis::crypto::{Algorithm, HmacKey};
+use portcullis::route::{Dialect, KeyPlaces, Sender, Webhooks};
 use std::sync::Arc;
-use std::time::Duration;
 
-const NOW: u64 = 1_800_000_000;
-const KEY_ID: &str = "mobile-2026";
+#[expect(dead_code, reason = "the bench asks for more")]
+#[path = "../benches/verify/gate.rs"]
+mod gate;
+#[expect(dead_code, reason = "the bench asks for more")]
+#[path = "../benches/verify/requests.rs"]
+mod requests;
 
-struct Gate {
-    registry: Registry,
-    route: Route,
-    uri: Uri,
-    tokens: token::Settings,
-}
-
-fn secret() -> Secret {
-    Secret::new(b"a secret of this test, of 32 bytes".to_vec())
-}
-
-fn now() -> Now {
-    let time = Duration::from_secs(NOW);
-    Now::new(time, time)
-}
-
-impl Gate {
-    fn new() -> Self {
-        let app = Arc::new(App {
-            name: "mobile".into(),
-            index: 0,
-            scopes: ["orders"].into_iter().collect(),
-            enabled: true,
-            explain: false,
-            policy: Policy::default(),
-            tokens: None,
-        });
-        let key = SigningKey::new(Algorithm::HmacSha256, &secret()).expect("it is plain");
-        let key = Key {
-            id: KEY_ID.into(),
-            app: app.clone(),
-            verifying: key.verifying().expect("it is plain"),
-            not_before: None,
-            not_after: None,
-            enabled: true,
-            schemes: SchemeSet::all(),
-            attests: false,
-            signer: None,
-        };
-        Self {
-            registry: Registry::new(vec![app], vec![key], 1).expect("it is plain"),
-            route: Route::any("orders"),
-            uri: Uri::from_static("/orders/1?page=2"),
-            tokens: token::Settings::new(None, Duration::from_mins(15), Duration::from_secs(30)),
-        }
-    }
-
-    fn received<'r>(&'r self, fields: &'r HeaderMap) -> Received<'r> {
-        let around = Surroundings {
-            tls: false,
-            http2: false,
-            has_body: false,
-            public_url: None,
-        };
-        Received::read(&Method::GET, &self.uri, fields, around).expect("it is plain")
-    }
-
-    fn signature(&self, fields: &HeaderMap) -> Result<Caller, Refused> {
-        let received = self.received(fields);
-        let presented = http_signature::Presented::read(fields)?.ok_or(Refused::Missing)?;
-        let rules = Rules {
-            registry: &self.registry,
-            freshness: Freshness {
-                window: Duration::from_mins(5),
-                skew: Duration::from_secs(30),
-            },
-            explain: false,
-        };
-        http_signature::verify(&presented, &received, &self.route, rules, now())
-    }
-
-    fn token(&self, fields: &HeaderMap, cache: &token::Cache) -> Result<Caller, Refused> {
-        let received = self.received(fields);
-        let presented = token::read(&received, &self.route)?.ok_or(Refused::Missing)?;
-        token::verify(
-            &presented,
-            &received,
-            &self.route,
-            &self.registry,
-            &self.tokens,
-            cache,
-            now(),
-        )
-    }
-}
-
-/// How many times `verify` allocates once it was warm.
-fn counted(verify: impl Fn() -> Result<Caller, Refused>) -> u64 {
+/// How many times `gate` allocates to find and verify what `message` shows, once it was warm.
+fn counted(gate: &Gate, message: &Message) -> u64 {
+    let received = message.received();
     for _ in 0..2 {
-        verify().expect("it is good");
+        gate.judge(&received).expect("it is good");
     }
-    measure(|| drop(verify().expect("it is good"))).count_total
+    measure(|| drop(gate.judge(&received).expect("it is good"))).count_total
+}
+
+fn secret() -> Pair {
+    Pair::new(Algorithm::HmacSha256)
 }
 
 #[test]
 fn a_signed_request_is_verified_without_an_allocation() {
-    let gate = Gate::new();
-    let mut request = Request::get("http://api.example.com/orders/1?page=2")
-        .header("host", "api.example.com")
-        .header("accept", "application/json")
-        .body(Vec::new())
-        .unwrap();
-    Signer::new(KEY_ID, Algorithm::HmacSha256, &secret())
-        .unwrap()
-        .clock(Clock::by_hand(NOW).0)
-        .sign(&mut request)
-        .unwrap();
-    assert_eq!(counted(|| gate.signature(request.headers())), 0);
+    let pair = secret();
+    let message = requests::signed(pair.algorithm, pair.id(), &pair.key);
+    assert_eq!(counted(&Gate::of(&[&pair]), &message), 0);
 }
 
 #[test]
 fn a_token_that_was_seen_before_is_verified_without_an_allocation() {
-    let gate = Gate::new();
-    let claims = token::Claims {
-        iat: NOW as i64,
-        exp: NOW as i64 + 300,
-        ..token::Claims::default()
+    let pair = secret();
+    let message = requests::with_token(pair.id(), &pair.signing(), 1);
+    assert_eq!(counted(&Gate::of(&[&pair]), &message), 0);
+}
+
+#[test]
+fn so_is_a_token_of_an_issuer_outside() {
+    let pair = Pair::new(Algorithm::EcdsaP256Sha256);
+    let message = requests::with_token("2027-01", &pair.signing(), 1);
+    assert_eq!(counted(&gate::of_issuer(&pair, "2027-01"), &message), 0);
+}
+
+#[test]
+fn a_signature_of_aws_is_verified_with_one_allocation_and_a_presigned_url_with_five() {
+    let pair = secret();
+    let gate = Gate::of(&[&pair]);
+    let signed = requests::signed_for_aws(TARGET, pair.id(), &pair.key, requests::REGION);
+    // What is read of it, which is large.
+    assert_eq!(counted(&gate, &signed), 1);
+    let presigned = requests::presigned(pair.id(), &pair.key, requests::REGION);
+    // Besides that, parameters whose escapes are taken away, and the query in order.
+    assert_eq!(counted(&gate, &presigned), 5);
+}
+
+#[test]
+fn a_signature_of_another_gateways_callers_is_verified_with_one_allocation() {
+    let pair = secret();
+    for dialect in Dialect::ALL {
+        let mut gate = Gate::of(&[&pair]);
+        gate.route.dialect = Some(dialect);
+        let message = requests::signed_as(dialect, pair.id(), &pair.key);
+        // The signature's bytes.
+        assert_eq!(counted(&gate, &message), 1, "{}", dialect.name());
+    }
+}
+
+#[test]
+fn a_static_key_is_looked_up_without_an_allocation() {
+    let (pair, app) = (secret(), gate::app(0));
+    let pepper = || Pepper::new(HmacKey::new(pair.algorithm, &pair.key).expect("long enough"));
+    let key = "a-static-key-of-the-test";
+    let known = StaticKey {
+        id: "legacy".into(),
+        app: app.clone(),
+        hash: KeyHash::of(&pepper(), key.as_bytes()),
+        not_before: None,
+        not_after: None,
+        enabled: true,
+        uses: Arc::default(),
     };
-    let key = SigningKey::new(Algorithm::HmacSha256, &secret()).unwrap();
-    let text = token::sign(KEY_ID, &key, &claims).unwrap();
-    let mut fields = HeaderMap::new();
-    fields.insert("host", HeaderValue::from_static("api.example.com"));
-    fields.insert(
-        token::PORTCULLIS_TOKEN,
-        HeaderValue::try_from(text).unwrap(),
-    );
-    let cache = token::Cache::new(8);
-    assert_eq!(counted(|| gate.token(&fields, &cache)), 0);
+    let registry = Registry::new(vec![app], Vec::new(), 1).expect("no id twice");
+    let registry = registry.with_static_keys(pepper(), vec![known]);
+    let mut gate = Gate::with(registry.expect("no id twice"));
+    gate.route.key_places = Some(Arc::new(KeyPlaces {
+        fields: vec![HeaderName::from_static("x-api-key")],
+        ..KeyPlaces::default()
+    }));
+    let message = Message::get(TARGET).with("x-api-key", key);
+    assert_eq!(counted(&gate, &message), 0);
+}
+
+#[test]
+fn a_webhook_is_verified_with_few_allocations() {
+    let pair = secret();
+    for sender in Sender::ALL {
+        let mut gate = Gate::of(&[&pair]);
+        gate.route.webhooks = Some(Webhooks {
+            sender,
+            app: 0,
+            query: false,
+            window: None,
+            hold: 1 << 20,
+        });
+        let message = requests::hook(sender, &pair.signing(), 1 << 10);
+        let count = counted(&gate, &message);
+        assert!(count <= 8, "{}: {count}", sender.name());
+    }
 }

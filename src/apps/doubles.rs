@@ -3,29 +3,39 @@
 //! Keys of different kinds cost differently to verify with. If all unknown ids
 //! cost the same, a stopwatch would tell which ids are known. So each unknown id
 //! has a kind of its own as well, and kinds are as frequent among them as among our keys.
+//!
+//! AWS's signers use a key of the day, which is kept where it is in use: an unknown id costs what
+//! one of our keys costs in that too, each its own one.
 
+use crate::crypto::aws4::DayKeys;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A double for each kind of key, and how many keys there are of that kind.
 #[derive(Debug)]
 pub(super) struct Doubles {
     first: (VerifyingKey, u64),
     others: Vec<(VerifyingKey, u64)>,
+    /// Of each of our keys, by the hash of its id: what AWS's signers make of it, if they can.
+    aws: Box<[(u64, Option<Arc<DayKeys>>)]>,
 }
 
 impl Doubles {
-    pub(super) fn new<'k>(keys: impl Iterator<Item = &'k VerifyingKey>) -> Self {
+    pub(super) fn new<'k>(keys: impl Iterator<Item = (&'k str, &'k VerifyingKey)>) -> Self {
         let mut all: Vec<(VerifyingKey, u64)> = Vec::new();
-        for key in keys {
+        let mut aws = Vec::new();
+        for (id, key) in keys {
+            aws.push((hash(id), key.mac().and_then(HmacKey::shared_aws)));
             match all.iter_mut().find(|(double, _)| double.costs_as(key)) {
                 Some((_, count)) => *count += 1,
                 None => all.push((key.double(), 1)),
             }
         }
+        aws.sort_unstable_by_key(|(hash, _)| *hash);
         let mut all = all.into_iter();
         Self {
+            aws: aws.into(),
             first: all
                 .next()
                 .unwrap_or_else(|| (HmacKey::dummy(Algorithm::HmacSha256).into(), 1)),
@@ -35,14 +45,12 @@ impl Doubles {
 
     /// The same one for the same id, as long as the process and the kinds of its keys stay.
     pub(super) fn of(&self, id: &str) -> &VerifyingKey {
-        /// Strangers cannot tell which id has which kind.
-        static HASH: OnceLock<RandomState> = OnceLock::new();
         let (first, count) = &self.first;
         if self.others.is_empty() {
             return first;
         }
         let all = count + self.others.iter().map(|(_, count)| count).sum::<u64>();
-        let mut place = HASH.get_or_init(RandomState::new).hash_one(id) % all;
+        let mut place = hash(id) % all;
         for (double, count) in std::iter::once(&self.first).chain(&self.others) {
             if place < *count {
                 return double;
@@ -51,6 +59,21 @@ impl Doubles {
         }
         first
     }
+
+    /// The keys of that key of ours whose state decides what this unknown id costs: the next one
+    /// by the hash of its id, so that few ids get another when keys come and go.
+    pub(super) fn aws(&self, id: &str) -> Option<&DayKeys> {
+        let wanted = hash(id);
+        let at = self.aws.partition_point(|(hash, _)| *hash < wanted);
+        let (_, keys) = self.aws.get(at).or_else(|| self.aws.first())?;
+        keys.as_deref()
+    }
+}
+
+/// Strangers cannot tell which id has which kind.
+fn hash(id: &str) -> u64 {
+    static HASH: OnceLock<RandomState> = OnceLock::new();
+    HASH.get_or_init(RandomState::new).hash_one(id)
 }
 
 impl Default for Doubles {
@@ -88,7 +111,7 @@ mod tests {
     #[test]
     fn unknown_ids_have_kinds_as_frequent_as_those_of_keys() {
         let keys = all();
-        let doubles = Doubles::new(keys.iter());
+        let doubles = Doubles::new(keys.iter().map(|key| ("", key)));
         assert_eq!(doubles.others.len(), 4);
         let ids: Vec<String> = (0..7_000).map(|number| format!("key-{number}")).collect();
         for (kind, wanted) in [(&keys[0], 3_000), (&keys[3], 1_000), (&keys[6], 1_000)] {
@@ -101,6 +124,33 @@ mod tests {
         for id in &ids[..100] {
             assert!(std::ptr::eq(doubles.of(id), doubles.of(id)));
         }
+    }
+
+    #[test]
+    fn an_unknown_id_has_the_days_of_a_key_of_ours_always_of_the_same() {
+        let keys: Vec<VerifyingKey> = (0..50)
+            .map(|_| HmacKey::dummy(Algorithm::HmacSha256).into())
+            .collect();
+        let ids: Vec<String> = (0..50).map(|number| format!("key-{number}")).collect();
+        let named = || ids.iter().map(|id| &**id).zip(&keys);
+        let (all, fewer) = (Doubles::new(named()), Doubles::new(named().skip(1)));
+        let unknown: Vec<String> = (0..1_000).map(|number| format!("none-{number}")).collect();
+        let same = |one: Option<&DayKeys>, other: Option<&DayKeys>| {
+            std::ptr::eq(one.unwrap(), other.unwrap())
+        };
+        let of = |key: &VerifyingKey| key.mac().unwrap().shared_aws().unwrap();
+        let used = keys.iter().filter(|key| {
+            let own = of(key);
+            unknown.iter().any(|id| same(all.aws(id), Some(&own)))
+        });
+        assert!(used.count() > 25);
+        assert!(unknown.iter().all(|id| same(all.aws(id), all.aws(id))));
+        // One key in fifty was taken away, and few ids have another now.
+        let moved = unknown
+            .iter()
+            .filter(|id| !same(all.aws(id), fewer.aws(id)));
+        assert!(moved.count() < 300);
+        assert!(Doubles::default().aws("x").is_none());
     }
 
     #[test]

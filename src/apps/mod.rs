@@ -30,6 +30,7 @@ pub use tokens::{
 };
 pub use told::Told;
 
+use crate::crypto::aws4::DayKeys;
 use crate::crypto::certificate::Certificate;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use crate::secret::Secret;
@@ -129,7 +130,7 @@ impl Registry {
     /// [`DuplicateKey`] when an id appears twice, in one app or in two.
     pub fn new(apps: Vec<Arc<App>>, keys: Vec<Key>, generation: u64) -> Result<Self, DuplicateKey> {
         let mut by_id = HashMap::with_capacity(keys.len());
-        let doubles = Doubles::new(keys.iter().map(|key| &key.verifying));
+        let doubles = Doubles::new(keys.iter().map(|key| (&*key.id, &key.verifying)));
         let mut webhooks: HashMap<usize, Vec<Arc<Key>>> = HashMap::new();
         let mut signing = Vec::new();
         for mut key in keys {
@@ -265,6 +266,12 @@ impl Registry {
     /// verifies nothing that anyone can make.
     pub fn double(&self, id: &str) -> &VerifyingKey {
         self.doubles.of(id)
+    }
+
+    /// As [`Registry::double`], for AWS's signers: the keys whose state decides what an id costs that
+    /// no key has. Nothing is verified with them.
+    pub fn double_of_days(&self, id: &str) -> Option<&DayKeys> {
+        self.doubles.aws(id)
     }
 
     /// Every app, by [`App::index`].

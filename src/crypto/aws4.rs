@@ -4,8 +4,7 @@
 //! verification. The last few are kept; only one whose signature was found to
 //! hold is, or strangers could push out those of honest callers.
 
-use super::Tag;
-use super::work::{Work, done};
+use super::{Tag, blocks};
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
@@ -62,8 +61,8 @@ impl DayKeys {
     /// The key of `scope`, computed.
     pub fn derive(&self, scope: Scope<'_>) -> DayKey {
         let step = |mut mac: Hmac<Sha256>, text: &str| -> Zeroizing<[u8; 32]> {
-            done(Work::Mac, text.len());
             mac.update(text.as_bytes());
+            blocks::of_tag(text.len());
             Zeroizing::new(mac.finalize().into_bytes().into())
         };
         let mut key = step(self.root.clone(), scope.date);
@@ -109,15 +108,49 @@ impl Kept {
 impl DayKey {
     /// The tag over `text`.
     pub fn sign(&self, text: &[u8]) -> Tag {
-        done(Work::Mac, text.len());
         let mut mac = keyed(&*self.0);
         mac.update(text);
+        blocks::of_tag(text.len());
+        Tag::of_digest(&mac.finalize().into_bytes().into())
+    }
+
+    /// For texts that begin alike: what they have in common is hashed once.
+    pub fn begin(&self, front: &[u8]) -> Begun {
+        let mut mac = keyed(&*self.0);
+        mac.update(front);
+        blocks::of_whole(front.len());
+        Begun {
+            mac,
+            bytes: front.len(),
+        }
+    }
+}
+
+/// A tag in the making.
+pub struct Begun {
+    mac: Hmac<Sha256>,
+    bytes: usize,
+}
+
+impl Begun {
+    /// The tag over the text that ends so.
+    pub fn end(&self, rest: &[u8]) -> Tag {
+        let mut mac = self.mac.clone();
+        mac.update(rest);
+        blocks::of_rest(self.bytes, rest.len());
+        blocks::of_outer();
         Tag::of_digest(&mac.finalize().into_bytes().into())
     }
 }
 
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begun(..)")
+    }
+}
+
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    done(Work::Keying, key.len());
+    blocks::of_key();
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 

@@ -1,6 +1,6 @@
 //! Digests of bodies, whole or as they stream.
 
-use super::work::{Work, done};
+use super::blocks;
 use sha2::{Digest as _, Sha256, Sha512};
 
 /// A digest algorithm of RFC 9530's registry that is still safe.
@@ -74,12 +74,40 @@ impl Hasher {
     }
 }
 
+/// SHA-256 of texts that begin alike: what they have in common is hashed once.
+#[derive(Clone, Debug)]
+pub struct Begun256 {
+    state: Sha256,
+    bytes: usize,
+}
+
+impl Begun256 {
+    /// Takes in how they begin.
+    pub fn new(parts: &[&[u8]]) -> Self {
+        let mut state = Sha256::new();
+        for part in parts {
+            state.update(part);
+        }
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        blocks::of_whole(bytes);
+        Self { state, bytes }
+    }
+
+    /// The digest of the one that ends so.
+    pub fn end(&self, rest: &[u8]) -> [u8; 32] {
+        blocks::of_rest(self.bytes, rest.len());
+        let mut state = self.state.clone();
+        state.update(rest);
+        state.finalize().into()
+    }
+}
+
 /// SHA-256 of `parts`, one after another.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    done(Work::Hash, parts.iter().map(|part| part.len()).sum());
     let mut state = Sha256::new();
     for part in parts {
         state.update(part);
     }
+    blocks::of_text(parts.iter().map(|part| part.len()).sum());
     state.finalize().into()
 }

@@ -3,13 +3,12 @@
 
 use super::aws4::DayKeys;
 use super::work::{Work, done};
-use super::{Algorithm, BadKey};
+use super::{Algorithm, BadKey, blocks, is_equal};
 use crate::secret::Secret;
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha512};
 use std::fmt;
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
 
 /// The shortest secret that may sign, in bytes (RFC 7518, section 3.2 asks the same of HS256).
 pub const MIN_SECRET: usize = 32;
@@ -97,7 +96,6 @@ impl HmacKey {
 
     fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Self {
         let any = "HMAC takes a key of any length";
-        done(Work::Keying, secret.len());
         match algorithm {
             Algorithm::HmacSha512 => Self {
                 state: State::Sha512(Box::new(Hmac::new_from_slice(secret).expect(any))),
@@ -125,6 +123,11 @@ impl HmacKey {
         self.aws.as_deref()
     }
 
+    /// As [`HmacKey::aws`], to be held on to.
+    pub fn shared_aws(&self) -> Option<Arc<DayKeys>> {
+        self.aws.clone()
+    }
+
     /// The tag over `text`.
     pub fn sign(&self, text: &[u8]) -> Tag {
         self.sign_parts(&[text])
@@ -143,6 +146,7 @@ impl HmacKey {
                 for part in parts {
                     mac.update(part);
                 }
+                blocks::of_tag(parts.iter().map(|part| part.len()).sum());
                 tag.fill(&mac.finalize().into_bytes());
             }
             State::Sha512(state) => {
@@ -160,8 +164,7 @@ impl HmacKey {
     /// time over the full length. The tag handed back is our own.
     pub fn verify(&self, text: &[u8], presented: &[u8]) -> Option<Tag> {
         let tag = self.sign(text);
-        let same = bool::from(tag.as_bytes().ct_eq(presented));
-        same.then_some(tag)
+        tag.is(presented).then_some(tag)
     }
 }
 
@@ -193,7 +196,7 @@ impl Tag {
 
     /// Whether it is `presented`, compared in constant time over the full length.
     pub fn is(&self, presented: &[u8]) -> bool {
-        bool::from(self.as_bytes().ct_eq(presented))
+        is_equal(self.as_bytes(), presented)
     }
 
     /// The tag's bytes: 32 or 64 of them.

@@ -14,8 +14,10 @@ pub mod seal;
 
 mod algorithm;
 mod bad_key;
+pub(crate) mod blocks;
 pub(crate) mod counted;
 mod encoded;
+mod equal;
 mod jwk;
 mod private_key;
 mod public_key;
@@ -31,6 +33,7 @@ pub use algorithm::Algorithm;
 pub use bad_key::BadKey;
 pub use digest::{DigestAlgorithm, Hasher};
 pub use encoded::ecdsa_side_by_side;
+pub use equal::is_equal;
 pub use hmac::{HmacKey, Tag, WeakSecret};
 pub use jwk::PublicJwk;
 pub use private_key::PrivateKey;

@@ -12,6 +12,7 @@ use aws_lc_rs::signature::{
     RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPssSaltLength, RsaPublicKeyComponents,
     VerificationAlgorithm,
 };
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ use std::sync::Arc;
 pub struct PublicKey {
     algorithm: Algorithm,
     salt: PssSalt,
-    /// Bytes of an RSA modulus.
-    modulus: usize,
+    /// The modulus, of an RSA key.
+    modulus: Arc<[u8]>,
     thumbprint: [u8; 32],
     parsed: Arc<Parsed>,
 }
@@ -137,7 +138,7 @@ impl PublicKey {
         Ok(Self {
             algorithm,
             salt: PssSalt::Digest,
-            modulus: 0,
+            modulus: Arc::default(),
             thumbprint: thumbprint::of_point(algorithm, point),
             parsed: Arc::new(Parsed::One(parsed)),
         })
@@ -193,7 +194,7 @@ impl PublicKey {
         Ok(Self {
             algorithm,
             salt,
-            modulus: modulus.len(),
+            modulus: modulus.into(),
             thumbprint: thumbprint::of_rsa(modulus, exponent),
             parsed: Arc::new(parsed),
         })
@@ -202,7 +203,7 @@ impl PublicKey {
     /// A key that nobody has the private half of, which costs what this one costs.
     #[must_use]
     pub fn double(&self) -> Self {
-        Self::unowned(self.algorithm, self.salt, self.modulus)
+        Self::unowned(self.algorithm, self.salt, self.modulus.len())
     }
 
     /// A key that nobody has the private half of, of the smallest size that is
@@ -266,18 +267,44 @@ impl PublicKey {
 
     /// Whether both cost the same to verify with.
     pub(super) fn costs_as(&self, other: &Self) -> bool {
-        let cost = |key: &Self| (key.algorithm, key.salt, key.modulus);
+        let cost = |key: &Self| (key.algorithm, key.salt, key.modulus.len());
         cost(self) == cost(other)
     }
 
     /// Whether `signature` is one of `text` by the owner of this key.
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
         done(Work::PublicKey, text.len());
-        let holds = |key: &ParsedPublicKey| key.verify_sig(text, signature).is_ok();
-        match (&*self.parsed, self.salt) {
+        let number = self.below_modulus(signature);
+        let holds = |key: &ParsedPublicKey| key.verify_sig(text, &number).is_ok();
+        let holds = match (&*self.parsed, self.salt) {
             (Parsed::One(key), _) | (Parsed::Salts(key, _), PssSalt::Digest) => holds(key),
             (Parsed::Salts(digest, longest), PssSalt::Any) => holds(digest) | holds(longest),
+        };
+        holds && matches!(number, Cow::Borrowed(_))
+    }
+
+    pub(super) fn is_below_modulus(&self, signature: &[u8]) -> bool {
+        signature < &*self.modulus
+    }
+
+    /// Of an RSA key.
+    #[cfg(test)]
+    pub(super) fn modulus(&self) -> &[u8] {
+        &self.modulus
+    }
+
+    /// The library refuses at once what is no number below the modulus, and moduli of one length
+    /// differ: a stopwatch would tell an unknown key, which is checked against its double, from the
+    /// known one that a signature is of. So such a number is made smaller, and verified to no avail.
+    pub(super) fn below_modulus<'s>(&self, signature: &'s [u8]) -> Cow<'s, [u8]> {
+        if signature.len() != self.modulus.len() || self.is_below_modulus(signature) {
+            return Cow::Borrowed(signature);
         }
+        let mut less = signature.to_vec();
+        if let Some(first) = less.first_mut() {
+            *first = 0;
+        }
+        Cow::Owned(less)
     }
 }
 

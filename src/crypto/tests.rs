@@ -326,6 +326,39 @@ fn rsa_keys_have_a_size_within_bounds_and_sound_numbers() {
 }
 
 #[test]
+fn a_number_beyond_the_modulus_is_no_signature_and_costs_as_much_as_one() {
+    let pem = include_str!("../../tests/it/vectors/rfc9421/keys/test-key-rsa.pub.pem");
+    let own = private(
+        Algorithm::RsaV15Sha256,
+        include_str!("../../tests/it/vectors/rfc9421/keys/test-key-rsa.pem"),
+    );
+    let right = own.unwrap().sign(b"text");
+    let key = public(Algorithm::RsaV15Sha256, pem).unwrap();
+    // Whatever is looked at is below the modulus of a key, be it a double's.
+    for key in [&key, &key.double(), &key.double(), &key.double()] {
+        for signature in [&right[..], &[0xff; 256], &[0; 256]] {
+            let number = key.below_modulus(signature);
+            assert_eq!(number.len(), 256);
+            assert!(key.is_below_modulus(&number));
+        }
+        for signature in [&[][..], &[7; 64], &[0xff; 255], &[0xff; 257]] {
+            assert_eq!(*key.below_modulus(signature), *signature);
+        }
+        assert!(!key.verify(b"text", &[0xff; 256]));
+    }
+    assert!(key.verify(b"text", &right));
+    // A right one with the modulus added is the same to RSA, and no signature.
+    let mut more = right.clone();
+    let mut carry = 0;
+    for (digit, add) in more.iter_mut().rev().zip(key.modulus().iter().rev()) {
+        let sum = u16::from(*digit) + u16::from(*add) + carry;
+        *digit = sum as u8;
+        carry = sum >> 8;
+    }
+    assert!(!key.verify(b"text", &more));
+}
+
+#[test]
 fn salts_of_another_length_are_taken_where_the_key_says_so() {
     let file = vectors!("wycheproof/rsa_pss_misc_test.json");
     let mut lengths = Vec::new();

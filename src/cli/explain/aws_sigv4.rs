@@ -8,7 +8,9 @@ use crate::crypto::aws4::DayKey;
 use crate::route::{Part, Route, SigV4};
 use crate::schemes::Received;
 use crate::schemes::aws_sigv4::forms::Forms;
+use crate::schemes::aws_sigv4::payload::Payloads;
 use crate::schemes::aws_sigv4::{Presented, coverage, mistakes, text, told_veiled, verify};
+use std::borrow::Cow;
 
 /// Takes down the signature, if `received` shows one that can be read.
 /// What cannot be is told by the step that refuses it.
@@ -103,12 +105,12 @@ fn written(
     received: &Received<'_>,
     settings: &SigV4,
     fields: &[u8],
-    payloads: &[String],
+    payloads: &Payloads<'_>,
 ) -> Vec<String> {
     let forms = Forms::of(received, presented.in_query, settings);
     let mut all = Vec::new();
     for (path, query) in forms.all() {
-        for payload in payloads {
+        for payload in payloads.all() {
             let mut out = Vec::new();
             text::write_front(&mut out, received, path, query);
             out.extend_from_slice(fields);
@@ -141,7 +143,11 @@ fn parameters(presented: &Presented<'_>, now: i64) -> Vec<Parameter> {
     let mut all = vec![
         parameter("key", presented.claimed_key().to_owned(), None),
         parameter("scope", scope, None),
-        parameter("date", time.text.clone(), Some(moment(time.seconds, now))),
+        parameter(
+            "date",
+            time.text.to_string(),
+            Some(moment(time.seconds, now)),
+        ),
     ];
     if let Some(expires) = presented.expires {
         let end = time.seconds.saturating_add(i64::from(expires));
@@ -171,7 +177,7 @@ fn parts(
             } else {
                 State::Missing
             },
-            component: demand.name,
+            component: Cow::Owned(demand.name.to_owned()),
         })
         .collect()
 }

@@ -14,7 +14,6 @@ use crate::crypto::{DigestAlgorithm, Hasher};
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
 
 /// Bytes that the head of a piece may have.
 pub const MAX_CHUNK_HEAD: usize = 256;
@@ -72,7 +71,7 @@ impl Chunks {
         Self {
             day,
             seed: presented.signature,
-            time: presented.time.text.clone(),
+            time: presented.time.text.clone().into_owned(),
             scope: presented.credential.scope_text().to_owned(),
             trailer: chunked.trailer,
             length: chunked.length,
@@ -298,7 +297,7 @@ impl Decoder {
         let hash = HEXLOWER.encode(&hasher.finish());
         let text = self.text("PAYLOAD", &[EMPTY_SHA256, &hash]);
         let tag = day.sign(&text);
-        if !bool::from(tag.as_bytes().ct_eq(&self.presented)) {
+        if !tag.is(&self.presented) {
             self.refuse(BadChunks::Signature("a piece of the body"))?;
         }
         self.previous = self.presented;
@@ -357,7 +356,7 @@ impl Decoder {
         let hash = HEXLOWER.encode(&sha256(&[&self.behind.canonical]));
         let text = self.text("TRAILER", &[&hash]);
         let tag = self.chunks.day.as_ref().map(|day| day.sign(&text));
-        let holds = tag.is_some_and(|tag| bool::from(tag.as_bytes().ct_eq(&presented)));
+        let holds = tag.is_some_and(|tag| tag.is(&presented));
         if !holds {
             self.refuse(BadChunks::Signature("what comes behind the body"))?;
         }
@@ -382,5 +381,5 @@ impl Decoder {
 }
 
 fn signature_of(text: &str) -> Option<[u8; 32]> {
-    HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
+    super::payload::hex256(text)
 }

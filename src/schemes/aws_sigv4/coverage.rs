@@ -6,88 +6,84 @@ use super::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE};
 use crate::route::{Part, Route};
 use crate::schemes::digest::CONTENT_DIGEST;
 use crate::schemes::received::{Field, Received};
-use http::header::{AUTHORIZATION, DATE, HOST, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use std::borrow::Cow;
 
 /// What every field of AWS's begins with.
 const AMZ: &str = "x-amz-";
+const DATE_NAME: &str = "date";
 const DIGEST: HeaderName = HeaderName::from_static("digest");
 
 /// Something that a signature covers, or must.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Demand {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand<'d> {
     /// The part it is; `None` is what no route waives.
     pub part: Option<Part>,
     /// What it is called in a list of what is missing.
-    pub name: Cow<'static, str>,
+    pub name: &'d str,
     /// Whether it is covered.
     pub is_covered: bool,
 }
 
 /// Everything that is in `received` and must be covered.
-pub fn demands(presented: &Presented<'_>, received: &Received<'_>, route: &Route) -> Vec<Demand> {
-    let fields = received.fields();
+pub fn demands<'d>(
+    presented: &Presented<'_>,
+    received: &'d Received<'_>,
+    route: &Route,
+) -> Vec<Demand<'d>> {
+    let mut all = Vec::new();
+    each(presented, received, route, |demand| all.push(demand));
+    all
+}
+
+/// As [`demands`], one after the other.
+fn each<'d>(
+    presented: &Presented<'_>,
+    received: &'d Received<'_>,
+    route: &Route,
+    mut take: impl FnMut(Demand<'d>),
+) {
     let has = |name: &str| presented.signed.has(name);
-    let demand = |part, name: &'static str, is_covered| Demand {
-        part,
-        name: Cow::Borrowed(name),
-        is_covered,
+    let mut demand = |part, name: &'d str, is_covered| {
+        take(Demand {
+            part,
+            name,
+            is_covered,
+        });
     };
-    let mut all = vec![
-        demand(Some(Part::Method), "method", true),
-        demand(Some(Part::Authority), HOST.as_str(), has("host")),
-        demand(Some(Part::Path), "path", true),
-    ];
+    demand(Some(Part::Method), "method", true);
+    demand(Some(Part::Authority), "host", has("host"));
+    demand(Some(Part::Path), "path", true);
     if received.query().is_some() {
-        all.push(demand(Some(Part::Query), "query", true));
-    }
-    if !presented.in_query && !fields.contains_key(X_AMZ_DATE) {
-        all.push(demand(None, DATE.as_str(), has("date")));
+        demand(Some(Part::Query), "query", true);
     }
     if presented.in_query && received.shows(Field::Authorization) {
-        let name = AUTHORIZATION.as_str();
-        all.push(demand(
-            Some(Part::Authorization),
-            "authorization",
-            has(name),
-        ));
+        let name = "authorization";
+        demand(Some(Part::Authorization), name, has(name));
     }
     let is_told = matches!(presented.payload, Payload::Hash(..));
-    for name in fields.keys().map(HeaderName::as_str) {
-        if !name.starts_with(AMZ) {
-            continue;
-        }
-        // A hash that is told is the last line of what is signed, whether its field is signed or not.
-        let is_tolerated =
-            is_told && route.sigv4.unsigned_content_sha256 && name == X_AMZ_CONTENT_SHA256.as_str();
-        all.push(Demand {
-            part: None,
-            name: Cow::Owned(name.to_owned()),
-            is_covered: is_tolerated || has(name),
-        });
-    }
-    for name in &route.token_fields {
-        if *name != AUTHORIZATION && fields.contains_key(name) {
-            all.push(Demand {
-                part: None,
-                name: Cow::Owned(name.as_str().to_owned()),
-                is_covered: has(name.as_str()),
-            });
+    let mut has_date = presented.in_query;
+    for field in received.fields().keys() {
+        let name = field.as_str();
+        if name.starts_with(AMZ) {
+            has_date |= *field == X_AMZ_DATE;
+            // A hash that is told is the last line of what is signed, whether its field is signed or not.
+            let is_tolerated = is_told
+                && route.sigv4.unsigned_content_sha256
+                && name == X_AMZ_CONTENT_SHA256.as_str();
+            demand(None, name, is_tolerated || has(name));
+        } else if *field == CONTENT_DIGEST || *field == DIGEST {
+            demand(Some(Part::Body), name, has(name));
+        } else if *field != AUTHORIZATION && route.token_fields.contains(field) {
+            demand(None, name, has(name));
         }
     }
-    for name in [CONTENT_DIGEST, DIGEST] {
-        if fields.contains_key(&name) {
-            all.push(Demand {
-                part: Some(Part::Body),
-                is_covered: has(name.as_str()),
-                name: Cow::Owned(name.as_str().to_owned()),
-            });
-        }
+    if !has_date {
+        demand(None, DATE_NAME, has(DATE_NAME));
     }
     if received.has_body() {
-        all.push(demand(Some(Part::Body), "body", covers_body(presented)));
+        demand(Some(Part::Body), "body", covers_body(presented));
     }
-    all
 }
 
 fn covers_body(presented: &Presented<'_>) -> bool {
@@ -105,16 +101,14 @@ pub fn missing(
     route: &Route,
     unix_seconds: i64,
 ) -> Vec<Cow<'static, str>> {
-    let is_missing = |demand: &Demand| {
+    let mut missing = Vec::new();
+    each(presented, received, route, |demand| {
         let waived = |part| route.waives(part, unix_seconds);
-        !demand.is_covered && !demand.part.is_some_and(waived)
-    };
-    let demands = demands(presented, received, route);
-    demands
-        .into_iter()
-        .filter(is_missing)
-        .map(|demand| demand.name)
-        .collect()
+        if !demand.is_covered && !demand.part.is_some_and(waived) {
+            missing.push(Cow::Owned(demand.name.to_owned()));
+        }
+    });
+    missing
 }
 
 /// What a 401 asks for, as `WWW-Authenticate` says it.

@@ -1,7 +1,6 @@
 //! Who signs, for what, and which fields.
 
 use crate::crypto::aws4::{Scope, TERMINATION};
-use http::header::HeaderName;
 use std::borrow::Cow;
 
 /// Fields that one signature may cover.
@@ -13,7 +12,11 @@ const MAX_SCOPE: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential<'r> {
     text: Cow<'r, str>,
+    /// Where they end, in this order, each behind a slash but the first.
     key_id: usize,
+    date: usize,
+    region: usize,
+    service: usize,
 }
 
 /// The names of fields, joined by `;`, in order, each once.
@@ -25,7 +28,7 @@ impl<'r> Credential<'r> {
     pub(super) fn into_owned(self) -> Credential<'static> {
         Credential {
             text: Cow::Owned(self.text.into_owned()),
-            key_id: self.key_id,
+            ..self
         }
     }
 
@@ -37,14 +40,20 @@ impl<'r> Credential<'r> {
         if !date_is_good || !is_scope_word(scope.region) || !is_scope_word(scope.service) {
             return Err(malformed());
         }
-        // What stands behind the id, with the slashes.
-        let behind = [scope.date, scope.region, scope.service, TERMINATION];
-        let behind: usize = behind.iter().map(|part| part.len() + 1).sum();
-        let key_id = text.len() - behind;
+        let service = text.len() - TERMINATION.len() - 1;
+        let region = service - scope.service.len() - 1;
+        let date = region - scope.region.len() - 1;
+        let key_id = date - scope.date.len() - 1;
         if key_id == 0 {
             return Err(malformed());
         }
-        Ok(Self { text, key_id })
+        Ok(Self {
+            text,
+            key_id,
+            date,
+            region,
+            service,
+        })
     }
 
     fn scope_of(text: &str) -> Option<Scope<'_>> {
@@ -68,11 +77,13 @@ impl<'r> Credential<'r> {
     }
 
     /// Day, region and service.
-    ///
-    /// # Panics
-    /// Never: it was read once.
     pub fn scope(&self) -> Scope<'_> {
-        Self::scope_of(&self.text).expect("it was read once")
+        let part = |before: usize, end: usize| self.text.get(before + 1..end).unwrap_or_default();
+        Scope {
+            date: part(self.key_id, self.date),
+            region: part(self.date, self.region),
+            service: part(self.region, self.service),
+        }
     }
 
     /// All but the key id.
@@ -80,6 +91,19 @@ impl<'r> Credential<'r> {
         self.text.get(self.key_id + 1..).unwrap_or_default()
     }
 }
+
+/// What the name of a field is made of (RFC 9110, section 5.6.2), in lower case.
+const IN_NAME: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        all[byte] = matches!(byte as u8,
+            b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+'
+            | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        byte += 1;
+    }
+    all
+};
 
 /// What a region or a service may be.
 pub fn is_scope_word(text: &str) -> bool {
@@ -96,8 +120,7 @@ impl<'r> SignedFields<'r> {
             if at == MAX_COVERED {
                 return Err(format!("`SignedHeaders` has more than {MAX_COVERED} names"));
             }
-            let is_name = !name.is_empty() && HeaderName::from_lowercase(name.as_bytes()).is_ok();
-            if !is_name {
+            if name.is_empty() || !name.bytes().all(|byte| IN_NAME[byte as usize]) {
                 return Err(format!(
                     "`SignedHeaders`: `{name}` is no name of a field in lower case"
                 ));

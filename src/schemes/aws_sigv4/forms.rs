@@ -41,15 +41,35 @@ impl<'r> Forms<'r> {
         } else {
             Cow::Borrowed(query)
         };
-        forms.add_query(Some(sorted(&query)));
+        forms.add_query(Some(sorted_of(&query)));
         if query.bytes().any(must_be_encoded) {
-            forms.add_query(encoded(&query, *b"%2B"));
+            forms.add_query(encoded(&query, *b"%2B").map(Cow::Owned));
             if settings.plus_is_space && query.contains('+') {
-                forms.add_query(encoded(&query, *b"%20"));
+                forms.add_query(encoded(&query, *b"%20").map(Cow::Owned));
             }
         }
-        forms.add_query(Some(query.into_owned()));
+        forms.add_query(Some(query));
         forms
+    }
+
+    /// The first of them, made without the others.
+    pub(super) fn first(
+        received: &Received<'r>,
+        in_query: bool,
+        settings: &SigV4,
+    ) -> (Cow<'r, str>, Cow<'r, str>) {
+        let path = received.path().raw();
+        let path = match settings.path {
+            SignedPath::AsSent => Cow::Borrowed(path),
+            SignedPath::Any | SignedPath::EncodedAgain => encoded_again(path),
+        };
+        let query = received.query().unwrap_or_default();
+        let query = if in_query {
+            without_signature(query)
+        } else {
+            Cow::Borrowed(query)
+        };
+        (path, sorted_of(&query))
     }
 
     fn add_path(&mut self, path: Cow<'r, str>) {
@@ -58,11 +78,11 @@ impl<'r> Forms<'r> {
         }
     }
 
-    fn add_query(&mut self, query: Option<String>) {
+    fn add_query(&mut self, query: Option<Cow<'r, str>>) {
         if let Some(query) = query
-            && !self.queries.iter().any(|known| **known == *query)
+            && !self.queries.contains(&query)
         {
-            self.queries.push(Cow::Owned(query));
+            self.queries.push(query);
         }
     }
 
@@ -102,17 +122,32 @@ fn is_encoded_twice(path: &str) -> bool {
 
 /// The query of a presigned URL without its signature, which cannot sign itself.
 fn without_signature(query: &str) -> Cow<'_, str> {
+    const SIGNATURE: &str = "X-Amz-Signature=";
+    // Where signers put it.
+    if let Some((front, last)) = query.rsplit_once('&')
+        && last.starts_with(SIGNATURE)
+    {
+        return Cow::Borrowed(front);
+    }
     let kept: Vec<&str> = query
         .split('&')
-        .filter(|pair| !pair.starts_with("X-Amz-Signature="))
+        .filter(|pair| !pair.starts_with(SIGNATURE))
         .collect();
     Cow::Owned(kept.join("&"))
 }
 
+/// As [`sorted`], of what may be borrowed from the request.
+fn sorted_of<'r>(query: &Cow<'r, str>) -> Cow<'r, str> {
+    match query {
+        Cow::Borrowed(query) => sorted(query),
+        Cow::Owned(query) => Cow::Owned(sorted(query).into_owned()),
+    }
+}
+
 /// Sorted by name and value as they were sent.
-pub(super) fn sorted(query: &str) -> String {
-    if query.is_empty() {
-        return String::new();
+pub(super) fn sorted(query: &str) -> Cow<'_, str> {
+    if query.is_empty() || is_sorted(query) {
+        return Cow::Borrowed(query);
     }
     let mut all: Vec<(&str, &str)> = pairs(query).collect();
     all.sort_unstable();
@@ -125,7 +160,18 @@ pub(super) fn sorted(query: &str) -> String {
         out.push('=');
         out.push_str(value);
     }
-    out
+    Cow::Owned(out)
+}
+
+/// Whether it is so already, and each name has its `=`.
+fn is_sorted(query: &str) -> bool {
+    let mut before = None;
+    query.split('&').all(|pair| {
+        let pair = pair.split_once('=');
+        let is_next = pair.is_some() && before <= pair;
+        before = pair;
+        is_next
+    })
 }
 
 const fn must_be_encoded(byte: u8) -> bool {

@@ -5,6 +5,8 @@ use super::{UNSIGNED_PAYLOAD, X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_LENGTH, X_AMZ_
 use crate::crypto::checksum::Checksum;
 use data_encoding::HEXLOWER;
 use http::header::{HeaderMap, HeaderName};
+use std::borrow::Cow;
+use std::iter;
 
 pub(super) const LIKE_A_HASH: &str =
     "is neither 64 hexadecimal digits in lower case nor a word that is known";
@@ -47,8 +49,45 @@ pub enum Trailer {
 impl<'r> Payload<'r> {
     /// What `text` says of a body without pieces, if it is a hash.
     pub(super) fn hash(text: &'r str) -> Option<Self> {
-        let hash = HEXLOWER.decode(text.as_bytes()).ok()?;
-        Some(Self::Hash(text, hash.try_into().ok()?))
+        Some(Self::Hash(text, hex256(text)?))
+    }
+}
+
+/// The 32 bytes of 64 hexadecimal digits, lower case.
+pub(super) fn hex256(text: &str) -> Option<[u8; 32]> {
+    let mut out = [0; 32];
+    if text.len() != 2 * out.len() {
+        return None;
+    }
+    HEXLOWER.decode_mut(text.as_bytes(), &mut out).ok()?;
+    Some(out)
+}
+
+/// What may stand for the body in the last line of a canonical request: one word, or two where signers differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payloads<'p> {
+    first: Cow<'p, str>,
+    second: Option<&'static str>,
+}
+
+impl<'p> Payloads<'p> {
+    pub(super) const fn new(first: Cow<'p, str>, second: Option<&'static str>) -> Self {
+        Self { first, second }
+    }
+
+    /// The likeliest.
+    pub fn first(&self) -> &str {
+        &self.first
+    }
+
+    /// The least likely.
+    pub fn last(&self) -> &str {
+        self.second.unwrap_or(&self.first)
+    }
+
+    /// Each.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        iter::once(&*self.first).chain(self.second)
     }
 }
 

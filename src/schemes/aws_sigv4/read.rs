@@ -1,15 +1,14 @@
 //! The proof, read strictly: in `Authorization`, or in the query.
 
 use super::credential::{Credential, SignedFields};
-use super::payload::{LIKE_A_HASH, Payload, payload};
+use super::payload::{LIKE_A_HASH, Payload, hex256, payload};
 use super::{ALGORITHM, UNSIGNED_PAYLOAD, X_AMZ_DATE};
 use crate::apps::Scheme;
 use crate::route::{Accept, Route};
 use crate::schemes::Refused;
 use crate::schemes::date;
 use crate::schemes::received::{Field, Received};
-use data_encoding::HEXLOWER;
-use http::header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue};
 use memchr::memmem;
 use std::borrow::Cow;
 
@@ -35,7 +34,7 @@ pub struct Presented<'r> {
     /// The signature's bytes.
     pub signature: [u8; 32],
     /// When it was made.
-    pub time: Time,
+    pub time: Time<'r>,
     /// `X-Amz-Expires`, of a presigned URL.
     pub expires: Option<u32>,
     /// What is signed of the body.
@@ -44,9 +43,9 @@ pub struct Presented<'r> {
 
 /// A moment, as it is signed and as it is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Time {
+pub struct Time<'r> {
     /// `20150830T123600Z`.
-    pub text: String,
+    pub text: Cow<'r, str>,
     /// Unix seconds.
     pub seconds: i64,
 }
@@ -153,7 +152,7 @@ impl<'r> Presented<'r> {
             "X-Amz-Content-Sha256",
         ];
         let mut values: [Option<&str>; 7] = [None; 7];
-        for (name, value) in pairs(query) {
+        for (name, value) in pairs(query).filter(|(name, _)| name.starts_with("X-Amz-")) {
             let slots = NAMES.into_iter().zip(&mut values);
             for (name, slot) in slots.filter(|(known, _)| *known == name) {
                 if slot.replace(value).is_some() {
@@ -182,7 +181,7 @@ impl<'r> Presented<'r> {
             credential: Credential::read(needed(credential, CREDENTIAL)?)?,
             signed: SignedFields::read(needed(signed, "X-Amz-SignedHeaders")?)?,
             signature: read_signature(&needed(signature, SIGNATURE)?)?,
-            time: Time::read(&date).ok_or_else(|| format!("`X-Amz-Date` {LIKE_A_MOMENT}"))?,
+            time: Time::read(date).ok_or_else(|| format!("`X-Amz-Date` {LIKE_A_MOMENT}"))?,
             expires: expires.map(read_expires).transpose()?,
             payload: match hash {
                 None => Payload::NotTold,
@@ -201,11 +200,11 @@ impl<'r> Presented<'r> {
 
 const LIKE_A_MOMENT: &str = "is not a moment like `20150830T123600Z`";
 
-impl Time {
-    fn read(text: &str) -> Option<Self> {
+impl<'r> Time<'r> {
+    fn read(text: Cow<'r, str>) -> Option<Self> {
         Some(Self {
-            text: text.to_owned(),
-            seconds: date::read_basic(text)?,
+            seconds: date::read_basic(&text)?,
+            text,
         })
     }
 }
@@ -226,10 +225,7 @@ pub(super) fn cut(text: &str) -> &str {
 }
 
 fn read_signature(text: &str) -> Result<[u8; 32], String> {
-    let bytes = HEXLOWER.decode(text.as_bytes()).ok();
-    bytes
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| "`Signature` is not 64 hexadecimal digits in lower case".to_owned())
+    hex256(text).ok_or_else(|| "`Signature` is not 64 hexadecimal digits in lower case".to_owned())
 }
 
 fn read_expires(text: &str) -> Result<u32, String> {
@@ -241,20 +237,20 @@ fn read_expires(text: &str) -> Result<u32, String> {
 }
 
 /// `X-Amz-Date`, or else `Date`.
-fn time_of(fields: &HeaderMap) -> Result<Time, String> {
-    let read = |name: &HeaderName| fields.get(name).and_then(|value| value.to_str().ok());
-    if fields.contains_key(X_AMZ_DATE) {
-        let time = read(&X_AMZ_DATE).and_then(Time::read);
+fn time_of(fields: &HeaderMap) -> Result<Time<'_>, String> {
+    if let Some(value) = fields.get(X_AMZ_DATE) {
+        let time = value.to_str().ok().map(Cow::Borrowed);
+        let time = time.and_then(Time::read);
         return time.ok_or_else(|| format!("`X-Amz-Date` {LIKE_A_MOMENT}"));
     }
-    let Some(text) = read(&DATE) else {
+    let Some(text) = fields.get(DATE).and_then(|value| value.to_str().ok()) else {
         return Err("it needs `X-Amz-Date`, signed".to_owned());
     };
     let seconds = date::read_basic(text).or_else(|| date::read(text.as_bytes()));
     let seconds = seconds
         .ok_or_else(|| "`Date` is not a date like `Sun, 06 Nov 1994 08:49:37 GMT`".to_owned())?;
     Ok(Time {
-        text: date::write_basic(seconds),
+        text: date::write_basic(seconds).into(),
         seconds,
     })
 }

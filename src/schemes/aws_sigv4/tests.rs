@@ -1,5 +1,7 @@
 //! AWS's own suites, what must be refused, and bodies in pieces.
 
+mod cost;
+
 use super::chunked::{BadChunks, Decoder, MAX_CHUNK_HEAD, MAX_TRAILER};
 use super::credential::MAX_COVERED;
 use super::forms::Forms;
@@ -302,7 +304,7 @@ impl Sum {
             let mut out = Vec::new();
             text::write_front(&mut out, &received, path, query);
             out.extend_from_slice(&fields);
-            out.extend_from_slice(payloads[0].as_bytes());
+            out.extend_from_slice(payloads.first().as_bytes());
             String::from_utf8(out).unwrap()
         });
         let ours: Vec<String> = ours.collect();

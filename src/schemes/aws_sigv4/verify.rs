@@ -3,12 +3,13 @@
 
 use super::chunked::Chunks;
 use super::forms::{Forms, MAX_TRIED};
-use super::payload::Payload;
+use super::payload::{Payload, Payloads};
 use super::read::Presented;
-use super::{EMPTY_SHA256, UNSIGNED_PAYLOAD, coverage, text};
+use super::{ALGORITHM, EMPTY_SHA256, UNSIGNED_PAYLOAD, coverage, text};
 use crate::apps::{Key, Scheme};
 use crate::clock::Now;
-use crate::crypto::aws4::DayKeys;
+use crate::crypto::aws4::{Begun, DayKey, DayKeys, Scope};
+use crate::crypto::digest::Begun256;
 use crate::crypto::{Algorithm, DigestAlgorithm, HmacKey, Tag, VerifyingKey};
 use crate::route::{Part, Route, SigV4};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
@@ -19,10 +20,10 @@ use crate::schemes::received::Received;
 use crate::schemes::signed::{self, Rules};
 use crate::schemes::{Refused, Why};
 use data_encoding::HEXLOWER;
-use std::hint::black_box;
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use subtle::ConstantTimeEq;
 
 /// The caller that the request's signature proves.
 ///
@@ -56,10 +57,10 @@ pub fn verify(
     let is_waived = route.waives(Part::Body, seconds);
     let payloads = payloads(presented, received, is_waived)?;
 
-    let (key, tag, payload) = check_signature(presented, received, route, rules, &payloads)?;
+    let (key, tag, is_unsigned) = check_signature(presented, received, route, rules, &payloads)?;
     // Only the owner of the key comes this far.
     signed::check_key(key, Scheme::AwsSigv4, seconds)?;
-    if payload == UNSIGNED_PAYLOAD && received.has_body() && !is_waived {
+    if is_unsigned && received.has_body() && !is_waived {
         return Err(Refused::coverage(["body"]));
     }
     let body = match presented.payload {
@@ -151,6 +152,8 @@ fn check_time(
 /// The digests that the body must have.
 fn digests(presented: &Presented<'_>, received: &Received<'_>) -> Result<Option<Digests>, Refused> {
     let hash = match presented.payload {
+        // Of nothing, where nothing is: there is nothing to check.
+        Payload::Hash(EMPTY_SHA256, _) if !received.has_body() => None,
         Payload::Hash(_, hash) => Some(hash),
         Payload::NotTold => received.body_hash(),
         Payload::Unsigned | Payload::Chunked(_) => None,
@@ -171,11 +174,11 @@ fn digests(presented: &Presented<'_>, received: &Received<'_>) -> Result<Option<
 ///
 /// # Errors
 /// [`Refused::Unread`] where that is its hash, and `received` does not have it.
-pub fn payloads(
-    presented: &Presented<'_>,
+pub fn payloads<'p>(
+    presented: &Presented<'p>,
     received: &Received<'_>,
     is_waived: bool,
-) -> Result<Vec<String>, Refused> {
+) -> Result<Payloads<'p>, Refused> {
     let one = match presented.payload {
         Payload::Hash(text, _) => text,
         Payload::Unsigned => UNSIGNED_PAYLOAD,
@@ -184,19 +187,28 @@ pub fn payloads(
             (false, false) => EMPTY_SHA256,
             // Presigned URLs of S3 sign no body, those of other services an empty one.
             (false, true) => {
-                return Ok(vec![EMPTY_SHA256.to_owned(), UNSIGNED_PAYLOAD.to_owned()]);
+                let (first, second) = if is_s3(presented) {
+                    (UNSIGNED_PAYLOAD, EMPTY_SHA256)
+                } else {
+                    (EMPTY_SHA256, UNSIGNED_PAYLOAD)
+                };
+                return Ok(Payloads::new(Cow::Borrowed(first), Some(second)));
             }
             (true, true) if is_waived => UNSIGNED_PAYLOAD,
             (true, in_query) => {
                 let hash = received.body_hash().ok_or(Refused::Unread)?;
-                let mut all = vec![HEXLOWER.encode(&hash)];
+                let hash = Cow::Owned(HEXLOWER.encode(&hash));
                 // Only so that the key's owner is told that the body is not signed.
-                all.extend(in_query.then(|| UNSIGNED_PAYLOAD.to_owned()));
-                return Ok(all);
+                return Ok(Payloads::new(hash, in_query.then_some(UNSIGNED_PAYLOAD)));
             }
         },
     };
-    Ok(vec![one.to_owned()])
+    Ok(Payloads::new(Cow::Borrowed(one), None))
+}
+
+/// Whether it is signed for the service whose signers have ways of their own.
+fn is_s3(presented: &Presented<'_>) -> bool {
+    presented.credential.scope().service == "s3"
 }
 
 /// The keys of `key`, or of one that nobody has where it is none or not of this scheme.
@@ -208,66 +220,122 @@ pub(super) fn keys_of(key: Option<&VerifyingKey>) -> &DayKeys {
     })
 }
 
-/// The key that is named, our tag, and what stood for the body, when the signature is the
+/// The key of the day to verify with, and whether it was kept. That of a known id is kept since its
+/// caller used it; else it takes four HMACs. An unknown id takes them where a known one would: that
+/// of our keys which stands for it decides. So a stopwatch tells nobody's id from no other.
+fn day_of(key: Option<&Key>, id: &str, scope: Scope<'_>, rules: Rules<'_>) -> (DayKey, bool) {
+    static NOBODYS: OnceLock<DayKey> = OnceLock::new();
+    let keys = keys_of(key.map(|key| &key.verifying));
+    let kept = if key.is_some() {
+        keys.kept(scope)
+    } else {
+        let double = rules.registry.double_of_days(id);
+        let kept = double.and_then(|keys| keys.kept(scope));
+        kept.map(|_| NOBODYS.get_or_init(|| keys.derive(scope)).clone())
+    };
+    let was_kept = kept.is_some();
+    (kept.unwrap_or_else(|| keys.derive(scope)), was_kept)
+}
+
+/// What every try to find the signed text begins with.
+struct Tries<'t> {
+    received: &'t Received<'t>,
+    signature: &'t [u8; 32],
+    payloads: &'t Payloads<'t>,
+    /// The lines behind the query.
+    fields: &'t [u8],
+    /// The string to sign, up to the hash.
+    to_sign: Begun,
+    /// Bytes that were hashed.
+    hashed: usize,
+}
+
+impl Tries<'_> {
+    /// Our tag, and whether the body is not signed, if the signature is of this form.
+    fn form(&mut self, front: &mut Vec<u8>, path: &str, query: &str) -> Option<(Tag, bool)> {
+        front.clear();
+        text::write_front(front, self.received, path, query);
+        let begun = Begun256::new(&[front, self.fields]);
+        for payload in self.payloads.all() {
+            if self.hashed > MAX_TRIED {
+                return None;
+            }
+            self.hashed += front.len() + self.fields.len() + payload.len();
+            let mut digits = [0; 64];
+            HEXLOWER.encode_mut(&begun.end(payload.as_bytes()), &mut digits);
+            let tag = self.to_sign.end(&digits);
+            if tag.is(self.signature) {
+                return Some((tag, payload == UNSIGNED_PAYLOAD));
+            }
+        }
+        None
+    }
+}
+
+/// The key that is named, our tag, and whether the body is not signed, when the signature is the
 /// key's, of one of the forms.
-fn check_signature<'s, 'p>(
+fn check_signature<'s>(
     presented: &Presented<'_>,
     received: &Received<'_>,
     route: &Route,
     rules: Rules<'s>,
-    payloads: &'p [String],
-) -> Result<(&'s Arc<Key>, Tag, &'p str), Refused> {
-    let key = rules.registry.key(presented.credential.key_id());
-    let keys = keys_of(key.map(|key| &key.verifying));
+    payloads: &Payloads<'_>,
+) -> Result<(&'s Arc<Key>, Tag, bool), Refused> {
+    thread_local! {
+        /// One request at a time; they are as large as the largest head.
+        static TEXTS: RefCell<[Vec<u8>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
+    }
+    let id = presented.credential.key_id();
+    let key = rules.registry.key(id);
     let scope = presented.credential.scope();
-    let mut fields = Vec::with_capacity(512);
-    text::write_fields(&mut fields, received, &presented.signed)?;
-    let forms = Forms::of(received, presented.in_query, &route.sigv4);
-
-    let kept = keys.kept(scope);
-    let was_kept = kept.is_some();
-    let day = kept.unwrap_or_else(|| keys.derive(scope));
-    let mut front = Vec::with_capacity(256);
-    let mut hashed = 0;
-    let mut found = None;
-    'forms: for (path, query) in forms.all() {
-        for payload in payloads {
-            if hashed > MAX_TRIED {
-                break 'forms;
-            }
-            front.clear();
-            text::write_front(&mut front, received, path, query);
-            let canonical = [front.as_slice(), &fields, payload.as_bytes()];
-            hashed += canonical.iter().map(|part| part.len()).sum::<usize>();
-            let time = &presented.time.text;
-            let text = text::string_to_sign(time, presented.credential.scope_text(), &canonical);
-            let tag = day.sign(&text);
-            if bool::from(tag.as_bytes().ct_eq(&presented.signature)) {
-                found = Some((tag, payload.as_str()));
-                break 'forms;
-            }
+    let (day, was_kept) = day_of(key.map(|key| &**key), id, scope, rules);
+    TEXTS.with_borrow_mut(|[fields, front, to_sign]| {
+        fields.clear();
+        text::write_fields(fields, received, &presented.signed)?;
+        to_sign.clear();
+        for line in [
+            ALGORITHM,
+            &presented.time.text,
+            presented.credential.scope_text(),
+        ] {
+            to_sign.extend_from_slice(line.as_bytes());
+            to_sign.push(b'\n');
         }
-    }
-    if let (Some(key), Some((tag, payload))) = (key, found) {
-        if !was_kept {
-            keys.keep(scope, &day);
+        let mut tries = Tries {
+            received,
+            signature: &presented.signature,
+            payloads,
+            fields,
+            to_sign: day.begin(to_sign),
+            hashed: 0,
+        };
+        let (in_query, settings) = (presented.in_query, &route.sigv4);
+        let first = Forms::first(received, in_query, settings);
+        let mut found = tries.form(front, &first.0, &first.1);
+        let mut forms = None;
+        if found.is_none() {
+            let all = forms.insert(Forms::of(received, in_query, settings));
+            let mut rest = all.all().skip(1);
+            found = rest.find_map(|(path, query)| tries.form(front, path, query));
         }
-        return Ok((key, tag, payload));
-    }
-    if was_kept {
-        // A stopwatch would tell for whom a day's key is kept, and so which ids are known.
-        black_box(keys.derive(scope));
-    }
-    let why = match key {
-        Some(key) if key.algorithm() != Algorithm::HmacSha256 => Why::WrongAlgorithm,
-        Some(_) => Why::WrongSignature,
-        None => Why::UnknownKey,
-    };
-    let open = rules.explain || key.is_some_and(|key| key.app.explain);
-    let explained = open.then(|| explain(received, &forms, &fields, payloads));
-    Err(Refused::Rejected {
-        why,
-        explained: explained.flatten().map(Box::new),
+        if let (Some(key), Some((tag, is_unsigned))) = (key, found) {
+            if !was_kept {
+                keys_of(Some(&key.verifying)).keep(scope, &day);
+            }
+            return Ok((key, tag, is_unsigned));
+        }
+        let why = match key {
+            Some(key) if key.algorithm() != Algorithm::HmacSha256 => Why::WrongAlgorithm,
+            Some(_) => Why::WrongSignature,
+            None => Why::UnknownKey,
+        };
+        let open = rules.explain || key.is_some_and(|key| key.app.explain);
+        let explained = forms.filter(|_| open);
+        let explained = explained.and_then(|forms| explain(received, &forms, fields, payloads));
+        Err(Refused::Rejected {
+            why,
+            explained: explained.map(Box::new),
+        })
     })
 }
 
@@ -276,11 +344,11 @@ fn explain(
     received: &Received<'_>,
     forms: &Forms<'_>,
     fields: &[u8],
-    payloads: &[String],
+    payloads: &Payloads<'_>,
 ) -> Option<Explained> {
     let mut first = None;
     for (path, query) in forms.all() {
-        for payload in payloads {
+        for payload in payloads.all() {
             let mut whole = Vec::new();
             text::write_front(&mut whole, received, path, query);
             whole.extend_from_slice(fields);
