@@ -106,6 +106,7 @@ fn registry(secret: &Secret) -> Result<Registry, Box<dyn Error>> {
         explain: false,
         policy: portcullis::apps::Policy::default(),
         tokens: None,
+        made: None,
     });
     let key = Key {
         id: "billing-1".into(),
@@ -117,6 +118,7 @@ fn registry(secret: &Secret) -> Result<Registry, Box<dyn Error>> {
         schemes: SchemeSet::all(),
         attests: false,
         signer: None,
+        made: None,
     };
     Ok(Registry::new(vec![app], vec![key], 1)?)
 }

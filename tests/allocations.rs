@@ -87,6 +87,7 @@ fn a_static_key_is_looked_up_without_an_allocation() {
         not_after: None,
         enabled: true,
         uses: Arc::default(),
+        made: None,
     };
     let registry = Registry::new(vec![app], Vec::new(), 1).expect("no id twice");
     let registry = registry.with_static_keys(pepper(), vec![known]);

@@ -107,6 +107,7 @@ pub(crate) fn app(index: usize) -> Arc<App> {
         explain: false,
         policy: Policy::default(),
         tokens: None,
+        made: None,
     })
 }
 
@@ -218,6 +219,7 @@ fn key(app: &Arc<App>, id: &str, algorithm: Algorithm, secret: &Secret) -> Key {
         schemes: SchemeSet::all(),
         attests: false,
         signer: None,
+        made: None,
     }
 }
 

@@ -576,6 +576,7 @@ fn api_key(name: &str) -> Group {
         not_after: None,
         enabled: true,
         uses: Arc::default(),
+        made: None,
     };
     let registry = Registry::new(vec![app.clone()], Vec::new(), 1).expect("no id twice");
     let registry = registry

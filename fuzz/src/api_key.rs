@@ -73,6 +73,7 @@ fn registry() -> Registry {
         not_after: None,
         enabled: true,
         uses: Arc::new(Uses::default()),
+        made: None,
     };
     let whole = registry.with_static_keys(pepper, vec![key]);
     whole.expect("there is one key")

@@ -42,6 +42,7 @@ pub(super) fn registry() -> Registry {
         explain: false,
         policy: portcullis::apps::Policy::default(),
         tokens: None,
+        made: None,
     });
     let key = Key {
         id: KEY_ID.into(),
@@ -53,6 +54,7 @@ pub(super) fn registry() -> Registry {
         schemes: SchemeSet::all(),
         attests: false,
         signer: None,
+        made: None,
     };
     Registry::new(vec![app], vec![key], 1).expect("there is one key")
 }

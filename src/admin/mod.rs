@@ -1,6 +1,6 @@
 //! Health, readiness, metrics and the admin API, on a listener of their own.
 //!
-//! In: an address, a [`Probe`] to ask, a [`Desk`](api::Desk) to work on, and
+//! In: an address, a [`Probe`] to ask, a [`Desk`] to work on, and
 //! when to stop. Out: answers to `/livez`, `/readyz` and `/metrics` for
 //! whoever asks, and to `/v1/…` for who shows a token. This room never: shares a
 //! thread with requests of callers, or lets a secret out but in the answer that makes it.

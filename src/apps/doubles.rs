@@ -13,60 +13,83 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 /// A double for each kind of key, and how many keys there are of that kind.
-#[derive(Debug)]
-pub(super) struct Doubles {
-    first: (VerifyingKey, u64),
-    others: Vec<(VerifyingKey, u64)>,
-    /// Of each of our keys, by the hash of its id: what AWS's signers make of it, if they can.
-    aws: Box<[(u64, Option<Arc<DayKeys>>)]>,
+#[derive(Clone, Debug, Default)]
+pub struct Doubles {
+    kinds: Vec<(Arc<VerifyingKey>, u64)>,
 }
 
 impl Doubles {
-    pub(super) fn new<'k>(keys: impl Iterator<Item = (&'k str, &'k VerifyingKey)>) -> Self {
-        let mut all: Vec<(VerifyingKey, u64)> = Vec::new();
-        let mut aws = Vec::new();
-        for (id, key) in keys {
-            aws.push((hash(id), key.mac().and_then(HmacKey::shared_aws)));
-            match all.iter_mut().find(|(double, _)| double.costs_as(key)) {
-                Some((_, count)) => *count += 1,
-                None => all.push((key.double(), 1)),
-            }
+    pub(super) fn new<'k>(keys: impl Iterator<Item = &'k VerifyingKey>) -> Self {
+        let mut all = Self::default();
+        for key in keys {
+            all.add(key);
         }
-        aws.sort_unstable_by_key(|(hash, _)| *hash);
-        let mut all = all.into_iter();
-        Self {
-            aws: aws.into(),
-            first: all
-                .next()
-                .unwrap_or_else(|| (HmacKey::dummy(Algorithm::HmacSha256).into(), 1)),
-            others: all.collect(),
+        all
+    }
+
+    /// One more key of the kind of `key`.
+    pub(super) fn add(&mut self, key: &VerifyingKey) {
+        match self.kinds.iter_mut().find(|(one, _)| one.costs_as(key)) {
+            Some((_, count)) => *count += 1,
+            None => self.kinds.push((Arc::new(key.double()), 1)),
         }
     }
 
-    /// The same one for the same id, as long as the process and the kinds of its keys stay.
-    pub(super) fn of(&self, id: &str) -> &VerifyingKey {
-        let (first, count) = &self.first;
-        if self.others.is_empty() {
-            return first;
+    /// One less.
+    pub fn remove(&mut self, key: &VerifyingKey) {
+        if let Some((_, count)) = self.kinds.iter_mut().find(|(one, _)| one.costs_as(key)) {
+            *count = count.saturating_sub(1);
         }
-        let all = count + self.others.iter().map(|(_, count)| count).sum::<u64>();
-        let mut place = hash(id) % all;
-        for (double, count) in std::iter::once(&self.first).chain(&self.others) {
+    }
+
+    /// How many keys there are.
+    fn count(&self) -> u64 {
+        self.kinds.iter().map(|(_, count)| count).sum()
+    }
+
+    fn at(&self, mut place: u64) -> Option<&Arc<VerifyingKey>> {
+        for (double, count) in &self.kinds {
             if place < *count {
-                return double;
+                return Some(double);
             }
             place -= count;
         }
-        first
+        None
+    }
+
+    /// The same one for the same id, as long as the process and the kinds of its keys stay; by what share of the
+    /// keys is of which kind, so that one key more changes that for few ids.
+    pub(super) fn of(&self, others: Option<&Self>, id: &str) -> Arc<VerifyingKey> {
+        let ours = self.count();
+        let all = ours + others.map_or(0, Self::count);
+        let place = ((u128::from(hash(id)) * u128::from(all)) >> 64) as u64;
+        let found = match place.checked_sub(ours) {
+            None => self.at(place),
+            Some(place) => others.and_then(|others| others.at(place)),
+        };
+        found.unwrap_or_else(|| nobodys()).clone()
+    }
+}
+
+/// Of each of our keys, by the hash of its id: what AWS's signers make of it, if they can.
+#[derive(Debug, Default)]
+pub(super) struct Days(Box<[(u64, Option<Arc<DayKeys>>)]>);
+
+impl Days {
+    pub(super) fn new<'k>(keys: impl Iterator<Item = (&'k str, &'k VerifyingKey)>) -> Self {
+        let all = keys.map(|(id, key)| (hash(id), key.mac().and_then(HmacKey::shared_aws)));
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable_by_key(|(hash, _)| *hash);
+        Self(all.into())
     }
 
     /// The keys of that key of ours whose state decides what this unknown id costs: the next one
     /// by the hash of its id, so that few ids get another when keys come and go.
-    pub(super) fn aws(&self, id: &str) -> Option<&DayKeys> {
+    pub(super) fn of(&self, id: &str) -> Option<&Arc<DayKeys>> {
         let wanted = hash(id);
-        let at = self.aws.partition_point(|(hash, _)| *hash < wanted);
-        let (_, keys) = self.aws.get(at).or_else(|| self.aws.first())?;
-        keys.as_deref()
+        let at = self.0.partition_point(|(hash, _)| *hash < wanted);
+        let (_, keys) = self.0.get(at).or_else(|| self.0.first())?;
+        keys.as_ref()
     }
 }
 
@@ -76,10 +99,10 @@ fn hash(id: &str) -> u64 {
     HASH.get_or_init(RandomState::new).hash_one(id)
 }
 
-impl Default for Doubles {
-    fn default() -> Self {
-        Self::new(std::iter::empty())
-    }
+/// What is verified with where there is no key at all.
+fn nobodys() -> &'static Arc<VerifyingKey> {
+    static NOBODYS: OnceLock<Arc<VerifyingKey>> = OnceLock::new();
+    NOBODYS.get_or_init(|| Arc::new(HmacKey::dummy(Algorithm::HmacSha256).into()))
 }
 
 #[cfg(test)]
@@ -111,18 +134,18 @@ mod tests {
     #[test]
     fn unknown_ids_have_kinds_as_frequent_as_those_of_keys() {
         let keys = all();
-        let doubles = Doubles::new(keys.iter().map(|key| ("", key)));
-        assert_eq!(doubles.others.len(), 4);
+        let doubles = Doubles::new(keys.iter());
+        assert_eq!(doubles.kinds.len(), 5);
         let ids: Vec<String> = (0..7_000).map(|number| format!("key-{number}")).collect();
         for (kind, wanted) in [(&keys[0], 3_000), (&keys[3], 1_000), (&keys[6], 1_000)] {
             let count = ids
                 .iter()
-                .filter(|id| doubles.of(id).costs_as(kind))
+                .filter(|id| doubles.of(None, id).costs_as(kind))
                 .count();
             assert!(count.abs_diff(wanted) < 250, "{kind:?}: {count}");
         }
         for id in &ids[..100] {
-            assert!(std::ptr::eq(doubles.of(id), doubles.of(id)));
+            assert!(Arc::ptr_eq(&doubles.of(None, id), &doubles.of(None, id)));
         }
     }
 
@@ -133,24 +156,22 @@ mod tests {
             .collect();
         let ids: Vec<String> = (0..50).map(|number| format!("key-{number}")).collect();
         let named = || ids.iter().map(|id| &**id).zip(&keys);
-        let (all, fewer) = (Doubles::new(named()), Doubles::new(named().skip(1)));
+        let (all, fewer) = (Days::new(named()), Days::new(named().skip(1)));
         let unknown: Vec<String> = (0..1_000).map(|number| format!("none-{number}")).collect();
-        let same = |one: Option<&DayKeys>, other: Option<&DayKeys>| {
-            std::ptr::eq(one.unwrap(), other.unwrap())
+        let same = |one: Option<&Arc<DayKeys>>, other: Option<&Arc<DayKeys>>| {
+            Arc::ptr_eq(one.unwrap(), other.unwrap())
         };
         let of = |key: &VerifyingKey| key.mac().unwrap().shared_aws().unwrap();
         let used = keys.iter().filter(|key| {
             let own = of(key);
-            unknown.iter().any(|id| same(all.aws(id), Some(&own)))
+            unknown.iter().any(|id| same(all.of(id), Some(&own)))
         });
         assert!(used.count() > 25);
-        assert!(unknown.iter().all(|id| same(all.aws(id), all.aws(id))));
+        assert!(unknown.iter().all(|id| same(all.of(id), all.of(id))));
         // One key in fifty was taken away, and few ids have another now.
-        let moved = unknown
-            .iter()
-            .filter(|id| !same(all.aws(id), fewer.aws(id)));
+        let moved = unknown.iter().filter(|id| !same(all.of(id), fewer.of(id)));
         assert!(moved.count() < 300);
-        assert!(Doubles::default().aws("x").is_none());
+        assert!(Days::default().of("x").is_none());
     }
 
     #[test]

@@ -67,16 +67,18 @@ impl Minter {
         })
     }
 
-    /// The key that signs at `unix_seconds`, if any may.
+    /// The key that signs at `unix_seconds`, if any may: one that drains only where there is no other.
     pub fn key(&self, unix_seconds: i64) -> Option<&Arc<Key>> {
-        self.keys.iter().find(|key| key.is_active(unix_seconds))
+        let active = || self.keys.iter().filter(|key| key.is_active(unix_seconds));
+        let lasting = active().find(|key| !key.is_draining(unix_seconds));
+        lasting.or_else(|| active().next())
     }
 }
 
 /// Every app of a configuration that gets tokens of the key service.
 #[derive(Debug, Default)]
 pub(super) struct Minters {
-    by_app: HashMap<Arc<str>, Minter>,
+    by_app: HashMap<Arc<str>, Arc<Minter>>,
     /// The same in order, to choose among them.
     names: Vec<Arc<str>>,
 }
@@ -91,22 +93,24 @@ impl Minters {
             let keys = own.get(&*app.name).map_or(&[][..], Vec::as_slice);
             Minter::new(app, keys.iter().copied())
         });
-        let by_app: HashMap<_, _> = minters.map(|one| (one.app.name.clone(), one)).collect();
+        let by_app: HashMap<_, _> = minters
+            .map(|one| (one.app.name.clone(), Arc::new(one)))
+            .collect();
         let mut names: Vec<_> = by_app.keys().cloned().collect();
         names.sort_unstable();
         Self { by_app, names }
     }
 
-    pub(super) fn of(&self, app: &str) -> Option<&Minter> {
+    pub(super) fn of(&self, app: &str) -> Option<&Arc<Minter>> {
         self.by_app.get(app)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Minter> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Minter>> {
         self.names.iter().filter_map(|name| self.by_app.get(name))
     }
 
     /// What an app that is not there is answered like: the same one for the same name.
-    pub(super) fn double(&self, app: &str) -> Option<&Minter> {
+    pub(super) fn double(&self, app: &str) -> Option<&Arc<Minter>> {
         /// Strangers cannot tell which name is answered like which app.
         static HASH: OnceLock<RandomState> = OnceLock::new();
         let hash = HASH.get_or_init(RandomState::new).hash_one(app);

@@ -8,6 +8,7 @@
 pub mod made;
 
 mod assurance;
+mod beside;
 mod certified;
 mod doubles;
 mod minter;
@@ -19,7 +20,9 @@ mod tokens;
 mod told;
 
 pub use assurance::Assurance;
+pub use beside::{Beside, FIRST_MADE, Instance, Made, MadeKey, PlanInForce, hash};
 pub use certified::{Certified, NoOne, Who};
+pub use doubles::Doubles;
 pub use minter::{Minter, Signer, nobody};
 pub use policy::{Downgrade, Mode, Policy};
 pub use scheme::{Scheme, SchemeSet};
@@ -34,8 +37,9 @@ use crate::crypto::aws4::DayKeys;
 use crate::crypto::certificate::Certificate;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use crate::secret::Secret;
+use beside::Table;
 use certified::Certificates;
-use doubles::Doubles;
+use doubles::Days;
 use minter::Minters;
 use static_key::StaticKeys;
 use std::collections::{HashMap, HashSet};
@@ -59,6 +63,25 @@ pub struct App {
     pub policy: Policy,
     /// How it gets tokens of the key service; `None` where it gets none.
     pub tokens: Option<Arc<TokenPolicy>>,
+    /// What it has that was made at run time; `None` of one of `gateway.toml`.
+    pub made: Option<Made>,
+}
+
+impl App {
+    /// Whether its keys prove anything: it is switched on, and its plan is one of the settings in force.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled && self.plan().is_none_or(PlanInForce::is_known)
+    }
+
+    /// How well it must be proven.
+    pub fn assurance(&self) -> Assurance {
+        let plan = self.plan().map(PlanInForce::assurance);
+        plan.unwrap_or(self.policy.assurance)
+    }
+
+    fn plan(&self) -> Option<&PlanInForce> {
+        self.made.as_ref()?.plan.as_deref()
+    }
 }
 
 /// One credential of an app.
@@ -82,6 +105,8 @@ pub struct Key {
     pub attests: bool,
     /// What signs tokens here, where the key service does so with this key.
     pub signer: Option<Arc<Signer>>,
+    /// What it has that was made at run time; `None` of one of `gateway.toml`.
+    pub made: Option<Box<MadeKey>>,
 }
 
 impl Key {
@@ -93,6 +118,17 @@ impl Key {
     /// Its secret, where it has one.
     pub const fn mac(&self) -> Option<&HmacKey> {
         self.verifying.mac()
+    }
+
+    /// Whether it is still the one that a look-up by its id finds. One of a configuration is as long as that is in force.
+    pub fn is_current(&self) -> bool {
+        self.made.as_ref().is_none_or(|made| made.is_current())
+    }
+
+    /// Whether another should be used.
+    pub fn is_draining(&self, unix_seconds: i64) -> bool {
+        let made = self.made.as_ref();
+        made.is_some_and(|made| made.is_draining(unix_seconds))
     }
 
     /// Whether it may be used at `unix_seconds`.
@@ -107,12 +143,14 @@ impl Key {
 #[derive(Debug, Default)]
 pub struct Registry {
     apps: Vec<Arc<App>>,
-    keys: HashMap<Arc<str>, Arc<Key>>,
+    keys: Table<Key>,
+    beside: Option<Arc<dyn Beside>>,
     certificates: Certificates,
     static_keys: Option<StaticKeys>,
     webhooks: HashMap<usize, Vec<Arc<Key>>>,
     minters: Minters,
     doubles: Doubles,
+    days: Days,
     told: Option<Box<Told>>,
     generation: u64,
 }
@@ -129,8 +167,10 @@ impl Registry {
     /// # Errors
     /// [`DuplicateKey`] when an id appears twice, in one app or in two.
     pub fn new(apps: Vec<Arc<App>>, keys: Vec<Key>, generation: u64) -> Result<Self, DuplicateKey> {
-        let mut by_id = HashMap::with_capacity(keys.len());
-        let doubles = Doubles::new(keys.iter().map(|key| (&*key.id, &key.verifying)));
+        let mut ids = HashSet::with_capacity(keys.len());
+        let mut by_id = Vec::with_capacity(keys.len());
+        let doubles = Doubles::new(keys.iter().map(|key| &key.verifying));
+        let days = Days::new(keys.iter().map(|key| (&*key.id, &key.verifying)));
         let mut webhooks: HashMap<usize, Vec<Arc<Key>>> = HashMap::new();
         let mut signing = Vec::new();
         for mut key in keys {
@@ -145,21 +185,31 @@ impl Registry {
             if key.signer.is_some() {
                 signing.push(key.clone());
             }
-            if by_id.insert(id.clone(), key).is_some() {
+            by_id.push((hash(id.as_bytes()), key));
+            if !ids.insert(id.clone()) {
                 return Err(DuplicateKey(id));
             }
         }
         Ok(Self {
             minters: Minters::new(&apps, &signing),
             apps,
-            keys: by_id,
+            keys: Table::new(by_id),
+            beside: None,
             certificates: Certificates::default(),
             static_keys: None,
             webhooks,
             doubles,
+            days,
             told: None,
             generation,
         })
+    }
+
+    /// Goes on with its look-ups where it finds nothing itself.
+    #[must_use]
+    pub fn beside(mut self, others: Option<Arc<dyn Beside>>) -> Self {
+        self.beside = others;
+        self
     }
 
     /// Adds the certificates by which apps are known.
@@ -169,7 +219,7 @@ impl Registry {
     pub fn with_certificates(mut self, list: Vec<Certified>) -> Result<Self, DuplicateKey> {
         let mut ids = HashSet::with_capacity(list.len());
         for one in &list {
-            if self.keys.contains_key(&one.id) || !ids.insert(one.id.clone()) {
+            if self.has_key(&one.id) || !ids.insert(one.id.clone()) {
                 return Err(DuplicateKey(one.id.clone()));
             }
         }
@@ -182,7 +232,7 @@ impl Registry {
     #[must_use]
     pub fn telling(mut self, secrets: Vec<(Arc<str>, Secret)>, to_all: bool) -> Self {
         if to_all || self.apps.iter().any(|app| app.explain) {
-            self.told = Some(Box::new(Told::new(secrets, &self.keys)));
+            self.told = Some(Box::new(Told::new(secrets, self.keys.iter())));
         }
         self
     }
@@ -213,7 +263,7 @@ impl Registry {
         let mut hashes = HashSet::with_capacity(list.len());
         for one in &list {
             let is_new = ids.insert(one.id.clone()) && hashes.insert(one.hash);
-            if self.keys.contains_key(&one.id) || !is_new {
+            if self.has_key(&one.id) || !is_new {
                 return Err(DuplicateKey(one.id.clone()));
             }
         }
@@ -227,29 +277,45 @@ impl Registry {
     }
 
     /// The app of that name, where it gets tokens of the key service.
-    pub fn minter(&self, app: &str) -> Option<&Minter> {
-        self.minters.of(app)
+    pub fn minter(&self, app: &str) -> Option<Arc<Minter>> {
+        let ours = self.minters.of(app);
+        ours.cloned().or_else(|| self.beside.as_ref()?.minter(app))
+    }
+
+    /// Apps that were made at run time and get tokens whose keys are published.
+    pub fn minters_beside(&self) -> Vec<Arc<Minter>> {
+        let others = self.beside.as_ref();
+        others.map_or_else(Vec::new, |others| others.published())
+    }
+
+    /// The instance of that id, whatever its state.
+    pub fn instance(&self, id: &str) -> Option<Arc<Instance>> {
+        self.beside.as_ref()?.instance(id)
     }
 
     /// Every app that gets tokens of the key service.
-    pub fn minters(&self) -> impl Iterator<Item = &Minter> {
+    pub fn minters(&self) -> impl Iterator<Item = &Arc<Minter>> {
         self.minters.all()
     }
 
     /// The app whose answers one of this name gets like, where there is none of this name: the same for
     /// the same name. `None` where there is no such app at all.
-    pub fn minter_double(&self, app: &str) -> Option<&Minter> {
-        self.minters.double(app)
+    pub fn minter_double(&self, app: &str) -> Option<Arc<Minter>> {
+        self.minters.double(app).cloned()
     }
 
     /// The static key that is shown, whatever its state. It takes as long where there is none.
-    pub fn static_key(&self, shown: &[u8]) -> Option<&Arc<StaticKey>> {
-        self.static_keys.as_ref()?.find(shown)
+    pub fn static_key(&self, shown: &[u8]) -> Option<Arc<StaticKey>> {
+        let ours = self.static_keys.as_ref().and_then(|keys| keys.find(shown));
+        let others = || self.beside.as_ref()?.static_key(shown);
+        ours.cloned().or_else(others)
     }
 
     /// The static key of that id, whatever its state.
-    pub fn static_key_of(&self, id: &str) -> Option<&Arc<StaticKey>> {
-        self.static_keys.as_ref()?.of_id(id)
+    pub fn static_key_of(&self, id: &str) -> Option<Arc<StaticKey>> {
+        let ours = self.static_keys.as_ref().and_then(|keys| keys.of_id(id));
+        let others = || self.beside.as_ref()?.static_key_of(id);
+        ours.cloned().or_else(others)
     }
 
     /// Every static key, in no order.
@@ -257,21 +323,61 @@ impl Registry {
         self.static_keys.iter().flat_map(StaticKeys::iter)
     }
 
-    /// The key of that id, whatever its state.
-    pub fn key(&self, id: &str) -> Option<&Arc<Key>> {
-        self.keys.get(id)
+    /// The key of that id, whatever its state: one hash, however many there are.
+    pub fn key(&self, id: &str) -> Option<Arc<Key>> {
+        let hash = hash(id.as_bytes());
+        match self.keys.find(hash, id.as_bytes()) {
+            Some(key) => Some(key.clone()),
+            None => self.beside.as_ref()?.key(hash, id),
+        }
+    }
+
+    /// Whether the configuration itself has a key of that id.
+    pub fn has_key(&self, id: &str) -> bool {
+        let found = self.keys.find(hash(id.as_bytes()), id.as_bytes());
+        found.is_some()
     }
 
     /// What to verify with where no key has this id, so that it costs what a key of ours costs. It
     /// verifies nothing that anyone can make.
-    pub fn double(&self, id: &str) -> &VerifyingKey {
-        self.doubles.of(id)
+    pub fn double(&self, id: &str) -> Arc<VerifyingKey> {
+        let others = self.beside.as_ref().map(|others| others.doubles());
+        self.doubles.of(others.as_deref(), id)
+    }
+
+    /// Whether any key was laid out that nobody has.
+    pub fn has_honey(&self) -> bool {
+        let others = self.beside.as_ref();
+        others.is_some_and(|others| others.has_honey())
+    }
+
+    /// The id of the key that was laid out, where this id, or this static key, is one.
+    pub fn honey(&self, id: Option<&str>, shown: Option<&[u8]>) -> Option<Arc<str>> {
+        self.beside.as_ref()?.honey(id, shown)
+    }
+
+    /// Remembers that a key proved a caller.
+    pub fn used(&self, id: &str, scheme: Scheme, at: i64) {
+        if let Some(others) = &self.beside {
+            others.used(id, scheme, at);
+        }
     }
 
     /// As [`Registry::double`], for AWS's signers: the keys whose state decides what an id costs that
     /// no key has. Nothing is verified with them.
-    pub fn double_of_days(&self, id: &str) -> Option<&DayKeys> {
-        self.doubles.aws(id)
+    pub fn double_of_days(&self, id: &str) -> Option<Arc<DayKeys>> {
+        let others = self.beside.as_ref().map(|others| (others, others.count()));
+        let hash = hash(id.as_bytes());
+        let ours = self.keys.len() as u64;
+        if let Some((others, theirs)) = others.filter(|(_, theirs)| *theirs > 0) {
+            // By their share, which other bits of the hash decide than those that find a key.
+            let all = u128::from(ours) + u128::from(theirs);
+            let place = (u128::from(hash.rotate_left(32)) * all) >> 64;
+            if place >= u128::from(ours) {
+                return others.days(hash);
+            }
+        }
+        self.days.of(id).cloned()
     }
 
     /// Every app, by [`App::index`].
@@ -281,7 +387,7 @@ impl Registry {
 
     /// Every key, in no order.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
-        self.keys.values()
+        self.keys.iter()
     }
 
     /// Which configuration this is.

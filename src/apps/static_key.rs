@@ -1,7 +1,7 @@
 //! Apps that are known by a static key. What is kept of it is a hash, under a
 //! secret of the gateway's: who reads the configuration has no key.
 
-use super::App;
+use super::{App, MadeKey};
 use crate::crypto::HmacKey;
 use std::collections::HashMap;
 use std::fmt;
@@ -31,6 +31,8 @@ pub struct StaticKey {
     pub enabled: bool,
     /// How often its app has shown such a key.
     pub uses: Arc<Uses>,
+    /// What it has that was made at run time; `None` of one of `gateway.toml`.
+    pub made: Option<Box<MadeKey>>,
 }
 
 /// How often static keys of one app were taken.

@@ -14,12 +14,12 @@ pub struct Told {
 }
 
 impl Told {
-    pub(super) fn new(
+    pub(super) fn new<'k>(
         secrets: Vec<(Arc<str>, Secret)>,
-        keys: &HashMap<Arc<str>, Arc<Key>>,
+        keys: impl Iterator<Item = &'k Arc<Key>>,
     ) -> Self {
         let mut by_app: Vec<Vec<Arc<Key>>> = Vec::new();
-        for key in keys.values() {
+        for key in keys {
             let index = key.app.index;
             if by_app.len() <= index {
                 by_app.resize_with(index + 1, Vec::new);

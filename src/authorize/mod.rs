@@ -114,7 +114,7 @@ fn decide(fresh: &Fresh, route: &Route, heights: &Heights) -> Result<(), Refused
     };
     needs(route.assurance, "route")?;
     if let Some(app) = caller.app() {
-        needs(app.policy.assurance, "plan")?;
+        needs(app.assurance(), "plan")?;
         if app.policy.downgrade == Downgrade::Refuse {
             let shown = Strength::of(caller);
             let reached = match fresh.observed() {

@@ -62,6 +62,9 @@ Examples:
     portcullis demo
   Serve what gateway.toml says:
     portcullis serve -c gateway.toml
+  Make an app and a key for it, while the gateway runs:
+    portcullis app create mobile --plan standard --scope orders
+    portcullis key create mobile --out mobile.key
   Send a signed request:
     portcullis request --key-id demo --secret file:demo.key http://127.0.0.1:8080/
   Learn why a request is refused:

@@ -236,6 +236,7 @@ impl Gateway {
             record.key = Some(key.clone());
             record.scheme = caller.scheme_name();
             record.claimed_key = None;
+            caller.note_use(&settings.registry, now.unix_seconds());
         }
         // A proof is used up only once it holds, else anyone could burn another's
         // nonces. It stays used when a later step refuses.
@@ -299,9 +300,17 @@ impl Gateway {
         };
         presented
             .verify(received, route, rules, now)
-            .inspect_err(|_| {
+            .inspect_err(|refused| {
                 record.scheme = Some(presented.scheme_name());
                 record.claimed_key = presented.claimed_key().map(Into::into);
+                // Nobody who knows no key learns by it that one was laid out: all unknown ones are looked up.
+                if settings.registry.has_honey() && refused.is_unknown_key() {
+                    let claimed = record.claimed_key.as_deref();
+                    let key = presented.honey(claimed, &settings.registry);
+                    if let (Some(key), Some(alarm)) = (key, &self.shared.alarm) {
+                        alarm(&key, record.peer, now);
+                    }
+                }
             })
     }
 }

@@ -50,9 +50,13 @@ use http_body::Body as _;
 use in_force::Taken;
 use outcome::Stopped;
 use refusal::Refusal;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
+
+/// Told of a key that nobody has, by its id, and who has shown it, unless over a Unix socket. It must not wait.
+pub type Alarm = Box<dyn Fn(&str, Option<IpAddr>, Now) + Send + Sync>;
 
 /// What all workers share.
 pub struct Shared {
@@ -74,6 +78,8 @@ pub struct Shared {
     pub tokens: token::Cache,
     /// Who makes tokens.
     pub minting: Arc<mint::Service>,
+    /// Who is told, by id and peer, that a key was shown that nobody has.
+    pub alarm: Option<Alarm>,
     /// Where records go.
     pub observer: Observer,
     /// The time.

@@ -3,7 +3,9 @@
 
 use super::TunnelSettings;
 use super::static_keys::{self, Notice};
-use crate::apps::{App, Certified, DuplicateKey, Key, Mode, Pepper, Registry, StaticKey};
+use crate::apps::{
+    App, Assurance, Beside, Certified, DuplicateKey, Key, Mode, Pepper, Registry, StaticKey,
+};
 use crate::forward::upstream::{self, Upstream};
 use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
@@ -28,6 +30,10 @@ pub struct Blueprint {
     pub apps: Vec<Arc<App>>,
     /// The plan of every app, by `App::index`; `None` is no limit.
     pub plans: Vec<Option<Arc<Plan>>>,
+    /// Every plan, and what it asks for: apps that are made at run time name them.
+    pub all_plans: Vec<(Arc<Plan>, Assurance)>,
+    /// Where apps are that are made at run time; the same over all settings.
+    pub beside: Option<Arc<dyn Beside>>,
     /// Every key.
     pub keys: Vec<Key>,
     /// The secrets of keys whose callers may be told what they did wrong.
@@ -89,6 +95,7 @@ pub struct Settings {
     pub(super) doctor: Budget,
     pub(super) public_url: Option<PublicUrl>,
     pub(super) labels: Labels,
+    all_plans: Vec<(Arc<Plan>, Assurance)>,
     /// What callers with a static key are told.
     pub(super) notice: Option<Notice>,
 }
@@ -138,7 +145,9 @@ impl Settings {
         let generation = before.map_or(1, |before| before.registry.generation() + 1);
         let mut registry = Registry::new(blueprint.apps, blueprint.keys, generation)?
             .with_certificates(blueprint.certificates)?
-            .telling(blueprint.told, blueprint.explain);
+            .telling(blueprint.told, blueprint.explain)
+            .beside(blueprint.beside);
+        let all_plans = || blueprint.all_plans.iter().map(|(plan, _)| plan.clone());
         let mut notice = None;
         if let Some(keys) = static_keys {
             registry = registry.with_static_keys(keys.pepper, keys.list)?;
@@ -147,8 +156,10 @@ impl Settings {
         Ok(Self {
             notice,
             overload,
-            limits: AppLimits::new(&plans, before.map(|before| &before.limits)),
-            observed_limits: AppLimits::new(watched, before.map(|before| &before.observed_limits)),
+            limits: AppLimits::new(&plans, before.map(|before| &before.limits))
+                .with_plans(all_plans()),
+            observed_limits: AppLimits::new(watched, before.map(|before| &before.observed_limits))
+                .with_plans(all_plans()),
             registry,
             routes: blueprint.routes,
             upstreams: upstreams(blueprint.upstreams, before),
@@ -162,6 +173,7 @@ impl Settings {
             doctor: Budget::default(),
             public_url: blueprint.public_url,
             labels: observer.labels(&routes),
+            all_plans: blueprint.all_plans,
         })
     }
 
@@ -173,6 +185,19 @@ impl Settings {
     /// How often each app has shown static keys.
     pub fn static_key_uses(&self) -> Vec<One> {
         static_keys::uses(&self.registry)
+    }
+
+    /// Every plan, and what it asks for.
+    pub fn plans(&self) -> Vec<(Arc<str>, Assurance)> {
+        let plans = self.all_plans.iter();
+        plans
+            .map(|(plan, asked)| (plan.name.as_str().into(), *asked))
+            .collect()
+    }
+
+    /// The apps of the configuration.
+    pub fn apps(&self) -> &[Arc<App>] {
+        self.registry.apps()
     }
 
     /// Issuers whose keys are fetched.

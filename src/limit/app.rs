@@ -6,6 +6,8 @@
 
 use super::Refused;
 use super::account::{self, Account, Hand};
+use super::made::{MadeLimits, Whose};
+use crate::apps::{App, FIRST_MADE};
 use crate::clock::Now;
 use crate::schemes::Assurance;
 use bytes::Bytes;
@@ -154,11 +156,13 @@ fn field(text: Vec<u8>) -> HeaderValue {
 #[derive(Debug)]
 pub struct AppLimits {
     apps: Vec<Entry>,
+    /// Of those that are made at run time.
+    made: MadeLimits,
 }
 
 #[derive(Debug)]
-struct Entry {
-    name: Arc<str>,
+pub(super) struct Entry {
+    pub(super) name: Arc<str>,
     account: Arc<Account>,
     /// As which the rate, if there is one, writes into the account.
     unit: usize,
@@ -202,7 +206,45 @@ impl AppLimits {
             .iter()
             .map(|(name, plan)| Entry::new(name, plan.as_deref(), known.get(&**name).copied()))
             .collect();
-        Self { apps }
+        Self {
+            apps,
+            made: before.map(|before| before.made.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The same with plans for apps that are made at run time.
+    #[must_use]
+    pub fn with_plans(mut self, plans: impl Iterator<Item = Arc<Plan>>) -> Self {
+        self.made = MadeLimits::new(plans, Some(&self.made));
+        self
+    }
+
+    /// Charges one request of `app`.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    ///
+    /// # Panics
+    /// As [`Self::charge`].
+    pub fn charge_app(
+        &self,
+        app: &App,
+        assurance: Assurance,
+        now: Now,
+    ) -> Result<(Option<Place>, Option<Standing>), Refused> {
+        let Some(made) = &app.made else {
+            return self.charge(app.index, assurance, now);
+        };
+        let Some(plan) = &made.plan else {
+            return Ok((None, None));
+        };
+        let whose = Whose {
+            slot: app.index.saturating_sub(FIRST_MADE),
+            name: &app.name,
+            plan: &plan.name,
+            number: made.number,
+        };
+        self.made.charge(whose, assurance, now)
     }
 
     /// Charges one request of a caller that is proven so well. A request that is refused for those in flight
@@ -222,8 +264,18 @@ impl AppLimits {
         let entry = self
             .apps
             .get(app)
-            .expect("limits and apps are of one configuration")
-            .of(assurance);
+            .expect("limits and apps are of one configuration");
+        entry.charge(assurance, now)
+    }
+}
+
+impl Entry {
+    pub(super) fn charge(
+        &self,
+        assurance: Assurance,
+        now: Now,
+    ) -> Result<(Option<Place>, Option<Standing>), Refused> {
+        let entry = self.of(assurance);
         let place = match entry.concurrency {
             Some(limit) => Some(entry.take_place(limit, now)?),
             None => None,
@@ -234,10 +286,8 @@ impl AppLimits {
         };
         Ok((place, standing))
     }
-}
 
-impl Entry {
-    fn new(name: &Arc<str>, plan: Option<&Plan>, before: Option<&Self>) -> Self {
+    pub(super) fn new(name: &Arc<str>, plan: Option<&Plan>, before: Option<&Self>) -> Self {
         let rate = plan.and_then(|plan| plan.rate);
         let unit = match before {
             Some(before) if before.keeps_unit(rate) => before.unit,

@@ -11,6 +11,7 @@ pub mod peer;
 
 mod account;
 mod debts;
+mod made;
 
 pub use debts::Debts;
 
@@ -148,10 +149,10 @@ pub fn charge(permit: Permit, limits: Limits<'_>, now: Now) -> Result<Charged, R
     if let Some(app) = permit.caller().app() {
         let assurance = permit.caller().assurance();
         match permit.observed() {
-            None => (place, standing) = limits.enforced.charge(app.index, assurance, now)?,
+            None => (place, standing) = limits.enforced.charge_app(app, assurance, now)?,
             // It would not have come here.
             Some(_) if permit.would_be_refused() => {}
-            Some(_) => match limits.observed.charge(app.index, assurance, now) {
+            Some(_) => match limits.observed.charge_app(app, assurance, now) {
                 Ok((taken, _)) => place = taken,
                 Err(refused) => would_refuse = Some(Box::new(refused)),
             },

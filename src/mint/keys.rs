@@ -8,9 +8,11 @@ const MAX_KEYS: usize = 256;
 
 /// The public halves of all keys that sign tokens now or later.
 pub(super) fn public(registry: &Registry, now: i64) -> String {
-    let keys = registry.minters().flat_map(|minter| &minter.keys);
+    let beside = registry.minters_beside();
+    let minters = registry.minters().chain(&beside);
+    let keys = minters.flat_map(|minter| &minter.keys);
     let lasting = keys.filter(|key| {
-        key.enabled && key.app.enabled && key.not_after.is_none_or(|until| now < until)
+        key.enabled && key.app.is_enabled() && key.not_after.is_none_or(|until| now < until)
     });
     let mut set = String::from("{\"keys\":[");
     let mut told = 0;

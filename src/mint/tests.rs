@@ -80,6 +80,7 @@ fn app(name: &str, index: usize, policy: TokenPolicy) -> Arc<App> {
         explain: false,
         policy: Policy::default(),
         tokens: Some(Arc::new(policy)),
+        made: None,
     })
 }
 
@@ -94,6 +95,7 @@ fn key(id: &str, app: &Arc<App>, signs: SigningKey) -> Key {
         schemes: [Scheme::Token].into_iter().collect::<SchemeSet>(),
         attests: true,
         signer: Some(Arc::new(Signer::new(signs).unwrap())),
+        made: None,
     }
 }
 
@@ -502,6 +504,7 @@ fn no_key_in_force_and_an_app_that_is_switched_off_get_decoys() {
         explain: false,
         policy: Policy::default(),
         tokens: None,
+        made: None,
     };
     off.tokens = Some(Arc::new(policy(Evidence::Dev)));
     let off = Arc::new(off);

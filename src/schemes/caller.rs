@@ -4,7 +4,7 @@ use super::digest::BodyProof;
 use super::{PAIR, Refused};
 pub use crate::apps::Assurance;
 use crate::apps::Mode;
-use crate::apps::{App, Certified, Key, Scheme, Scopes, StaticKey};
+use crate::apps::{App, Certified, Key, Registry, Scheme, Scopes, StaticKey};
 use crate::route::{Accept, Route};
 use std::fmt;
 use std::sync::Arc;
@@ -227,6 +227,23 @@ impl Caller {
         match &self.0.identity.as_ref()?.credential {
             Credential::Key(key) => Some(key),
             Credential::Certificate(_) | Credential::Static(_) => None,
+        }
+    }
+
+    /// Tells `registry` that its key was used, where that was made at run time; once a minute, not each time.
+    pub fn note_use(&self, registry: &Registry, at: i64) {
+        let Some(identity) = &self.0.identity else {
+            return;
+        };
+        let (id, made) = match &identity.credential {
+            Credential::Key(key) => (&key.id, &key.made),
+            Credential::Static(key) => (&key.id, &key.made),
+            Credential::Certificate(_) => return,
+        };
+        if let Some(made) = made
+            && made.is_to_be_told(identity.scheme, at)
+        {
+            registry.used(id, identity.scheme, at);
         }
     }
 

@@ -66,6 +66,7 @@ mod tests {
             explain: false,
             policy: crate::apps::Policy::default(),
             tokens: None,
+            made: None,
         })
     }
 

@@ -91,6 +91,17 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Whether no key has what was shown, or claimed.
+    pub const fn is_unknown_key(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected {
+                why: Why::UnknownKey,
+                ..
+            }
+        )
+    }
+
     /// Parts that must be covered and are not.
     pub fn coverage<T: Into<Cow<'static, str>>>(names: impl IntoIterator<Item = T>) -> Self {
         Self::Coverage(names.into_iter().map(Into::into).collect())

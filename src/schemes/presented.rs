@@ -17,6 +17,7 @@ use crate::apps::{Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::certificate::Certificate;
 use crate::route::{Accept, Route};
+use std::sync::Arc;
 
 /// One credential of a request, read and not proven.
 #[derive(Debug)]
@@ -246,6 +247,16 @@ impl<'r> Presented<'r> {
         let caller = http_signature::verify_by(own, signature, received, route, signed, now)?;
         let tokens = held.caller(&token, Some(&caller), received, route, tokens, now)?;
         caller.with_token(&tokens).ok_or(Refused::OtherApp)
+    }
+}
+
+impl Presented<'_> {
+    /// The id of the key that was laid out for whoever finds it, where this is one: `claimed`, or the static key.
+    pub fn honey(&self, claimed: Option<&str>, registry: &Registry) -> Option<Arc<str>> {
+        match &self.one {
+            Credential::ApiKey(key) => registry.honey(None, Some(key.shown())),
+            _ => registry.honey(claimed, None),
+        }
     }
 }
 

@@ -66,29 +66,32 @@ pub(super) fn check_connection(
 /// The key with this id and our tag, when `signature` is the key's, of what
 /// `write` writes. An unknown key is checked against its double, which nobody
 /// has: it costs what a known one costs and never matches.
-pub(super) fn check_signature<'s>(
-    rules: Rules<'s>,
+pub(super) fn check_signature(
+    rules: Rules<'_>,
     received: &Received<'_>,
     key_id: &str,
     signature: &[u8],
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refused>,
-) -> Result<(&'s Arc<Key>, Tag), Refused> {
-    let key = rules.registry.key(key_id);
-    let verifying = match key {
-        Some(key) => &key.verifying,
-        None => rules.registry.double(key_id),
-    };
-    check_by(rules, received, (key, verifying), signature, write)
+) -> Result<(Arc<Key>, Tag), Refused> {
+    if let Some(key) = rules.registry.key(key_id) {
+        let both = (Some(&key), &key.verifying);
+        let tag = check_by(rules, received, both, signature, write)?;
+        return Ok((key, tag));
+    }
+    let double = rules.registry.double(key_id);
+    let tag = check_by(rules, received, (None, &double), signature, write);
+    // It gives no tag where there is no key.
+    Err(tag.err().unwrap_or(rejected(Why::UnknownKey)))
 }
 
 /// As [`check_signature`], with a key at hand.
-pub(super) fn check_by<'s>(
+pub(super) fn check_by(
     rules: Rules<'_>,
     received: &Received<'_>,
-    (key, verifying): (Option<&'s Arc<Key>>, &VerifyingKey),
+    (key, verifying): (Option<&Arc<Key>>, &VerifyingKey),
     signature: &[u8],
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), Refused>,
-) -> Result<(&'s Arc<Key>, Tag), Refused> {
+) -> Result<Tag, Refused> {
     thread_local! {
         /// One text at a time; the buffer is as large as the largest head.
         static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -97,8 +100,8 @@ pub(super) fn check_by<'s>(
         text.clear();
         write(text)?;
         let tag = verifying.verify(text, signature);
-        if let (Some(key), Some(tag)) = (key, tag) {
-            return Ok((key, tag));
+        if let (Some(_), Some(tag)) = (key, tag) {
+            return Ok(tag);
         }
         let why = match key {
             Some(_) => Why::WrongSignature,
@@ -120,7 +123,7 @@ pub(super) fn check_key(key: &Key, scheme: Scheme, seconds: i64) -> Result<(), R
     if !key.is_active(seconds) {
         return Err(rejected(Why::KeyNotActive));
     }
-    if !key.app.enabled {
+    if !key.app.is_enabled() {
         return Err(Refused::AppDisabled);
     }
     Ok(())

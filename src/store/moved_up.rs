@@ -230,6 +230,7 @@ mod tests {
                 ..Policy::default()
             },
             tokens: None,
+            made: None,
         })
     }
 

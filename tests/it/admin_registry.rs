@@ -749,3 +749,68 @@ fn what_is_made_and_changed_is_answered_as_the_document_says() {
         ],
     );
 }
+
+#[test]
+fn one_build_is_turned_off_alone_and_the_last_of_the_list_stays() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    let tokens = json!({ "evidence": ["instance-key"], "builds": ["1.4.1"] });
+    api.make("/v1/apps", &json!({ "name": "shop", "tokens": tokens }));
+    api.make("/v1/apps", &json!({ "name": "plain" }));
+    let build = |method: &str, app: &str, build: &str, tag: &str| {
+        let target = format!("/v1/apps/{app}/builds/{build}");
+        api.send(method, &target, Some(tag), None)
+    };
+    let builds = |answer: &Response| {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["after"]["tokens"]["builds"].clone()
+    };
+    let taken = build("PUT", "shop", "1.4.2", "*");
+    assert_eq!(builds(&taken), json!(["1.4.1", "1.4.2"]));
+    let again = build("PUT", "shop", "1.4.2", "*");
+    assert_eq!(again.field("etag"), taken.field("etag"));
+    build("DELETE", "shop", "1.4.1", "\"0\"").assert_refused(412, "stale");
+    let refused = build("DELETE", "shop", "1.4.1", "*");
+    assert_eq!(builds(&refused), json!(["1.4.2"]));
+    build("DELETE", "shop", "1.4.2", "*").assert_refused(409, "wrong-state");
+    build("PUT", "shop", "a%22b", "*").assert_refused(422, "invalid");
+    build("PUT", "plain", "1", "*").assert_refused(409, "wrong-state");
+    build("PUT", "mobile", "1", "*").assert_refused(409, "configured-in-file");
+    assert_eq!(
+        names(&api.get("/v1/audit?what=app.take-build"), "target"),
+        ["app/shop"]
+    );
+    let document = ask(gateway.admin(), READ, "GET", "/v1/openapi.json").json();
+    let path = "/v1/apps/{app}/builds/{build}";
+    validate(
+        &document,
+        &[("PUT", path, &taken), ("DELETE", path, &refused)],
+    );
+}
+
+#[test]
+fn a_pair_of_the_gateways_own_shows_its_public_half_alone() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    for algorithm in ["ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384"] {
+        let body =
+            json!({ "app": "shop", "id": algorithm, "kind": "pair", "algorithm": algorithm });
+        let made = api.make("/v1/keys", &body);
+        assert!(made.get("secret").is_none());
+        assert_eq!(made["after"]["attests"], true);
+        assert_eq!(made["after"]["schemes"], json!(["token"]));
+        let public: Value =
+            serde_json::from_str(made["after"]["public_key"].as_str().unwrap()).unwrap();
+        assert!(public["x"].is_string() && public.get("d").is_none());
+        let target = format!("/v1/keys/{algorithm}/rotate");
+        let rotated = api.send("POST", &target, Some("*"), None).json();
+        assert_eq!(rotated["made"]["kind"], "pair");
+        assert_ne!(rotated["made"]["public_key"], made["after"]["public_key"]);
+        assert_eq!(rotated["made"]["attests"], true);
+    }
+    let rsa = json!({ "app": "shop", "kind": "pair", "algorithm": "rsa-pss-sha512" });
+    api.post("/v1/keys", &rsa).assert_refused(422, "invalid");
+}

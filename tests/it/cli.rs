@@ -290,6 +290,7 @@ fn verifier() -> Verifier {
         explain: false,
         policy: portcullis::apps::Policy::default(),
         tokens: None,
+        made: None,
     });
     let secret = Secret::new(SECRET.as_bytes().to_vec());
     let key = Key {
@@ -302,6 +303,7 @@ fn verifier() -> Verifier {
         schemes: SchemeSet::all(),
         attests: false,
         signer: None,
+        made: None,
     };
     let freshness = Freshness {
         window: Duration::from_mins(5),

@@ -60,6 +60,7 @@ mod rate_limits;
 mod readiness;
 mod readme;
 mod refusals;
+mod registry;
 mod reload;
 mod replay;
 mod rolling_restart;

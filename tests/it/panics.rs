@@ -106,6 +106,7 @@ impl Breakable {
             tunnels: Tunnels::default(),
             tokens: token::Cache::new(1),
             minting: Arc::new(Service::new(&Secret::new(vec![7; 32]), memory.clone()).unwrap()),
+            alarm: None,
             observer,
             clock: Clock::by_hand(now() as u64).0,
         });

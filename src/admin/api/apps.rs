@@ -6,9 +6,10 @@ use super::call::{Call, etag};
 use super::configured::IN_FILE;
 use super::made::{self, Doing};
 use super::page::Page;
-use super::problem::{Code, Problem};
+use super::problem::{Code, Fault, Problem};
 use super::values;
 use crate::apps::made::{AppRecord, Change, Expect, Record, Revision, Target};
+use crate::apps::{TokenPolicy, is_build};
 use http::StatusCode;
 use serde_json::Value as Json;
 
@@ -93,15 +94,83 @@ pub(super) fn change(call: &Call<'_>) -> Result<Answer, Problem> {
     if after.plan != before.plan {
         made::known_plan(after.plan.as_deref(), &configured)?;
     }
-    if after == before {
+    put(call, "app.change", &before, after)
+}
+
+/// `PUT /v1/apps/{app}/builds/{build}`.
+pub(super) fn take_build(call: &Call<'_>) -> Result<Answer, Problem> {
+    let before = changeable(call)?;
+    call.no_body()?;
+    let build = build(call)?;
+    let mut after = before.clone();
+    let policy = served(&mut after)?;
+    if !policy.builds.iter().any(|one| **one == *build) {
+        policy.builds.push(build.into());
+        policy
+            .check()
+            .map_err(|why| Fault::new("path build", why.to_string()))?;
+    }
+    put(call, "app.take-build", &before, after)
+}
+
+/// `DELETE /v1/apps/{app}/builds/{build}`.
+pub(super) fn refuse_build(call: &Call<'_>) -> Result<Answer, Problem> {
+    let before = changeable(call)?;
+    call.no_body()?;
+    let build = build(call)?;
+    let mut after = before.clone();
+    let policy = served(&mut after)?;
+    // None listed is every build: the last one that is taken off would let all in.
+    let refused = match policy.builds.as_slice() {
+        [] => Some("every build gets tokens: list those that may, and it is none of them"),
+        [only] if **only == *build => Some("it is the only build that gets tokens"),
+        _ => None,
+    };
+    if let Some(why) = refused {
+        let problem = Problem::new(Code::State, why);
+        return Err(
+            problem.hint("list another one first, `PUT …/builds/BUILD`; or disable the app")
+        );
+    }
+    policy.builds.retain(|one| **one != *build);
+    put(call, "app.refuse-build", &before, after)
+}
+
+/// How the key service serves an app, where it does.
+fn served(app: &mut AppRecord) -> Result<&mut TokenPolicy, Problem> {
+    app.tokens.as_mut().ok_or_else(|| {
+        Problem::new(Code::State, "the key service does not serve this app")
+            .hint("`tokens` of the app says how it does")
+    })
+}
+
+fn build(call: &Call<'_>) -> Result<String, Problem> {
+    let build = call.part("build");
+    if is_build(build) {
+        return Ok(build.to_owned());
+    }
+    let fault = Fault::new("path build", "cannot name a build");
+    Err(fault
+        .accepted("1 to 64 visible ASCII characters without `\"` and `\\`")
+        .into())
+}
+
+fn put(
+    call: &Call<'_>,
+    what: &'static str,
+    before: &AppRecord,
+    after: AppRecord,
+) -> Result<Answer, Problem> {
+    let configured = call.desk.configured();
+    if after == *before {
         let shown = made::app(&after, &configured);
         return Ok(made::unchanged(call, &shown, before.revision));
     }
     let expected = Expect::Revision(before.revision);
     let doing = Doing {
-        what: "app.change",
+        what,
         target: &Target::App(before.name.clone()),
-        before: made::app(&before, &configured),
+        before: made::app(before, &configured),
         after: made::app(&after, &configured),
         changes: vec![Change::Put(Record::App(after), expected)],
         status: StatusCode::OK,

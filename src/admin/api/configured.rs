@@ -1,6 +1,7 @@
 //! What `gateway.toml` says of apps and keys, as the API shows it.
 
 use super::values::moment;
+use crate::apps::TokenPolicy;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,8 @@ pub struct ConfiguredApp {
     pub mode: &'static str,
     /// `allow` or `refuse`.
     pub downgrade: &'static str,
+    /// How the key service serves it.
+    pub tokens: Option<TokenPolicy>,
 }
 
 /// A key, of whatever kind.
@@ -68,6 +71,7 @@ impl ConfiguredApp {
             "explain": self.explain,
             "mode": self.mode,
             "downgrade": self.downgrade,
+            "tokens": self.tokens,
             "in_force": true,
         })
     }

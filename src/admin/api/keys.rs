@@ -10,6 +10,7 @@ use super::material::Asked;
 use super::page::Page;
 use super::problem::{Code, Fault, Problem};
 use super::values::{self, KeyKind};
+use crate::apps::Scheme;
 use crate::apps::made::{
     Change, Expect, KeyRecord, KeyState, Life, Material, NotRotated, NotSo, Overlap, Printed,
     Record, Revision, Target, rotate,
@@ -79,11 +80,16 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Problem> {
     let asked = Asked::of(&mut body);
     let schemes = body.optional("schemes", values::schemes);
     let honey = body.optional("honey", values::flag).unwrap_or_default();
-    let attests = body.optional("attests", values::flag).unwrap_or_default();
+    let attests = body.optional("attests", values::flag);
     let kind = kind.unwrap_or(match &asked.public_key {
         Some(_) => KeyKind::Public,
         None => KeyKind::Secret,
     });
+    // A pair of ours signs tokens, and nothing else: nobody else has its private half.
+    let (schemes, attests) = match kind {
+        KeyKind::Pair => (Some(vec![Scheme::Token]), attests.unwrap_or(true)),
+        _ => (schemes, attests.unwrap_or_default()),
+    };
     if kind == KeyKind::Static && schemes.is_some() {
         let wrong = Wrong::new("a static key proves nothing but itself", "nothing");
         body.fault("schemes", wrong);
@@ -170,9 +176,8 @@ pub(super) fn rotated(call: &Call<'_>) -> Result<Answer, Problem> {
     }
     let (kind, algorithm) = match &before.material {
         Material::Secret { algorithm, .. } => (KeyKind::Secret, Some(*algorithm)),
-        Material::Public { algorithm, .. } | Material::Pair { algorithm, .. } => {
-            (KeyKind::Public, Some(*algorithm))
-        }
+        Material::Public { algorithm, .. } => (KeyKind::Public, Some(*algorithm)),
+        Material::Pair { algorithm, .. } => (KeyKind::Pair, Some(*algorithm)),
         Material::Static { .. } => (KeyKind::Static, None),
     };
     let mut asked = Asked::of(&mut body);

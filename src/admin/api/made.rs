@@ -162,6 +162,11 @@ impl Doing<'_> {
             dry_run: call.dry_run,
         });
         let revision = written.map_err(|why| unwritten(&why))?;
+        if !call.dry_run {
+            let (who, what) = (&*call.who.name, self.what);
+            let target = place(self.target);
+            tracing::info!(who, what, target, "changed by the admin API");
+        }
         let is_there = !self.after.is_null() && !call.dry_run;
         let mut answer = Answer::ok(json!({
             "dry_run": call.dry_run,

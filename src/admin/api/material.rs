@@ -3,8 +3,8 @@
 use super::body::{Fields, Wrong};
 use super::call::Call;
 use super::values::{self, KeyKind};
-use crate::apps::made::{Kind, Material, Printed};
-use crate::crypto::{Algorithm, BadKey, PssSalt, PublicKey};
+use crate::apps::made::{Kind, MasterKey, Material, Printed};
+use crate::crypto::{Algorithm, BadKey, PrivateKey, PssSalt, PublicKey, generate};
 
 /// What a body says a new key is to be.
 pub(super) struct Asked {
@@ -39,6 +39,7 @@ impl Asked {
         }
         match kind {
             KeyKind::Public => (self.public(body), None),
+            KeyKind::Pair => (self.pair(id, master, body), None),
             KeyKind::Static => {
                 if self.algorithm.is_some() {
                     body.fault("algorithm", Wrong::new("a static key has none", "nothing"));
@@ -62,6 +63,26 @@ impl Asked {
                 (Some(Material::Secret { algorithm, sealed }), Some(printed))
             }
         }
+    }
+
+    /// A pair of ours: the private half is sealed, and leaves the gateway never.
+    fn pair(&self, id: &str, master: &MasterKey, body: &mut Fields) -> Option<Material> {
+        let algorithm = self.algorithm.unwrap_or(Algorithm::Ed25519);
+        let private = generate(algorithm);
+        let read = private.as_ref().map(|one| PrivateKey::read(algorithm, one));
+        let (Some(private), Some(Ok(read))) = (private, read) else {
+            let wrong = Wrong::new(
+                format!("`{}` is not for a pair that is made here", algorithm.name()),
+                "`\"ed25519\"`, `\"ecdsa-p256-sha256\"`, `\"ecdsa-p384-sha384\"`",
+            );
+            body.fault("algorithm", wrong);
+            return None;
+        };
+        Some(Material::Pair {
+            algorithm,
+            public: read.public_jwk(),
+            sealed: master.seal(id, &private),
+        })
     }
 
     fn public(&self, body: &mut Fields) -> Option<Material> {

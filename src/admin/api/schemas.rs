@@ -159,7 +159,10 @@ fn key() -> Json {
 fn key_members() -> [(&'static str, Json); 10] {
     [
         ("id", or_null(text())),
-        ("kind", or_null(words(["secret", "public-key", "static"]))),
+        (
+            "kind",
+            or_null(words(["secret", "public-key", "pair", "static"])),
+        ),
         ("algorithm", or_null(text())),
         ("public_key", public_key()),
         ("any_salt", or_null(boolean())),

@@ -158,6 +158,26 @@ pub(super) const OPERATIONS: &[Operation] = &[
         (Some("AppChange"), "AppChanged"),
         apps::change,
     ),
+    Operation {
+        about: "Where none is listed every build gets tokens: the first one that is listed shuts out the others.",
+        ..changes(
+            "takeBuild",
+            ("PUT", "/v1/apps/{app}/builds/{build}"),
+            "Let a build of an app get tokens",
+            (None, "AppChanged"),
+            apps::take_build,
+        )
+    },
+    Operation {
+        about: "Tokens that it has prove nothing any more. The last one of the list stays, since none listed is every build.",
+        ..changes(
+            "refuseBuild",
+            ("DELETE", "/v1/apps/{app}/builds/{build}"),
+            "Let a build of an app get no tokens",
+            (None, "AppChanged"),
+            apps::refuse_build,
+        )
+    },
     changes(
         "deleteApp",
         ("DELETE", "/v1/apps/{app}"),

@@ -2,7 +2,7 @@
 
 use super::body::{Wrong, kind, shown};
 use crate::apps::made::{is_key_id, is_name, is_scope};
-use crate::apps::{Downgrade, Evidence, Mode, Scheme, TokenPolicy};
+use crate::apps::{Downgrade, Evidence, Mode, Scheme, TokenPolicy, is_build};
 use crate::crypto::Algorithm;
 use serde_json::Value as Json;
 
@@ -57,8 +57,8 @@ pub(super) fn name(value: &Json) -> Result<String, Wrong> {
 pub(super) fn build(value: &Json) -> Result<String, Wrong> {
     fits(
         value,
-        "a build of 1 to 64 visible ASCII characters without `\"`, `\\` and `,`",
-        is_scope,
+        "a build of 1 to 64 visible ASCII characters without `\"` and `\\`",
+        is_build,
     )
 }
 
@@ -185,16 +185,19 @@ pub(super) enum KeyKind {
     Static,
     /// A public key that is given.
     Public,
+    /// A pair that we make, for tokens of the key service.
+    Pair,
 }
 
 /// The kind of a key.
 pub(super) fn key_kind(value: &Json) -> Result<KeyKind, Wrong> {
     word(
         value,
-        &["secret", "public-key", "static"],
+        &["secret", "public-key", "pair", "static"],
         |text| match text {
             "secret" => Some(KeyKind::Secret),
             "public-key" => Some(KeyKind::Public),
+            "pair" => Some(KeyKind::Pair),
             "static" => Some(KeyKind::Static),
             _ => None,
         },

@@ -5,6 +5,8 @@
 //! [`Store`], and what it holds. Nothing here knows how it is stored, and
 //! time comes in as an argument.
 
+pub mod live;
+
 mod audit;
 mod life;
 mod printed;

@@ -2,8 +2,7 @@
 //! of the store's format: a change of them is a new version of it.
 
 use super::life::Life;
-use crate::apps::TokenPolicy;
-use crate::apps::{Downgrade, Mode, Scheme};
+use crate::apps::{Downgrade, Mode, Scheme, TokenPolicy};
 use crate::crypto::Algorithm;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

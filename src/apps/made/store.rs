@@ -196,6 +196,18 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`Unreadable`].
     fn enrolments_of(&self, app: &str, page: &Page) -> Result<Paged<EnrolmentRecord>, Unreadable>;
 
+    /// Each app with its keys, by name, all as of one moment.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; some were seen then.
+    fn each_app(&self, see: &mut dyn FnMut(AppRecord, Vec<KeyRecord>)) -> Result<(), Unreadable>;
+
+    /// Each instance.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; some were seen then.
+    fn each_instance(&self, see: &mut dyn FnMut(InstanceRecord)) -> Result<(), Unreadable>;
+
     /// Lines of the audit, the latest first. Their `next` goes on where a page ended.
     ///
     /// # Errors

@@ -218,6 +218,7 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         explain: true,
         policy: crate::apps::Policy::default(),
         tokens: None,
+        made: None,
     });
     gateway.apps.push(app.clone());
     // It stands for whatever key of that name the configuration may have.
@@ -232,6 +233,7 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         schemes: SchemeSet::all(),
         attests: false,
         signer: None,
+        made: None,
     });
     Ok((Signer::new(KEY_ID, Algorithm::HmacSha256, &secret)?, path))
 }

@@ -186,6 +186,7 @@ fn rejected(
         .or_else(|| hmac_auth::claimed(received, route))
         .or_else(|| claimed(received, report));
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
+    let key = key.as_deref();
     let compared = report.compared.as_ref();
     let is_pair = key.is_some_and(|key| key.mac().is_none());
     if let (None, true, Some(issuer)) = (

@@ -26,7 +26,7 @@ pub(super) fn credential(
         return;
     };
     let key = ground.registry.key(presented.claimed_key());
-    let day = key.and_then(|key| key.mac()?.aws());
+    let day = key.as_ref().and_then(|key| key.mac()?.aws());
     let day = day.map(|keys| keys.derive(presented.credential.scope()));
     let moment_of = now;
     let now = now.unix_seconds();

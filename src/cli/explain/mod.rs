@@ -256,6 +256,7 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
         explain: true,
         policy: crate::apps::Policy::default(),
         tokens: None,
+        made: None,
     });
     let key = key.map(|mut key| -> Result<NamedKey> {
         if let Some(sender) = sender {
@@ -287,6 +288,7 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
                 schemes: SchemeSet::all(),
                 attests: false,
                 signer: None,
+                made: None,
             })
         })
         .transpose()

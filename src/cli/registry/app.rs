@@ -80,12 +80,28 @@ enum What {
     Enable(One),
     /// Delete an app with its keys, instances and codes
     Delete(One),
+    /// Let a build of an app get tokens of the key service
+    TakeBuild(Build),
+    /// Let a build of an app get none, and prove nothing by those it has
+    RefuseBuild(Build),
 }
 
 #[derive(ClapArgs)]
 struct One {
     /// Its name
     name: String,
+    #[command(flatten)]
+    matching: Matching,
+    #[command(flatten)]
+    how: Changing,
+}
+
+#[derive(ClapArgs)]
+struct Build {
+    /// The app
+    name: String,
+    /// The build
+    build: String,
     #[command(flatten)]
     matching: Matching,
     #[command(flatten)]
@@ -192,6 +208,8 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
         }
         What::Disable(one) => enable(one, false)?,
         What::Enable(one) => enable(one, true)?,
+        What::TakeBuild(one) => builds(one, Method::PUT, "build is taken")?,
+        What::RefuseBuild(one) => builds(one, Method::DELETE, "build is refused")?,
         What::Delete(one) => {
             let action = (Method::DELETE, "");
             let thing = ("apps", &*one.name);
@@ -200,6 +218,14 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn builds(one: &Build, method: Method, done: &str) -> Result<()> {
+    let end = format!("/builds/{}", part(&one.build));
+    let action = (method, &*end);
+    let thing = ("apps", &*one.name);
+    let answer = changing::change(&one.how, &one.matching, thing, action, None)?;
+    changing::print(&one.how, done, &answer)
 }
 
 fn enable(one: &One, enabled: bool) -> Result<()> {

@@ -12,7 +12,7 @@ pub(in crate::cli) struct Args {
     /// Show what was refused, and alarms, and not what was changed
     #[arg(long)]
     events: bool,
-    /// Only what they did: `admin:write`, `cli:uid-1000`
+    /// Only what they did: `admin:write`, `cli:root`
     #[arg(long, value_name = "WHO")]
     who: Option<String>,
     /// Only that: `key.rotate`, or all of a kind, `key`

@@ -45,7 +45,7 @@ enum What {
         /// Its id [default: the app's name and some letters]
         #[arg(long, value_name = "ID")]
         id: Option<String>,
-        /// `secret`, `public-key`, or `static` for migration only [default: `public-key` with `--public-key`, else `secret`]
+        /// `secret`, `public-key`, `pair` (the gateway's own, for the tokens that it makes), or `static` for migration only [default: `public-key` with `--public-key`, else `secret`]
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
         #[command(flatten)]

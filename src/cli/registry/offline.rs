@@ -53,7 +53,8 @@ impl Offline {
     #[expect(clippy::unused_self, reason = "who may open it is who it is")]
     pub(super) fn who(&self) -> Who {
         let uid = rustix::process::getuid().as_raw();
-        Who::of_user(&format!("uid-{uid}"))
+        let name = name_of(uid).unwrap_or_else(|| format!("uid-{uid}"));
+        Who::of_user(&name)
     }
 }
 
@@ -81,4 +82,15 @@ impl Desk for Offline {
     fn is_serving(&self) -> bool {
         false
     }
+}
+
+/// The name of a user, as this machine's own list has it.
+fn name_of(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let is = fields.nth(1)?.parse() == Ok(uid);
+        is.then(|| name.to_owned())
+    })
 }

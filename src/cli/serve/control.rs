@@ -24,7 +24,7 @@ pub(super) struct Control {
     pub(super) fetches: Fetches,
     pub(super) proofs: Arc<Proofs>,
     pub(super) moved_up: Keeper,
-    pub(super) made: Option<Arc<store::registry::Registry>>,
+    pub(super) made: Option<super::registry::Made>,
     /// The same for the admin API.
     pub(super) store: Option<Arc<dyn Store>>,
     /// What seals the secrets in it.
@@ -149,8 +149,14 @@ impl Control {
     pub(super) fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
         let mut in_force = self.in_force();
         let Loaded {
-            config, resolved, ..
+            mut config,
+            resolved,
+            ..
         } = in_force.takes(loaded)?;
+        if let Some(made) = &self.made {
+            made.takes(&mut config.gateway)
+                .map_err(NotReloaded::Refused)?;
+        }
         let configured = Arc::new(super::desk::configured(&config));
         self.guard.replace(config.admin.tokens.clone());
         let before = self.shared.settings.load();
@@ -165,8 +171,13 @@ impl Control {
         // Nothing below can fail.
         self.proofs
             .reconfigure(&config.state, self.shared.clock.now());
-        self.shared.heights.keep(&apps);
+        let plans = settings.plans();
         self.shared.settings.store(settings);
+        if let Some(made) = &self.made {
+            made.reconfigure(&apps, plans);
+        }
+        let kept = super::registry::kept(&apps, self.made.as_ref());
+        self.shared.heights.keep(&kept);
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);

@@ -70,6 +70,7 @@ pub(crate) fn configured(config: &Config) -> Configured {
             explain: app.explain,
             mode: app.policy.mode.name(),
             downgrade: app.policy.downgrade.name(),
+            tokens: app.tokens.as_deref().cloned(),
         };
         (app.name.to_string(), shown)
     });

@@ -80,7 +80,9 @@ pub struct Running {
 /// When it cannot bind, or its memory of proofs cannot be opened.
 pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Running> {
     let Loaded {
-        config, resolved, ..
+        mut config,
+        resolved,
+        ..
     } = loaded;
     let fixed = Fixed::of(&config);
     let handed = &mut options.handed;
@@ -113,8 +115,8 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         tracing::warn!("{note}");
     }
     let (moved_up, heights) = store::moved_up::Keeper::open(&config.state.directory)?;
-    heights.keep(&config.gateway.apps);
-    let made = registry::open(config.registry.as_ref())?;
+    let made = registry::open(config.registry.as_ref(), &mut config.gateway)?;
+    heights.keep(&registry::kept(&config.gateway.apps, made.as_ref()));
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
         Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
@@ -163,13 +165,14 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         in_flight: Arc::default(),
         tokens: token::Cache::new(CACHED_TOKENS),
         minting,
+        alarm: made.as_ref().map(registry::alarm),
         observer,
         clock: options.clock,
     });
     upstreams::show(&shared);
-    static_keys::show(&shared);
+    static_keys::show(&shared, made.as_ref());
     issuers::show(&shared);
-    registry::show(&shared.observer, made.as_ref());
+    registry::follow(&shared, made.as_ref());
     show_load(&shared);
     let guard = Arc::new(Guard::new(config.admin.tokens.clone()));
     desk::show(&shared.observer, &guard);
@@ -179,7 +182,9 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         shared: shared.clone(),
         proofs,
         moved_up,
-        store: made.clone().map(|made| made as Arc<dyn Store>),
+        store: made
+            .as_ref()
+            .map(|made| -> Arc<dyn Store> { made.store.clone() }),
         master: config.registry.map(|settings| settings.master),
         made,
         certificates: certificates.clone(),
@@ -262,6 +267,12 @@ impl Running {
     /// [`NotReloaded`]; what was in force still is.
     pub fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
         self.control.reload(loaded)
+    }
+
+    /// Where apps are kept that are made at run time, if they are: what is written there is in force.
+    pub fn registry(&self) -> Option<Arc<dyn Store>> {
+        let made = self.control.made.as_ref();
+        made.map(|made| -> Arc<dyn Store> { made.store.clone() })
     }
 
     /// Waits until the records of what has ended are written.

@@ -90,7 +90,7 @@ impl Running {
         control.moved_up.close();
         if let Some(made) = &control.made {
             // Before the memory of proofs, which a gateway that follows waits for.
-            made.close();
+            made.store.close();
         }
         if let Err(why) = control.proofs.close() {
             tracing::warn!("the memory of proofs was not written to the disk: {why}");

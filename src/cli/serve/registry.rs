@@ -1,33 +1,182 @@
-//! The registry of a gateway that runs.
+//! The registry of a gateway that runs: the file, what of it is in force, and
+//! what must follow when that changes.
 
-use crate::apps::made::Store as _;
-use crate::observe::Observer;
-use crate::store::registry::{OpenError, Registry, Settings};
-use std::sync::Arc;
+use crate::apps::made::live::Live;
+use crate::apps::made::{Store as _, Touched, Watcher};
+use crate::apps::{App, Assurance, Beside};
+use crate::gateway::{Alarm, Blueprint, Shared};
+use crate::observe::{Kind, Observer, One};
+use crate::store::registry::{Registry, Settings};
+use anyhow::Context as _;
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
 
-/// Opens it, where there is to be one.
-pub(super) fn open(settings: Option<&Settings>) -> Result<Option<Arc<Registry>>, OpenError> {
+/// Names of apps that one event tells.
+const MAX_TOLD: usize = 8;
+/// What the uses of apps beyond those that are told by name stand under.
+const OTHERS: &str = "(others)";
+
+/// The file, and what of it is in force.
+#[derive(Clone)]
+pub(super) struct Made {
+    pub(super) store: Arc<Registry>,
+    pub(super) live: Arc<Live>,
+}
+
+/// Opens it, where there is to be one, and puts it in force beside the apps of `gateway`.
+pub(super) fn open(
+    settings: Option<&Settings>,
+    gateway: &mut Blueprint,
+) -> anyhow::Result<Option<Made>> {
     let Some(settings) = settings else {
         return Ok(None);
     };
-    let registry = Registry::open(settings)?;
-    let (path, revision) = (registry.path().display(), registry.revision().0);
-    tracing::info!(%path, revision, "registry opened");
-    Ok(Some(Arc::new(registry)))
+    let store = Arc::new(Registry::open(settings)?);
+    let live = Live::new(
+        settings.master.clone(),
+        gateway.apps.iter().map(|app| &app.name),
+        plans(gateway).into_iter(),
+    );
+    live.load(store.clone())
+        .with_context(|| format!("`{}`", settings.path.display()))?;
+    let (path, revision, sizes) = (store.path().display(), store.revision().0, live.sizes());
+    let (apps, keys, instances) = (sizes.apps, sizes.keys, sizes.instances);
+    tracing::info!(%path, revision, apps, keys, instances, "registry opened");
+    let live = Arc::new(live);
+    gateway.beside = Some(live.clone());
+    Ok(Some(Made { store, live }))
 }
 
-/// Shows whether it can be written.
-pub(super) fn show(observer: &Observer, registry: Option<&Arc<Registry>>) {
-    let Some(registry) = registry else {
+fn plans(gateway: &Blueprint) -> Vec<(Arc<str>, Assurance)> {
+    let plans = gateway.all_plans.iter();
+    plans
+        .map(|(plan, asked)| (plan.name.as_str().into(), *asked))
+        .collect()
+}
+
+/// Whose height is kept: the apps of `gateway.toml`, and of the others those that may not fall back.
+pub(super) fn kept(apps: &[Arc<App>], made: Option<&Made>) -> Vec<Arc<App>> {
+    let others = made.map_or_else(Vec::new, |made| made.live.refusing());
+    apps.iter().cloned().chain(others).collect()
+}
+
+impl Made {
+    /// Lets other settings go on with it, unless an app of it would lose its plan.
+    pub(super) fn takes(&self, gateway: &mut Blueprint) -> Result<(), String> {
+        let known: HashSet<Arc<str>> = plans(gateway).into_iter().map(|(name, _)| name).collect();
+        if let Some(plan) = self.live.missing_plans(&known).first() {
+            return Err(format!(
+                "apps of the registry have the plan `{plan}`, and `[plans.{plan}]` is gone"
+            ));
+        }
+        let beside: Arc<dyn Beside> = self.live.clone();
+        gateway.beside = Some(beside);
+        Ok(())
+    }
+
+    /// Other settings are in force.
+    pub(super) fn reconfigure(&self, apps: &[Arc<App>], plans: Vec<(Arc<str>, Assurance)>) {
+        let taken = apps.iter().map(|app| &app.name);
+        self.live.reconfigure(taken, plans.into_iter());
+    }
+}
+
+/// Who is told of keys that nobody has.
+pub(super) fn alarm(made: &Made) -> Alarm {
+    let live = made.live.clone();
+    Box::new(move |key, peer, now| {
+        let peer = peer.map_or("unix".to_owned(), |peer| peer.to_string());
+        live.alarm(key, &peer, now.unix_seconds());
+    })
+}
+
+/// Follows each change, and shows what there is.
+pub(super) fn follow(shared: &Arc<Shared>, made: Option<&Made>) {
+    let Some(made) = made else {
         return;
     };
-    let shown = Arc::downgrade(registry);
+    made.store.watch(Arc::new(Following {
+        shared: Arc::downgrade(shared),
+        live: made.live.clone(),
+    }));
+    show(&shared.observer, made);
+}
+
+struct Following {
+    shared: Weak<Shared>,
+    live: Arc<Live>,
+}
+
+impl Watcher for Following {
+    fn changed(&self, touched: &Touched) {
+        let before = self.live.refusing().len();
+        self.live.refresh(touched);
+        let refusing = self.live.refusing();
+        if let Some(shared) = self.shared.upgrade()
+            && (before > 0 || !refusing.is_empty())
+        {
+            let settings = shared.settings.load();
+            let kept = settings.apps().iter().cloned().chain(refusing);
+            shared.heights.keep(&kept.collect::<Vec<_>>());
+        }
+        let apps: Vec<&str> = touched.apps.iter().map(String::as_str).collect();
+        let more = apps.len().saturating_sub(MAX_TOLD);
+        let apps = apps[..apps.len() - more].join(", ");
+        let instances = touched.instances.len();
+        tracing::info!(
+            apps,
+            more,
+            instances,
+            "a change of the registry is in force"
+        );
+    }
+}
+
+fn show(observer: &Observer, made: &Made) {
+    let store = Arc::downgrade(&made.store);
     observer.gauge(
         "registry_writable",
         "1, or 0 while changes of apps and keys are refused since the registry cannot be written.",
         move || {
-            let registry = shown.upgrade();
-            registry.map_or(0, |registry| registry.is_writable().into())
+            let store = store.upgrade();
+            store.map_or(0, |store| store.is_writable().into())
         },
     );
+    let live = Arc::downgrade(&made.live);
+    observer.series(
+        Kind::Gauge,
+        "registry_records",
+        "What of the registry is in force",
+        move || {
+            let Some(live) = live.upgrade() else {
+                return Vec::new();
+            };
+            let sizes = live.sizes();
+            let all = [
+                ("apps", sizes.apps),
+                ("keys", sizes.keys),
+                ("instances", sizes.instances),
+            ];
+            let one = |(kind, count): (&str, usize)| One {
+                labels: vec![("kind", kind.to_owned())],
+                value: count as u64,
+            };
+            all.into_iter().map(one).collect()
+        },
+    );
+    let live = Arc::downgrade(&made.live);
+    observer.counter(
+        "honey_keys_shown",
+        "How often a key was shown that nobody has",
+        move || live.upgrade().map_or(0, |live| live.honey_shown()),
+    );
+}
+
+/// How often each app of the registry has shown static keys; those that are too many under one name.
+pub(super) fn static_uses(live: &Live) -> Vec<One> {
+    let one = |(app, value): (Option<Arc<str>>, u64)| One {
+        labels: vec![("app", app.map_or(OTHERS.to_owned(), |app| app.to_string()))],
+        value,
+    };
+    live.static_uses().into_iter().map(one).collect()
 }

@@ -91,7 +91,9 @@ impl Maker {
         }
         let poor = holders.iter().find(|holder| {
             let key = self.ground.registry.key(&holder.id);
-            key.is_some_and(|key| way.suits(key) && key.app.scopes.missing(&route.scopes).is_some())
+            key.is_some_and(|key| {
+                way.suits(&key) && key.app.scopes.missing(&route.scopes).is_some()
+            })
         });
         if let Some(holder) = poor {
             let title = "by an app without the scope";
@@ -118,7 +120,7 @@ impl Maker {
             let is_good = key.is_active(now)
                 && key.app.enabled
                 && key.app.scopes.missing(&route.scopes).is_none();
-            way.suits(key).then_some(is_good)
+            way.suits(&key).then_some(is_good)
         };
         let mut kinds: Vec<(&Holder, bool)> = Vec::new();
         for holder in holders.iter() {

@@ -46,6 +46,7 @@ pub(super) fn registered(
                 downgrade: app.downgrade,
                 mode: app.mode.value,
             },
+            made: None,
             tokens: app.tokens.as_ref().and_then(|tokens| {
                 let policy = tokens::policy(app, tokens, file, gathered);
                 policy.map(Arc::new)
@@ -181,6 +182,7 @@ fn key(
         },
         attests: key.attests.value,
         signer: signer.flatten(),
+        made: None,
     })
 }
 

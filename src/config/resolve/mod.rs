@@ -35,13 +35,15 @@ use super::secrets::{Closed, Opened, Places};
 use super::values::{Pace, Workers};
 use super::view::{self, Fingerprints};
 use super::words::Limit;
-use crate::limit::app::Rate;
+use crate::apps::Assurance;
+use crate::limit::app::{self, Rate};
 use crate::limit::overload;
 use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
 use crate::server::{self, Deadlines};
 use crate::{forward, gateway, store};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is gathered on the way.
 pub(super) struct Gathered<'p> {
@@ -156,6 +158,8 @@ pub(super) fn resolve(
             routes: routes?,
             apps: registered.apps,
             plans: registered.plans,
+            all_plans: all_plans(file, &plans),
+            beside: None,
             keys: registered.keys,
             told: registered.told,
             certificates: registered.certificates,
@@ -275,6 +279,18 @@ fn upstream(
         tls,
         resolve_every: upstream.resolve_every.0,
     })
+}
+
+/// Every plan, and what it asks for.
+fn all_plans(file: &File, plans: &[Option<Arc<app::Plan>>]) -> Vec<(Arc<app::Plan>, Assurance)> {
+    let written = file.plans.entries.iter().map(|(_, plan)| plan.as_ref());
+    let both = plans.iter().zip(written);
+    both.filter_map(|(plan, written)| {
+        let asked = written.and_then(|plan| plan.assurance.as_ref());
+        let asked = asked.map_or(Assurance::None, |asked| asked.value.0);
+        Some((plan.clone()?, asked))
+    })
+    .collect()
 }
 
 fn limit(limit: Limit) -> Option<Rate> {

@@ -17,10 +17,16 @@ use std::sync::Arc;
 /// Since when callers are told, unless it is said: 2026-11-01.
 const DEPRECATED: i64 = 1_793_491_200;
 
-/// Whether any app has a static key.
+/// Whether any app has a static key, or one of the registry may: some route accepts them.
 fn are_used(file: &File) -> bool {
     let mut apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());
-    apps.any(|app| !app.api_keys.0.is_empty())
+    let place = file.state.registry.as_ref();
+    let has_registry = place.is_none_or(|place| place.value.0.is_some());
+    let accepts = |route: &file::Route| {
+        let mut list = route.accept.get().into_iter().flat_map(|list| &list.0);
+        list.any(|one| one.value == Accepted::Proven(Scheme::ApiKey))
+    };
+    apps.any(|app| !app.api_keys.0.is_empty()) || has_registry && file.routes.0.iter().any(accepts)
 }
 
 /// Where keys stand, on every route; nowhere as long as no app has any.
@@ -156,6 +162,7 @@ fn known(
         not_after: ends.into_iter().chain(sunset).min(),
         enabled: one.enabled,
         uses: uses.clone(),
+        made: None,
     })
 }
 

@@ -96,8 +96,13 @@ impl<'r> Presented<'r> {
 }
 
 impl Presented<'_> {
+    /// The key as it is shown.
+    pub fn shown(&self) -> &[u8] {
+        &self.key
+    }
+
     /// The key that it is, whatever its state.
-    pub fn known<'s>(&self, registry: &'s Registry) -> Option<&'s Arc<StaticKey>> {
+    pub fn known(&self, registry: &Registry) -> Option<Arc<StaticKey>> {
         let known = registry.static_key(&self.key)?;
         let is_meant = self.id.as_ref().is_none_or(|id| *id == *known.id);
         is_meant.then_some(known)

@@ -49,6 +49,7 @@ fn registry(change: impl Fn(&mut App, &mut StaticKey)) -> Registry {
             explain: true,
             policy: Policy::default(),
             tokens: None,
+            made: None,
         };
         let mut known = StaticKey {
             id: id.into(),
@@ -60,12 +61,14 @@ fn registry(change: impl Fn(&mut App, &mut StaticKey)) -> Registry {
                 explain: true,
                 policy: Policy::default(),
                 tokens: None,
+                made: None,
             }),
             hash: KeyHash::of(&pepper, key.as_bytes()),
             not_before: None,
             not_after: None,
             enabled: true,
             uses: Arc::new(Uses::default()),
+            made: None,
         };
         change(&mut app, &mut known);
         known.app = Arc::new(app);

@@ -17,9 +17,9 @@ pub fn verify(presented: &Presented<'_>, registry: &Registry, now: Now) -> Resul
     if !known.is_active(now.unix_seconds()) {
         return Err(rejected(Why::KeyNotActive));
     }
-    if !known.app.enabled {
+    if !known.app.is_enabled() {
         return Err(Refused::AppDisabled);
     }
     known.uses.count();
-    Ok(Caller::by_static_key(known.clone()))
+    Ok(Caller::by_static_key(known))
 }

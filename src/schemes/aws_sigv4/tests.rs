@@ -144,6 +144,7 @@ impl Gate {
             explain: false,
             policy: crate::apps::Policy::default(),
             tokens: None,
+            made: None,
         });
         let one = |id: &str, mac: HmacKey, schemes| Key {
             id: id.into(),
@@ -155,6 +156,7 @@ impl Gate {
             schemes,
             attests: false,
             signer: None,
+            made: None,
         };
         let long = Secret::new(vec![7; 64]);
         let sha512 = HmacKey::new(Algorithm::HmacSha512, &long).unwrap();
@@ -718,14 +720,8 @@ fn a_days_key_is_kept_for_those_alone_who_have_it() {
         region: "us-east-1",
         service: "service",
     };
-    let keys = gate
-        .registry
-        .key("AKIDEXAMPLE")
-        .unwrap()
-        .mac()
-        .unwrap()
-        .aws()
-        .unwrap();
+    let key = gate.registry.key("AKIDEXAMPLE").unwrap();
+    let keys = key.mac().unwrap().aws().unwrap();
     assert!(bad.verdict(&gate).is_err());
     assert!(keys.kept(scope).is_none());
     assert!(good.verdict(&gate).is_ok());
@@ -1136,6 +1132,7 @@ fn the_uploads_that_the_documentation_prints_hold() {
             schemes: SchemeSet::of_keys(),
             attests: false,
             signer: None,
+            made: None,
         };
         gate.registry = Registry::new(vec![app], vec![one], 1).unwrap();
         gate.now = at(at_unix);

@@ -59,7 +59,7 @@ pub fn verify(
 
     let (key, tag, is_unsigned) = check_signature(presented, received, route, rules, &payloads)?;
     // Only the owner of the key comes this far.
-    signed::check_key(key, Scheme::AwsSigv4, seconds)?;
+    signed::check_key(&key, Scheme::AwsSigv4, seconds)?;
     if is_unsigned && received.has_body() && !is_waived {
         return Err(Refused::coverage(["body"]));
     }
@@ -81,11 +81,12 @@ pub fn verify(
         created: presented.time.seconds,
         reusable: false,
     };
+    let scopes = key.app.scopes.clone();
     Ok(Caller::proven(
-        key.clone(),
+        key,
         Scheme::AwsSigv4,
         Assurance::Signed,
-        key.app.scopes.clone(),
+        scopes,
         proof,
         body,
     ))
@@ -274,13 +275,13 @@ impl Tries<'_> {
 
 /// The key that is named, our tag, and whether the body is not signed, when the signature is the
 /// key's, of one of the forms.
-fn check_signature<'s>(
+fn check_signature(
     presented: &Presented<'_>,
     received: &Received<'_>,
     route: &Route,
-    rules: Rules<'s>,
+    rules: Rules<'_>,
     payloads: &Payloads<'_>,
-) -> Result<(&'s Arc<Key>, Tag, bool), Refused> {
+) -> Result<(Arc<Key>, Tag, bool), Refused> {
     thread_local! {
         /// One request at a time; they are as large as the largest head.
         static TEXTS: RefCell<[Vec<u8>; 3]> = const { RefCell::new([const { Vec::new() }; 3]) };
@@ -288,7 +289,7 @@ fn check_signature<'s>(
     let id = presented.credential.key_id();
     let key = rules.registry.key(id);
     let scope = presented.credential.scope();
-    let (day, was_kept) = day_of(key.map(|key| &**key), id, scope, rules);
+    let (day, was_kept) = day_of(key.as_deref(), id, scope, rules);
     TEXTS.with_borrow_mut(|[fields, front, to_sign]| {
         fields.clear();
         text::write_fields(fields, received, &presented.signed)?;
@@ -318,18 +319,18 @@ fn check_signature<'s>(
             let mut rest = all.all().skip(1);
             found = rest.find_map(|(path, query)| tries.form(front, path, query));
         }
-        if let (Some(key), Some((tag, is_unsigned))) = (key, found) {
+        if let (Some(key), Some((tag, is_unsigned))) = (&key, found) {
             if !was_kept {
                 keys_of(Some(&key.verifying)).keep(scope, &day);
             }
-            return Ok((key, tag, is_unsigned));
+            return Ok((key.clone(), tag, is_unsigned));
         }
-        let why = match key {
+        let why = match &key {
             Some(key) if key.algorithm() != Algorithm::HmacSha256 => Why::WrongAlgorithm,
             Some(_) => Why::WrongSignature,
             None => Why::UnknownKey,
         };
-        let open = rules.explain || key.is_some_and(|key| key.app.explain);
+        let open = rules.explain || key.as_ref().is_some_and(|key| key.app.explain);
         let explained = forms.filter(|_| open);
         let explained = explained.and_then(|forms| explain(received, &forms, fields, payloads));
         Err(Refused::Rejected {

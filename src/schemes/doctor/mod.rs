@@ -113,18 +113,24 @@ pub fn examine(
     let may_be_told = |key: Option<&Arc<Key>>| explain || key.is_some_and(|key| key.app.explain);
     let told_of = samples.iter().filter_map(|sample| {
         let key = registry.key(&sample.key_id);
-        let verifying = match key {
-            Some(key) => &key.verifying,
+        let double = match key {
+            Some(_) => None,
             // As much is done where no key has this id: a stopwatch learns nothing.
-            None => registry.double(&sample.key_id),
+            None => Some(registry.double(&sample.key_id)),
         };
-        may_be_told(key).then_some((sample, key, verifying))
+        may_be_told(key.as_ref()).then_some((sample, key, double))
     });
     let told_of: Vec<_> = told_of.collect();
     // For all of them together.
-    let costs = told_of.iter().map(|(sample, _, key)| sample.cost(key));
+    let costs = told_of.iter().filter_map(|(sample, key, double)| {
+        let verifying = key.as_ref().map(|key| &key.verifying);
+        let verifying = verifying.or(double.as_deref());
+        verifying.map(|key| sample.cost(key))
+    });
     let mut tries = budget.grant(costs.max()?, now)?;
-    told_of.into_iter().find_map(|(sample, key, verifying)| {
+    told_of.iter().find_map(|(sample, key, double)| {
+        let key = key.as_ref();
+        let verifying = key.map(|key| &key.verifying).or(double.as_deref())?;
         if tries.take() && sample.holds(verifying) {
             return key
                 .and_then(|key| held(refused, sample, key, now))

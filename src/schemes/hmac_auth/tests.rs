@@ -190,6 +190,7 @@ fn registry(change: impl Fn(&mut App, &mut Key)) -> Registry {
         explain: false,
         policy: crate::apps::Policy::default(),
         tokens: None,
+        made: None,
     };
     for (id, algorithm, secret) in keys {
         let mut owner = app();
@@ -205,6 +206,7 @@ fn registry(change: impl Fn(&mut App, &mut Key)) -> Registry {
             schemes: SchemeSet::all(),
             attests: false,
             signer: None,
+            made: None,
         };
         change(&mut owner, &mut key);
         key.app = Arc::new(owner);

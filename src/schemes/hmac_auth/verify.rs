@@ -43,7 +43,7 @@ pub fn verify(
         text::write(text, received, input).map_err(Refused::from)
     })?;
     // Only the owner of the key comes this far.
-    check_key(key, presented, seconds)?;
+    check_key(&key, presented, seconds)?;
     let body = signed::body_proof(received, digests)?;
     let proof = Proof {
         nonce: None,
@@ -53,11 +53,12 @@ pub fn verify(
         created,
         reusable: false,
     };
+    let scopes = key.app.scopes.clone();
     Ok(Caller::proven(
-        key.clone(),
+        key,
         Scheme::HmacAuth,
         Assurance::Signed,
-        key.app.scopes.clone(),
+        scopes,
         proof,
         body,
     ))

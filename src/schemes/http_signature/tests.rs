@@ -138,6 +138,7 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
         explain: false,
         policy: crate::apps::Policy::default(),
         tokens: None,
+        made: None,
     };
     let mut key = Key {
         id: "k1".into(),
@@ -149,6 +150,7 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
             explain: false,
             policy: crate::apps::Policy::default(),
             tokens: None,
+            made: None,
         }),
         verifying: secret().into(),
         not_before: None,
@@ -157,6 +159,7 @@ fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
         schemes: SchemeSet::all(),
         attests: false,
         signer: None,
+        made: None,
     };
     change(&mut app, &mut key);
     let app = Arc::new(app);

@@ -126,11 +126,12 @@ fn verify_one(
         None => signed::check_signature(rules, received, &key_id, signature, write)?,
         Some(key) => {
             let both = (Some(key), &key.verifying);
-            signed::check_by(rules, received, both, signature, write)?
+            let tag = signed::check_by(rules, received, both, signature, write)?;
+            (key.clone(), tag)
         }
     };
     // Only the owner of the key comes this far.
-    check_key(key, input, seconds)?;
+    check_key(&key, input, seconds)?;
     let body = signed::body_proof(received, digests.filter(|_| covered.has(Part::Body)))?;
     let proof = Proof {
         nonce: input.nonce.map(|nonce| nonce_id(&key.id, nonce)),
@@ -141,11 +142,12 @@ fn verify_one(
         created,
         reusable: false,
     };
+    let scopes = key.app.scopes.clone();
     Ok(Caller::proven(
-        key.clone(),
+        key,
         Scheme::HttpSignature,
         Assurance::Signed,
-        key.app.scopes.clone(),
+        scopes,
         proof,
         body,
     ))

@@ -64,6 +64,7 @@ fn app() -> Arc<App> {
         explain: false,
         policy: Policy::default(),
         tokens: None,
+        made: None,
     })
 }
 
@@ -78,6 +79,7 @@ fn key(id: &str, verifying: VerifyingKey, schemes: SchemeSet) -> Key {
         schemes,
         attests: false,
         signer: None,
+        made: None,
     }
 }
 
@@ -337,6 +339,7 @@ fn of_static_keys() {
         not_after: Some(1),
         enabled: true,
         uses: Arc::new(Uses::default()),
+        made: None,
     };
     let registry = Registry::new(vec![app()], Vec::new(), 1).unwrap();
     let registry = registry.with_static_keys(pepper, vec![known]).unwrap();

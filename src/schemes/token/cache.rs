@@ -39,7 +39,8 @@ struct Entry {
 
 /// The key that a token is of.
 enum Owner {
-    /// An app's. Not kept alive: one that a reload took away is gone.
+    /// An app's. Not kept alive: one that a reload took away is gone; one that was made at run time says
+    /// itself when it was replaced.
     App(Weak<Key>),
     /// What an issuer's key stands for, which lives here alone.
     Outside(Arc<Key>),
@@ -55,7 +56,7 @@ impl Owner {
 
     fn key(&self) -> Option<Arc<Key>> {
         match self {
-            Self::App(key) => key.upgrade(),
+            Self::App(key) => key.upgrade().filter(|key| key.is_current()),
             Self::Outside(key) => Some(key.clone()),
         }
     }
@@ -178,6 +179,7 @@ mod tests {
                 explain: false,
                 policy: crate::apps::Policy::default(),
                 tokens: None,
+                made: None,
             }),
             verifying: HmacKey::dummy(Algorithm::HmacSha256).into(),
             not_before: None,
@@ -186,6 +188,7 @@ mod tests {
             schemes: SchemeSet::all(),
             attests: false,
             signer: None,
+            made: None,
         })
     }
 

@@ -43,14 +43,13 @@ pub(super) fn open(
     }
     let key_id = token.own_key_id()?;
     let key = registry.key(key_id);
-    let verifying = match key {
-        Some(key) => &key.verifying,
+    let Some(key) = key else {
         // Neither answer nor time tells that no key has this id.
-        None => registry.double(key_id),
+        let _ = token.verify(&registry.double(key_id));
+        return Err(rejected(Why::UnknownKey));
     };
-    let verified = token.verify(verifying);
-    let key = key.ok_or_else(|| rejected(Why::UnknownKey))?;
-    token.of_app(key, &verified.map_err(rejected)?, settings, now)
+    let verified = token.verify(&key.verifying);
+    token.of_app(&key, &verified.map_err(rejected)?, settings, now)
 }
 
 /// The key id in the header of a token, if that can be read.
@@ -156,7 +155,7 @@ impl<'t> Compact<'t> {
             match self.verify(&key.verifying) {
                 Ok(tag) => {
                     self.own_key_id()?;
-                    return self.of_app(key, &tag, settings, now);
+                    return self.of_app(&key, &tag, settings, now);
                 }
                 Err(other) => why = other,
             }
@@ -184,11 +183,10 @@ impl<'t> Compact<'t> {
             }
             // It costs what a key costs. That an issuer has no key of a name is no secret: anyone
             // can fetch its keys. Whether we have one is told by nothing.
-            let double = match (takers.own, id) {
-                (true, Some(id)) => registry.double(id),
-                _ => &settings.double,
+            let _ = match (takers.own, id) {
+                (true, Some(id)) => self.verify(&registry.double(id)),
+                _ => self.verify(&settings.double),
             };
-            let _ = self.verify(double);
         }
         // No note for what an app's key, or an issuer's, is known by.
         let is_known = |id| {
@@ -226,6 +224,7 @@ impl<'t> Compact<'t> {
             schemes: [Scheme::Token].into_iter().collect(),
             attests: issuer.attests,
             signer: None,
+            made: None,
         };
         let mut verified = with_signing_key(verified, &key);
         if self.is_attestation {
@@ -265,6 +264,7 @@ fn with_signing_key(mut verified: Verified, key: &Key) -> Verified {
             schemes: [Scheme::HttpSignature].into_iter().collect(),
             attests: false,
             signer: None,
+            made: None,
         })
     });
     verified

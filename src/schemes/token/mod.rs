@@ -289,7 +289,7 @@ pub fn open(
     // Whether found or opened: what time can change is checked at every request.
     check_key(&key, seconds)?;
     token.check_times(settings, seconds)?;
-    if !key.app.enabled {
+    if !key.app.is_enabled() {
         return Err(Refused::AppDisabled);
     }
     if is_new {

@@ -43,6 +43,7 @@ impl Gate {
             explain: false,
             policy: crate::apps::Policy::default(),
             tokens: None,
+            made: None,
         };
         let mut key = Key {
             id: "k".into(),
@@ -54,6 +55,7 @@ impl Gate {
             schemes: SchemeSet::all(),
             attests: false,
             signer: None,
+            made: None,
         };
         change(&mut app, &mut key);
         let app = Arc::new(app);
@@ -125,6 +127,7 @@ fn app_of(app: &App) -> App {
         explain: app.explain,
         policy: crate::apps::Policy::default(),
         tokens: None,
+        made: None,
     }
 }
 

@@ -87,6 +87,16 @@ impl Pending {
         }
     }
 
+    /// Tells of what somebody should look at. Bounded, as it was gathered.
+    pub(super) fn tell_alarms(&self) {
+        for entry in self.events.values().chain(&self.left_over) {
+            if let Outcome::Alarm(why) = &entry.outcome {
+                let (who, target, times) = (&entry.who, &entry.target, entry.times);
+                tracing::warn!(%target, %who, times, "alarm: {why}");
+            }
+        }
+    }
+
     /// Writes all of it.
     pub(super) fn write(&self, to: &WriteTransaction) -> Result<(), Fault> {
         let mut events: Vec<_> = self.events.values().chain(&self.left_over).collect();

@@ -75,6 +75,45 @@ impl Store for Registry {
         self.of_app(ENROLMENTS_OF, ENROLMENTS, app, page)
     }
 
+    fn each_app(&self, see: &mut dyn FnMut(AppRecord, Vec<KeyRecord>)) -> Result<(), Unreadable> {
+        self.shared.read(|from| {
+            let (apps, keys) = (from.open_table(APPS)?, from.open_table(KEYS)?);
+            // Both are in the order of apps: one walk through each.
+            let index = from.open_table(KEYS_OF)?;
+            let mut places = index.range::<(&str, &str)>(..)?.peekable();
+            for app in apps.range::<&str>(..)? {
+                let (name, record) = app?;
+                let mut own = Vec::new();
+                while let Some(place) = places.next_if(|place| {
+                    let owner = place
+                        .as_ref()
+                        .map(|(place, _)| place.value().0 <= name.value());
+                    owner.unwrap_or(true)
+                }) {
+                    let (place, _) = place?;
+                    let (owner, id) = place.value();
+                    if owner == name.value() {
+                        own.extend(get(&keys, id)?);
+                    }
+                }
+                see(decode(name.value(), record.value())?, own);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn each_instance(&self, see: &mut dyn FnMut(InstanceRecord)) -> Result<(), Unreadable> {
+        self.shared.read(|from| {
+            for one in from.open_table(INSTANCES)?.range::<&str>(..)? {
+                let (id, record) = one?;
+                see(decode(id.value(), record.value())?);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
     fn audit(&self, log: Log, page: &Page) -> Result<Paged<AuditEntry>, Unreadable> {
         let table = match log {
             Log::Changes => CHANGES,

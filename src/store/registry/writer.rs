@@ -110,6 +110,7 @@ impl Writer {
         match committed {
             Ok((results, touched)) => {
                 self.tell(true, None);
+                pending.tell_alarms();
                 if !touched.is_empty()
                     && let Some(watcher) = self.shared.watcher.get()
                 {

@@ -63,6 +63,42 @@ impl Gateway {
         })))
     }
 
+    /// Where apps are kept that are made at run time.
+    pub fn registry(&self) -> std::sync::Arc<dyn portcullis::apps::made::Store> {
+        match &self.0 {
+            Runs::Here(here) => here.running().registry().expect("it has a registry"),
+            Runs::There(_) => panic!("another process has it"),
+        }
+    }
+
+    /// Why another configuration is not put in force.
+    pub fn reload_fails(&self, text: &str) -> String {
+        match &self.0 {
+            Runs::Here(here) => {
+                let reloaded = here.running().reload(config(&here.setup, text));
+                reloaded.expect_err("it is not taken over").to_string()
+            }
+            Runs::There(_) => panic!("another process does not tell"),
+        }
+    }
+
+    /// Stops it; its files stay until it is dropped.
+    pub fn stop(&mut self) {
+        if let Runs::Here(here) = &mut self.0
+            && let Some(running) = here.running.take()
+        {
+            running.stop();
+        }
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> std::path::PathBuf {
+        match &self.0 {
+            Runs::Here(here) => here.setup.folder().to_owned(),
+            Runs::There(_) => panic!("another process has them"),
+        }
+    }
+
     /// Puts another configuration in force, which must be a good one.
     pub fn reload(&self, text: &str) {
         match &self.0 {

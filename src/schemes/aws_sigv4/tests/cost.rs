@@ -17,6 +17,7 @@ fn gate(sigv4: SigV4) -> Gate {
         schemes: key.schemes,
         attests: false,
         signer: None,
+        made: None,
     });
     let one = one.collect();
     gate.registry = Registry::new(gate.registry.apps().to_vec(), one, 1).unwrap();
@@ -42,6 +43,7 @@ fn fresh(gate: &Gate) -> Vec<Key> {
         schemes: key.schemes,
         attests: false,
         signer: None,
+        made: None,
     })
     .collect()
 }

@@ -1,0 +1,342 @@
+//! What is in force of the registry: built from its records when they change,
+//! and looked up by every request.
+//!
+//! It outlives settings. A look-up is one atomic load and one hash; a change
+//! builds one app anew, puts it in the place of the old one, and marks the
+//! keys of that: whatever was cached of them is void from then on.
+
+mod build;
+mod change;
+mod look;
+mod shards;
+
+use super::{AuditEntry, InstanceRecord, MasterKey, Outcome, Store, Touched, Unreadable};
+use crate::apps::beside::{Instance, Placed, hash};
+use crate::apps::doubles::Doubles;
+use crate::apps::{App, Assurance, Key, KeyHash, Minter, StaticKey, Uses};
+use arc_swap::ArcSwap;
+use change::Changing;
+use shards::Shards;
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Apps whose published keys, or numbers of their own, are told.
+const MAX_TOLD: usize = 256;
+
+/// The registry in force.
+pub struct Live {
+    keys: Shards<Key>,
+    statics: Shards<StaticKey>,
+    statics_by_id: Shards<ById>,
+    honey: Shards<Honey>,
+    apps: Shards<Held>,
+    instances: Shards<Instance>,
+    doubles: ArcSwap<Doubles>,
+    master: MasterKey,
+    /// How many there are, so that nothing is paid for what nobody uses.
+    static_count: AtomicUsize,
+    honey_count: AtomicUsize,
+    key_count: AtomicUsize,
+    honey_shown: AtomicU64,
+    /// What an unknown static key is compared with.
+    nobody: KeyHash,
+    store: OnceLock<Arc<dyn Store>>,
+    changing: Mutex<Changing>,
+}
+
+/// One app in force, with what is found by other names.
+struct Held {
+    app: Arc<App>,
+    slot: usize,
+    keys: Vec<Arc<Key>>,
+    statics: Vec<Arc<StaticKey>>,
+    honey: Vec<Arc<Honey>>,
+    uses: Arc<Uses>,
+    minter: Option<Arc<Minter>>,
+}
+
+/// A key that nobody has: found by its id, or by the hash of a static key.
+struct Honey {
+    id: Arc<str>,
+    hash: Option<KeyHash>,
+}
+
+impl Honey {
+    fn named(id: Arc<str>) -> Self {
+        Self { id, hash: None }
+    }
+
+    fn shown(id: Arc<str>, hash: KeyHash) -> Self {
+        let hash = Some(hash);
+        Self { id, hash }
+    }
+}
+
+impl Placed for Honey {
+    fn by(&self) -> &[u8] {
+        let hash = self.hash.as_ref().map(|hash| &hash.0[..]);
+        hash.unwrap_or(self.id.as_bytes())
+    }
+}
+
+impl Placed for Held {
+    fn by(&self) -> &[u8] {
+        self.app.name.as_bytes()
+    }
+}
+
+impl Placed for StaticKey {
+    fn by(&self) -> &[u8] {
+        &self.hash.0
+    }
+}
+
+/// A static key, by its id.
+struct ById(Arc<StaticKey>);
+
+impl ById {
+    fn new(key: &Arc<StaticKey>) -> (u64, Arc<Self>) {
+        (hash(key.id.as_bytes()), Arc::new(Self(key.clone())))
+    }
+}
+
+impl Placed for ById {
+    fn by(&self) -> &[u8] {
+        self.0.id.as_bytes()
+    }
+}
+
+impl Placed for Instance {
+    fn by(&self) -> &[u8] {
+        self.id.as_bytes()
+    }
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Apps in force.
+    pub apps: usize,
+    /// Keys, static ones too.
+    pub keys: usize,
+    /// Instances.
+    pub instances: usize,
+}
+
+impl Live {
+    /// Nothing yet. `taken` are the apps of `gateway.toml`, `plans` what its plans ask for.
+    pub fn new<'a>(
+        master: MasterKey,
+        taken: impl Iterator<Item = &'a Arc<str>>,
+        plans: impl Iterator<Item = (Arc<str>, Assurance)>,
+    ) -> Self {
+        let mut nobody = KeyHash([0; 32]);
+        crate::crypto::random(&mut nobody.0);
+        let live = Self {
+            keys: Shards::new(),
+            statics: Shards::new(),
+            statics_by_id: Shards::new(),
+            honey: Shards::new(),
+            apps: Shards::new(),
+            instances: Shards::new(),
+            doubles: ArcSwap::default(),
+            master,
+            static_count: AtomicUsize::new(0),
+            honey_count: AtomicUsize::new(0),
+            key_count: AtomicUsize::new(0),
+            honey_shown: AtomicU64::new(0),
+            nobody,
+            store: OnceLock::new(),
+            changing: Mutex::default(),
+        };
+        {
+            let mut changing = live.changing();
+            changing.taken = taken.cloned().collect();
+            changing.know(plans);
+        }
+        live
+    }
+
+    /// Takes all of a store in, which nobody else writes to yet, and follows it from then on.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn load(&self, store: Arc<dyn Store>) -> Result<(), Unreadable> {
+        let mut changing = self.changing();
+        let mut doubles = Doubles::default();
+        let (mut keys, mut statics, mut honey, mut apps) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        store.each_app(&mut |record, records| {
+            let Some(held) = self.build(&record, &records, &mut changing, None) else {
+                return;
+            };
+            for key in &held.keys {
+                doubles.add(&key.verifying);
+                keys.push((hash(key.by()), key.clone()));
+            }
+            statics.extend(held.statics.iter().map(|one| (hash(one.by()), one.clone())));
+            honey.extend(held.honey.iter().map(|one| (hash(one.by()), one.clone())));
+            let held = Arc::new(held);
+            changing.follow(&held);
+            apps.push((hash(held.by()), held));
+        })?;
+        self.key_count.store(keys.len(), Ordering::Release);
+        self.static_count.store(statics.len(), Ordering::Release);
+        self.honey_count.store(honey.len(), Ordering::Release);
+        self.keys.fill(keys);
+        self.statics_by_id
+            .fill(statics.iter().map(|(_, key)| ById::new(key)).collect());
+        self.statics.fill(statics);
+        self.honey.fill(honey);
+        self.apps.fill(apps);
+        self.doubles.store(Arc::new(doubles));
+        let mut instances = Vec::new();
+        store.each_instance(&mut |record| {
+            let one = Arc::new(instance(&record));
+            instances.push((hash(one.by()), one));
+        })?;
+        self.instances.fill(instances);
+        let _ = self.store.set(store);
+        Ok(())
+    }
+
+    /// Puts what a commit has touched into force.
+    pub fn refresh(&self, touched: &Touched) {
+        let Some(store) = self.store.get() else {
+            return;
+        };
+        let mut changing = self.changing();
+        for name in &touched.apps {
+            self.renew(name, &**store, &mut changing);
+        }
+        for id in &touched.instances {
+            let place = hash(id.as_bytes());
+            let before = self.instances.find(place, id.as_bytes());
+            match store.instance(id) {
+                Ok(Some(record)) => self.instances.put(place, Arc::new(instance(&record))),
+                Ok(None) => self.instances.remove(place, id.as_bytes()),
+                Err(why) => {
+                    tracing::error!(%id, %why, "an instance of the registry is not put into force");
+                }
+            }
+            // A token of it that was seen may stand no longer.
+            if let Some(before) = before {
+                self.renew(&before.app, &**store, &mut changing);
+            }
+        }
+        if !touched.removed.is_empty() {
+            self.instances
+                .retain(|one| !touched.removed.contains(&*one.app));
+        }
+    }
+
+    /// Other settings are in force: other apps of `gateway.toml`, other plans.
+    pub fn reconfigure<'a>(
+        &self,
+        taken: impl Iterator<Item = &'a Arc<str>>,
+        plans: impl Iterator<Item = (Arc<str>, Assurance)>,
+    ) {
+        let mut changing = self.changing();
+        changing.know(plans);
+        let taken: HashSet<Arc<str>> = taken.cloned().collect();
+        let before = std::mem::replace(&mut changing.taken, taken);
+        let differ: BTreeSet<Arc<str>> = before
+            .symmetric_difference(&changing.taken)
+            .cloned()
+            .collect();
+        if let Some(store) = self.store.get() {
+            for name in differ {
+                self.renew(&name, &**store, &mut changing);
+            }
+        }
+    }
+
+    /// Plans that apps in force name and `known` does not: their apps would be switched off.
+    pub fn missing_plans(&self, known: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
+        let changing = self.changing();
+        let used = changing.plans.iter();
+        let missing =
+            used.filter(|(name, plan)| Arc::strong_count(plan) > 1 && !known.contains(*name));
+        let mut missing: Vec<_> = missing.map(|(name, _)| name.clone()).collect();
+        missing.sort_unstable();
+        missing
+    }
+
+    /// The apps that may not fall back to a weaker proof.
+    pub fn refusing(&self) -> Vec<Arc<App>> {
+        self.changing().refusing.values().cloned().collect()
+    }
+
+    /// The app of that name, where it is in force.
+    pub fn app(&self, name: &str) -> Option<Arc<App>> {
+        let held = self.apps.find(hash(name.as_bytes()), name.as_bytes())?;
+        Some(held.app.clone())
+    }
+
+    /// How much there is.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            apps: self.apps.len(),
+            keys: self.key_count.load(Ordering::Acquire)
+                + self.static_count.load(Ordering::Acquire),
+            instances: self.instances.len(),
+        }
+    }
+
+    /// How often keys were shown that nobody has.
+    pub fn honey_shown(&self) -> u64 {
+        self.honey_shown.load(Ordering::Relaxed)
+    }
+
+    /// How often each app has shown static keys; those that are too many, together, without a name.
+    pub fn static_uses(&self) -> Vec<(Option<Arc<str>>, u64)> {
+        let changing = self.changing();
+        let mut all: Vec<_> = changing.counted.iter().collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        let rest: u64 = all.iter().skip(MAX_TOLD).map(|(_, uses)| uses.get()).sum();
+        let has_rest = all.len() > MAX_TOLD;
+        let told = all.into_iter().take(MAX_TOLD);
+        let told = told.map(|(name, uses)| (Some(name.clone()), uses.get()));
+        told.chain(has_rest.then_some((None, rest))).collect()
+    }
+
+    /// Tells that a key was shown that nobody has. Costs little, however often it comes.
+    pub fn alarm(&self, key: &str, peer: &str, at: i64) {
+        self.honey_shown.fetch_add(1, Ordering::Relaxed);
+        if let Some(store) = self.store.get() {
+            store.note(AuditEntry {
+                at,
+                who: format!("peer:{peer}"),
+                what: "key.honey".to_owned(),
+                target: format!("key/{key}"),
+                before: None,
+                after: None,
+                outcome: Outcome::Alarm("a key was shown that nobody has".to_owned()),
+                times: 1,
+            });
+        }
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn instance(record: &InstanceRecord) -> Instance {
+    Instance {
+        id: record.id.as_str().into(),
+        app: record.app.as_str().into(),
+        public: record.public.as_str().into(),
+        thumbprint: record.thumbprint.as_str().into(),
+        build: record.build.as_deref().map(Into::into),
+        enabled: record.enabled,
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Live").field(&self.sizes()).finish()
+    }
+}
