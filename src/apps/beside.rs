@@ -232,14 +232,6 @@ impl<T: Placed> Table<T> {
         self.places[place].as_ref().map(|(_, entry)| entry)
     }
 
-    /// The one that lies at this hash, or next to it; `None` where there is none at all.
-    pub(super) fn near(&self, hash: u64) -> Option<&Arc<T>> {
-        let mask = self.places.len() - 1;
-        let places = (0..self.places.len()).map(|step| (hash as usize + step) & mask);
-        let mut found = places.filter_map(|place| self.places[place].as_ref());
-        found.next().map(|(_, entry)| entry)
-    }
-
     /// Where it lies, or would: half of the places are free, so that this ends.
     fn place(&self, hash: u64, by: &[u8]) -> usize {
         let mask = self.places.len() - 1;

@@ -26,6 +26,7 @@ mod send;
 mod sidecar;
 mod sign;
 mod stop;
+mod token;
 mod vectors;
 
 use crate::clock::Clock;
@@ -87,6 +88,7 @@ enum Command {
     Key(Box<registry::key::Args>),
     Instance(registry::instance::Args),
     Audit(registry::audit::Args),
+    Token(token::Args),
     Reload(registry::reload::Args),
     HashKey(hash_key::Args),
     Sidecar(Box<sidecar::Args>),
@@ -123,6 +125,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Instance(args)) => registry::instance::run(args),
         Some(Command::Audit(args)) => registry::audit::run(args),
         Some(Command::Reload(args)) => registry::reload::run(args),
+        Some(Command::Token(args)) => token::run(args),
         Some(Command::HashKey(args)) => hash_key::run(args),
         Some(Command::Sidecar(args)) => sidecar::run(args),
         Some(Command::Vectors(args)) => vectors::run(args),

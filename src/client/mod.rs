@@ -2,6 +2,8 @@
 //! [`HmacSigner`] what the callers of other gateways do, [`AwsSigner`] what those of AWS do.
 //! [`DpopKey`] proves the key that a token is bound to, [`AttestedClient`] that of an attested client of OAuth.
 //!
+//! [`token::Tokens`] gets tokens of a key service, and renews them.
+//!
 //! In: a request as it will be sent, and a key. Out: the same request with
 //! `Content-Digest`, `Signature-Input` and `Signature`. This room never:
 //! sends anything, or keeps a request.
@@ -24,6 +26,8 @@ mod attested;
 mod aws;
 mod dpop;
 mod hmac_auth;
+pub mod token;
+
 mod webhook;
 
 pub use attested::AttestedClient;

@@ -212,6 +212,21 @@ impl PublicKey {
         Self::unowned(algorithm, salt, MIN_RSA_BITS / 8)
     }
 
+    /// The same as a JWK: of P-256 where that is the algorithm's curve, else of Ed25519.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness to give.
+    pub fn dummy_jwk(algorithm: Algorithm) -> String {
+        let fresh = "the library makes keys";
+        if algorithm == Algorithm::EcdsaP256Sha256 {
+            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect(fresh);
+            thumbprint::point_jwk(algorithm, pair.public_key().as_ref())
+        } else {
+            let pair = Ed25519KeyPair::generate().expect(fresh);
+            thumbprint::point_jwk(Algorithm::Ed25519, pair.public_key().as_ref())
+        }
+    }
+
     fn unowned(algorithm: Algorithm, salt: PssSalt, modulus: usize) -> Self {
         let fresh = "the library makes keys";
         let key = match algorithm {

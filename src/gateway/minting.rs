@@ -7,13 +7,15 @@ use super::{Ending, Gateway, together};
 use crate::clock::Now;
 use crate::forward::AnswerBody;
 use crate::forward::body::{self, BodyError};
-use crate::mint::{self, Door, InForce, MAX_BODY, No, NoDoor, Service};
+use crate::mint::{self, Door, InForce, MAX_BODY, No, NoDoor, Reason, Service};
+use crate::replay;
 use crate::route::NoRoute;
 use crate::server::{Peer, RequestBody};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
+use serde_json::json;
 
 /// A request for the key service.
 pub(super) struct Asked {
@@ -81,6 +83,7 @@ impl Gateway {
         })?;
         let answer = match asked.door {
             Door::Challenge => service.challenge(&held.bytes, now),
+            Door::Enrol => self.enrol(&held.bytes, peer, ending, now).await,
             Door::Token | Door::Keys => {
                 self.token(settings, minting, &held.bytes, ending, now)
                     .await
@@ -126,6 +129,38 @@ impl Gateway {
             memory.write_down(unwritten).map_err(No::Memory)?;
         }
         Ok(judged.body)
+    }
+}
+
+impl Gateway {
+    /// An instance, once it is written down for good.
+    async fn enrol(
+        &self,
+        body: &[u8],
+        peer: &Peer,
+        ending: &mut Ending,
+        now: Now,
+    ) -> Result<Bytes, No> {
+        let service = &self.shared.minting;
+        let enrolling = service.enrolling(body)?;
+        let Some(store) = service.store().cloned() else {
+            return Err(No::Rejected(Reason::UnknownCode));
+        };
+        let who = match peer.address {
+            Some(address) => format!("peer:{address}"),
+            None => "peer:unix".to_owned(),
+        };
+        let at = now.unix_seconds();
+        // It waits for the disk, and this thread has others to answer.
+        let done = tokio::task::spawn_blocking(move || {
+            let done = enrolling.carry_out(&*store, &who, at);
+            done.map(|()| enrolling)
+        });
+        let enrolled = done
+            .await
+            .unwrap_or(Err(No::Memory(replay::Refused::Unavailable)))?;
+        ending.record().app = Some(enrolled.app().into());
+        Ok(json!({ "instance": enrolled.id() }).to_string().into())
     }
 }
 

@@ -78,7 +78,7 @@ impl<'b> ForToken<'b> {
     }
 }
 
-fn name<'b>(members: &mut Members<'b>) -> Result<Cow<'b, str>, Malformed> {
+pub(super) fn name<'b>(members: &mut Members<'b>) -> Result<Cow<'b, str>, Malformed> {
     let app = members.required("app", MAX_NAME)?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if app.bytes().all(fits) {
@@ -107,7 +107,7 @@ fn are_scopes(text: &str) -> bool {
 pub(super) enum Bound<'b> {
     /// Its thumbprint (RFC 7638).
     Jkt(Cow<'b, str>),
-    /// Itself, so that requests can be signed with it.
+    /// Itself, so that requests can be signed with it; its thumbprint stands beside it.
     Jwk(Public<'b>),
 }
 
@@ -119,6 +119,8 @@ pub(super) struct Public<'b> {
     x: Cow<'b, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     y: Option<Cow<'b, str>>,
+    #[serde(skip)]
+    thumbprint: String,
 }
 
 impl<'b> Bound<'b> {
@@ -140,6 +142,14 @@ impl<'b> Bound<'b> {
         members.end()?;
         Ok(bound)
     }
+
+    /// The key's thumbprint.
+    pub(super) fn thumbprint(&self) -> &str {
+        match self {
+            Self::Jkt(thumbprint) => thumbprint,
+            Self::Jwk(public) => &public.thumbprint,
+        }
+    }
 }
 
 impl<'b> Public<'b> {
@@ -150,7 +160,8 @@ impl<'b> Public<'b> {
             Algorithm::EcdsaP256Sha256,
             Algorithm::EcdsaP384Sha384,
         ];
-        let public = Self {
+        let mut public = Self {
+            thumbprint: String::new(),
             kty: jwk.required("kty", MAX_NAME)?,
             crv: jwk.required("crv", MAX_NAME)?,
             x: jwk.required("x", MAX_COORDINATE)?,
@@ -177,6 +188,7 @@ impl<'b> Public<'b> {
             )
         })?;
         jwk.end()?;
+        public.thumbprint = BASE64URL_NOPAD.encode(read.thumbprint());
         Ok((public, read))
     }
 }

@@ -10,6 +10,8 @@ pub enum Door {
     Challenge,
     /// A token.
     Token,
+    /// To be known as an instance.
+    Enrol,
     /// The public halves of the keys that sign tokens.
     Keys,
 }
@@ -30,6 +32,7 @@ impl Settings {
         let (door, methods): (_, &'static [Method]) = match rest {
             "/challenge" => (Door::Challenge, &[Method::POST]),
             "/token" => (Door::Token, &[Method::POST]),
+            "/enrol" => (Door::Enrol, &[Method::POST]),
             "/jwks.json" => (Door::Keys, &[Method::GET, Method::HEAD]),
             "" => return Some(Err(NoDoor::Path)),
             rest if rest.starts_with('/') => return Some(Err(NoDoor::Path)),

@@ -8,18 +8,22 @@
 mod ask;
 mod challenge;
 mod doors;
+mod enrol;
 mod evidence;
 mod keys;
 mod members;
 mod reason;
 mod token;
+mod told;
 
 pub use ask::MAX_BODY;
 pub use challenge::LIFETIME as CHALLENGE_LIFETIME;
 pub use doors::{Door, NoDoor};
-pub use evidence::MAX_EVIDENCE;
+pub use enrol::Enrolling;
+pub use evidence::{MAX_EVIDENCE, Signed, signed_text};
 pub use reason::Reason;
 
+use crate::apps::made::Store;
 use crate::apps::{Key, LIFETIME, Minter, OnFailure, Registry, nobody};
 use crate::clock::Now;
 use crate::crypto::BadKey;
@@ -36,10 +40,10 @@ use reason::Counts;
 use serde_json::json;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use token::Claims;
+use told::Told;
 
 /// What `[tokens]` says of the key service.
 #[derive(Clone, Debug)]
@@ -133,6 +137,7 @@ pub struct Service {
     proven: OnceLock<Debts>,
     counts: Counts,
     told: Told,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl Service {
@@ -150,7 +155,28 @@ impl Service {
             proven: OnceLock::new(),
             counts: Counts::new(),
             told: Told::default(),
+            store: None,
         })
+    }
+
+    /// With the registry, in which instances enrol and failures are told.
+    #[must_use]
+    pub fn with_store(mut self, store: Option<Arc<dyn Store>>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// The registry, where there is one.
+    pub const fn store(&self) -> Option<&Arc<dyn Store>> {
+        self.store.as_ref()
+    }
+
+    /// Reads what an instance that wants to enrol sends.
+    ///
+    /// # Errors
+    /// [`No::Malformed`].
+    pub fn enrolling(&self, body: &[u8]) -> Result<Enrolling, No> {
+        Ok(Enrolling::read(body)?)
     }
 
     /// Lets an address ask, before its body is read. Whatever comes of it counts the same: who is told that
@@ -193,7 +219,12 @@ impl Service {
         let answered = self.challenges.check(&asked.challenge, &asked.app, now);
         let examined = asked.evidence.examine(&Question {
             minter: answered_like,
+            app: &asked.app,
             challenge: &asked.challenge,
+            pay: asked.pay.as_deref(),
+            cnf: asked.cnf.as_ref().map(ask::Bound::thumbprint),
+            scope: asked.scope.as_deref(),
+            registry: with.registry,
             settings: with.settings,
             tokens: with.tokens,
             now,
@@ -207,7 +238,8 @@ impl Service {
             Err(Failed::Memory(why)) => Err(No::Memory(why)),
             Err(Failed::Why(why)) => {
                 self.counts.failed(why, !refuses);
-                self.told.tell(&asked.app, why, with.now);
+                let store = self.store.as_deref();
+                self.told.tell(store, &asked.app, why, refuses, with.now);
                 if refuses {
                     return Err(No::Rejected(why));
                 }
@@ -215,6 +247,9 @@ impl Service {
             }
             Ok((key, written)) => {
                 self.counts.minted();
+                if let (Some(store), Some(instance)) = (&self.store, &examined.instance) {
+                    store.note_seen(instance, now);
+                }
                 let made = Ok((key, written));
                 Ok(self.answer(&asked, &examined, answered_like, made, with))
             }
@@ -354,35 +389,6 @@ enum Failed {
 impl From<Reason> for Failed {
     fn from(why: Reason) -> Self {
         Self::Why(why)
-    }
-}
-
-/// Tells whoever keeps the gateway, at most once a second: each request has a line in the access log anyway.
-#[derive(Debug, Default)]
-struct Told {
-    /// When the next may be told, in milliseconds of the process.
-    next: AtomicU64,
-    untold: AtomicU64,
-}
-
-impl Told {
-    const EVERY: Duration = Duration::from_secs(1);
-
-    fn tell(&self, app: &str, why: Reason, now: Now) {
-        let at = u64::try_from(now.monotonic().as_millis()).unwrap_or(u64::MAX);
-        let next = self.next.load(Ordering::Relaxed);
-        let then = at.saturating_add(Self::EVERY.as_millis() as u64);
-        let is_time = at >= next
-            && self
-                .next
-                .compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        if is_time {
-            let more = self.untold.swap(0, Ordering::Relaxed);
-            tracing::warn!(app, reason = why.name(), more, "no token was made");
-        } else {
-            self.untold.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
 

@@ -45,6 +45,16 @@ reasons! {
     TooLarge "evidence-too-large";
     /// The app does not take this build.
     Build "build-not-accepted";
+    /// No instance of the app has this id.
+    UnknownInstance "unknown-instance";
+    /// The instance was revoked.
+    RevokedInstance "instance-revoked";
+    /// The signature is not the instance's, or of another text.
+    WrongSignature "wrong-signature";
+    /// No code to enrol by is like this one.
+    UnknownCode "code-unknown";
+    /// The code is over, or used up.
+    ExpiredCode "code-expired";
     /// The platform's assertion does not hold.
     Assertion "assertion-rejected";
     /// The platform's assertion is over.

@@ -243,7 +243,7 @@ fn a_token_says_who_got_it_for_how_long_and_for_what() {
             "aud": "https://api.example.com", "iat": T0, "exp": T0 + 300,
             // It only narrows.
             "scope": "orders",
-            "build": "1.4.2", "instance": "laptop",
+            "build": "1.4.2",
             "pay": schemes::token::binding::pay(b"Bearer of a user"),
             "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" },
         })

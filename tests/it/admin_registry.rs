@@ -814,3 +814,49 @@ fn a_pair_of_the_gateways_own_shows_its_public_half_alone() {
     let rsa = json!({ "app": "shop", "kind": "pair", "algorithm": "rsa-pss-sha512" });
     api.post("/v1/keys", &rsa).assert_refused(422, "invalid");
 }
+
+#[test]
+fn what_is_made_and_ended_is_in_force_when_the_answer_is_there() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    let get = gateway.request("GET", "/");
+    let status = |id: &str, secret: &str| {
+        let caller = caller().key_id(id).secret(secret.as_bytes());
+        gateway
+            .send(&caller.at(crate::harness::now()).sign(&get))
+            .status
+    };
+    let secret = |answer: &Value| answer["secret"].as_str().unwrap().to_owned();
+    api.make("/v1/apps", &json!({ "name": "shop", "plan": "standard" }));
+    let one = secret(&api.make("/v1/keys", &json!({ "app": "shop", "id": "one" })));
+    assert_eq!(status("one", &one), 200);
+    assert_eq!(status("one", &format!("{one}x")), 401);
+    let rotate = |id: &str, body: Value| {
+        let answer = api.send(
+            "POST",
+            &format!("/v1/keys/{id}/rotate"),
+            Some("*"),
+            Some(&body),
+        );
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        secret(&answer.json())
+    };
+    let two = rotate("one", json!({ "id": "two" }));
+    assert_eq!((status("one", &one), status("two", &two)), (200, 200));
+    let three = rotate("two", json!({ "id": "three", "panic": true }));
+    assert_eq!((status("two", &two), status("three", &three)), (401, 200));
+    let enable = |enabled: bool| {
+        let body = json!({ "enabled": enabled });
+        api.send("PATCH", "/v1/apps/shop", Some("*"), Some(&body))
+    };
+    enable(false);
+    assert_eq!(status("three", &three), 403);
+    enable(true);
+    assert_eq!(status("three", &three), 200);
+    api.send("POST", "/v1/keys/three/revoke", Some("*"), None);
+    assert_eq!(status("three", &three), 401);
+    assert_eq!(status("one", &one), 200);
+    api.send("DELETE", "/v1/apps/shop", Some("*"), None);
+    assert_eq!(status("one", &one), 401);
+}

@@ -25,7 +25,7 @@ const SECRET: &str = "canary-canary-canary-canary-canary-canary";
 /// A moment that is long ago, so that no clock matters.
 const THEN: &str = "1700000000";
 const URL: &str = "http://api.example.com/orders/42?dry=1";
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "serve",
     "demo",
     "check",
@@ -37,6 +37,7 @@ const COMMANDS: [&str; 17] = [
     "key",
     "instance",
     "audit",
+    "token",
     "reload",
     "hash-key",
     "sidecar",

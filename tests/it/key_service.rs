@@ -569,11 +569,11 @@ fn a_body_that_cannot_be_read_is_refused_and_the_place_is_told() {
 }
 
 #[test]
-fn without_an_app_that_gets_tokens_there_is_no_key_service() {
+fn where_no_app_gets_tokens_yet_everyone_gets_decoys() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream).start();
-    ask(gateway.address(), "challenge", &json!({ "app": "mobile" }))
-        .assert_refused(401, "credential-missing");
+    let token = token(&asked(&gateway, &dev()));
+    call(&gateway, &token, None).assert_refused(401, "credential-rejected");
 }
 
 #[test]

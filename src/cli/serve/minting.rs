@@ -1,5 +1,7 @@
 //! The key service: its secret, its memory, its numbers.
 
+use super::registry::Made;
+use crate::apps::made::Store;
 use crate::mint::Service;
 use crate::observe::{Kind, Observer, One};
 use crate::store;
@@ -13,12 +15,14 @@ const ANSWERED: usize = 16_384;
 pub(super) fn service(
     state: &store::Settings,
     observer: &Observer,
+    made: Option<&Made>,
 ) -> anyhow::Result<Arc<Service>> {
     let secret = store::kept_secret::read_or_make(&state.directory, "challenge.key")?;
     let answered = Arc::new(store::embedded::Table::new(ANSWERED));
     let service = Service::new(&secret, answered)
         .context("`challenge.key` in `[state] directory` cannot be used")?;
-    let service = Arc::new(service);
+    let registry = made.map(|made| -> Arc<dyn Store> { made.store.clone() });
+    let service = Arc::new(service.with_store(registry));
     let shown = Arc::downgrade(&service);
     observer.series(
         Kind::Counter,

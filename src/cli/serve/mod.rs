@@ -151,7 +151,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         "Connections that went on in another protocol and are open.",
         move || open.open() as i64,
     );
-    let minting = minting::service(&config.state, &observer)?;
+    let minting = minting::service(&config.state, &observer, made.as_ref())?;
     let configured = Arc::new(desk::configured(&config));
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());

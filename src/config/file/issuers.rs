@@ -24,7 +24,8 @@ table! {
         /// Whether a DPoP proof must hold a nonce of ours. A proof without one, or with one older than `[freshness]`
         /// `window`, is refused with a fresh one in `DPoP-Nonce`: no proof can be made ahead of time.
         pub dpop_nonce: bool = false,
-        /// The path below which the key service answers, where an app has `tokens`. No route may lie there.
+        /// The path below which the key service answers, where an app has `tokens`, or may be made with some: unless
+        /// `[state] registry` is `"off"`. No route may lie there.
         pub prefix: At<PathPrefix> = "/.portcullis",
         /// What tokens of the key service name as their issuer, in `iss`. Where it is not said, `public_url`; without
         /// that, `"portcullis"`.
@@ -48,7 +49,8 @@ table! {
         /// How long a token lives; at most `[tokens] max_lifetime`.
         pub lifetime: At<Period> = "5m",
         /// What is taken as evidence: `"oidc"`, a platform says which workload asks; `"dev"`, none at all, where only this
-        /// machine can reach the gateway.
+        /// machine can reach the gateway. `"instance-key"`, a key that was enrolled signs the challenge, is for apps of the
+        /// registry.
         pub evidence: Required<Several<At<Evidence>>>,
         /// Builds that get tokens. Tokens of a build that is taken away hold no longer. None is every build; workloads
         /// have none.

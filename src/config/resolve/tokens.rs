@@ -5,6 +5,7 @@ use crate::apps::{self, ClaimRule, Evidence, Scheme, TokenPolicy};
 use crate::config::file::{App, AppTokens, File};
 use crate::config::lists::OneOrMore;
 use crate::config::read::At;
+use crate::config::registry::RegistryPlace;
 use crate::config::values::Text;
 use crate::mint;
 use crate::schemes::freshness::Freshness;
@@ -32,7 +33,10 @@ pub(super) fn minting(
     gathered: &mut Gathered<'_>,
 ) -> Option<mint::Settings> {
     let with_tokens = || apps_of(file).filter_map(|app| app.tokens.as_ref());
-    let first = with_tokens().next()?;
+    let first = with_tokens().next();
+    if first.is_none() && !may_be_made(file) {
+        return None;
+    }
     let prefix = &file.tokens.prefix;
     for route in &file.routes.0 {
         let Some(path) = route.path.get() else {
@@ -48,7 +52,7 @@ pub(super) fn minting(
             );
         }
     }
-    if file.tokens.audience.is_none() {
+    if let (Some(first), None) = (first, &file.tokens.audience) {
         let draft = first
             .problem("its tokens do not say what they are for: `[tokens] audience` is not set");
         gathered.problem(draft.warning().hint(
@@ -145,6 +149,11 @@ pub(super) fn is_evidence_only(file: &File, issuer: &str) -> bool {
         && name_issuer(file, issuer)
 }
 
+/// Whether apps, and keys that attest, may be made at run time.
+pub(super) fn may_be_made(file: &File) -> bool {
+    !matches!(&file.state.registry, Some(at) if at.value == RegistryPlace(None))
+}
+
 fn apps_of(file: &File) -> impl Iterator<Item = &App> {
     file.apps.entries.iter().filter_map(|(_, app)| app.as_ref())
 }
@@ -225,8 +234,11 @@ fn evidence(tokens: &AppTokens, file: &File, gathered: &mut Gathered<'_>) {
                 gathered.problem(draft.accepted("`\"dev\"` where every `[server] listen` is an address of this machine, `127.0.0.1:…`"));
             }
             Evidence::InstanceKey => {
-                let draft = one.problem("`instance-key` is planned, this version does not have it");
-                gathered.problem(draft);
+                let draft = one
+                    .problem("instances enrol in the registry, and this app does not stand there");
+                gathered.problem(
+                    draft.hint("`portcullis app create` makes one that does: docs/registry.md"),
+                );
             }
             Evidence::Oidc if tokens.workloads.0.is_empty() => {
                 let draft = one.problem("nothing says which workloads are this app");

@@ -237,6 +237,7 @@ fn token_detail(what: &str) -> String {
         "sub" | "jti" | "pay" => "it is a text",
         "typ" => "it is `JWT` or `at+jwt`, or left out",
         "cnf" => "it has `jkt`, `jwk` or `x5t#S256`, and nothing else",
+        "instance" => "this instance of the app is no longer known",
         "build" => "this build of the app is no longer accepted",
         "signature_key" => "it is a public key on P-256, in DER and base64",
         _ => "the header may have `alg`, `kid` and `typ` only",

@@ -28,7 +28,7 @@ pub(super) fn detail(no: &No) -> String {
     match no {
         No::Malformed(malformed) => malformed.0.clone(),
         No::Rejected(_) => {
-            "No token: the log of the gateway tells why. Ask for a new challenge first.".to_owned()
+            "The log of the gateway tells why. For a token ask for a new challenge first; a code is good for as many instances, and as long, as was said when it was made.".to_owned()
         }
         No::Peer(_) => "Too much was asked of the key service from this address; `Retry-After` tells when to come again.".to_owned(),
         No::Rate(_) => "The app, or this instance of it, got as many tokens as it may; `Retry-After` tells when to come again.".to_owned(),

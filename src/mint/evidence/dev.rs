@@ -30,7 +30,8 @@ impl<'b> Kind<'b> for Dev<'b> {
     fn examine(&self, question: &Question<'_>) -> Examined<'b> {
         Examined {
             subject: self.instance.clone(),
-            instance: self.instance.clone(),
+            // Nothing is known by that name: it is no instance that could be revoked.
+            instance: None,
             build: self.build.clone(),
             tells_build: true,
             // The configuration was checked; an app that was made at run time was not.

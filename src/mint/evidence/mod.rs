@@ -4,11 +4,14 @@
 //! decoy is made of the claims; and each costs the same whether it holds or not.
 
 mod dev;
+mod instance_key;
 mod oidc;
+
+pub use instance_key::{Signed, signed_text};
 
 use super::members::Members;
 use super::{Malformed, Reason, Settings};
-use crate::apps::{Evidence, Minter};
+use crate::apps::{Evidence, Minter, Registry};
 use crate::schemes::ProofId;
 use crate::schemes::token;
 use std::borrow::Cow;
@@ -22,6 +25,7 @@ pub(super) const MAX_INSTANCE: usize = 64;
 #[derive(Debug)]
 pub(super) enum Shown<'b> {
     Dev(dev::Dev<'b>),
+    InstanceKey(instance_key::InstanceKey<'b>),
     Oidc(oidc::Oidc<'b>),
 }
 
@@ -29,8 +33,17 @@ pub(super) enum Shown<'b> {
 pub(super) struct Question<'q> {
     /// The app, or the one that it is answered like.
     pub(super) minter: Option<&'q Minter>,
+    /// The app, as it is named.
+    pub(super) app: &'q str,
     /// The challenge as it was sent.
     pub(super) challenge: &'q str,
+    /// `pay` as it was sent.
+    pub(super) pay: Option<&'q str>,
+    /// The thumbprint of the key that the token is to be bound to.
+    pub(super) cnf: Option<&'q str>,
+    /// `scope` as it was sent.
+    pub(super) scope: Option<&'q str>,
+    pub(super) registry: &'q Registry,
     pub(super) settings: &'q Settings,
     /// What is known of issuers outside.
     pub(super) tokens: &'q token::Settings,
@@ -80,7 +93,8 @@ impl<'b> Shown<'b> {
         let shown = match Evidence::from_name(&format) {
             Some(Evidence::Dev) => Self::Dev(Kind::read(&mut members)?),
             Some(Evidence::Oidc) => Self::Oidc(Kind::read(&mut members)?),
-            Some(Evidence::InstanceKey) | None => {
+            Some(Evidence::InstanceKey) => Self::InstanceKey(Kind::read(&mut members)?),
+            None => {
                 let known = Evidence::ALL.map(|one| format!("`{}`", one.name()));
                 return Err(members.wrong("format", &format!("one of {}", known.join(", "))));
             }
@@ -93,6 +107,7 @@ impl<'b> Shown<'b> {
     pub(super) const fn evidence(&self) -> Evidence {
         match self {
             Self::Dev(_) => dev::Dev::EVIDENCE,
+            Self::InstanceKey(_) => instance_key::InstanceKey::EVIDENCE,
             Self::Oidc(_) => oidc::Oidc::EVIDENCE,
         }
     }
@@ -101,6 +116,7 @@ impl<'b> Shown<'b> {
     pub(super) fn examine(&self, question: &Question<'_>) -> Examined<'b> {
         let (mut examined, size) = match self {
             Self::Dev(shown) => (shown.examine(question), shown.size()),
+            Self::InstanceKey(shown) => (shown.examine(question), shown.size()),
             Self::Oidc(shown) => (shown.examine(question), shown.size()),
         };
         let policy = question.minter.map(|minter| &minter.policy);

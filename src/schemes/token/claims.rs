@@ -6,7 +6,7 @@ use super::issuer::Issuer;
 use super::json::{Json, read_object};
 use super::jwt::no_object;
 use super::{Settings, rejected};
-use crate::apps::{App, Key, Scopes, TokenPolicy};
+use crate::apps::{App, Key, Registry, Scopes, TokenPolicy};
 use crate::crypto::Tag;
 use crate::schemes::{ProofId, Refused, Why};
 use std::borrow::Cow;
@@ -52,6 +52,7 @@ impl Verified {
         key: &Key,
         tag: &Tag,
         settings: &Settings,
+        registry: &Registry,
         names_audience: bool,
     ) -> Result<Self, Refused> {
         let claims = read_object(claims).map_err(|why| no_object("payload", why))?;
@@ -59,7 +60,7 @@ impl Verified {
         let audiences = settings.audience.as_slice();
         let read = Read::of(&claims, if is_named { audiences } else { &[] })?;
         if let (Some(policy), Some(_)) = (&key.app.tokens, &key.signer) {
-            still_made(&claims, policy)?;
+            still_made(&claims, policy, registry)?;
         }
         let scopes = match read.scope {
             Some(asked) => key.app.scopes.narrowed(asked.split(' ')),
@@ -118,10 +119,27 @@ impl Verified {
 
 /// Whether the key service would make a token with these claims now as well. What it made is held to
 /// what changes: an app whose policy changes is another app, and its tokens are read again.
-fn still_made(claims: &[(Cow<'_, str>, Json<'_>)], policy: &TokenPolicy) -> Result<(), Refused> {
+fn still_made(
+    claims: &[(Cow<'_, str>, Json<'_>)],
+    policy: &TokenPolicy,
+    registry: &Registry,
+) -> Result<(), Refused> {
     for (name, value) in claims {
-        if &**name == "build" && !policy.takes_build(Some(text("build", value)?)) {
-            return Err(rejected(Why::Claim("build")));
+        let holds = match &**name {
+            "build" => policy.takes_build(Some(text("build", value)?)),
+            "instance" => {
+                let known = registry.instance(text("instance", value)?);
+                known.is_some_and(|known| known.enabled)
+            }
+            _ => true,
+        };
+        if !holds {
+            let claim = if &**name == "build" {
+                "build"
+            } else {
+                "instance"
+            };
+            return Err(rejected(Why::Claim(claim)));
         }
     }
     Ok(())

@@ -49,7 +49,7 @@ pub(super) fn open(
         return Err(rejected(Why::UnknownKey));
     };
     let verified = token.verify(&key.verifying);
-    token.of_app(&key, &verified.map_err(rejected)?, settings, now)
+    token.of_app(&key, &verified.map_err(rejected)?, settings, registry, now)
 }
 
 /// The key id in the header of a token, if that can be read.
@@ -123,12 +123,14 @@ impl<'t> Compact<'t> {
         key: &Arc<Key>,
         tag: &Tag,
         settings: &Settings,
+        registry: &Registry,
         now: i64,
     ) -> Result<Opened, Refused> {
         // Before the claims: who holds a key that is no longer in force learns nothing of them.
         check_key(key, now)?;
         let claims = self.claims()?;
-        let verified = Verified::of_app(&claims, key, tag, settings, !self.is_attestation)?;
+        let verified =
+            Verified::of_app(&claims, key, tag, settings, registry, !self.is_attestation)?;
         let mut verified = with_signing_key(verified, key);
         if self.is_attestation {
             verified.client = Some(attestation::client(&claims, &verified)?);
@@ -155,7 +157,7 @@ impl<'t> Compact<'t> {
             match self.verify(&key.verifying) {
                 Ok(tag) => {
                     self.own_key_id()?;
-                    return self.of_app(&key, &tag, settings, now);
+                    return self.of_app(&key, &tag, settings, registry, now);
                 }
                 Err(other) => why = other,
             }

@@ -1,0 +1,187 @@
+//! Enrolment: an instance shows a one-time code and a public key, and is known by that key from then on.
+
+use super::ask::Public;
+use super::members::Members;
+use super::{Malformed, No, Reason};
+use crate::apps::made::{
+    AuditEntry, Change, EnrolmentRecord, Expect, InstanceRecord, Kind, Outcome, Printed, Record,
+    Revision, Store, Target, Unreadable, Write, WriteError,
+};
+use crate::apps::{Evidence, MAX_BUILD};
+use crate::crypto::Algorithm;
+use crate::crypto::digest::sha256;
+use crate::replay;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use serde_json::json;
+
+/// Bytes a code may have.
+const MAX_CODE: usize = 128;
+/// How often it is tried again when others use the same code at the same time.
+const TRIES: usize = 8;
+
+/// What was asked for, read.
+#[derive(Debug)]
+pub struct Enrolling {
+    app: String,
+    hash: String,
+    build: Option<String>,
+    public: String,
+    thumbprint: String,
+    id: String,
+}
+
+impl Enrolling {
+    pub(super) fn read(body: &[u8]) -> Result<Self, Malformed> {
+        let mut members = Members::read(body)?;
+        let app = super::ask::name(&mut members)?.into_owned();
+        let code = members.required("code", MAX_CODE)?;
+        // Nobody guesses one: a slip of the finger is told.
+        let code = Printed::read(Kind::Enrolment, &code)
+            .map_err(|bad| Malformed(format!("`code` cannot be read: {bad}.")))?;
+        let build = members.text("build", MAX_BUILD)?.map(String::from);
+        let jwk = members.object("key", "key.")?;
+        let (written, key) = Public::read(jwk.ok_or_else(|| members.missing("key"))?)?;
+        if !matches!(
+            key.algorithm(),
+            Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256
+        ) {
+            return Err(members.wrong("key", "a public key of Ed25519 or P-256"));
+        }
+        members.end()?;
+        Ok(Self {
+            app,
+            hash: HEXLOWER.encode(&sha256(&[code.expose().as_bytes()])),
+            build,
+            public: serde_json::to_string(&written).unwrap_or_default(),
+            thumbprint: BASE64URL_NOPAD.encode(key.thumbprint()),
+            id: super::token::fresh_name(),
+        })
+    }
+
+    /// The id that the instance gets.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The app, as it was named.
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// Enrols it. Blocks on the disk; `who` asks, at `now`.
+    ///
+    /// # Errors
+    /// [`No`].
+    pub fn carry_out(&self, store: &dyn Store, who: &str, now: i64) -> Result<(), No> {
+        let done = self.try_out(store, who, now);
+        if let Err(No::Rejected(why)) = &done {
+            let why = Outcome::Refused(why.name().to_owned());
+            store.note(self.line(who, now, why));
+        }
+        done
+    }
+
+    fn try_out(&self, store: &dyn Store, who: &str, now: i64) -> Result<(), No> {
+        for _ in 0..TRIES {
+            let code = self.code(store, now)?;
+            match store.write(self.write(&code, who, now)) {
+                Ok(_) => return Ok(()),
+                // Somebody else has used it, or changed something, at the same time.
+                Err(WriteError::Conflict { .. } | WriteError::Missing(_)) => {}
+                Err(why) => {
+                    tracing::warn!(%why, "an instance could not be enrolled");
+                    break;
+                }
+            }
+        }
+        Err(No::Memory(replay::Refused::Unavailable))
+    }
+
+    /// The code, where it is good for this instance.
+    fn code(&self, store: &dyn Store, now: i64) -> Result<EnrolmentRecord, No> {
+        let read = || -> Result<_, Unreadable> {
+            Ok((store.enrolment(&self.hash)?, store.app(&self.app)?))
+        };
+        let (code, app) = read().map_err(|why| {
+            tracing::warn!(%why, "an instance could not be enrolled");
+            No::Memory(replay::Refused::Unavailable)
+        })?;
+        let rejected = |why| Err(No::Rejected(why));
+        let Some(code) = code.filter(|code| code.app == self.app) else {
+            return rejected(Reason::UnknownCode);
+        };
+        if now >= code.expires || code.uses == 0 {
+            return rejected(Reason::ExpiredCode);
+        }
+        let Some(app) = app.filter(|app| app.enabled) else {
+            return rejected(Reason::AppDisabled);
+        };
+        let policy = app.tokens.as_ref();
+        if !policy.is_some_and(|policy| policy.evidence.contains(&Evidence::InstanceKey)) {
+            return rejected(Reason::NotAccepted);
+        }
+        let build = self.build.as_deref();
+        let is_of_code = code
+            .build
+            .as_deref()
+            .is_none_or(|wanted| build == Some(wanted));
+        if !is_of_code || !policy.is_some_and(|policy| policy.takes_build(build)) {
+            return rejected(Reason::Build);
+        }
+        Ok(code)
+    }
+
+    /// The instance, and one use less of the code, together or not at all.
+    fn write(&self, code: &EnrolmentRecord, who: &str, now: i64) -> Write {
+        let instance = InstanceRecord {
+            id: self.id.clone(),
+            app: self.app.clone(),
+            public: self.public.clone(),
+            thumbprint: self.thumbprint.clone(),
+            build: self.build.clone(),
+            enabled: true,
+            enrolled_at: now,
+            last_seen: None,
+            revision: Revision::default(),
+        };
+        let unchanged = Expect::Revision(code.revision);
+        let used = if code.uses > 1 {
+            let left = EnrolmentRecord {
+                uses: code.uses - 1,
+                ..code.clone()
+            };
+            Change::Put(Record::Enrolment(left), unchanged)
+        } else {
+            Change::Remove(Target::Enrolment(code.hash.clone()), unchanged)
+        };
+        let mut audit = self.line(who, now, Outcome::Done);
+        audit.after = Some(json!({
+            "app": self.app, "build": self.build, "thumbprint": self.thumbprint,
+        }));
+        Write {
+            changes: vec![
+                used,
+                Change::Put(Record::Instance(instance), Expect::Absent),
+            ],
+            audit,
+            dry_run: false,
+        }
+    }
+
+    fn line(&self, who: &str, now: i64, outcome: Outcome) -> AuditEntry {
+        let target = match outcome {
+            Outcome::Done => format!("instance/{}", self.id),
+            _ => format!("app/{}", self.app),
+        };
+        AuditEntry {
+            at: now,
+            who: who.to_owned(),
+            what: "instance.enrol".to_owned(),
+            target,
+            before: None,
+            after: None,
+            outcome,
+            times: 1,
+        }
+    }
+}
