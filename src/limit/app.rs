@@ -1,8 +1,7 @@
 //! Per app: a rate with a burst, and requests in flight.
 //!
-//! One limiter an app, and one more for each step of assurance that its plan has limits for, found by
-//! `App::index`: no look-up, no lock. What an
-//! app has used outlives the configuration it used it under.
+//! One limiter an app, and one for each step of assurance that its plan has limits for, found by `App::index`:
+//! no look-up, no lock. What an app has used outlives the configuration it used it under.
 
 use super::Refused;
 use super::account::{self, Account, Hand};
@@ -297,7 +296,9 @@ impl Entry {
         let account = before.map_or_else(Arc::default, |before| before.account.clone());
         let better = plan.iter().flat_map(|plan| &plan.better);
         let better = better.map(|(assurance, plan)| {
-            let before = before.and_then(|before| before.exactly(*assurance));
+            let known =
+                before.and_then(|one| one.better.iter().find(|(step, _)| step == assurance));
+            let before = known.map(|(_, entry)| entry);
             (*assurance, Self::new(name, Some(plan), before))
         });
         Self {
@@ -318,11 +319,6 @@ impl Entry {
         let mut better = self.better.iter().rev();
         let found = better.find(|(least, _)| assurance >= *least);
         found.map_or(self, |(_, entry)| entry)
-    }
-
-    fn exactly(&self, assurance: Assurance) -> Option<&Self> {
-        let found = self.better.iter().find(|(least, _)| *least == assurance);
-        found.map(|(_, entry)| entry)
     }
 
     /// Whether what this entry wrote means the same under `rate`.
