@@ -5,6 +5,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use portcullis::clock::{Clock, Now};
 use portcullis::limit::app::{AppLimits, Plan, Rate};
 use portcullis::limit::peer::{PeerSettings, Peers};
+use portcullis::schemes::Assurance;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ fn limits(apps: usize, concurrency: Option<u32>) -> AppLimits {
         name: "standard".to_owned(),
         rate: Some(AMPLE),
         concurrency,
+        better: Vec::new(),
     });
     let apps: Vec<_> = (0..apps)
         .map(|app| (Arc::from(format!("app-{app}")), Some(plan.clone())))
@@ -40,7 +42,11 @@ fn limits(apps: usize, concurrency: Option<u32>) -> AppLimits {
 }
 
 fn charge(limits: &AppLimits, app: usize, now: Now) {
-    black_box(limits.charge(app, now).expect("the rate is ample"));
+    black_box(
+        limits
+            .charge(app, Assurance::Signed, now)
+            .expect("the rate is ample"),
+    );
 }
 
 fn on_threads(threads: u64, times: u64, each: &(impl Fn(u64) + Sync)) -> Duration {
@@ -79,7 +85,9 @@ fn apps(criterion: &mut Criterion) {
     group.bench_function("rate and in flight", |bench| {
         bench.iter(|| charge(&both, 0, now));
     });
-    let (_, standing) = both.charge(0, now).expect("the rate is ample");
+    let (_, standing) = both
+        .charge(0, Assurance::Signed, now)
+        .expect("the rate is ample");
     let standing = standing.expect("the plan has a rate");
     group.bench_function("header", |bench| bench.iter(|| standing.header()));
     group.finish();

@@ -314,10 +314,18 @@ fn limits(plan: Option<&Plan>) -> String {
     let Some(plan) = plan else {
         return "no limits".to_owned();
     };
+    let mut text = format!("plan {}: {}", plan.name, amounts(plan));
+    for (assurance, better) in &plan.better {
+        let _ = write!(text, "; if {}: {}", assurance.name(), amounts(better));
+    }
+    text
+}
+
+fn amounts(plan: &Plan) -> String {
     let flight = plan
         .concurrency
         .map_or(String::new(), |count| format!(", {count} in flight"));
-    format!("plan {}: {}{flight}", plan.name, pace(plan.rate))
+    format!("{}{flight}", pace(plan.rate))
 }
 
 fn pace(rate: Option<Rate>) -> String {

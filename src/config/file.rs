@@ -9,6 +9,7 @@ mod body;
 mod cors;
 mod inject;
 mod issuers;
+mod plans;
 mod routes;
 mod sigv4;
 mod state;
@@ -23,8 +24,8 @@ use super::read::At;
 use super::secrets::{PublicReference, Reference, SecretFile};
 use super::table::{Required, table};
 use super::times::{Leeway, Moment, Period};
-use super::values::{Count, KeyId, Name, Pace, Scope, Text, Workers};
-use super::words::{Asked, Limit};
+use super::values::{Count, KeyId, Name, Scope, Text, Workers};
+use super::words::Limit;
 use crate::apps::{Downgrade, Mode, Scheme};
 use crate::crypto::Algorithm;
 use crate::schemes::PublicUrl;
@@ -36,6 +37,7 @@ pub(super) use body::Body;
 pub(super) use cors::Cors;
 pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{AppTokens, ClaimedApp, Issuer, Tokens};
+pub(super) use plans::{Better, Plan};
 pub(super) use routes::{ClientAttestation, Route, Waiver};
 pub(super) use sigv4::SigV4;
 pub(super) use state::State;
@@ -197,21 +199,6 @@ table! {
         pub queue_timeout: Period = "500ms",
         /// How many more may be in flight on routes that say `reserved = true`.
         pub reserve: Count = 16,
-    }
-}
-
-table! {
-    /// Limits of an app. What is not said has no limit.
-    pub struct Plan {
-        /// Requests in a time.
-        pub rate: Option<Pace>,
-        /// How many may come at once. The rate's count where it is not said.
-        pub burst: Option<At<Count>>,
-        /// Requests in flight.
-        pub concurrency: Option<Count>,
-        /// How well an app with this plan must be proven, whatever the route; less is refused with 403
-        /// `assurance-too-low`. `"key"`: by anything; `"signed"`, `"attested"`, `"attested+signed"`: as on a route.
-        pub assurance: Option<Asked>,
     }
 }
 

@@ -3,6 +3,7 @@
 mod cors;
 mod inject;
 mod issuers;
+mod plans;
 mod sigv4;
 
 pub(crate) use issuers::issuers_of;
@@ -288,12 +289,7 @@ fn app(
     let static_keys = static_keys.filter(|one| one.app.index == app.index);
     json!({
         "name": &*app.name,
-        "plan": plan.map(|plan| json!({
-            "name": plan.name,
-            "rate": rate(plan.rate),
-            "concurrency": plan.concurrency,
-            "assurance": asked(app.policy.assurance),
-        })),
+        "plan": plan.map(|plan| plans::one(plan, asked(app.policy.assurance))),
         "scopes": app.scopes.iter().collect::<Vec<_>>(),
         "enabled": app.enabled,
         "mode": app.policy.mode.name(),

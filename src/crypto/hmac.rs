@@ -2,6 +2,7 @@
 //! hash blocks.
 
 use super::aws4::DayKeys;
+use super::work::{Work, done};
 use super::{Algorithm, BadKey, blocks, is_equal};
 use crate::secret::Secret;
 use ::hmac::{Hmac, KeyInit, Mac};
@@ -134,6 +135,7 @@ impl HmacKey {
 
     /// The tag over `parts`, one after another.
     pub fn sign_parts(&self, parts: &[&[u8]]) -> Tag {
+        done(Work::Mac, parts.iter().map(|part| part.len()).sum());
         let mut tag = Tag {
             bytes: [0; 64],
             len: 0,

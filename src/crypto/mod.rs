@@ -25,6 +25,7 @@ mod public_key;
 mod signing;
 mod thumbprint;
 mod verifying;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,8 @@ pub use private_key::PrivateKey;
 pub use public_key::{PssSalt, PublicKey};
 pub use signing::{Signature, SigningKey};
 pub use verifying::VerifyingKey;
+#[cfg(test)]
+pub(crate) use work::Work;
 
 /// Fills `out` from the system's random source.
 ///

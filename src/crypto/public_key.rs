@@ -3,6 +3,7 @@
 use super::bad_key::{BadKey, MAX_RSA_BITS, MIN_RSA_BITS};
 use super::encoded::{Kind, Pem, rsa_public_key, subject_public_key, text};
 use super::jwk::{Jwk, Operation, bytes, natural};
+use super::work::{Work, done};
 use super::{Algorithm, random, thumbprint};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
@@ -287,6 +288,7 @@ impl PublicKey {
 
     /// Whether `signature` is one of `text` by the owner of this key.
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
+        done(Work::PublicKey, text.len());
         let number = self.below_modulus(signature);
         let holds = |key: &ParsedPublicKey| key.verify_sig(text, &number).is_ok();
         let holds = match (&*self.parsed, self.salt) {

@@ -1,13 +1,14 @@
 //! Per app: a rate with a burst, and requests in flight.
 //!
-//! One limiter an app, found by `App::index`: no look-up, no lock. What an
-//! app has used outlives the configuration it used it under.
+//! One limiter an app, and one for each step of assurance that its plan has limits for, found by `App::index`:
+//! no look-up, no lock. What an app has used outlives the configuration it used it under.
 
 use super::Refused;
 use super::account::{self, Account, Hand};
 use super::made::{MadeLimits, Whose};
 use crate::apps::{App, FIRST_MADE};
 use crate::clock::Now;
+use crate::schemes::Assurance;
 use bytes::Bytes;
 use governor::Quota;
 use http::HeaderValue;
@@ -27,6 +28,9 @@ pub struct Plan {
     pub rate: Option<Rate>,
     /// Requests in flight.
     pub concurrency: Option<u32>,
+    /// The limits of callers that are proven at least so well, in place of these, the least first. Each
+    /// is counted for itself.
+    pub better: Vec<(Assurance, Self)>,
 }
 
 /// So many requests in so long a time; `burst` of them may come at once.
@@ -163,6 +167,8 @@ pub(super) struct Entry {
     unit: usize,
     rate: Option<Limiter>,
     concurrency: Option<u32>,
+    /// For callers that are proven at least so well, the least first.
+    better: Vec<(Assurance, Self)>,
 }
 
 #[derive(Debug)]
@@ -222,10 +228,11 @@ impl AppLimits {
     pub fn charge_app(
         &self,
         app: &App,
+        assurance: Assurance,
         now: Now,
     ) -> Result<(Option<Place>, Option<Standing>), Refused> {
         let Some(made) = &app.made else {
-            return self.charge(app.index, now);
+            return self.charge(app.index, assurance, now);
         };
         let Some(plan) = &made.plan else {
             return Ok((None, None));
@@ -236,10 +243,10 @@ impl AppLimits {
             plan: &plan.name,
             number: made.number,
         };
-        self.made.charge(whose, now)
+        self.made.charge(whose, assurance, now)
     }
 
-    /// Charges one request. A request that is refused for those in flight
+    /// Charges one request of a caller that is proven so well. A request that is refused for those in flight
     /// uses up nothing of the rate.
     ///
     /// # Errors
@@ -250,23 +257,29 @@ impl AppLimits {
     pub fn charge(
         &self,
         app: usize,
+        assurance: Assurance,
         now: Now,
     ) -> Result<(Option<Place>, Option<Standing>), Refused> {
         let entry = self
             .apps
             .get(app)
             .expect("limits and apps are of one configuration");
-        entry.charge(now)
+        entry.charge(assurance, now)
     }
 }
 
 impl Entry {
-    pub(super) fn charge(&self, now: Now) -> Result<(Option<Place>, Option<Standing>), Refused> {
-        let place = match self.concurrency {
-            Some(limit) => Some(self.take_place(limit, now)?),
+    pub(super) fn charge(
+        &self,
+        assurance: Assurance,
+        now: Now,
+    ) -> Result<(Option<Place>, Option<Standing>), Refused> {
+        let entry = self.of(assurance);
+        let place = match entry.concurrency {
+            Some(limit) => Some(entry.take_place(limit, now)?),
             None => None,
         };
-        let standing = match &self.rate {
+        let standing = match &entry.rate {
             Some(limiter) => Some(limiter.charge(now)?),
             None => None,
         };
@@ -281,6 +294,13 @@ impl Entry {
             None => 0,
         };
         let account = before.map_or_else(Arc::default, |before| before.account.clone());
+        let better = plan.iter().flat_map(|plan| &plan.better);
+        let better = better.map(|(assurance, plan)| {
+            let known =
+                before.and_then(|one| one.better.iter().find(|(step, _)| step == assurance));
+            let before = known.map(|(_, entry)| entry);
+            (*assurance, Self::new(name, Some(plan), before))
+        });
         Self {
             name: name.clone(),
             rate: plan.and_then(|plan| {
@@ -290,7 +310,15 @@ impl Entry {
             account,
             unit,
             concurrency: plan.and_then(|plan| plan.concurrency),
+            better: better.collect(),
         }
+    }
+
+    /// What a caller is charged on that is proven so well.
+    fn of(&self, assurance: Assurance) -> &Self {
+        let mut better = self.better.iter().rev();
+        let found = better.find(|(least, _)| assurance >= *least);
+        found.map_or(self, |(_, entry)| entry)
     }
 
     /// Whether what this entry wrote means the same under `rate`.

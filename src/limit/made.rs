@@ -5,6 +5,7 @@
 use super::Refused;
 use super::app::{Entry, Place, Plan, Standing};
 use crate::clock::Now;
+use crate::schemes::Assurance;
 use arc_swap::{ArcSwapOption, Guard};
 use std::collections::HashMap;
 use std::fmt;
@@ -61,6 +62,7 @@ impl MadeLimits {
     pub(super) fn charge(
         &self,
         whose: Whose<'_>,
+        assurance: Assurance,
         now: Now,
     ) -> Result<(Option<Place>, Option<Standing>), Refused> {
         let Some(slot) = self.slots.get(whose.slot) else {
@@ -70,7 +72,9 @@ impl MadeLimits {
         let mut known = slot.load();
         loop {
             match &*known {
-                Some(made) if self.is_good(made, whose) => return made.entry.charge(now),
+                Some(made) if self.is_good(made, whose) => {
+                    return made.entry.charge(assurance, now);
+                }
                 // A later app has the number of one that is gone: nothing is charged for this last request.
                 Some(made) if made.is_another(whose) && made.stamp.1 > whose.number => {
                     return Ok((None, None));
@@ -155,6 +159,7 @@ mod tests {
                 burst,
             }),
             concurrency: None,
+            better: Vec::new(),
         })
     }
 
@@ -173,7 +178,7 @@ mod tests {
                 number: self.3,
             };
             (0..100)
-                .filter(|_| limits.charge(whose, now()).is_ok())
+                .filter(|_| limits.charge(whose, Assurance::Key, now()).is_ok())
                 .count()
         }
     }

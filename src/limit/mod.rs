@@ -147,11 +147,12 @@ pub enum Refused {
 pub fn charge(permit: Permit, limits: Limits<'_>, now: Now) -> Result<Charged, Refused> {
     let (mut place, mut standing, mut would_refuse) = (None, None, None);
     if let Some(app) = permit.caller().app() {
+        let assurance = permit.caller().assurance();
         match permit.observed() {
-            None => (place, standing) = limits.enforced.charge_app(app, now)?,
+            None => (place, standing) = limits.enforced.charge_app(app, assurance, now)?,
             // It would not have come here.
             Some(_) if permit.would_be_refused() => {}
-            Some(_) => match limits.observed.charge_app(app, now) {
+            Some(_) => match limits.observed.charge_app(app, assurance, now) {
                 Ok((taken, _)) => place = taken,
                 Err(refused) => would_refuse = Some(Box::new(refused)),
             },

@@ -27,6 +27,9 @@ pub mod explained;
 mod verifier;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub use caller::{Assurance, Caller, Observed, Proof, ProofId};
 pub use explained::{Explained, SIGNATURE_BASE_DIGEST};
 pub use presented::{Credential, PAIR, Presented, Rules};

@@ -45,6 +45,7 @@ mod interop_aws;
 mod interop_dpop;
 mod interop_hmac;
 mod interop_pairs;
+mod interop_restic;
 mod interop_webhooks;
 mod issuers;
 mod key_service;

@@ -259,3 +259,32 @@ fn a_limit_never_lets_more_through_than_burst_plus_rate_by_time() {
     });
     assert_eq!(passed.load(Ordering::Relaxed), 3);
 }
+
+#[test]
+fn a_plan_may_give_more_to_who_is_proven_better() {
+    let plan = "[plans.small]\nrate = \"10/s\"\nburst = 1\n[plans.small.signed]\nrate = \"10/s\"\nburst = 2\n";
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .app("plan = \"small\"")
+        .more(plan)
+        .start();
+    let sign = || gateway.send(&caller().sign(&gateway.request("GET", "/")));
+    let first = ask(&gateway);
+    first.assert_passed();
+    let policy = first.field("ratelimit-policy").unwrap();
+    assert!(policy.starts_with("\"small\";"), "{policy}");
+    ask(&gateway).assert_refused(429, "rate-exceeded");
+    for _ in 0..2 {
+        let signed = sign();
+        signed.assert_passed();
+        let policy = signed.field("ratelimit-policy").unwrap();
+        assert!(policy.starts_with("\"small.signed\";"), "{policy}");
+    }
+    sign().assert_refused(429, "rate-exceeded");
+    // What is used up survives a reload of both.
+    gateway.reload(&gateway.setup().text().replace("burst = 2", "burst = 3"));
+    sign().assert_passed();
+    sign().assert_refused(429, "rate-exceeded");
+    ask(&gateway).assert_refused(429, "rate-exceeded");
+    assert_eq!(upstream.heard().len(), 4);
+}

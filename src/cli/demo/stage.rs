@@ -250,6 +250,7 @@ fn give_plan(config: &mut Config) -> Rate {
             name: KEY_ID.to_owned(),
             rate: Some(PLAN),
             concurrency: None,
+            better: Vec::new(),
         };
         (Arc::new(plan), PLAN)
     });

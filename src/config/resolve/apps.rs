@@ -118,8 +118,8 @@ fn least(app: &file::App, file: &File) -> Assurance {
         .as_ref()
         .and_then(|name| file.plans.place(&name.value.0));
     let plan = place.and_then(|place| file.plans.entries.get(place)?.1.as_ref());
-    plan.and_then(|plan| plan.assurance)
-        .map_or(Assurance::None, |asked| asked.0)
+    plan.and_then(|plan| plan.assurance.as_ref())
+        .map_or(Assurance::None, |asked| asked.value.0)
 }
 
 fn plan(

@@ -12,6 +12,7 @@ mod doors;
 mod inject;
 mod issuers;
 mod keys;
+mod plans;
 mod registry;
 mod routes;
 mod sigv4;
@@ -27,7 +28,7 @@ pub(super) use static_keys::pepper;
 use super::Config;
 use super::addresses::Listen;
 use super::balance;
-use super::file::{File, Plan, Server, Upstream};
+use super::file::{File, Server, Upstream};
 use super::gather::{Draft, Problems};
 use super::read::At;
 use super::secrets::{Closed, Opened, Places};
@@ -122,7 +123,7 @@ pub(super) fn resolve(
         .plans
         .entries
         .iter()
-        .map(|(name, one)| plan(name, one.as_ref()?, gathered))
+        .map(|(name, one)| plans::plan(name, one.as_ref()?, gathered))
         .collect();
     let routes = routes::table(file, places, gathered);
     let registered = apps::registered(file, &plans, places, gathered);
@@ -285,30 +286,11 @@ fn all_plans(file: &File, plans: &[Option<Arc<app::Plan>>]) -> Vec<(Arc<app::Pla
     let written = file.plans.entries.iter().map(|(_, plan)| plan.as_ref());
     let both = plans.iter().zip(written);
     both.filter_map(|(plan, written)| {
-        let asked = written.and_then(|plan| plan.assurance);
-        let asked = asked.map_or(Assurance::None, |asked| asked.0);
+        let asked = written.and_then(|plan| plan.assurance.as_ref());
+        let asked = asked.map_or(Assurance::None, |asked| asked.value.0);
         Some((plan.clone()?, asked))
     })
     .collect()
-}
-
-fn plan(name: &At<String>, plan: &Plan, gathered: &mut Gathered<'_>) -> Option<Arc<app::Plan>> {
-    if let (Some(burst), None) = (&plan.burst, plan.rate) {
-        gathered.problem(
-            burst
-                .problem("a burst is nothing without a rate")
-                .hint("add `rate`")
-                .of_absence(),
-        );
-        return None;
-    }
-    Some(Arc::new(app::Plan {
-        name: name.value.clone(),
-        rate: plan
-            .rate
-            .map(|pace| rate(pace, plan.burst.as_ref().map(|burst| burst.value.0))),
-        concurrency: plan.concurrency.map(|count| count.0),
-    }))
 }
 
 fn limit(limit: Limit) -> Option<Rate> {

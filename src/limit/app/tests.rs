@@ -22,6 +22,7 @@ fn plan(count: u32, period: u64, burst: u32) -> Arc<Plan> {
             burst,
         }),
         concurrency: None,
+        better: Vec::new(),
     })
 }
 
@@ -30,6 +31,7 @@ fn in_flight(concurrency: u32) -> Arc<Plan> {
         name: "standard".into(),
         rate: None,
         concurrency: Some(concurrency),
+        better: Vec::new(),
     })
 }
 
@@ -38,14 +40,62 @@ fn limits(plan: &Arc<Plan>, before: Option<&AppLimits>) -> AppLimits {
 }
 
 fn passed(limits: &AppLimits, now: Now) -> usize {
-    std::iter::from_fn(|| limits.charge(0, now).ok()).count()
+    std::iter::from_fn(|| limits.charge(0, Assurance::Key, now).ok()).count()
 }
 
 fn wait(limits: &AppLimits, now: Now) -> Duration {
-    match limits.charge(0, now) {
+    match limits.charge(0, Assurance::Key, now) {
         Err(Refused::Rate { retry_after, .. }) => retry_after,
         other => panic!("{other:?}"),
     }
+}
+
+fn stepped(signed: &Arc<Plan>) -> Arc<Plan> {
+    let mut plan = (*plan(10, 1, 10)).clone();
+    plan.better = vec![
+        (Assurance::Signed, (**signed).clone()),
+        (Assurance::AttestedSigned, (*in_flight(1)).clone()),
+    ];
+    Arc::new(plan)
+}
+
+#[test]
+fn callers_that_are_proven_better_have_limits_and_accounts_of_their_own() {
+    let limits = limits(&stepped(&plan(100, 1, 20)), None);
+    let passed = |assurance| {
+        let charged = std::iter::from_fn(|| limits.charge(0, assurance, secs(0)).ok());
+        charged.count()
+    };
+    assert_eq!(passed(Assurance::Key), 10);
+    // Attested has no step of its own, and is better than signed.
+    assert_eq!(passed(Assurance::Attested), 20);
+    assert_eq!(passed(Assurance::Signed), 0);
+    assert_eq!(passed(Assurance::Key), 0);
+    let place = limits
+        .charge(0, Assurance::AttestedSigned, secs(0))
+        .unwrap();
+    assert!(
+        limits
+            .charge(0, Assurance::AttestedSigned, secs(0))
+            .is_err()
+    );
+    drop(place);
+    limits
+        .charge(0, Assurance::AttestedSigned, secs(0))
+        .unwrap();
+}
+
+#[test]
+fn what_was_used_on_a_step_survives_new_limits() {
+    let old = limits(&stepped(&plan(100, 1, 20)), None);
+    for _ in 0..20 {
+        old.charge(0, Assurance::Signed, secs(0)).unwrap();
+    }
+    let new = limits(&stepped(&plan(10, 1, 20)), Some(&old));
+    assert!(new.charge(0, Assurance::Signed, secs(0)).is_err());
+    assert!(new.charge(0, Assurance::Key, secs(0)).is_ok());
+    let none = limits(&plan(10, 1, 10), Some(&new));
+    assert!(none.charge(0, Assurance::Signed, secs(0)).is_ok());
 }
 
 #[test]
@@ -63,7 +113,7 @@ fn a_burst_passes_and_then_the_rate() {
 fn an_app_without_a_plan_is_not_limited() {
     let limits = AppLimits::new(&[("mobile".into(), None)], None);
     for _ in 0..10_000 {
-        let (place, standing) = limits.charge(0, secs(0)).unwrap();
+        let (place, standing) = limits.charge(0, Assurance::Key, secs(0)).unwrap();
         assert!(place.is_none() && standing.is_none());
     }
 }
@@ -78,20 +128,20 @@ fn one_app_does_not_use_up_anothers_rate() {
         ],
         None,
     );
-    assert!(limits.charge(0, secs(0)).is_ok());
-    assert!(limits.charge(0, secs(0)).is_err());
-    assert!(limits.charge(1, secs(0)).is_ok());
+    assert!(limits.charge(0, Assurance::Key, secs(0)).is_ok());
+    assert!(limits.charge(0, Assurance::Key, secs(0)).is_err());
+    assert!(limits.charge(1, Assurance::Key, secs(0)).is_ok());
 }
 
 #[test]
 fn the_header_fields_tell_rate_and_standing() {
     let limits = limits(&plan(100, 1, 200), None);
-    let (_, standing) = limits.charge(0, secs(5)).unwrap();
+    let (_, standing) = limits.charge(0, Assurance::Key, secs(5)).unwrap();
     let standing = standing.unwrap();
     assert_eq!(standing.policy, r#""standard";q=100;w=1"#);
     assert_eq!(standing.header(), r#""standard";r=199;t=1"#);
     passed(&limits, secs(5));
-    let Err(Refused::Rate { standing, .. }) = limits.charge(0, secs(5)) else {
+    let Err(Refused::Rate { standing, .. }) = limits.charge(0, Assurance::Key, secs(5)) else {
         panic!("the burst is used up");
     };
     assert_eq!(standing.header(), r#""standard";r=0;t=2"#);
@@ -117,17 +167,17 @@ fn a_policy_is_in_whole_seconds_and_its_name_is_a_string_field() {
 #[test]
 fn places_are_taken_and_freed() {
     let limits = limits(&in_flight(2), None);
-    let (first, _) = limits.charge(0, secs(0)).unwrap();
-    let (_second, _) = limits.charge(0, secs(0)).unwrap();
+    let (first, _) = limits.charge(0, Assurance::Key, secs(0)).unwrap();
+    let (_second, _) = limits.charge(0, Assurance::Key, secs(0)).unwrap();
     assert_eq!(
-        limits.charge(0, secs(0)).unwrap_err(),
+        limits.charge(0, Assurance::Key, secs(0)).unwrap_err(),
         Refused::Concurrency {
             limit: 2,
             standing: None
         }
     );
     drop(first);
-    assert!(limits.charge(0, secs(0)).is_ok());
+    assert!(limits.charge(0, Assurance::Key, secs(0)).is_ok());
 }
 
 #[test]
@@ -137,19 +187,19 @@ fn too_many_in_flight_use_up_no_rate_and_a_used_up_rate_takes_no_place() {
         ..(*plan(1, 60, 2)).clone()
     });
     let limits = limits(&plan, None);
-    let (place, _) = limits.charge(0, secs(0)).unwrap();
+    let (place, _) = limits.charge(0, Assurance::Key, secs(0)).unwrap();
     for _ in 0..10 {
         let Err(Refused::Concurrency {
             standing: Some(standing),
             ..
-        }) = limits.charge(0, secs(0))
+        }) = limits.charge(0, Assurance::Key, secs(0))
         else {
             panic!("one is in flight");
         };
         assert_eq!(standing.remaining, 1);
     }
     drop(place);
-    drop(limits.charge(0, secs(0)).unwrap());
+    drop(limits.charge(0, Assurance::Key, secs(0)).unwrap());
     for _ in 0..10 {
         assert_eq!(wait(&limits, secs(0)), Duration::from_mins(1));
     }
@@ -160,17 +210,17 @@ fn too_many_in_flight_use_up_no_rate_and_a_used_up_rate_takes_no_place() {
 fn a_reload_keeps_what_was_used_and_what_is_in_flight() {
     let before = limits(&plan(1, 60, 10), None);
     for _ in 0..9 {
-        before.charge(0, secs(100)).unwrap();
+        before.charge(0, Assurance::Key, secs(100)).unwrap();
     }
     let after = limits(&plan(1, 60, 10), Some(&before));
     assert_eq!(passed(&after, secs(100)), 1);
 
     let before = limits(&in_flight(1), None);
-    let place = before.charge(0, secs(0)).unwrap();
+    let place = before.charge(0, Assurance::Key, secs(0)).unwrap();
     let after = limits(&in_flight(1), Some(&before));
-    assert!(after.charge(0, secs(0)).is_err());
+    assert!(after.charge(0, Assurance::Key, secs(0)).is_err());
     drop(place);
-    assert!(after.charge(0, secs(0)).is_ok());
+    assert!(after.charge(0, Assurance::Key, secs(0)).is_ok());
 }
 
 #[test]
@@ -202,10 +252,10 @@ fn requests_under_the_old_and_the_new_configuration_count_on_one_account() {
     let after = limits(&plan(100, 1, 10), Some(&before));
     let now = secs(50_000);
     for _ in 0..5 {
-        before.charge(0, now).unwrap();
-        after.charge(0, now).unwrap();
+        before.charge(0, Assurance::Key, now).unwrap();
+        after.charge(0, Assurance::Key, now).unwrap();
     }
-    assert!(before.charge(0, now).is_err());
+    assert!(before.charge(0, Assurance::Key, now).is_err());
     assert!(wait(&after, now) <= Duration::from_millis(10));
 }
 
@@ -227,7 +277,7 @@ fn a_rate_that_was_away_for_a_configuration_still_knows_what_was_used() {
     let first = limits(&plan(1, 3_600, 10), None);
     passed(&first, secs(100));
     let second = limits(&in_flight(5), Some(&first));
-    second.charge(0, secs(100)).unwrap();
+    second.charge(0, Assurance::Key, secs(100)).unwrap();
     let third = limits(&plan(2, 1, 10), Some(&second));
     assert_eq!(passed(&third, secs(100)), 0);
     assert_eq!(wait(&third, secs(100)), Duration::from_millis(500));
@@ -243,7 +293,7 @@ fn many_threads_get_a_burst_once() {
                 scope.spawn(|| {
                     start.wait();
                     (0..500)
-                        .filter(|_| limits.charge(0, secs(1)).is_ok())
+                        .filter(|_| limits.charge(0, Assurance::Key, secs(1)).is_ok())
                         .count()
                 })
             })
@@ -262,7 +312,7 @@ fn many_threads_never_exceed_the_places() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..1_000 {
-                    if let Ok(place) = limits.charge(0, secs(0)) {
+                    if let Ok(place) = limits.charge(0, Assurance::Key, secs(0)) {
                         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         inside.fetch_sub(1, Ordering::SeqCst);
                         drop(place);
@@ -282,8 +332,8 @@ fn no_rate_however_strange_overflows() {
             for burst in [0, 1, u32::MAX] {
                 let limits = limits(&plan(count, period, burst), None);
                 let clock = Duration::from_secs(2_000_000_000);
-                assert!(limits.charge(0, at(clock)).is_ok());
-                let _ = limits.charge(0, at(clock * 2));
+                assert!(limits.charge(0, Assurance::Key, at(clock)).is_ok());
+                let _ = limits.charge(0, Assurance::Key, at(clock * 2));
             }
         }
     }
@@ -302,7 +352,7 @@ proptest! {
         for (step, tries) in steps {
             now += step;
             let now_at = at(Duration::from_nanos(now));
-            total += (0..tries).filter(|_| limits.charge(0, now_at).is_ok()).count() as u64;
+            total += (0..tries).filter(|_| limits.charge(0, Assurance::Key, now_at).is_ok()).count() as u64;
             let most = u128::from(burst)
                 + u128::from(now) * u128::from(count) / (u128::from(period) * 1_000_000_000);
             prop_assert!(u128::from(total) <= most);
@@ -315,7 +365,7 @@ proptest! {
         let now = Duration::from_millis(ahead);
         passed(&limits, at(now));
         let wait = wait(&limits, at(now));
-        prop_assert!(limits.charge(0, at(now + wait.saturating_sub(Duration::from_nanos(1)))).is_err());
-        prop_assert!(limits.charge(0, at(now + wait)).is_ok());
+        prop_assert!(limits.charge(0, Assurance::Key, at(now + wait.saturating_sub(Duration::from_nanos(1)))).is_err());
+        prop_assert!(limits.charge(0, Assurance::Key, at(now + wait)).is_ok());
     }
 }

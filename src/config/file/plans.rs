@@ -1,0 +1,40 @@
+//! `[plans.NAME]` as written.
+
+use crate::config::read::At;
+use crate::config::table::table;
+use crate::config::values::{Count, Pace};
+use crate::config::words::Asked;
+
+table! {
+    /// Limits of an app. What is not said has no limit.
+    pub struct Plan {
+        /// Requests in a time.
+        pub rate: Option<Pace>,
+        /// How many may come at once. The rate's count where it is not said.
+        pub burst: Option<At<Count>>,
+        /// Requests in flight.
+        pub concurrency: Option<Count>,
+        /// How well an app with this plan must be proven, whatever the route; less is refused with 403
+        /// `assurance-too-low`. `"key"`: by anything; `"signed"`, `"attested"`, `"attested+signed"`: as on a route.
+        pub assurance: Option<At<Asked>>,
+        /// Limits in place of those above for requests that are proven `signed` or better. What is not said here is
+        /// as above. Requests that fall under another table are counted apart.
+        pub signed: Option<At<Better>>,
+        /// As `signed`, for those that are proven `attested` or better.
+        pub attested: Option<At<Better>>,
+        /// As `signed`, for those that are proven `attested+signed`.
+        pub attested_signed: Option<At<Better>>,
+    }
+}
+
+table! {
+    /// Limits in place of a plan's own, for requests that are proven well.
+    pub struct Better {
+        /// Requests in a time.
+        pub rate: Option<Pace>,
+        /// How many may come at once. The rate's count where it is not said.
+        pub burst: Option<At<Count>>,
+        /// Requests in flight.
+        pub concurrency: Option<Count>,
+    }
+}

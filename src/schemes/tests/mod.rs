@@ -1,0 +1,3 @@
+//! What holds of every scheme.
+
+mod alike;
