@@ -36,7 +36,7 @@ pub use presented::{Credential, PAIR, Presented, Rules};
 pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
-use crate::apps::Scheme;
+use crate::apps::{Scheme, SchemeSet};
 use std::borrow::Cow;
 
 /// Why a request is not let in for what it showed.
@@ -44,6 +44,8 @@ use std::borrow::Cow;
 pub enum Refused {
     /// It shows no credential at all.
     Missing,
+    /// The same on a route that accepts these.
+    Nothing(SchemeSet),
     /// It shows one of a scheme that the route does not accept.
     NotAccepted(Scheme),
     /// It shows one of a token and a signature, and the route asks for both.

@@ -186,6 +186,7 @@ impl<'r> Presented<'r> {
             {
                 Ok(Self::alone(Credential::Certificate(certificate)))
             }
+            (_, Accept::Proven(accepted)) => Err(Refused::Nothing(accepted)),
             _ => Err(Refused::Missing),
         }
     }

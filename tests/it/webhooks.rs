@@ -270,9 +270,13 @@ fn what_cannot_be_read_is_malformed_and_what_is_not_there_is_missing() {
                 .send(request)
                 .assert_refused(400, "malformed-credential");
         }
-        gateway
-            .send(&good.without(name))
-            .assert_refused(401, "credential-missing");
+        let refused = gateway.send(&good.without(name));
+        refused.assert_refused(401, "credential-missing");
+        // Whoever tries it by hand is not sent to a signature that this route does not take.
+        assert_eq!(
+            refused.detail(),
+            "Send a webhook as its sender signs it, with its signature."
+        );
         upstream.assert_silent();
     }
 }

@@ -4,6 +4,7 @@ use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
 use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
+use crate::apps::{Scheme, SchemeSet};
 use crate::clock::Now;
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Route, Table};
@@ -61,6 +62,11 @@ pub(super) fn route(none: &NoRoute, routes: &Table, received: &Received<'_>) -> 
     }
 }
 
+/// What a route accepts that is for webhooks alone.
+fn webhooks() -> SchemeSet {
+    [Scheme::Webhook].into_iter().collect()
+}
+
 /// For a credential that does not hold.
 pub(super) fn credential(
     why: &Refused,
@@ -72,7 +78,10 @@ pub(super) fn credential(
 ) -> Option<String> {
     let now = now.unix_seconds();
     Some(match why {
-        Refused::Missing => {
+        Refused::Nothing(accepted) if *accepted == webhooks() => {
+            "`portcullis sign --scheme webhook` makes what its sender would send; see `portcullis sign --help`".to_owned()
+        }
+        Refused::Missing | Refused::Nothing(_) => {
             "`portcullis sign --curl …` makes a signed request; see `portcullis sign --help`"
                 .to_owned()
         }

@@ -1,7 +1,7 @@
 //! What is told to a caller whose credential does not let it in.
 
 use super::Code;
-use crate::apps::{Assurance, Scheme};
+use crate::apps::{Assurance, Scheme, SchemeSet};
 use crate::authorize;
 use crate::schemes::{self, Unbound, Why};
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// Its row in the table.
 pub(super) const fn code(refused: &schemes::Refused) -> Code {
     match refused {
-        schemes::Refused::Missing => Code::CredentialMissing,
+        schemes::Refused::Missing | schemes::Refused::Nothing(_) => Code::CredentialMissing,
         schemes::Refused::NotAccepted(_) | schemes::Refused::Alone(_) => Code::SchemeNotAccepted,
         schemes::Refused::Malformed(_) => Code::MalformedCredential,
         schemes::Refused::Rejected { .. } => Code::CredentialRejected,
@@ -27,9 +27,38 @@ pub(super) const fn code(refused: &schemes::Refused) -> Code {
     }
 }
 
+/// What to show, to whoever shows nothing.
+fn show(accepted: SchemeSet) -> String {
+    let ways: Vec<&str> = accepted.iter().map(way).collect();
+    match ways.split_last() {
+        Some((last, [])) => format!("Send {last}."),
+        Some((last, others)) => format!("Send {}, or {last}.", others.join(", ")),
+        None => "Show a credential.".to_owned(),
+    }
+}
+
+const fn way(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::HttpSignature => {
+            "a signature (RFC 9421: `Signature-Input` and `Signature`; `Accept-Signature` tells what to cover)"
+        }
+        Scheme::AwsSigv4 => {
+            "a signature of AWS Signature Version 4 (`Authorization: AWS4-HMAC-SHA256 …`)"
+        }
+        Scheme::HmacAuth => {
+            "a signature in this route's dialect (`WWW-Authenticate` tells what to cover)"
+        }
+        Scheme::Token => "a token, in `Portcullis-Token` unless the operator says otherwise",
+        Scheme::ClientCertificate => "a client certificate, in the TLS handshake",
+        Scheme::ApiKey => "a static key, where the operator says",
+        Scheme::Webhook => "a webhook as its sender signs it, with its signature",
+    }
+}
+
 pub(super) fn detail(refused: &schemes::Refused) -> String {
     match refused {
-        schemes::Refused::Missing => "Sign the request (RFC 9421: `Signature-Input` and `Signature`) or send a token, in `Portcullis-Token` unless the operator says otherwise; `Accept-Signature` tells what to cover.".to_owned(),
+        schemes::Refused::Missing => show([Scheme::HttpSignature, Scheme::Token].into_iter().collect()),
+        schemes::Refused::Nothing(accepted) => show(*accepted),
         schemes::Refused::NotAccepted(scheme) => format!("This route does not accept `{scheme}`."),
         schemes::Refused::Alone(scheme) => {
             let missing = match scheme {
