@@ -1,11 +1,11 @@
 //! A secret of our own, in a file of `[state] directory`: made at the first start, the same at each one after it.
 
+use super::whole;
 use crate::crypto::random;
 use crate::secret::Secret;
 use data_encoding::BASE64;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -59,22 +59,11 @@ pub fn read_or_make(directory: &Path, name: &str) -> Result<Secret, Unusable> {
     }
 }
 
-/// Whole and on the disk before it has its name.
 fn make(directory: &Path, name: &str) -> io::Result<Secret> {
     let mut bytes = Zeroizing::new([0; LENGTH]);
     random(&mut *bytes);
     let text = Zeroizing::new(format!("{}\n", BASE64.encode(&*bytes)));
-    let unfinished = directory.join(format!("{name}.new"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, directory.join(name))?;
-    fs::File::open(directory)?.sync_all()?;
+    whole::write(directory, name, text.as_bytes())?;
     Ok(Secret::new(bytes.to_vec()))
 }
 

@@ -6,11 +6,11 @@
 //! process die within the moments that takes, the app's next strong proof
 //! moves it up again.
 
+use super::whole;
 use crate::authorize::{Heights, Strength};
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -18,7 +18,6 @@ use std::time::Duration;
 
 /// The file's name in `[state] directory`.
 const NAME: &str = "moved-up";
-const UNFINISHED: &str = "moved-up.new";
 /// Bytes it may have: a line is at most 100 of them.
 const LONGEST: u64 = 16 << 20;
 /// When a write that failed is tried again.
@@ -194,29 +193,19 @@ fn read(path: &Path) -> Result<Vec<(Box<str>, Strength)>, Unreadable> {
         .collect()
 }
 
-/// Whole or not at all, whatever dies meanwhile.
 fn write(directory: &Path, heights: &Heights) -> io::Result<()> {
     let mut text = HEADING.to_owned();
     for (app, strength) in heights.all() {
         let _ = writeln!(text, "{app} {}", strength.name());
     }
-    let unfinished = directory.join(UNFINISHED);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, directory.join(NAME))?;
-    File::open(directory)?.sync_all()
+    whole::write(directory, NAME, text.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::apps::{App, Downgrade, Policy, Scopes};
+    use std::fs;
 
     fn app(name: &str, downgrade: Downgrade) -> Arc<App> {
         Arc::new(App {
@@ -289,7 +278,7 @@ mod tests {
         let (keeper, heights) = Keeper::open(folder.path()).unwrap();
         heights.keep(&[app("a", Downgrade::Refuse)]);
         // A folder stands where the file is to be written.
-        fs::create_dir(folder.path().join(UNFINISHED)).unwrap();
+        fs::create_dir(folder.path().join("moved-up.new")).unwrap();
         heights.reach("a", strength("signed")).unwrap();
         keeper.close();
         assert!(!folder.path().join(NAME).exists());
