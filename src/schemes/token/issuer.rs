@@ -3,7 +3,7 @@
 
 use super::bound::Bound;
 use super::claims::texts;
-use super::json::Json;
+use super::json::{Json, member};
 use super::keys::Keys;
 use super::{Why, rejected};
 use crate::apps::{App, Scopes};
@@ -132,10 +132,6 @@ pub(super) fn find<'c>(
     claims: &'c [(Cow<'c, str>, Json<'c>)],
 ) -> Option<&'c Json<'c>> {
     let (last, objects) = path.split_last()?;
-    let member = |members: &'c [(Cow<'c, str>, Json<'c>)], wanted: &str| {
-        let found = members.iter().find(|(name, _)| name == wanted);
-        found.map(|(_, value)| value)
-    };
     let mut members = claims;
     for name in objects {
         match member(members, name)? {

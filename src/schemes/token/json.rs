@@ -31,6 +31,15 @@ pub(crate) struct BadJson;
 /// The members of an object, in order.
 pub(crate) type Members<'j> = Vec<(Cow<'j, str>, Json<'j>)>;
 
+/// What an object says under a name.
+pub(crate) fn member<'m, 'j>(
+    members: &'m [(Cow<'j, str>, Json<'j>)],
+    name: &str,
+) -> Option<&'m Json<'j>> {
+    let found = members.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value)
+}
+
 /// The members of the object that `bytes` hold.
 pub(crate) fn read_object(bytes: &[u8]) -> Result<Members<'_>, BadJson> {
     read_object_or_place(bytes).map_err(|_| BadJson)

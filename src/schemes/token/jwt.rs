@@ -2,6 +2,7 @@
 
 use super::attestation;
 use super::claims::Verified;
+use super::compact;
 use super::issuer::Issuer;
 use super::json::{BadJson, Json, read_object};
 use super::key_set::SetKey;
@@ -11,7 +12,6 @@ use crate::crypto::{Algorithm, Tag, VerifyingKey};
 use crate::route::Takers;
 use crate::schemes::doctor::Sample;
 use crate::schemes::{Refused, Why};
-use data_encoding::BASE64URL_NOPAD;
 use std::sync::Arc;
 
 /// Bytes a token may have.
@@ -87,21 +87,16 @@ pub(super) struct Compact<'t> {
 
 impl<'t> Compact<'t> {
     pub(super) fn read(text: &'t str) -> Result<Self, Refused> {
-        let not_compact = || malformed("is not three parts in base64url joined by `.`");
         if text.len() > MAX_TOKEN {
             return Err(malformed("is too long"));
         }
-        let (signed, signature) = text.rsplit_once('.').ok_or_else(not_compact)?;
-        let (header, claims) = signed.split_once('.').ok_or_else(not_compact)?;
-        if claims.contains('.') {
-            return Err(not_compact());
-        }
-        let header = decode(header)?;
+        let parts = compact::parts(text, malformed)?;
+        let header = decode(parts.header)?;
         let (algorithm, key_id, more, is_attestation) = read_header(&header)?;
         Ok(Self {
-            signed,
-            claims,
-            signature: decode(signature)?,
+            signed: parts.signed,
+            claims: parts.claims,
+            signature: decode(parts.signature)?,
             algorithm,
             key_id,
             more,
@@ -333,9 +328,7 @@ fn is_jwt(media_type: &str) -> bool {
 
 /// Strict: no padding, no other alphabet, no bits left over (RFC 7515, section 2).
 fn decode(part: &str) -> Result<Vec<u8>, Refused> {
-    BASE64URL_NOPAD
-        .decode(part.as_bytes())
-        .map_err(|_| malformed("has a part that is not strict base64url without padding"))
+    compact::decode(part, malformed)
 }
 
 pub(super) fn no_object(part: &str, why: BadJson) -> Refused {

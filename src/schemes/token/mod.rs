@@ -20,6 +20,7 @@ pub mod sign;
 
 mod bound;
 mod claims;
+mod compact;
 pub(crate) mod json;
 mod jwk;
 

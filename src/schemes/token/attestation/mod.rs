@@ -12,8 +12,9 @@ pub use sign::{PopClaims, sign_attestation, sign_pop};
 
 use super::bound::Bound;
 use super::claims::{Verified, seconds, text, texts, time};
+use super::compact;
 use super::dpop::{self, DPOP, MAX_JTI, MAX_PROOF, Proven, nonce};
-use super::json::{Json, read_object};
+use super::json::{Json, member, read_object};
 use super::{Settings, rejected};
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, PublicKey};
@@ -21,9 +22,7 @@ use crate::route::{Bind, ClientAttestation, Route};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::Field;
 use crate::schemes::{ProofId, Received, Refused, Unbound, Why};
-use data_encoding::BASE64URL_NOPAD;
 use http::HeaderName;
-use std::borrow::Cow;
 
 /// The field that tells the challenge to put into the next proof.
 pub const OAUTH_CLIENT_ATTESTATION_CHALLENGE: HeaderName =
@@ -66,7 +65,7 @@ pub(super) fn client(claims: &[u8], verified: &Verified) -> Result<Box<str>, Ref
         return Err(lacks());
     }
     let claims = read_object(claims).map_err(|_| lacks())?;
-    match find(&claims, "sub") {
+    match member(&claims, "sub") {
         Some(Json::Text(sub)) if !sub.is_empty() => Ok(sub.as_ref().into()),
         _ => Err(lacks()),
     }
@@ -143,23 +142,15 @@ fn pop(
     freshness: Freshness,
     now: i64,
 ) -> Result<Proven, Refused> {
-    if proof.len() > MAX_PROOF {
-        return Err(malformed("is too long"));
-    }
-    let proof = std::str::from_utf8(proof).map_err(|_| not_compact())?;
-    let (signed, signature) = proof.rsplit_once('.').ok_or_else(not_compact)?;
-    let (header, claims) = signed.split_once('.').ok_or_else(not_compact)?;
-    if claims.contains('.') {
-        return Err(not_compact());
-    }
-    let (header, signature) = (decode(header)?, decode(signature)?);
+    let proof = compact::parts_of_proof(proof, MAX_PROOF, malformed)?;
+    let (header, signature) = (decode(proof.header)?, decode(proof.signature)?);
     check_header(&header, key.algorithm())?;
-    if !key.verify(signed.as_bytes(), &signature) {
+    if !key.verify(proof.signed.as_bytes(), &signature) {
         return Err(rejected(Why::WrongPop));
     }
-    let claims = decode(claims)?;
+    let claims = decode(proof.claims)?;
     let claims = read_object(&claims).map_err(|_| malformed("has no JSON object as payload"))?;
-    let aud = find(&claims, "aud").ok_or_else(|| bad("aud"))?;
+    let aud = member(&claims, "aud").ok_or_else(|| bad("aud"))?;
     let mut names = texts(aud).ok_or_else(|| bad("aud"))?;
     // It is for one audience: who gets it can show it nowhere else.
     let is_ours = |name: &str| told.audiences.iter().any(|ours| **ours == *name);
@@ -167,12 +158,12 @@ fn pop(
         (Some(name), None) if is_ours(name) => {}
         _ => return Err(Refused::Binding(Unbound::OtherAudience)),
     }
-    let jti = find(&claims, "jti").ok_or_else(|| bad("jti"))?;
+    let jti = member(&claims, "jti").ok_or_else(|| bad("jti"))?;
     let jti = text("jti", jti).map_err(|_| bad("jti"))?;
     if jti.is_empty() || jti.len() > MAX_JTI {
         return Err(bad("jti"));
     }
-    let moment = |name: &'static str| match find(&claims, name) {
+    let moment = |name: &'static str| match member(&claims, name) {
         Some(value) => time(name, value).map(Some).map_err(|_| bad(name)),
         None => Ok(None),
     };
@@ -183,7 +174,8 @@ fn pop(
     }
     let last_second = freshness.check(iat, expires, now)?;
     if told.challenge {
-        let challenge = find(&claims, "challenge").and_then(|value| text("challenge", value).ok());
+        let challenge =
+            member(&claims, "challenge").and_then(|value| text("challenge", value).ok());
         let window = seconds(freshness.window);
         if !challenge.is_some_and(|challenge| nonce::holds(challenge, now, window)) {
             return Err(Refused::Binding(Unbound::Challenge));
@@ -225,23 +217,12 @@ fn check_header(header: &[u8], algorithm: Algorithm) -> Result<(), Refused> {
     }
 }
 
-fn find<'c, 'j>(claims: &'c [(Cow<'j, str>, Json<'j>)], name: &str) -> Option<&'c Json<'j>> {
-    let found = claims.iter().find(|(known, _)| known == name);
-    found.map(|(_, value)| value)
-}
-
 fn decode(part: &str) -> Result<Vec<u8>, Refused> {
-    BASE64URL_NOPAD
-        .decode(part.as_bytes())
-        .map_err(|_| malformed("has a part that is not strict base64url without padding"))
+    compact::decode(part, malformed)
 }
 
 const fn bad(what: &'static str) -> Refused {
     rejected(Why::Pop(what))
-}
-
-fn not_compact() -> Refused {
-    malformed("is not three parts in base64url joined by `.`")
 }
 
 fn malformed(what: &str) -> Refused {

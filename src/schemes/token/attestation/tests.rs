@@ -1,4 +1,5 @@
 use super::*;
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 use std::time::Duration;
 

@@ -11,7 +11,8 @@ pub mod sign;
 pub use sign::{ProofClaims, sign_proof};
 
 use super::claims::{seconds, text, time};
-use super::json::{Json, read_object};
+use super::compact;
+use super::json::{Json, member, read_object};
 use super::jwk::Jwk;
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, PublicKey};
@@ -61,26 +62,15 @@ pub(super) fn check(
     settings: &Settings,
     now: i64,
 ) -> Result<Proven, Refused> {
-    if proof.len() > MAX_PROOF {
-        return Err(malformed("is too long"));
-    }
-    let proof = std::str::from_utf8(proof).map_err(|_| not_compact())?;
-    let (signed, signature) = proof.rsplit_once('.').ok_or_else(not_compact)?;
-    let (header, claims) = signed.split_once('.').ok_or_else(not_compact)?;
-    if claims.contains('.') {
-        return Err(not_compact());
-    }
-    let (header, signature) = (decode(header)?, decode(signature)?);
+    let proof = compact::parts_of_proof(proof, MAX_PROOF, malformed)?;
+    let (header, signature) = (decode(proof.header)?, decode(proof.signature)?);
     let key = read_key(&header)?;
-    if !key.verify(signed.as_bytes(), &signature) {
+    if !key.verify(proof.signed.as_bytes(), &signature) {
         return Err(bad(Why::WrongProof));
     }
-    let claims = decode(claims)?;
+    let claims = decode(proof.claims)?;
     let claims = read_object(&claims).map_err(|_| malformed("has no JSON object as payload"))?;
-    let find = |name: &str| {
-        let found = claims.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value)
-    };
+    let find = |name: &str| member(&claims, name);
     let named = |name, why| match find(name) {
         Some(value) => text(why, value).map_err(|_| bad(Why::Proof(why))),
         None => Err(bad(Why::Proof(why))),
@@ -164,9 +154,7 @@ fn read_key(header: &[u8]) -> Result<PublicKey, Refused> {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Refused> {
-    BASE64URL_NOPAD
-        .decode(part.as_bytes())
-        .map_err(|_| malformed("has a part that is not strict base64url without padding"))
+    compact::decode(part, malformed)
 }
 
 const fn bad(why: Why) -> Refused {
@@ -174,10 +162,6 @@ const fn bad(why: Why) -> Refused {
         why,
         explained: None,
     }
-}
-
-fn not_compact() -> Refused {
-    malformed("is not three parts in base64url joined by `.`")
 }
 
 fn malformed(what: &str) -> Refused {
