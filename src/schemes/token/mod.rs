@@ -1,11 +1,9 @@
 //! Tokens: short-lived JWTs signed with an app's key.
 //!
-//! In: the field a route takes tokens from. Out: a [`Caller`] of assurance
-//! `key`, or `attested` where the token's key says so, for as long as the
-//! token lives. This scheme never: takes an
-//! algorithm, a key or a place to fetch one from the token; looks at a claim
-//! before the signature holds; lets a token do more than its app may; waits
-//! for the keys of an issuer.
+//! In: the field a route takes tokens from. Out: a [`Caller`] of assurance `key`, or `attested` where the token's
+//! key says so, for as long as the token lives. This scheme never: takes an algorithm, a key or a place to fetch one
+//! from the token; looks at a claim before the signature holds; lets a token do more than its app may; waits for the
+//! keys of an issuer.
 
 pub mod assertion;
 pub mod attestation;
