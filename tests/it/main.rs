@@ -65,6 +65,7 @@ mod readiness;
 mod readme;
 mod refusals;
 mod registry;
+mod registry_kills;
 mod reload;
 mod replay;
 mod rolling_restart;
