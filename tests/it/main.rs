@@ -26,6 +26,7 @@ mod client_attestation;
 mod client_token;
 mod config;
 mod cors;
+mod counting;
 mod doctor;
 mod doctor_webhooks;
 mod doors;

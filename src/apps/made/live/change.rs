@@ -1,6 +1,6 @@
 //! One app at a time is built anew and put in the place of what it was.
 
-use super::build::{self, With};
+use super::build::{self, Place, With};
 use super::{ById, Held, Live};
 use crate::apps::beside::{Placed, PlanInForce, hash};
 use crate::apps::doubles::Doubles;
@@ -51,13 +51,24 @@ impl Live {
         }
     }
 
-    pub(super) fn build(
+    fn build(
         &self,
         record: &AppRecord,
         keys: &[KeyRecord],
         changing: &mut Changing,
         before: Option<&Held>,
     ) -> Option<Held> {
+        let place = self.place(record, changing, before)?;
+        Some(self.held(record, keys, place, before))
+    }
+
+    /// Where an app stands among the others, if it is in force.
+    pub(super) fn place(
+        &self,
+        record: &AppRecord,
+        changing: &mut Changing,
+        before: Option<&Held>,
+    ) -> Option<Place> {
         if changing.taken.contains(&*record.name) {
             let app = &record.name;
             tracing::warn!(%app, "an app of the registry is not in force: `gateway.toml` has one of its name");
@@ -78,14 +89,27 @@ impl Live {
                 changing.slots - 1
             }),
         };
-        let with = With {
-            master: &self.master,
+        Some(Place {
             plan,
             slot,
             number: changing.number,
+        })
+    }
+
+    /// Builds what stands there.
+    pub(super) fn held(
+        &self,
+        record: &AppRecord,
+        keys: &[KeyRecord],
+        place: Place,
+        before: Option<&Held>,
+    ) -> Held {
+        let with = With {
+            master: &self.master,
+            place,
             before,
         };
-        Some(build::held(record, keys, &with))
+        build::held(record, keys, &with)
     }
 
     /// New ones first, then what is gone, then the mark on what was replaced: at no moment is a key that
