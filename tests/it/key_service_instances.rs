@@ -47,11 +47,17 @@ fn done(answer: &Response) -> Value {
 
 /// A gateway with the app `phone` in its registry, which takes these builds.
 fn start(upstream: &Upstream, route: &str) -> Gateway {
-    let setup =
-        with_tokens(Setup::before(upstream)).tokens("rate = \"off\"\ninstance_rate = \"off\"");
-    let gateway = setup
-        .route(&format!("accept = [\"token\"]\n{route}"))
-        .start();
+    with_phone(setup(upstream).route(&format!("accept = [\"token\"]\n{route}")))
+}
+
+/// A configuration with an admin API, and no limits of the key service.
+pub(crate) fn setup(upstream: &Upstream) -> Setup {
+    with_tokens(Setup::before(upstream)).tokens("rate = \"off\"\ninstance_rate = \"off\"")
+}
+
+/// Runs it, and makes the app `phone` in its registry.
+pub(crate) fn with_phone(setup: Setup) -> Gateway {
+    let gateway = setup.start();
     let app = json!({
         "name": "phone", "scopes": ["orders", "read"],
         "tokens": { "evidence": ["instance-key"], "builds": ["1.4.1", "1.4.2"] },
@@ -64,7 +70,7 @@ fn start(upstream: &Upstream, route: &str) -> Gateway {
     gateway
 }
 
-fn code(gateway: &Gateway, more: &Value) -> String {
+pub(crate) fn code(gateway: &Gateway, more: &Value) -> String {
     let mut body = json!({ "app": "phone" });
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
@@ -81,26 +87,27 @@ fn enrolling(code: &str, pair: &Pair) -> Value {
 }
 
 /// An instance that has enrolled.
-struct Instance {
-    id: String,
-    pair: Pair,
-    address: SocketAddr,
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) pair: Pair,
+    pub(crate) address: SocketAddr,
 }
 
 impl Instance {
     fn enrolled(gateway: &Gateway, pair: Pair) -> Self {
         let address = gateway.address();
-        let answer = ask(
-            address,
-            "enrol",
-            &enrolling(&code(gateway, &json!({})), &pair),
-        );
+        Self::by_code(address, &code(gateway, &json!({})), pair)
+    }
+
+    /// Enrols by this code.
+    pub(crate) fn by_code(address: SocketAddr, code: &str, pair: Pair) -> Self {
+        let answer = ask(address, "enrol", &enrolling(code, &pair));
         let id = done(&answer)["instance"].as_str().unwrap().to_owned();
         Self { id, pair, address }
     }
 
     /// What it asks, signed.
-    fn question(&self, build: &str, pay: &str, cnf: &str, scope: &str) -> Value {
+    pub(crate) fn question(&self, build: &str, pay: &str, cnf: &str, scope: &str) -> Value {
         let challenge = challenge(self.address, "phone");
         let text = format!(
             "portcullis-instance-key-v1\napp: phone\nchallenge: {challenge}\ninstance: {}\nbuild: {build}\n\

@@ -82,4 +82,5 @@ mod upgrades;
 mod upstreams;
 mod vectors;
 mod webhooks;
+mod whole_way;
 mod wire;
