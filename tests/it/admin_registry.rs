@@ -787,16 +787,16 @@ fn a_registry_that_cannot_be_written_at_the_start_verifies_and_says_so_until_it_
         binary
     };
     let mut binary = starts(binary);
-    let made = Caller::new("shop-1", secret.as_bytes());
+    let shop = Caller::new("shop-1", secret.as_bytes());
     let ask = |binary: &Binary, caller: Caller| {
         let signed = caller.at(Binary::now()).sign(&binary.request("GET", "/"));
         binary.send(&signed)
     };
-    ask(&binary, made.clone()).assert_passed();
+    ask(&binary, shop.clone()).assert_passed();
     ask(&binary, caller()).assert_passed();
     ask(
         &binary,
-        made.clone().secret(b"another-secret-of-32-bytes-and-so"),
+        shop.clone().secret(b"another-secret-of-32-bytes-and-so"),
     )
     .assert_refused(401, "credential-rejected");
     let api = Operator(binary.admin());
@@ -807,13 +807,13 @@ fn a_registry_that_cannot_be_written_at_the_start_verifies_and_says_so_until_it_
         let refused = api.post("/v1/apps", &json!({ "name": "more" }));
         refused.assert_refused(503, "registry-unwritable");
     }
-    ask(&binary, made.clone()).assert_passed();
+    ask(&binary, shop.clone()).assert_passed();
     // Nothing at all is written, and what starts next finds it so too.
     binary.signal("TERM");
     assert!(binary.wait().success());
     assert_eq!(std::fs::read(&file).unwrap(), before);
     let binary = starts(binary);
-    ask(&binary, made.clone()).assert_passed();
+    ask(&binary, shop.clone()).assert_passed();
     let api = Operator(binary.admin());
     api.post("/v1/apps", &json!({ "name": "more" }))
         .assert_refused(503, "registry-unwritable");
@@ -821,7 +821,7 @@ fn a_registry_that_cannot_be_written_at_the_start_verifies_and_says_so_until_it_
     mode(0o600);
     api.make("/v1/apps", &json!({ "name": "more" }));
     assert!(is_writable(binary.admin()));
-    ask(&binary, made).assert_passed();
+    ask(&binary, shop).assert_passed();
     let names = names(&api.get("/v1/apps?source=registry"), "name");
     assert_eq!(names, ["more", "shop"]);
 }

@@ -346,7 +346,7 @@ fn audited(admin: SocketAddr) -> Vec<(String, String)> {
     }
 }
 
-/// SplitMix64: what is thrown follows from where it began.
+/// `SplitMix64`: what is thrown follows from where it began.
 struct Dice(u64);
 
 impl Dice {

@@ -68,7 +68,7 @@ impl Lately {
             }
             None => {
                 let Some(free) = self.known.iter().position(|one| at >= one.next) else {
-                    self.others.who = OTHERS.to_owned();
+                    OTHERS.clone_into(&mut self.others.who);
                     return &mut self.others;
                 };
                 let gone = std::mem::replace(&mut self.known[free], Known::new(who, why));

@@ -4,7 +4,7 @@
 use super::tables::{APPS, Fault, KEYS, KEYS_OF, decode};
 use crate::apps::made::{AppRecord, KeyRecord};
 use redb::{ReadTransaction, ReadableTableMetadata};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -42,7 +42,8 @@ pub(super) fn app(from: &ReadTransaction, see: See<'_>) -> Result<(), Fault> {
             })
             .collect();
         drop(given);
-        let is_read = give_all(from, give);
+        let is_read = read(from, &mut |some| Ok(give.send(some).is_ok()));
+        drop(give);
         for thread in threads {
             thread
                 .join()
@@ -50,10 +51,6 @@ pub(super) fn app(from: &ReadTransaction, see: See<'_>) -> Result<(), Fault> {
         }
         is_read
     })
-}
-
-fn give_all(from: &ReadTransaction, give: SyncSender<Vec<Kept>>) -> Result<(), Fault> {
-    read(from, &mut |some| Ok(give.send(some).is_ok()))
 }
 
 fn take(given: &Mutex<Receiver<Vec<Kept>>>, see: See<'_>) -> Result<(), Fault> {

@@ -58,42 +58,8 @@ impl Live {
         changing: &mut Changing,
         before: Option<&Held>,
     ) -> Option<Held> {
-        let place = self.place(record, changing, before)?;
+        let place = changing.place(record, before)?;
         Some(self.held(record, keys, place, before))
-    }
-
-    /// Where an app stands among the others, if it is in force.
-    pub(super) fn place(
-        &self,
-        record: &AppRecord,
-        changing: &mut Changing,
-        before: Option<&Held>,
-    ) -> Option<Place> {
-        if changing.taken.contains(&*record.name) {
-            let app = &record.name;
-            tracing::warn!(%app, "an app of the registry is not in force: `gateway.toml` has one of its name");
-            return None;
-        }
-        let plan = record.plan.as_deref().map(|plan| changing.plan(plan));
-        if let Some(plan) = &plan
-            && !plan.is_known()
-        {
-            let (app, plan) = (&record.name, &plan.name);
-            tracing::error!(%app, %plan, "an app of the registry is refused: `gateway.toml` does not have its plan");
-        }
-        changing.number += 1;
-        let slot = match before {
-            Some(before) => before.slot,
-            None => changing.free.pop().unwrap_or_else(|| {
-                changing.slots += 1;
-                changing.slots - 1
-            }),
-        };
-        Some(Place {
-            plan,
-            slot,
-            number: changing.number,
-        })
     }
 
     /// Builds what stands there.
@@ -191,6 +157,35 @@ impl Live {
 }
 
 impl Changing {
+    /// Where an app stands among the others, if it is in force.
+    pub(super) fn place(&mut self, record: &AppRecord, before: Option<&Held>) -> Option<Place> {
+        if self.taken.contains(&*record.name) {
+            let app = &record.name;
+            tracing::warn!(%app, "an app of the registry is not in force: `gateway.toml` has one of its name");
+            return None;
+        }
+        let plan = record.plan.as_deref().map(|plan| self.plan(plan));
+        if let Some(plan) = &plan
+            && !plan.is_known()
+        {
+            let (app, plan) = (&record.name, &plan.name);
+            tracing::error!(%app, %plan, "an app of the registry is refused: `gateway.toml` does not have its plan");
+        }
+        self.number += 1;
+        let slot = match before {
+            Some(before) => before.slot,
+            None => self.free.pop().unwrap_or_else(|| {
+                self.slots += 1;
+                self.slots - 1
+            }),
+        };
+        Some(Place {
+            plan,
+            slot,
+            number: self.number,
+        })
+    }
+
     pub(super) fn know(&mut self, plans: impl Iterator<Item = (Arc<str>, Assurance)>) {
         self.known_plans = plans.collect();
         for (name, plan) in &self.plans {

@@ -170,7 +170,7 @@ impl Live {
         let loading = Mutex::new(Loading::of(&mut changing));
         store.each_app(&|record, keys| {
             let lock = || loading.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = self.place(&record, lock().changing, None);
+            let place = lock().changing.place(&record, None);
             if let Some(place) = place {
                 // What takes long takes it beside the others.
                 let held = Arc::new(self.held(&record, &keys, place, None));
