@@ -85,11 +85,12 @@ class Instance:
 
 
 class Tokens:
-    """A token for one user, and another before it ends. Threads need a lock around `get`."""
+    """A token, for one user where there is an `Authorization`, and another before it ends. Threads need a lock around `get`."""
 
-    def __init__(self, gateway, instance, app, build, authorization):
+    def __init__(self, gateway, instance, app, build, authorization=None):
         self.gateway, self.instance, self.app, self.build = gateway, instance, app, build
-        self.pay = base64.b64encode(hashlib.sha256(authorization.encode()).digest()).decode()
+        digest = hashlib.sha256(authorization.encode()).digest() if authorization else b""
+        self.pay = base64.b64encode(digest).decode()
         self.renew_at, self.count = 0.0, 0
 
     def get(self):
@@ -115,18 +116,14 @@ class Tokens:
             "scope": "",
         }
         text = "portcullis-instance-key-v1\n" + "".join(f"{name}: {value}\n" for name, value in members.items())
-        return {
-            "app": self.app,
-            "challenge": challenge,
-            "evidence": {
-                "format": "instance-key",
-                "instance": self.instance.id,
-                "build": self.build,
-                "signature": self.instance.sign(text),
-            },
-            "pay": self.pay,
-            "cnf": {"jkt": self.instance.thumbprint},
+        evidence = {
+            "format": "instance-key",
+            "instance": self.instance.id,
+            "build": self.build,
+            "signature": self.instance.sign(text),
         }
+        bound = {"cnf": {"jkt": self.instance.thumbprint}} | ({"pay": self.pay} if self.pay else {})
+        return {"app": self.app, "challenge": challenge, "evidence": evidence, **bound}
 
 
 def call(gateway, instance, tokens, authorization, path):
