@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 
 /// Asks the admin API.
-fn api(gateway: &Gateway, method: &str, target: &str, body: &Value) -> Response {
+pub(crate) fn api(gateway: &Gateway, method: &str, target: &str, body: &Value) -> Response {
     let there = |tag: Option<&str>| {
         let request = Request::new(method, target)
             .field("Authorization", &format!("Bearer {WRITE}"))
@@ -40,7 +40,7 @@ fn api(gateway: &Gateway, method: &str, target: &str, body: &Value) -> Response 
 }
 
 #[track_caller]
-fn done(answer: &Response) -> Value {
+pub(crate) fn done(answer: &Response) -> Value {
     assert!(answer.status / 100 == 2, "{}", answer.text());
     answer.json()
 }
@@ -58,16 +58,24 @@ pub(crate) fn setup(upstream: &Upstream) -> Setup {
 /// Runs it, and makes the app `phone` in its registry.
 pub(crate) fn with_phone(setup: Setup) -> Gateway {
     let gateway = setup.start();
+    register(&gateway, "5m");
+    gateway
+}
+
+/// Makes the app `phone`, whose tokens live so long.
+pub(crate) fn register(gateway: &Gateway, lifetime: &str) {
     let app = json!({
         "name": "phone", "scopes": ["orders", "read"],
-        "tokens": { "evidence": ["instance-key"], "builds": ["1.4.1", "1.4.2"] },
+        "tokens": { "evidence": ["instance-key"], "builds": ["1.4.1", "1.4.2"], "lifetime": lifetime },
     });
-    done(&api(&gateway, "POST", "/v1/apps", &app));
-    let key = json!({
-        "app": "phone", "id": "phone-tokens", "schemes": ["token"], "attests": true,
-    });
-    done(&api(&gateway, "POST", "/v1/keys", &key));
-    gateway
+    done(&api(gateway, "POST", "/v1/apps", &app));
+    sign_with(gateway, "phone-tokens");
+}
+
+/// Makes a key that signs its tokens.
+pub(crate) fn sign_with(gateway: &Gateway, id: &str) {
+    let key = json!({ "app": "phone", "id": id, "schemes": ["token"], "attests": true });
+    done(&api(gateway, "POST", "/v1/keys", &key));
 }
 
 pub(crate) fn code(gateway: &Gateway, more: &Value) -> String {

@@ -32,6 +32,8 @@ mod doctor_webhooks;
 mod doors;
 mod dpop;
 mod drain;
+mod enrolled_apps;
+mod foreign_tokens;
 mod forwarding;
 mod fuzz_corpus;
 mod grpc;
