@@ -53,6 +53,7 @@ mod interop_webhooks;
 mod issuers;
 mod key_service;
 mod key_service_instances;
+mod key_service_page;
 mod lying_upstreams;
 mod memory;
 mod mutual_tls;
