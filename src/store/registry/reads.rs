@@ -8,7 +8,7 @@ use super::tables::{
 };
 use crate::apps::made::{
     AppRecord, AuditEntry, EnrolmentRecord, InstanceRecord, KeyRecord, KeyUses, Log, MAX_PAGE,
-    Page, Paged, Revision, Store, Unreadable, Write, WriteError,
+    Page, Paged, Revision, Store, Unreadable, Whole, Write, WriteError,
 };
 use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 use serde::de::DeserializeOwned;
@@ -76,7 +76,7 @@ impl Store for Registry {
         self.of_app(ENROLMENTS_OF, ENROLMENTS, app, page)
     }
 
-    fn each_app(&self, see: &(dyn Fn(AppRecord, Vec<KeyRecord>) + Sync)) -> Result<(), Unreadable> {
+    fn each_app(&self, see: &(dyn Fn(&[Whole]) + Sync)) -> Result<(), Unreadable> {
         Ok(self.shared.read(|from| each::app(from, see))?)
     }
 
