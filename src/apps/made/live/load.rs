@@ -4,7 +4,7 @@ use super::change::Changing;
 use super::{Held, Honey};
 use crate::apps::beside::{Placed, hash};
 use crate::apps::doubles::Doubles;
-use crate::apps::{Key, StaticKey};
+use crate::apps::{Key, StandIns, StaticKey};
 use std::sync::Arc;
 
 /// What lies where its hash says.
@@ -23,6 +23,7 @@ pub(super) struct Loaded {
 pub(super) struct Loading<'l> {
     pub(super) changing: &'l mut Changing,
     pub(super) doubles: Doubles,
+    pub(super) stand_ins: StandIns,
     pub(super) loaded: Loaded,
 }
 
@@ -40,6 +41,7 @@ impl<'l> Loading<'l> {
         Self {
             changing,
             doubles: Doubles::default(),
+            stand_ins: StandIns::default(),
             loaded: Loaded::default(),
         }
     }
@@ -47,6 +49,9 @@ impl<'l> Loading<'l> {
     pub(super) fn take(&mut self, some: Loaded) {
         for (_, held) in &some.apps {
             self.changing.follow(held);
+            if let Some(minter) = &held.minter {
+                self.stand_ins.add(minter);
+            }
         }
         for (_, key) in &some.keys {
             self.doubles.add(&key.verifying);
