@@ -6,6 +6,7 @@ use super::grpc;
 use super::in_force::Taken;
 use super::observed;
 use super::refusal::Refusal;
+use super::reload::Settings;
 use crate::forward::AnswerBody;
 use crate::forward::body::Meter;
 use crate::limit::Place;
@@ -57,64 +58,88 @@ impl Inner {
 }
 
 /// What ends with the response: its record is written, its place freed.
-pub(super) struct Ending {
-    // Apart: this is moved with the response, several times.
-    record: Option<Box<Record>>,
-    pub(super) settings: Arc<Taken>,
-    pub(super) place: Option<Place>,
+/// All of it lies in one place, since it is moved with the response.
+pub(super) struct Ending(Option<Box<Open>>);
+
+/// What is open until then.
+pub(super) struct Open {
+    record: Record,
+    settings: Arc<Taken>,
+    place: Option<Place>,
     /// Whether it is a call of gRPC, and refused as one.
-    pub(super) is_grpc: bool,
+    is_grpc: bool,
     /// Bytes of the request's body so far.
-    pub(super) received: Option<Meter>,
+    received: Option<Meter>,
     worker: Arc<Worker>,
 }
 
 impl Ending {
-    pub(super) fn new(record: Box<Record>, settings: Arc<Taken>, worker: &Arc<Worker>) -> Self {
+    pub(super) fn new(record: Record, settings: Arc<Taken>, worker: &Arc<Worker>) -> Self {
         worker.shared.observer.opened();
-        Self {
-            record: Some(record),
+        Self(Some(Box::new(Open {
+            record,
             settings,
             place: None,
             is_grpc: false,
             received: None,
             worker: worker.clone(),
-        }
+        })))
     }
 
     /// Notes what a request is, whatever becomes of it.
     pub(super) fn describe(&mut self, parts: &Parts) {
-        let record = self.record();
-        record.version = parts.version;
-        record.method = Some(parts.method.clone());
+        let open = self.open();
+        open.record.version = parts.version;
+        open.record.method = Some(parts.method.clone());
         // Also of a path that is refused: whoever reads the log has to find it.
-        record.path = parts.uri.path().into();
-        record.trace = trace_id(&parts.headers);
-        self.is_grpc = grpc::is_call(&parts.method, &parts.headers);
+        open.record.path = parts.uri.path().into();
+        open.record.trace = trace_id(&parts.headers);
+        open.is_grpc = grpc::is_call(&parts.method, &parts.headers);
     }
 
     /// All that is still open, for whoever goes on where the response ends.
     pub(super) fn hand_over(&mut self) -> Self {
-        Self {
-            record: self.record.take(),
-            settings: self.settings.clone(),
-            place: self.place.take(),
-            is_grpc: self.is_grpc,
-            received: None,
-            worker: self.worker.clone(),
-        }
+        Self(self.0.take())
     }
 
     /// What is known so far, unless it was handed over.
     pub(super) fn open_record(&self) -> Option<&Record> {
-        self.record.as_deref()
+        self.0.as_ref().map(|open| &open.record)
+    }
+
+    /// The settings that the request was judged by, unless it was handed over.
+    pub(super) fn settings(&self) -> Option<&Settings> {
+        self.0.as_ref().map(|open| &**open.settings)
     }
 
     /// What is known so far.
     pub(super) fn record(&mut self) -> &mut Record {
-        self.record
+        &mut self.open().record
+    }
+
+    pub(super) fn is_grpc(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| open.is_grpc)
+    }
+
+    /// Keeps the request's place until the response ends.
+    pub(super) fn keep(&mut self, place: Option<Place>) {
+        self.open().place = place;
+    }
+
+    /// The place that is kept.
+    pub(super) fn place(&mut self) -> Option<&mut Place> {
+        self.open().place.as_mut()
+    }
+
+    /// Counts the request's body.
+    pub(super) fn count(&mut self, received: Meter) {
+        self.open().received = Some(received);
+    }
+
+    fn open(&mut self) -> &mut Open {
+        self.0
             .as_mut()
-            .expect("the record is taken only when this ends or is handed over")
+            .expect("what is open is taken only when this ends or is handed over")
     }
 }
 
@@ -122,13 +147,14 @@ impl Drop for Ending {
     fn drop(&mut self) {
         /// What other proxies log for a client that did not wait for its answer.
         const CLIENT_WENT: u16 = 499;
-        let Some(mut record) = self.record.take() else {
+        let Some(open) = &mut self.0 else {
             return;
         };
-        if let Some(received) = &self.received {
+        let record = &mut open.record;
+        if let Some(received) = &open.received {
             record.bytes_in = received.bytes();
             if received.is_another() {
-                observed::note_body(&mut record);
+                observed::note_body(record);
             }
         }
         if record.status == 0 {
@@ -136,9 +162,9 @@ impl Drop for Ending {
             record.cut = true;
             record.reason = Some("the client went away".into());
         }
-        let shared = &self.worker.shared;
+        let shared = &open.worker.shared;
         let now = shared.clock.later(record.started);
-        shared.observer.finish(&self.settings.labels, &record, now);
+        shared.observer.finish(&open.settings.labels, record, now);
     }
 }
 
@@ -293,7 +319,7 @@ pub(super) fn refused(
     standing: Option<&Standing>,
 ) -> Response<Bytes> {
     let code = refusal.code();
-    let is_grpc = ending.is_grpc;
+    let is_grpc = ending.is_grpc();
     let record = ending.record();
     let document =
         serde_json::to_vec(&refusal.problem(record.id.as_str()).found(finding)).unwrap_or_default();

@@ -11,19 +11,20 @@ use http::{Method, Response, StatusCode};
 
 /// Counts this hop. True when the request has none left: then it is meant for us.
 pub(super) fn is_last(head: &mut Head) -> bool {
-    if head.method != Method::OPTIONS {
+    if head.parts.method != Method::OPTIONS {
         return false;
     }
     let left = head
-        .fields
+        .parts
+        .headers
         .get(MAX_FORWARDS)
         .and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
     match left {
         None => false,
         Some(0) => true,
         Some(left) => {
-            head.fields
-                .insert(MAX_FORWARDS, HeaderValue::from(left - 1));
+            let left = HeaderValue::from(left - 1);
+            head.parts.headers.insert(MAX_FORWARDS, left);
             false
         }
     }

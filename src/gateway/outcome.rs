@@ -95,7 +95,9 @@ impl Gateway {
         let code = refusal.code();
         if code.blame() == Blame::Stranger {
             let peer = ending.record().peer;
-            self.shared.peers.failed(&ending.settings.peers, peer, now);
+            if let Some(settings) = ending.settings() {
+                self.shared.peers.failed(&settings.peers, peer, now);
+            }
         }
         let record = ending.record();
         record.status = code.status().as_u16();

@@ -67,7 +67,7 @@ pub(super) fn notice(ending: &Ending) -> Option<(Notice, Arc<StaticKey>)> {
     }
     // Said only of who was proven.
     let id = record.key.clone()?;
-    let settings = &ending.settings;
+    let settings = ending.settings()?;
     let known = settings.registry.static_key_of(&id)?.clone();
     Some((settings.notice.clone()?, known))
 }
