@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -18,25 +19,38 @@ use tokio::time::timeout;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Answers one request.
-pub(super) async fn answer(served: &Served, request: Request<Incoming>) -> Response<Full<Bytes>> {
+/// Answers one request of `peer`, which over a Unix socket has no address.
+pub(super) async fn answer(
+    served: &Served,
+    peer: Option<IpAddr>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if api::is_of_api(path) && !served.guard.is_off() {
-        let answer = call(served, request).await;
+        let answer = call(served, peer, request).await;
         return written(answer.unwrap_or_else(Answer::from));
     }
     tell(request.method(), path, &*served.probe)
 }
 
-async fn call(served: &Served, request: Request<Incoming>) -> Result<Answer, Problem> {
+async fn call(
+    served: &Served,
+    peer: Option<IpAddr>,
+    request: Request<Incoming>,
+) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
     let who = if api::is_open(parts.uri.path()) {
         api::Who::anyone()
     } else {
-        served.guard.enter(&parts.headers, served.desk.now())?
+        let entered = served.guard.enter(&parts.headers, served.desk.now());
+        entered.inspect_err(|problem| {
+            let who = peer.map_or("unix".to_owned(), |peer| format!("peer:{peer}"));
+            note(served, &who, problem.code);
+        })?
     };
     let body = read(&parts, body).await?;
     let desk = served.desk.clone();
+    let name = who.name.clone();
     // It may wait for the disk, and this thread tells whether we live.
     let answered = spawn_blocking(move || {
         let asked = Asked {
@@ -48,9 +62,21 @@ async fn call(served: &Served, request: Request<Incoming>) -> Result<Answer, Pro
         };
         api::answer(&*desk, &who, &asked)
     });
-    answered
+    let answer = answered
         .await
-        .map_err(|_| Problem::new(Code::Internal, "the gateway failed while it answered this"))
+        .map_err(|_| Problem::new(Code::Internal, "the gateway failed while it answered this"))?;
+    if answer.status == Code::RoleTooLow.status() {
+        note(served, &name, Code::RoleTooLow);
+    }
+    Ok(answer)
+}
+
+/// Lets the audit tell of a refusal. Waits for nothing.
+fn note(served: &Served, who: &str, code: Code) {
+    let line = served.guard.line(who, code, served.desk.now());
+    if let (Some(line), Some(store)) = (line, served.desk.store()) {
+        store.note(line);
+    }
 }
 
 async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Problem> {

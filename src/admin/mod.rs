@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
@@ -175,11 +175,11 @@ async fn accept(listener: Entrance, served: Served, stop: CancellationToken) {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
-        if let Ok((stream, _)) = accepted {
+        if let Ok((stream, peer)) = accepted {
             let (served, stop) = (served.clone(), stop.clone());
             connections.spawn(async move {
                 // Its end, early or not, is nobody's concern.
-                let _ = timeout(LIFETIME, converse(stream, served, stop)).await;
+                let _ = timeout(LIFETIME, converse(stream, peer, served, stop)).await;
                 drop(place);
             });
         } else {
@@ -191,10 +191,10 @@ async fn accept(listener: Entrance, served: Served, stop: CancellationToken) {
     let _ = timeout(LAST_ANSWERS, connections.wait()).await;
 }
 
-async fn converse(stream: Stream, served: Served, stop: CancellationToken) {
+async fn converse(stream: Stream, peer: Option<IpAddr>, served: Served, stop: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
         let served = served.clone();
-        async move { Ok::<_, Infallible>(exchange::answer(&served, request).await) }
+        async move { Ok::<_, Infallible>(exchange::answer(&served, peer, request).await) }
     });
     let mut connection = pin!(
         http1::Builder::new()

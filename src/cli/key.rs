@@ -106,7 +106,7 @@ impl KeyArgs {
     /// The key of a proof that names none.
     pub(super) fn unnamed(&self) -> Result<NamedKey> {
         let written = match &self.secret {
-            Some(reference) => referenced(reference)?,
+            Some(reference) => referenced(SECRET, reference)?,
             None if self.secret_stdin => read_bounded(std::io::stdin().lock(), "standard input")?,
             None => {
                 return Err(Stop::usage("a secret is needed")
@@ -139,7 +139,7 @@ impl KeyArgs {
             }
         };
         let written = match &self.secret {
-            Some(reference) => referenced(reference)?,
+            Some(reference) => referenced(SECRET, reference)?,
             None => read_bounded(std::io::stdin().lock(), "standard input")?,
         };
         Ok(Some(NamedKey {
@@ -151,26 +151,35 @@ impl KeyArgs {
     }
 }
 
-/// The secret that an option other than `--secret` names.
-pub(super) fn named_by(reference: &str) -> Result<Secret> {
-    decode(&referenced(reference)?)
+/// The option that names the secret of a proof.
+const SECRET: &str = "--secret";
+
+/// The secret that `option`, another than `--secret`, names.
+pub(super) fn named_by(option: &str, reference: &str) -> Result<Secret> {
+    decode(&referenced(option, reference)?)
 }
 
-fn referenced(reference: &str) -> Result<Vec<u8>> {
+fn referenced(option: &str, reference: &str) -> Result<Vec<u8>> {
     match reference.split_once(':') {
-        Some(("env", name)) => from_environment(name),
+        Some(("env", name)) => from_environment(option, name),
         Some(("file", path)) => {
             let file = std::fs::File::open(path).map_err(|why| {
-                Stop::usage(format!("the secret's file `{path}` cannot be opened: {why}"))
+                let whose = match option {
+                    SECRET => "the secret's file".to_owned(),
+                    option => format!("the file of `{option}`,"),
+                };
+                Stop::usage(format!("{whose} `{path}` cannot be opened: {why}"))
             })?;
             read_bounded(file, path)
         }
         // The value is not repeated: it may be the secret.
-        _ => Err(
-            Stop::usage("`--secret` takes a reference, `env:NAME` or `file:PATH`, never the secret itself")
-                .hint("what stands in a command line is seen by every process, and kept by the shell; put it into a file and say `--secret file:PATH`")
-                .into(),
-        ),
+        _ => Err(Stop::usage(format!(
+            "`{option}` takes a reference, `env:NAME` or `file:PATH`, never the secret itself"
+        ))
+        .hint(format!(
+            "what stands in a command line is seen by every process, and kept by the shell; put it into a file and say `{option} file:PATH`"
+        ))
+        .into()),
     }
 }
 
@@ -178,16 +187,23 @@ fn referenced(reference: &str) -> Result<Vec<u8>> {
     clippy::disallowed_methods,
     reason = "the command line names this variable; no configuration is read here"
 )]
-fn from_environment(name: &str) -> Result<Vec<u8>> {
+fn from_environment(option: &str, name: &str) -> Result<Vec<u8>> {
     match std::env::var(name) {
         Ok(text) => Ok(text.into_bytes()),
-        Err(std::env::VarError::NotPresent) => Err(Stop::usage(format!(
-            "the environment has no variable `{name}`, which `--secret` names"
-        ))
-        .hint(format!(
-            "`{name}=\"hex:$(openssl rand -hex 32)\"; export {name}` makes a fresh one"
-        ))
-        .into()),
+        Err(std::env::VarError::NotPresent) => {
+            let stop = Stop::usage(format!(
+                "the environment has no variable `{name}`, which `{option}` names"
+            ));
+            let hint = match option {
+                SECRET => {
+                    format!(
+                        "`{name}=\"hex:$(openssl rand -hex 32)\"; export {name}` makes a fresh one"
+                    )
+                }
+                _ => "is it exported?".to_owned(),
+            };
+            Err(stop.hint(hint).into())
+        }
         Err(std::env::VarError::NotUnicode(_)) => {
             Err(Stop::usage(format!("the variable `{name}` is not text"))
                 .hint("write the secret as `base64:…` or `hex:…`")

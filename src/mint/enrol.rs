@@ -54,7 +54,7 @@ impl Enrolling {
             build,
             public: serde_json::to_string(&written).unwrap_or_default(),
             thumbprint: BASE64URL_NOPAD.encode(key.thumbprint()),
-            id: super::token::fresh_name(),
+            id: fresh_id(),
         })
     }
 
@@ -182,6 +182,28 @@ impl Enrolling {
             after: None,
             outcome,
             times: 1,
+        }
+    }
+}
+
+/// A name for an instance. On a command line none is taken for an option.
+fn fresh_id() -> String {
+    let mut id = super::token::fresh_name();
+    if id.starts_with('-') {
+        id.replace_range(..1, "i");
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_of_an_instance_looks_like_an_option() {
+        for _ in 0..1_000 {
+            let id = fresh_id();
+            assert!(id.len() == 22 && !id.starts_with('-'), "{id}");
         }
     }
 }

@@ -2,14 +2,19 @@
 
 use crate::admin_api::{READ, WRITE, ask, names, validate, with_tokens};
 use crate::harness::binary::program;
-use crate::harness::{Binary, Gateway, Request, Response, Setup, Upstream, caller};
+use crate::harness::{
+    Binary, Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller, wait_until,
+};
 use portcullis::apps::made::{
     AuditEntry, Change, Expect, InstanceRecord, Outcome, Record, Revision, Store, Write,
 };
 use portcullis::config::Config;
 use portcullis::store::registry::Registry;
 use serde_json::{Value, json};
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -382,6 +387,63 @@ fn whether_a_key_is_safe_to_retire_is_told_by_its_last_use() {
 }
 
 #[test]
+fn a_key_that_callers_use_is_not_safe_to_retire_until_it_was_quiet_for_long_enough() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let made = api.make("/v1/keys", &json!({ "app": "shop", "id": "old" }));
+    let secret = made["secret"].as_str().unwrap().as_bytes().to_vec();
+    let safe = || {
+        api.get("/v1/keys/old/safe-to-retire?quiet_seconds=3600")
+            .json()
+    };
+    assert_eq!(safe()["last_used"], json!({}));
+    assert_eq!(safe()["why"], "it was never used");
+
+    let get = gateway.request("GET", "/orders");
+    let signed = Caller::new("old", &secret).sign(&get);
+    gateway.send(&signed).assert_passed();
+    gateway.advance(120);
+    let token = Token::new().header("kid", "old").signed_with(&secret);
+    let shown = get.field("Portcullis-Token", &token.text());
+    gateway.send(&shown).assert_passed();
+    // What is refused is no use.
+    gateway.advance(60);
+    let wrong = Caller::new("old", &[7; 32]).at(T0 + 180);
+    let wrong = wrong.sign(&gateway.request("GET", "/orders"));
+    gateway
+        .send(&wrong)
+        .assert_refused(401, "credential-rejected");
+    // It is written within a second or so.
+    wait_until("both uses", || {
+        safe()["last_used"].as_object().unwrap().len() == 2
+    });
+    let told = safe();
+    let last = json!({ "http-signature": "2027-01-15T08:00:00Z", "token": "2027-01-15T08:02:00Z" });
+    assert_eq!(told["last_used"], last);
+    assert_eq!(told["safe"], false);
+    assert_eq!(told["why"], "it was used at 2027-01-15T08:02:00Z");
+
+    let rotated = api.send(
+        "POST",
+        "/v1/keys/old/rotate",
+        Some("*"),
+        Some(&json!({ "id": "new", "overlap_seconds": 86_400 })),
+    );
+    assert_eq!(rotated.status, 201, "{}", rotated.text());
+    gateway.advance(3_539);
+    assert_eq!(safe()["safe"], false);
+    gateway.advance(1);
+    let told = safe();
+    assert_eq!((&told["safe"], &told["last_used"]), (&json!(true), &last));
+    assert_eq!(told["other_active_keys"], json!(["new"]));
+    let retired = api.send("POST", "/v1/keys/old/retire", Some("*"), None);
+    assert_eq!(retired.status, 200, "{}", retired.text());
+    assert_eq!(safe()["why"], "it is retired already");
+}
+
+#[test]
 fn of_parallel_writers_with_one_tag_one_wins() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);
@@ -636,41 +698,132 @@ fn with_the_registry_off_what_the_file_says_is_shown_and_nothing_is_made() {
     api.get("/v1/audit").assert_refused(503, "registry-off");
 }
 
-#[test]
-fn a_registry_that_cannot_be_written_refuses_changes_and_requests_go_on() {
-    let upstream = Upstream::start();
-    let setup = setup(&upstream);
-    let text = setup.text();
+/// Runs it so that it outlives a file that may not grow.
+fn that_outlives_full_disks() -> Command {
     let mut command = Command::new("sh");
     command
         .arg("-c")
         .arg("trap '' XFSZ; exec \"$0\" \"$@\"")
         .arg(program());
-    let binary = Binary::spawn_by(setup, &text, command);
+    command
+}
+
+/// Runs it so that the mode of a file counts, which it does not for a user who may do everything.
+fn that_minds_modes(folder: &Path) -> Command {
+    if std::fs::metadata(folder).unwrap().uid() != 0 {
+        return Command::new(program());
+    }
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--inh-caps=-dac_override", "--bounding-set=-dac_override"])
+        .arg(program());
+    command
+}
+
+/// Lets its files grow to so many bytes from now on.
+fn limit_files(binary: &Binary, size: &str) {
+    let process = binary.process();
+    let pid = process.file_name().unwrap().to_str().unwrap();
+    let status = Command::new("prlimit")
+        .args(["--pid", pid, &format!("--fsize={size}:unlimited")])
+        .status()
+        .expect("prlimit is needed");
+    assert!(status.success());
+}
+
+fn is_writable(admin: SocketAddr) -> bool {
+    let metrics = Request::new("GET", "/metrics").to(admin).send_to(admin);
+    metrics
+        .text()
+        .contains("\nportcullis_registry_writable 1\n")
+}
+
+#[test]
+fn a_registry_that_cannot_be_written_refuses_changes_and_requests_go_on() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let text = setup.text();
+    let binary = Binary::spawn_by(setup, &text, that_outlives_full_disks());
     let api = Operator(binary.admin());
     api.make("/v1/apps", &json!({ "name": "shop" }));
-    let limit = |size: &str| {
-        let process = binary.process();
-        let pid = process.file_name().unwrap().to_str().unwrap();
-        let status = Command::new("prlimit")
-            .args(["--pid", pid, &format!("--fsize={size}:unlimited")])
-            .status()
-            .expect("prlimit is needed");
-        assert!(status.success());
-    };
-    limit("0");
+    limit_files(&binary, "0");
     let app = json!({ "name": "more" });
     let refused = api.post("/v1/apps", &app);
     refused.assert_refused(503, "registry-unwritable");
     assert!(refused.json()["hint"].as_str().unwrap().contains("disk"));
+    assert!(!is_writable(binary.admin()));
     // What the file says is shown, and who is known passes.
     let get = binary.request("GET", "/");
     let signed = caller().at(Binary::now()).sign(&get);
     binary.send(&signed).assert_passed();
     assert_eq!(api.get("/v1/apps/mobile").status, 200);
-    limit("unlimited");
+    limit_files(&binary, "unlimited");
     let made = api.post("/v1/apps", &app);
     assert_eq!(made.status, 201, "{}", made.text());
+    assert!(is_writable(binary.admin()));
+}
+
+#[test]
+fn a_registry_that_cannot_be_written_at_the_start_verifies_and_says_so_until_it_can_be() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let mut binary = setup.spawn();
+    let api = Operator(binary.admin());
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let key = api.make("/v1/keys", &json!({ "app": "shop", "id": "shop-1" }));
+    let secret = key["secret"].as_str().unwrap();
+    // A crash, and then what it left unfinished cannot be put right.
+    binary.kill();
+    let file = binary.setup().path("state/portcullis.redb");
+    let mode = |mode| std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    mode(0o400);
+    let before = std::fs::read(&file).unwrap();
+    let starts = |binary: Binary| {
+        let command = that_minds_modes(binary.setup().folder());
+        let binary = binary.restarted_by(command);
+        binary.stderr.wait_for("why", |line| {
+            line.contains("\"ERROR\"") && line.contains("the registry cannot be written")
+        });
+        binary
+    };
+    let mut binary = starts(binary);
+    let shop = Caller::new("shop-1", secret.as_bytes());
+    let ask = |binary: &Binary, caller: Caller| {
+        let signed = caller.at(Binary::now()).sign(&binary.request("GET", "/"));
+        binary.send(&signed)
+    };
+    ask(&binary, shop.clone()).assert_passed();
+    ask(&binary, caller()).assert_passed();
+    ask(
+        &binary,
+        shop.clone().secret(b"another-secret-of-32-bytes-and-so"),
+    )
+    .assert_refused(401, "credential-rejected");
+    let api = Operator(binary.admin());
+    assert_eq!(api.get("/v1/keys/shop-1").json()["state"], "active");
+    assert_eq!(api.get("/v1/status").json()["registry"]["writable"], false);
+    assert!(!is_writable(binary.admin()));
+    for _ in 0..2 {
+        let refused = api.post("/v1/apps", &json!({ "name": "more" }));
+        refused.assert_refused(503, "registry-unwritable");
+    }
+    ask(&binary, shop.clone()).assert_passed();
+    // Nothing at all is written, and what starts next finds it so too.
+    binary.signal("TERM");
+    assert!(binary.wait().success());
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    let binary = starts(binary);
+    ask(&binary, shop.clone()).assert_passed();
+    let api = Operator(binary.admin());
+    api.post("/v1/apps", &json!({ "name": "more" }))
+        .assert_refused(503, "registry-unwritable");
+    // It may be written again.
+    mode(0o600);
+    api.make("/v1/apps", &json!({ "name": "more" }));
+    assert!(is_writable(binary.admin()));
+    ask(&binary, shop).assert_passed();
+    let names = names(&api.get("/v1/apps?source=registry"), "name");
+    assert_eq!(names, ["more", "shop"]);
 }
 
 #[test]

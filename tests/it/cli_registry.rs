@@ -378,3 +378,34 @@ fn a_registry_that_a_gateway_has_and_whose_api_is_off_is_told_so() {
         assert!(refused.err.contains(word), "{}", refused.err);
     }
 }
+
+#[test]
+fn what_an_app_lacks_to_get_tokens_is_told() {
+    let upstream = Upstream::start();
+    let tokens = r#"{"evidence":["instance-key"]}"#;
+    let (key, evidence) = ("mind: no key of shop signs tokens", "nobody can enrol");
+    for on in both(&upstream) {
+        let told = |line: &str| {
+            let ran = on.run(line);
+            assert_eq!(ran.code, 0, "{line}: {}", ran.err);
+            (ran.err.contains(key), ran.err.contains(evidence))
+        };
+        assert_eq!(told("app create shop"), (false, false));
+        assert_eq!(told("instance enrol-code shop"), (false, true));
+        let change = format!("app change shop --tokens {tokens}");
+        assert_eq!(told(&format!("{change} --dry-run")), (false, false));
+        assert_eq!(told(&change), (true, false));
+        // One that callers hold is none.
+        assert_eq!(
+            told("key create shop --id its-own --out its.key"),
+            (false, false)
+        );
+        assert_eq!(told("app show shop"), (true, false));
+        assert_eq!(told("instance enrol-code shop"), (true, false));
+        let json = "app show shop --json";
+        assert_eq!(told(json), (false, false));
+        told("key create shop --scheme token --attests --out signs.key");
+        assert_eq!(told("instance enrol-code shop"), (false, false));
+        assert_eq!(told("app show shop"), (false, false));
+    }
+}

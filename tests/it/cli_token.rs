@@ -1,6 +1,7 @@
 //! `portcullis token get` and `portcullis token inspect`.
 
 use crate::harness::key_service::phone;
+use crate::harness::pair::Pair;
 use crate::harness::{Binary, Setup, Token, Upstream};
 use serde_json::Value;
 use std::io::Write as _;
@@ -16,8 +17,11 @@ struct Ran {
 }
 
 fn portcullis(folder: &Path, args: &[&str], stdin: &str) -> Ran {
+    run(folder, &[&["token"], args].concat(), stdin)
+}
+
+fn run(folder: &Path, args: &[&str], stdin: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .arg("token")
         .args(args)
         .current_dir(folder)
         .stdin(Stdio::piped())
@@ -214,4 +218,238 @@ fn what_is_asked_for_wrongly_is_a_matter_of_usage() {
     );
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("cannot be reached"), "{}", ran.err);
+}
+
+/// A gateway whose operator has registered the app `phone`, and made a code for it in the file `code`.
+fn registered() -> Binary {
+    let upstream = Upstream::start();
+    let gateway = crate::key_service_instances::setup(&upstream).spawn();
+    let folder = gateway.setup().folder();
+    let admin = format!("http://{}", gateway.admin());
+    let tokens = "{\"evidence\":[\"instance-key\"],\"builds\":[\"1.4.2\"]}";
+    for command in [
+        &[
+            "app", "create", "phone", "--scope", "orders", "--tokens", tokens,
+        ][..],
+        &["key", "create", "phone", "--scheme", "token", "--attests"],
+        &["instance", "enrol-code", "phone", "--out", "code"],
+    ] {
+        let ran = run(
+            folder,
+            &[command, &["--admin", &admin, "--token-file", "write.token"]].concat(),
+            "",
+        );
+        assert_eq!(ran.code, 0, "{command:?}: {}", ran.err);
+    }
+    gateway
+}
+
+#[test]
+fn an_instance_enrols_from_the_shell_and_gets_tokens_that_its_key_is_bound_to() {
+    let gateway = registered();
+    let folder = gateway.setup().folder();
+    let url = format!("http://{}", gateway.address());
+    // Where the gateway listens may stand in its configuration as well.
+    let at = gateway.setup().text_on(&gateway.address().to_string());
+    std::fs::write(folder.join("at.toml"), at).unwrap();
+    let enrol = [
+        "enrol",
+        "--url",
+        &url,
+        "--app",
+        "phone",
+        "--code",
+        "file:code",
+        "--build",
+        "1.4.2",
+    ];
+    let enrolled = portcullis(
+        folder,
+        &[&enrol[..], &["--out", "instance.pem"]].concat(),
+        "",
+    );
+    assert_eq!(enrolled.code, 0, "{}", enrolled.err);
+    let id = enrolled.out.trim();
+    let mode = std::fs::metadata(folder.join("instance.pem"))
+        .unwrap()
+        .permissions();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777,
+        0o600
+    );
+    for place in [["--url", &url], ["-c", "at.toml"]] {
+        let get = [
+            "get",
+            place[0],
+            place[1],
+            "--app",
+            "phone",
+            "--instance",
+            id,
+            "--instance-key",
+            "file:instance.pem",
+            "--build",
+            "1.4.2",
+        ];
+        let plain = portcullis(folder, &get, "");
+        assert_eq!(plain.code, 0, "{}", plain.err);
+        let request = gateway
+            .request("GET", "/")
+            .field("Portcullis-Token", plain.out.trim());
+        gateway.send(&request).assert_passed();
+        let bound = [&get[..], &["--bound-to-key", "file:instance.pem", "--json"]].concat();
+        let bound: Value = serde_json::from_str(&portcullis(folder, &bound, "").out).unwrap();
+        assert!(bound["expires_at"].as_i64().unwrap() > Binary::now());
+        let bound = bound["token"].as_str().unwrap();
+        let request = gateway.request("GET", "/").field("Portcullis-Token", bound);
+        gateway
+            .send(&request)
+            .assert_refused(401, "credential-missing");
+        let told = portcullis(folder, &["inspect"], bound);
+        assert!(told.out.contains("(`cnf.jwk`)"), "{}", told.out);
+    }
+    // A code is good for one; nothing is left behind of who comes second.
+    let second = portcullis(folder, &[&enrol[..], &["--out", "second.pem"]].concat(), "");
+    assert_eq!(second.code, 1, "{}", second.out);
+    assert!(
+        second.err.contains("403 `evidence-rejected`"),
+        "{}",
+        second.err
+    );
+    assert!(!folder.join("second.pem").exists());
+    let taken = portcullis(
+        folder,
+        &[&enrol[..], &["--out", "instance.pem"]].concat(),
+        "",
+    );
+    assert_eq!(taken.code, 2, "{}", taken.out);
+    assert!(
+        taken.err.contains("`--instance-key file:PATH` one that is"),
+        "{}",
+        taken.err
+    );
+}
+
+#[test]
+fn a_key_that_is_there_enrols_of_either_kind() {
+    let gateway = registered();
+    let folder = gateway.setup().folder();
+    let url = format!("http://{}", gateway.address());
+    let pair = Pair::of("ecdsa-p256-sha256");
+    std::fs::copy(pair.private(), folder.join("phone.pem")).unwrap();
+    let key = ["--build", "1.4.2", "--instance-key", "file:phone.pem"];
+    let enrol = [
+        "enrol",
+        "--url",
+        &url,
+        "--app",
+        "phone",
+        "--code",
+        "file:code",
+        "--json",
+    ];
+    let enrolled = portcullis(folder, &[&enrol[..], &key].concat(), "");
+    assert_eq!(enrolled.code, 0, "{}", enrolled.err);
+    let enrolled: Value = serde_json::from_str(&enrolled.out).unwrap();
+    let id = enrolled["instance"].as_str().unwrap();
+    let get = ["get", "--url", &url, "--app", "phone", "--instance", id];
+    for more in [&[][..], &["--instance-algorithm", "ecdsa-p256-sha256"]] {
+        let got = portcullis(folder, &[&get[..], &key, more].concat(), "");
+        assert_eq!(got.code, 0, "{}", got.err);
+        let request = gateway
+            .request("GET", "/")
+            .field("Portcullis-Token", got.out.trim());
+        gateway.send(&request).assert_passed();
+    }
+    let wrong = portcullis(
+        folder,
+        &[&get[..], &key, &["--instance-algorithm", "ed25519"]].concat(),
+        "",
+    );
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("this is a key on"), "{}", wrong.err);
+}
+
+#[test]
+fn who_is_stuck_is_told_where() {
+    let gateway = registered();
+    let folder = gateway.setup().folder();
+    let url = format!("http://{}", gateway.address());
+    let admin = format!("http://{}", gateway.admin());
+    let slip = std::fs::read_to_string(folder.join("code")).unwrap();
+    let slip = slip.trim().replace("pcs_e_", "pcs_e_0");
+    std::fs::write(folder.join("slip"), &slip[..slip.len() - 1]).unwrap();
+    let enrol = |code: &'static str| {
+        [
+            "enrol", "--url", &url, "--app", "phone", "--build", "1.4.2", "--out", "new.pem",
+            "--code", code,
+        ]
+    };
+    let get = |evidence: &[&'static str], url: &str| -> Vec<String> {
+        let all = ["get", "--app", "phone", "--url", url];
+        all.iter()
+            .chain(evidence)
+            .map(ToString::to_string)
+            .collect()
+    };
+    let instance =
+        |key: &'static str| ["--instance", "i", "--build", "1.4.2", "--instance-key", key];
+    for (args, code, told) in [
+        // An id is no option, whatever it begins with.
+        (get(&["--instance", "-o"], &url), 2, "--instance-key"),
+        (
+            enrol("file:slip").map(ToOwned::to_owned).to_vec(),
+            1,
+            "`code` cannot be read",
+        ),
+        (
+            enrol("pcs_e_0123").map(ToOwned::to_owned).to_vec(),
+            2,
+            "`--code` takes a reference",
+        ),
+        (
+            get(&instance("file:none.pem"), &url),
+            2,
+            "the file of `--instance-key`, `none.pem` cannot be opened",
+        ),
+        (
+            get(&instance("env:NOBODY_SET_IT"), &url),
+            2,
+            "which `--instance-key` names",
+        ),
+        (
+            get(&instance("file:code"), &url),
+            2,
+            "it is neither PEM nor a JWK",
+        ),
+        (
+            get(&["--workload", "eyJhbGciOiJSUzI1NiJ9"], &url),
+            2,
+            "say `--workload file:PATH`",
+        ),
+        (
+            get(&["--dev", "x", "--bound-to", "short"], &url),
+            1,
+            "`cnf.jkt` is not a thumbprint",
+        ),
+        // What answers there is another listener, or another path.
+        (get(&["--dev", "x"], &admin), 1, "`--prefix` names its path"),
+        (
+            get(&["--dev", "x", "--prefix", "/elsewhere"], &url),
+            1,
+            "`--prefix` names its path",
+        ),
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = portcullis(folder, &args, "");
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+        // What may be a secret is not repeated.
+        assert!(
+            !ran.err.contains("pcs_e_0123") && !ran.err.contains("eyJ"),
+            "{}",
+            ran.err
+        );
+    }
+    assert!(!folder.join("new.pem").exists());
 }

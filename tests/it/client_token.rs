@@ -1,10 +1,19 @@
 //! The library's `client::token` before the real key service.
 
 use crate::harness::key_service::{call, phone};
-use crate::harness::{Gateway, Request, Setup, Upstream, now};
-use portcullis::client::token::{Answer, Dev, NoToken, Tokens, Transport};
+use crate::harness::{Gateway, Request, Response, Setup, Upstream, now};
+use crate::key_service::{assertion, of_a_platform};
+use crate::key_service_instances::{code, setup, with_phone};
+use portcullis::client::token::{
+    Answer, Dev, InstanceKey, NoToken, Tokens, Transport, Workload, enrol, instance_key,
+};
+use portcullis::client::{DpopKey, Signer};
 use portcullis::clock::{Clock, Hand};
+use portcullis::crypto::{Algorithm, generate};
+use portcullis::secret::Secret;
+use serde_json::json;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How the tests send requests.
@@ -33,9 +42,14 @@ fn start(upstream: &Upstream, tokens: &str) -> Gateway {
         .start()
 }
 
+/// A clock of a caller's own.
+fn clock() -> (Clock, Hand) {
+    Clock::by_hand(u64::try_from(now()).unwrap())
+}
+
 /// An app whose user has this `Authorization`, with a clock of its own.
 fn app(gateway: &Gateway, user: &str) -> (Tokens, Hand) {
-    let (clock, hand) = Clock::by_hand(u64::try_from(now()).unwrap());
+    let (clock, hand) = clock();
     let evidence = Dev::new("laptop").build("1.4.2");
     let tokens = Tokens::new("phone", Wire(gateway.address()), evidence);
     (tokens.pay(user).clock(clock), hand)
@@ -74,4 +88,143 @@ fn who_is_not_genuine_gets_a_token_that_opens_nothing_or_is_told_so() {
         panic!("{refused}");
     };
     assert_eq!((status, code.as_deref()), (403, Some("evidence-rejected")));
+}
+
+/// Two routes before one backend: by a DPoP proof, and by a signature beside the token.
+const BOTH: &str = "[[routes]]\nname = \"proven\"\npath = \"/proven/**\"\nupstream = \"backend\"\naccept = [\"token\"]\n\
+    bind = \"dpop\"\nassurance = \"attested\"\n\
+    [[routes]]\nname = \"signed\"\npath = \"/signed/**\"\nupstream = \"backend\"\naccept = [\"token+http-signature\"]\n\
+    bind = \"key\"\nassurance = \"attested+signed\"\n";
+
+/// A call with the token, its user's `Authorization`, and what proves the key: `prove` adds it.
+fn proven(
+    gateway: &Gateway,
+    target: &str,
+    token: &str,
+    prove: impl Fn(&mut http::Request<&'static str>),
+) -> Response {
+    let url = format!("http://{}{target}", gateway.address());
+    let mut request = http::Request::get(url)
+        .header("Authorization", "Bearer ada")
+        .header("Portcullis-Token", token)
+        .body("")
+        .unwrap();
+    prove(&mut request);
+    let fields = request.headers().iter();
+    let sent = fields.fold(gateway.request("GET", target), |sent, (name, value)| {
+        sent.field(name.as_str(), value.to_str().unwrap())
+    });
+    gateway.send(&sent)
+}
+
+#[test]
+fn an_instance_enrols_and_its_key_proves_each_call_with_each_of_its_tokens() {
+    for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP256Sha256] {
+        let upstream = Upstream::start();
+        let gateway = with_phone(setup(&upstream).routes(BOTH));
+        let address = gateway.address();
+        let (fixed, _) = clock();
+        let pem = generate(algorithm).unwrap();
+        let key = instance_key(&pem).unwrap();
+        assert_eq!(key.algorithm(), algorithm);
+        let code = code(&gateway, &json!({}));
+        let id = enrol(&Wire(address), "phone", &code, &key, "1.4.2").unwrap();
+        let again = enrol(&Wire(address), "phone", &code, &key, "1.4.2").unwrap_err();
+        assert!(
+            again.to_string().contains("403 `evidence-rejected`"),
+            "{again}"
+        );
+
+        let (clock, hand) = clock();
+        let evidence = InstanceKey::of(&id, "1.4.2", key.clone());
+        let tokens = Tokens::new("phone", Wire(address), evidence)
+            .pay("Bearer ada")
+            .bound_to_key(&key)
+            .scope("orders")
+            .clock(clock);
+        let dpop = DpopKey::new(algorithm, &pem).unwrap().clock(fixed.clone());
+        let signer = |pem: &Secret| {
+            let signer = Signer::new("its-own", algorithm, pem).unwrap();
+            signer.clock(fixed.clone())
+        };
+        let (own, strange) = (signer(&pem), signer(&generate(algorithm).unwrap()));
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let token = tokens.token().unwrap();
+            let shown = token.text();
+            assert!(!seen.contains(&shown.to_owned()));
+            seen.push(shown.to_owned());
+            assert_eq!(
+                token.expires_at(),
+                now() + 300 + 290 * (seen.len() as i64 - 1)
+            );
+            proven(&gateway, "/proven/1", shown, |request| {
+                let (method, uri) = (request.method().clone(), request.uri().clone());
+                dpop.prove(&method, &uri, shown, None, request.headers_mut());
+            })
+            .assert_passed();
+            proven(&gateway, "/signed/1", shown, |request| {
+                own.sign(request).unwrap();
+            })
+            .assert_passed();
+            proven(&gateway, "/signed/1", shown, |request| {
+                strange.sign(request).unwrap();
+            })
+            .assert_refused(401, "credential-rejected");
+            proven(&gateway, "/proven/1", shown, |_| {}).assert_refused(401, "credential-missing");
+            hand.advance(Duration::from_secs(290));
+        }
+        let got = upstream.got(3);
+        assert_eq!(got.field("portcullis-assurance"), Some("attested+signed"));
+        assert_eq!(got.field("portcullis-scopes"), Some("orders"));
+        assert_eq!(upstream.heard().len(), 4);
+    }
+}
+
+#[test]
+fn a_workload_shows_a_fresh_assertion_for_each_token() {
+    let upstream = Upstream::start();
+    let gateway = of_a_platform(&upstream, "");
+    let (clock, hand) = clock();
+    // The platform is asked with the challenge as its `nonce`; line ends, as files have them, do not matter.
+    let workload =
+        Workload::new(|challenge: &str| Ok(assertion().claim("nonce", challenge).text() + "\n"));
+    let tokens = Tokens::new("phone", Wire(gateway.address()), workload).clock(clock.clone());
+    for _ in 0..2 {
+        call(&gateway, tokens.token().unwrap().text(), None).assert_passed();
+        hand.advance(Duration::from_secs(290));
+    }
+    let broken = Workload::new(|_: &str| Err("the file is not there yet".to_owned()));
+    let tokens = Tokens::new("phone", Wire(gateway.address()), broken).clock(clock);
+    let failed = tokens.token().unwrap_err().to_string();
+    assert_eq!(
+        failed,
+        "the evidence cannot be made: the file is not there yet"
+    );
+}
+
+#[test]
+fn many_threads_ask_the_key_service_once() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream, "evidence = [\"dev\"]");
+    let (tokens, hand) = app(&gateway, "Bearer ada");
+    let minted = || {
+        let metrics = gateway.ask_admin("/metrics").text();
+        metrics.contains("portcullis_token_requests_total{outcome=\"minted\",reason=\"ok\"} 2\n")
+    };
+    for _ in 0..2 {
+        let passed = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let token = tokens.token().unwrap();
+                    call(&gateway, token.text(), Some("Bearer ada")).assert_passed();
+                    passed.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+        });
+        assert_eq!(passed.into_inner(), 8);
+        hand.advance(Duration::from_secs(310));
+    }
+    assert!(minted());
 }

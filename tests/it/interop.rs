@@ -109,7 +109,7 @@ pub(crate) fn run(
 }
 
 /// Python or Node, with this file of `examples/clients`.
-fn command(file: &str) -> Command {
+pub(crate) fn command(file: &str) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = if file.starts_with("python/") {
         installed(root.join("target/clients/venv/bin/python3"))

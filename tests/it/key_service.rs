@@ -24,7 +24,7 @@ fn asked(gateway: &Gateway, evidence: &Value) -> Response {
     ask(address, "token", &question(address, "phone", evidence))
 }
 
-fn parts(token: &str) -> (Value, Value, Vec<u8>) {
+pub(crate) fn parts(token: &str) -> (Value, Value, Vec<u8>) {
     let parts: Vec<_> = token
         .split('.')
         .map(|part| BASE64URL_NOPAD.decode(part.as_bytes()).unwrap())
@@ -362,7 +362,7 @@ fn tokens_of_private_keys_are_checked_by_whoever_fetches_the_public_halves() {
 }
 
 /// The app `phone`, known by its platform; the keys of that are in a file.
-fn of_a_platform(upstream: &Upstream, more: &str) -> Gateway {
+pub(crate) fn of_a_platform(upstream: &Upstream, more: &str) -> Gateway {
     let setup = Setup::before(upstream);
     setup.write("keys.json", every_key().to_string().as_bytes());
     let tokens = format!(
@@ -375,7 +375,7 @@ fn of_a_platform(upstream: &Upstream, more: &str) -> Gateway {
     setup.more(&phone(&tokens)).start()
 }
 
-fn assertion() -> Token {
+pub(crate) fn assertion() -> Token {
     signed("rsa-v1_5-sha256")
         .claim("iat", now())
         .claim("exp", now() + 600)

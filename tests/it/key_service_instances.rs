@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 
 /// Asks the admin API.
-fn api(gateway: &Gateway, method: &str, target: &str, body: &Value) -> Response {
+pub(crate) fn api(gateway: &Gateway, method: &str, target: &str, body: &Value) -> Response {
     let there = |tag: Option<&str>| {
         let request = Request::new(method, target)
             .field("Authorization", &format!("Bearer {WRITE}"))
@@ -40,31 +40,45 @@ fn api(gateway: &Gateway, method: &str, target: &str, body: &Value) -> Response 
 }
 
 #[track_caller]
-fn done(answer: &Response) -> Value {
+pub(crate) fn done(answer: &Response) -> Value {
     assert!(answer.status / 100 == 2, "{}", answer.text());
     answer.json()
 }
 
 /// A gateway with the app `phone` in its registry, which takes these builds.
 fn start(upstream: &Upstream, route: &str) -> Gateway {
-    let setup =
-        with_tokens(Setup::before(upstream)).tokens("rate = \"off\"\ninstance_rate = \"off\"");
-    let gateway = setup
-        .route(&format!("accept = [\"token\"]\n{route}"))
-        .start();
-    let app = json!({
-        "name": "phone", "scopes": ["orders", "read"],
-        "tokens": { "evidence": ["instance-key"], "builds": ["1.4.1", "1.4.2"] },
-    });
-    done(&api(&gateway, "POST", "/v1/apps", &app));
-    let key = json!({
-        "app": "phone", "id": "phone-tokens", "schemes": ["token"], "attests": true,
-    });
-    done(&api(&gateway, "POST", "/v1/keys", &key));
+    with_phone(setup(upstream).route(&format!("accept = [\"token\"]\n{route}")))
+}
+
+/// A configuration with an admin API, and no limits of the key service.
+pub(crate) fn setup(upstream: &Upstream) -> Setup {
+    with_tokens(Setup::before(upstream)).tokens("rate = \"off\"\ninstance_rate = \"off\"")
+}
+
+/// Runs it, and makes the app `phone` in its registry.
+pub(crate) fn with_phone(setup: Setup) -> Gateway {
+    let gateway = setup.start();
+    register(&gateway, "5m");
     gateway
 }
 
-fn code(gateway: &Gateway, more: &Value) -> String {
+/// Makes the app `phone`, whose tokens live so long.
+pub(crate) fn register(gateway: &Gateway, lifetime: &str) {
+    let app = json!({
+        "name": "phone", "scopes": ["orders", "read"],
+        "tokens": { "evidence": ["instance-key"], "builds": ["1.4.1", "1.4.2"], "lifetime": lifetime },
+    });
+    done(&api(gateway, "POST", "/v1/apps", &app));
+    sign_with(gateway, "phone-tokens");
+}
+
+/// Makes a key that signs its tokens.
+pub(crate) fn sign_with(gateway: &Gateway, id: &str) {
+    let key = json!({ "app": "phone", "id": id, "schemes": ["token"], "attests": true });
+    done(&api(gateway, "POST", "/v1/keys", &key));
+}
+
+pub(crate) fn code(gateway: &Gateway, more: &Value) -> String {
     let mut body = json!({ "app": "phone" });
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();
@@ -81,26 +95,27 @@ fn enrolling(code: &str, pair: &Pair) -> Value {
 }
 
 /// An instance that has enrolled.
-struct Instance {
-    id: String,
-    pair: Pair,
-    address: SocketAddr,
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) pair: Pair,
+    pub(crate) address: SocketAddr,
 }
 
 impl Instance {
     fn enrolled(gateway: &Gateway, pair: Pair) -> Self {
         let address = gateway.address();
-        let answer = ask(
-            address,
-            "enrol",
-            &enrolling(&code(gateway, &json!({})), &pair),
-        );
+        Self::by_code(address, &code(gateway, &json!({})), pair)
+    }
+
+    /// Enrols by this code.
+    pub(crate) fn by_code(address: SocketAddr, code: &str, pair: Pair) -> Self {
+        let answer = ask(address, "enrol", &enrolling(code, &pair));
         let id = done(&answer)["instance"].as_str().unwrap().to_owned();
         Self { id, pair, address }
     }
 
     /// What it asks, signed.
-    fn question(&self, build: &str, pay: &str, cnf: &str, scope: &str) -> Value {
+    pub(crate) fn question(&self, build: &str, pay: &str, cnf: &str, scope: &str) -> Value {
         let challenge = challenge(self.address, "phone");
         let text = format!(
             "portcullis-instance-key-v1\napp: phone\nchallenge: {challenge}\ninstance: {}\nbuild: {build}\n\

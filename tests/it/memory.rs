@@ -1,9 +1,11 @@
 //! What connections cost that wait for their next request.
 
-use crate::harness::{Binary, Connection, Setup, Upstream};
+use crate::harness::{Binary, Connection, Setup, Upstream, caller};
 
 /// As many as a process may have open everywhere, and the rest of the tests beside them.
 const CONNECTIONS: u64 = 400;
+/// Key ids that nobody has.
+const STRANGERS: usize = 10_000;
 /// Bytes of memory that one may cost.
 const EACH: u64 = 40 * 1024;
 
@@ -31,4 +33,28 @@ fn a_connection_that_waits_for_its_next_request_costs_little() {
     let _held = waiting(&binary, CONNECTIONS);
     let more = binary.memory().saturating_sub(before);
     assert!(more < CONNECTIONS * EACH, "{} each", more / CONNECTIONS);
+}
+
+#[test]
+fn key_ids_that_nobody_has_leave_nothing_behind() {
+    let upstream = Upstream::start();
+    let binary = Setup::before(&upstream).server("workers = 1").spawn();
+    let strangers = |from: usize, count: usize| {
+        let mut connection = Connection::open(binary.address());
+        for number in from..from + count {
+            let unknown = caller()
+                .at(Binary::now())
+                .key_id(&format!("{number:0>200}"));
+            connection.send(&unknown.sign(&binary.request("GET", "/")).bytes());
+            connection
+                .response()
+                .assert_refused(401, "credential-rejected");
+        }
+    };
+    strangers(0, 500);
+    let before = binary.memory();
+    strangers(500, STRANGERS);
+    let more = binary.memory().saturating_sub(before);
+    // Were each id kept, it would be more than this.
+    assert!(more < (STRANGERS * 200) as u64 / 2, "{more}");
 }

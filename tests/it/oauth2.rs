@@ -1,14 +1,15 @@
 //! The route before an authorization server, with a real one behind it: `examples/oauth2`.
 
-use crate::harness::{Binary, Gateway, Setup, Token};
+use crate::admin_api::with_tokens;
+use crate::harness::{Gateway, Setup};
 use crate::interop::installed;
-use serde_json::Value;
+use crate::key_service_instances::{api, done};
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-const KEY: &[u8] = b"attester-secret-of-32-bytes-or-so";
 const CLIENT_SECRET: &str = "canary client+secret/of=the&shop";
 
 fn root() -> &'static Path {
@@ -84,33 +85,36 @@ impl Drop for Server {
     }
 }
 
-/// The example's own routes and app, before `server`; `inject` in place of its own if it is given.
+/// The example's own routes, before `server`, and its app; `inject` in place of its own if it is given.
 fn start(server: &Server, inject: Option<&str>) -> Gateway {
     let text = std::fs::read_to_string(root().join("examples/oauth2/gateway.toml")).unwrap();
-    let routes = &text[text.find("[[routes]]").unwrap()..text.find("[apps.shop]").unwrap()];
+    let routes = &text[text.find("[[routes]]").unwrap()..];
     let mut routes = routes.replace("upstream = \"login\"", "upstream = \"backend\"");
     let own = "inject.basic = { user = \"shop-app\", password = \"file:client.secret\" }";
     assert!(routes.contains(own), "{routes}");
     if let Some(inject) = inject {
         routes = routes.replace(own, inject);
     }
-    let app = text[text.find("[apps.shop]").unwrap()..]
-        .replace("generated:state/shop.key", "file:shop.key");
     let setup = Setup::with_servers(&format!("\"http://127.0.0.1:{}\"", server.port));
-    let setup = setup.routes(&routes).more(&app);
-    setup.write_secret("shop.key", KEY);
+    let setup = with_tokens(setup).routes(&routes);
     setup.write_secret("client.secret", format!("{CLIENT_SECRET}\n").as_bytes());
-    Gateway::start_now(setup)
-}
-
-fn attested() -> String {
-    let now = Binary::now();
-    Token::new()
-        .header("kid", "shop-attested")
-        .claim("iat", now)
-        .claim("exp", now + 300)
-        .signed_with(KEY)
-        .text()
+    let gateway = Gateway::start_now(setup);
+    // What the page of the example has its reader type.
+    let tokens = json!({ "evidence": ["instance-key"], "builds": ["1.0"] });
+    let app = json!({ "name": "shop", "tokens": tokens });
+    done(&api(&gateway, "POST", "/v1/apps", &app));
+    let key =
+        json!({ "app": "shop", "id": "shop-attested", "schemes": ["token"], "attests": true });
+    done(&api(&gateway, "POST", "/v1/keys", &key));
+    let code = done(&api(
+        &gateway,
+        "POST",
+        "/v1/enrolments",
+        &json!({ "app": "shop" }),
+    ));
+    let code = code["code"].as_str().unwrap().to_owned();
+    gateway.setup().write("code", code.as_bytes());
+    gateway
 }
 
 fn run(mut command: Command, gateway: &Gateway) -> Value {
@@ -126,7 +130,8 @@ fn run(mut command: Command, gateway: &Gateway) -> Value {
 
 fn app(gateway: &Gateway) -> Value {
     let mut command = python("app.py");
-    command.args(["--token", &attested()]);
+    command.current_dir(gateway.setup().folder());
+    command.args(["--state", "shop.jwk", "--code-file", "code"]);
     run(command, gateway)
 }
 
@@ -158,13 +163,15 @@ fn a_bot_with_all_that_the_app_has_fails_before_the_server_sees_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path());
     let gateway = start(&server, None);
-    let stolen = app(&gateway)["refresh_token"].as_str().unwrap().to_owned();
+    let stolen = app(&gateway);
+    let loot = |name: &str| stolen[name].as_str().unwrap().to_owned();
     let before = server.tokens_asked_for();
     let mut command = python("bot.py");
-    command.args(["--refresh-token", &stolen]);
+    command.args(["--refresh-token", &loot("refresh_token")]);
+    command.args(["--attested-token", &loot("attested_token")]);
     let answers = run(command, &gateway);
     let answers = answers.as_array().unwrap();
-    assert_eq!(answers.len(), 9);
+    assert_eq!(answers.len(), 15);
     for answer in answers {
         assert_eq!(answer["status"], 401, "{answer}");
     }

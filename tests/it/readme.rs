@@ -136,13 +136,18 @@ fn its_links_lead_somewhere() {
         "CHANGELOG.md",
         "docs/config.md",
         "docs/hardening.md",
+        "docs/key-service.md",
+        "docs/oauth2.md",
         "docs/observe.md",
         "docs/operating.md",
         "docs/performance.md",
         "docs/refusals.md",
+        "docs/registry.md",
+        "docs/tokens.md",
         "docs/upstreams.md",
         "examples/README.md",
         "examples/clients/README.md",
+        "examples/oauth2/README.md",
     ] {
         let folder = root().join(page);
         let folder = folder.parent().unwrap();
@@ -157,10 +162,10 @@ fn its_links_lead_somewhere() {
     }
 }
 
-/// A gateway that serves the page's configuration.
-struct Served(Binary);
+/// A gateway that serves a page's configuration.
+pub(crate) struct Served(pub(crate) Binary);
 
-fn serve(config: &str) -> Served {
+pub(crate) fn serve(config: &str) -> Served {
     let config = config
         .replace("127.0.0.1:8080", "127.0.0.1:0")
         .replace("http://127.0.0.1:9000", "echo:");
@@ -171,7 +176,7 @@ fn serve(config: &str) -> Served {
 
 impl Served {
     /// Runs a block, in the folder of the configuration; it must succeed. Gives back what it printed.
-    fn run(&self, program: impl AsRef<Path>, name: &str, block: &str) -> String {
+    pub(crate) fn run(&self, program: impl AsRef<Path>, name: &str, block: &str) -> String {
         let address = self.0.address().to_string();
         let block = block.replace("127.0.0.1:8080", &address);
         let block = if Path::new(name).extension().is_some_and(|end| end == "sh") {
@@ -206,7 +211,11 @@ impl Served {
 
 /// The one block of `language` that holds `mark`.
 fn block(language: &str, mark: &str) -> String {
-    let page = page();
+    block_of(&page(), language, mark)
+}
+
+/// The same of any page.
+pub(crate) fn block_of(page: &str, language: &str, mark: &str) -> String {
     let fence = format!("\n```{language}\n");
     let mut found = page
         .split(&fence)
@@ -225,7 +234,7 @@ fn page() -> String {
     fs::read_to_string(root().join("README.md")).unwrap()
 }
 
-fn installed(path: &str) -> PathBuf {
+pub(crate) fn installed(path: &str) -> PathBuf {
     let path = root().join(path);
     assert!(
         path.exists(),
@@ -235,6 +244,6 @@ fn installed(path: &str) -> PathBuf {
     path
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -2,6 +2,7 @@
 //! every look-up, until their dates say otherwise.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use crate::admin_api::{READ, WRITE, ask, with_tokens};
 use crate::harness::{Caller, Gateway, Request, Setup, T0, Token, Upstream};
 use data_encoding::BASE64;
 use portcullis::apps::made::live::Live;
@@ -392,6 +393,41 @@ fn when_a_key_was_last_used_is_known_after_the_gateway_has_ended() {
     let uses = reopened(&gateway.folder()).uses_of("made-1").unwrap();
     let last = uses.schemes.get(Scheme::HttpSignature.name());
     assert_eq!(last, Some(&now));
+}
+
+#[test]
+fn refused_tokens_of_the_admin_api_stand_in_the_audit_and_guesses_without_end_in_few_lines() {
+    let upstream = Upstream::start();
+    let mut gateway = with_tokens(Setup::before(&upstream)).start();
+    let admin = gateway.admin();
+    for number in 0..100 {
+        ask(admin, &format!("{WRITE}{number}"), "GET", "/v1/apps");
+        ask(admin, READ, "POST", "/v1/apps").assert_refused(403, "role-too-low");
+    }
+    gateway.advance(60);
+    ask(admin, "another", "GET", "/v1/apps").assert_refused(401, "token-rejected");
+    // Who shows none guesses at nothing.
+    gateway
+        .ask_admin("/v1/apps")
+        .assert_refused(401, "token-missing");
+    gateway.stop();
+    let store = reopened(&gateway.folder());
+    let all = Page {
+        after: None,
+        limit: 100,
+    };
+    let events = store.audit(Log::Events, &all).unwrap().items;
+    assert!(events.iter().all(|event| event.what == "admin.refuse"));
+    let told = |who: &str, why: &str| {
+        let outcome = Outcome::Refused(why.to_owned());
+        let of = events
+            .iter()
+            .filter(|event| event.who == who && event.outcome == outcome);
+        of.map(|event| event.times).sum::<u64>()
+    };
+    assert_eq!(told("peer:127.0.0.1", "token-rejected"), 101);
+    assert_eq!(told("admin:read", "role-too-low"), 1);
+    assert!(events.len() <= 3, "{events:?}");
 }
 
 fn reopened(folder: &Path) -> registry::Registry {

@@ -48,7 +48,7 @@ export function received() {
 }
 
 /// Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets. PEM stays as it is.
-function readSecret(path) {
+export function readSecret(path) {
   const bytes = readFileSync(path);
   const text = bytes.toString("latin1").trim();
   if (text.startsWith("base64:")) return Buffer.from(text.slice("base64:".length), "base64");

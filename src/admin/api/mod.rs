@@ -11,6 +11,7 @@ mod openapi;
 pub mod operations;
 pub mod page;
 mod problem;
+mod refused;
 mod schemas;
 mod tokens;
 mod values;

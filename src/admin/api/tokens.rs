@@ -1,6 +1,8 @@
 //! Who asks: the tokens of `[admin]`, and what each may do.
 
 use super::problem::{Code, Problem};
+use super::refused::Refused;
+use crate::apps::made::AuditEntry;
 use crate::clock::Now;
 use crate::crypto::digest::sha256;
 use arc_swap::ArcSwap;
@@ -113,6 +115,7 @@ impl Who {
 pub struct Guard {
     tokens: ArcSwap<Tokens>,
     refusals: Mutex<Refusals>,
+    told: Refused,
 }
 
 /// Refused tokens: how many may still be answered at once, and since when.
@@ -139,6 +142,7 @@ impl Guard {
         Self {
             tokens: ArcSwap::from_pointee(tokens),
             refusals: Mutex::default(),
+            told: Refused::default(),
         }
     }
 
@@ -173,6 +177,17 @@ impl Guard {
             return Ok(who);
         }
         Err(self.refused(now))
+    }
+
+    /// The line of the audit that is due when `who` was refused so, if one is: what has no token, or asks for
+    /// something wrong, guesses at nothing.
+    pub fn line(&self, who: &str, code: Code, now: Now) -> Option<AuditEntry> {
+        let why = match code {
+            Code::TokenRejected | Code::Limited => Code::TokenRejected,
+            Code::RoleTooLow => code,
+            _ => return None,
+        };
+        self.told.line(who, why.word(), now)
     }
 
     /// Tokens that were refused.

@@ -196,11 +196,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`Unreadable`].
     fn enrolments_of(&self, app: &str, page: &Page) -> Result<Paged<EnrolmentRecord>, Unreadable>;
 
-    /// Each app with its keys, by name, all as of one moment.
+    /// Each app with its keys, in no order, all as of one moment. Several threads may show some at the same time.
     ///
     /// # Errors
     /// [`Unreadable`]; some were seen then.
-    fn each_app(&self, see: &mut dyn FnMut(AppRecord, Vec<KeyRecord>)) -> Result<(), Unreadable>;
+    fn each_app(&self, see: &(dyn Fn(AppRecord, Vec<KeyRecord>) + Sync)) -> Result<(), Unreadable>;
 
     /// Each instance.
     ///

@@ -39,7 +39,10 @@ impl DpopArgs {
         let Some(reference) = &self.dpop else {
             return Ok(None);
         };
-        let key = DpopKey::new(self.dpop_algorithm.algorithm(), &named_by(reference)?);
+        let key = DpopKey::new(
+            self.dpop_algorithm.algorithm(),
+            &named_by("--dpop", reference)?,
+        );
         Ok(Some(key.map_err(bad_key)?.clock(clock)))
     }
 

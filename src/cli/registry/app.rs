@@ -2,7 +2,7 @@
 
 use super::changing::{self, Changing, Matching};
 use super::reach::{Call, Reach, Reply};
-use super::{USUAL, Where, list, listed, part, print};
+use super::{USUAL, Where, lacking, list, listed, part, print};
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
@@ -157,6 +157,13 @@ impl Said {
         }
         Ok(body)
     }
+
+    /// What the app still lacks, where this is about its tokens.
+    fn tell_lacking(&self, how: &Changing, name: &str) {
+        if self.tokens.is_some() && !how.dry_run {
+            lacking::tell(&how.at, name, false);
+        }
+    }
 }
 
 const COLUMNS: print::Columns = &[
@@ -186,6 +193,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             body.insert("name".to_owned(), name.as_str().into());
             let answer = changing::make(how, "/v1/apps", body.into())?;
             changing::print(how, &format!("made app {name}"), &answer)?;
+            said.tell_lacking(how, name);
         }
         What::List { limit, at } => listed(at, "/v1/apps", &[], *limit, COLUMNS)?,
         What::Show { name, at } => show(name, at)?,
@@ -205,6 +213,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
                 body.insert("scopes".to_owned(), json!([]));
             }
             patch(how, matching, name, body.into(), "changed")?;
+            said.tell_lacking(how, name);
         }
         What::Disable(one) => enable(one, false)?,
         What::Enable(one) => enable(one, true)?,
@@ -259,5 +268,6 @@ fn show(name: &str, at: &Where) -> Result<()> {
     if more {
         writeln!(out, "and more: `portcullis key list --app {name}`")?;
     }
+    lacking::say(&body, &keys, false);
     Ok(())
 }

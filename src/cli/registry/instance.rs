@@ -1,7 +1,7 @@
 //! `portcullis instance`: the instances of apps, and the codes by which they enrol.
 
 use super::changing::{self, Changing, Matching, Out};
-use super::{USUAL, Where, listed, part, print, shown};
+use super::{USUAL, Where, lacking, listed, part, print, shown};
 use crate::cli::stop::Stop;
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
@@ -139,6 +139,9 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             let mut answer = changing::unless_failed(out, file.as_ref(), made)?;
             changing::tell_secret(how, out, file, &mut answer, "code")?;
             changing::print_beside(how, &format!("made a code for {app}"), &answer)?;
+            if !how.dry_run {
+                lacking::tell(&how.at, app, true);
+            }
         }
         What::Codes { app, limit, at } => {
             listed(at, "/v1/enrolments", &[("app", app)], *limit, CODES)?;

@@ -8,6 +8,7 @@ pub(super) mod key;
 pub(super) mod reload;
 
 mod changing;
+mod lacking;
 mod material;
 mod offline;
 mod print;

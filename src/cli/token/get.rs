@@ -1,19 +1,17 @@
 //! `portcullis token get`: a token for evidence.
 
+use super::place::{Place, stopped};
 use super::wire::Http;
 use crate::cli::key::{AlgorithmName, named_by};
 use crate::cli::prove::bad_key;
-use crate::cli::send;
 use crate::cli::stop::Stop;
-use crate::client::token::{Dev, InstanceKey, NoToken, Tokens, Workload};
-use crate::config::{Config, period};
+use crate::client::token::{Dev, InstanceKey, Tokens, Workload, instance_key};
+use crate::crypto::{Algorithm, BadKey, PrivateKey};
+use crate::secret::Secret;
 use anyhow::Result;
-use http::Uri;
 use serde_json::json;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Get a token from a gateway's key service, for evidence that a genuine app asks
 #[derive(clap::Args)]
@@ -24,21 +22,9 @@ pub(in crate::cli) struct Args {
     /// The app that asks
     #[arg(long, value_name = "NAME")]
     app: String,
-    /// The gateway, with scheme and host
-    #[arg(long, value_name = "URL", help_heading = "Gateway")]
-    url: Option<String>,
-    /// The gateway that this configuration is of: `[server] public_url`, or where it listens
-    #[arg(short, long, value_name = "FILE", help_heading = "Gateway")]
-    config: Option<PathBuf>,
-    /// Where the key service answers [default: what the configuration says, or /.portcullis]
-    #[arg(long, value_name = "PATH", help_heading = "Gateway")]
-    prefix: Option<String>,
-    /// Trust the certificates of this file, and no others
-    #[arg(long, value_name = "FILE", help_heading = "Gateway")]
-    cacert: Option<PathBuf>,
-    /// How long each of the two answers may take
-    #[arg(long, value_name = "DURATION", value_parser = period, default_value = "30s", help_heading = "Gateway")]
-    timeout: Duration,
+    #[command(flatten)]
+    place: Place,
+
     /// No evidence: an instance of this name, for a gateway on this machine whose configuration says so
     #[arg(long, value_name = "INSTANCE", help_heading = "Evidence")]
     dev: Option<String>,
@@ -46,7 +32,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "REFERENCE", help_heading = "Evidence")]
     workload: Option<String>,
     /// An enrolled instance, by its id
-    #[arg(long, value_name = "ID", requires_all = ["instance_key", "build"], help_heading = "Evidence")]
+    #[arg(long, value_name = "ID", requires_all = ["instance_key", "build"], allow_hyphen_values = true, help_heading = "Evidence")]
     instance: Option<String>,
     /// The private key of that instance, `env:NAME` or `file:PATH`, in PEM or as a JWK
     #[arg(
@@ -56,14 +42,15 @@ pub(in crate::cli) struct Args {
         help_heading = "Evidence"
     )]
     instance_key: Option<String>,
-    /// The algorithm of that key: ed25519 or ecdsa-p256-sha256
+    /// The algorithm of that key: ed25519 or ecdsa-p256-sha256 [default: that of the key]
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "ed25519",
+        requires = "instance_key",
+        hide_possible_values = true,
         help_heading = "Evidence"
     )]
-    instance_algorithm: AlgorithmName,
+    instance_algorithm: Option<AlgorithmName>,
     /// The build that the app runs
     #[arg(
         long,
@@ -76,8 +63,22 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "REFERENCE", help_heading = "Token")]
     authorization: Option<String>,
     /// Bind the token to the key with this thumbprint (RFC 7638)
-    #[arg(long, value_name = "THUMBPRINT", help_heading = "Token")]
+    #[arg(
+        long,
+        value_name = "THUMBPRINT",
+        allow_hyphen_values = true,
+        help_heading = "Token"
+    )]
     bound_to: Option<String>,
+    /// Bind the token to this private key, `env:NAME` or `file:PATH`, such as the instance's own: its public half stands in
+    /// the token, so that signatures of requests by it count too
+    #[arg(
+        long,
+        value_name = "REFERENCE",
+        conflicts_with = "bound_to",
+        help_heading = "Token"
+    )]
+    bound_to_key: Option<String>,
     /// What the token is for: fewer scopes than the app has, joined by spaces
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
     scope: Option<String>,
@@ -93,42 +94,16 @@ Examples:
   In a job of GitHub Actions, or a pod of Kubernetes:
     portcullis token get --url https://api.example.com --app ci --workload file:/var/run/secrets/tokens/portcullis
   Of an enrolled instance:
-    portcullis token get --url https://api.example.com --app mobile --instance 3f… --instance-key file:instance.pem --build 1.4.2
+    portcullis token get --url https://api.example.com --app mobile --build 1.4.2 --instance q8Bx… --instance-key file:instance.pem
 
 Whoever fails gets a token too, which opens nothing, unless the app has `on_failure = \"refuse\"`.
 Exits with 0 when there is a token, with 1 when there is none.";
 
-/// Where the key service of a gateway answers, unless it is said.
-const USUAL_PREFIX: &str = "/.portcullis";
-
 /// Runs the command.
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
-    let (base, prefix) = place(args)?;
-    let uri: Uri = base
-        .parse()
-        .ok()
-        .filter(|uri: &Uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
-        })
-        .ok_or_else(|| {
-            Stop::usage(format!("`{base}` is no URL of a gateway"))
-                .hint("with scheme and host: `https://api.example.com`")
-        })?;
-    let transport = Http {
-        base: format!(
-            "{}{}/",
-            base.trim_end_matches('/'),
-            prefix.trim_end_matches('/')
-        ),
-        tls: send::tls(&uri, args.cacert.as_deref())?,
-        timeout: args.timeout,
-        runtime: tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?,
-    };
-    let mut tokens = tokens(args, transport)?;
+    let mut tokens = tokens(args, args.place.transport()?)?;
     if let Some(reference) = &args.authorization {
-        let bytes = named_by(reference)?;
+        let bytes = named_by("--authorization", reference)?;
         let text = std::str::from_utf8(bytes.expose().trim_ascii())
             .map_err(|_| Stop::usage("`--authorization` leads to bytes that are no text"))?;
         tokens = tokens.pay(text);
@@ -136,13 +111,21 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(thumbprint) = &args.bound_to {
         tokens = tokens.bound_to(thumbprint);
     }
+    if let Some(reference) = &args.bound_to_key {
+        let key = read_any(&named_by("--bound-to-key", reference)?).map_err(bad_key)?;
+        tokens = tokens.bound_to_key(&key);
+    }
     if let Some(scope) = &args.scope {
         tokens = tokens.scope(scope);
     }
     let token = tokens.token().map_err(stopped)?;
     let mut out = std::io::stdout().lock();
     if args.json {
-        writeln!(out, "{}", json!({ "token": token.text() }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "token": token.text(), "expires_at": token.expires_at() })
+        )?;
     } else {
         writeln!(out, "{}", token.text())?;
     }
@@ -159,7 +142,7 @@ fn tokens(args: &Args, transport: Http) -> Result<Tokens> {
     }
     if let Some(reference) = args.workload.clone() {
         // Read here, so that what is wrong with it is told as for every reference.
-        let token = named_by(&reference)?;
+        let token = named_by("--workload", &reference)?;
         let text = String::from_utf8(token.expose().to_vec())
             .map_err(|_| Stop::usage("`--workload` leads to bytes that are no token"))?;
         let evidence = Workload::new(move |_: &str| Ok(text.clone()));
@@ -170,64 +153,20 @@ fn tokens(args: &Args, transport: Http) -> Result<Tokens> {
     else {
         return Err(Stop::usage("an instance has an `--instance-key` and a `--build`").into());
     };
-    let algorithm = args.instance_algorithm.algorithm();
-    let evidence =
-        InstanceKey::new(instance, build, algorithm, &named_by(key)?).map_err(bad_key)?;
-    Ok(Tokens::new(&args.app, transport, evidence))
+    let key = named_by("--instance-key", key)?;
+    let evidence = match args.instance_algorithm {
+        Some(named) => InstanceKey::new(instance, build, named.algorithm(), &key),
+        None => instance_key(&key).map(|key| InstanceKey::of(instance, build, key)),
+    };
+    Ok(Tokens::new(
+        &args.app,
+        transport,
+        evidence.map_err(bad_key)?,
+    ))
 }
 
-/// The gateway's URL, and the path that its key service answers below.
-fn place(args: &Args) -> Result<(String, String)> {
-    let said = args.prefix.clone();
-    if let Some(url) = &args.url {
-        return Ok((url.clone(), said.unwrap_or_else(|| USUAL_PREFIX.to_owned())));
-    }
-    let path = args.config.clone().unwrap_or_default();
-    // To look at, not to run on: no secret is made for it.
-    let loaded = Config::check(&path).map_err(|report| Stop::bad_config(&report))?;
-    let minting = loaded.config.gateway.minting.ok_or_else(|| {
-        Stop::usage("no app of this configuration gets tokens")
-            .hint("`tokens = { … }` on an app switches the key service on")
-    })?;
-    let server = &loaded.config.server;
-    let scheme = if server.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let listens = || {
-        server
-            .listen
-            .iter()
-            .find_map(crate::server::Listen::address)
-    };
-    let base = match (&loaded.config.gateway.public_url, listens()) {
-        (Some(url), _) => format!("{}://{}", url.scheme, url.authority),
-        (None, Some(address)) if address.ip().is_unspecified() => {
-            format!("{scheme}://127.0.0.1:{}", address.port())
-        }
-        (None, Some(address)) => format!("{scheme}://{address}"),
-        (None, None) => {
-            return Err(
-                Stop::usage("the gateway of this configuration listens at no address")
-                    .hint("name one with `--url`")
-                    .into(),
-            );
-        }
-    };
-    Ok((base, said.unwrap_or_else(|| minting.prefix.to_string())))
-}
-
-fn stopped(no: NoToken) -> Stop {
-    let stop = Stop::failed(no.to_string());
-    match no {
-        NoToken::Refused {
-            detail: Some(detail),
-            ..
-        } => stop.hint(detail),
-        NoToken::Nonsense(_) | NoToken::Refused { status: 404, .. } => {
-            stop.hint("is the key service there? `--prefix` names its path")
-        }
-        _ => stop,
-    }
+/// A key that a token may hold, of whichever kind it is.
+fn read_any(key: &Secret) -> Result<PrivateKey, BadKey> {
+    instance_key(key)
+        .or_else(|bad| PrivateKey::read(Algorithm::EcdsaP384Sha384, key).map_err(|_| bad))
 }

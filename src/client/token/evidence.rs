@@ -107,7 +107,10 @@ impl InstanceKey {
         algorithm: Algorithm,
         key: &Secret,
     ) -> Result<Self, BadKey> {
-        Ok(Self::of(instance, build, read(algorithm, key)?))
+        if !KINDS.contains(&algorithm) {
+            return Err(BadKey::NoPair(algorithm));
+        }
+        Ok(Self::of(instance, build, PrivateKey::read(algorithm, key)?))
     }
 
     /// As [`InstanceKey::new`], with a key that was read.
@@ -120,12 +123,22 @@ impl InstanceKey {
     }
 }
 
-/// A key that instances may have.
-fn read(algorithm: Algorithm, key: &Secret) -> Result<PrivateKey, BadKey> {
-    if !matches!(algorithm, Algorithm::Ed25519 | Algorithm::EcdsaP256Sha256) {
-        return Err(BadKey::NoPair(algorithm));
-    }
-    PrivateKey::read(algorithm, key)
+/// Of what kinds an instance's key may be.
+const KINDS: [Algorithm; 2] = [Algorithm::Ed25519, Algorithm::EcdsaP256Sha256];
+
+/// The key of an instance, of whichever of both kinds it is: Ed25519 or P-256, in PEM or as a JWK.
+///
+/// # Errors
+/// [`BadKey`].
+pub fn instance_key(key: &Secret) -> Result<PrivateKey, BadKey> {
+    let [first, second] = KINDS;
+    PrivateKey::read(first, key).or_else(|bad| {
+        PrivateKey::read(second, key).map_err(|other| match other {
+            // Of the other kind it is not: what was found at first tells more.
+            BadKey::OtherKind { .. } => bad,
+            other => other,
+        })
+    })
 }
 
 impl Evidence for InstanceKey {

@@ -26,13 +26,15 @@
 mod evidence;
 mod wire;
 
-pub use evidence::{Asked, Dev, Evidence, InstanceKey, Workload, instance_text};
+pub use evidence::{Asked, Dev, Evidence, InstanceKey, Workload, instance_key, instance_text};
 pub use wire::{Answer, MAX_ANSWER, Transport, enrol};
 
 use crate::clock::{Clock, Now};
-use crate::crypto::random;
+use crate::crypto::digest::sha256;
+use crate::crypto::{PrivateKey, random};
 use crate::schemes::token::binding::pay;
 use crate::secret::Secret;
+use data_encoding::BASE64URL_NOPAD;
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
 use std::fmt;
@@ -72,6 +74,11 @@ impl Token {
         let mut value = HeaderValue::from_bytes(self.text.expose())?;
         value.set_sensitive(true);
         Ok(value)
+    }
+
+    /// When it ends by the clock on the wall, in Unix seconds.
+    pub const fn expires_at(&self) -> i64 {
+        self.ends.unix_seconds()
     }
 
     /// How long it is good from `now` on: by the clock on the wall and by the one that only runs, whichever is over first.
@@ -132,6 +139,8 @@ pub struct Tokens {
     evidence: Box<dyn Evidence>,
     pay: Option<String>,
     confirmation: Option<String>,
+    /// The key itself, where the token is to hold it.
+    confirming: Option<String>,
     scope: Option<String>,
     clock: Clock,
     state: Mutex<State>,
@@ -167,6 +176,7 @@ impl Tokens {
             evidence: Box::new(evidence),
             pay: None,
             confirmation: None,
+            confirming: None,
             scope: None,
             clock: Clock::system(),
             state: Mutex::default(),
@@ -185,6 +195,18 @@ impl Tokens {
     #[must_use]
     pub fn bound_to(mut self, thumbprint: &str) -> Self {
         self.confirmation = Some(thumbprint.to_owned());
+        self.confirming = None;
+        self
+    }
+
+    /// Bound to this key, whose public half the token will hold: besides a DPoP proof, a signature of the request by it is
+    /// taken, where the route accepts `"token+http-signature"`.
+    #[must_use]
+    pub fn bound_to_key(mut self, key: &PrivateKey) -> Self {
+        // It has the members that RFC 7638 hashes, in its order.
+        let jwk = key.public_jwk();
+        self.confirmation = Some(BASE64URL_NOPAD.encode(&sha256(&[jwk.as_bytes()])));
+        self.confirming = Some(jwk);
         self
     }
 
@@ -281,11 +303,12 @@ impl Tokens {
         // From before it was made: no answer is slow enough to make it seem younger.
         let now = self.clock.now();
         let evidence = self.evidence.show(&asked).map_err(NoToken::Evidence)?;
-        let (text, life) = wire::token(&*self.transport, &asked, &evidence)?;
+        let jwk = self.confirming.as_deref();
+        let (text, life) = wire::token(&*self.transport, &asked, jwk, &evidence)?;
         let life = Duration::from_secs(life).min(MAX_LIFE);
         let token = Token {
             text: Secret::new(text.into_bytes()),
-            ends: Now::new(now.monotonic() + life, now.unix() + life),
+            ends: Now::new(now.unix() + life, now.monotonic() + life),
         };
         Ok((Arc::new(token), life))
     }

@@ -115,6 +115,47 @@ fn a_token_is_kept_and_renewed_before_it_ends() {
 }
 
 #[test]
+fn by_the_clocks_of_a_machine_a_token_is_kept_too() {
+    let service = Service::default();
+    let tokens = Tokens::new("mobile", service.clone(), Dev::new("laptop"));
+    let before = Clock::system().now().unix_seconds();
+    let token = tokens.token().unwrap();
+    assert!((before + 299..before + 600).contains(&token.expires_at()));
+    assert_eq!(number(&tokens), "0");
+    assert_eq!(service.asked("token").len(), 1);
+}
+
+#[test]
+fn a_token_may_hold_the_key_itself_and_the_evidence_covers_its_thumbprint() {
+    let pem = crate::crypto::generate(crate::crypto::Algorithm::EcdsaP256Sha256).unwrap();
+    let key = instance_key(&pem).unwrap();
+    let service = Service::default();
+    let evidence = InstanceKey::of("i-1", "1.4.2", key.clone());
+    let tokens = Tokens::new("mobile", service.clone(), evidence);
+    let tokens = tokens.bound_to("another").bound_to_key(&key);
+    tokens.token().unwrap();
+    let asked = service.asked("token").remove(0);
+    let jwk: Value = serde_json::from_str(&key.public_jwk()).unwrap();
+    assert_eq!(asked["cnf"], json!({ "jwk": jwk }));
+    let thumbprint = super::super::DpopKey::new(key.algorithm(), &pem)
+        .unwrap()
+        .thumbprint();
+    let asked_for = Asked {
+        app: "mobile",
+        challenge: &"c".repeat(55),
+        pay: None,
+        confirmation: Some(&thumbprint),
+        scope: None,
+    };
+    let text = instance_text(&asked_for, "i-1", "1.4.2");
+    let signature = asked["evidence"]["signature"].as_str().unwrap();
+    let signature = data_encoding::BASE64URL_NOPAD
+        .decode(signature.as_bytes())
+        .unwrap();
+    assert!(key.public().unwrap().verify(text.as_bytes(), &signature));
+}
+
+#[test]
 fn however_many_ask_one_request_is_sent_and_all_get_its_token() {
     let (open, service) = Service::default().gated();
     let (tokens, _) = tokens(&service);

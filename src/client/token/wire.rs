@@ -40,10 +40,11 @@ pub(super) fn challenge(transport: &dyn Transport, app: &str) -> Result<String, 
         .ok_or(NoToken::Nonsense("there is no `challenge` in it"))
 }
 
-/// A token for evidence, and how many seconds it lives.
+/// A token for evidence, and how many seconds it lives. With `jwk` the key itself is to stand in it.
 pub(super) fn token(
     transport: &dyn Transport,
     asked: &Asked<'_>,
+    jwk: Option<&str>,
     evidence: &Value,
 ) -> Result<(String, u64), NoToken> {
     let mut body = json!({
@@ -54,8 +55,11 @@ pub(super) fn token(
     if let Some(pay) = asked.pay {
         body["pay"] = pay.into();
     }
-    if let Some(thumbprint) = asked.confirmation {
-        body["cnf"] = json!({ "jkt": thumbprint });
+    let jwk = jwk.and_then(|jwk| serde_json::from_str::<Value>(jwk).ok());
+    match (asked.confirmation, jwk) {
+        (_, Some(jwk)) => body["cnf"] = json!({ "jwk": jwk }),
+        (Some(thumbprint), None) => body["cnf"] = json!({ "jkt": thumbprint }),
+        (None, None) => {}
     }
     if let Some(scope) = asked.scope {
         body["scope"] = scope.into();

@@ -369,3 +369,18 @@ proptest! {
         prop_assert!(limits.charge(0, Assurance::Key, at(now + wait)).is_ok());
     }
 }
+
+#[test]
+fn a_clock_on_the_wall_that_steps_gives_no_rate_and_takes_none() {
+    let limits = limits(&plan(1, 1, 3), None);
+    let stepped = |seconds: u64, wall: i64| {
+        let wall = EPOCH.as_secs().strict_add_signed(wall) + seconds;
+        Now::new(Duration::from_secs(wall), Duration::from_secs(seconds))
+    };
+    assert_eq!(passed(&limits, secs(0)), 3);
+    for (seconds, wall) in [(0, 600), (0, -600), (1, 600), (2, -600), (3, 0)] {
+        let let_through = usize::from(seconds > 0);
+        assert_eq!(passed(&limits, stepped(seconds, wall)), let_through);
+    }
+    assert_eq!(passed(&limits, stepped(6, -600)), 3);
+}

@@ -4,7 +4,9 @@
 //! This room never: decides what a record means, or opens a secret.
 
 mod apply;
+mod each;
 mod open;
+mod overlay;
 mod pending;
 mod reads;
 mod tables;
@@ -17,7 +19,7 @@ pub use open::{FORMAT, OpenError};
 
 use crate::apps::made::{MasterKey, Revision, Watcher, Write, WriteError};
 use arc_swap::ArcSwapOption;
-use open::Format;
+use open::{Format, Opened};
 use pending::Pending;
 use redb::{Database, ReadableDatabase};
 use std::fmt;
@@ -58,7 +60,8 @@ struct Shared {
 }
 
 impl Registry {
-    /// Opens the file, or makes it.
+    /// Opens the file, or makes it. One that is there and cannot be written is opened to be read:
+    /// changes are refused until it can be.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -68,11 +71,12 @@ impl Registry {
 
     fn of_format(settings: &Settings, format: Format) -> Result<Self, OpenError> {
         let path = &settings.path;
-        let database = open::database(path, &settings.master, format)?;
-        Self::with(path, database)
+        let opened = open::database(path, &settings.master, format)?;
+        Self::with(path, opened)
     }
 
-    fn with(path: &Path, database: Database) -> Result<Self, OpenError> {
+    fn with(path: &Path, opened: Opened) -> Result<Self, OpenError> {
+        let database = opened.database;
         let revision = reads::revision(&database).map_err(|fault| OpenError::NoRegistry {
             path: path.to_owned(),
             why: fault.to_string(),
@@ -85,11 +89,12 @@ impl Registry {
             pending: Mutex::default(),
             watcher: OnceLock::new(),
         });
+        let only_read = opened.unwritable.map(|why| why.to_string());
+        if let Some(why) = &only_read {
+            shared.tell(false, Some(why));
+        }
         let (jobs, received) = sync_channel(QUEUE);
-        let writer = Writer {
-            shared: shared.clone(),
-            jobs: received,
-        };
+        let writer = Writer::new(shared.clone(), received, only_read);
         let writing = thread::Builder::new()
             .name("registry".to_owned())
             .spawn(move || writer.run())

@@ -1,6 +1,7 @@
 //! The file: made whole or not at all, of a version that we know, under the
 //! master key that we have.
 
+use super::overlay::Overlay;
 use super::tables::{self, Fault, META, PROBE, REVISION, VERSION};
 use crate::apps::made::MasterKey;
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError, WriteTransaction};
@@ -91,12 +92,19 @@ pub enum OpenError {
     },
 }
 
+/// The file, open.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    /// Why it is there only to be read.
+    pub(super) unwritable: Option<io::Error>,
+}
+
 /// Opens the file at `path`, or makes it.
 pub(super) fn database(
     path: &Path,
     master: &MasterKey,
     format: Format,
-) -> Result<Database, OpenError> {
+) -> Result<Opened, OpenError> {
     let io = |why| OpenError::Io {
         path: path.to_owned(),
         why,
@@ -104,41 +112,85 @@ pub(super) fn database(
     if !path.try_exists().map_err(io)? {
         make(path, master, format)?;
     }
-    let database = opened(path)?;
-    let found = version(path, &database, master)?;
+    let opened = again(path)?;
+    let found = version(path, &opened.database, master)?;
     if found == format.version() {
-        return Ok(database);
+        return Ok(opened);
     }
     if found > format.version() {
         let path = path.to_owned();
         return Err(OpenError::Newer { path, found });
     }
     // The copy is made of a file that nobody writes.
-    drop(database);
+    drop(opened.database);
+    if let Some(why) = opened.unwritable {
+        return Err(io(why));
+    }
     let copy = beside(path, &format!("v{found}"));
     copy_whole(path, &copy).map_err(io)?;
-    let database = opened(path)?;
+    let database = to_write(path)?;
     migrate(&database, found, format).map_err(|fault| failed(path, fault))?;
     let (from, to, copy) = (found, format.version(), copy.display());
     tracing::info!(from, to, %copy, "the registry has a new format; the old file was kept");
-    Ok(database)
+    Ok(Opened {
+        database,
+        unwritable: None,
+    })
 }
 
-/// Opens it once more, after a failure.
-pub(super) fn again(path: &Path) -> Result<Database, OpenError> {
-    opened(path)
+/// Opens what is there: where it cannot be written, to be read.
+pub(super) fn again(path: &Path) -> Result<Opened, OpenError> {
+    let io = match to_write(path) {
+        Ok(database) => {
+            return Ok(Opened {
+                database,
+                unwritable: None,
+            });
+        }
+        Err(OpenError::Io { path, why }) => (path, why),
+        Err(why) => return Err(why),
+    };
+    let (path, why) = io;
+    match to_read(&path) {
+        Ok(database) => Ok(Opened {
+            database,
+            unwritable: Some(why),
+        }),
+        Err(in_use @ OpenError::InUse { .. }) => Err(in_use),
+        Err(_) => Err(OpenError::Io { path, why }),
+    }
 }
 
-fn opened(path: &Path) -> Result<Database, OpenError> {
-    redb::Builder::new()
+/// Whether the system would let us write it; the disk may still be full.
+pub(super) fn may_write(path: &Path) -> io::Result<()> {
+    OpenOptions::new().read(true).write(true).open(path)?;
+    Ok(())
+}
+
+fn to_write(path: &Path) -> Result<Database, OpenError> {
+    let opened = redb::Builder::new().set_cache_size(CACHE).open(path);
+    opened.map_err(|why| not_opened(path, why))
+}
+
+/// With what a crash left unfinished put right in memory alone.
+pub(super) fn to_read(path: &Path) -> Result<Database, OpenError> {
+    let overlay = Overlay::over(path).map_err(|why| OpenError::Io {
+        path: path.to_owned(),
+        why,
+    })?;
+    let opened = redb::Builder::new()
         .set_cache_size(CACHE)
-        .open(path)
-        .map_err(|why| match why {
-            DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
-                path: path.to_owned(),
-            },
-            why => failed(path, why.into()),
-        })
+        .create_with_backend(overlay);
+    opened.map_err(|why| not_opened(path, why))
+}
+
+fn not_opened(path: &Path, why: DatabaseError) -> OpenError {
+    match why {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
+            path: path.to_owned(),
+        },
+        why => failed(path, why.into()),
+    }
 }
 
 fn failed(path: &Path, fault: Fault) -> OpenError {
@@ -259,7 +311,7 @@ fn migrate(database: &Database, from: u64, format: Format) -> Result<(), Fault> 
 pub(super) fn is_broken(fault: &Fault) -> bool {
     !matches!(
         fault,
-        Fault::Record(..) | Fault::Store(redb::Error::ValueTooLarge(_))
+        Fault::Record(..) | Fault::Unwritable(_) | Fault::Store(redb::Error::ValueTooLarge(_))
     )
 }
 

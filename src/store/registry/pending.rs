@@ -17,10 +17,18 @@ const MAX_USES: usize = 65_536;
 /// What makes two events alike: who, what, to what, and what came of it.
 type Alike = (String, String, String, Outcome);
 
+/// An event that waits.
+#[derive(Debug)]
+struct Waiting {
+    entry: AuditEntry,
+    /// How many of its times the log has told.
+    told: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    events: HashMap<Alike, AuditEntry>,
-    left_over: Option<AuditEntry>,
+    events: HashMap<Alike, Waiting>,
+    left_over: Option<Waiting>,
     uses: HashMap<String, Vec<(&'static str, i64)>>,
     seen: HashMap<String, i64>,
 }
@@ -33,7 +41,12 @@ impl Pending {
             && self.seen.is_empty()
     }
 
-    pub(super) fn add(&mut self, mut entry: AuditEntry) {
+    pub(super) fn add(&mut self, entry: AuditEntry) {
+        self.wait(Waiting { entry, told: 0 });
+    }
+
+    fn wait(&mut self, waiting: Waiting) {
+        let Waiting { mut entry, told } = waiting;
         for text in [&mut entry.who, &mut entry.what, &mut entry.target] {
             shorten(text);
         }
@@ -47,25 +60,42 @@ impl Pending {
             entry.outcome.clone(),
         );
         if let Some(known) = self.events.get_mut(&alike) {
-            known.times = known.times.saturating_add(entry.times);
+            known.more(entry.times, told);
             return;
         }
         if self.events.len() < MAX_EVENTS {
-            self.events.insert(alike, entry);
+            self.events.insert(alike, Waiting { entry, told });
             return;
         }
         let times = entry.times;
-        let left_over = self.left_over.get_or_insert_with(|| AuditEntry {
-            at: entry.at,
-            who: "several".to_owned(),
-            what: "events.left-over".to_owned(),
-            target: "several".to_owned(),
-            before: None,
-            after: None,
-            outcome: Outcome::Alarm("more kinds of events came than are told apart".to_owned()),
-            times: 0,
+        let left_over = self.left_over.get_or_insert_with(|| Waiting {
+            entry: left_over(entry.at),
+            told: 0,
         });
-        left_over.times = left_over.times.saturating_add(times);
+        left_over.more(times, told);
+    }
+
+    /// Takes back what could not be written.
+    pub(super) fn put_back(&mut self, failed: Self) {
+        failed
+            .events
+            .into_values()
+            .for_each(|event| self.wait(event));
+        if let Some(more) = failed.left_over {
+            let left_over = self.left_over.get_or_insert_with(|| Waiting {
+                entry: left_over(more.entry.at),
+                told: 0,
+            });
+            left_over.more(more.entry.times, more.told);
+        }
+        for (key, uses) in failed.uses {
+            for (scheme, at) in uses {
+                self.add_use(&key, scheme, at);
+            }
+        }
+        for (instance, at) in failed.seen {
+            self.add_seen(&instance, at);
+        }
     }
 
     pub(super) fn add_use(&mut self, key: &str, scheme: &'static str, at: i64) {
@@ -87,11 +117,15 @@ impl Pending {
         }
     }
 
-    /// Tells of what somebody should look at. Bounded, as it was gathered.
-    pub(super) fn tell_alarms(&self) {
-        for entry in self.events.values().chain(&self.left_over) {
-            if let Outcome::Alarm(why) = &entry.outcome {
-                let (who, target, times) = (&entry.who, &entry.target, entry.times);
+    /// Tells of what somebody should look at, and was not told of. Bounded, as it was gathered.
+    pub(super) fn tell_alarms(&mut self) {
+        for Waiting { entry, told } in self.events.values_mut().chain(&mut self.left_over) {
+            let times = entry.times.saturating_sub(*told);
+            *told = entry.times;
+            if let Outcome::Alarm(why) = &entry.outcome
+                && times > 0
+            {
+                let (who, target) = (&entry.who, &entry.target);
                 tracing::warn!(%target, %who, times, "alarm: {why}");
             }
         }
@@ -99,9 +133,9 @@ impl Pending {
 
     /// Writes all of it.
     pub(super) fn write(&self, to: &WriteTransaction) -> Result<(), Fault> {
-        let mut events: Vec<_> = self.events.values().chain(&self.left_over).collect();
+        let events = self.events.values().chain(&self.left_over);
+        let mut events: Vec<_> = events.map(|event| event.entry.clone()).collect();
         events.sort_by_key(|entry| entry.at);
-        let events: Vec<_> = events.into_iter().cloned().collect();
         add_events(to, &events)?;
         if !self.uses.is_empty() {
             let mut table = to.open_table(USES)?;
@@ -130,6 +164,27 @@ impl Pending {
             }
         }
         Ok(())
+    }
+}
+
+impl Waiting {
+    fn more(&mut self, times: u64, told: u64) {
+        self.entry.times = self.entry.times.saturating_add(times);
+        self.told = self.told.saturating_add(told);
+    }
+}
+
+/// What events that found no room become.
+fn left_over(at: i64) -> AuditEntry {
+    AuditEntry {
+        at,
+        who: "several".to_owned(),
+        what: "events.left-over".to_owned(),
+        target: "several".to_owned(),
+        before: None,
+        after: None,
+        outcome: Outcome::Alarm("more kinds of events came than are told apart".to_owned()),
+        times: 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is asked of the registry.
 
 use super::Registry;
+use super::each;
 use super::tables::{
     APPS, CHANGES, ENROLMENTS, ENROLMENTS_OF, EVENTS, Fault, INSTANCES, INSTANCES_OF, Index, KEYS,
     KEYS_OF, Kept, META, REVISION, USES, decode, get, number, read,
@@ -75,32 +76,8 @@ impl Store for Registry {
         self.of_app(ENROLMENTS_OF, ENROLMENTS, app, page)
     }
 
-    fn each_app(&self, see: &mut dyn FnMut(AppRecord, Vec<KeyRecord>)) -> Result<(), Unreadable> {
-        self.shared.read(|from| {
-            let (apps, keys) = (from.open_table(APPS)?, from.open_table(KEYS)?);
-            // Both are in the order of apps: one walk through each.
-            let index = from.open_table(KEYS_OF)?;
-            let mut places = index.range::<(&str, &str)>(..)?.peekable();
-            for app in apps.range::<&str>(..)? {
-                let (name, record) = app?;
-                let mut own = Vec::new();
-                while let Some(place) = places.next_if(|place| {
-                    let owner = place
-                        .as_ref()
-                        .map(|(place, _)| place.value().0 <= name.value());
-                    owner.unwrap_or(true)
-                }) {
-                    let (place, _) = place?;
-                    let (owner, id) = place.value();
-                    if owner == name.value() {
-                        own.extend(get(&keys, id)?);
-                    }
-                }
-                see(decode(name.value(), record.value())?, own);
-            }
-            Ok(())
-        })?;
-        Ok(())
+    fn each_app(&self, see: &(dyn Fn(AppRecord, Vec<KeyRecord>) + Sync)) -> Result<(), Unreadable> {
+        Ok(self.shared.read(|from| each::app(from, see))?)
     }
 
     fn each_instance(&self, see: &mut dyn FnMut(InstanceRecord)) -> Result<(), Unreadable> {

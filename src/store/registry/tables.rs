@@ -61,6 +61,9 @@ pub(super) enum Fault {
     /// The store says so.
     #[error("{0}")]
     Store(#[from] redb::Error),
+    /// The file is there only to be read.
+    #[error("{0}")]
+    Unwritable(String),
     /// A record is none of ours.
     #[error("what is kept of `{0}` cannot be understood: {1}")]
     Record(String, String),

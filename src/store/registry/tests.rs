@@ -494,6 +494,36 @@ fn last_uses_are_kept_by_key_and_scheme_and_go_with_the_key() {
     assert_eq!(registry.uses_of("k").unwrap().last(), None);
 }
 
+#[test]
+fn a_file_that_can_only_be_read_is_read_as_the_crash_left_it_and_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a"), key("k", "a")]).unwrap();
+    // As `kill -9` leaves it: it was not closed.
+    let path = folder.path().join("left.redb");
+    fs::copy(registry.path(), &path).unwrap();
+    let before = fs::read(&path).unwrap();
+    let reader = open::to_read(&path).unwrap();
+    assert_eq!(reads::revision(&reader).unwrap(), 1);
+    let transaction = reader.begin_read().unwrap();
+    let kept = tables::read::<KeyRecord>(&transaction, tables::KEYS, "k");
+    assert_eq!(kept.unwrap().unwrap().app, "a");
+    // Another may read it, and nobody write it.
+    drop(open::to_read(&path).unwrap());
+    let settings = Settings {
+        path: path.clone(),
+        master: master(1),
+    };
+    let writer = Registry::open(&settings).unwrap_err();
+    assert!(matches!(writer, OpenError::InUse { .. }), "{writer}");
+    drop((transaction, reader));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    let writer = Registry::open(&settings).unwrap();
+    let reader = open::to_read(&path).unwrap_err();
+    assert!(matches!(reader, OpenError::InUse { .. }), "{reader}");
+    assert!(writer.is_writable() && writer.app("a").unwrap().is_some());
+}
+
 mod failing {
     use super::*;
     use redb::StorageBackend;
@@ -554,11 +584,16 @@ mod failing {
         let transaction = database.begin_write().unwrap();
         tables::make_all(&transaction).unwrap();
         transaction.commit().unwrap();
-        let registry = Registry::with(&settings(folder.path()).path, database).unwrap();
+        let opened = Opened {
+            database,
+            unwritable: None,
+        };
+        let registry = Registry::with(&settings(folder.path()).path, opened).unwrap();
         put(&registry, vec![app("b")]).unwrap();
         assert!(registry.is_writable());
 
         full.store(true, Ordering::Release);
+        registry.note(line("late"));
         let (told, heard) = channel();
         std::thread::scope(|scope| {
             for number in 0..4 {
@@ -576,5 +611,13 @@ mod failing {
         put(&registry, vec![app("d")]).unwrap();
         assert!(registry.is_writable());
         assert!(registry.app("a").unwrap().is_some());
+        // What nobody waited for was kept, and written with it.
+        let events = registry.audit(Log::Events, &page(None, 10)).unwrap();
+        let events: Vec<_> = events
+            .items
+            .iter()
+            .map(|one| (&*one.what, one.times))
+            .collect();
+        assert_eq!(events, [("late", 1)]);
     }
 }

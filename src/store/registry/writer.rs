@@ -17,6 +17,10 @@ use std::time::Duration;
 const MAX_GROUP: usize = 256;
 /// How long events and uses are gathered before they are written.
 const GATHERED: Duration = Duration::from_secs(1);
+/// How long after a failure it is tried again, where nobody wants to write; twice as long each time.
+const AGAIN: Duration = Duration::from_secs(5);
+/// The longest of these times.
+const AGAIN_AT_MOST: Duration = Duration::from_mins(5);
 /// How long readers have to end before the file is opened again.
 const READERS_END: Duration = Duration::from_millis(500);
 
@@ -30,8 +34,11 @@ pub(super) enum Job {
 }
 
 pub(super) struct Writer {
-    pub(super) shared: Arc<Shared>,
-    pub(super) jobs: Receiver<Job>,
+    shared: Arc<Shared>,
+    jobs: Receiver<Job>,
+    /// Why the file is open only to be read.
+    only_read: Option<String>,
+    again: Duration,
 }
 
 /// What the next commit is made of.
@@ -54,14 +61,25 @@ impl Group {
 }
 
 impl Writer {
-    pub(super) fn run(self) {
+    pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Job>, only_read: Option<String>) -> Self {
+        Self {
+            shared,
+            jobs,
+            only_read,
+            again: AGAIN,
+        }
+    }
+
+    pub(super) fn run(mut self) {
         let mut gathering = false;
         loop {
             let mut group = Group::default();
             let first = if gathering {
                 self.jobs.recv_timeout(GATHERED)
-            } else {
+            } else if self.shared.writes() {
                 self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.jobs.recv_timeout(self.again)
             };
             match first {
                 Ok(job) => group.add(job),
@@ -96,21 +114,23 @@ impl Writer {
         }
     }
 
-    fn commit(&self, writes: Vec<(Box<Write>, Answer)>) {
-        let pending = {
+    fn commit(&mut self, writes: Vec<(Box<Write>, Answer)>) {
+        let mut pending = {
             let mut pending = self.shared.pending();
             std::mem::take(&mut *pending)
         };
-        if writes.is_empty() && pending.is_empty() {
+        // After a failure an empty one shows whether it can be written again.
+        if writes.is_empty() && pending.is_empty() && self.shared.writes() {
             return;
         }
         let committed = self
             .database()
             .and_then(|database| self.try_commit(&database, &writes, &pending));
+        pending.tell_alarms();
         match committed {
             Ok((results, touched)) => {
-                self.tell(true, None);
-                pending.tell_alarms();
+                self.shared.tell(true, None);
+                self.again = AGAIN;
                 if !touched.is_empty()
                     && let Some(watcher) = self.shared.watcher.get()
                 {
@@ -123,7 +143,13 @@ impl Writer {
             }
             Err(fault) => {
                 let why = fault.to_string();
-                self.tell(false, Some(&why));
+                self.again = if self.shared.writes() {
+                    AGAIN
+                } else {
+                    (self.again * 2).min(AGAIN_AT_MOST)
+                };
+                self.shared.tell(false, Some(&why));
+                self.shared.pending().put_back(pending);
                 if open::is_broken(&fault) {
                     self.reopen();
                 }
@@ -158,7 +184,8 @@ impl Writer {
             });
         }
         pending.write(&transaction)?;
-        if revision == self.shared.revision.load(Ordering::Acquire) && pending.is_empty() {
+        let is_same = revision == self.shared.revision.load(Ordering::Acquire);
+        if is_same && pending.is_empty() && self.shared.writes() {
             transaction.abort()?;
             return Ok((results, touched));
         }
@@ -170,17 +197,29 @@ impl Writer {
         Ok((results, touched))
     }
 
-    fn database(&self) -> Result<Arc<Database>, Fault> {
-        if let Some(database) = self.shared.database.load_full() {
+    fn database(&mut self) -> Result<Arc<Database>, Fault> {
+        if self.only_read.is_none()
+            && let Some(database) = self.shared.database.load_full()
+        {
             return Ok(database);
         }
         self.reopen();
+        if let Some(why) = &self.only_read {
+            return Err(Fault::Unwritable(why.clone()));
+        }
         let database = self.shared.database.load_full();
         database.ok_or(Fault::Store(redb::Error::PreviousIo))
     }
 
-    /// After a failure the store does nothing more until its file was opened again.
-    fn reopen(&self) {
+    /// After a failure the store does nothing more until its file was opened again. What is open only to be read
+    /// stays so for as long as the system says no.
+    fn reopen(&mut self) {
+        if self.only_read.is_some()
+            && let Err(why) = open::may_write(&self.shared.path)
+        {
+            self.only_read = Some(why.to_string());
+            return;
+        }
         if let Some(mut database) = self.shared.database.swap(None) {
             let mut waited = Duration::ZERO;
             while let Err(shared) = Arc::try_unwrap(database).map(drop) {
@@ -195,14 +234,27 @@ impl Writer {
             }
         }
         match open::again(&self.shared.path) {
-            Ok(database) => self.shared.database.store(Some(Arc::new(database))),
-            Err(why) => tracing::error!("the registry cannot be opened again: {why}"),
+            Ok(opened) => {
+                self.only_read = opened.unwritable.map(|why| why.to_string());
+                self.shared.database.store(Some(Arc::new(opened.database)));
+            }
+            Err(why) => {
+                self.only_read = None;
+                tracing::error!("the registry cannot be opened again: {why}");
+            }
         }
     }
+}
 
-    fn tell(&self, works: bool, why: Option<&str>) {
-        let before = self.shared.writable.swap(works, Ordering::AcqRel);
-        let path = self.shared.path.display();
+impl Shared {
+    /// Whether the last write went well.
+    pub(super) fn writes(&self) -> bool {
+        self.writable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn tell(&self, works: bool, why: Option<&str>) {
+        let before = self.writable.swap(works, Ordering::AcqRel);
+        let path = self.path.display();
         match (before, works) {
             (true, false) => {
                 let why = why.unwrap_or_default();
@@ -212,9 +264,7 @@ impl Writer {
             _ => {}
         }
     }
-}
 
-impl Shared {
     pub(super) fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -151,12 +151,18 @@ impl Binary {
     }
 
     /// Runs another on the same files and state, once this one has ended.
-    pub fn restarted(mut self) -> Self {
+    pub fn restarted(self) -> Self {
+        self.restarted_by(Command::new(program()))
+    }
+
+    /// The same, by a command that ends in it.
+    pub fn restarted_by(mut self, command: Command) -> Self {
         let setup = std::mem::replace(
             &mut self.setup,
             Setup::with_servers("\"http://127.0.0.1:1\""),
         );
-        Self::spawn(setup)
+        let text = setup.text();
+        Self::spawn_by(setup, &text, command)
     }
 
     /// `kill -9`.
@@ -295,5 +301,7 @@ fn event(line: &str, message: &str) -> Option<SocketAddr> {
 }
 
 fn is_fatal(line: &str) -> bool {
-    line.starts_with("error") || line.contains("\"ERROR\"")
+    // What it says of a registry that cannot be written it says and goes on.
+    let goes_on = line.contains("requests are verified as before");
+    line.starts_with("error") || line.contains("\"ERROR\"") && !goes_on
 }

@@ -44,6 +44,9 @@ impl Gateway {
 
     /// With the system's clock, for callers that cannot be told the time.
     pub fn start_now(setup: Setup) -> Self {
+        if binary::is_named() {
+            return Self(Runs::There(Box::new(Binary::spawn(setup))));
+        }
         let (_, idle) = Clock::by_hand(0);
         Self::start_by(setup, Clock::system(), idle)
     }

@@ -36,6 +36,13 @@ impl Connection {
         Self::over(stream)
     }
 
+    /// Connects, where somebody listens.
+    pub fn try_open(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect_timeout(&address, DEADLINE).ok()?;
+        stream.set_nodelay(true).unwrap();
+        Some(Self::over(stream))
+    }
+
     /// Connects to a Unix socket.
     pub fn open_unix(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
@@ -111,6 +118,17 @@ impl Connection {
                 complete,
             });
         }
+    }
+
+    /// Reads an answer; `None` when the connection ends before all of it is there.
+    pub fn whole_response_to(&mut self, method: &str) -> Option<Response> {
+        while find(&self.read, b"\r\n\r\n").is_none() {
+            if !self.fill() {
+                return None;
+            }
+        }
+        let response = self.try_response_to(method);
+        response.filter(|response| response.complete)
     }
 
     /// Reads one head, be it of an interim answer.

@@ -10,13 +10,18 @@ use crate::crypto::{HmacKey, PrivateKey, PssSalt, PublicKey, SigningKey, Verifyi
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::sync::Arc;
 
+/// Where an app stands among the others.
+pub(super) struct Place {
+    pub(super) plan: Option<Arc<PlanInForce>>,
+    /// Its number among the limits, which stays its own.
+    pub(super) slot: usize,
+    pub(super) number: u64,
+}
+
 /// What an app is built with that is not in its records.
 pub(super) struct With<'w> {
     pub(super) master: &'w MasterKey,
-    pub(super) plan: Option<Arc<PlanInForce>>,
-    /// Its place, which stays its own.
-    pub(super) slot: usize,
-    pub(super) number: u64,
+    pub(super) place: Place,
     /// What it was, if it was.
     pub(super) before: Option<&'w Held>,
 }
@@ -25,7 +30,7 @@ pub(super) struct With<'w> {
 pub(super) fn held(record: &AppRecord, keys: &[KeyRecord], with: &With<'_>) -> Held {
     let app = Arc::new(App {
         name: record.name.as_str().into(),
-        index: FIRST_MADE + with.slot,
+        index: FIRST_MADE + with.place.slot,
         scopes: record.scopes.iter().map(String::as_str).collect(),
         enabled: record.enabled,
         explain: record.explain,
@@ -39,14 +44,14 @@ pub(super) fn held(record: &AppRecord, keys: &[KeyRecord], with: &With<'_>) -> H
             .as_ref()
             .map(|policy| Arc::new(followed(policy, keys))),
         made: Some(Made {
-            plan: with.plan.clone(),
-            number: with.number,
+            plan: with.place.plan.clone(),
+            number: with.place.number,
         }),
     });
     let uses = with.before.map(|before| before.uses.clone());
     let mut held = Held {
         app,
-        slot: with.slot,
+        slot: with.place.slot,
         keys: Vec::new(),
         statics: Vec::new(),
         honey: Vec::new(),

@@ -1,6 +1,6 @@
 //! One app at a time is built anew and put in the place of what it was.
 
-use super::build::{self, With};
+use super::build::{self, Place, With};
 use super::{ById, Held, Live};
 use crate::apps::beside::{Placed, PlanInForce, hash};
 use crate::apps::doubles::Doubles;
@@ -51,41 +51,31 @@ impl Live {
         }
     }
 
-    pub(super) fn build(
+    fn build(
         &self,
         record: &AppRecord,
         keys: &[KeyRecord],
         changing: &mut Changing,
         before: Option<&Held>,
     ) -> Option<Held> {
-        if changing.taken.contains(&*record.name) {
-            let app = &record.name;
-            tracing::warn!(%app, "an app of the registry is not in force: `gateway.toml` has one of its name");
-            return None;
-        }
-        let plan = record.plan.as_deref().map(|plan| changing.plan(plan));
-        if let Some(plan) = &plan
-            && !plan.is_known()
-        {
-            let (app, plan) = (&record.name, &plan.name);
-            tracing::error!(%app, %plan, "an app of the registry is refused: `gateway.toml` does not have its plan");
-        }
-        changing.number += 1;
-        let slot = match before {
-            Some(before) => before.slot,
-            None => changing.free.pop().unwrap_or_else(|| {
-                changing.slots += 1;
-                changing.slots - 1
-            }),
-        };
+        let place = changing.place(record, before)?;
+        Some(self.held(record, keys, place, before))
+    }
+
+    /// Builds what stands there.
+    pub(super) fn held(
+        &self,
+        record: &AppRecord,
+        keys: &[KeyRecord],
+        place: Place,
+        before: Option<&Held>,
+    ) -> Held {
         let with = With {
             master: &self.master,
-            plan,
-            slot,
-            number: changing.number,
+            place,
             before,
         };
-        Some(build::held(record, keys, &with))
+        build::held(record, keys, &with)
     }
 
     /// New ones first, then what is gone, then the mark on what was replaced: at no moment is a key that
@@ -167,6 +157,35 @@ impl Live {
 }
 
 impl Changing {
+    /// Where an app stands among the others, if it is in force.
+    pub(super) fn place(&mut self, record: &AppRecord, before: Option<&Held>) -> Option<Place> {
+        if self.taken.contains(&*record.name) {
+            let app = &record.name;
+            tracing::warn!(%app, "an app of the registry is not in force: `gateway.toml` has one of its name");
+            return None;
+        }
+        let plan = record.plan.as_deref().map(|plan| self.plan(plan));
+        if let Some(plan) = &plan
+            && !plan.is_known()
+        {
+            let (app, plan) = (&record.name, &plan.name);
+            tracing::error!(%app, %plan, "an app of the registry is refused: `gateway.toml` does not have its plan");
+        }
+        self.number += 1;
+        let slot = match before {
+            Some(before) => before.slot,
+            None => self.free.pop().unwrap_or_else(|| {
+                self.slots += 1;
+                self.slots - 1
+            }),
+        };
+        Some(Place {
+            plan,
+            slot,
+            number: self.number,
+        })
+    }
+
     pub(super) fn know(&mut self, plans: impl Iterator<Item = (Arc<str>, Assurance)>) {
         self.known_plans = plans.collect();
         for (name, plan) in &self.plans {

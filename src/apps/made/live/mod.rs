@@ -7,6 +7,7 @@
 
 mod build;
 mod change;
+mod load;
 mod look;
 mod shards;
 
@@ -16,6 +17,7 @@ use crate::apps::doubles::Doubles;
 use crate::apps::{App, Assurance, Key, KeyHash, Minter, StaticKey, Uses};
 use arc_swap::ArcSwap;
 use change::Changing;
+use load::{Found, Loading};
 use shards::Shards;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -165,33 +167,30 @@ impl Live {
     /// [`Unreadable`].
     pub fn load(&self, store: Arc<dyn Store>) -> Result<(), Unreadable> {
         let mut changing = self.changing();
-        let mut doubles = Doubles::default();
-        let (mut keys, mut statics, mut honey, mut apps) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        store.each_app(&mut |record, records| {
-            let Some(held) = self.build(&record, &records, &mut changing, None) else {
-                return;
-            };
-            for key in &held.keys {
-                doubles.add(&key.verifying);
-                keys.push((hash(key.by()), key.clone()));
+        let loading = Mutex::new(Loading::of(&mut changing));
+        store.each_app(&|record, keys| {
+            let lock = || loading.lock().unwrap_or_else(PoisonError::into_inner);
+            let place = lock().changing.place(&record, None);
+            if let Some(place) = place {
+                // What takes long takes it beside the others.
+                let held = Arc::new(self.held(&record, &keys, place, None));
+                let found = Found::of(&held);
+                lock().add(held, found);
             }
-            statics.extend(held.statics.iter().map(|one| (hash(one.by()), one.clone())));
-            honey.extend(held.honey.iter().map(|one| (hash(one.by()), one.clone())));
-            let held = Arc::new(held);
-            changing.follow(&held);
-            apps.push((hash(held.by()), held));
         })?;
-        self.key_count.store(keys.len(), Ordering::Release);
-        self.static_count.store(statics.len(), Ordering::Release);
-        self.honey_count.store(honey.len(), Ordering::Release);
-        self.keys.fill(keys);
-        self.statics_by_id
-            .fill(statics.iter().map(|(_, key)| ById::new(key)).collect());
-        self.statics.fill(statics);
-        self.honey.fill(honey);
-        self.apps.fill(apps);
-        self.doubles.store(Arc::new(doubles));
+        let loaded = loading.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.key_count.store(loaded.keys.len(), Ordering::Release);
+        self.static_count
+            .store(loaded.statics.len(), Ordering::Release);
+        self.honey_count
+            .store(loaded.honey.len(), Ordering::Release);
+        self.keys.fill(loaded.keys);
+        let by_id = loaded.statics.iter().map(|(_, key)| ById::new(key));
+        self.statics_by_id.fill(by_id.collect());
+        self.statics.fill(loaded.statics);
+        self.honey.fill(loaded.honey);
+        self.apps.fill(loaded.apps);
+        self.doubles.store(Arc::new(loaded.doubles));
         let mut instances = Vec::new();
         store.each_instance(&mut |record| {
             let one = Arc::new(instance(&record));

@@ -1,0 +1,147 @@
+// An app without a key of the gateway's: it enrols once, gets tokens by a key of its own, and calls for its user.
+//
+//   echo /orders/1 | node enrolled-app.mjs --gateway http://127.0.0.1:8080 --app phone --build 1.4.2 \
+//     --authorization-file user.txt --state instance.jwk --code-file code
+//
+// With `jose` and Node's own `fetch`. It calls each path that it reads, and prints a line of JSON for it. The code is
+// needed for the first run alone: from then on the instance is known by the key in `--state`.
+
+import { createHash, randomUUID, subtle } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from "jose";
+
+const text = { type: "string" };
+const { values: options } = parseArgs({
+  options: {
+    gateway: text,
+    app: text,
+    build: text,
+    "authorization-file": text, // Holds the user's `Authorization`, such as `Bearer …`.
+    state: text,
+    "code-file": text,
+  },
+});
+const url = options.gateway.replace(/\/$/, "");
+const sha256 = (data) => createHash("sha256").update(data);
+
+async function ask(door, question) {
+  const answer = await fetch(`${url}/.portcullis/${door}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(question),
+    signal: AbortSignal.timeout(30_000),
+  });
+  if (answer.status !== 200) throw new Error(`${door}: ${answer.status} ${await answer.text()}`);
+  return answer.json();
+}
+
+const publicPart = ({ kty, crv, x, y }) => ({ kty, crv, x, y });
+
+/** One installation of the app: an id, and a key that never leaves it. In a browser: a key that cannot be taken out, in IndexedDB. */
+async function loadOrEnrol() {
+  if (existsSync(options.state)) return JSON.parse(readFileSync(options.state, "utf8"));
+  if (!options["code-file"]) {
+    throw new Error(`${options.state} is not there: the first run needs --code-file, with a code of whoever runs the gateway`);
+  }
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  const code = readFileSync(options["code-file"], "utf8").trim();
+  const { instance } = await ask("enrol", { app: options.app, code, key: publicPart(jwk), build: options.build });
+  writeFileSync(options.state, JSON.stringify({ ...jwk, kid: instance }), { mode: 0o600, flag: "wx" });
+  return { ...jwk, kid: instance };
+}
+
+/** A token for one user, and another before it ends; one question at a time, however many calls wait for it. */
+class Tokens {
+  count = 0;
+  #renewAt = 0;
+  #token;
+
+  constructor(instance, authorization) {
+    this.instance = instance;
+    this.pay = sha256(authorization).digest("base64");
+  }
+
+  get() {
+    if (performance.now() >= this.#renewAt) {
+      this.#renewAt = Infinity;
+      this.#token = this.#ask().catch((why) => {
+        this.forget();
+        throw why;
+      });
+    }
+    return this.#token;
+  }
+
+  forget() {
+    this.#renewAt = 0;
+  }
+
+  async #ask() {
+    const askedAt = performance.now();
+    const { app, build } = options;
+    const { id, key, thumbprint } = this.instance;
+    const { challenge } = await ask("challenge", { app });
+    const members = { app, challenge, instance: id, build, pay: this.pay, cnf: thumbprint, scope: "" };
+    const lines = Object.entries(members).map(([name, value]) => `${name}: ${value}\n`);
+    const signed = Buffer.from(`portcullis-instance-key-v1\n${lines.join("")}`);
+    const signature = await subtle.sign({ name: "ECDSA", hash: "SHA-256" }, key, signed);
+    const { token, expires_in } = await ask("token", {
+      app,
+      challenge,
+      evidence: { format: "instance-key", instance: id, build, signature: Buffer.from(signature).toString("base64url") },
+      pay: this.pay,
+      cnf: { jkt: thumbprint },
+    });
+    this.count += 1;
+    this.#renewAt = askedAt + expires_in * 800;
+    return token;
+  }
+}
+
+/** A DPoP proof (RFC 9449), for one request. */
+function prove(instance, method, htu, token) {
+  return new SignJWT({ jti: randomUUID(), htm: method, htu, ath: sha256(token).digest("base64url") })
+    .setProtectedHeader({ typ: "dpop+jwt", alg: "ES256", jwk: instance.public })
+    .setIssuedAt()
+    .sign(instance.key);
+}
+
+async function call(instance, tokens, authorization, path) {
+  for (const isLast of [false, true]) {
+    const token = await tokens.get();
+    const proof = await prove(instance, "GET", (url + path).split("?")[0], token);
+    const answer = await fetch(url + path, {
+      headers: { Authorization: authorization, "Portcullis-Token": token, DPoP: proof },
+      redirect: "manual",
+      signal: AbortSignal.timeout(30_000),
+    });
+    const isProblem = answer.headers.get("content-type") === "application/problem+json";
+    const code = isProblem ? (await answer.json()).code : (await answer.arrayBuffer(), null);
+    // Over, or never good: once more with another. If that fails too, something is wrong with the app or the instance.
+    if (isLast || !["credential-rejected", "credential-expired"].includes(code)) {
+      return { status: answer.status, code, tokens: tokens.count };
+    }
+    tokens.forget();
+  }
+}
+
+try {
+  const authorization = readFileSync(options["authorization-file"], "utf8").trim();
+  const jwk = await loadOrEnrol();
+  const instance = {
+    id: jwk.kid,
+    key: await importJWK(jwk, "ES256"),
+    public: publicPart(jwk),
+    thumbprint: await calculateJwkThumbprint(publicPart(jwk)),
+  };
+  const tokens = new Tokens(instance, authorization);
+  for await (const path of createInterface({ input: process.stdin })) {
+    console.log(JSON.stringify(await call(instance, tokens, authorization, path.trim())));
+  }
+} catch (why) {
+  console.error(why.message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,139 @@
+//! Which refusals of the admin listener stand in the audit: of whoever is
+//! refused a line at once, and then one a minute, of a few at a time. So
+//! guesses without end push out nothing that somebody should see.
+
+use crate::apps::made::{AuditEntry, Outcome};
+use crate::clock::Now;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often there is a line of the same one.
+const EVERY: Duration = Duration::from_mins(1);
+/// Those that have lines of their own at a time; others have one together.
+const MAX_KNOWN: usize = 8;
+/// What those are.
+const OTHERS: &str = "several";
+
+/// Who was refused lately.
+#[derive(Debug, Default)]
+pub(super) struct Refused(Mutex<Lately>);
+
+#[derive(Debug, Default)]
+struct Lately {
+    known: Vec<Known>,
+    others: Known,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    who: String,
+    why: &'static str,
+    /// When its next line is due.
+    next: Duration,
+    untold: u64,
+}
+
+impl Refused {
+    /// The line that a refusal makes, if one is due; it counts those before it that made none.
+    pub(super) fn line(&self, who: &str, why: &'static str, now: Now) -> Option<AuditEntry> {
+        let at = now.monotonic();
+        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = lately.of(who, why, at);
+        one.untold = one.untold.saturating_add(1);
+        if at < one.next {
+            return None;
+        }
+        one.next = at.saturating_add(EVERY);
+        Some(AuditEntry {
+            at: now.unix_seconds(),
+            who: one.who.clone(),
+            what: "admin.refuse".to_owned(),
+            target: "admin".to_owned(),
+            before: None,
+            after: None,
+            outcome: Outcome::Refused(why.to_owned()),
+            times: std::mem::take(&mut one.untold),
+        })
+    }
+}
+
+impl Lately {
+    fn of(&mut self, who: &str, why: &'static str, at: Duration) -> &mut Known {
+        let is = |one: &Known| one.who == who && one.why == why;
+        let place = match self.known.iter().position(is) {
+            Some(place) => place,
+            None if self.known.len() < MAX_KNOWN => {
+                self.known.push(Known::new(who, why));
+                self.known.len() - 1
+            }
+            None => {
+                let Some(free) = self.known.iter().position(|one| at >= one.next) else {
+                    OTHERS.clone_into(&mut self.others.who);
+                    return &mut self.others;
+                };
+                let gone = std::mem::replace(&mut self.known[free], Known::new(who, why));
+                self.others.untold = self.others.untold.saturating_add(gone.untold);
+                free
+            }
+        };
+        &mut self.known[place]
+    }
+}
+
+impl Known {
+    fn new(who: &str, why: &'static str) -> Self {
+        Self {
+            who: who.to_owned(),
+            why,
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        Now::new(Duration::from_secs(seconds), Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn of_whoever_is_refused_there_is_a_line_at_once_and_then_one_a_minute() {
+        let refused = Refused::default();
+        let line = |who: &str, seconds| refused.line(who, "x", at(seconds)).map(|line| line.times);
+        assert_eq!(line("a", 5), Some(1));
+        for second in 5..65 {
+            assert_eq!(line("a", second), None);
+        }
+        assert_eq!(line("b", 64), Some(1));
+        assert_eq!(line("a", 65), Some(61));
+        assert_eq!(
+            refused.line("a", "y", at(65)).map(|line| line.times),
+            Some(1)
+        );
+    }
+
+    #[test]
+    fn a_flood_of_many_makes_few_lines_and_each_refusal_is_counted_in_one() {
+        let refused = Refused::default();
+        let mut told = Vec::new();
+        for second in 0..600 {
+            for number in 0..100 {
+                let who = format!("peer-{}", second * 100 + number);
+                told.extend(refused.line(&who, "x", at(second)));
+            }
+        }
+        assert!(told.len() <= 10 * (MAX_KNOWN + 1), "{}", told.len());
+        let last = (0..=MAX_KNOWN).filter_map(|n| refused.line(&format!("z-{n}"), "x", at(700)));
+        told.extend(last);
+        let others = refused.line("z-y", "x", at(800));
+        assert!(others.is_some());
+        let lately = refused.0.lock().unwrap();
+        assert!(lately.known.len() <= MAX_KNOWN);
+        let untold: u64 = lately.known.iter().map(|one| one.untold).sum();
+        let times: u64 = told.iter().chain(&others).map(|line| line.times).sum();
+        let asked = 60_000 + MAX_KNOWN as u64 + 2;
+        assert_eq!(times + untold + lately.others.untold, asked);
+    }
+}

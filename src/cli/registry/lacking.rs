@@ -1,0 +1,92 @@
+//! What an app still lacks to get tokens of the key service: else its callers get decoys, and nobody says why.
+
+use super::reach::{Call, Reach};
+use super::{USUAL, Where, list, part};
+use crate::cli::paint::visible;
+use serde_json::Value as Json;
+
+/// Tells what the app lacks, beside what a command has printed. What cannot be looked up is not told.
+pub(super) fn tell(at: &Where, name: &str, enrols: bool) {
+    let look = || {
+        let reach = Reach::find(at).ok()?;
+        let app = reach.ask(&Call::get(&format!("/v1/apps/{}", part(name)), &[]));
+        let (keys, _) = list(&reach, "/v1/keys", &[("app", name)], USUAL).ok()?;
+        Some((app.ok()?.body, keys))
+    };
+    if at.json {
+        return;
+    }
+    if let Some((app, keys)) = look() {
+        say(&app, &keys, enrols);
+    }
+}
+
+/// The same of an app that is known.
+pub(super) fn say(app: &Json, keys: &[Json], enrols: bool) {
+    for lack in lacks(app, keys, enrols) {
+        anstream::eprintln!("{}", visible(&lack));
+    }
+}
+
+fn lacks(app: &Json, keys: &[Json], enrols: bool) -> Vec<String> {
+    let name = app["name"].as_str().unwrap_or_default();
+    let mut lacks = Vec::new();
+    // Of those in gateway.toml `check` has told.
+    if app["source"] != "registry" {
+        return lacks;
+    }
+    let tokens = &app["tokens"];
+    let takes = |evidence: &Json| evidence == "instance-key";
+    let evidence = tokens["evidence"].as_array();
+    if enrols && !evidence.is_some_and(|all| all.iter().any(takes)) {
+        lacks.push(format!(
+            "mind: {name} does not take `instance-key` as evidence, so nobody can enrol: `portcullis app change {name} --tokens '{{\"evidence\": [\"instance-key\"]}}'`"
+        ));
+    }
+    let signs = |key: &Json| {
+        let has_private = key["kind"] == "secret" || key["kind"] == "pair";
+        has_private && key["attests"] == true && key["in_force"] == true
+    };
+    if !tokens.is_null() && !keys.iter().any(signs) {
+        lacks.push(format!(
+            "mind: no key of {name} signs tokens, so whoever asks gets a decoy: `portcullis key create {name} --scheme token --attests`"
+        ));
+    }
+    lacks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_app_lacks_a_key_that_signs_and_evidence_to_enrol_by() {
+        let app = |tokens: Json| json!({ "name": "phone", "source": "registry", "tokens": tokens });
+        let key = |kind: &str, attests: bool, in_force: bool| json!({ "kind": kind, "attests": attests, "in_force": in_force });
+        let enrolled = app(json!({ "evidence": ["instance-key"] }));
+        for good in ["secret", "pair"] {
+            assert!(lacks(&enrolled, &[key(good, true, true)], true).is_empty());
+        }
+        for bad in [
+            key("secret", false, true),
+            key("public-key", true, true),
+            key("pair", true, false),
+        ] {
+            let told = lacks(&enrolled, &[bad], true);
+            assert!(
+                told.len() == 1 && told[0].contains("key create phone"),
+                "{told:?}"
+            );
+        }
+        let told = lacks(&app(Json::Null), &[], true);
+        assert!(
+            told.len() == 1 && told[0].contains("nobody can enrol"),
+            "{told:?}"
+        );
+        assert!(lacks(&app(Json::Null), &[], false).is_empty());
+        let mut fixed = enrolled;
+        fixed["source"] = "gateway.toml".into();
+        assert!(lacks(&fixed, &[], true).is_empty());
+    }
+}

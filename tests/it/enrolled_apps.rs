@@ -1,0 +1,222 @@
+//! The whole way in three languages, as `examples` has it: an app enrols, gets tokens, calls for its user, and renews.
+
+use crate::harness::{DEADLINE, Gateway, Upstream};
+use crate::interop::command;
+use crate::key_service_instances::{api, code, done, register, setup, sign_with};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{JoinHandle, spawn};
+
+#[path = "../../examples/enrolled_app.rs"]
+#[expect(dead_code, reason = "its `main` is for the shell")]
+mod enrolled_app;
+
+/// In which language.
+#[derive(Clone, Copy, Debug)]
+enum Language {
+    Rust,
+    Python,
+    JavaScript,
+}
+
+/// An app that runs: it calls each path that it is given.
+struct App {
+    paths: Option<Box<dyn Write>>,
+    lines: Receiver<String>,
+    runs: Runs,
+}
+
+enum Runs {
+    Child(Child),
+    Thread(Option<JoinHandle<Result<(), String>>>),
+}
+
+impl Language {
+    fn start(self, gateway: &Gateway, more: &[&str]) -> App {
+        let folder = gateway.setup().folder();
+        let file = |name: &str| folder.join(name).display().to_string();
+        let url = format!("http://{}", gateway.address());
+        let (user, state) = (file("user"), file("instance"));
+        let all = [
+            "--gateway",
+            &url,
+            "--app",
+            "phone",
+            "--build",
+            "1.4.2",
+            "--authorization-file",
+            &user,
+            "--state",
+            &state,
+        ];
+        let all = all.iter().chain(more).map(ToString::to_string);
+        let file = match self {
+            Self::Rust => return App::here(all.collect()),
+            Self::Python => "python/enrolled_app.py",
+            Self::JavaScript => "node/enrolled-app.mjs",
+        };
+        let mut child = command(file)
+            .args(all)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("Python and Node are needed");
+        App {
+            paths: child.stdin.take().map(|paths| Box::new(paths) as _),
+            lines: lines_of(child.stdout.take().unwrap()),
+            runs: Runs::Child(child),
+        }
+    }
+}
+
+impl App {
+    /// In this process.
+    fn here(args: Vec<String>) -> Self {
+        let (paths, input) = { std::io::pipe().map(|(input, paths)| (paths, input)) }.unwrap();
+        let (output, mut out) = std::io::pipe().unwrap();
+        let runs = spawn(move || {
+            let ran = enrolled_app::run(args.into_iter(), BufReader::new(input), &mut out);
+            ran.map_err(|why| why.to_string())
+        });
+        Self {
+            paths: Some(Box::new(paths)),
+            lines: lines_of(output),
+            runs: Runs::Thread(Some(runs)),
+        }
+    }
+
+    /// Has it call a path, and gives back the status.
+    fn call(&mut self, path: &str) -> Value {
+        let paths = self.paths.as_mut().unwrap();
+        writeln!(paths, "{path}").unwrap();
+        paths.flush().unwrap();
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => serde_json::from_str::<Value>(&line).unwrap()["status"].clone(),
+            Err(why) => panic!("{why}: {}", self.failure().unwrap_or_default()),
+        }
+    }
+
+    /// Ends it; what it says where it fails.
+    fn failure(&mut self) -> Option<String> {
+        self.paths = None;
+        match &mut self.runs {
+            Runs::Child(child) => {
+                let mut told = String::new();
+                let mut stderr = child.stderr.take().unwrap();
+                stderr.read_to_string(&mut told).unwrap();
+                let failed = !child.wait().unwrap().success();
+                failed.then_some(told)
+            }
+            Runs::Thread(thread) => thread.take().unwrap().join().unwrap().err(),
+        }
+    }
+
+    fn ends_well(mut self) {
+        let failure = self.failure();
+        assert_eq!(failure, None);
+    }
+}
+
+fn lines_of(out: impl Read + Send + 'static) -> Receiver<String> {
+    let (told, lines) = channel();
+    spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            let _ = told.send(line);
+        }
+    });
+    lines
+}
+
+fn goes_the_whole_way(language: Language) {
+    let upstream = Upstream::start();
+    let route =
+        "accept = [\"token\"]\nbind = \"dpop\"\nassurance = \"attested\"\nscopes = [\"orders\"]";
+    let gateway = Gateway::start_now(setup(&upstream).route(route));
+    register(&gateway, "3s");
+    let folder = gateway.setup();
+    folder.write("user", b"Bearer of-ada\n");
+    let minted = || {
+        let metrics = gateway.ask_admin("/metrics").text();
+        let line = "portcullis_token_requests_total{outcome=\"minted\",reason=\"ok\"} ";
+        let found = metrics.lines().find_map(|found| found.strip_prefix(line));
+        found.map_or(0, |number| number.parse::<u64>().unwrap())
+    };
+
+    // Without a code nothing comes of the first run.
+    let told = language.start(&gateway, &[]).failure().unwrap();
+    assert!(told.contains("--code-file"), "{told}");
+    folder.write("code", b"pcs_e_of-somebody-else\n");
+    let code_file = folder.path("code").display().to_string();
+    let first = ["--code-file", &code_file];
+    let told = language.start(&gateway, &first).failure().unwrap();
+    assert!(told.contains("400"), "{told}");
+    assert!(!folder.path("instance").exists());
+
+    folder.write(
+        "code",
+        format!("{}\n", code(&gateway, &json!({}))).as_bytes(),
+    );
+    let mut app = language.start(&gateway, &first);
+    assert_eq!(app.call("/orders/1?page=2"), 200);
+    let got = upstream.got(0);
+    for (name, value) in [
+        ("authorization", "Bearer of-ada"),
+        ("portcullis-app", "phone"),
+        ("portcullis-assurance", "attested"),
+    ] {
+        assert_eq!(got.field(name), Some(value), "{language:?}");
+    }
+    // It renews in time: all calls pass, with one token after another.
+    while minted() < 3 {
+        assert_eq!(app.call("/orders/2"), 200, "{language:?}");
+    }
+    // And when its tokens are refused of a sudden, as here where their key is another.
+    done(&api(
+        &gateway,
+        "POST",
+        "/v1/keys/phone-tokens/revoke",
+        &Value::Null,
+    ));
+    sign_with(&gateway, "phone-tokens-2");
+    assert_eq!(app.call("/orders/3"), 200, "{language:?}");
+    app.ends_well();
+
+    // From the second run on it is known by its key.
+    let mut app = language.start(&gateway, &[]);
+    assert_eq!(app.call("/orders/4"), 200, "{language:?}");
+    let instances = done(&api(
+        &gateway,
+        "GET",
+        "/v1/instances?app=phone",
+        &Value::Null,
+    ));
+    let instances = instances["items"].as_array().unwrap();
+    assert_eq!(instances.len(), 1);
+    let id = instances[0]["id"].as_str().unwrap();
+    done(&api(
+        &gateway,
+        "POST",
+        &format!("/v1/instances/{id}/revoke"),
+        &Value::Null,
+    ));
+    assert_eq!(app.call("/orders/5"), 401, "{language:?}");
+    app.ends_well();
+}
+
+#[test]
+fn an_app_in_rust_goes_the_whole_way() {
+    goes_the_whole_way(Language::Rust);
+}
+
+#[test]
+fn an_app_in_python_goes_the_whole_way() {
+    goes_the_whole_way(Language::Python);
+}
+
+#[test]
+fn an_app_in_javascript_goes_the_whole_way() {
+    goes_the_whole_way(Language::JavaScript);
+}
