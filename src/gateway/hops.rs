@@ -1,8 +1,9 @@
 //! `Max-Forwards` of `OPTIONS` (RFC 9110, section 7.6.2): who asks what a
 //! gateway on the way can do, and not the server behind it.
 
-use super::answer::{Ending, allowed, tell_standing};
+use super::answer::{allowed, tell_standing};
 use super::cors::Told;
+use super::ending::Ending;
 use crate::forward::{AnswerBody, Head};
 use crate::limit::app::Standing;
 use crate::route::Route;

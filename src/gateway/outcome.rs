@@ -1,9 +1,10 @@
 //! How the answering of a request ended, and what its client gets then.
 
 use super::Gateway;
-use super::answer::{self, Ending, ResponseBody};
+use super::answer::{self, ResponseBody};
 use super::caught::Panicked;
 use super::cors::Told;
+use super::ending::Ending;
 use super::refusal::{Blame, Refusal};
 use super::static_keys;
 use crate::clock::Now;

@@ -1,7 +1,7 @@
 //! What callers with a static key are told in every answer: that it is
 //! deprecated (RFC 9745), and when it ends (RFC 8594).
 
-use super::answer::Ending;
+use super::ending::Ending;
 use crate::apps::{Registry, Scheme, StaticKey};
 use crate::observe::One;
 use http::header::{HeaderMap, HeaderName, HeaderValue, LINK};

@@ -32,7 +32,6 @@ pub use sign::{Claims, Confirmation, NotForTokens, sign, sign_claims};
 use super::digest::BodyProof;
 use super::doctor::Sample;
 use super::freshness::Freshness;
-use super::received::Field;
 use super::{Assurance, Caller, Proof, Received, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
@@ -169,10 +168,7 @@ impl fmt::Debug for Presented<'_> {
 pub fn read<'r>(received: &Received<'r>, route: &Route) -> Result<Option<Presented<'r>>, Refused> {
     let mut found = None;
     for (place, name) in route.token_fields.iter().enumerate() {
-        if *name == AUTHORIZATION && !received.shows(Field::Authorization) {
-            continue;
-        }
-        for value in received.fields().get_all(name) {
+        for value in received.values(name) {
             let Some(presented) = token_in(name, value, route.takers(place))? else {
                 continue;
             };
