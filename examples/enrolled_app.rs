@@ -60,8 +60,10 @@ pub(crate) fn run(
         .pay(authorization)
         .bound_to(&dpop.thumbprint());
 
+    let mut nonce = None;
     for path in paths.lines() {
-        let status = call(&http, &tokens, &dpop, authorization, path?.trim())?;
+        let url = format!("{}{}", http.0, path?.trim());
+        let status = call(&url, &tokens, &dpop, authorization, &mut nonce)?;
         writeln!(out, "{{\"status\": {status}}}")?;
         out.flush()?;
     }
@@ -86,36 +88,36 @@ fn enrol(
     Ok(())
 }
 
-/// Calls with a token, its user's `Authorization`, and a proof of the key; once more where the token was refused.
+/// Calls with a token, its user's `Authorization`, and a proof of the key. `nonce` is what the gateway wants in proofs,
+/// where `[tokens] dpop_nonce` says so: it comes with its answers.
 fn call(
-    http: &PlainHttp,
+    url: &str,
     tokens: &Tokens,
     dpop: &DpopKey,
     authorization: &str,
-    path: &str,
+    nonce: &mut Option<String>,
 ) -> Result<u16, Box<dyn Error>> {
-    let mut tries = 0..2;
+    let mut tries = 0..3;
     loop {
         tries.next();
         let token = tokens.token()?;
-        let mut request = Request::get(format!("{}{path}", http.0))
+        let mut request = Request::get(url)
             .header("authorization", authorization)
             .header("portcullis-token", token.field()?)
             .body(())?;
-        let uri = request.uri().clone();
-        dpop.prove(
-            &Method::GET,
-            &uri,
-            token.text(),
-            None,
-            request.headers_mut(),
-        );
-        let answer = send(&Method::GET, &uri, request.headers(), b"")?;
-        // Over, or never good: once more with another. If that fails too, something is wrong with the app or the instance.
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let fields = request.headers_mut();
+        dpop.prove(&method, &uri, token.text(), nonce.as_deref(), fields);
+        let (answer, told) = send(&method, &uri, fields, b"")?;
+        let is_new = told.is_some() && told != *nonce;
+        *nonce = told.or(nonce.take());
         if answer.status != 401 || tries.is_empty() {
             return Ok(answer.status);
         }
-        tokens.forget();
+        // Over, or never good: once more with another. If that fails too, something is wrong with the app or the instance.
+        if !is_new {
+            tokens.forget();
+        }
     }
 }
 
@@ -129,18 +131,19 @@ impl Transport for PlainHttp {
             let uri = format!("{}/.portcullis/{path}", self.0).parse()?;
             let mut fields = HeaderMap::new();
             fields.insert("content-type", "application/json".parse()?);
-            send(&Method::POST, &uri, &fields, body)
+            Ok(send(&Method::POST, &uri, &fields, body)?.0)
         };
         ask().map_err(|why| why.to_string())
     }
 }
 
+/// The answer, and the nonce that it tells.
 fn send(
     method: &Method,
     uri: &Uri,
     fields: &HeaderMap,
     body: &[u8],
-) -> Result<Answer, Box<dyn Error>> {
+) -> Result<(Answer, Option<String>), Box<dyn Error>> {
     let authority = uri.authority().ok_or("the URL has no host")?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let mut message = format!(
@@ -160,10 +163,14 @@ fn send(
     stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let (head, body) = answer.split_at(end.ok_or("no answer")? + 4);
-    let status = String::from_utf8_lossy(head);
-    Ok(Answer {
-        status: status.split(' ').nth(1).unwrap_or_default().parse()?,
+    let head = String::from_utf8_lossy(head);
+    let named = head.lines().filter_map(|line| line.split_once(": "));
+    let mut nonces = named.filter(|(name, _)| name.eq_ignore_ascii_case("dpop-nonce"));
+    let nonce = nonces.next().map(|(_, nonce)| nonce.to_owned());
+    let answer = Answer {
+        status: head.split(' ').nth(1).unwrap_or_default().parse()?,
         body: body.to_vec(),
         retry_after: None,
-    })
+    };
+    Ok((answer, nonce))
 }

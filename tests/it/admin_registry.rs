@@ -827,6 +827,64 @@ fn a_registry_that_cannot_be_written_at_the_start_verifies_and_says_so_until_it_
 }
 
 #[test]
+fn a_gateway_that_starts_on_a_full_disk_verifies_what_it_can_and_the_rest_once_there_is_room() {
+    let upstream = Upstream::start();
+    let binary = setup(&upstream).spawn();
+    let api = Operator(binary.admin());
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let key = api.make("/v1/keys", &json!({ "app": "shop", "id": "shop-1" }));
+    let secret = key["secret"].as_str().unwrap().as_bytes().to_vec();
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg("trap '' XFSZ; ulimit -S -f 0; exec \"$0\" \"$@\"")
+        .arg(program());
+    let mut binary = binary;
+    binary.kill();
+    let binary = binary.restarted_by(command);
+    for of in [
+        "the registry cannot be written",
+        "proofs cannot be written down",
+    ] {
+        binary.stderr.wait_for("why", |line| {
+            line.contains("\"ERROR\"") && line.contains(of)
+        });
+    }
+    let ask = |method: &str, nonce: &str| {
+        let caller = Caller::new("shop-1", &secret).at(Binary::now());
+        let request = binary.request(method, "/orders");
+        binary.send(&caller.nonce(nonce).sign(&request))
+    };
+    let api = Operator(binary.admin());
+    let safe = Caller::new("shop-1", &secret).at(Binary::now());
+    let safe = safe.sign(&binary.request("GET", "/orders"));
+    binary.send(&safe).assert_passed();
+    ask("POST", "one").assert_refused(503, "store-unavailable");
+    let app = json!({ "name": "more" });
+    api.post("/v1/apps", &app)
+        .assert_refused(503, "registry-unwritable");
+    limit_files(&binary, "unlimited");
+    api.make("/v1/apps", &app);
+    // A file for proofs is begun within a second or so.
+    wait_until("proofs that can be written", || {
+        let admin = binary.admin();
+        let metrics = Request::new("GET", "/metrics").to(admin).send_to(admin);
+        let metrics = metrics.text();
+        metrics.contains("\nportcullis_proofs_writable 1\n")
+    });
+    ask("POST", "two").assert_passed();
+    ask("POST", "two").assert_refused(401, "replayed");
+    // What was refused stays used.
+    ask("POST", "one").assert_refused(401, "replayed");
+    // What passed then is known to the next one.
+    let binary = binary.killed_and_restarted();
+    let caller = Caller::new("shop-1", &secret).at(Binary::now());
+    let again = caller.nonce("two");
+    let again = again.sign(&binary.request("POST", "/orders"));
+    binary.send(&again).assert_refused(401, "replayed");
+}
+
+#[test]
 fn what_is_made_and_changed_is_answered_as_the_document_says() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);

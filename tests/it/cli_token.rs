@@ -1,5 +1,6 @@
 //! `portcullis token get` and `portcullis token inspect`.
 
+use crate::harness::issuer::{AUD, ISS};
 use crate::harness::key_service::phone;
 use crate::harness::pair::Pair;
 use crate::harness::{Binary, Setup, Token, Upstream};
@@ -452,4 +453,121 @@ fn who_is_stuck_is_told_where() {
         );
     }
     assert!(!folder.join("new.pem").exists());
+}
+
+#[test]
+fn the_gateway_is_found_by_its_configuration_or_what_is_missing_there_is_told() {
+    let (folder, gateway) = desk(DEV);
+    let folder = folder.path();
+    let text = std::fs::read_to_string(folder.join("gateway.toml")).unwrap();
+    let port = gateway.address().port();
+    let listens = "listen = \"127.0.0.1:0\"\nworkers";
+    assert!(text.contains(listens), "{text}");
+    let at = |lines: &str| text.replace(listens, &format!("{lines}\nworkers"));
+    let every = format!("listen = \"0.0.0.0:{port}\"");
+    let several = format!("listen = [\"unix:x.sock\", \"127.0.0.1:{port}\"]");
+    let public = format!("listen = \"127.0.0.1:0\"\npublic_url = \"http://127.0.0.1:{port}\"");
+    // Apps of the registry may be there where none is of the configuration.
+    let alone = |text: String| text.split("[apps.phone]").next().unwrap().to_owned();
+    for (name, text, code, told) in [
+        ("several", alone(at(&several)), 0, ""),
+        ("every", alone(at(&every)), 0, ""),
+        ("public", at(&public), 0, ""),
+        (
+            "socket",
+            alone(at("listen = \"unix:x.sock\"")),
+            2,
+            "name one with `--url`",
+        ),
+        (
+            "nobody",
+            alone(text.replace("[state]", "[state]\nregistry = \"off\"")),
+            2,
+            "no app of this configuration gets tokens",
+        ),
+        (
+            "broken",
+            text.replace("[\"dev\"]", "[\"oidc\"]"),
+            2,
+            "workloads",
+        ),
+    ] {
+        std::fs::write(folder.join("other.toml"), text).unwrap();
+        let get = [
+            "get",
+            "-c",
+            "other.toml",
+            "--app",
+            "phone",
+            "--dev",
+            "laptop",
+        ];
+        let ran = portcullis(folder, &get, "");
+        assert_eq!(ran.code, code, "{name}: {}", ran.err);
+        assert!(ran.err.contains(told), "{name}: {}", ran.err);
+    }
+}
+
+#[test]
+fn over_tls_the_authority_is_named_and_a_workload_shows_its_token_from_a_file_or_the_environment() {
+    let upstream = Upstream::start();
+    let authority = crate::harness::secure::Authority::new();
+    let certified = authority.certify("localhost");
+    let setup = Setup::before(&upstream)
+        .server("tls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }");
+    setup.write("cert.pem", certified.certificate.as_bytes());
+    setup.write_secret("key.pem", certified.key.as_bytes());
+    setup.write("ca.pem", authority.pem().as_bytes());
+    setup.write(
+        "keys.json",
+        crate::harness::issuer::every_key().to_string().as_bytes(),
+    );
+    let tokens = format!(
+        "evidence = [\"oidc\"]\nworkloads = [{{ issuer = \"platform\", claims = [{{ claim = \"sub\", value = \"repo:acme/app\" }}] }}]\n\
+         on_failure = \"refuse\"\n[issuers.platform]\nissuer = \"{ISS}\"\naudience = \"{AUD}\"\nalgorithms = [\"RS256\"]\njwks = \"file:keys.json\"\n"
+    );
+    let gateway = setup.more(&phone(&tokens)).spawn();
+    let folder = gateway.setup().folder();
+    let now = Binary::now();
+    let assertion = |jti: &str| {
+        let token = crate::key_service::assertion().claim("iat", now);
+        token.claim("exp", now + 600).claim("jti", jti).text()
+    };
+    let url = format!("https://localhost:{}", gateway.address().port());
+    let get = |reference: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let args = [
+            "token",
+            "get",
+            "--url",
+            &url,
+            "--app",
+            "phone",
+            "--workload",
+            reference,
+        ];
+        let output = command
+            .args(args)
+            .args(more)
+            .env("PLATFORM_TOKEN", assertion("b"))
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), told)
+    };
+    std::fs::write(folder.join("assertion"), assertion("a") + "\n").unwrap();
+    let trusting = ["--cacert", "ca.pem"];
+    let (code, told) = get("file:assertion", &[]);
+    assert!(code == 1 && told.contains("--cacert"), "{told}");
+    for reference in ["file:assertion", "env:PLATFORM_TOKEN"] {
+        let (code, told) = get(reference, &trusting);
+        assert_eq!(code, 0, "{reference}: {told}");
+        // An assertion is good for one token.
+        let (code, told) = get(reference, &trusting);
+        assert!(
+            code == 1 && told.contains("403 `evidence-rejected`"),
+            "{told}"
+        );
+    }
 }

@@ -101,16 +101,17 @@ class Tokens {
   }
 }
 
-/** A DPoP proof (RFC 9449), for one request. */
+/** A DPoP proof (RFC 9449), for one request; with the nonce that the gateway wants, where `[tokens] dpop_nonce` says so. */
 function prove(instance, method, htu, token) {
-  return new SignJWT({ jti: randomUUID(), htm: method, htu, ath: sha256(token).digest("base64url") })
+  const ath = sha256(token).digest("base64url");
+  return new SignJWT({ jti: randomUUID(), htm: method, htu, ath, nonce: instance.nonce })
     .setProtectedHeader({ typ: "dpop+jwt", alg: "ES256", jwk: instance.public })
     .setIssuedAt()
     .sign(instance.key);
 }
 
 async function call(instance, tokens, authorization, path) {
-  for (const isLast of [false, true]) {
+  for (const triesLeft of [2, 1, 0]) {
     const token = await tokens.get();
     const proof = await prove(instance, "GET", (url + path).split("?")[0], token);
     const answer = await fetch(url + path, {
@@ -120,11 +121,14 @@ async function call(instance, tokens, authorization, path) {
     });
     const isProblem = answer.headers.get("content-type") === "application/problem+json";
     const code = isProblem ? (await answer.json()).code : (await answer.arrayBuffer(), null);
+    const known = instance.nonce;
+    instance.nonce = answer.headers.get("dpop-nonce") ?? known;
     // Over, or never good: once more with another. If that fails too, something is wrong with the app or the instance.
-    if (isLast || !["credential-rejected", "credential-expired"].includes(code)) {
+    const isRefused = ["credential-rejected", "credential-expired"].includes(code);
+    if (isRefused) tokens.forget();
+    if (!triesLeft || !(isRefused || (answer.status === 401 && instance.nonce !== known))) {
       return { status: answer.status, code, tokens: tokens.count };
     }
-    tokens.forget();
   }
 }
 

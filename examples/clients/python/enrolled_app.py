@@ -54,6 +54,8 @@ class Instance:
         self.id, self.key = jwk["kid"], ECAlgorithm.from_jwk(jwk)
         self.public = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
         # RFC 7638: the members that are needed, in the order of their names.
+        # What the gateway wants in proofs, where `[tokens] dpop_nonce` says so: it comes with its answers.
+        self.nonce = None
         self.thumbprint = base64url(hashlib.sha256(json.dumps(self.public, separators=(",", ":")).encode()).digest())
 
     @classmethod
@@ -81,6 +83,8 @@ class Instance:
         """A DPoP proof (RFC 9449), for one request."""
         claims = {"jti": secrets.token_urlsafe(16), "htm": method, "htu": url, "iat": int(time.time())}
         claims["ath"] = base64url(hashlib.sha256(token.encode()).digest())
+        if self.nonce:
+            claims["nonce"] = self.nonce
         return jwt.encode(claims, self.key, algorithm="ES256", headers={"typ": "dpop+jwt", "jwk": self.public})
 
 
@@ -128,7 +132,7 @@ class Tokens:
 
 def call(gateway, instance, tokens, authorization, path):
     url = gateway.url + path
-    for is_last in (False, True):
+    for tries_left in (2, 1, 0):
         token = tokens.get()
         headers = {
             "Authorization": authorization,
@@ -137,10 +141,14 @@ def call(gateway, instance, tokens, authorization, path):
         }
         answer = gateway.session.get(url, headers=headers, allow_redirects=False, timeout=TIMEOUT)
         code = answer.json().get("code") if answer.headers.get("Content-Type") == "application/problem+json" else None
+        instance.nonce, known = answer.headers.get("DPoP-Nonce", instance.nonce), instance.nonce
         # Over, or never good: once more with another. If that fails too, something is wrong with the app or the instance.
-        if is_last or code not in ("credential-rejected", "credential-expired"):
-            return {"status": answer.status_code, "code": code, "tokens": tokens.count}
-        tokens.forget()
+        is_refused = code in ("credential-rejected", "credential-expired")
+        if tries_left and (is_refused or (answer.status_code == 401 and instance.nonce != known)):
+            if is_refused:
+                tokens.forget()
+            continue
+        return {"status": answer.status_code, "code": code, "tokens": tokens.count}
 
 
 def main():

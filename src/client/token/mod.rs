@@ -16,12 +16,16 @@
 //!     }
 //! }
 //!
-//! let tokens = Tokens::new("mobile", Https, Dev::new("my-laptop")).pay("Bearer the-users-own");
+//! let evidence = Dev::new("my-laptop"); // or an enrolled `InstanceKey`, or a `Workload`
+//! let tokens = Tokens::new("mobile", Https, evidence).pay("Bearer the-users-own");
 //! let token = tokens.token()?;
 //! let mut request = http::Request::get("https://api.example.com/orders/1").body(())?;
 //! request.headers_mut().insert("portcullis-token", token.field()?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! `examples/enrolled_app.rs` goes the whole way: it enrols at its first run, binds its tokens to its user and its key,
+//! and proves the key with every call.
 
 mod evidence;
 mod wire;

@@ -82,7 +82,8 @@ struct Waiting {
 /// The file that is written.
 #[derive(Debug)]
 struct Segment {
-    file: File,
+    /// `None` where there was no room for one yet: what goes here has to wait.
+    file: Option<File>,
     path: PathBuf,
     number: u64,
     head: Head,
@@ -163,10 +164,19 @@ impl Journal {
             life: life.seconds(),
             held: life.held(),
         };
-        let segment = Segment::create(&directory, found.highest + 1, head).map_err(failed)?;
-        // What they held, and that they could not be read, stands in the new head.
-        for path in expired.iter().chain(&found.damaged) {
-            fs::remove_file(path).map_err(failed)?;
+        let created = Segment::create(&directory, found.highest + 1, head);
+        let (segment, full) = match created {
+            Ok(segment) => (segment, None),
+            Err(why) if is_full(&why) => {
+                (Segment::to_come(&directory, found.highest, head), Some(why))
+            }
+            Err(why) => return Err(failed(why)),
+        };
+        if full.is_none() {
+            // What they held, and that they could not be read, stands in the new head.
+            for path in expired.iter().chain(&found.damaged) {
+                fs::remove_file(path).map_err(failed)?;
+            }
         }
         let journal = Self {
             directory,
@@ -179,6 +189,7 @@ impl Journal {
             failing: AtomicBool::new(false),
             lock,
         };
+        journal.failing(full.as_ref());
         Ok((journal, note))
     }
 
@@ -304,16 +315,16 @@ impl Journal {
         let before = std::mem::replace(&mut *hold(&self.current), next);
         // What could not be written there has a chance here.
         let written = self.write_lanes();
-        let has_none = before.next == 0;
-        let before = Past {
-            path: before.path,
-            last: before.last,
-            unsealed: Some(before.file),
-        };
         // The new head is on the disk and tells what goes here.
         past.retain(|file| !(file.is_expired(now) && fs::remove_file(&file.path).is_ok()));
-        if !(has_none && fs::remove_file(&before.path).is_ok()) {
-            past.push(before);
+        if let Some(file) = before.file
+            && !(before.next == 0 && fs::remove_file(&before.path).is_ok())
+        {
+            past.push(Past {
+                path: before.path,
+                last: before.last,
+                unsealed: Some(file),
+            });
         }
         written
     }
@@ -331,7 +342,8 @@ impl Journal {
         }
         let segment = hold(&self.current);
         let sealed = past.iter_mut().try_for_each(Past::seal);
-        let sealed = written.and(sealed).and_then(|()| seal(&segment.file));
+        let sealed = written.and(sealed);
+        let sealed = sealed.and_then(|()| segment.file.as_ref().map_or(Ok(()), seal));
         sealed.and(self.lock.unlock())
     }
 
@@ -339,7 +351,8 @@ impl Journal {
     #[cfg(test)]
     pub(super) fn write_to(&self, file: File) -> File {
         let mut current = hold(&self.current);
-        std::mem::replace(&mut current.file, file)
+        let before = current.file.replace(file);
+        before.expect("there was room for a file")
     }
 }
 
@@ -384,11 +397,21 @@ fn take(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
+fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number:020}.{EXTENSION}"))
+}
+
+/// Whether there is no room just now: that passes, and says nothing of the directory.
+fn is_full(why: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(why.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 impl Segment {
     /// Makes a file that is on the disk, head and name, before anything
     /// relies on it: a file that is missing looks like one that never was.
     fn create(directory: &Path, number: u64, head: Head) -> io::Result<Self> {
-        let path = directory.join(format!("{number:020}.{EXTENSION}"));
+        let path = path(directory, number);
         let unfinished = path.with_extension(UNFINISHED);
         let file = OpenOptions::new()
             .write(true)
@@ -401,18 +424,27 @@ impl Segment {
         fs::rename(&unfinished, &path)?;
         File::open(directory)?.sync_all()?;
         Ok(Self {
-            file,
-            path,
+            file: Some(file),
+            ..Self::to_come(directory, number, head)
+        })
+    }
+
+    /// One that has no file yet. What comes after it has a higher number.
+    fn to_come(directory: &Path, number: u64, head: Head) -> Self {
+        Self {
+            file: None,
+            path: path(directory, number),
             number,
             head,
             next: 0,
             last: i64::MIN,
-        })
+        }
     }
 
     /// Writes a batch behind what is there. Where this fails it, or another, is
     /// written at the same place, whatever is in the file there already.
     fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
+        let file = self.file.as_ref().ok_or(io::ErrorKind::StorageFull)?;
         let Batch { proofs, text, .. } = batch;
         text.clear();
         let mut slot = self.next;
@@ -421,8 +453,7 @@ impl Segment {
             self.last = self.last.max(*until);
             slot += 1;
         }
-        self.file
-            .write_all_at(text, FIRST_SLOT + self.next * SLOT as u64)?;
+        file.write_all_at(text, FIRST_SLOT + self.next * SLOT as u64)?;
         self.next = slot;
         proofs.clear();
         Ok(())

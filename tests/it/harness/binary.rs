@@ -301,7 +301,8 @@ fn event(line: &str, message: &str) -> Option<SocketAddr> {
 }
 
 fn is_fatal(line: &str) -> bool {
-    // What it says of a registry that cannot be written it says and goes on.
-    let goes_on = line.contains("requests are verified as before");
+    // What it says of a disk that is full it says and goes on.
+    let goes_on = line.contains("requests are verified as before")
+        || line.contains("proofs cannot be written down");
     line.starts_with("error") || line.contains("\"ERROR\"") && !goes_on
 }
