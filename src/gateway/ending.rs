@@ -51,7 +51,12 @@ impl Ending {
 
     /// All that is still open, for whoever goes on where the response ends.
     pub(super) fn hand_over(&mut self) -> Self {
-        Self(self.0.take())
+        let mut open = self.0.take();
+        if let Some(open) = &mut open {
+            // Whoever goes on counts by itself.
+            open.received = None;
+        }
+        Self(open)
     }
 
     /// What is known so far, unless it was handed over.
