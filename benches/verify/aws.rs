@@ -1,8 +1,9 @@
 //! Groups of `aws-sigv4`.
 
 use crate::gate::{DAY, Gate, Message, Pair, TARGET};
+use crate::judged::judged;
 use crate::requests::{self, REGION, SERVICE};
-use crate::rows::{Bare, Group, Kind, bare, case, judged, keep};
+use crate::turns::{Bare, Group, Kind, bare, case, keep};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use portcullis::crypto::aws4::DayKey;

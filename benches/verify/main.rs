@@ -12,50 +12,28 @@
 
 mod aws;
 mod gate;
+mod judged;
 mod requests;
 mod rows;
-mod table;
 mod tokens;
+#[expect(dead_code, reason = "each bench stands on its own part of it")]
+#[path = "../turns/mod.rs"]
 mod turns;
 
 use std::process::ExitCode;
-
-/// Rounds of a measurement.
-const ROUNDS: usize = 101;
+use turns::Asked;
 
 fn main() -> ExitCode {
-    let mut rounds = ROUNDS;
-    let (mut is_bench, mut only_names) = (false, false);
-    let mut wanted = Vec::new();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--bench" => is_bench = true,
-            "--list" => only_names = true,
-            "--rounds" => match arguments.next().and_then(|count| count.parse().ok()) {
-                Some(count) if count > 0 => rounds = count,
-                _ => {
-                    eprintln!("`--rounds` takes a number above 0");
-                    return ExitCode::from(2);
-                }
-            },
-            name => wanted.push(name.to_owned()),
-        }
-    }
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part));
-    let groups = rows::all(&is_wanted);
-    if only_names {
-        for group in &groups {
-            println!("{}", group.name);
-        }
-    } else if is_bench {
-        let measured: Vec<_> = groups
-            .iter()
-            .map(|group| turns::measure(group, rounds))
-            .collect();
-        table::print(&groups, &measured, rounds);
-    } else {
-        groups.iter().for_each(turns::once);
-    }
+    let asked = match Asked::read() {
+        Ok(asked) => asked,
+        Err(code) => return code,
+    };
+    let groups = rows::all(&|name| asked.wants(name));
+    turns::run(
+        &asked,
+        "one verification, head read before",
+        "what is shown",
+        &groups,
+    );
     ExitCode::SUCCESS
 }

@@ -1,111 +1,19 @@
 //! What is compared: one group for each scheme and form.
 
 use crate::gate::{self, Gate, Message, NOW, Pair, TARGET};
+use crate::judged::{bare_verification, judged};
+use crate::turns::{Case, Group, Kind, bare, case, keep};
 use crate::{aws, requests, tokens};
 use http::header::HeaderName;
 use portcullis::apps::{Certified, KeyHash, Pepper, Registry, StaticKey, Who};
 use portcullis::crypto::certificate::{Certificate, Name};
 use portcullis::crypto::digest::sha256;
-use portcullis::crypto::{Algorithm, HmacKey, VerifyingKey};
+use portcullis::crypto::{Algorithm, HmacKey};
 use portcullis::route::{Dialect, KeyPlaces, Sender, Webhooks};
 use portcullis::schemes::doctor::{self, Cost, Tries};
 use portcullis::schemes::{Received, Surroundings};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
-
-/// One thing to be done again and again.
-pub(crate) type Op = Box<dyn Fn()>;
-
-/// What takes turns.
-pub(crate) struct Group {
-    pub(crate) name: String,
-    /// What nobody can do without, over the very same texts.
-    pub(crate) bare: Option<Bare>,
-    /// The good one first.
-    pub(crate) cases: Vec<Case>,
-    /// Whether it is proven by hashing alone.
-    pub(crate) is_hashed: bool,
-}
-
-pub(crate) struct Bare {
-    pub(crate) name: &'static str,
-    pub(crate) run: Op,
-}
-
-pub(crate) struct Case {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) run: Op,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Good,
-    Bad,
-    /// Held against nothing.
-    Other,
-}
-
-impl Group {
-    pub(crate) fn of(name: &str, bare: Option<Bare>, cases: Vec<Case>) -> Self {
-        Self {
-            name: name.to_owned(),
-            bare,
-            cases,
-            is_hashed: false,
-        }
-    }
-
-    pub(crate) fn hashed(name: &str, bare: Bare, cases: Vec<Case>) -> Self {
-        Self {
-            is_hashed: true,
-            ..Self::of(name, Some(bare), cases)
-        }
-    }
-}
-
-/// Lives as long as the bench.
-pub(crate) fn keep<T>(value: T) -> &'static T {
-    Box::leak(Box::new(value))
-}
-
-pub(crate) fn bare<T>(name: &'static str, run: impl Fn() -> T + 'static) -> Bare {
-    let run = Box::new(move || {
-        black_box(run());
-    });
-    Bare { name, run }
-}
-
-pub(crate) fn case<T>(name: &'static str, kind: Kind, run: impl Fn() -> T + 'static) -> Case {
-    let run = Box::new(move || {
-        black_box(run());
-    });
-    Case { name, kind, run }
-}
-
-/// The verification of `messages`, one after the other, which all pass or do not.
-pub(crate) fn judged(
-    name: &'static str,
-    kind: Kind,
-    gate: &'static Gate,
-    messages: impl IntoIterator<Item = Message>,
-) -> Case {
-    let all: Vec<Received<'_>> = messages
-        .into_iter()
-        .map(|message| keep(message).received())
-        .collect();
-    for received in &all {
-        let verdict = gate.judge(received);
-        assert_eq!(verdict.is_ok(), kind != Kind::Bad, "{name}: {verdict:?}");
-    }
-    let next = Cell::new(0);
-    case(name, kind, move || {
-        let at = next.get();
-        next.set(if at + 1 == all.len() { 0 } else { at + 1 });
-        gate.judge(black_box(&all[at]))
-    })
-}
 
 /// Every group that is wanted.
 pub(crate) fn all(is_wanted: &dyn Fn(&str) -> bool) -> Vec<Group> {
@@ -165,24 +73,6 @@ fn head(name: &str) -> Group {
         Received::read(&message.method, &message.uri, &message.fields, around).is_ok()
     };
     Group::of(name, None, vec![case("read", Kind::Other, read)])
-}
-
-/// The signature of `text` by `key`, verified and nothing else.
-pub(crate) fn bare_verification(pair: &Pair, text: Vec<u8>) -> Bare {
-    let key = pair.signing();
-    let signature = key.sign(&text).as_bytes().to_vec();
-    let key = key.verifying().expect("it is a key");
-    assert!(key.verify(&text, &signature).is_some());
-    let name = if pair.algorithm.is_mac() {
-        "HMAC"
-    } else {
-        "signature"
-    };
-    bare(name, move || match &key {
-        // Without the digest of the text, by which it is known again.
-        VerifyingKey::Public(key) => key.verify(black_box(&text), &signature),
-        VerifyingKey::Mac(key) => key.verify(black_box(&text), &signature).is_some(),
-    })
 }
 
 fn signature(name: &str, algorithm: Algorithm) -> Group {

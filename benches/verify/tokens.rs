@@ -1,8 +1,9 @@
 //! Groups of tokens: of apps, of issuers outside, and with DPoP.
 
 use crate::gate::{self, Gate, Message, Pair};
+use crate::judged::{bare_verification, judged};
 use crate::requests;
-use crate::rows::{Group, Kind, bare, bare_verification, judged, keep};
+use crate::turns::{Group, Kind, bare, keep};
 use data_encoding::BASE64URL_NOPAD;
 use portcullis::crypto::Algorithm;
 use portcullis::crypto::digest::sha256;

@@ -6,7 +6,7 @@ use portcullis::apps::{
     App, Evidence, Key, OnFailure, Policy, Registry, Scheme, Signer, TokenPolicy,
 };
 use portcullis::crypto::SigningKey;
-use portcullis::mint::{CHALLENGE_LIFETIME, InForce, No, Service, Settings};
+use portcullis::mint::{CHALLENGE_LIFETIME, InForce, No, Service, Settings, TokenRates};
 use portcullis::schemes::token;
 use portcullis::store::embedded::Table;
 use serde_json::Value;
@@ -55,8 +55,7 @@ fn token(service: &Service, body: &[u8]) {
         max_lifetime: LIFETIME,
         skew: SKEW,
         rate: None,
-        app_rate: None,
-        instance_rate: None,
+        rates: TokenRates::default(),
         dev: false,
     };
     let tokens = token::Settings::new(None, LIFETIME, SKEW);
@@ -91,6 +90,7 @@ fn registry() -> Registry {
         builds: Vec::new(),
         on_failure: OnFailure::Decoy,
         workloads: Vec::new(),
+        client_id: None,
     };
     let app = Arc::new(App {
         name: APP.into(),

@@ -2,7 +2,7 @@
 //! are made at run time, as the look-ups of a request see them.
 
 use super::doubles::Doubles;
-use super::{Assurance, Key, Minter, Scheme, StaticKey};
+use super::{Assurance, Key, Minter, Scheme, StandIns, StaticKey};
 use crate::crypto::aws4::DayKeys;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -26,6 +26,9 @@ pub trait Beside: Send + Sync + fmt::Debug {
 
     /// The app of that name, where it gets tokens of the key service.
     fn minter(&self, app: &str) -> Option<Arc<Minter>>;
+
+    /// What apps are answered like that are not there.
+    fn stand_ins(&self) -> Arc<StandIns>;
 
     /// Apps that get tokens of the key service by keys whose public half is published.
     fn published(&self) -> Vec<Arc<Minter>>;

@@ -7,16 +7,14 @@
 //! AWS's signers use a key of the day, which is kept where it is in use: an unknown id costs what
 //! one of our keys costs in that too, each its own one.
 
+use super::kinds::{Kinds, hash};
 use crate::crypto::aws4::DayKeys;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 /// A double for each kind of key, and how many keys there are of that kind.
 #[derive(Clone, Debug, Default)]
-pub struct Doubles {
-    kinds: Vec<(Arc<VerifyingKey>, u64)>,
-}
+pub struct Doubles(Kinds<VerifyingKey>);
 
 impl Doubles {
     pub(super) fn new<'k>(keys: impl Iterator<Item = &'k VerifyingKey>) -> Self {
@@ -29,44 +27,19 @@ impl Doubles {
 
     /// One more key of the kind of `key`.
     pub(super) fn add(&mut self, key: &VerifyingKey) {
-        match self.kinds.iter_mut().find(|(one, _)| one.costs_as(key)) {
-            Some((_, count)) => *count += 1,
-            None => self.kinds.push((Arc::new(key.double()), 1)),
-        }
+        self.0.add(|one| one.costs_as(key), || key.double());
     }
 
     /// One less.
     pub fn remove(&mut self, key: &VerifyingKey) {
-        if let Some((_, count)) = self.kinds.iter_mut().find(|(one, _)| one.costs_as(key)) {
-            *count = count.saturating_sub(1);
-        }
-    }
-
-    /// How many keys there are.
-    fn count(&self) -> u64 {
-        self.kinds.iter().map(|(_, count)| count).sum()
-    }
-
-    fn at(&self, mut place: u64) -> Option<&Arc<VerifyingKey>> {
-        for (double, count) in &self.kinds {
-            if place < *count {
-                return Some(double);
-            }
-            place -= count;
-        }
-        None
+        self.0.remove(|one| one.costs_as(key));
     }
 
     /// The same one for the same id, as long as the process and the kinds of its keys stay; by what share of the
     /// keys is of which kind, so that one key more changes that for few ids.
     pub(super) fn of(&self, others: Option<&Self>, id: &str) -> Arc<VerifyingKey> {
-        let ours = self.count();
-        let all = ours + others.map_or(0, Self::count);
-        let place = ((u128::from(hash(id)) * u128::from(all)) >> 64) as u64;
-        let found = match place.checked_sub(ours) {
-            None => self.at(place),
-            Some(place) => others.and_then(|others| others.at(place)),
-        };
+        let others = others.map(|others| &others.0);
+        let found = self.0.of(others, id);
         found.unwrap_or_else(|| nobodys()).clone()
     }
 }
@@ -91,12 +64,6 @@ impl Days {
         let (_, keys) = self.0.get(at).or_else(|| self.0.first())?;
         keys.as_ref()
     }
-}
-
-/// Strangers cannot tell which id has which kind.
-fn hash(id: &str) -> u64 {
-    static HASH: OnceLock<RandomState> = OnceLock::new();
-    HASH.get_or_init(RandomState::new).hash_one(id)
 }
 
 /// What is verified with where there is no key at all.
@@ -135,7 +102,7 @@ mod tests {
     fn unknown_ids_have_kinds_as_frequent_as_those_of_keys() {
         let keys = all();
         let doubles = Doubles::new(keys.iter());
-        assert_eq!(doubles.kinds.len(), 5);
+        assert_eq!(doubles.0.len(), 5);
         let ids: Vec<String> = (0..7_000).map(|number| format!("key-{number}")).collect();
         for (kind, wanted) in [(&keys[0], 3_000), (&keys[3], 1_000), (&keys[6], 1_000)] {
             let count = ids

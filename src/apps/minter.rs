@@ -1,9 +1,9 @@
 //! Keys that sign tokens here, and the look-up of them by app.
 
+use super::kinds::Kinds;
 use super::{App, Key, TokenPolicy};
 use crate::crypto::{Algorithm, BadKey, HmacKey, SigningKey};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 /// The half of a key that signs, and a key that nobody has, which costs the same to sign with.
@@ -26,6 +26,13 @@ impl Signer {
     /// What signs tokens.
     pub const fn signs(&self) -> &SigningKey {
         &self.signs
+    }
+
+    fn without_secret(&self) -> Self {
+        Self {
+            signs: self.decoy.clone(),
+            decoy: self.decoy.clone(),
+        }
     }
 
     /// What signs those that open nothing.
@@ -79,8 +86,7 @@ impl Minter {
 #[derive(Debug, Default)]
 pub(super) struct Minters {
     by_app: HashMap<Arc<str>, Arc<Minter>>,
-    /// The same in order, to choose among them.
-    names: Vec<Arc<str>>,
+    pub(super) stand_ins: StandIns,
 }
 
 impl Minters {
@@ -93,12 +99,12 @@ impl Minters {
             let keys = own.get(&*app.name).map_or(&[][..], Vec::as_slice);
             Minter::new(app, keys.iter().copied())
         });
-        let by_app: HashMap<_, _> = minters
-            .map(|one| (one.app.name.clone(), Arc::new(one)))
-            .collect();
-        let mut names: Vec<_> = by_app.keys().cloned().collect();
-        names.sort_unstable();
-        Self { by_app, names }
+        let mut all = Self::default();
+        for minter in minters {
+            all.stand_ins.add(&minter);
+            all.by_app.insert(minter.app.name.clone(), Arc::new(minter));
+        }
+        all
     }
 
     pub(super) fn of(&self, app: &str) -> Option<&Arc<Minter>> {
@@ -106,16 +112,75 @@ impl Minters {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Minter>> {
-        self.names.iter().filter_map(|name| self.by_app.get(name))
+        let mut all: Vec<_> = self.by_app.values().collect();
+        all.sort_unstable_by_key(|minter| &minter.app.name);
+        all.into_iter()
+    }
+}
+
+/// What apps are answered like that are not there: of each kind of those that are one, without their secrets.
+#[derive(Clone, Debug, Default)]
+pub struct StandIns(Kinds<Minter>);
+
+impl StandIns {
+    /// One more app of the kind of `minter`.
+    pub(super) fn add(&mut self, minter: &Minter) {
+        if !minter.keys.is_empty() {
+            self.0
+                .add(|one| one.is_like(minter), || minter.without_secrets());
+        }
     }
 
-    /// What an app that is not there is answered like: the same one for the same name.
-    pub(super) fn double(&self, app: &str) -> Option<&Arc<Minter>> {
-        /// Strangers cannot tell which name is answered like which app.
-        static HASH: OnceLock<RandomState> = OnceLock::new();
-        let hash = HASH.get_or_init(RandomState::new).hash_one(app);
-        let place = usize::try_from(hash % self.names.len().max(1) as u64).unwrap_or(0);
-        self.by_app.get(self.names.get(place)?)
+    /// One less.
+    pub fn remove(&mut self, minter: &Minter) {
+        self.0.remove(|one| one.is_like(minter));
+    }
+
+    /// The same one for the same name, as long as the process and the kinds of its apps stay.
+    pub(super) fn of(&self, others: Option<&Self>, app: &str) -> Option<Arc<Minter>> {
+        let others = others.map(|others| &others.0);
+        self.0.of(others, app).cloned()
+    }
+}
+
+impl Minter {
+    /// Whether whoever fails here and there gets answers of one shape, at one cost.
+    fn is_like(&self, other: &Self) -> bool {
+        let keys = self.keys.iter().zip(&other.keys);
+        self.policy.lifetime == other.policy.lifetime
+            && self.policy.on_failure == other.policy.on_failure
+            && self.keys.len() == other.keys.len()
+            && keys.into_iter().all(|(one, other)| {
+                let ends = (one.not_before, one.not_after);
+                // Dates matter where there is a choice.
+                one.verifying.costs_as(&other.verifying)
+                    && (self.keys.len() == 1 || ends == (other.not_before, other.not_after))
+            })
+    }
+
+    fn without_secrets(&self) -> Self {
+        let keys = self.keys.iter().map(|key| {
+            Arc::new(Key {
+                id: key.id.clone(),
+                app: key.app.clone(),
+                verifying: key.verifying.double(),
+                not_before: key.not_before,
+                not_after: key.not_after,
+                enabled: key.enabled,
+                schemes: key.schemes,
+                attests: key.attests,
+                signer: key
+                    .signer
+                    .as_ref()
+                    .map(|signer| Arc::new(signer.without_secret())),
+                made: None,
+            })
+        });
+        Self {
+            app: self.app.clone(),
+            policy: self.policy.clone(),
+            keys: keys.collect(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod assurance;
 mod beside;
 mod certified;
 mod doubles;
+mod kinds;
 mod minter;
 mod policy;
 mod scheme;
@@ -23,7 +24,7 @@ pub use assurance::Assurance;
 pub use beside::{Beside, FIRST_MADE, Instance, Made, MadeKey, PlanInForce, hash};
 pub use certified::{Certified, NoOne, Who};
 pub use doubles::Doubles;
-pub use minter::{Minter, Signer, nobody};
+pub use minter::{Minter, Signer, StandIns, nobody};
 pub use policy::{Downgrade, Mode, Policy};
 pub use scheme::{Scheme, SchemeSet};
 pub use scopes::Scopes;
@@ -301,7 +302,8 @@ impl Registry {
     /// The app whose answers one of this name gets like, where there is none of this name: the same for
     /// the same name. `None` where there is no such app at all.
     pub fn minter_double(&self, app: &str) -> Option<Arc<Minter>> {
-        self.minters.double(app).cloned()
+        let others = self.beside.as_ref().map(|others| others.stand_ins());
+        self.minters.stand_ins.of(others.as_deref(), app)
     }
 
     /// The static key that is shown, whatever its state. It takes as long where there is none.

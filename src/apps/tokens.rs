@@ -14,6 +14,8 @@ pub const MAX_BUILD: usize = 64;
 const MAX_WORKLOADS: usize = 32;
 /// Claims a workload may be known by, and values of one.
 const MAX_CLAIMS: usize = 16;
+/// Bytes the id of a client of OAuth may have.
+const MAX_CLIENT_ID: usize = 256;
 /// How long a token lives unless it is said.
 pub const LIFETIME: Duration = Duration::from_mins(5);
 
@@ -86,6 +88,8 @@ pub struct TokenPolicy {
     pub on_failure: OnFailure,
     /// Which workloads are the app, for `oidc`.
     pub workloads: Vec<Workload>,
+    /// What it is called as a client of OAuth, where it is one that gets attestations.
+    pub client_id: Option<Box<str>>,
 }
 
 /// A workload, by what its platform says of it.
@@ -140,6 +144,8 @@ struct Written {
     on_failure: OnFailure,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     workloads: Vec<Workload>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_id: Option<Box<str>>,
 }
 
 fn five_minutes() -> String {
@@ -161,6 +167,7 @@ impl From<TokenPolicy> for Written {
             builds: policy.builds,
             on_failure: policy.on_failure,
             workloads: policy.workloads,
+            client_id: policy.client_id,
         }
     }
 }
@@ -188,6 +195,9 @@ pub enum BadPolicy {
     /// A workload that anyone of its issuer is.
     #[error("a workload has 1 to {MAX_CLAIMS} `claims`, and each 1 to {MAX_CLAIMS} values")]
     Claims,
+    /// `client_id` is none.
+    #[error("`client_id` has 1 to {MAX_CLIENT_ID} visible ASCII characters without `\"` and `\\`")]
+    ClientId,
 }
 
 impl TokenPolicy {
@@ -216,14 +226,26 @@ impl TokenPolicy {
         if !self.workloads.iter().all(is_one) {
             return Err(BadPolicy::Claims);
         }
+        if !self.client_id.as_deref().is_none_or(is_client_id) {
+            return Err(BadPolicy::ClientId);
+        }
         Ok(())
     }
 }
 
 /// Whether `text` can name a build: it stands in tokens and logs.
 pub fn is_build(text: &str) -> bool {
+    (1..=MAX_BUILD).contains(&text.len()) && is_plain(text)
+}
+
+/// Whether `text` can name a client of OAuth (RFC 6749, appendix A.1, without spaces).
+fn is_client_id(text: &str) -> bool {
+    (1..=MAX_CLIENT_ID).contains(&text.len()) && is_plain(text)
+}
+
+fn is_plain(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-    (1..=MAX_BUILD).contains(&text.len()) && text.bytes().all(fits)
+    text.bytes().all(fits)
 }
 
 impl TryFrom<Written> for TokenPolicy {
@@ -237,6 +259,7 @@ impl TryFrom<Written> for TokenPolicy {
             builds: written.builds,
             on_failure: written.on_failure,
             workloads: written.workloads,
+            client_id: written.client_id,
         };
         policy.check()?;
         Ok(policy)

@@ -125,9 +125,7 @@ impl Gateway {
             }
         }
         together::others_first().await;
-        if let Some(unwritten) = judged.unwritten {
-            memory.write_down(unwritten).map_err(No::Memory)?;
-        }
+        memory.write_down(judged.unwritten).map_err(No::Memory)?;
         Ok(judged.body)
     }
 }

@@ -284,7 +284,7 @@ impl Refusal {
     pub fn reason(&self) -> String {
         match self {
             Self::Credential(schemes::Refused::Rejected { why, .. }) => why.name().to_owned(),
-            Self::Mint(mint::No::Rejected(why)) => why.name().to_owned(),
+            Self::Mint(mint::No::Rejected(why) | mint::No::Rate(why, _)) => why.name().to_owned(),
             Self::Forward(failed) => failed.to_string(),
             Self::Replay(refused) => refused.to_string(),
             Self::Overloaded(why) => why.to_string(),

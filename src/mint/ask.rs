@@ -4,6 +4,8 @@ use super::Malformed;
 use super::evidence::Shown;
 use super::members::Members;
 use crate::crypto::{Algorithm, PublicJwk, PublicKey};
+use crate::schemes::token::attestation::ATTESTATION_TYPE;
+use crate::schemes::token::sign::TYPE;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -36,6 +38,27 @@ impl<'b> ForChallenge<'b> {
     }
 }
 
+/// What kind of token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Typ {
+    /// One for our routes.
+    Jwt,
+    /// One that attests a client of OAuth.
+    ClientAttestation,
+}
+
+impl Typ {
+    const ALL: [Self; 2] = [Self::Jwt, Self::ClientAttestation];
+
+    /// The `typ` in its header, and in the question.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Jwt => TYPE,
+            Self::ClientAttestation => ATTESTATION_TYPE,
+        }
+    }
+}
+
 /// A question for a token.
 #[derive(Debug)]
 pub(super) struct ForToken<'b> {
@@ -45,6 +68,7 @@ pub(super) struct ForToken<'b> {
     pub(super) pay: Option<Cow<'b, str>>,
     pub(super) cnf: Option<Bound<'b>>,
     pub(super) scope: Option<Cow<'b, str>>,
+    pub(super) typ: Typ,
 }
 
 impl<'b> ForToken<'b> {
@@ -66,7 +90,21 @@ impl<'b> ForToken<'b> {
         if scope.as_deref().is_some_and(|scope| !are_scopes(scope)) {
             return Err(members.wrong("scope", "names joined by single spaces"));
         }
+        let typ = match members.text("typ", MAX_NAME)? {
+            None => Typ::Jwt,
+            Some(name) => {
+                let known = Typ::ALL.into_iter().find(|one| one.name() == name);
+                known.ok_or_else(|| {
+                    let names = Typ::ALL.map(|one| format!("`{}`", one.name()));
+                    members.wrong("typ", &format!("one of {}", names.join(", ")))
+                })?
+            }
+        };
         members.end()?;
+        if typ == Typ::ClientAttestation && !matches!(cnf, Some(Bound::Jwk(_))) {
+            let message = "`cnf.jwk` is missing: an attestation holds the key of its client.";
+            return Err(Malformed(message.to_owned()));
+        }
         Ok(Self {
             app,
             challenge,
@@ -74,6 +112,7 @@ impl<'b> ForToken<'b> {
             pay,
             cnf,
             scope,
+            typ,
         })
     }
 }

@@ -53,7 +53,7 @@ impl Challenges {
         BASE64URL_NOPAD.encode(&whole)
     }
 
-    /// What an answered challenge is. Whatever is wrong with it, one MAC is made to find out.
+    /// What an answered challenge is. Whatever is wrong with it, one MAC and one hash are made to find out.
     pub(super) fn check(&self, challenge: &str, app: &str, now: i64) -> Result<Answered, Reason> {
         let mut whole = [0; WHOLE];
         let is_whole = match BASE64URL_NOPAD.decode(challenge.as_bytes()) {
@@ -65,6 +65,7 @@ impl Challenges {
         };
         let (front, mac) = whole.split_at(FRONT);
         let is_ours = bool::from(self.mac(app, front).ct_eq(mac));
+        let id = ProofId::of(&sha256(&[CONTEXT, b" answered", &whole]));
         if !is_whole || !is_ours || front[0] != VERSION {
             return Err(Reason::ForeignChallenge);
         }
@@ -77,10 +78,7 @@ impl Challenges {
         if made > now.saturating_add(AHEAD) {
             return Err(Reason::EarlyChallenge);
         }
-        Ok(Answered {
-            id: ProofId::of(&sha256(&[CONTEXT, b" answered", &whole])),
-            made,
-        })
+        Ok(Answered { id, made })
     }
 
     fn mac(&self, app: &str, front: &[u8]) -> [u8; MAC] {

@@ -5,6 +5,7 @@
 //! never: tells whoever fails why; remembers a challenge before it is answered; signs with an app's key
 //! what is not proven.
 
+mod answer;
 mod ask;
 mod challenge;
 mod doors;
@@ -12,19 +13,22 @@ mod enrol;
 mod evidence;
 mod keys;
 mod members;
+mod rates;
 mod reason;
 mod token;
 mod told;
 
+pub use answer::Judged;
 pub use ask::MAX_BODY;
 pub use challenge::LIFETIME as CHALLENGE_LIFETIME;
 pub use doors::{Door, NoDoor};
 pub use enrol::Enrolling;
 pub use evidence::{MAX_EVIDENCE, Signed, signed_text};
+pub use rates::{Rates, TokenRates};
 pub use reason::Reason;
 
 use crate::apps::made::Store;
-use crate::apps::{Key, LIFETIME, Minter, OnFailure, Registry, nobody};
+use crate::apps::{Key, Minter, OnFailure, Registry};
 use crate::clock::Now;
 use crate::crypto::BadKey;
 use crate::limit::Debts;
@@ -32,17 +36,16 @@ use crate::limit::app::Rate;
 use crate::replay::{self, Memory, Recorded};
 use crate::schemes;
 use crate::secret::Secret;
-use ask::{ForChallenge, ForToken};
+use ask::{ForChallenge, ForToken, Typ};
 use bytes::Bytes;
 use challenge::{Answered, Challenges};
 use evidence::{Examined, Once, Question};
-use reason::Counts;
+use reason::{Counts, Instead};
 use serde_json::json;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use token::Claims;
 use told::Told;
 
 /// What `[tokens]` says of the key service.
@@ -60,10 +63,8 @@ pub struct Settings {
     pub skew: Duration,
     /// What each address may ask for.
     pub rate: Option<Rate>,
-    /// Tokens that each app may get.
-    pub app_rate: Option<Rate>,
-    /// Tokens that each instance, or workload, may get.
-    pub instance_rate: Option<Rate>,
+    /// Tokens that apps and their instances may get.
+    pub rates: TokenRates,
     /// Whether evidence may be none at all: only this machine reaches us, and the configuration says so.
     pub dev: bool,
 }
@@ -89,7 +90,7 @@ pub enum No {
     /// The address has to wait.
     Peer(Duration),
     /// The app, or its instance, has to wait.
-    Rate(Duration),
+    Rate(Reason, Duration),
     /// What passes once cannot be remembered.
     Memory(replay::Refused),
 }
@@ -113,19 +114,6 @@ pub struct InForce<'f> {
     pub memory: &'f dyn Memory,
     /// When it is asked.
     pub now: Now,
-}
-
-/// An answer to evidence.
-#[derive(Debug)]
-pub struct Judged {
-    /// What is sent, once `unwritten` is written down.
-    pub body: Bytes,
-    /// What was used up by it.
-    pub unwritten: Option<Recorded>,
-    /// The app, as it was named.
-    pub app: Arc<str>,
-    /// The key that signed, or why it is a decoy.
-    pub made: Result<Arc<Key>, Reason>,
 }
 
 /// What outlives every reload: the secret that challenges are made with, what was answered, what was counted.
@@ -224,12 +212,13 @@ impl Service {
             pay: asked.pay.as_deref(),
             cnf: asked.cnf.as_ref().map(ask::Bound::thumbprint),
             scope: asked.scope.as_deref(),
+            typ: asked.typ,
             registry: with.registry,
             settings: with.settings,
             tokens: with.tokens,
             now,
         });
-        let proven = self.proven(known, answered, &examined, with);
+        let proven = self.proven(known, &asked, answered, &examined, with);
         if let Ok((key, ..)) = &proven {
             self.charge(key, &examined, with)?;
         }
@@ -237,13 +226,17 @@ impl Service {
         match proven {
             Err(Failed::Memory(why)) => Err(No::Memory(why)),
             Err(Failed::Why(why)) => {
-                self.counts.failed(why, !refuses);
-                let store = self.store.as_deref();
-                self.told.tell(store, &asked.app, why, refuses, with.now);
+                let instead = if refuses {
+                    Instead::Refusal
+                } else {
+                    Instead::Decoy
+                };
+                self.tell(&asked.app, why, instead, with.now);
                 if refuses {
                     return Err(No::Rejected(why));
                 }
-                Ok(self.answer(&asked, &examined, answered_like, Err(why), with))
+                let made = Err((why, known.is_some()));
+                Ok(self.answer(&asked, &examined, answered_like, made, with))
             }
             Ok((key, written)) => {
                 self.counts.minted();
@@ -260,6 +253,7 @@ impl Service {
     fn proven<'m>(
         &self,
         minter: Option<&'m Minter>,
+        asked: &ForToken<'_>,
         answered: Result<Answered, Reason>,
         examined: &Examined<'_>,
         with: InForce<'_>,
@@ -282,6 +276,9 @@ impl Service {
         let key = minter.key(with.now.unix_seconds()).ok_or(Reason::NoKey)?;
         let challenge = challenge?;
         let more = examined.verdict?;
+        if asked.typ == Typ::ClientAttestation && minter.policy.client_id.is_none() {
+            return Err(Reason::NoClient.into());
+        }
         if !is_first {
             return Err(Reason::ReusedChallenge.into());
         }
@@ -301,75 +298,32 @@ impl Service {
     /// Counts a token against its app and its instance, now that both are proven.
     fn charge(&self, key: &Key, examined: &Examined<'_>, with: InForce<'_>) -> Result<(), No> {
         let app = &*key.app.name;
-        let subject = examined.subject.as_deref();
-        let proven = || self.proven.get_or_init(Debts::new);
-        if let (Some(rate), Some(subject)) = (&with.settings.instance_rate, subject) {
-            let whose = (app, Some(subject));
-            proven().admit(whose, rate, with.now).map_err(No::Rate)?;
+        let rates = with.settings.rates_of(&key.app);
+        let charge = |rate: &Option<Rate>, subject: Option<&str>, why| {
+            let Some(rate) = rate else {
+                return Ok(());
+            };
+            let proven = self.proven.get_or_init(Debts::new);
+            let admitted = proven.admit((app, subject), rate, with.now);
+            admitted.map_err(|wait| {
+                self.tell(app, why, Instead::Wait, with.now);
+                No::Rate(why, wait)
+            })
+        };
+        if let Some(subject) = examined.subject.as_deref() {
+            charge(&rates.instance, Some(subject), Reason::InstanceRate)?;
         }
-        if let Some(rate) = &with.settings.app_rate {
-            let whose = (app, None::<&str>);
-            proven().admit(whose, rate, with.now).map_err(No::Rate)?;
-        }
-        Ok(())
+        charge(&rates.app, None, Reason::AppRate)
     }
 
-    /// The token, or what looks like it.
-    fn answer(
-        &self,
-        asked: &ForToken<'_>,
-        examined: &Examined<'_>,
-        minter: Option<&Minter>,
-        made: Result<(&Arc<Key>, Recorded), Reason>,
-        with: InForce<'_>,
-    ) -> Judged {
-        let InForce { settings, now, .. } = with;
-        let now = now.unix_seconds();
-        let lifetime = minter.map_or(LIFETIME, |minter| minter.policy.lifetime);
-        let lifetime = lifetime.min(settings.max_lifetime).as_secs();
-        let mut claims = Claims {
-            jti: token::fresh_name(),
-            iss: &settings.issuer,
-            sub: examined.subject.as_deref().unwrap_or(&asked.app),
-            aud: settings.audience.as_deref(),
-            iat: now,
-            exp: now.saturating_add(i64::try_from(lifetime).unwrap_or(i64::MAX)),
-            // Of what an app may do, a guesser learns nothing: he is promised whatever he asked for.
-            scope: asked.scope.as_deref().map(str::to_owned),
-            build: examined.build.as_deref(),
-            instance: examined.instance.as_deref(),
-            pay: asked.pay.as_deref(),
-            cnf: asked.cnf.as_ref(),
-        };
-        let (token, unwritten, made) = match made {
-            Ok((key, written)) => {
-                claims.scope = token::narrowed(&key.app.scopes, asked.scope.as_deref());
-                let signer = key.signer.as_deref().unwrap_or_else(|| nobody());
-                let token = token::real(key, signer, &claims);
-                (token, Some(written), Ok(key.clone()))
-            }
-            Err(why) => {
-                let key = minter.and_then(|one| one.key(now).or(one.keys.first()));
-                let signer = key.and_then(|key| key.signer.as_deref());
-                let is_own = minter.is_some_and(|minter| *minter.app.name == *asked.app);
-                let id = match key.filter(|_| is_own) {
-                    Some(key) => key.id.clone(),
-                    None => token::key_id_of_nobody(&asked.app, &self.seed).into(),
-                };
-                let token = token::decoy(&id, signer.unwrap_or_else(|| nobody()), &claims);
-                (token, None, Err(why))
-            }
-        };
-        let answer = json!({ "token": token, "expires_in": lifetime });
-        Judged {
-            body: answer.to_string().into(),
-            unwritten,
-            app: (*asked.app).into(),
-            made,
-        }
+    /// Tells whoever keeps the gateway why there is no token.
+    fn tell(&self, app: &str, why: Reason, instead: Instead, now: Now) {
+        self.counts.failed(why, instead);
+        let store = self.store.as_deref();
+        self.told.tell(store, app, why, instead, now);
     }
 
-    /// What was answered, why, and how often: `minted`, `decoy` or `refused`.
+    /// What was answered, why, and how often: `minted`, `decoy`, `refused` or `limited`.
     pub fn counts(&self) -> Vec<(&'static str, &'static str, u64)> {
         self.counts.all()
     }

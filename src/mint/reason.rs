@@ -65,18 +65,57 @@ reasons! {
     Workload "workload-not-accepted";
     /// It was used before.
     ReusedAssertion "assertion-reused";
+    /// The app is no client of OAuth that could be attested.
+    NoClient "no-oauth-client";
+    /// The app got as many tokens as it may.
+    AppRate "app-rate";
+    /// The instance, or the workload, got as many tokens as it may.
+    InstanceRate "instance-rate";
+}
+
+/// What there is in place of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Instead {
+    /// An error, which the app prefers.
+    Refusal,
+    /// A decoy.
+    Decoy,
+    /// The word that it has to wait.
+    Wait,
+}
+
+impl Instead {
+    const ALL: [Self; 3] = [Self::Refusal, Self::Decoy, Self::Wait];
+
+    /// The word in metrics.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Refusal => "refused",
+            Self::Decoy => "decoy",
+            Self::Wait => "limited",
+        }
+    }
+
+    /// The word in the audit.
+    pub(super) const fn event(self) -> &'static str {
+        match self {
+            Self::Refusal => "token.refuse",
+            Self::Decoy => "token.decoy",
+            Self::Wait => "token.limit",
+        }
+    }
 }
 
 /// How many tokens were made, and how many were not, for each reason.
 #[derive(Debug)]
 pub(super) struct Counts {
     minted: AtomicU64,
-    others: Box<[[AtomicU64; 2]]>,
+    others: Box<[[AtomicU64; Instead::ALL.len()]]>,
 }
 
 impl Counts {
     pub(super) fn new() -> Self {
-        let none = |_: &Reason| [AtomicU64::new(0), AtomicU64::new(0)];
+        let none = |_: &Reason| <[AtomicU64; Instead::ALL.len()]>::default();
         Self {
             minted: AtomicU64::new(0),
             others: Reason::ALL.iter().map(none).collect(),
@@ -87,9 +126,9 @@ impl Counts {
         self.minted.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn failed(&self, why: Reason, is_decoy: bool) {
+    pub(super) fn failed(&self, why: Reason, instead: Instead) {
         if let Some(counts) = self.others.get(why as usize) {
-            counts[usize::from(is_decoy)].fetch_add(1, Ordering::Relaxed);
+            counts[instead as usize].fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -100,8 +139,7 @@ impl Counts {
             .iter()
             .zip(&self.others)
             .flat_map(|(why, counts)| {
-                [("refused", 0), ("decoy", 1)]
-                    .map(|(what, place)| (what, why.name(), get(&counts[place])))
+                Instead::ALL.map(|one| (one.name(), why.name(), get(&counts[one as usize])))
             });
         std::iter::once(("minted", "ok", get(&self.minted)))
             .chain(others.filter(|(.., number)| *number > 0))

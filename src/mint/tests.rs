@@ -3,12 +3,13 @@ use crate::apps::{
     App, ClaimRule, Evidence, Policy, Scheme, SchemeSet, Scopes, Signer, TokenPolicy, Workload,
 };
 use crate::clock::{Clock, Hand};
-use crate::crypto::{Algorithm, HmacKey, SigningKey, VerifyingKey, counted};
+use crate::crypto::{Algorithm, HmacKey, SigningKey, VerifyingKey, blocks, counted};
 use crate::replay::{ProofId, Refused};
 use crate::schemes::token::{Issuer, KeySet, Keys, Whose};
 use crate::store::embedded::Table;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const T0: i64 = 1_800_000_000;
 const SECRET: &[u8; 32] = b"canary-secret-canary-secret-0001";
@@ -26,6 +27,39 @@ impl Memory for Broken {
 
     fn write_down(&self, _: Recorded) -> Result<(), Refused> {
         Err(Refused::Unavailable)
+    }
+}
+
+/// What the memory of proofs was asked for.
+#[derive(Default)]
+struct Watched {
+    table: Option<Table>,
+    recorded: AtomicU32,
+    blanks: AtomicU32,
+}
+
+impl Watched {
+    /// How many were recorded, and how many blanks made, since this was last asked.
+    fn take(&self) -> (u32, u32) {
+        let take = |number: &AtomicU32| number.swap(0, Ordering::Relaxed);
+        (take(&self.recorded), take(&self.blanks))
+    }
+}
+
+impl Memory for Watched {
+    fn record(&self, id: ProofId, made: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
+        let recorded = self.table.as_ref().unwrap().record(id, made, until, now)?;
+        self.recorded.fetch_add(1, Ordering::Relaxed);
+        Ok(recorded)
+    }
+
+    fn blank(&self) -> Recorded {
+        self.blanks.fetch_add(1, Ordering::Relaxed);
+        Recorded::NOWHERE
+    }
+
+    fn write_down(&self, _: Recorded) -> Result<(), Refused> {
+        Ok(())
     }
 }
 
@@ -58,6 +92,7 @@ fn policy(evidence: Evidence) -> TokenPolicy {
             }],
             _ => Vec::new(),
         },
+        client_id: None,
     }
 }
 
@@ -141,8 +176,7 @@ impl House {
                 max_lifetime: Duration::from_mins(15),
                 skew,
                 rate: None,
-                app_rate: None,
-                instance_rate: None,
+                rates: TokenRates::default(),
                 dev: true,
             },
             registry: Registry::new(apps, keys, 1).unwrap(),
@@ -311,88 +345,200 @@ fn a_decoy_has_the_shape_and_the_size_of_a_token_and_another_signature() {
     }
 }
 
+/// Signatures made and checked, blocks hashed, writes: what an answer to a body costs.
+#[derive(Debug, PartialEq, Eq)]
+struct Cost {
+    signatures: (u32, u32),
+    blocks: usize,
+    writes: u32,
+}
+
+/// That, and why there is no token.
+fn cost(house: &House, memory: &Watched, body: &Value) -> (Cost, Option<Reason>) {
+    counted::take();
+    memory.take();
+    let (judged, blocks) = blocks::counted(|| house.judge(body).unwrap());
+    let (recorded, blanks) = memory.take();
+    let why = judged.made.err();
+    // A token writes down all that was recorded for it at once; what was recorded before something else failed
+    // waits for whoever writes next.
+    let writes = match why {
+        None => recorded.min(1) + blanks,
+        Some(_) => blanks,
+    };
+    let cost = Cost {
+        signatures: counted::take(),
+        blocks,
+        writes,
+    };
+    (cost, why)
+}
+
+fn watched(house: &mut House) -> Arc<Watched> {
+    let memory = Arc::new(Watched {
+        table: Some(Table::new(1024)),
+        ..Watched::default()
+    });
+    house.memory = memory.clone();
+    memory
+}
+
 /// Whatever is wrong, it is found out at the cost of an answer that is right: so time tells nothing.
 #[test]
-fn every_answer_costs_the_same_signatures_whatever_is_wrong_with_it() {
-    let of_platform = House::with(policy(Evidence::Oidc), mac());
-    let cost = |house: &House, app: &str, challenge: &str, evidence: &Value| {
+fn every_answer_costs_the_same_signatures_hashes_and_writes_whatever_is_wrong_with_it() {
+    for signs in [
+        mac(),
+        private(Algorithm::Ed25519, ED25519),
+        private(Algorithm::EcdsaP256Sha256, P256),
+    ] {
+        let mobile = app("mobile", 0, policy(Evidence::Dev));
+        // As long as the id that is made up for who is not there.
+        let key = key("mobile-12345678", &mobile, signs);
+        let mut house = House::of(vec![mobile], vec![key]);
+        let memory = watched(&mut house);
+        let body = |app: &str, challenge: &str, build: &str| {
+            json!({
+                "app": app, "challenge": challenge,
+                "evidence": { "format": "dev", "instance": "laptop", "build": build },
+            })
+        };
+        let right = body("mobile", &house.challenge("mobile"), "1.4.2");
+        // What is made once is made.
+        house.judge(&body("mobilf", "x", "1.4.2")).unwrap();
+        let (cost_of_right, why) = cost(&house, &memory, &right);
+        assert_eq!(
+            (cost_of_right.signatures, cost_of_right.writes, why),
+            ((1, 0), 1, None)
+        );
+        let over = house.challenge("mobile");
+        house.hand.advance(Duration::from_mins(1));
+        for (wanted, body) in [
+            (Reason::ExpiredChallenge, body("mobile", &over, "1.4.2")),
+            (
+                Reason::UnknownApp,
+                body("mobilf", &house.challenge("mobilf"), "1.4.2"),
+            ),
+            (
+                Reason::ForeignChallenge,
+                body("mobile", &house.challenge("mobilf"), "1.4.2"),
+            ),
+            (
+                Reason::ForeignChallenge,
+                body("mobile", &"x".repeat(55), "1.4.2"),
+            ),
+        ] {
+            let cost = cost(&house, &memory, &body);
+            assert_eq!(cost, (Cost { ..cost_of_right }, Some(wanted)));
+        }
+        let challenge = house.challenge("mobile");
+        let again = body("mobile", &challenge, "1.4.2");
+        house.judge(&again).unwrap();
+        let reused = cost(&house, &memory, &again);
+        assert_eq!(
+            reused,
+            (Cost { ..cost_of_right }, Some(Reason::ReusedChallenge))
+        );
+    }
+}
+
+#[test]
+fn an_assertion_costs_the_same_whatever_is_wrong_with_it() {
+    let mut of_platform = House::with(policy(Evidence::Oidc), mac());
+    let memory = watched(&mut of_platform);
+    let cost = |app: &str, challenge: &str, evidence: &Value| {
         let body = json!({ "app": app, "challenge": challenge, "evidence": evidence });
-        counted::take();
-        let judged = house.judge(&body).unwrap();
-        (counted::take(), judged.made.err())
+        let (cost, why) = cost(&of_platform, &memory, &body);
+        ((cost.signatures, cost.writes), why)
     };
     let fresh = || of_platform.challenge("mobile");
-    let (right, why) = cost(&of_platform, "mobile", &fresh(), &oidc(&json!({})));
-    assert_eq!((right, why), ((1, 1), None));
+    let right = cost("mobile", &fresh(), &oidc(&json!({})));
+    assert_eq!(right, (((1, 1), 1), None));
     let forged = format!("{}AAAA", assertion(&json!({})).trim_end_matches(|_| true));
     let foreign = House::with(policy(Evidence::Oidc), mac());
-    let cases = [
+    let of = |claims: Value| ("mobile", fresh(), oidc(&claims));
+    let text = |token: &str| {
+        (
+            "mobile",
+            fresh(),
+            json!({ "format": "oidc", "token": token }),
+        )
+    };
+    let of_nobody = of_platform.challenge("mobilf");
+    for (wanted, (app, challenge, evidence)) in [
         (
             Reason::UnknownApp,
-            "mobilf",
-            of_platform.challenge("mobilf"),
-            oidc(&json!({ "jti": 1 })),
+            ("mobilf", of_nobody, oidc(&json!({ "jti": 1 }))),
         ),
         (
             Reason::ForeignChallenge,
-            "mobile",
-            foreign.challenge("other"),
-            oidc(&json!({ "jti": "2" })),
+            (
+                "mobile",
+                foreign.challenge("other"),
+                oidc(&json!({ "jti": "2" })),
+            ),
         ),
         (
             Reason::ForeignChallenge,
-            "mobile",
-            "x".to_owned(),
-            oidc(&json!({ "jti": "3" })),
+            ("mobile", "x".to_owned(), oidc(&json!({ "jti": "3" }))),
         ),
-        (Reason::ReusedAssertion, "mobile", fresh(), oidc(&json!({}))),
-        (
-            Reason::Workload,
-            "mobile",
-            fresh(),
-            oidc(&json!({ "sub": "repo:else" })),
-        ),
-        (
-            Reason::Assertion,
-            "mobile",
-            fresh(),
-            oidc(&json!({ "aud": "else" })),
-        ),
-        (
-            Reason::Assertion,
-            "mobile",
-            fresh(),
-            oidc(&json!({ "iss": "else" })),
-        ),
-        (
-            Reason::Assertion,
-            "mobile",
-            fresh(),
-            json!({ "format": "oidc", "token": forged }),
-        ),
-        (
-            Reason::Assertion,
-            "mobile",
-            fresh(),
-            json!({ "format": "oidc", "token": "a.b.c" }),
-        ),
-        (
-            Reason::ExpiredAssertion,
-            "mobile",
-            fresh(),
-            oidc(&json!({ "exp": T0 })),
-        ),
-        (
-            Reason::Nonce,
-            "mobile",
-            fresh(),
-            oidc(&json!({ "nonce": "x" })),
-        ),
-    ];
-    for (wanted, app, challenge, evidence) in cases {
-        let (cost, why) = cost(&of_platform, app, &challenge, &evidence);
-        assert_eq!((cost, why), ((1, 1), Some(wanted)), "{evidence}");
+        (Reason::ReusedAssertion, of(json!({}))),
+        (Reason::Workload, of(json!({ "sub": "repo:else" }))),
+        (Reason::Assertion, of(json!({ "aud": "else" }))),
+        (Reason::Assertion, of(json!({ "iss": "else" }))),
+        (Reason::Assertion, text(&forged)),
+        (Reason::Assertion, text("a.b.c")),
+        (Reason::ExpiredAssertion, of(json!({ "exp": T0 }))),
+        (Reason::Nonce, of(json!({ "nonce": "x" }))),
+    ] {
+        let cost = cost(app, &challenge, &evidence);
+        assert_eq!(cost, (((1, 1), 1), Some(wanted)), "{evidence}");
     }
+}
+
+#[test]
+fn an_app_that_is_not_there_is_answered_like_one_of_those_that_are_each_as_often() {
+    let kinds = [
+        ("a", mac(), 1),
+        ("b", private(Algorithm::Ed25519, ED25519), 2),
+        ("c", private(Algorithm::EcdsaP256Sha256, P256), 3),
+    ];
+    let mut apps = Vec::new();
+    let mut keys = Vec::new();
+    for (name, signs, minutes) in kinds {
+        let lifetime = Duration::from_mins(minutes);
+        let policy = TokenPolicy {
+            lifetime,
+            ..policy(Evidence::Dev)
+        };
+        let app = app(name, apps.len(), policy);
+        keys.push(key(name, &app, signs));
+        apps.push(app);
+    }
+    let house = House::of(apps, keys);
+    let answer = |app: &str| {
+        let judged = house.judge(&json!({ "app": app, "challenge": "x", "evidence": dev() }));
+        let judged = judged.unwrap();
+        let (header, claims, _) = opened(&judged);
+        assert_eq!(judged.made.unwrap_err(), Reason::UnknownApp);
+        assert!(header["kid"].as_str().unwrap().starts_with(app));
+        let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+        (header["alg"].as_str().unwrap().to_owned(), lifetime)
+    };
+    let mut found = std::collections::BTreeMap::new();
+    for number in 0..150 {
+        let name = format!("nobody-{number}");
+        let first = answer(&name);
+        assert_eq!(first, answer(&name));
+        *found.entry(first).or_insert(0) += 1;
+    }
+    let found: Vec<_> = found.into_iter().collect();
+    let like = |alg: &str, lifetime| (alg.to_owned(), lifetime);
+    let kinds: Vec<_> = found.iter().map(|(kind, _)| kind.clone()).collect();
+    assert_eq!(
+        kinds,
+        [like("ES256", 180), like("EdDSA", 120), like("HS256", 60)]
+    );
+    assert!(found.iter().all(|(_, count)| *count > 20), "{found:?}");
 }
 
 #[test]
@@ -630,18 +776,18 @@ fn an_app_and_its_instances_get_so_many_tokens_and_strangers_use_none_of_them_up
         burst,
     };
     let mut house = House::new();
-    house.settings.app_rate = Some(rate(3));
-    house.settings.instance_rate = Some(rate(1));
+    house.settings.rates.usual.app = Some(rate(3));
+    house.settings.rates.usual.instance = Some(rate(1));
     let of = |instance: &str| json!({ "format": "dev", "instance": instance });
     for _ in 0..50 {
         let body = json!({ "app": "mobile", "challenge": "x", "evidence": of("a") });
         assert!(house.judge(&body).unwrap().made.is_err());
     }
     assert!(house.ask("mobile", &of("a")).is_ok());
-    assert!(matches!(house.ask("mobile", &of("a")), Err(No::Rate(_))));
+    assert!(matches!(house.ask("mobile", &of("a")), Err(No::Rate(..))));
     assert!(house.ask("mobile", &of("b")).is_ok());
     assert!(house.ask("mobile", &of("c")).is_ok());
-    assert!(matches!(house.ask("mobile", &of("d")), Err(No::Rate(_))));
+    assert!(matches!(house.ask("mobile", &of("d")), Err(No::Rate(..))));
 }
 
 #[test]

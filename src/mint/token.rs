@@ -1,9 +1,9 @@
 //! The token itself, and one that opens nothing: made of the same claims, signed at the same cost.
 
-use super::ask::Bound;
+use super::ask::{Bound, Typ};
 use crate::apps::{Key, Scopes, Signer};
 use crate::crypto::{digest::sha256, random};
-use crate::schemes::token::sign_claims;
+use crate::schemes::token::sign::sign_as;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::Serialize;
 
@@ -44,13 +44,18 @@ pub(super) fn narrowed(all: &Scopes, asked: Option<&str>) -> Option<String> {
 }
 
 /// Signs a token with an app's key.
-pub(super) fn real(key: &Key, signer: &Signer, claims: &Claims<'_>) -> Option<String> {
-    sign_claims(&key.id, signer.signs(), claims).ok()
+pub(super) fn real(key: &Key, signer: &Signer, typ: Typ, claims: &Claims<'_>) -> Option<String> {
+    sign_as(typ.name(), &key.id, signer.signs(), claims).ok()
 }
 
 /// The same with nobody's key.
-pub(super) fn decoy(key_id: &str, signer: &Signer, claims: &Claims<'_>) -> Option<String> {
-    sign_claims(key_id, signer.decoy(), claims).ok()
+pub(super) fn decoy(
+    key_id: &str,
+    signer: &Signer,
+    typ: Typ,
+    claims: &Claims<'_>,
+) -> Option<String> {
+    sign_as(typ.name(), key_id, signer.decoy(), claims).ok()
 }
 
 /// What a key of an app is called that is not there: always the same.

@@ -1,6 +1,7 @@
 //! Whoever keeps the gateway is told what nobody else is.
 
 use super::Reason;
+use super::reason::Instead;
 use crate::apps::made::{AuditEntry, Outcome, Store};
 use crate::clock::Now;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,19 +24,14 @@ impl Told {
         store: Option<&dyn Store>,
         app: &str,
         why: Reason,
-        is_refused: bool,
+        instead: Instead,
         now: Now,
     ) {
         if let Some(store) = store {
-            let what = if is_refused {
-                "token.refuse"
-            } else {
-                "token.decoy"
-            };
             store.note(AuditEntry {
                 at: now.unix_seconds(),
                 who: "key-service".to_owned(),
-                what: what.to_owned(),
+                what: instead.event().to_owned(),
                 target: format!("app/{app}"),
                 before: None,
                 after: None,

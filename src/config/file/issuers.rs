@@ -32,9 +32,10 @@ table! {
         pub issuer: Option<Text>,
         /// What an address may ask the key service for, whatever comes of it. Who asks for more gets 429 `peer-limited`.
         pub rate: Limit = { rate = "10/s", burst = 100 },
-        /// Tokens that each app may get. Who asks for more, and has proven to be the app, gets 429 `rate-exceeded`.
+        /// Tokens that each app may get, unless its plan says otherwise. Who asks for more, and has proven to be the app,
+        /// gets 429 `rate-exceeded`.
         pub app_rate: Limit = "off",
-        /// Tokens that each instance of an app, or each workload, may get.
+        /// Tokens that each instance of an app, or each workload, may get, unless the app's plan says otherwise.
         pub instance_rate: Limit = { rate = "1/s", burst = 20 },
     }
 }
@@ -60,6 +61,9 @@ table! {
         pub on_failure: OnFailure = "decoy",
         /// Which workloads are the app, for `"oidc"`.
         pub workloads: List<Workload> = [],
+        /// What the app is called as a client of OAuth. Where it is said, the app may ask for client attestations in place
+        /// of tokens: for routes with `client_attestation`, and authorization servers that take them.
+        pub client_id: Option<At<Text>>,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::config::read::At;
 use crate::config::table::table;
 use crate::config::values::{Count, Pace};
-use crate::config::words::Asked;
+use crate::config::words::{Asked, Limit};
 
 table! {
     /// Limits of an app. What is not said has no limit.
@@ -14,6 +14,10 @@ table! {
         pub burst: Option<At<Count>>,
         /// Requests in flight.
         pub concurrency: Option<Count>,
+        /// Tokens of the key service that each app with this plan may get, in place of `[tokens] app_rate`.
+        pub tokens: Option<Limit>,
+        /// Tokens that each instance, or workload, of such an app may get, in place of `[tokens] instance_rate`.
+        pub instance_tokens: Option<Limit>,
         /// How well an app with this plan must be proven, whatever the route; less is refused with 403
         /// `assurance-too-low`. `"key"`: by anything; `"signed"`, `"attested"`, `"attested+signed"`: as on a route.
         pub assurance: Option<At<Asked>>,

@@ -76,10 +76,34 @@ pub(super) fn minting(
         max_lifetime: file.tokens.max_lifetime.0,
         skew: freshness.skew,
         rate: limit(file.tokens.rate),
-        app_rate: limit(file.tokens.app_rate),
-        instance_rate: limit(file.tokens.instance_rate),
+        rates: rates(file),
         dev: with_tokens().any(|tokens| takes(tokens, Evidence::Dev)) && is_only_here(file),
     })
+}
+
+/// How many tokens apps may get, by their plans.
+fn rates(file: &File) -> mint::TokenRates {
+    let usual = mint::Rates {
+        app: limit(file.tokens.app_rate),
+        instance: limit(file.tokens.instance_rate),
+    };
+    let plans = file.plans.entries.iter().filter_map(|(name, plan)| {
+        let plan = plan.as_ref()?;
+        let own = mint::Rates {
+            app: plan.tokens.map_or(usual.app, limit),
+            instance: plan.instance_tokens.map_or(usual.instance, limit),
+        };
+        (own != usual).then(|| (name.value.as_str().into(), own))
+    });
+    let plans_of = file.apps.entries.iter().filter_map(|(name, app)| {
+        let plan = app.as_ref()?.plan.as_ref()?;
+        Some((name.value.as_str().into(), plan.value.0.as_str().into()))
+    });
+    mint::TokenRates {
+        usual,
+        plans: plans.collect(),
+        plan_of: plans_of.collect(),
+    }
 }
 
 /// How an app gets its tokens.
@@ -114,6 +138,10 @@ pub(super) fn policy(
             .collect(),
         on_failure: tokens.on_failure,
         workloads: workloads?,
+        client_id: tokens
+            .client_id
+            .as_ref()
+            .map(|text| text.value.0.as_str().into()),
     };
     // What is told above, with its place, is not told again.
     match policy.check() {
@@ -123,6 +151,14 @@ pub(super) fn policy(
             | apps::BadPolicy::Claims),
         ) => {
             gathered.problem(tokens.problem(bad.to_string()));
+            None
+        }
+        Err(bad @ apps::BadPolicy::ClientId) => {
+            let told = tokens.client_id.as_ref();
+            gathered.problem(told.map_or_else(
+                || tokens.problem(bad.to_string()),
+                |told| told.problem(bad.to_string()),
+            ));
             None
         }
         Err(_) => None,

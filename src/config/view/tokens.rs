@@ -3,6 +3,7 @@
 use super::{rate, time};
 use crate::gateway::Blueprint;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 
 pub(super) fn all(gateway: &Blueprint) -> Json {
     let tokens = &gateway.tokens;
@@ -15,8 +16,15 @@ pub(super) fn all(gateway: &Blueprint) -> Json {
         shown["prefix"] = (*minting.prefix).into();
         shown["issuer"] = (*minting.issuer).into();
         shown["rate"] = rate(minting.rate);
-        shown["app_rate"] = rate(minting.app_rate);
-        shown["instance_rate"] = rate(minting.instance_rate);
+        shown["app_rate"] = rate(minting.rates.usual.app);
+        shown["instance_rate"] = rate(minting.rates.usual.instance);
+        let plans: BTreeMap<_, _> = minting.rates.plans.iter().collect();
+        for (name, own) in plans {
+            shown["plans"][&**name] = json!({
+                "app_rate": rate(own.app),
+                "instance_rate": rate(own.instance),
+            });
+        }
     }
     shown
 }

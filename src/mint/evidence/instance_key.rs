@@ -3,7 +3,7 @@
 use super::{Examined, Kind, MAX_INSTANCE, Question};
 use crate::apps::{Evidence, MAX_BUILD};
 use crate::crypto::{Algorithm, PublicKey, VerifyingKey, ecdsa_side_by_side};
-use crate::mint::ask::Public;
+use crate::mint::ask::{Public, Typ};
 use crate::mint::members::Members;
 use crate::mint::{Malformed, Reason};
 use data_encoding::BASE64URL_NOPAD;
@@ -83,6 +83,7 @@ impl InstanceKey<'_> {
             pay: question.pay,
             cnf: question.cnf,
             scope: question.scope,
+            typ: (question.typ != Typ::Jwt).then(|| question.typ.name()),
         });
         let verifying = VerifyingKey::from(public.clone());
         verifying.verify(text.as_bytes(), &signature).is_some()
@@ -106,9 +107,12 @@ pub struct Signed<'s> {
     pub cnf: Option<&'s str>,
     /// `scope` as it is sent.
     pub scope: Option<&'s str>,
+    /// `typ` as it is sent, where that is not `JWT`.
+    pub typ: Option<&'s str>,
 }
 
-/// The text that is signed: a line for each member. None of them can hold a line's end.
+/// The text that is signed: a line for each member. None of them can hold a line's end. That of `typ` is there for
+/// what is no token for our routes only.
 pub fn signed_text(of: &Signed<'_>) -> String {
     let mut text = format!("{CONTEXT}\n");
     for (name, value) in [
@@ -121,6 +125,9 @@ pub fn signed_text(of: &Signed<'_>) -> String {
         ("scope", of.scope),
     ] {
         let _ = writeln!(text, "{name}: {}", value.unwrap_or_default());
+    }
+    if let Some(typ) = of.typ {
+        let _ = writeln!(text, "typ: {typ}");
     }
     text
 }
@@ -166,6 +173,7 @@ mod tests {
                 pay: asked("pay"),
                 cnf: asked("cnf"),
                 scope: asked("scope"),
+                typ: asked("typ"),
             });
             assert_eq!(text, case["text"], "{}", case["name"]);
             let signature = case["signature"].as_str().unwrap();

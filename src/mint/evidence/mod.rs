@@ -9,6 +9,7 @@ mod oidc;
 
 pub use instance_key::{Signed, signed_text};
 
+use super::ask::Typ;
 use super::members::Members;
 use super::{Malformed, Reason, Settings};
 use crate::apps::{Evidence, Minter, Registry};
@@ -43,6 +44,8 @@ pub(super) struct Question<'q> {
     pub(super) cnf: Option<&'q str>,
     /// `scope` as it was sent.
     pub(super) scope: Option<&'q str>,
+    /// What kind of token is asked for.
+    pub(super) typ: Typ,
     pub(super) registry: &'q Registry,
     pub(super) settings: &'q Settings,
     /// What is known of issuers outside.

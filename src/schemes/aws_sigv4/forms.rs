@@ -52,15 +52,18 @@ impl<'r> Forms<'r> {
                 forms.add_query(encoded(&query, *b"%20").map(Cow::Owned));
             }
         }
-        forms.add_query(Some(query));
+        // Whoever puts the signature there sorts what he signs.
+        if !in_query {
+            forms.add_query(Some(query));
+        }
         forms
     }
 
     /// Whether there is no other than this, which [`Forms::first`] has given.
-    pub(super) fn is_only(settings: &SigV4, (path, query): &Form<'_>) -> bool {
+    pub(super) fn is_only(in_query: bool, settings: &SigV4, (path, query): &Form<'_>) -> bool {
         let is_as_sent = |one: &Cow<'_, str>| matches!(one, Cow::Borrowed(_));
         let has_one_path = settings.path != SignedPath::Any || is_as_sent(path);
-        has_one_path && is_as_sent(query) && is_encoded(query)
+        has_one_path && (in_query || is_as_sent(query)) && is_encoded(query)
     }
 
     /// The first of them, made without the others.

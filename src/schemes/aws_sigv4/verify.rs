@@ -185,31 +185,28 @@ pub fn payloads<'p>(
         Payload::Unsigned => UNSIGNED_PAYLOAD,
         Payload::Chunked(chunked) => chunked.word,
         Payload::NotTold => match (received.has_body(), presented.in_query) {
-            (false, false) => EMPTY_SHA256,
-            // Presigned URLs of S3 sign no body, those of other services an empty one.
-            (false, true) => {
-                let (first, second) = if is_s3(presented) {
-                    (UNSIGNED_PAYLOAD, EMPTY_SHA256)
-                } else {
-                    (EMPTY_SHA256, UNSIGNED_PAYLOAD)
-                };
-                return Ok(Payloads::new(Cow::Borrowed(first), Some(second)));
+            // Presigned URLs of S3 sign no body, seldom an empty one; those of other services an empty one.
+            (false, true) if is_s3(presented) => {
+                let unsigned = Cow::Borrowed(UNSIGNED_PAYLOAD);
+                return Ok(Payloads::new(unsigned, Some(EMPTY_SHA256)));
             }
+            (false, _) => EMPTY_SHA256,
             (true, true) if is_waived => UNSIGNED_PAYLOAD,
             (true, in_query) => {
                 let hash = received.body_hash().ok_or(Refused::Unread)?;
                 let hash = Cow::Owned(HEXLOWER.encode(&hash));
                 // Only so that the key's owner is told that the body is not signed.
-                return Ok(Payloads::new(hash, in_query.then_some(UNSIGNED_PAYLOAD)));
+                let is_unsigned = in_query && is_s3(presented);
+                return Ok(Payloads::new(hash, is_unsigned.then_some(UNSIGNED_PAYLOAD)));
             }
         },
     };
     Ok(Payloads::new(Cow::Borrowed(one), None))
 }
 
-/// Whether it is signed for the service whose signers have ways of their own.
+/// Whether it is signed for the service whose signers have ways of their own, or one of its kind (`s3-outposts`).
 fn is_s3(presented: &Presented<'_>) -> bool {
-    presented.credential.scope().service == "s3"
+    presented.credential.scope().service.starts_with("s3")
 }
 
 /// The keys of `key`, or of one that nobody has where it is none or not of this scheme.
@@ -252,24 +249,26 @@ struct Tries<'t> {
 }
 
 impl Tries<'_> {
-    /// Our tag, and whether the body is not signed, if the signature is of this form.
+    /// Our tag, and whether the body is not signed, if the signature is of this form. Where two words may stand for the
+    /// body, both are tried also when the first one holds: a wrong signature then costs no more than a right one.
     fn form(&mut self, front: &mut Vec<u8>, path: &str, query: &str) -> Option<(Tag, bool)> {
         front.clear();
         text::write_front(front, self.received, path, query);
         let begun = Begun256::new(&[front, self.fields]);
+        let mut found = None;
         for payload in self.payloads.all() {
             if self.hashed > MAX_TRIED {
-                return None;
+                break;
             }
             self.hashed += front.len() + self.fields.len() + payload.len();
             let mut digits = [0; 64];
             HEXLOWER.encode_mut(&begun.end(payload.as_bytes()), &mut digits);
             let tag = self.to_sign.end(&digits);
             if tag.is(self.signature) {
-                return Some((tag, payload == UNSIGNED_PAYLOAD));
+                found = Some((tag, payload == UNSIGNED_PAYLOAD));
             }
         }
-        None
+        found
     }
 }
 
@@ -313,7 +312,7 @@ fn check_signature(
         let (in_query, settings) = (presented.in_query, &route.sigv4);
         let first = Forms::first(received, in_query, settings);
         let mut found = tries.form(front, &first.0, &first.1);
-        if found.is_none() && !Forms::is_only(settings, &first) {
+        if found.is_none() && !Forms::is_only(in_query, settings, &first) {
             let all = Forms::of(received, in_query, settings);
             let mut rest = all.all().skip(1);
             found = rest.find_map(|(path, query)| tries.form(front, path, query));

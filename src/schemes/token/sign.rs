@@ -5,6 +5,9 @@ use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::Header;
 use serde::Serialize;
 
+/// `typ` of a token.
+pub const TYPE: &str = "JWT";
+
 /// What a token says. `exp` and `iat` are seconds of Unix time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Claims<'c> {
@@ -67,9 +70,26 @@ pub fn sign_claims(
     key: &SigningKey,
     claims: &impl Serialize,
 ) -> Result<String, NotForTokens> {
+    sign_as(TYPE, key_id, key, claims)
+}
+
+/// As [`sign_claims`], as a token of another kind than the usual.
+///
+/// # Errors
+/// [`NotForTokens`].
+///
+/// # Panics
+/// When `claims` cannot be written as JSON.
+pub fn sign_as(
+    typ: &str,
+    key_id: &str,
+    key: &SigningKey,
+    claims: &impl Serialize,
+) -> Result<String, NotForTokens> {
     let algorithm = key.algorithm();
     let name = name_of(algorithm).ok_or(NotForTokens(algorithm))?;
     let mut header = Header::new(name);
+    header.typ = Some(typ.to_owned());
     header.kid = Some(key_id.to_owned());
     let mut text = part(&header);
     text.push('.');

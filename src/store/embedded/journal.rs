@@ -26,16 +26,16 @@ const MOST_SLOTS: u64 = 4 << 20;
 /// Bytes read at a time when files are loaded: a whole number of slots.
 const CHUNK: usize = 1 << 20;
 /// Proofs that may wait in one lane to be written, and as many again that could not be.
-const MOST_WAITING: usize = 1_024;
+pub(super) const MOST_WAITING: usize = 1_024;
 /// Workers that note their proofs side by side; more share.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 const EXTENSION: &str = "proofs";
 const UNFINISHED: &str = "new";
 
 /// The files of one running gateway.
 #[derive(Debug)]
 pub(super) struct Journal {
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     boot: Boot,
     /// Proofs made at or before this second may have been used before the files begin.
     pub(super) floor: i64,
@@ -357,7 +357,7 @@ impl Journal {
 }
 
 /// The lane of this thread: threads are numbered as they first come.
-fn own_lane() -> usize {
+pub(super) fn own_lane() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: usize = THREADS.fetch_add(1, Ordering::Relaxed) % LANES;
@@ -366,7 +366,7 @@ fn own_lane() -> usize {
 }
 
 /// No panic leaves any of it half changed.
-fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

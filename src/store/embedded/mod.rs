@@ -1,5 +1,6 @@
 //! On this machine: memory for what is hot, files for what must outlive a crash.
 
+mod blanks;
 mod format;
 mod journal;
 mod life;
@@ -10,6 +11,7 @@ pub use table::Table;
 use super::Settings;
 use crate::clock::{Clock, Now};
 use crate::replay::{Memory, ProofId, Recorded, Refused};
+use blanks::Blanks;
 use journal::{Boot, Journal};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -24,6 +26,8 @@ const SWEEP_TURNS: usize = 16;
 /// How long a file of the journal is written, in seconds.
 const SHORTEST_SPAN: i64 = 60;
 const LONGEST_SPAN: i64 = 3_600;
+/// The bit by which the number of a blank differs from those of proofs.
+const BLANK: u64 = 1 << 63;
 
 /// The memory of proofs: what passed does not pass again, in this process and
 /// in those that follow it.
@@ -81,6 +85,10 @@ pub enum OpenError {
 impl Memory for Proofs {
     fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
         self.shared.record(id, created, until, now)
+    }
+
+    fn blank(&self) -> Recorded {
+        self.shared.blank()
     }
 
     fn write_down(&self, proof: Recorded) -> Result<(), Refused> {
@@ -172,6 +180,7 @@ impl Drop for Proofs {
 struct Shared {
     table: Table,
     journal: Journal,
+    blanks: Blanks,
     /// How long a file of the journal is written, in seconds.
     span: AtomicI64,
     stopped: AtomicBool,
@@ -190,6 +199,7 @@ impl Shared {
         };
         let shared = Self {
             table,
+            blanks: Blanks::new(journal.directory.clone()),
             journal,
             span: AtomicI64::new(span(settings)),
             stopped: AtomicBool::new(false),
@@ -208,7 +218,15 @@ impl Shared {
         number.map(Recorded).map_err(|_| Refused::Unavailable)
     }
 
+    fn blank(&self) -> Recorded {
+        Recorded(self.blanks.append() | BLANK)
+    }
+
     fn write_down(&self, Recorded(number): Recorded) -> Result<(), Refused> {
+        if number & BLANK != 0 {
+            self.blanks.write(number & !BLANK);
+            return Ok(());
+        }
         self.journal.write(number).map_err(|_| Refused::Unavailable)
     }
 

@@ -661,3 +661,34 @@ fn what_was_given_up_takes_no_proof_and_another_may_open_it() {
     assert_eq!(record(&after, 1, 1_001), Err(Refused::Replayed));
     assert_eq!(record(&after, 2, 1_001), Ok(()));
 }
+
+#[test]
+fn a_blank_costs_a_write_and_is_remembered_nowhere() {
+    let directory = TempDir::new().unwrap();
+    let (before, _) = open(&directory, THIS_BOOT, 1_000);
+    record(&before, 1, 1_000).unwrap();
+    let length = || fs::metadata(&files(&directory)[0]).unwrap().len();
+    let (journal, found) = (length(), files(&directory));
+    let blanks: Vec<_> = (0..3).map(|_| before.blank()).collect();
+    assert_eq!(before.blanks.bytes(), 0);
+    for blank in &blanks {
+        before.write_down(*blank).unwrap();
+        // One write for all that wait.
+        assert_eq!(before.blanks.bytes(), 3 * SLOT as u64);
+    }
+    for _ in 0..100_000 {
+        before.write_down(before.blank()).unwrap();
+    }
+    assert!(before.blanks.bytes() <= 1 << 20);
+    // Nobody comes for them.
+    for _ in 0..100_000 {
+        before.blank();
+    }
+    before.write_down(before.blank()).unwrap();
+    assert!(before.blanks.bytes() <= 1 << 20);
+    assert_eq!((length(), files(&directory)), (journal, found));
+    assert_eq!(before.table.len(), 1);
+    drop(before);
+    let (_, opened) = open(&directory, THIS_BOOT, 1_001);
+    assert_eq!(opened.loaded, 1);
+}

@@ -5,7 +5,7 @@ use super::{ById, Held, Live};
 use crate::apps::beside::{Placed, PlanInForce, hash};
 use crate::apps::doubles::Doubles;
 use crate::apps::made::{AppRecord, KeyRecord, Store, Unreadable};
-use crate::apps::{App, Assurance, Downgrade, Uses};
+use crate::apps::{App, Assurance, Downgrade, StandIns, Uses};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,6 +88,7 @@ impl Live {
         changing: &mut Changing,
     ) {
         let mut doubles = Doubles::clone(&self.doubles.load());
+        let mut stand_ins = StandIns::clone(&self.stand_ins.load());
         let was = before.map_or(0, |held| held.keys.len());
         let after = after.map(Arc::new);
         let name = match (&after, before) {
@@ -109,6 +110,13 @@ impl Live {
         }
         for one in honey {
             self.honey.put(hash(one.by()), one.clone());
+        }
+        let of = |held: &Held| held.minter.clone();
+        if let Some(minter) = after.as_deref().and_then(of) {
+            stand_ins.add(&minter);
+        }
+        if let Some(minter) = before.and_then(of) {
+            stand_ins.remove(&minter);
         }
         match &after {
             Some(held) => self.apps.put(place, held.clone()),
@@ -149,6 +157,7 @@ impl Live {
         let was = before.map_or(0, |held| held.honey.len());
         count(&self.honey_count, honey.len(), was);
         self.doubles.store(Arc::new(doubles));
+        self.stand_ins.store(Arc::new(stand_ins));
         match after {
             Some(held) => changing.follow(&held),
             None => changing.forget(&name, before),

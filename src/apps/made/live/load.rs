@@ -4,7 +4,7 @@ use super::change::Changing;
 use super::{Held, Honey};
 use crate::apps::beside::{Placed, hash};
 use crate::apps::doubles::Doubles;
-use crate::apps::{Key, StaticKey};
+use crate::apps::{Key, StandIns, StaticKey};
 use std::sync::Arc;
 
 /// What lies where its hash says.
@@ -14,6 +14,7 @@ type Entries<T> = Vec<(u64, Arc<T>)>;
 pub(super) struct Loading<'l> {
     pub(super) changing: &'l mut Changing,
     pub(super) doubles: Doubles,
+    pub(super) stand_ins: StandIns,
     pub(super) keys: Entries<Key>,
     pub(super) statics: Entries<StaticKey>,
     pub(super) honey: Entries<Honey>,
@@ -44,6 +45,7 @@ impl<'l> Loading<'l> {
         Self {
             changing,
             doubles: Doubles::default(),
+            stand_ins: StandIns::default(),
             keys: Vec::new(),
             statics: Vec::new(),
             honey: Vec::new(),
@@ -54,6 +56,9 @@ impl<'l> Loading<'l> {
     pub(super) fn add(&mut self, held: Arc<Held>, found: Found) {
         for (_, key) in &found.keys {
             self.doubles.add(&key.verifying);
+        }
+        if let Some(minter) = &held.minter {
+            self.stand_ins.add(minter);
         }
         self.keys.extend(found.keys);
         self.statics.extend(found.statics);

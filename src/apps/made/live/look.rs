@@ -3,7 +3,7 @@
 use super::Live;
 use crate::apps::beside::{Beside, Instance, hash};
 use crate::apps::doubles::Doubles;
-use crate::apps::{Key, KeyHash, Minter, Scheme, StaticKey};
+use crate::apps::{Key, KeyHash, Minter, Scheme, StandIns, StaticKey};
 use crate::crypto::aws4::DayKeys;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -39,6 +39,10 @@ impl Beside for Live {
     fn minter(&self, app: &str) -> Option<Arc<Minter>> {
         let held = self.apps.find(hash(app.as_bytes()), app.as_bytes())?;
         held.minter.clone()
+    }
+
+    fn stand_ins(&self) -> Arc<StandIns> {
+        self.stand_ins.load_full()
     }
 
     fn published(&self) -> Vec<Arc<Minter>> {

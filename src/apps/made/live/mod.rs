@@ -14,7 +14,7 @@ mod shards;
 use super::{AuditEntry, InstanceRecord, MasterKey, Outcome, Store, Touched, Unreadable};
 use crate::apps::beside::{Instance, Placed, hash};
 use crate::apps::doubles::Doubles;
-use crate::apps::{App, Assurance, Key, KeyHash, Minter, StaticKey, Uses};
+use crate::apps::{App, Assurance, Key, KeyHash, Minter, StandIns, StaticKey, Uses};
 use arc_swap::ArcSwap;
 use change::Changing;
 use load::{Found, Loading};
@@ -36,6 +36,7 @@ pub struct Live {
     apps: Shards<Held>,
     instances: Shards<Instance>,
     doubles: ArcSwap<Doubles>,
+    stand_ins: ArcSwap<StandIns>,
     master: MasterKey,
     /// How many there are, so that nothing is paid for what nobody uses.
     static_count: AtomicUsize,
@@ -144,6 +145,7 @@ impl Live {
             apps: Shards::new(),
             instances: Shards::new(),
             doubles: ArcSwap::default(),
+            stand_ins: ArcSwap::default(),
             master,
             static_count: AtomicUsize::new(0),
             honey_count: AtomicUsize::new(0),
@@ -191,6 +193,7 @@ impl Live {
         self.honey.fill(loaded.honey);
         self.apps.fill(loaded.apps);
         self.doubles.store(Arc::new(loaded.doubles));
+        self.stand_ins.store(Arc::new(loaded.stand_ins));
         let mut instances = Vec::new();
         store.each_instance(&mut |record| {
             let one = Arc::new(instance(&record));

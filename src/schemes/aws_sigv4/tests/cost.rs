@@ -180,18 +180,59 @@ fn usual_targets_are_hashed_in_one_form() {
     }
 }
 
-#[test]
-fn a_presigned_url_costs_four_blocks_more_where_it_does_not_hold() {
-    let gate = gate(SigV4::default());
-    let good = presigned("/orders", 300, EMPTY_SHA256);
-    blocks(&good, &gate, true);
-    let right = blocks(&good, &gate, true);
-    let target = good.uri.to_string();
+/// The same, whose signature is another.
+fn wrong_url(message: &Message) -> Message {
+    let target = message.uri.to_string();
     let (front, digits) = target.split_at(target.len() - 64);
     let other = if digits.starts_with('0') { '1' } else { '0' };
-    let mut wrong = good;
+    let mut wrong = message.clone();
     wrong.uri = format!("{front}{other}{}", &digits[1..]).parse().unwrap();
-    // The body may be empty or not signed: the end of the canonical request, and the string to sign.
-    let more = blocks(&wrong, &gate, false) - right;
-    assert!((4..=5).contains(&more), "{more}");
+    wrong
+}
+
+#[test]
+fn a_presigned_url_costs_the_same_whether_it_holds_or_not() {
+    let gate = gate(SigV4::default());
+    // The signer's own parameters stand behind the others, unsorted.
+    for (target, payload) in [
+        ("/orders", EMPTY_SHA256),
+        ("/orders/1?page=2", EMPTY_SHA256),
+        ("/orders/1?page=2&a=%20", UNSIGNED_PAYLOAD),
+    ] {
+        let good = presigned(target, 300, payload);
+        blocks(&good, &gate, true);
+        let right = blocks(&good, &gate, true);
+        assert_eq!(blocks(&wrong_url(&good), &gate, false), right, "{target}");
+        let mut unknown = good.clone();
+        let url = good.uri.to_string().replace("AKIDEXAMPLE", "nobodyatall");
+        unknown.uri = url.parse().unwrap();
+        assert_eq!(blocks(&unknown, &gate, false), right, "{target}");
+    }
+}
+
+/// As `presigned`, for S3, and of the body nothing is told.
+fn as_for_s3(target: &str, payload: &str) -> Message {
+    let of = |payload| Parameters {
+        service: "s3",
+        ..parameters("host", payload)
+    };
+    let target = format!("{target}&{}", presigned_query(&of(EMPTY_SHA256), 300));
+    let mut message = Message::get(&target);
+    message.fields.remove("x-amz-date");
+    let received = message.received().unwrap();
+    let made = presign(&received, &of(payload), &key(SECRET)).unwrap();
+    let target = format!("{target}&X-Amz-Signature={}", made.value);
+    message.uri = target.parse().unwrap();
+    message
+}
+
+#[test]
+fn a_url_presigned_as_for_s3_costs_the_same_whichever_way_its_body_is_signed() {
+    let gate = gate(SigV4::default());
+    let of = |payload: &str| as_for_s3("/orders/1?page=2", payload);
+    let (unsigned, empty) = (of(UNSIGNED_PAYLOAD), of(EMPTY_SHA256));
+    blocks(&unsigned, &gate, true);
+    let right = blocks(&unsigned, &gate, true);
+    assert_eq!(blocks(&empty, &gate, true), right);
+    assert_eq!(blocks(&wrong_url(&unsigned), &gate, false), right);
 }

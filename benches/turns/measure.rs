@@ -1,7 +1,7 @@
 //! Who is compared takes turns of a millisecond, round after round, in an order
 //! that moves: what the machine does besides falls on all alike.
 
-use crate::rows::{Group, Op};
+use super::{Group, Op};
 use std::time::{Duration, Instant};
 
 /// How long one turn is, about.
