@@ -97,9 +97,8 @@ fn call(
     authorization: &str,
     nonce: &mut Option<String>,
 ) -> Result<u16, Box<dyn Error>> {
-    let mut tries = 0..3;
+    let (mut was_refused, mut was_asked) = (false, false);
     loop {
-        tries.next();
         let token = tokens.token()?;
         let mut request = Request::get(url)
             .header("authorization", authorization)
@@ -111,12 +110,14 @@ fn call(
         let (answer, told) = send(&method, &uri, fields, b"")?;
         let is_new = told.is_some() && told != *nonce;
         *nonce = told.or(nonce.take());
-        if answer.status != 401 || tries.is_empty() {
-            return Ok(answer.status);
-        }
-        // Over, or never good: once more with another. If that fails too, something is wrong with the app or the instance.
-        if !is_new {
-            tokens.forget();
+        match answer.status {
+            401 if is_new && !was_asked => was_asked = true,
+            // Over, or never good: once more with another. If that fails too, something is wrong with the app or the instance.
+            401 if !was_refused => {
+                was_refused = true;
+                tokens.refused(&token);
+            }
+            status => return Ok(status),
         }
     }
 }

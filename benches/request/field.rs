@@ -86,6 +86,19 @@ impl Contestant {
         })
     }
 
+    /// Workers that share the connections, where that is what is compared.
+    pub(super) const fn workers(self) -> Option<usize> {
+        match self {
+            Self::GatewayAnywhere { workers: number }
+            | Self::BareAnywhere { threads: number }
+            | Self::Before {
+                workers: Some(number),
+                ..
+            } => Some(number),
+            _ => None,
+        }
+    }
+
     pub(super) const fn place(self) -> Place {
         match self {
             Self::GatewayAnywhere { .. }

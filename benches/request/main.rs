@@ -186,14 +186,15 @@ impl Bench<'_> {
         if lane.contestant.place() == Place::Anywhere {
             settle(Place::Anywhere);
         }
-        let each = effort.share(row);
+        let connections = row.connections_of(lane);
+        let each = effort.share(row, connections);
         // Signed anew, ahead of time: no proof may come twice, and making it is not measured.
-        let shares = prepare(row, lane, each);
-        let first = prepare(row, lane, 1);
+        let shares = prepare(row, lane, connections, each);
+        let first = prepare(row, lane, connections, 1);
         let dialer = Dialer::new(row.door, self.folder);
         let links: Vec<Link> = self.load.runtime.block_on(async {
             let mut links = Vec::new();
-            for _ in 0..row.connections {
+            for _ in 0..connections {
                 let link = dialer.dial(address, Ipv4Addr::LOCALHOST).await;
                 links.push(link.expect("it listens"));
             }
@@ -209,24 +210,24 @@ impl Bench<'_> {
         if lane.contestant.place() == Place::Anywhere {
             settle(Place::Rest);
         }
-        micros / (each * row.connections) as f64
+        micros / (each * connections) as f64
     }
 }
 
-fn prepare(row: &Row, lane: Lane, each: usize) -> Vec<Vec<Prepared>> {
+fn prepare(row: &Row, lane: Lane, connections: usize, each: usize) -> Vec<Vec<Prepared>> {
     let caller = Caller::new();
     let body = (row.body > 0).then(|| Body::new(row.body));
     let one = || caller.request(lane.proof, row.path, body.as_ref(), row.door.http2);
-    (0..row.connections)
+    (0..connections)
         .map(|_| (0..each).map(|_| one()).collect())
         .collect()
 }
 
 impl Effort {
     /// Requests of each connection in a turn: fewer of those that take long.
-    fn share(self, row: &Row) -> usize {
+    fn share(self, row: &Row, connections: usize) -> usize {
         const LIGHT: usize = 16 * 1024;
         let weight = 1 + row.body / LIGHT;
-        (self.requests / weight / row.connections).max(row.streams)
+        (self.requests / weight / connections).max(row.streams)
     }
 }

@@ -58,6 +58,8 @@ const NONE: Marks = Marks {
 const HASHED: f64 = 1.1;
 const HASHED_OTHER_DOORS: f64 = 1.2;
 const TWO_WORKERS: f64 = 1.1;
+/// What each worker has to do is the same, however many there are.
+const CONNECTIONS_OF_A_WORKER: usize = 8;
 const BAD_TO_GOOD: f64 = 1.0;
 
 #[derive(Clone, Copy)]
@@ -280,6 +282,14 @@ impl Row {
                 NONE,
             )
         }
+    }
+
+    /// Connections over which `lane` is asked.
+    pub(super) fn connections_of(&self, lane: Lane) -> usize {
+        let shared = lane.contestant.workers();
+        shared.map_or(self.connections, |workers| {
+            workers * CONNECTIONS_OF_A_WORKER
+        })
     }
 
     /// Beside the build before and nobody else; `false` where the gateway has no part in it.

@@ -1,7 +1,7 @@
 //! An answer's body as it arrives, whatever its server speaks.
 
 use super::Failed;
-use super::exchange::Deadlines;
+use super::exchange::{Deadlines, Late};
 use super::http1::{self, Broken};
 use super::streamed::Streaming;
 use super::upstream::{Lease, Stream};
@@ -49,103 +49,123 @@ impl Arriving {
     }
 }
 
-/// An answer over HTTP/1.1.
-pub(super) struct Alone {
-    state: Talk,
+/// An answer over HTTP/1.1: small, since it is moved with the response.
+pub(super) enum Alone {
+    Going(http1::Exchange<Stream, Beside>),
+    Over,
+    /// It is about to break off.
+    Breaking(Box<Failed>),
+    /// It broke off: never a clean end.
+    Broken,
+}
+
+/// What an exchange over HTTP/1.1 keeps at its connection.
+#[derive(Debug)]
+pub(super) struct Beside {
+    lease: Lease,
     deadlines: Deadlines,
     /// Since when the server has owed us a frame.
     waiting: Option<Instant>,
 }
 
-enum Talk {
-    Going(http1::Exchange<Stream>, Lease),
-    Over,
-    /// It is about to break off.
-    Breaking(Failed),
-    /// It broke off: never a clean end.
-    Broken,
+impl Beside {
+    pub(super) const fn new(lease: Lease, deadlines: Deadlines) -> Self {
+        Self {
+            lease,
+            deadlines,
+            waiting: None,
+        }
+    }
+
+    pub(super) fn into_lease(self) -> Lease {
+        self.lease
+    }
 }
 
 impl Alone {
-    pub(super) fn new(
-        exchange: http1::Exchange<Stream>,
-        lease: Lease,
-        deadlines: Deadlines,
-    ) -> Self {
-        let mut alone = Self {
-            state: Talk::Going(exchange, lease),
-            deadlines,
-            waiting: None,
-        };
+    pub(super) fn new(exchange: http1::Exchange<Stream, Beside>) -> Self {
+        let mut alone = Self::Going(exchange);
         alone.give_back_at_end();
         alone
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
-        let exchange = match &mut self.state {
-            Talk::Going(exchange, _) => exchange,
-            Talk::Over => return Poll::Ready(None),
-            Talk::Breaking(_) | Talk::Broken => return Poll::Ready(Some(Err(self.break_off()))),
+        let exchange = match self {
+            Self::Going(exchange) => exchange,
+            Self::Over => return Poll::Ready(None),
+            Self::Breaking(_) | Self::Broken => return Poll::Ready(Some(Err(self.break_off()))),
         };
         let frame = match exchange.poll_frame(cx) {
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(broke_off)),
             Poll::Pending => {
-                // While the request still goes out, that is a sign of life too.
-                if exchange.has_moved() {
-                    self.waiting = None;
-                }
-                // A frame that comes at once costs no look at the clock.
-                let since = *self.waiting.get_or_insert_with(Instant::now);
-                let (due, phase) = self.deadlines.next_frame(since);
+                let (due, phase) = next_frame(exchange);
                 if !exchange.poll_alarm(cx, due) {
                     return Poll::Pending;
                 }
                 Some(Err(Failed::Timeout(phase)))
             }
         };
-        self.waiting = None;
         if let Some(Err(failed)) = frame {
             // The client first gets what there is, so that it sees an answer
             // break off, and not a connection without any.
-            self.state = Talk::Breaking(failed);
+            *self = Self::Breaking(Box::new(failed));
             cx.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        if let Some(beside) = exchange.beside() {
+            beside.waiting = None;
         }
         self.give_back_at_end();
         Poll::Ready(frame)
     }
 
     fn break_off(&mut self) -> Failed {
-        match std::mem::replace(&mut self.state, Talk::Broken) {
-            Talk::Breaking(failed) => failed,
+        match std::mem::replace(self, Self::Broken) {
+            Self::Breaking(failed) => *failed,
             _ => Failed::Invalid("it broke off".into()),
         }
     }
 
     fn is_over(&self) -> bool {
-        match &self.state {
-            Talk::Going(exchange, _) => exchange.is_over(),
-            Talk::Over => true,
-            Talk::Breaking(_) | Talk::Broken => false,
+        match self {
+            Self::Going(exchange) => exchange.is_over(),
+            Self::Over => true,
+            Self::Breaking(_) | Self::Broken => false,
         }
     }
 
     fn left(&self) -> Option<u64> {
-        match &self.state {
-            Talk::Going(exchange, _) => exchange.left(),
-            Talk::Over => Some(0),
-            Talk::Breaking(_) | Talk::Broken => None,
+        match self {
+            Self::Going(exchange) => exchange.left(),
+            Self::Over => Some(0),
+            Self::Breaking(_) | Self::Broken => None,
         }
     }
 
     fn give_back_at_end(&mut self) {
-        if let Talk::Going(exchange, _) = &self.state
+        if let Self::Going(exchange) = self
             && exchange.is_over()
-            && let Talk::Going(exchange, lease) = std::mem::replace(&mut self.state, Talk::Over)
+            && let Some(beside) = exchange.beside().take()
+            && let Self::Going(exchange) = std::mem::replace(self, Self::Over)
         {
-            lease.give_back(exchange.into_connection());
+            beside.lease.give_back(exchange.into_connection());
         }
     }
+}
+
+/// When the server is late with the next frame, and with what.
+fn next_frame(exchange: &mut http1::Exchange<Stream, Beside>) -> (Instant, Late) {
+    // While the request still goes out, that is a sign of life too.
+    let has_moved = exchange.has_moved();
+    let Some(beside) = exchange.beside() else {
+        return (Instant::now(), "go on");
+    };
+    if has_moved {
+        beside.waiting = None;
+    }
+    // A frame that comes at once costs no look at the clock.
+    let since = *beside.waiting.get_or_insert_with(Instant::now);
+    beside.deadlines.next_frame(since)
 }
 
 fn broke_off(broken: Broken) -> Failed {

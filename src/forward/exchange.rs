@@ -1,6 +1,6 @@
 //! One request to one server, and its answer, each within its deadlines.
 
-use super::arriving::{Alone, Arriving};
+use super::arriving::{Alone, Arriving, Beside};
 use super::body::ProvenBody;
 use super::http1::{self, Broken, State};
 use super::tunnel::{self, Far};
@@ -170,9 +170,7 @@ async fn send(
     since: Instant,
 ) -> Sent {
     match ready {
-        Ready::Alone(connection) => {
-            alone(request, body, connection, lease, *deadlines, since).await
-        }
+        Ready::Alone(connection) => alone(request, body, connection, lease, deadlines, since).await,
         // Its state is large; a request over HTTP/1.1 does not pay for it.
         Ready::Shared => Box::pin(shared(request, body, lease, place, *deadlines)).await,
     }
@@ -181,39 +179,43 @@ async fn send(
 async fn alone(
     request: &impl Outgoing,
     body: ProvenBody,
-    mut connection: http1::Connection<Stream>,
+    mut connection: http1::Connection<Stream, Beside>,
     lease: Lease,
-    deadlines: Deadlines,
+    deadlines: &Deadlines,
     since: Instant,
 ) -> Sent {
     let mut head = connection.room();
     request.write(&mut head, &body);
     let method = request.method().clone();
-    let mut exchange = connection.start(method, head, body, since);
+    let beside = Beside::new(lease, *deadlines);
+    let mut exchange = connection.start(method, head, body, since, beside);
     if request.upgrade().is_some() {
         exchange.may_switch();
     }
-    match poll_fn(|cx| poll_answer(&mut exchange, cx, &deadlines, since)).await {
+    match poll_fn(|cx| poll_answer(&mut exchange, cx, deadlines, since)).await {
         Ok(head) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
             if let Err(why) = tunnel::is_as_asked(&head.headers, request.upgrade()) {
                 return Sent::Failed(Failed::Invalid(why.into()));
             }
+            let Some(beside) = exchange.beside().take() else {
+                return Sent::Failed(Failed::Invalid("it switches protocols twice".into()));
+            };
             let (stream, early) = exchange.into_stream();
-            Sent::Switched(head, Box::new(Far::new(stream, early, lease)))
+            Sent::Switched(head, Box::new(Far::new(stream, early, beside.into_lease())))
         }
-        Ok(head) => {
-            let arriving = Alone::new(exchange, lease, deadlines);
-            Sent::Answered(head, Arriving::Http1(arriving))
-        }
+        Ok(head) => Sent::Answered(head, Arriving::Http1(Alone::new(exchange))),
         // Another server could do no more with a body that is bad.
         Err(failed @ Failed::Body(_)) => Sent::Failed(failed),
-        Err(failed) => match exchange.into_unsent() {
-            Some(body) => {
-                let why = "it closed the connection at once";
-                Sent::Not(body, lease, Failed::Unreachable(why.into()))
+        Err(failed) => {
+            let beside = exchange.beside().take();
+            match (exchange.into_unsent(), beside) {
+                (Some(body), Some(beside)) => {
+                    let why = "it closed the connection at once";
+                    Sent::Not(body, beside.into_lease(), Failed::Unreachable(why.into()))
+                }
+                _ => Sent::Failed(failed),
             }
-            None => Sent::Failed(failed),
-        },
+        }
     }
 }
 
@@ -238,7 +240,7 @@ async fn shared(
 }
 
 fn poll_answer(
-    exchange: &mut http1::Exchange<Stream>,
+    exchange: &mut http1::Exchange<Stream, Beside>,
     cx: &mut Context<'_>,
     deadlines: &Deadlines,
     since: Instant,

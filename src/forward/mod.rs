@@ -14,6 +14,7 @@ mod exchange;
 pub mod form;
 mod headers;
 pub mod http1;
+mod spare;
 mod streamed;
 pub mod tunnel;
 mod upload;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use answer::AnswerBody;
 pub use headers::is_ours_to_say;
+pub use spare::take_back;
 
 use crate::clock::{Clock, Now};
 use crate::limit::Admitted;
@@ -33,7 +35,8 @@ use bytes::{Bytes, BytesMut};
 use exchange::{Deadlines, Tried, exchange};
 use headers::Told;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use std::fmt;
 use std::net::IpAddr;
@@ -44,18 +47,14 @@ use upstream::{Pool, Tried as Servers, Upstream};
 /// What goes to the upstream besides the body: owned, since the request's
 /// head is taken apart before its body is read.
 pub struct Head {
-    /// As received.
-    pub method: Method,
+    /// Method, version and fields as received.
+    pub parts: Box<Parts>,
     /// Path and query, byte for byte as received.
     pub target: http::uri::PathAndQuery,
     /// Host as the caller sees it.
     pub authority: Box<str>,
     /// `http` or `https`, as the caller sees it.
     pub scheme: &'static str,
-    /// HTTP version it arrived in.
-    pub version: http::Version,
-    /// The fields as received.
-    pub fields: HeaderMap,
     /// The protocol to ask for, in place of HTTP, where the route has it and the caller asks.
     pub upgrade: Option<HeaderValue>,
     /// Who sent it; whoever comes through a Unix socket has no address.
@@ -74,7 +73,7 @@ impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Fields hold credentials, and queries may.
         f.debug_struct("Head")
-            .field("method", &self.method)
+            .field("method", &self.parts.method)
             .field("path", &self.target.path())
             .field("request_id", &String::from_utf8_lossy(&self.request_id))
             .finish_non_exhaustive()
@@ -168,10 +167,10 @@ pub async fn forward(
     let has_none = body.is_end_stream();
     // Where there is a body, some of it was read since.
     let mut asked = if has_none { head.arrived } else { clock.now() };
-    let mut repeatable = has_none && may_repeat(route, &head.method, upstream);
+    let mut repeatable = has_none && may_repeat(route, &head.parts.method, upstream);
     let mut deadlines = Deadlines::start(upstream.settings());
     let mut servers = Servers::default();
-    let mut failed = Failed::Unreachable("none of its servers is well".into());
+    let mut failed = None;
     while let Some(mut chosen) = upstream.choose(&servers, asked) {
         if !servers.is_none() && !upstream.allows_retry(asked) {
             break;
@@ -190,7 +189,7 @@ pub async fn forward(
                 far: None,
             });
         };
-        match exchange(&prepared, body, at, &server, pool, &deadlines).await {
+        let why = match exchange(&prepared, body, at, &server, pool, &deadlines).await {
             Tried::Answered(mut head, arriving) => {
                 let answered = clock.later(asked);
                 let took = answered.monotonic().saturating_sub(asked.monotonic());
@@ -226,11 +225,15 @@ pub async fn forward(
                     far: Some(far),
                 });
             }
-            Tried::NotSent(unsent, why) => (body, failed) = (unsent, why),
+            Tried::NotSent(unsent, why) => {
+                body = unsent;
+                why
+            }
             Tried::Failed(why @ Failed::Broke(_)) if repeatable => {
                 repeatable = false;
                 servers.may_repeat();
-                (body, failed) = (ProvenBody::empty(), why);
+                body = ProvenBody::empty();
+                why
             }
             Tried::Failed(why) => {
                 // The client may have taken it for its body, whatever the server did.
@@ -241,12 +244,13 @@ pub async fn forward(
                 }
                 return Err(why);
             }
-        }
+        };
         asked = clock.now();
         deadlines.again();
-        upstream.failed(&mut chosen, &failed, asked);
+        upstream.failed(&mut chosen, &why, asked);
+        failed = Some(why);
     }
-    Err(failed)
+    Err(failed.unwrap_or_else(|| Failed::Unreachable("none of its servers is well".into())))
 }
 
 /// Whether a request without a body may be sent again although a server may
@@ -286,7 +290,7 @@ trait Outgoing {
 
 impl Outgoing for Prepared<'_> {
     fn method(&self) -> &Method {
-        &self.head.method
+        &self.head.parts.method
     }
 
     fn upgrade(&self) -> Option<&HeaderValue> {
@@ -300,7 +304,7 @@ impl Outgoing for Prepared<'_> {
     fn request(&self, body: ProvenBody) -> Request<ProvenBody> {
         let fields = headers::request(self, &body);
         let mut request = Request::new(body);
-        *request.method_mut() = self.head.method.clone();
+        *request.method_mut() = self.head.parts.method.clone();
         *request.uri_mut() = Uri::from(self.head.target.clone());
         *request.headers_mut() = fields;
         request

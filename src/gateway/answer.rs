@@ -1,27 +1,20 @@
-//! A response on its way out, and the record that is written when it ends.
+//! A response on its way out.
 
-use super::Worker;
 use super::caught;
+use super::ending::Ending;
 use super::grpc;
-use super::in_force::Taken;
-use super::observed;
 use super::refusal::Refusal;
 use crate::forward::AnswerBody;
-use crate::forward::body::Meter;
-use crate::limit::Place;
 use crate::limit::app::Standing;
-use crate::observe::{Record, trace_id};
 use crate::route::{Accept, NoRoute, Route};
 use crate::schemes::doctor::Finding;
 use crate::schemes::{self, Received};
 use crate::server::{BoxError, RequestBody};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Sleep, sleep};
@@ -53,98 +46,6 @@ impl Inner {
                 (None, None) => Poll::Ready(None),
             },
         }
-    }
-}
-
-/// What ends with the response: its record is written, its place freed.
-pub(super) struct Ending {
-    // Apart: this is moved with the response, several times.
-    record: Option<Box<Record>>,
-    pub(super) settings: Arc<Taken>,
-    pub(super) place: Option<Place>,
-    /// Whether it is a call of gRPC, and refused as one.
-    pub(super) is_grpc: bool,
-    /// Bytes of the request's body so far.
-    pub(super) received: Option<Meter>,
-    worker: Arc<Worker>,
-}
-
-impl Ending {
-    pub(super) fn new(record: Box<Record>, settings: Arc<Taken>, worker: &Arc<Worker>) -> Self {
-        worker.shared.observer.opened();
-        Self {
-            record: Some(record),
-            settings,
-            place: None,
-            is_grpc: false,
-            received: None,
-            worker: worker.clone(),
-        }
-    }
-
-    /// Notes what a request is, whatever becomes of it.
-    pub(super) fn describe(&mut self, parts: &Parts) {
-        let record = self.record();
-        record.version = parts.version;
-        record.method = Some(parts.method.clone());
-        // Also of a path that is refused: whoever reads the log has to find it.
-        record.path = parts.uri.path().into();
-        record.trace = trace_id(&parts.headers);
-        self.is_grpc = grpc::is_call(&parts.method, &parts.headers);
-    }
-
-    /// All that is still open, for whoever goes on where the response ends.
-    pub(super) fn hand_over(&mut self) -> Self {
-        Self {
-            record: self.record.take(),
-            settings: self.settings.clone(),
-            place: self.place.take(),
-            is_grpc: self.is_grpc,
-            received: None,
-            worker: self.worker.clone(),
-        }
-    }
-
-    /// What is known so far, unless it was handed over.
-    pub(super) fn open_record(&self) -> Option<&Record> {
-        self.record.as_deref()
-    }
-
-    /// What is known so far.
-    pub(super) fn record(&mut self) -> &mut Record {
-        self.record
-            .as_mut()
-            .expect("the record is taken only when this ends or is handed over")
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        /// What other proxies log for a client that did not wait for its answer.
-        const CLIENT_WENT: u16 = 499;
-        let Some(mut record) = self.record.take() else {
-            return;
-        };
-        if let Some(received) = &self.received {
-            record.bytes_in = received.bytes();
-            if received.is_another() {
-                observed::note_body(&mut record);
-            }
-        }
-        if record.status == 0 {
-            record.status = CLIENT_WENT;
-            record.cut = true;
-            record.reason = Some("the client went away".into());
-        }
-        let shared = &self.worker.shared;
-        let now = shared.clock.later(record.started);
-        shared.observer.finish(&self.settings.labels, &record, now);
-    }
-}
-
-impl std::fmt::Debug for Ending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ending").finish_non_exhaustive()
     }
 }
 
@@ -293,7 +194,7 @@ pub(super) fn refused(
     standing: Option<&Standing>,
 ) -> Response<Bytes> {
     let code = refusal.code();
-    let is_grpc = ending.is_grpc;
+    let is_grpc = ending.is_grpc();
     let record = ending.record();
     let document =
         serde_json::to_vec(&refusal.problem(record.id.as_str()).found(finding)).unwrap_or_default();

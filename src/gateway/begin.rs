@@ -20,7 +20,7 @@ use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surrou
 use crate::server::{Peer, RequestBody};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use http_body::Body as _;
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(super) enum Begun {
 
 /// A request whose proof cannot be checked by its head alone.
 pub(super) struct Unread {
-    parts: Parts,
+    parts: Box<Parts>,
     /// Bytes of its body that are read for that.
     hold: u64,
 }
@@ -63,11 +63,11 @@ impl Gateway {
         &self,
         settings: &Settings,
         peer: &Peer,
-        request: Request<RequestBody>,
+        parts: Box<Parts>,
+        body: RequestBody,
         ending: &mut Ending,
         now: Now,
     ) -> Result<Begun, Box<Stopped>> {
-        let (parts, body) = request.into_parts();
         let has_body = !body.is_end_stream();
         ending.describe(&parts);
         if parts.method == Method::OPTIONS
@@ -130,7 +130,7 @@ impl Gateway {
         &self,
         settings: &Settings,
         peer: &Peer,
-        parts: Parts,
+        parts: Box<Parts>,
         has_body: bool,
         taken_in: Option<&Held>,
         record: &mut Record,
@@ -191,14 +191,12 @@ impl Gateway {
                 "http"
             },
             target: target(&parts.uri, route),
-            version: parts.version,
             peer: peer.address,
             arrived: now,
             via: peer.via.clone(),
             request_id: *record.id.digits(),
             would_refuse: record.observed.as_ref().and_then(|one| one.would_refuse),
-            method: parts.method,
-            fields: parts.headers,
+            parts,
             upgrade,
         };
         Ok(Judged::Passing(Box::new(Passing {

@@ -1,7 +1,7 @@
 //! What browsers are told before and after a page calls another origin
 //! (Fetch standard, "CORS protocol"). Only on routes that say so.
 
-use super::answer::Ending;
+use super::ending::Ending;
 use super::outcome::Stopped;
 use super::{Gateway, Refusal, Settings};
 use crate::clock::Now;

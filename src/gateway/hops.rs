@@ -1,8 +1,9 @@
 //! `Max-Forwards` of `OPTIONS` (RFC 9110, section 7.6.2): who asks what a
 //! gateway on the way can do, and not the server behind it.
 
-use super::answer::{Ending, allowed, tell_standing};
+use super::answer::{allowed, tell_standing};
 use super::cors::Told;
+use super::ending::Ending;
 use crate::forward::{AnswerBody, Head};
 use crate::limit::app::Standing;
 use crate::route::Route;
@@ -11,19 +12,20 @@ use http::{Method, Response, StatusCode};
 
 /// Counts this hop. True when the request has none left: then it is meant for us.
 pub(super) fn is_last(head: &mut Head) -> bool {
-    if head.method != Method::OPTIONS {
+    if head.parts.method != Method::OPTIONS {
         return false;
     }
     let left = head
-        .fields
+        .parts
+        .headers
         .get(MAX_FORWARDS)
         .and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
     match left {
         None => false,
         Some(0) => true,
         Some(left) => {
-            head.fields
-                .insert(MAX_FORWARDS, HeaderValue::from(left - 1));
+            let left = HeaderValue::from(left - 1);
+            head.parts.headers.insert(MAX_FORWARDS, left);
             false
         }
     }

@@ -20,7 +20,7 @@ use serde_json::json;
 /// A request for the key service.
 pub(super) struct Asked {
     door: Door,
-    parts: Parts,
+    parts: Box<Parts>,
 }
 
 /// How long whoever checks tokens may keep the keys: a new one is told before it signs.
@@ -42,7 +42,7 @@ pub(super) fn door(settings: &Settings, parts: &Parts) -> Option<Result<Door, Re
 }
 
 impl Asked {
-    pub(super) const fn new(door: Door, parts: Parts) -> Self {
+    pub(super) const fn new(door: Door, parts: Box<Parts>) -> Self {
         Self { door, parts }
     }
 }

@@ -14,6 +14,7 @@ mod begin;
 mod caught;
 mod challenge;
 mod cors;
+mod ending;
 mod grpc;
 mod hops;
 mod in_force;
@@ -43,9 +44,10 @@ use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory, Written};
 use crate::schemes::token;
 use crate::server::{Fault, Handler, Peer, RequestBody};
-use answer::Ending;
 use begin::{Begun, Passing};
-use http::{Request, Response};
+use ending::Ending;
+use http::Response;
+use http::request::Parts;
 use http_body::Body as _;
 use in_force::Taken;
 use outcome::Stopped;
@@ -127,14 +129,15 @@ impl Handler for Gateway {
     fn handle(
         &self,
         peer: &Peer,
-        request: Request<RequestBody>,
+        parts: Box<Parts>,
+        body: RequestBody,
     ) -> impl Future<Output = Response<ResponseBody>> + Send {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.take(self.number);
-        let is_http2 = request.version() == http::Version::HTTP_2;
+        let is_http2 = parts.version == http::Version::HTTP_2;
         let mut ending = self.open(peer, settings.clone(), now);
         // Not within the future: it would carry all of this to its end.
-        let begun = caught::poll(|| self.begin(&settings, peer, request, &mut ending, now));
+        let begun = caught::poll(|| self.begin(&settings, peer, parts, body, &mut ending, now));
         async move {
             let answered = match begun {
                 Ok(Ok(Begun::Passing(passing, body))) => {
@@ -179,7 +182,7 @@ impl Handler for Gateway {
 impl Gateway {
     fn open(&self, peer: &Peer, settings: Arc<Taken>, now: Now) -> Ending {
         let record = Record::open(self.ids.next(now), now, peer.address, peer.tls);
-        Ending::new(Box::new(record), settings, &self.0)
+        Ending::new(record, settings, &self.0)
     }
 
     /// From a request that may pass to its upstream's answer.
@@ -240,8 +243,8 @@ impl Gateway {
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
         let mut admitted = passing.charged.seated(seat, written);
         let (route, head) = (&*passing.route, &mut passing.head);
-        let told = cors::Told::of(route, &head.fields);
-        ending.place = admitted.take_place();
+        let told = cors::Told::of(route, &head.parts.headers);
+        ending.keep(admitted.take_place());
         let standing = admitted.standing().cloned();
         if hops::is_last(head) {
             return Ok(hops::answer(route, standing.as_ref(), told, ending));
@@ -253,21 +256,27 @@ impl Gateway {
         if admitted.observes_body() {
             meter = meter.observing();
         }
-        ending.received = Some(meter.clone());
+        ending.count(meter.clone());
         let upstream = settings
             .upstreams
             .get(route.upstream)
             .expect("a route's upstream was resolved when its configuration was read");
-        let answer = async {
-            let is_another = meter.clone();
-            let body = body::prepare(body, admitted.caller().body(), route.body, meter).await?;
-            if is_another.is_another() {
-                head.would_refuse = Some(observed::ANOTHER_BODY);
+        let is_another = meter.clone();
+        let body = body::prepare(body, admitted.caller().body(), route.body, meter).await;
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => {
+                let refusal = Refusal::Forward(error.into());
+                return Err(Stopped::told(refusal, standing, told));
             }
-            let (pool, clock) = (&self.pool, &self.shared.clock);
-            forward::forward(admitted, route, head, body, upstream, pool, clock).await
         };
-        match answer.await {
+        if is_another.is_another() {
+            head.would_refuse = Some(observed::ANOTHER_BODY);
+        }
+        let (pool, clock) = (&self.pool, &self.shared.clock);
+        let answer = forward::forward(admitted, route, head, body, upstream, pool, clock).await;
+        forward::take_back(std::mem::take(&mut head.parts.headers));
+        match answer {
             Ok(answer) => {
                 let record = ending.record();
                 record.upstream = Some(answer.server);
@@ -278,7 +287,7 @@ impl Gateway {
                 told.tell(response.headers_mut());
                 if let (Some(far), Some(open)) = (answer.far, open) {
                     // It has a bound of its own, and would keep others waiting.
-                    ending.place.iter_mut().for_each(limit::Place::give_seat_up);
+                    ending.place().map(limit::Place::give_seat_up);
                     if let Some((notice, known)) = static_keys::notice(ending) {
                         notice.tell(response.headers_mut(), &known);
                     }

@@ -1,9 +1,10 @@
 //! How the answering of a request ended, and what its client gets then.
 
 use super::Gateway;
-use super::answer::{self, Ending, ResponseBody};
+use super::answer::{self, ResponseBody};
 use super::caught::Panicked;
 use super::cors::Told;
+use super::ending::Ending;
 use super::refusal::{Blame, Refusal};
 use super::static_keys;
 use crate::clock::Now;
@@ -95,7 +96,9 @@ impl Gateway {
         let code = refusal.code();
         if code.blame() == Blame::Stranger {
             let peer = ending.record().peer;
-            self.shared.peers.failed(&ending.settings.peers, peer, now);
+            if let Some(settings) = ending.settings() {
+                self.shared.peers.failed(&settings.peers, peer, now);
+            }
         }
         let record = ending.record();
         record.status = code.status().as_u16();

@@ -1,7 +1,7 @@
 //! What callers with a static key are told in every answer: that it is
 //! deprecated (RFC 9745), and when it ends (RFC 8594).
 
-use super::answer::Ending;
+use super::ending::Ending;
 use crate::apps::{Registry, Scheme, StaticKey};
 use crate::observe::One;
 use http::header::{HeaderMap, HeaderName, HeaderValue, LINK};
@@ -67,7 +67,7 @@ pub(super) fn notice(ending: &Ending) -> Option<(Notice, Arc<StaticKey>)> {
     }
     // Said only of who was proven.
     let id = record.key.clone()?;
-    let settings = &ending.settings;
+    let settings = ending.settings()?;
     let known = settings.registry.static_key_of(&id)?.clone();
     Some((settings.notice.clone()?, known))
 }

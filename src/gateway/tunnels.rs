@@ -1,7 +1,7 @@
 //! Requests that leave HTTP: who may ask for it, how many may be open, and
 //! the record that is written when one ends.
 
-use super::answer::Ending;
+use super::ending::Ending;
 use crate::forward::Head;
 use crate::forward::tunnel::{Far, Passed, names_upgrade, pass};
 use crate::route::Route;

@@ -25,9 +25,15 @@ use std::time::Duration;
 
 /// A caller within its limits, without a place yet. Made only by [`charge`].
 #[derive(Debug)]
-pub struct Charged {
+pub struct Charged(Box<Passed>);
+
+/// What has passed all steps so far, in one place: from here on it is handed
+/// through many hands.
+#[derive(Debug)]
+struct Passed {
     permit: Permit,
-    place: Option<app::Place>,
+    app_place: Option<app::Place>,
+    place: Option<Place>,
     standing: Option<Standing>,
     would_refuse: Option<Box<Refused>>,
 }
@@ -43,42 +49,34 @@ pub struct Limits<'l> {
 
 impl Charged {
     /// Who it is, and how it came so far.
-    pub const fn permit(&self) -> &Permit {
-        &self.permit
+    pub fn permit(&self) -> &Permit {
+        &self.0.permit
     }
 
     /// Why it would have to wait, where that is only observed.
     pub fn would_refuse(&self) -> Option<&Refused> {
-        self.would_refuse.as_deref()
+        self.0.would_refuse.as_deref()
     }
 
     /// Its proof, where that is still to be written down.
-    pub const fn unwritten(&self) -> Option<Recorded> {
-        self.permit.unwritten()
+    pub fn unwritten(&self) -> Option<Recorded> {
+        self.0.permit.unwritten()
     }
 
     /// Lets it in, now that its proof is written down.
-    pub fn seated(self, seat: Seat, _: Written) -> Admitted {
-        let place = Place {
-            _app: self.place,
+    pub fn seated(mut self, seat: Seat, _: Written) -> Admitted {
+        self.0.place = Some(Place {
+            _app: self.0.app_place.take(),
             seat: Some(seat),
-        };
-        Admitted {
-            permit: self.permit,
-            place: Some(place),
-            standing: self.standing,
-        }
+        });
+        Admitted(self.0)
     }
 }
 
 /// A caller within its limits, with a place among the requests in flight:
 /// what `forward` takes. Made only by [`Charged::seated`].
 #[derive(Debug)]
-pub struct Admitted {
-    permit: Permit,
-    place: Option<Place>,
-    standing: Option<Standing>,
-}
+pub struct Admitted(Box<Passed>);
 
 /// A place among the requests in flight, of its app where that has a bound,
 /// and of all; dropping it frees the place.
@@ -98,24 +96,24 @@ impl Place {
 impl Admitted {
     /// Who it is.
     pub fn caller(&self) -> &Caller {
-        self.permit.caller()
+        self.0.permit.caller()
     }
 
     /// Whether a body that is not the one that was proven is only observed. That is for the
     /// route to say: the body is part of what proves a request to be its app's.
     pub fn observes_body(&self) -> bool {
-        self.permit.observed() == Some(Observed::Route)
+        self.0.permit.observed() == Some(Observed::Route)
     }
 
     /// How its app stands with its rate, for `RateLimit`; `None` where no rate applies.
-    pub const fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
+    pub fn standing(&self) -> Option<&Standing> {
+        self.0.standing.as_ref()
     }
 
     /// Takes the place among the requests in flight out: whoever ends the
     /// response keeps it until then.
-    pub const fn take_place(&mut self) -> Option<Place> {
-        self.place.take()
+    pub fn take_place(&mut self) -> Option<Place> {
+        self.0.place.take()
     }
 }
 
@@ -145,23 +143,24 @@ pub enum Refused {
 /// # Errors
 /// [`Refused`] tells when to come again.
 pub fn charge(permit: Permit, limits: Limits<'_>, now: Now) -> Result<Charged, Refused> {
-    let (mut place, mut standing, mut would_refuse) = (None, None, None);
+    let (mut app_place, mut standing, mut would_refuse) = (None, None, None);
     if let Some(app) = permit.caller().app() {
         let assurance = permit.caller().assurance();
         match permit.observed() {
-            None => (place, standing) = limits.enforced.charge_app(app, assurance, now)?,
+            None => (app_place, standing) = limits.enforced.charge_app(app, assurance, now)?,
             // It would not have come here.
             Some(_) if permit.would_be_refused() => {}
             Some(_) => match limits.observed.charge_app(app, assurance, now) {
-                Ok((taken, _)) => place = taken,
+                Ok((taken, _)) => app_place = taken,
                 Err(refused) => would_refuse = Some(Box::new(refused)),
             },
         }
     }
-    Ok(Charged {
+    Ok(Charged(Box::new(Passed {
         permit,
-        place,
+        app_place,
+        place: None,
         standing,
         would_refuse,
-    })
+    })))
 }

@@ -22,11 +22,11 @@ pub(super) fn is_host(text: &str) -> bool {
 
 /// The host, and the port if there is one.
 pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
-    // A port is at the end, and short.
-    let colon = authority.bytes().rposition(|byte| byte == b':');
-    match colon.map(|at| (&authority[..at], &authority[at + 1..])) {
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
-        _ => (authority, None),
+    // What ends in no digit has none: most hosts are told by their last byte.
+    let name = authority.trim_end_matches(|last: char| last.is_ascii_digit());
+    match name.strip_suffix(':') {
+        Some(host) => (host, Some(&authority[name.len()..])),
+        None => (authority, None),
     }
 }
 

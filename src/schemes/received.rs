@@ -12,7 +12,7 @@ use super::authority::{normal_authority, split_port};
 use super::digest::CONTENT_DIGEST;
 use crate::crypto::certificate::Certificate;
 use crate::route::{Ambiguous, Path};
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use std::borrow::Cow;
 use target::{host, target_form};
@@ -284,6 +284,13 @@ impl<'r> Received<'r> {
     /// The fields, in order.
     pub const fn fields(&self) -> &'r HeaderMap {
         self.fields
+    }
+
+    /// The values of one, in order; of those that [`Field`] knows, none costs no look-up.
+    pub fn values(&self, name: &HeaderName) -> impl Iterator<Item = &'r HeaderValue> + use<'r> {
+        let shown = Field::named(name.as_str()).is_none_or(|field| self.shows(field));
+        let values = shown.then(|| self.fields.get_all(name));
+        values.into_iter().flatten()
     }
 
     /// Whether this field is among them: without a look-up.

@@ -7,7 +7,8 @@
 
 use crate::crypto::certificate::Certificate;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Response;
+use http::request::Parts;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,12 +62,14 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// A response's body.
     type Body: http_body::Body<Data = Bytes, Error = BoxError> + Unpin + Send + 'static;
 
-    /// Answers one request. A 101 with a [`Tunnel`] in its extensions hands
+    /// Answers one request. Its head stays where it was read, from its first
+    /// reader to its last. A 101 with a [`Tunnel`] in its extensions hands
     /// the connection over.
     fn handle(
         &self,
         peer: &Peer,
-        request: Request<RequestBody>,
+        head: Box<Parts>,
+        body: RequestBody,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Answers bytes that are no request; the connection closes behind it.

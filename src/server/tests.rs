@@ -7,6 +7,8 @@ mod over_wires;
 use super::admission::Admission;
 use super::connection::Worker;
 use super::*;
+use http::Request;
+use http::request::Parts;
 use http_body_util::{BodyExt, Full, combinators::MapErr};
 use std::convert::Infallible;
 use std::io;
@@ -57,8 +59,7 @@ impl Toy {
 impl Handler for Toy {
     type Body = ToyBody;
 
-    async fn handle(&self, peer: &Peer, request: Request<RequestBody>) -> Response<ToyBody> {
-        let (head, body) = request.into_parts();
+    async fn handle(&self, peer: &Peer, head: Box<Parts>, body: RequestBody) -> Response<ToyBody> {
         match head.uri.path() {
             "/held" => {
                 self.begun.add_permits(1);

@@ -7,7 +7,8 @@ use super::line::Line;
 use super::streams::{Pieces, Whole};
 use super::{BoxError, Deadlines, Handler, Peer};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::request::Parts;
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::pending;
@@ -49,26 +50,31 @@ impl<H: Handler> Turn<H> {
             pending::<()>().await;
         }
         let deadlines = &self.desk.deadlines;
-        let request = request.map(|body| RequestBody::of_stream(body, deadlines));
-        let response = self.answer(request).await;
+        let (head, body) = request.into_parts();
+        let body = RequestBody::of_stream(body, deadlines);
+        let response = self.answer(Box::new(head), body).await;
         Ok(response.map(|body| Pieces::new(body, self)))
     }
 
-    fn answer(&self, request: Request<RequestBody>) -> impl Future<Output = Response<H::Body>> {
+    fn answer(
+        &self,
+        head: Box<Parts>,
+        body: RequestBody,
+    ) -> impl Future<Output = Response<H::Body>> {
         self.desk.line.count_request();
-        let told = self.desk.told(&request);
+        let told = self.desk.told(&head.headers);
         async move {
             let peer = told.as_ref().unwrap_or(&self.desk.peer);
-            self.desk.handler.handle(peer, request).await
+            self.desk.handler.handle(peer, head, body).await
         }
     }
 }
 
 impl<H> Desk<H> {
     /// Whom the peer speaks for with a request, if it is trusted to speak for others.
-    pub(super) fn told(&self, request: &Request<RequestBody>) -> Option<Peer> {
+    pub(super) fn told(&self, fields: &HeaderMap) -> Option<Peer> {
         let is_trusted = self.peer.is_trusted;
-        is_trusted.then(|| self.admission.told_by(&self.peer, request.headers()))
+        is_trusted.then(|| self.admission.told_by(&self.peer, fields))
     }
 }
 

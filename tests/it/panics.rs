@@ -273,12 +273,13 @@ impl Handler for Bodies {
     async fn handle(
         &self,
         _: &Peer,
-        request: http::Request<portcullis::server::RequestBody>,
+        head: Box<http::request::Parts>,
+        _: portcullis::server::RequestBody,
     ) -> http::Response<Breaking> {
         self.0.fetch_add(1, SeqCst);
         http::Response::new(Breaking {
             pieces: 0,
-            breaks: request.uri().path() == "/broken",
+            breaks: head.uri.path() == "/broken",
             alive: self.0.clone(),
         })
     }

@@ -68,15 +68,16 @@ class Tokens {
     if (performance.now() >= this.#renewAt) {
       this.#renewAt = Infinity;
       this.#token = this.#ask().catch((why) => {
-        this.forget();
+        this.#renewAt = 0;
         throw why;
       });
     }
     return this.#token;
   }
 
-  forget() {
-    this.#renewAt = 0;
+  /** Of calls that had the same token, one is enough to say so. */
+  async refused(token) {
+    if ((await this.#token) === token) this.#renewAt = 0;
   }
 
   async #ask() {
@@ -125,7 +126,7 @@ async function call(instance, tokens, authorization, path) {
     instance.nonce = answer.headers.get("dpop-nonce") ?? known;
     // Over, or never good: once more with another. If that fails too, something is wrong with the app or the instance.
     const isRefused = ["credential-rejected", "credential-expired"].includes(code);
-    if (isRefused) tokens.forget();
+    if (isRefused && triesLeft) await tokens.refused(token);
     if (!triesLeft || !(isRefused || (answer.status === 401 && instance.nonce !== known))) {
       return { status: answer.status, code, tokens: tokens.count };
     }

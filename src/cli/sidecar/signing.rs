@@ -14,8 +14,9 @@ use crate::schemes::digest::BodyProof;
 use crate::server::{Fault, Handler, Peer, RequestBody};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue, ORIGIN};
+use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Response, StatusCode, Uri};
 use http_body::Body as _;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -57,10 +58,10 @@ impl Signing {
 
     async fn sign_and_send(
         &self,
-        request: Request<RequestBody>,
+        parts: Parts,
+        body: RequestBody,
     ) -> Result<Response<AnswerBody>, No> {
         let shared = &*self.shared;
-        let (parts, body) = request.into_parts();
         shared.may_be_signed(&parts)?;
         let mut plain = Plain {
             method: parts.method,
@@ -213,8 +214,8 @@ impl No {
 impl Handler for Signing {
     type Body = AnswerBody;
 
-    async fn handle(&self, _: &Peer, request: Request<RequestBody>) -> Response<AnswerBody> {
-        let answered = self.sign_and_send(request).await;
+    async fn handle(&self, _: &Peer, head: Box<Parts>, body: RequestBody) -> Response<AnswerBody> {
+        let answered = self.sign_and_send(*head, body).await;
         answered.unwrap_or_else(No::answer)
     }
 

@@ -28,9 +28,11 @@
 //! and proves the key with every call.
 
 mod evidence;
+mod no_token;
 mod wire;
 
 pub use evidence::{Asked, Dev, Evidence, InstanceKey, Workload, instance_key, instance_text};
+pub use no_token::NoToken;
 pub use wire::{Answer, MAX_ANSWER, Transport, enrol};
 
 use crate::clock::{Clock, Now};
@@ -51,6 +53,8 @@ const MARGIN: u32 = 5;
 const MAX_MARGIN: Duration = Duration::from_mins(2);
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Who has had no token refused for so long begins anew with the pauses between tokens that are refused.
+const QUIET: Duration = Duration::from_mins(2);
 /// The longest pause that we choose.
 const MAX_PAUSE: Duration = Duration::from_mins(1);
 /// The longest pause that a gateway may ask for.
@@ -99,40 +103,6 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why there is no token.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoToken {
-    /// The gateway cannot be reached.
-    #[error("the gateway cannot be reached: {0}")]
-    Unreachable(String),
-    /// It answers that there is none.
-    #[error("the gateway refuses with {status}{}", code.as_ref().map(|code| format!(" `{code}`")).unwrap_or_default())]
-    Refused {
-        /// The status.
-        status: u16,
-        /// The stable code, where it tells one.
-        code: Option<String>,
-        /// What it says to it.
-        detail: Option<String>,
-        /// When to come again, where it tells.
-        retry_after: Option<Duration>,
-    },
-    /// Its answer is none that a key service gives.
-    #[error("the gateway's answer is no key service's: {0}")]
-    Nonsense(&'static str),
-    /// The evidence cannot be made.
-    #[error("the evidence cannot be made: {0}")]
-    Evidence(String),
-    /// It failed a moment ago, and is tried again later.
-    #[error("after `{last}` the next try is in {} s", after.as_secs() + 1)]
-    Pausing {
-        /// In how long.
-        after: Duration,
-        /// What went wrong.
-        last: Box<Self>,
-    },
-}
-
 /// Keeps a token of an app, and gets another before it ends.
 ///
 /// However many threads ask, one asks the gateway; who has no token waits for what comes of it. While the gateway
@@ -163,6 +133,9 @@ struct State {
     /// What came of the last time, if it was nothing.
     failed: Option<NoToken>,
     failures: u32,
+    /// How many tokens were refused where they were shown, with no quiet time between, and when the last was.
+    refused: u32,
+    refused_at: Duration,
     /// No sooner than this, on the clock that only runs.
     not_before: Duration,
 }
@@ -268,9 +241,25 @@ impl Tokens {
         }
     }
 
-    /// Gives the token up, such as one that was refused: the next is another.
-    pub fn forget(&self) {
-        self.lock().token = None;
+    /// Says that `token` was refused where it was shown: the next is another. The first time there is one at once; where
+    /// that is refused too, and so on, pauses grow up to a minute: whoever gets decoys does not ask without end.
+    pub fn refused(&self, token: &Token) {
+        let mut state = self.lock();
+        // Somebody else has said so before, and there is another by now.
+        if !(state.token.as_deref()).is_some_and(|kept| std::ptr::eq(kept, token)) {
+            return;
+        }
+        state.token = None;
+        let now = self.clock.now().monotonic();
+        if now.saturating_sub(state.refused_at) > QUIET {
+            state.refused = 0;
+        }
+        if state.refused > 0 {
+            state.not_before = now + pause(state.refused - 1);
+            state.failed = Some(NoToken::RefusedAgain);
+        }
+        state.refused = state.refused.saturating_add(1);
+        state.refused_at = now;
     }
 
     fn renewed(
@@ -353,13 +342,11 @@ impl Drop for Asking<'_> {
                 state.not_before = Duration::ZERO;
             }
             Err(failed) => {
-                let pause = FIRST_PAUSE * 2_u32.saturating_pow(state.failures.min(16));
-                let pause = pause.min(MAX_PAUSE);
                 let asked = match failed {
                     NoToken::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
                     _ => Duration::ZERO,
                 };
-                let pause = (pause / 2 + part_of(pause / 2)).max(asked.min(MAX_ASKED));
+                let pause = pause(state.failures).max(asked.min(MAX_ASKED));
                 state.not_before = self.tokens.clock.now().monotonic() + pause;
                 state.failures = state.failures.saturating_add(1);
                 state.failed = Some(failed.clone());
@@ -368,6 +355,13 @@ impl Drop for Asking<'_> {
         drop(state);
         self.tokens.changed.notify_all();
     }
+}
+
+/// The pause after so many failures before.
+fn pause(failures: u32) -> Duration {
+    let pause = FIRST_PAUSE * 2_u32.saturating_pow(failures.min(16));
+    let pause = pause.min(MAX_PAUSE);
+    pause / 2 + part_of(pause / 2)
 }
 
 /// Some part of `most`, another each time.

@@ -110,8 +110,40 @@ fn a_token_is_kept_and_renewed_before_it_ends() {
     hand.advance(Duration::from_secs(32));
     assert_eq!(number(&tokens), "1");
     assert_eq!(service.asked("token").len(), 2);
-    tokens.forget();
+    tokens.refused(&tokens.token().unwrap());
     assert_eq!(number(&tokens), "2");
+}
+
+#[test]
+fn who_has_one_token_after_another_refused_asks_ever_more_seldom() {
+    let service = Service::default();
+    let (tokens, hand) = tokens(&service);
+    let first = tokens.token().unwrap();
+    tokens.refused(&first);
+    let second = tokens.token().unwrap();
+    // Of threads that had the same token, one is enough to say so.
+    tokens.refused(&first);
+    assert!(Arc::ptr_eq(&tokens.token().unwrap(), &second));
+    tokens.refused(&second);
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        let NoToken::Pausing { after, last } = tokens.token().unwrap_err() else {
+            panic!("it asks again at once");
+        };
+        assert_eq!(*last, NoToken::RefusedAgain);
+        pauses.push(after);
+        hand.advance(after);
+        tokens.refused(&tokens.token().unwrap());
+    }
+    assert!(pauses[0] <= FIRST_PAUSE, "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= MAX_PAUSE), "{pauses:?}");
+    assert!(pauses[8] >= MAX_PAUSE / 2, "{pauses:?}");
+    // One that was good for a while is refused: there is another at once, as the first time.
+    hand.advance(MAX_PAUSE);
+    let good = tokens.token().unwrap();
+    hand.advance(QUIET);
+    tokens.refused(&good);
+    assert!(!Arc::ptr_eq(&tokens.token().unwrap(), &good));
 }
 
 #[test]

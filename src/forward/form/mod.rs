@@ -47,9 +47,12 @@ pub(super) fn injected<'r>(route: &'r Route, told: &Told<'_>) -> Option<&'r Inje
 
 /// Whether members are added to a request with this head.
 pub(super) fn is_for(inject: &Inject, head: &Head, body: &ProvenBody) -> bool {
-    let has_one =
-        !body.is_end_stream() || matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-    !inject.form.is_empty() && has_one && is_form(&head.fields)
+    let has_one = !body.is_end_stream()
+        || matches!(
+            head.parts.method,
+            Method::POST | Method::PUT | Method::PATCH
+        );
+    !inject.form.is_empty() && has_one && is_form(&head.parts.headers)
 }
 
 fn is_form(fields: &HeaderMap) -> bool {
@@ -68,7 +71,7 @@ pub(super) async fn add(
     is_unframed: bool,
     mut body: ProvenBody,
 ) -> Result<ProvenBody, BodyError> {
-    if is_encoded(&head.fields, is_unframed) {
+    if is_encoded(&head.parts.headers, is_unframed) {
         return Err(BadForm::Encoded.into());
     }
     let query = head.target.query().unwrap_or_default();

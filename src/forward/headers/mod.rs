@@ -37,7 +37,7 @@ pub(super) fn write_head(text: &mut BytesMut, prepared: &Prepared<'_>, body: &Pr
     let head = prepared.head;
     let target = head.target.as_str();
     text.reserve(USUAL_HEAD);
-    text.put_slice(head.method.as_str().as_bytes());
+    text.put_slice(head.parts.method.as_str().as_bytes());
     text.put_u8(b' ');
     text.put_slice(target.as_bytes());
     text.put_slice(b" HTTP/1.1\r\n");
@@ -48,7 +48,7 @@ pub(super) fn write_head(text: &mut BytesMut, prepared: &Prepared<'_>, body: &Pr
 /// The fields that go to the upstream, of those that came in `head`, for a
 /// server that does not get them as bytes of HTTP/1.1.
 pub(super) fn request(prepared: &Prepared<'_>, body: &ProvenBody) -> HeaderMap {
-    let mut map = Map::with_capacity(prepared.head.fields.len() + ours::MAX_FIELDS);
+    let mut map = Map::with_capacity(prepared.head.parts.headers.len() + ours::MAX_FIELDS);
     put_fields(&mut map, prepared, body);
     map.fields
 }
@@ -58,7 +58,7 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody)
         told, route, head, ..
     } = prepared;
     let injected = prepared.inject.map_or(&[][..], |inject| &inject.fields);
-    let came = &head.fields;
+    let came = &head.parts.headers;
     sink.text(HOST, |text| text.put_slice(head.authority.as_bytes()));
     let places = route.key_places.as_deref();
     let is_sigv4 = told
@@ -135,7 +135,7 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody)
     for one in injected {
         sink.secret(&one.name, one.value.expose());
     }
-    frame(sink, &head.method, was_counted, body);
+    frame(sink, &head.parts.method, was_counted, body);
     ours::tell_who(sink, told, head);
     ours::tell_way(sink, head);
 }

@@ -122,7 +122,7 @@ pub(super) fn tell_way(sink: &mut impl Sink, head: &Head) {
             write_for(text, Some(*proxy));
         }
     });
-    let via = match head.version {
+    let via = match head.parts.version {
         Version::HTTP_10 => "1.0 portcullis",
         Version::HTTP_2 => "2.0 portcullis",
         _ => "1.1 portcullis",

@@ -7,7 +7,7 @@ use crate::route::{Accept, BodyPolicy, BodyVerify, Inject, InjectedField, Route}
 use crate::schemes::digest::BodyProof;
 use crate::secret::Secret;
 use bytes::Bytes;
-use http::Version;
+use http::{Request, Version};
 use http_body_util::{Empty, Full};
 use std::collections::BTreeMap;
 
@@ -18,17 +18,15 @@ const ANYONE: Told<'static> = Told {
 };
 
 fn head(fields: &[(&'static str, &'static str)]) -> Head {
-    let mut map = HeaderMap::new();
+    let mut parts = Box::new(Request::new(()).into_parts().0);
     for (name, value) in fields {
-        map.append(*name, HeaderValue::from_static(value));
+        parts.headers.append(*name, HeaderValue::from_static(value));
     }
     Head {
-        method: Method::GET,
+        parts,
         target: "/".parse().unwrap(),
         authority: "api.example.com".into(),
         scheme: "https",
-        version: Version::HTTP_11,
-        fields: map,
         arrived: crate::clock::Clock::by_hand(1_000_000).0.now(),
         peer: Some([192, 0, 2, 1].into()),
         via: Vec::new(),
@@ -335,12 +333,12 @@ async fn the_will_to_take_trailers_is_all_that_te_says() {
 
 #[tokio::test]
 async fn an_ipv6_peer_and_a_host_with_a_port_are_quoted_in_forwarded() {
-    let head = Head {
+    let mut head = Head {
         authority: "[2001:db8::2]:8443".into(),
         peer: Some("2001:db8::1".parse().unwrap()),
-        version: Version::HTTP_2,
         ..head(&[])
     };
+    head.parts.version = Version::HTTP_2;
     let sent = sent(&head, &route(), &ANYONE).await;
     assert_eq!(
         sent["forwarded"],
@@ -388,9 +386,10 @@ async fn each_request_has_at_most_one_framing_field() {
         (Method::DELETE, None, None),
     ] {
         let mut head = head(&[]);
-        head.method = method;
+        head.parts.method = method;
         if let Some(came) = came {
-            head.fields
+            head.parts
+                .headers
                 .insert(CONTENT_LENGTH, HeaderValue::from_static(came));
         }
         let fields = request(&prepared(&head, &route(), &ANYONE), &no_body().await);

@@ -1,9 +1,10 @@
 //! The head of an answer, from the bytes that a server sent (RFC 9112).
 
 use super::framing::Framing;
+use crate::forward::spare;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, response};
+use http::{HeaderName, HeaderValue, Method, StatusCode, response};
 use std::mem::MaybeUninit;
 
 /// Bytes that the head of an answer may have.
@@ -57,7 +58,7 @@ impl Reader {
             }
             self.searched = 0;
             let bytes = arrived.split_to(end).freeze();
-            let (parts, version) = parse(&bytes)?;
+            let (parts, says) = parse(&bytes)?;
             match parts.status {
                 StatusCode::SWITCHING_PROTOCOLS if self.may_switch => {
                     return Ok(Some(Head::switching(parts)));
@@ -71,7 +72,7 @@ impl Reader {
                         return Err("it has more than 8 interim answers");
                     }
                 }
-                _ => return Head::new(parts, version, asked).map(Some),
+                _ => return Head::new(parts, &says, asked).map(Some),
             }
         }
     }
@@ -94,7 +95,7 @@ impl Reader {
     }
 }
 
-fn parse(head: &Bytes) -> Result<(response::Parts, u8), &'static str> {
+fn parse(head: &Bytes) -> Result<(response::Parts, Says), &'static str> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -112,16 +113,83 @@ fn parse(head: &Bytes) -> Result<(response::Parts, u8), &'static str> {
     let (mut parts, ()) = http::Response::new(()).into_parts();
     parts.status = status.ok_or("its status is not between 100 and 599")?;
     // With room for what the gateway adds.
-    parts.headers = HeaderMap::with_capacity(response.headers.len() + OURS);
+    parts.headers = spare::fields(response.headers.len() + OURS);
+    let mut says = Says::default();
     for field in &*response.headers {
         let name = HeaderName::from_bytes(field.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
         let (Ok(name), Ok(value)) = (name, value) else {
             return Err("a field of it is not valid");
         };
+        says.hear(&name, value.as_bytes());
         parts.headers.append(name, value);
     }
-    Ok((parts, response.version.unwrap_or_default()))
+    says.http_10 = response.version == Some(0);
+    Ok((parts, says))
+}
+
+/// What a head says of its body and its connection.
+#[derive(Debug, Default)]
+struct Says {
+    http_10: bool,
+    /// The last `Content-Length`, and how many there are.
+    length: Option<Result<u64, &'static str>>,
+    lengths: usize,
+    /// Whether the last `Transfer-Encoding` is `chunked`, and how many there are.
+    is_chunked: bool,
+    codings: usize,
+    /// `Connection` names `close`, or `keep-alive`.
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Says {
+    fn hear(&mut self, name: &HeaderName, value: &[u8]) {
+        match *name {
+            CONTENT_LENGTH => {
+                self.length = Some(decimal(value));
+                self.lengths += 1;
+            }
+            TRANSFER_ENCODING => {
+                self.is_chunked = value.eq_ignore_ascii_case(b"chunked");
+                self.codings += 1;
+            }
+            CONNECTION => {
+                self.close |= names(value, b"close");
+                self.keep_alive |= names(value, b"keep-alive");
+            }
+            _ => {}
+        }
+    }
+
+    /// How long the body is (RFC 9112, section 6.3). What two readers could read
+    /// differently is refused.
+    fn framing(&self, status: StatusCode, asked: &Method) -> Result<Framing, &'static str> {
+        if self.lengths > 1 {
+            return Err("there is more than one `Content-Length`");
+        }
+        if self.codings > 0 {
+            if self.lengths > 0 {
+                return Err("it has both `Content-Length` and `Transfer-Encoding`");
+            }
+            if self.http_10 {
+                return Err("it has `Transfer-Encoding` in HTTP/1.0");
+            }
+            if self.codings > 1 || !self.is_chunked {
+                return Err("its transfer coding is not `chunked`");
+            }
+        }
+        let length = self.length.transpose()?;
+        let has_none = *asked == Method::HEAD
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
+        Ok(match length {
+            _ if has_none => Framing::Length(0),
+            Some(length) => Framing::Length(length),
+            None if self.is_chunked => Framing::CHUNKED,
+            None => Framing::UntilClose,
+        })
+    }
 }
 
 impl Head {
@@ -134,20 +202,16 @@ impl Head {
         }
     }
 
-    fn new(parts: response::Parts, version: u8, asked: &Method) -> Result<Self, &'static str> {
-        let framing = framing(&parts.headers, parts.status, version, asked)?;
-        let mut says = parts.headers.get_all(CONNECTION).iter().peekable();
-        let keeps_open = match version {
-            0 => says.any(|value| names(value, b"keep-alive")),
-            _ => says.peek().is_none() || !says.any(|value| names(value, b"close")),
+    fn new(parts: response::Parts, says: &Says, asked: &Method) -> Result<Self, &'static str> {
+        let framing = says.framing(parts.status, asked)?;
+        let keeps_open = if says.http_10 {
+            says.keep_alive
+        } else {
+            !says.close
         };
         // What it tells of cannot be there, and would pass for the next answer if it came.
         let tells_of_body = parts.status == StatusCode::NO_CONTENT
-            && (parts.headers.contains_key(TRANSFER_ENCODING)
-                || parts
-                    .headers
-                    .get(CONTENT_LENGTH)
-                    .is_some_and(|it| it != "0"));
+            && (says.codings > 0 || says.length.is_some_and(|length| length != Ok(0)));
         Ok(Self {
             parts,
             framing,
@@ -156,49 +220,8 @@ impl Head {
     }
 }
 
-/// How long the body is (RFC 9112, section 6.3). What two readers could read
-/// differently is refused.
-fn framing(
-    fields: &HeaderMap,
-    status: StatusCode,
-    version: u8,
-    asked: &Method,
-) -> Result<Framing, &'static str> {
-    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() {
-        return Err("there is more than one `Content-Length`");
-    }
-    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
-    let coding = codings.next();
-    if coding.is_some() {
-        if length.is_some() {
-            return Err("it has both `Content-Length` and `Transfer-Encoding`");
-        }
-        if version == 0 {
-            return Err("it has `Transfer-Encoding` in HTTP/1.0");
-        }
-        if codings.next().is_some()
-            || coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        {
-            return Err("its transfer coding is not `chunked`");
-        }
-    }
-    let length = length.map(decimal).transpose()?;
-    let has_none = *asked == Method::HEAD
-        || status == StatusCode::NO_CONTENT
-        || status == StatusCode::NOT_MODIFIED;
-    Ok(match (length, coding) {
-        _ if has_none => Framing::Length(0),
-        (Some(length), _) => Framing::Length(length),
-        (None, Some(_)) => Framing::CHUNKED,
-        (None, None) => Framing::UntilClose,
-    })
-}
-
-fn decimal(value: &HeaderValue) -> Result<u64, &'static str> {
+fn decimal(digits: &[u8]) -> Result<u64, &'static str> {
     const BAD: &str = "its `Content-Length` is not a number";
-    let digits = value.as_bytes();
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(BAD);
     }
@@ -211,9 +234,8 @@ fn decimal(value: &HeaderValue) -> Result<u64, &'static str> {
         .ok_or(BAD)
 }
 
-fn names(value: &HeaderValue, wanted: &[u8]) -> bool {
+fn names(value: &[u8], wanted: &[u8]) -> bool {
     value
-        .as_bytes()
         .split(|byte| *byte == b',')
         .any(|one| one.trim_ascii().eq_ignore_ascii_case(wanted))
 }

@@ -37,15 +37,15 @@ const MAX_READ: usize = 64 * 1024;
 
 /// A connection on which nothing is under way.
 #[derive(Debug)]
-pub(in crate::forward) struct Connection<S>(Box<Talk<S>>);
+pub(in crate::forward) struct Connection<S, K>(Box<Talk<S, K>>);
 
 /// One request and its answer on a connection.
 #[derive(Debug)]
-pub(in crate::forward) struct Exchange<S>(Box<Talk<S>>);
+pub(in crate::forward) struct Exchange<S, K>(Box<Talk<S, K>>);
 
 /// All of a connection, kept in one place from its first request to its last.
 #[derive(Debug)]
-struct Talk<S> {
+struct Talk<S, K> {
     stream: S,
     /// Where it leads to.
     address: Option<SocketAddr>,
@@ -57,6 +57,8 @@ struct Talk<S> {
     out: Out,
     answer: Answer,
     keeps_open: bool,
+    /// What whoever asks keeps here until its answer ends, so that it is not moved with it.
+    beside: Option<K>,
 }
 
 /// Why there is no answer, or no more of it.
@@ -76,7 +78,7 @@ pub(in crate::forward) enum Broken {
     Io(#[from] io::Error),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
     /// A connection that was just made.
     pub(in crate::forward) fn new(stream: S, address: Option<SocketAddr>) -> Self {
         Self(Box::new(Talk {
@@ -90,6 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             out: Out::new(BytesMut::new(), ProvenBody::empty()),
             answer: Answer::Body(Framing::Length(0)),
             keeps_open: true,
+            beside: None,
         }))
     }
 
@@ -121,18 +124,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         head: BytesMut,
         body: ProvenBody,
         now: Instant,
-    ) -> Exchange<S> {
+        beside: K,
+    ) -> Exchange<S, K> {
         let mut talk = self.0;
         talk.next_read = FIRST_READ;
         talk.method = method;
         talk.since = now;
         talk.out = Out::new(head, body);
         talk.answer = Answer::none_yet();
+        talk.beside = Some(beside);
         Exchange(talk)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, K> Exchange<S, K> {
+    /// What is kept beside it, until it is taken.
+    pub(in crate::forward) const fn beside(&mut self) -> &mut Option<K> {
+        &mut self.0.beside
+    }
+
     /// How the sending stands.
     pub(in crate::forward) fn sending(&self) -> State {
         self.0.out.state()
@@ -183,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// The connection, if it is good for another request: the whole request
     /// is out, the whole answer is in, not a byte came behind it, and the
     /// server keeps it open.
-    pub(in crate::forward) fn into_connection(mut self) -> Option<Connection<S>> {
+    pub(in crate::forward) fn into_connection(mut self) -> Option<Connection<S, K>> {
         let talk = &mut *self.0;
         if !(talk.keeps_open
             && talk.answer.is_over()
@@ -216,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, K> Talk<S, K> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Broken>> {
         let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
         loop {

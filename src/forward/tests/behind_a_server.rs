@@ -21,9 +21,7 @@ async fn pass(
         None => BodyProof::Unproven,
     };
     let head = Head {
-        method: parts.method,
-        version: parts.version,
-        fields: parts.headers,
+        parts: Box::new(parts),
         ..head(Method::GET, "/")
     };
     let meter = Meter::of(&body);

@@ -19,7 +19,7 @@ use crate::route::Accept;
 use crate::schemes::digest::BodyProof;
 use crate::schemes::{Caller, ProofId};
 use bytes::Bytes;
-use http::Version;
+use http::HeaderMap;
 use http_body::Body;
 use http_body_util::{BodyExt as _, Empty};
 use std::io;
@@ -95,13 +95,13 @@ fn seat() -> overload::Seat {
 }
 
 fn head(method: Method, target: &'static str) -> Head {
+    let mut parts = Box::new(Request::new(()).into_parts().0);
+    parts.method = method;
     Head {
-        method,
+        parts,
         target: target.parse().unwrap(),
         authority: "api.example.com".into(),
         scheme: "https",
-        version: Version::HTTP_11,
-        fields: HeaderMap::new(),
         arrived: Clock::by_hand(1_000_000).0.now(),
         peer: Some([192, 0, 2, 1].into()),
         via: Vec::new(),
@@ -259,7 +259,7 @@ async fn the_request_goes_out_byte_for_byte_with_one_framing_field() {
     let (listener, port) = listen().await;
     let server = serve(listener, vec![vec![OK]]);
     let mut head = head(Method::GET, "/a%2fB/~%7e/?q=%20+&q=&&x");
-    head.fields.append("accept", "*/*".parse().unwrap());
+    head.parts.headers.append("accept", "*/*".parse().unwrap());
     let gate = Gate::before(&[port]);
     let answer = gate.send(head, nothing().await).await.unwrap();
     assert_eq!(&*answer.server, format!("127.0.0.1:{port}"));
@@ -966,7 +966,8 @@ async fn a_deadline_of_forever_is_no_panic() {
 #[tokio::test]
 async fn nothing_that_a_client_sent_shows_in_debug() {
     let mut head = head(Method::GET, "/path?canary");
-    head.fields
+    head.parts
+        .headers
         .insert("authorization", "canary".parse().unwrap());
     assert!(!format!("{head:?}").contains("canary"));
     for policy in [BEFORE, WHILE] {

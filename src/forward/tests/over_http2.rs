@@ -85,11 +85,15 @@ async fn many_requests_share_one_connection_and_say_their_authority() {
     });
     let gate = gate(&[port]);
     let mut first = head(Method::GET, "/a%2fB/?");
-    first.fields.append("te", "trailers".parse().unwrap());
     first
-        .fields
+        .parts
+        .headers
+        .append("te", "trailers".parse().unwrap());
+    first
+        .parts
+        .headers
         .append("connection", "te, x-hop".parse().unwrap());
-    first.fields.append("x-hop", "1".parse().unwrap());
+    first.parts.headers.append("x-hop", "1".parse().unwrap());
     let all = tokio::join!(
         async { text(gate.send(first, nothing().await).await).await },
         async { text(gate.get("/").await).await },

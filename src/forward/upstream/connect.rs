@@ -5,6 +5,7 @@ use super::resolve::Addresses;
 use super::stream::Stream;
 use super::tls::{self, ALPN_HTTP_2};
 use super::{At, Place, Protocol};
+use crate::forward::arriving::Beside;
 use crate::forward::http1;
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ pub(in crate::forward) const MAX_ANSWER_FIELDS: usize = 100;
 pub(super) const MAX_ANSWER_HEAD: usize = 64 * 1024;
 
 /// A connection that takes one request at a time.
-pub(in crate::forward) type Http1 = http1::Connection<Stream>;
+pub(in crate::forward) type Http1 = http1::Connection<Stream, Beside>;
 
 /// A connection that was made.
 pub(super) enum Made {

@@ -59,10 +59,6 @@ enum Awaits {
 
 /// What came of waiting for a request.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "mostly it is a request, which would pay for a box"
-)]
 pub(super) enum Next {
     Request(Asked),
     /// What came is none.

@@ -25,7 +25,8 @@ use super::turn::Desk;
 use super::{BoxError, Deadlines, Handler, Tunnel};
 use answer::{Asker, Size};
 use bytes::Bytes;
-use http::{Request, StatusCode, response};
+use http::request::Parts;
+use http::{StatusCode, response};
 use http_body::Body;
 use inlet::{Feeder, Wants};
 use input::{Input, More, Next};
@@ -136,7 +137,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Next::Request(head) => {
                     let (asker, switches) = (Asker::from(&head), head.switches);
-                    tray.lay(self.take_up(head));
+                    let (head, body) = self.take_up(head);
+                    tray.lay(head, body);
                     let attending = attending.get_or_insert_with(|| Box::pin(tray.attend(desk)));
                     let answered = poll_fn(|cx| {
                         self.poll_answer(cx, !asker.http_10, |cx| {
@@ -197,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Makes a request of a head, and of what has arrived behind it.
-    fn take_up(&mut self, asked: Asked) -> Request<RequestBody> {
+    fn take_up(&mut self, asked: Asked) -> (Box<Parts>, RequestBody) {
         self.line().begin();
         self.keeps_open = asked.keeps_open;
         let reader = self.input.reader();
@@ -214,7 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.input.begin_body();
             RequestBody::arriving(inlet, left)
         };
-        Request::from_parts(asked.parts, body)
+        (asked.parts, body)
     }
 
     /// Waits for the answer's head, and brings the body meanwhile. `at_work`

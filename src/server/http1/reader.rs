@@ -50,7 +50,7 @@ enum Rest {
 #[derive(Debug)]
 pub struct Asked {
     /// Its parts.
-    pub parts: Parts,
+    pub parts: Box<Parts>,
     /// Whether its client takes the connection to stay open behind the answer.
     pub keeps_open: bool,
     /// Whether it asks to switch protocols. What follows is neither head nor
@@ -220,7 +220,7 @@ impl Reader {
 }
 
 /// The parts of a head that was found to be clean.
-fn parts(head: &Head, bytes: &Bytes, mut fields: HeaderMap) -> Result<Parts, Fault> {
+fn parts(head: &Head, bytes: &Bytes, mut fields: HeaderMap) -> Result<Box<Parts>, Fault> {
     // What the head's reader let pass the library takes; if it ever did not, it is no request.
     const UNREADABLE: Fault = Fault::Malformed("the head cannot be read");
     let first = |mark: Mark| bytes.get(mark.start.into()..mark.middle.into());
@@ -229,7 +229,7 @@ fn parts(head: &Head, bytes: &Bytes, mut fields: HeaderMap) -> Result<Parts, Fau
     let (Some(method), Some(target)) = (first(request), second(request)) else {
         return Err(UNREADABLE);
     };
-    let (mut parts, ()) = Request::new(()).into_parts();
+    let mut parts = Box::new(Request::new(()).into_parts().0);
     parts.method = Method::from_bytes(method).map_err(|_| UNREADABLE)?;
     parts.uri = Uri::from_maybe_shared(bytes.slice_ref(target)).map_err(|_| UNREADABLE)?;
     if head.says().http_10 {

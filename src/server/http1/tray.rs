@@ -6,7 +6,8 @@
 use crate::server::Handler;
 use crate::server::body::RequestBody;
 use crate::server::turn::Desk;
-use http::{Request, Response};
+use http::Response;
+use http::request::Parts;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -16,7 +17,7 @@ use std::task::Poll;
 /// Both ends are in one task, and nobody waits for the other's lock.
 #[derive(Debug)]
 pub(super) struct Tray<B> {
-    request: Mutex<Option<Request<RequestBody>>>,
+    request: Mutex<Option<(Box<Parts>, RequestBody)>>,
     response: Mutex<Option<Response<B>>>,
 }
 
@@ -31,8 +32,8 @@ impl<B> Default for Tray<B> {
 
 impl<B> Tray<B> {
     /// Lays the next request down.
-    pub(super) fn lay(&self, request: Request<RequestBody>) {
-        put(&self.request, request);
+    pub(super) fn lay(&self, head: Box<Parts>, body: RequestBody) {
+        put(&self.request, (head, body));
     }
 
     /// Takes the answer, if it is there.
@@ -44,11 +45,11 @@ impl<B> Tray<B> {
     /// woken for a request: who lays one down polls.
     pub(super) async fn attend<H: Handler<Body = B>>(&self, desk: &Desk<H>) -> Infallible {
         loop {
-            let request = poll_fn(|_| poll_take(&self.request)).await;
-            let told = desk.told(&request);
+            let (head, body) = poll_fn(|_| poll_take(&self.request)).await;
+            let told = desk.told(&head.headers);
             let peer = told.as_ref().unwrap_or(&desk.peer);
             let response = {
-                let answering = pin!(desk.handler.handle(peer, request));
+                let answering = pin!(desk.handler.handle(peer, head, body));
                 answering.await
             };
             put(&self.response, response);

@@ -1,0 +1,132 @@
+//! What ends with a response, in one place.
+
+use super::in_force::Taken;
+use super::reload::Settings;
+use super::{Worker, grpc, observed};
+use crate::forward::body::Meter;
+use crate::limit::Place;
+use crate::observe::{Record, trace_id};
+use http::request::Parts;
+use std::sync::Arc;
+
+/// What ends with the response: its record is written, its place freed.
+/// All of it lies in one place, since it is moved with the response.
+pub(super) struct Ending(Option<Box<Open>>);
+
+/// What is open until then.
+pub(super) struct Open {
+    record: Record,
+    settings: Arc<Taken>,
+    place: Option<Place>,
+    /// Whether it is a call of gRPC, and refused as one.
+    is_grpc: bool,
+    /// Bytes of the request's body so far.
+    received: Option<Meter>,
+    worker: Arc<Worker>,
+}
+
+impl Ending {
+    pub(super) fn new(record: Record, settings: Arc<Taken>, worker: &Arc<Worker>) -> Self {
+        worker.shared.observer.opened();
+        Self(Some(Box::new(Open {
+            record,
+            settings,
+            place: None,
+            is_grpc: false,
+            received: None,
+            worker: worker.clone(),
+        })))
+    }
+
+    /// Notes what a request is, whatever becomes of it.
+    pub(super) fn describe(&mut self, parts: &Parts) {
+        let open = self.open();
+        open.record.version = parts.version;
+        open.record.method = Some(parts.method.clone());
+        // Also of a path that is refused: whoever reads the log has to find it.
+        open.record.path = parts.uri.path().into();
+        open.record.trace = trace_id(&parts.headers);
+        open.is_grpc = grpc::is_call(&parts.method, &parts.headers);
+    }
+
+    /// All that is still open, for whoever goes on where the response ends.
+    pub(super) fn hand_over(&mut self) -> Self {
+        let mut open = self.0.take();
+        if let Some(open) = &mut open {
+            // Whoever goes on counts by itself.
+            open.received = None;
+        }
+        Self(open)
+    }
+
+    /// What is known so far, unless it was handed over.
+    pub(super) fn open_record(&self) -> Option<&Record> {
+        self.0.as_ref().map(|open| &open.record)
+    }
+
+    /// The settings that the request was judged by, unless it was handed over.
+    pub(super) fn settings(&self) -> Option<&Settings> {
+        self.0.as_ref().map(|open| &**open.settings)
+    }
+
+    /// What is known so far.
+    pub(super) fn record(&mut self) -> &mut Record {
+        &mut self.open().record
+    }
+
+    pub(super) fn is_grpc(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| open.is_grpc)
+    }
+
+    /// Keeps the request's place until the response ends.
+    pub(super) fn keep(&mut self, place: Option<Place>) {
+        self.open().place = place;
+    }
+
+    /// The place that is kept.
+    pub(super) fn place(&mut self) -> Option<&mut Place> {
+        self.open().place.as_mut()
+    }
+
+    /// Counts the request's body.
+    pub(super) fn count(&mut self, received: Meter) {
+        self.open().received = Some(received);
+    }
+
+    fn open(&mut self) -> &mut Open {
+        self.0
+            .as_mut()
+            .expect("what is open is taken only when this ends or is handed over")
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        /// What other proxies log for a client that did not wait for its answer.
+        const CLIENT_WENT: u16 = 499;
+        let Some(open) = &mut self.0 else {
+            return;
+        };
+        let record = &mut open.record;
+        if let Some(received) = &open.received {
+            record.bytes_in = received.bytes();
+            if received.is_another() {
+                observed::note_body(record);
+            }
+        }
+        if record.status == 0 {
+            record.status = CLIENT_WENT;
+            record.cut = true;
+            record.reason = Some("the client went away".into());
+        }
+        let shared = &open.worker.shared;
+        let now = shared.clock.later(record.started);
+        shared.observer.finish(&open.settings.labels, record, now);
+    }
+}
+
+impl std::fmt::Debug for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ending").finish_non_exhaustive()
+    }
+}
