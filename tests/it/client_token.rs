@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How the tests send requests.
-struct Wire(SocketAddr);
+pub(crate) struct Wire(pub(crate) SocketAddr);
 
 impl Transport for Wire {
     fn post(&self, path: &str, body: &[u8]) -> Result<Answer, String> {
