@@ -199,11 +199,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`Unreadable`].
     fn enrolments_of(&self, app: &str, page: &Page) -> Result<Paged<EnrolmentRecord>, Unreadable>;
 
-    /// Each app with its keys, some at a time, in no order, all as of one moment. Several threads may show some at once.
+    /// Each app with its keys, by name, some at a time, all as of one moment.
     ///
     /// # Errors
     /// [`Unreadable`]; some were seen then.
-    fn each_app(&self, see: &(dyn Fn(&[Whole]) + Sync)) -> Result<(), Unreadable>;
+    fn each_app(&self, see: &mut dyn FnMut(&[Whole])) -> Result<(), Unreadable>;
 
     /// Each instance.
     ///

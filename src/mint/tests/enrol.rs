@@ -114,7 +114,7 @@ impl Store for Watched {
         Ok(nothing())
     }
 
-    fn each_app(&self, _: &(dyn Fn(&[Whole]) + Sync)) -> Result<(), Unreadable> {
+    fn each_app(&self, _: &mut dyn FnMut(&[Whole])) -> Result<(), Unreadable> {
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl Store for Registry {
         self.of_app(ENROLMENTS_OF, ENROLMENTS, app, page)
     }
 
-    fn each_app(&self, see: &(dyn Fn(&[Whole]) + Sync)) -> Result<(), Unreadable> {
+    fn each_app(&self, see: &mut dyn FnMut(&[Whole])) -> Result<(), Unreadable> {
         Ok(self.shared.read(|from| each::app(from, see))?)
     }
 

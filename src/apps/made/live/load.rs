@@ -1,4 +1,4 @@
-//! All that is taken in at the start, by several threads at the same time.
+//! All that is taken in at the start.
 
 use super::change::Changing;
 use super::{Held, Honey};
@@ -27,15 +27,6 @@ pub(super) struct Loading<'l> {
     pub(super) loaded: Loaded,
 }
 
-impl Loaded {
-    pub(super) fn add(&mut self, held: Held) {
-        add(&mut self.keys, &held.keys);
-        add(&mut self.statics, &held.statics);
-        add(&mut self.honey, &held.honey);
-        self.apps.push((hash(held.by()), Arc::new(held)));
-    }
-}
-
 impl<'l> Loading<'l> {
     pub(super) fn of(changing: &'l mut Changing) -> Self {
         Self {
@@ -46,20 +37,19 @@ impl<'l> Loading<'l> {
         }
     }
 
-    pub(super) fn take(&mut self, some: Loaded) {
-        for (_, held) in &some.apps {
-            self.changing.follow(held);
-            if let Some(minter) = &held.minter {
-                self.stand_ins.add(minter);
-            }
+    pub(super) fn add(&mut self, held: Held) {
+        self.changing.follow(&held);
+        if let Some(minter) = &held.minter {
+            self.stand_ins.add(minter);
         }
-        for (_, key) in &some.keys {
+        for key in &held.keys {
             self.doubles.add(&key.verifying);
         }
-        self.loaded.apps.extend(some.apps);
-        self.loaded.keys.extend(some.keys);
-        self.loaded.statics.extend(some.statics);
-        self.loaded.honey.extend(some.honey);
+        let loaded = &mut self.loaded;
+        add(&mut loaded.keys, &held.keys);
+        add(&mut loaded.statics, &held.statics);
+        add(&mut loaded.honey, &held.honey);
+        loaded.apps.push((hash(held.by()), Arc::new(held)));
     }
 }
 

@@ -11,13 +11,13 @@ mod load;
 mod look;
 mod shards;
 
-use super::{AuditEntry, InstanceRecord, MasterKey, Outcome, Store, Touched, Unreadable, Whole};
+use super::{AuditEntry, InstanceRecord, MasterKey, Outcome, Store, Touched, Unreadable};
 use crate::apps::beside::{Instance, Placed, hash};
 use crate::apps::doubles::Doubles;
 use crate::apps::{App, Assurance, Key, KeyHash, Minter, StandIns, StaticKey, Uses};
 use arc_swap::ArcSwap;
 use change::Changing;
-use load::{Loaded, Loading};
+use load::Loading;
 use shards::Shards;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -169,24 +169,14 @@ impl Live {
     /// [`Unreadable`].
     pub fn load(&self, store: Arc<dyn Store>) -> Result<(), Unreadable> {
         let mut changing = self.changing();
-        let loading = Mutex::new(Loading::of(&mut changing));
-        store.each_app(&|some| {
-            let lock = || loading.lock().unwrap_or_else(PoisonError::into_inner);
-            let places: Vec<_> = {
-                let mut loading = lock();
-                let place = |(app, _): &Whole| loading.changing.place(app, None);
-                some.iter().map(place).collect()
-            };
-            // What takes long is done beside the others.
-            let mut loaded = Loaded::default();
-            for ((app, keys), place) in some.iter().zip(places) {
-                if let Some(place) = place {
-                    loaded.add(self.held(app, keys, place, None));
+        let mut loading = Loading::of(&mut changing);
+        store.each_app(&mut |some| {
+            for (app, keys) in some {
+                if let Some(place) = loading.changing.place(app, None) {
+                    loading.add(self.held(app, keys, place, None));
                 }
             }
-            lock().take(loaded);
         })?;
-        let loading = loading.into_inner().unwrap_or_else(PoisonError::into_inner);
         let loaded = loading.loaded;
         self.key_count.store(loaded.keys.len(), Ordering::Release);
         self.static_count
