@@ -38,6 +38,7 @@ pub use wire::{Answer, MAX_ANSWER, Transport, enrol};
 use crate::clock::{Clock, Now};
 use crate::crypto::digest::sha256;
 use crate::crypto::{PrivateKey, random};
+use crate::schemes::token::attestation::ATTESTATION_TYPE;
 use crate::schemes::token::binding::pay;
 use crate::secret::Secret;
 use data_encoding::BASE64URL_NOPAD;
@@ -115,6 +116,7 @@ pub struct Tokens {
     confirmation: Option<String>,
     /// The key itself, where the token is to hold it.
     confirming: Option<String>,
+    typ: Option<&'static str>,
     scope: Option<String>,
     clock: Clock,
     state: Mutex<State>,
@@ -154,6 +156,7 @@ impl Tokens {
             pay: None,
             confirmation: None,
             confirming: None,
+            typ: None,
             scope: None,
             clock: Clock::system(),
             state: Mutex::default(),
@@ -185,6 +188,14 @@ impl Tokens {
         self.confirmation = Some(BASE64URL_NOPAD.encode(&sha256(&[jwk.as_bytes()])));
         self.confirming = Some(jwk);
         self
+    }
+
+    /// Attestations of the app as a client of OAuth, for this key, in place of tokens: what
+    /// [`AttestedClient`](super::AttestedClient) shows. The app needs a `client_id`.
+    #[must_use]
+    pub fn client_attestation(mut self, key: &PrivateKey) -> Self {
+        self.typ = Some(ATTESTATION_TYPE);
+        self.bound_to_key(key)
     }
 
     /// For these scopes only, joined by spaces.
@@ -292,6 +303,7 @@ impl Tokens {
             pay: self.pay.as_deref(),
             confirmation: self.confirmation.as_deref(),
             scope: self.scope.as_deref(),
+            typ: self.typ,
         };
         // From before it was made: no answer is slow enough to make it seem younger.
         let now = self.clock.now();

@@ -178,6 +178,7 @@ fn a_token_may_hold_the_key_itself_and_the_evidence_covers_its_thumbprint() {
         pay: None,
         confirmation: Some(&thumbprint),
         scope: None,
+        typ: None,
     };
     let text = instance_text(&asked_for, "i-1", "1.4.2");
     let signature = asked["evidence"]["signature"].as_str().unwrap();
@@ -384,6 +385,7 @@ fn an_instance_signs_the_documented_text() {
         pay: Some("cGF5"),
         confirmation: None,
         scope: Some("orders read"),
+        typ: None,
     };
     let shown = key.show(&asked).unwrap();
     let text = "portcullis-instance-key-v1\napp: mobile\nchallenge: abc\ninstance: i-1\nbuild: 1.4.2\npay: cGF5\ncnf: \nscope: orders read\n";
