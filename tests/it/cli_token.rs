@@ -313,9 +313,9 @@ fn an_instance_enrols_from_the_shell_and_gets_tokens_that_its_key_is_bound_to() 
             "file:instance.pem",
             "--client-attestation",
         ];
-        let made = portcullis(folder, &[&get[..], &bound].concat(), "");
-        assert_eq!(made.code, 0, "{}", made.err);
-        let told = portcullis(folder, &["inspect"], &made.out);
+        let attested = portcullis(folder, &[&get[..], &bound].concat(), "");
+        assert_eq!(attested.code, 0, "{}", attested.err);
+        let told = portcullis(folder, &["inspect"], &attested.out);
         assert!(
             told.out.contains("typ: oauth-client-attestation+jwt"),
             "{}",
