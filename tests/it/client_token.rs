@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How the tests send requests.
-struct Wire(SocketAddr);
+pub(crate) struct Wire(pub(crate) SocketAddr);
 
 impl Transport for Wire {
     fn post(&self, path: &str, body: &[u8]) -> Result<Answer, String> {
@@ -249,7 +249,8 @@ fn an_instance_gets_attestations_and_is_an_attested_client_of_oauth_by_its_key()
         let (clock, _) = clock();
         let evidence = InstanceKey::of(&id, "1.4.2", key.clone());
         let tokens = Tokens::new("phone", wire(), evidence).clock(clock.clone());
-        let attestation = tokens.client_attestation(&key).token().unwrap();
+        let attestation = tokens.bound_to_key(&key).client_attestations();
+        let attestation = attestation.token().unwrap();
         let client = AttestedClient::new(algorithm, &pem).unwrap().clock(clock);
         let mut fields = http::HeaderMap::new();
         client

@@ -117,7 +117,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(reference) = &args.bound_to_key {
         let key = read_any(&named_by("--bound-to-key", reference)?).map_err(bad_key)?;
         tokens = if args.client_attestation {
-            tokens.client_attestation(&key)
+            tokens.bound_to_key(&key).client_attestations()
         } else {
             tokens.bound_to_key(&key)
         };

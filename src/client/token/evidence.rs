@@ -19,7 +19,7 @@ pub struct Asked<'a> {
     pub confirmation: Option<&'a str>,
     /// What the token will be for.
     pub scope: Option<&'a str>,
-    /// What it is, where that is no token for the gateway's routes.
+    /// What kind it will be of, where that is none for the gateway's own routes.
     pub typ: Option<&'a str>,
 }
 

@@ -116,8 +116,8 @@ pub struct Tokens {
     confirmation: Option<String>,
     /// The key itself, where the token is to hold it.
     confirming: Option<String>,
-    typ: Option<&'static str>,
     scope: Option<String>,
+    typ: Option<&'static str>,
     clock: Clock,
     state: Mutex<State>,
     changed: Condvar,
@@ -156,8 +156,8 @@ impl Tokens {
             pay: None,
             confirmation: None,
             confirming: None,
-            typ: None,
             scope: None,
+            typ: None,
             clock: Clock::system(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -190,18 +190,18 @@ impl Tokens {
         self
     }
 
-    /// Attestations of the app as a client of OAuth, for this key, in place of tokens: what
-    /// [`AttestedClient`](super::AttestedClient) shows. The app needs a `client_id`.
-    #[must_use]
-    pub fn client_attestation(mut self, key: &PrivateKey) -> Self {
-        self.typ = Some(ATTESTATION_TYPE);
-        self.bound_to_key(key)
-    }
-
     /// For these scopes only, joined by spaces.
     #[must_use]
     pub fn scope(mut self, scope: &str) -> Self {
         self.scope = Some(scope.to_owned());
+        self
+    }
+
+    /// Attestations of the app as a client of OAuth, in place of tokens for the gateway's own routes: to be shown by
+    /// [`AttestedClient`](super::AttestedClient) with the key that they are [bound to](Self::bound_to_key).
+    #[must_use]
+    pub const fn client_attestations(mut self) -> Self {
+        self.typ = Some(ATTESTATION_TYPE);
         self
     }
 
