@@ -3,7 +3,7 @@
 use super::T0;
 use crate::apps::made::{
     AppRecord, AuditEntry, EnrolmentRecord, InstanceRecord, KeyRecord, KeyUses, Kind, Log, Page,
-    Paged, Printed, Revision, Store, Unreadable, Write, WriteError,
+    Paged, Printed, Revision, Store, Unreadable, Whole, Write, WriteError,
 };
 use crate::crypto::blocks;
 use crate::crypto::digest::sha256;
@@ -114,7 +114,7 @@ impl Store for Watched {
         Ok(nothing())
     }
 
-    fn each_app(&self, _: &(dyn Fn(AppRecord, Vec<KeyRecord>) + Sync)) -> Result<(), Unreadable> {
+    fn each_app(&self, _: &(dyn Fn(&[Whole]) + Sync)) -> Result<(), Unreadable> {
         Ok(())
     }
 
