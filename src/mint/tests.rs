@@ -1,3 +1,5 @@
+mod enrol;
+
 use super::*;
 use crate::apps::{
     App, ClaimRule, Evidence, Policy, Scheme, SchemeSet, Scopes, Signer, TokenPolicy, Workload,

@@ -308,6 +308,19 @@ fn an_instance_enrols_from_the_shell_and_gets_tokens_that_its_key_is_bound_to() 
             .assert_refused(401, "credential-missing");
         let told = portcullis(folder, &["inspect"], bound);
         assert!(told.out.contains("(`cnf.jwk`)"), "{}", told.out);
+        let bound = [
+            "--bound-to-key",
+            "file:instance.pem",
+            "--client-attestation",
+        ];
+        let attested = portcullis(folder, &[&get[..], &bound].concat(), "");
+        assert_eq!(attested.code, 0, "{}", attested.err);
+        let told = portcullis(folder, &["inspect"], &attested.out);
+        assert!(
+            told.out.contains("typ: oauth-client-attestation+jwt"),
+            "{}",
+            told.out
+        );
     }
     // A code is good for one; nothing is left behind of who comes second.
     let second = portcullis(folder, &[&enrol[..], &["--out", "second.pem"]].concat(), "");

@@ -3,11 +3,11 @@
 use crate::harness::key_service::{call, phone};
 use crate::harness::{Gateway, Request, Response, Setup, Upstream, now};
 use crate::key_service::{assertion, of_a_platform};
-use crate::key_service_instances::{code, setup, with_phone};
+use crate::key_service_instances::{api, code, done, setup, with_phone};
 use portcullis::client::token::{
     Answer, Dev, InstanceKey, NoToken, Tokens, Transport, Workload, enrol, instance_key,
 };
-use portcullis::client::{DpopKey, Signer};
+use portcullis::client::{AttestedClient, DpopKey, Signer};
 use portcullis::clock::{Clock, Hand};
 use portcullis::crypto::{Algorithm, generate};
 use portcullis::secret::Secret;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How the tests send requests.
-struct Wire(SocketAddr);
+pub(crate) struct Wire(pub(crate) SocketAddr);
 
 impl Transport for Wire {
     fn post(&self, path: &str, body: &[u8]) -> Result<Answer, String> {
@@ -227,4 +227,42 @@ fn many_threads_ask_the_key_service_once() {
         hand.advance(Duration::from_secs(310));
     }
     assert!(minted());
+}
+
+#[test]
+fn an_instance_gets_attestations_and_is_an_attested_client_of_oauth_by_its_key() {
+    const LOGIN: &str = "https://login.example.com";
+    let upstream = Upstream::start();
+    let route = "[[routes]]\nname = \"login\"\npath = \"/oauth2/**\"\nupstream = \"backend\"\naccept = [\"token\"]\n\
+        assurance = \"attested\"\nclient_attestation = { audience = \"https://login.example.com\", client_id = \"shop-app\" }\n";
+    let gateway = with_phone(setup(&upstream).routes(route));
+    let tokens =
+        json!({ "evidence": ["instance-key"], "builds": ["1.4.2"], "client_id": "shop-app" });
+    let changed = json!({ "tokens": tokens });
+    done(&api(&gateway, "PATCH", "/v1/apps/phone", &changed));
+    for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP256Sha256] {
+        let pem = generate(algorithm).unwrap();
+        let key = instance_key(&pem).unwrap();
+        let wire = || Wire(gateway.address());
+        let code = code(&gateway, &json!({}));
+        let id = enrol(&wire(), "phone", &code, &key, "1.4.2").unwrap();
+        let (clock, _) = clock();
+        let evidence = InstanceKey::of(&id, "1.4.2", key.clone());
+        let tokens = Tokens::new("phone", wire(), evidence).clock(clock.clone());
+        let attestation = tokens.bound_to_key(&key).client_attestations();
+        let attestation = attestation.token().unwrap();
+        let client = AttestedClient::new(algorithm, &pem).unwrap().clock(clock);
+        let mut fields = http::HeaderMap::new();
+        client
+            .prove(attestation.text(), LOGIN, None, &mut fields)
+            .unwrap();
+        let request = gateway
+            .request("POST", "/oauth2/token")
+            .body("grant_type=refresh_token");
+        let request = fields.iter().fold(request, |request, (name, value)| {
+            request.field(name.as_str(), value.to_str().unwrap())
+        });
+        gateway.send(&request).assert_passed();
+    }
+    assert_eq!(upstream.got(1).field("portcullis-app"), Some("phone"));
 }

@@ -5,8 +5,10 @@ use crate::harness::dpop::bare;
 use crate::harness::key_service::{ask, call, challenge, token};
 use crate::harness::pair::Pair;
 use crate::harness::{Gateway, Response, Setup, T0, Upstream, wait_until};
+use crate::key_service::parts;
 use crate::key_service_instances::{Instance, api, code, done, setup, with_phone};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Events of the audit for which `wanted` holds, newest first.
 fn events(gateway: &Gateway, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
@@ -105,7 +107,7 @@ fn each_bad_answer_gets_a_decoy_and_one_line_with_the_true_reason_and_nothing_gr
             phone.question("1.3.0", "", "", ""),
         ),
     ];
-    let mut wanted = std::collections::BTreeMap::<(&str, &str), u64>::new();
+    let mut wanted = BTreeMap::<(&str, &str), u64>::new();
     for (why, app, body) in &cases {
         let answer = ask(address, "token", body);
         let decoy = token(&answer);
@@ -314,4 +316,46 @@ fn a_plan_says_how_many_tokens_its_apps_and_their_instances_get() {
     }
     let log = gateway.log().text();
     assert!(log.contains("\"reason\":\"app-rate\""), "{log}");
+}
+
+/// A stranger cannot tell by its answers which apps there are, also where all of them were made at run time.
+#[test]
+fn an_app_that_is_not_there_is_answered_like_those_of_the_registry() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    let address = gateway.address();
+    let answers = || {
+        let of = |number: u32| {
+            let evidence = json!({
+                "format": "instance-key", "instance": "i", "build": "1.4.2", "signature": "AAAA",
+            });
+            let app = format!("nobody-{number}");
+            let body = json!({ "app": app, "challenge": "x", "evidence": evidence });
+            let answer = ask(address, "token", &body);
+            let (header, ..) = parts(&token(&answer));
+            let algorithm = header["alg"].as_str().unwrap().to_owned();
+            (algorithm, answer.json()["expires_in"].as_u64().unwrap())
+        };
+        (0..20).map(of).collect::<BTreeSet<_>>()
+    };
+    let all = |kinds: &[(&str, u64)]| -> BTreeSet<(String, u64)> {
+        let kinds = kinds.iter();
+        kinds
+            .map(|(name, life)| ((*name).to_owned(), *life))
+            .collect()
+    };
+    // There is none that could be answered like.
+    assert_eq!(answers(), all(&[("HS256", 300)]));
+    let tokens = json!({ "evidence": ["instance-key"], "lifetime": "10m" });
+    done(&api(
+        &gateway,
+        "POST",
+        "/v1/apps",
+        &json!({ "name": "phone", "tokens": tokens }),
+    ));
+    let pair = json!({ "app": "phone", "kind": "pair", "algorithm": "ed25519" });
+    done(&api(&gateway, "POST", "/v1/keys", &pair));
+    assert_eq!(answers(), all(&[("EdDSA", 600)]));
+    done(&api(&gateway, "DELETE", "/v1/apps/phone", &Value::Null));
+    assert_eq!(answers(), all(&[("HS256", 300)]));
 }

@@ -1,13 +1,19 @@
 //! Client attestations of the key service: what it mints, routes before an authorization server take.
 
+use crate::client_token::Wire;
 use crate::harness::dpop::{Proof, bare, thumbprint};
 use crate::harness::key_service::{ask, call, question, token};
 use crate::harness::pair::Pair;
-use crate::harness::{Gateway, Response, Setup, Upstream};
+use crate::harness::{Gateway, Response, Setup, Upstream, now};
 use crate::interop;
 use crate::key_service::parts;
-use crate::key_service_instances::{Instance, setup, with_phone};
+use crate::key_service_instances::{Instance, api, code, done, setup, with_phone};
 use data_encoding::BASE64URL_NOPAD;
+use portcullis::client::AttestedClient;
+use portcullis::client::token::{InstanceKey, Tokens, enrol};
+use portcullis::clock::Clock;
+use portcullis::crypto::{Algorithm, PrivateKey};
+use portcullis::secret::Secret;
 use serde_json::{Value, json};
 
 const AUDIENCE: &str = "https://login.example.com";
@@ -17,7 +23,7 @@ const ROUTES: &str = "[[routes]]\nname = \"login\"\npath = \"/oauth2/**\"\nupstr
     [[routes]]\nname = \"plain\"\npath = \"/orders/**\"\nupstream = \"backend\"\naccept = [\"token\"]\n";
 
 /// The app `phone`, a client of OAuth where `client` says so, whose key is a private one.
-fn start(upstream: &Upstream, client: &str, now: bool) -> Gateway {
+fn start(upstream: &Upstream, client: &str, is_now: bool) -> Gateway {
     let setup = Setup::before(upstream)
         .tokens("audience = \"https://api.example.com\"")
         .routes(ROUTES);
@@ -27,7 +33,7 @@ fn start(upstream: &Upstream, client: &str, now: bool) -> Gateway {
         "[apps.phone]\nkeys = [{{ id = \"attester\", algorithm = \"ed25519\", private_key = \"file:attester.pem\", \
          schemes = [\"token\"], attests = true }}]\n[apps.phone.tokens]\nevidence = [\"dev\"]\n{client}\n"
     ));
-    if now {
+    if is_now {
         Gateway::start_now(setup)
     } else {
         setup.start()
@@ -154,10 +160,10 @@ fn an_instance_signs_that_it_asks_for_an_attestation() {
     let tokens = json!({ "tokens": {
         "evidence": ["instance-key"], "builds": ["1.4.2"], "client_id": "shop-app",
     } });
-    let changed = crate::key_service_instances::api(&gateway, "PATCH", "/v1/apps/phone", &tokens);
-    crate::key_service_instances::done(&changed);
+    let changed = api(&gateway, "PATCH", "/v1/apps/phone", &tokens);
+    done(&changed);
     let pair = Pair::of("ecdsa-p256-sha256");
-    let code = crate::key_service_instances::code(&gateway, &json!({}));
+    let code = code(&gateway, &json!({}));
     let phone = Instance::by_code(gateway.address(), &code, pair.clone());
     let question = |is_signed: bool| {
         let mut body = phone.question("1.4.2", "", &thumbprint(&pair), "");
@@ -183,9 +189,40 @@ fn an_instance_signs_that_it_asks_for_an_attestation() {
     show(&gateway, &question(false), &pair).assert_refused(401, "credential-rejected");
     // It ends with its instance.
     let revoke = format!("/v1/instances/{}/revoke", phone.id);
-    let revoked = crate::key_service_instances::api(&gateway, "POST", &revoke, &Value::Null);
-    crate::key_service_instances::done(&revoked);
+    let revoked = api(&gateway, "POST", &revoke, &Value::Null);
+    done(&revoked);
     show(&gateway, &good, &pair).assert_refused(401, "credential-rejected");
+}
+
+#[test]
+fn the_library_gets_it_for_an_enrolled_instance_and_shows_it() {
+    let upstream = Upstream::start();
+    let gateway = with_phone(setup(&upstream).routes(ROUTES));
+    let tokens = json!({ "tokens": { "evidence": ["instance-key"], "client_id": "shop-app" } });
+    let changed = api(&gateway, "PATCH", "/v1/apps/phone", &tokens);
+    done(&changed);
+    let (clock, _) = Clock::by_hand(u64::try_from(now()).unwrap());
+    let algorithm = Algorithm::EcdsaP256Sha256;
+    let pem = Secret::new(std::fs::read(Pair::of("ecdsa-p256-sha256").private()).unwrap());
+    let key = PrivateKey::read(algorithm, &pem).unwrap();
+    let wire = || Wire(gateway.address());
+    let code = code(&gateway, &json!({}));
+    let instance = enrol(&wire(), "phone", &code, &key, "1.4.2").unwrap();
+    let evidence = InstanceKey::of(&instance, "1.4.2", key.clone());
+    let attestations = Tokens::new("phone", wire(), evidence)
+        .bound_to_key(&key)
+        .client_attestations()
+        .clock(clock.clone());
+    let client = AttestedClient::new(algorithm, &pem).unwrap().clock(clock);
+    let attestation = attestations.token().unwrap();
+    let mut fields = http::HeaderMap::new();
+    let proven = client.prove(attestation.text(), AUDIENCE, None, &mut fields);
+    proven.unwrap();
+    let request = fields.iter().fold(
+        gateway.request("POST", "/oauth2/token"),
+        |request, (name, value)| request.field(name.as_str(), value.to_str().unwrap()),
+    );
+    gateway.send(&request).assert_passed();
 }
 
 #[test]

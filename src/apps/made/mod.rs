@@ -27,5 +27,5 @@ pub use rotate::{NotRotated, Overlap, rotate};
 pub use seal::{MasterKey, NotOpened};
 pub use store::{
     Change, Expect, MAX_CHANGES, MAX_KEYS, MAX_PAGE, Page, Paged, Store, Touched, Unreadable,
-    Watcher, Write, WriteError,
+    Watcher, Whole, Write, WriteError,
 };

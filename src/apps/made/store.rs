@@ -113,6 +113,9 @@ pub struct Paged<T> {
     pub next: Option<String>,
 }
 
+/// An app with all its keys.
+pub type Whole = (AppRecord, Vec<KeyRecord>);
+
 /// Keeps apps, keys, instances, codes and the audit.
 ///
 /// Reads see what was written last. Calls block on the disk, but
@@ -196,11 +199,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`Unreadable`].
     fn enrolments_of(&self, app: &str, page: &Page) -> Result<Paged<EnrolmentRecord>, Unreadable>;
 
-    /// Each app with its keys, in no order, all as of one moment. Several threads may show some at the same time.
+    /// Each app with its keys, some at a time, in no order, all as of one moment. Several threads may show some at once.
     ///
     /// # Errors
     /// [`Unreadable`]; some were seen then.
-    fn each_app(&self, see: &(dyn Fn(AppRecord, Vec<KeyRecord>) + Sync)) -> Result<(), Unreadable>;
+    fn each_app(&self, see: &(dyn Fn(&[Whole]) + Sync)) -> Result<(), Unreadable>;
 
     /// Each instance.
     ///

@@ -79,6 +79,9 @@ pub(in crate::cli) struct Args {
         help_heading = "Token"
     )]
     bound_to_key: Option<String>,
+    /// Not a token, but an attestation of the app as a client of OAuth, for that key
+    #[arg(long, requires = "bound_to_key", help_heading = "Token")]
+    client_attestation: bool,
     /// What the token is for: fewer scopes than the app has, joined by spaces
     #[arg(long, value_name = "SCOPES", help_heading = "Token")]
     scope: Option<String>,
@@ -113,7 +116,11 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
     }
     if let Some(reference) = &args.bound_to_key {
         let key = read_any(&named_by("--bound-to-key", reference)?).map_err(bad_key)?;
-        tokens = tokens.bound_to_key(&key);
+        tokens = if args.client_attestation {
+            tokens.bound_to_key(&key).client_attestations()
+        } else {
+            tokens.bound_to_key(&key)
+        };
     }
     if let Some(scope) = &args.scope {
         tokens = tokens.scope(scope);

@@ -19,6 +19,8 @@ pub struct Asked<'a> {
     pub confirmation: Option<&'a str>,
     /// What the token will be for.
     pub scope: Option<&'a str>,
+    /// What kind it will be of, where that is none for the gateway's own routes.
+    pub typ: Option<&'a str>,
 }
 
 /// Shows that a genuine instance asks.
@@ -155,12 +157,14 @@ impl Evidence for InstanceKey {
 
 /// The text that an instance signs.
 pub fn instance_text(asked: &Asked<'_>, instance: &str, build: &str) -> String {
+    let typ = asked.typ.map(|typ| format!("typ: {typ}\n"));
     format!(
-        "portcullis-instance-key-v1\napp: {}\nchallenge: {}\ninstance: {instance}\nbuild: {build}\npay: {}\ncnf: {}\nscope: {}\n",
+        "portcullis-instance-key-v1\napp: {}\nchallenge: {}\ninstance: {instance}\nbuild: {build}\npay: {}\ncnf: {}\nscope: {}\n{}",
         asked.app,
         asked.challenge,
         asked.pay.unwrap_or_default(),
         asked.confirmation.unwrap_or_default(),
         asked.scope.unwrap_or_default(),
+        typ.unwrap_or_default(),
     )
 }

@@ -38,6 +38,7 @@ pub use wire::{Answer, MAX_ANSWER, Transport, enrol};
 use crate::clock::{Clock, Now};
 use crate::crypto::digest::sha256;
 use crate::crypto::{PrivateKey, random};
+use crate::schemes::token::attestation::ATTESTATION_TYPE;
 use crate::schemes::token::binding::pay;
 use crate::secret::Secret;
 use data_encoding::BASE64URL_NOPAD;
@@ -116,6 +117,7 @@ pub struct Tokens {
     /// The key itself, where the token is to hold it.
     confirming: Option<String>,
     scope: Option<String>,
+    typ: Option<&'static str>,
     clock: Clock,
     state: Mutex<State>,
     changed: Condvar,
@@ -155,6 +157,7 @@ impl Tokens {
             confirmation: None,
             confirming: None,
             scope: None,
+            typ: None,
             clock: Clock::system(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -191,6 +194,14 @@ impl Tokens {
     #[must_use]
     pub fn scope(mut self, scope: &str) -> Self {
         self.scope = Some(scope.to_owned());
+        self
+    }
+
+    /// Attestations of the app as a client of OAuth, in place of tokens for the gateway's own routes: to be shown by
+    /// [`AttestedClient`](super::AttestedClient) with the key that they are [bound to](Self::bound_to_key).
+    #[must_use]
+    pub const fn client_attestations(mut self) -> Self {
+        self.typ = Some(ATTESTATION_TYPE);
         self
     }
 
@@ -292,6 +303,7 @@ impl Tokens {
             pay: self.pay.as_deref(),
             confirmation: self.confirmation.as_deref(),
             scope: self.scope.as_deref(),
+            typ: self.typ,
         };
         // From before it was made: no answer is slow enough to make it seem younger.
         let now = self.clock.now();

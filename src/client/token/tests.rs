@@ -178,13 +178,49 @@ fn a_token_may_hold_the_key_itself_and_the_evidence_covers_its_thumbprint() {
         pay: None,
         confirmation: Some(&thumbprint),
         scope: None,
+        typ: None,
     };
-    let text = instance_text(&asked_for, "i-1", "1.4.2");
-    let signature = asked["evidence"]["signature"].as_str().unwrap();
-    let signature = data_encoding::BASE64URL_NOPAD
-        .decode(signature.as_bytes())
-        .unwrap();
-    assert!(key.public().unwrap().verify(text.as_bytes(), &signature));
+    let is_signed = |asked: &Value, asked_for: &Asked<'_>| {
+        let text = instance_text(asked_for, "i-1", "1.4.2");
+        let signature = asked["evidence"]["signature"].as_str().unwrap();
+        let signature = data_encoding::BASE64URL_NOPAD
+            .decode(signature.as_bytes())
+            .unwrap();
+        key.public().unwrap().verify(text.as_bytes(), &signature)
+    };
+    assert!(asked.get("typ").is_none() && is_signed(&asked, &asked_for));
+    // Of an attestation it covers that it is one.
+    let evidence = InstanceKey::of("i-1", "1.4.2", key.clone());
+    let attestations = Tokens::new("mobile", service.clone(), evidence)
+        .bound_to_key(&key)
+        .client_attestations();
+    attestations.token().unwrap();
+    let asked = service.asked("token").remove(1);
+    assert_eq!(asked["typ"], "oauth-client-attestation+jwt");
+    let of_attestation = Asked {
+        typ: Some("oauth-client-attestation+jwt"),
+        ..asked_for
+    };
+    assert!(is_signed(&asked, &of_attestation) && !is_signed(&asked, &asked_for));
+}
+
+#[test]
+fn the_text_that_an_instance_signs_is_that_of_the_vectors() {
+    let cases = include_str!("../../../tests/it/vectors/instance-key/cases.json");
+    let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
+    for case in &cases {
+        let of = |name: &str| case["asked"][name].as_str();
+        let asked = Asked {
+            app: of("app").unwrap(),
+            challenge: of("challenge").unwrap(),
+            pay: of("pay"),
+            confirmation: of("cnf"),
+            scope: of("scope"),
+            typ: of("typ"),
+        };
+        let text = instance_text(&asked, of("instance").unwrap(), of("build").unwrap());
+        assert_eq!(text, case["text"], "{}", case["name"]);
+    }
 }
 
 #[test]
@@ -384,6 +420,7 @@ fn an_instance_signs_the_documented_text() {
         pay: Some("cGF5"),
         confirmation: None,
         scope: Some("orders read"),
+        typ: None,
     };
     let shown = key.show(&asked).unwrap();
     let text = "portcullis-instance-key-v1\napp: mobile\nchallenge: abc\ninstance: i-1\nbuild: 1.4.2\npay: cGF5\ncnf: \nscope: orders read\n";

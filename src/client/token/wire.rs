@@ -64,6 +64,9 @@ pub(super) fn token(
     if let Some(scope) = asked.scope {
         body["scope"] = scope.into();
     }
+    if let Some(typ) = asked.typ {
+        body["typ"] = typ.into();
+    }
     let answer = ask(transport, "token", &body)?;
     let token = text(&answer, "token", MAX_TOKEN);
     let life = answer.get("expires_in").and_then(Value::as_u64);

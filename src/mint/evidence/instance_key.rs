@@ -162,7 +162,7 @@ mod tests {
         let key = VerifyingKey::from(key.unwrap());
         let cases = include_str!("../../../tests/it/vectors/instance-key/cases.json");
         let cases: Vec<Value> = serde_json::from_str(cases).unwrap();
-        assert_eq!(cases.len(), 2);
+        assert_eq!(cases.len(), 3);
         for case in &cases {
             let asked = |name: &str| case["asked"][name].as_str();
             let text = signed_text(&Signed {

@@ -3,8 +3,8 @@
 //! refused leaves no trace among the others of its commit.
 
 use super::tables::{
-    APPS, CHANGES, ENROLMENTS, ENROLMENTS_OF, EVENTS, Fault, INSTANCES, INSTANCES_OF, Index, KEYS,
-    KEYS_OF, Kept, Lines, USES, encode, get,
+    ALARMS, APPS, CHANGES, ENROLMENTS, ENROLMENTS_OF, EVENTS, Fault, INSTANCES, INSTANCES_OF,
+    Index, KEYS, KEYS_OF, Kept, Lines, USES, encode, get,
 };
 use crate::apps::made::{
     AuditEntry, Change, Expect, MAX_CHANGES, MAX_KEYS, MAX_RECORD, Record, Revision, Target,
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 /// Lines of changes that are kept.
 pub(super) const CHANGES_KEPT: u64 = 200_000;
-/// Lines of events that are kept.
+/// Lines of refusals that are kept, and of alarms.
 pub(super) const EVENTS_KEPT: u64 = 50_000;
 /// Bytes of one line.
 const MAX_LINE: usize = 2 * MAX_RECORD + 4_096;
@@ -281,9 +281,17 @@ pub(super) fn add_line(
     kept: u64,
     entry: &AuditEntry,
 ) -> Result<(), Fault> {
+    let last = last(of, lines)?;
+    put_line(of, lines, kept, (last + 1, entry))
+}
+
+fn put_line(
+    of: &WriteTransaction,
+    lines: Lines,
+    kept: u64,
+    (number, entry): (u64, &AuditEntry),
+) -> Result<(), Fault> {
     let mut table = of.open_table(lines)?;
-    let last = table.last()?.map(|(number, _)| number.value());
-    let next = last.map_or(1, |last| last + 1);
     let mut line = encode(entry);
     if line.len() > MAX_LINE {
         let shorter = AuditEntry {
@@ -293,16 +301,31 @@ pub(super) fn add_line(
         };
         line = encode(&shorter);
     }
-    table.insert(next, &line[..])?;
+    table.insert(number, &line[..])?;
     while table.len()? > kept {
         table.pop_first()?;
     }
     Ok(())
 }
 
-/// Adds lines of events.
-pub(super) fn add_events(of: &WriteTransaction, entries: &[AuditEntry]) -> Result<(), Fault> {
-    entries
-        .iter()
-        .try_for_each(|entry| add_line(of, EVENTS, EVENTS_KEPT, entry))
+/// The number of the last line.
+fn last(of: &WriteTransaction, lines: Lines) -> Result<u64, Fault> {
+    let table = of.open_table(lines)?;
+    let last = table.last()?.map(|(number, _)| number.value());
+    Ok(last.unwrap_or_default())
+}
+
+/// Adds lines of events of one sort, numbered together with those of the other.
+pub(super) fn add_events(
+    of: &WriteTransaction,
+    lines: Lines,
+    kept: u64,
+    entries: &[AuditEntry],
+) -> Result<(), Fault> {
+    let mut number = last(of, EVENTS)?.max(last(of, ALARMS)?);
+    for entry in entries {
+        number += 1;
+        put_line(of, lines, kept, (number, entry))?;
+    }
+    Ok(())
 }

@@ -1,13 +1,13 @@
 //! What waits to be written and is nobody's to wait for: events, and when
 //! keys and instances were last used. Each has a bound; what does not fit is counted, or comes again.
 
-use super::apply::add_events;
-use super::tables::{Fault, INSTANCES, USES, encode, get};
+use super::apply::{EVENTS_KEPT, add_events};
+use super::tables::{ALARMS, EVENTS, Fault, INSTANCES, USES, encode, get};
 use crate::apps::made::{AuditEntry, InstanceRecord, KeyUses, Outcome};
 use redb::WriteTransaction;
 use std::collections::HashMap;
 
-/// Kinds of events that wait at a time; further ones are counted as one.
+/// Kinds of refusals, and of alarms, that wait at a time; further ones are counted as one.
 const MAX_EVENTS: usize = 64;
 /// Characters of each text of an event.
 const MAX_TEXT: usize = 512;
@@ -25,69 +25,48 @@ struct Waiting {
     told: u64,
 }
 
+/// Events of one sort, each kind once.
+#[derive(Debug, Default)]
+struct Events {
+    kinds: HashMap<Alike, Waiting>,
+    left_over: Option<Waiting>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    events: HashMap<Alike, Waiting>,
-    left_over: Option<Waiting>,
+    /// Strangers make as many of these as they like: they take no alarm's room.
+    refusals: Events,
+    alarms: Events,
     uses: HashMap<String, Vec<(&'static str, i64)>>,
     seen: HashMap<String, i64>,
 }
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
-            && self.left_over.is_none()
+        self.refusals.is_empty()
+            && self.alarms.is_empty()
             && self.uses.is_empty()
             && self.seen.is_empty()
     }
 
-    pub(super) fn add(&mut self, entry: AuditEntry) {
-        self.wait(Waiting { entry, told: 0 });
-    }
-
-    fn wait(&mut self, waiting: Waiting) {
-        let Waiting { mut entry, told } = waiting;
+    pub(super) fn add(&mut self, mut entry: AuditEntry) {
         for text in [&mut entry.who, &mut entry.what, &mut entry.target] {
             shorten(text);
         }
         if let Outcome::Refused(why) | Outcome::Alarm(why) = &mut entry.outcome {
             shorten(why);
         }
-        let alike = (
-            entry.who.clone(),
-            entry.what.clone(),
-            entry.target.clone(),
-            entry.outcome.clone(),
-        );
-        if let Some(known) = self.events.get_mut(&alike) {
-            known.more(entry.times, told);
-            return;
-        }
-        if self.events.len() < MAX_EVENTS {
-            self.events.insert(alike, Waiting { entry, told });
-            return;
-        }
-        let times = entry.times;
-        let left_over = self.left_over.get_or_insert_with(|| Waiting {
-            entry: left_over(entry.at),
-            told: 0,
-        });
-        left_over.more(times, told);
+        let events = match entry.outcome {
+            Outcome::Alarm(_) => &mut self.alarms,
+            Outcome::Done | Outcome::Refused(_) => &mut self.refusals,
+        };
+        events.add(Waiting { entry, told: 0 });
     }
 
     /// Takes back what could not be written.
     pub(super) fn put_back(&mut self, failed: Self) {
-        failed
-            .events
-            .into_values()
-            .for_each(|event| self.wait(event));
-        if let Some(more) = failed.left_over {
-            let left_over = self.left_over.get_or_insert_with(|| Waiting {
-                entry: left_over(more.entry.at),
-                told: 0,
-            });
-            left_over.more(more.entry.times, more.told);
-        }
+        self.refusals.put_back(failed.refusals);
+        self.alarms.put_back(failed.alarms);
         for (key, uses) in failed.uses {
             for (scheme, at) in uses {
                 self.add_use(&key, scheme, at);
@@ -119,24 +98,14 @@ impl Pending {
 
     /// Tells of what somebody should look at, and was not told of. Bounded, as it was gathered.
     pub(super) fn tell_alarms(&mut self) {
-        for Waiting { entry, told } in self.events.values_mut().chain(&mut self.left_over) {
-            let times = entry.times.saturating_sub(*told);
-            *told = entry.times;
-            if let Outcome::Alarm(why) = &entry.outcome
-                && times > 0
-            {
-                let (who, target) = (&entry.who, &entry.target);
-                tracing::warn!(%target, %who, times, "alarm: {why}");
-            }
-        }
+        self.alarms.tell();
+        self.refusals.tell();
     }
 
     /// Writes all of it.
     pub(super) fn write(&self, to: &WriteTransaction) -> Result<(), Fault> {
-        let events = self.events.values().chain(&self.left_over);
-        let mut events: Vec<_> = events.map(|event| event.entry.clone()).collect();
-        events.sort_by_key(|entry| entry.at);
-        add_events(to, &events)?;
+        add_events(to, EVENTS, EVENTS_KEPT, &self.refusals.sorted())?;
+        add_events(to, ALARMS, EVENTS_KEPT, &self.alarms.sorted())?;
         if !self.uses.is_empty() {
             let mut table = to.open_table(USES)?;
             let keys = to.open_table(super::tables::KEYS)?;
@@ -164,6 +133,64 @@ impl Pending {
             }
         }
         Ok(())
+    }
+}
+
+impl Events {
+    fn is_empty(&self) -> bool {
+        self.kinds.is_empty() && self.left_over.is_none()
+    }
+
+    fn add(&mut self, waiting: Waiting) {
+        let Waiting { entry, told } = waiting;
+        let alike = (
+            entry.who.clone(),
+            entry.what.clone(),
+            entry.target.clone(),
+            entry.outcome.clone(),
+        );
+        if let Some(known) = self.kinds.get_mut(&alike) {
+            known.more(entry.times, told);
+        } else if self.kinds.len() < MAX_EVENTS {
+            self.kinds.insert(alike, Waiting { entry, told });
+        } else {
+            self.leave_over(&Waiting { entry, told });
+        }
+    }
+
+    fn leave_over(&mut self, more: &Waiting) {
+        let left_over = self.left_over.get_or_insert_with(|| Waiting {
+            entry: left_over(more.entry.at),
+            told: 0,
+        });
+        left_over.more(more.entry.times, more.told);
+    }
+
+    fn put_back(&mut self, failed: Self) {
+        failed.kinds.into_values().for_each(|event| self.add(event));
+        if let Some(more) = failed.left_over {
+            self.leave_over(&more);
+        }
+    }
+
+    fn tell(&mut self) {
+        for Waiting { entry, told } in self.kinds.values_mut().chain(&mut self.left_over) {
+            let times = entry.times.saturating_sub(*told);
+            *told = entry.times;
+            if let Outcome::Alarm(why) = &entry.outcome
+                && times > 0
+            {
+                let (who, target) = (&entry.who, &entry.target);
+                tracing::warn!(%target, %who, times, "alarm: {why}");
+            }
+        }
+    }
+
+    fn sorted(&self) -> Vec<AuditEntry> {
+        let all = self.kinds.values().chain(&self.left_over);
+        let mut all: Vec<_> = all.map(|event| event.entry.clone()).collect();
+        all.sort_by_key(|entry| entry.at);
+        all
     }
 }
 

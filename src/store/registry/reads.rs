@@ -3,14 +3,14 @@
 use super::Registry;
 use super::each;
 use super::tables::{
-    APPS, CHANGES, ENROLMENTS, ENROLMENTS_OF, EVENTS, Fault, INSTANCES, INSTANCES_OF, Index, KEYS,
-    KEYS_OF, Kept, META, REVISION, USES, decode, get, number, read,
+    ALARMS, APPS, CHANGES, ENROLMENTS, ENROLMENTS_OF, EVENTS, Fault, INSTANCES, INSTANCES_OF,
+    Index, KEYS, KEYS_OF, Kept, Lines, META, REVISION, USES, decode, get, number, read,
 };
 use crate::apps::made::{
     AppRecord, AuditEntry, EnrolmentRecord, InstanceRecord, KeyRecord, KeyUses, Log, MAX_PAGE,
-    Page, Paged, Revision, Store, Unreadable, Write, WriteError,
+    Page, Paged, Revision, Store, Unreadable, Whole, Write, WriteError,
 };
-use redb::{Database, ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 use serde::de::DeserializeOwned;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
@@ -76,7 +76,7 @@ impl Store for Registry {
         self.of_app(ENROLMENTS_OF, ENROLMENTS, app, page)
     }
 
-    fn each_app(&self, see: &(dyn Fn(AppRecord, Vec<KeyRecord>) + Sync)) -> Result<(), Unreadable> {
+    fn each_app(&self, see: &(dyn Fn(&[Whole]) + Sync)) -> Result<(), Unreadable> {
         Ok(self.shared.read(|from| each::app(from, see))?)
     }
 
@@ -92,9 +92,9 @@ impl Store for Registry {
     }
 
     fn audit(&self, log: Log, page: &Page) -> Result<Paged<AuditEntry>, Unreadable> {
-        let table = match log {
-            Log::Changes => CHANGES,
-            Log::Events => EVENTS,
+        let tables: &[Lines] = match log {
+            Log::Changes => &[CHANGES],
+            Log::Events => &[EVENTS, ALARMS],
         };
         let before = page.after.as_deref().map(str::parse::<u64>);
         let before = match before.transpose() {
@@ -102,15 +102,25 @@ impl Store for Registry {
             Err(_) => return Err(Unreadable("the page asked for is none of ours".to_owned())),
         };
         let lines = self.shared.read(|from| {
-            let table = from.open_table(table)?;
             let mut lines = Vec::new();
-            for line in table.range(..before)?.rev().take(limit(page) + 1) {
-                let (number, bytes) = line?;
-                let number = number.value().to_string();
-                let entry = decode(&number, bytes.value())?;
-                lines.push((number, entry));
+            for table in tables {
+                let table = match from.open_table(*table) {
+                    Err(TableError::TableDoesNotExist(_)) => continue,
+                    table => table?,
+                };
+                for line in table.range(..before)?.rev().take(limit(page) + 1) {
+                    let (number, bytes) = line?;
+                    let entry = decode(&number.value().to_string(), bytes.value())?;
+                    lines.push((number.value(), entry));
+                }
             }
-            Ok(lines)
+            // The latest of both first, and no more than are asked for.
+            lines.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
+            lines.truncate(limit(page) + 1);
+            let named = lines.into_iter();
+            Ok(named
+                .map(|(number, entry)| (number.to_string(), entry))
+                .collect())
         })?;
         Ok(paged(lines, page))
     }

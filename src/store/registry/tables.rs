@@ -26,6 +26,8 @@ pub(super) const ENROLMENTS_OF: Index = TableDefinition::new("enrolments-of");
 /// The audit, by number.
 pub(super) const CHANGES: Lines = TableDefinition::new("changes");
 pub(super) const EVENTS: Lines = TableDefinition::new("events");
+/// Numbered together with the events. A file that had none has no such table.
+pub(super) const ALARMS: Lines = TableDefinition::new("alarms");
 
 pub(super) const VERSION: &str = "version";
 pub(super) const REVISION: &str = "revision";
@@ -39,7 +41,7 @@ pub(super) fn make_all(to: &WriteTransaction) -> Result<(), redb::Error> {
     for table in [KEYS_OF, INSTANCES_OF, ENROLMENTS_OF] {
         to.open_table(table)?;
     }
-    for table in [CHANGES, EVENTS] {
+    for table in [CHANGES, EVENTS, ALARMS] {
         to.open_table(table)?;
     }
     Ok(())

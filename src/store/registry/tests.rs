@@ -465,6 +465,52 @@ fn events_alike_become_one_and_a_flood_of_others_is_counted() {
 }
 
 #[test]
+fn a_flood_of_refusals_hides_no_alarm_and_pushes_none_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    let refused = |number: usize| AuditEntry {
+        target: format!("app/{number}"),
+        outcome: Outcome::Refused("unknown-app".to_owned()),
+        ..line("token.refuse")
+    };
+    let alarm = AuditEntry {
+        target: "key/bait".to_owned(),
+        outcome: Outcome::Alarm("a key was shown that nobody has".to_owned()),
+        ..line("key.honey")
+    };
+    (0..1_000).for_each(|number| registry.note(refused(number)));
+    registry.note(alarm.clone());
+    (1_000..2_000).for_each(|number| registry.note(refused(number)));
+    registry.close();
+    let registry = opened(folder.path());
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let paged = registry
+            .audit(Log::Events, &page(after.as_deref(), 7))
+            .unwrap();
+        found.extend(paged.items);
+        match paged.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(found.iter().filter(|one| **one == alarm).count(), 1);
+    let refusals = found.iter().filter(|one| **one != alarm);
+    assert_eq!(refusals.map(|one| one.times).sum::<u64>(), 2_000);
+
+    // They are kept apart, each with its bound.
+    let database = registry.shared.database.load_full().unwrap();
+    let transaction = database.begin_write().unwrap();
+    let more: Vec<_> = (0..20).map(refused).collect();
+    apply::add_events(&transaction, tables::EVENTS, 5, &more).unwrap();
+    transaction.commit().unwrap();
+    let all = registry.audit(Log::Events, &page(None, 100)).unwrap();
+    assert_eq!(all.items.len(), 6);
+    assert!(all.items.contains(&alarm));
+}
+
+#[test]
 fn last_uses_are_kept_by_key_and_scheme_and_go_with_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let registry = opened(folder.path());

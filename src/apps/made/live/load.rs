@@ -10,33 +10,29 @@ use std::sync::Arc;
 /// What lies where its hash says.
 type Entries<T> = Vec<(u64, Arc<T>)>;
 
+/// Apps, and by what they and what they have are found.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) apps: Entries<Held>,
+    pub(super) keys: Entries<Key>,
+    pub(super) statics: Entries<StaticKey>,
+    pub(super) honey: Entries<Honey>,
+}
+
 /// What was taken in so far.
 pub(super) struct Loading<'l> {
     pub(super) changing: &'l mut Changing,
     pub(super) doubles: Doubles,
     pub(super) stand_ins: StandIns,
-    pub(super) keys: Entries<Key>,
-    pub(super) statics: Entries<StaticKey>,
-    pub(super) honey: Entries<Honey>,
-    pub(super) apps: Entries<Held>,
+    pub(super) loaded: Loaded,
 }
 
-/// By what one app and what it has are found.
-pub(super) struct Found {
-    app: u64,
-    keys: Entries<Key>,
-    statics: Entries<StaticKey>,
-    honey: Entries<Honey>,
-}
-
-impl Found {
-    pub(super) fn of(held: &Held) -> Self {
-        Self {
-            app: hash(held.by()),
-            keys: entries(&held.keys),
-            statics: entries(&held.statics),
-            honey: entries(&held.honey),
-        }
+impl Loaded {
+    pub(super) fn add(&mut self, held: Held) {
+        add(&mut self.keys, &held.keys);
+        add(&mut self.statics, &held.statics);
+        add(&mut self.honey, &held.honey);
+        self.apps.push((hash(held.by()), Arc::new(held)));
     }
 }
 
@@ -46,30 +42,27 @@ impl<'l> Loading<'l> {
             changing,
             doubles: Doubles::default(),
             stand_ins: StandIns::default(),
-            keys: Vec::new(),
-            statics: Vec::new(),
-            honey: Vec::new(),
-            apps: Vec::new(),
+            loaded: Loaded::default(),
         }
     }
 
-    pub(super) fn add(&mut self, held: Arc<Held>, found: Found) {
-        for (_, key) in &found.keys {
+    pub(super) fn take(&mut self, some: Loaded) {
+        for (_, held) in &some.apps {
+            self.changing.follow(held);
+            if let Some(minter) = &held.minter {
+                self.stand_ins.add(minter);
+            }
+        }
+        for (_, key) in &some.keys {
             self.doubles.add(&key.verifying);
         }
-        if let Some(minter) = &held.minter {
-            self.stand_ins.add(minter);
-        }
-        self.keys.extend(found.keys);
-        self.statics.extend(found.statics);
-        self.honey.extend(found.honey);
-        self.changing.follow(&held);
-        self.apps.push((found.app, held));
+        self.loaded.apps.extend(some.apps);
+        self.loaded.keys.extend(some.keys);
+        self.loaded.statics.extend(some.statics);
+        self.loaded.honey.extend(some.honey);
     }
 }
 
-fn entries<T: Placed>(all: &[Arc<T>]) -> Entries<T> {
-    all.iter()
-        .map(|one| (hash(one.by()), one.clone()))
-        .collect()
+fn add<T: Placed>(to: &mut Entries<T>, all: &[Arc<T>]) {
+    to.extend(all.iter().map(|one| (hash(one.by()), one.clone())));
 }

@@ -11,13 +11,13 @@ mod load;
 mod look;
 mod shards;
 
-use super::{AuditEntry, InstanceRecord, MasterKey, Outcome, Store, Touched, Unreadable};
+use super::{AuditEntry, InstanceRecord, MasterKey, Outcome, Store, Touched, Unreadable, Whole};
 use crate::apps::beside::{Instance, Placed, hash};
 use crate::apps::doubles::Doubles;
 use crate::apps::{App, Assurance, Key, KeyHash, Minter, StandIns, StaticKey, Uses};
 use arc_swap::ArcSwap;
 use change::Changing;
-use load::{Found, Loading};
+use load::{Loaded, Loading};
 use shards::Shards;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -170,17 +170,24 @@ impl Live {
     pub fn load(&self, store: Arc<dyn Store>) -> Result<(), Unreadable> {
         let mut changing = self.changing();
         let loading = Mutex::new(Loading::of(&mut changing));
-        store.each_app(&|record, keys| {
+        store.each_app(&|some| {
             let lock = || loading.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = lock().changing.place(&record, None);
-            if let Some(place) = place {
-                // What takes long takes it beside the others.
-                let held = Arc::new(self.held(&record, &keys, place, None));
-                let found = Found::of(&held);
-                lock().add(held, found);
+            let places: Vec<_> = {
+                let mut loading = lock();
+                let place = |(app, _): &Whole| loading.changing.place(app, None);
+                some.iter().map(place).collect()
+            };
+            // What takes long is done beside the others.
+            let mut loaded = Loaded::default();
+            for ((app, keys), place) in some.iter().zip(places) {
+                if let Some(place) = place {
+                    loaded.add(self.held(app, keys, place, None));
+                }
             }
+            lock().take(loaded);
         })?;
-        let loaded = loading.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let loading = loading.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let loaded = loading.loaded;
         self.key_count.store(loaded.keys.len(), Ordering::Release);
         self.static_count
             .store(loaded.statics.len(), Ordering::Release);
@@ -192,8 +199,8 @@ impl Live {
         self.statics.fill(loaded.statics);
         self.honey.fill(loaded.honey);
         self.apps.fill(loaded.apps);
-        self.doubles.store(Arc::new(loaded.doubles));
-        self.stand_ins.store(Arc::new(loaded.stand_ins));
+        self.doubles.store(Arc::new(loading.doubles));
+        self.stand_ins.store(Arc::new(loading.stand_ins));
         let mut instances = Vec::new();
         store.each_instance(&mut |record| {
             let one = Arc::new(instance(&record));
