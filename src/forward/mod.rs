@@ -10,6 +10,7 @@ mod arriving;
 pub mod body;
 pub mod direct;
 pub mod echo;
+pub mod errands;
 mod exchange;
 pub mod form;
 mod headers;

@@ -16,14 +16,11 @@ pub use place::{BadPlace, Place};
 
 use crate::clock::Clock;
 use crate::crypto::Algorithm;
+use crate::forward::errands::{Errand, Errands};
 use crate::forward::upstream::tls::Client;
 use crate::schemes::token::KeySet;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 
 /// How long a gateway that starts waits for the keys of its issuers.
@@ -75,10 +72,6 @@ impl Source {
             && one.place == other.place
             && one.tls == other.tls
             && one.algorithms == other.algorithms
-    }
-
-    fn is_as(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.known, &other.known) && self.settings == other.settings
     }
 
     /// Fetches the keys once, for whoever judges by them and ends: they do not grow old.
@@ -141,49 +134,17 @@ impl Source {
 }
 
 /// Fetches keys until it is dropped.
-#[derive(Debug)]
-pub struct Fetches {
-    clock: Clock,
-    wanted: watch::Sender<Vec<Source>>,
-    thread: Mutex<Option<thread::JoinHandle<()>>>,
-}
+pub type Fetches = Errands<Source>;
 
-impl Fetches {
-    /// Nothing is fetched yet.
-    pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            wanted: watch::Sender::new(Vec::new()),
-            thread: Mutex::new(None),
-        }
+impl Errand for Source {
+    const THREAD: &'static str = "issuers";
+
+    fn is_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.known, &other.known) && self.settings == other.settings
     }
 
-    /// Fetches these from now on, and no others.
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
-    pub fn set(&self, wanted: Vec<Source>) -> io::Result<()> {
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if thread.is_none() && !wanted.is_empty() {
-            *thread = Some(self.start()?);
-        }
-        self.wanted.send_replace(wanted);
-        Ok(())
-    }
-
-    fn start(&self) -> io::Result<thread::JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let wanted = self.wanted.subscribe();
-        let clock = self.clock.clone();
-        thread::Builder::new()
-            .name("issuers".to_owned())
-            .spawn(move || {
-                runtime.block_on(run(wanted, clock));
-                // A name that is being looked up is not waited for.
-                runtime.shutdown_background();
-            })
+    async fn go_on(self, clock: Clock) {
+        keep(&self, &clock, || fetch::fetch(&self.settings)).await;
     }
 }
 
@@ -194,55 +155,6 @@ pub fn settle(sources: &[Source], wait: Duration, clock: &Clock) {
         // A clock that stands still waits for each: nobody but a test has one.
         let passed = clock.now().monotonic().saturating_sub(start.monotonic());
         source.known.wait_for_first(wait.saturating_sub(passed));
-    }
-}
-
-impl Drop for Fetches {
-    fn drop(&mut self) {
-        let thread = self.thread.get_mut();
-        let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
-        // The thread ends when nobody can want anything any more.
-        self.wanted = watch::Sender::new(Vec::new());
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Ends its task when it is dropped.
-struct Running {
-    source: Source,
-    task: AbortHandle,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn run(mut wanted: watch::Receiver<Vec<Source>>, clock: Clock) {
-    let mut running: Vec<Running> = Vec::new();
-    loop {
-        let sources = wanted.borrow_and_update().clone();
-        running.retain(|one| sources.iter().any(|source| source.is_as(&one.source)));
-        for source in sources {
-            if running.iter().any(|one| one.source.is_as(&source)) {
-                continue;
-            }
-            let (again, clock) = (source.clone(), clock.clone());
-            let task = tokio::spawn(async move {
-                let place = again.settings.clone();
-                keep(&again, &clock, || fetch::fetch(&place)).await;
-            });
-            running.push(Running {
-                source,
-                task: task.abort_handle(),
-            });
-        }
-        if wanted.changed().await.is_err() {
-            return;
-        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! The thread that asks servers how they are: one for a gateway, started when
-//! a configuration first wants it.
+//! Asking servers how they are, on and on.
 
 use super::Place;
 use super::Settings;
@@ -10,19 +9,18 @@ use super::pool::Pool;
 use crate::clock::Clock;
 use crate::forward::Outgoing;
 use crate::forward::body::ProvenBody;
+use crate::forward::errands::{Errand, Errands};
 use crate::forward::exchange::{Deadlines, Tried, exchange};
 use bytes::{BufMut as _, BytesMut};
 use http::{HeaderValue, Method, Request, Uri, header};
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 /// Checks that are under way at a time.
 const MAX_AT_A_TIME: usize = 64;
+static AT_A_TIME: Semaphore = Semaphore::const_new(MAX_AT_A_TIME);
 /// By how much a pause differs from what is set, so that the checks of many
 /// gateways do not fall together.
 const JITTER: f64 = 0.1;
@@ -41,124 +39,35 @@ pub struct Check {
     pub(super) health: Health,
 }
 
-impl PartialEq for Check {
-    fn eq(&self, other: &Self) -> bool {
+/// Checks servers until it is dropped.
+pub type Checks = Errands<Check>;
+
+impl Errand for Check {
+    const THREAD: &'static str = "health";
+
+    fn is_as(&self, other: &Self) -> bool {
         // The settings hold the health, and more that a check does not depend on.
         Arc::ptr_eq(&self.standing, &other.standing)
             && self.health == other.health
             && self.place == other.place
             && self.settings.name == other.settings.name
     }
-}
 
-/// Checks servers until it is dropped.
-#[derive(Debug)]
-pub struct Checks {
-    clock: Clock,
-    wanted: watch::Sender<Vec<Check>>,
-    thread: Mutex<Option<thread::JoinHandle<()>>>,
-}
-
-impl Checks {
-    /// Nothing is checked yet.
-    pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            wanted: watch::Sender::new(Vec::new()),
-            thread: Mutex::new(None),
+    async fn go_on(self, clock: Clock) {
+        let every = self.health.every.max(LEAST_PAUSE);
+        sleep(every.mul_f64(JITTER * dice::throw(dice::Dice::part))).await;
+        loop {
+            let Ok(place) = AT_A_TIME.acquire().await else {
+                return;
+            };
+            let result = timeout(self.health.timeout, self.ask())
+                .await
+                .unwrap_or_else(|_| Err("it did not answer in time".into()));
+            drop(place);
+            self.tell(result, &clock);
+            let part = dice::throw(dice::Dice::part);
+            sleep(every.mul_f64(1.0 - JITTER + 2.0 * JITTER * part)).await;
         }
-    }
-
-    /// Checks these from now on, and no others. One that was checked in the
-    /// same way before goes on as it was.
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
-    pub fn set(&self, wanted: Vec<Check>) -> io::Result<()> {
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if thread.is_none() && !wanted.is_empty() {
-            *thread = Some(self.start()?);
-        }
-        self.wanted.send_replace(wanted);
-        Ok(())
-    }
-
-    fn start(&self) -> io::Result<thread::JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let wanted = self.wanted.subscribe();
-        let clock = self.clock.clone();
-        thread::Builder::new()
-            .name("health".to_owned())
-            .spawn(move || {
-                runtime.block_on(run(wanted, clock));
-                // A name that is being looked up is not waited for.
-                runtime.shutdown_background();
-            })
-    }
-}
-
-impl Drop for Checks {
-    fn drop(&mut self) {
-        let thread = self.thread.get_mut();
-        let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
-        // The thread ends when nobody can want anything any more.
-        self.wanted = watch::Sender::new(Vec::new());
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Ends its task when it is dropped.
-struct Running {
-    check: Check,
-    task: AbortHandle,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn run(mut wanted: watch::Receiver<Vec<Check>>, clock: Clock) {
-    let places = Arc::new(Semaphore::new(MAX_AT_A_TIME));
-    let mut running: Vec<Running> = Vec::new();
-    loop {
-        let checks = wanted.borrow_and_update().clone();
-        running.retain(|one| checks.contains(&one.check));
-        for check in checks {
-            if running.iter().any(|one| one.check == check) {
-                continue;
-            }
-            let task = tokio::spawn(repeat(check.clone(), places.clone(), clock.clone()));
-            running.push(Running {
-                check,
-                task: task.abort_handle(),
-            });
-        }
-        if wanted.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn repeat(check: Check, places: Arc<Semaphore>, clock: Clock) {
-    let every = check.health.every.max(LEAST_PAUSE);
-    sleep(every.mul_f64(JITTER * dice::throw(dice::Dice::part))).await;
-    loop {
-        let Ok(place) = places.acquire().await else {
-            return;
-        };
-        let result = timeout(check.health.timeout, check.ask())
-            .await
-            .unwrap_or_else(|_| Err("it did not answer in time".into()));
-        drop(place);
-        check.tell(result, &clock);
-        let part = dice::throw(dice::Dice::part);
-        sleep(every.mul_f64(1.0 - JITTER + 2.0 * JITTER * part)).await;
     }
 }
 
