@@ -513,3 +513,23 @@ fn the_minimal_example_of_node_http_message_signatures_is_refused_and_told_why()
     }
     upstream.assert_silent();
 }
+
+#[test]
+fn a_caller_with_hawk_is_told_what_the_route_takes() {
+    for scheme in ["http-signature", "hmac-auth", "aws-sigv4", "token"] {
+        let upstream = Upstream::start();
+        let dialect = if scheme == "hmac-auth" {
+            "\ndialect = \"kong\""
+        } else {
+            ""
+        };
+        let route = format!("accept = [\"{scheme}\"]{dialect}");
+        let gateway = Gateway::start_now(Setup::before(&upstream).route(&route));
+        let key = ("mobile-2026", "mobile.key");
+        let answer = run("node/hawk-client.mjs", &gateway, "/orders/7", key, &[]);
+        assert_eq!(answer["status"], 401, "{scheme}: {answer}");
+        let body = answer["body"].as_str().unwrap();
+        assert!(body.contains("credential-missing"), "{scheme}: {body}");
+        upstream.assert_silent();
+    }
+}

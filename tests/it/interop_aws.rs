@@ -209,6 +209,20 @@ fn each_change_is_refused(client: Client) {
             rejected,
         );
     }
+    if signed.value("X-Amz-Content-Sha256").is_some() {
+        changed(
+            "digest and body",
+            &|r| {
+                // SHA-256 of `{}`.
+                let digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+                *r = r
+                    .clone()
+                    .change("X-Amz-Content-Sha256", |_| digest.into())
+                    .body("{}");
+            },
+            rejected,
+        );
+    }
     let unknown = client.sign(&gateway, target, &["--key-id", "mobile-2099"]);
     refused("unknown key", &unknown, rejected);
     let wrong = gateway.setup().write_secret("wrong.key", &[b'x'; 32]);

@@ -1,14 +1,17 @@
 //! Callers with DPoP, by their own ecosystems' libraries: `jose` and `dpop` of npm, `Authlib` of Python's.
 
-use crate::harness::{Gateway, Request, Setup, Upstream};
+use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
 use crate::interop::{AUTHLIB_DPOP, Client, NODE_DPOP, assert_refused};
 
 /// A gateway whose clock is the clients'.
 fn start(upstream: &Upstream, tokens: &str) -> Gateway {
-    let setup = Setup::before(upstream)
+    Gateway::start_now(setup(upstream, tokens))
+}
+
+fn setup(upstream: &Upstream, tokens: &str) -> Setup {
+    Setup::before(upstream)
         .tokens(tokens)
-        .route("accept = [\"token\"]\nbind = \"dpop\"");
-    Gateway::start_now(setup)
+        .route("accept = [\"token\"]\nbind = \"dpop\"")
 }
 
 fn accepted_as_it_comes_and_refused_when_changed(client: Client) {
@@ -79,6 +82,16 @@ fn accepted_as_it_comes_and_refused_when_changed(client: Client) {
     gateway.send(&proven).assert_passed();
     refused("the same again", &|_| {}, &["replayed"]);
     assert_eq!(upstream.heard().len(), heard + 1);
+
+    // A gateway whose clock is elsewhere.
+    for unix in [Binary::now() - 3600, Binary::now() + 3600] {
+        let upstream = Upstream::start();
+        let gateway = Gateway::start_at(setup(&upstream, ""), unix);
+        let proven = client.sign(&gateway, "GET", "/orders/7", &[]);
+        let codes = ["clock-skew", "credential-expired"];
+        assert_refused(client, "time", &gateway.send(&proven), &codes);
+        upstream.assert_silent();
+    }
 }
 
 #[test]

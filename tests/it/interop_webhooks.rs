@@ -1,7 +1,7 @@
 //! Senders of webhooks in other languages, as they stand in `examples/clients`: the libraries of Standard Webhooks,
 //! of Stripe, of GitHub and of Slack, unchanged; and `v1a`, which none of these has, by the vectors of two that do.
 
-use crate::harness::{Gateway, Request, Setup, Upstream};
+use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
 use crate::interop::{request, run};
 use portcullis::client::WebhookSigner;
 use portcullis::clock::Clock;
@@ -57,8 +57,13 @@ const BODY: &str = r#"{"type": "order.paid", "id": 7, "naïve": "—"}"#;
 impl Client {
     fn start(self) -> (Upstream, Gateway) {
         let upstream = Upstream::start();
+        let gateway = Gateway::start_now(self.setup(&upstream));
+        (upstream, gateway)
+    }
+
+    fn setup(self, upstream: &Upstream) -> Setup {
         let sender = self.sender;
-        let setup = Setup::before(&upstream)
+        let setup = Setup::before(upstream)
             .route(&format!(
                 "accept = [\"webhook\"]\nwebhook = {{ sender = \"{sender}\", app = \"hooks\" }}"
             ))
@@ -67,25 +72,32 @@ impl Client {
                  secret = \"file:hooks.secret\", weak_secret = true, schemes = [\"webhook\"] }]",
             );
         setup.write_secret("hooks.secret", self.secret.as_bytes());
-        (upstream, Gateway::start_now(setup))
+        setup
     }
 
     /// Runs it; its last line is JSON.
-    fn run(self, gateway: &Gateway, more: &[&str]) -> Value {
+    fn run(self, gateway: &Gateway, secret: &str, more: &[&str]) -> Value {
         let more = [&["--body", BODY], more].concat();
-        run(
-            self.file,
-            gateway,
-            "/hooks",
-            ("hooks-2026", "hooks.secret"),
-            &more,
-        )
+        run(self.file, gateway, "/hooks", ("hooks-2026", secret), &more)
     }
 
     /// What it signs, to be sent by the test, changed or not.
     fn sign(self, gateway: &Gateway) -> Request {
-        let printed = self.run(gateway, &["--print"]);
+        self.sign_by(gateway, "hooks.secret")
+    }
+
+    fn sign_by(self, gateway: &Gateway, secret: &str) -> Request {
+        let printed = self.run(gateway, secret, &["--print"]);
         request(gateway, "/hooks", &printed)
+    }
+
+    /// Another secret of the same form.
+    fn another_secret(self) -> Vec<u8> {
+        let mut secret = self.secret.as_bytes().to_vec();
+        let last = secret.len() - 2;
+        secret.swap(last - 1, last);
+        assert_ne!(secret, self.secret.as_bytes());
+        secret
     }
 }
 
@@ -93,7 +105,7 @@ impl Client {
 fn what_each_sender_signs_passes_once_as_it_comes() {
     for client in ALL {
         let (upstream, gateway) = client.start();
-        let answer = client.run(&gateway, &[]);
+        let answer = client.run(&gateway, "hooks.secret", &[]);
         assert_eq!(answer["status"], 200, "{client:?}: {answer}");
         let got = upstream.only();
         assert_eq!(got.body, BODY.as_bytes());
@@ -132,9 +144,31 @@ fn each_change_of_what_a_sender_signs_is_refused() {
             let earlier = |value: &str| (value.parse::<i64>().unwrap() - 1).to_string();
             refused(&again().change(time, earlier), "credential-rejected");
         }
+        gateway
+            .setup()
+            .write_secret("another.secret", &client.another_secret());
+        let another = client.sign_by(&gateway, "another.secret");
+        refused(&another, "credential-rejected");
         assert!(upstream.heard().is_empty());
         gateway.send(&signed).assert_passed();
         refused(&signed, "replayed");
+    }
+}
+
+#[test]
+fn what_a_sender_signs_passes_at_its_time_only_where_it_signs_one() {
+    for client in ALL {
+        for unix in [Binary::now() - 3600, Binary::now() + 3600] {
+            let upstream = Upstream::start();
+            let gateway = Gateway::start_at(client.setup(&upstream), unix);
+            let response = gateway.send(&client.sign(&gateway));
+            if client.sender == "github" {
+                response.assert_passed();
+            } else {
+                response.assert_refused(401, "clock-skew");
+                upstream.assert_silent();
+            }
+        }
     }
 }
 
