@@ -2,6 +2,7 @@
 
 use crate::harness::setup::{SECRET, SECRET_512};
 use crate::harness::{Gateway, Request, Setup, T0, Upstream, binary};
+use crate::interop::verified_by;
 use data_encoding::BASE64;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,10 +55,54 @@ accept = [\"token\"]
 bind = \"authorization\"
 
 [[routes]]
+name = \"standard\"
+path = \"/hooks/standard\"
+upstream = \"backend\"
+accept = [\"webhook\"]
+webhook = { sender = \"standard-webhooks\", app = \"standard\" }
+
+[[routes]]
+name = \"github\"
+path = \"/hooks/github\"
+upstream = \"backend\"
+accept = [\"webhook\"]
+webhook = { sender = \"github\", app = \"github\" }
+
+[[routes]]
+name = \"stripe\"
+path = \"/hooks/stripe\"
+upstream = \"backend\"
+accept = [\"webhook\"]
+webhook = { sender = \"stripe\", app = \"stripe\" }
+
+[[routes]]
+name = \"slack\"
+path = \"/hooks/slack\"
+methods = [\"POST\"]
+upstream = \"backend\"
+accept = [\"webhook\"]
+webhook = { sender = \"slack\", app = \"slack\", window = \"1m\" }
+
+[[routes]]
 name = \"open\"
 path = \"/open\"
 upstream = \"backend\"
 accept = [\"public\"]
+";
+
+/// Whose webhooks are taken.
+const WEBHOOKS: &str = "\
+[apps.standard]
+keys = [
+  { id = \"standard-2026\", algorithm = \"hmac-sha256\", secret = \"file:standard.key\", schemes = [\"webhook\"] },
+  { id = \"standard-pair\", algorithm = \"ed25519\", public_key = \"file:standard-pair.pem\", schemes = [\"webhook\"] },
+]
+[apps.github]
+keys = [{ id = \"github-2026\", algorithm = \"hmac-sha256\", secret = \"file:github-2026.key\", schemes = [\"webhook\"] }]
+[apps.stripe]
+keys = [{ id = \"stripe-2026\", algorithm = \"hmac-sha256\", secret = \"file:stripe-2026.key\", schemes = [\"webhook\"] }]
+[apps.slack]
+keys = [{ id = \"slack-2026\", algorithm = \"hmac-sha256\", secret = \"file:slack-2026.key\", schemes = [\"webhook\"] }]
 ";
 
 /// The keys of each kind that signs requests.
@@ -83,7 +128,7 @@ fn setup(upstream: &Upstream) -> Setup {
         .app("scopes = [\"orders\"]")
         .routes(ROUTES)
         .more(&format!(
-            "[apps.pairs]\nscopes = [\"orders\"]\nkeys = [{}]",
+            "[apps.pairs]\nscopes = [\"orders\"]\nkeys = [{}]\n{WEBHOOKS}",
             keys.join(", ")
         ))
 }
@@ -161,6 +206,8 @@ fn every_written_request_gets_the_written_verdict() {
             "mobile-2026" => "mobile.key".to_owned(),
             "mobile-512" => "mobile-512.key".to_owned(),
             "other-2026" => "other.key".to_owned(),
+            "standard-2026" => "standard.key".to_owned(),
+            sender if sender.ends_with("-2026") => format!("{sender}.key"),
             pair => format!("{pair}.pem"),
         };
         let content = text("secret").or(text("public_key")).unwrap();
@@ -188,6 +235,10 @@ fn every_written_request_gets_the_written_verdict() {
     assert_eq!(of("\"cavage\" \"hmac-auth\""), 5);
     assert_eq!(of("\"aws\" \"aws-sigv4\""), 1);
     assert_eq!(of("\"bound\" \"token\""), 5);
+    assert_eq!(of("\"standard\" \"webhook\""), 2);
+    for sender in ["github", "stripe", "slack"] {
+        assert_eq!(of(&format!("\"{sender}\" \"webhook\"")), 1, "{sender}");
+    }
     assert_eq!(algorithms.len(), 7);
     for code in [
         "credential-rejected",
@@ -276,4 +327,52 @@ fn nothing_is_written_over_and_what_is_wrong_is_told() {
     setup.write("bad.toml", b"[[routes]]\nname = 7\n");
     let output = vectors(&setup, &["-c", "bad.toml", "new"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn webhooks_that_are_written_get_the_same_verdict_of_the_senders_own_libraries() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let now = binary::Binary::now().to_string();
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let output = vectors(&setup, &["--time", &now, "webhooks"]);
+    assert!(output.status.success(), "{output:?}");
+    let files = read(&setup.path("webhooks"));
+    let keys: Value = serde_json::from_str(&files["keys.json"]).unwrap();
+    let secret = |id: &str| {
+        let mut keys = keys["keys"].as_array().unwrap().iter();
+        let key = keys.find(|key| key["id"] == id).unwrap();
+        let shown = key["secret"].as_str().unwrap();
+        setup.write_secret(
+            "receiver.secret",
+            shown.replace("base64:", "whsec_").as_bytes(),
+        )
+    };
+    let mut told = Vec::new();
+    for (file, case) in cases(&files) {
+        // What is signed is theirs to judge; what is around it is not.
+        let title = case["title"].as_str().unwrap();
+        let is_signed = ["as it is signed, with a body", "with another body"].contains(&title)
+            || title.starts_with("signed with")
+            || title == "with another signature";
+        if file["sender"] != "standard-webhooks" || case["algorithm"] != "hmac-sha256" || !is_signed
+        {
+            continue;
+        }
+        let request = &case["request"];
+        let headers = request["headers"].as_array().unwrap();
+        let headers: serde_json::Map<String, Value> = { headers.iter() }
+            .map(|header| (header[0].as_str().unwrap().to_owned(), header[1].clone()))
+            .collect();
+        let request = serde_json::json!({ "headers": headers, "body": request["body"] });
+        let holds = verified_by(
+            "python/standardwebhooks_receiver.py",
+            &secret("standard-2026"),
+            &request,
+        );
+        assert_eq!(case["verdict"]["passes"], holds, "{case:#}");
+        told.push(holds);
+    }
+    told.sort_unstable();
+    assert_eq!(told, [false, false, false, true]);
 }

@@ -8,7 +8,7 @@ use crate::cli::explain::{Ground, judge};
 use crate::cli::pasted::{Body, Pasted};
 use crate::cli::stop::Stop;
 use crate::clock::Now;
-use crate::route::{Accept, Bind, Route};
+use crate::route::{Accept, Bind, Route, Webhooks};
 use crate::schemes::PAIR;
 use anyhow::Result;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -44,8 +44,17 @@ impl Way {
         }
     }
 
-    /// Whether `key` may be used so.
-    fn suits(self, key: &Key) -> bool {
+    /// Whether it is a webhook, which holds its body and not the request.
+    pub(super) const fn is_webhook(self) -> bool {
+        matches!(self, Self::One(Scheme::Webhook))
+    }
+
+    /// Whether `key` may be used so to `route`.
+    fn suits(self, key: &Key, route: &Route) -> bool {
+        let is_of = |webhooks: &Webhooks| webhooks.app == key.app.index;
+        if self.is_webhook() && !route.webhooks.as_ref().is_some_and(is_of) {
+            return false;
+        }
         match self {
             Self::One(scheme) => key.schemes.contains(scheme),
             Self::Pair => [Scheme::HttpSignature, Scheme::Token]
@@ -86,13 +95,16 @@ impl Maker {
         let mut cases = Vec::new();
         for holder in self.of_each_kind(route, way, holders) {
             for (change, title, has_body) in CHANGES {
+                if way.is_webhook() && !change.is_of_webhooks(has_body) {
+                    continue;
+                }
                 cases.extend(self.case(route, way, holder, change, title, has_body)?);
             }
         }
         let poor = holders.iter().find(|holder| {
             let key = self.ground.registry.key(&holder.id);
             key.is_some_and(|key| {
-                way.suits(&key) && key.app.scopes.missing(&route.scopes).is_some()
+                way.suits(&key, route) && key.app.scopes.missing(&route.scopes).is_some()
             })
         });
         if let Some(holder) = poor {
@@ -107,6 +119,11 @@ impl Maker {
                 .dialect
                 .filter(|_| is_of_hmac)
                 .map(crate::route::Dialect::name),
+            sender: route
+                .webhooks
+                .as_ref()
+                .filter(|_| way.is_webhook())
+                .map(|webhooks| webhooks.sender.name()),
             time: self.time,
             cases,
         })
@@ -120,7 +137,7 @@ impl Maker {
             let is_good = key.is_active(now)
                 && key.app.enabled
                 && key.app.scopes.missing(&route.scopes).is_none();
-            way.suits(&key).then_some(is_good)
+            way.suits(&key, route).then_some(is_good)
         };
         let mut kinds: Vec<(&Holder, bool)> = Vec::new();
         for holder in holders.iter() {
@@ -149,7 +166,7 @@ impl Maker {
         title: &'static str,
         has_body: bool,
     ) -> Result<Option<Case>> {
-        let Some(mut draft) = self.draft(route, change, has_body) else {
+        let Some(mut draft) = self.draft(route, way, change, has_body) else {
             return Ok(None);
         };
         if !self.sign(&mut draft, route, way, holder, change)? || !alter(&mut draft, way, change) {
@@ -186,7 +203,8 @@ impl Maker {
         }))
     }
 
-    fn draft(&self, route: &Route, change: Change, has_body: bool) -> Option<Draft> {
+    fn draft(&self, route: &Route, way: Way, change: Change, has_body: bool) -> Option<Draft> {
+        let has_body = has_body || way.is_webhook();
         let takes = |method: &&Method| route.methods.is_empty() || route.methods.contains(method);
         let with_body = [Method::POST, Method::PUT, Method::PATCH];
         let without = [Method::GET, Method::DELETE, Method::HEAD, Method::OPTIONS];
@@ -215,11 +233,20 @@ impl Maker {
         }
         Some(Draft {
             method,
-            target: format!("{path}?case={number}"),
+            target: if way.is_webhook() {
+                path
+            } else {
+                format!("{path}?case={number}")
+            },
             fields,
             body,
             text: None,
         })
+    }
+
+    /// An id of the request that was begun last, which no other has.
+    pub(super) fn id(&self) -> String {
+        format!("msg_{}", self.number.get())
     }
 
     /// Scheme and authority that callers take the route for.

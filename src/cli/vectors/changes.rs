@@ -50,6 +50,17 @@ pub(super) const CHANGES: [(Change, &str, bool); 14] = [
     (Change::NoProof, "without any proof", false),
 ];
 
+impl Change {
+    /// Whether it says something of a webhook: that always has a body, names no key, and is not of its path.
+    pub(super) const fn is_of_webhooks(self, has_body: bool) -> bool {
+        match self {
+            Self::None => has_body,
+            Self::KeyId | Self::LeftOut | Self::Path => false,
+            _ => true,
+        }
+    }
+}
+
 /// A request in the making.
 pub(super) struct Draft {
     pub(super) method: Method,
@@ -72,7 +83,11 @@ pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
                 _ => Method::POST,
             };
         }
-        Change::Query => draft.target.push_str("&more=1"),
+        Change::Query => {
+            let mark = if draft.target.contains('?') { '&' } else { '?' };
+            draft.target.extend([mark]);
+            draft.target.push_str("more=1");
+        }
         Change::Path => draft.target = draft.target.replacen("42", "43", 1),
         Change::Body => {
             draft.body = draft
@@ -109,11 +124,26 @@ pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
 }
 
 /// Fields in which a proof stands.
-const PROOFS: [HeaderName; 4] = [
+const PROOFS: [HeaderName; 8] = [
     HeaderName::from_static("signature"),
     HeaderName::from_static("signature-input"),
     AUTHORIZATION,
     token::PORTCULLIS_TOKEN,
+    HeaderName::from_static("webhook-signature"),
+    HeaderName::from_static("x-hub-signature-256"),
+    HeaderName::from_static("stripe-signature"),
+    HeaderName::from_static("x-slack-signature"),
+];
+
+/// What stands before a signature, and two letters that it may begin with.
+const MARKS: [(&str, [char; 2]); 7] = [
+    ("=:", ['A', 'B']),
+    ("signature=\"", ['A', 'B']),
+    ("v1,", ['A', 'B']),
+    ("v1a,", ['A', 'B']),
+    ("v0=", ['0', '1']),
+    ("sha256=", ['0', '1']),
+    (",v1=", ['0', '1']),
 ];
 
 /// Changes the first field of a proof that `make` can change.
@@ -141,14 +171,15 @@ fn another_signature(value: &str) -> Option<String> {
         let other = if rest.starts_with('0') { '1' } else { '0' };
         return Some(format!("{front}Signature={other}{}", rest.get(1..)?));
     }
-    let marks = ["=:", "signature=\""].iter();
-    let start = { marks }.find_map(|mark| Some(value.rfind(mark)? + mark.len()));
-    let start = start.or_else(|| {
+    let mut marks = MARKS.iter();
+    let start = marks.find_map(|(mark, letters)| Some((value.rfind(mark)? + mark.len(), letters)));
+    let (start, [one, another]) = start.or_else(|| {
         let is_token = value.split('.').count() == 3;
-        value.rfind('.').filter(|_| is_token).map(|at| at + 1)
+        let dot = value.rfind('.').filter(|_| is_token)?;
+        Some((dot + 1, &['A', 'B']))
     })?;
     let (front, rest) = value.split_at(start);
-    let other = if rest.starts_with('A') { 'B' } else { 'A' };
+    let other = if rest.starts_with(*one) { another } else { one };
     Some(format!("{front}{other}{}", rest.get(1..)?))
 }
 

@@ -65,7 +65,8 @@ impl Holders {
                 None => thrown_away(algorithm, seed, &key.id),
             };
             key.verifying = if algorithm.is_mac() {
-                HmacKey::new(algorithm, &secret)?.into()
+                // How long it has to be, `config` has judged.
+                HmacKey::weak(algorithm, &secret)?.into()
             } else {
                 PrivateKey::read(algorithm, &secret)?.public()?.into()
             };

@@ -15,6 +15,9 @@ use super::stop::Stop;
 use crate::apps::Registry;
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::route::Sender;
+use crate::schemes::webhook::standard;
+use crate::secret::Secret;
 use anyhow::Result;
 use cases::Maker;
 use keys::Holders;
@@ -100,14 +103,29 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
         config::from_text(&text, &args.config.display().to_string())
     };
     let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
+    let mut blueprint = loaded.config.gateway;
+    let of_standard_webhooks = |id: &str| {
+        let key = blueprint.keys.iter().find(|key| *key.id == *id);
+        key.is_some_and(|key| {
+            let mut webhooks =
+                { blueprint.routes.routes().iter() }.filter_map(|one| one.webhooks.as_ref());
+            webhooks.any(|one| one.sender == Sender::StandardWebhooks && one.app == key.app.index)
+        })
+    };
     let notes = loaded.resolved.keys().iter();
     let real = notes.filter_map(|note| {
         let written = config::written_secret(&args.config, note)?;
         let (secret, _) = config::decode(written.expose()).ok()?;
-        Some((note.id.clone(), secret))
+        // As the gateway reads them.
+        let says_how = { [&b"base64:"[..], b"hex:"] }
+            .iter()
+            .any(|how| written.expose().starts_with(how));
+        let shown = (!says_how && of_standard_webhooks(&note.id))
+            .then(|| standard::secret(secret.expose()))
+            .flatten();
+        Some((note.id.clone(), shown.map_or(secret, Secret::new)))
     });
     let real = args.with_real_secrets.then(|| real.collect());
-    let mut blueprint = loaded.config.gateway;
     let holders = Holders::of(&mut blueprint.keys, &args.seed, real)?;
     let is_tls = loaded.config.server.tls.is_some();
     let registry = Registry::new(blueprint.apps, blueprint.keys, 1)?

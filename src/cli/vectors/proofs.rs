@@ -8,10 +8,10 @@ use crate::client::{AwsSigner, HmacSigner, Signer};
 use crate::clock::Clock;
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, SigningKey};
-use crate::route::Route;
+use crate::route::{Route, Sender};
 use crate::schemes::digest::Digests;
 use crate::schemes::hmac_auth::verify::is_of;
-use crate::schemes::token;
+use crate::schemes::{token, webhook};
 use crate::secret::Secret;
 use anyhow::Result;
 use http::header::AUTHORIZATION;
@@ -71,7 +71,11 @@ impl Maker {
         change: Change,
     ) -> Result<bool> {
         let freshness = self.ground.freshness;
-        let at = self.moment(change, freshness.window.as_secs(), freshness.skew.as_secs());
+        let webhooks = route.webhooks.as_ref();
+        let webhooks = webhooks.filter(|_| scheme == Scheme::Webhook);
+        let window = webhooks.and_then(|webhooks| webhooks.window);
+        let window = window.unwrap_or(freshness.window).min(freshness.window);
+        let at = self.moment(change, window.as_secs(), freshness.skew.as_secs());
         let clock = Clock::by_hand(at).0;
         let (place, authority) = self.place(route);
         let uri: Uri = format!("{place}://{authority}{}", draft.target).parse()?;
@@ -107,8 +111,54 @@ impl Maker {
                 }
                 draft.text = Some(made.text);
             }
+            (Scheme::Webhook, _) => {
+                let Some(webhooks) = webhooks else {
+                    return Ok(false);
+                };
+                return self.webhook(
+                    draft,
+                    webhooks.sender,
+                    holder.algorithm,
+                    secret,
+                    (change, at),
+                );
+            }
             _ => return Ok(false),
         }
+        Ok(true)
+    }
+
+    fn webhook(
+        &self,
+        draft: &mut Draft,
+        sender: Sender,
+        algorithm: Algorithm,
+        secret: &Secret,
+        (change, at): (Change, u64),
+    ) -> Result<bool> {
+        let tells_no_time = sender == Sender::Github;
+        let is_of_time = matches!(change, Change::Old | Change::Ahead);
+        if !webhook::verify::is_of(sender, algorithm) || tells_no_time && is_of_time {
+            return Ok(false);
+        }
+        let key = if algorithm.is_mac() {
+            SigningKey::weak(algorithm, secret)?
+        } else {
+            SigningKey::new(algorithm, secret)?
+        };
+        let parameters = webhook::sign::Parameters {
+            sender,
+            id: &self.id(),
+            time: at as i64,
+        };
+        let body = draft.body.as_deref().unwrap_or_default();
+        let made = webhook::sign::sign(body.as_bytes(), &parameters, &key)?;
+        draft.fields.extend(
+            made.fields
+                .into_iter()
+                .map(|(name, value)| (Some(name), value)),
+        );
+        draft.text = String::from_utf8(made.text).ok();
         Ok(true)
     }
 

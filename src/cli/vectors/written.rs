@@ -15,6 +15,8 @@ pub(super) struct File {
     pub(super) route: String,
     pub(super) scheme: &'static str,
     pub(super) dialect: Option<&'static str>,
+    /// Whose webhooks they are.
+    pub(super) sender: Option<&'static str>,
     /// When the gateway judges, Unix seconds.
     pub(super) time: u64,
     pub(super) cases: Vec<Case>,
@@ -85,8 +87,8 @@ impl Folder {
                 plain(file.scheme)
             );
             self.put(&name, &serde_json::to_string_pretty(file)?)?;
-            let dialect = file
-                .dialect
+            let dialect = { file.dialect }
+                .or(file.sender)
                 .map_or_else(String::new, |name| format!(", `{name}`"));
             writeln!(
                 list,
