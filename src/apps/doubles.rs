@@ -7,7 +7,8 @@
 //! AWS's signers use a key of the day, which is kept where it is in use: an unknown id costs what
 //! one of our keys costs in that too, each its own one.
 
-use super::kinds::{Kinds, hash};
+use super::beside::hash;
+use super::kinds::Kinds;
 use crate::crypto::aws4::DayKeys;
 use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
 use std::sync::{Arc, OnceLock};
@@ -50,7 +51,8 @@ pub(super) struct Days(Box<[(u64, Option<Arc<DayKeys>>)]>);
 
 impl Days {
     pub(super) fn new<'k>(keys: impl Iterator<Item = (&'k str, &'k VerifyingKey)>) -> Self {
-        let all = keys.map(|(id, key)| (hash(id), key.mac().and_then(HmacKey::shared_aws)));
+        let all =
+            keys.map(|(id, key)| (hash(id.as_bytes()), key.mac().and_then(HmacKey::shared_aws)));
         let mut all: Vec<_> = all.collect();
         all.sort_unstable_by_key(|(hash, _)| *hash);
         Self(all.into())
@@ -59,7 +61,7 @@ impl Days {
     /// The keys of that key of ours whose state decides what this unknown id costs: the next one
     /// by the hash of its id, so that few ids get another when keys come and go.
     pub(super) fn of(&self, id: &str) -> Option<&Arc<DayKeys>> {
-        let wanted = hash(id);
+        let wanted = hash(id.as_bytes());
         let at = self.0.partition_point(|(hash, _)| *hash < wanted);
         let (_, keys) = self.0.get(at).or_else(|| self.0.first())?;
         keys.as_ref()

@@ -1,8 +1,8 @@
 //! What is of a few kinds, and how many there are of each: so that what is not there can be of a kind as well,
 //! each kind as often as among those that are there.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock};
+use super::beside::hash;
+use std::sync::Arc;
 
 /// Kinds that are told apart; of further ones none is made.
 const MAX_KINDS: usize = 64;
@@ -45,12 +45,12 @@ impl<T> Kinds<T> {
         }
     }
 
-    /// The same one for the same name, as long as the process and its kinds stay; by what share is of which
+    /// The same one for the same name, as long as the process and its kinds stay, though strangers cannot tell which; by what share is of which
     /// kind, here and among `others`, so that one more changes that for few names.
     pub(super) fn of<'k>(&'k self, others: Option<&'k Self>, name: &str) -> Option<&'k Arc<T>> {
         let ours = self.count();
         let all = ours + others.map_or(0, Self::count);
-        let place = ((u128::from(hash(name)) * u128::from(all)) >> 64) as u64;
+        let place = ((u128::from(hash(name.as_bytes())) * u128::from(all)) >> 64) as u64;
         match place.checked_sub(ours) {
             None => self.at(place),
             Some(place) => others?.at(place),
@@ -75,12 +75,6 @@ impl<T> Kinds<T> {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
-}
-
-/// Strangers cannot tell which name has which kind.
-pub(super) fn hash(name: &str) -> u64 {
-    static HASH: OnceLock<RandomState> = OnceLock::new();
-    HASH.get_or_init(RandomState::new).hash_one(name)
 }
 
 #[cfg(test)]
