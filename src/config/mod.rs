@@ -38,7 +38,7 @@ pub use changes::changes;
 pub use problem::{Problem, Report, Severity};
 pub use reference::{reference_page, schema_json};
 pub(crate) use resolve::checked_static_key;
-pub(crate) use secrets::decode;
+pub(crate) use secrets::{decode, says_how};
 pub(crate) use static_keys::{is_key_id, place_of_key};
 pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, date, server};

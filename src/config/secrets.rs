@@ -91,7 +91,7 @@ impl Places<'_> {
     /// Whether a secret says how it is written: `base64:` or `hex:`.
     pub(super) fn says_how(&self, reference: &Reference) -> bool {
         let written = self.written(reference);
-        written.is_some_and(|text| text.starts_with(b"base64:") || text.starts_with(b"hex:"))
+        written.is_some_and(|text| says_how(&text))
     }
 
     /// Opens the secret of a key.
@@ -253,6 +253,11 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<(Zeroizing<Vec<u8>>, u
     let mut content = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
     file.take(limit).read_to_end(&mut content)?;
     Ok((content, metadata.mode()))
+}
+
+/// Whether a secret's text says itself how it is written.
+pub(crate) fn says_how(content: &[u8]) -> bool {
+    content.starts_with(b"base64:") || content.starts_with(b"hex:")
 }
 
 /// The bytes that a secret's text stands for, and whether a newline is one of them.

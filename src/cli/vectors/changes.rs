@@ -2,6 +2,7 @@
 
 use super::cases::Way;
 use crate::apps::Scheme;
+use crate::route::Sender;
 use crate::schemes::token;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -108,7 +109,7 @@ pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
             return !is_taken;
         }
         Change::NoProof => {
-            for name in PROOFS {
+            for name in proofs() {
                 draft.fields.remove(name);
             }
             draft.fields.remove(&token::PORTCULLIS_TOKEN);
@@ -124,16 +125,20 @@ pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
 }
 
 /// Fields in which a proof stands.
-const PROOFS: [HeaderName; 8] = [
+const PROOFS: [HeaderName; 4] = [
     HeaderName::from_static("signature"),
     HeaderName::from_static("signature-input"),
     AUTHORIZATION,
     token::PORTCULLIS_TOKEN,
-    HeaderName::from_static("webhook-signature"),
-    HeaderName::from_static("x-hub-signature-256"),
-    HeaderName::from_static("stripe-signature"),
-    HeaderName::from_static("x-slack-signature"),
 ];
+
+/// Those, and the ones of webhooks.
+fn proofs() -> impl Iterator<Item = HeaderName> {
+    let of_senders = Sender::ALL.into_iter().flat_map(Sender::proof_fields);
+    PROOFS
+        .into_iter()
+        .chain(of_senders.copied().map(HeaderName::from_static))
+}
 
 /// What stands before a signature, and two letters that it may begin with.
 const MARKS: [(&str, [char; 2]); 7] = [
@@ -148,7 +153,7 @@ const MARKS: [(&str, [char; 2]); 7] = [
 
 /// Changes the first field of a proof that `make` can change.
 fn alter_proof(draft: &mut Draft, make: fn(&str) -> Option<String>) -> bool {
-    for name in PROOFS {
+    for name in proofs() {
         let Some(value) = draft
             .fields
             .get(&name)

@@ -104,26 +104,29 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
     };
     let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
     let mut blueprint = loaded.config.gateway;
-    let of_standard_webhooks = |id: &str| {
+    // As the gateway reads them.
+    let is_shown = |id: &str| {
         let key = blueprint.keys.iter().find(|key| *key.id == *id);
+        let mut routes = blueprint.routes.routes().iter();
         key.is_some_and(|key| {
-            let mut webhooks =
-                { blueprint.routes.routes().iter() }.filter_map(|one| one.webhooks.as_ref());
-            webhooks.any(|one| one.sender == Sender::StandardWebhooks && one.app == key.app.index)
+            routes.any(|route| {
+                let webhooks = route.webhooks.as_ref();
+                webhooks.is_some_and(|one| {
+                    one.sender == Sender::StandardWebhooks && one.app == key.app.index
+                })
+            })
         })
     };
     let notes = loaded.resolved.keys().iter();
     let real = notes.filter_map(|note| {
         let written = config::written_secret(&args.config, note)?;
-        let (secret, _) = config::decode(written.expose()).ok()?;
-        // As the gateway reads them.
-        let says_how = { [&b"base64:"[..], b"hex:"] }
-            .iter()
-            .any(|how| written.expose().starts_with(how));
-        let shown = (!says_how && of_standard_webhooks(&note.id))
-            .then(|| standard::secret(secret.expose()))
-            .flatten();
-        Some((note.id.clone(), shown.map_or(secret, Secret::new)))
+        let written = written.expose();
+        let secret = if is_shown(&note.id) && !config::says_how(written) {
+            Secret::new(standard::secret(written)?)
+        } else {
+            config::decode(written).ok()?.0
+        };
+        Some((note.id.clone(), secret))
     });
     let real = args.with_real_secrets.then(|| real.collect());
     let holders = Holders::of(&mut blueprint.keys, &args.seed, real)?;

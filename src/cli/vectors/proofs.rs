@@ -70,12 +70,12 @@ impl Maker {
         (id, secret): (&str, &Secret),
         change: Change,
     ) -> Result<bool> {
-        let freshness = self.ground.freshness;
         let webhooks = route.webhooks.as_ref();
         let webhooks = webhooks.filter(|_| scheme == Scheme::Webhook);
-        let window = webhooks.and_then(|webhooks| webhooks.window);
-        let window = window.unwrap_or(freshness.window).min(freshness.window);
-        let at = self.moment(change, window.as_secs(), freshness.skew.as_secs());
+        let freshness = webhooks.map_or(self.ground.freshness, |webhooks| {
+            webhook::verify::freshness(webhooks, self.ground.freshness)
+        });
+        let at = self.moment(change, freshness.window.as_secs(), freshness.skew.as_secs());
         let clock = Clock::by_hand(at).0;
         let (place, authority) = self.place(route);
         let uri: Uri = format!("{place}://{authority}{}", draft.target).parse()?;

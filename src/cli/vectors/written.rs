@@ -87,12 +87,12 @@ impl Folder {
                 plain(file.scheme)
             );
             self.put(&name, &serde_json::to_string_pretty(file)?)?;
-            let dialect = { file.dialect }
+            let manner = { file.dialect }
                 .or(file.sender)
                 .map_or_else(String::new, |name| format!(", `{name}`"));
             writeln!(
                 list,
-                "| `{name}` | `{}` | `{}`{dialect} | {} |",
+                "| `{name}` | `{}` | `{}`{manner} | {} |",
                 file.route.replace('|', "\\|"),
                 file.scheme,
                 file.cases.len()

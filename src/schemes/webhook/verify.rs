@@ -124,7 +124,8 @@ fn check_what_nobody_signs(
     }
 }
 
-fn freshness(webhooks: &Webhooks, rules: Freshness) -> Freshness {
+/// How old a webhook may be: no older than any request, and less where its route says so.
+pub fn freshness(webhooks: &Webhooks, rules: Freshness) -> Freshness {
     Freshness {
         window: webhooks
             .window
