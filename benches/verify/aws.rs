@@ -13,6 +13,7 @@ use portcullis::schemes::aws_sigv4::chunked::Decoder;
 use portcullis::schemes::aws_sigv4::forms::Forms;
 use portcullis::schemes::aws_sigv4::{self, EMPTY_SHA256};
 use portcullis::schemes::digest::BodyProof;
+use portcullis::secret::Secret;
 use std::hint::black_box;
 
 /// Scopes enough that the key of none is still kept when it comes again.
@@ -46,69 +47,38 @@ fn bare_aws(pair: &'static Pair, canonical: Vec<u8>, is_kept: bool) -> Bare {
 }
 
 pub(crate) fn kept(name: &str) -> Group {
-    let pair: &Pair = keep(Pair::new(Algorithm::HmacSha256));
-    let gate = aws_gate(pair);
-    let signed = |id, key| requests::signed_for_aws(TARGET, id, key, REGION);
-    let bare = bare_aws(pair, gate.text_of(&signed(pair.id(), &pair.other)), true);
-    let cases = vec![
-        judged("good", Kind::Good, gate, [signed(pair.id(), &pair.key)]),
-        judged(
-            "wrong signature",
-            Kind::Bad,
-            gate,
-            [signed(pair.id(), &pair.other)],
-        ),
-        judged(
-            "unknown key",
-            Kind::Bad,
-            gate,
-            [signed("nobody-at-al", &pair.key)],
-        ),
-    ];
-    Group::hashed(name, bare, cases)
+    of_regions(name, &[REGION], in_the_head)
 }
 
 pub(crate) fn first(name: &str) -> Group {
-    let pair: &Pair = keep(Pair::new(Algorithm::HmacSha256));
-    let gate = aws_gate(pair);
-    let signed = |id, key, region| requests::signed_for_aws(TARGET, id, key, region);
-    let bare = bare_aws(
-        pair,
-        gate.text_of(&signed(pair.id(), &pair.other, "r-0")),
-        false,
-    );
-    let good = REGIONS.map(|region| signed(pair.id(), &pair.key, region));
-    let cases = vec![
-        judged("good", Kind::Good, gate, good),
-        judged(
-            "wrong signature",
-            Kind::Bad,
-            gate,
-            [signed(pair.id(), &pair.other, "r-0")],
-        ),
-        judged(
-            "unknown key",
-            Kind::Bad,
-            gate,
-            [signed("nobody-at-al", &pair.key, "r-0")],
-        ),
-    ];
-    Group::hashed(name, bare, cases)
+    of_regions(name, &REGIONS, in_the_head)
 }
 
 pub(crate) fn presigned(name: &str) -> Group {
+    of_regions(name, &[REGION], requests::presigned)
+}
+
+fn in_the_head(key_id: &str, secret: &Secret, region: &str) -> Message {
+    requests::signed_for_aws(TARGET, key_id, secret, region)
+}
+
+/// Good requests of these regions in turn, and bad ones of the first. Of one alone the day's key is kept.
+fn of_regions(
+    name: &str,
+    regions: &[&str],
+    sign: impl Fn(&str, &Secret, &str) -> Message,
+) -> Group {
     let pair: &Pair = keep(Pair::new(Algorithm::HmacSha256));
     let gate = aws_gate(pair);
-    let signed = |id, key| requests::presigned(id, key, REGION);
-    let bare = bare_aws(pair, gate.text_of(&signed(pair.id(), &pair.other)), true);
+    let signed = |id, key| sign(id, key, regions[0]);
+    let wrong = || signed(pair.id(), &pair.other);
+    let bare = bare_aws(pair, gate.text_of(&wrong()), regions.len() == 1);
+    let good = regions
+        .iter()
+        .map(|region| sign(pair.id(), &pair.key, region));
     let cases = vec![
-        judged("good", Kind::Good, gate, [signed(pair.id(), &pair.key)]),
-        judged(
-            "wrong signature",
-            Kind::Bad,
-            gate,
-            [signed(pair.id(), &pair.other)],
-        ),
+        judged("good", Kind::Good, gate, good),
+        judged("wrong signature", Kind::Bad, gate, [wrong()]),
         judged(
             "unknown key",
             Kind::Bad,
