@@ -8,6 +8,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
+use std::net::SocketAddr;
 
 const DEV: &str = "evidence = [\"dev\"]";
 
@@ -201,16 +202,26 @@ fn of_many_parallel_answers_to_one_challenge_one_opens_the_route() {
     let gateway = start(&upstream, DEV);
     let address = gateway.address();
     let body = question(address, "phone", &dev());
+    assert_eq!(passed_of(&gateway, address, &body, 8), 1);
+}
+
+/// How many tokens open the route, of those that are answered to one question asked so often at once.
+pub(crate) fn passed_of(
+    gateway: &Gateway,
+    address: SocketAddr,
+    question: &Value,
+    times: usize,
+) -> usize {
     let tokens: Vec<String> = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| token(&ask(address, "token", &body))))
+        let asking: Vec<_> = (0..times)
+            .map(|_| scope.spawn(|| token(&ask(address, "token", question))))
             .collect();
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });
     let passed = tokens
         .iter()
-        .filter(|token| call(&gateway, token, None).status == 200);
-    assert_eq!(passed.count(), 1);
+        .filter(|token| call(gateway, token, None).status == 200);
+    passed.count()
 }
 
 #[test]

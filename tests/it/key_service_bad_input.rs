@@ -5,7 +5,7 @@ use crate::harness::dpop::bare;
 use crate::harness::key_service::{ask, call, challenge, token};
 use crate::harness::pair::Pair;
 use crate::harness::{Gateway, Response, Setup, T0, Upstream, wait_until};
-use crate::key_service::parts;
+use crate::key_service::{parts, passed_of};
 use crate::key_service_instances::{Instance, api, code, done, setup, with_phone};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,16 +160,7 @@ fn of_two_answers_to_one_challenge_in_parallel_one_wins_and_the_other_leaves_a_l
     let gateway = with_phone(setup(&upstream).route("accept = [\"token\"]"));
     let phone = enrolled(&gateway, Pair::of("ed25519"));
     let question = phone.question("1.4.2", "", "", "");
-    let tokens: Vec<String> = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..2)
-            .map(|_| scope.spawn(|| token(&ask(phone.address, "token", &question))))
-            .collect();
-        asking.into_iter().map(|one| one.join().unwrap()).collect()
-    });
-    let passed = tokens
-        .iter()
-        .filter(|token| call(&gateway, token, None).status == 200);
-    assert_eq!(passed.count(), 1);
+    assert_eq!(passed_of(&gateway, phone.address, &question, 2), 1);
     wait_until("the line of the audit", || {
         let all = events(&gateway, |event| {
             event.to_string().contains("challenge-reused")
