@@ -14,7 +14,7 @@ const BODY: &str = "{\"type\": \"order.paid\", \"id\": 7, \"naïve\": \"it's\"}"
 const THEN: &str = "1700000000";
 const URL: &str = "https://api.example.com/hooks";
 /// Each sender, with a secret as it shows it, and what the library is that verifies it.
-const SENDERS: [(&str, &str, &str); 4] = [
+pub(crate) const SENDERS: [(&str, &str, &str); 4] = [
     (
         "standard-webhooks",
         "whsec_Y2FuYXJ5LXNlY3JldC1vZi0yNC1ieXRl",
