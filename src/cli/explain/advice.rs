@@ -1,13 +1,13 @@
 //! What to change, for each reason to refuse.
 
+use super::case::Case;
 use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
 use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
 use crate::apps::{Scheme, SchemeSet};
-use crate::clock::Now;
 use crate::crypto::Algorithm;
-use crate::route::{Ambiguous, NoRoute, Route, Table};
+use crate::route::{Ambiguous, NoRoute, Table};
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::token::Issuer;
 use crate::schemes::{Malformed, Received, Refused, Unbound, Why, token};
@@ -68,15 +68,14 @@ fn webhooks() -> SchemeSet {
 }
 
 /// For a credential that does not hold.
-pub(super) fn credential(
-    why: &Refused,
-    received: &Received<'_>,
-    route: &Route,
-    ground: &Ground,
-    report: &Report,
-    now: Now,
-) -> Option<String> {
-    let now = now.unix_seconds();
+pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Option<String> {
+    let Case {
+        received,
+        route,
+        ground,
+        ..
+    } = case;
+    let now = case.now.unix_seconds();
     Some(match why {
         Refused::Nothing(accepted) if *accepted == webhooks() => {
             "`portcullis sign --scheme webhook` makes what its sender would send; see `portcullis sign --help`".to_owned()
@@ -125,7 +124,7 @@ pub(super) fn credential(
             why: Why::Claim(claim),
             ..
         } => {
-            let issuer = shown_token::issuer(received, route, ground)?;
+            let issuer = shown_token::issuer(case)?;
             return shown_token::claim(issuer, claim, &report.token.as_ref()?.claims);
         }
         // The detail says it all.
@@ -137,7 +136,7 @@ pub(super) fn credential(
             why: Why::WrongProof | Why::Proof(_) | Why::WrongPop | Why::Pop(_),
             ..
         } => return None,
-        Refused::Rejected { why, .. } => rejected(*why, received, route, ground, report, now),
+        Refused::Rejected { why, .. } => rejected(*why, case, report),
         Refused::Binding(Unbound::Nonce) => {
             "only the gateway that runs knows its nonces: send the request, and take the one in `DPoP-Nonce`".to_owned()
         }
@@ -183,14 +182,14 @@ fn unsigned(there: &[Cow<'_, str>]) -> String {
     change.collect::<Vec<_>>().join("; ")
 }
 
-fn rejected(
-    why: Why,
-    received: &Received<'_>,
-    route: &Route,
-    ground: &Ground,
-    report: &Report,
-    now: i64,
-) -> String {
+fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
+    let Case {
+        received,
+        route,
+        ground,
+        ..
+    } = case;
+    let now = case.now.unix_seconds();
     let key_id = aws_sigv4::claimed(received, route)
         .or_else(|| hmac_auth::claimed(received, route))
         .or_else(|| claimed(received, report));
@@ -198,11 +197,9 @@ fn rejected(
     let key = key.as_deref();
     let compared = report.compared.as_ref();
     let is_pair = key.is_some_and(|key| key.mac().is_none());
-    if let (None, true, Some(issuer)) = (
-        key,
-        report.signatures.is_empty(),
-        shown_token::issuer(received, route, ground),
-    ) {
+    if let (None, true, Some(issuer)) =
+        (key, report.signatures.is_empty(), shown_token::issuer(case))
+    {
         return of_issuer(why, issuer, key_id.as_deref());
     }
     match why {

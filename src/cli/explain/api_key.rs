@@ -1,25 +1,19 @@
 //! What a static key says, for a reader. The key itself is not shown.
 
-use super::judge::Ground;
+use super::case::Case;
 use super::report::{Report, StaticKey};
 use crate::route::Route;
-use crate::schemes::Received;
 use crate::schemes::api_key::{Presented, without_key};
 
 /// What stands for a key that was in the query.
 const VEILED: &str = "***";
 
-/// Takes down the key, if `received` shows one that can be read.
-pub(super) fn credential(
-    report: &mut Report,
-    received: &Received<'_>,
-    route: &Route,
-    ground: &Ground,
-) {
-    let Ok(Some(presented)) = Presented::read(received, route) else {
+/// Takes down the key, if the request shows one that can be read.
+pub(super) fn credential(report: &mut Report, case: Case<'_>) {
+    let Ok(Some(presented)) = Presented::read(case.received, case.route) else {
         return;
     };
-    let known = presented.known(&ground.registry);
+    let known = presented.known(&case.ground.registry);
     report.static_key = Some(StaticKey {
         place: presented.place.to_string(),
         id: known.map(|known| known.id.to_string()),

@@ -1,47 +1,33 @@
 //! What a signature of `hmac-auth` says and signs, for a reader.
 
-use super::judge::Ground;
+use super::case::Case;
 use super::report::{Parameter, Part as PartShown, Report, Signature, State};
-use super::shown::{compared, judged, moment};
-use crate::clock::Now;
+use super::shown::moment;
 use crate::route::{Dialect, Route};
 use crate::schemes::Received;
 use crate::schemes::hmac_auth::coverage::{Covered, Demand};
 use crate::schemes::hmac_auth::{Presented, date, mistakes, text};
 use http::header::{DATE, HeaderName};
 
-/// Takes down the signature, if `received` shows one that can be read.
+/// Takes down the signature, if the request shows one that can be read.
 /// What cannot be is told by the step that refuses it.
-pub(super) fn credential(
-    report: &mut Report,
-    received: &Received<'_>,
-    route: &Route,
-    ground: &Ground,
-    caller_text: Option<&[u8]>,
-    now: Now,
-) {
-    let Ok(Some(presented)) = Presented::read(received, route) else {
+pub(super) fn credential(report: &mut Report, case: Case<'_>) {
+    let Ok(Some(presented)) = Presented::read(case.received, case.route) else {
         return;
     };
     let input = &presented.input;
-    let no_text = text::write(&mut Vec::new(), received, input).err();
+    let no_text = text::write(&mut Vec::new(), case.received, input).err();
     let mut shown = Signature {
         label: input.dialect.name().to_owned(),
         covers: input.names().map(str::to_owned).collect(),
-        parameters: parameters(&presented, received, now.unix_seconds()),
-        parts: parts(&presented, received, route, now.unix_seconds()),
-        base: None,
+        parameters: parameters(&presented, case.received, case.now.unix_seconds()),
+        parts: parts(&presented, case),
         no_base: no_text.map(|none| none.to_string()),
-        string_to_sign: None,
-        holds: None,
-        likely: None,
-        mistake: None,
+        ..Signature::default()
     };
-    if let Some(sample) = mistakes::sample(presented, received) {
-        judged(&mut shown, &sample, received, ground, now);
-        if let (None, Some(caller)) = (&report.compared, caller_text) {
-            report.compared = Some(compared(&sample, received, caller));
-        }
+    if let Some(sample) = mistakes::sample(presented, case.received) {
+        case.judge(&mut shown, &sample);
+        case.compare(report, &sample);
     }
     report.signatures.push(shown);
 }
@@ -85,15 +71,11 @@ fn parameters(presented: &Presented<'_>, received: &Received<'_>, now: i64) -> V
     all
 }
 
-fn parts(
-    presented: &Presented<'_>,
-    received: &Received<'_>,
-    route: &Route,
-    now: i64,
-) -> Vec<PartShown> {
+fn parts(presented: &Presented<'_>, case: Case<'_>) -> Vec<PartShown> {
     let input = &presented.input;
     let covered = Covered::of(input);
-    let demands = covered.demands(input.dialect, presented.in_authorization, received, route);
+    let in_authorization = presented.in_authorization;
+    let demands = covered.demands(input.dialect, in_authorization, case.received, case.route);
     let is_needless = |one: &Demand| {
         // Either digest shows the body: the one that is not there says nothing.
         let twin = |other: &&Demand| other.part == one.part && other.name != one.name;
@@ -104,14 +86,10 @@ fn parts(
     let shown = kept.map(|demand| PartShown {
         part: demand.part.map_or("time", crate::route::Part::name),
         component: demand.name.into(),
-        state: if !demand.is_present {
-            State::Absent
-        } else if demand.is_covered {
-            State::Covered
-        } else if demand.part.is_some_and(|part| route.waives(part, now)) {
-            State::Waived
+        state: if demand.is_present {
+            case.state(demand.part, demand.is_covered)
         } else {
-            State::Missing
+            State::Absent
         },
     });
     shown.collect()

@@ -1,5 +1,6 @@
 //! The way of a request, step by step, with what is known before it is sent.
 
+use super::case::Case;
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
 use super::{advice, api_key, shown};
 use crate::apps::{Mode, Registry};
@@ -83,14 +84,11 @@ impl Way<'_> {
                 refuse(report, "head", &Refusal::Head(malformed), change)
             },
         )?;
-        let hash = match &self.raw.body {
-            Body::Whole(bytes) => Some(sha256(&[bytes])),
-            Body::None | Body::NotGiven => None,
-        };
         let body = match &self.raw.body {
             Body::Whole(bytes) => Some(&**bytes),
             Body::None | Body::NotGiven => None,
         };
+        let hash = body.map(|bytes| sha256(&[bytes]));
         let received = received.with_body_hash(hash.as_ref()).with_body(body);
         report.request = Some(Request {
             method: received.method().to_string(),
@@ -122,14 +120,7 @@ impl Way<'_> {
             Err(none) => {
                 let change = advice::route(&none, routes, received);
                 if let NoRoute::NotFound = none {
-                    shown::credentials(
-                        report,
-                        received,
-                        &Route::any("none"),
-                        self.ground,
-                        self.base,
-                        self.now,
-                    );
+                    shown::credentials(report, self.case(received, &Route::any("none")));
                 }
                 return Err(refuse(report, "route", &Refusal::Route(none), change));
             }
@@ -158,6 +149,16 @@ impl Way<'_> {
         Ok(route)
     }
 
+    fn case<'c>(&'c self, received: &'c Received<'c>, route: &'c Route) -> Case<'c> {
+        Case {
+            received,
+            route,
+            ground: self.ground,
+            callers_text: self.base,
+            now: self.now,
+        }
+    }
+
     fn credential(
         &self,
         received: &Received<'_>,
@@ -177,7 +178,8 @@ impl Way<'_> {
                 "the route only observes: the request passes whatever is found below".to_owned(),
             );
         }
-        shown::credentials(report, received, route, self.ground, self.base, self.now);
+        let case = self.case(received, route);
+        shown::credentials(report, case);
         let cache = token::Cache::new(CACHED_TOKENS);
         let rules = Rules {
             registry: &self.ground.registry,
@@ -199,8 +201,7 @@ impl Way<'_> {
                 Ok(caller)
             }
             Err(why) => {
-                let change =
-                    advice::credential(&why, received, route, self.ground, report, self.now);
+                let change = advice::credential(&why, case, report);
                 let refusal = Refusal::Credential(why);
                 Err(refuse(report, "credential", &refusal, change))
             }

@@ -4,6 +4,7 @@
 mod advice;
 mod api_key;
 mod aws_sigv4;
+mod case;
 mod hmac_auth;
 mod judge;
 mod print;

@@ -53,7 +53,7 @@ pub(super) struct Route {
 }
 
 /// One signature.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Signature {
     pub(super) label: String,
     /// Component identifiers, in order.

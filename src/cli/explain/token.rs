@@ -1,8 +1,8 @@
 //! What a token says, whose it is, and the DPoP proof beside it, for a reader. Signatures stay where they are.
 
-use super::judge::Ground;
+use super::case::Case;
 use super::report::{Parameter, Report, Token};
-use super::shown::{mistake, moment};
+use super::shown::moment;
 use crate::clock::Now;
 use crate::route::Route;
 use crate::schemes::doctor::Finding;
@@ -17,13 +17,13 @@ use serde_json::Value;
 const LISTED: usize = 8;
 
 /// Takes down the token and the proof, if there are some to read.
-pub(super) fn credential(
-    report: &mut Report,
-    received: &Received<'_>,
-    route: &Route,
-    ground: &Ground,
-    now: Now,
-) {
+pub(super) fn credential(report: &mut Report, case: Case<'_>) {
+    let Case {
+        received,
+        route,
+        now,
+        ..
+    } = case;
     let field = received.fields().get(DPOP);
     let proof = field.and_then(|value| value.to_str().ok());
     report.dpop = proof.and_then(|text| shown("DPoP".to_owned(), text, now));
@@ -37,15 +37,13 @@ pub(super) fn credential(
     let presented = schemes::token::read(received, route).ok().flatten();
     let sample = presented.and_then(|token| token.sample());
     let found = sample.and_then(|sample| {
-        let key = ground.registry.key(&sample.key_id)?;
+        let key = case.ground.registry.key(&sample.key_id)?;
         let holds = key.verifying.verify(&sample.text, &sample.signature);
-        holds
-            .is_none()
-            .then(|| mistake(&sample, received, ground, now))?
+        holds.is_none().then(|| case.mistake(&sample))?
     });
     token.likely = found.as_ref().map(Finding::hint);
     token.mistake = found.map(|found| found.mistake.word());
-    let issuer = issuer(received, route, ground);
+    let issuer = issuer(case);
     token.issuer = issuer.map(|issuer| issuer.name.to_string());
     report.token = Some(token);
 }
@@ -101,12 +99,9 @@ fn parts(text: &str) -> Option<(Value, Value)> {
 
 /// The issuer outside whose token it seems to be: the one that it names, or the only one whose tokens
 /// may stand there.
-pub(super) fn issuer<'g>(
-    received: &Received<'_>,
-    route: &Route,
-    ground: &'g Ground,
-) -> Option<&'g Issuer> {
-    let (place, text) = found(received, route)?;
+pub(super) fn issuer(case: Case<'_>) -> Option<&Issuer> {
+    let Case { route, ground, .. } = case;
+    let (place, text) = found(case.received, route)?;
     let (header, claims) = parts(text)?;
     let takers = route.takers(place);
     let all = ground.tokens.issuers().iter().enumerate();

@@ -1,59 +1,59 @@
 //! What a webhook says and signs, for a reader.
 
+use super::case::Case;
 use super::judge::Ground;
-use super::report::{Compared, Parameter, Part as PartShown, Report, Signature, State};
-use super::shown::{compared, judged, moment};
+use super::report::{Parameter, Part as PartShown, Report, Signature, State};
+use super::shown::moment;
 use crate::apps::{App, Key};
-use crate::clock::Now;
 use crate::route::{Route, Sender};
 use crate::schemes::Received;
-use crate::schemes::doctor::Sample;
 use crate::schemes::webhook::{Presented, mistakes};
 use std::sync::Arc;
 
-/// Takes down the webhook, if `received` shows one that can be read.
+/// Takes down the webhook, if the request shows one that can be read.
 /// What cannot be is told by the step that refuses it.
-pub(super) fn credential(
-    report: &mut Report,
-    received: &Received<'_>,
-    route: &Route,
-    ground: &Ground,
-    caller_text: Option<&[u8]>,
-    now: Now,
-) {
-    let Ok(Some(presented)) = Presented::read(received, route) else {
+pub(super) fn credential(report: &mut Report, case: Case<'_>) {
+    let received = case.received;
+    let Ok(Some(presented)) = Presented::read(received, case.route) else {
         return;
     };
     let is_unread = received.has_body() && received.body().is_none();
     let mut shown = Signature {
         label: format!("webhook of {}", presented.sender.name()),
         covers: covers(presented.sender).map(str::to_owned).collect(),
-        parameters: parameters(&presented, now.unix_seconds()),
+        parameters: parameters(&presented, case.now.unix_seconds()),
         parts: vec![PartShown {
             part: "body",
             component: "body".into(),
             state: State::Covered,
         }],
-        base: None,
         no_base: is_unread.then(|| "the body is what is signed, and it is not there".to_owned()),
-        string_to_sign: None,
-        holds: None,
-        likely: None,
-        mistake: None,
+        ..Signature::default()
     };
-    let samples = mistakes::samples(&presented, received, keys(route, ground));
+    let samples = mistakes::samples(&presented, received, keys(case.route, case.ground));
     // Whichever of the keys has signed.
     for sample in &samples {
         if shown.holds != Some(true) {
             let found = (shown.likely.take(), shown.mistake.take());
-            judged(&mut shown, sample, received, ground, now);
+            case.judge(&mut shown, sample);
             if shown.holds == Some(false) && found.1.is_some() {
                 (shown.likely, shown.mistake) = found;
             }
         }
     }
-    if let (None, Some(caller), Some(sample)) = (&report.compared, caller_text, samples.first()) {
-        report.compared = Some(beside(&presented, sample, received, caller));
+    if let (Some(sample), Some(caller)) = (samples.first(), case.callers_text)
+        && let Some(compared) = case.compare(report, sample)
+        && compared.mistake.is_none()
+        && !compared.same
+    {
+        // Where both part in the body, it is of another one.
+        let front = presented.message.front.as_bytes();
+        let says = if caller.starts_with(front) {
+            "another body was signed than arrived: sign the bytes that are sent, and let nothing on the way write them anew"
+        } else {
+            "what stands before the body differs: it is made of the fields as they were sent"
+        };
+        compared.likely = Some(says.to_owned());
     }
     report.signatures.push(shown);
 }
@@ -72,26 +72,6 @@ pub(super) fn app<'g>(route: &Route, ground: &'g Ground) -> Option<&'g Arc<App>>
 fn keys<'g>(route: &Route, ground: &'g Ground) -> &'g [Arc<Key>] {
     let app = route.webhooks.as_ref().map(|webhooks| webhooks.app);
     app.map_or(&[], |app| ground.registry.webhook_keys(app))
-}
-
-/// The caller's text beside ours; where both part in the body, it is of another one.
-fn beside(
-    presented: &Presented<'_>,
-    sample: &Sample<'_>,
-    received: &Received<'_>,
-    caller: &[u8],
-) -> Compared {
-    let mut found = compared(sample, received, caller);
-    let front = presented.message.front.as_bytes();
-    if found.mistake.is_none() && !found.same {
-        let says = if caller.starts_with(front) {
-            "another body was signed than arrived: sign the bytes that are sent, and let nothing on the way write them anew"
-        } else {
-            "what stands before the body differs: it is made of the fields as they were sent"
-        };
-        found.likely = Some(says.to_owned());
-    }
-    found
 }
 
 fn covers(sender: Sender) -> impl Iterator<Item = &'static str> {
