@@ -95,4 +95,7 @@ pub mod crypto;
 
 pub mod clock;
 
+#[cfg(feature = "gateway")]
+pub mod lanes;
+
 pub mod secret;

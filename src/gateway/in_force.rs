@@ -2,6 +2,7 @@
 //! all of them counted would be written by all, twice a request.
 
 use super::Settings;
+use crate::lanes::Lanes;
 use arc_swap::{ArcSwap, Guard};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,12 +11,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct InForce {
     current: ArcSwap<Settings>,
-    workers: Box<[Worker]>,
+    workers: Lanes<ArcSwap<Taken>>,
 }
-
-#[derive(Debug)]
-#[repr(align(128))]
-struct Worker(ArcSwap<Taken>);
 
 /// The settings as one worker counts who uses them.
 #[derive(Debug)]
@@ -33,9 +30,9 @@ impl InForce {
     /// For so many workers; more share.
     pub fn new(settings: Settings, workers: usize) -> Self {
         let settings = Arc::new(settings);
-        let worker = |_| Worker(ArcSwap::from_pointee(Taken(settings.clone())));
+        let own = || ArcSwap::from_pointee(Taken(settings.clone()));
         Self {
-            workers: (0..workers.max(1)).map(worker).collect(),
+            workers: Lanes::new(workers, own),
             current: ArcSwap::new(settings),
         }
     }
@@ -44,8 +41,8 @@ impl InForce {
     /// judged by them, whole.
     pub fn store(&self, settings: Settings) {
         let settings = Arc::new(settings);
-        for worker in &self.workers {
-            worker.0.store(Arc::new(Taken(settings.clone())));
+        for own in self.workers.iter() {
+            own.store(Arc::new(Taken(settings.clone())));
         }
         self.current.store(settings);
     }
@@ -57,6 +54,6 @@ impl InForce {
 
     /// Those that a request of this worker is judged by, until it ends.
     pub(super) fn take(&self, worker: usize) -> Arc<Taken> {
-        self.workers[worker % self.workers.len()].0.load_full()
+        self.workers.of(worker).load_full()
     }
 }

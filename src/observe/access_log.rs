@@ -5,9 +5,9 @@
 //! and counted.
 
 use super::Record;
-use super::lane::Lanes;
 use super::line::{Format, Stamp};
 use crate::clock::Now;
+use crate::lanes::Lanes;
 use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::fmt;
@@ -99,7 +99,7 @@ impl Log {
     /// Starts the writer.
     pub(super) fn start(log: AccessLog, workers: usize, dropped: Counter) -> Self {
         let shared = Arc::new(Shared {
-            pens: Lanes::new(workers),
+            pens: Lanes::new(workers, Mutex::default),
             queue: Mutex::default(),
             work: Condvar::new(),
             done: Condvar::new(),

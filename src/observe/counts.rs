@@ -2,8 +2,8 @@
 //! asks for the page adds up.
 
 use super::Record;
-use super::lane::Lanes;
 use crate::clock::Now;
+use crate::lanes::Lanes;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -95,7 +95,7 @@ impl OfRoute {
         let others = CLASSES.len() * reasons.len();
         Self {
             reasons,
-            lanes: Lanes::new(workers),
+            lanes: Lanes::new(workers, Lane::default),
             others: (0..others).map(|_| AtomicU64::new(0)).collect(),
         }
     }

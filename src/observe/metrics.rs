@@ -6,9 +6,9 @@
 
 use super::Record;
 use super::counts::{OfRoute, Routes};
-use super::lane::Lanes;
 use super::series::Series;
 use crate::clock::Now;
+use crate::lanes::Lanes;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -72,7 +72,7 @@ impl Metrics {
             registry: Mutex::new(Registry::with_prefix("portcullis")),
             routes: Routes::new(workers, codes),
             observed: Family::default(),
-            in_flight: Arc::new(Lanes::new(workers)),
+            in_flight: Arc::new(Lanes::new(workers, AtomicI64::default)),
             dropped_lines: Counter::default(),
             reloads: ["success", "failure"]
                 .map(|result| reloads.get_or_create_owned(&OfReload { result })),

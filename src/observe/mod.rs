@@ -13,7 +13,6 @@ pub mod trace;
 
 mod counts;
 mod escape;
-mod lane;
 mod line;
 mod series;
 

@@ -5,8 +5,9 @@
 //! without a name and of a bounded size, which nobody reads.
 
 use super::format::{self, SLOT};
-use super::journal::{LANES, MOST_WAITING, hold, own_lane};
+use super::journal::{LANES, MOST_WAITING, hold};
 use crate::crypto::random;
+use crate::lanes::{Lanes, number};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -18,15 +19,14 @@ const MOST_SLOTS: u64 = (1 << 20) / SLOT as u64;
 #[derive(Debug)]
 pub(super) struct Blanks {
     directory: PathBuf,
-    lanes: [Mutex<Lane>; LANES],
+    lanes: Lanes<Mutex<Lane>>,
     /// Made when it is first written to, beside the journal, where nobody watches what changes; none where it
     /// cannot be made.
     place: OnceLock<Option<Mutex<Place>>>,
 }
 
-/// The blanks of one worker, like its proofs on cache lines of their own.
+/// The blanks of one worker.
 #[derive(Debug, Default)]
-#[repr(align(128))]
 struct Lane {
     waiting: Vec<[u8; 16]>,
     came: u64,
@@ -43,15 +43,15 @@ impl Blanks {
     pub(super) fn new(directory: PathBuf) -> Self {
         Self {
             directory,
-            lanes: Default::default(),
+            lanes: Lanes::new(LANES, Mutex::default),
             place: OnceLock::new(),
         }
     }
 
     /// Notes one. Gives back its number, for [`Self::write`].
     pub(super) fn append(&self) -> u64 {
-        let own = own_lane();
-        let mut lane = hold(&self.lanes[own]);
+        let own = number() % LANES;
+        let mut lane = hold(self.lanes.of(own));
         let mut id = [0; 16];
         random(&mut id);
         // Of requests whose clients went away, no more than proofs may wait.
@@ -64,7 +64,7 @@ impl Blanks {
 
     /// Writes it, with all that wait beside it; what was written stays written.
     pub(super) fn write(&self, number: u64) {
-        let mut lane = hold(&self.lanes[number as usize % LANES]);
+        let mut lane = hold(self.lanes.of(number as usize));
         let written = lane.came - lane.waiting.len() as u64;
         if number / LANES as u64 <= written {
             return;

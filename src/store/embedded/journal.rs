@@ -13,12 +13,13 @@ use super::format::{self, FIRST_SLOT, Head, SEAL, SEAL_AT, SLOT, Slot};
 use super::life::{Held, Life, whole};
 use super::table::{LINGER, Table};
 use super::{OpenError, Settings};
+use crate::lanes::{Lanes, number};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Slots after which a file is followed by another whatever its age: 128 MiB.
@@ -40,7 +41,7 @@ pub(super) struct Journal {
     /// Proofs made at or before this second may have been used before the files begin.
     pub(super) floor: i64,
     pub(super) life: Life,
-    lanes: [Lane; LANES],
+    lanes: Lanes<Lane>,
     /// Locked after `past` and a lane's batch, and while it is written.
     current: Mutex<Segment>,
     past: Mutex<Vec<Past>>,
@@ -56,10 +57,8 @@ pub(super) type Boot = [u8; 16];
 /// A proof, and its last second.
 type Proof = ([u8; 16], i64);
 
-/// The proofs of one worker, on cache lines of their own: where each noted its
-/// proofs in one place, it would wait for what another one has just written there.
+/// The proofs of one worker.
 #[derive(Debug, Default)]
-#[repr(align(128))]
 struct Lane {
     /// Locked last, and only as long as it takes to look.
     waiting: Mutex<Waiting>,
@@ -183,7 +182,7 @@ impl Journal {
             boot,
             floor,
             life,
-            lanes: Default::default(),
+            lanes: Lanes::new(LANES, Lane::default),
             current: Mutex::new(segment),
             past: Mutex::new(past),
             failing: AtomicBool::new(false),
@@ -195,8 +194,8 @@ impl Journal {
 
     /// Notes that a proof is used. Gives back its number, for [`Self::write`].
     pub(super) fn append(&self, id: [u8; 16], until: i64) -> io::Result<u64> {
-        let own = own_lane();
-        let lane = &self.lanes[own];
+        let own = number() % LANES;
+        let lane = self.lanes.of(own);
         let mut waiting = hold(&lane.waiting);
         if waiting.proofs.len() >= MOST_WAITING {
             drop(waiting);
@@ -214,7 +213,7 @@ impl Journal {
     /// Sees to it that the proof with this number is written, and all before
     /// it in its lane. Whoever comes first writes for all that wait there.
     pub(super) fn write(&self, number: u64) -> io::Result<()> {
-        let lane = &self.lanes[number as usize % LANES];
+        let lane = self.lanes.of(number as usize);
         let number = number / LANES as u64;
         let is_written = || lane.written.load(Ordering::Acquire) >= number;
         if is_written() {
@@ -334,7 +333,7 @@ impl Journal {
     pub(super) fn close(&self) -> io::Result<()> {
         let mut past = hold(&self.past);
         let mut written = Ok(());
-        for lane in &self.lanes {
+        for lane in self.lanes.iter() {
             let mut batch = hold(&lane.batch);
             written = written.and(self.write_all(lane, &mut batch));
             // Nobody writes of this lane meanwhile, and whoever comes to it later is refused.
@@ -354,15 +353,6 @@ impl Journal {
         let before = current.file.replace(file);
         before.expect("there was room for a file")
     }
-}
-
-/// The lane of this thread: threads are numbered as they first come.
-pub(super) fn own_lane() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: usize = THREADS.fetch_add(1, Ordering::Relaxed) % LANES;
-    }
-    OWN.with(|own| *own)
 }
 
 /// No panic leaves any of it half changed.
