@@ -2,7 +2,7 @@
 
 use super::changing::{self, Changing, Matching};
 use super::reach::{Call, Reach, Reply};
-use super::{USUAL, Where, lacking, list, listed, part, print};
+use super::{Listing, USUAL, Where, lacking, list, listed, part, print};
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
@@ -43,13 +43,7 @@ enum What {
         how: Changing,
     },
     /// List every app
-    List {
-        /// How many at most
-        #[arg(long, value_name = "NUMBER", default_value_t = USUAL)]
-        limit: usize,
-        #[command(flatten)]
-        at: Where,
-    },
+    List(Listing),
     /// Show one app and its keys
     Show {
         /// Its name
@@ -195,7 +189,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             changing::print(how, &format!("made app {name}"), &answer)?;
             said.tell_lacking(how, name);
         }
-        What::List { limit, at } => listed(at, "/v1/apps", &[], *limit, COLUMNS)?,
+        What::List(list) => listed(&list.at, "/v1/apps", &[], list.limit, COLUMNS)?,
         What::Show { name, at } => show(name, at)?,
         What::Change {
             name,

@@ -33,6 +33,17 @@ pub(super) struct Matching {
     pub(super) if_match: Option<String>,
 }
 
+/// What is changed that has an id, and how.
+#[derive(Args, Clone, Debug)]
+pub(super) struct One {
+    /// Its id
+    pub(super) id: String,
+    #[command(flatten)]
+    pub(super) matching: Matching,
+    #[command(flatten)]
+    pub(super) how: Changing,
+}
+
 /// Where a secret goes that is shown once.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Out {
@@ -75,6 +86,18 @@ pub(super) fn change(
         call = call.with(body);
     }
     Ok(reach.ask(&call)?.body)
+}
+
+impl One {
+    /// Changes it, as [`change`] does.
+    pub(super) fn change(
+        &self,
+        kind: &str,
+        action: (Method, &str),
+        body: Option<Json>,
+    ) -> Result<Json> {
+        change(&self.how, &self.matching, (kind, &self.id), action, body)
+    }
 }
 
 const fn dry_run(how: &Changing) -> &'static [(&'static str, &'static str)] {

@@ -1,8 +1,7 @@
 //! `portcullis instance`: the instances of apps, and the codes by which they enrol.
 
-use super::changing::{self, Changing, Matching, Out};
-use super::{USUAL, Where, lacking, listed, part, print, shown};
-use crate::cli::stop::Stop;
+use super::changing::{self, Changing, Matching, One, Out};
+use super::{Listing, Where, lacking, listed, part, print, seconds, shown};
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
@@ -53,11 +52,8 @@ enum What {
     Codes {
         /// The app
         app: String,
-        /// How many at most
-        #[arg(long, value_name = "NUMBER", default_value_t = USUAL)]
-        limit: usize,
         #[command(flatten)]
-        at: Where,
+        list: Listing,
     },
     /// Withdraw a code
     Withdraw {
@@ -70,11 +66,8 @@ enum What {
     List {
         /// The app
         app: String,
-        /// How many at most
-        #[arg(long, value_name = "NUMBER", default_value_t = USUAL)]
-        limit: usize,
         #[command(flatten)]
-        at: Where,
+        list: Listing,
     },
     /// Show one instance
     Show {
@@ -84,14 +77,7 @@ enum What {
         at: Where,
     },
     /// Let an instance prove nothing any more
-    Revoke {
-        /// Its id
-        id: String,
-        #[command(flatten)]
-        matching: Matching,
-        #[command(flatten)]
-        how: Changing,
-    },
+    Revoke(One),
 }
 
 const INSTANCES: print::Columns = &[
@@ -123,14 +109,11 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             out,
             how,
         } => {
-            let period = crate::config::period(expires_in).map_err(|why| {
-                Stop::usage(format!("`--expires-in` `{expires_in}`: {why}"))
-                    .hint("`30m`, `1h`, `7d`")
-            })?;
+            let expires_in = seconds(expires_in, "--expires-in")?;
             let mut body = Map::new();
             body.insert("app".to_owned(), app.as_str().into());
             body.insert("uses".to_owned(), (*uses).into());
-            body.insert("expires_in".to_owned(), period.as_secs().max(1).into());
+            body.insert("expires_in".to_owned(), expires_in.into());
             if let Some(build) = build {
                 body.insert("build".to_owned(), build.as_str().into());
             }
@@ -143,8 +126,14 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
                 lacking::tell(&how.at, app, true);
             }
         }
-        What::Codes { app, limit, at } => {
-            listed(at, "/v1/enrolments", &[("app", app)], *limit, CODES)?;
+        What::Codes { app, list } => {
+            listed(
+                &list.at,
+                "/v1/enrolments",
+                &[("app", app)],
+                list.limit,
+                CODES,
+            )?;
         }
         What::Withdraw { id, how } => {
             let any = Matching {
@@ -155,14 +144,19 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             let answer = changing::change(how, &any, ("enrolments", id), action, None)?;
             changing::print(how, "withdrew the code", &answer)?;
         }
-        What::List { app, limit, at } => {
-            listed(at, "/v1/instances", &[("app", app)], *limit, INSTANCES)?;
+        What::List { app, list } => {
+            listed(
+                &list.at,
+                "/v1/instances",
+                &[("app", app)],
+                list.limit,
+                INSTANCES,
+            )?;
         }
         What::Show { id, at } => shown(at, &format!("/v1/instances/{}", part(id)))?,
-        What::Revoke { id, matching, how } => {
-            let action = (Method::POST, "/revoke");
-            let answer = changing::change(how, matching, ("instances", id), action, None)?;
-            changing::print(how, &format!("revoked instance {id}"), &answer)?;
+        What::Revoke(one) => {
+            let answer = one.change("instances", (Method::POST, "/revoke"), None)?;
+            changing::print(&one.how, &format!("revoked instance {}", one.id), &answer)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -54,6 +54,16 @@ pub(super) struct Where {
     pub(super) json: bool,
 }
 
+/// How many are listed, and of which gateway.
+#[derive(Args, Clone, Debug)]
+struct Listing {
+    /// How many at most
+    #[arg(long, value_name = "NUMBER", default_value_t = USUAL)]
+    limit: usize,
+    #[command(flatten)]
+    at: Where,
+}
+
 /// Asks for a list, page by page, until `limit` items are there. Tells whether there are more.
 fn list(
     reach: &Reach,
@@ -116,6 +126,14 @@ fn shown(at: &Where, path: &str) -> Result<()> {
         write!(out, "{}", print::members(&reply.body))?;
     }
     Ok(())
+}
+
+/// How long an option says, in seconds.
+fn seconds(text: &str, option: &str) -> Result<u64> {
+    let period = crate::config::period(text).map_err(|why| {
+        Stop::usage(format!("`{option}` `{text}`: {why}")).hint("`30m`, `24h`, `7d`")
+    })?;
+    Ok(period.as_secs().max(1))
 }
 
 /// A name as a part of a path.
