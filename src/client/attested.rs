@@ -1,6 +1,6 @@
 //! For clients of OAuth that are attested (draft-ietf-oauth-attestation-based-client-auth-09).
 
-use super::fresh_nonce;
+use super::{fresh_nonce, pair_for_tokens};
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, BadKey, PrivateKey};
 use crate::schemes::token::attestation::{
@@ -39,10 +39,7 @@ impl AttestedClient {
     /// # Errors
     /// [`BadKey`].
     pub fn new(algorithm: Algorithm, key: &Secret) -> Result<Self, BadKey> {
-        if !algorithm.is_for_tokens() {
-            return Err(BadKey::NoPair(algorithm));
-        }
-        let key = PrivateKey::read(algorithm, key)?;
+        let key = pair_for_tokens(algorithm, key)?;
         // One that has a public half.
         key.public()?;
         Ok(Self {

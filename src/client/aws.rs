@@ -1,5 +1,6 @@
 //! For those who call as AWS's clients do.
 
+use super::{SignError, ascii, received, target_of, with_host};
 use crate::clock::Clock;
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, BadKey, HmacKey};
@@ -8,10 +9,9 @@ use crate::schemes::aws_sigv4::sign::{
 };
 use crate::schemes::aws_sigv4::{EMPTY_SHA256, UNSIGNED_PAYLOAD, X_AMZ_CONTENT_SHA256, X_AMZ_DATE};
 use crate::schemes::date;
-use crate::schemes::received::{Malformed, Received, Surroundings};
 use crate::secret::Secret;
 use data_encoding::HEXLOWER;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::time::Duration;
 
@@ -56,18 +56,7 @@ pub struct AwsPresigned {
 }
 
 /// Why a request cannot be signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AwsSignError {
-    /// The URL has no scheme and host.
-    #[error("the URL must be absolute, as in `https://api.example.com/orders`")]
-    NotAbsolute,
-    /// A gateway would refuse the request itself, however signed.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// It cannot be signed so.
-    #[error(transparent)]
-    CannotSign(#[from] CannotSign),
-}
+pub type AwsSignError = SignError<CannotSign>;
 
 impl AwsSigner {
     /// A signer for `region` and `service`: whatever names the gateway takes.
@@ -105,10 +94,10 @@ impl AwsSigner {
         body: &[u8],
     ) -> Result<AwsSigned, AwsSignError> {
         if fields.contains_key(AUTHORIZATION) {
-            return Err(CannotSign::Taken.into());
+            return Err(SignError::CannotSign(CannotSign::Taken));
         }
         let now = self.clock.now().unix_seconds();
-        let mut all = fields.clone();
+        let mut all = with_host(fields, uri)?;
         let mut added = Vec::with_capacity(3);
         let hash = HEXLOWER.encode(&sha256(&[body]));
         for (name, value) in [
@@ -122,10 +111,10 @@ impl AwsSigner {
         }
         let payload = all.get(X_AMZ_CONTENT_SHA256).cloned();
         let payload = payload.as_ref().and_then(|value| value.to_str().ok());
-        let signed = names(&mut all, uri)?;
+        let signed = names(&all);
         let parameters = self.parameters(now, &signed, payload.unwrap_or(UNSIGNED_PAYLOAD));
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        let made = with(method, uri, target, &all, !body.is_empty(), |received| {
+        let has_body = !body.is_empty();
+        let made = received(method, uri, target_of(uri), &all, has_body, |received| {
             sign(received, &parameters, &self.key)
         })?;
         added.push((AUTHORIZATION, ascii(&made.value)));
@@ -149,12 +138,12 @@ impl AwsSigner {
         life: Duration,
     ) -> Result<AwsPresigned, AwsSignError> {
         if life < Duration::from_secs(1) || life > MAX_PRESIGNED {
-            return Err(CannotSign::Life.into());
+            return Err(SignError::CannotSign(CannotSign::Life));
         }
-        let seconds = u32::try_from(life.as_secs()).map_err(|_| CannotSign::Life)?;
+        let seconds = life.as_secs() as u32;
         let now = self.clock.now().unix_seconds();
-        let mut all = fields.clone();
-        let signed = names(&mut all, uri)?;
+        let all = with_host(fields, uri)?;
+        let signed = names(&all);
         let hash = HEXLOWER.encode(&sha256(&[body]));
         let payload = match body {
             [] if self.service == "s3" => UNSIGNED_PAYLOAD,
@@ -167,7 +156,7 @@ impl AwsSigner {
             None | Some("") => format!("{}?{more}", uri.path()),
             Some(query) => format!("{}?{query}&{more}", uri.path()),
         };
-        let made = with(method, uri, &target, &all, !body.is_empty(), |received| {
+        let made = received(method, uri, &target, &all, !body.is_empty(), |received| {
             presign(received, &parameters, &self.key)
         })?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -195,38 +184,12 @@ impl AwsSigner {
     }
 }
 
-/// The names of the fields to sign, in order; `Host` is added.
-fn names(all: &mut HeaderMap, uri: &Uri) -> Result<String, AwsSignError> {
-    let authority = uri.authority().ok_or(AwsSignError::NotAbsolute)?;
-    all.entry(HOST).or_insert_with(|| ascii(authority.as_str()));
+/// The names of the fields to sign, in order.
+fn names(all: &HeaderMap) -> String {
     let names = all.keys().map(HeaderName::as_str);
     let mut names: Vec<&str> = names.filter(|name| !UNSIGNED.contains(name)).collect();
     names.sort_unstable();
-    Ok(names.join(";"))
-}
-
-fn with<T>(
-    method: &Method,
-    uri: &Uri,
-    target: &str,
-    fields: &HeaderMap,
-    has_body: bool,
-    sign: impl FnOnce(&Received<'_>) -> Result<T, CannotSign>,
-) -> Result<T, AwsSignError> {
-    let scheme = uri.scheme_str().ok_or(AwsSignError::NotAbsolute)?;
-    let origin: Uri = target.parse().map_err(|_| AwsSignError::NotAbsolute)?;
-    let around = Surroundings {
-        tls: scheme == "https",
-        http2: false,
-        has_body,
-        public_url: None,
-    };
-    let received = Received::read(method, &origin, fields, around)?;
-    Ok(sign(&received)?)
-}
-
-fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("what was written as a field is one")
+    names.join(";")
 }
 
 #[cfg(test)]
@@ -270,7 +233,10 @@ mod tests {
         assert!(made.text.ends_with("\nhost\nUNSIGNED-PAYLOAD"));
         assert!(made.uri.query().unwrap().contains("&X-Amz-Expires=60&"));
         for life in [0, 7 * 24 * 3600 + 1] {
-            assert_eq!(presign("s3", life), Err(CannotSign::Life.into()));
+            assert_eq!(
+                presign("s3", life),
+                Err(SignError::CannotSign(CannotSign::Life))
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
 //! For those who show a token that is bound to a key of theirs (DPoP, RFC 9449).
 
-use super::fresh_nonce;
+use super::{fresh_nonce, pair_for_tokens};
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, BadKey, PrivateKey};
 use crate::schemes::token::dpop::{DPOP, ProofClaims, sign_proof};
@@ -39,10 +39,7 @@ impl DpopKey {
     /// # Errors
     /// [`BadKey`].
     pub fn new(algorithm: Algorithm, key: &Secret) -> Result<Self, BadKey> {
-        if !algorithm.is_for_tokens() {
-            return Err(BadKey::NoPair(algorithm));
-        }
-        let key = PrivateKey::read(algorithm, key)?;
+        let key = pair_for_tokens(algorithm, key)?;
         Ok(Self {
             thumbprint: *key.public()?.thumbprint(),
             key,

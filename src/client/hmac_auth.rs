@@ -1,5 +1,6 @@
 //! For those who call in the dialect of Kong, of Apache APISIX or of draft-cavage-12.
 
+use super::{SignError, ascii, received, target_of, with_host};
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, BadKey, SigningKey};
 use crate::schemes::digest::CONTENT_DIGEST;
@@ -7,9 +8,9 @@ use crate::schemes::hmac_auth::digest::DIGEST;
 use crate::schemes::hmac_auth::sign::{CannotSign, Parameters, sign};
 use crate::schemes::hmac_auth::verify::is_of;
 use crate::schemes::hmac_auth::{self, Dialect, date};
-use crate::schemes::received::{Malformed, Received, Surroundings};
+use crate::schemes::received::Received;
 use crate::secret::Secret;
-use http::header::{AUTHORIZATION, DATE, HOST, PROXY_AUTHORIZATION};
+use http::header::{AUTHORIZATION, DATE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
@@ -34,18 +35,7 @@ pub struct HmacSigned {
 }
 
 /// Why a request cannot be signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HmacSignError {
-    /// The URL has no scheme and host.
-    #[error("the URL must be absolute, as in `https://api.example.com/orders`")]
-    NotAbsolute,
-    /// A gateway would refuse the request itself, however signed.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// What is to be covered cannot be.
-    #[error(transparent)]
-    CannotSign(#[from] CannotSign),
-}
+pub type HmacSignError = SignError<CannotSign>;
 
 impl HmacSigner {
     /// A signer that covers time, target, host, `Authorization` and body, each if there is one.
@@ -96,12 +86,8 @@ impl HmacSigner {
         fields: &HeaderMap,
         body: &[u8],
     ) -> Result<HmacSigned, HmacSignError> {
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(HmacSignError::NotAbsolute);
-        };
         let now = self.clock.now().unix_seconds();
-        let mut all = fields.clone();
-        all.entry(HOST).or_insert_with(|| ascii(authority.as_str()));
+        let mut all = with_host(fields, uri)?;
         let mut added = Vec::with_capacity(3);
         let mut add = |name: HeaderName, value: String| {
             if !all.contains_key(&name) {
@@ -115,23 +101,17 @@ impl HmacSigner {
         if !body.is_empty() {
             add(DIGEST, hmac_auth::digest::field_of(body));
         }
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        let origin: Uri = target.parse().map_err(|_| HmacSignError::NotAbsolute)?;
-        let around = Surroundings {
-            tls: scheme == "https",
-            http2: false,
-            has_body: !body.is_empty(),
-            public_url: None,
-        };
-        let received = Received::read(method, &origin, &all, around)?;
-        let parameters = Parameters {
-            dialect: self.dialect,
-            key_id: &self.key_id,
-            covered: &self.covered(&received),
-            created: (self.dialect == Dialect::Cavage12).then_some(now),
-        };
-        let place = self.place(&all)?;
-        let signed = sign(&received, &parameters, &self.key)?;
+        let place = self.place(&all).map_err(SignError::CannotSign)?;
+        let has_body = !body.is_empty();
+        let signed = received(method, uri, target_of(uri), &all, has_body, |received| {
+            let parameters = Parameters {
+                dialect: self.dialect,
+                key_id: &self.key_id,
+                covered: &self.covered(received),
+                created: (self.dialect == Dialect::Cavage12).then_some(now),
+            };
+            sign(received, &parameters, &self.key)
+        })?;
         let value = match signed.value.split_once(' ') {
             // There the word is the field's name.
             Some((_, parameters)) if place == SIGNATURE => parameters,
@@ -182,10 +162,6 @@ impl HmacSigner {
             Dialect::Cavage12 => Ok(SIGNATURE),
         }
     }
-}
-
-fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("what was read as a field is one")
 }
 
 #[cfg(test)]
@@ -257,6 +233,6 @@ mod tests {
         fields.insert(AUTHORIZATION, HeaderValue::from_static("Bearer x"));
         let uri = "https://api.example.com/".parse().unwrap();
         let refused = signer.unwrap().sign(&Method::GET, &uri, &fields, b"");
-        assert_eq!(refused, Err(CannotSign::Taken.into()));
+        assert_eq!(refused, Err(SignError::CannotSign(CannotSign::Taken)));
     }
 }

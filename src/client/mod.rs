@@ -37,7 +37,7 @@ pub use hmac_auth::{HmacSignError, HmacSigned, HmacSigner};
 pub use webhook::WebhookSigner;
 
 use crate::clock::Clock;
-use crate::crypto::{Algorithm, BadKey, SigningKey};
+use crate::crypto::{Algorithm, BadKey, PrivateKey, SigningKey};
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::http_signature::sign::{CannotSign, Parameters, Signed, sign};
 use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
@@ -64,16 +64,16 @@ pub struct Signer {
 
 /// Why a request cannot be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
+pub enum SignError<C = CannotSign> {
     /// The URL has no scheme and host.
     #[error("the URL must be absolute, as in `https://api.example.com/orders`")]
     NotAbsolute,
     /// A gateway would refuse the request itself, however signed.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// A component cannot be covered.
+    /// It cannot be signed so.
     #[error(transparent)]
-    CannotSign(#[from] CannotSign),
+    CannotSign(C),
 }
 
 impl Signer {
@@ -170,23 +170,10 @@ impl Signer {
         fields: &mut HeaderMap,
         digest: Option<&str>,
     ) -> Result<Signed, SignError> {
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(SignError::NotAbsolute);
-        };
-        let mut all = fields.clone();
+        let mut all = with_host(fields, uri)?;
         if let Some(digest) = digest {
             all.insert(CONTENT_DIGEST, ascii(digest));
         }
-        all.entry(HOST).or_insert_with(|| ascii(authority.as_str()));
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        let origin: Uri = target.parse().map_err(|_| SignError::NotAbsolute)?;
-        let around = Surroundings {
-            tls: scheme == "https",
-            http2: false,
-            has_body: digest.is_some(),
-            public_url: None,
-        };
-        let received = Received::read(method, &origin, &all, around)?;
         let now = self.clock.now().unix_seconds();
         let nonce = self.single_use.then(fresh_nonce);
         let parameters = Parameters {
@@ -199,8 +186,17 @@ impl Signer {
             nonce: nonce.as_deref(),
             tag: self.tag.as_deref(),
         };
-        let components = self.components(&received);
-        let signed = sign(&received, &self.label, &components, &parameters, &self.key)?;
+        let signed = received(
+            method,
+            uri,
+            target_of(uri),
+            &all,
+            digest.is_some(),
+            |received| {
+                let components = self.components(received);
+                sign(received, &self.label, &components, &parameters, &self.key)
+            },
+        )?;
         if let Some(digest) = all.remove(CONTENT_DIGEST) {
             fields.insert(CONTENT_DIGEST, digest);
         }
@@ -238,6 +234,48 @@ impl Signer {
         }
         components
     }
+}
+
+/// `fields` with a `Host`.
+fn with_host<C>(fields: &HeaderMap, uri: &Uri) -> Result<HeaderMap, SignError<C>> {
+    let authority = uri.authority().ok_or(SignError::NotAbsolute)?;
+    let mut all = fields.clone();
+    all.entry(HOST).or_insert_with(|| ascii(authority.as_str()));
+    Ok(all)
+}
+
+/// What stands in the request line.
+fn target_of(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |target| target.as_str())
+}
+
+/// Signs the request as the gateway will read it.
+fn received<T, C>(
+    method: &Method,
+    uri: &Uri,
+    target: &str,
+    fields: &HeaderMap,
+    has_body: bool,
+    sign: impl FnOnce(&Received<'_>) -> Result<T, C>,
+) -> Result<T, SignError<C>> {
+    let scheme = uri.scheme_str().ok_or(SignError::NotAbsolute)?;
+    let origin: Uri = target.parse().map_err(|_| SignError::NotAbsolute)?;
+    let around = Surroundings {
+        tls: scheme == "https",
+        http2: false,
+        has_body,
+        public_url: None,
+    };
+    let received = Received::read(method, &origin, fields, around)?;
+    sign(&received).map_err(SignError::CannotSign)
+}
+
+/// A private key that tokens are signed with, in PEM or as a JWK.
+fn pair_for_tokens(algorithm: Algorithm, key: &Secret) -> Result<PrivateKey, BadKey> {
+    if !algorithm.is_for_tokens() {
+        return Err(BadKey::NoPair(algorithm));
+    }
+    PrivateKey::read(algorithm, key)
 }
 
 fn fresh_nonce() -> String {

@@ -44,7 +44,7 @@ impl AwsArgs {
             );
         };
         if key.algorithm != Algorithm::HmacSha256 {
-            return Err(cannot_sign(&CannotSign::Algorithm.into()).into());
+            return Err(cannot_sign(&AwsSignError::CannotSign(CannotSign::Algorithm)).into());
         }
         let signer = AwsSigner::new(&key.id, &key.secret, region, service)
             .map_err(bad_key)?
