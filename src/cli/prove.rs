@@ -27,7 +27,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use data_encoding::{BASE64, HEXLOWER};
 use http::header::AUTHORIZATION;
-use http::{HeaderName, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 use std::time::Duration;
 
 /// A token's life unless told otherwise.
@@ -116,6 +116,18 @@ pub(super) struct Proof {
 }
 
 impl Proof {
+    /// Fields, and the text that was signed for them.
+    fn of(fields: &[(HeaderName, HeaderValue)], base: Option<String>) -> Self {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
+        Self {
+            fields: { fields.iter() }
+                .map(|(name, value)| (name.clone(), text(value)))
+                .collect(),
+            base,
+            uri: None,
+        }
+    }
+
     /// `Signature-Base-Digest`, by which a gateway can tell whether key or text is wrong.
     pub(super) fn base_digest(&self) -> Option<(HeaderName, String)> {
         let base = self.base.as_ref()?;
@@ -217,7 +229,8 @@ impl ProofArgs {
         let aws = (&of_aws[..], "aws-sigv4");
         let key = (&of_key[..], "api-key");
         let hook = (&of_webhook[..], "webhook");
-        let time = [("--created", self.created.is_some())];
+        let of_time = [("--created", self.created.is_some())];
+        let time = (&of_time[..], "http-signature");
         let one = (of_one_signature, "http-signature");
         let both = (of_both, "http-signature");
         let strays = match self.scheme {
@@ -225,17 +238,7 @@ impl ProofArgs {
             SchemeName::AwsSigv4 => vec![token, hmac, both, one, key, hook],
             SchemeName::HmacAuth => vec![token, one, aws, key, hook],
             SchemeName::Token => vec![both, one, hmac, aws, key, hook],
-            SchemeName::ApiKey => {
-                vec![
-                    token,
-                    both,
-                    one,
-                    hmac,
-                    aws,
-                    hook,
-                    (&time[..], "http-signature"),
-                ]
-            }
+            SchemeName::ApiKey => vec![token, both, one, hmac, aws, hook, time],
             SchemeName::Webhook => vec![token, both, one, hmac, aws, key],
         };
         let strays = strays
@@ -309,7 +312,14 @@ pub(super) fn sign(signer: &Signer, message: &Message) -> Result<Proof> {
             &mut fields,
             digest.as_deref(),
         )
-        .map_err(cannot_sign)?;
+        .map_err(|why| {
+            cannot_sign(&why, |why| match why {
+                CannotSign::Absent(component) => Some(format!(
+                    "add the header that `--cover {component}` names with `-H`, or leave it out"
+                )),
+                CannotSign::Unreadable(_) => None,
+            })
+        })?;
     let mut added = Vec::with_capacity(3);
     added.extend(digest.map(|digest| (CONTENT_DIGEST, digest)));
     added.push((SIGNATURE_INPUT, made.input));
@@ -334,15 +344,22 @@ pub(super) fn bad_key(bad: BadKey) -> Stop {
     }
 }
 
-fn cannot_sign(why: SignError) -> Stop {
+fn cannot_sign<C: std::error::Error>(
+    why: &SignError<C>,
+    hint: impl Fn(&C) -> Option<String>,
+) -> Stop {
     let stop = Stop::usage(format!("this request cannot be signed: {why}"));
-    match why {
-        SignError::CannotSign(CannotSign::Absent(component)) => stop.hint(format!(
-            "add the header that `--cover {component}` names with `-H`, or leave it out"
-        )),
-        SignError::Malformed(_) => stop
-            .hint("a gateway refuses it before it looks at a signature; see `portcullis explain`"),
-        _ => stop,
+    let hint = match why {
+        SignError::CannotSign(why) => hint(why),
+        SignError::Malformed(_) => Some(
+            "a gateway refuses it before it looks at a signature; see `portcullis explain`"
+                .to_owned(),
+        ),
+        SignError::NotAbsolute => None,
+    };
+    match hint {
+        Some(hint) => stop.hint(hint),
+        None => stop,
     }
 }
 

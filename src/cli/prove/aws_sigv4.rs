@@ -1,10 +1,10 @@
 //! `--scheme aws-sigv4`.
 
-use super::{Proof, bad_key};
+use super::{Proof, bad_key, cannot_sign};
 use crate::cli::key::NamedKey;
 use crate::cli::message::Message;
 use crate::cli::stop::Stop;
-use crate::client::{AwsSignError, AwsSigner};
+use crate::client::{AwsSigner, SignError};
 use crate::clock::Clock;
 use crate::crypto::Algorithm;
 use crate::schemes::aws_sigv4::sign::CannotSign;
@@ -44,7 +44,8 @@ impl AwsArgs {
             );
         };
         if key.algorithm != Algorithm::HmacSha256 {
-            return Err(cannot_sign(&AwsSignError::CannotSign(CannotSign::Algorithm)).into());
+            let why = SignError::CannotSign(CannotSign::Algorithm);
+            return Err(cannot_sign(&why, hint).into());
         }
         let signer = AwsSigner::new(&key.id, &key.secret, region, service)
             .map_err(bad_key)?
@@ -54,7 +55,7 @@ impl AwsArgs {
         if let Some(seconds) = self.presign {
             let life = Duration::from_secs(u64::from(seconds));
             let made = signer.presign(method, uri, fields, body, life);
-            let made = made.map_err(|why| cannot_sign(&why))?;
+            let made = made.map_err(|why| cannot_sign(&why, hint))?;
             return Ok(Proof {
                 uri: Some(made.uri),
                 base: Some(made.text),
@@ -63,30 +64,18 @@ impl AwsArgs {
         }
         let made = signer
             .sign(method, uri, fields, body)
-            .map_err(|why| cannot_sign(&why))?;
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
-        let fields = made.fields.iter();
-        Ok(Proof {
-            fields: fields
-                .map(|(name, value)| (name.clone(), text(value)))
-                .collect(),
-            base: Some(made.text),
-            ..Proof::default()
-        })
+            .map_err(|why| cannot_sign(&why, hint))?;
+        Ok(Proof::of(&made.fields, Some(made.text)))
     }
 }
 
-fn cannot_sign(why: &AwsSignError) -> Stop {
-    let stop = Stop::usage(format!("this request cannot be signed: {why}"));
-    match why {
-        AwsSignError::CannotSign(CannotSign::Taken) => {
-            stop.hint("put the signature into the URL, with `--presign`, or leave the header away")
+fn hint(why: &CannotSign) -> Option<String> {
+    let hint = match why {
+        CannotSign::Taken => {
+            "put the signature into the URL, with `--presign`, or leave the header away"
         }
-        AwsSignError::CannotSign(CannotSign::Algorithm) => {
-            stop.hint("leave `--algorithm` away, or sign with `--scheme http-signature`")
-        }
-        AwsSignError::Malformed(_) => stop
-            .hint("a gateway refuses it before it looks at a signature; see `portcullis explain`"),
-        _ => stop,
-    }
+        CannotSign::Algorithm => "leave `--algorithm` away, or sign with `--scheme http-signature`",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }

@@ -1,10 +1,10 @@
 //! `--scheme hmac-auth`.
 
-use super::{Proof, bad_key};
+use super::{Proof, bad_key, cannot_sign};
 use crate::cli::key::NamedKey;
 use crate::cli::message::Message;
 use crate::cli::stop::Stop;
-use crate::client::{HmacSignError, HmacSigner};
+use crate::client::HmacSigner;
 use crate::clock::Clock;
 use crate::route::Dialect;
 use crate::schemes::hmac_auth::sign::CannotSign;
@@ -72,30 +72,19 @@ impl HmacArgs {
                 &message.fields,
                 &message.body,
             )
-            .map_err(cannot_sign)?;
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
-        let fields = made.fields.iter();
-        Ok(Proof {
-            fields: fields
-                .map(|(name, value)| (name.clone(), text(value)))
-                .collect(),
-            base: Some(made.text),
-            ..Proof::default()
-        })
+            .map_err(|why| cannot_sign(&why, hint))?;
+        Ok(Proof::of(&made.fields, Some(made.text)))
     }
 }
 
-fn cannot_sign(why: HmacSignError) -> Stop {
-    let stop = Stop::usage(format!("this request cannot be signed: {why}"));
+fn hint(why: &CannotSign) -> Option<String> {
     match why {
-        HmacSignError::CannotSign(CannotSign::NoText(NoText::Absent(field))) => stop.hint(format!(
+        CannotSign::NoText(NoText::Absent(field)) => Some(format!(
             "add the header that `--cover {field}` names with `-H`, or leave it out"
         )),
-        HmacSignError::CannotSign(CannotSign::Taken) => {
-            stop.hint("leave the header away, or sign with `--scheme http-signature`")
+        CannotSign::Taken => {
+            Some("leave the header away, or sign with `--scheme http-signature`".to_owned())
         }
-        HmacSignError::Malformed(_) => stop
-            .hint("a gateway refuses it before it looks at a signature; see `portcullis explain`"),
-        _ => stop,
+        _ => None,
     }
 }

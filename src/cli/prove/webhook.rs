@@ -98,15 +98,7 @@ impl WebhookArgs {
         let made = signer
             .sign(&id, &message.body)
             .map_err(|why| cannot_sign(&why))?;
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
-        let fields = made.fields.iter();
-        Ok(Proof {
-            fields: fields
-                .map(|(name, value)| (name.clone(), text(value)))
-                .collect(),
-            base: String::from_utf8(made.text).ok(),
-            ..Proof::default()
-        })
+        Ok(Proof::of(&made.fields, String::from_utf8(made.text).ok()))
     }
 }
 
@@ -117,8 +109,7 @@ pub(in crate::cli) fn key_bytes(
     written: &[u8],
 ) -> Result<Secret> {
     let is_mac = algorithm.is_mac();
-    let says_how = [&b"base64:"[..], b"hex:"];
-    if says_how.iter().any(|front| written.starts_with(front)) {
+    if config::says_how(written) {
         let (bytes, _) = config::decode(written).map_err(|closed| {
             Stop::usage(format!("the secret cannot be read: {}", closed.message))
         })?;
