@@ -7,7 +7,7 @@ mod hmac_auth;
 mod webhook;
 
 pub(super) use hmac_auth::DialectName;
-pub(super) use webhook::{SenderName, key_bytes};
+pub(super) use webhook::{SenderName, key_bytes, secret_of};
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;

@@ -16,12 +16,12 @@ mod webhook;
 use super::key::{KeyArgs, NamedKey};
 use super::message::read_bounded;
 use super::pasted::Pasted;
-use super::prove::{DialectName, SenderName, bad_key, key_bytes};
+use super::prove::{DialectName, SenderName, bad_key, key_bytes, secret_of};
 use super::stop::{FAILED, Stop};
-use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
+use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
 use crate::clock::{Clock, Now};
-use crate::config::{self, Config};
-use crate::crypto::{Algorithm, BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
+use crate::config::Config;
+use crate::crypto::{BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::{Dialect, Route, Sender, Table, Webhooks};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token::Settings as TokenSettings;
@@ -197,11 +197,8 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
     }
     // Whoever reads the configuration may know all that it leads to.
     let secrets = loaded.resolved.keys().iter().filter_map(|note| {
-        let written = config::written_secret(path, note)?;
-        let secret = match sender_of(&note.id, &registry, &blueprint.routes) {
-            Some((sender, algorithm)) => key_bytes(sender, algorithm, written.expose()).ok()?,
-            None => config::decode(written.expose()).ok()?.0,
-        };
+        let key = registry.key(&note.id);
+        let secret = secret_of(path, note, key.as_deref(), &blueprint.routes)?;
         Some((note.id.as_str().into(), secret))
     });
     let secrets = secrets.collect();
@@ -228,20 +225,6 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
         tokens,
         public_url: blueprint.public_url,
     })
-}
-
-/// Whose webhooks a key signs, where it signs some.
-fn sender_of(id: &str, registry: &Registry, routes: &Table) -> Option<(Sender, Algorithm)> {
-    let key = registry.key(id)?;
-    if !key.schemes.contains(Scheme::Webhook) {
-        return None;
-    }
-    let webhooks = routes
-        .routes()
-        .iter()
-        .filter_map(|route| route.webhooks.as_ref());
-    let of_its_app = { webhooks }.find(|webhooks| webhooks.app == key.app.index)?;
-    Some((of_its_app.sender, key.algorithm()))
 }
 
 /// One route that takes everything, and at most one key.

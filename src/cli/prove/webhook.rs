@@ -1,14 +1,15 @@
 //! `--scheme webhook`.
 
 use super::{Proof, bad_key};
+use crate::apps::{Key, Scheme};
 use crate::cli::key::NamedKey;
 use crate::cli::message::Message;
 use crate::cli::stop::Stop;
 use crate::client::WebhookSigner;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, KeyNote};
 use crate::crypto::{Algorithm, random};
-use crate::schemes::webhook::Sender;
+use crate::route::{Sender, Table};
 use crate::schemes::webhook::sign::CannotSign;
 use crate::schemes::webhook::standard;
 use crate::secret::Secret;
@@ -16,6 +17,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use data_encoding::{BASE32_NOPAD, BASE64};
 use http::Method;
+use std::path::Path;
 
 /// Random bytes of an id.
 const ID_BYTES: usize = 15;
@@ -100,6 +102,30 @@ impl WebhookArgs {
             .map_err(|why| cannot_sign(&why))?;
         Ok(Proof::of(&made.fields, String::from_utf8(made.text).ok()))
     }
+}
+
+/// The secret of a key of the configuration at `config`, as the gateway reads it.
+pub(in crate::cli) fn secret_of(
+    config: &Path,
+    note: &KeyNote,
+    key: Option<&Key>,
+    routes: &Table,
+) -> Option<Secret> {
+    let written = config::written_secret(config, note)?;
+    match key.and_then(|key| Some((sender_of(key, routes)?, key.algorithm()))) {
+        Some((sender, algorithm)) => key_bytes(sender, algorithm, written.expose()).ok(),
+        None => Some(config::decode(written.expose()).ok()?.0),
+    }
+}
+
+/// Whose webhooks a key signs, where it signs some.
+fn sender_of(key: &Key, routes: &Table) -> Option<Sender> {
+    if !key.schemes.contains(Scheme::Webhook) {
+        return None;
+    }
+    let mut webhooks = { routes.routes().iter() }.filter_map(|route| route.webhooks.as_ref());
+    let of_its_app = webhooks.find(|webhooks| webhooks.app == key.app.index)?;
+    Some(of_its_app.sender)
 }
 
 /// The bytes of a sender's key, as `gateway.toml` reads what stands in its file.

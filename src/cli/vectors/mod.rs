@@ -11,13 +11,11 @@ mod proofs;
 mod written;
 
 use super::message::read_bounded;
+use super::prove::secret_of;
 use super::stop::Stop;
 use crate::apps::Registry;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::route::Sender;
-use crate::schemes::webhook::standard;
-use crate::secret::Secret;
 use anyhow::Result;
 use cases::Maker;
 use keys::Holders;
@@ -104,28 +102,10 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
     };
     let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
     let mut blueprint = loaded.config.gateway;
-    // As the gateway reads them.
-    let is_shown = |id: &str| {
-        let key = blueprint.keys.iter().find(|key| *key.id == *id);
-        let mut routes = blueprint.routes.routes().iter();
-        key.is_some_and(|key| {
-            routes.any(|route| {
-                let webhooks = route.webhooks.as_ref();
-                webhooks.is_some_and(|one| {
-                    one.sender == Sender::StandardWebhooks && one.app == key.app.index
-                })
-            })
-        })
-    };
     let notes = loaded.resolved.keys().iter();
     let real = notes.filter_map(|note| {
-        let written = config::written_secret(&args.config, note)?;
-        let written = written.expose();
-        let secret = if is_shown(&note.id) && !config::says_how(written) {
-            Secret::new(standard::secret(written)?)
-        } else {
-            config::decode(written).ok()?.0
-        };
+        let key = blueprint.keys.iter().find(|key| *key.id == *note.id);
+        let secret = secret_of(&args.config, note, key, &blueprint.routes)?;
         Some((note.id.clone(), secret))
     });
     let real = args.with_real_secrets.then(|| real.collect());
