@@ -98,28 +98,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// What the service knows of its callers.
 fn registry(secret: &Secret) -> Result<Registry, Box<dyn Error>> {
-    let app = Arc::new(App {
-        name: "billing".into(),
-        index: 0,
-        scopes: Scopes::none(),
-        enabled: true,
-        explain: false,
-        policy: portcullis::apps::Policy::default(),
-        tokens: None,
-        made: None,
-    });
-    let key = Key {
-        id: "billing-1".into(),
-        app: app.clone(),
-        verifying: HmacKey::new(Algorithm::HmacSha256, secret)?.into(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
-        schemes: SchemeSet::all(),
-        attests: false,
-        signer: None,
-        made: None,
-    };
+    let app = Arc::new(App::new("billing"));
+    let key = Key::new(
+        "billing-1",
+        app.clone(),
+        HmacKey::new(Algorithm::HmacSha256, secret)?,
+    );
     Ok(Registry::new(vec![app], vec![key], 1)?)
 }
 

@@ -44,28 +44,18 @@ struct House {
 impl House {
     fn of(pair: &Pair) -> Self {
         let app = Arc::new(App {
-            name: APP.into(),
-            index: 0,
             scopes: ["orders"].into_iter().collect(),
-            enabled: true,
-            explain: false,
-            policy: Policy::default(),
             tokens: Some(Arc::new(policy())),
-            made: None,
+            ..App::new(APP)
         });
         let signs = pair.signing();
+        let verifying = signs.verifying().expect("it is a key");
         let key = Key {
-            // As long as the one that is made up for who is not there.
-            id: "phone-12345678".into(),
-            app: app.clone(),
-            verifying: signs.verifying().expect("it is a key"),
-            not_before: None,
-            not_after: None,
-            enabled: true,
             schemes: [Scheme::Token].into_iter().collect(),
             attests: true,
             signer: Some(Arc::new(Signer::new(signs).expect("of a usual size"))),
-            made: None,
+            // An id as long as the one that is made up for who is not there.
+            ..Key::new("phone-12345678", app.clone(), verifying)
         };
         let skew = Duration::from_secs(30);
         let secret = Secret::new(vec![7; 32]);

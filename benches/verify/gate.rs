@@ -100,14 +100,9 @@ pub(crate) fn now() -> Now {
 
 pub(crate) fn app(index: usize) -> Arc<App> {
     Arc::new(App {
-        name: format!("app-{index}").into(),
         index,
         scopes: ["orders"].into_iter().collect(),
-        enabled: true,
-        explain: false,
-        policy: Policy::default(),
-        tokens: None,
-        made: None,
+        ..App::new(format!("app-{index}"))
     })
 }
 
@@ -207,20 +202,13 @@ pub(crate) fn of_issuer(pair: &Pair, name: &str) -> Gate {
 }
 
 fn key(app: &Arc<App>, id: &str, algorithm: Algorithm, secret: &Secret) -> Key {
-    Key {
-        id: id.into(),
-        app: app.clone(),
-        verifying: SigningKey::new(algorithm, secret)
+    Key::new(
+        id,
+        app.clone(),
+        SigningKey::new(algorithm, secret)
             .and_then(|key| key.verifying())
             .expect("it is a key"),
-        not_before: None,
-        not_after: None,
-        enabled: true,
-        schemes: SchemeSet::all(),
-        attests: false,
-        signer: None,
-        made: None,
-    }
+    )
 }
 
 /// A request as it arrived.

@@ -35,27 +35,10 @@ pub(super) fn key() -> HmacKey {
 /// A registry of the one key.
 pub(super) fn registry() -> Registry {
     let app = Arc::new(App {
-        name: "mobile".into(),
-        index: 0,
         scopes: SCOPES.into_iter().collect(),
-        enabled: true,
-        explain: false,
-        policy: portcullis::apps::Policy::default(),
-        tokens: None,
-        made: None,
+        ..App::new("mobile")
     });
-    let key = Key {
-        id: KEY_ID.into(),
-        app: app.clone(),
-        verifying: key().into(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
-        schemes: SchemeSet::all(),
-        attests: false,
-        signer: None,
-        made: None,
-    };
+    let key = Key::new(KEY_ID, app.clone(), key());
     Registry::new(vec![app], vec![key], 1).expect("there is one key")
 }
 

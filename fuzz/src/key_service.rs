@@ -2,9 +2,7 @@
 //! put in the place of a fresh one, so that what lies behind the challenge is reached too.
 
 use super::gate;
-use portcullis::apps::{
-    App, Evidence, Key, OnFailure, Policy, Registry, Scheme, Signer, TokenPolicy,
-};
+use portcullis::apps::{App, Evidence, Key, OnFailure, Registry, Scheme, Signer, TokenPolicy};
 use portcullis::crypto::SigningKey;
 use portcullis::mint::{CHALLENGE_LIFETIME, InForce, No, Service, Settings, TokenRates};
 use portcullis::schemes::token;
@@ -93,27 +91,16 @@ fn registry() -> Registry {
         client_id: None,
     };
     let app = Arc::new(App {
-        name: APP.into(),
-        index: 0,
         scopes: gate::SCOPES.into_iter().collect(),
-        enabled: true,
-        explain: false,
-        policy: Policy::default(),
         tokens: Some(Arc::new(policy)),
-        made: None,
+        ..App::new(APP)
     });
     let signs = SigningKey::from(gate::key());
     let key = Key {
-        id: gate::KEY_ID.into(),
-        app: app.clone(),
-        verifying: gate::key().into(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
         schemes: [Scheme::Token].into_iter().collect(),
         attests: true,
         signer: Some(Arc::new(Signer::new(signs).expect("it signs tokens"))),
-        made: None,
+        ..Key::new(gate::KEY_ID, app.clone(), gate::key())
     };
     Registry::new(vec![app], vec![key], 1).expect("there is one key")
 }

@@ -110,29 +110,20 @@ fn private(algorithm: Algorithm, pem: &str) -> SigningKey {
 
 fn app(name: &str, index: usize, policy: TokenPolicy) -> Arc<App> {
     Arc::new(App {
-        name: name.into(),
         index,
         scopes: ["orders", "read"].into_iter().collect(),
-        enabled: true,
-        explain: false,
-        policy: Policy::default(),
         tokens: Some(Arc::new(policy)),
-        made: None,
+        ..App::new(name)
     })
 }
 
 fn key(id: &str, app: &Arc<App>, signs: SigningKey) -> Key {
+    let verifying = signs.verifying().unwrap();
     Key {
-        id: id.into(),
-        app: app.clone(),
-        verifying: signs.verifying().unwrap(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
         schemes: [Scheme::Token].into_iter().collect::<SchemeSet>(),
         attests: true,
         signer: Some(Arc::new(Signer::new(signs).unwrap())),
-        made: None,
+        ..Key::new(id, app.clone(), verifying)
     }
 }
 
@@ -646,13 +637,7 @@ fn no_key_in_force_and_an_app_that_is_switched_off_get_decoys() {
     assert_eq!(house.why("mobile", &dev()), Reason::NoKey);
     let mut off = App {
         enabled: false,
-        name: "off".into(),
-        index: 0,
-        scopes: Scopes::none(),
-        explain: false,
-        policy: Policy::default(),
-        tokens: None,
-        made: None,
+        ..App::new("off")
     };
     off.tokens = Some(Arc::new(policy(Evidence::Dev)));
     let off = Arc::new(off);

@@ -59,14 +59,10 @@ mod tests {
 
     fn app(name: &str, index: usize, enabled: bool) -> Arc<App> {
         Arc::new(App {
-            name: name.into(),
             index,
             scopes: ["orders"].into_iter().collect::<Scopes>(),
             enabled,
-            explain: false,
-            policy: crate::apps::Policy::default(),
-            tokens: None,
-            made: None,
+            ..App::new(name)
         })
     }
 

@@ -204,22 +204,16 @@ fn write(directory: &Path, heights: &Heights) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::{App, Downgrade, Policy, Scopes};
+    use crate::apps::{App, Downgrade, Policy};
     use std::fs;
 
     fn app(name: &str, downgrade: Downgrade) -> Arc<App> {
         Arc::new(App {
-            name: name.into(),
-            index: 0,
-            scopes: Scopes::none(),
-            enabled: true,
-            explain: false,
             policy: Policy {
                 downgrade,
                 ..Policy::default()
             },
-            tokens: None,
-            made: None,
+            ..App::new(name)
         })
     }
 

@@ -283,29 +283,13 @@ fn what_sign_prints_is_verified() {
 }
 
 fn verifier() -> Verifier {
-    let app = Arc::new(App {
-        name: "test".into(),
-        index: 0,
-        scopes: Scopes::none(),
-        enabled: true,
-        explain: false,
-        policy: portcullis::apps::Policy::default(),
-        tokens: None,
-        made: None,
-    });
+    let app = Arc::new(App::new("test"));
     let secret = Secret::new(SECRET.as_bytes().to_vec());
-    let key = Key {
-        id: "demo".into(),
-        app: app.clone(),
-        verifying: HmacKey::new(Algorithm::HmacSha256, &secret).unwrap().into(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
-        schemes: SchemeSet::all(),
-        attests: false,
-        signer: None,
-        made: None,
-    };
+    let key = Key::new(
+        "demo",
+        app.clone(),
+        HmacKey::new(Algorithm::HmacSha256, &secret).unwrap(),
+    );
     let freshness = Freshness {
         window: Duration::from_mins(5),
         skew: Duration::from_secs(30),

@@ -211,30 +211,19 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         .flat_map(|route| route.scopes.iter())
         .collect();
     let app = Arc::new(App {
-        name: KEY_ID.into(),
         index: gateway.apps.len(),
         scopes,
-        enabled: true,
         explain: true,
-        policy: crate::apps::Policy::default(),
-        tokens: None,
-        made: None,
+        ..App::new(KEY_ID)
     });
     gateway.apps.push(app.clone());
     // It stands for whatever key of that name the configuration may have.
     gateway.keys.retain(|key| &*key.id != KEY_ID);
-    gateway.keys.push(Key {
-        id: KEY_ID.into(),
+    gateway.keys.push(Key::new(
+        KEY_ID,
         app,
-        verifying: HmacKey::new(Algorithm::HmacSha256, &secret)?.into(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
-        schemes: SchemeSet::all(),
-        attests: false,
-        signer: None,
-        made: None,
-    });
+        HmacKey::new(Algorithm::HmacSha256, &secret)?,
+    ));
     Ok((Signer::new(KEY_ID, Algorithm::HmacSha256, &secret)?, path))
 }
 

@@ -233,14 +233,8 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
     const SKEW: Duration = Duration::from_secs(30);
     const MAX_LIFETIME: Duration = Duration::from_mins(15);
     let app = Arc::new(App {
-        name: "caller".into(),
-        index: 0,
-        scopes: Scopes::none(),
-        enabled: true,
         explain: true,
-        policy: crate::apps::Policy::default(),
-        tokens: None,
-        made: None,
+        ..App::new("caller")
     });
     let key = key.map(|mut key| -> Result<NamedKey> {
         if let Some(sender) = sender {
@@ -262,18 +256,8 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
     let secrets = secrets.collect();
     let key = key
         .map(|key| {
-            verifying(&key, sender).map(|verifying| Key {
-                id: key.id.as_str().into(),
-                app: app.clone(),
-                verifying,
-                not_before: None,
-                not_after: None,
-                enabled: true,
-                schemes: SchemeSet::all(),
-                attests: false,
-                signer: None,
-                made: None,
-            })
+            verifying(&key, sender)
+                .map(|verifying| Key::new(key.id.as_str(), app.clone(), verifying))
         })
         .transpose()
         .map_err(bad_key)?;

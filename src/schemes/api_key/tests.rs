@@ -42,26 +42,17 @@ fn registry(change: impl Fn(&mut App, &mut StaticKey)) -> Registry {
     .enumerate()
     {
         let mut app = App {
-            name: name.into(),
             index,
             scopes: ["orders"].into_iter().collect::<Scopes>(),
-            enabled: true,
             explain: true,
-            policy: Policy::default(),
-            tokens: None,
-            made: None,
+            ..App::new(name)
         };
         let mut known = StaticKey {
             id: id.into(),
             app: Arc::new(App {
-                name: name.into(),
                 index,
-                scopes: Scopes::none(),
-                enabled: true,
                 explain: true,
-                policy: Policy::default(),
-                tokens: None,
-                made: None,
+                ..App::new(name)
             }),
             hash: KeyHash::of(&pepper, key.as_bytes()),
             not_before: None,

@@ -136,27 +136,10 @@ struct Gate {
 
 impl Gate {
     fn new() -> Self {
-        let app = Arc::new(App {
-            name: "app".into(),
-            index: 0,
-            scopes: Scopes::none(),
-            enabled: true,
-            explain: false,
-            policy: crate::apps::Policy::default(),
-            tokens: None,
-            made: None,
-        });
+        let app = Arc::new(App::new("app"));
         let one = |id: &str, mac: HmacKey, schemes| Key {
-            id: id.into(),
-            app: app.clone(),
-            verifying: mac.into(),
-            not_before: None,
-            not_after: None,
-            enabled: true,
             schemes,
-            attests: false,
-            signer: None,
-            made: None,
+            ..Key::new(id, app.clone(), mac)
         };
         let long = Secret::new(vec![7; 64]);
         let sha512 = HmacKey::new(Algorithm::HmacSha512, &long).unwrap();
@@ -1123,16 +1106,8 @@ fn the_uploads_that_the_documentation_prints_hold() {
         let app = gate.registry.apps()[0].clone();
         let secret = b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
         let one = Key {
-            id: "AKIAIOSFODNN7EXAMPLE".into(),
-            app: app.clone(),
-            verifying: key(secret).into(),
-            not_before: None,
-            not_after: None,
-            enabled: true,
             schemes: SchemeSet::of_keys(),
-            attests: false,
-            signer: None,
-            made: None,
+            ..Key::new("AKIAIOSFODNN7EXAMPLE", app.clone(), key(secret))
         };
         gate.registry = Registry::new(vec![app], vec![one], 1).unwrap();
         gate.now = at(at_unix);

@@ -182,32 +182,14 @@ fn registry(change: impl Fn(&mut App, &mut Key)) -> Registry {
         ("mobile-512", Algorithm::HmacSha512, SECRET_512),
     ];
     let mut all = Vec::new();
-    let app = || App {
-        name: "app".into(),
-        index: 0,
-        scopes: Scopes::none(),
-        enabled: true,
-        explain: false,
-        policy: crate::apps::Policy::default(),
-        tokens: None,
-        made: None,
-    };
+    let app = || App::new("app");
     for (id, algorithm, secret) in keys {
         let mut owner = app();
-        let mut key = Key {
-            id: id.into(),
-            app: Arc::new(app()),
-            verifying: HmacKey::new(algorithm, &Secret::new(secret.to_vec()))
-                .unwrap()
-                .into(),
-            not_before: None,
-            not_after: None,
-            enabled: true,
-            schemes: SchemeSet::all(),
-            attests: false,
-            signer: None,
-            made: None,
-        };
+        let mut key = Key::new(
+            id,
+            Arc::new(app()),
+            HmacKey::new(algorithm, &Secret::new(secret.to_vec())).unwrap(),
+        );
         change(&mut owner, &mut key);
         key.app = Arc::new(owner);
         all.push(key);

@@ -130,37 +130,8 @@ fn secret() -> HmacKey {
 }
 
 fn registry(change: impl FnOnce(&mut App, &mut Key)) -> Registry {
-    let mut app = App {
-        name: "app".into(),
-        index: 0,
-        scopes: Scopes::none(),
-        enabled: true,
-        explain: false,
-        policy: crate::apps::Policy::default(),
-        tokens: None,
-        made: None,
-    };
-    let mut key = Key {
-        id: "k1".into(),
-        app: Arc::new(App {
-            name: "app".into(),
-            index: 0,
-            scopes: Scopes::none(),
-            enabled: true,
-            explain: false,
-            policy: crate::apps::Policy::default(),
-            tokens: None,
-            made: None,
-        }),
-        verifying: secret().into(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
-        schemes: SchemeSet::all(),
-        attests: false,
-        signer: None,
-        made: None,
-    };
+    let mut app = App::new("app");
+    let mut key = Key::new("k1", Arc::new(App::new("app")), secret());
     change(&mut app, &mut key);
     let app = Arc::new(app);
     key.app = app.clone();

@@ -56,30 +56,13 @@ fn kinds() -> Vec<VerifyingKey> {
 }
 
 fn app() -> Arc<App> {
-    Arc::new(App {
-        name: "mobile".into(),
-        index: 0,
-        scopes: Scopes::none(),
-        enabled: true,
-        explain: false,
-        policy: Policy::default(),
-        tokens: None,
-        made: None,
-    })
+    Arc::new(App::new("mobile"))
 }
 
 fn key(id: &str, verifying: VerifyingKey, schemes: SchemeSet) -> Key {
     Key {
-        id: id.into(),
-        app: app(),
-        verifying,
-        not_before: None,
-        not_after: None,
-        enabled: true,
         schemes,
-        attests: false,
-        signer: None,
-        made: None,
+        ..Key::new(id, app(), verifying)
     }
 }
 

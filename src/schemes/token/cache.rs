@@ -169,27 +169,11 @@ mod tests {
     use crate::schemes::ProofId;
 
     fn key() -> Arc<Key> {
-        Arc::new(Key {
-            id: "k".into(),
-            app: Arc::new(App {
-                name: "a".into(),
-                index: 0,
-                scopes: Scopes::none(),
-                enabled: true,
-                explain: false,
-                policy: crate::apps::Policy::default(),
-                tokens: None,
-                made: None,
-            }),
-            verifying: HmacKey::dummy(Algorithm::HmacSha256).into(),
-            not_before: None,
-            not_after: None,
-            enabled: true,
-            schemes: SchemeSet::all(),
-            attests: false,
-            signer: None,
-            made: None,
-        })
+        Arc::new(Key::new(
+            "k",
+            Arc::new(App::new("a")),
+            HmacKey::dummy(Algorithm::HmacSha256),
+        ))
     }
 
     fn token(exp: i64) -> Arc<Verified> {

@@ -36,27 +36,10 @@ impl Gate {
     /// A gate whose key `k` and its app are as `change` makes them.
     fn with(change: impl FnOnce(&mut App, &mut Key), generation: u64) -> Self {
         let mut app = App {
-            name: "mobile".into(),
-            index: 0,
             scopes: ["orders", "read"].into_iter().collect(),
-            enabled: true,
-            explain: false,
-            policy: crate::apps::Policy::default(),
-            tokens: None,
-            made: None,
+            ..App::new("mobile")
         };
-        let mut key = Key {
-            id: "k".into(),
-            app: Arc::new(app_of(&app)),
-            verifying: secret().into(),
-            not_before: None,
-            not_after: None,
-            enabled: true,
-            schemes: SchemeSet::all(),
-            attests: false,
-            signer: None,
-            made: None,
-        };
+        let mut key = Key::new("k", Arc::new(app_of(&app)), secret());
         change(&mut app, &mut key);
         let app = Arc::new(app);
         key.app = app.clone();
@@ -120,14 +103,11 @@ impl Gate {
 
 fn app_of(app: &App) -> App {
     App {
-        name: app.name.clone(),
         index: app.index,
         scopes: app.scopes.clone(),
         enabled: app.enabled,
         explain: app.explain,
-        policy: crate::apps::Policy::default(),
-        tokens: None,
-        made: None,
+        ..App::new(app.name.clone())
     }
 }
 

@@ -8,16 +8,8 @@ fn gate(sigv4: SigV4) -> Gate {
     let mut gate = Gate::taking(sigv4);
     let keys = gate.registry.keys();
     let one = keys.filter(|key| &*key.id == "AKIDEXAMPLE").map(|key| Key {
-        id: key.id.clone(),
-        app: key.app.clone(),
-        verifying: super::key(SECRET).into(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
         schemes: key.schemes,
-        attests: false,
-        signer: None,
-        made: None,
+        ..Key::new(key.id.clone(), key.app.clone(), super::key(SECRET))
     });
     let one = one.collect();
     gate.registry = Registry::new(gate.registry.apps().to_vec(), one, 1).unwrap();
@@ -34,16 +26,8 @@ fn gate(sigv4: SigV4) -> Gate {
 fn fresh(gate: &Gate) -> Vec<Key> {
     let keys = gate.registry.keys();
     keys.map(|key| Key {
-        id: key.id.clone(),
-        app: key.app.clone(),
-        verifying: super::key(SECRET).into(),
-        not_before: None,
-        not_after: None,
-        enabled: true,
         schemes: key.schemes,
-        attests: false,
-        signer: None,
-        made: None,
+        ..Key::new(key.id.clone(), key.app.clone(), super::key(SECRET))
     })
     .collect()
 }
