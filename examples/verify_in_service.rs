@@ -7,7 +7,7 @@
 //! request pass, and a replayed one, a tampered body and a changed query refused.
 
 use http::Request;
-use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
+use portcullis::apps::{App, Key, Registry};
 use portcullis::client::Signer;
 use portcullis::clock::{Clock, Now};
 use portcullis::crypto::{Algorithm, HmacKey, random};

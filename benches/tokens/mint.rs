@@ -3,9 +3,7 @@
 
 use crate::gate::{self, Pair};
 use crate::turns::{Case, Group, Kind, bare, case, keep};
-use portcullis::apps::{
-    App, Evidence, Key, OnFailure, Policy, Registry, Scheme, Signer, TokenPolicy,
-};
+use portcullis::apps::{App, Evidence, Key, OnFailure, Registry, Scheme, Signer, TokenPolicy};
 use portcullis::clock::Now;
 use portcullis::crypto::Algorithm;
 use portcullis::mint::{InForce, Service, Settings, TokenRates};

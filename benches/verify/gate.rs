@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 };
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderValue, Method, Uri};
-use portcullis::apps::{App, Key, Policy, Registry, SchemeSet};
+use portcullis::apps::{App, Key, Registry};
 use portcullis::clock::Now;
 use portcullis::crypto::certificate::Certificate;
 use portcullis::crypto::{Algorithm, PrivateKey, SigningKey};
@@ -154,10 +154,7 @@ impl Gate {
     fn judge_telling(&self, received: &Received<'_>, explain: bool) -> Result<Caller, Refused> {
         let rules = Rules {
             registry: &self.registry,
-            freshness: Freshness {
-                window: Duration::from_mins(5),
-                skew: Duration::from_secs(30),
-            },
+            freshness: Freshness::USUAL,
             tokens: &self.tokens,
             verified: &self.seen,
             explain,

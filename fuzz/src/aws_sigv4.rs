@@ -37,10 +37,7 @@ pub(super) fn check(bytes: &[u8]) {
         let registry = gate::registry();
         let rules = Rules {
             registry: &registry,
-            freshness: Freshness {
-                window: Duration::from_mins(5),
-                skew: Duration::from_secs(30),
-            },
+            freshness: Freshness::USUAL,
             explain: true,
         };
         Some(verify(&presented, &received, &route, rules, gate::now()))

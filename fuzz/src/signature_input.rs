@@ -47,10 +47,7 @@ fn verdict(method: &Method, uri: &Uri, fields: &HeaderMap) -> Option<Result<Call
     let registry = gate::registry();
     let rules = Rules {
         registry: &registry,
-        freshness: Freshness {
-            window: Duration::from_mins(5),
-            skew: Duration::from_secs(30),
-        },
+        freshness: Freshness::USUAL,
         explain: true,
     };
     let route = gate::route(Bind::None);

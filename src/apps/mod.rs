@@ -38,7 +38,7 @@ pub use told::Told;
 
 use crate::crypto::aws4::DayKeys;
 use crate::crypto::certificate::Certificate;
-use crate::crypto::{Algorithm, HmacKey, VerifyingKey};
+use crate::crypto::{HmacKey, VerifyingKey};
 use crate::secret::Secret;
 use beside::Table;
 use certified::Certificates;

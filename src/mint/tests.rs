@@ -1,9 +1,7 @@
 mod enrol;
 
 use super::*;
-use crate::apps::{
-    App, ClaimRule, Evidence, Policy, Scheme, SchemeSet, Scopes, Signer, TokenPolicy, Workload,
-};
+use crate::apps::{App, ClaimRule, Evidence, Scheme, SchemeSet, Signer, TokenPolicy, Workload};
 use crate::clock::{Clock, Hand};
 use crate::crypto::{Algorithm, HmacKey, SigningKey, VerifyingKey, blocks, counted};
 use crate::replay::{ProofId, Refused};

@@ -13,6 +13,12 @@ pub struct Freshness {
 }
 
 impl Freshness {
+    /// What holds where `gateway.toml` says nothing of it.
+    pub const USUAL: Self = Self {
+        window: Duration::from_mins(5),
+        skew: Duration::from_secs(30),
+    };
+
     /// Checks when a proof was made and, if it says so, when it ends. Gives
     /// back the last second at which it would be accepted.
     ///
@@ -50,10 +56,7 @@ fn seconds(duration: Duration) -> i64 {
 mod tests {
     use super::*;
 
-    const RULES: Freshness = Freshness {
-        window: Duration::from_mins(5),
-        skew: Duration::from_secs(30),
-    };
+    const RULES: Freshness = Freshness::USUAL;
 
     #[test]
     fn a_proof_is_taken_from_window_back_to_skew_ahead() {

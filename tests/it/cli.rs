@@ -4,7 +4,7 @@
 
 use crate::harness::{Closed, Gateway, Setup, T0, Upstream};
 use http::Request;
-use portcullis::apps::{App, Key, Registry, SchemeSet, Scopes};
+use portcullis::apps::{App, Key, Registry};
 use portcullis::clock::Now;
 use portcullis::crypto::{Algorithm, HmacKey};
 use portcullis::schemes::Verifier;
@@ -290,11 +290,8 @@ fn verifier() -> Verifier {
         app.clone(),
         HmacKey::new(Algorithm::HmacSha256, &secret).unwrap(),
     );
-    let freshness = Freshness {
-        window: Duration::from_mins(5),
-        skew: Duration::from_secs(30),
-    };
-    Verifier::new(Registry::new(vec![app], vec![key], 1).unwrap(), freshness)
+    let registry = Registry::new(vec![app], vec![key], 1).unwrap();
+    Verifier::new(registry, Freshness::USUAL)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use portcullis::config::{self, Config, Loaded, Report, Severity, changes};
+use portcullis::schemes::freshness::Freshness;
 use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -244,6 +245,7 @@ fn a_default_is_the_same_written_or_left_out() {
         changes(&left_out.resolved, &written.resolved),
         Vec::<String>::new()
     );
+    assert_eq!(left_out.config.gateway.freshness, Freshness::USUAL);
 }
 
 #[test]

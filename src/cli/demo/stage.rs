@@ -1,7 +1,7 @@
 //! What the demo plays on: a configuration made safe to play with, a fresh
 //! key, a running gateway.
 
-use crate::apps::{App, Key, Scheme, SchemeSet, Scopes};
+use crate::apps::{App, Key, Scheme, Scopes};
 use crate::cli::serve::{self, Running, StartOptions};
 use crate::cli::stop::Stop;
 use crate::client::Signer;

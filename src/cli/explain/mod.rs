@@ -18,7 +18,7 @@ use super::message::read_bounded;
 use super::pasted::Pasted;
 use super::prove::{DialectName, SenderName, bad_key, key_bytes, secret_of};
 use super::stop::{FAILED, Stop};
-use crate::apps::{App, Key, Registry, SchemeSet, Scopes};
+use crate::apps::{App, Key, Registry};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::crypto::{BadKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
@@ -229,8 +229,6 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
 
 /// One route that takes everything, and at most one key.
 fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>) -> Result<Ground> {
-    const WINDOW: Duration = Duration::from_mins(5);
-    const SKEW: Duration = Duration::from_secs(30);
     const MAX_LIFETIME: Duration = Duration::from_mins(15);
     let app = Arc::new(App {
         explain: true,
@@ -276,11 +274,8 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
         }])
         .expect("one route ties with none"),
         registry: Registry::new(vec![app], key.into_iter().collect(), 1)?.telling(secrets, true),
-        freshness: Freshness {
-            window: WINDOW,
-            skew: SKEW,
-        },
-        tokens: TokenSettings::new(None, MAX_LIFETIME, SKEW),
+        freshness: Freshness::USUAL,
+        tokens: TokenSettings::new(None, MAX_LIFETIME, Freshness::USUAL.skew),
         public_url: None,
     })
 }

@@ -1,7 +1,5 @@
 use super::{Place, Presented, verify, without_key};
-use crate::apps::{
-    App, KeyHash, Pepper, Policy, Registry, Scheme, SchemeSet, Scopes, StaticKey, Uses,
-};
+use crate::apps::{App, KeyHash, Pepper, Registry, Scheme, SchemeSet, Scopes, StaticKey, Uses};
 use crate::clock::Now;
 use crate::crypto::{Algorithm, HmacKey};
 use crate::route::{Accept, KeyPlaces, KeyWord, Route};

@@ -8,7 +8,7 @@ use super::forms::Forms;
 use super::read::{MAX_PARAMETERS, Presented};
 use super::sign::{Parameters, presign, presigned_query, sign};
 use super::{EMPTY_SHA256, UNSIGNED_PAYLOAD, text, verify};
-use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
+use crate::apps::{App, Key, Registry, Scheme, SchemeSet};
 use crate::clock::{Clock, Now};
 use crate::crypto::aws4::{DayKey, Scope};
 use crate::crypto::digest::sha256;
@@ -154,10 +154,7 @@ impl Gate {
         Self {
             registry: Registry::new(vec![app.clone()], keys, 1).unwrap(),
             route: Route::any("any"),
-            freshness: Freshness {
-                window: Duration::from_mins(5),
-                skew: Duration::from_secs(30),
-            },
+            freshness: Freshness::USUAL,
             explain: false,
             now: at(NOW),
         }

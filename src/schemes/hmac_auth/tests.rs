@@ -6,7 +6,7 @@ use super::read::{MAX_COVERED, MAX_FIELD, Presented};
 use super::sign::{CannotSign, Parameters, sign};
 use super::text;
 use super::verify::verify;
-use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
+use crate::apps::{App, Key, Registry, Scheme};
 use crate::clock::{Clock, Now};
 use crate::crypto::{Algorithm, HmacKey};
 use crate::route::{Dialect, Part, Route, Waiver};
@@ -23,7 +23,6 @@ use serde_json::Value;
 use sha2::Sha256;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 const NOW: i64 = 1_800_000_000;
 const DATE: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
@@ -153,10 +152,7 @@ impl Message {
 const fn rules(registry: &Registry, explain: bool) -> Rules<'_> {
     Rules {
         registry,
-        freshness: Freshness {
-            window: Duration::from_mins(5),
-            skew: Duration::from_secs(30),
-        },
+        freshness: Freshness::USUAL,
         explain,
     }
 }

@@ -7,7 +7,7 @@ use super::read::{Input, MAX_TAKEN_APART, Presented};
 use super::sign::{Parameters, sign};
 use super::structured;
 use super::verify::verify;
-use crate::apps::{App, Key, Registry, Scheme, SchemeSet, Scopes};
+use crate::apps::{App, Key, Registry, Scheme};
 use crate::clock::{Clock, Now};
 use crate::crypto::{Algorithm, HmacKey};
 use crate::route::{Part, Route, Waiver};
@@ -21,7 +21,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
 
 const NOW: i64 = 1_618_884_480;
 
@@ -110,10 +109,7 @@ impl Message {
     ) -> Result<Caller, Refused> {
         let rules = Rules {
             registry,
-            freshness: Freshness {
-                window: Duration::from_mins(5),
-                skew: Duration::from_secs(30),
-            },
+            freshness: Freshness::USUAL,
             explain,
         };
         let presented = Presented::read(&self.fields)?.ok_or(Refused::Missing)?;

@@ -1,9 +1,7 @@
 //! Unknown key and wrong signature are the same work, in every scheme: as many hashes, MACs and signatures are
 //! computed, of as many bytes. And so is what the doctor does behind them.
 
-use crate::apps::{
-    App, Key, KeyHash, Pepper, Policy, Registry, SchemeSet, Scopes, StaticKey, Uses,
-};
+use crate::apps::{App, Key, KeyHash, Pepper, Registry, SchemeSet, StaticKey, Uses};
 use crate::clock::Now;
 use crate::crypto::blocks::counted;
 use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey, VerifyingKey, Work};
@@ -125,10 +123,7 @@ impl Scene {
         let cache = Cache::new(8);
         let rules = Rules {
             registry,
-            freshness: Freshness {
-                window: Duration::from_mins(5),
-                skew: Duration::from_secs(30),
-            },
+            freshness: Freshness::USUAL,
             tokens: &self.tokens,
             verified: &cache,
             explain: false,

@@ -164,7 +164,7 @@ impl fmt::Debug for Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::{App, SchemeSet, Scopes};
+    use crate::apps::{App, Scopes};
     use crate::crypto::{Algorithm, HmacKey};
     use crate::schemes::ProofId;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::apps::{App, SchemeSet, Scopes};
+use crate::apps::{App, Scopes};
 use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::Bind;
 use crate::schemes::{Surroundings, Unbound};

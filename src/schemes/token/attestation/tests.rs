@@ -1,13 +1,9 @@
 use super::*;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
-use std::time::Duration;
 
 const CASES: &str = include_str!("../../../../tests/it/vectors/client-attestation/cases.json");
-const FRESH: Freshness = Freshness {
-    window: Duration::from_mins(5),
-    skew: Duration::from_secs(30),
-};
+const FRESH: Freshness = Freshness::USUAL;
 
 fn cases() -> Value {
     serde_json::from_str(CASES).unwrap()

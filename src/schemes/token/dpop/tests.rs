@@ -2,16 +2,12 @@ use super::*;
 use crate::schemes::Surroundings;
 use http::Request;
 use serde_json::Value;
-use std::time::Duration;
 
 const CASES: &str = include_str!("../../../../tests/it/vectors/rfc9449/cases.json");
 
 fn settings() -> Settings {
     Settings {
-        freshness: Freshness {
-            window: Duration::from_mins(5),
-            skew: Duration::from_secs(30),
-        },
+        freshness: Freshness::USUAL,
         nonce: false,
     }
 }
