@@ -2,7 +2,7 @@
 //! Kong and of Apache APISIX says, and by the libraries for draft-cavage.
 
 use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
-use crate::interop::{request, run};
+use crate::interop::{assert_refused, clients, elsewhere, request, run};
 use serde_json::Value;
 
 /// A caller: its file, its dialect, and the field that holds its proof.
@@ -95,72 +95,61 @@ fn each_change_is_refused(client: Client) {
     let post = ["--method", "POST", "--body", "{\"count\": 1}"];
     let signed = client.sign(&gateway, target, &post);
     let refused = |what: &str, request: &Request, codes: &[&str]| {
-        let response = gateway.send(request);
-        assert!(
-            [400, 401].contains(&response.status) && codes.contains(&response.code().as_str()),
-            "{client:?}: {what}: {} {}",
-            response.status,
-            response.text()
-        );
+        assert_refused(client, what, &gateway.send(request), codes);
     };
-    let changed = |what: &str, change: &dyn Fn(&mut Request), codes: &[&str]| {
-        let mut request = signed.clone();
-        change(&mut request);
-        refused(what, &request, codes);
+    let changed = |what: &str, change: &dyn Fn(Request) -> Request, codes: &[&str]| {
+        refused(what, &change(signed.clone()), codes);
     };
     let rejected = &["credential-rejected"][..];
-    changed("method", &|r| r.method = "PUT".into(), rejected);
-    changed("path", &|r| r.target = "/orders/8?item=1".into(), rejected);
-    changed("query", &|r| r.target = "/orders/7?item=2".into(), rejected);
-    changed("more query", &|r| r.target.push_str("&x=1"), rejected);
-    changed("lost query", &|r| r.target = "/orders/7".into(), rejected);
-    if client.dialect == "cavage-12" {
-        let other = |r: &mut Request| r.authority = "other.example".into();
-        changed("host", &other, rejected);
+    for (what, request) in elsewhere(&signed) {
+        // Kong's and APISIX's callers need not cover it.
+        if what != "authority" || client.dialect == "cavage-12" {
+            refused(what, &request, rejected);
+        }
     }
     changed(
         "digest and body",
         &|r| {
             let digest = "SHA-256=RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=";
-            *r = r.clone().change("Digest", |_| digest.into()).body("{}");
+            r.change("Digest", |_| digest.into()).body("{}")
         },
         rejected,
     );
     changed(
         "lost digest",
-        &|r| *r = r.clone().without("Digest"),
+        &|r| r.without("Digest"),
         &["coverage-missing", "malformed-credential"],
     );
     changed(
         "two digests",
         &|r| {
             let digest = r.value("Digest").unwrap();
-            *r = r.clone().field("Digest", &digest);
+            r.field("Digest", &digest)
         },
         &["malformed-credential"],
     );
     changed(
         "added authorization",
-        &|r| *r = r.clone().field("Authorization", "Basic x"),
+        &|r| r.field("Authorization", "Basic x"),
         &["malformed-request", "coverage-missing"],
     );
     changed(
         "signature",
         &|r| {
-            *r = r.clone().change(client.field, |v| {
+            r.change(client.field, |v| {
                 v.replace("signature=\"", "signature=\"AAAA")
-            });
+            })
         },
         rejected,
     );
     changed(
         "list",
-        &|r| *r = r.clone().change(client.field, |v| v.replace(" digest", "")),
+        &|r| r.change(client.field, |v| v.replace(" digest", "")),
         &["coverage-missing"],
     );
     changed(
         "no proof",
-        &|r| *r = r.clone().without(client.field),
+        &|r| r.without(client.field),
         &["credential-missing"],
     );
 
@@ -188,26 +177,8 @@ fn each_change_is_refused(client: Client) {
     refused("replayed", &once, &["replayed"]);
     assert_eq!(upstream.heard().len(), 1);
     // It uses the request up, so it comes last.
-    changed(
-        "body",
-        &|r| r.body = Some("{\"count\": 2}".into()),
-        &["digest-mismatch"],
-    );
+    changed("body", &|r| r.body("{\"count\": 2}"), &["digest-mismatch"]);
     assert_eq!(upstream.heard().len(), 1);
-}
-
-macro_rules! clients {
-    ($($client:ident: $accepted:ident, $refused:ident;)*) => {$(
-        #[test]
-        fn $accepted() {
-            accepted_as_it_comes($client);
-        }
-
-        #[test]
-        fn $refused() {
-            each_change_is_refused($client);
-        }
-    )*};
 }
 
 clients! {
