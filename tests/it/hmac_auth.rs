@@ -191,10 +191,8 @@ fn each_change_is_refused() {
     for dialect in DIALECTS {
         let (upstream, gateway) = start(dialect);
         let signed = sign(dialect, &whole(&gateway), &["x-custom"]);
-        let refused = |what: &str, change: &dyn Fn(&mut Request), codes: &[&str]| {
-            let mut request = signed.clone();
-            change(&mut request);
-            let response = gateway.send(&request);
+        let refused = |what: &str, change: &dyn Fn(Request) -> Request, codes: &[&str]| {
+            let response = gateway.send(&change(signed.clone()));
             assert!(
                 codes.contains(&response.code().as_str()),
                 "{dialect} {what}: {}",
@@ -202,85 +200,74 @@ fn each_change_is_refused() {
             );
         };
         let rejected = &["credential-rejected"][..];
-        refused("method", &|r| r.method = "PUT".into(), rejected);
+        for (what, changed) in signed.elsewhere() {
+            refused(what, &|_| changed.clone(), rejected);
+        }
         refused(
-            "path",
-            &|r| r.target = "/orders/8?item=1&item=2".into(),
+            "order of the query",
+            &|r| r.target(|_| "/orders/7?item=2&item=1".into()),
             rejected,
         );
-        refused(
-            "query",
-            &|r| r.target = "/orders/7?item=2&item=1".into(),
-            rejected,
-        );
-        refused("more query", &|r| r.target.push('&'), rejected);
-        refused("lost query", &|r| r.target = "/orders/7".into(), rejected);
-        refused("host", &|r| r.authority = "other.example".into(), rejected);
+        refused("end", &|r| r.target(|it| format!("{it}&")), rejected);
         refused(
             "field",
-            &|r| *r = r.clone().change("X-Custom", |_| "a,b".into()),
+            &|r| r.change("X-Custom", |_| "a,b".into()),
             rejected,
         );
         refused(
             "lost field",
-            &|r| *r = r.clone().without("X-Custom"),
+            &|r| r.without("X-Custom"),
             &["coverage-missing"],
         );
         refused(
             "field twice",
-            &|r| *r = r.clone().field("X-Custom", "c"),
+            &|r| r.field("X-Custom", "c"),
             &["malformed-credential"],
         );
         refused(
             "date",
-            &|r| *r = r.clone().change("Date", |at| at.replace(":00 ", ":01 ")),
+            &|r| r.change("Date", |at| at.replace(":00 ", ":01 ")),
             rejected,
         );
         refused(
             "body and digest",
-            &|r| {
-                *r = r.clone().change("Digest", |_| digest("{}")).body("{}");
-            },
+            &|r| r.change("Digest", |_| digest("{}")).body("{}"),
             rejected,
         );
         refused(
             "signature",
             &|r| {
-                *r = r.clone().change("Authorization", |value| {
+                r.change("Authorization", |value| {
                     value.replace("signature=\"", "signature=\"AAAA")
-                });
+                })
             },
             rejected,
         );
         refused(
             "unknown key",
             &|r| {
-                *r = r.clone().change("Authorization", |value| {
+                r.change("Authorization", |value| {
                     value.replace("mobile-2026", "mobile-2099")
-                });
+                })
             },
             rejected,
         );
         refused(
             "another app's key",
             &|r| {
-                *r = r.clone().change("Authorization", |value| {
+                r.change("Authorization", |value| {
                     value.replace("mobile-2026", "other-2026")
-                });
+                })
             },
             rejected,
         );
         refused(
             "no proof",
-            &|r| *r = r.clone().without("Authorization"),
+            &|r| r.without("Authorization"),
             &["credential-missing"],
         );
         // It uses the request up, so it comes last.
-        refused(
-            "body",
-            &|r| r.body = Some("{\"count\": 2}".into()),
-            &["digest-mismatch"],
-        );
+        refused("body", &|r| r.body("{\"count\": 2}"), &["digest-mismatch"]);
         upstream.assert_silent();
     }
 }

@@ -232,7 +232,7 @@ fn each_change_is_refused(client: Client) {
         assert_refused(client, what, &gateway.send(&changed), codes);
     };
     let rejected = &["credential-rejected"][..];
-    for (what, changed) in elsewhere(&signed) {
+    for (what, changed) in signed.elsewhere() {
         assert_refused(client, what, &gateway.send(&changed), rejected);
     }
     refused(
@@ -342,23 +342,6 @@ fn times_keys_and_replay(
         assert_refused(client, "replayed", &gateway.send(&once), &["replayed"]);
         assert_eq!(upstream.heard().len(), 1);
     }
-}
-
-/// `signed`, a `POST` to `/orders/7?item=1`, with another method, authority or target.
-pub(crate) fn elsewhere(signed: &Request) -> Vec<(&'static str, Request)> {
-    let mut all = Vec::new();
-    let mut add = |what, change: &dyn Fn(&mut Request)| {
-        let mut changed = signed.clone();
-        change(&mut changed);
-        all.push((what, changed));
-    };
-    add("method", &|r| r.method = "PUT".into());
-    add("authority", &|r| r.authority = "other.example".into());
-    add("path", &|r| r.target = "/orders/8?item=1".into());
-    add("query", &|r| r.target = "/orders/7?item=2".into());
-    add("more query", &|r| r.target.push_str("&admin=1"));
-    add("lost query", &|r| r.target = "/orders/7".into());
-    all
 }
 
 #[track_caller]

@@ -2,7 +2,7 @@
 
 use crate::harness::setup::SECRET;
 use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
-use crate::interop::{assert_refused, clients, elsewhere, request, run};
+use crate::interop::{assert_refused, clients, request, run};
 use serde_json::Value;
 use std::process::Command;
 
@@ -146,7 +146,7 @@ fn each_change_is_refused(client: Client) {
         refused(what, &change(signed.clone()), codes);
     };
     let rejected = &["credential-rejected"][..];
-    for (what, request) in elsewhere(&signed) {
+    for (what, request) in signed.elsewhere() {
         refused(what, &request, rejected);
     }
     changed(

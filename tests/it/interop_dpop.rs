@@ -1,7 +1,7 @@
 //! Callers with DPoP, by their own ecosystems' libraries: `jose` and `dpop` of npm, `Authlib` of Python's.
 
 use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
-use crate::interop::{AUTHLIB_DPOP, Client, NODE_DPOP, assert_refused, elsewhere};
+use crate::interop::{AUTHLIB_DPOP, Client, NODE_DPOP, assert_refused};
 
 /// A gateway whose clock is the clients'.
 fn start(upstream: &Upstream, tokens: &str) -> Gateway {
@@ -39,7 +39,7 @@ fn accepted_as_it_comes_and_refused_when_changed(client: Client) {
     };
     let change = |name: &str, change: &dyn Fn(&str) -> String| proven.clone().change(name, change);
     let mismatch: &[&str] = &["binding-mismatch"];
-    for (what, changed) in elsewhere(&proven) {
+    for (what, changed) in proven.elsewhere() {
         // The proof is of the URL without its query.
         if !what.contains("query") {
             refused(what, &changed, mismatch);

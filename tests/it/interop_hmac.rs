@@ -2,7 +2,7 @@
 //! Kong and of Apache APISIX says, and by the libraries for draft-cavage.
 
 use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
-use crate::interop::{assert_refused, clients, elsewhere, request, run};
+use crate::interop::{assert_refused, clients, request, run};
 use serde_json::Value;
 
 /// A caller: its file, its dialect, and the field that holds its proof.
@@ -101,7 +101,7 @@ fn each_change_is_refused(client: Client) {
         refused(what, &change(signed.clone()), codes);
     };
     let rejected = &["credential-rejected"][..];
-    for (what, request) in elsewhere(&signed) {
+    for (what, request) in signed.elsewhere() {
         // Kong's and APISIX's callers need not cover it.
         if what != "authority" || client.dialect == "cavage-12" {
             refused(what, &request, rejected);

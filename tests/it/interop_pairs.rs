@@ -4,7 +4,7 @@ use crate::harness::pair::{Pair, pairs};
 use crate::harness::{Gateway, Request, Setup, Upstream};
 use crate::interop::{
     Client, HTTP_MESSAGE_SIGNATURES, NODE_HTTP_MESSAGE_SIG, NODE_HTTP_MESSAGE_SIGNATURES, PYJWT,
-    Proof, REQUESTS_HTTP_SIGNATURE, assert_refused, elsewhere,
+    Proof, REQUESTS_HTTP_SIGNATURE, assert_refused,
 };
 use std::fmt::Write as _;
 
@@ -101,7 +101,7 @@ fn accepted_and_refused(client: Client, pair: &Pair, gateway: &Gateway, folder: 
         rejected,
     );
     if client.proof == Proof::Signature {
-        for (what, changed) in elsewhere(&signed) {
+        for (what, changed) in signed.elsewhere() {
             refused(what, &changed, rejected);
         }
         let other = signed.clone().body("{\"count\": 2}");

@@ -49,6 +49,32 @@ impl Request {
         self
     }
 
+    /// With another method.
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = method.into();
+        self
+    }
+
+    /// With another target.
+    pub fn target(mut self, change: impl Fn(&str) -> String) -> Self {
+        self.target = change(&self.target);
+        self
+    }
+
+    /// Itself with another method, another authority and other targets, one at a time; it has a query.
+    pub fn elsewhere(&self) -> [(&'static str, Self); 6] {
+        let (path, query) = self.target.split_once('?').expect("it has a query");
+        let to = |target: String| self.clone().target(|_| target.clone());
+        [
+            ("method", self.clone().method("PUT")),
+            ("authority", self.clone().authority("other.example")),
+            ("path", to(format!("{path}8?{query}"))),
+            ("query", to(format!("{path}?{query}3"))),
+            ("more query", to(format!("{path}?{query}&admin=1"))),
+            ("lost query", to(path.to_owned())),
+        ]
+    }
+
     /// With one field more.
     pub fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.into(), value.into()));
