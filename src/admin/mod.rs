@@ -281,6 +281,20 @@ mod tests {
         exposed: false,
     };
 
+    fn started() -> (Arc<Told>, CancellationToken, Running) {
+        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let stop = CancellationToken::new();
+        let running = serve(
+            &ANYWHERE,
+            &mut Handed::default(),
+            served(&probe),
+            stop.clone(),
+        )
+        .unwrap()
+        .unwrap();
+        (probe, stop, running)
+    }
+
     fn ask(running: &Running, line: &str) -> (u16, String, String) {
         let mut stream = std::net::TcpStream::connect(running.address().unwrap()).unwrap();
         let request = format!("{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -297,16 +311,7 @@ mod tests {
 
     #[test]
     fn health_readiness_and_metrics_are_told_and_nothing_else() {
-        let probe = Arc::new(Told(Mutex::new(Ok(()))));
-        let stop = CancellationToken::new();
-        let running = serve(
-            &ANYWHERE,
-            &mut Handed::default(),
-            served(&probe),
-            stop.clone(),
-        )
-        .unwrap()
-        .unwrap();
+        let (probe, stop, running) = started();
         let status_and_body = |line: &str| {
             let (status, _, body) = ask(&running, line);
             (status, body)
@@ -353,16 +358,7 @@ mod tests {
 
     #[test]
     fn an_address_in_use_is_named_with_a_hint() {
-        let probe = Arc::new(Told(Mutex::new(Ok(()))));
-        let stop = CancellationToken::new();
-        let running = serve(
-            &ANYWHERE,
-            &mut Handed::default(),
-            served(&probe),
-            stop.clone(),
-        )
-        .unwrap()
-        .unwrap();
+        let (probe, stop, running) = started();
         let address = running.address().unwrap();
         let same = Settings {
             listen: Some(Listen::Tcp(address)),
@@ -387,16 +383,7 @@ mod tests {
 
     #[test]
     fn a_stop_ends_idle_connections() {
-        let probe = Arc::new(Told(Mutex::new(Ok(()))));
-        let stop = CancellationToken::new();
-        let running = serve(
-            &ANYWHERE,
-            &mut Handed::default(),
-            served(&probe),
-            stop.clone(),
-        )
-        .unwrap()
-        .unwrap();
+        let (_, stop, running) = started();
         let mut idle = std::net::TcpStream::connect(running.address().unwrap()).unwrap();
         stop.cancel();
         assert_eq!(idle.read(&mut [0; 8]).unwrap_or(0), 0);

@@ -16,16 +16,22 @@ fn hold() -> (mpsc::Sender<()>, Upstream) {
     (allow, upstream)
 }
 
-#[test]
-fn a_request_in_flight_is_finished_before_the_end() {
-    let (allow, upstream) = hold();
-    let mut binary = Setup::before(&upstream).spawn();
+/// Where a request has reached the upstream.
+fn in_flight(binary: &Binary, upstream: &Upstream) -> Connection {
     let now = Binary::now();
     let token = Token::new().claim("iat", now).claim("exp", now + 60).text();
     let request = binary.request("GET", "/").field("Portcullis-Token", &token);
     let mut connection = Connection::open(binary.address());
     connection.send(&request.bytes());
     upstream.wait_for_head(0);
+    connection
+}
+
+#[test]
+fn a_request_in_flight_is_finished_before_the_end() {
+    let (allow, upstream) = hold();
+    let mut binary = Setup::before(&upstream).spawn();
+    let mut connection = in_flight(&binary, &upstream);
     binary.signal("TERM");
     binary
         .stderr
@@ -68,12 +74,7 @@ fn what_does_not_end_in_time_is_cut() {
     let mut binary = Setup::before(&upstream)
         .server("drain_timeout = \"200ms\"")
         .spawn();
-    let now = Binary::now();
-    let token = Token::new().claim("iat", now).claim("exp", now + 60).text();
-    let request = binary.request("GET", "/").field("Portcullis-Token", &token);
-    let mut connection = Connection::open(binary.address());
-    connection.send(&request.bytes());
-    upstream.wait_for_head(0);
+    let mut connection = in_flight(&binary, &upstream);
     binary.signal("TERM");
     assert!(connection.is_closed());
     assert!(binary.wait().code().is_some());
@@ -83,12 +84,7 @@ fn what_does_not_end_in_time_is_cut() {
 fn a_drained_gateway_is_not_ready_and_still_alive() {
     let (allow, upstream) = hold();
     let mut binary = Setup::before(&upstream).spawn();
-    let now = Binary::now();
-    let token = Token::new().claim("iat", now).claim("exp", now + 60).text();
-    let request = binary.request("GET", "/").field("Portcullis-Token", &token);
-    let mut connection = Connection::open(binary.address());
-    connection.send(&request.bytes());
-    upstream.wait_for_head(0);
+    let mut connection = in_flight(&binary, &upstream);
     let ask = |path: &str| {
         Request::new("GET", path)
             .to(binary.admin())

@@ -32,6 +32,13 @@ fn open(directory: &TempDir, boot: Boot, now: i64) -> (Shared, Opened) {
     Shared::open(&settings(directory), boot, at(now)).unwrap()
 }
 
+/// Where none was before.
+fn opened() -> (TempDir, Shared) {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    (directory, proofs)
+}
+
 fn id(number: u64) -> ProofId {
     ProofId::of(&[number.to_be_bytes(), [7; 8]].concat())
 }
@@ -52,6 +59,11 @@ fn written(proofs: &Shared, recorded: Result<Recorded, Refused>) -> Result<(), R
     proofs.write_down(recorded?)
 }
 
+/// A disk that has no room.
+fn full() -> File {
+    OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
 fn files(directory: &TempDir) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(directory.path().join("state/replay"))
         .unwrap()
@@ -69,8 +81,7 @@ fn change(path: &Path, at: u64, bytes: &[u8]) {
 
 #[test]
 fn a_used_proof_is_refused_after_the_process_was_killed() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     for number in 0..1_000 {
         record(&proofs, number, NOW + 1).unwrap();
     }
@@ -99,8 +110,7 @@ fn a_proof_made_before_the_process_was_killed_and_not_used_passes() {
 
 #[test]
 fn of_two_hundred_copies_one_passes() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (_directory, proofs) = opened();
     let (start, passed) = (Barrier::new(200), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..200 {
@@ -135,8 +145,7 @@ fn at_the_first_start_only_proofs_made_before_it_are_refused() {
 
 #[test]
 fn wiped_files_are_a_first_start() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     record(&proofs, 1, NOW).unwrap();
     drop(proofs);
     for file in files(&directory) {
@@ -152,8 +161,7 @@ fn wiped_files_are_a_first_start() {
 
 #[test]
 fn after_the_machine_died_what_was_made_before_is_refused() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     record(&proofs, 1, NOW + 100).unwrap();
     drop(proofs);
 
@@ -184,8 +192,7 @@ fn an_unknown_boot_is_not_taken_for_the_same() {
 
 #[test]
 fn after_an_orderly_stop_and_a_reboot_nothing_is_lost() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     record(&proofs, 1, NOW + 1).unwrap();
     drop(proofs);
     let (proofs, _) = open(&directory, THIS_BOOT, NOW + 2);
@@ -226,8 +233,7 @@ fn a_file_cut_off_in_its_last_slot_is_read_up_to_it() {
 
 #[test]
 fn rubbish_in_the_last_slot_is_ignored_and_before_it_is_damage() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     for number in 0..3 {
         record(&proofs, number, NOW).unwrap();
     }
@@ -273,11 +279,9 @@ fn a_damaged_head_refuses_what_may_have_been_used_also_after_another_restart() {
 
 #[test]
 fn a_disk_that_cannot_be_written_refuses_and_the_next_success_ends_it() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     record(&proofs, 1, NOW).unwrap();
-    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let file = proofs.journal.write_to(full);
+    let file = proofs.journal.write_to(full());
     assert_eq!(record(&proofs, 2, NOW), Err(Refused::Unavailable));
     assert!(!proofs.journal.is_writable());
     assert_eq!(record(&proofs, 2, NOW), Err(Refused::Replayed));
@@ -294,11 +298,9 @@ fn a_disk_that_cannot_be_written_refuses_and_the_next_success_ends_it() {
 
 #[test]
 fn a_file_that_cannot_be_written_is_followed_by_another() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     record(&proofs, 1, NOW).unwrap();
-    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    proofs.journal.write_to(full);
+    proofs.journal.write_to(full());
     record(&proofs, 2, NOW).unwrap_err();
     proofs.tend(at(NOW));
     assert_eq!(record(&proofs, 3, NOW), Ok(()));
@@ -310,8 +312,7 @@ fn a_file_that_cannot_be_written_is_followed_by_another() {
 
 #[test]
 fn one_write_is_enough_for_all_proofs_that_wait() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     let fresh = |number| {
         let proof = proofs.record(id(number), NOW, NOW + LIFE, at(NOW));
         proof.unwrap()
@@ -322,8 +323,7 @@ fn one_write_is_enough_for_all_proofs_that_wait() {
     proofs.write_down(waiting[50]).unwrap();
     assert_eq!(length(), before + 100 * SLOT as u64);
     // Whoever comes later finds it done, and needs no file for that.
-    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    proofs.journal.write_to(full);
+    proofs.journal.write_to(full());
     for proof in waiting {
         assert_eq!(proofs.write_down(proof), Ok(()));
     }
@@ -335,8 +335,7 @@ fn one_write_is_enough_for_all_proofs_that_wait() {
 
 #[test]
 fn of_threads_that_write_at_once_every_proof_is_written() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let proofs = &proofs;
@@ -354,10 +353,8 @@ fn of_threads_that_write_at_once_every_proof_is_written() {
 
 #[test]
 fn what_one_worker_could_not_write_keeps_no_other_from_writing() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
-    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let file = proofs.journal.write_to(full);
+    let (directory, proofs) = opened();
+    let file = proofs.journal.write_to(full());
     assert_eq!(record(&proofs, 1, NOW), Err(Refused::Unavailable));
     proofs.journal.write_to(file);
     let another = || record(&proofs, 2, NOW);
@@ -372,8 +369,7 @@ fn what_one_worker_could_not_write_keeps_no_other_from_writing() {
 
 #[test]
 fn what_nobody_waits_for_any_more_is_written_in_time() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     proofs.record(id(1), NOW, NOW + LIFE, at(NOW)).unwrap();
     proofs.tend(at(NOW));
     drop(proofs);
@@ -383,10 +379,8 @@ fn what_nobody_waits_for_any_more_is_written_in_time() {
 
 #[test]
 fn what_could_not_be_written_waits_within_a_bound_and_is_written_with_the_next() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
-    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let file = proofs.journal.write_to(full);
+    let (directory, proofs) = opened();
+    let file = proofs.journal.write_to(full());
     for number in 0..5_000 {
         assert_eq!(record(&proofs, number, NOW), Err(Refused::Unavailable));
     }
@@ -405,8 +399,7 @@ fn what_could_not_be_written_waits_within_a_bound_and_is_written_with_the_next()
 
 #[test]
 fn files_go_when_all_in_them_has_expired_and_not_before() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     let mut most = 0;
     for second in 0..10_000 {
         let now = NOW + second;
@@ -433,8 +426,7 @@ fn files_go_when_all_in_them_has_expired_and_not_before() {
 
 #[test]
 fn an_idle_gateway_keeps_one_file() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     record(&proofs, 1, NOW).unwrap();
     for second in (0..10_000).step_by(10) {
         proofs.tend(at(NOW + second));
@@ -458,8 +450,7 @@ fn restarts_without_requests_leave_no_files_behind() {
 
 #[test]
 fn a_clock_set_back_across_a_restart_lets_no_replay_pass() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     record(&proofs, 1, NOW + 100).unwrap();
     drop(proofs);
     for (later, expected, honest) in [
@@ -478,8 +469,7 @@ fn a_clock_set_back_across_a_restart_lets_no_replay_pass() {
 
 #[test]
 fn a_clock_that_was_far_ahead_for_a_while_refuses_nothing_new() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     record(&proofs, 1, NOW).unwrap();
     for second in 0..100 {
         proofs.tend(at(NOW + 1_000_000_000 + second * 100));
@@ -497,8 +487,7 @@ fn a_clock_that_was_far_ahead_for_a_while_refuses_nothing_new() {
 
 #[test]
 fn a_second_gateway_is_told_which_directory_is_in_use() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     let error = Shared::open(&settings(&directory), THIS_BOOT, at(NOW)).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }));
     let text = error.to_string();
@@ -534,8 +523,7 @@ fn nobody_else_may_read_the_files() {
 
 #[test]
 fn more_than_fits_is_loaded_whole_and_new_proofs_wait() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     for number in 0..100 {
         record(&proofs, number, NOW).unwrap();
     }
@@ -554,8 +542,7 @@ fn more_than_fits_is_loaded_whole_and_new_proofs_wait() {
 
 #[test]
 fn what_expired_is_not_loaded_where_room_is_scarce() {
-    let directory = TempDir::new().unwrap();
-    let (proofs, _) = open(&directory, THIS_BOOT, NOW);
+    let (directory, proofs) = opened();
     for number in 0..100 {
         record(&proofs, number, NOW).unwrap();
     }
