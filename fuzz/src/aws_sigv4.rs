@@ -18,7 +18,6 @@ use portcullis::schemes::digest::BodyProof;
 use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::{Caller, Received, Refused, Why, date};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What must hold of any head and body.
 pub(super) fn check(bytes: &[u8]) {

@@ -10,7 +10,6 @@ use portcullis::route::{Bind, Dialect, Route};
 use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::hmac_auth::{Presented, Rules, date, text, verify};
 use portcullis::schemes::{Caller, Received, Refused, Why};
-use std::time::Duration;
 
 /// What must hold of any head.
 pub(super) fn check(bytes: &[u8]) {

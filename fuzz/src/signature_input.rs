@@ -10,7 +10,6 @@ use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::http_signature::read::{Candidate, Input};
 use portcullis::schemes::http_signature::{Presented, Rules, SIGNATURE, base, verify};
 use portcullis::schemes::{Caller, Received, Refused, Why};
-use std::time::Duration;
 
 /// What must hold of any head with signatures.
 pub(super) fn check(bytes: &[u8]) {

@@ -8,7 +8,6 @@ use portcullis::schemes::freshness::Freshness;
 use portcullis::schemes::webhook::read::{MAX_MACS, MAX_PAIRS, Message};
 use portcullis::schemes::webhook::{Presented, Rules, verify};
 use portcullis::schemes::{Caller, Received, Refused};
-use std::time::Duration;
 
 /// What must hold of any head.
 pub(super) fn check(bytes: &[u8]) {
