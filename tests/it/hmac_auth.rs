@@ -313,9 +313,7 @@ fn an_unknown_key_and_a_wrong_signature_look_alike() {
             let changed = signed
                 .clone()
                 .change("Authorization", |value| value.replace("mobile-2026", id));
-            let mut problem = gateway.send(&changed).json();
-            problem["request_id"] = Value::Null;
-            problem
+            gateway.send(&changed).seen()
         };
         assert_eq!(answer("mobile-2099"), answer("other-2026"));
     }

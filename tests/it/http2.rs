@@ -7,6 +7,7 @@ use crate::harness::h2::{
     PING, PRIORITY, RST_STREAM, SETTINGS, Session, WINDOW_UPDATE,
 };
 use crate::harness::{Binary, DEADLINE, Gateway, Request, Setup, Upstream, caller};
+use crate::slow_clients::setup;
 use std::net::SocketAddr;
 
 /// Streams at a time on a connection.
@@ -15,16 +16,6 @@ const STREAMS: u32 = 100;
 const AT_WORK: usize = 2 * STREAMS as usize;
 /// What one connection may cost.
 const MEMORY: u64 = 16 << 20;
-
-fn setup(upstream: &Upstream) -> Setup {
-    Setup::before(upstream).routes(
-        "[[routes]]\nname = \"proven\"\npath = \"/**\"\nupstream = \"backend\"\n\
-         accept = [\"http-signature\", \"token\"]\n\
-         body = { limit = \"10 MiB\", verify = \"while-forwarding\" }\n\
-         [[routes]]\nname = \"public\"\npath = \"/public/**\"\nupstream = \"backend\"\n\
-         accept = [\"public\"]\n",
-    )
-}
 
 /// The same request with a good signature and, on a public route, without one.
 fn both(gateway: &Gateway, method: &str, path: &str) -> [Request; 2] {

@@ -809,21 +809,7 @@ fn an_unknown_key_and_a_wrong_signature_have_the_same_answer() {
             .sign(&request),
     );
     unknown.assert_refused(401, "credential-rejected");
-    let comparable = |response: &crate::harness::Response| {
-        let fields: Vec<_> = response
-            .fields
-            .iter()
-            .filter(|(name, _)| {
-                !["date", "portcullis-request-id"].contains(&name.to_ascii_lowercase().as_str())
-            })
-            .cloned()
-            .collect();
-        let mut body = response.json();
-        assert!(body["request_id"].is_string());
-        body["request_id"] = "".into();
-        (response.status, fields, body.to_string())
-    };
-    assert_eq!(comparable(&unknown), comparable(&wrong));
+    assert_eq!(unknown.seen(), wrong.seen());
     assert_eq!(unknown.body.len(), wrong.body.len());
     upstream.assert_silent();
     assert_ne!(gateway.record(0)["reason"], gateway.record(1)["reason"]);

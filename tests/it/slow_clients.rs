@@ -5,7 +5,8 @@
 use crate::harness::{Connection, DEADLINE, Gateway, Request, Setup, Upstream, caller};
 use std::sync::{Mutex, mpsc};
 
-fn setup(upstream: &Upstream) -> Setup {
+/// A route for who is proven, and one for anybody.
+pub(crate) fn setup(upstream: &Upstream) -> Setup {
     Setup::before(upstream).routes(
         "[[routes]]\nname = \"proven\"\npath = \"/**\"\nupstream = \"backend\"\n\
          accept = [\"http-signature\", \"token\"]\n\

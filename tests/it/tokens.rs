@@ -145,12 +145,7 @@ fn unknown_keys_and_wrong_signatures_have_the_same_answer() {
     let (_upstream, gateway) = gateway();
     let unknown = show(&gateway, &Token::new().header("kid", "mobile-2099").text());
     let wrong = show(&gateway, &Token::new().signed_with(OTHER_SECRET).text());
-    let comparable = |response: &Response| {
-        let mut body = response.json();
-        body["request_id"] = "".into();
-        (response.status, body)
-    };
-    assert_eq!(comparable(&unknown), comparable(&wrong));
+    assert_eq!(unknown.seen(), wrong.seen());
     unknown.assert_refused(401, "credential-rejected");
 }
 

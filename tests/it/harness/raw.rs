@@ -306,6 +306,19 @@ impl Response {
             .to_owned()
     }
 
+    /// All that its receiver sees of it, but the time and the name of this very answer.
+    pub fn seen(&self) -> String {
+        let is_own = |name: &str| {
+            let owns = ["date", "portcullis-request-id"];
+            owns.iter().any(|own| name.eq_ignore_ascii_case(own))
+        };
+        let mut fields = self.fields.clone();
+        fields.retain(|(name, _)| !is_own(name));
+        let mut body = self.json();
+        body["request_id"] = Value::Null;
+        format!("{} {fields:?} {body}", self.status)
+    }
+
     /// Fails unless it is a refusal with this status and code.
     #[track_caller]
     pub fn assert_refused(&self, status: u16, code: &str) {
