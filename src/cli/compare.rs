@@ -1,9 +1,10 @@
 //! Two signature bases side by side: where they part, and why most likely.
 
-use super::paint::visible;
+use super::paint::{BAD, FAINT, visible};
 use crate::schemes::Received;
 use crate::schemes::doctor::{Mistake, Sample};
 use serde::Serialize;
+use std::io::{self, Write};
 
 /// Where two texts part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,6 +26,20 @@ pub(super) struct Difference {
     /// How far into both lines, as they are shown, the difference is; not where they are veiled.
     #[serde(skip)]
     pub(super) indent: Option<usize>,
+}
+
+/// Writes the lines of a text with their numbers, the one of `marked` marked.
+pub(super) fn write_lines<'l>(
+    out: &mut impl Write,
+    lines: impl Iterator<Item = &'l str>,
+    marked: Option<&Difference>,
+) -> io::Result<()> {
+    for (number, line) in (1..).zip(lines) {
+        let here = marked.is_some_and(|difference| difference.line == number);
+        let (paint, mark) = if here { (BAD, '>') } else { (FAINT, ' ') };
+        writeln!(out, "{paint}{mark}{number:>3}{paint:#}  {}", visible(line))?;
+    }
+    Ok(())
 }
 
 /// The first place where `caller` differs from `gateway`.

@@ -1,6 +1,6 @@
 //! `portcullis request`: signs a request and sends it.
 
-use super::compare::first_difference;
+use super::compare::{first_difference, write_lines};
 use super::curl;
 use super::message::MessageArgs;
 use super::paint::{BAD, FAINT, GOOD, TITLE, visible};
@@ -227,18 +227,7 @@ fn show_bases(out: &mut impl Write, gateway: &str, signed: Option<&str>) -> std:
     let difference = signed
         .as_deref()
         .and_then(|signed| first_difference(gateway.as_bytes(), signed.as_bytes()));
-    for (at, line) in gateway.split('\n').enumerate() {
-        let here = difference
-            .as_ref()
-            .is_some_and(|difference| difference.line == at + 1);
-        let (paint, mark) = if here { (BAD, '>') } else { (FAINT, ' ') };
-        writeln!(
-            out,
-            "{paint}{mark}{:>3}{paint:#}  {}",
-            at + 1,
-            visible(line)
-        )?;
-    }
+    write_lines(out, gateway.split('\n'), difference.as_ref())?;
     match (signed, difference) {
         (None, _) => {}
         (Some(_), None) => writeln!(

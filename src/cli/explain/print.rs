@@ -1,6 +1,7 @@
 //! The report for a reader.
 
 use super::report::{Compared, Outcome, Parameter, Report, Signature, State, Token};
+use crate::cli::compare::write_lines;
 use crate::cli::paint::{BAD, FAINT, GOOD, TITLE, visible};
 use crate::gateway::refusal::Code;
 use std::io::{Result, Write};
@@ -91,16 +92,7 @@ fn print_signature(
             out,
             "\n{TITLE}Signature base, as the gateway sees it{TITLE:#}"
         )?;
-        for (at, line) in base.iter().enumerate() {
-            let here = marked.is_some_and(|difference| difference.line == at + 1);
-            let (paint, mark) = if here { (BAD, '>') } else { (FAINT, ' ') };
-            writeln!(
-                out,
-                "{paint}{mark}{:>3}{paint:#}  {}",
-                at + 1,
-                visible(line)
-            )?;
-        }
+        write_lines(out, base.iter().map(String::as_str), marked)?;
     }
     if let Some(text) = &signature.string_to_sign {
         writeln!(
