@@ -45,6 +45,7 @@ mod http2;
 mod inject;
 mod interop;
 mod interop_aws;
+mod interop_aws_pieces;
 mod interop_dpop;
 mod interop_hmac;
 mod interop_pairs;
