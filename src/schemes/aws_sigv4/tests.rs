@@ -18,11 +18,11 @@ use crate::schemes::digest::BodyProof;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::{Malformed, Received, Surroundings};
 use crate::schemes::signed::Rules;
-use crate::schemes::{Assurance, Caller, Refused, Why};
+use crate::schemes::{Assurance, Caller, Refused, Why, tests};
 use crate::secret::Secret;
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,17 +44,10 @@ struct Message {
 
 impl Message {
     fn new(method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Self {
-        let mut map = HeaderMap::new();
-        for (name, value) in fields {
-            map.append(
-                HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
-        }
         Self {
             method: method.parse().unwrap(),
             uri: target.parse().unwrap(),
-            fields: map,
+            fields: tests::fields(fields),
             body: body.to_vec(),
         }
     }

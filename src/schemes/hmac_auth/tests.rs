@@ -13,11 +13,11 @@ use crate::route::{Dialect, Part, Route, Waiver};
 use crate::schemes::digest::BodyProof;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::{PublicUrl, Received, Surroundings};
-use crate::schemes::{self, Assurance, Caller, Refused, Why};
+use crate::schemes::{self, Assurance, Caller, Refused, Why, tests};
 use crate::secret::Secret;
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use proptest::prelude::*;
 use serde_json::Value;
 use sha2::Sha256;
@@ -45,17 +45,10 @@ struct Message {
 
 impl Message {
     fn new(method: &str, target: &str, fields: &[(&str, &str)]) -> Self {
-        let mut map = HeaderMap::new();
-        for (name, value) in fields {
-            map.append(
-                HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
-        }
         Self {
             method: method.parse().unwrap(),
             uri: target.parse().unwrap(),
-            fields: map,
+            fields: tests::fields(fields),
             has_body: false,
             http2: false,
             public_url: None,

@@ -14,10 +14,10 @@ use crate::route::{Part, Route, Waiver};
 use crate::schemes::digest::{BadDigest, BodyProof, Digests};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::{Received, Surroundings};
-use crate::schemes::{Caller, Refused, Why};
+use crate::schemes::{Caller, Refused, Why, tests};
 use crate::secret::Secret;
 use data_encoding::BASE64;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::sync::Arc;
@@ -36,17 +36,10 @@ struct Message {
 
 impl Message {
     fn new(method: &str, target: &str, fields: &[(&str, &str)]) -> Self {
-        let mut map = HeaderMap::new();
-        for (name, value) in fields {
-            map.append(
-                HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes()).unwrap(),
-                HeaderValue::from_str(value).unwrap(),
-            );
-        }
         Self {
             method: method.parse().unwrap(),
             uri: target.parse().unwrap(),
-            fields: map,
+            fields: tests::fields(fields),
             has_body: false,
             tls: true,
         }
