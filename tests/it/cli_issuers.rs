@@ -1,6 +1,6 @@
 //! `portcullis explain` on tokens of issuers outside, and on the proofs of keys beside tokens.
 
-use crate::harness::dpop::{Proof, thumbprint};
+use crate::harness::dpop::{proof_of, thumbprint};
 use crate::harness::issuer::{ISS, Issuer, every_key, section, set, token};
 use crate::harness::pair::Pair;
 use crate::harness::{T0, Token};
@@ -193,20 +193,20 @@ fn the_proof_of_a_key_beside_a_token_is_explained() {
     let bound = token()
         .claim("cnf", json!({ "jkt": thumbprint(&pair) }))
         .text();
-    let judge = |proof: &Proof| {
+    let judge = |proof: &Token| {
         let headers = format!("Authorization: DPoP {bound}\nDPoP: {}\n", proof.text());
         explained(desk.path(), &headers, &["--https"])
     };
     let url = "https://api.example/orders/7";
-    let good = Proof::of(&pair, "GET", url, &bound);
+    let good = proof_of(&pair, "GET", url, &bound);
     let report = judge(&good);
     assert_eq!(report["passes"], true, "{report:#}");
     assert_eq!(report["dpop"]["claims"]["htu"], url);
     assert_eq!(report["dpop"]["header"]["typ"], "dpop+jwt");
     for (proof, wanted) in [
-        (Proof::of(&pair, "POST", url, &bound), "`htm` must be `GET`"),
+        (proof_of(&pair, "POST", url, &bound), "`htm` must be `GET`"),
         (
-            Proof::of(&pair, "GET", "http://api.example/orders/7", &bound),
+            proof_of(&pair, "GET", "http://api.example/orders/7", &bound),
             "`htu` must be `https://api.example/orders/7`",
         ),
     ] {

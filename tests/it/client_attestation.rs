@@ -1,6 +1,6 @@
 //! Attested clients of OAuth, as draft-ietf-oauth-attestation-based-client-auth-09 has them shown.
 
-use crate::harness::dpop::{Proof, bare};
+use crate::harness::dpop::{bare, proof_of};
 use crate::harness::pair::{Pair, pairs};
 use crate::harness::{Gateway, Request, Response, Setup, Token, Upstream, now};
 use serde_json::{Value, json};
@@ -53,8 +53,8 @@ fn attestation(pair: &Pair) -> Token {
 }
 
 /// A proof: the header and claims that one for DPoP has, but for those that it has not.
-fn pop(pair: &Pair) -> Proof {
-    Proof::of(pair, "POST", URL, "")
+fn pop(pair: &Pair) -> Token {
+    proof_of(pair, "POST", URL, "")
         .header("typ", "oauth-client-attestation-pop+jwt")
         .without_header("jwk")
         .without("htm")
@@ -71,7 +71,7 @@ fn post(gateway: &Gateway, attestation: &Token) -> Request {
         .body("grant_type=refresh_token")
 }
 
-fn show(gateway: &Gateway, attestation: &Token, proof: &Proof) -> Response {
+fn show(gateway: &Gateway, attestation: &Token, proof: &Token) -> Response {
     let request = post(gateway, attestation);
     gateway.send(&request.field("OAuth-Client-Attestation-PoP", &proof.text()))
 }
@@ -197,7 +197,7 @@ fn each_change_of_a_proof_is_refused() {
         ),
         (
             "dpop",
-            Proof::of(&pair, "POST", URL, ""),
+            proof_of(&pair, "POST", URL, ""),
             "credential-rejected",
         ),
     ] {
@@ -310,8 +310,8 @@ fn one_proof_may_serve_for_dpop_too() {
     let attestation = attestation(&pair);
     // With the server's own access token, or with none.
     for proof in [
-        Proof::of(&pair, "POST", URL, "the server's").text(),
-        Proof::of(&pair, "POST", URL, "").without("ath").text(),
+        proof_of(&pair, "POST", URL, "the server's").text(),
+        proof_of(&pair, "POST", URL, "").without("ath").text(),
     ] {
         let request = post(&gateway, &attestation).field("DPoP", &proof);
         gateway.send(&request).assert_passed();
@@ -324,9 +324,9 @@ fn one_proof_may_serve_for_dpop_too() {
     let folder = tempfile::tempdir().unwrap();
     let stranger = pair.stranger(folder.path());
     for proof in [
-        Proof::of(&stranger, "POST", URL, "").text(),
-        Proof::of(&pair, "GET", URL, "").text(),
-        Proof::of(&pair, "POST", "https://login.example.com/other", "").text(),
+        proof_of(&stranger, "POST", URL, "").text(),
+        proof_of(&pair, "GET", URL, "").text(),
+        proof_of(&pair, "POST", "https://login.example.com/other", "").text(),
     ] {
         let request = post(&gateway, &attestation).field("DPoP", &proof);
         gateway
@@ -362,11 +362,11 @@ fn a_proof_is_asked_for_with_a_challenge_where_that_is_wanted() {
     show(&gateway, &attestation, &with(&challenge)).assert_passed();
     // By DPoP, it is a nonce of DPoP that is asked for.
     let dpop =
-        |proof: &Proof| gateway.send(&post(&gateway, &attestation).field("DPoP", &proof.text()));
-    let asked = dpop(&Proof::of(&pair, "POST", URL, ""));
+        |proof: &Token| gateway.send(&post(&gateway, &attestation).field("DPoP", &proof.text()));
+    let asked = dpop(&proof_of(&pair, "POST", URL, ""));
     asked.assert_refused(401, "credential-missing");
     let nonce = asked.field("dpop-nonce").unwrap().to_owned();
-    dpop(&Proof::of(&pair, "POST", URL, "").claim("nonce", nonce)).assert_passed();
+    dpop(&proof_of(&pair, "POST", URL, "").claim("nonce", nonce)).assert_passed();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Tokens that are bound: by DPoP, to a signature of the request, to a certificate.
 
-use crate::harness::dpop::{Proof, bare, thumbprint};
+use crate::harness::dpop::{bare, proof_of, signer, thumbprint};
 use crate::harness::pair::{Pair, pairs};
 use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
 use data_encoding::BASE64;
@@ -51,10 +51,10 @@ fn a_bound_token_passes_with_a_proof_of_its_key_once() {
     let gateway = start(&upstream, "", "");
     for pair in pairs().into_iter().filter(|pair| pair.jose.is_some()) {
         let token = bound(&pair);
-        let proof = Proof::of(&pair, "GET", URL, &token).text();
+        let proof = proof_of(&pair, "GET", URL, &token).text();
         show(&gateway, &token, &proof).assert_passed();
         show(&gateway, &token, &proof).assert_refused(401, "replayed");
-        let again = Proof::of(&pair, "GET", URL, &token).text();
+        let again = proof_of(&pair, "GET", URL, &token).text();
         show(&gateway, &token, &again).assert_passed();
     }
     let got = upstream.got(0);
@@ -64,7 +64,7 @@ fn a_bound_token_passes_with_a_proof_of_its_key_once() {
     // Ed25519 has two names, and libraries use either.
     let pair = Pair::of("ed25519");
     let token = bound(&pair);
-    let proof = Proof::of(&pair, "GET", URL, &token).header("alg", "Ed25519");
+    let proof = proof_of(&pair, "GET", URL, &token).header("alg", "Ed25519");
     show(&gateway, &token, &proof.text()).assert_passed();
 }
 
@@ -91,7 +91,7 @@ fn each_change_of_a_proof_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (pair, stranger) = (p256(), p256().stranger(folder.path()));
     let token = bound(&pair);
-    let good = || Proof::of(&pair, "GET", URL, &token);
+    let good = || proof_of(&pair, "GET", URL, &token);
     let rejected = (401, "credential-rejected");
     let mismatch = (401, "binding-mismatch");
     for (what, proof, (status, code)) in [
@@ -112,8 +112,8 @@ fn each_change_of_a_proof_is_refused() {
             mismatch,
         ),
         ("token", good().claim("ath", "AAAA"), mismatch),
-        ("key", Proof::of(&stranger, "GET", URL, &token), mismatch),
-        ("signature", good().signed_by(&stranger), rejected),
+        ("key", proof_of(&stranger, "GET", URL, &token), mismatch),
+        ("signature", good().signed_by(signer(&stranger)), rejected),
         ("old", good().claim("iat", T0 - 301), (401, "clock-skew")),
         ("ahead", good().claim("iat", T0 + 31), (401, "clock-skew")),
         ("over", good().claim("exp", T0), (401, "credential-expired")),
@@ -166,16 +166,16 @@ fn a_proof_is_asked_for_with_a_nonce_where_that_is_wanted() {
     let upstream = Upstream::start();
     let gateway = start(&upstream, "dpop_nonce = true", "");
     let (pair, token) = (p256(), bound(&p256()));
-    let asked = |proof: Proof| {
+    let asked = |proof: Token| {
         let refused = show(&gateway, &token, &proof.text());
         refused.assert_refused(401, "credential-missing");
         let told = challenges(&refused).join("\n");
         assert!(told.contains("DPoP error=\"use_dpop_nonce\""), "{told}");
         refused.field("dpop-nonce").unwrap().to_owned()
     };
-    let nonce = asked(Proof::of(&pair, "GET", URL, &token));
+    let nonce = asked(proof_of(&pair, "GET", URL, &token));
     let with = |nonce: &str, iat: i64| {
-        Proof::of(&pair, "GET", URL, &token)
+        proof_of(&pair, "GET", URL, &token)
             .claim("nonce", nonce)
             .claim("iat", iat)
     };
@@ -183,7 +183,7 @@ fn a_proof_is_asked_for_with_a_nonce_where_that_is_wanted() {
         show(&gateway, &token, &with(&nonce, T0).text()).assert_passed();
     }
     asked(with("AAAA", T0));
-    asked(Proof::of(&pair, "GET", URL, &token).claim("nonce", 7));
+    asked(proof_of(&pair, "GET", URL, &token).claim("nonce", 7));
     gateway.advance(290);
     show(&gateway, &token, &with(&nonce, T0 + 290).text()).assert_passed();
     gateway.advance(9);
@@ -194,7 +194,7 @@ fn a_proof_is_asked_for_with_a_nonce_where_that_is_wanted() {
         .claim("exp", T0 + 600)
         .claim("cnf", json!({ "jkt": thumbprint(&pair) }))
         .text();
-    let proof = Proof::of(&pair, "GET", URL, &later)
+    let proof = proof_of(&pair, "GET", URL, &later)
         .claim("nonce", &*nonce)
         .claim("iat", T0 + 301);
     let refused = show(&gateway, &later, &proof.text());
@@ -216,7 +216,7 @@ fn in_authorization_such_a_token_stands_behind_dpop() {
             None => request,
         })
     };
-    let proof = |token: &str| Some(Proof::of(&pair, "GET", URL, token).text());
+    let proof = |token: &str| Some(proof_of(&pair, "GET", URL, token).text());
     ask("DPoP", &token, proof(&token)).assert_passed();
     ask("dpop", &token, proof(&token)).assert_passed();
     let got = upstream.got(0);
@@ -242,7 +242,7 @@ fn a_proof_beside_a_token_that_is_bound_to_nothing_proves_nothing() {
     let upstream = Upstream::start();
     let gateway = start(&upstream, "", "");
     let free = Token::new().text();
-    let proof = Proof::of(&p256(), "GET", URL, &free).text();
+    let proof = proof_of(&p256(), "GET", URL, &free).text();
     show(&gateway, &free, &proof).assert_refused(401, "binding-mismatch");
     upstream.assert_silent();
 }
@@ -253,7 +253,7 @@ fn a_route_can_ask_for_a_binding() {
     for (bind, status) in [("key", 200), ("dpop", 200), ("none", 200)] {
         let gateway = start(&upstream, "", &format!("bind = \"{bind}\""));
         let (pair, token) = (p256(), bound(&p256()));
-        let proof = Proof::of(&pair, "GET", URL, &token).text();
+        let proof = proof_of(&pair, "GET", URL, &token).text();
         assert_eq!(show(&gateway, &token, &proof).status, status, "{bind}");
         let free = gateway.send(&request(&gateway, &Token::new().text()));
         match bind {
@@ -322,7 +322,7 @@ fn a_signature_by_the_key_of_the_token_is_proof_enough() {
     let refused = gateway.send(&signed(&gateway, &jkt, by("other", &other)));
     refused.assert_refused(401, "binding-mismatch");
     // One proof is enough, and of two one would not be looked at.
-    let proof = Proof::of(&pair, "GET", URL, &jkt).text();
+    let proof = proof_of(&pair, "GET", URL, &jkt).text();
     let both = signed(&gateway, &jkt, by("mine", &pair).nonce("n-1")).field("DPoP", &proof);
     gateway
         .send(&both)

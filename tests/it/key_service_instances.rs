@@ -1,7 +1,7 @@
 //! Instances of apps of the registry: they enrol by a code, and sign challenges by their own keys.
 
 use crate::admin_api::{WRITE, with_tokens};
-use crate::harness::dpop::{Proof, bare, thumbprint};
+use crate::harness::dpop::{bare, proof_of, thumbprint};
 use crate::harness::key_service::{ask, call, challenge, token};
 use crate::harness::pair::Pair;
 use crate::harness::{Gateway, Request, Response, Setup, Upstream};
@@ -167,7 +167,7 @@ fn from_enrolment_to_a_call_and_what_is_stolen_or_revoked_opens_nothing() {
             .field("Portcullis-Token", &token)
             .field("Authorization", user);
         let url = format!("http://{}/orders/7", gateway.address());
-        let proof = pair.map(|pair| Proof::of(pair, "GET", &url, &token).text());
+        let proof = pair.map(|pair| proof_of(pair, "GET", &url, &token).text());
         gateway.send(&match &proof {
             Some(proof) => request.field("DPoP", proof),
             None => request,

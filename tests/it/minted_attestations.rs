@@ -1,7 +1,7 @@
 //! Client attestations of the key service: what it mints, routes before an authorization server take.
 
 use crate::client_token::Wire;
-use crate::harness::dpop::{Proof, bare, thumbprint};
+use crate::harness::dpop::{bare, proof_of, thumbprint};
 use crate::harness::key_service::{ask, call, question, token};
 use crate::harness::pair::Pair;
 use crate::harness::{Gateway, Response, Setup, Upstream, now};
@@ -55,7 +55,7 @@ fn attestation(gateway: &Gateway, app: &str, pair: &Pair) -> String {
 
 /// Shows it with a proof by the key of `pair`.
 fn show(gateway: &Gateway, attestation: &str, pair: &Pair) -> Response {
-    let proof = Proof::of(pair, "POST", AUDIENCE, "")
+    let proof = proof_of(pair, "POST", AUDIENCE, "")
         .header("typ", "oauth-client-attestation-pop+jwt")
         .without_header("jwk")
         .without("htm")

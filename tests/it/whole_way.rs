@@ -1,7 +1,7 @@
 //! The whole way of a caller: its app is registered, an instance enrols, answers a challenge, gets a token, and calls
 //! with its user's `Authorization`. What was stolen anywhere on this way opens nothing.
 
-use crate::harness::dpop::{Proof, bare, thumbprint};
+use crate::harness::dpop::{bare, proof_of, thumbprint};
 use crate::harness::key_service::{ask, token};
 use crate::harness::pair::Pair;
 use crate::harness::{Binary, Caller, Gateway, Response, T0, Upstream, binary, wait_until};
@@ -89,7 +89,7 @@ impl World {
         let request = match by {
             By::Dpop => {
                 let url = format!("http://{}{target}", self.gateway.address());
-                let proof = Proof::of(pair, "GET", &url, token).claim("iat", self.now());
+                let proof = proof_of(pair, "GET", &url, token).claim("iat", self.now());
                 request.field("DPoP", &proof.text())
             }
             By::Signature => Caller::new("its-own", b"")

@@ -18,9 +18,17 @@ impl Token {
     /// A good one, for five minutes from [`now`] on, with key `mobile-2026`.
     pub fn new() -> Self {
         let iat = now();
+        Self::of(
+            json!({ "alg": "HS256", "typ": "JWT", "kid": "mobile-2026" }),
+            json!({ "iat": iat, "exp": iat + 300 }),
+        )
+    }
+
+    /// One of this header and these claims.
+    pub fn of(header: Value, claims: Value) -> Self {
         Self {
-            header: json!({ "alg": "HS256", "typ": "JWT", "kid": "mobile-2026" }),
-            claims: json!({ "iat": iat, "exp": iat + 300 }),
+            header,
+            claims,
             signer: Caller::new("mobile-2026", SECRET),
         }
     }
