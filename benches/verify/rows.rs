@@ -2,7 +2,7 @@
 
 use crate::gate::{self, Gate, Message, NOW, Pair, TARGET};
 use crate::judged::{bare_verification, judged};
-use crate::turns::{Case, Group, Kind, bare, case, keep};
+use crate::turns::{Bare, Case, Group, Kind, bare, case, keep};
 use crate::{aws, requests, tokens};
 use http::header::HeaderName;
 use portcullis::apps::{Certified, KeyHash, Pepper, Registry, StaticKey, Who};
@@ -79,7 +79,12 @@ fn signature(name: &str, algorithm: Algorithm) -> Group {
     let pair: &Pair = keep(Pair::new(algorithm));
     let gate: &Gate = keep(Gate::of(&[pair]));
     let wrong = || requests::signed(algorithm, pair.id(), &pair.other);
-    let bare = bare_verification(pair, gate.text_of(&wrong()));
+    let text = gate.text_of(&wrong());
+    let bare = if algorithm.is_mac() {
+        bare_with_nonce(pair, text)
+    } else {
+        bare_verification(pair, text)
+    };
     let good = requests::signed(algorithm, pair.id(), &pair.key);
     let unknown = requests::signed(algorithm, "nobody-at-al", &pair.key);
     let cases = vec![
@@ -92,6 +97,18 @@ fn signature(name: &str, algorithm: Algorithm) -> Group {
         is_hashed: algorithm.is_mac(),
         ..Group::of(name, Some(bare), cases)
     }
+}
+
+/// As [`bare_verification`], and the hash by which a proof's nonce is known again.
+fn bare_with_nonce(pair: &Pair, text: Vec<u8>) -> Bare {
+    // As our signers make it.
+    const NONCE: &[u8] = &[b'n'; 22];
+    let (verification, id) = (bare_verification(pair, text), pair.id());
+    bare("HMAC, and SHA-256 of the nonce", move || {
+        (verification.run)();
+        let length = id.len().to_be_bytes();
+        sha256(&[&length, black_box(id.as_bytes()), black_box(NONCE)])
+    })
 }
 
 /// What the failure path costs once more where `explain` is on.
