@@ -19,6 +19,7 @@ pub mod token;
 pub mod webhook;
 
 mod authority;
+mod base64;
 mod caller;
 mod presented;
 mod signed;

@@ -3,7 +3,7 @@
 //! of one app where the route asks for both.
 //!
 //! A further scheme is a variant of [`Credential`], its arms, and a line in
-//! [`Found::in_request`]. Its reader gives `None`, as cheaply as it can, for
+//! [`Found::ask`]. Its reader gives `None`, as cheaply as it can, for
 //! a request that shows nothing of it.
 
 use super::doctor::Sample;
@@ -86,24 +86,30 @@ struct Found<'r> {
 
 impl<'r> Found<'r> {
     /// Asks every scheme. One line each.
-    fn in_request(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
-        let mut found = Self::default();
-        found.add(aws(received, route)?.map(Credential::AwsSigv4));
-        found.add(hmac_auth::Presented::read(received, route)?.map(Credential::HmacAuth));
-        found.add(signature(received, &found)?.map(Credential::Signature));
-        found.add(token::read(received, route)?.map(Credential::Token));
-        found.add(api_key::Presented::read(received, route)?.map(Credential::ApiKey));
-        found.add(hook(received, route)?.map(Credential::Webhook));
-        Ok(found)
+    fn ask(&mut self, received: &Received<'r>, route: &Route) -> Result<(), Refused> {
+        self.add(aws(received, route)?, Credential::AwsSigv4);
+        self.add(
+            hmac_auth::Presented::read(received, route)?,
+            Credential::HmacAuth,
+        );
+        self.add(signature(received, self)?, Credential::Signature);
+        self.add(token::read(received, route)?, Credential::Token);
+        self.add(
+            api_key::Presented::read(received, route)?,
+            Credential::ApiKey,
+        );
+        self.add(hook(received, route)?, Credential::Webhook);
+        Ok(())
     }
 
-    fn add(&mut self, credential: Option<Credential<'r>>) {
-        if let Some(credential) = credential {
-            match self.first {
-                None => self.first = Some(credential),
-                Some(_) if self.second.is_none() => self.second = Some(credential),
-                Some(_) => self.has_more = true,
-            }
+    fn add<T>(&mut self, shown: Option<T>, credential: impl Fn(T) -> Credential<'r>) {
+        let Some(shown) = shown else {
+            return;
+        };
+        match self.first {
+            None => self.first = Some(credential(shown)),
+            Some(_) if self.second.is_none() => self.second = Some(credential(shown)),
+            Some(_) => self.has_more = true,
         }
     }
 }
@@ -133,7 +139,7 @@ fn signature<'r>(
     let is_there = received.shows(Field::SignatureInput)
         || before.first.is_none() && received.shows(Field::Signature);
     if is_there {
-        http_signature::Presented::read(received.fields())
+        http_signature::Presented::read(received)
     } else {
         Ok(None)
     }
@@ -145,7 +151,8 @@ impl<'r> Presented<'r> {
     /// # Errors
     /// [`Refused`]: none, two, one that cannot be read or is not accepted here.
     pub fn read(received: &Received<'r>, route: &Route) -> Result<Self, Refused> {
-        let found = Found::in_request(received, route)?;
+        let mut found = Found::default();
+        found.ask(received, route)?;
         let one = match (found.first, found.second) {
             (None, _) => return Self::of_connection(received, route),
             (Some(one), None) => one,

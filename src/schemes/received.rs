@@ -4,18 +4,21 @@
 //! from it, or [`Malformed`]: what one reader could take for another request
 //! than the next is refused here, before anything is looked up.
 
+mod fields;
 mod framing;
 mod held;
 mod target;
 
 use super::authority::{normal_authority, split_port};
-use super::digest::CONTENT_DIGEST;
 use crate::crypto::certificate::Certificate;
 use crate::route::{Ambiguous, Path};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use fields::Shown;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 use std::borrow::Cow;
 use target::{host, target_form};
+
+pub use fields::{Field, Lines};
 
 /// Bytes a request target may have.
 pub const MAX_TARGET: usize = 8 * 1024;
@@ -35,28 +38,6 @@ pub enum TargetForm {
     Asterisk,
 }
 
-/// A field that later steps ask for; most requests have few of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Field {
-    /// `Authorization`.
-    Authorization = 1,
-    /// `Connection`.
-    Connection = 2,
-    /// `Content-Digest`.
-    ContentDigest = 4,
-    /// `Signature`.
-    Signature = 8,
-    /// `Signature-Input`.
-    SignatureInput = 16,
-    /// `DPoP`.
-    Dpop = 32,
-}
-
-/// Which of them are there.
-#[derive(Clone, Copy, Debug)]
-struct Shown(u8);
-
 /// A request's head, checked, borrowed, unchanged.
 #[derive(Clone, Debug)]
 pub struct Received<'r> {
@@ -70,7 +51,7 @@ pub struct Received<'r> {
     path: Path<'r>,
     query: Option<&'r str>,
     fields: &'r HeaderMap,
-    shown: Shown,
+    shown: Shown<'r>,
     has_body: bool,
     is_http2: bool,
     certificate: Option<&'r Certificate>,
@@ -138,19 +119,6 @@ pub enum Malformed {
     Expectation,
 }
 
-/// Fields of which a second one is refused: two readers would pick different ones.
-const SINGLE: [HeaderName; 9] = [
-    header::AUTHORIZATION,
-    CONTENT_DIGEST,
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::DATE,
-    header::EXPECT,
-    header::TRANSFER_ENCODING,
-    HeaderName::from_static("dpop"),
-    HeaderName::from_static("x-amz-date"),
-];
-
 impl<'r> Received<'r> {
     /// Reads a head.
     ///
@@ -162,7 +130,7 @@ impl<'r> Received<'r> {
         fields: &'r HeaderMap,
         around: Surroundings<'r>,
     ) -> Result<Self, Malformed> {
-        let shown = check_fields(fields)?;
+        let shown = fields::check(fields)?;
         let form = target_form(method, uri, around.http2)?;
         let target = match form {
             TargetForm::Asterisk => "*",
@@ -171,7 +139,7 @@ impl<'r> Received<'r> {
         if target.len() > MAX_TARGET {
             return Err(Malformed::TargetTooLong(target.len()));
         }
-        let host = host(uri, fields)?;
+        let host = host(uri, shown.lines("host", fields))?;
         let (scheme, authority) = match around.public_url {
             Some(url) => (&*url.scheme, &*url.authority),
             None => (if around.tls { "https" } else { "http" }, host),
@@ -286,16 +254,19 @@ impl<'r> Received<'r> {
         self.fields
     }
 
-    /// The values of one, in order; of those that [`Field`] knows, none costs no look-up.
-    pub fn values(&self, name: &HeaderName) -> impl Iterator<Item = &'r HeaderValue> + use<'r> {
-        let shown = Field::named(name.as_str()).is_none_or(|field| self.shows(field));
-        let values = shown.then(|| self.fields.get_all(name));
-        values.into_iter().flatten()
+    /// The lines of one of that name, in lower case, in order; of those that [`Field`] knows without a look-up.
+    pub fn lines(&self, name: &str) -> Lines<'r> {
+        self.shown.lines(name, self.fields)
     }
 
-    /// Whether this field is among them: without a look-up.
+    /// The first line of this field.
+    pub const fn first(&self, field: Field) -> Option<&'r HeaderValue> {
+        self.shown.first(field)
+    }
+
+    /// Whether this field is among them.
     pub const fn shows(&self, field: Field) -> bool {
-        self.shown.0 & field as u8 != 0
+        self.first(field).is_some()
     }
 
     /// Whether a body follows.
@@ -306,52 +277,5 @@ impl<'r> Received<'r> {
     /// Whether it came over HTTP/2.
     pub const fn is_http2(&self) -> bool {
         self.is_http2
-    }
-}
-
-fn check_fields(fields: &HeaderMap) -> Result<Shown, Malformed> {
-    let mut bytes = 0;
-    let mut before = None;
-    let mut shown = Shown(0);
-    let mut speaks_of_framing = false;
-    for (name, value) in fields {
-        let text = name.as_str();
-        // Name, `: `, value, line end.
-        bytes += text.len() + value.len() + 4;
-        // Names are short: a call that sets out to look at many bytes at a time costs more than it spares.
-        if text.bytes().any(|byte| byte == b'_') {
-            return Err(Malformed::Underscore(text.into()));
-        }
-        shown.0 |= Field::named(text).map_or(0, |field| field as u8);
-        // Values of one name come one behind the other.
-        if before.is_some_and(|before| std::ptr::eq(before, name)) && SINGLE.contains(name) {
-            return Err(Malformed::Repeated(name.clone()));
-        }
-        before = Some(name);
-        speaks_of_framing |= matches!(
-            *name,
-            header::CONNECTION | header::TRANSFER_ENCODING | header::EXPECT
-        );
-    }
-    if fields.len() > MAX_FIELDS || bytes > MAX_HEAD {
-        return Err(Malformed::HeadTooLarge);
-    }
-    if speaks_of_framing {
-        framing::check(fields)?;
-    }
-    Ok(shown)
-}
-
-impl Field {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "authorization" => Self::Authorization,
-            "connection" => Self::Connection,
-            "content-digest" => Self::ContentDigest,
-            "signature" => Self::Signature,
-            "signature-input" => Self::SignatureInput,
-            "dpop" => Self::Dpop,
-            _ => return None,
-        })
     }
 }

@@ -8,7 +8,7 @@ use super::received::{Field, Received};
 use super::{Explained, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::crypto::{Tag, VerifyingKey};
-use http::header::{CONNECTION, HOST};
+use http::header::CONNECTION;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -34,8 +34,7 @@ pub(super) const fn rejected(why: Why) -> Refused {
 /// that is another, by `public_url`, it is what callers know; HTTP/2 sends none.
 pub(super) fn host_as_signed<'r>(received: &'r Received<'_>) -> &'r str {
     received
-        .fields()
-        .get(HOST)
+        .first(Field::Host)
         .and_then(|value| value.to_str().ok())
         .map(str::trim)
         .filter(|host| normal_authority(received.scheme(), host) == received.authority())
@@ -50,7 +49,7 @@ pub(super) fn check_connection(
     if !received.shows(Field::Connection) {
         return Ok(());
     }
-    for value in received.fields().get_all(CONNECTION) {
+    for value in received.lines(CONNECTION.as_str()) {
         let named = value.to_str().unwrap_or_default().split(',').map(str::trim);
         for name in named {
             if covers(name) {

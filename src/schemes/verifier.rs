@@ -64,7 +64,7 @@ impl Verifier {
             freshness: self.freshness,
             explain: false,
         };
-        http_signature::Presented::read(&parts.headers)
+        http_signature::Presented::read(&received)
             .and_then(|presented| presented.ok_or(Refused::Missing))
             .and_then(|presented| {
                 http_signature::verify(&presented, &received, &self.route, rules, now)

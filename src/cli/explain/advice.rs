@@ -316,7 +316,7 @@ fn unknown(key_id: Option<&str>, ground: &Ground) -> String {
 }
 
 fn claimed(received: &Received<'_>, report: &Report) -> Option<String> {
-    if let Ok(Some(presented)) = Presented::read(received.fields()) {
+    if let Ok(Some(presented)) = Presented::read(received) {
         return presented.claimed_key().map(base::unescaped);
     }
     let kid = report.token.as_ref()?.header.get("kid")?;

@@ -19,7 +19,7 @@ pub(super) fn credentials(report: &mut Report, case: Case<'_>) {
     hmac_auth::credential(report, case);
     webhook::credential(report, case);
     // What cannot be read is told by the step that refuses it.
-    let Ok(Some(presented)) = Presented::read(case.received.fields()) else {
+    let Ok(Some(presented)) = Presented::read(case.received) else {
         return;
     };
     let is_alone = presented.candidates().len() == 1;
@@ -77,19 +77,20 @@ fn signature(candidate: &Candidate<'_>, case: Case<'_>) -> Signature {
 }
 
 fn parameters(input: &Input<'_>, now: i64) -> Vec<Parameter> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     input
-        .parameters
-        .iter()
+        .parameters()
         .map(|(name, value)| Parameter {
-            name: (*name).to_owned(),
+            name: text(name),
             value: match value {
                 Bare::Integer(number) => number.to_string(),
-                Bare::String(text) => base::unescaped(text),
-                Bare::Token(text) | Bare::Bytes(text) => (*text).to_owned(),
-                Bare::Boolean(value) => value.to_string(),
+                Bare::String(value) => base::unescaped(&text(value)),
+                Bare::Token(value) | Bare::Bytes(value) => text(value),
+                Bare::True => "true".to_owned(),
+                Bare::False => "false".to_owned(),
             },
-            note: match (*name, value) {
-                ("created" | "expires", Bare::Integer(at)) => Some(moment(*at, now)),
+            note: match (name, value) {
+                (b"created" | b"expires", Bare::Integer(at)) => Some(moment(at, now)),
                 _ => None,
             },
         })

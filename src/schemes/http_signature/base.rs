@@ -1,7 +1,9 @@
 //! The signature base (RFC 9421, section 2.5): the bytes that are signed.
 //! Signer and verifier share it, so they cannot drift apart.
 
-use super::read::{Bare, Component, Input, MAX_FIELD, Parameter};
+use super::component::{BS, Component, KEY, Kind, NAME, REQ, SF, TR};
+use super::cursor::ascii;
+use super::read::{Bare, Input, MAX_FIELD};
 use super::structured::strict;
 use crate::schemes::received::{Received, TargetForm};
 use data_encoding::BASE64;
@@ -30,7 +32,7 @@ pub fn write(out: &mut Vec<u8>, received: &Received<'_>, input: &Input<'_>) -> R
     }
     out.extend_from_slice(b"\"@signature-params\": ");
     match input.text {
-        Some(text) => out.extend_from_slice(text.as_bytes()),
+        Some(text) => out.extend_from_slice(text),
         None => write_parameters(out, input),
     }
     Ok(())
@@ -46,22 +48,26 @@ pub fn write_parameters(out: &mut Vec<u8>, input: &Input<'_>) {
         write_identifier(out, component);
     }
     out.push(b')');
-    for (name, value) in &input.parameters {
-        out.push(b';');
-        out.extend_from_slice(name.as_bytes());
-        write_bare(out, *value);
+    for parameter in input.parameters() {
+        write_parameter(out, parameter);
     }
 }
 
+fn write_parameter(out: &mut Vec<u8>, (name, value): (&[u8], Bare<'_>)) {
+    out.push(b';');
+    out.extend_from_slice(name);
+    write_bare(out, value);
+}
+
 fn write_bare(out: &mut Vec<u8>, value: Bare<'_>) {
-    let mut quoted = |open: &[u8], text: &str, close: &[u8]| {
+    let mut quoted = |open: &[u8], text: &[u8], close: &[u8]| {
         out.extend_from_slice(open);
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text);
         out.extend_from_slice(close);
     };
     match value {
-        Bare::Boolean(true) => {}
-        Bare::Boolean(false) => quoted(b"=?0", "", b""),
+        Bare::True => {}
+        Bare::False => quoted(b"=?0", b"", b""),
         Bare::String(text) => quoted(b"=\"", text, b"\""),
         Bare::Bytes(text) => quoted(b"=:", text, b":"),
         Bare::Token(text) => quoted(b"=", text, b""),
@@ -77,24 +83,15 @@ pub fn identifier(component: &Component<'_>) -> String {
 }
 
 fn write_identifier(out: &mut Vec<u8>, component: &Component<'_>) {
+    if let Some(text) = component.canonical() {
+        out.extend_from_slice(text);
+        return;
+    }
     out.push(b'"');
-    out.extend_from_slice(component.name.as_bytes());
+    out.extend_from_slice(component.name().as_bytes());
     out.push(b'"');
-    for parameter in &component.parameters {
-        let (name, text) = match parameter {
-            Parameter::Sf => (";sf", None),
-            Parameter::Bs => (";bs", None),
-            Parameter::Tr => (";tr", None),
-            Parameter::Req => (";req", None),
-            Parameter::Key(text) => (";key", Some(text)),
-            Parameter::Name(text) => (";name", Some(text)),
-        };
-        out.extend_from_slice(name.as_bytes());
-        if let Some(text) = text {
-            out.extend_from_slice(b"=\"");
-            out.extend_from_slice(text.as_bytes());
-            out.push(b'"');
-        }
+    for parameter in component.parameters() {
+        write_parameter(out, parameter);
     }
 }
 
@@ -103,36 +100,22 @@ fn write_value(
     received: &Received<'_>,
     component: &Component<'_>,
 ) -> Result<(), NoBase> {
-    if component.parameters.contains(&Parameter::Tr) {
+    if component.has(TR) {
         return Err(unsupported(
             component,
             "a trailer arrives behind the body, and a request is verified before its body is read",
         ));
     }
-    if component.parameters.contains(&Parameter::Req) {
+    if component.has(REQ) {
         return Err(unsupported(component, "`req` is for responses"));
     }
-    if component.name.starts_with('@') {
-        write_derived(out, received, component)
-    } else {
-        write_field(out, received, component)
-    }
-}
-
-fn write_derived(
-    out: &mut Vec<u8>,
-    received: &Received<'_>,
-    component: &Component<'_>,
-) -> Result<(), NoBase> {
-    let parameters = component.parameters.as_slice();
-    match (component.name, parameters) {
-        ("@query-param", [Parameter::Name(name)]) => {
-            return write_query_parameter(out, received, component, name);
-        }
-        ("@query-param", _) => {
+    match (component.kind, component.taken()) {
+        (Kind::Field, _) => return write_field(out, received, component),
+        (Kind::QueryParam, NAME) => return write_query_parameter(out, received, component),
+        (Kind::QueryParam, _) => {
             return Err(unsupported(component, "`@query-param` takes `name` alone"));
         }
-        (_, []) => {}
+        (_, 0) => {}
         _ => {
             return Err(unsupported(
                 component,
@@ -141,57 +124,61 @@ fn write_derived(
         }
     }
     let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
-    match component.name {
-        "@method" => put(received.method().as_str()),
-        "@authority" => put(received.authority()),
-        "@scheme" => put(received.scheme()),
+    match component.kind {
+        Kind::Method => put(received.method().as_str()),
+        Kind::Authority => put(received.authority()),
+        Kind::Scheme => put(received.scheme()),
         // Its path would read as `/`, which is another request.
-        "@path" if received.form() == TargetForm::Asterisk => {
+        Kind::Path if received.form() == TargetForm::Asterisk => {
             let why = "the target is `*`, which has no path; cover `@request-target` instead";
             return Err(unsupported(component, why));
         }
-        "@path" => put(received.path().raw()),
-        "@query" => {
+        Kind::Path => put(received.path().raw()),
+        Kind::Query => {
             put("?");
             put(received.query().unwrap_or_default());
         }
-        "@target-uri" => {
+        Kind::TargetUri => {
             put(received.scheme());
             put("://");
             put(received.authority());
             put(received.target());
         }
-        "@request-target" if received.form() == TargetForm::Absolute => {
+        Kind::RequestTarget if received.form() == TargetForm::Absolute => {
             return Err(unsupported(
                 component,
                 "the target is an absolute URL; cover `@target-uri` instead",
             ));
         }
-        "@request-target" => put(received.target()),
-        _ => return Err(unsupported(component, "no component of a request")),
+        Kind::RequestTarget => put(received.target()),
+        Kind::QueryParam | Kind::Field => {}
     }
     Ok(())
 }
+
+/// `sf` beside `key`.
+const KEY_STRICTLY: u8 = KEY | SF;
 
 fn write_field(
     out: &mut Vec<u8>,
     received: &Received<'_>,
     component: &Component<'_>,
 ) -> Result<(), NoBase> {
-    let mut lines = received.fields().get_all(component.name).iter();
+    let name = component.name();
+    let mut lines = received.lines(name);
     let Some(first) = lines.next() else {
         return Err(NoBase::Absent(identifier(component)));
     };
-    match component.parameters.as_slice() {
-        [] => {
+    match component.taken() {
+        0 => {
             out.extend_from_slice(first.as_bytes().trim_ascii());
             for line in lines {
-                out.extend_from_slice(between_lines(component.name));
+                out.extend_from_slice(between_lines(name));
                 out.extend_from_slice(line.as_bytes().trim_ascii());
             }
             Ok(())
         }
-        [Parameter::Bs] => {
+        BS => {
             for (at, line) in std::iter::once(first).chain(lines).enumerate() {
                 out.extend_from_slice(if at > 0 { b", :" } else { b":" });
                 let text = BASE64.encode(line.as_bytes().trim_ascii());
@@ -200,22 +187,19 @@ fn write_field(
             }
             Ok(())
         }
-        [Parameter::Sf] => {
+        SF => {
             let text = joined(received, component)?;
-            let strict =
-                strict(component.name, &text).map_err(|why| unsupported(component, why))?;
+            let strict = strict(name, &text).map_err(|why| unsupported(component, why))?;
             out.extend_from_slice(strict.as_bytes());
             Ok(())
         }
         // A dictionary member is serialized strictly anyway: `sf` beside `key` says the same.
-        [Parameter::Key(key)]
-        | [Parameter::Key(key), Parameter::Sf]
-        | [Parameter::Sf, Parameter::Key(key)] => {
+        KEY | KEY_STRICTLY => {
             let text = joined(received, component)?;
             let dictionary: Dictionary = Parser::new(&text)
                 .parse()
                 .map_err(|_| unsupported(component, "the field is not a dictionary"))?;
-            let key = unescaped(key);
+            let key = unescaped(ascii(component.value()));
             let member = dictionary
                 .get(key.as_str())
                 .ok_or_else(|| NoBase::Absent(identifier(component)))?;
@@ -241,9 +225,9 @@ fn between_lines(name: &str) -> &'static [u8] {
 /// All lines of a field, joined, as text that is short enough to be taken apart.
 fn joined(received: &Received<'_>, component: &Component<'_>) -> Result<String, NoBase> {
     let mut out = Vec::new();
-    for (at, line) in received.fields().get_all(component.name).iter().enumerate() {
+    for (at, line) in received.lines(component.name()).enumerate() {
         if at > 0 {
-            out.extend_from_slice(between_lines(component.name));
+            out.extend_from_slice(between_lines(component.name()));
         }
         out.extend_from_slice(line.as_bytes().trim_ascii());
         if out.len() > MAX_FIELD {
@@ -259,9 +243,8 @@ fn write_query_parameter(
     out: &mut Vec<u8>,
     received: &Received<'_>,
     component: &Component<'_>,
-    name: &str,
 ) -> Result<(), NoBase> {
-    let name = unescaped(name);
+    let name = unescaped(ascii(component.value()));
     let mut found = None;
     for pair in received.query().unwrap_or_default().split('&') {
         if pair.is_empty() {

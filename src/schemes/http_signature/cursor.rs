@@ -1,38 +1,36 @@
 //! The grammar of both fields, read from left to right: what is left of a text,
 //! and how to take the next piece of it.
 
-use super::class::{DIGIT, FIELD, KEY, SPACE, TAB, TEXT, TOKEN, split};
-use super::read::{
-    Bare, Component, Input, MAX_COMPONENTS, MAX_PARAMETERS, MAX_TAKEN_APART, Parameter,
-};
+use super::class::{DIGIT, KEY, SPACE, TAB, TOKEN, split, unescaped};
+use super::component::Component;
+use super::read::{Bare, Input, MAX_COMPONENTS, MAX_PARAMETERS, MAX_TAKEN_APART};
 use super::spare;
+use crate::schemes::base64;
 use data_encoding::BASE64;
+use std::iter;
 
 /// What is left to read of a field's text. All ASCII.
 pub(super) struct Cursor<'r> {
-    pub(super) rest: &'r str,
+    pub(super) rest: &'r [u8],
     /// Whether what was read since the list began stands in its one canonical form.
-    is_canonical: bool,
+    pub(super) is_canonical: bool,
 }
 
 impl<'r> Cursor<'r> {
-    pub(super) const fn new(text: &'r str) -> Self {
+    pub(super) const fn new(text: &'r [u8]) -> Self {
         Self {
             rest: text,
             is_canonical: true,
         }
     }
 
-    pub(super) fn member<T>(
-        &mut self,
-        value: fn(&mut Self) -> Result<T, String>,
-    ) -> Result<(&'r str, T), String> {
-        let label = self.key()?;
+    /// A label and the sign behind it.
+    pub(super) fn label(&mut self) -> Result<&'r str, String> {
+        let label = ascii(self.key()?);
         if !self.eat(b'=') {
             return Err(self.unexpected(&format!("`=` after the label `{label}`")));
         }
-        let value = value(self).map_err(|why| format!("label `{label}`: {why}"))?;
-        Ok((label, value))
+        Ok(label)
     }
 
     pub(super) fn comma(&mut self) -> Result<(), String> {
@@ -52,154 +50,142 @@ impl<'r> Cursor<'r> {
         let text = self
             .bytes()
             .map_err(|_| "the signature is not base64 between two `:`".to_owned())?;
-        let unreadable = || "the signature is not base64 with padding".to_owned();
-        let room = BASE64.decode_len(text.len()).map_err(|_| unreadable())?;
         let mut bytes = spare::signature();
-        bytes.resize(room, 0);
-        let read = BASE64.decode_mut(text.as_bytes(), &mut bytes);
-        bytes.truncate(read.map_err(|_| unreadable())?);
+        if !base64::read(text, &mut bytes) {
+            return Err("the signature is not base64 with padding".to_owned());
+        }
         Ok(bytes)
     }
 
-    pub(super) fn input(&mut self) -> Result<Input<'r>, String> {
+    /// Reads a list of components and its parameters into `input`, which is empty.
+    pub(super) fn input(&mut self, input: &mut Input<'r>) -> Result<(), String> {
         let from = self.rest;
         self.is_canonical = true;
-        let mut input = Input {
-            text: None,
-            components: spare::components(),
-            parameters: spare::parameters(),
-            created: None,
-            expires: None,
-            key_id: None,
-            nonce: None,
-            algorithm: None,
-        };
+        self.components(&mut input.components)?;
+        let behind = self.rest;
+        let mut count = 0;
+        while self.eat(b';') {
+            let name = self.name()?;
+            let value = self.value(name)?;
+            let is_twice = match name {
+                b"created" => input.created.is_some(),
+                b"expires" => input.expires.is_some(),
+                b"keyid" => input.key_id.is_some(),
+                b"nonce" => input.nonce.is_some(),
+                b"alg" => input.algorithm.is_some(),
+                // Few have any other.
+                _ => input.parameters().any(|(known, _)| known == name),
+            };
+            if is_twice {
+                return Err(format!("the parameter `{}` is there twice", ascii(name)));
+            }
+            if count == MAX_PARAMETERS {
+                return Err(format!("it has more than {MAX_PARAMETERS} parameters"));
+            }
+            count += 1;
+            match name {
+                b"created" => input.created = Some(time(name, value)?),
+                b"expires" => input.expires = Some(time(name, value)?),
+                b"keyid" => input.key_id = Some(ascii(string(name, value)?)),
+                b"nonce" => match string(name, value)? {
+                    // Every request that has it would be a replay of the first.
+                    b"" => return Err("`nonce` is empty: send a fresh one, or none".to_owned()),
+                    nonce => input.nonce = Some(nonce),
+                },
+                b"alg" => input.algorithm = Some(string(name, value)?),
+                b"tag" => drop(string(name, value)?),
+                _ => {}
+            }
+            input.parameters = self.since(behind);
+        }
+        input.text = Some(self.since(from)).filter(|_| self.is_canonical);
+        Ok(())
+    }
+
+    /// The list in brackets.
+    fn components(&mut self, components: &mut Vec<Component<'r>>) -> Result<(), String> {
         if !self.eat(b'(') {
             return Err(self.unexpected("`(`, a list of components"));
         }
         self.is_canonical &= !self.skip(SPACE);
         let mut taken_apart = 0;
         while !self.eat(b')') {
-            let component = self.component()?;
+            let component = Component::read(self)?;
             taken_apart += usize::from(component.is_taken_apart());
             if taken_apart > MAX_TAKEN_APART {
                 return Err(format!(
                     "it covers more than {MAX_TAKEN_APART} components with `sf`, `key` or `name`; cover whole fields and `@query`"
                 ));
             }
-            if input.components.len() == MAX_COMPONENTS {
+            if components.len() == MAX_COMPONENTS {
                 return Err(format!("it covers more than {MAX_COMPONENTS} components"));
             }
-            if input.components.iter().any(|known| same(known, &component)) {
-                return Err(format!("it covers `{}` twice", component.name));
+            let is_it = |known: &Component<'_>| known.kind == component.kind && *known == component;
+            if components.iter().any(is_it) {
+                return Err(format!("it covers `{}` twice", component.name()));
             }
-            input.components.push(component);
-            let spaces = self.take(SPACE).len();
-            let is_last = self.rest.starts_with(')');
-            if spaces == 0 && !is_last {
+            components.push(component);
+            let is_apart = self.eat(b' ');
+            let more = self.skip(SPACE);
+            let is_last = self.peek() == Some(b')');
+            if !is_apart && !is_last {
                 return Err(self.unexpected("a space or `)`"));
             }
-            self.is_canonical &= spaces == usize::from(!is_last);
+            self.is_canonical &= is_apart != is_last && !more;
         }
-        while let Some((name, value)) = self.parameter()? {
-            if input.parameters.iter().any(|(known, _)| *known == name) {
-                return Err(format!("the parameter `{name}` is there twice"));
-            }
-            if input.parameters.len() == MAX_PARAMETERS {
-                return Err(format!("it has more than {MAX_PARAMETERS} parameters"));
-            }
-            match name {
-                "created" => input.created = Some(time(name, value)?),
-                "expires" => input.expires = Some(time(name, value)?),
-                "keyid" => input.key_id = Some(string(name, value)?),
-                "nonce" => match string(name, value)? {
-                    // Every request that has it would be a replay of the first.
-                    "" => return Err("`nonce` is empty: send a fresh one, or none".to_owned()),
-                    nonce => input.nonce = Some(nonce),
-                },
-                "alg" => input.algorithm = Some(string(name, value)?),
-                "tag" => drop(string(name, value)?),
-                _ => {}
-            }
-            input.parameters.push((name, value));
-        }
-        let read = from.len() - self.rest.len();
-        input.text = from.get(..read).filter(|_| self.is_canonical);
-        Ok(input)
+        Ok(())
     }
 
-    fn component(&mut self) -> Result<Component<'r>, String> {
-        if !self.rest.starts_with('"') {
-            return Err(self.unexpected("a component name in quotes"));
-        }
-        let name = self.quoted()?;
-        check_name(name)?;
-        let mut parameters = Vec::new();
-        // Nearly none has any.
-        while self.rest.starts_with(';')
-            && let Some((key, value)) = self.parameter()?
-        {
-            let parameter = match (key, value) {
-                ("sf", Bare::Boolean(true)) => Parameter::Sf,
-                ("bs", Bare::Boolean(true)) => Parameter::Bs,
-                ("tr", Bare::Boolean(true)) => Parameter::Tr,
-                ("req", Bare::Boolean(true)) => Parameter::Req,
-                ("key", Bare::String(text)) => Parameter::Key(text),
-                ("name", Bare::String(text)) => Parameter::Name(text),
-                _ => {
-                    return Err(format!(
-                        "the parameter `{key}` of `{name}` is not known; `sf`, `bs`, `key=\"…\"` and `name=\"…\"` are"
-                    ));
-                }
-            };
-            let twice = parameters
-                .iter()
-                .any(|known| std::mem::discriminant(known) == std::mem::discriminant(&parameter));
-            if twice {
-                return Err(format!("the parameter `{key}` of `{name}` is there twice"));
-            }
-            parameters.push(parameter);
-        }
-        Ok(Component { name, parameters })
+    /// What is left of parameters that were read before.
+    pub(super) fn parameters(mut self) -> impl Iterator<Item = (&'r [u8], Bare<'r>)> + use<'r> {
+        iter::from_fn(move || self.parameter().ok().flatten())
     }
 
     /// `;name` or `;name=value`, if one follows.
-    fn parameter(&mut self) -> Result<Option<(&'r str, Bare<'r>)>, String> {
+    pub(super) fn parameter(&mut self) -> Result<Option<(&'r [u8], Bare<'r>)>, String> {
         if !self.eat(b';') {
             return Ok(None);
         }
+        let name = self.name()?;
+        Ok(Some((name, self.value(name)?)))
+    }
+
+    /// The name of a parameter.
+    fn name(&mut self) -> Result<&'r [u8], String> {
         self.is_canonical &= !self.skip(SPACE);
-        let name = self.key()?;
-        let value = if self.eat(b'=') {
-            self.bare()
-                .map_err(|why| format!("the parameter `{name}`: {why}"))?
-        } else {
-            Bare::Boolean(true)
-        };
-        Ok(Some((name, value)))
+        self.key()
+    }
+
+    /// What stands behind the name of a parameter.
+    fn value(&mut self, name: &[u8]) -> Result<Bare<'r>, String> {
+        if !self.eat(b'=') {
+            return Ok(Bare::True);
+        }
+        self.bare()
+            .map_err(|why| format!("the parameter `{}`: {why}", ascii(name)))
     }
 
     fn bare(&mut self) -> Result<Bare<'r>, String> {
-        match self.rest.as_bytes().first() {
+        match self.peek() {
             Some(b'"') => self.quoted().map(Bare::String),
             Some(b':') => {
                 let text = self.bytes()?;
                 // Only the canonical spelling can be written again as it was signed.
                 BASE64
-                    .decode(text.as_bytes())
+                    .decode(text)
                     .map(|_| Bare::Bytes(text))
                     .map_err(|_| "it is not base64 with padding".to_owned())
             }
             Some(b'?') => {
                 // True has no text of its own (RFC 9651, section 4.1.1.2).
-                self.is_canonical &= !self.rest.starts_with("?1");
-                let (value, rest) = match self.rest.get(..2) {
-                    Some("?1") => (true, &self.rest[2..]),
-                    Some("?0") => (false, &self.rest[2..]),
+                let (value, rest) = match self.rest {
+                    [b'?', b'1', rest @ ..] => (Bare::True, rest),
+                    [b'?', b'0', rest @ ..] => (Bare::False, rest),
                     _ => return Err(self.unexpected("`?0` or `?1`")),
                 };
+                self.is_canonical &= value == Bare::False;
                 self.rest = rest;
-                Ok(Bare::Boolean(value))
+                Ok(value)
             }
             Some(b'-' | b'0'..=b'9') => self.integer().map(Bare::Integer),
             Some(b'A'..=b'Z' | b'a'..=b'z' | b'*') => Ok(Bare::Token(self.take(TOKEN))),
@@ -215,62 +201,64 @@ impl<'r> Cursor<'r> {
         if digits.is_empty() || digits.len() > MAX_DIGITS {
             return Err(format!("an integer has 1 to {MAX_DIGITS} digits"));
         }
-        if self.rest.starts_with('.') {
+        if self.peek() == Some(b'.') {
             return Err("decimals are not accepted; integers are".to_owned());
         }
-        self.is_canonical &= digits == "0" && !negative || !digits.starts_with('0');
-        let value: i64 = digits
-            .parse()
-            .map_err(|_| "it is not an integer".to_owned())?;
+        self.is_canonical &= digits == b"0" && !negative || !digits.starts_with(b"0");
+        let value = digits
+            .iter()
+            .fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
         Ok(if negative { -value } else { value })
     }
 
-    /// The text between quotes, escapes kept.
-    fn quoted(&mut self) -> Result<&'r str, String> {
-        let text = self.rest.strip_prefix('"').unwrap_or(self.rest);
-        // Almost none has an escape.
-        let (inside, rest) = split(text, TEXT);
-        if let Some(rest) = rest.strip_prefix('"') {
-            self.rest = rest;
-            return Ok(inside);
-        }
-        let mut escaped = false;
-        for (at, byte) in text.bytes().enumerate() {
-            match byte {
-                b'"' | b'\\' if escaped => escaped = false,
-                _ if escaped => return Err("`\\` escapes only `\\` and `\"`".to_owned()),
-                b'\\' => escaped = true,
-                b'"' => {
-                    self.rest = &text[at + 1..];
-                    return Ok(&text[..at]);
+    /// The text between quotes, the first of which comes next; escapes kept.
+    pub(super) fn quoted(&mut self) -> Result<&'r [u8], String> {
+        let text = self.rest.get(1..).unwrap_or_default();
+        let mut end = unescaped(text);
+        loop {
+            match text.get(end..).unwrap_or_default() {
+                [b'"', rest @ ..] => {
+                    self.rest = rest;
+                    return Ok(text.get(..end).unwrap_or_default());
                 }
-                0x20..=0x7e => {}
-                _ => return Err("a string holds a control character".to_owned()),
+                // Almost none has an escape.
+                [b'\\', b'"' | b'\\', rest @ ..] => end += 2 + unescaped(rest),
+                [b'\\', _, ..] => return Err("`\\` escapes only `\\` and `\"`".to_owned()),
+                [b'\\'] | [] => return Err("a string does not end".to_owned()),
+                [_, ..] => return Err("a string holds a control character".to_owned()),
             }
         }
-        Err("a string does not end".to_owned())
     }
 
     /// The text between colons.
-    fn bytes(&mut self) -> Result<&'r str, String> {
-        self.rest
-            .strip_prefix(':')
-            .and_then(|rest| {
-                let end = memchr::memchr(b':', rest.as_bytes())?;
-                self.rest = rest.get(end + 1..)?;
-                rest.get(..end)
-            })
-            .ok_or_else(|| self.unexpected("base64 between two `:`"))
+    fn bytes(&mut self) -> Result<&'r [u8], String> {
+        let rest = self.rest.strip_prefix(b":");
+        let both = rest.and_then(|rest| {
+            let (text, rest) = rest.split_at(memchr::memchr(b':', rest)?);
+            Some((text, rest.get(1..)?))
+        });
+        let (text, rest) = both.ok_or_else(|| self.unexpected("base64 between two `:`"))?;
+        self.rest = rest;
+        Ok(text)
     }
 
-    fn key(&mut self) -> Result<&'r str, String> {
-        if !matches!(self.rest.as_bytes().first(), Some(b'a'..=b'z' | b'*')) {
+    fn key(&mut self) -> Result<&'r [u8], String> {
+        if !matches!(self.peek(), Some(b'a'..=b'z' | b'*')) {
             return Err(self.unexpected("a lower-case name"));
         }
         Ok(self.take(KEY))
     }
 
-    fn take(&mut self, class: u8) -> &'r str {
+    /// What was read since it was `from` that was left.
+    pub(super) fn since(&self, from: &'r [u8]) -> &'r [u8] {
+        from.get(..from.len() - self.rest.len()).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    fn take(&mut self, class: u8) -> &'r [u8] {
         let (taken, rest) = split(self.rest, class);
         self.rest = rest;
         taken
@@ -281,69 +269,46 @@ impl<'r> Cursor<'r> {
     }
 
     fn eat(&mut self, wanted: u8) -> bool {
-        let is_there = self.rest.as_bytes().first() == Some(&wanted);
-        if is_there {
-            self.rest = self.rest.get(1..).unwrap_or_default();
+        match self.rest {
+            [first, rest @ ..] if *first == wanted => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
         }
-        is_there
     }
 
     pub(super) fn unexpected(&self, accepted: &str) -> String {
         const SHOWN: usize = 16;
-        match self.rest.get(..SHOWN.min(self.rest.len())) {
-            Some("") | None => format!("it ends where {accepted} is expected"),
-            Some(found) => format!("found `{found}` where {accepted} is expected"),
+        match ascii(
+            self.rest
+                .get(..SHOWN.min(self.rest.len()))
+                .unwrap_or_default(),
+        ) {
+            "" => format!("it ends where {accepted} is expected"),
+            found => format!("found `{found}` where {accepted} is expected"),
         }
     }
 }
 
-/// The same component: same name and the same parameters in any order.
-fn same(a: &Component<'_>, b: &Component<'_>) -> bool {
-    a.name == b.name
-        && a.parameters.len() == b.parameters.len()
-        && a.parameters
-            .iter()
-            .all(|parameter| b.parameters.contains(parameter))
+/// What is a part of the text.
+pub(super) fn ascii(text: &[u8]) -> &str {
+    std::str::from_utf8(text).unwrap_or_default()
 }
 
-fn check_name(name: &str) -> Result<(), String> {
-    const DERIVED: [&str; 8] = [
-        "@method",
-        "@target-uri",
-        "@authority",
-        "@scheme",
-        "@request-target",
-        "@path",
-        "@query",
-        "@query-param",
-    ];
-    let is_field = |name: &str| !name.is_empty() && split(name, FIELD).1.is_empty();
-    match name.strip_prefix('@') {
-        Some(derived) if DERIVED.iter().any(|known| is_same(&known[1..], derived)) => Ok(()),
-        Some(_) => Err(format!(
-            "`{name}` is no component of a request; {} are",
-            DERIVED.join(", ")
-        )),
-        None if is_field(name) => Ok(()),
-        None => Err(format!("`{name}` is no field name in lower case")),
-    }
-}
-
-/// The same text. For short ones, which a call to compare them would cost more than the comparison.
-fn is_same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| a == b)
-}
-
-fn time(name: &str, value: Bare<'_>) -> Result<i64, String> {
+fn time(name: &[u8], value: Bare<'_>) -> Result<i64, String> {
     match value {
         Bare::Integer(seconds) if seconds >= 0 => Ok(seconds),
-        _ => Err(format!("`{name}` is not a time in whole Unix seconds")),
+        _ => Err(format!(
+            "`{}` is not a time in whole Unix seconds",
+            ascii(name)
+        )),
     }
 }
 
-fn string<'r>(name: &str, value: Bare<'r>) -> Result<&'r str, String> {
+fn string<'r>(name: &[u8], value: Bare<'r>) -> Result<&'r [u8], String> {
     match value {
         Bare::String(text) => Ok(text),
-        _ => Err(format!("`{name}` is not a string in quotes")),
+        _ => Err(format!("`{}` is not a string in quotes", ascii(name))),
     }
 }

@@ -72,14 +72,14 @@ impl Offer for Base<'_> {
                 out.push('\n');
             }
             let component = components.next();
-            let named = component.filter(|component| component.parameters.is_empty());
+            let named = component.filter(|component| component.is_plain());
             let Some((front, value)) = named.and_then(|_| line.split_once(": ")) else {
                 out.push_str(line);
                 continue;
             };
             let target = || change.target(received);
             let authority = change.authority(received.authority());
-            let value: Cow<'_, str> = match named.map_or("", |component| component.name) {
+            let value: Cow<'_, str> = match named.map_or("", |component| component.name()) {
                 "@method" => change.method(received, Case::Upper),
                 "@scheme" => change.scheme(received).into(),
                 "@authority" => authority.into(),

@@ -4,6 +4,7 @@
 //! `verify` holds it against policy, time and key, `sign` makes both fields.
 
 pub mod base;
+pub mod component;
 pub mod mistakes;
 pub mod read;
 pub mod sign;

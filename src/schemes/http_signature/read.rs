@@ -6,11 +6,11 @@
 //! (white space, integers) is kept by value and written anew by `base`.
 
 use super::super::Refused;
+use super::component::Component;
 use super::cursor::Cursor;
 use super::spare;
-use crate::crypto::Algorithm;
-use http::header::GetAll;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use crate::schemes::received::{Field, Lines, Received};
+use http::HeaderName;
 
 /// Signatures of one request that are looked at.
 pub const MAX_SIGNATURES: usize = 4;
@@ -46,14 +46,14 @@ pub struct Candidate<'r> {
 }
 
 /// One member of `Signature-Input`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Input<'r> {
     /// All of it as it stands, where that is its one canonical form.
-    pub text: Option<&'r str>,
+    pub text: Option<&'r [u8]>,
     /// What is covered, in order.
     pub components: Vec<Component<'r>>,
-    /// Every parameter, in order, for the signature base.
-    pub parameters: Vec<(&'r str, Bare<'r>)>,
+    /// What stands behind them.
+    pub(super) parameters: &'r [u8],
     /// `created`, Unix seconds.
     pub created: Option<i64>,
     /// `expires`, Unix seconds.
@@ -61,35 +61,9 @@ pub struct Input<'r> {
     /// `keyid`, as text within quotes.
     pub key_id: Option<&'r str>,
     /// `nonce`, as text within quotes.
-    pub nonce: Option<&'r str>,
+    pub nonce: Option<&'r [u8]>,
     /// `alg`.
-    pub algorithm: Option<&'r str>,
-}
-
-/// A covered component: a field or a derived one, and how it is taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Component<'r> {
-    /// Lower-case field name, or `@name`.
-    pub name: &'r str,
-    /// Its parameters, in order.
-    pub parameters: Vec<Parameter<'r>>,
-}
-
-/// A component's parameter (RFC 9421, section 2.1 and 2.2.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parameter<'r> {
-    /// `sf`: the field's strict serialization.
-    Sf,
-    /// `key`: one member of a dictionary field.
-    Key(&'r str),
-    /// `bs`: every line as a byte sequence.
-    Bs,
-    /// `tr`: a trailer field.
-    Tr,
-    /// `req`: of the request, when a response is signed.
-    Req,
-    /// `name` of `@query-param`.
-    Name(&'r str),
+    pub algorithm: Option<&'r [u8]>,
 }
 
 /// A bare item that we can write in its one canonical form.
@@ -98,13 +72,15 @@ pub enum Bare<'r> {
     /// An integer of at most 15 digits.
     Integer(i64),
     /// A string: the text between its quotes, escapes kept.
-    String(&'r str),
+    String(&'r [u8]),
     /// A token.
-    Token(&'r str),
+    Token(&'r [u8]),
     /// A byte sequence: its base64.
-    Bytes(&'r str),
-    /// A boolean.
-    Boolean(bool),
+    Bytes(&'r [u8]),
+    /// `?1`, or nothing at all.
+    True,
+    /// `?0`.
+    False,
 }
 
 impl<'r> Presented<'r> {
@@ -112,10 +88,9 @@ impl<'r> Presented<'r> {
     ///
     /// # Errors
     /// [`Refused::Malformed`] says what cannot be read, and where.
-    pub fn read(fields: &'r HeaderMap) -> Result<Option<Self>, Refused> {
-        let (inputs, signatures) = (fields.get_all(SIGNATURE_INPUT), fields.get_all(SIGNATURE));
-        let is_there = |lines: &GetAll<'_, HeaderValue>| lines.iter().next().is_some();
-        match (is_there(&inputs), is_there(&signatures)) {
+    pub fn read(received: &Received<'r>) -> Result<Option<Self>, Refused> {
+        let is_there = |field| received.shows(field);
+        match (is_there(Field::SignatureInput), is_there(Field::Signature)) {
             (false, false) => return Ok(None),
             (true, true) => {}
             (true, false) => return Err(malformed("`Signature-Input` stands without `Signature`")),
@@ -123,37 +98,42 @@ impl<'r> Presented<'r> {
         }
         // Given back also where this fails.
         let mut read = Self(spare::candidates());
-        dictionary(inputs, "Signature-Input", Cursor::input, |label, input| {
-            let known = &mut read.0;
-            if known.iter().any(|candidate| candidate.label == label) {
-                return Err(twice("Signature-Input", label));
-            }
-            if known.len() == MAX_SIGNATURES {
-                return Err(Refused::Malformed(format!(
-                    "`Signature-Input` has more than {MAX_SIGNATURES} signatures"
-                )));
-            }
-            known.push(Candidate {
-                label,
-                input,
-                signature: Vec::new(),
-            });
-            Ok(())
-        })?;
-        let mut found = 0;
+        let shown = "Signature-Input";
         dictionary(
-            signatures,
-            "Signature",
-            Cursor::signature,
-            |label, bytes| {
+            received.lines(SIGNATURE_INPUT.as_str()),
+            shown,
+            |label, cursor| {
+                let known = &mut read.0;
+                let new = known.push_mut(Candidate::new(label));
+                let is_read = cursor.input(&mut new.input);
+                is_read.map_err(|why| unreadable(shown, label, &why))?;
+                if known.iter().filter(|one| one.label == label).count() > 1 {
+                    return Err(twice(shown, label));
+                }
+                if known.len() > MAX_SIGNATURES {
+                    return Err(Refused::Malformed(format!(
+                        "`{shown}` has more than {MAX_SIGNATURES} signatures"
+                    )));
+                }
+                Ok(())
+            },
+        )?;
+        let mut found = 0;
+        let shown = "Signature";
+        dictionary(
+            received.lines(SIGNATURE.as_str()),
+            shown,
+            |label, cursor| {
+                let bytes = cursor.signature();
+                let bytes = bytes.map_err(|why| unreadable(shown, label, &why))?;
                 let mut known = read.0.iter_mut().enumerate();
                 let Some((at, candidate)) = known.find(|(_, known)| known.label == label) else {
                     return Err(Refused::Malformed(format!(
-                        "`Signature` has the label `{label}`, `Signature-Input` has not"
+                        "`{shown}` has the label `{label}`, `Signature-Input` has not"
                     )));
                 };
                 if found & 1 << at != 0 {
-                    return Err(twice("Signature", label));
+                    return Err(twice(shown, label));
                 }
                 found |= 1 << at;
                 candidate.signature = bytes;
@@ -186,14 +166,45 @@ impl<'r> Presented<'r> {
     }
 }
 
+impl PartialEq for Input<'_> {
+    /// Whether both say the same, however it is spelled.
+    fn eq(&self, other: &Self) -> bool {
+        self.components == other.components && self.parameters().eq(other.parameters())
+    }
+}
+
+impl<'r> Candidate<'r> {
+    fn new(label: &'r str) -> Self {
+        Self {
+            label,
+            input: Input::new(),
+            signature: Vec::new(),
+        }
+    }
+}
+
 impl<'r> Input<'r> {
+    fn new() -> Self {
+        Self {
+            text: None,
+            components: spare::components(),
+            parameters: &[],
+            created: None,
+            expires: None,
+            key_id: None,
+            nonce: None,
+            algorithm: None,
+        }
+    }
+
     /// Reads one member's value, such as `("@method");created=1;keyid="k"`.
     ///
     /// # Errors
     /// What is wrong with it, in a sentence.
     pub fn read(text: &'r str) -> Result<Self, String> {
-        let mut cursor = Cursor::new(text);
-        let input = cursor.input()?;
+        let mut cursor = Cursor::new(text.as_bytes());
+        let mut input = Self::new();
+        cursor.input(&mut input)?;
         if cursor.rest.is_empty() {
             Ok(input)
         } else {
@@ -201,37 +212,9 @@ impl<'r> Input<'r> {
         }
     }
 
-    /// The algorithm that `alg` names, if there is an `alg`.
-    ///
-    /// # Errors
-    /// It names none that we know.
-    pub fn named_algorithm(&self) -> Result<Option<Algorithm>, UnknownAlgorithm> {
-        self.algorithm
-            .map(|name| Algorithm::from_name(name).ok_or(UnknownAlgorithm))
-            .transpose()
-    }
-}
-
-/// `alg` names no algorithm that we know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownAlgorithm;
-
-impl Component<'_> {
-    /// Whether it stands for the whole value, whatever its encoding: no
-    /// parameter, or one that loses nothing.
-    pub fn is_whole(&self) -> bool {
-        self.parameters
-            .iter()
-            .all(|parameter| matches!(parameter, Parameter::Bs | Parameter::Sf))
-    }
-
-    /// Whether its value takes reading a whole field or query.
-    pub(super) fn is_taken_apart(&self) -> bool {
-        self.name == "@query-param"
-            || self
-                .parameters
-                .iter()
-                .any(|parameter| matches!(parameter, Parameter::Sf | Parameter::Key(_)))
+    /// Every parameter, in order.
+    pub fn parameters(&self) -> impl Iterator<Item = (&'r [u8], Bare<'r>)> + use<'r> {
+        Cursor::new(self.parameters).parameters()
     }
 }
 
@@ -249,13 +232,17 @@ fn twice(shown: &str, label: &str) -> Refused {
     Refused::Malformed(format!("`{shown}` has the label `{label}` twice"))
 }
 
-/// Reads every line of a dictionary field with `value` for its members, and hands them out.
-fn dictionary<'r, T>(
-    lines: GetAll<'r, HeaderValue>,
+fn unreadable(shown: &str, label: &str, why: &str) -> Refused {
+    Refused::Malformed(format!("`{shown}`: label `{label}`: {why}"))
+}
+
+/// Reads every line of a dictionary field, with `member` what stands behind each label.
+fn dictionary<'r>(
+    lines: Lines<'r>,
     shown: &str,
-    value: fn(&mut Cursor<'r>) -> Result<T, String>,
-    mut each: impl FnMut(&'r str, T) -> Result<(), Refused>,
+    mut member: impl FnMut(&'r str, &mut Cursor<'r>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
+    let malformed = |why| Refused::Malformed(format!("`{shown}`: {why}"));
     let mut bytes = 0;
     for line in lines {
         bytes += line.len();
@@ -265,23 +252,28 @@ fn dictionary<'r, T>(
             )));
         }
         // A field's value holds no control characters, but for tabs.
-        let text = std::str::from_utf8(line.as_bytes())
-            .ok()
-            .filter(|text| text.is_ascii())
-            .ok_or_else(|| Refused::Malformed(format!("`{shown}` holds a byte outside ASCII")))?;
-        let mut cursor = Cursor::new(text.trim_matches(' '));
+        if !line.as_bytes().is_ascii() {
+            return Err(Refused::Malformed(format!(
+                "`{shown}` holds a byte outside ASCII"
+            )));
+        }
+        let mut cursor = Cursor::new(without_spaces(line.as_bytes()));
         loop {
-            let (label, member) = cursor
-                .member(value)
-                .map_err(|why| Refused::Malformed(format!("`{shown}`: {why}")))?;
-            each(label, member)?;
+            let label = cursor.label().map_err(malformed)?;
+            member(label, &mut cursor)?;
             if cursor.rest.is_empty() {
                 break;
             }
-            cursor
-                .comma()
-                .map_err(|why| Refused::Malformed(format!("`{shown}`: {why}")))?;
+            cursor.comma().map_err(malformed)?;
         }
     }
     Ok(())
+}
+
+/// Without those around it.
+const fn without_spaces(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
 }

@@ -1,21 +1,20 @@
 //! Lists that are used again: what one request's signatures were read into,
 //! those of the next are, so that nothing is allocated for them.
 
-use super::read::{Bare, Candidate, Component, MAX_SIGNATURES};
+use super::component::Component;
+use super::read::{Candidate, MAX_SIGNATURES};
 use std::cell::RefCell;
 
 /// Bytes that a kept signature may have room for.
 const MAX_SIGNATURE: usize = 1024;
 /// Room that a list has at first: most signatures need no more.
 const COMPONENTS: usize = 8;
-const PARAMETERS: usize = 5;
 
 /// What a thread keeps: empty lists, one of each kind for each signature that a request may show.
 #[derive(Default)]
 struct Spare {
     candidates: Vec<Candidate<'static>>,
     components: Vec<Vec<Component<'static>>>,
-    parameters: Vec<Vec<(&'static str, Bare<'static>)>>,
     signatures: Vec<Vec<u8>>,
 }
 
@@ -32,11 +31,6 @@ pub(super) fn components<'r>() -> Vec<Component<'r>> {
     kept.map_or_else(|| Vec::with_capacity(COMPONENTS), emptied)
 }
 
-pub(super) fn parameters<'r>() -> Vec<(&'r str, Bare<'r>)> {
-    let kept = SPARE.with_borrow_mut(|spare| spare.parameters.pop());
-    kept.map_or_else(|| Vec::with_capacity(PARAMETERS), emptied)
-}
-
 pub(super) fn signature() -> Vec<u8> {
     let kept = SPARE.with_borrow_mut(|spare| spare.signatures.pop());
     kept.unwrap_or_default()
@@ -49,7 +43,6 @@ pub(super) fn take_back(mut candidates: Vec<Candidate<'_>>) {
             if spare.components.len() < MAX_SIGNATURES {
                 let (input, mut signature) = (candidate.input, candidate.signature);
                 spare.components.push(emptied(input.components));
-                spare.parameters.push(emptied(input.parameters));
                 if signature.capacity() <= MAX_SIGNATURE {
                     signature.clear();
                     spare.signatures.push(signature);
@@ -71,15 +64,13 @@ fn emptied<A, B>(mut list: Vec<A>) -> Vec<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schemes::http_signature::read::Input;
 
     #[test]
     fn an_emptied_list_keeps_its_room() {
-        let name = String::from("a");
+        let text = String::from("(\"a\")");
         let mut list: Vec<Component<'_>> = Vec::with_capacity(9);
-        list.push(Component {
-            name: &name,
-            parameters: Vec::new(),
-        });
+        list.extend(Input::read(&text).unwrap().components);
         let room = list.as_ptr() as usize;
         let kept: Vec<Component<'static>> = emptied(list);
         assert_eq!((kept.len(), kept.capacity()), (0, 9));

@@ -105,7 +105,7 @@ impl Message {
             freshness: Freshness::USUAL,
             explain,
         };
-        let presented = Presented::read(&self.fields)?.ok_or(Refused::Missing)?;
+        let presented = Presented::read(&self.received())?.ok_or(Refused::Missing)?;
         verify(&presented, &self.received(), route, rules, now())
     }
 }
@@ -856,9 +856,8 @@ proptest! {
             let mut out = Vec::new();
             base::write_parameters(&mut out, &input);
             let written = String::from_utf8(out).unwrap();
-            let mut again = Input::read(&written).unwrap();
-            prop_assert_eq!(again.text, Some(&*written), "it is canonical");
-            again.text = input.text;
+            let again = Input::read(&written).unwrap();
+            prop_assert_eq!(again.text, Some(written.as_bytes()), "it is canonical");
             prop_assert_eq!(again, input);
         }
     }
@@ -872,7 +871,7 @@ proptest! {
             base::write_parameters(&mut out, &input);
             let general: sfv::List = sfv::Parser::new(&text).parse().unwrap();
             let written = sfv::FieldType::serialize(&general).unwrap();
-            prop_assert_eq!(input.text, Some(&*text).filter(|_| text == written));
+            prop_assert_eq!(input.text, Some(text.as_bytes()).filter(|_| text == written));
             prop_assert_eq!(String::from_utf8(out).unwrap(), written);
         }
     }
@@ -899,7 +898,7 @@ fn what_has_several_spellings_is_written_in_one() {
         let input = Input::read(text).unwrap();
         assert_eq!(
             input.text,
-            Some(text).filter(|_| text == canonical),
+            Some(text.as_bytes()).filter(|_| text == canonical),
             "{text}"
         );
         let mut out = Vec::new();
@@ -910,16 +909,15 @@ fn what_has_several_spellings_is_written_in_one() {
 
 #[test]
 fn a_signature_that_cannot_be_read_is_not_repeated() {
-    let mut fields = http::HeaderMap::new();
-    let input = "sig1=();created=1;keyid=\"k\"";
-    fields.insert("signature-input", input.parse().unwrap());
+    let mut message = full();
+    message.set("signature-input", "sig1=();created=1;keyid=\"k\"");
     for written in [
         "sig1=canary+canary+canary=",
         "sig1=\"canary\"",
         "sig1=:canary",
     ] {
-        fields.insert("signature", written.parse().unwrap());
-        let Err(Refused::Malformed(told)) = Presented::read(&fields) else {
+        message.set("signature", written);
+        let Err(Refused::Malformed(told)) = Presented::read(&message.received()) else {
             panic!("{written} is read");
         };
         assert!(

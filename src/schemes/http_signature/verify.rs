@@ -2,7 +2,8 @@
 //! signature; then what only a proven caller may learn.
 
 use super::base::{self, NoBase};
-use super::read::{Candidate, Component, Input, Presented};
+use super::component::{Component, Kind};
+use super::read::{Candidate, Input, Presented};
 use crate::apps::{Key, Scheme};
 use crate::clock::Now;
 use crate::crypto::digest::sha256;
@@ -45,6 +46,9 @@ pub fn verify_by(
     rules: Rules<'_>,
     now: Now,
 ) -> Result<Caller, Refused> {
+    if let [alone] = presented.candidates() {
+        return verify_one(own, alone, received, route, rules, now);
+    }
     let mut best: Result<Caller, Refused> = Err(Refused::Missing);
     for candidate in presented.candidates() {
         match (
@@ -101,7 +105,7 @@ fn verify_one(
     }
     signed::check_connection(received, |name| {
         let mut components = input.components.iter();
-        components.any(|component| component.name.eq_ignore_ascii_case(name))
+        components.any(|component| component.name().eq_ignore_ascii_case(name))
     })?;
     let digests = if received.shows(Field::ContentDigest) {
         Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?
@@ -163,23 +167,23 @@ fn parameter_missing(label: &str, what: &str) -> Refused {
 pub fn covered(components: &[Component<'_>], received: &Received<'_>) -> Covered {
     let mut covered = Covered::nothing();
     for component in components.iter().filter(|component| component.is_whole()) {
-        match component.name {
-            "@method" => covered.add(Part::Method),
-            "@authority" => covered.add(Part::Authority),
-            "@path" => covered.add(Part::Path),
-            "@query" if !has_empty_query(received) => covered.add(Part::Query),
-            "@request-target" => {
+        match component.kind {
+            Kind::Method => covered.add(Part::Method),
+            Kind::Authority => covered.add(Part::Authority),
+            Kind::Path => covered.add(Part::Path),
+            Kind::Query if !has_empty_query(received) => covered.add(Part::Query),
+            Kind::RequestTarget => {
                 covered.add(Part::Path);
                 covered.add(Part::Query);
             }
-            "@target-uri" => {
+            Kind::TargetUri => {
                 covered.add(Part::Authority);
                 covered.add(Part::Path);
                 covered.add(Part::Query);
             }
-            "authorization" => covered.add(Part::Authorization),
-            "content-digest" => covered.add(Part::Body),
-            _ => {}
+            Kind::Field if component.name() == "authorization" => covered.add(Part::Authorization),
+            Kind::Field if component.name() == "content-digest" => covered.add(Part::Body),
+            Kind::Field | Kind::Query | Kind::QueryParam | Kind::Scheme => {}
         }
     }
     covered
@@ -227,7 +231,7 @@ fn check_token_is_covered(
 ) -> Result<(), Refused> {
     let covers = |name: &HeaderName| {
         let mut whole = input.components.iter().filter(|one| one.is_whole());
-        whole.any(|one| one.name == name.as_str())
+        whole.any(|one| one.name() == name.as_str())
     };
     let fields = received.fields();
     let mut open = route.token_fields.iter();
@@ -236,10 +240,9 @@ fn check_token_is_covered(
 }
 
 fn check_key(key: &Key, input: &Input<'_>, seconds: i64) -> Result<(), Refused> {
-    match input.named_algorithm() {
-        Ok(None) => {}
-        Ok(Some(algorithm)) if algorithm == key.algorithm() => {}
-        _ => return Err(rejected(Why::WrongAlgorithm)),
+    let name = key.algorithm().name().as_bytes();
+    if input.algorithm.is_some_and(|named| named != name) {
+        return Err(rejected(Why::WrongAlgorithm));
     }
     if !key.algorithm().is_for_requests() {
         return Err(rejected(Why::KeyNotForScheme));
@@ -247,7 +250,7 @@ fn check_key(key: &Key, input: &Input<'_>, seconds: i64) -> Result<(), Refused> 
     signed::check_key(key, Scheme::HttpSignature, seconds)
 }
 
-fn nonce_id(key_id: &str, nonce: &str) -> ProofId {
+fn nonce_id(key_id: &str, nonce: &[u8]) -> ProofId {
     let length = (key_id.len() as u64).to_be_bytes();
-    ProofId::of(&sha256(&[&length, key_id.as_bytes(), nonce.as_bytes()]))
+    ProofId::of(&sha256(&[&length, key_id.as_bytes(), nonce]))
 }

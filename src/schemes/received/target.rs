@@ -1,8 +1,7 @@
 //! What a request asks for and of whom: the form of its target, and its one host.
 
 use super::super::authority::is_host;
-use super::{Malformed, TargetForm};
-use http::header::{self, HeaderMap};
+use super::{Lines, Malformed, TargetForm};
 use http::{Method, Uri};
 
 pub(super) fn target_form(
@@ -37,8 +36,7 @@ pub(super) fn target_form(
 }
 
 /// The one host: of `Host`, of `:authority`, and of an absolute target, which must agree.
-pub(super) fn host<'r>(uri: &'r Uri, fields: &'r HeaderMap) -> Result<&'r str, Malformed> {
-    let mut hosts = fields.get_all(header::HOST).iter();
+pub(super) fn host<'r>(uri: &'r Uri, mut hosts: Lines<'r>) -> Result<&'r str, Malformed> {
     let field = match (hosts.next(), hosts.next()) {
         (Some(_), Some(_)) => return Err(Malformed::Host("there is more than one `Host`")),
         (Some(value), None) => Some(

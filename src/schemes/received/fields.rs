@@ -1,0 +1,191 @@
+//! The one walk over all fields. What schemes ask for is noted on it: to look
+//! it up again, name by name, would cost more than the walk.
+
+use super::{MAX_FIELDS, MAX_HEAD, Malformed, framing};
+use crate::schemes::digest::CONTENT_DIGEST;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue, ValueIter};
+
+/// Fields of which a second one is refused: two readers would pick different ones.
+const SINGLE: [HeaderName; 9] = [
+    header::AUTHORIZATION,
+    CONTENT_DIGEST,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::DATE,
+    header::EXPECT,
+    header::TRANSFER_ENCODING,
+    HeaderName::from_static("dpop"),
+    HeaderName::from_static("x-amz-date"),
+];
+
+/// A field that later steps ask for; most requests have few of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `Accept`.
+    Accept,
+    /// `Authorization`.
+    Authorization,
+    /// `Connection`.
+    Connection,
+    /// `Content-Digest`.
+    ContentDigest,
+    /// `Content-Type`.
+    ContentType,
+    /// `Date`.
+    Date,
+    /// `Digest`.
+    Digest,
+    /// `DPoP`.
+    Dpop,
+    /// `Host`.
+    Host,
+    /// `Portcullis-Token`.
+    PortcullisToken,
+    /// `Proxy-Authorization`.
+    ProxyAuthorization,
+    /// `Signature`.
+    Signature,
+    /// `Signature-Input`.
+    SignatureInput,
+    /// `X-Amz-Content-Sha256`.
+    XAmzContentSha256,
+    /// `X-Amz-Date`.
+    XAmzDate,
+}
+
+impl Field {
+    const COUNT: usize = Self::XAmzDate as usize + 1;
+
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "accept" => Self::Accept,
+            "authorization" => Self::Authorization,
+            "connection" => Self::Connection,
+            "content-digest" => Self::ContentDigest,
+            "content-type" => Self::ContentType,
+            "date" => Self::Date,
+            "digest" => Self::Digest,
+            "dpop" => Self::Dpop,
+            "host" => Self::Host,
+            "portcullis-token" => Self::PortcullisToken,
+            "proxy-authorization" => Self::ProxyAuthorization,
+            "signature" => Self::Signature,
+            "signature-input" => Self::SignatureInput,
+            "x-amz-content-sha256" => Self::XAmzContentSha256,
+            "x-amz-date" => Self::XAmzDate,
+            _ => return None,
+        })
+    }
+}
+
+/// Where the first line of each [`Field`] stands, and of which there are more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shown<'r> {
+    first: [Option<&'r HeaderValue>; Field::COUNT],
+    repeated: u16,
+}
+
+/// The lines of one field, in order.
+#[derive(Debug)]
+pub struct Lines<'r> {
+    first: Option<&'r HeaderValue>,
+    more: Option<ValueIter<'r, HeaderValue>>,
+}
+
+impl<'r> Iterator for Lines<'r> {
+    type Item = &'r HeaderValue;
+
+    fn next(&mut self) -> Option<&'r HeaderValue> {
+        self.first.take().or_else(|| self.more.as_mut()?.next())
+    }
+}
+
+impl<'r> Shown<'r> {
+    pub(super) const fn first(&self, field: Field) -> Option<&'r HeaderValue> {
+        self.first[field as usize]
+    }
+
+    pub(super) fn lines(&self, name: &str, fields: &'r HeaderMap) -> Lines<'r> {
+        let known = Field::named(name);
+        let first = known.and_then(|field| self.first(field));
+        let is_all = known.is_some_and(|field| self.repeated & 1 << field as u16 == 0);
+        let more = (!is_all).then(|| {
+            let mut all = fields.get_all(name).iter();
+            all.by_ref()
+                .take(usize::from(first.is_some()))
+                .for_each(drop);
+            all
+        });
+        Lines { first, more }
+    }
+
+    fn note(&mut self, field: Field, line: &'r HeaderValue) {
+        let first = &mut self.first[field as usize];
+        if first.is_some() {
+            self.repeated |= 1 << field as u16;
+        } else {
+            *first = Some(line);
+        }
+    }
+}
+
+pub(super) fn check(fields: &HeaderMap) -> Result<Shown<'_>, Malformed> {
+    let mut bytes = 0;
+    let mut before = None;
+    let mut shown = Shown::default();
+    let mut speaks_of_framing = false;
+    for (name, value) in fields {
+        let text = name.as_str();
+        // Name, `: `, value, line end.
+        bytes += text.len() + value.len() + 4;
+        // Names are short: a call that sets out to look at many bytes at a time costs more than it spares.
+        if text.bytes().any(|byte| byte == b'_') {
+            return Err(Malformed::Underscore(text.into()));
+        }
+        if let Some(field) = Field::named(text) {
+            shown.note(field, value);
+        }
+        // Values of one name come one behind the other.
+        if before.is_some_and(|before| std::ptr::eq(before, name)) && SINGLE.contains(name) {
+            return Err(Malformed::Repeated(name.clone()));
+        }
+        before = Some(name);
+        speaks_of_framing |= matches!(
+            *name,
+            header::CONNECTION | header::TRANSFER_ENCODING | header::EXPECT
+        );
+    }
+    if fields.len() > MAX_FIELDS || bytes > MAX_HEAD {
+        return Err(Malformed::HeadTooLarge);
+    }
+    if speaks_of_framing {
+        framing::check(fields)?;
+    }
+    Ok(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_the_map_whether_a_scheme_asks_for_the_field_or_not() {
+        let mut fields = HeaderMap::new();
+        let all = [
+            ("host", "h"),
+            ("signature", "1"),
+            ("signature", "2"),
+            ("signature", "3"),
+            ("x-other", "a"),
+            ("x-other", "b"),
+        ];
+        for (name, value) in all {
+            fields.append(name, HeaderValue::from_static(value));
+        }
+        let shown = check(&fields).unwrap();
+        for name in ["host", "signature", "signature-input", "x-other", "x-none"] {
+            let lines: Vec<_> = shown.lines(name, &fields).collect();
+            assert_eq!(lines, fields.get_all(name).iter().collect::<Vec<_>>());
+        }
+    }
+}
