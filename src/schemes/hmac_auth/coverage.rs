@@ -1,10 +1,9 @@
 //! What a signature must cover, in the words of its dialect.
 
-use super::digest::DIGEST;
 use super::read::{self, Input, Item, Presented};
 use crate::route::{Dialect, Part, Route};
 use crate::schemes::received::{Field, Received};
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
 /// Where Kong's callers say the time that cannot set `Date`.
 pub(super) const X_DATE: HeaderName = HeaderName::from_static("x-date");
@@ -107,8 +106,7 @@ impl Covered {
             demand(
                 Some(Part::Body),
                 "digest",
-                received.fields().contains_key(DIGEST)
-                    || received.has_body() && !self.content_digest,
+                received.shows(Field::Digest) || received.has_body() && !self.content_digest,
                 self.digest,
             ),
             demand(
@@ -142,7 +140,7 @@ pub fn missing(
 /// What a 401 asks for, as `WWW-Authenticate` says it; `None` where the route has no dialect.
 pub fn challenge(received: &Received<'_>, route: &Route) -> Option<HeaderValue> {
     let dialect = route.dialect?;
-    let proof = received.fields().get(AUTHORIZATION);
+    let proof = received.first(Field::Authorization);
     let in_authorization = proof.is_some_and(|value| read::is_proof(dialect, value));
     let demands = Covered::default().demands(dialect, in_authorization, received, route);
     let list = names(&demands, |_| true).join(" ");

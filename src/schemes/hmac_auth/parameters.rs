@@ -25,7 +25,7 @@ impl<'r> Parameters<'r> {
             if self.rest.is_empty() {
                 return Ok(None);
             }
-            self.take(',')?;
+            self.take(b',')?;
             self.skip_space();
         }
         if self.read == MAX_PARAMETERS {
@@ -36,7 +36,7 @@ impl<'r> Parameters<'r> {
         if name.is_empty() {
             return Err(self.unexpected("the name of a parameter"));
         }
-        self.take('=')?;
+        self.take(b'=')?;
         let value = if self.rest.starts_with('"') {
             self.quoted(name)?
         } else {
@@ -51,26 +51,28 @@ impl<'r> Parameters<'r> {
 
     /// A value in quotes. An escape has two readings, and no value needs one.
     fn quoted(&mut self, name: &str) -> Result<&'r str, String> {
-        self.take('"')?;
+        self.take(b'"')?;
         let end = memchr::memchr2(b'"', b'\\', self.rest.as_bytes());
         let (value, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
         if self.rest.starts_with('\\') {
             return Err(format!("the value of `{name}` holds `\\`"));
         }
-        self.take('"')?;
+        self.take(b'"')?;
         Ok(value)
     }
 
     fn skip_space(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
+        while let Some(b' ' | b'\t') = self.rest.as_bytes().first() {
+            self.rest = self.rest.get(1..).unwrap_or_default();
+        }
     }
 
-    fn take(&mut self, wanted: char) -> Result<(), String> {
-        self.rest = self
-            .rest
-            .strip_prefix(wanted)
-            .ok_or_else(|| self.unexpected(&format!("`{wanted}`")))?;
+    fn take(&mut self, wanted: u8) -> Result<(), String> {
+        if self.rest.as_bytes().first() != Some(&wanted) {
+            return Err(self.unexpected(&format!("`{}`", char::from(wanted))));
+        }
+        self.rest = self.rest.get(1..).unwrap_or_default();
         Ok(())
     }
 

@@ -3,10 +3,9 @@
 use super::parameters::{Parameters, is_token_char};
 use crate::crypto::Algorithm;
 use crate::route::{Dialect, Route};
-use crate::schemes::Refused;
 use crate::schemes::received::{Field, Received};
 use crate::schemes::words::words;
-use data_encoding::BASE64;
+use crate::schemes::{Refused, base64};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 
 /// Bytes the field may have.
@@ -129,12 +128,15 @@ impl<'r> Presented<'r> {
             list,
         };
         input.check_list(algorithm)?;
+        let algorithm = algorithm.map_or(Ok(None), |name| algorithm_of(dialect, name))?;
+        let mut bytes = Vec::new();
+        if !base64::read(signature.as_bytes(), &mut bytes) {
+            return Err("`signature` is not base64".to_owned());
+        }
         Ok(Self {
             input,
-            algorithm: algorithm.map_or(Ok(None), |name| algorithm_of(dialect, name))?,
-            signature: BASE64
-                .decode(signature.as_bytes())
-                .map_err(|_| "`signature` is not base64".to_owned())?,
+            algorithm,
+            signature: bytes,
             in_authorization: false,
         })
     }
@@ -172,7 +174,8 @@ impl<'r> Input<'r> {
     /// What is covered, in order.
     pub fn items(&self) -> impl Iterator<Item = Item<'r>> + use<'r> {
         let dialect = self.dialect;
-        self.names().filter_map(move |name| Item::of(dialect, name))
+        // What stands there was checked when it was read.
+        self.names().map(move |name| Item::named(dialect, name))
     }
 
     /// Whether a field is covered.
@@ -189,9 +192,13 @@ impl<'r> Input<'r> {
             if at == MAX_COVERED {
                 return Err(format!("`headers` has more than {MAX_COVERED} names"));
             }
-            let item = Item::of(self.dialect, name).ok_or_else(|| {
-                format!("`headers`: `{name}` is no name; one space stands between names")
-            })?;
+            let item = Item::named(self.dialect, name);
+            let is_no_field = || name.is_empty() || !name.bytes().all(is_token_char);
+            if matches!(item, Item::Field(_)) && is_no_field() {
+                return Err(format!(
+                    "`headers`: `{name}` is no name; one space stands between names"
+                ));
+            }
             let is_told_before = |other: &str| other.eq_ignore_ascii_case(name);
             if words(self.list, b' ').take(at).any(is_told_before) {
                 return Err(format!("`headers` has `{name}` twice"));
@@ -218,17 +225,16 @@ impl<'r> Input<'r> {
 }
 
 impl<'r> Item<'r> {
-    /// What `name` stands for, if it can stand in a list.
-    fn of(dialect: Dialect, name: &'r str) -> Option<Self> {
-        Some(match (dialect, name) {
+    /// What `name` stands for in a list.
+    fn named(dialect: Dialect, name: &'r str) -> Self {
+        match (dialect, name) {
             (Dialect::Kong, "request-line") => Self::RequestLine,
             (Dialect::Kong | Dialect::Apisix, "@request-target")
             | (Dialect::Cavage12, "(request-target)") => Self::Target,
             (Dialect::Cavage12, "(created)") => Self::Created,
             (Dialect::Cavage12, "(expires)") => Self::Expires,
-            _ if !name.is_empty() && name.bytes().all(is_token_char) => Self::Field(name),
-            _ => return None,
-        })
+            _ => Self::Field(name),
+        }
     }
 }
 
@@ -258,7 +264,7 @@ fn find<'r>(
 ) -> Result<Option<(HeaderName, &'r HeaderValue)>, Refused> {
     let mut found: Option<(HeaderName, &HeaderValue)> = None;
     let mut look = |name: HeaderName, is_proof: &dyn Fn(&HeaderValue) -> bool| {
-        for value in received.fields().get_all(&name) {
+        for value in received.lines(name.as_str()) {
             if !is_proof(value) {
                 continue;
             }
@@ -310,12 +316,17 @@ fn values(dialect: Dialect, text: &str) -> Result<[Option<&str>; 6], String> {
     };
     let mut values = [None; 6];
     let mut parameters = Parameters::new(text);
+    let all = &names(dialect)[..known];
     while let Some((name, value)) = parameters.next()? {
-        let slots = names(dialect).into_iter().zip(&mut values).take(known);
-        for (_, slot) in slots.filter(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            if slot.replace(value).is_some() {
-                return Err(format!("the parameter `{name}` is there twice"));
-            }
+        // Nearly all write them as they are written here.
+        let place = all.iter().position(|known| *known == name);
+        let in_any_case = || {
+            all.iter()
+                .position(|known| known.eq_ignore_ascii_case(name))
+        };
+        let slot = place.or_else(in_any_case).and_then(|at| values.get_mut(at));
+        if slot.is_some_and(|slot| slot.replace(value).is_some()) {
+            return Err(format!("the parameter `{name}` is there twice"));
         }
     }
     Ok(values)

@@ -5,7 +5,7 @@ use crate::route::Dialect;
 use crate::schemes::Refused;
 use crate::schemes::received::Received;
 use crate::schemes::signed::host_as_signed;
-use http::header::{DATE, HOST};
+use http::header::HOST;
 
 /// Why there is no text to sign.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,12 +121,7 @@ pub(super) fn field<'r>(received: &'r Received<'_>, name: &str) -> Result<&'r [u
     if name.eq_ignore_ascii_case(HOST.as_str()) {
         return Ok(host_as_signed(received).as_bytes());
     }
-    let lines = if name.eq_ignore_ascii_case("date") {
-        received.fields().get_all(DATE)
-    } else {
-        received.fields().get_all(name)
-    };
-    let mut lines = lines.iter();
+    let mut lines = received.lines(name);
     match (lines.next(), lines.next()) {
         (Some(one), None) => Ok(one.as_bytes().trim_ascii()),
         (None, _) => Err(NoText::Absent(name.to_owned())),
