@@ -20,6 +20,12 @@ pub(super) const fn words(text: &str, separator: u8) -> Words<'_> {
     }
 }
 
+/// What stands before the first separator, and what behind it.
+pub(super) fn halves(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(separator, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 impl<'t> Iterator for Words<'t> {
     type Item = &'t str;
 
@@ -46,6 +52,7 @@ mod tests {
             let ours: Vec<&str> = words(text, b';').collect();
             let theirs: Vec<&str> = text.split(';').collect();
             assert_eq!(ours, theirs, "{text}");
+            assert_eq!(halves(text, b';'), text.split_once(';'), "{text}");
         }
     }
 }

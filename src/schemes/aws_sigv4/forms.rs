@@ -7,7 +7,7 @@
 use super::read::pairs;
 use crate::route::{SigV4, SignedPath};
 use crate::schemes::received::Received;
-use crate::schemes::words::words;
+use crate::schemes::words::{halves, words};
 use std::borrow::Cow;
 
 /// Bytes of text that are hashed before no further form is tried.
@@ -176,8 +176,8 @@ pub(super) fn sorted(query: &str) -> Cow<'_, str> {
 /// Whether it is so already, and each name has its `=`.
 fn is_sorted(query: &str) -> bool {
     let mut before = None;
-    query.split('&').all(|pair| {
-        let pair = pair.split_once('=');
+    words(query, b'&').all(|pair| {
+        let pair = halves(pair, b'=');
         let is_next = pair.is_some() && before <= pair;
         before = pair;
         is_next

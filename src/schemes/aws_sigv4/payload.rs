@@ -3,8 +3,9 @@
 use super::read::cut;
 use super::{UNSIGNED_PAYLOAD, X_AMZ_CONTENT_SHA256, X_AMZ_DECODED_LENGTH, X_AMZ_TRAILER};
 use crate::crypto::checksum::Checksum;
+use crate::schemes::received::Received;
 use data_encoding::HEXLOWER;
-use http::header::{HeaderMap, HeaderName};
+use http::HeaderName;
 use std::borrow::Cow;
 use std::iter;
 
@@ -92,12 +93,12 @@ impl<'p> Payloads<'p> {
 }
 
 /// What the fields say of the body; `None` where they say nothing.
-pub(super) fn payload(fields: &HeaderMap) -> Result<Option<Payload<'_>>, String> {
-    let Some(word) = single(fields, &X_AMZ_CONTENT_SHA256)? else {
+pub(super) fn payload<'r>(received: &Received<'r>) -> Result<Option<Payload<'r>>, String> {
+    let Some(word) = single(received, &X_AMZ_CONTENT_SHA256)? else {
         return Ok(None);
     };
     let chunked = |is_signed, trailer| {
-        let length = single(fields, &X_AMZ_DECODED_LENGTH)?;
+        let length = single(received, &X_AMZ_DECODED_LENGTH)?;
         let length = length
             .filter(|text| (1..=15).contains(&text.len()))
             .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
@@ -116,10 +117,10 @@ pub(super) fn payload(fields: &HeaderMap) -> Result<Option<Payload<'_>>, String>
         UNSIGNED_PAYLOAD => Ok(Some(Payload::Unsigned)),
         "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => chunked(true, None),
         "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => {
-            chunked(true, Some(trailer(fields)?.unwrap_or(Trailer::Any)))
+            chunked(true, Some(trailer(received)?.unwrap_or(Trailer::Any)))
         }
         "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => {
-            let Some(trailer @ Trailer::Checksum(_)) = trailer(fields)? else {
+            let Some(trailer @ Trailer::Checksum(_)) = trailer(received)? else {
                 return Err(format!(
                     "`{word}` needs `X-Amz-Trailer`, which names the checksum behind the body: `{}`, or of `crc32c`, `crc64nvme`, `sha1`, `sha256`",
                     Checksum::Crc32.field()
@@ -134,8 +135,8 @@ pub(super) fn payload(fields: &HeaderMap) -> Result<Option<Payload<'_>>, String>
 }
 
 /// What `X-Amz-Trailer` announces: a checksum, if it is one that we know.
-fn trailer(fields: &HeaderMap) -> Result<Option<Trailer>, String> {
-    let Some(names) = single(fields, &X_AMZ_TRAILER)? else {
+fn trailer(received: &Received<'_>) -> Result<Option<Trailer>, String> {
+    let Some(names) = single(received, &X_AMZ_TRAILER)? else {
         return Ok(None);
     };
     let mut sums = names.split(',').map(str::trim).filter_map(|name| {
@@ -152,8 +153,8 @@ fn trailer(fields: &HeaderMap) -> Result<Option<Trailer>, String> {
 }
 
 /// The one value of a field.
-fn single<'r>(fields: &'r HeaderMap, name: &HeaderName) -> Result<Option<&'r str>, String> {
-    let mut lines = fields.get_all(name).iter();
+fn single<'r>(received: &Received<'r>, name: &HeaderName) -> Result<Option<&'r str>, String> {
+    let mut lines = received.lines(name.as_str());
     let Some(line) = lines.next() else {
         return Ok(None);
     };

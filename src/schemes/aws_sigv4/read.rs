@@ -2,13 +2,14 @@
 
 use super::credential::{Credential, SignedFields};
 use super::payload::{LIKE_A_HASH, Payload, hex256, payload};
-use super::{ALGORITHM, UNSIGNED_PAYLOAD, X_AMZ_DATE};
+use super::{ALGORITHM, UNSIGNED_PAYLOAD};
 use crate::apps::Scheme;
 use crate::route::{Accept, Route};
 use crate::schemes::Refused;
 use crate::schemes::date;
 use crate::schemes::received::{Field, Received};
-use http::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue};
+use crate::schemes::words::{halves, words};
+use http::HeaderValue;
 use memchr::memmem;
 use std::borrow::Cow;
 
@@ -67,9 +68,7 @@ pub fn is_presigned(query: &str) -> bool {
 
 /// Names and values as they stand in a query; a name without `=` has an empty value.
 pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    words(query, b'&').map(|pair| halves(pair, b'=').unwrap_or((pair, "")))
 }
 
 impl<'r> Presented<'r> {
@@ -86,20 +85,17 @@ impl<'r> Presented<'r> {
         if !is_accepted {
             return Ok(None);
         }
-        let field = if received.shows(Field::Authorization) {
-            let value = received.fields().get(AUTHORIZATION);
-            value.filter(|value| is_proof(value))
-        } else {
-            None
-        };
+        let field = received.first(Field::Authorization);
+        let field = field.filter(|value| is_proof(value));
         let query = received.query().filter(|query| is_presigned(query));
         let presented = match (field, query) {
             (None, None) => return Ok(None),
             (Some(_), Some(_)) => {
                 Err("`Authorization` and the query both hold a signature; send one".to_owned())
             }
-            (Some(value), None) => Self::of_field(value, received.fields())
-                .map_err(|why| format!("`Authorization`: {why}")),
+            (Some(value), None) => {
+                Self::of_field(value, received).map_err(|why| format!("`Authorization`: {why}"))
+            }
             (None, Some(query)) => {
                 Self::of_query(query).map_err(|why| format!("the presigned URL: {why}"))
             }
@@ -113,20 +109,20 @@ impl<'r> Presented<'r> {
                 "the query has more than {MAX_PARAMETERS} parameters, which are sorted to be signed"
             )));
         }
-        if let Some(payload) = payload(received.fields()).map_err(Refused::Malformed)? {
+        if let Some(payload) = payload(received).map_err(Refused::Malformed)? {
             presented.payload = payload;
         }
         Ok(Some(presented))
     }
 
-    fn of_field(value: &'r HeaderValue, fields: &'r HeaderMap) -> Result<Self, String> {
+    fn of_field(value: &'r HeaderValue, received: &Received<'r>) -> Result<Self, String> {
         if value.len() > MAX_FIELD {
             return Err(format!("it has more than {MAX_FIELD} bytes"));
         }
         let text = value
             .to_str()
             .map_err(|_| "it holds a byte outside ASCII".to_owned())?;
-        let (algorithm, text) = text.split_once(' ').unwrap_or((text, ""));
+        let (algorithm, text) = halves(text, b' ').unwrap_or((text, ""));
         check_algorithm(algorithm)?;
         let [credential, signed, signature] =
             parameters(text, ["Credential", "SignedHeaders", "Signature"])?;
@@ -135,7 +131,7 @@ impl<'r> Presented<'r> {
             credential: Credential::read(Cow::Borrowed(credential))?,
             signed: SignedFields::read(Cow::Borrowed(signed))?,
             signature: read_signature(signature)?,
-            time: time_of(fields)?,
+            time: time_of(received)?,
             expires: None,
             payload: Payload::NotTold,
         })
@@ -237,13 +233,16 @@ fn read_expires(text: &str) -> Result<u32, String> {
 }
 
 /// `X-Amz-Date`, or else `Date`.
-fn time_of(fields: &HeaderMap) -> Result<Time<'_>, String> {
-    if let Some(value) = fields.get(X_AMZ_DATE) {
+fn time_of<'r>(received: &Received<'r>) -> Result<Time<'r>, String> {
+    if let Some(value) = received.first(Field::XAmzDate) {
         let time = value.to_str().ok().map(Cow::Borrowed);
         let time = time.and_then(Time::read);
         return time.ok_or_else(|| format!("`X-Amz-Date` {LIKE_A_MOMENT}"));
     }
-    let Some(text) = fields.get(DATE).and_then(|value| value.to_str().ok()) else {
+    let Some(text) = received
+        .first(Field::Date)
+        .and_then(|value| value.to_str().ok())
+    else {
         return Err("it needs `X-Amz-Date`, signed".to_owned());
     };
     let seconds = date::read_basic(text).or_else(|| date::read(text.as_bytes()));
@@ -258,10 +257,17 @@ fn time_of(fields: &HeaderMap) -> Result<Time<'_>, String> {
 /// The values of `names`, of `name=value, name=value`: each once, and no other.
 fn parameters<'r>(text: &'r str, names: [&str; 3]) -> Result<[&'r str; 3], String> {
     let mut values: [Option<&str>; 3] = [None; 3];
-    for part in text.splitn(4, ',') {
+    let mut rest = Some(text);
+    // What is behind the last of them is a part of no value.
+    for number in 0..=names.len() {
+        let Some(text) = rest else {
+            break;
+        };
+        let both = halves(text, b',').filter(|_| number < names.len());
+        let (part, more) = both.map_or((text, None), |(part, more)| (part, Some(more)));
+        rest = more;
         let part = part.trim_matches([' ', '\t']);
-        let (name, value) = part
-            .split_once('=')
+        let (name, value) = halves(part, b'=')
             .ok_or_else(|| format!("`{}` is not like `NAME=VALUE`", cut(part)))?;
         let slot = names.iter().position(|known| *known == name);
         let slot = slot

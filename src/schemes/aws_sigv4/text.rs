@@ -1,14 +1,14 @@
 //! The two texts: the canonical request, and the string to sign that holds its
 //! hash. Signer and verifier share them, so they cannot drift apart.
 
+use super::ALGORITHM;
 use super::credential::SignedFields;
-use super::{ALGORITHM, X_AMZ_CONTENT_SHA256, X_AMZ_DATE};
 use crate::crypto::digest::sha256;
 use crate::schemes::Refused;
 use crate::schemes::received::Received;
 use crate::schemes::signed::host_as_signed;
 use data_encoding::HEXLOWER;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::header::HOST;
 
 /// Why there is no text to sign.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,15 +50,7 @@ pub fn write_fields(
         if name == HOST.as_str() {
             out.extend_from_slice(host_as_signed(received).as_bytes());
         } else {
-            // A name that is known needs not be read again.
-            let lines = match name {
-                "x-amz-date" => received.fields().get_all(X_AMZ_DATE),
-                "x-amz-content-sha256" => received.fields().get_all(X_AMZ_CONTENT_SHA256),
-                "accept" => received.fields().get_all(ACCEPT),
-                "content-type" => received.fields().get_all(CONTENT_TYPE),
-                name => received.fields().get_all(name),
-            };
-            let mut lines = lines.iter();
+            let mut lines = received.lines(name);
             let first = lines
                 .next()
                 .ok_or_else(|| NoText::Absent(name.to_owned()))?;
