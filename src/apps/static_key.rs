@@ -1,13 +1,13 @@
 //! Apps that are known by a static key. What is kept of it is a hash, under a
 //! secret of the gateway's: who reads the configuration has no key.
 
+use super::beside::{Placed, Table};
 use super::{App, MadeKey};
-use crate::crypto::HmacKey;
+use crate::crypto::{HmacKey, is_equal};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use subtle::ConstantTimeEq as _;
 
 /// Bytes that a static key has at least: a shorter one can be guessed.
 pub const MIN_STATIC_KEY: usize = 16;
@@ -86,6 +86,20 @@ impl KeyHash {
     }
 }
 
+impl KeyHash {
+    /// Where in a table it lies: a part of it, since it is a hash already that nobody else can compute.
+    fn place(&self) -> u64 {
+        let front = self.0.first_chunk();
+        u64::from_ne_bytes(*front.expect("it has 32 bytes"))
+    }
+}
+
+impl Placed for StaticKey {
+    fn by(&self) -> &[u8] {
+        &self.hash.0
+    }
+}
+
 impl fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyHash(..)")
@@ -96,7 +110,7 @@ impl fmt::Debug for KeyHash {
 #[derive(Debug)]
 pub(super) struct StaticKeys {
     pepper: Pepper,
-    by_hash: HashMap<KeyHash, Arc<StaticKey>>,
+    by_hash: Table<StaticKey>,
     by_id: HashMap<Arc<str>, Arc<StaticKey>>,
     /// What an unknown key is compared with, so that it costs what a known one costs.
     nobody: KeyHash,
@@ -109,7 +123,11 @@ impl StaticKeys {
         let list: Vec<Arc<StaticKey>> = list.into_iter().map(Arc::new).collect();
         Self {
             pepper,
-            by_hash: list.iter().map(|one| (one.hash, one.clone())).collect(),
+            by_hash: Table::new(
+                list.iter()
+                    .map(|one| (one.hash.place(), one.clone()))
+                    .collect(),
+            ),
             by_id: list
                 .iter()
                 .map(|one| (one.id.clone(), one.clone()))
@@ -122,9 +140,9 @@ impl StaticKeys {
     /// nobody else can compute, so that the time it takes tells nothing.
     pub(super) fn find(&self, shown: &[u8]) -> Option<&Arc<StaticKey>> {
         let hash = KeyHash::of(&self.pepper, shown);
-        let found = self.by_hash.get(&hash);
+        let found = self.by_hash.find(hash.place(), &hash.0);
         let kept = found.map_or(&self.nobody, |known| &known.hash);
-        bool::from(kept.0.ct_eq(&hash.0)).then_some(found).flatten()
+        is_equal(&kept.0, &hash.0).then_some(found).flatten()
     }
 
     pub(super) fn of_id(&self, id: &str) -> Option<&Arc<StaticKey>> {

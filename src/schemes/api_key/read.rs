@@ -6,7 +6,6 @@ use crate::schemes::Refused;
 use crate::schemes::received::{Field, Received};
 use data_encoding::BASE64;
 use http::HeaderName;
-use http::header::AUTHORIZATION;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -73,7 +72,7 @@ impl<'r> Presented<'r> {
             }
         };
         for name in &places.fields {
-            for value in received.fields().get_all(name) {
+            for value in received.lines(name.as_str()) {
                 let key = Cow::Borrowed(value.as_bytes().trim_ascii());
                 take(Place::Field(name.clone()), Some((None, key)))?;
             }
@@ -119,10 +118,10 @@ fn in_authorization<'r>(
     route: &Route,
     places: &KeyPlaces,
 ) -> Option<(KeyWord, &'r [u8])> {
-    if !received.shows(Field::Authorization) || !route.accepts(Scheme::ApiKey) {
+    if !route.accepts(Scheme::ApiKey) {
         return None;
     }
-    let value = received.fields().get(AUTHORIZATION)?.as_bytes();
+    let value = received.first(Field::Authorization)?.as_bytes();
     let mut words = places.authorization.iter();
     words.find_map(|word| Some((*word, word.behind(value)?)))
 }

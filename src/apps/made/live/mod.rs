@@ -90,12 +90,6 @@ impl Placed for Held {
     }
 }
 
-impl Placed for StaticKey {
-    fn by(&self) -> &[u8] {
-        &self.hash.0
-    }
-}
-
 /// A static key, by its id.
 struct ById(Arc<StaticKey>);
 
