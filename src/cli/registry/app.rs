@@ -2,7 +2,7 @@
 
 use super::changing::{self, Changing, Matching};
 use super::reach::{Call, Reach, Reply};
-use super::{Listing, USUAL, Where, lacking, list, listed, part, print};
+use super::{Listing, USUAL, Where, lacking, list, part, print};
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
@@ -189,7 +189,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             changing::print(how, &format!("made app {name}"), &answer)?;
             said.tell_lacking(how, name);
         }
-        What::List(list) => listed(&list.at, "/v1/apps", &[], list.limit, COLUMNS)?,
+        What::List(list) => list.tell("/v1/apps", &[], COLUMNS)?,
         What::Show { name, at } => show(name, at)?,
         What::Change {
             name,

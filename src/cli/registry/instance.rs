@@ -1,7 +1,7 @@
 //! `portcullis instance`: the instances of apps, and the codes by which they enrol.
 
 use super::changing::{self, Changing, Matching, One, Out};
-use super::{Listing, Where, lacking, listed, part, print, seconds, shown};
+use super::{Listing, Where, lacking, part, print, seconds, shown};
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
@@ -127,13 +127,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             }
         }
         What::Codes { app, list } => {
-            listed(
-                &list.at,
-                "/v1/enrolments",
-                &[("app", app)],
-                list.limit,
-                CODES,
-            )?;
+            list.tell("/v1/enrolments", &[("app", app)], CODES)?;
         }
         What::Withdraw { id, how } => {
             let any = Matching {
@@ -145,13 +139,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             changing::print(how, "withdrew the code", &answer)?;
         }
         What::List { app, list } => {
-            listed(
-                &list.at,
-                "/v1/instances",
-                &[("app", app)],
-                list.limit,
-                INSTANCES,
-            )?;
+            list.tell("/v1/instances", &[("app", app)], INSTANCES)?;
         }
         What::Show { id, at } => shown(at, &format!("/v1/instances/{}", part(id)))?,
         What::Revoke(one) => {

@@ -3,7 +3,7 @@
 use super::changing::{self, Changing, Matching, One, Out};
 use super::material::Material;
 use super::reach::{Call, Reach};
-use super::{Listing, Where, listed, part, print, seconds, shown};
+use super::{Listing, Where, part, print, seconds, shown};
 use crate::cli::paint::visible;
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
@@ -176,7 +176,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
         What::List { app, list } => {
             let query: Vec<(&str, &str)> =
                 app.as_deref().map(|app| ("app", app)).into_iter().collect();
-            listed(&list.at, "/v1/keys", &query, list.limit, COLUMNS)?;
+            list.tell("/v1/keys", &query, COLUMNS)?;
         }
         What::Show { id, at } => shown(at, &format!("/v1/keys/{}", part(id)))?,
         What::Activate { from, one } => {

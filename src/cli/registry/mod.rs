@@ -64,6 +64,13 @@ struct Listing {
     at: Where,
 }
 
+impl Listing {
+    /// Lists what stands there, and prints it.
+    fn tell(&self, path: &str, query: &[(&str, &str)], columns: print::Columns) -> Result<()> {
+        listed(&self.at, path, query, self.limit, columns)
+    }
+}
+
 /// Asks for a list, page by page, until `limit` items are there. Tells whether there are more.
 fn list(
     reach: &Reach,
