@@ -3,8 +3,10 @@
 use crate::forward::body::{BodyError, ProvenBody};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::Body as _;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, IoSlice};
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
@@ -12,6 +14,10 @@ use tokio::time::Instant;
 
 /// Bytes of room for a request's head that a connection keeps for the next.
 const KEPT_ROOM: usize = 8 * 1024;
+/// Pieces of a body that leave together where they are there together, and bytes from which on
+/// they do not wait for more.
+const MAX_PIECES: usize = 8;
+const ENOUGH: usize = 64 * 1024;
 
 /// What is still to be sent.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub(super) struct Out {
     /// The head, and what stands between two pieces of the body.
     text: BytesMut,
     piece: Bytes,
+    /// Pieces that were there with it, of a body of known length: fewer, larger writes.
+    behind: VecDeque<Bytes>,
     /// What stands behind the piece.
     end: &'static [u8],
     body: ProvenBody,
@@ -64,6 +72,7 @@ impl Out {
         Self {
             text: head,
             piece: Bytes::new(),
+            behind: VecDeque::new(),
             end: b"",
             body,
             framed,
@@ -91,6 +100,13 @@ impl Out {
     pub(super) fn into_unsent(mut self) -> Option<ProvenBody> {
         if self.has_begun {
             return None;
+        }
+        if !self.behind.is_empty() {
+            let pieces: Vec<&[u8]> = iter::once(&self.piece)
+                .chain(&self.behind)
+                .map(|piece| &**piece)
+                .collect();
+            self.piece = pieces.concat().into();
         }
         if !self.piece.is_empty() {
             self.body.put_back(self.piece);
@@ -165,13 +181,33 @@ impl Out {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes the body's next piece up, if there is one and the last is sent.
+    /// Takes the body's next pieces up, if there are any and the last one is sent.
     fn look_for_piece(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
-        if self.is_last || !self.piece.is_empty() || !self.end.is_empty() {
+        if !self.piece.is_empty() || !self.end.is_empty() {
             return Ok(());
         }
+        self.piece = self.next_piece(cx)?;
+        let mut bytes = self.piece.len();
+        // Of chunks each has a head of its own.
+        let gathers = matches!(self.framed, Framed::Length(_));
+        while gathers && (1..ENOUGH).contains(&bytes) && self.behind.len() + 1 < MAX_PIECES {
+            let next = self.next_piece(cx)?;
+            if next.is_empty() {
+                break;
+            }
+            bytes += next.len();
+            self.behind.push_back(next);
+        }
+        Ok(())
+    }
+
+    /// The body's next piece, none of it while there is none.
+    fn next_piece(&mut self, cx: &mut Context<'_>) -> Result<Bytes, BodyError> {
+        if self.is_last {
+            return Ok(Bytes::new());
+        }
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Pending => return Ok(()),
+            Poll::Pending => return Ok(Bytes::new()),
             Poll::Ready(frame) => frame.transpose()?,
         };
         let piece = frame.and_then(|frame| frame.into_data().ok());
@@ -201,8 +237,7 @@ impl Out {
                 };
             }
         }
-        self.piece = piece;
-        Ok(())
+        Ok(piece)
     }
 
     fn poll_write<S: AsyncWrite + Unpin>(
@@ -214,8 +249,15 @@ impl Out {
         let sent = if self.piece.is_empty() && self.end.is_empty() {
             ready!(stream.poll_write(cx, &self.text))?
         } else {
-            let slices = [&self.text[..], &self.piece[..], self.end].map(IoSlice::new);
-            ready!(stream.poll_write_vectored(cx, &slices))?
+            let mut slices = [IoSlice::new(&[]); MAX_PIECES + 2];
+            let pieces = iter::once(&self.piece).chain(&self.behind);
+            let all = iter::once(&self.text[..]).chain(pieces.map(|piece| &piece[..]));
+            let mut count = 0;
+            for (slice, part) in slices.iter_mut().zip(all.chain(iter::once(self.end))) {
+                *slice = IoSlice::new(part);
+                count += 1;
+            }
+            ready!(stream.poll_write_vectored(cx, slices.get(..count).unwrap_or_default()))?
         };
         self.advance(sent);
         Poll::Ready(Ok(sent))
@@ -230,12 +272,18 @@ impl Out {
             self.text.advance(here);
         }
         sent -= here;
-        let here = sent.min(self.piece.len());
-        self.piece.advance(here);
-        sent -= here;
-        if self.piece.is_empty() {
+        loop {
+            let here = sent.min(self.piece.len());
+            self.piece.advance(here);
+            sent -= here;
+            if !self.piece.is_empty() {
+                break;
+            }
             // What it came from is a client's buffer, which would be kept as long as this connection.
-            self.piece = Bytes::new();
+            self.piece = self.behind.pop_front().unwrap_or_default();
+            if self.piece.is_empty() {
+                break;
+            }
         }
         self.end = self.end.get(sent..).unwrap_or_default();
     }

@@ -5,6 +5,7 @@ use super::out::Out;
 use super::*;
 use crate::forward::body::tests::{BEFORE, Framed};
 use crate::forward::body::{Meter, prepare};
+use crate::route::{BodyPolicy, BodyVerify};
 use crate::schemes::digest::BodyProof;
 use http::HeaderMap;
 use proptest::collection::vec;
@@ -148,6 +149,18 @@ proptest! {
 struct Narrow {
     takes: std::iter::Cycle<std::vec::IntoIter<usize>>,
     got: Vec<u8>,
+    /// Writes of which it took any.
+    writes: usize,
+}
+
+impl Narrow {
+    fn new(takes: Vec<usize>) -> Self {
+        Self {
+            takes: takes.into_iter().cycle(),
+            got: Vec::new(),
+            writes: 0,
+        }
+    }
 }
 
 impl AsyncWrite for Narrow {
@@ -170,7 +183,10 @@ impl AsyncWrite for Narrow {
         self.got.extend(all.take(most));
         match self.got.len() - before {
             0 => Poll::Pending,
-            some => Poll::Ready(Ok(some)),
+            some => {
+                self.writes += 1;
+                Poll::Ready(Ok(some))
+            }
         }
     }
 
@@ -185,32 +201,58 @@ impl AsyncWrite for Narrow {
 
 /// What a server gets that takes a request so.
 fn sent(frames: &[&[u8]], is_counted: bool, takes: Vec<usize>) -> Vec<u8> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
     let body = if is_counted {
         Framed::of_known_length(frames)
     } else {
         Framed::of_unknown_length(frames)
     };
-    let body = prepare(
-        body.slowly(),
-        &BodyProof::Unproven,
-        BEFORE,
-        Meter::default(),
-    );
-    let body = runtime.block_on(body).unwrap();
-    let mut out = Out::new(BytesMut::from("head"), body);
-    let mut server = Narrow {
-        takes: takes.into_iter().cycle(),
-        got: Vec::new(),
-    };
-    let mut cx = Context::from_waker(Waker::noop());
-    let since = Instant::now();
-    while out.poll_send(&mut cx, &mut server, since).is_pending() {}
+    let mut out = out(body.slowly());
+    let mut server = Narrow::new(takes);
+    while is_still_sending(&mut out, &mut server) {}
     assert!(out.has_ended());
     server.got
+}
+
+fn out(body: Framed) -> Out {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let policy = BodyPolicy {
+        verify: BodyVerify::WhileForwarding,
+        ..BEFORE
+    };
+    let body = prepare(body, &BodyProof::Unproven, policy, Meter::default());
+    Out::new(BytesMut::from("head"), runtime.block_on(body).unwrap())
+}
+
+fn is_still_sending(out: &mut Out, server: &mut Narrow) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    out.poll_send(&mut cx, server, Instant::now()).is_pending()
+}
+
+#[test]
+fn pieces_that_are_there_together_leave_in_one_write() {
+    let piece = vec![7; 16 * 1024];
+    let frames = [&piece[..]; 6];
+    let mut server = Narrow::new(vec![usize::MAX]);
+    let mut out = out(Framed::of_known_length(&frames));
+    while is_still_sending(&mut out, &mut server) {}
+    // As many as are enough, then the rest.
+    assert_eq!(server.writes, 2);
+    assert_eq!(server.got, [b"head", &frames.concat()[..]].concat());
+}
+
+#[test]
+fn of_a_request_of_which_nothing_was_taken_all_pieces_are_given_back() {
+    let frames: [&[u8]; 3] = [b"a", b"bc", b"d"];
+    let mut first = out(Framed::of_known_length(&frames));
+    assert!(is_still_sending(&mut first, &mut Narrow::new(vec![0])));
+    let body = first.into_unsent().unwrap();
+    let mut second = Out::new(BytesMut::from("head"), body);
+    let mut server = Narrow::new(vec![usize::MAX]);
+    while is_still_sending(&mut second, &mut server) {}
+    assert_eq!(server.got, b"headabcd");
 }
 
 /// Bytes that were brought until they were refused.
