@@ -185,25 +185,28 @@ fn is_sorted(query: &str) -> bool {
 }
 
 /// Whether encoding it anew changes nothing but the order.
-fn is_encoded(query: &str) -> bool {
-    let mut bytes = query.as_bytes();
-    while let Some((byte, rest)) = bytes.split_first() {
-        bytes = match (byte, rest) {
-            (
-                b'%',
-                [
-                    high @ (b'0'..=b'9' | b'A'..=b'F'),
-                    low @ (b'0'..=b'9' | b'A'..=b'F'),
-                    rest @ ..,
-                ],
-            ) if !is_unreserved(digit(*high) << 4 | digit(*low)) => rest,
-            (b'=' | b'&', rest) => rest,
-            (byte, rest) if is_unreserved(*byte) => rest,
-            _ => return false,
-        };
-    }
+pub(super) fn is_encoded(query: &str) -> bool {
+    let is_plain = |byte: u8| is_unreserved(byte) | matches!(byte, b'=' | b'&');
+    // All of it at a time, without a way out: that is several bytes an instruction.
+    let all_plain = |text: &[u8]| text.iter().fold(true, |all, byte| all & is_plain(*byte));
+    let mut parts = words(query, b'%');
+    let front = parts.next().unwrap_or_default();
+    let are_escapes_good = parts.all(|behind| match behind.as_bytes() {
+        [
+            high @ (b'0'..=b'9' | b'A'..=b'F'),
+            low @ (b'0'..=b'9' | b'A'..=b'F'),
+            rest @ ..,
+        ] => !is_unreserved(digit(*high) << 4 | digit(*low)) && all_plain(rest),
+        _ => false,
+    });
     // A second `=` is a part of the value, and is encoded there.
-    words(query, b'&').all(|pair| memchr::memchr_iter(b'=', pair.as_bytes()).nth(1).is_none())
+    let mut marks = memchr::memchr2_iter(b'=', b'&', query.as_bytes());
+    let mut was_sign = false;
+    let has_no_second = marks.all(|at| {
+        let is_sign = query.as_bytes().get(at) == Some(&b'=');
+        !(std::mem::replace(&mut was_sign, is_sign) && is_sign)
+    });
+    all_plain(front.as_bytes()) && are_escapes_good && has_no_second
 }
 
 fn digit(byte: u8) -> u8 {

@@ -311,8 +311,10 @@ fn check_signature(
         };
         let (in_query, settings) = (presented.in_query, &route.sigv4);
         let first = Forms::first(received, in_query, settings);
+        // Of a right signature too: a wrong one then costs no more.
+        let is_only = Forms::is_only(in_query, settings, &first);
         let mut found = tries.form(front, &first.0, &first.1);
-        if found.is_none() && !Forms::is_only(in_query, settings, &first) {
+        if found.is_none() && !is_only {
             let all = Forms::of(received, in_query, settings);
             let mut rest = all.all().skip(1);
             found = rest.find_map(|(path, query)| tries.form(front, path, query));
