@@ -179,7 +179,8 @@ where
     }
 }
 
-/// Upstream connections, the one longest idle first: its answer has been read to its end.
+/// Upstream connections. As the gateway does, it takes the one that was used last of those whose
+/// answer has been read to its end: what was used last is still in the processor's caches.
 struct Pool {
     upstream: SocketAddr,
     idle: Mutex<VecDeque<SendRequest<Passed>>>,
@@ -187,7 +188,11 @@ struct Pool {
 
 impl Pool {
     async fn take(&self) -> Result<SendRequest<Passed>, anyhow::Error> {
-        let idle = self.idle.lock().expect("no panic within").pop_front();
+        let idle = {
+            let mut idle = self.idle.lock().expect("no panic within");
+            let last = idle.iter().rposition(SendRequest::is_ready);
+            idle.remove(last.unwrap_or(0))
+        };
         if let Some(mut sender) = idle
             && sender.ready().await.is_ok()
         {
