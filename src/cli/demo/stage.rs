@@ -224,6 +224,11 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         app,
         HmacKey::new(Algorithm::HmacSha256, &secret)?,
     ));
+    // To tell who misreads it so.
+    gateway.told.retain(|(id, _)| &**id != KEY_ID);
+    gateway
+        .told
+        .push((KEY_ID.into(), Secret::new(bytes.to_vec())));
     Ok((Signer::new(KEY_ID, Algorithm::HmacSha256, &secret)?, path))
 }
 

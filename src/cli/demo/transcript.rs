@@ -1,6 +1,6 @@
 //! The requests of the demo, their answers, and what the answers should be.
 
-use super::stage::Stage;
+use super::stage::{KEY_ID, Stage};
 use crate::cli::compare::first_difference;
 use crate::cli::message::{Message, Source};
 use crate::cli::paint::{BAD, COPY, FAINT, GOOD, TITLE, visible};
@@ -9,6 +9,8 @@ use crate::cli::stop::Stop;
 use crate::cli::{curl, send};
 use crate::client::Signer;
 use crate::clock::Clock;
+use crate::crypto::Algorithm;
+use crate::secret::Secret;
 use anyhow::Result;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -39,6 +41,8 @@ struct Scene {
     proof: Proof,
     status: StatusCode,
     code: Option<&'static str>,
+    /// What its caller did wrong, where that is told.
+    mistake: Option<&'static str>,
 }
 
 /// What came back.
@@ -65,13 +69,16 @@ pub(super) async fn play(out: &mut impl Write, stage: &Stage) -> Result<usize> {
         let answer = ask(&scene.message, &scene.proof.fields).await?;
         show_answer(out, &answer)?;
         show_difference(out, &answer, scene.proof.base.as_deref())?;
-        if answer.status != scene.status || answer.text("code") != scene.code {
+        let told = (answer.text("code"), answer.text("mistake"));
+        if answer.status != scene.status || told != (scene.code, scene.mistake) {
             failures += 1;
-            let code = scene.code.unwrap_or_default();
+            let words = scene.code.into_iter().chain(scene.mistake);
+            let words: Vec<&str> = words.collect();
             writeln!(
                 out,
-                "{BAD}UNEXPECTED: it should be {} {code}{BAD:#}",
-                scene.status
+                "{BAD}UNEXPECTED: it should be {} {}{BAD:#}",
+                scene.status,
+                words.join(", ")
             )?;
         }
     }
@@ -99,6 +106,7 @@ fn scenes(stage: &Stage) -> Result<Vec<Scene>> {
             proof: good.clone(),
             status: StatusCode::OK,
             code: None,
+            mistake: None,
         },
         Scene {
             title: "No signature",
@@ -107,6 +115,7 @@ fn scenes(stage: &Stage) -> Result<Vec<Scene>> {
             proof: Proof::default(),
             status: refused,
             code: Some("credential-missing"),
+            mistake: None,
         },
         Scene {
             title: "A tampered body",
@@ -115,6 +124,7 @@ fn scenes(stage: &Stage) -> Result<Vec<Scene>> {
             proof: proof(&stage.signer)?,
             status: refused,
             code: Some("digest-mismatch"),
+            mistake: None,
         },
         Scene {
             title: "A changed query",
@@ -123,6 +133,7 @@ fn scenes(stage: &Stage) -> Result<Vec<Scene>> {
             proof: proof(&stage.signer)?,
             status: refused,
             code: Some("credential-rejected"),
+            mistake: None,
         },
         Scene {
             title: "A replay",
@@ -131,6 +142,7 @@ fn scenes(stage: &Stage) -> Result<Vec<Scene>> {
             proof: good,
             status: refused,
             code: Some("replayed"),
+            mistake: None,
         },
         Scene {
             title: "A stale request",
@@ -139,8 +151,25 @@ fn scenes(stage: &Stage) -> Result<Vec<Scene>> {
             proof: proof(&stage.signer.clone().clock(an_hour_ago))?,
             status: refused,
             code: Some("clock-skew"),
+            mistake: Some("clock-offset"),
+        },
+        Scene {
+            title: "A misread secret",
+            about: "Signed with all that stands in the file of the secret: its `base64:` only says how the rest is written.",
+            message: order.clone(),
+            proof: proof(&misreading(stage)?)?,
+            status: refused,
+            code: Some("credential-rejected"),
+            mistake: Some("secret-with-prefix"),
         },
     ])
+}
+
+/// Whoever takes the file of the secret for the secret.
+fn misreading(stage: &Stage) -> Result<Signer> {
+    let text = std::fs::read_to_string(&stage.secret_file)?;
+    let secret = Secret::new(text.trim_end().as_bytes().to_vec());
+    Ok(Signer::new(KEY_ID, Algorithm::HmacSha256, &secret)?)
 }
 
 fn message(stage: &Stage, method: Method, query: &str, body: &'static str) -> Result<Message> {
@@ -191,8 +220,11 @@ fn show_answer(out: &mut impl Write, answer: &Answer) -> Result<()> {
         "  {BAD}{status}{BAD:#}  {TITLE}{}{TITLE:#}",
         visible(code)
     )?;
-    if let Some(detail) = answer.text("detail") {
-        writeln!(out, "  {}", visible(detail))?;
+    for text in ["detail", "hint"]
+        .into_iter()
+        .filter_map(|name| answer.text(name))
+    {
+        writeln!(out, "  {}", visible(text))?;
     }
     Ok(())
 }
