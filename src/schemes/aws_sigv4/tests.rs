@@ -1375,11 +1375,12 @@ proptest! {
     fn what_is_told_to_be_encoded_is_what_encoding_only_sorts(
         query in prop_oneof!["[ab%2Ff=&+~]{0,12}", "([a-z]=(%[0-9A-Fa-f]{2}|[a-z.]){0,3}&?){0,4}"],
     ) {
-        let anew = super::forms::encoded(&query, *b"%2B");
         let sorted = super::forms::sorted(&query).into_owned();
-        let with_signs: Vec<String> = super::read::pairs(&sorted).map(|(name, value)| format!("{name}={value}")).collect();
-        let with_signs = if query.is_empty() { String::new() } else { with_signs.join("&") };
-        prop_assert_eq!(super::forms::is_encoded(&query), anew == Some(with_signs));
+        // Encoding writes the `=` that a name may lack.
+        let pairs = super::read::pairs(&sorted).filter(|_| !query.is_empty());
+        let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
+        let anew = super::forms::encoded(&query, *b"%2B");
+        prop_assert_eq!(super::forms::is_encoded(&query), anew == Some(pairs.join("&")));
     }
 
     #[test]
