@@ -224,7 +224,7 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
         app,
         HmacKey::new(Algorithm::HmacSha256, &secret)?,
     ));
-    // To tell who misreads it so.
+    // So that whoever misreads it is told.
     gateway.told.retain(|(id, _)| &**id != KEY_ID);
     gateway
         .told
