@@ -106,12 +106,12 @@ impl<S> Frames<S> {
     fn follow(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() {
-            if self.is_between_frames() && self.line().is_flooded() {
-                break;
-            }
             let skipped = self.payload.min(rest.len());
             self.payload -= skipped;
             rest = rest.get(skipped..).unwrap_or_default();
+            if self.is_between_frames() && self.line().is_flooded() {
+                break;
+            }
             while self.payload == 0
                 && let Some((byte, more)) = rest.split_first()
             {
@@ -223,5 +223,77 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::paced::First;
+    use super::super::patience::Pace;
+    use super::*;
+    use std::sync::Arc;
+    use tokio::io::AsyncReadExt as _;
+
+    /// Sends a frame again and again behind the preface, as much of it as there is room for.
+    struct Endless {
+        frame: Vec<u8>,
+        sent: usize,
+    }
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            while buf.remaining() > 0 {
+                let frames = self.sent.checked_sub(PREFACE.len());
+                let byte = frames.map_or(0, |at| self.frame[at % self.frame.len()]);
+                buf.put_slice(&[byte]);
+                self.sent += 1;
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// How much of a flood of this goes through, read so many bytes at a time.
+    async fn let_through(frame: &[u8], step: usize) -> usize {
+        let stream = Endless {
+            frame: frame.to_vec(),
+            sent: 0,
+        };
+        let long = Duration::from_secs(3_600);
+        let pace = Pace {
+            rate: None,
+            grace: long,
+        };
+        let paced = Paced::new(stream, First::default(), Arc::default(), long, pace);
+        let mut frames = Frames::new(paced);
+        let (mut through, mut buf) = (0, vec![0; step]);
+        while through < 10 * FRAMES as usize * frame.len() {
+            match frames.read(&mut buf).await.unwrap() {
+                0 => break,
+                read => through += read,
+            }
+        }
+        through
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_ends_wherever_its_frames_and_our_reads_begin_and_end() {
+        for payload in [0_u8, 1, 4, 5, 8, 23] {
+            let frame = [
+                &[0, 0, payload, 2, 0, 0, 0, 0, 3],
+                &*vec![0; payload.into()],
+            ]
+            .concat();
+            let whole = frame.len();
+            // Steps of whole frames find the flood at the same place of one, again and again.
+            for step in [7, whole, whole + 1, 3 * whole, 585 * whole, 16 * 1024] {
+                let through = let_through(&frame, step).await;
+                let flood = PREFACE.len() + FRAMES as usize * whole + STAND_IN.len();
+                assert_eq!(through, flood, "payload {payload}, {step} bytes at a time");
+            }
+        }
     }
 }
