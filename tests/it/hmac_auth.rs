@@ -291,6 +291,22 @@ fn a_request_that_changes_something_passes_once() {
 }
 
 #[test]
+fn a_time_that_is_not_signed_does_not_make_a_proof_forgotten_sooner() {
+    for unsigned in [format!("expires={T0}"), format!("created={}", T0 - 300)] {
+        let (upstream, gateway) = start("cavage-12");
+        let signed = sign("cavage-12", &whole(&gateway), &[]);
+        let with = signed.clone().change("Authorization", |value| {
+            value.replace(",headers", &format!(",{unsigned},headers"))
+        });
+        gateway.send(&with).assert_passed();
+        // What it says would be over with both skews, were it signed.
+        gateway.advance(62);
+        gateway.send(&signed).assert_refused(401, "replayed");
+        assert_eq!(upstream.heard().len(), 1);
+    }
+}
+
+#[test]
 fn a_proof_ends_with_its_window() {
     for dialect in DIALECTS {
         let (_upstream, gateway) = start(dialect);

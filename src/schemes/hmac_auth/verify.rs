@@ -2,7 +2,7 @@
 //! signature; then what only a proven caller may learn.
 
 use super::coverage::{self, Covered, X_DATE};
-use super::read::{Input, Item, Presented};
+use super::read::{Input, Item, Presented, Seconds};
 use super::{date, digest, text};
 use crate::apps::{Key, Scheme};
 use crate::clock::Now;
@@ -82,14 +82,20 @@ fn digests(covered: Covered, received: &Received<'_>) -> Result<Option<Digests>,
 }
 
 /// When it was made, and the last second at which it would be accepted. Every
-/// time that is shown must be in the window; one at least is covered.
+/// time that is shown must be in the window; one at least is covered, and only
+/// those that are tell how long it could be accepted: the others can be taken
+/// away, or put there by anyone.
 fn check_times(
     input: &Input<'_>,
     received: &Received<'_>,
     freshness: Freshness,
     now: i64,
 ) -> Result<(i64, i64), Refused> {
-    let expires = input.expires.map(|time| time.value);
+    let signed = |time: Option<Seconds<'_>>, item| {
+        let is_signed = input.items().any(|one| one == item);
+        time.filter(|_| is_signed).map(|time| time.value)
+    };
+    let expires = signed(input.expires, Item::Expires);
     let mut times = (i64::MAX, i64::MAX);
     let mut take = |at: i64| -> Result<(), Refused> {
         let last_second = freshness.check(at, expires, now)?;
@@ -109,9 +115,15 @@ fn check_times(
             _ => {}
         }
     }
-    if let Some(created) = input.created {
-        take(created.value)?;
+    if let Some(created) = signed(input.created, Item::Created) {
+        take(created)?;
     }
+    let shown = |time: Option<Seconds<'_>>| time.map(|time| time.value);
+    freshness.check(
+        shown(input.created).unwrap_or(now),
+        shown(input.expires),
+        now,
+    )?;
     Ok(times)
 }
 
