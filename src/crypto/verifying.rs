@@ -21,15 +21,15 @@ impl VerifyingKey {
         }
     }
 
-    /// By what `text` is known again, when `signature` is this key's. Under a
-    /// public key that does not tell keys apart: the text names its own.
+    /// By what `text` is known again, when `signature` is this key's: a text under another key is
+    /// another one, and the same under another id of this key.
     pub fn verify(&self, text: &[u8], signature: &[u8]) -> Option<Tag> {
         counted::verifies();
         match self {
             Self::Mac(key) => key.verify(text, signature),
             Self::Public(key) => key
                 .verify(text, signature)
-                .then(|| Tag::of_digest(&sha256(&[text]))),
+                .then(|| Tag::of_digest(&sha256(&[key.thumbprint(), text]))),
         }
     }
 

@@ -275,6 +275,32 @@ fn a_key_that_changes_in_its_file_is_taken_over_by_a_reload() {
 }
 
 #[test]
+fn one_caller_of_draft_cavage_uses_up_no_proof_of_another_that_signs_the_same() {
+    let upstream = Upstream::start();
+    let accept = "accept = [\"hmac-auth\"]\ndialect = \"cavage-12\"";
+    let gateway = Gateway::start(configured(Setup::before(&upstream).route(accept), false));
+    let request = gateway.request("POST", "/beat").field("Date", DATE);
+    let text = format!(
+        "(request-target): post /beat\nhost: {}\ndate: {DATE}",
+        request.authority
+    );
+    for pair in pairs() {
+        let id = pair.algorithm;
+        if !["ed25519", "rsa-pss-sha512"].contains(&id) {
+            continue;
+        }
+        let signature = BASE64.encode(&pair.sign(text.as_bytes()));
+        let value = format!(
+            "Signature keyId=\"{id}\",headers=\"(request-target) host date\",signature=\"{signature}\""
+        );
+        let signed = request.clone().field("Authorization", &value);
+        gateway.send(&signed).assert_passed();
+        gateway.send(&signed).assert_refused(401, "replayed");
+    }
+    assert_eq!(upstream.heard().len(), 2);
+}
+
+#[test]
 fn callers_of_draft_cavage_sign_with_ed25519_and_rsa_and_those_of_other_dialects_do_not() {
     let upstream = Upstream::start();
     for dialect in ["cavage-12", "kong", "apisix"] {

@@ -9,8 +9,11 @@ use super::super::Refused;
 use super::component::Component;
 use super::cursor::Cursor;
 use super::spare;
+use crate::crypto::digest::sha256;
+use crate::schemes::ProofId;
 use crate::schemes::received::{Field, Lines, Received};
 use http::HeaderName;
+use std::cell::OnceCell;
 
 /// Signatures of one request that are looked at.
 pub const MAX_SIGNATURES: usize = 4;
@@ -64,6 +67,8 @@ pub struct Input<'r> {
     pub nonce: Option<&'r [u8]>,
     /// `alg`.
     pub algorithm: Option<&'r [u8]>,
+    /// The nonce as that of the key that `keyid` claims, once somebody asked.
+    claimed: OnceCell<ProofId>,
 }
 
 /// A bare item that we can write in its one canonical form.
@@ -160,6 +165,14 @@ impl<'r> Presented<'r> {
         std::mem::take(&mut self.0)
     }
 
+    /// The nonce of the one signature, as its key's: what will be asked for if it holds.
+    pub fn nonce(&self) -> Option<ProofId> {
+        let [alone] = &*self.0 else {
+            return None;
+        };
+        alone.input.nonce_of(alone.input.key_id?.as_bytes())
+    }
+
     /// The key id of the first signature: claimed, not proven.
     pub fn claimed_key(&self) -> Option<&'r str> {
         self.0.first().and_then(|candidate| candidate.input.key_id)
@@ -194,7 +207,19 @@ impl<'r> Input<'r> {
             key_id: None,
             nonce: None,
             algorithm: None,
+            claimed: OnceCell::new(),
         }
+    }
+
+    /// The nonce as this key's: no other key's nonces are used up by it, whatever `keyid` says.
+    pub(super) fn nonce_of(&self, owner: &[u8]) -> Option<ProofId> {
+        let nonce = self.nonce?;
+        let id = || nonce_id(owner, nonce);
+        Some(if self.key_id.map(str::as_bytes) == Some(owner) {
+            *self.claimed.get_or_init(id)
+        } else {
+            id()
+        })
     }
 
     /// Reads one member's value, such as `("@method");created=1;keyid="k"`.
@@ -222,6 +247,11 @@ impl Drop for Presented<'_> {
     fn drop(&mut self) {
         spare::take_back(std::mem::take(&mut self.0));
     }
+}
+
+fn nonce_id(owner: &[u8], nonce: &[u8]) -> ProofId {
+    let length = (owner.len() as u64).to_be_bytes();
+    ProofId::of(&sha256(&[&length, owner, nonce]))
 }
 
 fn malformed(text: &str) -> Refused {

@@ -254,6 +254,23 @@ fn rfc_9421_b_2_5_verifies_and_is_refused_for_what_it_does_not_cover() {
 }
 
 #[test]
+fn a_nonce_is_used_up_under_the_key_that_signed_whatever_keyid_claims() {
+    let read = |text| Input::read(text).unwrap();
+    let claims_a = read(r#"();created=1;keyid="a";nonce="n""#);
+    let claims_b = read(r#"();created=1;keyid="b";nonce="n""#);
+    let claims_none = read(r#"();created=1;nonce="n""#);
+    let [a, b] = [b"a", b"b"].map(|key| claims_a.nonce_of(key).unwrap());
+    assert_ne!(a, b);
+    for input in [claims_a, claims_b, claims_none] {
+        assert_eq!(
+            [b"a", b"b"].map(|key| input.nonce_of(key)),
+            [Some(a), Some(b)]
+        );
+    }
+    assert_eq!(read("();created=1").nonce_of(b"a"), None);
+}
+
+#[test]
 fn a_signature_that_covers_nothing_is_refused_however_valid() {
     let message = full().signed(&[], |_| {});
     assert_eq!(

@@ -6,7 +6,6 @@ use super::component::{Component, Kind};
 use super::read::{Candidate, Input, Presented};
 use crate::apps::{Key, Scheme};
 use crate::clock::Now;
-use crate::crypto::digest::sha256;
 use crate::route::{Part, Route};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::coverage::{self, Covered};
@@ -138,7 +137,7 @@ fn verify_one(
     check_key(&key, input, seconds)?;
     let body = signed::body_proof(received, digests.filter(|_| covered.has(Part::Body)))?;
     let proof = Proof {
-        nonce: input.nonce.map(|nonce| nonce_id(&key.id, nonce)),
+        nonce: input.nonce_of(owner(own, &key)),
         // The tag is a function of the signed text and the key, whose id the text holds, and
         // we computed it ourselves.
         text: ProofId::of(tag.as_bytes()),
@@ -155,6 +154,15 @@ fn verify_one(
         proof,
         body,
     ))
+}
+
+/// Whose nonces are used up. A key that a token brings has the id of the token's, as do all others that come so:
+/// it is known by itself.
+fn owner<'k>(own: Option<&'k Arc<Key>>, key: &'k Key) -> &'k [u8] {
+    match own.and_then(|own| own.verifying.public()) {
+        Some(public) => public.thumbprint(),
+        None => key.id.as_bytes(),
+    }
 }
 
 fn parameter_missing(label: &str, what: &str) -> Refused {
@@ -248,9 +256,4 @@ fn check_key(key: &Key, input: &Input<'_>, seconds: i64) -> Result<(), Refused> 
         return Err(rejected(Why::KeyNotForScheme));
     }
     signed::check_key(key, Scheme::HttpSignature, seconds)
-}
-
-fn nonce_id(key_id: &str, nonce: &[u8]) -> ProofId {
-    let length = (key_id.len() as u64).to_be_bytes();
-    ProofId::of(&sha256(&[&length, key_id.as_bytes(), nonce]))
 }

@@ -13,7 +13,7 @@ pub(super) const SEAL: [u8; 8] = *b"complete";
 pub(super) const SLOT: usize = 32;
 
 const HEAD: usize = 88;
-const MAGIC: [u8; 8] = *b"pcproof2";
+const MAGIC: [u8; 8] = *b"pcproof3";
 
 /// The head of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
