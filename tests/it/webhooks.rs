@@ -333,6 +333,26 @@ fn a_route_may_have_a_shorter_window() {
 }
 
 #[test]
+fn a_shorter_window_of_one_route_lets_no_webhook_pass_again_on_another() {
+    let upstream = Upstream::start();
+    let route = |name: &str, window: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/{name}\"\nupstream = \"backend\"\naccept = [\"webhook\"]\n\
+             webhook = {{ sender = \"slack\", app = \"hooks\"{window} }}\n"
+        )
+    };
+    let routes = route("short", ", window = \"30s\"") + &route("long", "");
+    let gateway = setup(&upstream, "slack", "").routes(&routes).start();
+    let mut hook = signed(&gateway, "slack");
+    hook.target = "/short".into();
+    gateway.send(&hook).assert_passed();
+    // Over there, and the skews beyond; not so on the other route.
+    gateway.advance(92);
+    hook.target = "/long".into();
+    gateway.send(&hook).assert_refused(401, "replayed");
+}
+
+#[test]
 fn a_key_is_changed_without_a_refused_webhook() {
     for sender in SENDERS {
         let (upstream, gateway) = start(sender);
