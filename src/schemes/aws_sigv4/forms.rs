@@ -122,11 +122,16 @@ pub(super) fn encoded_again(path: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a path holds an escape that is escaped itself.
+/// Whether a path holds an escape that is escaped itself, or a `;` that is: servers cut off what
+/// stands behind a plain one.
 fn is_encoded_twice(path: &str) -> bool {
-    path.match_indices("%25").any(|(at, _)| {
-        let behind = path.as_bytes().get(at + 3..at + 5);
-        behind.is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit))
+    path.match_indices('%').any(|(at, _)| {
+        let behind = path.as_bytes().get(at + 1..).unwrap_or_default();
+        match behind {
+            [b'3', b'b' | b'B', ..] => true,
+            [b'2', b'5', high, low, ..] => high.is_ascii_hexdigit() && low.is_ascii_hexdigit(),
+            _ => false,
+        }
     })
 }
 

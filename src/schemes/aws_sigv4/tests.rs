@@ -768,6 +768,9 @@ fn a_target_has_the_forms_that_signers_give_it() {
         ),
         ("/a:b", &any, vec!["/a%3Ab", "/a:b"], vec![""]),
         ("/a%2520b", &any, vec!["/a%252520b"], vec![""]),
+        ("/a;b", &any, vec!["/a%3Bb", "/a;b"], vec![""]),
+        ("/a%3Bb", &any, vec!["/a%253Bb"], vec![""]),
+        ("/a%3bb", &any, vec!["/a%253bb"], vec![""]),
         ("/?b=2&a=1", &any, vec!["/"], vec!["a=1&b=2", "b=2&a=1"]),
         ("/?a", &any, vec!["/"], vec!["a=", "a"]),
         ("/?q=a:b", &any, vec!["/"], vec!["q=a:b", "q=a%3Ab"]),
@@ -1085,6 +1088,25 @@ fn decode(mut decoder: Decoder, body: &[u8], step: usize) -> Result<Vec<u8>, Bad
     }
     decoder.finish()?;
     Ok(out)
+}
+
+#[test]
+fn a_digest_beside_a_body_in_pieces_is_refused_since_nobody_would_check_it() {
+    let message = Message::put(b"framed")
+        .with(
+            "content-digest",
+            "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:",
+        )
+        .with("x-amz-content-sha256", SIGNED_CHUNKS)
+        .with("x-amz-decoded-content-length", "6")
+        .signed(
+            "content-digest;host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length",
+            SIGNED_CHUNKS,
+        );
+    let Err(Refused::Malformed(why)) = message.verdict(&Gate::new()) else {
+        panic!("it passes");
+    };
+    assert!(why.contains("`Content-Digest` stands beside"), "{why}");
 }
 
 /// What AWS's documentation prints of an upload in pieces to S3 ("Signature calculations for the

@@ -163,6 +163,12 @@ fn digests(presented: &Presented<'_>, received: &Received<'_>) -> Result<Option<
     if !presented.signed.has(CONTENT_DIGEST.as_str()) {
         return Ok(hash);
     }
+    if let Payload::Chunked(chunked) = presented.payload {
+        return Err(Refused::Malformed(format!(
+            "`Content-Digest` stands beside a body in pieces, `{}`, which has checks of its own; send one of them",
+            chunked.word
+        )));
+    }
     let more =
         Digests::read(received.fields()).map_err(|bad| Refused::Malformed(bad.to_string()))?;
     Ok(match (hash, more) {
