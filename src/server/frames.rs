@@ -142,24 +142,20 @@ impl<S> Frames<S> {
         }
     }
 
-    /// Looks at a clock once in [`FRAMES`] frames.
+    /// Looks at a clock once in [`FRAMES`] frames that nothing explains.
     fn count(&mut self) {
         let requests = self.line().requests();
         let explained = (requests - self.from.requests) * FRAMES_PER_REQUEST
             + (self.sent - self.from.sent) / BYTES_PER_FRAME;
         self.frames = self.frames.saturating_sub(explained);
+        (self.from.sent, self.from.requests) = (self.sent, requests);
+        // Where some are explained, the others are still of the same while.
         let now = Instant::now();
-        if self.frames >= FRAMES {
-            if now - self.from.at < FRAMES_IN {
-                self.line().note_flooded();
-            }
-            self.frames = 0;
+        if now - self.from.at >= FRAMES_IN {
+            (self.from.at, self.frames) = (now, 0);
+        } else if self.frames >= FRAMES {
+            self.line().note_flooded();
         }
-        self.from = Mark {
-            at: now,
-            sent: self.sent,
-            requests,
-        };
     }
 }
 
@@ -232,7 +228,7 @@ mod tests {
     use super::super::patience::Pace;
     use super::*;
     use std::sync::Arc;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     /// Sends a frame again and again behind the preface, as much of it as there is room for.
     struct Endless {
@@ -256,8 +252,7 @@ mod tests {
         }
     }
 
-    /// How much of a flood of this goes through, read so many bytes at a time.
-    async fn let_through(frame: &[u8], step: usize) -> usize {
+    fn guarded(frame: &[u8]) -> Frames<Endless> {
         let stream = Endless {
             frame: frame.to_vec(),
             sent: 0,
@@ -267,8 +262,18 @@ mod tests {
             rate: None,
             grace: long,
         };
-        let paced = Paced::new(stream, First::default(), Arc::default(), long, pace);
-        let mut frames = Frames::new(paced);
+        Frames::new(Paced::new(
+            stream,
+            First::default(),
+            Arc::default(),
+            long,
+            pace,
+        ))
+    }
+
+    /// How much of a flood of this goes through, read so many bytes at a time.
+    async fn let_through(frame: &[u8], step: usize) -> usize {
+        let mut frames = guarded(frame);
         let (mut through, mut buf) = (0, vec![0; step]);
         while through < 10 * FRAMES as usize * frame.len() {
             match frames.read(&mut buf).await.unwrap() {
@@ -277,6 +282,43 @@ mod tests {
             }
         }
         through
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_pings_now_and_then_is_never_taken_for_a_flood() {
+        let frame = [&[0, 0, 8, 6, 0, 0, 0, 0, 0], &[0; 8][..]].concat();
+        // What is sent explains a part of the frames, more or less of them.
+        for sent in [0, 17, 131, 1_000] {
+            for pause in [1, 200] {
+                let mut frames = guarded(&frame);
+                frames.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+                let answer = vec![0; sent];
+                for _ in 0..5 * FRAMES {
+                    frames.read_exact(&mut [0; 17]).await.unwrap();
+                    frames.write_all(&answer).await.unwrap();
+                    tokio::time::advance(Duration::from_millis(pause)).await;
+                }
+                assert!(!frames.line().is_flooded(), "{sent} bytes, {pause} ms");
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
