@@ -159,15 +159,14 @@ impl Out {
                     self.state = State::Broken;
                     return Poll::Ready(Ok(()));
                 }
-                Poll::Pending => {
-                    if !matches!(self.state, State::Stuck(_)) {
-                        self.state = State::Stuck(Instant::now());
-                    }
-                    return Poll::Pending;
-                }
+                Poll::Pending => return self.stuck(),
             }
         }
-        if ready!(Pin::new(stream).poll_flush(cx)).is_err() {
+        // TLS takes more than the server does, and shows here that it holds it.
+        let Poll::Ready(flushed) = Pin::new(stream).poll_flush(cx) else {
+            return self.stuck();
+        };
+        if flushed.is_err() {
             self.state = State::Broken;
         } else if self.is_last {
             self.state = State::Ended(match self.framed {
@@ -179,6 +178,14 @@ impl Out {
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The server takes no more for now.
+    fn stuck<T>(&mut self) -> Poll<T> {
+        if !matches!(self.state, State::Stuck(_)) {
+            self.state = State::Stuck(Instant::now());
+        }
+        Poll::Pending
     }
 
     /// Takes the body's next pieces up, if there are any and the last one is sent.
@@ -293,6 +300,40 @@ impl Out {
 mod tests {
     use super::*;
     use std::task::Waker;
+
+    /// As TLS does for a server that takes nothing: it takes all, and cannot pass it on.
+    struct Full;
+
+    impl AsyncWrite for Full {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_server_that_takes_no_more_is_seen_behind_tls_too() {
+        let mut out = Out::new(BytesMut::from("head"), ProvenBody::empty());
+        let mut cx = Context::from_waker(Waker::noop());
+        let long_ago = Instant::now();
+        assert!(out.poll_send(&mut cx, &mut Full, long_ago).is_pending());
+        let State::Stuck(since) = out.state() else {
+            panic!("{:?}", out.state());
+        };
+        assert!(out.poll_send(&mut cx, &mut Full, long_ago).is_pending());
+        assert!(matches!(out.state(), State::Stuck(at) if at == since));
+    }
 
     #[test]
     fn what_was_sent_is_let_go_of_while_the_connection_stays() {
