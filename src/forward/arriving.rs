@@ -66,6 +66,8 @@ pub(super) struct Beside {
     deadlines: Deadlines,
     /// Since when the server has owed us a frame.
     waiting: Option<Instant>,
+    /// Whether a frame has come.
+    has_begun: bool,
 }
 
 impl Beside {
@@ -74,6 +76,7 @@ impl Beside {
             lease,
             deadlines,
             waiting: None,
+            has_begun: false,
         }
     }
 
@@ -96,6 +99,9 @@ impl Alone {
             Self::Breaking(_) | Self::Broken => return Poll::Ready(Some(Err(self.break_off()))),
         };
         let frame = match exchange.poll_frame(cx) {
+            Poll::Ready(Some(Ok(_))) if is_too_late(exchange) => {
+                Some(Err(Failed::Timeout("finish")))
+            }
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(broke_off)),
             Poll::Pending => {
                 let (due, phase) = next_frame(exchange);
@@ -166,6 +172,14 @@ fn next_frame(exchange: &mut http1::Exchange<Stream, Beside>) -> (Instant, Late)
     // A frame that comes at once costs no look at the clock.
     let since = *beside.waiting.get_or_insert_with(Instant::now);
     beside.deadlines.next_frame(since)
+}
+
+/// Whether it had to be over by now, though each frame is there when it is asked for. The first costs
+/// no look at the clock.
+fn is_too_late(exchange: &mut http1::Exchange<Stream, Beside>) -> bool {
+    exchange.beside().as_mut().is_some_and(|beside| {
+        std::mem::replace(&mut beside.has_begun, true) && beside.deadlines.are_over()
+    })
 }
 
 fn broke_off(broken: Broken) -> Failed {

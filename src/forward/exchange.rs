@@ -289,6 +289,11 @@ impl Deadlines {
         }
     }
 
+    /// Whether all had to be over by now.
+    pub(super) fn are_over(&self) -> bool {
+        self.end <= Instant::now()
+    }
+
     /// When a frame that is owed `since` is late, and with what.
     pub(super) fn next_frame(&self, since: Instant) -> (Instant, Late) {
         self.by_the_end(since + self.idle, "go on")

@@ -285,6 +285,8 @@ pub(super) struct Streaming {
     deadlines: Deadlines,
     /// Since when the upstream has owed us a frame.
     waiting: Option<Instant>,
+    /// Whether a frame has come.
+    has_begun: bool,
     alarm: Alarm,
 }
 
@@ -295,6 +297,7 @@ impl Streaming {
             lease: Some(lease),
             deadlines,
             waiting: None,
+            has_begun: false,
             alarm: Alarm::default(),
         };
         streaming.give_back_at_end();
@@ -314,13 +317,16 @@ impl Streaming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
         let Poll::Ready(frame) = self.body.poll_frame(cx) else {
-            return self.poll_late(cx).map(|failed| {
-                if let Some(lease) = self.lease.take() {
-                    lease.late();
-                }
-                Some(Err(failed))
-            });
+            return self
+                .poll_late(cx)
+                .map(|failed| Some(Err(self.late(failed))));
         };
+        // Too late as a whole, though each frame is there when it is asked for. The first costs no
+        // look at the clock.
+        if std::mem::replace(&mut self.has_begun, true) && self.deadlines.are_over() {
+            let failed = Failed::Timeout("finish");
+            return Poll::Ready(Some(Err(self.late(failed))));
+        }
         self.waiting = None;
         if let Some(lease) = &mut self.lease {
             lease.heard();
@@ -339,6 +345,13 @@ impl Streaming {
                 None
             }
         })
+    }
+
+    fn late(&mut self, failed: Failed) -> Failed {
+        if let Some(lease) = self.lease.take() {
+            lease.late();
+        }
+        failed
     }
 
     /// Ready when the upstream is late with its next frame.

@@ -512,6 +512,31 @@ async fn an_answer_that_stops_in_the_middle_is_cut_and_never_ends_cleanly() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_of_which_there_is_always_more_ends_when_its_time_is_over() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read(&mut [0; 1024]).await.unwrap();
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        while stream.write_all(&[0; 64 * 1024]).await.is_ok() {}
+    });
+    let gate = Gate::set(&[port], |it| it.total = Duration::from_secs(3));
+    let mut body = gate.get("/").await.unwrap().response.into_body();
+    for second in 0.. {
+        // Nobody waits for it: when it is asked for, the next piece is there.
+        tokio::time::advance(Duration::from_secs(1)).await;
+        match body.frame().await.unwrap() {
+            Ok(_) => assert!(second < 3),
+            Err(error) => {
+                assert_eq!(error.to_string(), "the upstream did not finish in time");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_takes_no_more_of_a_body_is_given_up() {
     let (listener, port) = listen().await;
     let server = tokio::spawn(async move { listener.accept().await.unwrap() });
