@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The longest a deadline may be; a longer one is as good as none.
@@ -27,13 +28,19 @@ impl Alarm {
             sleep.as_mut().reset(until);
         }
         loop {
-            match sleep.as_mut().poll(cx) {
+            match poll_sleep(sleep, cx) {
                 Poll::Pending => return false,
                 Poll::Ready(()) if sleep.deadline() >= until => return true,
                 Poll::Ready(()) => sleep.as_mut().reset(until),
             }
         }
     }
+}
+
+/// Also where the task has used up what the runtime lets it do at a time: else neither would a time
+/// that has passed be seen, nor the task be woken when it does.
+fn poll_sleep(sleep: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
+    Pin::new(&mut unconstrained(sleep.as_mut())).poll(cx)
 }
 
 /// Rings again and again while it is wanted. What happens between two rings
@@ -58,7 +65,10 @@ impl Rounds {
                 .sleep
                 .get_or_insert_with(|| Box::pin(sleep_until(until)));
             sleep.as_mut().reset(until);
-            self.is_set = sleep.as_mut().poll(cx).is_pending();
+            self.is_set = poll_sleep(sleep, cx).is_pending();
+        } else if !wanted {
+            // Else it would wake a task that has come to rest.
+            *self = Self::default();
         }
         rings && wanted
     }
@@ -98,6 +108,46 @@ mod tests {
         assert_eq!(start.elapsed(), 6 * second);
     }
 
+    /// Does all that the runtime lets a task do in one go.
+    fn use_budget_up(cx: &mut Context<'_>) {
+        while tokio::task::coop::has_budget_remaining() {
+            if let Poll::Ready(progress) = tokio::task::coop::poll_proceed(cx) {
+                progress.made_progress();
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_has_done_all_it_may_is_woken_in_time_and_late_when_it_is() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let (mut alarm, mut rounds, mut is_set) = (Alarm::default(), Rounds::default(), false);
+        poll_fn(|cx| {
+            use_budget_up(cx);
+            let is_late = alarm.poll(cx, start + 3 * second);
+            if !std::mem::replace(&mut is_set, true) {
+                rounds.poll(cx, second, true);
+            }
+            if is_late {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        assert_eq!(start.elapsed(), 3 * second);
+        let mut rings = 0;
+        poll_fn(|cx| {
+            use_budget_up(cx);
+            rings += u32::from(rounds.poll(cx, second, true));
+            match rings {
+                3 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        assert_eq!(start.elapsed(), 5 * second);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn rounds_ring_while_they_are_wanted() {
         let second = Duration::from_secs(1);
@@ -115,6 +165,6 @@ mod tests {
         assert_eq!(start.elapsed(), 3 * second);
         tokio::time::advance(second).await;
         let unwanted = poll_fn(|cx| Poll::Ready(rounds.poll(cx, second, false))).await;
-        assert!(!unwanted && !rounds.is_set);
+        assert!(!unwanted && !rounds.is_set && rounds.sleep.is_none());
     }
 }

@@ -24,11 +24,13 @@ use framing::{Framing, Step};
 use http::{Method, response};
 use http_body::Frame;
 use out::Out;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 /// Bytes that one read asks for: at first, and at most once it turned out that there are more.
@@ -102,9 +104,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
         let mut byte = [0];
         let mut byte = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.0.stream)
-            .poll_read(&mut cx, &mut byte)
-            .is_pending()
+        let stream = &mut self.0.stream;
+        let look = poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, &mut byte));
+        // A task that has looked at many gets no answer any more, which is not the same as none.
+        pin!(unconstrained(look)).poll(&mut cx).is_pending()
     }
 
     /// Where it leads to, if that is an address.
