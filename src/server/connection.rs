@@ -33,6 +33,10 @@ use tokio_rustls::server::TlsStream;
 /// long to do so: what was accepted is answered.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
+/// How long a client without a request may then take to hear that we end: one round trip of HTTP/2,
+/// so that none is lost that crosses our goodbye.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// How often we look whether an HTTP/1 client that waits for an answer is still
 /// there, and whether one that asks for nothing needs its memory.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -279,7 +283,7 @@ impl<H: Handler> Worker<H> {
         let mut asking = Some(asking);
         let mut signal = pin!(self.closing.goodbye());
         let mut watched = false;
-        let mut quiet = None;
+        let (mut quiet, mut silent) = (None, None);
         let mut phase = Phase::Open;
         let mut alarm = Alarm::default();
         let mut rounds = Rounds::default();
@@ -290,6 +294,11 @@ impl<H: Handler> Worker<H> {
             loop {
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     return Poll::Ready(Some(ended));
+                }
+                let wanted = !line.is_idle() || line.is_holding();
+                if idle.is_none() && rounds.poll(cx, LOOK_EVERY, wanted) {
+                    line.ask_to_look();
+                    continue;
                 }
                 match phase {
                     Phase::Open => {
@@ -302,11 +311,6 @@ impl<H: Handler> Worker<H> {
                                 phase = Phase::Goodbye { said: false };
                                 continue;
                             }
-                        }
-                        let wanted = !line.is_idle() || line.is_holding();
-                        if idle.is_none() && rounds.poll(cx, LOOK_EVERY, wanted) {
-                            line.ask_to_look();
-                            continue;
                         }
                         let Some(idle) = idle.filter(|_| line.is_idle()) else {
                             return Poll::Pending;
@@ -326,6 +330,7 @@ impl<H: Handler> Worker<H> {
                         drop(asking.take());
                         phase = Phase::Ending {
                             cut_at: after(self.deadlines.write),
+                            word: self.deadlines.write,
                         };
                     }
                     Phase::Goodbye { said } => {
@@ -347,10 +352,20 @@ impl<H: Handler> Worker<H> {
                         }
                         end(connection.as_mut());
                         drop(asking.take());
-                        phase = Phase::Ending { cut_at };
+                        phase = Phase::Ending {
+                            cut_at,
+                            word: LAST_WORD,
+                        };
                     }
-                    Phase::Ending { cut_at } => {
-                        if !alarm.poll(cx, cut_at) {
+                    Phase::Ending { cut_at, word } => {
+                        // A client that says nothing to our goodbye is not waited for.
+                        let until = if line.unfinished() == 0 {
+                            cut_at.min(*silent.get_or_insert_with(|| after(word)))
+                        } else {
+                            silent = None;
+                            cut_at
+                        };
+                        if !alarm.poll(cx, until) {
                             return Poll::Pending;
                         }
                         self.cut.fetch_add(line.unfinished(), Ordering::Relaxed);

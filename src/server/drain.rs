@@ -10,6 +10,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
@@ -85,6 +86,8 @@ pub(super) enum Phase {
     /// What is in flight is the last.
     Ending {
         cut_at: Instant,
+        /// How long a client without a request has to hear so.
+        word: Duration,
     },
 }
 

@@ -276,7 +276,8 @@ impl Input {
         }
     }
 
-    /// Looks whether the client is still there, between two requests.
+    /// Looks whether the client is still there, between two requests. Behind more than a first
+    /// read of what comes next that is not seen.
     ///
     /// # Errors
     /// It is not.
@@ -284,7 +285,10 @@ impl Input {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        if self.state != State::Open || !self.reader.is_between() || self.reader.held() > 0 {
+        if self.state != State::Open
+            || !self.reader.is_between()
+            || self.reader.held() >= FIRST_READ
+        {
             return Ok(());
         }
         let mut few = [MaybeUninit::uninit(); LOOK];

@@ -122,12 +122,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut attending = None;
         loop {
             let next = poll_fn(|cx| {
-                if self.line().is_to_look() {
-                    // Nothing has come for a while.
+                let is_to_look = self.line().is_to_look();
+                let polled = self.poll_request(cx);
+                if is_to_look && polled.is_pending() {
+                    // Nothing has come for a while. To ask takes memory, too.
                     self.let_go();
                     attending = None;
                 }
-                self.poll_request(cx)
+                polled
             });
             let (response, asker, switches) = match next.await {
                 Next::End => return None,

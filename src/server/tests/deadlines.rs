@@ -1,6 +1,8 @@
 //! Every wait on a client has an end. Time stands still unless everybody waits.
 
 use super::*;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use tokio::time::{Instant, advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,6 +35,88 @@ async fn a_connection_ends_in_silence_when_it_is_idle_too_long_between_requests(
     let (text, waited) = rest(client).await;
     assert_eq!(bodies(&text), ["GET /1 []"; 3]);
     assert_eq!(waited, SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_of_http2_is_not_waited_for_when_we_stop() {
+    for settings in [&b""[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]] {
+        let (mut client, worker, served) = connect(&Toy::new());
+        let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], settings].concat();
+        client.write_all(&hello).await.unwrap();
+        sleep(SECOND).await;
+        let start = Instant::now();
+        worker.close();
+        served.await.unwrap();
+        assert!(start.elapsed() <= 3 * SECOND, "{:?}", start.elapsed());
+        assert_eq!(worker.cut(), 0);
+    }
+}
+
+/// Counts how often it is asked for what has come.
+struct Asked(DuplexStream, Arc<std::sync::atomic::AtomicUsize>);
+
+impl tokio::io::AsyncRead for Asked {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl tokio::io::AsyncWrite for Asked {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_comes_to_rest() {
+    let (mut client, ours) = duplex(64 * 1024);
+    let asked = Arc::default();
+    let ours = Asked(ours, Arc::clone(&asked));
+    let worker = Arc::new(Worker::new(Toy::new(), DEADLINES, None, admission()));
+    let asking = worker.closing().asking();
+    tokio::spawn(async move { worker.serve_clear(ours, CLIENT, asking).await });
+    client.write_all(&request("GET /1")).await.unwrap();
+    sleep(SECOND).await;
+    let before = asked.load(std::sync::atomic::Ordering::Relaxed);
+    sleep(almost(DEADLINES.idle) - SECOND).await;
+    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_is_noticed_also_behind_more_than_it_asked_and_during_a_stop() {
+    for (stops, more) in [(false, ""), (false, "G"), (true, ""), (true, "\r\n")] {
+        let toy = Toy::new();
+        let (mut client, worker, served) = connect(&toy);
+        let asks = [request("GET /held"), more.into()].concat();
+        client.write_all(&asks).await.unwrap();
+        toy.begun.acquire().await.unwrap().forget();
+        if stops {
+            worker.close();
+            sleep(SECOND).await;
+        }
+        drop(client);
+        // It is not answered: nobody lets it go on.
+        let start = Instant::now();
+        served.await.unwrap();
+        assert!(start.elapsed() <= SECOND, "{stops} {more:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
