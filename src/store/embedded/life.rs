@@ -29,6 +29,8 @@ pub(super) struct Life {
     skew: AtomicI64,
     held_made: AtomicI64,
     held_seconds: AtomicI64,
+    /// The latest that it has been: a clock that is set back brings nothing back that was forgotten.
+    latest: AtomicI64,
 }
 
 impl Life {
@@ -39,11 +41,18 @@ impl Life {
             skew: AtomicI64::new(skew),
             held_made: AtomicI64::new(held.made),
             held_seconds: AtomicI64::new(held.seconds),
+            latest: AtomicI64::new(i64::MIN),
         }
+    }
+
+    /// The later of `now` and the latest it has been, which is to be told before anything is forgotten.
+    pub(super) fn latest(&self, now: i64) -> i64 {
+        self.latest.fetch_max(now, Ordering::AcqRel).max(now)
     }
 
     /// Takes over what `settings` ask for.
     pub(super) fn change(&self, settings: &Settings, now: i64) {
+        self.latest(now);
         let seconds = whole(settings.retention);
         let skew = self.skew.swap(whole(settings.skew), Ordering::AcqRel);
         let before = self.seconds.swap(seconds, Ordering::AcqRel);
@@ -77,7 +86,7 @@ impl Life {
     /// Whether a proof that was made then may have been forgotten by now.
     pub(super) fn is_over(&self, created: i64, now: i64) -> bool {
         let held = self.held();
-        created <= held.made && created.saturating_add(held.seconds) < now
+        created <= held.made && created.saturating_add(held.seconds) < self.latest(now)
     }
 }
 

@@ -610,6 +610,22 @@ fn a_longer_window_lets_no_proof_pass_again_that_a_shorter_one_forgot() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_brings_none_back_that_a_shorter_window_forgot() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW - 100);
+    let until = NOW + LIFE;
+    let new = proofs.record(id(1), NOW, until, at(NOW));
+    assert_eq!(written(&proofs, new), Ok(()));
+    for _ in 0..SWEEP_TURNS {
+        proofs.tend(at(until + table::LINGER + 1));
+    }
+    assert_eq!(proofs.table.len(), 0);
+    proofs.reconfigure(&longer(&directory), until + table::LINGER + 5);
+    let again = proofs.record(id(1), NOW, NOW + 10 * LIFE, at(until - 4));
+    assert_eq!(again, Err(Refused::MaybeReplayed));
+}
+
+#[test]
 fn it_opens_tends_and_ends_by_itself() {
     let directory = TempDir::new().unwrap();
     let (clock, _hand) = Clock::by_hand(NOW as u64);
