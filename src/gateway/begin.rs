@@ -289,6 +289,9 @@ impl Gateway {
         now: Now,
     ) -> Result<Caller, schemes::Refused> {
         let presented = Presented::read(received, route)?;
+        if let Some(nonce) = presented.nonce() {
+            self.shared.memory.expect(nonce);
+        }
         let rules = Rules {
             registry: &settings.registry,
             freshness: settings.freshness,

@@ -93,6 +93,9 @@ pub trait Memory: Send + Sync {
     /// [`Refused`] when it is there already or cannot be recorded.
     fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused>;
 
+    /// Is told which proof may be recorded next, once it has been verified: to have ready by then what is far away.
+    fn expect(&self, _: ProofId) {}
+
     /// Costs what it costs to record one, and records nothing: whoever fails must not learn by a stopwatch that there
     /// was nothing to record. [`Self::write_down`] takes its number like any other.
     fn blank(&self) -> Recorded {

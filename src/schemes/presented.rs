@@ -8,7 +8,7 @@
 
 use super::doctor::Sample;
 use super::received::Field;
-use super::{Caller, Received, Refused};
+use super::{Caller, ProofId, Received, Refused};
 use super::{
     api_key, aws_sigv4, client_certificate, freshness, hmac_auth, http_signature, signed, token,
     webhook,
@@ -215,6 +215,14 @@ impl<'r> Presented<'r> {
     /// The key id it names: claimed, not proven.
     pub fn claimed_key(&self) -> Option<String> {
         self.one.claimed_key()
+    }
+
+    /// What may be used once only, where that is known before it is verified: claimed, not proven.
+    pub fn nonce(&self) -> Option<ProofId> {
+        match &self.one {
+            Credential::Signature(signature) => signature.nonce(),
+            _ => None,
+        }
     }
 
     /// What it shows as the doctor takes it, once it is refused.

@@ -4,6 +4,7 @@ mod blanks;
 mod format;
 mod journal;
 mod life;
+mod lines;
 mod table;
 
 pub use table::Table;
@@ -85,6 +86,10 @@ pub enum OpenError {
 impl Memory for Proofs {
     fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
         self.shared.record(id, created, until, now)
+    }
+
+    fn expect(&self, id: ProofId) {
+        self.shared.table.expect(id);
     }
 
     fn blank(&self) -> Recorded {
@@ -245,6 +250,7 @@ impl Shared {
 
     fn tend(&self, now: Now) {
         let now = now.unix_seconds();
+        self.journal.life.latest(now);
         self.table.sweep_some(SWEEP_TURNS, now);
         // Where this fails, nothing is lost but disk space and time: a file
         // that cannot be followed is written on, and the next turn tries again.
