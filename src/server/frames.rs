@@ -257,7 +257,7 @@ mod tests {
             frame: frame.to_vec(),
             sent: 0,
         };
-        let long = Duration::from_secs(3_600);
+        let long = Duration::from_hours(1);
         let pace = Pace {
             rate: None,
             grace: long,

@@ -95,7 +95,7 @@ async fn an_idle_connection_comes_to_rest() {
     client.write_all(&request("GET /1")).await.unwrap();
     sleep(SECOND).await;
     let before = asked.load(std::sync::atomic::Ordering::Relaxed);
-    sleep(almost(DEADLINES.idle) - SECOND).await;
+    sleep(almost(almost(DEADLINES.idle))).await;
     assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), before);
 }
 

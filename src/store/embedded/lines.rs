@@ -84,8 +84,8 @@ impl Lines {
             (gone + 1, last.max(Some(end)))
         });
         if gone > 0 {
-            let least = lines_for(self.len - gone, LEAST_FULL);
-            let lines = if self.lines.len() > least {
+            let fewest = lines_for(self.len - gone, LEAST_FULL);
+            let lines = if self.lines.len() > fewest {
                 lines_for(self.len - gone, BEST_FULL)
             } else {
                 self.lines.len()
