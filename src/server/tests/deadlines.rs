@@ -113,9 +113,8 @@ async fn a_client_that_leaves_is_noticed_also_behind_more_than_it_asked_and_duri
         }
         drop(client);
         // It is not answered: nobody lets it go on.
-        let start = Instant::now();
-        served.await.unwrap();
-        assert!(start.elapsed() <= SECOND, "{stops} {more:?}");
+        let noticed = tokio::time::timeout(SECOND, served).await;
+        assert!(noticed.is_ok(), "{stops} {more:?}");
     }
 }
 
