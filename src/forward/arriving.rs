@@ -174,12 +174,9 @@ fn next_frame(exchange: &mut http1::Exchange<Stream, Beside>) -> (Instant, Late)
     beside.deadlines.next_frame(since)
 }
 
-/// Whether it had to be over by now, though each frame is there when it is asked for. The first costs
-/// no look at the clock.
 fn is_too_late(exchange: &mut http1::Exchange<Stream, Beside>) -> bool {
-    exchange.beside().as_mut().is_some_and(|beside| {
-        std::mem::replace(&mut beside.has_begun, true) && beside.deadlines.are_over()
-    })
+    let beside = exchange.beside().as_mut();
+    beside.is_some_and(|beside| beside.deadlines.are_over(&mut beside.has_begun))
 }
 
 fn broke_off(broken: Broken) -> Failed {

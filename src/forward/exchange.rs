@@ -289,9 +289,10 @@ impl Deadlines {
         }
     }
 
-    /// Whether all had to be over by now.
-    pub(super) fn are_over(&self) -> bool {
-        self.end <= Instant::now()
+    /// Whether an answer had to be over by now, though each of its frames is there when it is asked
+    /// for. The first one costs no look at the clock; `has_begun` is whether it has come.
+    pub(super) fn are_over(&self, has_begun: &mut bool) -> bool {
+        std::mem::replace(has_begun, true) && self.end <= Instant::now()
     }
 
     /// When a frame that is owed `since` is late, and with what.

@@ -321,9 +321,7 @@ impl Streaming {
                 .poll_late(cx)
                 .map(|failed| Some(Err(self.late(failed))));
         };
-        // Too late as a whole, though each frame is there when it is asked for. The first costs no
-        // look at the clock.
-        if std::mem::replace(&mut self.has_begun, true) && self.deadlines.are_over() {
+        if self.deadlines.are_over(&mut self.has_begun) {
             let failed = Failed::Timeout("finish");
             return Poll::Ready(Some(Err(self.late(failed))));
         }
