@@ -228,7 +228,7 @@ mod tests {
     use super::super::patience::Pace;
     use super::*;
     use std::sync::Arc;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Join, Sink, join, sink};
 
     /// Sends a frame again and again behind the preface, as much of it as there is room for.
     struct Endless {
@@ -252,11 +252,12 @@ mod tests {
         }
     }
 
-    fn guarded(frame: &[u8]) -> Frames<Endless> {
-        let stream = Endless {
+    fn guarded(frame: &[u8]) -> Frames<Join<Endless, Sink>> {
+        let client = Endless {
             frame: frame.to_vec(),
             sent: 0,
         };
+        let stream = join(client, sink());
         let long = Duration::from_hours(1);
         let pace = Pace {
             rate: None,
@@ -282,24 +283,6 @@ mod tests {
             }
         }
         through
-    }
-
-    impl AsyncWrite for Endless {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            buf: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            Poll::Ready(Ok(buf.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
     }
 
     #[tokio::test(start_paused = true)]

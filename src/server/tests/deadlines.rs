@@ -2,7 +2,9 @@
 
 use super::*;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf, join, split};
 use tokio::time::{Instant, advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,34 +55,16 @@ async fn a_silent_client_of_http2_is_not_waited_for_when_we_stop() {
 }
 
 /// Counts how often it is asked for what has come.
-struct Asked(DuplexStream, Arc<std::sync::atomic::AtomicUsize>);
+struct Asked<R>(R, Arc<AtomicUsize>);
 
-impl tokio::io::AsyncRead for Asked {
+impl<R: AsyncRead + Unpin> AsyncRead for Asked<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: &mut tokio::io::ReadBuf<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.1.fetch_add(1, Ordering::Relaxed);
         Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl tokio::io::AsyncWrite for Asked {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 
@@ -88,15 +72,16 @@ impl tokio::io::AsyncWrite for Asked {
 async fn an_idle_connection_comes_to_rest() {
     let (mut client, ours) = duplex(64 * 1024);
     let asked = Arc::default();
-    let ours = Asked(ours, Arc::clone(&asked));
+    let (reads, writes) = split(ours);
+    let ours = join(Asked(reads, Arc::clone(&asked)), writes);
     let worker = Arc::new(Worker::new(Toy::new(), DEADLINES, None, admission()));
     let asking = worker.closing().asking();
     tokio::spawn(async move { worker.serve_clear(ours, CLIENT, asking).await });
     client.write_all(&request("GET /1")).await.unwrap();
     sleep(SECOND).await;
-    let before = asked.load(std::sync::atomic::Ordering::Relaxed);
+    let before = asked.load(Ordering::Relaxed);
     sleep(almost(almost(DEADLINES.idle))).await;
-    assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), before);
+    assert_eq!(asked.load(Ordering::Relaxed), before);
 }
 
 #[tokio::test(start_paused = true)]
