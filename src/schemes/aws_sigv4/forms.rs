@@ -33,9 +33,9 @@ impl<'r> Forms<'r> {
         if settings.path != SignedPath::AsSent {
             forms.add_path(encoded_again(path));
         }
-        // What looks as if it was encoded twice is not taken as it stands besides: it would let
+        // What could be another path's escaped form is not taken as it stands besides: it would let
         // the signature for one path stand for another.
-        let is_ambiguous = settings.path == SignedPath::Any && is_encoded_twice(path);
+        let is_ambiguous = settings.path == SignedPath::Any && stands_for_another(path);
         if settings.path != SignedPath::EncodedAgain && !is_ambiguous {
             forms.add_path(Cow::Borrowed(path));
         }
@@ -122,9 +122,9 @@ pub(super) fn encoded_again(path: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a path holds an escape that is escaped itself, or a `;` that is: servers cut off what
-/// stands behind a plain one.
-fn is_encoded_twice(path: &str) -> bool {
+/// Whether a path, taken as it stands, is how signers write another one that is served otherwise: it
+/// holds an escape that is escaped itself, or a `;` that is, of which a plain one cuts a path off.
+fn stands_for_another(path: &str) -> bool {
     path.match_indices('%').any(|(at, _)| {
         let behind = path.as_bytes().get(at + 1..).unwrap_or_default();
         match behind {
