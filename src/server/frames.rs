@@ -10,6 +10,7 @@
 
 use super::line::Line;
 use super::paced::{PREFACE, Paced};
+use super::windows::Listening;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -58,6 +59,7 @@ pub(super) struct Frames<S> {
     have: usize,
     /// Bytes of a payload, or of the preface, that are still to come.
     payload: usize,
+    listening: Listening,
     /// What of the stand-in goes through next, once the connection has to end.
     ending: Option<&'static [u8]>,
     /// Frames that have to be explained.
@@ -83,6 +85,7 @@ impl<S> Frames<S> {
             head: [0; HEAD],
             have: 0,
             payload: PREFACE.len(),
+            listening: Listening::default(),
             ending: None,
             frames: 0,
             sent: 0,
@@ -106,9 +109,10 @@ impl<S> Frames<S> {
     fn follow(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let skipped = self.payload.min(rest.len());
-            self.payload -= skipped;
-            rest = rest.get(skipped..).unwrap_or_default();
+            let (payload, behind) = rest.split_at(self.payload.min(rest.len()));
+            self.payload -= payload.len();
+            self.listening.hear(payload, self.stream.line().windows());
+            rest = behind;
             if self.is_between_frames() && self.line().is_flooded() {
                 break;
             }
@@ -131,9 +135,10 @@ impl<S> Frames<S> {
 
     /// A frame's head is complete.
     fn begin(&mut self) {
-        let [a, b, c, kind, ..] = self.head;
+        let [a, b, c, kind, _, stream @ ..] = self.head;
         self.have = 0;
         self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
+        self.listening.begin(kind, stream == [0; 4]);
         if kind != DATA {
             self.frames += 1;
             if self.frames >= FRAMES {

@@ -2,6 +2,7 @@
 //! follows the framing, and the requests' end, which answers.
 
 use super::library::H2_STREAMS;
+use super::windows::Windows;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::task::{Context, Waker};
@@ -32,6 +33,7 @@ pub(super) struct Line {
     look: AtomicBool,
     holding: AtomicBool,
     ending: AtomicBool,
+    windows: Windows,
 }
 
 impl Line {
@@ -153,6 +155,11 @@ impl Line {
     /// Whether no more requests are wanted.
     pub(super) fn is_last(&self) -> bool {
         self.last.load(Relaxed)
+    }
+
+    /// What the client has room for.
+    pub(super) const fn windows(&self) -> &Windows {
+        &self.windows
     }
 
     /// Responses that are lost if the connection ends now.

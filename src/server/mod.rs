@@ -39,6 +39,7 @@ mod streams;
 pub mod tls;
 mod tunnel;
 mod turn;
+mod windows;
 mod work;
 
 pub use admission::{Caps, RESERVED_FOR_HEALTH};

@@ -8,11 +8,14 @@
 use super::patience::Patience;
 use super::{BoxError, Deadlines};
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use tokio::sync::oneshot;
 
 /// A response goes to the library in pieces of at most so many bytes: the
 /// next is asked for when the client has taken the one before.
@@ -23,10 +26,12 @@ const SMALL_PIECE: usize = 1024;
 /// What a stream's response and the one who runs the stream tell each other.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pulse {
-    /// Bytes of the piece that the library holds until the client makes room.
+    /// Bytes of the piece that waits until the client makes room.
     held: usize,
-    /// Bytes of the piece before: they have to go first.
+    /// Bytes of the piece before, which the library has: they have to go first.
     before: usize,
+    /// Whether that was the last: only the end waits.
+    is_last: bool,
     /// Bytes that the client has made room for since we looked.
     moved: usize,
     /// Whether the client makes us wait.
@@ -38,6 +43,7 @@ thread_local! {
     static PULSE: Cell<Pulse> = const { Cell::new(Pulse {
         held: 0,
         before: 0,
+        is_last: false,
         moved: 0,
         is_slow: false,
     }) };
@@ -100,7 +106,7 @@ impl<F: Future> Future for Watched<F> {
         if moved > 0 {
             this.patience.moved(moved);
         }
-        if this.pulse.held == 0 {
+        if this.pulse.held == 0 && !this.pulse.is_last {
             return Poll::Pending;
         }
         this.pulse.is_slow = true;
@@ -113,34 +119,89 @@ impl<F: Future> Future for Watched<F> {
 }
 
 /// A response's body in pieces. `turn` ends with it, and is told when all of it went.
-pub(super) struct Pieces<B: Body<Data = Bytes>, T: Whole> {
+pub(super) struct Pieces<B: Body<Data = Bytes>, T: Gives> {
     body: B,
     rest: Bytes,
-    is_over: bool,
+    /// Bytes that went to the library.
+    handed: u64,
+    /// Ends when the client has taken the piece before, where that is waited for.
+    taken: Option<oneshot::Receiver<Infallible>>,
+    end: End,
     turn: T,
 }
 
-/// What is told when a response has gone whole.
-pub(super) trait Whole: Unpin {
-    /// It has.
+/// How a response's body ends.
+enum End {
+    /// It goes on.
+    Open,
+    /// With these trailers, or without.
+    Known(Option<Box<HeaderMap>>),
+    /// The library has it.
+    Given,
+}
+
+/// What a response's pieces ask and tell the connection.
+pub(super) trait Gives: Unpin {
+    /// Whether the client surely has room for so many bytes, behind `before` of the same response.
+    fn fits(&self, bytes: usize, before: u64) -> bool;
+
+    /// So many bytes go to the library.
+    fn note_handed(&mut self, bytes: usize);
+
+    /// All of the response went.
     fn note_whole(&mut self);
 }
 
-impl<B: Body<Data = Bytes>, T: Whole> Pieces<B, T> {
+/// A piece that tells when nobody holds it any more: its client has taken it, or is gone.
+struct Lent {
+    piece: Bytes,
+    _told: oneshot::Sender<Infallible>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece
+    }
+}
+
+impl<B: Body<Data = Bytes>, T: Gives> Pieces<B, T> {
     pub(super) const fn new(body: B, turn: T) -> Self {
         Self {
             body,
             rest: Bytes::new(),
-            is_over: false,
+            handed: 0,
+            taken: None,
+            end: End::Open,
             turn,
         }
+    }
+
+    /// The next piece, of at most so many bytes.
+    fn piece(&mut self, most: usize) -> Bytes {
+        let bytes = self.rest.len().min(most);
+        let piece = self.rest.split_to(bytes);
+        // The end may stand behind it.
+        let is_to_be_seen = self.rest.is_empty() && !self.turn.fits(bytes, self.handed);
+        self.turn.note_handed(bytes);
+        self.handed += bytes as u64;
+        if !is_to_be_seen {
+            self.taken = None;
+            return piece;
+        }
+        let (_told, taken) = oneshot::channel();
+        self.taken = Some(taken);
+        Bytes::from_owner(Lent { piece, _told })
+    }
+
+    fn is_known_to_end(&self) -> bool {
+        self.rest.is_empty() && self.taken.is_none() && self.body.is_end_stream()
     }
 }
 
 impl<B, T> Body for Pieces<B, T>
 where
     B: Body<Data = Bytes, Error = BoxError> + Unpin,
-    T: Whole,
+    T: Gives,
 {
     type Data = Bytes;
     type Error = BoxError;
@@ -149,8 +210,11 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // To be asked means that there was room for what was held.
+        // To be asked means that what was held went to the library.
         let most = beat(|pulse| {
+            if pulse.is_last {
+                return PIECE;
+            }
             pulse.moved += pulse.held;
             pulse.before = std::mem::take(&mut pulse.held);
             if std::mem::take(&mut pulse.is_slow) {
@@ -159,29 +223,37 @@ where
                 PIECE
             }
         });
-        if self.rest.is_empty() {
-            match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+        if self.rest.is_empty() && matches!(self.end, End::Open) {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None => self.end = End::Known(None),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.rest = data,
-                    Err(trailers) => {
-                        self.is_over = true;
-                        return Poll::Ready(Some(Ok(trailers)));
+                    Err(frame) => {
+                        let trailers = frame.into_trailers().unwrap_or_default();
+                        self.end = End::Known(Some(Box::new(trailers)));
                     }
                 },
-                other => {
-                    self.is_over = other.is_none();
-                    return Poll::Ready(other);
-                }
+                Some(Err(why)) => return Poll::Ready(Some(Err(why))),
             }
         }
-        let piece = self.rest.len().min(most);
-        let piece = self.rest.split_to(piece);
-        beat(|pulse| pulse.held = piece.len());
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        if matches!(self.end, End::Open) {
+            let piece = self.piece(most);
+            beat(|pulse| pulse.held = piece.len());
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if let Some(taken) = &mut self.taken {
+            beat(|pulse| pulse.is_last = true);
+            let Err(_) = ready!(Pin::new(taken).poll(cx));
+            self.taken = None;
+        }
+        let End::Known(trailers) = std::mem::replace(&mut self.end, End::Given) else {
+            return Poll::Ready(None);
+        };
+        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(*trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        matches!(self.end, End::Open) && self.is_known_to_end()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -195,10 +267,10 @@ where
     }
 }
 
-impl<B: Body<Data = Bytes>, T: Whole> Drop for Pieces<B, T> {
+impl<B: Body<Data = Bytes>, T: Gives> Drop for Pieces<B, T> {
     fn drop(&mut self) {
         // The library does not ask for an end that it was told of.
-        if self.is_over || (self.rest.is_empty() && self.body.is_end_stream()) {
+        if matches!(self.end, End::Given) || self.is_known_to_end() {
             self.turn.note_whole();
         }
     }

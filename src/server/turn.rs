@@ -4,7 +4,7 @@
 use super::admission::Admission;
 use super::body::RequestBody;
 use super::line::Line;
-use super::streams::{Pieces, Whole};
+use super::streams::{Gives, Pieces};
 use super::{BoxError, Deadlines, Handler, Peer};
 use bytes::Bytes;
 use http::request::Parts;
@@ -78,7 +78,15 @@ impl<H> Desk<H> {
     }
 }
 
-impl<H> Whole for Turn<H> {
+impl<H> Gives for Turn<H> {
+    fn fits(&self, bytes: usize, before: u64) -> bool {
+        self.desk.line.windows().fit(bytes, before)
+    }
+
+    fn note_handed(&mut self, bytes: usize) {
+        self.desk.line.windows().note_handed(bytes);
+    }
+
     fn note_whole(&mut self) {
         self.is_whole = true;
     }
