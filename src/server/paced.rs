@@ -93,6 +93,11 @@ impl<S> Paced<S> {
         self.out
     }
 
+    /// What it carries.
+    pub(super) const fn stream(&self) -> &S {
+        &self.stream
+    }
+
     fn pace<T>(
         &mut self,
         cx: &mut Context<'_>,

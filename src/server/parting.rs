@@ -2,6 +2,7 @@
 
 use super::http1::Connection;
 use super::paced::Out;
+use super::socket::Breaks;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -14,11 +15,15 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_STEP: usize = 16 * 1024;
 
 /// Says that nothing more comes, and lets a peer that is still sending read what we said.
-pub(super) async fn part<S: AsyncRead + AsyncWrite + Unpin>(connection: Connection<S>) {
+pub(super) async fn part<S: AsyncRead + AsyncWrite + Breaks + Unpin>(connection: Connection<S>) {
     let _ = timeout(LINGER_TIME, hear_out(connection)).await;
 }
 
-async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(connection: Connection<S>) {
+async fn hear_out<S: AsyncRead + AsyncWrite + Breaks + Unpin>(connection: Connection<S>) {
+    if connection.is_cut_short() {
+        // Not the end that all of an answer has.
+        return;
+    }
     let unread = connection.has_unread();
     let mut stream = connection.into_stream();
     match stream.out() {

@@ -1,12 +1,14 @@
 //! A connection's socket, whichever way it came in.
 
 use super::listen::Listener;
+use socket2::SockRef;
 use std::io::{self, Cursor};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 /// A listener within a runtime.
 #[derive(Debug)]
@@ -97,6 +99,32 @@ impl Stream {
     }
 }
 
+/// A stream that can end so that its peer takes what it got for a part, and not for all.
+pub(super) trait Breaks {
+    /// Whether it does so, should it be closed from now on.
+    fn break_off(&self, does: bool);
+}
+
+impl Breaks for Stream {
+    fn break_off(&self, does: bool) {
+        // A Unix socket knows no reset: its peer is on this machine.
+        if let Socket::Tcp(stream) = &self.socket {
+            // Without it the end looks like a good one, as it does elsewhere.
+            let _ = if does {
+                stream.set_zero_linger()
+            } else {
+                SockRef::from(stream).set_linger(None)
+            };
+        }
+    }
+}
+
+impl Breaks for TlsStream<Stream> {
+    fn break_off(&self, does: bool) {
+        self.get_ref().0.break_off(does);
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -158,6 +186,16 @@ impl AsyncWrite for Stream {
             Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
+}
+
+#[cfg(test)]
+impl Breaks for tokio::io::DuplexStream {
+    fn break_off(&self, _: bool) {}
+}
+
+#[cfg(test)]
+impl<R, W> Breaks for tokio::io::Join<R, W> {
+    fn break_off(&self, _: bool) {}
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::http1::Connection;
 use super::paced::Paced;
+use super::socket::Breaks;
 use bytes::{Buf as _, Bytes};
 use std::fmt;
 use std::io;
@@ -42,7 +43,7 @@ impl Tunnel {
         drained: impl Future<Output = ()>,
     ) -> Result<(), Outlasted>
     where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Breaks + Send + Unpin + 'static,
     {
         let pass = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(pass) = pass else {

@@ -1,8 +1,11 @@
 //! What the upstream gets, and what becomes of its answer.
 
 use crate::harness::h2;
-use crate::harness::{Closed, Connection, Gateway, Request, Setup, Token, Upstream, caller};
-use std::io::{Read, Write};
+use crate::harness::{
+    Closed, Connection, DEADLINE, Gateway, Request, Setup, Token, Upstream, caller,
+};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
@@ -594,6 +597,37 @@ fn http_1_0_clients_get_what_they_can_read() {
         !text.to_ascii_lowercase().contains("transfer-encoding"),
         "{text}"
     );
+}
+
+#[test]
+fn http_1_0_clients_see_that_an_answer_broke_off() {
+    let upstream = Upstream::answering(|got, wire| {
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        match got.target() {
+            "/whole" => assert!(wire.send(b"0\r\n\r\n")),
+            _ => wire.close(),
+        }
+    });
+    let gateway = Setup::before(&upstream).start();
+    for (target, is_whole) in [("/whole", true), ("/part", false)] {
+        let request = shown(&gateway, "GET", target).bytes();
+        let request = String::from_utf8(request)
+            .unwrap()
+            .replace("HTTP/1.1", "HTTP/1.0");
+        let mut client = TcpStream::connect(gateway.address()).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        let mut all = Vec::new();
+        let end = client.read_to_end(&mut all).map_err(|why| why.kind());
+        let text = String::from_utf8_lossy(&all);
+        assert!(text.ends_with("\r\n\r\nhello"), "{text}");
+        let expected = if is_whole {
+            Ok(all.len())
+        } else {
+            Err(ErrorKind::ConnectionReset)
+        };
+        assert_eq!(end, expected, "{target}");
+    }
 }
 
 #[test]

@@ -21,9 +21,10 @@ mod tray;
 use super::body::RequestBody;
 use super::line::Line;
 use super::paced::Paced;
+use super::socket::Breaks;
 use super::turn::Desk;
 use super::{BoxError, Deadlines, Handler, Tunnel};
-use answer::{Asker, Size};
+use answer::{Asker, Framed, Size};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{StatusCode, response};
@@ -76,7 +77,7 @@ impl From<io::Error> for Gone {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Breaks + Unpin> Connection<S> {
     /// A connection of which `first` was read; `head_until` is the deadline
     /// of the head that it belongs to.
     pub(super) fn new(
@@ -100,6 +101,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Whether the peer may still be sending what nobody will read.
     pub(super) fn has_unread(&self) -> bool {
         self.input.has_unread()
+    }
+
+    /// Whether its last answer was to end with it, and broke off.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.out.is_broken() && self.out.is_until_close()
     }
 
     pub(super) fn into_stream(self) -> Paced<S> {
@@ -162,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut size = Some(answer::size_of(&body));
             let sent = poll_fn(|cx| {
                 if let Some(size) = size.take() {
-                    self.start(cx, &mut parts, size, asker);
+                    self.start(cx, &mut parts, size, asker, body.is_end_stream());
                 }
                 self.poll_send(cx, &mut body)
             });
@@ -252,6 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         parts: &mut response::Parts,
         mut size: Size,
         asker: Asker,
+        is_over: bool,
     ) {
         if self
             .feeder
@@ -260,8 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         {
             self.drain(cx);
         }
-        let status = parts.status;
-        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        if parts.status.is_informational() && parts.status != StatusCode::SWITCHING_PROTOCOLS {
             // It would not be the answer, and no other comes.
             parts.status = StatusCode::INTERNAL_SERVER_ERROR;
             parts.headers.clear();
@@ -271,7 +277,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let now = Instant::now();
         let written = answer::write(self.out.text(), parts, size, asker, self.keeps_open, now);
         self.keeps_open = written.keeps_open;
-        self.out.start(written.framed);
+        if written.framed == Framed::UntilClose {
+            self.stream.stream().break_off(true);
+        }
+        self.out.start(written.framed, is_over);
         self.answered = Some(now);
     }
 
@@ -304,6 +313,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             } else if self.out.is_last() {
                 ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
                 let is_whole = !self.out.is_broken();
+                if is_whole && self.out.is_until_close() {
+                    self.stream.stream().break_off(false);
+                }
                 return Poll::Ready(is_whole.then_some(()).ok_or(Gone));
             } else {
                 ready!(Pin::new(&mut self.stream).poll_flush(cx))?;

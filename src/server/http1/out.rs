@@ -59,10 +59,11 @@ impl Out {
         &mut self.text
     }
 
-    /// Starts the body of an answer whose head was written.
-    pub(super) fn start(&mut self, framed: Framed) {
+    /// Starts the body of an answer whose head was written. One of which nothing goes out is
+    /// asked for its end all the same, unless it `is_over`: who is left before that was cut off.
+    pub(super) fn start(&mut self, framed: Framed, is_over: bool) {
         self.body = match framed {
-            Framed::Length(0) => Rest::Over,
+            Framed::Length(0) if is_over => Rest::Over,
             _ => Rest::Open,
         };
         self.framed = framed;
@@ -83,6 +84,11 @@ impl Out {
         matches!(self.body, Rest::Broken)
     }
 
+    /// Whether its end is that of the connection.
+    pub(super) fn is_until_close(&self) -> bool {
+        self.framed == Framed::UntilClose
+    }
+
     /// Lets go of the room for heads.
     pub(super) fn let_go(&mut self) {
         if self.is_empty() {
@@ -99,6 +105,8 @@ impl Out {
             match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Pending => return,
                 Poll::Ready(None) => self.end(None),
+                // The client has all that was announced.
+                Poll::Ready(Some(Err(_))) if self.framed == Framed::Length(0) => self.end(None),
                 Poll::Ready(Some(Err(_))) => self.body = Rest::Broken,
                 Poll::Ready(Some(Ok(frame))) => self.take(frame, body.is_end_stream()),
             }
@@ -123,10 +131,10 @@ impl Out {
                 // More than was said would pass for the next answer.
                 piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= piece.len() as u64;
-                if *left == 0 {
-                    self.body = Rest::Over;
-                } else if is_last {
-                    self.body = Rest::Broken;
+                match *left {
+                    0 if is_last => self.body = Rest::Over,
+                    _ if is_last => self.body = Rest::Broken,
+                    _ => {}
                 }
             }
             Framed::Chunks(_) if piece.is_empty() => {
@@ -303,7 +311,7 @@ mod tests {
     fn sent(framed: Framed, body: &mut Frames, most: usize) -> (Vec<u8>, usize, bool) {
         let mut out = Out::default();
         out.text().extend_from_slice(b"head|");
-        out.start(framed);
+        out.start(framed, body.is_end_stream());
         let mut taker = Taker {
             taken: Vec::new(),
             most,
@@ -382,6 +390,23 @@ mod tests {
     fn of_a_body_that_is_too_long_no_more_goes_out_than_was_said() {
         let (taken, _, whole) = sent(Framed::Length(3), &mut body(&[b"ab", b"cdef", b"g"]), 99);
         assert_eq!((&taken[..], whole), (&b"head|abc"[..], true));
+    }
+
+    #[test]
+    fn a_body_of_which_nothing_more_goes_out_is_asked_for_its_end() {
+        let trailers = || Next::Trailers(HeaderMap::new());
+        for (length, frames) in [
+            (0, vec![data(b""), trailers()]),
+            (2, vec![data(b"ab"), trailers()]),
+            (2, vec![data(b"ab"), data(b""), trailers()]),
+            // The client has all of it.
+            (2, vec![data(b"ab"), Next::Broken]),
+        ] {
+            let mut frames = Frames(frames.into(), false);
+            let (taken, _, whole) = sent(Framed::Length(length), &mut frames, 99);
+            assert_eq!(taken.len() as u64, 5 + length);
+            assert!(whole && frames.0.is_empty());
+        }
     }
 
     #[test]
