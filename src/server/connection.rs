@@ -8,7 +8,7 @@ use super::library::http2;
 use super::line::Line;
 use super::paced::{First, PREFACE, Paced};
 use super::parting::part;
-use super::socket::Stream;
+use super::socket::{Breaks, Stream};
 use super::streams::Streams;
 use super::tls::{self, ALPN_HTTP_2};
 use super::turn::{Desk, Turn};
@@ -162,7 +162,7 @@ impl<H: Handler> Worker<H> {
     /// with the preface; `Upgrade: h2c` is a field like any other.
     pub(super) async fn serve_clear<S>(&self, mut stream: S, peer: Peer, asking: Asking)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Breaks + Unpin + Send + 'static,
     {
         let mut first = First::default();
         let mut until = after(self.deadlines.idle);
@@ -202,7 +202,7 @@ impl<H: Handler> Worker<H> {
         asking: Asking,
     ) -> Served<'_>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Breaks + Unpin + Send + 'static,
     {
         let line = Arc::new(Line::default());
         let paced = self.paced(stream, First::default(), &line);
@@ -328,8 +328,10 @@ impl<H: Handler> Worker<H> {
                         }
                         end(connection.as_mut());
                         drop(asking.take());
+                        // A request that crosses our goodbye has its own deadlines, until we stop.
+                        signal.set(self.closing.refusing());
                         phase = Phase::Ending {
-                            cut_at: after(self.deadlines.write),
+                            cut_at: None,
                             word: self.deadlines.write,
                         };
                     }
@@ -353,17 +355,28 @@ impl<H: Handler> Worker<H> {
                         end(connection.as_mut());
                         drop(asking.take());
                         phase = Phase::Ending {
-                            cut_at,
+                            cut_at: Some(cut_at),
                             word: LAST_WORD,
                         };
                     }
                     Phase::Ending { cut_at, word } => {
+                        if cut_at.is_none() && signal.as_mut().poll(cx).is_ready() {
+                            silent = None;
+                            phase = Phase::Ending {
+                                cut_at: Some(after(self.deadlines.drain)),
+                                word: LAST_WORD,
+                            };
+                            continue;
+                        }
                         // A client that says nothing to our goodbye is not waited for.
-                        let until = if line.unfinished() == 0 {
-                            cut_at.min(*silent.get_or_insert_with(|| after(word)))
+                        let heard_by = if line.unfinished() == 0 {
+                            Some(*silent.get_or_insert_with(|| after(word)))
                         } else {
                             silent = None;
-                            cut_at
+                            None
+                        };
+                        let Some(until) = heard_by.into_iter().chain(cut_at).min() else {
+                            return Poll::Pending;
                         };
                         if !alarm.poll(cx, until) {
                             return Poll::Pending;

@@ -85,7 +85,8 @@ pub(super) enum Phase {
     },
     /// What is in flight is the last.
     Ending {
-        cut_at: Instant,
+        /// When it is over, whatever is in flight: when we stop.
+        cut_at: Option<Instant>,
         /// How long a client without a request has to hear so.
         word: Duration,
     },

@@ -25,6 +25,15 @@ fn both(gateway: &Gateway, method: &str, path: &str) -> [Request; 2] {
     ]
 }
 
+/// The same request, once more: a signature is good for one.
+fn again(gateway: &Gateway, request: &Request) -> Request {
+    if request.target.starts_with("/public") {
+        request.clone()
+    } else {
+        caller().sign(&gateway.request(&request.method, &request.target))
+    }
+}
+
 fn assert_alive(gateway: &Gateway) {
     gateway
         .send(&caller().sign(&gateway.request("GET", "/alive")))
@@ -410,6 +419,61 @@ fn a_stream_whose_window_stays_shut_is_reset_and_its_upstream_let_go() {
     }
 }
 
+/// Answers 9,000 bytes, which say before how many they are or do not.
+fn small_answers() -> Upstream {
+    Upstream::answering(|got, wire| {
+        let body = [b'x'; 9_000];
+        if got.target().ends_with("/chunked") {
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2328\r\n";
+            wire.send(&[head, &body[..], b"\r\n0\r\n\r\n"].concat());
+        } else {
+            wire.answer(200, &[], &body);
+        }
+    })
+}
+
+#[test]
+fn an_answer_of_one_piece_is_waited_for_no_longer_than_a_large_one() {
+    let upstream = small_answers();
+    let gateway = setup(&upstream).server("write_timeout = \"300ms\"").start();
+    for path in ["/small", "/chunked"] {
+        for request in both(&gateway, "GET", path) {
+            // No room on the stream.
+            for window in [0, 1, 8_999] {
+                let mut session = Session::open(gateway.address(), &[(INITIAL_WINDOW, window)]);
+                session.head(1, &again(&gateway, &request), true);
+                assert_eq!(session.wait_for(RST_STREAM, 1).error(), h2::CANCEL);
+            }
+            // None on the connection: seven fit, and no eighth.
+            let mut session = Session::open(gateway.address(), &[]);
+            for id in streams().take(7) {
+                session.head(id, &again(&gateway, &request), true);
+                assert_eq!(session.answer(id), (Some(200), true));
+            }
+            session.head(15, &again(&gateway, &request), true);
+            assert_eq!(session.wait_for(RST_STREAM, 15).error(), h2::CANCEL);
+        }
+    }
+}
+
+#[test]
+fn a_window_that_just_fits_is_enough_for_an_answer() {
+    let upstream = small_answers();
+    let gateway = setup(&upstream).start();
+    for path in ["/small", "/chunked"] {
+        for request in both(&gateway, "GET", path) {
+            for first in [9_000, 1] {
+                let mut session = Session::open(gateway.address(), &[(INITIAL_WINDOW, first)]);
+                session.head(1, &again(&gateway, &request), true);
+                if first < 9_000 {
+                    session.open_window(1, 9_000 - first);
+                }
+                assert_eq!(session.answer(1), (Some(200), true));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_window_that_opens_byte_by_byte_is_too_slow() {
     let (closed, upstream) = Upstream::endless_at("/endless");
@@ -495,6 +559,25 @@ fn a_body_that_drips_is_too_slow() {
     for place in 0..upstream.heard().len() {
         let got = upstream.got(place);
         assert!(got.line().starts_with("HEAD") || !got.complete);
+    }
+}
+
+#[test]
+fn a_request_that_crosses_the_goodbye_of_an_idle_connection_has_the_time_of_every_other() {
+    let (allow, upstream) = Upstream::held();
+    let gateway = setup(&upstream)
+        .server("idle_timeout = \"300ms\"\nwrite_timeout = \"300ms\"")
+        .start();
+    for (place, request) in both(&gateway, "GET", "/").iter().enumerate() {
+        let mut crossing = Session::open(gateway.address(), &[]);
+        assert_eq!(crossing.goodbye(), Some(0));
+        crossing.head(1, request, true);
+        upstream.wait_for_head(place);
+        // Another that is idle ends meanwhile, goodbye and all.
+        let mut idle = Session::open(gateway.address(), &[]);
+        while idle.next().is_some() {}
+        allow.send(()).unwrap();
+        assert_eq!(crossing.answer(1), (Some(200), true));
     }
 }
 
