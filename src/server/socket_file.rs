@@ -7,7 +7,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 /// The file of a socket that we bound. Dropped after the socket, it removes
@@ -57,9 +57,14 @@ fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
 
 /// Whether someone listens there.
 fn is_answered(path: &Path) -> bool {
-    // A full queue is one that someone keeps.
-    match UnixStream::connect(path) {
-        Ok(_) => true,
+    // A full queue is one that someone keeps, and is not waited for.
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    match connect() {
+        Ok(()) => true,
         Err(error) => !matches!(
             error.kind(),
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound

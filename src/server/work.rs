@@ -270,6 +270,8 @@ impl Door {
             accepted = self.listener.accept() => return Some(accepted),
         }
         self.last.next()?;
+        // The runtime asks the system anew: what has come since it last did waits, too.
+        tokio::task::yield_now().await;
         poll_fn(|cx| match self.listener.poll_accept(cx) {
             Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
             Poll::Pending => Poll::Ready(None),
