@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// `/orders`, `/orders/*` (one segment) or `/orders/**` (the prefix itself and all below it).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ enum Segment {
 pub struct HostPattern {
     text: String,
     wildcard: bool,
+    /// What `text` is, where it is an IPv6 address: those have many spellings.
+    address: Option<Ipv6Addr>,
 }
 
 /// Why a pattern cannot be used.
@@ -150,21 +153,27 @@ impl HostPattern {
             Some(name) => (true, name),
             None => (false, lower.as_str()),
         };
-        let good = !name.is_empty()
-            && name.bytes().all(|b| {
-                b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'[' | b']')
+        let address = ipv6(name);
+        let good = (address.is_some() && !wildcard)
+            || name.split('.').all(|label| {
+                let is_good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+                !label.is_empty() && label.bytes().all(is_good)
             });
         if !good {
             return Err(BadPattern::NotAHost);
         }
         Ok(Self {
-            text: name.to_owned(),
+            text: address.map_or_else(|| name.to_owned(), |address| format!("[{address}]")),
             wildcard,
+            address,
         })
     }
 
     /// Whether `host`, lower case and without a port, matches.
     pub fn matches(&self, host: &str) -> bool {
+        if self.address.is_some() {
+            return self.address == ipv6(host);
+        }
         if !self.wildcard {
             return host == self.text;
         }
@@ -183,6 +192,10 @@ impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.wildcard { "*." } else { "" }, self.text)
     }
+}
+
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 fn canonical_segment(part: &str) -> Result<String, BadPattern> {
@@ -227,7 +240,34 @@ mod tests {
         ] {
             assert_eq!(PathPattern::new(text).unwrap_err(), why);
         }
-        assert_eq!(HostPattern::new("a b").unwrap_err(), BadPattern::NotAHost);
+        for text in [
+            "a b",
+            "a.example.com.",
+            ".example.com",
+            "a..b",
+            "*.",
+            "[::1",
+            "*.[::1]",
+            "a:80",
+            "",
+        ] {
+            assert_eq!(
+                HostPattern::new(text).unwrap_err(),
+                BadPattern::NotAHost,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_is_the_same_in_every_spelling() {
+        let pattern = HostPattern::new("[0:0:0:0:0:0:0:1]").unwrap();
+        assert_eq!(pattern, HostPattern::new("[::1]").unwrap());
+        for host in ["[::1]", "[0::1]", "[0:0:0:0:0:0:0:1]"] {
+            assert!(pattern.matches(host), "{host}");
+        }
+        assert!(!pattern.matches("[::2]"));
+        assert!(!pattern.matches("::1"));
     }
 
     #[test]

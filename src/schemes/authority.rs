@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port` (RFC 3986, section 3.2.2), without user information.
+/// No label is empty, the last one neither: servers take `example.com.` for `example.com`.
 pub(super) fn is_host(text: &str) -> bool {
     let (name, port) = split_port(text);
     let port_is_good = port.is_none_or(|port| {
@@ -15,7 +16,10 @@ pub(super) fn is_host(text: &str) -> bool {
         let is_good = |b: u8| b.is_ascii_alphanumeric() | matches!(b, b'-' | b'.' | b'_');
         // All of it at a time, without a way out: that is several bytes an instruction.
         let all_good = name.bytes().fold(true, |good, b| good & is_good(b));
-        !name.is_empty() && name.len() <= 255 && all_good
+        let pairs = name.bytes().zip(name.bytes().skip(1));
+        let is_split = pairs.fold(true, |good, pair| good & (pair != (b'.', b'.')));
+        let is_whole = !name.is_empty() && !name.starts_with('.') && !name.ends_with('.');
+        is_whole && name.len() <= 255 && all_good && is_split
     };
     port_is_good && name_is_good
 }

@@ -1,6 +1,6 @@
 //! What a request asks for and of whom: the form of its target, and its one host.
 
-use super::super::authority::is_host;
+use super::super::authority::{is_host, split_port};
 use super::{Lines, Malformed, TargetForm};
 use http::{Method, Uri};
 
@@ -57,6 +57,8 @@ pub(super) fn host<'r>(uri: &'r Uri, mut hosts: Lines<'r>) -> Result<&'r str, Ma
     };
     if is_host(host) {
         Ok(host)
+    } else if split_port(host).0.ends_with('.') {
+        Err(Malformed::Host("`Host` ends in a dot: leave it out"))
     } else {
         Err(Malformed::Host("`Host` is not `host` or `host:port`"))
     }
