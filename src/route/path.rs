@@ -130,9 +130,14 @@ impl<'r> Path<'r> {
         if !has_parameters && self.legacy.is_none() {
             return Vec::new();
         }
+        /// Slashes are decoded first: parameters end at them then, too.
+        const SLASHES_FIRST: u8 = 8;
         let mut forms: Vec<String> = Vec::new();
-        for leaves in 1..8 {
+        for leaves in 1..16 {
             let mut form = self.canonical.to_string();
+            if leaves & SLASHES_FIRST != 0 {
+                form = form.replace("%2F", "/");
+            }
             if leaves & PARAMETERS != 0 {
                 form = without_parameters(&form);
             }

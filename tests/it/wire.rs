@@ -208,6 +208,10 @@ fn exactly_one_good_host_is_needed() {
         "Host: a.example:\r\n".into(),
         "Host: a.example:65536\r\n".into(),
         "Host: a.example:80:80\r\n".into(),
+        "Host: a.example.\r\n".into(),
+        "Host: a.example.:80\r\n".into(),
+        "Host: .a.example\r\n".into(),
+        "Host: a..example\r\n".into(),
         "Host: a.example, b.example\r\n".into(),
         "Host: [::1\r\n".into(),
         "Host: ::1\r\n".into(),
@@ -515,6 +519,9 @@ fn no_spelling_of_a_guarded_path_passes_as_another_routes() {
         "/a/admin%3bx",
         "/%61/%61dmin;x",
         "/a//admin;x%2Fy",
+        // Decoded before parameters are cut off.
+        "/a;x%2Fadmin",
+        "/a%3bx%2Fadmin/y",
     ] {
         gateway
             .send(&gateway.request("GET", target))
