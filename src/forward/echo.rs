@@ -2,7 +2,7 @@
 
 use crate::crypto::{DigestAlgorithm, Hasher};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use serde::Serialize;
@@ -64,11 +64,16 @@ where
     };
     let mut text = serde_json::to_vec_pretty(&seen).unwrap_or_default();
     text.push(b'\n');
-    let mut response = Response::new(text.into());
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    let is_head = head.method == Method::HEAD;
+    let length = text.len().into();
+    let body = if is_head { Bytes::new() } else { text.into() };
+    let mut response = Response::new(body);
+    let fields = response.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    fields.insert(header::CONTENT_TYPE, json);
+    if is_head {
+        fields.insert(header::CONTENT_LENGTH, length);
+    }
     Ok(response)
 }
 

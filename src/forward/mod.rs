@@ -174,6 +174,8 @@ pub async fn forward(
     let mut failed = None;
     while let Some(mut chosen) = upstream.choose(&servers, asked) {
         if !servers.is_none() && !upstream.allows_retry(asked) {
+            // It was not asked, and is told nothing of.
+            chosen.excuse();
             break;
         }
         servers.add(&chosen);

@@ -10,7 +10,7 @@ use crate::clock::alarm::Alarm;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap};
+use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version, response};
@@ -81,7 +81,7 @@ pub(super) async fn send(
             let upload = upload.go_on(deadlines.end);
             let sending = sending.filter(|_| upload.is_some());
             let (head, body) = response.into_parts();
-            let body = Streamed::new(body, &head.headers, upload, sending);
+            let body = Streamed::new(body, &head, upload, sending);
             Ok((head, body))
         }
         Err(Ended::Body(error)) => Err((None, Failed::Body(error))),
@@ -174,6 +174,8 @@ fn check(response: &Response<RecvStream>) -> Result<(), &'static str> {
 /// An answer's body as it arrives.
 pub(super) struct Streamed {
     body: RecvStream,
+    /// Whether its status leaves no room for a body (RFC 9110, section 6.4.1).
+    has_none: bool,
     is_data_over: bool,
     /// Of data still to come, where the server has said so.
     left: Option<u64>,
@@ -187,13 +189,17 @@ pub(super) struct Streamed {
 impl Streamed {
     fn new(
         body: RecvStream,
-        fields: &HeaderMap,
+        head: &response::Parts,
         upload: Option<Uploading>,
         sending: Option<Arc<Sending>>,
     ) -> Self {
-        let length = fields.get(CONTENT_LENGTH);
+        let length = head.headers.get(CONTENT_LENGTH);
         Self {
             body,
+            has_none: matches!(
+                head.status,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            ),
             is_data_over: false,
             left: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             last: None,
@@ -229,6 +235,10 @@ impl Streamed {
             match ready!(self.body.poll_data(cx)) {
                 // The end alone.
                 Some(Ok(data)) if data.is_empty() => {}
+                Some(Ok(_)) if self.has_none => {
+                    let why = "it has a body where none can be".to_owned();
+                    return Poll::Ready(Some(Err(Failed::Invalid(why))));
+                }
                 Some(Ok(data)) => {
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     // The client has room for it: the server may send as much again.

@@ -73,6 +73,10 @@ impl Standing {
     /// Its share of what others get, up to 1.
     fn share(&self, rules: &Rules, now: u64) -> f64 {
         let Some(length) = rules.slow_start else {
+            // It is not new any more, should there be a start from now on.
+            if self.back.load(Ordering::Relaxed) == AT_FIRST_LOOK {
+                self.back.store(0, Ordering::Relaxed);
+            }
             return 1.0;
         };
         let since = match self.back.load(Ordering::Relaxed) {

@@ -85,7 +85,7 @@ impl Outgoing for Check {
             "GET ",
             self.health.path.as_str(),
             " HTTP/1.1\r\nhost: ",
-            &self.label,
+            self.host(),
         ] {
             text.put_slice(part.as_bytes());
         }
@@ -119,7 +119,7 @@ impl Check {
     /// Asks once, over a new connection of the kind that requests go over.
     async fn ask(&self) -> Result<(), String> {
         let deadlines = Deadlines::start(&self.settings);
-        let (body, pool) = (ProvenBody::empty(), Pool::new());
+        let (body, pool) = (ProvenBody::empty(), Pool::for_one());
         let tried = exchange(self, body, &self.place, &self.label, &pool, &deadlines).await;
         match tried {
             // What it says besides its status is not read: the connection is closed.

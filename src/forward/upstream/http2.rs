@@ -28,10 +28,16 @@ const MAX_FRAME: u32 = 16 * 1024;
 const HEADER_TABLE: u32 = 4 * 1024;
 /// Bytes of each request's body that wait to be written.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams of which we remember for a moment that we have reset them.
-const RESETS_REMEMBERED: usize = 64;
-/// Streams we may have to reset for the server's errors, until the connection ends.
-const RESETS_FOR_ERRORS: usize = 256;
+/// Streams of which we remember for a while that we have reset them: what the server had sent by
+/// then is no error of its. More are not reset in a second, and nothing is on its way for longer.
+const RESETS_REMEMBERED: usize = 1024;
+const RESETS_REMEMBERED_FOR: Duration = Duration::from_secs(10);
+/// Streams we may have to reset for the server's errors, until the connection ends. All requests
+/// of the connection share them for as long as it lives.
+const RESETS_FOR_ERRORS: usize = 65_536;
+/// Bytes by which frames of an answer that are shorter than 256 fall short of that, of all that wait to be
+/// taken: a client that takes nothing holds up to a megabyte of it. It shall not end the others' connection.
+const SMALL_FRAMES: usize = 64 * 1024 * 1024;
 
 /// After so long without an answer's byte, while requests are under way, we
 /// ask whether the server is still there.
@@ -222,6 +228,8 @@ fn builder() -> Builder {
         .header_table_size(HEADER_TABLE)
         .max_send_buffer_size(SEND_BUFFER)
         .max_concurrent_reset_streams(RESETS_REMEMBERED)
+        .reset_stream_duration(RESETS_REMEMBERED_FOR)
+        .data_frame_budget(SMALL_FRAMES)
         .max_local_error_reset_streams(Some(RESETS_FOR_ERRORS));
     builder
 }

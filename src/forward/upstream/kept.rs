@@ -31,6 +31,8 @@ pub(super) struct Kept {
     idle: Mutex<Idle>,
     shared: Shared,
     pub(super) resets: Resets,
+    /// Whether there is more to come than one request.
+    lasts: bool,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +54,7 @@ struct Shared {
 
 impl Kept {
     /// No connections to it yet.
-    pub(super) fn new(place: Arc<Place>) -> Self {
+    pub(super) fn new(place: Arc<Place>, lasts: bool) -> Self {
         Self {
             addresses: match &place.at {
                 At::Clear { host, port } | At::Tls { host, port, .. } => Addresses::of(host, *port),
@@ -63,6 +65,7 @@ impl Kept {
             shared: Shared::default(),
             resets: Resets::default(),
             place,
+            lasts,
         }
     }
 
@@ -77,7 +80,10 @@ impl Kept {
 
     /// Whether it has connections that wait for requests.
     pub(super) fn is_used(&self) -> bool {
-        !self.idle().connections.is_empty() || !self.shared().is_empty()
+        // Nobody else looks through those of a server that is asked no more.
+        let mut shared = self.shared();
+        shared.retain(|connection| connection.is_open());
+        !shared.is_empty() || !self.idle().connections.is_empty()
     }
 
     /// Takes one of the places; [`Lease`] frees it. Tells until when it waited, if it did.
@@ -172,7 +178,7 @@ impl Kept {
                     shared.push(connection);
                     shared.len() == 1
                 };
-                if is_first && self.addresses.are_several() {
+                if is_first && self.lasts && self.addresses.are_several() {
                     let kept = self.clone();
                     tokio::spawn(async move { kept.spread().await });
                 }

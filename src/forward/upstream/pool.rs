@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep};
 pub struct Pool {
     servers: Mutex<HashMap<Arc<Place>, Arc<Kept>>>,
     resolver: Arc<dyn Resolve>,
+    /// Whether there is more to come than one request.
+    lasts: bool,
 }
 
 /// Every place that a server has for requests is taken.
@@ -76,6 +78,15 @@ impl Pool {
         Self {
             servers: Mutex::default(),
             resolver,
+            lasts: true,
+        }
+    }
+
+    /// For one request: nothing is kept, or looked after, for others behind it.
+    pub(super) fn for_one() -> Self {
+        Self {
+            lasts: false,
+            ..Self::new()
         }
     }
 
@@ -105,7 +116,7 @@ impl Pool {
         }
         // Rare, and its state is large.
         let looked_up = Box::pin(kept.addresses.look_up(by, &*self.resolver)).await?;
-        if looked_up {
+        if looked_up && self.lasts {
             kept.forget();
             let every = kept.place.resolve_every;
             tokio::spawn(watch(Arc::downgrade(kept), self.resolver.clone(), every));
@@ -120,7 +131,7 @@ impl Pool {
         }
         // A new server: after a reload, others may have gone.
         servers.retain(|_, kept| Arc::strong_count(kept) > 1 || kept.is_used());
-        let kept = Arc::new(Kept::new(place.clone()));
+        let kept = Arc::new(Kept::new(place.clone(), self.lasts));
         servers.insert(place.clone(), kept.clone());
         kept
     }

@@ -116,6 +116,13 @@ impl Addresses {
         if name.watched.load(Ordering::Relaxed) {
             return Ok(false);
         }
+        // Where some are known, there shall be time left to ask them.
+        let by = if self.known().list.is_empty() {
+            by
+        } else {
+            let now = Instant::now();
+            now + by.saturating_duration_since(now) / 2
+        };
         let found = timeout_at(by, resolver.resolve(&name.host, name.port)).await;
         match found {
             Ok(Ok(list)) if !list.is_empty() => self.learn(list),
