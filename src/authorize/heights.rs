@@ -108,12 +108,13 @@ impl Heights {
         let _ = self.rose.set(Box::new(told));
     }
 
-    /// Keeps those of `apps` that may not fall back, and forgets all others.
-    pub fn keep(&self, apps: &[Arc<App>]) {
+    /// Keeps those of the `apps` there are now that may not fall back, and forgets all others. Of
+    /// two at the same time the later one asks later, too.
+    pub fn keep<A: IntoIterator<Item = Arc<App>>>(&self, apps: impl FnOnce() -> A) {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.by_app.load();
-        let asked = apps
-            .iter()
+        let asked = apps()
+            .into_iter()
             .filter(|app| app.policy.downgrade == Downgrade::Refuse);
         let next: HashMap<_, _> = asked
             .map(|app| {

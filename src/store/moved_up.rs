@@ -237,7 +237,7 @@ mod tests {
             app("c", Downgrade::Allow),
         ];
         let (keeper, heights) = Keeper::open(folder.path()).unwrap();
-        heights.keep(&apps);
+        heights.keep(|| apps.clone());
         for (name, shown) in [("a", "key"), ("a", "signed"), ("b", "key"), ("c", "signed")] {
             heights.reach(name, strength(shown)).unwrap();
         }
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(known(folder.path()), both);
         // Who need not be kept to it any more starts anew.
         let (keeper, heights) = Keeper::open(folder.path()).unwrap();
-        heights.keep(&[app("a", Downgrade::Allow), app("b", Downgrade::Refuse)]);
+        heights.keep(|| [app("a", Downgrade::Allow), app("b", Downgrade::Refuse)]);
         heights.reach("a", strength("key")).unwrap();
         drop(keeper);
         assert_eq!(known(folder.path()), both[1..]);
@@ -270,7 +270,7 @@ mod tests {
     fn what_cannot_be_written_is_tried_again_and_does_not_hold_up_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let (keeper, heights) = Keeper::open(folder.path()).unwrap();
-        heights.keep(&[app("a", Downgrade::Refuse)]);
+        heights.keep(|| [app("a", Downgrade::Refuse)]);
         // A folder stands where the file is to be written.
         fs::create_dir(folder.path().join("moved-up.new")).unwrap();
         heights.reach("a", strength("signed")).unwrap();

@@ -9,7 +9,7 @@ use crate::forward::upstream::checks::Checks;
 use crate::gateway::{Settings, Shared};
 use crate::issuers::Fetches;
 use crate::server::tls::Certificates;
-use crate::store::embedded::Proofs;
+use crate::store::embedded::{Proofs, Table};
 use crate::store::moved_up::Keeper;
 use crate::{admin, server, store};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub(super) struct Control {
     pub(super) checks: Checks,
     pub(super) fetches: Fetches,
     pub(super) proofs: Arc<Proofs>,
+    /// The same of what is only observed.
+    pub(super) observed: Arc<Table>,
     pub(super) moved_up: Keeper,
     pub(super) made: Option<super::registry::Made>,
     /// The same for the admin API.
@@ -158,7 +160,6 @@ impl Control {
                 .map_err(NotReloaded::Refused)?;
         }
         let configured = Arc::new(super::desk::configured(&config));
-        self.guard.replace(config.admin.tokens.clone());
         let before = self.shared.settings.load();
         let apps = config.gateway.apps.clone();
         let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
@@ -169,15 +170,17 @@ impl Control {
                 .map_err(|why| NotReloaded::Refused(why.to_string()))?;
         }
         // Nothing below can fail.
+        self.guard.replace(config.admin.tokens.clone());
         self.proofs
             .reconfigure(&config.state, self.shared.clock.now());
+        self.observed.resize(config.state.proofs);
         let plans = settings.plans();
         self.shared.settings.store(settings);
         if let Some(made) = &self.made {
             made.reconfigure(&apps, plans);
         }
-        let kept = super::registry::kept(&apps, self.made.as_ref());
-        self.shared.heights.keep(&kept);
+        let kept = || super::registry::kept(&apps, self.made.as_ref());
+        self.shared.heights.keep(kept);
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);

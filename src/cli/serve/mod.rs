@@ -116,7 +116,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     }
     let (moved_up, heights) = store::moved_up::Keeper::open(&config.state.directory)?;
     let made = registry::open(config.registry.as_ref(), &mut config.gateway)?;
-    heights.keep(&registry::kept(&config.gateway.apps, made.as_ref()));
+    heights.keep(|| registry::kept(&config.gateway.apps, made.as_ref()));
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
         Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
@@ -155,11 +155,12 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     let configured = Arc::new(desk::configured(&config));
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
+    let observed = Arc::new(store::embedded::Table::new(config.state.proofs));
     let shared = Arc::new(Shared {
         settings: gateway::InForce::new(settings, config.server.workers),
         memory: proofs.clone(),
         heights,
-        observed: Arc::new(store::embedded::Table::new(config.state.proofs)),
+        observed: observed.clone(),
         peers: Peers::new(),
         tunnels,
         in_flight: Arc::default(),
@@ -181,6 +182,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         fetches: Fetches::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
+        observed,
         moved_up,
         store: made
             .as_ref()

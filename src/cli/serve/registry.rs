@@ -111,13 +111,19 @@ impl Watcher for Following {
     fn changed(&self, touched: &Touched) {
         let before = self.live.refusing().len();
         self.live.refresh(touched);
-        let refusing = self.live.refusing();
         if let Some(shared) = self.shared.upgrade()
-            && (before > 0 || !refusing.is_empty())
+            && before.max(self.live.refusing().len()) > 0
         {
-            let settings = shared.settings.load();
-            let kept = settings.apps().iter().cloned().chain(refusing);
-            shared.heights.keep(&kept.collect::<Vec<_>>());
+            shared.heights.keep(|| {
+                let settings = shared.settings.load();
+                let refusing = self.live.refusing();
+                settings
+                    .apps()
+                    .iter()
+                    .cloned()
+                    .chain(refusing)
+                    .collect::<Vec<_>>()
+            });
         }
         let apps: Vec<&str> = touched.apps.iter().map(String::as_str).collect();
         let more = apps.len().saturating_sub(MAX_TOLD);
