@@ -6,7 +6,7 @@ use crate::forward::Head;
 use crate::forward::tunnel::{Far, Passed, names_upgrade, pass};
 use crate::route::Route;
 use crate::server::Tunnel;
-use http::header::UPGRADE;
+use http::header::{TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Version};
 use std::sync::Arc;
@@ -73,7 +73,11 @@ impl Drop for Open {
 /// in another way is a request like any other, without `Upgrade`: over
 /// another version than HTTP/1.1, with a body, or for several protocols.
 pub(super) fn asked(route: &Route, parts: &Parts, has_body: bool) -> Option<HeaderValue> {
-    if route.upgrade.is_empty() || parts.version != Version::HTTP_11 || has_body {
+    if route.upgrade.is_empty() || parts.version != Version::HTTP_11 {
+        return None;
+    }
+    // One that is empty, and was read, is one as well.
+    if has_body || parts.headers.contains_key(TRANSFER_ENCODING) {
         return None;
     }
     let mut protocols = parts.headers.get_all(UPGRADE).iter();
