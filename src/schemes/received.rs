@@ -68,6 +68,13 @@ pub struct PublicUrl {
     pub authority: Box<str>,
 }
 
+impl PublicUrl {
+    /// The host alone.
+    pub fn host(&self) -> &str {
+        split_port(&self.authority).0
+    }
+}
+
 /// What surrounds a head on its connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'r> {

@@ -270,7 +270,7 @@ fn a_reload_tells_what_changed_and_of_a_secret_only_that() {
             "apps.desk: removed",
             "apps.table: added",
             "freshness.window: \"4m\" → \"6m\"",
-            "routes.orders.methods: [\"GET\",\"POST\"] → [\"GET\"]",
+            "routes.orders.methods: [\"GET\",\"HEAD\",\"POST\"] → [\"GET\",\"HEAD\"]",
             "apps.mobile.keys[0].secret: changed",
         ]
     );

@@ -81,8 +81,30 @@ fn no_route_and_a_wrong_method_are_told_apart() {
         .start();
     let response = gateway.send(&gateway.request("POST", "/open"));
     response.assert_refused(405, "method-not-allowed");
-    assert_eq!(response.field("allow"), Some("GET, PUT"));
+    assert_eq!(response.field("allow"), Some("GET, HEAD, PUT"));
     upstream.assert_silent();
+}
+
+#[test]
+fn who_guards_get_guards_head() {
+    let upstream = Upstream::start();
+    let all = "[[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"backend\"\naccept = [\"public\"]\n";
+    let route = |name: &str, method: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/reports/*\"\nmethods = [\"{method}\"]\nupstream = \"backend\"\naccept = [\"http-signature\"]\n"
+        )
+    };
+    let own = route("own", "HEAD").replace("http-signature", "public");
+    let head = |routes: &str| {
+        let gateway = Setup::before(&upstream).routes(routes).start();
+        let mut connection = gateway.connect();
+        connection.send(&gateway.request("HEAD", "/reports/42").bytes());
+        connection.response_to("HEAD").status
+    };
+    assert_eq!(head(&format!("{all}{}", route("get", "GET"))), 401);
+    upstream.assert_silent();
+    assert_eq!(head(&format!("{all}{}", route("put", "PUT"))), 200);
+    assert_eq!(head(&format!("{all}{own}{}", route("get", "GET"))), 200);
 }
 
 #[test]

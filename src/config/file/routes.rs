@@ -17,11 +17,13 @@ table! {
     pub struct Route {
         /// Its name in logs, metrics and `check`.
         pub name: Required<At<Name>>,
-        /// Which host. Where it is not said, every host. A name goes before a pattern.
-        pub host: Option<HostPattern>,
+        /// Which host. Where it is not said, every host. A name goes before a pattern. Where `[server] public_url`
+        /// is said, its host is every request's.
+        pub host: Option<At<HostPattern>>,
         /// Which paths: `/orders` is that path alone, `*` one segment, `/**` at the end the path and all below it.
         pub path: Required<At<PathPattern>>,
-        /// Which methods. Where they are not said, every method.
+        /// Which methods; with `GET` goes `HEAD`, unless a route of the same host and path lists it. Where they are
+        /// not said, every method.
         pub methods: Option<Several<Method>>,
         /// The upstream it leads to.
         pub upstream: Required<At<Name>>,

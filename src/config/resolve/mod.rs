@@ -12,6 +12,7 @@ mod doors;
 mod inject;
 mod issuers;
 mod keys;
+mod matches;
 mod plans;
 mod registry;
 mod routes;

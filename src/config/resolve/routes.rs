@@ -118,13 +118,9 @@ fn route(
     Some(route::Route {
         name: route.name.get()?.value.0.as_str().into(),
         index,
-        host: route.host.clone(),
+        host: super::matches::host(route, file, gathered),
         path: route.path.get()?.value.clone(),
-        methods: route
-            .methods
-            .as_ref()
-            .map(|several| several.0.clone())
-            .unwrap_or_default(),
+        methods: super::matches::methods(route, &file.routes.0),
         upstream: upstream?,
         accept: accept?,
         pair: is_pair(route),
