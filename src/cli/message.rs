@@ -1,11 +1,13 @@
 //! A request as the command line describes it, with the words of `curl`.
 
 use super::stop::Stop;
+use crate::client::target_of;
 use anyhow::Result;
 use bytes::Bytes;
 use clap::Args;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -101,10 +103,8 @@ impl Message {
     }
 
     /// Path and query as they stand in the request line.
-    pub(super) fn target(&self) -> &str {
-        self.uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str())
+    pub(super) fn target(&self) -> Cow<'_, str> {
+        target_of(&self.uri)
     }
 }
 

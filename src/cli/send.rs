@@ -2,6 +2,7 @@
 
 use super::message::Message;
 use super::stop::Stop;
+use crate::client::host_of;
 use anyhow::Result;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
@@ -113,9 +114,9 @@ pub(super) fn request(
         fields.insert(name, HeaderValue::from_str(value)?);
     }
     if !fields.contains_key(HOST)
-        && let Some(authority) = message.uri.authority()
+        && let Some(host) = host_of(&message.uri)
     {
-        fields.insert(HOST, HeaderValue::from_str(authority.as_str())?);
+        fields.insert(HOST, HeaderValue::from_str(host)?);
     }
     Ok(request)
 }

@@ -114,7 +114,7 @@ impl AwsSigner {
         let signed = names(&all);
         let parameters = self.parameters(now, &signed, payload.unwrap_or(UNSIGNED_PAYLOAD));
         let has_body = !body.is_empty();
-        let made = received(method, uri, target_of(uri), &all, has_body, |received| {
+        let made = received(method, uri, &target_of(uri), &all, has_body, |received| {
             sign(received, &parameters, &self.key)
         })?;
         added.push((AUTHORIZATION, ascii(&made.value)));

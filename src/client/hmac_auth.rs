@@ -103,7 +103,7 @@ impl HmacSigner {
         }
         let place = self.place(&all).map_err(SignError::CannotSign)?;
         let has_body = !body.is_empty();
-        let signed = received(method, uri, target_of(uri), &all, has_body, |received| {
+        let signed = received(method, uri, &target_of(uri), &all, has_body, |received| {
             let parameters = Parameters {
                 dialect: self.dialect,
                 key_id: &self.key_id,

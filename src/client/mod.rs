@@ -47,6 +47,7 @@ use crate::secret::Secret;
 use data_encoding::BASE64URL_NOPAD;
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Signs requests with one key (RFC 9421).
@@ -189,7 +190,7 @@ impl Signer {
         let signed = received(
             method,
             uri,
-            target_of(uri),
+            &target_of(uri),
             &all,
             digest.is_some(),
             |received| {
@@ -238,15 +239,31 @@ impl Signer {
 
 /// `fields` with a `Host`.
 fn with_host<C>(fields: &HeaderMap, uri: &Uri) -> Result<HeaderMap, SignError<C>> {
-    let authority = uri.authority().ok_or(SignError::NotAbsolute)?;
+    let host = host_of(uri).ok_or(SignError::NotAbsolute)?;
     let mut all = fields.clone();
-    all.entry(HOST).or_insert_with(|| ascii(authority.as_str()));
+    all.entry(HOST).or_insert_with(|| ascii(host));
     Ok(all)
 }
 
-/// What stands in the request line.
-fn target_of(uri: &Uri) -> &str {
-    uri.path_and_query().map_or("/", |target| target.as_str())
+/// What a client says in `Host` for a URL: no port that is the scheme's own.
+pub(crate) fn host_of(uri: &Uri) -> Option<&str> {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    Some(without_own_port(scheme, uri.authority()?.as_str()))
+}
+
+/// `authority` without the port that is the scheme's own, as clients send it.
+pub(crate) fn without_own_port<'u>(scheme: &str, authority: &'u str) -> &'u str {
+    let own = if scheme == "https" { ":443" } else { ":80" };
+    authority.strip_suffix(own).unwrap_or(authority)
+}
+
+/// What stands in the request line: a URL may have a query without a path.
+pub(crate) fn target_of(uri: &Uri) -> Cow<'_, str> {
+    match uri.path_and_query().map(http::uri::PathAndQuery::as_str) {
+        None => Cow::Borrowed("/"),
+        Some(target) if target.starts_with('?') => Cow::Owned(format!("/{target}")),
+        Some(target) => Cow::Borrowed(target),
+    }
 }
 
 /// Signs the request as the gateway will read it.
@@ -291,6 +308,23 @@ fn ascii(text: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_signed_is_what_clients_send_for_a_url() {
+        for (url, host, target) in [
+            ("http://h", "h", "/"),
+            ("http://h?a", "h", "/?a"),
+            ("https://h:443/p?a", "h", "/p?a"),
+            ("http://h:80/", "h", "/"),
+            ("http://h:443/", "h:443", "/"),
+            ("http://[::80]/", "[::80]", "/"),
+            ("http://[::1]:80/", "[::1]", "/"),
+        ] {
+            let uri: Uri = url.parse().unwrap();
+            assert_eq!(host_of(&uri), Some(host), "{url}");
+            assert_eq!(target_of(&uri), target, "{url}");
+        }
+    }
 
     #[test]
     fn a_query_is_covered_even_where_it_is_empty() {

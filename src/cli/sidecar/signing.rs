@@ -3,6 +3,7 @@
 use crate::cli::key::NamedKey;
 use crate::cli::message::{Message, Source};
 use crate::cli::prove::ProofArgs;
+use crate::client::host_of;
 use crate::clock::Clock;
 use crate::forward::AnswerBody;
 use crate::forward::body::{self, Meter, ProvenBody};
@@ -70,7 +71,7 @@ impl Signing {
                 .path_and_query()
                 .cloned()
                 .unwrap_or_else(|| PathAndQuery::from_static("/")),
-            authority: shared.to.authority().map_or("", |to| to.as_str()).into(),
+            authority: host_of(&shared.to).unwrap_or_default().into(),
             fields: parts.headers,
         };
         plain.without_connection();

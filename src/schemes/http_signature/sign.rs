@@ -58,6 +58,13 @@ pub fn sign(
     parameters: &Parameters<'_>,
     key: &SigningKey,
 ) -> Result<Signed, CannotSign> {
+    if !is_label(label) {
+        let why = format!(
+            "`{}` is no label: it starts with a-z or `*`, and goes on with a-z, 0-9, `_`, `-`, `.`, `*`",
+            label.escape_debug()
+        );
+        return Err(CannotSign::Unreadable(why.into()));
+    }
     let text = member(components, parameters);
     let input = Input::read(&text).map_err(CannotSign::Unreadable)?;
     let mut out = Vec::with_capacity(1024);
@@ -70,6 +77,14 @@ pub fn sign(
         signature: format!("{label}=:{}:", BASE64.encode(key.sign(&out).as_bytes())),
         base: String::from_utf8_lossy(&out).into_owned(),
     })
+}
+
+/// A dictionary's key (RFC 9651, section 3.1.2).
+fn is_label(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    let is_first = |byte| matches!(byte, b'a'..=b'z' | b'*');
+    let is_more = |byte| is_first(byte) || matches!(byte, b'0'..=b'9' | b'_' | b'-' | b'.');
+    bytes.next().is_some_and(is_first) && bytes.all(is_more)
 }
 
 fn member(components: &[impl AsRef<str>], parameters: &Parameters<'_>) -> String {
