@@ -1,6 +1,7 @@
 //! Two signature bases side by side: where they part, and why most likely.
 
 use super::paint::{BAD, FAINT, visible};
+use crate::apps::Scheme;
 use crate::schemes::Received;
 use crate::schemes::doctor::{Mistake, Sample};
 use serde::Serialize;
@@ -124,7 +125,10 @@ pub(super) fn likely(sample: &Sample<'_>, received: &Received<'_>, caller: &str)
     let is_the_line = |text: &str| text.split('\n').nth(at) == Some(theirs);
     let found = sample.find(received, is_the_line).map(known);
     found.or_else(|| {
-        let says = by_shape(&base, caller, ours, theirs)?;
+        let says = match sample.scheme {
+            Scheme::HttpSignature => by_shape(&base, caller, ours, theirs),
+            _ => by_lines(&base, caller, ours, theirs),
+        }?;
         Some(Likely {
             mistake: None,
             says,
@@ -132,20 +136,50 @@ pub(super) fn likely(sample: &Sample<'_>, received: &Received<'_>, caller: &str)
     })
 }
 
-/// Mistakes that can be seen and not remade.
+fn sorted<'t>(lines: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn without_spaces(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// Mistakes that can be seen and not remade, in the text of any scheme.
+fn by_lines(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'static str> {
+    if sorted(base.trim_end().lines()) == sorted(caller.trim_end().lines()) {
+        return Some("the lines stand in another order");
+    }
+    if ours.eq_ignore_ascii_case(theirs) {
+        return Some("upper and lower case differ");
+    }
+    if without_spaces(ours) == without_spaces(theirs) {
+        return Some("white space differs: this line must be the same to the byte");
+    }
+    let name = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_owned());
+    match (name(ours), name(theirs)) {
+        (Some(a), Some(b)) if a == b => {
+            Some("the values differ: what was signed is not what arrived")
+        }
+        _ => None,
+    }
+}
+
+/// The same in a signature base of RFC 9421.
 fn by_shape(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'static str> {
-    let sorted = |text: &str| {
-        let mut lines: Vec<&str> = text.trim_end().lines().collect();
+    // Without the last, which is no component.
+    let components = |text: &'_ str| {
+        let mut lines: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
         lines.pop();
         lines.sort_unstable();
-        lines.join("\n")
+        lines
     };
     let letters = |text: &str| {
         let mut letters: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
         letters.sort_unstable();
         letters
     };
-    let without_spaces = |text: &str| text.split_whitespace().collect::<String>();
     if ours.starts_with("\"@signature-params\"") && theirs.starts_with("\"@signature-params\"") {
         if without_spaces(ours) == without_spaces(theirs) {
             return Some(SPACES);
@@ -159,7 +193,7 @@ fn by_shape(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'stat
             "the last line must repeat the value of `Signature-Input` behind the label, every parameter as it was sent",
         );
     }
-    if sorted(base) == sorted(caller) {
+    if components(base) == components(caller) {
         return Some(
             "the components stand in another order: it is the order of the list in `Signature-Input`",
         );

@@ -221,3 +221,165 @@ fn the_mistake_is_named_in_the_report() {
     assert_eq!(code, 1);
     assert_eq!(report["signatures"][0]["mistake"], "secret-as-text");
 }
+
+#[test]
+fn what_is_signed_for_a_url_is_what_curl_sends_for_it() {
+    let desk = desk();
+    for url in [
+        "https://api.example.com:443/a",
+        "http://api.example.com:80/a?b",
+        "https://api.example.com?b=2",
+        "https://api.example.com",
+    ] {
+        for (how, read) in SCHEMES {
+            let own = ["--created", THEN, "--curl", url];
+            let output = run(desk.path(), "sign", &[how, &own].concat());
+            assert!(output.status.success(), "{url}: {output:?}");
+            let line = String::from_utf8(output.stdout).unwrap();
+            let (code, report) = explained(desk.path(), &line, read);
+            assert_eq!(code, 0, "{line}\n{report}");
+        }
+    }
+}
+
+#[test]
+fn a_label_that_no_gateway_reads_is_refused() {
+    let desk = desk();
+    for label in ["Sig1", "1a", "my sig", "a\nb", ""] {
+        let output = run(desk.path(), "sign", &["--label", label, URL]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains("label"), "{told}");
+        assert!(!told.contains("panicked"), "{told}");
+    }
+    let output = run(desk.path(), "sign", &["--label", "*my_sig-1.0", URL]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A gateway that speaks TLS and asks for a token, and for a signature over it.
+fn with_gateway() -> TempDir {
+    let desk = desk();
+    let certified = rcgen::generate_simple_self_signed(["api.example.com".to_owned()]).unwrap();
+    for (name, text) in [
+        ("cert.pem", certified.cert.pem()),
+        ("key.pem", certified.signing_key.serialize_pem()),
+        (
+            "other",
+            "another-another-another-another-another".to_owned(),
+        ),
+        (
+            "stranger",
+            "nobody-nobody-nobody-nobody-nobody-nobody".to_owned(),
+        ),
+        (
+            "gateway.toml",
+            r#"
+[server]
+tls = { certificate = "file:cert.pem", key = "file:key.pem" }
+[upstreams.orders]
+servers = ["echo:"]
+[[routes]]
+name = "pair"
+path = "/pair"
+upstream = "orders"
+accept = ["token+http-signature"]
+[[routes]]
+name = "all"
+path = "/**"
+upstream = "orders"
+accept = ["http-signature"]
+[apps.phone]
+keys = [
+    { id = "demo", algorithm = "hmac-sha256", secret = "file:key" },
+    { id = "attester", algorithm = "hmac-sha256", secret = "file:other" },
+]
+"#
+            .to_owned(),
+        ),
+    ] {
+        std::fs::write(desk.path().join(name), text).unwrap();
+    }
+    desk
+}
+
+fn by_the_gateway(desk: &Path, text: &str) -> (i32, String) {
+    std::fs::write(desk.join("pasted"), text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["explain", "-c", "gateway.toml", "--at", THEN, "pasted"])
+        .current_dir(desk)
+        .output()
+        .unwrap();
+    let told = [output.stdout, output.stderr].concat();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(told).unwrap(),
+    )
+}
+
+#[test]
+fn a_raw_request_came_to_a_gateway_that_speaks_tls_over_tls() {
+    let desk = with_gateway();
+    let args = [
+        "--created",
+        THEN,
+        "--cover",
+        "@target-uri",
+        "https://api.example.com/a",
+    ];
+    let output = run(desk.path(), "sign", &args);
+    let fields = String::from_utf8(output.stdout).unwrap();
+    let raw = format!("GET /a HTTP/1.1\nHost: api.example.com\n{fields}\n");
+    let (code, told) = by_the_gateway(desk.path(), &raw);
+    assert_eq!(code, 0, "{told}");
+}
+
+#[test]
+fn beside_a_good_signature_it_is_the_token_that_is_talked_about() {
+    let desk = with_gateway();
+    let pair = |key_id: &str, secret: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["sign", "--scheme", "token", "--created", THEN])
+            .args(["--key-id", key_id, "--secret", secret])
+            .arg("https://api.example.com/pair")
+            .current_dir(desk.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let token = String::from_utf8(output.stdout).unwrap();
+        let token = token.trim();
+        let args = [
+            "--created",
+            THEN,
+            "-H",
+            token,
+            "https://api.example.com/pair",
+        ];
+        let output = run(desk.path(), "sign", &args);
+        let fields = String::from_utf8(output.stdout).unwrap();
+        let raw = format!("GET /pair HTTP/1.1\nHost: api.example.com\n{token}\n{fields}\n");
+        by_the_gateway(desk.path(), &raw)
+    };
+    let (code, told) = pair("attester", "file:other");
+    assert_eq!(code, 0, "{told}");
+    let (code, told) = pair("nobody", "file:other");
+    assert!(
+        code == 1 && told.contains("no key is called `nobody`"),
+        "{told}"
+    );
+    let (code, told) = pair("attester", "file:stranger");
+    assert!(
+        code == 1 && told.contains("the token is not signed with"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_body_that_curl_takes_from_standard_input_is_asked_for_in_a_file() {
+    let desk = desk();
+    std::fs::write(desk.path().join("pasted"), "curl http://h/ -d @-").unwrap();
+    let output = run(desk.path(), "explain", &["pasted"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("standard input") && told.contains("@FILE"),
+        "{told}"
+    );
+}

@@ -109,15 +109,21 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
         Refused::Absent(_) => {
             "send it, or take it from the list; something on the way may have removed it".to_owned()
         }
-        Refused::Skew { ours, theirs } => format!(
-            "its time is {}; accepted are {} s back and {} s ahead: sign when you send, and check both clocks",
-            ago(*theirs, *ours),
-            ground.freshness.window.as_secs(),
-            ground.freshness.skew.as_secs()
-        ),
+        Refused::Skew { ours, theirs } => {
+            let shown = webhook::shown(received, route).and(route.webhooks.as_ref());
+            let rules = shown.map_or(ground.freshness, |webhooks| {
+                crate::schemes::webhook::verify::freshness(webhooks, ground.freshness)
+            });
+            format!(
+                "its time is {}; accepted are {} s back and {} s ahead: sign when you send, and check both clocks",
+                ago(*theirs, *ours),
+                rules.window.as_secs(),
+                rules.skew.as_secs()
+            )
+        }
         Refused::Expired { at } => format!("it ended {}: make a new one", ago(*at, now)),
         Refused::Unread => {
-            "show the body too, behind an empty line: its hash is a part of what is signed"
+            "show the body too, behind an empty line (in a trace of `curl -v`, take the `> ` off before the lines of the head, leave out all others, and add it): its hash is a part of what is signed"
                 .to_owned()
         }
         Refused::Rejected {
@@ -190,16 +196,22 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
         ..
     } = case;
     let now = case.now.unix_seconds();
-    let key_id = aws_sigv4::claimed(received, route)
+    // Beside a signature that holds it is the token that does not.
+    let bad_token = report.token.as_ref().filter(|token| {
+        let mut signatures = report.signatures.iter();
+        signatures.all(|one| one.holds == Some(true)) && token.holds != Some(true)
+    });
+    let is_of_token = report.signatures.is_empty() || bad_token.is_some();
+    let key_id = bad_token
+        .and_then(|token| token.header.get("kid")?.as_str().map(str::to_owned))
+        .or_else(|| aws_sigv4::claimed(received, route))
         .or_else(|| hmac_auth::claimed(received, route))
         .or_else(|| claimed(received, report));
     let key = key_id.as_deref().and_then(|id| ground.registry.key(id));
     let key = key.as_deref();
     let compared = report.compared.as_ref();
     let is_pair = key.is_some_and(|key| key.mac().is_none());
-    if let (None, true, Some(issuer)) =
-        (key, report.signatures.is_empty(), shown_token::issuer(case))
-    {
+    if let (None, true, Some(issuer)) = (key, is_of_token, shown_token::issuer(case)) {
         return of_issuer(why, issuer, key_id.as_deref());
     }
     match why {
@@ -209,7 +221,7 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
         Why::UnknownKey => unknown(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
             Some(likely) => likely.to_owned(),
-            None if report.signatures.is_empty() => report
+            None if is_of_token => report
                 .token
                 .as_ref()
                 .and_then(|token| token.likely.as_deref())

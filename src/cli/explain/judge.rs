@@ -33,6 +33,8 @@ pub(in crate::cli) struct Ground {
     pub(in crate::cli) freshness: Freshness,
     pub(in crate::cli) tokens: token::Settings,
     pub(in crate::cli) public_url: Option<PublicUrl>,
+    /// Whether the gateway itself speaks TLS.
+    pub(in crate::cli) is_tls: bool,
 }
 
 /// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.

@@ -124,14 +124,19 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => read_bounded(std::io::stdin().lock(), "standard input", MAX_INPUT)?,
     };
-    let files = |name: &str| file(Path::new(name)).map_err(|why| why.to_string());
+    let files = |name: &str| {
+        match name {
+        "-" => Err("the line takes the body from standard input: put it into a file, and name that, `--data-binary @FILE`".to_owned()),
+        name => file(Path::new(name)).map_err(|why| why.to_string()),
+    }
+    };
     let raw = Pasted::read(&text, args.entry, &files)?;
     let base = args.base.as_deref().map(file).transpose()?;
     let now = match args.at {
         Moment::Now => Clock::system().now(),
         Moment::Unix(seconds) => Now::new(Duration::from_secs(seconds), Duration::ZERO),
     };
-    let tls = args.https || raw.tls == Some(true);
+    let tls = args.https || raw.tls.unwrap_or(ground.is_tls);
     let report = judge(&raw, &ground, tls, base.as_deref(), now);
     let mut out = anstream::stdout().lock();
     if args.json {
@@ -189,6 +194,7 @@ fn ground(args: &Args) -> Result<Ground> {
 fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
+    let is_tls = loaded.config.server.tls.is_some();
     let blueprint = loaded.config.gateway;
     let mut registry = Registry::new(blueprint.apps, blueprint.keys, 1)?
         .with_certificates(blueprint.certificates)?;
@@ -224,6 +230,7 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
         freshness: blueprint.freshness,
         tokens,
         public_url: blueprint.public_url,
+        is_tls,
     })
 }
 
@@ -277,6 +284,7 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
         freshness: Freshness::USUAL,
         tokens: TokenSettings::new(None, MAX_LIFETIME, Freshness::USUAL.skew),
         public_url: None,
+        is_tls: false,
     })
 }
 

@@ -119,6 +119,9 @@ pub(super) struct Token {
     pub(super) issuer: Option<String>,
     /// How the times among the claims stand to now.
     pub(super) times: Vec<Parameter>,
+    /// Whether its signature is the key's, where the key is known.
+    #[serde(skip)]
+    pub(super) holds: Option<bool>,
     /// The mistake that was made, when we can make it again.
     pub(super) likely: Option<String>,
     /// Its stable word.

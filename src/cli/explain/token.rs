@@ -39,6 +39,7 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
     let found = sample.and_then(|sample| {
         let key = case.ground.registry.key(&sample.key_id)?;
         let holds = key.verifying.verify(&sample.text, &sample.signature);
+        token.holds = Some(holds.is_some());
         holds.is_none().then(|| case.mistake(&sample))?
     });
     token.likely = found.as_ref().map(Finding::hint);
@@ -82,6 +83,7 @@ fn shown(field: String, text: &str, now: Now) -> Option<Token> {
         header,
         claims,
         issuer: None,
+        holds: None,
         likely: None,
         mistake: None,
     })

@@ -3,12 +3,13 @@
 
 use super::options::{self, Does};
 use super::{Body, Files, Pasted, addressed, no_parts, shell};
+use crate::admin::api::operations::decoded;
 use crate::cli::stop::Stop;
 use anyhow::Result;
 use data_encoding::BASE64;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
-    HeaderValue, RANGE, REFERER, USER_AGENT,
+    HeaderValue, RANGE, REFERER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, Version};
 use std::fmt::Write as _;
@@ -91,6 +92,8 @@ struct Told {
     headers: Vec<String>,
     /// What options say in the place of headers, which these go before.
     usual: Vec<(HeaderName, String)>,
+    /// `Authorization` by name and password.
+    user: Option<String>,
     data: Option<Vec<u8>>,
     version: Version,
     json: bool,
@@ -133,19 +136,24 @@ impl Told {
                         .hint("write `-u NAME:PASSWORD`")
                         .into());
                 };
-                let basic = format!("Basic {}", BASE64.encode(text.as_bytes()));
-                self.usual.push((AUTHORIZATION, basic));
+                self.user = Some(basic(text.as_bytes()));
             }
-            Does::Bearer => self.usual.push((AUTHORIZATION, format!("Bearer {value}"))),
-            Does::Agent => self.usual.push((USER_AGENT, value)),
-            Does::Referer => self.usual.push((REFERER, value)),
-            Does::Range => self.usual.push((RANGE, format!("bytes={value}"))),
+            Does::Bearer => self.say(AUTHORIZATION, format!("Bearer {value}")),
+            Does::Agent => self.say(USER_AGENT, value),
+            Does::Referer => self.say(REFERER, value),
+            Does::Range => self.say(RANGE, format!("bytes={value}")),
+            // Without any it keeps those that answers set.
+            Does::Cookie if value.is_empty() => {}
             Does::Cookie if !value.contains('=') => {
                 return Err(Stop::failed("a file of cookies is not read")
                     .hint("write them as `-b 'name=value; other=value'`")
                     .into());
             }
-            Does::Cookie => self.usual.push((COOKIE, value)),
+            Does::Cookie => {
+                let before = self.usual.iter().find(|(name, _)| *name == COOKIE);
+                let all = before.map_or_else(|| value.clone(), |(_, all)| format!("{all};{value}"));
+                self.say(COOKIE, all);
+            }
             Does::Data | Does::DataRaw | Does::DataBinary | Does::Json => {
                 self.json |= does == Does::Json;
                 let bytes = data(does, &value, files)?;
@@ -153,6 +161,13 @@ impl Told {
             }
             Does::DataUrlencode => {
                 let text = urlencoded(&value, files)?;
+                let note = "some versions of curl write the escapes of `--data-urlencode` in lower case, `%2b`: here they are in upper case";
+                let has_letters = text.bytes().enumerate().any(|(at, byte)| {
+                    byte == b'%' && text.as_bytes()[at + 1..at + 3].iter().any(u8::is_ascii_alphabetic)
+                });
+                if has_letters && !self.notes.iter().any(|told| told == note) {
+                    self.notes.push(note.to_owned());
+                }
                 self.append(text.as_bytes(), true)?;
             }
             Does::Get => self.get = true,
@@ -171,6 +186,14 @@ impl Told {
             }
         }
         Ok(())
+    }
+
+    /// Of options that say the same the last counts.
+    fn say(&mut self, name: HeaderName, value: String) {
+        self.usual.retain(|(before, _)| *before != name);
+        if !value.is_empty() {
+            self.usual.push((name, value));
+        }
     }
 
     fn append(&mut self, bytes: &[u8], joined: bool) -> Result<(), Stop> {
@@ -223,7 +246,15 @@ impl Told {
             (false, None) => Method::GET,
         });
         let mut usual = self.usual;
-        if let Some(data) = &data {
+        let by_name = self.user.or_else(|| user_of(&url));
+        usual.extend(by_name.map(|basic| (AUTHORIZATION, basic)));
+        let is_chunked = |line: &String| {
+            let name = line.split_once(':').map_or("", |(name, _)| name.trim());
+            name.eq_ignore_ascii_case(TRANSFER_ENCODING.as_str())
+        };
+        if let Some(data) = &data
+            && !self.headers.iter().any(is_chunked)
+        {
             usual.push((CONTENT_LENGTH, data.len().to_string()));
         }
         let json = "application/json".to_owned();
@@ -250,6 +281,22 @@ impl Told {
     }
 }
 
+fn basic(user: &[u8]) -> String {
+    format!("Basic {}", BASE64.encode(user))
+}
+
+/// What curl makes of `user:password@` in a URL.
+fn user_of(url: &str) -> Option<String> {
+    let (_, behind) = url.split_once("://")?;
+    let authority = behind.split(['/', '?', '#']).next()?;
+    let (user, _) = authority.rsplit_once('@')?;
+    let mut text = decoded(user)?;
+    if !user.contains(':') {
+        text.push(':');
+    }
+    Some(basic(text.as_bytes()))
+}
+
 /// The bytes of one `-d` and its kin.
 fn data(does: Does, value: &str, files: Files<'_>) -> Result<Vec<u8>> {
     match value.strip_prefix('@') {
@@ -266,7 +313,7 @@ fn data(does: Does, value: &str, files: Files<'_>) -> Result<Vec<u8>> {
 
 /// `content`, `=content`, `name=content`, `@file` or `name@file`, the content encoded.
 fn urlencoded(value: &str, files: Files<'_>) -> Result<String> {
-    let at = value.find(['=', '@']);
+    let at = value.find('=').or_else(|| value.find('@'));
     let (name, content) = match at.map(|at| (value.split_at(at), value[at..].starts_with('@'))) {
         None => ("", value.as_bytes().to_vec()),
         Some(((name, rest), true)) => (name, files(&rest[1..]).map_err(Stop::failed)?),
@@ -280,6 +327,8 @@ fn urlencoded(value: &str, files: Files<'_>) -> Result<String> {
     for byte in content {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(byte as char);
+        } else if byte == b' ' {
+            out.push('+');
         } else {
             let _ = write!(out, "%{byte:02X}");
         }
@@ -436,8 +485,14 @@ mod tests {
             (
                 "curl http://h/ -G --data-urlencode 'q=ä b' --data-urlencode '=&'",
                 "GET",
-                "/?q=%C3%A4%20b&%26",
+                "/?q=%C3%A4+b&%26",
                 "",
+            ),
+            (
+                "curl http://h/ --data-urlencode a@b=c",
+                "POST",
+                "/",
+                "a@b=c",
             ),
             (
                 "curl http://h/ --data-urlencode n@data",
@@ -466,6 +521,37 @@ mod tests {
         assert_eq!(fields["authorization"], "Basic bWU6eA==");
         assert_eq!(fields["x-empty"], "");
         assert!(!fields.contains_key("accept"));
+        for (line, name, value) in [
+            ("curl http://me:x%40@h/", "authorization", "Basic bWU6eEA="),
+            ("curl http://me@h/", "authorization", "Basic bWU6"),
+            (
+                "curl http://no@h/ -u a:b -u me:x",
+                "authorization",
+                "Basic bWU6eA==",
+            ),
+            (
+                "curl http://h/ --oauth2-bearer t -u me:x",
+                "authorization",
+                "Bearer t",
+            ),
+            (
+                "curl http://me@h/ -H 'Authorization: x'",
+                "authorization",
+                "x",
+            ),
+            ("curl http://h/ -A a -A b", "user-agent", "b"),
+            ("curl http://h/ -r 1-2 -r 3-4", "range", "bytes=3-4"),
+            ("curl http://h/ -b a=1 -b ''  -b b=2", "cookie", "a=1;b=2"),
+            ("curl http://h:80/", "host", "h"),
+            ("curl https://h:443/", "host", "h"),
+            ("curl https://h:80/", "host", "h:80"),
+        ] {
+            assert_eq!(taken(line).parts.headers[name], value, "{line}");
+        }
+        let fields = taken("curl http://h/ -A '' -e '' -H 'transfer-encoding: chunked' -d a");
+        for name in ["user-agent", "referer", "content-length"] {
+            assert!(!fields.parts.headers.contains_key(name), "{name}");
+        }
         let fields = taken("curl --json 1 http://h/ -H 'Host: other'")
             .parts
             .headers;

@@ -184,6 +184,8 @@ fn body(data: Option<PostData>, fields: &HeaderMap, notes: &mut Vec<String>) -> 
         });
     };
     let text = match data.text {
+        // Some browsers write so of what they did not keep.
+        Some(text) if text.is_empty() && announced > Some(0) => return Ok(not_given(notes)),
         Some(text) if !text.is_empty() || data.params.is_empty() => text,
         _ => return Ok(not_given(notes)),
     };

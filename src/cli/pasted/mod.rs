@@ -12,6 +12,7 @@ pub mod shell;
 mod options;
 
 use super::stop::Stop;
+use crate::client::{target_of, without_own_port};
 use anyhow::Result;
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -51,8 +52,8 @@ impl Pasted {
     /// # Errors
     /// What is not understood, where, and what to do.
     pub fn read(text: &[u8], entry: Option<usize>, files: Files<'_>) -> Result<Self> {
-        let front = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let front = front.trim_ascii_start();
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let front = text.trim_ascii_start();
         if front.starts_with(b"{") || front.starts_with(b"[") {
             return har::read(front, entry);
         }
@@ -88,13 +89,8 @@ fn addressed(url: &str, mut parts: Parts, headers: HeaderMap) -> Result<(Parts, 
         Some((_, host)) => host,
         None => authority.as_str(),
     };
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let target = if target.starts_with('?') {
-        format!("/{target}")
-    } else {
-        target.to_owned()
-    };
-    parts.uri = target
+    let authority = without_own_port(scheme, authority);
+    parts.uri = target_of(&uri)
         .parse()
         .map_err(|_| bad("its path cannot be a target"))?;
     parts.headers = headers;

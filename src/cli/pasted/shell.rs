@@ -59,6 +59,15 @@ pub fn words(line: &str) -> Result<Vec<String>> {
     Ok(reader.words)
 }
 
+/// What stands in `$'…'`.
+enum Piece {
+    Character(char),
+    /// A part of one, where it is beyond ASCII.
+    Byte(u8),
+    /// No escape: the backslash stands for itself.
+    AsItIs(char),
+}
+
 struct Reader<'l> {
     rest: &'l str,
     words: Vec<String>,
@@ -132,18 +141,31 @@ impl Reader<'_> {
 
     /// `$'…'`, as browsers write what holds quotes or is no ASCII.
     fn ansi(&mut self) -> Result<(), Stop> {
-        self.word.get_or_insert_default();
+        let mut bytes = Vec::new();
         loop {
-            match self.next() {
+            let told = match self.next() {
                 None => return Err(unfinished("`$'`")),
-                Some('\'') => return Ok(()),
+                Some('\'') => break,
                 Some('\\') => self.escape()?,
-                Some(c) => self.push(c),
+                Some(c) => Piece::Character(c),
+            };
+            match told {
+                Piece::Character(c) => {
+                    bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes())
+                }
+                Piece::Byte(byte) => bytes.push(byte),
+                Piece::AsItIs(c) => {
+                    bytes.push(b'\\');
+                    bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                }
             }
         }
+        let text = String::from_utf8(bytes).map_err(|_| no_character())?;
+        self.word.get_or_insert_default().push_str(&text);
+        Ok(())
     }
 
-    fn escape(&mut self) -> Result<(), Stop> {
+    fn escape(&mut self) -> Result<Piece, Stop> {
         let c = self.next().ok_or_else(|| unfinished("`$'`"))?;
         let told = match c {
             'n' => '\n',
@@ -155,9 +177,15 @@ impl Reader<'_> {
             'f' => '\u{c}',
             'v' => '\u{b}',
             '\\' | '\'' | '"' | '?' => c,
-            'x' => self.number(16, 2)?,
+            'x' => {
+                let value = self.digits(16, 2).ok_or_else(no_character)?;
+                return Ok(Piece::Byte(value as u8));
+            }
             'u' => self.code_unit()?,
-            'U' => self.number(16, 8)?,
+            'U' => {
+                let value = self.digits(16, 8).ok_or_else(no_character)?;
+                char::from_u32(value).ok_or_else(no_character)?
+            }
             '0'..='7' => {
                 let first = c.to_digit(8).unwrap_or_default();
                 let mut value = first;
@@ -167,15 +195,12 @@ impl Reader<'_> {
                     self.next();
                     value = value * 8 + digit;
                 }
-                ascii(value)?
+                let byte = u8::try_from(value).map_err(|_| no_character())?;
+                return Ok(Piece::Byte(byte));
             }
-            other => {
-                self.push('\\');
-                other
-            }
+            other => return Ok(Piece::AsItIs(other)),
         };
-        self.push(told);
-        Ok(())
+        Ok(Piece::Character(told))
     }
 
     /// `\uD83D\uDE00` is one character in what browsers write.
@@ -192,15 +217,6 @@ impl Reader<'_> {
         char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + low).ok_or_else(no_character)
     }
 
-    fn number(&mut self, radix: u32, most: usize) -> Result<char, Stop> {
-        let value = self.digits(radix, most).ok_or_else(no_character)?;
-        if most == 2 {
-            ascii(value)
-        } else {
-            char::from_u32(value).ok_or_else(no_character)
-        }
-    }
-
     /// As many digits as there are, up to `most`.
     fn digits(&mut self, radix: u32, most: usize) -> Option<u32> {
         let digits = self.rest.bytes().take(most);
@@ -211,13 +227,6 @@ impl Reader<'_> {
         self.rest = rest;
         u32::from_str_radix(digits, radix).ok()
     }
-}
-
-/// A byte by its number. Those beyond ASCII are parts of characters, which browsers do not write so.
-fn ascii(value: u32) -> Result<char, Stop> {
-    char::from_u32(value)
-        .filter(char::is_ascii)
-        .ok_or_else(no_character)
 }
 
 fn unfinished(what: &str) -> Stop {
@@ -231,7 +240,8 @@ fn filled_in() -> Stop {
 }
 
 fn no_character() -> Stop {
-    Stop::failed("an escape within `$'…'` is no character")
+    Stop::failed("an escape within `$'…'` is no character, or not all of one")
+        .hint("`\\u00e9` is one, and so are all of its bytes in UTF-8, `\\xc3\\xa9`; or write the letter itself")
 }
 
 #[cfg(test)]
@@ -247,8 +257,8 @@ mod tests {
             (r"'it'\''s' '' \ x", &["it's", "", " x"]),
             (r#""a\"b\\c\d$ e""#, &["a\"b\\c\\d$ e"]),
             (
-                r"$'a\'b\u00e9\x41\101\uD83D\uDE00\n\q' $",
-                &["a'béAA😀\n\\q", "$"],
+                r"$'a\'b\u00e9\xc3\xa9\303\251\x41\101\uD83D\uDE00\n\q' $",
+                &["a'béééAA😀\n\\q", "$"],
             ),
             ("a # b\nc#d", &["a", "c#d"]),
             ("a(b", &["a(b"]),
@@ -278,6 +288,7 @@ mod tests {
             "a \\",
             r"$'\uD83D'",
             r"$'\xff'",
+            r"$'\xc3'",
             r"$'\u'",
             r"$'\400'",
         ] {

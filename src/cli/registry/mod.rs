@@ -46,7 +46,7 @@ pub(super) struct Where {
     /// The file that holds the token [default: what `[admin] token` says]
     #[arg(long, value_name = "FILE", help_heading = "Gateway")]
     pub(super) token_file: Option<PathBuf>,
-    /// Whom to trust besides this system's authorities when the API is `https`: certificates in PEM
+    /// Whom to trust when the API is `https`, and no others: certificates in PEM
     #[arg(long, value_name = "FILE", help_heading = "Gateway")]
     pub(super) cacert: Option<PathBuf>,
     /// Print JSON

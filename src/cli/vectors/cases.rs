@@ -30,7 +30,6 @@ pub(super) enum Way {
 /// Makes requests for one configuration.
 pub(super) struct Maker {
     pub(super) ground: Ground,
-    pub(super) is_tls: bool,
     pub(super) time: u64,
     /// Tells requests apart, so that each passes once.
     number: Cell<u32>,
@@ -65,10 +64,9 @@ impl Way {
 }
 
 impl Maker {
-    pub(super) const fn new(ground: Ground, is_tls: bool, time: u64) -> Self {
+    pub(super) const fn new(ground: Ground, time: u64) -> Self {
         Self {
             ground,
-            is_tls,
             time,
             number: Cell::new(0),
         }
@@ -258,7 +256,7 @@ impl Maker {
             Some(host) => host.to_string().replace("*.", "www."),
             None => ANY_HOST.to_owned(),
         };
-        (if self.is_tls { "https" } else { "http" }, host)
+        (if self.ground.is_tls { "https" } else { "http" }, host)
     }
 
     /// What the gateway says, by the same code.
@@ -279,7 +277,7 @@ impl Maker {
             notes: Vec::new(),
         };
         let now = Now::new(Duration::from_secs(self.time), Duration::ZERO);
-        let report = judge(&pasted, &self.ground, self.is_tls, None, now);
+        let report = judge(&pasted, &self.ground, self.ground.is_tls, None, now);
         let refused = report.refused.as_ref();
         if refused.is_none() && !report.passes {
             return Err(Stop::failed("a request has no verdict").into());

@@ -120,8 +120,8 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
             freshness: blueprint.freshness,
             tokens: blueprint.tokens,
             public_url: blueprint.public_url,
+            is_tls,
         },
-        is_tls,
         time,
     );
     Ok((holders, maker))
