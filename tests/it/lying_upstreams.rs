@@ -522,6 +522,22 @@ fn of_frames(
 }
 
 #[test]
+fn over_http_2_an_answer_without_a_body_may_end_in_a_frame_of_its_own() {
+    for (status, length) in [("304", None), ("204", None), ("200", Some("0"))] {
+        let length = length.map(|length| ("content-length", length.to_owned()));
+        let fields = std::iter::once((":status", status.to_owned())).chain(length);
+        let upstream = over_frames(fields.collect(), &[b""]);
+        let gateway = Setup::before(&upstream)
+            .upstream("protocol = \"http2\"")
+            .start();
+        let response = gateway.send(&ask(&gateway, "/"));
+        assert_eq!(response.status.to_string(), status);
+        let record = gateway.record(0);
+        assert_eq!(record.get("cut"), None, "{record}");
+    }
+}
+
+#[test]
 fn over_http_2_what_is_no_answer_or_not_whole_has_no_clean_end() {
     const OK: &[&[u8]] = &[b"ok"];
     let ok = |fields: &[(&'static str, &str)]| -> Vec<(&'static str, String)> {

@@ -206,3 +206,22 @@ fn a_server_is_reached_through_its_socket() {
     assert_eq!(gateway.record(0)["upstream"], label.as_str());
     ask(&gateway, "/gone").assert_refused(502, "upstream-unreachable");
 }
+
+#[test]
+fn a_server_behind_a_socket_is_checked_as_localhost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let gateway = Setup::with_servers(&format!("\"unix:{}\"", path.display()))
+        .upstream("health = { path = \"/healthz\" }")
+        .start();
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut head = [0; 44];
+    stream.read_exact(&mut head).unwrap();
+    let head = String::from_utf8_lossy(&head);
+    assert!(
+        head.starts_with("GET /healthz HTTP/1.1\r\nhost: localhost\r\n"),
+        "{head}"
+    );
+    drop(gateway);
+}

@@ -398,6 +398,24 @@ async fn an_answer_to_head_keeps_its_length_and_has_no_body() {
 }
 
 #[tokio::test]
+async fn data_where_no_body_can_be_are_an_error() {
+    for status in [204, 304] {
+        let (listener, port) = listen().await;
+        tokio::spawn(async move {
+            let mut requests = taking(accept(&listener).await);
+            let (_, mut answer) = requests.recv().await.unwrap();
+            let head = Response::builder().status(status).body(()).unwrap();
+            let mut out = answer.send_response(head, false).unwrap();
+            out.send_data(Bytes::from_static(b"hello"), true).unwrap();
+            requests.recv().await
+        });
+        let gate = gate(&[port]);
+        let failed = whole(gate.get("/").await.unwrap()).await.unwrap_err();
+        assert!(failed.to_string().contains("where none can be"), "{failed}");
+    }
+}
+
+#[tokio::test]
 async fn an_early_answer_and_the_rest_of_the_body_go_on_together() {
     let (listener, port) = listen().await;
     let server = tokio::spawn(async move {
