@@ -33,7 +33,7 @@ pub(in crate::cli) struct Ground {
     pub(in crate::cli) freshness: Freshness,
     pub(in crate::cli) tokens: token::Settings,
     pub(in crate::cli) public_url: Option<PublicUrl>,
-    /// Whether the gateway itself speaks TLS.
+    /// Whether requests come over TLS, also those that do not say.
     pub(in crate::cli) is_tls: bool,
 }
 
@@ -41,7 +41,6 @@ pub(in crate::cli) struct Ground {
 pub(in crate::cli) fn judge(
     raw: &Pasted,
     ground: &Ground,
-    tls: bool,
     base: Option<&[u8]>,
     now: Now,
 ) -> Report {
@@ -56,7 +55,7 @@ pub(in crate::cli) fn judge(
         base,
         now,
     };
-    report.passes = way.go(tls, &mut report).is_ok();
+    report.passes = way.go(&mut report).is_ok();
     report
 }
 
@@ -72,10 +71,10 @@ struct Way<'w> {
 
 impl Way<'_> {
     /// The steps in the gateway's order (see `gateway`).
-    fn go(&self, tls: bool, report: &mut Report) -> Result<(), Stopped> {
+    fn go(&self, report: &mut Report) -> Result<(), Stopped> {
         let parts = &self.raw.parts;
         let around = Surroundings {
-            tls,
+            tls: self.raw.tls == Some(true) || self.ground.is_tls,
             http2: parts.version == Version::HTTP_2,
             has_body: self.raw.has_body(),
             public_url: self.ground.public_url.as_ref(),
@@ -99,7 +98,6 @@ impl Way<'_> {
             target: received.target().to_owned(),
         });
         pass(report, "head", "one reading");
-
         let route = self.route(&received, report)?;
         let caller = self.credential(&received, route, report)?;
         let proof = caller.body().clone();

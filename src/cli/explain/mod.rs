@@ -114,7 +114,8 @@ fn moment(text: &str) -> Result<Moment, String> {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let ground = ground(args)?;
+    let mut ground = ground(args)?;
+    ground.is_tls |= args.https;
     let text = match args.request.as_deref() {
         Some(path) if path != Path::new("-") => file(path)?,
         _ if args.key.takes_stdin() => {
@@ -136,8 +137,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Moment::Now => Clock::system().now(),
         Moment::Unix(seconds) => Now::new(Duration::from_secs(seconds), Duration::ZERO),
     };
-    let tls = args.https || raw.tls.unwrap_or(ground.is_tls);
-    let report = judge(&raw, &ground, tls, base.as_deref(), now);
+    let report = judge(&raw, &ground, base.as_deref(), now);
     let mut out = anstream::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &report)?;

@@ -1,6 +1,7 @@
 //! A `curl` command line, as browsers copy it and people write it: the request
 //! that it would send.
 
+use super::data::{data, urlencoded};
 use super::options::{self, Does};
 use super::{Body, Files, Pasted, addressed, no_parts, shell};
 use crate::admin::api::operations::decoded;
@@ -12,7 +13,6 @@ use http::header::{
     HeaderValue, RANGE, REFERER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, Version};
-use std::fmt::Write as _;
 
 /// Bytes of a body that the line and its files may make together.
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -295,45 +295,6 @@ fn user_of(url: &str) -> Option<String> {
         text.push(':');
     }
     Some(basic(text.as_bytes()))
-}
-
-/// The bytes of one `-d` and its kin.
-fn data(does: Does, value: &str, files: Files<'_>) -> Result<Vec<u8>> {
-    match value.strip_prefix('@') {
-        Some(name) if does != Does::DataRaw => {
-            let mut bytes = files(name).map_err(Stop::failed)?;
-            if does == Does::Data {
-                bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
-            }
-            Ok(bytes)
-        }
-        _ => Ok(value.as_bytes().to_vec()),
-    }
-}
-
-/// `content`, `=content`, `name=content`, `@file` or `name@file`, the content encoded.
-fn urlencoded(value: &str, files: Files<'_>) -> Result<String> {
-    let at = value.find('=').or_else(|| value.find('@'));
-    let (name, content) = match at.map(|at| (value.split_at(at), value[at..].starts_with('@'))) {
-        None => ("", value.as_bytes().to_vec()),
-        Some(((name, rest), true)) => (name, files(&rest[1..]).map_err(Stop::failed)?),
-        Some(((name, rest), false)) => (name, rest.as_bytes()[1..].to_vec()),
-    };
-    let mut out = String::with_capacity(value.len());
-    if !name.is_empty() {
-        out.push_str(name);
-        out.push('=');
-    }
-    for byte in content {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte as char);
-        } else if byte == b' ' {
-            out.push('+');
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    Ok(out)
 }
 
 /// The fields: those that `-H` names, then those of other options and of curl itself.

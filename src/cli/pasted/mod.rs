@@ -9,6 +9,7 @@ pub mod har;
 pub mod raw;
 pub mod shell;
 
+mod data;
 mod options;
 
 use super::stop::Stop;

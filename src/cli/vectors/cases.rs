@@ -277,7 +277,7 @@ impl Maker {
             notes: Vec::new(),
         };
         let now = Now::new(Duration::from_secs(self.time), Duration::ZERO);
-        let report = judge(&pasted, &self.ground, self.ground.is_tls, None, now);
+        let report = judge(&pasted, &self.ground, None, now);
         let refused = report.refused.as_ref();
         if refused.is_none() && !report.passes {
             return Err(Stop::failed("a request has no verdict").into());
