@@ -126,12 +126,12 @@ impl<'r> Path<'r> {
         const PARAMETERS: u8 = 1;
         const ENCODED_SLASHES: u8 = 2;
         const EMPTY_SEGMENTS: u8 = 4;
+        /// Slashes are decoded first: parameters end at them then, too.
+        const SLASHES_FIRST: u8 = 8;
         let has_parameters = self.canonical.contains(';') || self.canonical.contains("%3B");
         if !has_parameters && self.legacy.is_none() {
             return Vec::new();
         }
-        /// Slashes are decoded first: parameters end at them then, too.
-        const SLASHES_FIRST: u8 = 8;
         let mut forms: Vec<String> = Vec::new();
         for leaves in 1..16 {
             let mut form = self.canonical.to_string();

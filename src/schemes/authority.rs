@@ -17,7 +17,7 @@ pub(super) fn is_host(text: &str) -> bool {
         // All of it at a time, without a way out: that is several bytes an instruction.
         let all_good = name.bytes().fold(true, |good, b| good & is_good(b));
         let pairs = name.bytes().zip(name.bytes().skip(1));
-        let is_split = pairs.fold(true, |good, pair| good & (pair != (b'.', b'.')));
+        let is_split = pairs.fold(true, |good, pair| good & !matches!(pair, (b'.', b'.')));
         let is_whole = !name.is_empty() && !name.starts_with('.') && !name.ends_with('.');
         is_whole && name.len() <= 255 && all_good && is_split
     };

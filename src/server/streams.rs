@@ -155,7 +155,7 @@ pub(super) trait Gives: Unpin {
 /// A piece that tells when nobody holds it any more: its client has taken it, or is gone.
 struct Lent {
     piece: Bytes,
-    _told: oneshot::Sender<Infallible>,
+    _until_dropped: oneshot::Sender<Infallible>,
 }
 
 impl AsRef<[u8]> for Lent {
@@ -188,9 +188,12 @@ impl<B: Body<Data = Bytes>, T: Gives> Pieces<B, T> {
             self.taken = None;
             return piece;
         }
-        let (_told, taken) = oneshot::channel();
+        let (told, taken) = oneshot::channel();
         self.taken = Some(taken);
-        Bytes::from_owner(Lent { piece, _told })
+        Bytes::from_owner(Lent {
+            piece,
+            _until_dropped: told,
+        })
     }
 
     fn is_known_to_end(&self) -> bool {

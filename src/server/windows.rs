@@ -13,10 +13,10 @@ const AT_FIRST: u64 = 65_535;
 const SETTINGS: u8 = 0x4;
 const WINDOW_UPDATE: u8 = 0x8;
 /// The setting of what a client takes unasked on each stream (RFC 9113, section 6.5.2).
-const INITIAL_WINDOW_SIZE: u16 = 0x4;
+const INITIAL_WINDOW_SIZE: u64 = 0x4;
 /// Bytes of a setting.
 const SETTING: usize = 6;
-/// Bytes of a WINDOW_UPDATE.
+/// Bytes of `WINDOW_UPDATE`.
 const INCREMENT: usize = 4;
 
 /// The room of one connection.
@@ -94,14 +94,19 @@ impl Listening {
     }
 
     fn note(&self, windows: &Windows) {
-        let [a, b, c, d, e, f] = self.said;
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        };
+        let (name, size) = self.said.split_at(2);
         if self.kind == WINDOW_UPDATE {
-            let more = u32::from_be_bytes([a & 0x7f, b, c, d]);
+            // The first bit says nothing.
+            let more = number(self.said.get(..INCREMENT).unwrap_or_default()) & 0x7fff_ffff;
             let granted = windows.granted.load(Relaxed);
-            windows.granted.store(granted + u64::from(more), Relaxed);
-        } else if u16::from_be_bytes([a, b]) == INITIAL_WINDOW_SIZE {
-            let size = u32::from_be_bytes([c, d, e, f]);
-            windows.a_stream.store(size.into(), Relaxed);
+            windows.granted.store(granted + more, Relaxed);
+        } else if number(name) == INITIAL_WINDOW_SIZE {
+            windows.a_stream.store(number(size), Relaxed);
         }
     }
 }

@@ -151,7 +151,7 @@ impl Reader<'_> {
             };
             match told {
                 Piece::Character(c) => {
-                    bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes())
+                    bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 }
                 Piece::Byte(byte) => bytes.push(byte),
                 Piece::AsItIs(c) => {

@@ -155,12 +155,12 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     let configured = Arc::new(desk::configured(&config));
     let settings = Settings::build(config.gateway, &observer, None)?;
     observer.reloaded(true, options.clock.now());
-    let observed = Arc::new(store::embedded::Table::new(config.state.proofs));
+    let seen_only = Arc::new(store::embedded::Table::new(config.state.proofs));
     let shared = Arc::new(Shared {
         settings: gateway::InForce::new(settings, config.server.workers),
         memory: proofs.clone(),
         heights,
-        observed: observed.clone(),
+        observed: seen_only.clone(),
         peers: Peers::new(),
         tunnels,
         in_flight: Arc::default(),
@@ -182,7 +182,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         fetches: Fetches::new(shared.clock.clone()),
         shared: shared.clone(),
         proofs,
-        observed,
+        observed: seen_only,
         moved_up,
         store: made
             .as_ref()

@@ -63,7 +63,7 @@ pub fn sign(
             "`{}` is no label: it starts with a-z or `*`, and goes on with a-z, 0-9, `_`, `-`, `.`, `*`",
             label.escape_debug()
         );
-        return Err(CannotSign::Unreadable(why.into()));
+        return Err(CannotSign::Unreadable(why));
     }
     let text = member(components, parameters);
     let input = Input::read(&text).map_err(CannotSign::Unreadable)?;
