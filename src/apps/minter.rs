@@ -158,11 +158,17 @@ impl Minter {
             })
     }
 
+    /// Nothing of the app's own is held on to, its plan for one: it may be gone tomorrow.
     fn without_secrets(&self) -> Self {
+        let app = Arc::new(App {
+            scopes: self.app.scopes.clone(),
+            tokens: self.app.tokens.clone(),
+            ..App::new(self.app.name.clone())
+        });
         let keys = self.keys.iter().map(|key| {
             Arc::new(Key {
                 id: key.id.clone(),
-                app: key.app.clone(),
+                app: app.clone(),
                 verifying: key.verifying.double(),
                 not_before: key.not_before,
                 not_after: key.not_after,
@@ -176,10 +182,11 @@ impl Minter {
                 made: None,
             })
         });
+        let keys = keys.collect();
         Self {
-            app: self.app.clone(),
+            app,
             policy: self.policy.clone(),
-            keys: keys.collect(),
+            keys,
         }
     }
 }

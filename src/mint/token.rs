@@ -7,7 +7,8 @@ use crate::schemes::token::sign::sign_as;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::Serialize;
 
-/// What a token says. Every member is as long in a decoy as in a token.
+/// What a token says. Every member is as long in a decoy as in a token, but for a `scope` that the
+/// app does not have: of what it may do a guesser learns nothing.
 #[derive(Debug, Serialize)]
 pub(super) struct Claims<'c> {
     pub(super) jti: String,

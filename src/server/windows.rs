@@ -26,7 +26,8 @@ pub(super) struct Windows {
     a_stream: AtomicU64,
     /// Bytes that it has taken, or said that it takes, on all streams together.
     granted: AtomicU64,
-    /// Bytes of responses that went to the library, whether they could be sent or not.
+    /// Bytes of responses that went to the library, whether they could be sent or not: after streams that
+    /// were reset it may think the room smaller than it is.
     handed: AtomicU64,
 }
 

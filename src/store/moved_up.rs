@@ -18,8 +18,8 @@ use std::time::Duration;
 
 /// The file's name in `[state] directory`.
 const NAME: &str = "moved-up";
-/// Bytes it may have: a line is at most 100 of them.
-const LONGEST: u64 = 16 << 20;
+/// Bytes it may have: a line is at most 100 of them, and a million apps may have one each.
+const LONGEST: u64 = 128 << 20;
 /// When a write that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 const HEADING: &str = "\

@@ -365,6 +365,56 @@ fn a_key_is_shown_once_rotated_with_overlap_and_ended() {
 }
 
 #[test]
+fn of_a_chain_of_rotations_none_is_lost_when_one_within_is_deleted() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "one" }));
+    for (old, new) in [("one", "two"), ("two", "three"), ("three", "four")] {
+        let target = format!("/v1/keys/{old}/rotate");
+        let body = json!({ "id": new, "panic": true });
+        assert_eq!(
+            api.send("POST", &target, Some("*"), Some(&body)).status,
+            201
+        );
+    }
+    let before = |id: &str| api.get(&format!("/v1/keys/{id}")).json()["rotated_from"].clone();
+    for (gone, follows) in [("two", "three"), ("three", "four")] {
+        let answer = api.send("DELETE", &format!("/v1/keys/{gone}"), Some("*"), None);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(before(follows), "one");
+    }
+    // An app's `tokens` may name it, and what follows follows it still.
+    let answer = api.send("DELETE", "/v1/keys/one", Some("*"), None);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(before("four"), "one");
+}
+
+#[test]
+fn a_key_whose_end_has_come_stays_retired() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "one" }));
+    let change = |end: Value| {
+        let body = json!({ "not_after": end });
+        api.send("PATCH", "/v1/keys/one", Some("*"), Some(&body))
+    };
+    let ended = change(json!("2001-01-01"));
+    assert_eq!(
+        ended.json()["after"]["state"],
+        "retired",
+        "{}",
+        ended.text()
+    );
+    for end in [json!(null), json!("2099-01-01")] {
+        change(end).assert_refused(409, "wrong-state");
+    }
+}
+
+#[test]
 fn whether_a_key_is_safe_to_retire_is_told_by_its_last_use() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);
@@ -985,6 +1035,9 @@ fn one_build_is_turned_off_alone_and_the_last_of_the_list_stays() {
     let refused = build("DELETE", "shop", "1.4.1", "*");
     assert_eq!(builds(&refused), json!(["1.4.2"]));
     build("DELETE", "shop", "1.4.2", "*").assert_refused(409, "wrong-state");
+    let twice = json!({ "evidence": ["instance-key"], "builds": ["1.4.2", "1.4.2"] });
+    api.make("/v1/apps", &json!({ "name": "twice", "tokens": twice }));
+    build("DELETE", "twice", "1.4.2", "*").assert_refused(409, "wrong-state");
     build("PUT", "shop", "a%22b", "*").assert_refused(422, "invalid");
     build("PUT", "plain", "1", "*").assert_refused(409, "wrong-state");
     build("PUT", "mobile", "1", "*").assert_refused(409, "configured-in-file");

@@ -263,6 +263,15 @@ fn an_app_whose_plan_is_unknown_is_refused_and_no_reload_takes_a_plan_away_that_
     record.plan = Some("small".to_owned());
     desk.put(Record::App(record.clone()));
     ask(&caller).assert_passed();
+    // One that gets tokens, so that apps which are not there are answered like it.
+    let policy = serde_json::json!({ "evidence": ["instance-key"] });
+    record.tokens = Some(serde_json::from_value(policy).unwrap());
+    let signs = key_of("made", "made-2", desk.secret("made-2").1);
+    desk.put(Record::App(record.clone()));
+    desk.put(Record::Key(KeyRecord {
+        attests: true,
+        ..signs
+    }));
     let why = gateway.reload_fails(&text.replace("[plans.small]", "[plans.big]"));
     assert!(why.contains("`[plans.small]` is gone"), "{why}");
     ask(&caller).assert_passed();

@@ -120,19 +120,20 @@ pub(super) fn refuse_build(call: &Call<'_>) -> Result<Answer, Problem> {
     let build = build(call)?;
     let mut after = before.clone();
     let policy = served(&mut after)?;
+    let lists_none = policy.builds.is_empty();
+    policy.builds.retain(|one| **one != *build);
     // None listed is every build: the last one that is taken off would let all in.
-    let refused = match policy.builds.as_slice() {
-        [] => Some("every build gets tokens: list those that may, and it is none of them"),
-        [only] if **only == *build => Some("it is the only build that gets tokens"),
-        _ => None,
-    };
-    if let Some(why) = refused {
+    if policy.builds.is_empty() {
+        let why = if lists_none {
+            "every build gets tokens: list those that may, and it is none of them"
+        } else {
+            "it is the only build that gets tokens"
+        };
         let problem = Problem::new(Code::State, why);
         return Err(
             problem.hint("list another one first, `PUT …/builds/BUILD`; or disable the app")
         );
     }
-    policy.builds.retain(|one| **one != *build);
     put(call, "app.refuse-build", &before, after)
 }
 

@@ -158,6 +158,6 @@ fn record(call: &Call<'_>) -> Result<InstanceRecord, Problem> {
     found.ok_or_else(|| {
         let detail = format!("there is no instance `{}`", shown(id));
         Problem::new(Code::NotFound, detail)
-            .hint("`portcullis instance list --app NAME` lists those of an app")
+            .hint("`portcullis instance list NAME` lists those of an app")
     })
 }

@@ -141,7 +141,8 @@ pub(super) fn change(call: &Call<'_>) -> Result<Answer, Problem> {
     let now = call.now.unix_seconds();
     let mut body = call.body()?;
     let mut after = before.clone();
-    if let Some(end) = body.change("not_after", values::when) {
+    let end = body.change("not_after", values::when);
+    if let Some(end) = end {
         after.not_after = end;
     }
     if let Some(schemes) = body.change("schemes", values::schemes) {
@@ -156,6 +157,10 @@ pub(super) fn change(call: &Call<'_>) -> Result<Answer, Problem> {
         body.fault("schemes", wrong);
     }
     body.done()?;
+    // One that is over is shown as retired.
+    if end.is_some() && before.not_after.is_some_and(|over| over <= now) {
+        return Err(not_so(NotSo::Retired));
+    }
     if let Some(from) = active {
         after.life = before.life.activate(from, now).map_err(not_so)?;
     }
@@ -263,12 +268,25 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Answer, Problem> {
     }
     let target = Target::Key(before.id.clone());
     let expected = Expect::Revision(before.revision);
+    let mut changes = vec![Change::Remove(target.clone(), expected)];
+    // Who followed it follows the one before it: of a chain that begins with the key which the app's
+    // `tokens` name, none is lost.
+    if let Some(first) = &before.rotated_from {
+        let all = made::store(call)?.keys_of(&before.app);
+        for mut key in all.map_err(|why| made::unread(&why))? {
+            if key.rotated_from.as_deref() == Some(&*before.id) {
+                let expected = Expect::Revision(key.revision);
+                key.rotated_from = Some(first.clone());
+                changes.push(Change::Put(Record::Key(key), expected));
+            }
+        }
+    }
     let doing = Doing {
         what: "key.delete",
         target: &target,
         before: made::key(&before, &call.desk.configured(), now),
         after: Json::Null,
-        changes: vec![Change::Remove(target.clone(), expected)],
+        changes,
         status: StatusCode::OK,
     };
     doing.run(call)

@@ -216,7 +216,9 @@ pub(super) fn unwritten(why: &WriteError) -> Problem {
         WriteError::TooMany { .. } => Problem::new(Code::TooMany, told)
             .hint("delete keys that are retired, or make another app"),
         WriteError::Busy => Problem::new(Code::Busy, told).retry_after(1),
-        WriteError::Unwritable(_) | WriteError::Closed => Problem::new(Code::Unwritable, told)
+        WriteError::Closed => Problem::new(Code::Unwritable, told)
+            .hint("ask the process that goes on, or this one when it is back"),
+        WriteError::Unwritable(_) => Problem::new(Code::Unwritable, told)
             .hint("free the disk of `[state] directory`; requests are verified meanwhile"),
     }
 }

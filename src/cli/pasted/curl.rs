@@ -160,11 +160,8 @@ impl Told {
                 self.append(&bytes, does != Does::Json)?;
             }
             Does::DataUrlencode => {
-                let text = urlencoded(&value, files)?;
+                let (text, has_letters) = urlencoded(&value, files)?;
                 let note = "some versions of curl write the escapes of `--data-urlencode` in lower case, `%2b`: here they are in upper case";
-                let has_letters = text.bytes().enumerate().any(|(at, byte)| {
-                    byte == b'%' && text.as_bytes()[at + 1..at + 3].iter().any(u8::is_ascii_alphabetic)
-                });
                 if has_letters && !self.notes.iter().any(|told| told == note) {
                     self.notes.push(note.to_owned());
                 }

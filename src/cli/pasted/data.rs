@@ -20,8 +20,9 @@ pub(super) fn data(does: Does, value: &str, files: Files<'_>) -> Result<Vec<u8>>
     }
 }
 
-/// `content`, `=content`, `name=content`, `@file` or `name@file`, the content encoded.
-pub(super) fn urlencoded(value: &str, files: Files<'_>) -> Result<String> {
+/// `content`, `=content`, `name=content`, `@file` or `name@file`, the content encoded; and whether
+/// that took letters, which not all versions of curl write in upper case.
+pub(super) fn urlencoded(value: &str, files: Files<'_>) -> Result<(String, bool)> {
     let at = value.find('=').or_else(|| value.find('@'));
     let (name, content) = match at.map(|at| (value.split_at(at), value[at..].starts_with('@'))) {
         None => ("", value.as_bytes().to_vec()),
@@ -33,14 +34,16 @@ pub(super) fn urlencoded(value: &str, files: Files<'_>) -> Result<String> {
         out.push_str(name);
         out.push('=');
     }
+    let mut has_letters = false;
     for byte in content {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(byte as char);
         } else if byte == b' ' {
             out.push('+');
         } else {
+            has_letters |= byte >> 4 > 9 || byte & 15 > 9;
             let _ = write!(out, "%{byte:02X}");
         }
     }
-    Ok(out)
+    Ok((out, has_letters))
 }

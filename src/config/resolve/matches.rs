@@ -2,28 +2,29 @@
 
 use super::Gathered;
 use crate::config::file::{File, Route};
-use crate::route::HostPattern;
+use crate::route::{HostPattern, PathPattern};
 use http::Method;
 
 /// Its methods. `HEAD` asks for what `GET` does: who guards the one guards the other, unless a
 /// route of its own stands beside.
 pub(super) fn methods(route: &Route, all: &[Route]) -> Vec<Method> {
-    let listed = |route: &Route| route.methods.as_ref().map(|several| several.0.clone());
-    let mut methods = listed(route).unwrap_or_default();
-    let place = |route: &Route| {
-        let host = route.host.as_ref().map(|host| host.value.clone());
-        (host, route.path.get().map(|path| path.value.clone()))
-    };
-    let heads = |other: &Route| {
-        place(other) == place(route)
-            && listed(other).is_some_and(|list| list.contains(&Method::HEAD))
-    };
+    let mut methods = listed(route).to_vec();
+    let heads = |other| listed(other).contains(&Method::HEAD) && place(other) == place(route);
     if let Some(get) = methods.iter().position(|method| method == Method::GET)
         && !all.iter().any(heads)
     {
         methods.insert(get + 1, Method::HEAD);
     }
     methods
+}
+
+fn listed(route: &Route) -> &[Method] {
+    route.methods.as_ref().map_or(&[], |several| &several.0)
+}
+
+fn place(route: &Route) -> (Option<&HostPattern>, Option<&PathPattern>) {
+    let host = route.host.as_ref().map(|host| &host.value);
+    (host, route.path.get().map(|path| &path.value))
 }
 
 /// Its host, which requests must be able to have.

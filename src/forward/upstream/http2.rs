@@ -29,14 +29,16 @@ const HEADER_TABLE: u32 = 4 * 1024;
 /// Bytes of each request's body that wait to be written.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams of which we remember for a while that we have reset them: what the server had sent by
-/// then is no error of its. More are not reset in a second, and nothing is on its way for longer.
-const RESETS_REMEMBERED: usize = 1024;
+/// then is no error of its. Of 64 resets a second and one for each place (see `resets`), with 256 places,
+/// this remembers all.
+const RESETS_REMEMBERED: usize = 4096;
 const RESETS_REMEMBERED_FOR: Duration = Duration::from_secs(10);
 /// Streams we may have to reset for the server's errors, until the connection ends. All requests
 /// of the connection share them for as long as it lives.
 const RESETS_FOR_ERRORS: usize = 65_536;
 /// Bytes by which frames of an answer that are shorter than 256 fall short of that, of all that wait to be
-/// taken: a client that takes nothing holds up to a megabyte of it. It shall not end the others' connection.
+/// taken. A client that takes nothing of an answer in frames of 16 bytes holds a megabyte of it, and of
+/// single bytes sixteen: some shall not end the others' connection.
 const SMALL_FRAMES: usize = 64 * 1024 * 1024;
 
 /// After so long without an answer's byte, while requests are under way, we

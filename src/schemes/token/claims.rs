@@ -59,8 +59,8 @@ impl Verified {
         let is_named = names_audience || claims.iter().any(|(name, _)| name == "aud");
         let audiences = settings.audience.as_slice();
         let read = Read::of(&claims, if is_named { audiences } else { &[] })?;
-        if let (Some(policy), Some(_)) = (&key.app.tokens, &key.signer) {
-            still_made(&claims, policy, registry)?;
+        if key.signer.is_some() {
+            still_made(&claims, key.app.tokens.as_deref(), registry)?;
         }
         let scopes = match read.scope {
             Some(asked) => key.app.scopes.narrowed(asked.split(' ')),
@@ -121,16 +121,17 @@ impl Verified {
 /// what changes: an app whose policy changes is another app, and its tokens are read again.
 fn still_made(
     claims: &[(Cow<'_, str>, Json<'_>)],
-    policy: &TokenPolicy,
+    policy: Option<&TokenPolicy>,
     registry: &Registry,
 ) -> Result<(), Refused> {
     for (name, value) in claims {
-        let holds = match &**name {
-            "build" => policy.takes_build(Some(text("build", value)?)),
-            "instance" => {
-                let known = registry.instance(text("instance", value)?);
-                known.is_some_and(|known| known.enabled)
-            }
+        let holds = match (&**name, value, policy) {
+            ("build", _, Some(policy)) => policy.takes_build(Some(text("build", value)?)),
+            // Without a policy others make its tokens, and may call their instances what they like.
+            ("instance", Json::Text(id), _) => registry
+                .instance(id)
+                .map_or(policy.is_none(), |known| known.enabled),
+            ("instance", ..) => policy.is_none(),
             _ => true,
         };
         if !holds {

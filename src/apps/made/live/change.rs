@@ -126,7 +126,7 @@ impl Live {
             for key in &before.keys {
                 doubles.remove(&key.verifying);
                 if !keys.iter().any(|one| one.id == key.id) {
-                    self.keys.remove(hash(key.by()), key.by());
+                    self.keys.forget(hash(key.by()), key);
                 }
                 if let Some(made) = &key.made {
                     made.replaced();
@@ -138,12 +138,12 @@ impl Live {
                     self.statics_by_id.remove(place, one.id.as_bytes());
                 }
                 if !statics.iter().any(|other| other.hash == one.hash) {
-                    self.statics.remove(hash(one.by()), one.by());
+                    self.statics.forget(hash(one.by()), one);
                 }
             }
             for one in &before.honey {
                 if !honey.iter().any(|other| other.by() == one.by()) {
-                    self.honey.remove(hash(one.by()), one.by());
+                    self.honey.forget(hash(one.by()), one);
                 }
             }
         }

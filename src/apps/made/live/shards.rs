@@ -54,6 +54,13 @@ impl<T: Placed> Shards<T> {
         self.change(hash, |entries| entries.retain(|(_, one)| one.by() != by));
     }
 
+    /// Takes this entry away, and none that has come in its place.
+    pub(super) fn forget(&self, hash: u64, entry: &Arc<T>) {
+        self.change(hash, |entries| {
+            entries.retain(|(_, one)| !Arc::ptr_eq(one, entry));
+        });
+    }
+
     /// Takes away those that are not to be kept, wherever they lie.
     pub(super) fn retain(&self, keep: impl Fn(&T) -> bool) {
         for shard in &self.0 {
