@@ -119,9 +119,10 @@ table! {
         pub idle_timeout: Period = "60s",
         /// How long a caller may pause within a request's body.
         pub body_timeout: Period = "30s",
-        /// How long a caller may take no byte of a response.
+        /// How long a caller may take no byte of a response; over HTTP/2 of each.
         pub write_timeout: Period = "30s",
-        /// Bytes a second that a caller must at least send of a body, or take of a response, on average.
+        /// Bytes a second that a caller must at least send of a body, or take of a response, on average; over HTTP/2
+        /// of each.
         pub min_rate: ByteRate = "1 KiB/s",
         /// How long a caller may be slower than `min_rate`.
         pub min_rate_grace: Period = "8s",

@@ -78,8 +78,15 @@ impl Page {
     /// The page itself, from things by their names. There are `more` than these, or as many as come after it.
     pub fn show(&self, mut items: Vec<(String, Json)>, more: bool) -> Json {
         items.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let more = more || items.len() > self.limit;
-        items.truncate(self.limit);
+        let mut end = self.limit.min(items.len());
+        // What the file and the registry both have stands on one page: the next begins behind the name.
+        while let Some([(last, _), (next, _)]) = items.get(end.wrapping_sub(1)..=end)
+            && last == next
+        {
+            end += 1;
+        }
+        let more = more || items.len() > end;
+        items.truncate(end);
         let next = items.last().filter(|_| more);
         let next = next.map(|(name, _)| Self::token(name));
         let items: Vec<Json> = items.into_iter().map(|(_, shown)| shown).collect();
@@ -89,5 +96,30 @@ impl Page {
     /// Whether the thing of that name comes after what was listed.
     pub fn comes_after(&self, name: &str) -> bool {
         self.after.as_deref().is_none_or(|after| name > after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_of_one_name_stand_on_one_page() {
+        let named = |names: &[&str]| {
+            let items = names.iter().map(|name| ((*name).to_owned(), json!(name)));
+            items.collect::<Vec<_>>()
+        };
+        let page = |limit| Page { after: None, limit };
+        for (limit, names, more, shown) in [
+            (1, &["a", "a", "b"][..], true, &["a", "a"][..]),
+            (2, &["a", "b", "b"], false, &["a", "b", "b"]),
+            (2, &["a", "b", "c"], true, &["a", "b"]),
+            (3, &["a", "b"], false, &["a", "b"]),
+            (3, &[], false, &[]),
+        ] {
+            let told = page(limit).show(named(names), false);
+            assert_eq!(told["items"], json!(shown), "{limit} of {names:?}");
+            assert_eq!(told["next"].is_null(), !more, "{limit} of {names:?}");
+        }
     }
 }
