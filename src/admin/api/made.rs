@@ -218,6 +218,8 @@ pub(super) fn unwritten(why: &WriteError) -> Problem {
         WriteError::Busy => Problem::new(Code::Busy, told).retry_after(1),
         WriteError::Closed => Problem::new(Code::Unwritable, told)
             .hint("ask the process that goes on, or this one when it is back"),
+        WriteError::Unconfirmed(_) => Problem::new(Code::Unwritable, told)
+            .hint("look at the disk of `[state] directory`, and at what there is now before you ask again"),
         WriteError::Unwritable(_) => Problem::new(Code::Unwritable, told)
             .hint("free the disk of `[state] directory`; requests are verified meanwhile"),
     }

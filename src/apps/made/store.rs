@@ -85,6 +85,11 @@ pub enum WriteError {
     /// The store cannot be written.
     #[error("the registry cannot be written: {0}; nothing was changed")]
     Unwritable(String),
+    /// The system took a change, and did not say that it is on the disk.
+    #[error(
+        "the disk does not confirm a change of the registry: {0}; it is in force, and may be lost if this machine fails now"
+    )]
+    Unconfirmed(String),
     /// The store was closed: the gateway ends.
     #[error("the registry was closed, this gateway is about to end; nothing was changed")]
     Closed,

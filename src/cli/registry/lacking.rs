@@ -2,6 +2,7 @@
 
 use super::reach::{Call, Reach};
 use super::{USUAL, Where, list, part};
+use crate::cli::curl::quoted;
 use crate::cli::paint::visible;
 use serde_json::Value as Json;
 
@@ -39,13 +40,23 @@ fn lacks(app: &Json, keys: &[Json], enrols: bool) -> Vec<String> {
     let takes = |evidence: &Json| evidence == "instance-key";
     let evidence = tokens["evidence"].as_array();
     if enrols && !evidence.is_some_and(|all| all.iter().any(takes)) {
+        // All of it is said anew: what is left out is taken away.
+        let mut policy = tokens.as_object().cloned().unwrap_or_default();
+        policy.retain(|_, value| !value.is_null());
+        let mut all = evidence.cloned().unwrap_or_default();
+        all.push("instance-key".into());
+        policy.insert("evidence".to_owned(), all.into());
+        let policy = quoted(&Json::from(policy).to_string());
         lacks.push(format!(
-            "mind: {name} does not take `instance-key` as evidence, so nobody can enrol: `portcullis app change {name} --tokens '{{\"evidence\": [\"instance-key\"]}}'`"
+            "mind: {name} does not take `instance-key` as evidence, so nobody can enrol: `portcullis app change {name} --tokens {policy}`"
         ));
     }
     let signs = |key: &Json| {
         let has_private = key["kind"] == "secret" || key["kind"] == "pair";
-        has_private && key["attests"] == true && key["in_force"] == true
+        let is_over = ["pending", "retired"]
+            .iter()
+            .any(|state| key["state"] == *state);
+        has_private && key["attests"] == true && key["in_force"] == true && !is_over
     };
     if !tokens.is_null() && !keys.iter().any(signs) {
         lacks.push(format!(
@@ -85,6 +96,14 @@ mod tests {
             "{told:?}"
         );
         assert!(lacks(&app(Json::Null), &[], false).is_empty());
+        let mut over = key("secret", true, true);
+        over["state"] = "retired".into();
+        assert_eq!(lacks(&enrolled, &[over], true).len(), 1);
+        // What the app has besides stays.
+        let policy = app(json!({ "evidence": ["dev"], "builds": ["1.4.2"], "key": null }));
+        let told = lacks(&policy, &[key("secret", true, true)], true);
+        let wanted = r#"--tokens '{"builds":["1.4.2"],"evidence":["dev","instance-key"]}'"#;
+        assert!(told.len() == 1 && told[0].contains(wanted), "{told:?}");
         let mut fixed = enrolled;
         fixed["source"] = "gateway.toml".into();
         assert!(lacks(&fixed, &[], true).is_empty());

@@ -573,8 +573,9 @@ fn a_file_that_can_only_be_read_is_read_as_the_crash_left_it_and_stays_so() {
 mod failing {
     use super::*;
     use redb::StorageBackend;
-    use redb::backends::InMemoryBackend;
+    use redb::backends::{FileBackend, InMemoryBackend};
     use std::io;
+    use std::sync::atomic::AtomicUsize;
 
     /// A disk that is full when it is told to be.
     #[derive(Debug)]
@@ -665,5 +666,78 @@ mod failing {
             .map(|one| (&*one.what, one.times))
             .collect();
         assert_eq!(events, [("late", 1)]);
+    }
+
+    /// A disk that takes everything, and confirms so many times more that it has.
+    #[derive(Debug)]
+    struct Unsafe {
+        file: FileBackend,
+        left: Arc<AtomicUsize>,
+    }
+
+    impl StorageBackend for Unsafe {
+        fn len(&self) -> io::Result<u64> {
+            self.file.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.file.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.file.set_len(len)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            let less = |left: usize| left.checked_sub(1);
+            self.left
+                .try_update(Ordering::AcqRel, Ordering::Acquire, less)
+                .map_err(|_| io::Error::other("it is not on the disk"))?;
+            self.file.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.file.write(offset, data)
+        }
+        fn close(&self) -> io::Result<()> {
+            self.file.close()
+        }
+    }
+
+    #[test]
+    fn what_the_disk_does_not_confirm_is_in_force_if_it_is_in_the_file() {
+        let mut was_there = Vec::new();
+        // One commit confirms more than once.
+        for confirmed in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let registry = opened(folder.path());
+            put(&registry, vec![app("a")]).unwrap();
+            registry.close();
+            let path = settings(folder.path()).path;
+            let mut options = fs::OpenOptions::new();
+            let file = options.read(true).write(true).open(&path).unwrap();
+            let left = Arc::new(AtomicUsize::new(usize::MAX));
+            let disk = Unsafe {
+                file: FileBackend::new(file).unwrap(),
+                left: left.clone(),
+            };
+            let opened = Opened {
+                database: redb::Builder::new().create_with_backend(disk).unwrap(),
+                unwritable: None,
+            };
+            let registry = Registry::with(&path, opened).unwrap();
+            let (told, heard) = sync_channel(16);
+            registry.watch(Arc::new(Told(told)));
+            left.store(confirmed, Ordering::Release);
+            let Err(why) = put(&registry, vec![app("b")]) else {
+                break;
+            };
+            let is_there = registry.app("b").unwrap().is_some();
+            let is_told = heard.try_iter().any(|touched| touched.apps.contains("b"));
+            let is_said = matches!(why, WriteError::Unconfirmed(_));
+            assert_eq!((is_told, is_said), (is_there, is_there), "{why}");
+            // What follows has a number of its own.
+            let next = put(&registry, vec![app("c")]).unwrap();
+            let before = registry.app("b").unwrap();
+            assert!(before.is_none_or(|before| before.revision < next));
+            was_there.push(is_there);
+        }
+        assert!(was_there.contains(&true), "{was_there:?}");
     }
 }

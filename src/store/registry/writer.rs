@@ -5,6 +5,7 @@ use super::Shared;
 use super::apply::{self, Not};
 use super::open;
 use super::pending::Pending;
+use super::reads;
 use super::tables::{Fault, META, REVISION};
 use crate::apps::made::{Revision, Touched, Write, WriteError};
 use redb::Database;
@@ -123,19 +124,16 @@ impl Writer {
         if writes.is_empty() && pending.is_empty() && self.shared.writes() {
             return;
         }
+        let mut touched = Touched::default();
         let committed = self
             .database()
-            .and_then(|database| self.try_commit(&database, &writes, &pending));
+            .and_then(|database| self.try_commit(&database, &writes, &pending, &mut touched));
         pending.tell_alarms();
         match committed {
-            Ok((results, touched)) => {
+            Ok(results) => {
                 self.shared.tell(true, None);
                 self.again = AGAIN;
-                if !touched.is_empty()
-                    && let Some(watcher) = self.shared.watcher.get()
-                {
-                    watcher.changed(&touched);
-                }
+                self.shared.put_into_force(&touched);
                 for ((_, answer), result) in writes.into_iter().zip(results) {
                     // Who does not wait any more does not learn of it.
                     let _ = answer.send(result);
@@ -149,27 +147,50 @@ impl Writer {
                     (self.again * 2).min(AGAIN_AT_MOST)
                 };
                 self.shared.tell(false, Some(&why));
-                self.shared.pending().put_back(pending);
                 if open::is_broken(&fault) {
                     self.reopen();
                 }
+                let is_there = self.is_there_all_the_same();
+                if is_there {
+                    self.shared.put_into_force(&touched);
+                } else {
+                    self.shared.pending().put_back(pending);
+                }
                 for (_, answer) in writes {
-                    let _ = answer.send(Err(WriteError::Unwritable(why.clone())));
+                    let _ = answer.send(Err(if is_there {
+                        WriteError::Unconfirmed(why.clone())
+                    } else {
+                        WriteError::Unwritable(why.clone())
+                    }));
                 }
             }
         }
     }
 
-    /// What each write came to, and what all of them have touched.
+    /// Whether what the disk did not confirm is in the file that was opened again: it is in force then,
+    /// and its number taken, though nobody is told that it will stay.
+    fn is_there_all_the_same(&self) -> bool {
+        let database = self.shared.database.load_full();
+        let there = database.and_then(|database| reads::revision(&database).ok());
+        let before = self.shared.revision.load(Ordering::Acquire);
+        let is_there = there.is_some_and(|there| there > before);
+        if let Some(there) = there.filter(|_| is_there) {
+            self.shared.revision.store(there, Ordering::Release);
+        }
+        is_there
+    }
+
+    /// What each write came to; and, in `touched`, what all of them have.
     fn try_commit(
         &self,
         database: &Database,
         writes: &[(Box<Write>, Answer)],
         pending: &Pending,
-    ) -> Result<(Vec<Result<Revision, WriteError>>, Touched), Fault> {
+        touched: &mut Touched,
+    ) -> Result<Vec<Result<Revision, WriteError>>, Fault> {
         let transaction = database.begin_write()?;
         let mut revision = self.shared.revision.load(Ordering::Acquire);
-        let (mut results, mut touched) = (Vec::with_capacity(writes.len()), Touched::default());
+        let mut results = Vec::with_capacity(writes.len());
         for (write, _) in writes {
             let next = Revision(revision + 1);
             results.push(match apply::apply(&transaction, write, next) {
@@ -187,14 +208,14 @@ impl Writer {
         let is_same = revision == self.shared.revision.load(Ordering::Acquire);
         if is_same && pending.is_empty() && self.shared.writes() {
             transaction.abort()?;
-            return Ok((results, touched));
+            return Ok(results);
         }
         transaction
             .open_table(META)?
             .insert(REVISION, &revision.to_be_bytes()[..])?;
         transaction.commit()?;
         self.shared.revision.store(revision, Ordering::Release);
-        Ok((results, touched))
+        Ok(results)
     }
 
     fn database(&mut self) -> Result<Arc<Database>, Fault> {
@@ -247,6 +268,14 @@ impl Writer {
 }
 
 impl Shared {
+    fn put_into_force(&self, touched: &Touched) {
+        if !touched.is_empty()
+            && let Some(watcher) = self.watcher.get()
+        {
+            watcher.changed(touched);
+        }
+    }
+
     /// Whether the last write went well.
     pub(super) fn writes(&self) -> bool {
         self.writable.load(Ordering::Acquire)
