@@ -289,8 +289,11 @@ impl Service {
         let mut written = record(with.memory, challenge)
             .map_err(|refused| used(refused, Reason::ReusedChallenge))?;
         if let Some(more) = more {
-            written = record(with.memory, more)
-                .map_err(|refused| used(refused, Reason::ReusedAssertion))?;
+            written = record(with.memory, more).map_err(|refused| match refused {
+                // No retry makes it younger.
+                replay::Refused::MaybeReplayed => Failed::Why(Reason::OldAssertion),
+                refused => used(refused, Reason::ReusedAssertion),
+            })?;
         }
         Ok((key, written))
     }

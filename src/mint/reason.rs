@@ -65,6 +65,8 @@ reasons! {
     Workload "workload-not-accepted";
     /// It was used before.
     ReusedAssertion "assertion-reused";
+    /// It was made before this gateway's memory begins: it may have been used.
+    OldAssertion "assertion-before-memory";
     /// The app is no client of OAuth that could be attested.
     NoClient "no-oauth-client";
     /// The app got as many tokens as it may.

@@ -714,6 +714,31 @@ fn an_assertion_is_good_for_one_token_or_for_the_challenge_in_it() {
     }
 }
 
+/// A memory that begins at [`T0`].
+struct Young(Table);
+
+impl Memory for Young {
+    fn record(&self, id: ProofId, made: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
+        if made < T0 {
+            return Err(Refused::MaybeReplayed);
+        }
+        self.0.record(id, made, until, now)
+    }
+
+    fn write_down(&self, _: Recorded) -> Result<(), Refused> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_assertion_from_before_the_memory_fails_like_one_that_was_used() {
+    let mut house = House::with(policy(Evidence::Oidc), mac());
+    house.memory = Arc::new(Young(Table::new(10)));
+    let old = oidc(&json!({ "iat": T0 - 60 }));
+    assert_eq!(house.why("mobile", &old), Reason::OldAssertion);
+    assert!(house.ask("mobile", &oidc(&json!({}))).unwrap().made.is_ok());
+}
+
 #[test]
 fn every_claim_of_a_workload_must_hold() {
     let mut some = policy(Evidence::Oidc);
