@@ -1,5 +1,5 @@
 //! The guard between a socket and the HTTP/2 library: it follows the frames
-//! that come in, by their heads alone, and ends a connection whose client
+//! that come in, by their heads, and those about windows whole; it ends a connection whose client
 //! floods us with what is cheap to send and is no request.
 //!
 //! What the library bounds by itself is left to it: the size of frames and
