@@ -16,7 +16,7 @@ use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,7 +95,13 @@ async fn show(answer: Response<Incoming>, base: Option<&str>, args: &Args) -> Re
     }
     let mut out = anstream::stdout().lock();
     let paint = if exit == ExitCode::SUCCESS { GOOD } else { BAD };
-    writeln!(out, "{paint}{:?} {status}{paint:#}", answer.version())?;
+    let line = format!("{paint}{:?} {status}{paint:#}", answer.version());
+    // A file is the body alone.
+    if args.include || is_problem(&answer) || std::io::stdout().is_terminal() {
+        writeln!(out, "{line}")?;
+    } else {
+        anstream::eprintln!("{line}");
+    }
     if args.include {
         for (name, value) in answer.headers() {
             let value = String::from_utf8_lossy(value.as_bytes());

@@ -813,6 +813,16 @@ fn request_sends_the_target_as_it_is_with_its_proof() {
 }
 
 #[test]
+fn what_request_puts_into_a_file_is_the_body_alone() {
+    let desk = Desk::new();
+    let (url, server) = answering(http_answer("200 OK", "text/plain", "hello"));
+    let ran = desk.keyed("request", &[&url]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "hello"));
+    assert!(ran.err.contains("HTTP/1.1 200 OK"), "{}", ran.err);
+    server.join().unwrap();
+}
+
+#[test]
 fn request_shows_where_the_gateways_text_parts_from_the_signed_one() {
     let desk = Desk::new();
     let problem = serde_json::json!({
