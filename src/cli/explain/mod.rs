@@ -97,6 +97,8 @@ Examples:
 
 Exits with 0 when the request would pass, with 1 when it would not.";
 
+const NO_STDIN: &str = "the line takes the body from standard input: put it into a file, and name that, `--data-binary @FILE`";
+
 #[derive(Clone, Copy)]
 enum Moment {
     Now,
@@ -125,11 +127,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => read_bounded(std::io::stdin().lock(), "standard input", MAX_INPUT)?,
     };
-    let files = |name: &str| {
-        match name {
-        "-" => Err("the line takes the body from standard input: put it into a file, and name that, `--data-binary @FILE`".to_owned()),
+    let files = |name: &str| match name {
+        "-" => Err(NO_STDIN.to_owned()),
         name => file(Path::new(name)).map_err(|why| why.to_string()),
-    }
     };
     let raw = Pasted::read(&text, args.entry, &files)?;
     let base = args.base.as_deref().map(file).transpose()?;
