@@ -46,10 +46,15 @@ pub(super) struct Standing {
 const _: () = assert!(size_of::<Standing>() == 64, "one cache line a server");
 
 impl Standing {
-    /// Of a server that was added to others that run.
-    pub(super) fn added() -> Self {
+    /// Of a server that is added to others that run. Where none starts slowly it is as old as they
+    /// are, should that change.
+    pub(super) fn added(rules: &Rules) -> Self {
+        let back = match rules.slow_start {
+            Some(_) => AT_FIRST_LOOK,
+            None => 0,
+        };
         Self {
-            back: AtomicU64::new(AT_FIRST_LOOK),
+            back: AtomicU64::new(back),
             ..Self::default()
         }
     }
@@ -73,10 +78,6 @@ impl Standing {
     /// Its share of what others get, up to 1.
     fn share(&self, rules: &Rules, now: u64) -> f64 {
         let Some(length) = rules.slow_start else {
-            // It is not new any more, should there be a start from now on.
-            if self.back.load(Ordering::Relaxed) == AT_FIRST_LOOK {
-                self.back.store(0, Ordering::Relaxed);
-            }
             return 1.0;
         };
         let since = match self.back.load(Ordering::Relaxed) {

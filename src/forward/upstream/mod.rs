@@ -136,7 +136,7 @@ impl Upstream {
             .servers
             .iter()
             .map(|server| {
-                let standing = before.map(|before| before.standing_of(server));
+                let standing = before.map(|before| before.standing_of(server, &settings.balance));
                 let standing = standing.unwrap_or_default();
                 Target::new(server, &settings, standing)
             })
@@ -156,11 +156,11 @@ impl Upstream {
         }
     }
 
-    /// What is known of a server.
-    fn standing_of(&self, server: &Server) -> Arc<Standing> {
+    /// What is known of a server, which may be new by `rules`.
+    fn standing_of(&self, server: &Server, rules: &balance::Rules) -> Arc<Standing> {
         let mut known = self.settings.servers.iter().zip(&self.targets);
         known.find(|(one, _)| *one == server).map_or_else(
-            || Arc::new(Standing::added()),
+            || Arc::new(Standing::added(rules)),
             |(_, target)| target.standing.clone(),
         )
     }

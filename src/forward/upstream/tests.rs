@@ -282,9 +282,15 @@ fn a_server_that_comes_back_starts_slowly() {
     assert!((150..380).contains(&shares[5]), "{shares:?}");
     assert!((380..620).contains(&shares[11]), "{shares:?}");
     // One that is added while others run is as new.
-    let three = Upstream::new(settings(&["a", "b", "new"], slow), Some(&two));
+    let three = Upstream::new(settings(&["a", "b", "new"], slow.clone()), Some(&two));
     let got = simulate(&three, 20.0, 1_000, |_| Some(1));
     assert!(got[2] < 150, "{got:?}");
+    // Not one that was added while none started slowly.
+    let names = ["a", "b", "new", "newer"];
+    let four = Upstream::new(settings(&names, checked(rules())), Some(&three));
+    let again = Upstream::new(settings(&names, slow), Some(&four));
+    let got = simulate(&again, 90.0, 1_000, |_| Some(1));
+    assert!((150..350).contains(&got[3]), "{got:?}");
 }
 
 #[test]
