@@ -38,6 +38,7 @@ pub use webhook::WebhookSigner;
 
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, BadKey, PrivateKey, SigningKey};
+use crate::schemes::authority::without_own_port;
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::http_signature::sign::{CannotSign, Parameters, Signed, sign};
 use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
@@ -249,12 +250,6 @@ fn with_host<C>(fields: &HeaderMap, uri: &Uri) -> Result<HeaderMap, SignError<C>
 pub(crate) fn host_of(uri: &Uri) -> Option<&str> {
     let scheme = uri.scheme_str().unwrap_or_default();
     Some(without_own_port(scheme, uri.authority()?.as_str()))
-}
-
-/// `authority` without the port that is the scheme's own, as clients send it.
-pub(crate) fn without_own_port<'u>(scheme: &str, authority: &'u str) -> &'u str {
-    let own = if scheme == "https" { ":443" } else { ":80" };
-    authority.strip_suffix(own).unwrap_or(authority)
 }
 
 /// What stands in the request line: a URL may have a query without a path.

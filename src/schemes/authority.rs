@@ -34,13 +34,18 @@ pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// In lower case, without the port that is the scheme's own.
-pub(super) fn normal_authority<'r>(scheme: &str, authority: &'r str) -> Cow<'r, str> {
-    let default = if scheme == "https" { "443" } else { "80" };
-    let text = match split_port(authority) {
-        (name, Some(port)) if port == default => name,
+/// Without the port that is the scheme's own.
+pub(crate) fn without_own_port<'r>(scheme: &str, authority: &'r str) -> &'r str {
+    let own = if scheme == "https" { "443" } else { "80" };
+    match split_port(authority) {
+        (name, Some(port)) if port == own => name,
         _ => authority,
-    };
+    }
+}
+
+/// The same in lower case.
+pub(super) fn normal_authority<'r>(scheme: &str, authority: &'r str) -> Cow<'r, str> {
+    let text = without_own_port(scheme, authority);
     if text
         .bytes()
         .fold(false, |any, b| any | b.is_ascii_uppercase())

@@ -18,7 +18,7 @@ pub mod received;
 pub mod token;
 pub mod webhook;
 
-mod authority;
+pub(crate) mod authority;
 mod base64;
 mod caller;
 mod presented;

@@ -13,7 +13,8 @@ mod data;
 mod options;
 
 use super::stop::Stop;
-use crate::client::{target_of, without_own_port};
+use crate::client::target_of;
+use crate::schemes::authority::without_own_port;
 use anyhow::Result;
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use http::request::Parts;

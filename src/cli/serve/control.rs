@@ -1,6 +1,7 @@
 //! What a running gateway can be given anew, and what only a restart changes.
 
 use super::phases::{Current, Phase};
+use super::registry::{Made, kept};
 use super::watch::Wake;
 use crate::admin::api::{Configured, Guard};
 use crate::apps::made::{MasterKey, Store};
@@ -26,7 +27,7 @@ pub(super) struct Control {
     /// The same of what is only observed.
     pub(super) observed: Arc<Table>,
     pub(super) moved_up: Keeper,
-    pub(super) made: Option<super::registry::Made>,
+    pub(super) made: Option<Made>,
     /// The same for the admin API.
     pub(super) store: Option<Arc<dyn Store>>,
     /// What seals the secrets in it.
@@ -179,7 +180,7 @@ impl Control {
         if let Some(made) = &self.made {
             made.reconfigure(&apps, plans);
         }
-        let kept = || super::registry::kept(&apps, self.made.as_ref());
+        let kept = || kept(&apps, self.made.as_ref().map(Made::live));
         self.shared.heights.keep(kept);
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
