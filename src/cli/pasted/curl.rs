@@ -245,13 +245,7 @@ impl Told {
         let mut usual = self.usual;
         let by_name = self.user.or_else(|| user_of(&url));
         usual.extend(by_name.map(|basic| (AUTHORIZATION, basic)));
-        let is_chunked = |line: &String| {
-            let name = line.split_once(':').map_or("", |(name, _)| name.trim());
-            name.eq_ignore_ascii_case(TRANSFER_ENCODING.as_str())
-        };
-        if let Some(data) = &data
-            && !self.headers.iter().any(is_chunked)
-        {
+        if let Some(data) = &data {
             usual.push((CONTENT_LENGTH, data.len().to_string()));
         }
         let json = "application/json".to_owned();
@@ -323,6 +317,9 @@ fn headers(
         let value = HeaderValue::from_bytes(value.as_bytes())
             .map_err(|_| bad("its value holds a control character"))?;
         fields.append(name, value);
+    }
+    if fields.contains_key(TRANSFER_ENCODING) {
+        taken_out.push(CONTENT_LENGTH);
     }
     let mut add = |name: HeaderName, value: HeaderValue| {
         if !fields.contains_key(&name) && !taken_out.contains(&name) {
