@@ -136,8 +136,10 @@ pub(super) fn likely(sample: &Sample<'_>, received: &Received<'_>, caller: &str)
     })
 }
 
-fn sorted<'t>(lines: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
-    let mut lines: Vec<_> = lines.collect();
+/// Its lines, without so many at its end.
+fn sorted(text: &str, without: usize) -> Vec<&str> {
+    let mut lines: Vec<_> = text.trim_end().lines().collect();
+    lines.truncate(lines.len().saturating_sub(without));
     lines.sort_unstable();
     lines
 }
@@ -148,7 +150,7 @@ fn without_spaces(text: &str) -> String {
 
 /// Mistakes that can be seen and not remade, in the text of any scheme.
 fn by_lines(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'static str> {
-    if sorted(base.trim_end().lines()) == sorted(caller.trim_end().lines()) {
+    if sorted(base, 0) == sorted(caller, 0) {
         return Some("the lines stand in another order");
     }
     if ours.eq_ignore_ascii_case(theirs) {
@@ -168,13 +170,6 @@ fn by_lines(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'stat
 
 /// The same in a signature base of RFC 9421.
 fn by_shape(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'static str> {
-    // Without the last, which is no component.
-    let components = |text: &'_ str| {
-        let mut lines: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
-        lines.pop();
-        lines.sort_unstable();
-        lines
-    };
     let letters = |text: &str| {
         let mut letters: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
         letters.sort_unstable();
@@ -193,7 +188,8 @@ fn by_shape(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'stat
             "the last line must repeat the value of `Signature-Input` behind the label, every parameter as it was sent",
         );
     }
-    if components(base) == components(caller) {
+    // The last is no component.
+    if sorted(base, 1) == sorted(caller, 1) {
         return Some(
             "the components stand in another order: it is the order of the list in `Signature-Input`",
         );

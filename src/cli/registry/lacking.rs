@@ -53,10 +53,8 @@ fn lacks(app: &Json, keys: &[Json], enrols: bool) -> Vec<String> {
     }
     let signs = |key: &Json| {
         let has_private = key["kind"] == "secret" || key["kind"] == "pair";
-        let is_over = ["pending", "retired"]
-            .iter()
-            .any(|state| key["state"] == *state);
-        has_private && key["attests"] == true && key["in_force"] == true && !is_over
+        let may_sign = !matches!(key["state"].as_str(), Some("pending" | "retired"));
+        has_private && key["attests"] == true && key["in_force"] == true && may_sign
     };
     if !tokens.is_null() && !keys.iter().any(signs) {
         lacks.push(format!(

@@ -24,7 +24,7 @@ use super::paced::Paced;
 use super::socket::Breaks;
 use super::turn::Desk;
 use super::{BoxError, Deadlines, Handler, Tunnel};
-use answer::{Asker, Framed, Size};
+use answer::{Asker, Size};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{StatusCode, response};
@@ -277,10 +277,10 @@ impl<S: AsyncRead + AsyncWrite + Breaks + Unpin> Connection<S> {
         let now = Instant::now();
         let written = answer::write(self.out.text(), parts, size, asker, self.keeps_open, now);
         self.keeps_open = written.keeps_open;
-        if written.framed == Framed::UntilClose {
+        self.out.start(written.framed, is_over);
+        if self.out.is_until_close() {
             self.stream.stream().break_off(true);
         }
-        self.out.start(written.framed, is_over);
         self.answered = Some(now);
     }
 
