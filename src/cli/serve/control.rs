@@ -180,7 +180,7 @@ impl Control {
         if let Some(made) = &self.made {
             made.reconfigure(&apps, plans);
         }
-        let kept = || kept(&apps, self.made.as_ref().map(Made::live));
+        let kept = || kept(&apps, self.made.as_ref());
         self.shared.heights.keep(kept);
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());

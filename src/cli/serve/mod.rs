@@ -116,12 +116,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     }
     let (moved_up, heights) = store::moved_up::Keeper::open(&config.state.directory)?;
     let made = registry::open(config.registry.as_ref(), &mut config.gateway)?;
-    heights.keep(|| {
-        registry::kept(
-            &config.gateway.apps,
-            made.as_ref().map(registry::Made::live),
-        )
-    });
+    heights.keep(|| registry::kept(&config.gateway.apps, made.as_ref()));
     let no_color = crate::config::no_color();
     let access_log = match options.access_log {
         Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),

@@ -55,17 +55,15 @@ fn plans(gateway: &Blueprint) -> Vec<(Arc<str>, Assurance)> {
 }
 
 /// Whose height is kept: the apps of `gateway.toml`, and of the others those that may not fall back.
-pub(super) fn kept(apps: &[Arc<App>], live: Option<&Live>) -> Vec<Arc<App>> {
-    let others = live.map_or_else(Vec::new, Live::refusing);
-    apps.iter().cloned().chain(others).collect()
+pub(super) fn kept(apps: &[Arc<App>], made: Option<&Made>) -> Vec<Arc<App>> {
+    made.map_or_else(|| apps.to_vec(), |made| kept_with(apps, &made.live))
+}
+
+fn kept_with(apps: &[Arc<App>], live: &Live) -> Vec<Arc<App>> {
+    apps.iter().cloned().chain(live.refusing()).collect()
 }
 
 impl Made {
-    /// What is in force of it.
-    pub(super) fn live(&self) -> &Live {
-        &self.live
-    }
-
     /// Lets other settings go on with it, unless an app of it would lose its plan.
     pub(super) fn takes(&self, gateway: &mut Blueprint) -> Result<(), String> {
         let known: HashSet<Arc<str>> = plans(gateway).into_iter().map(|(name, _)| name).collect();
@@ -119,7 +117,7 @@ impl Watcher for Following {
         if let Some(shared) = self.shared.upgrade()
             && before.max(self.live.refusing().len()) > 0
         {
-            let apps = || kept(shared.settings.load().apps(), Some(&self.live));
+            let apps = || kept_with(shared.settings.load().apps(), &self.live);
             shared.heights.keep(apps);
         }
         let apps: Vec<&str> = touched.apps.iter().map(String::as_str).collect();
