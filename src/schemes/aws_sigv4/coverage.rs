@@ -12,6 +12,9 @@ use std::borrow::Cow;
 /// What every field of AWS's begins with.
 const AMZ: &str = "x-amz-";
 const DATE_NAME: &str = "date";
+/// The query of a target that ends in `?`.
+const LONE_MARK: &str =
+    "a `?` with nothing behind it, which no signer of AWS's signs: leave it out";
 const DIGEST: HeaderName = HeaderName::from_static("digest");
 
 /// Something that a signature covers, or must.
@@ -54,8 +57,11 @@ fn each<'d>(
     demand(Some(Part::Method), "method", true);
     demand(Some(Part::Authority), "host", has("host"));
     demand(Some(Part::Path), "path", true);
-    if received.query().is_some() {
-        demand(Some(Part::Query), "query", true);
+    match received.query() {
+        // In what is signed it is no other than none.
+        Some("") => demand(Some(Part::Query), LONE_MARK, false),
+        Some(_) => demand(Some(Part::Query), "query", true),
+        None => {}
     }
     if presented.in_query && received.shows(Field::Authorization) {
         let name = "authorization";

@@ -148,7 +148,16 @@ impl<'r> Presented<'r> {
             "X-Amz-Content-Sha256",
         ];
         let mut values: [Option<&str>; 7] = [None; 7];
-        for (name, value) in pairs(query).filter(|(name, _)| name.starts_with("X-Amz-")) {
+        for (name, value) in pairs(query) {
+            // Signed as any other spelling of it is, and read by nobody.
+            let is_respelled =
+                name.contains('%') && decoded(name).is_some_and(|name| name.starts_with("X-Amz-"));
+            if is_respelled {
+                return Err(format!("`{}` is a name with escapes", cut(name)));
+            }
+            if !name.starts_with("X-Amz-") {
+                continue;
+            }
             let slots = NAMES.into_iter().zip(&mut values);
             for (name, slot) in slots.filter(|(known, _)| *known == name) {
                 if slot.replace(value).is_some() {

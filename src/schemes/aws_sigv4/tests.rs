@@ -918,6 +918,8 @@ fn a_presigned_url_is_read_strictly() {
         ("X-Amz-Expires=60", "X-Amz-Expires=0", "X-Amz-Expires"),
         ("X-Amz-Expires=60", "X-Amz-Expires=-60", "X-Amz-Expires"),
         ("X-Amz-Expires=60", "X-Amz-Expires=%36", "X-Amz-Expires"),
+        ("X-Amz-Expires=60", "X-Amz-Expire%73=60", "escapes"),
+        ("X-Amz-Expires=60", "%58-Amz-Expires=60", "escapes"),
         (
             "X-Amz-Expires=60",
             "X-Amz-Expires=60&X-Amz-Expires=60",
