@@ -56,6 +56,7 @@ pub struct Registry {
     beside: Option<Arc<dyn Beside>>,
     certificates: Certificates,
     static_keys: Option<StaticKeys>,
+    sunset: Option<i64>,
     webhooks: HashMap<usize, Vec<Arc<Key>>>,
     minters: Minters,
     doubles: Doubles,
@@ -106,6 +107,7 @@ impl Registry {
             beside: None,
             certificates: Certificates::default(),
             static_keys: None,
+            sunset: None,
             webhooks,
             doubles,
             days,
@@ -178,6 +180,18 @@ impl Registry {
         }
         self.static_keys = Some(StaticKeys::new(pepper, list));
         Ok(self)
+    }
+
+    /// With the first second at which no static key is taken any more, Unix time.
+    #[must_use]
+    pub const fn with_sunset(mut self, at: Option<i64>) -> Self {
+        self.sunset = at;
+        self
+    }
+
+    /// The first second at which no static key is taken any more, Unix time.
+    pub const fn sunset(&self) -> Option<i64> {
+        self.sunset
     }
 
     /// The keys that webhooks of an app may be signed with, whatever their state.

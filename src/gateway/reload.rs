@@ -150,7 +150,9 @@ impl Settings {
         let all_plans = || blueprint.all_plans.iter().map(|(plan, _)| plan.clone());
         let mut notice = None;
         if let Some(keys) = static_keys {
-            registry = registry.with_static_keys(keys.pepper, keys.list)?;
+            registry = registry
+                .with_static_keys(keys.pepper, keys.list)?
+                .with_sunset(keys.notice.sunset());
             notice = Some(keys.notice);
         }
         Ok(Self {

@@ -19,27 +19,36 @@ const SUNSET: HeaderName = HeaderName::from_static("sunset");
 pub struct Notice {
     deprecation: HeaderValue,
     link: Option<HeaderValue>,
+    sunset: Option<i64>,
 }
 
 impl Notice {
-    /// Since when static keys are deprecated, Unix time, and where that is explained.
+    /// Since when static keys are deprecated, Unix time, where that is explained, and from when on
+    /// none is taken.
     ///
     /// # Panics
     /// Never: digits can stand in a field.
-    pub fn new(deprecated: i64, link: Option<&str>) -> Self {
+    pub fn new(deprecated: i64, link: Option<&str>, sunset: Option<i64>) -> Self {
         let value = |text: String| HeaderValue::try_from(text).ok();
         Self {
             deprecation: value(format!("@{deprecated}")).expect("digits are a value"),
             link: link.and_then(|link| {
                 value(format!("<{link}>; rel=\"deprecation\"; type=\"text/html\""))
             }),
+            sunset,
         }
+    }
+
+    /// The first second at which no static key is taken any more, Unix time.
+    pub const fn sunset(&self) -> Option<i64> {
+        self.sunset
     }
 
     /// Tells a caller with this key.
     pub(super) fn tell(&self, fields: &mut HeaderMap, known: &StaticKey) {
         fields.insert(DEPRECATION, self.deprecation.clone());
-        if let Some(at) = known.not_after.and_then(date) {
+        let ends = known.not_after.into_iter().chain(self.sunset).min();
+        if let Some(at) = ends.and_then(date) {
             fields.insert(SUNSET, at);
         }
         if let Some(link) = &self.link {

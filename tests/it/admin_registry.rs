@@ -365,6 +365,28 @@ fn a_key_is_shown_once_rotated_with_overlap_and_ended() {
 }
 
 #[test]
+fn the_sunset_of_static_keys_ends_those_of_the_registry_too() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream)
+        .route("accept = [\"api-key\"]")
+        .more("[api_keys]\nsunset = 2027-03-01\n")
+        .start();
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let made = api.make("/v1/keys", &json!({ "app": "shop", "kind": "static" }));
+    let secret = made["secret"].as_str().unwrap();
+    let ask = || gateway.send(&gateway.request("GET", "/").field("X-Api-Key", secret));
+    let passed = ask();
+    passed.assert_passed();
+    assert_eq!(
+        passed.field("sunset"),
+        Some("Mon, 01 Mar 2027 00:00:00 GMT")
+    );
+    gateway.advance(60 * 86_400);
+    ask().assert_refused(401, "credential-rejected");
+}
+
+#[test]
 fn of_a_chain_of_rotations_none_is_lost_when_one_within_is_deleted() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);
@@ -402,16 +424,77 @@ fn a_key_whose_end_has_come_stays_retired() {
         let body = json!({ "not_after": end });
         api.send("PATCH", "/v1/keys/one", Some("*"), Some(&body))
     };
-    let ended = change(json!("2001-01-01"));
-    assert_eq!(
-        ended.json()["after"]["state"],
-        "retired",
-        "{}",
-        ended.text()
-    );
+    let ends = change(json!("2027-01-15T09:00:00Z"));
+    assert_eq!(ends.status, 200, "{}", ends.text());
+    gateway.advance(3_600);
+    let state = api.get("/v1/keys/one").json()["state"].clone();
+    assert_eq!(state, "retired");
     for end in [json!(null), json!("2099-01-01")] {
         change(end).assert_refused(409, "wrong-state");
     }
+}
+
+#[test]
+fn an_end_that_is_past_is_refused_and_ends_nothing() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "one" }));
+    let ask =
+        |method: &str, target: &str, body: Value| api.send(method, target, Some("*"), Some(&body));
+    for past in ["2026-06-01", "2027-01-15T08:00:00Z"] {
+        for (method, target, name) in [
+            ("POST", "/v1/keys/one/retire", "at"),
+            ("PATCH", "/v1/keys/one", "not_after"),
+        ] {
+            let refused = ask(method, target, json!({ name: past }));
+            refused.assert_refused(422, "invalid");
+            let error = refused.json()["errors"][0].clone();
+            assert_eq!(error["at"], format!("/{name}"));
+            let why = error["detail"].as_str().unwrap();
+            assert!(why.ends_with("is past"), "{why}");
+            assert_eq!(error["accepted"], "a later moment");
+        }
+    }
+    assert_eq!(api.get("/v1/keys/one").json()["state"], "active");
+    let drains = json!({ "at": "2027-01-15T08:00:01Z" });
+    let drains = ask("POST", "/v1/keys/one/retire", drains);
+    assert_eq!(drains.json()["after"]["state"], "draining");
+    let ended = ask("POST", "/v1/keys/one/retire", json!({}));
+    assert_eq!(ended.json()["after"]["state"], "retired");
+}
+
+#[test]
+fn the_only_active_key_of_an_app_is_not_safe_to_retire() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let safe = |id: &str| {
+        let told = api.get(&format!("/v1/keys/{id}/safe-to-retire")).json();
+        let why = told["why"].as_str().unwrap().to_owned();
+        (told["safe"] == true, why)
+    };
+    const ALONE: &str = "no other key of its app is active";
+    let alone = || (false, ALONE.to_owned());
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "one" }));
+    assert_eq!(safe("one"), alone());
+    // None that a caller could come with.
+    for other in [
+        json!({ "app": "shop", "id": "waits", "active_from": null }),
+        json!({ "app": "shop", "id": "bait", "honey": true }),
+        json!({ "app": "shop", "id": "brief", "not_after": "2027-01-15T09:00:00Z" }),
+    ] {
+        api.make("/v1/keys", &other);
+    }
+    assert_eq!(safe("one"), (true, "it was never used".to_owned()));
+    gateway.advance(3_600);
+    assert_eq!(safe("one"), alone());
+    // One that is over is nobody's any more.
+    assert_eq!(safe("brief"), (true, "it is retired already".to_owned()));
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "two" }));
+    assert_eq!(safe("one"), (true, "it was never used".to_owned()));
 }
 
 #[test]
@@ -449,7 +532,7 @@ fn a_key_that_callers_use_is_not_safe_to_retire_until_it_was_quiet_for_long_enou
             .json()
     };
     assert_eq!(safe()["last_used"], json!({}));
-    assert_eq!(safe()["why"], "it was never used");
+    assert_eq!(safe()["why"], "no other key of its app is active");
 
     let get = gateway.request("GET", "/orders");
     let signed = Caller::new("old", &secret).sign(&get);

@@ -199,7 +199,9 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
     let mut registry = Registry::new(blueprint.apps, blueprint.keys, 1)?
         .with_certificates(blueprint.certificates)?;
     if let Some(keys) = blueprint.static_keys {
-        registry = registry.with_static_keys(keys.pepper, keys.list)?;
+        registry = registry
+            .with_static_keys(keys.pepper, keys.list)?
+            .with_sunset(keys.notice.sunset());
     }
     // Whoever reads the configuration may know all that it leads to.
     let secrets = loaded.resolved.keys().iter().filter_map(|note| {

@@ -12,10 +12,13 @@ use crate::crypto::{Algorithm, HmacKey};
 use crate::gateway::{Notice, StaticKeys};
 use crate::route::{KeyPlaces, KeyWord, ReplayPolicy};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Since when callers are told, unless it is said: 2026-11-01.
 const DEPRECATED: i64 = 1_793_491_200;
+/// The pepper's file in `[state] directory`, unless it is said where that is.
+const PEPPER: &str = "api-keys.pepper";
 
 /// Whether any app has a static key, or one of the registry may: some route accepts them.
 fn are_used(file: &File) -> bool {
@@ -65,7 +68,7 @@ pub(super) fn static_keys(
     if !are_used(file) {
         return None;
     }
-    let pepper = pepper(&keys.pepper, places, gathered)?;
+    let pepper = pepper(file, places, gathered)?;
     let mut seen = HashMap::new();
     let mut list = Vec::new();
     for app in apps {
@@ -98,18 +101,28 @@ pub(super) fn static_keys(
     Some(StaticKeys {
         pepper,
         list,
-        notice: Notice::new(deprecated.max(0), link),
+        notice: Notice::new(deprecated.max(0), link, sunset_of(keys)),
     })
+}
+
+fn sunset_of(keys: &ApiKeys) -> Option<i64> {
+    keys.sunset.as_ref().map(|at| at.value.0)
 }
 
 /// The secret that keys are hashed under.
 pub(in crate::config) fn pepper(
-    at: &At<Reference>,
+    file: &File,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<Pepper> {
+    let usual = || At {
+        value: Reference::Generated(Path::new(&file.state.directory.0).join(PEPPER)),
+        span: 0..0,
+        key: "api_keys.pepper".to_owned(),
+    };
+    let at = file.api_keys.pepper.clone().unwrap_or_else(usual);
     let opened = places.open(&at.value);
-    let Some(secret) = gathered.take(at, opened)?.secret else {
+    let Some(secret) = gathered.take(&at, opened)?.secret else {
         return Some(Pepper::new(HmacKey::dummy(Algorithm::HmacSha256)));
     };
     match HmacKey::new(Algorithm::HmacSha256, &secret) {
@@ -153,13 +166,12 @@ fn known(
         }
     };
     let ends = one.not_after.as_ref().map(|at| at.value.0);
-    let sunset = keys.sunset.as_ref().map(|at| at.value.0);
     Some(StaticKey {
         id: id.value.0.as_str().into(),
         app: app.clone(),
         hash,
         not_before: one.not_before.as_ref().map(|at| at.value.0),
-        not_after: ends.into_iter().chain(sunset).min(),
+        not_after: ends.into_iter().chain(sunset_of(keys)).min(),
         enabled: one.enabled,
         uses: uses.clone(),
         made: None,
@@ -185,9 +197,7 @@ fn hash_of(
     }
     let opened = places.open(&reference.value).map(|mut opened| {
         // The newline that editors put at the end is no part of a key.
-        opened
-            .warnings
-            .retain(|(what, _)| !what.contains("newline"));
+        opened.forgive_newline();
         opened
     });
     let secret = gathered.take(reference, opened)?.secret;

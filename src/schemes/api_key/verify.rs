@@ -14,7 +14,9 @@ use crate::schemes::{Caller, Refused, Why};
 pub fn verify(presented: &Presented<'_>, registry: &Registry, now: Now) -> Result<Caller, Refused> {
     let known = presented.known(registry);
     let known = known.ok_or(rejected(Why::UnknownKey))?;
-    if !known.is_active(now.unix_seconds()) {
+    let seconds = now.unix_seconds();
+    let is_over = registry.sunset().is_some_and(|at| seconds >= at);
+    if is_over || !known.is_active(seconds) {
         return Err(rejected(Why::KeyNotActive));
     }
     if !known.app.is_enabled() {
