@@ -270,7 +270,7 @@ fn of_tokens() {
 #[test]
 fn of_tokens_of_issuers() {
     let mac = &kinds()[0];
-    let scene = |id: &str| {
+    let scene = |id: &str, own: bool, name: Option<&str>| {
         let mut scene = Scene::new(&[("portcullis-token", &token(mac, id))]);
         let issuer = Issuer {
             name: "outside".into(),
@@ -285,23 +285,28 @@ fn of_tokens_of_issuers() {
             scopes: None,
             algorithms: vec![Algorithm::HmacSha256],
             keys: Arc::new(Keys::fixed(KeySet::of_secret(
-                Some(KNOWN),
+                name,
                 HmacKey::dummy(Algorithm::HmacSha256),
             ))),
             keys_from: "here".into(),
         };
         scene.route.token_takers = vec![Takers {
-            own: false,
+            own,
             issuers: IssuerSet::NONE.with(0),
         }];
         scene.tokens = scene.tokens.with_issuers(vec![issuer], mac.double());
         scene
     };
     let none = Registry::new(vec![app()], Vec::new(), 1).unwrap();
-    let (why, known) = scene(KNOWN).refused(&none, false);
+    let (why, known) = scene(KNOWN, false, Some(KNOWN)).refused(&none, false);
     assert_eq!(why, Why::WrongSignature);
-    let (why, nobodys) = scene(NOBODYS).refused(&none, false);
+    let (why, nobodys) = scene(NOBODYS, false, Some(KNOWN)).refused(&none, false);
     assert_eq!(why, Why::UnknownKey);
+    assert_eq!(known, nobodys);
+    // Ours beside a key of an issuer that has no name, and is tried for every one.
+    let ours = registry(mac, 0);
+    let (_, known) = scene(KNOWN, true, None).refused(&ours, false);
+    let (_, nobodys) = scene(NOBODYS, true, None).refused(&ours, false);
     assert_eq!(known, nobodys);
 }
 

@@ -143,16 +143,15 @@ impl<'t> Compact<'t> {
         now: i64,
     ) -> Result<Opened, Refused> {
         let id = self.key_id.as_deref();
-        let mut tried = 0;
+        let own_id = id.filter(|_| takers.own);
+        let mut tried = usize::from(own_id.is_some());
         let mut why = Why::UnknownKey;
-        if takers.own
-            && let Some(key) = id.and_then(|id| registry.key(id))
-        {
-            tried += 1;
+        let own = own_id.and_then(|id| registry.key(id));
+        if let Some(key) = &own {
             match self.verify(&key.verifying) {
                 Ok(tag) => {
                     self.own_key_id()?;
-                    return self.of_app(&key, &tag, settings, registry, now);
+                    return self.of_app(key, &tag, settings, registry, now);
                 }
                 Err(other) => why = other,
             }
@@ -174,16 +173,15 @@ impl<'t> Compact<'t> {
                 }
             }
         }
-        if tried == 0 {
+        // It costs what a key costs. That an issuer has no key of a name is no secret: anyone
+        // can fetch its keys. Whether we have one is told by nothing.
+        if let (Some(id), None) = (own_id, &own) {
+            let _ = self.verify(&registry.double(id));
+        } else if tried == 0 {
             if id.is_none() {
                 return Err(no_key_id());
             }
-            // It costs what a key costs. That an issuer has no key of a name is no secret: anyone
-            // can fetch its keys. Whether we have one is told by nothing.
-            let _ = match (takers.own, id) {
-                (true, Some(id)) => self.verify(&registry.double(id)),
-                _ => self.verify(&settings.double),
-            };
+            let _ = self.verify(&settings.double);
         }
         // No note for what an app's key, or an issuer's, is known by.
         let is_known = |id| {
