@@ -196,7 +196,7 @@ fn a_route_says_whose_tokens_it_takes() {
     let routes = [
         route("any", ""),
         route("named", "issuers = [\"outside\"]"),
-        route("none", "issuers = []"),
+        route("nobodys", "issuers = []"),
     ];
     let gateway = setup
         .routes(&routes.concat())
@@ -212,7 +212,7 @@ fn a_route_says_whose_tokens_it_takes() {
     };
     ask("/any").assert_passed();
     ask("/named").assert_passed();
-    ask("/none").assert_refused(401, "credential-missing");
+    ask("/nobodys").assert_refused(401, "credential-missing");
 }
 
 #[test]
@@ -271,6 +271,11 @@ fn a_claim_narrows_the_scopes_of_the_app_and_never_adds_to_them() {
     // `scope` is another claim; without the one that counts there is none.
     show(&gateway, &token().claim("scope", "orders").text()).assert_passed();
     assert_eq!(upstream.got(3).field("portcullis-scopes"), Some(""));
+    // Where another claim tells the scopes, `scope` may be what its issuer likes.
+    let listed = token()
+        .claim("scp", json!(["orders"]))
+        .claim("scope", json!(["openid"]));
+    show(&gateway, &listed.text()).assert_passed();
     let odd = token().claim("scp", json!([1])).text();
     show(&gateway, &odd).assert_refused(401, "credential-rejected");
 }

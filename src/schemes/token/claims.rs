@@ -63,7 +63,7 @@ impl Verified {
             still_made(&claims, key.app.tokens.as_deref(), registry)?;
         }
         let scopes = match read.scope {
-            Some(asked) => key.app.scopes.narrowed(asked.split(' ')),
+            Some(asked) => key.app.scopes.narrowed(text("scope", asked)?.split(' ')),
             None => key.app.scopes.clone(),
         };
         Ok(read.verified(scopes, settings.max_lifetime, tag, None))
@@ -152,7 +152,8 @@ pub(super) struct Read<'c> {
     iat: Option<i64>,
     nbf: Option<i64>,
     pub(super) iss: Option<&'c str>,
-    scope: Option<&'c str>,
+    /// Of what type it is, whoever has made the token says.
+    scope: Option<&'c Json<'c>>,
     pay: Option<Pay>,
     bound: Option<Bound>,
 }
@@ -188,7 +189,7 @@ impl<'c> Read<'c> {
             iat,
             nbf,
             iss,
-            scope: scope.map(|value| text("scope", value)).transpose()?,
+            scope,
             pay,
             bound,
         })
