@@ -43,6 +43,16 @@ impl Sender {
             Self::Slack => &["x-slack-signature"],
         }
     }
+
+    /// The fields that it signs, which a backend needs to tell one message from another.
+    pub const fn signed_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::StandardWebhooks => &["webhook-id", "webhook-timestamp"],
+            Self::Slack => &["x-slack-request-timestamp"],
+            // All that is signed stands in the field of the signature, or is the body.
+            Self::Github | Self::Stripe => &[],
+        }
+    }
 }
 
 /// What a route that accepts `webhook` takes.

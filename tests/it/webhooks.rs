@@ -229,6 +229,24 @@ fn what_no_sender_signs_is_not_taken() {
 }
 
 #[test]
+fn no_field_that_a_sender_signs_is_kept_from_the_backend() {
+    for (sender, field) in [
+        ("standard-webhooks", "Webhook-Id"),
+        ("standard-webhooks", "Webhook-Timestamp"),
+        ("slack", "X-Slack-Request-Timestamp"),
+    ] {
+        let (upstream, gateway) = start(sender);
+        let named = signed(&gateway, sender).field("Connection", &format!("close, {field}"));
+        gateway
+            .send(&named)
+            .assert_refused(400, "malformed-credential");
+        upstream.assert_silent();
+        gateway.send(&signed(&gateway, sender)).assert_passed();
+        assert!(upstream.only().field(field).is_some());
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_malformed_and_what_is_not_there_is_missing() {
     for sender in SENDERS {
         let (upstream, gateway) = start(sender);

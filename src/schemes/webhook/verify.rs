@@ -39,7 +39,8 @@ pub fn verify(
     let webhooks = route.webhooks.as_ref().ok_or(Refused::Missing)?;
     check_what_nobody_signs(received, route, webhooks, seconds)?;
     signed::check_connection(received, |name| {
-        let mut fields = presented.sender.proof_fields().iter();
+        let sender = presented.sender;
+        let mut fields = sender.proof_fields().iter().chain(sender.signed_fields());
         fields.any(|field| name.eq_ignore_ascii_case(field))
     })?;
     let message = &presented.message;
