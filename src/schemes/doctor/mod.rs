@@ -33,7 +33,7 @@ use std::sync::Arc;
 /// Other keys of the same app that are tried.
 const MAX_OTHER_KEYS: usize = 8;
 /// Bytes of a text that is tried in other ways: one that is longer costs too much.
-const MAX_TEXT: usize = 16 * 1024;
+pub const MAX_TEXT: usize = 16 * 1024;
 
 /// What a scheme signs, and what its callers sign by mistake.
 pub trait Offer {

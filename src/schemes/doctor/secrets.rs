@@ -45,10 +45,11 @@ pub(super) fn misread(
 fn readings(right: &[u8]) -> Vec<(Mistake, Zeroizing<Vec<u8>>)> {
     let mut all = Vec::with_capacity(24);
     let mut push = |mistake, bytes: Vec<u8>| all.push((mistake, Zeroizing::new(bytes)));
-    let (base64, hex) = (BASE64.encode(right), HEXLOWER.encode(right));
+    let base64 = Zeroizing::new(BASE64.encode(right));
+    let hex = Zeroizing::new(HEXLOWER.encode(right));
     let texts = [
-        base64.clone(),
-        hex.clone(),
+        base64.to_string(),
+        hex.to_string(),
         BASE64URL_NOPAD.encode(right),
         BASE64_NOPAD.encode(right),
         BASE64URL.encode(right),
@@ -59,13 +60,13 @@ fn readings(right: &[u8]) -> Vec<(Mistake, Zeroizing<Vec<u8>>)> {
         push(Mistake::SecretAsText, text.into_bytes());
     }
     for text in [&base64, &hex] {
-        push(Mistake::SecretAsText, format!("{text}\n").into_bytes());
+        push(Mistake::SecretAsText, format!("{}\n", **text).into_bytes());
     }
     push(
         Mistake::SecretWithPrefix,
-        format!("whsec_{base64}").into_bytes(),
+        format!("whsec_{}", *base64).into_bytes(),
     );
-    for text in [format!("base64:{base64}"), format!("hex:{hex}")] {
+    for text in [format!("base64:{}", *base64), format!("hex:{}", *hex)] {
         push(Mistake::SecretWithPrefix, format!("{text}\n").into_bytes());
         push(Mistake::SecretWithPrefix, text.into_bytes());
     }

@@ -5,7 +5,7 @@ use crate::apps::{Key, Scheme};
 use crate::crypto::VerifyingKey;
 use crate::crypto::digest::sha256;
 use crate::route::Sender;
-use crate::schemes::doctor::{Change, Mistake, Offer, Sample};
+use crate::schemes::doctor::{Change, MAX_TEXT, Mistake, Offer, Sample};
 use crate::schemes::received::Received;
 use data_encoding::HEXLOWER;
 use std::borrow::Cow;
@@ -25,6 +25,10 @@ pub fn samples<'r>(
         None if received.has_body() => return Vec::new(),
         None => b"",
     };
+    // Nothing is told of a longer one, and each key would have a copy.
+    if body.len() > MAX_TEXT {
+        return Vec::new();
+    }
     let one = |key: &'r Arc<Key>| sample(presented, body, Cow::Borrowed(&*key.id));
     keys.iter().take(super::verify::MAX_KEYS).map(one).collect()
 }
