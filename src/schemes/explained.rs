@@ -2,6 +2,7 @@
 
 use super::received::Received;
 use crate::crypto::digest::sha256;
+use crate::route::Route;
 use data_encoding::{BASE64, HEXLOWER};
 use http::HeaderName;
 
@@ -9,9 +10,12 @@ use http::HeaderName;
 pub const SIGNATURE_BASE_DIGEST: HeaderName = HeaderName::from_static("signature-base-digest");
 
 /// Fields whose value is a credential: shown as a digest.
-const VEILED: [&str; 5] = [
+const VEILED: [&str; 8] = [
     "authorization",
     "cookie",
+    "dpop",
+    "oauth-client-attestation",
+    "oauth-client-attestation-pop",
     "portcullis-token",
     "proxy-authorization",
     "x-amz-security-token",
@@ -48,14 +52,29 @@ pub fn digest_field(base: &[u8]) -> String {
 
 /// `base` with the values of credentials digested.
 pub fn veiled(base: &str) -> Box<str> {
+    with_veils(base, |line| VEILED.iter().any(|name| begins(line, name)))
+}
+
+/// As [`veiled`], and with it whatever stands in a field that `route` takes tokens or static keys from.
+pub fn veiled_on(base: &str, route: &Route) -> Box<str> {
+    let places = route.key_places.as_deref();
+    let fields = places.map_or(&[][..], |places| &places.fields);
+    let all = || route.token_fields.iter().chain(fields);
+    with_veils(&veiled(base), |line| {
+        all().any(|name| begins(line, name.as_str()))
+    })
+}
+
+fn with_veils(base: &str, is_credential: impl Fn(&str) -> bool) -> Box<str> {
+    const VEIL: &str = "<sha-256 of the value: ";
     let lines: Vec<String> = base
         .split('\n')
         .map(|line| {
-            let veil = VEILED.iter().any(|name| begins(line, name));
-            match line.split_once(": ").or_else(|| line.split_once(':')) {
-                Some((name, value)) if veil => {
+            let parts = line.split_once(": ").or_else(|| line.split_once(':'));
+            match parts {
+                Some((name, value)) if !value.starts_with(VEIL) && is_credential(line) => {
                     let digest = HEXLOWER.encode(&sha256(&[value.as_bytes()]));
-                    format!("{name}: <sha-256 of the value: {digest}>")
+                    format!("{name}: {VEIL}{digest}>")
                 }
                 _ => line.to_owned(),
             }
@@ -89,6 +108,14 @@ mod tests {
             let told = veiled(&format!("a: b\n{line}\nc: d"));
             assert!(!told.contains("of-the-user"), "{told}");
             assert!(told.starts_with("a: b\n") && told.ends_with("\nc: d"));
+        }
+        let mut route = Route::any("orders");
+        route.token_fields = vec![http::HeaderName::from_static("approov-token")];
+        for name in ["Approov-Token", "\"approov-token\"", "authorization"] {
+            let line = format!("{name}: of-the-user");
+            let told = veiled_on(&line, &route);
+            assert!(!told.contains("of-the-user"), "{told}");
+            assert_eq!(veiled_on(&told, &route), told);
         }
         for line in ["authorization-mode: plain", "\"cookies\": plain", "x"] {
             assert_eq!(&*veiled(line), line);

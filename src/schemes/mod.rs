@@ -38,6 +38,7 @@ pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
 use crate::apps::{Scheme, SchemeSet};
+use crate::route::Route;
 use std::borrow::Cow;
 
 /// Why a request is not let in for what it showed.
@@ -104,6 +105,18 @@ impl Refused {
                 ..
             }
         )
+    }
+
+    /// The same, with what stands in the fields that `route` takes tokens and keys from digested.
+    fn veiled_on(mut self, route: &Route) -> Self {
+        if let Self::Rejected {
+            explained: Some(explained),
+            ..
+        } = &mut self
+        {
+            explained.base = explained::veiled_on(&explained.base, route);
+        }
+        self
     }
 
     /// Parts that must be covered and are not.

@@ -251,6 +251,17 @@ impl<'r> Presented<'r> {
         rules: Rules<'_>,
         now: Now,
     ) -> Result<Caller, Refused> {
+        let proven = self.prove(received, route, rules, now);
+        proven.map_err(|refused| refused.veiled_on(route))
+    }
+
+    fn prove(
+        &self,
+        received: &Received<'_>,
+        route: &Route,
+        rules: Rules<'_>,
+        now: Now,
+    ) -> Result<Caller, Refused> {
         let (Some(token), Credential::Signature(signature)) = (self.token, &self.one) else {
             return self.one.verify(received, route, rules, now);
         };

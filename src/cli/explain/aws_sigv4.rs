@@ -8,6 +8,7 @@ use crate::route::{Part, Route};
 use crate::schemes::Received;
 use crate::schemes::aws_sigv4::forms::Forms;
 use crate::schemes::aws_sigv4::{Presented, coverage, mistakes, text, told_veiled, verify};
+use crate::schemes::explained::veiled_on;
 use std::borrow::Cow;
 
 /// Takes down the signature, if the request shows one that can be read.
@@ -45,7 +46,7 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
                 let sample = mistakes::sample_of(&presented, case.received, text);
                 case.judge(&mut shown, &sample);
                 let lines = |text: &str| text.split('\n').map(str::to_owned).collect();
-                shown.base = Some(lines(&told_veiled(ours)));
+                shown.base = Some(lines(&veiled_on(&told_veiled(ours), case.route)));
                 shown.string_to_sign = Some(lines(&to_sign(&presented, ours)));
                 case.compare(report, &sample);
             }

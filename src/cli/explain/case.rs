@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::route::{Part, Route};
 use crate::schemes::Received;
 use crate::schemes::doctor::{self, Finding, Mistake, Sample, Tries};
-use crate::schemes::explained::veiled;
+use crate::schemes::explained::veiled_on;
 
 #[derive(Clone, Copy)]
 pub(super) struct Case<'c> {
@@ -23,7 +23,8 @@ impl Case<'_> {
     /// Takes down whether the signature is the key's, and if not, why.
     pub(super) fn judge(&self, shown: &mut Signature, sample: &Sample<'_>) {
         let text = String::from_utf8_lossy(&sample.text);
-        shown.base = Some(veiled(&text).split('\n').map(str::to_owned).collect());
+        let text = veiled_on(&text, self.route);
+        shown.base = Some(text.split('\n').map(str::to_owned).collect());
         let Some(key) = self.ground.registry.key(&sample.key_id) else {
             return;
         };
@@ -65,7 +66,7 @@ impl Case<'_> {
         let mut difference = first_difference(&sample.text, caller);
         if let Some(difference) = &mut difference {
             for line in [&mut difference.gateway_line, &mut difference.caller_line] {
-                let told = veiled(line);
+                let told = veiled_on(line, self.route);
                 if *told != **line {
                     *line = told.into();
                     difference.indent = None;
