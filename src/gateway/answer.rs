@@ -221,9 +221,7 @@ pub(super) fn refused(
         Refusal::Route(NoRoute::MethodNotAllowed(methods)) => {
             fields.extend(allowed(methods).map(|methods| (header::ALLOW, methods)));
         }
-        Refusal::Limit(crate::limit::Refused::Rate { standing, .. }) => {
-            tell_standing(fields, Some(standing));
-        }
+        Refusal::Limit(refused) => tell_standing(fields, refused.standing()),
         _ => tell_standing(fields, standing),
     }
     if is_grpc {

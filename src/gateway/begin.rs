@@ -41,6 +41,8 @@ pub(super) struct Unread {
     parts: Box<Parts>,
     /// Bytes of its body that are read for that.
     hold: u64,
+    /// What a browser is told if they do not come.
+    told: cors::Told,
 }
 
 /// What the head of a request comes to.
@@ -108,9 +110,11 @@ impl Gateway {
         ending: &mut Ending,
         now: Now,
     ) -> Result<(Box<Passing>, RequestBody), Box<Stopped>> {
-        let Unread { parts, hold } = unread;
-        let held = body::hold(body, hold, peer.address).await;
-        let held = held.map_err(Refusal::from)?;
+        let Unread { parts, hold, told } = unread;
+        let held = match body::hold(body, hold, peer.address).await {
+            Ok(held) => held,
+            Err(error) => return Err(Stopped::told(error.into(), None, told)),
+        };
         let has_body = !held.bytes.is_empty();
         let record = ending.record();
         match self.judge(settings, peer, parts, has_body, Some(&held), record, now)? {
@@ -168,7 +172,8 @@ impl Gateway {
             && let Err(Refusal::Credential(schemes::Refused::Unread)) = proven
         {
             let hold = route.hold();
-            return Ok(Judged::Unread(Box::new(Unread { parts, hold })));
+            let told = cors::Told::of(route, &parts.headers);
+            return Ok(Judged::Unread(Box::new(Unread { parts, hold, told })));
         }
         let charged = proven.map_err(|refusal| {
             let mut asks = HeaderMap::new();
@@ -251,6 +256,11 @@ impl Gateway {
         let limits = Limits {
             enforced: &settings.limits,
             observed: &settings.observed_limits,
+        };
+        // While its body was held back others were charged for later moments.
+        let now = match received.body() {
+            Some(_) => self.shared.clock.later(now),
+            None => now,
         };
         let charged = limit::charge(permit, limits, now).map_err(Refusal::Limit)?;
         observed::note_steps(record, &charged);

@@ -81,6 +81,8 @@ impl Gateway {
             BodyError::NotHeld { limit } => Refusal::from(BodyError::TooLarge { limit }),
             error => error.into(),
         })?;
+        // It may have taken its time to come.
+        let now = self.shared.clock.later(now);
         let answer = match asked.door {
             Door::Challenge => service.challenge(&held.bytes, now),
             Door::Enrol => self.enrol(&held.bytes, peer, ending, now).await,

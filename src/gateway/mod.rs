@@ -42,6 +42,7 @@ use crate::limit::peer::Peers;
 use crate::mint;
 use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory, Written};
+use crate::route::BodyVerify;
 use crate::schemes::token;
 use crate::server::{Fault, Handler, Peer, RequestBody};
 use begin::{Begun, Passing};
@@ -151,6 +152,7 @@ impl Handler for Gateway {
                         let begun =
                             self.begin_with_body(&settings, peer, *unread, body, &mut ending, now);
                         let (passing, body) = begun.await?;
+                        let now = self.shared.clock.later(now);
                         self.answer(&settings, passing, body, &mut ending, now)
                             .await
                     });
@@ -197,7 +199,9 @@ impl Gateway {
         match self.seat(settings, &passing, ending.record(), now).await {
             Ok(place) => self.pass(settings, passing, place, body, ending).await,
             Err(refusal) => {
-                let mut stopped = Box::<Stopped>::from(refusal);
+                let told = cors::Told::of(&passing.route, &passing.head.parts.headers);
+                let standing = passing.charged.standing().cloned();
+                let mut stopped = Stopped::told(refusal, standing, told);
                 stopped.unread = (!body.is_end_stream()).then_some(body);
                 Err(stopped)
             }
@@ -262,6 +266,8 @@ impl Gateway {
             .get(route.upstream)
             .expect("a route's upstream was resolved when its configuration was read");
         let is_another = meter.clone();
+        let is_held_back =
+            !body.is_end_stream() && route.body.verify == BodyVerify::BeforeForwarding;
         let body = body::prepare(body, admitted.caller().body(), route.body, meter).await;
         let body = match body {
             Ok(body) => body,
@@ -270,6 +276,10 @@ impl Gateway {
                 return Err(Stopped::told(refusal, standing, told));
             }
         };
+        if is_held_back {
+            // Till now it was the client that was waited for.
+            ending.record().upstream_asked = Some(self.shared.clock.now());
+        }
         if is_another.is_another() {
             head.would_refuse = Some(observed::ANOTHER_BODY);
         }

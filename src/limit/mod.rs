@@ -58,6 +58,11 @@ impl Charged {
         self.0.would_refuse.as_deref()
     }
 
+    /// How its app stands with its rate, where it has one.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.0.standing.as_ref()
+    }
+
     /// Its proof, where that is still to be written down.
     pub fn unwritten(&self) -> Option<Recorded> {
         self.0.permit.unwritten()
@@ -134,6 +139,16 @@ pub enum Refused {
         /// How its app stands with its rate.
         standing: Option<Standing>,
     },
+}
+
+impl Refused {
+    /// How its app stands with its rate, where it has one.
+    pub const fn standing(&self) -> Option<&Standing> {
+        match self {
+            Self::Rate { standing, .. } => Some(standing),
+            Self::Concurrency { standing, .. } => standing.as_ref(),
+        }
+    }
 }
 
 /// Charges the caller's app for one request. Anonymous callers have no app and pass.

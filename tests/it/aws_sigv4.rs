@@ -271,6 +271,23 @@ fn a_body_whose_hash_no_field_tells_is_read_before_its_proof() {
 }
 
 #[test]
+fn a_target_that_ends_in_a_question_mark_is_refused_since_none_signs_it() {
+    let (upstream, gateway) = start();
+    let signed = sign(&gateway.request("GET", "/orders"));
+    let mut marked = signed.clone();
+    marked.target.push('?');
+    let refused = gateway.send(&marked);
+    refused.assert_refused(401, "coverage-missing");
+    assert!(
+        refused.text().contains("leave it out"),
+        "{}",
+        refused.text()
+    );
+    upstream.assert_silent();
+    gateway.send(&signed).assert_passed();
+}
+
+#[test]
 fn a_body_is_read_before_its_proof_only_up_to_the_routes_bound() {
     let upstream = Upstream::start();
     let gateway = setup(&upstream)
@@ -287,6 +304,34 @@ fn a_body_is_read_before_its_proof_only_up_to_the_routes_bound() {
     assert_eq!(upstream.heard().len(), 1);
     // Told, it need not be read before.
     gateway.send(&sign(&with_hash(body(1025)))).assert_passed();
+}
+
+/// A connection on which the gateway has asked for the body of `request`, which is still to be sent.
+fn asked_for_its_body(gateway: &Gateway, request: &Request) -> Connection {
+    let mut connection = gateway.connect();
+    let expecting = request.clone().field("Expect", "100-continue");
+    connection.send(&expecting.head());
+    assert_eq!(connection.head().unwrap().0, 100);
+    connection
+}
+
+#[test]
+fn a_body_that_was_waited_for_is_charged_for_and_timed_when_it_has_come() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream)
+        .app("plan = \"few\"")
+        .more("[plans.few]\nrate = \"1/s\"\nburst = 1\n")
+        .start();
+    let slow = sign(&whole(&gateway));
+    let mut connection = asked_for_its_body(&gateway, &slow);
+    gateway.advance(5);
+    gateway
+        .send(&sign(&gateway.request("GET", "/meanwhile")))
+        .assert_passed();
+    gateway.advance(1);
+    connection.send(&slow.framed_body());
+    connection.response_to("POST").assert_passed();
+    assert_eq!(gateway.record(1)["upstream_ms"], 0.0);
 }
 
 #[test]

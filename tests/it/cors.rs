@@ -185,6 +185,24 @@ fn a_page_can_read_why_it_was_refused() {
 }
 
 #[test]
+fn a_page_can_read_that_there_was_no_room_for_it() {
+    let (allow, upstream) = Upstream::held();
+    let gateway = Setup::before(&upstream)
+        .route(&format!("cors = {{ origins = [\"{APP}\"] }}"))
+        .more("[overload]\nin_flight = 1\nqueue_timeout = \"50ms\"\n")
+        .start();
+    let asked = |path: &str| caller().sign(&gateway.request("GET", path).field("Origin", APP));
+    let mut first = gateway.connect();
+    first.send(&asked("/1").bytes());
+    upstream.wait_for_head(0);
+    let refused = gateway.send(&asked("/2"));
+    refused.assert_refused(503, "overloaded");
+    assert_eq!(told(&refused), pairs(&[("allow-origin", APP)]));
+    allow.send(()).unwrap();
+    first.response().assert_passed();
+}
+
+#[test]
 fn every_origin_may_call_where_the_route_says_so() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream)

@@ -144,7 +144,7 @@ fn a_place_is_free_again_when_the_client_leaves() {
     let (_closed, upstream) = Upstream::endless_at("/streams");
     let gateway = Setup::before(&upstream)
         .app("plan = \"one\"")
-        .more("[plans.one]\nconcurrency = 1\n")
+        .more("[plans.one]\nconcurrency = 1\nrate = \"10/s\"\n")
         .start();
     let token = Token::new().text();
     let streaming = gateway
@@ -153,7 +153,9 @@ fn a_place_is_free_again_when_the_client_leaves() {
     let mut connection = gateway.connect();
     connection.send(&streaming.bytes());
     assert_eq!(connection.take(4096).len(), 4096);
-    ask(&gateway).assert_refused(429, "concurrency-exceeded");
+    let refused = ask(&gateway);
+    refused.assert_refused(429, "concurrency-exceeded");
+    assert!(refused.field("ratelimit").is_some(), "it has a rate too");
     drop(connection);
     gateway.record(1);
     ask(&gateway).assert_passed();
