@@ -96,6 +96,7 @@ impl Gateway {
         let code = refusal.code();
         if code.blame() == Blame::Stranger {
             let peer = ending.record().peer;
+            let now = self.shared.clock.later(now);
             if let Some(settings) = ending.settings() {
                 self.shared.peers.failed(&settings.peers, peer, now);
             }

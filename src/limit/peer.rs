@@ -204,8 +204,10 @@ impl Set {
     /// Only whoever holds the lock may call this.
     fn charge(&self, tag: u64, rate: &Rate, now: u64) {
         if let Some(way) = self.find(tag) {
-            let paid_at = self.paid_at[way].load(Ordering::Relaxed).max(now);
-            let paid_at = (paid_at + rate.interval()).min(most_debt(rate, now));
+            let before = self.paid_at[way].load(Ordering::Relaxed);
+            let paid_at = before.max(now) + rate.interval();
+            // What it owes may be of later moments than this one: nothing of that is forgiven.
+            let paid_at = paid_at.min(most_debt(rate, now)).max(before);
             self.paid_at[way].store(paid_at, Ordering::Release);
             return;
         }
@@ -322,6 +324,17 @@ mod tests {
         fail(&peers, &PER_SECOND, peer, 100_000, at(0));
         let wait = peers.check(&PER_SECOND, peer, at(0)).unwrap_err();
         assert!(wait <= MOST_EXTRA_DEBT + Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_request_that_began_long_ago_forgives_nothing() {
+        let (peers, peer) = (Peers::new(), address(7));
+        let later = at(100_000);
+        fail(&peers, &PER_SECOND, peer, 300, later);
+        let owed = peers.check(&PER_SECOND, peer, later).unwrap_err();
+        fail(&peers, &PER_SECOND, peer, 1, at(0));
+        let wait = peers.check(&PER_SECOND, peer, later).unwrap_err();
+        assert!(wait >= owed, "{wait:?} after {owed:?}");
     }
 
     #[test]
