@@ -282,7 +282,21 @@ impl Journal {
         } else {
             Ok(())
         };
-        past.iter_mut().try_for_each(Past::seal).and(rotated)
+        self.seal_past(&mut past).and(rotated)
+    }
+
+    /// Seals what is not written any more, once a head of ours is on the disk. Until
+    /// then the missing seal alone tells the next start what was lost.
+    fn seal_past(&self, past: &mut [Past]) -> io::Result<()> {
+        let has_head = hold(&self.current).file.is_some();
+        let mut unsealed = past.iter_mut().filter(|file| file.unsealed.is_some());
+        unsealed.try_for_each(|file| {
+            if has_head {
+                file.seal()
+            } else {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+        })
     }
 
     fn is_due(&self, past: &[Past], now: i64, span: i64) -> bool {
@@ -339,9 +353,8 @@ impl Journal {
             // Nobody writes of this lane meanwhile, and whoever comes to it later is refused.
             hold(&lane.waiting).is_given_up = true;
         }
+        let sealed = written.and(self.seal_past(&mut past));
         let segment = hold(&self.current);
-        let sealed = past.iter_mut().try_for_each(Past::seal);
-        let sealed = written.and(sealed);
         let sealed = sealed.and_then(|()| segment.file.as_ref().map_or(Ok(()), seal));
         sealed.and(self.lock.unlock())
     }
@@ -352,6 +365,18 @@ impl Journal {
         let mut current = hold(&self.current);
         let before = current.file.replace(file);
         before.expect("there was room for a file")
+    }
+
+    /// Goes on as after a start on a full disk, for tests: no file of ours is there.
+    /// Gives back where the next one is begun.
+    #[cfg(test)]
+    pub(super) fn without_file(&self) -> PathBuf {
+        let mut current = hold(&self.current);
+        fs::remove_file(&current.path).expect("there was room for a file");
+        let (before, head) = (current.number - 1, current.head);
+        *current = Segment::to_come(&self.directory, before, head);
+        self.failing(Some(&io::Error::from(io::ErrorKind::StorageFull)));
+        path(&self.directory, before + 1).with_extension(UNFINISHED)
     }
 }
 
@@ -567,7 +592,8 @@ impl Found {
         }
         match floor {
             Some(floor) => (floor, None),
-            // Nothing was lost: this is the first start.
+            // The first start, or one after the files were wiped: nothing tells which. To
+            // refuse up to `skew` after it would make every first start wait for so long.
             None => (now - 1, None),
         }
     }

@@ -1,7 +1,7 @@
 use super::format::{FIRST_SLOT, SLOT};
 use super::*;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicUsize;
@@ -160,6 +160,25 @@ fn wiped_files_are_a_first_start() {
 }
 
 #[test]
+fn where_files_were_wiped_only_what_was_made_ahead_of_the_start_passes_once_more() {
+    let (directory, proofs) = opened();
+    let ahead = NOW + 4 + SKEW;
+    record(&proofs, 1, NOW + 4).unwrap();
+    record_made(&proofs, 2, ahead, NOW + 4).unwrap();
+    drop(proofs);
+    for file in files(&directory) {
+        fs::remove_file(file).unwrap();
+    }
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW + 5);
+    let refused = record_made(&proofs, 1, NOW + 4, NOW + 5);
+    assert_eq!(refused, Err(Refused::MaybeReplayed));
+    // docs/operating.md says so: it looks like one that was never used.
+    assert_eq!(record_made(&proofs, 2, ahead, NOW + 5), Ok(()));
+    let refused = record_made(&proofs, 2, ahead, NOW + 6);
+    assert_eq!(refused, Err(Refused::Replayed));
+}
+
+#[test]
 fn after_the_machine_died_what_was_made_before_is_refused() {
     let (directory, proofs) = opened();
     record(&proofs, 1, NOW + 100).unwrap();
@@ -179,6 +198,62 @@ fn after_the_machine_died_what_was_made_before_is_refused() {
     let (proofs, opened) = open(&directory, NEXT_BOOT, start + 40);
     assert!(opened.floor.unwrap() >= start + SKEW);
     let refused = record_made(&proofs, 3, start, start + 40);
+    assert_eq!(refused, Err(Refused::MaybeReplayed));
+}
+
+/// Where the machine died when the first of two proofs was on the disk.
+fn half_lost() -> TempDir {
+    let (directory, proofs) = opened();
+    record(&proofs, 1, NOW + 1).unwrap();
+    record(&proofs, 2, NOW + 1).unwrap();
+    drop(proofs);
+    let last = files(&directory).pop().unwrap();
+    let file = OpenOptions::new().write(true).open(&last).unwrap();
+    file.set_len(FIRST_SLOT + SLOT as u64).unwrap();
+    directory
+}
+
+/// A start on a disk that has no room until what stands at the path is removed.
+fn open_without_room(directory: &TempDir, boot: Boot, now: i64) -> (Shared, PathBuf) {
+    let (proofs, _) = open(directory, boot, now);
+    let next = proofs.journal.without_file();
+    symlink("/dev/full", &next).unwrap();
+    (proofs, next)
+}
+
+#[test]
+fn that_the_machine_died_is_still_known_after_a_start_on_a_full_disk() {
+    for is_stopped in [false, true] {
+        let directory = half_lost();
+        let (proofs, _) = open_without_room(&directory, NEXT_BOOT, NOW + 5);
+        proofs.tend(at(NOW + 6));
+        assert_eq!(files(&directory).len(), 2, "the old one, and none begun");
+        if is_stopped {
+            proofs.journal.close().unwrap_err();
+        }
+        drop(proofs);
+
+        let (proofs, opened) = open(&directory, NEXT_BOOT, NOW + 7);
+        assert_eq!(opened.floor, Some(NOW + 7 + SKEW));
+        assert!(opened.note.unwrap().contains("machine stopped"));
+        let refused = record_made(&proofs, 2, NOW + 1, NOW + 7);
+        assert_eq!(refused, Err(Refused::MaybeReplayed));
+    }
+}
+
+#[test]
+fn once_there_is_room_the_new_head_tells_what_is_lost_and_old_files_are_sealed() {
+    let directory = half_lost();
+    let (proofs, full) = open_without_room(&directory, NEXT_BOOT, NOW + 5);
+    proofs.tend(at(NOW + 6));
+    fs::remove_file(full).unwrap();
+    proofs.tend(at(NOW + 7));
+    drop(proofs);
+
+    let (proofs, opened) = open(&directory, NEXT_BOOT, NOW + 8);
+    assert_eq!((opened.loaded, opened.floor), (1, Some(NOW + 5 + SKEW)));
+    assert_eq!(opened.note, None, "nothing more is lost");
+    let refused = record_made(&proofs, 2, NOW + 1, NOW + 8);
     assert_eq!(refused, Err(Refused::MaybeReplayed));
 }
 
