@@ -5,7 +5,7 @@ use super::reload::Settings;
 use super::{Worker, grpc, observed};
 use crate::forward::body::Meter;
 use crate::limit::Place;
-use crate::observe::{Record, trace_id};
+use crate::observe::{CLIENT_WENT, Record, trace_id};
 use http::request::Parts;
 use std::sync::Arc;
 
@@ -102,8 +102,6 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        /// What other proxies log for a client that did not wait for its answer.
-        const CLIENT_WENT: u16 = 499;
         let Some(open) = &mut self.0 else {
             return;
         };

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The media type of the rendered metrics.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The route label of a request that no route takes.
+/// The route label of a request that no route takes. `config` lets no route be called so.
 const NO_ROUTE: &str = "none";
 
 /// Everything that is counted, for the life of the process.

@@ -30,6 +30,10 @@ use metrics::Metrics;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// What other proxies log for a client that did not wait for its answer: no
+/// status that was sent, so none of its class counts it.
+pub const CLIENT_WENT: u16 = 499;
+
 /// What the room is made with, once a process.
 #[derive(Debug)]
 pub struct Settings {
@@ -169,7 +173,7 @@ pub struct Record {
     pub scheme: Option<&'static str>,
     /// The trace it belongs to (W3C trace context), 32 hexadecimal digits.
     pub trace: Option<Box<str>>,
-    /// Status that was sent; 0 when the client was gone before.
+    /// Status that was sent; 0, or [`CLIENT_WENT`], when the client was gone before.
     pub status: u16,
     /// Code of the refusal, from the table.
     pub code: Option<&'static str>,

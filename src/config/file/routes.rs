@@ -15,7 +15,8 @@ use http::{HeaderName, Method};
 table! {
     /// Which requests go where, and what they must show to get there.
     pub struct Route {
-        /// Its name in logs, metrics and `check`.
+        /// Its name in logs, metrics and `check`. Not `none`: so metrics call requests that no
+        /// route takes.
         pub name: Required<At<Name>>,
         /// Which host. Where it is not said, every host. A name goes before a pattern. Where `[server] public_url`
         /// is said, its host is every request's.
@@ -48,7 +49,7 @@ table! {
         pub replay: At<ReplayPolicy> = "standard",
         /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`;
         /// `"key"`: a key or a certificate, by the claim `cnf`, which a DPoP proof, a signature or the connection shows;
-        /// `"dpop"`: a key that a DPoP proof shows. A token that is bound is held to it everywhere.
+        /// `"dpop"`: a key that a DPoP proof shows. A token that is bound is held to it wherever what it is bound to is shown.
         pub bind: At<Bind> = "none",
         /// In whose way callers sign on a route that accepts `"hmac-auth"`: as for Kong's or for Apache APISIX's
         /// plug-in of that name, or after draft-cavage-http-signatures-12.

@@ -41,9 +41,16 @@ pub(super) fn table(
     }
 }
 
+/// What metrics call requests that no route takes.
+const NO_ROUTE: &str = "none";
+
 fn names(routes: &[Route], gathered: &mut Gathered<'_>) {
     let mut seen: HashMap<&str, &At<Name>> = HashMap::new();
     for name in routes.iter().filter_map(|route| route.name.get()) {
+        if name.value.0 == NO_ROUTE {
+            let message = format!("`{NO_ROUTE}` is what metrics call requests that no route takes");
+            gathered.problem(name.problem(message).hint("give the route another name"));
+        }
         if let Some(first) = seen.insert(&name.value.0, name) {
             let message = format!("`{}` is the name of `{}` too", name.value.0, first.key);
             gathered.problem(name.problem(message));
