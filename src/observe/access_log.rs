@@ -2,7 +2,7 @@
 //!
 //! A worker only ever appends to memory. What cannot be written in time –
 //! a full disk, a pipe that nobody reads – is dropped, whole lines at a time,
-//! and counted.
+//! and counted. A line that is torn in its middle takes none after it along.
 
 use super::Record;
 use super::line::{Format, Stamp};
@@ -11,7 +11,7 @@ use crate::lanes::Lanes;
 use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{Write, stdout};
+use std::io::{ErrorKind, Write, stdout};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -109,6 +109,7 @@ impl Log {
             shared: shared.clone(),
             sink: log.sink,
             swept: Duration::ZERO,
+            is_torn: false,
             spare: Vec::new(),
         };
         thread::Builder::new()
@@ -184,6 +185,8 @@ struct Writer {
     sink: Box<dyn Write + Send>,
     /// When the workers' buffers were last emptied, as far as lines tell the time.
     swept: Duration,
+    /// Whether the sink was last given a part of a line only.
+    is_torn: bool,
     /// A buffer to leave behind where one is taken.
     spare: Vec<u8>,
 }
@@ -265,13 +268,40 @@ impl Writer {
         }
     }
 
+    /// Writes lines out, and counts those that the sink did not take whole.
     fn put(&mut self, mut lines: Lines) {
-        let written = self.sink.write_all(&lines.bytes);
-        if written.and_then(|()| self.sink.flush()).is_err() {
-            self.shared.dropped.inc_by(lines.count);
+        if self.is_torn {
+            // Whoever reads must not take the first line for the rest of the torn one.
+            lines.bytes.insert(0, b'\n');
+        }
+        let taken = self.give(&lines.bytes);
+        // What the sink has taken and could not hand on goes out before what it takes next.
+        let _ = self.sink.flush();
+        if taken == lines.bytes.len() {
+            self.is_torn = false;
+        } else {
+            let taken = &lines.bytes[..taken];
+            let ends = taken.split(|byte| *byte == b'\n').count() as u64 - 1;
+            let whole = ends.saturating_sub(self.is_torn.into());
+            let lost = lines.count.saturating_sub(whole);
+            self.shared.dropped.inc_by(lost);
+            self.is_torn = taken.last().map_or(self.is_torn, |last| *last != b'\n');
         }
         lines.bytes.clear();
         self.spare = lines.bytes;
+    }
+
+    /// Gives bytes to the sink until it takes no more. Gives back how many it took.
+    fn give(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match self.sink.write(&bytes[taken..]) {
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+                Ok(more) => taken = bytes.len().min(taken + more),
+            }
+        }
+        taken
     }
 }
 

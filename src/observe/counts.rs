@@ -1,7 +1,7 @@
 //! What is counted of each route: workers count side by side, and whoever
 //! asks for the page adds up.
 
-use super::Record;
+use super::{CLIENT_WENT, Record};
 use crate::clock::Now;
 use crate::lanes::Lanes;
 use prometheus_client::collector::Collector;
@@ -119,6 +119,8 @@ impl OfRoute {
 
     fn outcome(&self, record: &Record) -> usize {
         let class = match usize::from(record.status / 100) {
+            // Nothing was sent. A 499 of a server was, as long as it was not cut.
+            _ if record.status == CLIENT_WENT && record.cut => 0,
             class if class < CLASSES.len() => class,
             _ => 0,
         };
@@ -194,7 +196,7 @@ struct Sum {
 impl Sum {
     fn encode(&self, mut metric: MetricEncoder<'_>) -> fmt::Result {
         let ends = MICROS.iter().map(|micros| *micros as f64 / 1e6);
-        let ends = ends.chain([f64::MAX]);
+        let ends = ends.chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = ends.zip(self.buckets).collect();
         let count = self.buckets.iter().sum();
         metric.encode_histogram::<NoLabelSet>(self.nanos as f64 / 1e9, count, &buckets, None)

@@ -348,6 +348,87 @@ fn a_sink_that_fails_costs_lines_and_is_counted() {
     );
 }
 
+/// A disk with room for so many bytes, of which it takes a few at a time.
+#[derive(Clone)]
+struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut disk = self.0.lock().unwrap();
+        let taken = bytes.len().min(disk.0).min(100);
+        if taken == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        disk.0 -= taken;
+        disk.1.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_line_that_a_full_disk_tears_takes_none_after_it_along() {
+    let whole = line(Format::Json, &record());
+    let length = whole.len();
+    for cut in [0, 1, length / 2, length - 1] {
+        let disk = Disk(Arc::new(Mutex::new((2 * length + cut, Vec::new()))));
+        let log = AccessLog::to(Box::new(disk.clone()), Format::Json);
+        let (observer, labels) = observer(Some(log));
+        let write = |lines: usize| {
+            for _ in 0..lines {
+                observer.finish(&labels, &record(), at(START + 12));
+            }
+            while !observer.flush() {}
+        };
+        let dropped = |lines: usize| {
+            let told = format!("portcullis_access_log_dropped_total {lines}\n");
+            observer.render_metrics().contains(&told)
+        };
+        write(4);
+        assert!(dropped(2), "two were written whole, {cut}");
+        write(1);
+        assert!(dropped(3), "there is no room yet, {cut}");
+        disk.0.lock().unwrap().0 = usize::MAX;
+        write(2);
+        assert!(dropped(3), "there is room, {cut}");
+
+        let torn = match cut {
+            0 => String::new(),
+            _ => format!("{}\n", &whole[..cut]),
+        };
+        let written = String::from_utf8(disk.0.lock().unwrap().1.clone()).unwrap();
+        assert_eq!(written, format!("{whole}{whole}{torn}{whole}{whole}"));
+    }
+}
+
+#[test]
+fn a_client_that_was_gone_is_in_no_class_and_a_servers_own_499_is() {
+    let (observer, labels) = observer(None);
+    let gone = Record {
+        status: CLIENT_WENT,
+        cut: true,
+        ..record()
+    };
+    let sent = Record {
+        status: CLIENT_WENT,
+        ..record()
+    };
+    assert_eq!(json(&gone)["status"], 499);
+    for ended in [&gone, &sent] {
+        observer.finish(&labels, ended, at(START + 12));
+    }
+    let page = observer.render_metrics();
+    for line in [
+        r#"portcullis_requests_total{route="none",status="none",reason="cut"} 1"#,
+        r#"portcullis_requests_total{route="none",status="4xx",reason="ok"} 1"#,
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n\n{page}");
+    }
+}
+
 #[test]
 fn requests_are_counted_by_route_and_reason() {
     let (observer, labels) = observer(None);
@@ -362,6 +443,7 @@ fn requests_are_counted_by_route_and_reason() {
         r#"portcullis_requests_total{route="none",status="2xx",reason="ok"} 1"#,
         r#"portcullis_request_duration_seconds_bucket{le="0.025",route="orders"} 1"#,
         r#"portcullis_request_duration_seconds_bucket{le="0.01",route="orders"} 0"#,
+        r#"portcullis_request_duration_seconds_bucket{le="+Inf",route="orders"} 1"#,
         r#"portcullis_upstream_duration_seconds_bucket{le="0.01",route="orders"} 1"#,
         r#"portcullis_upstream_duration_seconds_count{route="none"} 0"#,
         r#"portcullis_bytes_in_total{route="orders"} 12"#,
