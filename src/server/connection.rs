@@ -130,9 +130,9 @@ impl<H: Handler> Worker<H> {
         let served = tokio::select! {
             biased;
             // Large, and over soon.
-            shaken = Box::pin(handshake) => match shaken {
-                Ok(Ok(stream)) => self.serve_shaken(stream, peer, asking),
-                _ => return,
+            shaken = Box::pin(handshake) => match shaken.unwrap_or_else(|over| Err(over.into())) {
+                Ok(stream) => self.serve_shaken(stream, peer, asking),
+                Err(why) => return self.admission.counts.unshaken(peer.address, &why),
             },
             () = self.last_call() => return,
         };

@@ -1,5 +1,6 @@
 //! What was turned away before it was a request: counted, and told now and then.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,7 @@ pub struct Counts {
     strange: Count,
     header: Count,
     forwarded: Count,
+    handshake: Count,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +71,11 @@ impl Counts {
         self.forwarded.get()
     }
 
+    /// Connections whose TLS handshake failed.
+    pub fn handshake(&self) -> u64 {
+        self.handshake.get()
+    }
+
     pub(super) fn at_the_cap(&self) {
         if let Some(closed) = self.full.add() {
             tracing::warn!(closed, "connections are closed: `max_connections` are open");
@@ -102,6 +109,17 @@ impl Counts {
                 peer = shown(peer),
                 why,
                 "connections of trusted proxies are closed: they do not begin with a PROXY header"
+            );
+        }
+    }
+
+    pub(super) fn unshaken(&self, peer: Option<IpAddr>, why: &io::Error) {
+        if let Some(closed) = self.handshake.add() {
+            tracing::warn!(
+                closed,
+                peer = shown(peer),
+                %why,
+                "connections are closed: their TLS handshake fails"
             );
         }
     }

@@ -1,7 +1,7 @@
 //! Mutual TLS: the certificate of a client names an app.
 
 use crate::harness::curl::curl;
-use crate::harness::{Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
+use crate::harness::{Gateway, Request, Response, Setup, T0, Token, Upstream, caller, wait_until};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use serde_json::json;
 use std::path::PathBuf;
@@ -322,6 +322,12 @@ fn without_a_certificate_of_the_authority_there_is_no_connection() {
     );
     no_connection(&scene, Some(&strange));
     scene.upstream.assert_silent();
+    // There is no request to log: the metrics and an event tell.
+    let wanted = "portcullis_tls_handshakes_failed_total 2\n";
+    wait_until(wanted, || {
+        let page = scene.gateway.ask_admin("/metrics").text();
+        page.contains(wanted)
+    });
 }
 
 #[test]

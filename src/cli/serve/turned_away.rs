@@ -8,7 +8,7 @@ type Read = fn(&Counts) -> u64;
 
 /// Shows every count.
 pub(super) fn show(observer: &Observer, counts: &Arc<Counts>) {
-    let shown: [(_, _, Read); 5] = [
+    let shown: [(_, _, Read); 6] = [
         (
             "connections_closed_full",
             "Connections closed since `max_connections` were open",
@@ -28,6 +28,11 @@ pub(super) fn show(observer: &Observer, counts: &Arc<Counts>) {
             "connections_closed_proxy_header",
             "Connections of trusted proxies closed for want of a PROXY header",
             Counts::header,
+        ),
+        (
+            "tls_handshakes_failed",
+            "Connections closed since their TLS handshake failed",
+            Counts::handshake,
         ),
         (
             "forwarded_unreadable",
