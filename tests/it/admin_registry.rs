@@ -476,10 +476,9 @@ fn the_only_active_key_of_an_app_is_not_safe_to_retire() {
         let why = told["why"].as_str().unwrap().to_owned();
         (told["safe"] == true, why)
     };
-    const ALONE: &str = "no other key of its app is active";
-    let alone = || (false, ALONE.to_owned());
+    let alone = (false, "no other key of its app is active".to_owned());
     api.make("/v1/keys", &json!({ "app": "shop", "id": "one" }));
-    assert_eq!(safe("one"), alone());
+    assert_eq!(safe("one"), alone);
     // None that a caller could come with.
     for other in [
         json!({ "app": "shop", "id": "waits", "active_from": null }),
@@ -490,7 +489,7 @@ fn the_only_active_key_of_an_app_is_not_safe_to_retire() {
     }
     assert_eq!(safe("one"), (true, "it was never used".to_owned()));
     gateway.advance(3_600);
-    assert_eq!(safe("one"), alone());
+    assert_eq!(safe("one"), alone);
     // One that is over is nobody's any more.
     assert_eq!(safe("brief"), (true, "it is retired already".to_owned()));
     api.make("/v1/keys", &json!({ "app": "shop", "id": "two" }));

@@ -1,6 +1,6 @@
 //! `portcullis app`, `key`, `instance`, `audit` and `reload`, with a gateway that runs and without one.
 
-use crate::harness::{Gateway, Setup, Upstream, binary};
+use crate::harness::{Closed, Gateway, Setup, Upstream, binary};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -93,6 +93,7 @@ fn what_is_not_there_and_what_cannot_be_reached_is_told_with_a_hint() {
     let reload = run(folder, &["reload"]);
     assert_eq!(reload.code, 1);
     assert!(reload.err.contains("no gateway runs"), "{}", reload.err);
+    assert!(!reload.err.contains("check"), "{}", reload.err);
     let unreachable = run(
         folder,
         &[
@@ -106,6 +107,13 @@ fn what_is_not_there_and_what_cannot_be_reached_is_told_with_a_hint() {
     );
     assert_eq!(unreachable.code, 1);
     assert!(unreachable.err.contains("cannot be reached"));
+    let closed = Closed::port();
+    let admin = format!("http://{}", closed.address());
+    let list = ["app", "list", "--token-file", "mobile.key", "--admin"];
+    let unreachable = run(folder, &[&list[..], &[admin.as_str()]].concat());
+    assert_eq!(unreachable.code, 1);
+    let hint = "`[admin] listen` says where";
+    assert!(unreachable.err.contains(hint), "{}", unreachable.err);
     for (args, told) in [
         (
             &[
@@ -287,6 +295,9 @@ fn an_app_lives_from_its_first_command_to_its_last_with_a_gateway_and_without() 
             on.good("key safe-to-retire shop-1")
                 .starts_with("safe to retire: it was never used")
         );
+        let past = on.run("key retire shop-1 --at-moment 2001-01-01");
+        assert_eq!(past.code, 2, "{}", past.err);
+        assert!(past.err.contains("is past"), "{}", past.err);
         on.good("key retire shop-1");
         on.good("key revoke shop-3");
         let keys = on.good("key list --app shop");
@@ -306,9 +317,14 @@ fn an_app_lives_from_its_first_command_to_its_last_with_a_gateway_and_without() 
                 ("shop-3", "retired")
             ]
         );
+        let only = on.run("key safe-to-retire shop-2");
+        assert_eq!(only.code, 1, "{}", only.err);
+        let told = "not safe to retire: no other key of its app is active\n";
+        assert!(only.out.starts_with(told), "{}", only.out);
         on.good("key delete shop-1");
         on.good("key create shop --id waits --pending");
         on.good("key activate waits");
+        assert_eq!(on.run("key activate waits").code, 1);
 
         let code = on.run("instance enrol-code shop --uses 2 --expires-in 30m");
         assert!(code.out.starts_with("pcs_e_"), "{}", code.err);
@@ -340,6 +356,26 @@ fn an_app_lives_from_its_first_command_to_its_last_with_a_gateway_and_without() 
             "{}",
             fixed.err
         );
+    }
+}
+
+#[test]
+fn the_lines_of_the_admin_apis_page_work_one_after_the_other() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/admin-api.md"));
+    let page = page.expect("the page is there");
+    let block = page.split("```sh\n").nth(1).expect("it has lines to try");
+    let block = block.split("```").next().unwrap();
+    let upstream = Upstream::start();
+    // It has an app `mobile`, as the README's.
+    let setup = Setup::before(&upstream).more("[plans.standard]\nrate = \"10/s\"\n");
+    let binary = setup.spawn();
+    let admin = format!("http://{}", binary.admin());
+    for line in block.lines() {
+        let command = line.split('#').next().unwrap();
+        let mut args: Vec<&str> = command.split_whitespace().skip(1).collect();
+        args.extend(["--admin", admin.as_str()]);
+        let ran = run(binary.setup().folder(), &args);
+        assert_eq!(ran.code, 0, "{line}: {}{}", ran.out, ran.err);
     }
 }
 

@@ -151,11 +151,13 @@ pub(super) fn safe_to_retire(call: &Call<'_>) -> Result<Answer, Problem> {
         .filter(|one| one.id != id && usable(one))
         .map(|one| &*one.id)
         .collect();
-    let is_retired = key.life.state(now) == KeyState::Retired;
+    let is_retired = made::state(&key, now) == KeyState::Retired.name();
     let (safe, why) = match uses.last() {
         _ if is_retired => (true, "it is retired already".to_owned()),
-        None => (true, "it was never used".to_owned()),
         Some(last) if now - last < quiet => (false, format!("it was used at {}", moment(last))),
+        // Whoever comes next would have nothing to come with.
+        _ if others.is_empty() => (false, "no other key of its app is active".to_owned()),
+        None => (true, "it was never used".to_owned()),
         Some(last) => (true, format!("it was last used at {}", moment(last))),
     };
     let by_scheme: Map<String, Json> = uses

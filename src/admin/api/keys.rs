@@ -2,7 +2,7 @@
 
 use super::Answer;
 use super::apps;
-use super::body::{Wrong, shown};
+use super::body::{Fields, Wrong, shown};
 use super::call::{Call, etag};
 use super::configured::IN_FILE;
 use super::made::{self, Doing};
@@ -94,13 +94,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Problem> {
         let wrong = Wrong::new("a static key proves nothing but itself", "nothing");
         body.fault("schemes", wrong);
     }
-    if let Some(end) = not_after.filter(|end| *end <= now) {
-        let wrong = Wrong::new(
-            format!("`{}` is past", values::moment(end)),
-            "a later moment",
-        );
-        body.fault("not_after", wrong);
-    }
+    to_come("not_after", not_after, now, &mut body);
     let id = id.unwrap_or_else(|| fresh_id(&app));
     let (material, printed) = asked.material(kind, &id, call, &mut body);
     body.done()?;
@@ -142,6 +136,7 @@ pub(super) fn change(call: &Call<'_>) -> Result<Answer, Problem> {
     let mut body = call.body()?;
     let mut after = before.clone();
     let end = body.change("not_after", values::when);
+    to_come("not_after", end.flatten(), now, &mut body);
     if let Some(end) = end {
         after.not_after = end;
     }
@@ -235,12 +230,12 @@ pub(super) fn retire(call: &Call<'_>) -> Result<Answer, Problem> {
     let before = changeable(call)?;
     let now = call.now.unix_seconds();
     let mut body = call.body()?;
-    let at = body.optional("at", values::when).unwrap_or(now);
+    let at = body.optional("at", values::when);
+    to_come("at", at, now, &mut body);
     body.done()?;
-    let life = if at > now {
-        before.life.drain(now, Some(at), now)
-    } else {
-        before.life.retire(now, now)
+    let life = match at {
+        Some(at) => before.life.drain(now, Some(at), now),
+        None => before.life.retire(now, now),
     };
     let mut after = before.clone();
     after.life = life.map_err(not_so)?;
@@ -328,6 +323,14 @@ fn told(mut answer: Answer, printed: Option<&Printed>, call: &Call<'_>) -> Answe
         };
     }
     answer
+}
+
+/// That an end is not past: most likely it is a slip, and nothing takes a key's end back.
+fn to_come(name: &str, end: Option<i64>, now: i64, body: &mut Fields) {
+    if let Some(end) = end.filter(|end| *end <= now) {
+        let why = format!("`{}` is past", values::moment(end));
+        body.fault(name, Wrong::new(why, "a later moment"));
+    }
 }
 
 fn fresh_id(app: &str) -> String {

@@ -256,7 +256,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..looks(
             "safeToRetire",
             "/v1/keys/{key}/safe-to-retire",
-            "Whether anybody still uses a key",
+            "Whether a key is safe to retire: another is active, and nobody still uses it",
             "Safety",
             history::safe_to_retire,
         )

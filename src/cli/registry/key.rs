@@ -30,7 +30,7 @@ Examples:
     portcullis key rotate mobile-2026 --overlap 24h --out mobile-new.key
   Somebody else has it: the old one is refused at once:
     portcullis key rotate mobile-2026 --panic
-  Whether anybody still uses it (exit code 1 if so), and its end:
+  Whether it is safe to retire (exit code 1 if not), and its end:
     portcullis key safe-to-retire mobile-2026 && portcullis key retire mobile-2026
 
 A secret is shown once, when it is made: alone on standard output, or in the file of `--out`.";
@@ -76,7 +76,7 @@ enum What {
     Revoke(One),
     /// Delete a key that is retired
     Delete(One),
-    /// Tell whether anybody still uses a key: exit code 1 if so
+    /// Tell whether a key is safe to retire: exit code 1 if not
     SafeToRetire {
         /// Its id
         id: String,
@@ -277,7 +277,7 @@ fn safe_to_retire(id: &str, quiet: &str, at: &Where) -> Result<ExitCode> {
         let word = if safe {
             "safe to retire"
         } else {
-            "still in use"
+            "not safe to retire"
         };
         let why = visible(answer["why"].as_str().unwrap_or_default());
         writeln!(out, "{word}: {why}")?;
