@@ -26,11 +26,12 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if api::is_of_api(path) && !served.guard.is_off() {
+    let has_api = !served.guard.is_off();
+    if has_api && api::is_of_api(path) {
         let answer = call(served, peer, request).await;
         return written(answer.unwrap_or_else(Answer::from));
     }
-    tell(request.method(), path, &*served.probe)
+    tell(request.method(), path, &*served.probe, has_api)
 }
 
 async fn call(
@@ -131,7 +132,7 @@ fn written(answer: Answer) -> Response<Full<Bytes>> {
 }
 
 /// What is told to whoever asks.
-fn tell(method: &Method, path: &str, probe: &dyn Probe) -> Response<Full<Bytes>> {
+fn tell(method: &Method, path: &str, probe: &dyn Probe, has_api: bool) -> Response<Full<Bytes>> {
     let known = matches!(path, "/livez" | "/readyz" | "/metrics");
     if known && method != Method::GET && method != Method::HEAD {
         let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -151,6 +152,10 @@ fn tell(method: &Method, path: &str, probe: &dyn Probe) -> Response<Full<Bytes>>
             metrics.headers_mut().insert(CONTENT_TYPE, kind);
             metrics
         }
+        _ if has_api => text(
+            StatusCode::NOT_FOUND,
+            "only /livez, /readyz, /metrics and the API are here: /v1/openapi.json lists what it has\n",
+        ),
         _ => text(
             StatusCode::NOT_FOUND,
             "only /livez, /readyz and /metrics are here\n",

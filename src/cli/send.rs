@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,11 +35,30 @@ pub(super) async fn send(
     proof: &[(HeaderName, String)],
     tls: Option<&Arc<ClientConfig>>,
 ) -> Result<Response<Incoming>> {
+    send_to(message, proof, tls, "[server]").await
+}
+
+/// The same for a gateway's admin listener, with nothing added.
+pub(super) async fn send_to_admin(
+    message: &Message,
+    tls: Option<&Arc<ClientConfig>>,
+) -> Result<Response<Incoming>> {
+    send_to(message, &[], tls, "[admin]").await
+}
+
+/// The same for the listener that a section of a gateway's configuration describes.
+async fn send_to(
+    message: &Message,
+    proof: &[(HeaderName, String)],
+    tls: Option<&Arc<ClientConfig>>,
+    section: &str,
+) -> Result<Response<Incoming>> {
     let request = request(message, proof)?;
     let (host, port) = destination(&message.uri)?;
     let stream = tokio::time::timeout(CONNECT, connect(host, port))
         .await
-        .map_err(|_| unreachable_host(host, port, "no answer in time"))??;
+        .unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        .map_err(|why| unreachable_host(host, port, section, &why))?;
     match tls {
         None => exchange(stream, request).await,
         Some(config) => {
@@ -135,25 +154,25 @@ fn destination(uri: &Uri) -> Result<(&str, u16)> {
     Ok((host, uri.port_u16().unwrap_or(usual)))
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream> {
+/// Connects, or tells why not.
+async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     let addresses = tokio::net::lookup_host((host, port))
         .await
-        .map_err(|why| unreachable_host(host, port, &why.to_string()))?;
+        .map_err(|why| why.to_string())?;
     let mut last = None;
     for address in addresses.take(MAX_ADDRESSES) {
         match TcpStream::connect(address).await {
             Ok(stream) => {
-                stream.set_nodelay(true)?;
+                stream.set_nodelay(true).map_err(|why| why.to_string())?;
                 return Ok(stream);
             }
             Err(why) => last = Some(why),
         }
     }
-    let why = last.map_or_else(
+    Err(last.map_or_else(
         || "the host has no address".to_owned(),
         |why| why.to_string(),
-    );
-    Err(unreachable_host(host, port, &why).into())
+    ))
 }
 
 fn no_tls(host: &str, port: u16, why: &std::io::Error) -> Stop {
@@ -162,22 +181,45 @@ fn no_tls(host: &str, port: u16, why: &std::io::Error) -> Stop {
         .and_then(|source| source.downcast_ref::<rustls::Error>());
     let hint = match source {
         Some(rustls::Error::InvalidMessage(_)) => {
-            "what answers there speaks no TLS: is it `http://`?"
+            "what answers there speaks no TLS: is it `http://`?".to_owned()
         }
         Some(why) if why.to_string().contains("CaUsedAsEndEntity") => {
             "the certificate is an authority's own: make one with `basicConstraints=CA:FALSE`"
+                .to_owned()
         }
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            "`--cacert FILE` names the authority to trust"
-        }
-        _ => "is TLS spoken there?",
+        Some(rustls::Error::InvalidCertificate(why)) => not_taken(host, why),
+        _ => "is TLS spoken there?".to_owned(),
     };
     Stop::failed(format!("TLS with `{host}:{port}` failed: {why}")).hint(hint)
 }
 
-fn unreachable_host(host: &str, port: u16, why: &str) -> Stop {
-    Stop::failed(format!("`{host}:{port}` cannot be reached: {why}"))
-        .hint("is the gateway running, and does it listen there? `[server] listen` says where")
+/// What to do about a certificate of `host` that is not taken.
+fn not_taken(host: &str, why: &CertificateError) -> String {
+    let hint = match why {
+        // A signature is bad where an authority has but the name of a trusted one.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "`--cacert FILE` names the authority to trust"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the certificate is over: the server needs a new one, unless this machine's clock is wrong"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the certificate is not good yet: is this machine's clock right?"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            return format!(
+                "the certificate is not for `{host}`: call the server by a name that it is for"
+            );
+        }
+        _ => "the server needs another certificate",
+    };
+    hint.to_owned()
+}
+
+fn unreachable_host(host: &str, port: u16, section: &str, why: &str) -> Stop {
+    Stop::failed(format!("`{host}:{port}` cannot be reached: {why}")).hint(format!(
+        "is the gateway running, and does it listen there? `{section} listen` says where"
+    ))
 }
 
 /// Sends a request over a connection that was made.
@@ -214,4 +256,31 @@ pub(super) async fn collect(body: &mut Incoming, limit: usize) -> Result<(Vec<u8
         }
     }
     Ok((bytes, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_authority_is_advised_only_where_the_authority_is_not_known() {
+        let told = |why| {
+            let why = std::io::Error::other(rustls::Error::InvalidCertificate(why));
+            no_tls("api.example.com", 443, &why).to_string()
+        };
+        assert!(told(CertificateError::UnknownIssuer).contains("--cacert"));
+        for (why, hint) in [
+            (CertificateError::Expired, "the certificate is over"),
+            (CertificateError::NotValidYet, "is not good yet"),
+            (
+                CertificateError::NotValidForName,
+                "the certificate is not for `api.example.com`",
+            ),
+            (CertificateError::Revoked, "another certificate"),
+        ] {
+            let told = told(why);
+            assert!(told.contains(hint), "{told}");
+            assert!(!told.contains("--cacert"), "{told}");
+        }
+    }
 }

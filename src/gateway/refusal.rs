@@ -266,10 +266,10 @@ impl Refusal {
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match its digest: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
-                Failed::Body(BodyError::NotHeld { limit }) => format!("The body has to be read before its proof can be checked, and at most {limit} bytes are read for that. Callers of AWS's may send `X-Amz-Content-Sha256`."),
+                Failed::Body(BodyError::NotHeld { limit }) => format!("The body has to be read before its proof can be checked, and at most {limit} bytes are read for that: send less, or, with a signature of AWS's, the body's hash in `X-Amz-Content-Sha256`."),
                 Failed::Body(BodyError::Form(bad)) => format!("The form cannot be forwarded: {bad}."),
                 Failed::Body(BodyError::Chunks(bad)) => format!("Of a body in pieces: {bad}."),
-                Failed::Body(BodyError::NoRoom) => "The body has to be read before its proof can be checked, and there is no room for it. Come again later; callers of AWS's may send `X-Amz-Content-Sha256`.".to_owned(),
+                Failed::Body(BodyError::NoRoom) => "The body has to be read before its proof can be checked, and there is no room for it. Come again later, or, with a signature of AWS's, send the body's hash in `X-Amz-Content-Sha256`.".to_owned(),
                 Failed::Body(BodyError::Timeout) => "The body did not arrive in time.".to_owned(),
                 Failed::Body(BodyError::BrokeOff(_)) => "The body broke off.".to_owned(),
                 Failed::Body(BodyError::Spill(_)) => "The request was not forwarded; try again later.".to_owned(),
@@ -367,6 +367,19 @@ mod tests {
             assert!(page.contains(&row), "{row}");
         }
         assert_eq!(page.matches("<a id=").count(), Code::ALL.len());
+    }
+
+    #[test]
+    fn what_all_can_do_about_a_body_that_is_not_read_ahead_is_told_before_what_callers_of_aws_can()
+    {
+        for (why, all) in [
+            (BodyError::NotHeld { limit: 7 }, "send less, or"),
+            (BodyError::NoRoom, "Come again later, or"),
+        ] {
+            let told = Refusal::from(why).detail();
+            let aws = format!("{all}, with a signature of AWS's,");
+            assert!(told.contains(&aws), "{told}");
+        }
     }
 
     #[test]

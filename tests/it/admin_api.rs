@@ -367,6 +367,8 @@ fn a_reload_by_call_is_whole_or_not_at_all_and_tells_what_it_changed() {
     let refused = reload("");
     refused.assert_refused(409, "not-reloaded");
     assert!(refused.detail().contains("pup"), "{}", refused.detail());
+    let hint = |refused: &Response| refused.json()["hint"].as_str().unwrap().to_owned();
+    assert!(hint(&refused).contains("`portcullis check`"));
     assert_eq!(binary.send(&binary.request("GET", "/open")).status, 200);
 
     std::fs::write(&file, text.replace(OPEN, &format!("{OPEN}{MORE}"))).unwrap();
@@ -382,6 +384,10 @@ fn a_reload_by_call_is_whole_or_not_at_all_and_tells_what_it_changed() {
         let refused = reload(query);
         refused.assert_refused(409, "not-reloaded");
         assert!(refused.detail().contains("server.workers"));
+        // The file is good: that is not what to look for.
+        let hint = hint(&refused);
+        assert!(hint.contains("restart the gateway"), "{hint}");
+        assert!(!hint.contains("check"), "{hint}");
     }
 }
 
@@ -399,12 +405,23 @@ fn a_new_token_is_taken_after_a_reload_and_the_old_one_is_not() {
 }
 
 #[test]
+fn who_asks_for_nothing_in_particular_is_told_what_is_here() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let told = gateway.ask_admin("/");
+    assert_eq!(told.status, 404);
+    assert!(told.text().contains("/v1/openapi.json"), "{}", told.text());
+}
+
+#[test]
 fn with_the_token_off_there_is_no_api() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream)
         .admin("listen = \"127.0.0.1:0\"\ntoken = \"off\"")
         .start();
-    assert_eq!(gateway.ask_admin("/v1/openapi.json").status, 404);
+    let none = gateway.ask_admin("/v1/openapi.json");
+    assert_eq!(none.status, 404);
+    assert!(!none.text().contains("API"), "{}", none.text());
     assert_eq!(gateway.ask_admin("/livez").status, 200);
     assert!(!gateway.setup().path("state/admin.token").exists());
 }

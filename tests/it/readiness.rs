@@ -179,6 +179,18 @@ fn a_record_counts_by_app_route_and_time() {
 }
 
 #[test]
+fn for_a_clock_that_is_ahead_the_bound_to_widen_is_named_too() {
+    let mut ahead = seen("08:00:00", "a", Some("clock-skew"));
+    ahead["would_reason"] =
+        "The credential was made at 1800003600, it is 1800000000 here (3600 s apart)".into();
+    let (_, report) = report(&[], &[ahead]);
+    let hint = report["callers"][0]["reasons"][0]["hint"].as_str().unwrap();
+    for bound in ["`[freshness] window`", "ahead, `skew`"] {
+        assert!(hint.contains(bound), "{hint}");
+    }
+}
+
+#[test]
 fn where_nothing_can_be_said_it_is_not_said_that_all_is_well() {
     let enforced =
         json!({ "time": "2027-01-15T08:00:00.000Z", "request_id": "00", "peer": "192.0.2.10" });

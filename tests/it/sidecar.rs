@@ -1,8 +1,8 @@
 //! `portcullis sidecar`: what local tools send goes on signed, and what comes back is as it was.
 
 use crate::harness::lines::Lines;
-use crate::harness::{Connection, Gateway, Request, Setup, Upstream, binary};
-use std::net::SocketAddr;
+use crate::harness::{Connection, Gateway, Request, Response, Setup, Upstream, binary};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -67,6 +67,18 @@ fn refused(how: &[&str]) -> Output {
         .args(how)
         .output();
     output.unwrap()
+}
+
+/// That a refusal points to where its code is explained.
+#[track_caller]
+fn assert_explained(response: &Response) {
+    let told = response.json();
+    let place = told["type"].as_str().unwrap();
+    let (page, code) = place.split_once('#').unwrap();
+    assert_eq!(told["code"], code);
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(&format!("<a id=\"{code}\">")), "{place}");
 }
 
 fn large() -> Vec<u8> {
@@ -213,6 +225,7 @@ fn no_page_of_a_browser_is_signed_for() {
         let response = request.send_to(sidecar.address());
         assert_eq!(response.status, 403, "{}", response.text());
         assert_eq!(response.json()["code"], code);
+        assert_explained(&response);
     }
     let local = sidecar
         .request("GET", "/")
@@ -231,6 +244,7 @@ fn what_cannot_be_signed_or_reached_is_told() {
         (response.status, response.code()),
         (400, "cannot-sign".to_owned())
     );
+    assert_explained(&response);
     let response = sidecar
         .request("GET", "/")
         .field("X-Needed", "1")
@@ -244,6 +258,7 @@ fn what_cannot_be_signed_or_reached_is_told() {
         (response.status, response.code()),
         (502, "upstream-unreachable".to_owned())
     );
+    assert_explained(&response);
 }
 
 #[test]
@@ -283,6 +298,19 @@ fn it_listens_on_this_machine_alone_unless_told_otherwise() {
     }
     let output = refused(&["--timeout", "soon"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_place_that_is_taken_is_told_with_the_option_that_names_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = taken.local_addr().unwrap().to_string();
+    let output = refused(&["--listen", &place]);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    for told in [&*place, "the address is in use", "`--listen`"] {
+        assert!(err.contains(told), "{told}: {err}");
+    }
+    assert!(!err.contains("[server]"), "{err}");
 }
 
 #[test]

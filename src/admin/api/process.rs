@@ -35,8 +35,22 @@ pub(super) fn reload(call: &Call<'_>) -> Result<Answer, Problem> {
         Ok(changes) => Ok(Answer::ok(
             json!({ "dry_run": call.dry_run, "changes": changes }),
         )),
-        Err(why) => Err(Problem::new(Code::NotReloaded, why).hint(
-            "what was in force still is; `portcullis check` tells what is wrong with the file",
-        )),
+        Err(why) => {
+            let hint = not_reloaded(&why, call.desk.is_serving());
+            Err(Problem::new(Code::NotReloaded, why).hint(hint))
+        }
+    }
+}
+
+/// What to do about it. Where the file itself is good, `check` has nothing to tell.
+fn not_reloaded(why: &str, is_serving: bool) -> &'static str {
+    if !is_serving {
+        "the file is read when a gateway starts; `--admin URL` names one that runs elsewhere"
+    } else if why.ends_with("needs a restart; nothing was changed") {
+        "what was in force still is: restart the gateway, or take that change back"
+    } else if why.ends_with("nothing was changed") {
+        "what was in force still is"
+    } else {
+        "what was in force still is; `portcullis check` tells what is wrong with the file"
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn of(who: &Who, reason: &Reason) -> &'static str {
             "the caller must sign what is named as well; or `waive` it on the route until it can"
         }
         ("clock-skew", _) => {
-            "set the caller's clock, and sign when it sends; or widen `[freshness] window`"
+            "set the caller's clock, and sign when it sends; or widen `[freshness] window` – for a clock that is ahead, `skew`"
         }
         ("credential-expired", _) => "the caller must get or make a new credential in time",
         ("replayed", _) => {

@@ -234,7 +234,7 @@ impl Gateway {
 
     async fn exchange(&self, message: &Message) -> Result<(u16, Option<String>, Json)> {
         let mut response = match &self.place {
-            Place::Url(_, tls) => send::send(message, &[], tls.as_ref()).await?,
+            Place::Url(_, tls) => send::send_to_admin(message, tls.as_ref()).await?,
             Place::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|why| {
                     Stop::failed(format!(

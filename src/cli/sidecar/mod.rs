@@ -13,7 +13,7 @@ use super::stop::{FAILED, Stop};
 use crate::clock::Clock;
 use crate::config::{Config, period};
 use crate::forward::upstream::Upstream;
-use crate::server::{self, Handed, Listen};
+use crate::server::{self, BindError, Handed, Listen};
 use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
@@ -94,7 +94,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         .hint("listen on `127.0.0.1:9000` or `unix:PATH`; `--for-others-too` says that it is meant")
         .into());
     }
-    let bound = server::bind(&settings, &mut Handed::default())?;
+    let bound = server::bind(&settings, &mut Handed::default())
+        .map_err(|why| cannot_listen(&args.listen, &why))?;
     let places: Vec<String> = bound.places().iter().map(ToString::to_string).collect();
     let shared = Arc::new(Shared {
         proof: args.proof.clone(),
@@ -139,6 +140,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             () = told.once() => std::process::exit(i32::from(FAILED)),
         }
     })
+}
+
+/// The server's own hints name its settings, which are none of this command's.
+fn cannot_listen(place: &str, why: &BindError) -> Stop {
+    Stop::failed(format!("cannot listen on `{place}`: {}", why.why())).hint(
+        "`--listen` takes another place: an address of this machine with a free port above 1023, or `unix:PATH` in a folder that is there and yours",
+    )
 }
 
 /// Proves a request that is never sent: what is wrong with key and options is told at once.

@@ -22,6 +22,11 @@ use http_body::Body as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Where what only a sidecar refuses is explained, the code being the fragment.
+const OURS: &str = "docs/sidecar.md";
+/// The same for what a gateway refuses too.
+const EVERYWHERE: &str = "docs/refusals.md";
+
 /// What every worker needs.
 pub(super) struct Shared {
     pub(super) proof: ProofArgs,
@@ -45,6 +50,8 @@ pub(super) struct Signing {
 /// Why a request is not sent on.
 struct No {
     status: StatusCode,
+    /// Where its code is explained.
+    page: &'static str,
     code: &'static str,
     detail: String,
 }
@@ -94,6 +101,7 @@ impl Shared {
         const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
         let no = |code, detail: &str| No {
             status: StatusCode::FORBIDDEN,
+            page: OURS,
             code,
             detail: detail.to_owned(),
         };
@@ -145,6 +153,7 @@ impl Shared {
     fn prove(&self, plain: &mut Plain) -> Result<(), No> {
         let cannot = |why: &dyn std::fmt::Display| No {
             status: StatusCode::BAD_REQUEST,
+            page: OURS,
             code: "cannot-sign",
             detail: why.to_string(),
         };
@@ -191,6 +200,7 @@ impl No {
         };
         Self {
             status: code.status(),
+            page: EVERYWHERE,
             code: code.word(),
             detail,
         }
@@ -198,7 +208,7 @@ impl No {
 
     fn answer(self) -> Response<AnswerBody> {
         let document = serde_json::json!({
-            "type": format!("docs/sidecar.md#{}", self.code),
+            "type": format!("{}#{}", self.page, self.code),
             "title": "The sidecar did not send this request, or got no answer",
             "status": self.status.as_u16(),
             "code": self.code,
