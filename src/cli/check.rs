@@ -5,10 +5,12 @@ mod issuers;
 mod waivers;
 
 use super::files::{self, Need};
+use crate::apps::{Assurance, Mode};
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded, Problem, Report, time};
 use crate::limit::app::{Plan, Rate};
-use crate::route::{Accept, ReplayPolicy, Route};
+use crate::route::{Accept, Bind, ReplayPolicy, Route};
+use crate::schemes::PAIR;
 use crate::server::Fields;
 use clap::{Args as Arguments, ValueEnum};
 use std::fmt::Write as _;
@@ -257,12 +259,21 @@ fn what(route: &Route) -> String {
 fn who(route: &Route) -> String {
     let mut out = match route.accept {
         Accept::Public => "PUBLIC, anyone may pass".to_owned(),
-        Accept::Proven(schemes) => schemes
-            .iter()
-            .map(crate::apps::Scheme::name)
-            .collect::<Vec<_>>()
-            .join(" or "),
+        Accept::Proven(schemes) => {
+            let alone = schemes.iter().map(crate::apps::Scheme::name);
+            let all: Vec<&str> = alone.chain(route.pair.then_some(PAIR)).collect();
+            all.join(" or ")
+        }
     };
+    if route.mode == Mode::Observe {
+        out.push_str(", OBSERVED ONLY");
+    }
+    if route.assurance > Assurance::None {
+        let _ = write!(out, "; proven `{}` or better", route.assurance.name());
+    }
+    if let Some(to) = bound_to(route.bind) {
+        let _ = write!(out, "; tokens bound to {to}");
+    }
     if !route.scopes.is_empty() {
         let scopes: Vec<&str> = route.scopes.iter().collect();
         let _ = write!(out, "; scopes {}", scopes.join(" "));
@@ -278,6 +289,16 @@ fn who(route: &Route) -> String {
         out.push_str("; may use the reserve");
     }
     out
+}
+
+/// What tokens must be bound to.
+const fn bound_to(bind: Bind) -> Option<&'static str> {
+    match bind {
+        Bind::None => None,
+        Bind::Authorization => Some("`Authorization`"),
+        Bind::Key => Some("a key"),
+        Bind::Dpop => Some("a DPoP key"),
+    }
 }
 
 fn apps(out: &mut String, loaded: &Loaded) {
@@ -384,6 +405,40 @@ mod tests {
             routes.is_some_and(|(first, second)| first < second),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_a_route_asks_for_beside_a_proof_is_told() {
+        let text = r#"
+            upstreams.orders.servers = ["echo:"]
+            [[routes]]
+            name = "both"
+            path = "/both"
+            upstream = "orders"
+            accept = ["token+http-signature"]
+            [[routes]]
+            name = "either"
+            path = "/either"
+            upstream = "orders"
+            accept = ["token+http-signature", "http-signature"]
+            mode = "observe"
+            assurance = "signed"
+            [[routes]]
+            name = "bound"
+            path = "/bound"
+            upstream = "orders"
+            accept = ["token"]
+            bind = "key"
+        "#;
+        let loaded = config::from_text(text, "gateway.toml").unwrap();
+        let text = described("gateway.toml", &loaded, 0);
+        for part in [
+            "/both → orders: token+http-signature; bodies",
+            "/either → orders: http-signature or token+http-signature, OBSERVED ONLY; proven `signed` or better; bodies",
+            "/bound → orders: token; tokens bound to a key; bodies",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
     }
 
     #[test]

@@ -231,7 +231,9 @@ pub(crate) fn hash_static_key(path: &Path, key: &Secret) -> Result<Result<String
     }
     let file = File::read(&document, &mut Reader::new(&mut others));
     let file = file.expect("a document is a table");
-    if others.any_at("api_keys") {
+    // Hashed under another pepper than the one that is meant, the key would never be known again.
+    let decisive = ["api_keys", "api_keys.pepper", "state", "state.directory"];
+    if decisive.iter().any(|key| others.any_at(key)) {
         return Err(Report::new(others));
     }
     let places = Places {
@@ -241,7 +243,7 @@ pub(crate) fn hash_static_key(path: &Path, key: &Secret) -> Result<Result<String
     };
     let mut problems = Problems::new(&text, &name);
     let mut gathered = resolve::Gathered::new(&mut problems);
-    match resolve::pepper(&file.api_keys.pepper, &places, &mut gathered) {
+    match resolve::pepper(&file, &places, &mut gathered) {
         Some(pepper) => {
             let digits = HEXLOWER.encode(&KeyHash::of(&pepper, key).0);
             Ok(Ok(format!("{}{digits}", static_keys::HASH_PREFIX)))

@@ -50,6 +50,16 @@ pub(super) struct Opened {
     pub(super) warnings: Vec<(String, String)>,
 }
 
+/// What is told of a secret that may have a byte more than its writer thinks.
+const NEWLINE: &str = "the secret's bytes end in a newline, which is part of it";
+
+impl Opened {
+    /// A newline at its end is taken off later: there is nothing to tell.
+    pub(super) fn forgive_newline(&mut self) {
+        self.warnings.retain(|(what, _)| what != NEWLINE);
+    }
+}
+
 /// Why a secret cannot be opened.
 #[derive(Debug)]
 pub(crate) struct Closed {
@@ -110,7 +120,7 @@ impl Places<'_> {
         let (secret, newline) = decode(&content)?;
         if newline {
             opened.warnings.push((
-                "the secret's bytes end in a newline, which is part of it".to_owned(),
+                NEWLINE.to_owned(),
                 "if that is not meant, write the file without it, or as `base64:…`".to_owned(),
             ));
         }
@@ -157,6 +167,7 @@ impl Places<'_> {
             Reference::Generated(path) => {
                 let there = self.directory.join(path);
                 if !there.exists() {
+                    self.folders_can_be(path)?;
                     if self.mode == Mode::Check {
                         opened.file = Some(there);
                         return Ok(None);
@@ -172,6 +183,20 @@ impl Places<'_> {
             }
         };
         Ok(Some(content))
+    }
+
+    /// Whether nothing but folders stands where the folders of `path` are, or are to be.
+    fn folders_can_be(&self, path: &Path) -> Result<(), Closed> {
+        let is_in_the_way = |folder: &&Path| {
+            let there = self.directory.join(folder);
+            there.exists() && !there.is_dir()
+        };
+        let Some(found) = path.ancestors().skip(1).find(is_in_the_way) else {
+            return Ok(());
+        };
+        let (path, found) = (path.display(), found.display());
+        let message = format!("`{path}` cannot be made: `{found}` is in the way");
+        Err(Closed::new(message).hint(format!("`{found}` is a file: a folder is needed there")))
     }
 
     /// Reads a public key, which others may read as well.
@@ -343,6 +368,22 @@ mod tests {
         assert_eq!(bytes(&first).len(), GENERATED);
         let mode = |path: &str| fs::metadata(folder.path().join(path)).unwrap().mode() & 0o777;
         assert_eq!((mode("deep"), mode("deep/key")), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_file_where_a_folder_is_needed_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("state"), "").unwrap();
+        for path in ["state/key", "state/deep/key"] {
+            let reference = Reference::Generated(path.into());
+            for mode in [Mode::Check, Mode::Serve] {
+                let closed = places(folder.path(), mode).open(&reference).unwrap_err();
+                let message = format!("`{path}` cannot be made: `state` is in the way");
+                assert_eq!(closed.message, message);
+                let hint = closed.hint.unwrap();
+                assert_eq!(hint, "`state` is a file: a folder is needed there");
+            }
+        }
     }
 
     #[test]

@@ -39,6 +39,12 @@ pub(super) fn read(der: &CertificateDer<'_>) -> Option<Certificate> {
     })
 }
 
+/// The last second at which a certificate holds, Unix time; `None` where it cannot be read.
+pub(super) fn last_second(der: &CertificateDer<'_>) -> Option<i64> {
+    let (_, read) = X509Certificate::from_der(der).ok()?;
+    Some(read.validity().not_after.timestamp())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -133,6 +133,12 @@ impl Certificates {
         Ok(())
     }
 
+    /// The last second at which the leaf of `chain`, PEM, holds, Unix time; `None` where it cannot be read.
+    pub fn last_second(chain: &[u8]) -> Option<i64> {
+        let leaf = CertificateDer::from_pem_slice(chain).ok()?;
+        client_certificate::last_second(&leaf)
+    }
+
     /// What handshakes go by.
     pub(super) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()

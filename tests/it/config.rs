@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 const CANARY: &str = "canary-0123456789-0123456789-0123456789";
@@ -124,6 +125,27 @@ fn a_key_of_another_certificate_is_found_before_anything_listens() {
     );
 }
 
+#[test]
+fn a_certificate_that_is_over_is_told_once_its_last_second_has_passed() {
+    let folder = folder();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2026, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    fs::write(folder.path().join("cert.pem"), certificate.pem()).unwrap();
+    fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+    let text = "[server]\ntls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }\n";
+    let loaded = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
+    assert_eq!(loaded.lapsed(1_767_225_600).count(), 0);
+    let told: Vec<String> = loaded
+        .lapsed(1_767_225_601)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let message = "server.tls.certificate: the certificate is over since 2026-01-01";
+    assert!(told[0].contains(message), "{told:?}");
+}
+
 fn refused(text: &str) -> Report {
     load(text, "gateway.toml").unwrap_err()
 }
@@ -233,6 +255,51 @@ fn checking_makes_no_secret_and_loading_makes_it_once() {
     let master = folder.path().join("state/master.key");
     let token = folder.path().join("state/admin.token");
     assert_eq!(first.config.files, [path, token, key, master]);
+}
+
+#[test]
+fn the_pepper_is_made_where_what_must_outlive_the_process_is() {
+    let folder = folder();
+    let text = "state.directory = \"kept\"\n[apps.old]\napi_keys = [{ id = \"old\", secret = \"env:STATIC_KEY\" }]\n";
+    Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
+    assert!(folder.path().join("kept/api-keys.pepper").exists());
+    assert!(!folder.path().join("state").exists());
+}
+
+/// Runs the program in `folder`, with this in `PORTCULLIS_LOG`.
+fn run(folder: &Path, args: &[&str], log: &str) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(args)
+        .env("PORTCULLIS_LOG", log)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), told)
+}
+
+#[test]
+fn no_key_is_hashed_under_another_pepper_than_is_meant() {
+    let folder = folder();
+    let args = ["hash-key", "--key-file", "static"];
+    fs::write(folder.path().join("static"), "static-0123456789").unwrap();
+    for text in [
+        "[api_keys]\npepper = \"mine\"\n",
+        "[state]\ndirectory = 3\n",
+    ] {
+        fs::write(folder.path().join("gateway.toml"), text).unwrap();
+        let (code, told) = run(folder.path(), &args, "info");
+        assert_eq!(code, Some(2), "{text}: {told}");
+        assert!(!folder.path().join("state").exists(), "{text}");
+    }
+}
+
+#[test]
+fn events_that_cannot_be_chosen_are_told_as_what_is_wrong_with_a_configuration_is() {
+    let (code, told) = run(folder().path(), &["serve"], "portcullis=loud");
+    assert_eq!(code, Some(2), "{told}");
+    let message = "`PORTCULLIS_LOG`: the filter `portcullis=loud` is not like";
+    assert!(told.contains(message), "{told}");
 }
 
 #[test]
@@ -388,6 +455,37 @@ fn a_secret_that_others_can_read_or_that_ends_in_a_newline_is_a_warning() {
         fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
         let loaded = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
         assert_eq!(loaded.warnings.len(), count, "{mode:o}");
+    }
+}
+
+#[test]
+fn a_newline_behind_a_secret_that_is_decoded_is_no_part_of_it() {
+    let folder = folder();
+    let key = folder.path().join("webhook.key");
+    let secret = "whsec_MDEyMzQ1Njc4OS0wMTIzNDU2Nzg5LTAxMjM0NTY3ODk=\n";
+    fs::write(&key, secret).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    for (sender, count) in [("standard-webhooks", 0), ("github", 1)] {
+        let text = format!(
+            r#"
+            upstreams.hooks.servers = ["echo:"]
+            [[routes]]
+            name = "hooks"
+            path = "/hooks"
+            upstream = "hooks"
+            accept = ["webhook"]
+            webhook = {{ sender = "{sender}", app = "sender" }}
+            [apps.sender]
+            keys = [{{ id = "w", algorithm = "hmac-sha256", secret = "file:webhook.key", schemes = ["webhook"] }}]
+            "#
+        );
+        let loaded = Config::from_text(&text, "gateway.toml", folder.path(), &environment).unwrap();
+        assert_eq!(
+            loaded.warnings.len(),
+            count,
+            "{sender}: {:?}",
+            loaded.warnings
+        );
     }
 }
 

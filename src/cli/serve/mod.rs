@@ -1,6 +1,7 @@
 //! Load, bind, run, reload, drain: the only place where rooms are put together.
 
 use super::files::{self, Need};
+use super::stop::Stop;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
@@ -12,7 +13,7 @@ use crate::gateway::refusal::Code;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
 use crate::issuers::Fetches;
 use crate::limit::peer::Peers;
-use crate::observe::events::EventFormat;
+use crate::observe::events::{BadEvents, EventFormat};
 use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::tls::Certificates;
@@ -289,7 +290,10 @@ impl Running {
 /// When `PORTCULLIS_LOG` is no filter.
 pub fn init_events() -> anyhow::Result<()> {
     let format = EventFormat::of_stderr(crate::config::no_color());
-    observe::init_events(format, &crate::config::event_filter())?;
+    observe::init_events(format, &crate::config::event_filter()).map_err(|bad| match bad {
+        BadEvents::Filter(_) => Stop::usage(format!("`PORTCULLIS_LOG`: {bad}")),
+        BadEvents::Twice => Stop::failed(bad.to_string()),
+    })?;
     Ok(())
 }
 

@@ -13,7 +13,8 @@ table! {
     /// themselves in a better way yet: see docs/api-keys.md.
     pub struct ApiKeys {
         /// The secret that keys are hashed under. Who has it and a hash can try keys; without it no hash here is of use.
-        pub pepper: At<Reference> = "generated:state/api-keys.pepper",
+        /// Where it is not said, it is in the file `api-keys.pepper` of `[state] directory`, made at the first start.
+        pub pepper: Option<At<Reference>>,
         /// Fields that a key may stand in: `"X-Api-Key"`, or `"Authorization: Bearer"`, `"Authorization: ApiKey"`,
         /// `"Authorization: Basic"`, which are looked at on routes that accept `"api-key"`. A field of its own is
         /// forwarded by no route but one with `keep_proof`.

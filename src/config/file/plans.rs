@@ -22,7 +22,8 @@ table! {
         /// `assurance-too-low`. `"key"`: by anything; `"signed"`, `"attested"`, `"attested+signed"`: as on a route.
         pub assurance: Option<At<Asked>>,
         /// Limits in place of those above for requests that are proven `signed` or better. What is not said here is
-        /// as above. Requests that fall under another table are counted apart.
+        /// as above, but the `burst` of a `rate` that is said here: that is its own count. Requests that fall under
+        /// another table are counted apart.
         pub signed: Option<At<Better>>,
         /// As `signed`, for those that are proven `attested` or better.
         pub attested: Option<At<Better>>,

@@ -191,7 +191,11 @@ fn secret(
     shared: &mut Option<Secret>,
     gathered: &mut Gathered<'_>,
 ) -> Option<VerifyingKey> {
-    let opened = places.open(reference);
+    let mut opened = places.open(reference);
+    if let (Ok(opened), Some(Sender::StandardWebhooks)) = (&mut opened, sender) {
+        // It is base64: a newline at its end is no part of it.
+        opened.forgive_newline();
+    }
     let opened = gathered.take(reference, opened)?;
     let generated = matches!(reference.value, Reference::Generated(_));
     note(

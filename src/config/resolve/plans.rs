@@ -35,7 +35,7 @@ pub(super) fn plan(
     })
 }
 
-/// What is not said of a step is the plan's own.
+/// What is not said of a step is the plan's own, but the burst of a rate that is said.
 fn step(name: &str, plan: &Plan, assurance: Assurance, told: &Better) -> app::Plan {
     let own = pace(told.rate, told.burst.as_ref());
     app::Plan {
@@ -54,12 +54,16 @@ fn has_rate(rate: Option<Pace>, burst: Option<&At<Count>>, gathered: &mut Gather
     let (Some(burst), None) = (burst, rate) else {
         return true;
     };
-    gathered.problem(
-        burst
-            .problem("a burst is nothing without a rate")
-            .hint("add `rate`")
-            .of_absence(),
-    );
+    let rate = format!("{}rate", burst.key.trim_end_matches("burst"));
+    // One that cannot be read is a problem of its own.
+    if !gathered.problems.any_at(&rate) {
+        gathered.problem(
+            burst
+                .problem("a burst is nothing without a rate")
+                .hint("add `rate`")
+                .of_absence(),
+        );
+    }
     false
 }
 

@@ -5,6 +5,7 @@ use crate::apps::Scheme;
 use crate::config::file::{File, Tls};
 use crate::config::read::At;
 use crate::config::secrets::{Places, SecretFile};
+use crate::config::view::date;
 use crate::config::words::Accepted;
 use crate::secret::Secret;
 use crate::server::tls::{BadCertificate, Certificates, ClientAuth, Settings};
@@ -77,6 +78,16 @@ pub(super) fn settings(
             draft.hint(hint)
         });
         return None;
+    }
+    if let (Some(end), Some(at)) = (
+        Certificates::last_second(&settings.certificate),
+        files.certificate.get(),
+    ) {
+        let draft = at.problem(format!("the certificate is over since {}", date(end)));
+        let draft = draft.hint("renew it: callers that look at its dates end the handshake");
+        // It holds in its last second too.
+        let over = end.saturating_add(1);
+        gathered.dated.push((over, draft.warning()));
     }
     Some(settings)
 }
