@@ -197,9 +197,11 @@ where
     if let Some(chunks) = chunks {
         arrival = arrival.unframed(chunks.clone());
     }
-    if *proof == BodyProof::Empty || chunks.is_some_and(|chunks| chunks.length() == 0) {
-        // Of unknown length, or in pieces, and proven to be nothing.
+    if *proof == BodyProof::Empty || length.exact() == Some(0) {
+        // Proven, or said, to be nothing, and its end is still to come: until then nothing of the
+        // request may leave, since its head would be all of it.
         let Some(data) = arrival.next().await? else {
+            check.finish().or_else(|another| arrival.note(another))?;
             return Ok(ProvenBody::empty());
         };
         arrival.note(Mismatch)?;

@@ -13,6 +13,8 @@ pub(in crate::forward) struct Framed {
     stalls: bool,
     /// Has others take a turn before each frame.
     pauses: Option<bool>,
+    /// Whether it does not know its end before it was asked.
+    asks: bool,
 }
 
 impl Framed {
@@ -25,6 +27,7 @@ impl Framed {
             length: None,
             stalls: false,
             pauses: None,
+            asks: false,
         }
     }
 
@@ -38,6 +41,12 @@ impl Framed {
 
     pub(in crate::forward) fn then_stalls(mut self) -> Self {
         self.stalls = true;
+        self
+    }
+
+    /// Its end comes by itself, as on a stream of HTTP/2.
+    pub(in crate::forward) fn whose_end_comes_alone(mut self) -> Self {
+        self.asks = true;
         self
     }
 
@@ -91,7 +100,7 @@ impl Body for Framed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.length == Some(0)
+        self.length == Some(0) && !self.asks
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -139,6 +148,23 @@ async fn a_body_checked_before_forwarding_is_none_when_it_does_not_match() {
     let body = Framed::of_known_length(&[b"hel", b"lO"]);
     let refused = prepare(body, &digest_of(b"hello"), BEFORE, Meter::default()).await;
     assert!(matches!(refused, Err(BodyError::Mismatch(_))));
+}
+
+#[tokio::test]
+async fn of_a_body_that_is_said_to_be_nothing_the_end_is_waited_for_and_it_must_match() {
+    let nothing = || Framed::of_known_length(&[]).whose_end_comes_alone();
+    for policy in [BEFORE, WHILE] {
+        let stalls = nothing().then_stalls();
+        let none = digest_of(b"");
+        let waiting = prepare(stalls, &none, policy, Meter::default());
+        let early = tokio::time::timeout(std::time::Duration::ZERO, waiting).await;
+        assert!(early.is_err(), "a head by itself would be all of it");
+        let refused = prepare(nothing(), &digest_of(b"hello"), policy, Meter::default()).await;
+        assert!(matches!(refused, Err(BodyError::Mismatch(_))));
+        assert_eq!(whole(nothing(), &none, policy).await.unwrap(), "");
+        let unproven = whole(nothing(), &BodyProof::Unproven, policy).await;
+        assert_eq!(unproven.unwrap(), "");
+    }
 }
 
 #[tokio::test]
