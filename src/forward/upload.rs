@@ -1,14 +1,24 @@
 //! A request's body on its way out, on one stream of an HTTP/2 connection.
 
 use super::body::{BodyError, ProvenBody};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::{Reason, SendStream};
 use http_body::Body as _;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
+
+/// Bytes of a piece from which on it is sent by itself.
+const SMALL: usize = 1024;
+/// Smaller ones that are sent at once in one [`SPAN`]; more are many frames for few bytes, for which
+/// servers end the connection that others use too.
+const FREE: u32 = 100;
+const SPAN: Duration = Duration::from_secs(1);
+/// How long a further one waits for others to go with it.
+const WAIT: Duration = Duration::from_millis(20);
 
 /// A request's body on its way out.
 pub(super) struct Upload {
@@ -17,7 +27,30 @@ pub(super) struct Upload {
     /// What was taken of the body and waits until the server takes it.
     chunk: Bytes,
     taken: Taken,
+    small: Small,
     is_over: bool,
+}
+
+/// What small pieces there were, and what waits for others.
+#[derive(Default)]
+struct Small {
+    since: Option<Instant>,
+    count: u32,
+    gathered: BytesMut,
+    until: Option<Pin<Box<Sleep>>>,
+}
+
+impl Small {
+    /// Counts one; whether it has to wait for others.
+    fn is_too_many(&mut self) -> bool {
+        let now = Instant::now();
+        if self.since.is_none_or(|since| now >= since + SPAN) {
+            self.since = Some(now);
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count > FREE
+    }
 }
 
 /// What was taken of a body so far.
@@ -45,6 +78,7 @@ impl Upload {
             body,
             chunk: Bytes::new(),
             taken: Taken::Nothing,
+            small: Small::default(),
         }
     }
 
@@ -87,19 +121,33 @@ impl Upload {
             if self.stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(Err(Cut::Server));
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
                         self.take(data);
                     }
                 }
-                Some(Err(error)) => return Poll::Ready(Err(Cut::Body(error))),
-                None => {
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Cut::Body(error))),
+                Poll::Ready(None) if self.small.until.is_some() => self.let_go(),
+                Poll::Ready(None) => {
                     let ended = self.stream.send_data(Bytes::new(), true);
                     return Poll::Ready(ended.map_err(|_| Cut::Server));
                 }
+                Poll::Pending => {
+                    let Some(until) = &mut self.small.until else {
+                        return Poll::Pending;
+                    };
+                    ready!(until.as_mut().poll(cx));
+                    self.let_go();
+                }
             }
         }
+    }
+
+    /// Those that have waited for others go.
+    fn let_go(&mut self) {
+        self.small.until = None;
+        self.chunk = self.small.gathered.split().freeze();
     }
 
     fn take(&mut self, data: Bytes) {
@@ -107,7 +155,17 @@ impl Upload {
             Taken::Nothing => Taken::One(data.clone()),
             _ => Taken::More,
         };
-        self.chunk = data;
+        let waits = self.small.until.is_some();
+        if !waits && (data.len() >= SMALL || !self.small.is_too_many()) {
+            self.chunk = data;
+            return;
+        }
+        self.small.gathered.extend_from_slice(&data);
+        if self.small.gathered.len() >= SMALL || self.body.is_end_stream() {
+            self.let_go();
+        } else if !waits {
+            self.small.until = Some(Box::pin(sleep(WAIT)));
+        }
     }
 
     /// The body as it was before any of it was taken, if that can be had.

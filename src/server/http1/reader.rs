@@ -12,6 +12,10 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Uri, Version};
 
+/// Bytes of a chunk from which on it is handed on by itself, and of a piece that is made of smaller ones.
+const SMALL: usize = 1024;
+const JOINED: usize = 16 * 1024;
+
 /// Names that most proven requests have and the HTTP library does not know:
 /// from here they cost no memory of their own.
 static OFTEN: [HeaderName; 3] = [
@@ -197,9 +201,18 @@ impl Reader {
                     *ends = ahead.follow(self.arrived.get(*followed..).unwrap_or_default())?;
                     *followed = held;
                 }
-                let step = at.next(&mut self.arrived)?;
+                let mut step = at.next(&mut self.arrived)?;
+                let mut is_over = step == Step::End;
+                if let Step::Data(first) = &step
+                    && first.len() < SMALL
+                    && !self.arrived.is_empty()
+                {
+                    let joined = joined(at, first, &mut self.arrived)?;
+                    is_over = joined.1;
+                    step = Step::Data(joined.0);
+                }
                 *followed -= held - self.arrived.len();
-                if step == Step::End {
+                if is_over {
                     self.rest = Rest::Nothing;
                 }
                 step
@@ -217,6 +230,25 @@ impl Reader {
         self.rest = Rest::Nothing;
         Some(self.arrived.split_to(left).freeze())
     }
+}
+
+/// A small chunk and those behind it that are there, as one piece: to hand each on by itself would cost
+/// us and the server more than the client. Whether the body ends with them.
+fn joined(
+    at: &mut Chunks,
+    first: &[u8],
+    arrived: &mut BytesMut,
+) -> Result<(Bytes, bool), &'static str> {
+    let mut piece = BytesMut::with_capacity((first.len() + arrived.len()).min(JOINED));
+    piece.extend_from_slice(first);
+    while piece.len() < JOINED {
+        match at.next(arrived)? {
+            Step::Data(more) => piece.extend_from_slice(&more),
+            Step::More => break,
+            Step::End => return Ok((piece.freeze(), true)),
+        }
+    }
+    Ok((piece.freeze(), false))
 }
 
 /// The parts of a head that was found to be clean.
@@ -320,6 +352,27 @@ mod tests {
         assert!(with("1", "TE: gzip, Trailers\r\n").takes_trailers);
         assert!(!with("1", "TE: trailers;q=1\r\n").takes_trailers);
         assert!(with("1", "Upgrade: x\r\n").switches && !with("0", "Upgrade: x\r\n").switches);
+    }
+
+    #[test]
+    fn small_chunks_that_are_there_are_one_piece_and_large_ones_stay_apart() {
+        let mut reader = Reader::default();
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let small = "1\r\na\r\n".repeat(3_000);
+        reader.bring(format!("{head}{small}0\r\nX: y\r\n\r\n").as_bytes());
+        reader.head().unwrap().unwrap();
+        assert_eq!(reader.step(), Ok(Step::Data("a".repeat(3_000).into())));
+        assert!(reader.is_between());
+        assert_eq!(reader.step(), Ok(Step::End));
+
+        let large = "b".repeat(SMALL);
+        let text = format!("{SMALL:x}\r\n{large}\r\n1\r\nc\r\n1\r\nd\r\n1");
+        reader.bring(format!("{head}{text}").as_bytes());
+        reader.head().unwrap().unwrap();
+        assert_eq!(reader.step(), Ok(Step::Data(large.into())));
+        assert_eq!(reader.step(), Ok(Step::Data("cd".into())));
+        assert_eq!(reader.step(), Ok(Step::More));
+        assert!(!reader.is_between());
     }
 
     #[test]
