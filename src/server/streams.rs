@@ -150,6 +150,9 @@ pub(super) trait Gives: Unpin {
 
     /// All of the response went.
     fn note_whole(&mut self);
+
+    /// It broke off where it comes from.
+    fn note_broken(&mut self);
 }
 
 /// A piece that tells when nobody holds it any more: its client has taken it, or is gone.
@@ -236,7 +239,10 @@ where
                         self.end = End::Known(Some(Box::new(trailers)));
                     }
                 },
-                Some(Err(why)) => return Poll::Ready(Some(Err(why))),
+                Some(Err(why)) => {
+                    self.turn.note_broken();
+                    return Poll::Ready(Some(Err(why)));
+                }
             }
         }
         if matches!(self.end, End::Open) {

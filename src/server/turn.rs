@@ -9,6 +9,7 @@ use super::{BoxError, Deadlines, Handler, Peer};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::pending;
@@ -26,8 +27,11 @@ pub(super) struct Desk<H> {
 /// One request's turn, from its head to the end of its response.
 pub(super) struct Turn<H> {
     desk: Arc<Desk<H>>,
-    /// Whether all of its response went.
+    /// Whether its end is none that its client has to answer for: all of the response went, or
+    /// it broke off elsewhere.
     is_whole: bool,
+    /// Whether the client could break its response off by the body of the request.
+    has_body: bool,
 }
 
 impl<H: Handler> Turn<H> {
@@ -36,12 +40,13 @@ impl<H: Handler> Turn<H> {
         Self {
             desk: desk.clone(),
             is_whole: false,
+            has_body: false,
         }
     }
 
     /// A request of an HTTP/2 connection, whose worker's deadlines are the stream's.
     pub(super) async fn on_stream(
-        self,
+        mut self,
         request: Request<Incoming>,
     ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
     {
@@ -51,6 +56,7 @@ impl<H: Handler> Turn<H> {
         }
         let deadlines = &self.desk.deadlines;
         let (head, body) = request.into_parts();
+        self.has_body = !body.is_end_stream();
         let body = RequestBody::of_stream(body, deadlines);
         let response = self.answer(Box::new(head), body).await;
         Ok(response.map(|body| Pieces::new(body, self)))
@@ -89,6 +95,10 @@ impl<H> Gives for Turn<H> {
 
     fn note_whole(&mut self) {
         self.is_whole = true;
+    }
+
+    fn note_broken(&mut self) {
+        self.is_whole |= !self.has_body;
     }
 }
 

@@ -505,6 +505,28 @@ fn over_frames(fields: Vec<(&'static str, String)>, pieces: &'static [&'static [
     })
 }
 
+#[test]
+fn answers_that_break_off_are_no_flood_of_the_client_who_asks() {
+    let upstream = Upstream::answering(|got, wire| {
+        if got.target() == "/good" {
+            return wire.answer(200, &[], b"hello");
+        }
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhe");
+        wire.close();
+    });
+    let gateway = Setup::before(&upstream).start();
+    let mut session = h2::Session::open(gateway.address(), &[]);
+    let request = |target: &str| caller().sign(&gateway.request("GET", target));
+    let mut stream = 1;
+    for _ in 0..200 {
+        session.head(stream, &request("/broken"), true);
+        assert_eq!(session.answer(stream), (Some(200), false));
+        stream += 2;
+    }
+    session.head(stream, &request("/good"), true);
+    assert_eq!(session.answer(stream), (Some(200), true));
+}
+
 /// What becomes of it: nothing at all, if it breaks before its head has left.
 fn of_frames(
     fields: Vec<(&'static str, String)>,
