@@ -75,6 +75,7 @@ impl Gateway {
             return Ok(answered(keys, is_head, KEY_SET, KEEP_KEYS, ending));
         }
         is_json(&asked.parts)?;
+        let _undecided = self.shared.undecided.one();
         let held = body::hold(body, MAX_BODY as u64, peer.address).await;
         let held = held.map_err(|error| match error {
             // No route's limit, and no proof that would need it.

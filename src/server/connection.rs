@@ -230,8 +230,7 @@ impl<H: Handler> Worker<H> {
 
     /// Ends when we stop and nothing in flight is waited for any more.
     async fn drained(&self) {
-        self.closing.refusing().await;
-        tokio::time::sleep(self.deadlines.drain).await;
+        self.closing.refusing_for(self.deadlines.drain).await;
     }
 
     fn serve_http2<S>(&self, stream: S, first: First, peer: Peer, asking: Asking) -> Served<'_>

@@ -9,9 +9,9 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -23,6 +23,7 @@ pub(super) struct Closing {
     begun: AtomicBool,
     goodbye: CancellationToken,
     refusing: CancellationToken,
+    refuses_since: OnceLock<Instant>,
     asking: TaskTracker,
 }
 
@@ -39,6 +40,7 @@ impl Closing {
     /// Lets every connection end with the requests that are in flight.
     pub(super) fn close(&self) {
         self.say_goodbye();
+        self.refuses_since.get_or_init(Instant::now);
         self.refusing.cancel();
         self.asking.close();
     }
@@ -56,6 +58,13 @@ impl Closing {
     /// Ends when connections shall end with what is in flight.
     pub(super) fn refusing(&self) -> WaitForCancellationFuture<'_> {
         self.refusing.cancelled()
+    }
+
+    /// Ends so long after [`Closing::close`], whenever it is asked for.
+    pub(super) async fn refusing_for(&self, lasts: Duration) {
+        self.refusing().await;
+        let since = self.refuses_since.get().copied();
+        sleep_until(since.unwrap_or_else(Instant::now) + lasts).await;
     }
 
     /// Says that a request may come, until what is given back is dropped.
@@ -110,5 +119,20 @@ impl Settled {
         let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Nothing can be sent: it ends when nobody is left who could.
         let _ = settled.recv();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_late_to_the_end_has_no_more_time_than_others() {
+        let closing = Closing::default();
+        closing.close();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let asked = Instant::now();
+        closing.refusing_for(Duration::from_secs(4)).await;
+        assert_eq!(asked.elapsed().as_secs(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Told to stop: what becomes of connections and requests, phase by phase.
 
 use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller, wait_until};
+use crate::webhooks;
 use std::net::{Shutdown, TcpStream};
 
 fn signed(binary: &Binary, path: &str) -> Vec<u8> {
@@ -181,7 +182,11 @@ fn a_request_that_waits_in_the_queue_is_answered() {
     first.send(&signed(&binary, "/1"));
     upstream.wait_for_head(0);
     let mut waits = Connection::open(binary.address());
-    waits.send(&signed(&binary, "/2"));
+    // It passes once, so that it needs the memory of proofs.
+    let once = caller()
+        .at(Binary::now())
+        .sign(&binary.request("POST", "/2"));
+    waits.send(&once.bytes());
     let queued = || {
         let metrics = Request::new("GET", "/metrics")
             .to(binary.admin())
@@ -196,8 +201,28 @@ fn a_request_that_waits_in_the_queue_is_answered() {
         allow.send(()).unwrap();
     }
     first.response().assert_passed();
-    waits.response().assert_passed();
+    waits.response_to("POST").assert_passed();
     assert!(waits.is_closed());
+    assert!(binary.wait().success());
+}
+
+#[test]
+fn a_request_whose_body_proves_it_is_answered_when_that_comes() {
+    let upstream = Upstream::start();
+    let mut binary = webhooks::setup(&upstream, "github", "").spawn();
+    let body = webhooks::BODY;
+    let mut request = binary.request("POST", "/hooks").body(body);
+    for (name, value) in webhooks::fields("github", webhooks::BYTES, 0, body) {
+        request = request.field(name, &value);
+    }
+    let mut connection = Connection::open(binary.address());
+    let expecting = request.clone().field("Expect", "100-continue");
+    connection.send(&expecting.head());
+    assert_eq!(connection.head().unwrap().0, 100);
+    binary.signal("TERM");
+    wait_for_phase(&binary, "refusing");
+    connection.send(body.as_bytes());
+    connection.response_to("POST").assert_passed();
     assert!(binary.wait().success());
 }
 

@@ -103,6 +103,7 @@ impl Breakable {
             heights: Arc::new(Heights::new([])),
             peers: Peers::new(),
             in_flight: Arc::default(),
+            undecided: Arc::default(),
             tunnels: Tunnels::default(),
             tokens: token::Cache::new(1),
             minting: Arc::new(Service::new(&Secret::new(vec![7; 32]), memory.clone()).unwrap()),

@@ -16,8 +16,7 @@ use crate::limit::peer::Peers;
 use crate::observe::events::{BadEvents, EventFormat};
 use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
-use crate::server::tls::Certificates;
-use crate::server::{Handed, Listen};
+use crate::server::{Handed, Listen, tls::Certificates};
 use crate::{admin, server, store};
 use anyhow::Context as _;
 use control::{Control, Fixed, InForce};
@@ -165,6 +164,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         peers: Peers::new(),
         tunnels,
         in_flight: Arc::default(),
+        undecided: Arc::default(),
         tokens: token::Cache::new(CACHED_TOKENS),
         minting,
         alarm: made.as_ref().map(registry::alarm),

@@ -7,6 +7,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+/// How long the memory of proofs is kept at a stop for requests that wait for their body or for a place:
+/// a gateway that follows waits for it, too.
+const UNDECIDED: Duration = Duration::from_secs(2);
+
 /// Where a gateway stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -83,6 +87,7 @@ impl Running {
         control.enter(Phase::Refusing);
         control.stop.cancel();
         self.workers.settled();
+        control.shared.undecided.wait(UNDECIDED);
         // It listens where the one that follows wants to.
         if self.is_handed_on {
             self.close_admin();
