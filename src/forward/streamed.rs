@@ -99,6 +99,7 @@ pub(super) async fn send(
             }
             match upload.untouched() {
                 Some(body) if is_unprocessed(&why) => Err(unsent(body, &why)),
+                _ if why.is_io() => Err((None, Failed::Broke(why.to_string()))),
                 _ => Err((None, Failed::Invalid(why.to_string()))),
             }
         }

@@ -451,6 +451,59 @@ async fn an_early_answer_and_the_rest_of_the_body_go_on_together() {
 }
 
 #[tokio::test]
+async fn many_small_pieces_of_a_body_go_in_few_frames() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (request, mut answer) = requests.recv().await.unwrap();
+        let mut body = request.into_body();
+        let (mut frames, mut bytes) = (0, Vec::new());
+        while let Some(data) = body.data().await {
+            frames += 1;
+            bytes.extend_from_slice(&data.unwrap());
+        }
+        ok(&mut answer);
+        tokio::spawn(async move { requests.recv().await });
+        (frames, bytes)
+    });
+    let (pieces, body) = mpsc::channel::<Bytes>(1);
+    let body = prepare(Fed(body), &BodyProof::Unproven, BEFORE, Meter::default())
+        .await
+        .unwrap();
+    let gate = gate(&[port]);
+    let sent: Vec<u8> = (0..3_000).map(|number| number as u8).collect();
+    let feeding = async {
+        for piece in sent.chunks(1) {
+            pieces.send(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        drop(pieces);
+    };
+    let (answer, ()) = tokio::join!(gate.post(body), feeding);
+    assert_eq!(text(answer).await, "ok");
+    let (frames, got) = server.await.unwrap();
+    assert_eq!(got, sent);
+    assert!(frames < 300, "{frames} frames");
+}
+
+#[tokio::test]
+async fn what_has_no_body_is_tried_once_more_where_its_connection_breaks() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut first = accept(&listener).await;
+        let stream = first.accept().await.unwrap().unwrap();
+        drop((stream, first));
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        requests.recv().await
+    });
+    let gate = gate(&[port]);
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    drop(gate);
+    server.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_body_found_wrong_after_an_early_answer_cuts_both() {
     let (listener, port) = listen().await;
     let server = tokio::spawn(async move {
@@ -622,8 +675,9 @@ async fn a_server_that_no_longer_answers_a_ping_is_given_up() {
     });
     let gate = gate(&[port]);
     let started = tokio::time::Instant::now();
-    let failed = gate.get("/").await.unwrap_err();
-    assert!(matches!(failed, Failed::Invalid(_)), "{failed}");
+    // It is not tried once more.
+    let failed = gate.post(nothing().await).await.unwrap_err();
+    assert!(matches!(failed, Failed::Broke(_)), "{failed}");
     assert_eq!(started.elapsed().as_secs(), 40);
     has_arrived.await.unwrap();
     server.abort();

@@ -82,7 +82,13 @@ impl Kept {
     pub(super) fn is_used(&self) -> bool {
         // Nobody else looks through those of a server that is asked no more.
         let mut shared = self.shared();
-        shared.retain(|connection| connection.is_open());
+        shared.retain(|connection| {
+            // One that takes no request at all would be kept beside each further one.
+            if connection.load() == 0 && !connection.has_room() {
+                connection.retire();
+            }
+            connection.is_open()
+        });
         !shared.is_empty() || !self.idle().connections.is_empty()
     }
 
