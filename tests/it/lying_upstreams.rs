@@ -5,7 +5,9 @@
 
 use crate::harness::secure::Authority;
 use crate::harness::upstream::{Got, Wire};
-use crate::harness::{DEADLINE, Gateway, Request, Response, Setup, Upstream, caller, h2};
+use crate::harness::{
+    DEADLINE, Gateway, Request, Response, Setup, Upstream, caller, h2, wait_until,
+};
 use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -525,6 +527,55 @@ fn answers_that_break_off_are_no_flood_of_the_client_who_asks() {
     }
     session.head(stream, &request("/good"), true);
     assert_eq!(session.answer(stream), (Some(200), true));
+}
+
+#[test]
+fn a_server_that_takes_no_more_requests_has_no_more_connections_for_it() {
+    let open = Arc::new(AtomicUsize::new(0));
+    let counter = open.clone();
+    let upstream = Upstream::raw(move |stream, _| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        let mut bytes = Vec::new();
+        h2::frame(&mut bytes, h2::SETTINGS, 0, 0, &[]);
+        let _ = stream.write_all(&bytes);
+        let mut preface = [0; 24];
+        let _ = stream.read_exact(&mut preface);
+        let mut start = [0; 9];
+        while stream.read_exact(&mut start).is_ok() {
+            let length = u32::from_be_bytes([0, start[0], start[1], start[2]]);
+            let mut payload = vec![0; length as usize];
+            let _ = stream.read_exact(&mut payload);
+            if start[3] == h2::HEADERS {
+                let mut bytes = Vec::new();
+                // SETTINGS_MAX_CONCURRENT_STREAMS of none.
+                h2::frame(&mut bytes, h2::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 0]);
+                let mut block = vec![0x10];
+                h2::literal(&mut block, b":status");
+                h2::literal(&mut block, b"204");
+                h2::frame(
+                    &mut bytes,
+                    h2::HEADERS,
+                    h2::END_STREAM | h2::END_HEADERS,
+                    1,
+                    &block,
+                );
+                let _ = stream.write_all(&bytes);
+            }
+        }
+        counter.fetch_sub(1, Ordering::SeqCst);
+    });
+    let gateway = Setup::before(&upstream)
+        .upstream("protocol = \"http2\"")
+        .start();
+    for number in 0..20 {
+        let request = caller()
+            .nonce(&number.to_string())
+            .sign(&gateway.request("GET", "/"));
+        assert_eq!(gateway.send(&request).status, 204);
+    }
+    wait_until("connections that are let go of", || {
+        open.load(Ordering::SeqCst) <= 2
+    });
 }
 
 /// What becomes of it: nothing at all, if it breaks before its head has left.

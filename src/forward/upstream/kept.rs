@@ -78,9 +78,8 @@ impl Kept {
         connections.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it has connections that wait for requests.
-    pub(super) fn is_used(&self) -> bool {
-        // Nobody else looks through those of a server that is asked no more.
+    /// Those of them that may be given requests; the others are let go of.
+    fn open(&self) -> MutexGuard<'_, Vec<Arc<Http2>>> {
         let mut shared = self.shared();
         shared.retain(|connection| {
             // One that takes no request at all would be kept beside each further one.
@@ -89,6 +88,13 @@ impl Kept {
             }
             connection.is_open()
         });
+        shared
+    }
+
+    /// Whether it has connections that wait for requests.
+    pub(super) fn is_used(&self) -> bool {
+        // Nobody else looks through those of a server that is asked no more.
+        let shared = self.open();
         !shared.is_empty() || !self.idle().connections.is_empty()
     }
 
@@ -134,8 +140,7 @@ impl Kept {
     /// A place on the connection that has the fewest requests, in turn, but
     /// not on the one that `but` is on.
     fn take_slot(&self, but: Option<&Slot>) -> Option<Slot> {
-        let mut shared = self.shared();
-        shared.retain(|connection| connection.is_open());
+        let shared = self.open();
         let turn = match shared.len() {
             0 => return None,
             1 => 0,

@@ -685,6 +685,24 @@ fn a_longer_window_lets_no_proof_pass_again_that_a_shorter_one_forgot() {
 }
 
 #[test]
+fn a_longer_window_takes_nothing_from_proofs_that_have_an_end_of_their_own() {
+    let (directory, proofs) = opened();
+    let until = NOW + 100 * LIFE;
+    let made = NOW + 1;
+    let own = |number| {
+        proofs
+            .record(id(number), made, until, at(NOW + 3 * LIFE))
+            .map(drop)
+    };
+    assert_eq!(own(1), Ok(()));
+    proofs.reconfigure(&longer(&directory), NOW + 3 * LIFE);
+    assert_eq!(own(1), Err(Refused::Replayed));
+    assert_eq!(own(2), Ok(()), "it was never used");
+    let of_the_window = proofs.record(id(3), made, made + 10 * LIFE, at(NOW + 3 * LIFE));
+    assert_eq!(of_the_window.map(drop), Err(Refused::MaybeReplayed));
+}
+
+#[test]
 fn a_clock_that_is_set_back_brings_none_back_that_a_shorter_window_forgot() {
     let directory = TempDir::new().unwrap();
     let (proofs, _) = open(&directory, THIS_BOOT, NOW - 100);
