@@ -55,7 +55,7 @@ mod tests {
         let other = undecided.one();
         let waits = {
             let undecided = undecided.clone();
-            std::thread::spawn(move || undecided.wait(Duration::from_secs(3_600)))
+            std::thread::spawn(move || undecided.wait(Duration::from_hours(1)))
         };
         drop(one);
         drop(other);
