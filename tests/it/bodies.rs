@@ -1,7 +1,7 @@
 //! Bodies: bounded, checked, and what becomes of one that is not what was signed.
 
 use crate::harness::caller::content_digest;
-use crate::harness::{Binary, Connection, Request, Setup, Token, Upstream, caller};
+use crate::harness::{Binary, Connection, Request, Setup, Token, Upstream, caller, h2};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -109,6 +109,26 @@ fn checked_while_forwarding_a_small_wrong_body_never_completes_either() {
     }
     for place in 0..upstream.heard().len() {
         assert!(!upstream.got(place).complete);
+    }
+}
+
+#[test]
+fn over_http_2_a_body_cannot_be_left_out_by_an_end_that_comes_late() {
+    for policy in [BEFORE, WHILE] {
+        let upstream = Upstream::start();
+        let gateway = Setup::before(&upstream).route(policy).start();
+        let mut stripped = caller().sign(&gateway.request("POST", "/").body("hello"));
+        stripped.body = None;
+        let stripped = stripped.field("Content-Length", "0");
+        let other = caller().sign(&gateway.request("GET", "/other"));
+        let mut session = h2::Session::open(gateway.address(), &[]);
+        session.head(1, &stripped, false);
+        // Behind its answer all is done that the head before could set off.
+        session.head(3, &other, true);
+        assert_eq!(session.answer(3), (Some(200), true));
+        session.frame(h2::DATA, h2::END_STREAM, 1, b"");
+        assert_eq!(session.answer(1), (Some(401), true));
+        assert_eq!(upstream.only().target(), "/other");
     }
 }
 
