@@ -138,6 +138,8 @@ impl Upload {
                         return Poll::Pending;
                     };
                     ready!(until.as_mut().poll(cx));
+                    // It is the server's turn, not the client's.
+                    self.body.note_taken();
                     self.let_go();
                 }
             }

@@ -79,7 +79,7 @@ pub struct Shared {
     pub tunnels: Tunnels,
     /// Requests in flight, and those that wait to be.
     pub in_flight: Arc<Gate>,
-    /// Those whose proof is not written down while they wait.
+    /// Those whose body is waited for before their proof.
     pub undecided: Arc<Undecided>,
     /// Tokens that were verified.
     pub tokens: token::Cache,
@@ -146,19 +146,20 @@ impl Handler for Gateway {
         async move {
             let answered = match begun {
                 Ok(Ok(Begun::Passing(passing, body))) => {
-                    let answering = self.answer(&settings, passing, body, &mut ending, now, None);
+                    let answering = self.answer(&settings, passing, body, &mut ending, now);
                     let answering = pin!(answering);
                     caught::catch(answering).await
                 }
                 Ok(Ok(Begun::Unread(unread, body))) => {
                     // Large, and seldom there.
                     let mut answering = Box::pin(async {
-                        let undecided = Some(self.shared.undecided.one());
+                        let undecided = self.shared.undecided.one();
                         let begun =
                             self.begin_with_body(&settings, peer, *unread, body, &mut ending, now);
                         let (passing, body) = begun.await?;
+                        drop(undecided);
                         let now = self.shared.clock.later(now);
-                        self.answer(&settings, passing, body, &mut ending, now, undecided)
+                        self.answer(&settings, passing, body, &mut ending, now)
                             .await
                     });
                     caught::catch(answering.as_mut()).await
@@ -200,10 +201,8 @@ impl Gateway {
         body: RequestBody,
         ending: &mut Ending,
         now: Now,
-        undecided: Option<undecided::One>,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
-        let seat = self.seat(settings, &passing, ending.record(), now, undecided);
-        match seat.await {
+        match self.seat(settings, &passing, ending.record(), now).await {
             Ok(place) => self.pass(settings, passing, place, body, ending).await,
             Err(refusal) => {
                 let told = cors::Told::of(&passing.route, &passing.head.parts.headers);
@@ -224,14 +223,12 @@ impl Gateway {
         passing: &Passing,
         record: &mut Record,
         now: Now,
-        mut undecided: Option<undecided::One>,
     ) -> Result<(Seat, Written), Refusal> {
         let route = passing.route.index;
         record.upstream_asked = Some(now);
         let seat = if let Some(seat) = settings.overload.seat(&self.gate, route) {
             seat
         } else {
-            undecided.get_or_insert_with(|| self.shared.undecided.one());
             // Large, and seldom there.
             let wait = Box::pin(settings.overload.wait(&self.gate, route));
             let seat = wait.await.map_err(Refusal::Overloaded)?;
@@ -241,7 +238,6 @@ impl Gateway {
         let unwritten = passing.charged.unwritten();
         together::others_first().await;
         let written = replay::write_down(unwritten, &*self.shared.memory);
-        drop(undecided);
         Ok((seat, written.map_err(Refusal::Replay)?))
     }
 

@@ -1,5 +1,5 @@
-//! Requests whose proof is not written down yet, though they came long ago: a stop does not take the
-//! memory of proofs away from under them.
+//! Requests whose proof is not known yet, though they came long ago: their body is read before. A stop does
+//! not take the memory of proofs away from under them.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Undecided {
 pub(super) struct One(Arc<Undecided>);
 
 impl Undecided {
-    /// One more, of those that wait for their body or for a place: others are decided at once.
+    /// One more, of those that wait for their body: others are decided at once.
     pub(super) fn one(self: &Arc<Self>) -> One {
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         One(self.clone())
@@ -45,20 +45,25 @@ impl Drop for One {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn who_waits_does_so_until_the_last_is_decided_and_no_longer_than_it_may() {
         let undecided = Arc::new(Undecided::default());
         undecided.wait(Duration::MAX);
-        let one = undecided.one();
+        let (one, other) = (undecided.one(), undecided.one());
         undecided.wait(Duration::ZERO);
-        let other = undecided.one();
+        let was_decided = Arc::new(AtomicBool::new(false));
         let waits = {
-            let undecided = undecided.clone();
-            std::thread::spawn(move || undecided.wait(Duration::from_hours(1)))
+            let (undecided, was_decided) = (undecided.clone(), was_decided.clone());
+            std::thread::spawn(move || {
+                undecided.wait(Duration::from_hours(1));
+                was_decided.load(Ordering::SeqCst)
+            })
         };
         drop(one);
+        was_decided.store(true, Ordering::SeqCst);
         drop(other);
-        waits.join().unwrap();
+        assert!(waits.join().unwrap(), "it did not wait for the last");
     }
 }

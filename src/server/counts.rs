@@ -114,6 +114,10 @@ impl Counts {
     }
 
     pub(super) fn unshaken(&self, peer: Option<IpAddr>, why: &io::Error) {
+        // A balancer that looks whether we are there, or a client that changed its mind.
+        if why.kind() == io::ErrorKind::UnexpectedEof {
+            return;
+        }
         if let Some(closed) = self.handshake.add() {
             tracing::warn!(
                 closed,

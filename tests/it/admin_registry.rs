@@ -483,6 +483,7 @@ fn the_only_active_key_of_an_app_is_not_safe_to_retire() {
     for other in [
         json!({ "app": "shop", "id": "waits", "active_from": null }),
         json!({ "app": "shop", "id": "bait", "honey": true }),
+        json!({ "app": "shop", "id": "shown", "kind": "static" }),
         json!({ "app": "shop", "id": "brief", "not_after": "2027-01-15T09:00:00Z" }),
     ] {
         api.make("/v1/keys", &other);

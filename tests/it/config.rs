@@ -264,6 +264,12 @@ fn the_pepper_is_made_where_what_must_outlive_the_process_is() {
     Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
     assert!(folder.path().join("kept/api-keys.pepper").exists());
     assert!(!folder.path().join("state").exists());
+    // One that lies where it was made before is not made anew.
+    fs::rename(folder.path().join("kept"), folder.path().join("state")).unwrap();
+    let refused = Config::from_text(text, "gateway.toml", folder.path(), &environment);
+    let told = refused.unwrap_err().to_string();
+    assert!(told.contains("lies in `state`"), "{told}");
+    assert!(!folder.path().join("kept/api-keys.pepper").exists());
 }
 
 /// Runs the program in `folder`, with this in `PORTCULLIS_LOG`.

@@ -141,9 +141,13 @@ pub(super) fn safe_to_retire(call: &Call<'_>) -> Result<Answer, Problem> {
     let key = keys::record(call, id)?;
     let uses = store.uses_of(id).map_err(|why| made::unread(&why))?;
     let others = store.keys_of(&key.app).map_err(|why| made::unread(&why))?;
+    let is_static =
+        |one: &records::KeyRecord| matches!(one.material, records::Material::Static { .. });
     let usable = |one: &records::KeyRecord| {
         matches!(one.life.state(now), KeyState::Active)
             && one.not_after.is_none_or(|end| now < end)
+            // Who signs cannot go on with a static key, nor is one taken for ever.
+            && (is_static(&key) || !is_static(one))
             && !one.honey
     };
     let others: Vec<&str> = others

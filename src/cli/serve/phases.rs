@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-/// How long the memory of proofs is kept at a stop for requests that wait for their body or for a place:
+/// How long the memory of proofs is kept at a stop for requests whose body is waited for before their proof:
 /// a gateway that follows waits for it, too.
 const UNDECIDED: Duration = Duration::from_secs(2);
 

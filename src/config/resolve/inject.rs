@@ -232,9 +232,7 @@ fn secret(
         return None;
     }
     let opened = places.open(&reference.value).map(|mut opened| {
-        opened
-            .warnings
-            .retain(|(what, _)| !what.contains("newline"));
+        opened.forgive_newline();
         opened
     });
     let Some(secret) = gathered.take(reference, opened)?.secret else {

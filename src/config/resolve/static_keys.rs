@@ -2,7 +2,7 @@
 
 use super::Gathered;
 use crate::apps::{App, KeyHash, MAX_STATIC_KEY, MIN_STATIC_KEY, Pepper, Scheme, StaticKey, Uses};
-use crate::config::file::{self, ApiKeys, File};
+use crate::config::file::{self, File};
 use crate::config::read::At;
 use crate::config::secrets::{Places, Reference};
 use crate::config::static_keys::PlaceOfKey;
@@ -77,7 +77,7 @@ pub(super) fn static_keys(
         };
         let uses = Arc::new(Uses::default());
         for one in &written.api_keys.0 {
-            let Some(known) = known(one, app, &uses, &pepper, keys, places, gathered) else {
+            let Some(known) = known(one, app, &uses, &pepper, places, gathered) else {
                 continue;
             };
             // A secret that is not read has the hash of nothing.
@@ -98,15 +98,12 @@ pub(super) fn static_keys(
         .as_ref()
         .map_or(DEPRECATED, |at| at.value.0);
     let link = keys.link.as_ref().map(|link| &*link.value.0);
+    let sunset = keys.sunset.as_ref().map(|at| at.value.0);
     Some(StaticKeys {
         pepper,
         list,
-        notice: Notice::new(deprecated.max(0), link, sunset_of(keys)),
+        notice: Notice::new(deprecated.max(0), link, sunset),
     })
-}
-
-fn sunset_of(keys: &ApiKeys) -> Option<i64> {
-    keys.sunset.as_ref().map(|at| at.value.0)
 }
 
 /// The secret that keys are hashed under.
@@ -121,6 +118,17 @@ pub(in crate::config) fn pepper(
         key: "api_keys.pepper".to_owned(),
     };
     let at = file.api_keys.pepper.clone().unwrap_or_else(usual);
+    // Before it was made in `state`, whatever `directory` said: another one would void all hashes.
+    let before = places.directory.join("state").join(PEPPER);
+    if let (None, Reference::Generated(path)) = (&file.api_keys.pepper, &at.value)
+        && !places.directory.join(path).exists()
+        && before.exists()
+    {
+        let found = format!("`{PEPPER}` lies in `state`, and not in `[state] directory`");
+        let hint = format!("move `{}` to `{}`", before.display(), path.display());
+        gathered.problem(at.problem(found).hint(&hint));
+        return None;
+    }
     let opened = places.open(&at.value);
     let Some(secret) = gathered.take(&at, opened)?.secret else {
         return Some(Pepper::new(HmacKey::dummy(Algorithm::HmacSha256)));
@@ -141,7 +149,6 @@ fn known(
     app: &Arc<App>,
     uses: &Arc<Uses>,
     pepper: &Pepper,
-    keys: &ApiKeys,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<StaticKey> {
@@ -165,13 +172,12 @@ fn known(
             return None;
         }
     };
-    let ends = one.not_after.as_ref().map(|at| at.value.0);
     Some(StaticKey {
         id: id.value.0.as_str().into(),
         app: app.clone(),
         hash,
         not_before: one.not_before.as_ref().map(|at| at.value.0),
-        not_after: ends.into_iter().chain(sunset_of(keys)).min(),
+        not_after: one.not_after.as_ref().map(|at| at.value.0),
         enabled: one.enabled,
         uses: uses.clone(),
         made: None,

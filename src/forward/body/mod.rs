@@ -261,6 +261,13 @@ impl ProvenBody {
         self.sending.clone()
     }
 
+    /// Tells that the server has to take what was held back till now.
+    pub(super) fn note_taken(&self) {
+        if let Some(sending) = &self.sending {
+            sending.set(Sent::Taken(Instant::now()));
+        }
+    }
+
     /// Takes the last piece back that was handed out: it could not be sent.
     pub(super) fn put_back(&mut self, piece: Bytes) {
         self.left = self.left.map(|left| left + piece.len() as u64);

@@ -960,6 +960,14 @@ fn where_no_life_is_said_it_is_that_of_any_proof() {
         gate.now = at(NOW + later);
         assert_eq!(message.verdict(&gate).is_ok(), passes);
     }
+    // It is remembered for as long as it could be taken if the route took longer lives.
+    let mut gate = Gate::new();
+    gate.now = at(NOW);
+    gate.route.sigv4.presigned = Duration::from_secs(60);
+    let caller = message.verdict(&gate).unwrap();
+    assert_eq!(caller.proof().unwrap().last_second, NOW + 300);
+    gate.now = at(NOW + 61);
+    assert!(message.verdict(&gate).is_err());
 }
 
 #[test]

@@ -143,11 +143,17 @@ fn check_time(
     if at < now {
         return Err(Refused::Expired { at });
     }
-    let freshness = Freshness {
+    let own = Freshness {
         window,
         skew: freshness.skew,
     };
-    freshness.check(created, None, now)
+    let last = own.check(created, None, now)?;
+    // Where the caller says no end, it would be another one as soon as the route takes longer lives.
+    let longest = i64::try_from(freshness.window.as_secs()).unwrap_or(i64::MAX);
+    Ok(match presented.expires {
+        Some(_) => last,
+        None => created.saturating_add(longest),
+    })
 }
 
 /// The digests that the body must have.

@@ -144,7 +144,8 @@ impl<'t> Compact<'t> {
     ) -> Result<Opened, Refused> {
         let id = self.key_id.as_deref();
         let own_id = id.filter(|_| takers.own);
-        let mut tried = usize::from(own_id.is_some());
+        let of_ours = usize::from(own_id.is_some());
+        let mut tried = of_ours;
         let mut why = Why::UnknownKey;
         let own = own_id.and_then(|id| registry.key(id));
         if let Some(key) = &own {
@@ -163,7 +164,8 @@ impl<'t> Compact<'t> {
                 continue;
             }
             for key in keys.named(id) {
-                if tried == MAX_TRIED {
+                // Whether the one of ours is there or not.
+                if tried == MAX_TRIED + of_ours {
                     break;
                 }
                 tried += 1;

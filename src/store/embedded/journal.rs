@@ -278,7 +278,8 @@ impl Journal {
         // Of requests whose clients went away before they passed.
         let _ = self.write_lanes();
         let rotated = if self.is_due(&past, now, span) {
-            self.rotate(&mut past, now)
+            // Its head is written: so can proofs be.
+            self.rotate(&mut past, now).inspect(|()| self.failing(None))
         } else {
             Ok(())
         };

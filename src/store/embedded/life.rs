@@ -26,8 +26,6 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct Life {
     seconds: AtomicI64,
-    /// The most that they have been.
-    longest: AtomicI64,
     skew: AtomicI64,
     held_made: AtomicI64,
     held_seconds: AtomicI64,
@@ -40,7 +38,6 @@ impl Life {
     pub(super) const fn new(seconds: i64, skew: i64, held: Held) -> Self {
         Self {
             seconds: AtomicI64::new(seconds),
-            longest: AtomicI64::new(seconds),
             skew: AtomicI64::new(skew),
             held_made: AtomicI64::new(held.made),
             held_seconds: AtomicI64::new(held.seconds),
@@ -58,7 +55,6 @@ impl Life {
         self.latest(now);
         let seconds = whole(settings.retention);
         let skew = self.skew.swap(whole(settings.skew), Ordering::AcqRel);
-        self.longest.fetch_max(seconds, Ordering::AcqRel);
         let before = self.seconds.swap(seconds, Ordering::AcqRel);
         if seconds <= before {
             return;
@@ -87,14 +83,10 @@ impl Life {
         }
     }
 
-    /// Whether a proof that was made then may have been forgotten by now. One that is remembered for longer than
-    /// any window asks has an end of its own, whatever the window was.
-    pub(super) fn is_over(&self, created: i64, until: i64, now: i64) -> bool {
+    /// Whether a proof that was made then may have been forgotten by now.
+    pub(super) fn is_over(&self, created: i64, now: i64) -> bool {
         let held = self.held();
-        let longest = self.longest.load(Ordering::Acquire);
-        until <= created.saturating_add(longest)
-            && created <= held.made
-            && created.saturating_add(held.seconds) < self.latest(now)
+        created <= held.made && created.saturating_add(held.seconds) < self.latest(now)
     }
 }
 

@@ -213,10 +213,7 @@ impl Shared {
     }
 
     fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
-        let is_over = self
-            .journal
-            .life
-            .is_over(created, until, now.unix_seconds());
+        let is_over = self.journal.life.is_over(created, now.unix_seconds());
         if created <= self.journal.floor || is_over {
             return Err(Refused::MaybeReplayed);
         }

@@ -246,8 +246,10 @@ fn once_there_is_room_the_new_head_tells_what_is_lost_and_old_files_are_sealed()
     let directory = half_lost();
     let (proofs, full) = open_without_room(&directory, NEXT_BOOT, NOW + 5);
     proofs.tend(at(NOW + 6));
+    assert!(!proofs.journal.is_writable());
     fs::remove_file(full).unwrap();
     proofs.tend(at(NOW + 7));
+    assert!(proofs.journal.is_writable());
     drop(proofs);
 
     let (proofs, opened) = open(&directory, NEXT_BOOT, NOW + 8);
@@ -682,24 +684,6 @@ fn a_longer_window_lets_no_proof_pass_again_that_a_shorter_one_forgot() {
             assert!(again.is_err(), "{now} {later}");
         }
     }
-}
-
-#[test]
-fn a_longer_window_takes_nothing_from_proofs_that_have_an_end_of_their_own() {
-    let (directory, proofs) = opened();
-    let until = NOW + 100 * LIFE;
-    let made = NOW + 1;
-    let own = |number| {
-        proofs
-            .record(id(number), made, until, at(NOW + 3 * LIFE))
-            .map(drop)
-    };
-    assert_eq!(own(1), Ok(()));
-    proofs.reconfigure(&longer(&directory), NOW + 3 * LIFE);
-    assert_eq!(own(1), Err(Refused::Replayed));
-    assert_eq!(own(2), Ok(()), "it was never used");
-    let of_the_window = proofs.record(id(3), made, made + 10 * LIFE, at(NOW + 3 * LIFE));
-    assert_eq!(of_the_window.map(drop), Err(Refused::MaybeReplayed));
 }
 
 #[test]
