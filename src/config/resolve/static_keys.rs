@@ -69,6 +69,7 @@ pub(super) fn static_keys(
         return None;
     }
     let pepper = pepper(file, places, gathered)?;
+    let sunset = keys.sunset.as_ref().map(|at| at.value.0);
     let mut seen = HashMap::new();
     let mut list = Vec::new();
     for app in apps {
@@ -77,7 +78,7 @@ pub(super) fn static_keys(
         };
         let uses = Arc::new(Uses::default());
         for one in &written.api_keys.0 {
-            let Some(known) = known(one, app, &uses, &pepper, places, gathered) else {
+            let Some(known) = known(one, app, &uses, &pepper, sunset, places, gathered) else {
                 continue;
             };
             // A secret that is not read has the hash of nothing.
@@ -98,7 +99,6 @@ pub(super) fn static_keys(
         .as_ref()
         .map_or(DEPRECATED, |at| at.value.0);
     let link = keys.link.as_ref().map(|link| &*link.value.0);
-    let sunset = keys.sunset.as_ref().map(|at| at.value.0);
     Some(StaticKeys {
         pepper,
         list,
@@ -149,6 +149,7 @@ fn known(
     app: &Arc<App>,
     uses: &Arc<Uses>,
     pepper: &Pepper,
+    sunset: Option<i64>,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<StaticKey> {
@@ -172,12 +173,14 @@ fn known(
             return None;
         }
     };
+    let ends = one.not_after.as_ref().map(|at| at.value.0);
     Some(StaticKey {
         id: id.value.0.as_str().into(),
         app: app.clone(),
         hash,
         not_before: one.not_before.as_ref().map(|at| at.value.0),
-        not_after: one.not_after.as_ref().map(|at| at.value.0),
+        // As `check` shows it; that it ends those of the registry too is seen to by who verifies.
+        not_after: ends.into_iter().chain(sunset).min(),
         enabled: one.enabled,
         uses: uses.clone(),
         made: None,
