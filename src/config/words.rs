@@ -252,8 +252,12 @@ impl Word for HeaderName {
         if TAKEN.contains(&name.as_str()) {
             return Err(Refused::new("has another meaning already"));
         }
-        if text.contains('_') {
-            return Err(Refused::new("holds `_`, which some servers read as `-`"));
+        let mut odd = text
+            .chars()
+            .filter(|c| !c.is_ascii_alphanumeric() && *c != '-');
+        if let Some(odd) = odd.next() {
+            let why = format!("holds `{odd}`, which some servers read as `-`");
+            return Err(Refused::new(why));
         }
         Ok(name)
     }

@@ -119,8 +119,8 @@ pub enum Malformed {
     #[error("{0}")]
     Framing(&'static str),
     /// A field name with `_`, which some backends read as `-`.
-    #[error("the field name `{0}` holds `_`, which some servers read as `-`")]
-    Underscore(Box<str>),
+    #[error("the field name `{0}` holds `{1}`, which some servers read as `-`")]
+    Name(Box<str>, char),
     /// An expectation other than `100-continue`.
     #[error("only `Expect: 100-continue` is known")]
     Expectation,

@@ -147,10 +147,8 @@ fn forged_identities_arrive_neither_over_http_2_nor_in_trailers() {
     let mut request = signed(&gateway, "GET", "/");
     for name in [
         "Portcullis-App",
-        "Portcullis.App",
         "Portcullis-Request-Id",
         "X-Forwarded-For",
-        "X.Forwarded.For",
         "X-Real-IP",
         "Forwarded",
         "Remote-User",
@@ -188,16 +186,18 @@ fn names_that_some_servers_read_alike_are_refused() {
         "portcullis_app",
         "X_Forwarded_For",
         "Content_Length",
+        "Portcullis.App",
+        "X.Forwarded.For",
+        "Portcullis+App",
+        "X+Forwarded+For",
     ] {
         let request = signed(&gateway, "GET", "/").field(name, "forged");
-        let response = gateway.send(&request);
-        if response.status == 200 {
-            let got = upstream.heard().pop().unwrap();
-            assert!(!got.head.contains("forged"), "{}", got.head);
-        } else {
-            response.assert_refused(400, "malformed-request");
-        }
+        gateway
+            .send(&request)
+            .assert_refused(400, "malformed-request");
+        assert_eq!(h2::send(&request, gateway.address()).status, 400);
     }
+    upstream.assert_silent();
 }
 
 #[test]

@@ -168,19 +168,19 @@ pub(super) fn is_of_one_hop(name: &str) -> bool {
 /// Whether a server may take the two for one name.
 fn is_same(name: &str, other: &str) -> bool {
     let fold = |byte: u8| match byte {
-        b'_' | b'.' => b'-',
-        other => other,
+        other if other.is_ascii_alphanumeric() => other,
+        _ => b'-',
     };
     name.len() == other.len() && name.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
-/// Whether `name` begins with `front`, with `_` and `.` read as `-`.
+/// Whether `name` begins with `front`, with all that is neither letter nor digit read as `-`.
 fn begins(name: &str, front: &str) -> bool {
     name.len() >= front.len()
         && name
             .bytes()
             .zip(front.bytes())
-            .all(|(byte, wanted)| byte == wanted || (wanted == b'-' && matches!(byte, b'_' | b'.')))
+            .all(|(byte, wanted)| byte == wanted || wanted == b'-' && !byte.is_ascii_alphanumeric())
 }
 
 /// The `Connection` fields that name others.
