@@ -118,7 +118,12 @@ fn poll_stream(
     patience: &mut Option<Box<Patience>>,
     cx: &mut Context<'_>,
 ) -> Polled {
-    let polled = Pin::new(incoming).poll_frame(cx);
+    let polled = Pin::new(&mut *incoming).poll_frame(cx);
+    if matches!(polled, Poll::Ready(None)) && !incoming.is_end_stream() {
+        // The library takes a reset without an error for the end, which it is not.
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        return Poll::Ready(Some(Err(cut.into())));
+    }
     if let Some(patience) = patience {
         match &polled {
             Poll::Pending if patience.wait(cx, 0) => {

@@ -133,6 +133,43 @@ fn over_http_2_a_body_cannot_be_left_out_by_an_end_that_comes_late() {
 }
 
 #[test]
+fn over_http_2_a_body_that_is_taken_back_is_never_whole() {
+    const NO_ERROR: [u8; 4] = [0; 4];
+    for policy in [BEFORE, WHILE] {
+        let upstream = Upstream::start();
+        let gateway = Setup::before(&upstream)
+            .route("accept = [\"token\"]")
+            .route(policy)
+            .start();
+        let request = gateway
+            .request("POST", "/")
+            .field("Portcullis-Token", &Token::new().text());
+        let mut session = h2::Session::open(gateway.address(), &[]);
+        for (stream, piece) in [(1, &b"half of it"[..]), (3, b"")] {
+            session.head(stream, &request, false);
+            session.frame(h2::DATA, 0, stream, piece);
+            session.frame(h2::RST_STREAM, 0, stream, &NO_ERROR);
+        }
+        let last = gateway
+            .request("GET", "/last")
+            .field("Portcullis-Token", &Token::new().text());
+        session.head(5, &last, true);
+        assert_eq!(session.answer(5), (Some(200), true));
+        for number in 0..2 {
+            assert_eq!(
+                gateway.record(number)["status"]
+                    .as_u64()
+                    .map(|status| status < 300),
+                Some(false)
+            );
+        }
+        for got in upstream.heard() {
+            assert!(!got.complete || got.target() == "/last", "{:?}", got.body);
+        }
+    }
+}
+
+#[test]
 fn a_body_over_the_limit_is_refused_however_it_is_framed() {
     for policy in [BEFORE, WHILE] {
         let upstream = Upstream::start();
