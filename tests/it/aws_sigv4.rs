@@ -306,6 +306,18 @@ fn a_body_is_read_before_its_proof_only_up_to_the_routes_bound() {
     gateway.send(&sign(&with_hash(body(1025)))).assert_passed();
 }
 
+#[test]
+fn what_was_signed_for_an_escaped_semicolon_is_no_signature_for_a_plain_one() {
+    let (upstream, gateway) = start();
+    let mut parted = sign(&gateway.request("GET", "/x?note=x%3Badmin%3D1"));
+    gateway.send(&parted).assert_passed();
+    parted.target = "/x?note=x;admin=1".into();
+    gateway
+        .send(&parted)
+        .assert_refused(401, "credential-rejected");
+    assert_eq!(upstream.heard().len(), 1);
+}
+
 /// A connection on which the gateway has asked for the body of `request`, which is still to be sent.
 fn asked_for_its_body(gateway: &Gateway, request: &Request) -> Connection {
     let mut connection = gateway.connect();

@@ -46,7 +46,8 @@ impl<'r> Forms<'r> {
             Cow::Borrowed(query)
         };
         forms.add_query(Some(sorted_of(&query)));
-        if !is_encoded(&query) {
+        // Some servers part a query at `;`: what was signed for an escaped one is no signature for a plain one.
+        if !is_encoded(&query) && !query.contains(';') {
             forms.add_query(encoded(&query, *b"%2B").map(Cow::Owned));
             if settings.plus_is_space && query.contains('+') {
                 forms.add_query(encoded(&query, *b"%20").map(Cow::Owned));

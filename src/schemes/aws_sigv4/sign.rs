@@ -160,7 +160,12 @@ fn signature(
         forms::encoded_again(path)
     };
     let query = received.query().unwrap_or_default();
-    let query = forms::encoded(query, *b"%2B").ok_or(CannotSign::Query)?;
+    // A plain `;` goes as it is, and is signed so.
+    let query = if query.contains(';') {
+        forms::sorted(query).into_owned()
+    } else {
+        forms::encoded(query, *b"%2B").ok_or(CannotSign::Query)?
+    };
     let mut out = Vec::with_capacity(512);
     text::write_front(&mut out, received, &path, &query);
     text::write_fields(&mut out, received, &signed)?;
