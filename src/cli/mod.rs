@@ -107,7 +107,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(message.exit_code() as u8);
         }
     };
-    run(&cli).unwrap_or_else(|error| complain(&error))
+    let code = run(&cli).unwrap_or_else(|error| complain(&error));
+    crate::observe::last_words();
+    code
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {

@@ -1,8 +1,74 @@
 //! What the program itself has to tell – start, reload, drain, warnings – on standard error.
+//!
+//! Nobody waits for it: a thread writes what is told, and what finds no room is lost and counted. A
+//! standard error that nobody reads holds up no request and no stop.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
+
+/// Events that wait to be written.
+const QUEUE: usize = 1024;
+/// How long the end of the program waits for them.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Events that were told and are not written yet, and those that were lost since that was last told.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Where events go: to the thread that writes them.
+#[derive(Clone)]
+struct Lines(SyncSender<Vec<u8>>);
+
+impl Lines {
+    /// Starts the thread that writes to `out`.
+    fn to(mut out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (sender, lines): (_, Receiver<Vec<u8>>) = sync_channel(QUEUE);
+        let write = move || {
+            for line in lines {
+                // There is nobody to tell it to.
+                let _ = out.write_all(&line).and_then(|()| out.flush());
+                WAITING.fetch_sub(1, Ordering::AcqRel);
+                let lost = LOST.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    tracing::warn!(lost, "events were lost: nobody has read standard error");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("events".to_owned());
+        thread.spawn(write)?;
+        Ok(Self(sender))
+    }
+}
+
+impl Write for Lines {
+    /// One event, whole.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        WAITING.fetch_add(1, Ordering::AcqRel);
+        if self.0.try_send(line.to_vec()).is_err() {
+            WAITING.fetch_sub(1, Ordering::AcqRel);
+            LOST.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Waits a moment, before the program ends, for what was told to be written.
+pub fn last_words() {
+    let mut left = LAST_WORDS;
+    while WAITING.load(Ordering::Acquire) > 0 && !left.is_zero() {
+        std::thread::sleep(LOOK_EVERY);
+        left = left.saturating_sub(LOOK_EVERY);
+    }
+}
 
 /// Events cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +76,9 @@ pub enum BadEvents {
     /// The filter cannot be read.
     #[error("the filter `{0}` is not like `info` or `portcullis=debug,warn`")]
     Filter(String),
+    /// There is no thread for them.
+    #[error("no thread can be started: {0}")]
+    Thread(#[from] io::Error),
     /// Events of this process go elsewhere already.
     #[error("events are set up already")]
     Twice,
@@ -42,8 +111,9 @@ impl EventFormat {
 /// [`BadEvents`].
 pub fn init_events(format: EventFormat, filter: &str) -> Result<(), BadEvents> {
     let filter = EnvFilter::try_new(filter).map_err(|_| BadEvents::Filter(filter.to_owned()))?;
+    let lines = Lines::to(stderr())?;
     let events = fmt()
-        .with_writer(stderr)
+        .with_writer(move || lines.clone())
         .with_env_filter(filter)
         .with_ansi(format.colour)
         .with_target(false);
@@ -58,6 +128,39 @@ pub fn init_events(format: EventFormat, filter: &str) -> Result<(), BadEvents> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Takes one line, and then nothing until it is dropped.
+    struct Stuck(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_standard_error_that_nobody_reads() {
+        let (reads, stuck) = sync_channel(0);
+        let mut lines = Lines::to(Stuck(stuck)).unwrap();
+        let all = QUEUE as u64 + 100;
+        for _ in 0..all {
+            lines.write_all(b"a line\n").unwrap();
+        }
+        let waiting = WAITING.load(Ordering::Acquire);
+        let lost = LOST.load(Ordering::Relaxed);
+        // One may be in the writer's hands.
+        assert!((QUEUE as u64..=QUEUE as u64 + 1).contains(&waiting));
+        assert_eq!(waiting + lost, all);
+        drop(reads);
+        while WAITING.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn a_filter_that_cannot_be_read_is_named() {

@@ -17,7 +17,7 @@ mod line;
 mod series;
 
 pub use access_log::AccessLog;
-pub use events::init_events;
+pub use events::{init_events, last_words};
 pub use ids::{RequestId, RequestIds};
 pub use line::Format;
 pub use metrics::{CONTENT_TYPE, Labels};

@@ -1,7 +1,6 @@
 //! Load, bind, run, reload, drain: the only place where rooms are put together.
 
 use super::files::{self, Need};
-use super::stop::Stop;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
@@ -13,7 +12,6 @@ use crate::gateway::refusal::Code;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
 use crate::issuers::Fetches;
 use crate::limit::peer::Peers;
-use crate::observe::events::{BadEvents, EventFormat};
 use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::{Handed, Listen, tls::Certificates};
@@ -32,6 +30,7 @@ use watch::{Wake, Wakes};
 
 mod control;
 mod desk;
+mod events;
 mod issuers;
 mod minting;
 mod options;
@@ -46,6 +45,7 @@ mod watch;
 
 pub use control::NotReloaded;
 pub(super) use desk::configured;
+pub use events::init_events;
 pub use options::StartOptions;
 
 /// Verified tokens that are kept.
@@ -193,6 +193,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         certificates: certificates.clone(),
         stop: CancellationToken::new(),
         phase: phases::Current::default(),
+        not_taken: Mutex::default(),
         in_force: Mutex::new(InForce {
             fixed,
             resolved,
@@ -284,28 +285,15 @@ impl Running {
     }
 }
 
-/// Sends events to standard error: text on a terminal, JSON on a pipe.
-///
-/// # Errors
-/// When `PORTCULLIS_LOG` is no filter.
-pub fn init_events() -> anyhow::Result<()> {
-    let format = EventFormat::of_stderr(crate::config::no_color());
-    observe::init_events(format, &crate::config::event_filter()).map_err(|bad| match bad {
-        BadEvents::Filter(_) => Stop::usage(format!("`PORTCULLIS_LOG`: {bad}")),
-        BadEvents::Twice => Stop::failed(bad.to_string()),
-    })?;
-    Ok(())
-}
-
 /// Runs a gateway until it is told to stop.
 ///
 /// # Errors
 /// When it cannot start.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    init_events()?;
-    panics::tell_the_place_only();
     // Before there are threads: it changes the environment.
     let handed = Handed::from_environment();
+    init_events()?;
+    panics::tell_the_place_only();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -367,7 +355,8 @@ async fn until_stopped(
     config: &Path,
 ) -> anyhow::Result<ExitCode> {
     loop {
-        match wakes.next(&running.control.reloaded).await {
+        let tries = running.control.is_not_taken();
+        match wakes.next(&running.control.reloaded, tries).await {
             Wake::Stop => break,
             Wake::Reloaded => wakes.watch(&running.control.files()),
             wake @ (Wake::Changed | Wake::Asked) => {
@@ -394,6 +383,7 @@ async fn drained(running: Running, mut wakes: Wakes) -> anyhow::Result<ExitCode>
         }
         () = wakes.told_to_stop() => {
             tracing::warn!("told to stop again: not waiting");
+            observe::last_words();
             std::process::exit(1)
         }
     }

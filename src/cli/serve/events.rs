@@ -1,0 +1,18 @@
+//! Where events of this program go.
+
+use crate::cli::stop::Stop;
+use crate::observe;
+use crate::observe::events::{BadEvents, EventFormat};
+
+/// Sends events to standard error: text on a terminal, JSON on a pipe.
+///
+/// # Errors
+/// When `PORTCULLIS_LOG` is no filter.
+pub fn init_events() -> anyhow::Result<()> {
+    let format = EventFormat::of_stderr(crate::config::no_color());
+    observe::init_events(format, &crate::config::event_filter()).map_err(|bad| match bad {
+        BadEvents::Filter(_) => Stop::usage(format!("`PORTCULLIS_LOG`: {bad}")),
+        _ => Stop::failed(bad.to_string()),
+    })?;
+    Ok(())
+}
