@@ -36,6 +36,8 @@ pub(super) struct Control {
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
     pub(super) in_force: Mutex<InForce>,
+    /// Why the file was not taken over the last time that it was read.
+    pub(super) not_taken: Mutex<Option<String>>,
     /// Who may use the admin API.
     pub(super) guard: Arc<Guard>,
     /// The file that the configuration came from; without it there is nothing to read again.
@@ -194,19 +196,17 @@ impl Control {
 
     /// Reads the file again and puts it into force, or says why not. Gives back what it changed.
     pub(super) fn reload_file(&self, path: &Path, wake: Wake) -> Result<Vec<String>, String> {
+        // Held while it is read: of two at once the later one reads what is put into force last.
+        let mut not_taken = hold(&self.not_taken);
         let result = match Config::load(path) {
-            Err(report) => {
-                tracing::error!(
-                    "the configuration is not taken over; nothing was changed\n{report}"
-                );
-                Err(report.to_string())
-            }
-            Ok(loaded) => self.reload(loaded).map_err(|why| {
-                tracing::error!("the configuration is not taken over: {why}");
-                why.to_string()
-            }),
+            Err(report) => Err(format!("; nothing was changed\n{report}")),
+            Ok(loaded) => self.reload(loaded).map_err(|why| format!(": {why}")),
         };
+        let before = std::mem::replace(&mut *not_taken, result.as_ref().err().cloned());
         match &result {
+            Ok(changes) if changes.is_empty() && before.is_some() => {
+                tracing::info!("the configuration is good again: it is the one in force");
+            }
             Ok(changes) if changes.is_empty() => {
                 if wake == Wake::Asked {
                     tracing::info!("configuration read again: nothing in it has changed");
@@ -216,18 +216,32 @@ impl Control {
             Ok(changes) => {
                 tracing::info!(changes = changes.join(", "), "configuration reloaded");
             }
-            Err(_) => {}
+            // It was tried again.
+            Err(why) if wake == Wake::Changed && before.as_ref() == Some(why) => {
+                return Err(plain(why));
+            }
+            Err(why) => tracing::error!("the configuration is not taken over{why}"),
         }
+        drop(not_taken);
         let now = self.shared.clock.now();
         self.shared.observer.reloaded(result.is_ok(), now);
-        result
+        result.map_err(|why| plain(&why))
+    }
+
+    /// Whether the file has to be tried again.
+    pub(super) fn is_not_taken(&self) -> bool {
+        hold(&self.not_taken).is_some()
     }
 
     /// What reading the file again would change.
     pub(super) fn would_reload(&self, path: &Path) -> Result<Vec<String>, String> {
         let loaded = Config::check(path).map_err(|report| report.to_string())?;
         let in_force = self.in_force();
-        let loaded = in_force.takes(loaded).map_err(|why| why.to_string())?;
+        let mut loaded = in_force.takes(loaded).map_err(|why| why.to_string())?;
+        if let Some(made) = &self.made {
+            let refused = made.takes(&mut loaded.config.gateway);
+            refused.map_err(|why| NotReloaded::Refused(why).to_string())?;
+        }
         Ok(crate::config::changes(&in_force.resolved, &loaded.resolved))
     }
 
@@ -244,8 +258,19 @@ impl Control {
     }
 
     fn in_force(&self) -> MutexGuard<'_, InForce> {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+        hold(&self.in_force)
     }
+}
+
+fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is wrong, without what stands before it in an event.
+fn plain(why: &str) -> String {
+    let front = why.strip_prefix("; nothing was changed\n");
+    let front = front.or_else(|| why.strip_prefix(": "));
+    front.unwrap_or(why).to_owned()
 }
 
 impl admin::Probe for Control {

@@ -1,16 +1,26 @@
 //! What wakes a running gateway: signals, and files that changed.
 
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, sleep_until};
 
-/// How long to wait after a file changed: editors write in several steps.
+/// How long nothing has to change any more before files are read: editors write in several steps.
 const SETTLE: Duration = Duration::from_millis(200);
+/// How long files are waited for that are still being written, or change without end.
+const MOST: Duration = Duration::from_secs(5);
+/// How often files are looked at besides: a link, a folder or a network can change them unseen.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often they are read again while they are not taken over: what they lacked may have come.
+const TRY_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the gateway wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,29 +44,73 @@ pub(super) struct Wakes {
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
     names: Names,
+    /// The files, each as it was when they were last read.
+    files: Vec<(PathBuf, Option<Look>)>,
+}
+
+/// How a file looks, links followed: device, number, size, and when it was changed.
+type Look = (u64, u64, u64, [i64; 4]);
+
+fn look(file: &Path) -> Option<Look> {
+    let of = fs::metadata(file).ok()?;
+    let times = [of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()];
+    Some((of.dev(), of.ino(), of.size(), times))
 }
 
 /// The names of the watched files. Others change in the same folders, some
 /// all the time: the memory of proofs may lie beside a key.
 #[derive(Clone, Default)]
-struct Names(Arc<Mutex<HashSet<OsString>>>);
+struct Names(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    names: HashSet<OsString>,
+    /// Those that somebody writes, and has not closed yet.
+    written: HashSet<PathBuf>,
+}
 
 impl Names {
     fn set(&self, files: &[PathBuf]) {
         let names = files.iter().filter_map(|file| file.file_name());
         let names = names.map(ToOwned::to_owned).collect();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names;
+        self.known().names = names;
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn may_have_changed(&self, event: &notify::Event) -> bool {
-        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_ours = |path: &PathBuf| {
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        if event.kind.is_access() && event.kind != closed {
+            return false;
+        }
+        let mut known = self.known();
+        let is_ours = |path: &&PathBuf| {
             path.file_name().is_none_or(|name| {
                 // Orchestrators swap a link, `..data`, behind the file.
-                names.contains(name) || name.as_encoded_bytes().starts_with(b"..")
+                known.names.contains(name) || name.as_encoded_bytes().starts_with(b"..")
             })
         };
-        !event.kind.is_access() && event.paths.iter().any(is_ours)
+        let ours: Vec<PathBuf> = event.paths.iter().filter(is_ours).cloned().collect();
+        for path in &ours {
+            if matches!(event.kind, EventKind::Modify(ModifyKind::Data(_))) {
+                known.written.insert(path.clone());
+            } else if !matches!(event.kind, EventKind::Modify(ModifyKind::Metadata(_))) {
+                known.written.remove(path);
+            }
+        }
+        !ours.is_empty()
+    }
+
+    /// Whether one of them is still being written.
+    fn are_being_written(&self) -> bool {
+        !self.known().written.is_empty()
+    }
+
+    /// Whoever has not closed them by now is not waited for.
+    fn give_up(&self) {
+        self.known().written.clear();
     }
 }
 
@@ -89,6 +143,7 @@ impl Wakes {
             watcher,
             watched: Vec::new(),
             names,
+            files: Vec::new(),
         };
         wakes.watch(files);
         Ok(wakes)
@@ -97,6 +152,10 @@ impl Wakes {
     /// Watches the folders of `files` from now on.
     pub(super) fn watch(&mut self, files: &[PathBuf]) {
         self.names.set(files);
+        self.files = files
+            .iter()
+            .map(|file| (file.clone(), look(file)))
+            .collect();
         let Some(watcher) = &mut self.watcher else {
             return;
         };
@@ -114,25 +173,53 @@ impl Wakes {
         self.watched = folders;
     }
 
-    /// Waits for the next reason to wake, which may be that `reloaded` rings.
-    pub(super) async fn next(&mut self, reloaded: &Notify) -> Wake {
-        tokio::select! {
-            () = reloaded.notified() => Wake::Reloaded,
-            _ = self.terminate.recv() => Wake::Stop,
-            _ = self.interrupt.recv() => Wake::Stop,
-            _ = self.hang_up.recv() => Wake::Asked,
-            Some(()) = self.changed.recv() => {
-                // Whoever asks meanwhile does not wait.
-                tokio::select! {
-                    () = tokio::time::sleep(SETTLE) => {}
-                    _ = self.hang_up.recv() => return Wake::Asked,
-                    _ = self.terminate.recv() => return Wake::Stop,
-                    _ = self.interrupt.recv() => return Wake::Stop,
+    /// Waits for the next reason to wake, which may be that `reloaded` rings. `tries` is whether
+    /// what was read last was not taken over.
+    pub(super) async fn next(&mut self, reloaded: &Notify, tries: bool) -> Wake {
+        let again = Instant::now() + TRY_EVERY;
+        loop {
+            tokio::select! {
+                () = reloaded.notified() => return Wake::Reloaded,
+                _ = self.terminate.recv() => return Wake::Stop,
+                _ = self.interrupt.recv() => return Wake::Stop,
+                _ = self.hang_up.recv() => return Wake::Asked,
+                Some(()) = self.changed.recv() => break,
+                () = sleep(LOOK_EVERY) => {
+                    if self.look_other() {
+                        break;
+                    }
                 }
-                let _ = self.changed.try_recv();
-                Wake::Changed
+                () = sleep_until(again), if tries => return Wake::Changed,
             }
         }
+        let until = Instant::now() + MOST;
+        while Instant::now() < until {
+            // Whoever asks meanwhile does not wait.
+            tokio::select! {
+                () = sleep(SETTLE) => {
+                    if !self.look_other() && !self.names.are_being_written() {
+                        break;
+                    }
+                }
+                Some(()) = self.changed.recv() => {}
+                _ = self.hang_up.recv() => return Wake::Asked,
+                _ = self.terminate.recv() => return Wake::Stop,
+                _ = self.interrupt.recv() => return Wake::Stop,
+            }
+        }
+        self.names.give_up();
+        Wake::Changed
+    }
+
+    /// Whether a file looks other than when it was last looked at.
+    fn look_other(&mut self) -> bool {
+        let mut is_other = false;
+        for (file, before) in &mut self.files {
+            let now = look(file);
+            is_other |= now != *before;
+            *before = now;
+        }
+        is_other
     }
 
     /// Waits until the gateway is told to stop, be it once more.
@@ -148,5 +235,50 @@ fn folder(file: &Path) -> PathBuf {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::Event;
+    use notify::event::{DataChange, MetadataKind, RenameMode};
+
+    #[test]
+    fn what_is_still_being_written_is_waited_for_until_it_is_closed_or_replaced() {
+        let file = PathBuf::from("/etc/portcullis/gateway.toml");
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let replaced = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let names = Names::default();
+        names.set(std::slice::from_ref(&file));
+        let tell =
+            |kind, path: &Path| names.may_have_changed(&Event::new(kind).add_path(path.to_owned()));
+        for end in [closed, replaced] {
+            assert!(tell(written, &file));
+            assert!(names.are_being_written());
+            let changed_mode = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+            assert!(tell(changed_mode, &file) && names.are_being_written());
+            assert!(tell(end, &file));
+            assert!(!names.are_being_written());
+        }
+        assert!(!tell(EventKind::Access(AccessKind::Read), &file));
+        assert!(!tell(written, Path::new("/etc/portcullis/other")));
+        assert!(!names.are_being_written());
+    }
+
+    #[tokio::test]
+    async fn a_change_behind_a_link_is_seen_once() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "one").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let missing = folder.path().join("missing");
+        let mut wakes = Wakes::new(&[link, missing.clone()]).unwrap();
+        assert!(!wakes.look_other());
+        fs::write(&target, "other").unwrap();
+        assert!(wakes.look_other() && !wakes.look_other());
+        fs::write(&missing, "").unwrap();
+        assert!(wakes.look_other() && !wakes.look_other());
     }
 }
