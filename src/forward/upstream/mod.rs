@@ -298,7 +298,7 @@ impl Upstream {
         for Target { standing, .. } in &self.targets {
             if standing.is_down(rules) {
                 down += 1;
-            } else if rules.ejection.is_some() && standing.circuit.is_out() {
+            } else if !self.is_plain && rules.ejection.is_some() && standing.circuit.is_out() {
                 ejected += 1;
             } else {
                 up += 1;
