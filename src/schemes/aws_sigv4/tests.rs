@@ -963,7 +963,7 @@ fn where_no_life_is_said_it_is_that_of_any_proof() {
     // It is remembered for as long as it could be taken if the route took longer lives.
     let mut gate = Gate::new();
     gate.now = at(NOW);
-    gate.route.sigv4.presigned = Duration::from_secs(60);
+    gate.route.sigv4.presigned = Duration::from_mins(1);
     let caller = message.verdict(&gate).unwrap();
     assert_eq!(caller.proof().unwrap().last_second, NOW + 300);
     gate.now = at(NOW + 61);
