@@ -21,7 +21,8 @@ pub(super) fn check(bytes: &[u8]) {
         let stepped = Followed::of(bytes, step);
         assert_eq!(stepped.requests, whole.requests, "in steps of {step}");
         assert_eq!(stepped.end, whole.end, "in steps of {step}");
-        if whole.is_good() {
+        // Of a body that is not whole, how far its framing was followed depends on how it arrived.
+        if whole.is_good() && whole.requests.last().is_none_or(|last| last.is_whole) {
             assert_eq!(stepped.read, whole.read, "in steps of {step}");
         }
     }

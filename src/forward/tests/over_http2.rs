@@ -415,6 +415,13 @@ async fn data_where_no_body_can_be_are_an_error() {
     }
 }
 
+/// A body of what is sent to it, unproven.
+async fn fed() -> (mpsc::Sender<Bytes>, ProvenBody) {
+    let (pieces, body) = mpsc::channel(1);
+    let body = prepare(Fed(body), &BodyProof::Unproven, BEFORE, Meter::default());
+    (pieces, body.await.unwrap())
+}
+
 #[tokio::test]
 async fn an_early_answer_and_the_rest_of_the_body_go_on_together() {
     let (listener, port) = listen().await;
@@ -432,10 +439,7 @@ async fn an_early_answer_and_the_rest_of_the_body_go_on_together() {
         out.send_data(Bytes::new(), true).unwrap();
         requests.recv().await
     });
-    let (pieces, body) = mpsc::channel::<Bytes>(1);
-    let body = prepare(Fed(body), &BodyProof::Unproven, BEFORE, Meter::default())
-        .await
-        .unwrap();
+    let (pieces, body) = fed().await;
     let gate = gate(&[port]);
     let answer = gate.post(body).await.unwrap();
     let mut echo = answer.response.into_body();
@@ -466,10 +470,7 @@ async fn many_small_pieces_of_a_body_go_in_few_frames() {
         tokio::spawn(async move { requests.recv().await });
         (frames, bytes)
     });
-    let (pieces, body) = mpsc::channel::<Bytes>(1);
-    let body = prepare(Fed(body), &BodyProof::Unproven, BEFORE, Meter::default())
-        .await
-        .unwrap();
+    let (pieces, body) = fed().await;
     let gate = gate(&[port]);
     let sent: Vec<u8> = (0..3_000).map(|number| number as u8).collect();
     let feeding = async {
