@@ -118,7 +118,7 @@ pub enum Malformed {
     /// Framing that two readers could read differently.
     #[error("{0}")]
     Framing(&'static str),
-    /// A field name with `_`, which some backends read as `-`.
+    /// A field name with another character than letters, digits and `-`, which some backends read as `-`.
     #[error("the field name `{0}` holds `{1}`, which some servers read as `-`")]
     Name(Box<str>, char),
     /// An expectation other than `100-continue`.

@@ -199,10 +199,11 @@ impl Control {
         // Held while it is read: of two at once the later one reads what is put into force last.
         let mut not_taken = hold(&self.not_taken);
         let result = match Config::load(path) {
-            Err(report) => Err(format!("; nothing was changed\n{report}")),
-            Ok(loaded) => self.reload(loaded).map_err(|why| format!(": {why}")),
+            Err(report) => Err(("; nothing was changed\n", report.to_string())),
+            Ok(loaded) => self.reload(loaded).map_err(|why| (": ", why.to_string())),
         };
-        let before = std::mem::replace(&mut *not_taken, result.as_ref().err().cloned());
+        let why = result.as_ref().err().map(|(_, why)| why.clone());
+        let before = std::mem::replace(&mut *not_taken, why);
         match &result {
             Ok(changes) if changes.is_empty() && before.is_some() => {
                 tracing::info!("the configuration is good again: it is the one in force");
@@ -211,21 +212,23 @@ impl Control {
                 if wake == Wake::Asked {
                     tracing::info!("configuration read again: nothing in it has changed");
                 }
-                return result;
+                return Ok(Vec::new());
             }
             Ok(changes) => {
                 tracing::info!(changes = changes.join(", "), "configuration reloaded");
             }
             // It was tried again.
-            Err(why) if wake == Wake::Changed && before.as_ref() == Some(why) => {
-                return Err(plain(why));
+            Err((_, why)) if wake == Wake::Changed && before.as_ref() == Some(why) => {
+                return Err(why.clone());
             }
-            Err(why) => tracing::error!("the configuration is not taken over{why}"),
+            Err((front, why)) => {
+                tracing::error!("the configuration is not taken over{front}{why}");
+            }
         }
         drop(not_taken);
         let now = self.shared.clock.now();
         self.shared.observer.reloaded(result.is_ok(), now);
-        result.map_err(|why| plain(&why))
+        result.map_err(|(_, why)| why)
     }
 
     /// Whether the file has to be tried again.
@@ -264,13 +267,6 @@ impl Control {
 
 fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What is wrong, without what stands before it in an event.
-fn plain(why: &str) -> String {
-    let front = why.strip_prefix("; nothing was changed\n");
-    let front = front.or_else(|| why.strip_prefix(": "));
-    front.unwrap_or(why).to_owned()
 }
 
 impl admin::Probe for Control {
