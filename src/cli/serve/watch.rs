@@ -2,7 +2,7 @@
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -44,8 +44,8 @@ pub(super) struct Wakes {
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
     names: Names,
-    /// The files, each as it was when they were last read.
-    files: Vec<(PathBuf, Option<Look>)>,
+    /// The files, each as it was when it was last looked at: before it was read.
+    files: HashMap<PathBuf, Option<Look>>,
 }
 
 /// How a file looks, links followed: device, number, size, and when it was changed.
@@ -143,7 +143,7 @@ impl Wakes {
             watcher,
             watched: Vec::new(),
             names,
-            files: Vec::new(),
+            files: HashMap::new(),
         };
         wakes.watch(files);
         Ok(wakes)
@@ -152,10 +152,12 @@ impl Wakes {
     /// Watches the folders of `files` from now on.
     pub(super) fn watch(&mut self, files: &[PathBuf]) {
         self.names.set(files);
-        self.files = files
+        // Those that are known have been read since: what changed meanwhile is still to be seen.
+        let seen = |file: &PathBuf| self.files.get(file).copied();
+        let looks = files
             .iter()
-            .map(|file| (file.clone(), look(file)))
-            .collect();
+            .map(|file| (file.clone(), seen(file).unwrap_or_else(|| look(file))));
+        self.files = looks.collect();
         let Some(watcher) = &mut self.watcher else {
             return;
         };
@@ -279,6 +281,10 @@ mod tests {
         fs::write(&target, "other").unwrap();
         assert!(wakes.look_other() && !wakes.look_other());
         fs::write(&missing, "").unwrap();
+        assert!(wakes.look_other() && !wakes.look_other());
+        // What changes while it is read is seen thereafter.
+        fs::write(&missing, "more").unwrap();
+        wakes.watch(&[missing]);
         assert!(wakes.look_other() && !wakes.look_other());
     }
 }
