@@ -8,6 +8,7 @@ use crate::limit::Place;
 use crate::observe::{CLIENT_WENT, Record, trace_id};
 use http::request::Parts;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What ends with the response: its record is written, its place freed.
 /// All of it lies in one place, since it is moved with the response.
@@ -112,10 +113,17 @@ impl Drop for Ending {
                 observed::note_body(record);
             }
         }
+        let is_cut_by_us = open.worker.cuts.load(Ordering::Relaxed);
         if record.status == 0 {
-            record.status = CLIENT_WENT;
             record.cut = true;
-            record.reason = Some("the client went away".into());
+            if !is_cut_by_us {
+                record.status = CLIENT_WENT;
+                record.reason = Some("the client went away".into());
+            }
+        }
+        if record.cut && is_cut_by_us {
+            let why = "it was in flight when the gateway stopped, for longer than `drain_timeout`";
+            record.reason.get_or_insert_with(|| why.into());
         }
         let shared = &open.worker.shared;
         let now = shared.clock.later(record.started);

@@ -59,6 +59,7 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Told of a key that nobody has, by its id, and who has shown it, unless over a Unix socket. It must not wait.
 pub type Alarm = Box<dyn Fn(&str, Option<IpAddr>, Now) + Send + Sync>;
@@ -105,6 +106,8 @@ pub struct Worker {
     gate: Arc<WorkerGate>,
     pool: Pool,
     ids: RequestIds,
+    /// Whether requests are dropped since they outlasted the stop.
+    cuts: AtomicBool,
 }
 
 impl Gateway {
@@ -116,6 +119,7 @@ impl Gateway {
             number,
             pool: Pool::new(),
             ids: RequestIds::new(),
+            cuts: AtomicBool::new(false),
         }))
     }
 }
@@ -184,6 +188,10 @@ impl Handler for Gateway {
         let settings = self.shared.settings.take(self.number);
         let ending = self.open(peer, settings, now);
         self.refused(&Refusal::Wire(fault), None, None, now, ending)
+    }
+
+    fn note_cut(&self) {
+        self.cuts.store(true, Ordering::Relaxed);
     }
 }
 

@@ -380,7 +380,11 @@ impl<H: Handler> Worker<H> {
                         if !alarm.poll(cx, until) {
                             return Poll::Pending;
                         }
-                        self.cut.fetch_add(line.unfinished(), Ordering::Relaxed);
+                        let unfinished = line.unfinished();
+                        if unfinished > 0 {
+                            self.cut.fetch_add(unfinished, Ordering::Relaxed);
+                            self.handler.note_cut();
+                        }
                         return Poll::Ready(None);
                     }
                 }

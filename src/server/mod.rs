@@ -75,6 +75,9 @@ pub trait Handler: Clone + Send + Sync + 'static {
 
     /// Answers bytes that are no request; the connection closes behind it.
     fn refuse(&self, peer: &Peer, fault: Fault) -> Response<Self::Body>;
+
+    /// Is told that requests outlasted the stop: what they are answered in is dropped from here on.
+    fn note_cut(&self) {}
 }
 
 /// The other end of a connection.

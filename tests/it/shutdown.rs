@@ -2,6 +2,7 @@
 
 use crate::harness::binary::program;
 use crate::harness::{Binary, Connection, Request, Setup, Token, Upstream, caller};
+use serde_json::Value;
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -78,6 +79,17 @@ fn what_does_not_end_in_time_is_cut() {
     binary.signal("TERM");
     assert!(connection.is_closed());
     assert!(binary.wait().code().is_some());
+    let record: Value = serde_json::from_str(&binary.stdout.first(1)[0]).unwrap();
+    assert_eq!(
+        (&record["status"], &record["cut"]),
+        (&Value::Null, &Value::Bool(true)),
+        "{record}"
+    );
+    let reason = record["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("`drain_timeout`"),
+        "not that the client went: {record}"
+    );
 }
 
 #[test]
