@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 /// A request's body as it arrives.
@@ -28,9 +29,18 @@ enum Kind {
     Stream {
         incoming: Incoming,
         /// Where there is something to wait for.
-        patience: Option<Box<Patience>>,
+        awaited: Option<Box<Awaited>>,
     },
 }
+
+/// What is still to come of a stream's body.
+struct Awaited {
+    patience: Patience,
+    broke: Broke,
+}
+
+/// Whether a body broke off, for whoever has to know that it was the client.
+pub(super) type Broke = Arc<AtomicBool>;
 
 impl RequestBody {
     /// All of it is there, be it that it was read before.
@@ -43,11 +53,16 @@ impl RequestBody {
         Self(Kind::Arriving { inlet, left })
     }
 
-    /// Of a stream.
-    pub(super) fn of_stream(incoming: Incoming, deadlines: &Deadlines) -> Self {
-        let patience = (!incoming.is_end_stream())
-            .then(|| Box::new(Patience::new(deadlines.body, deadlines.pace)));
-        Self(Kind::Stream { incoming, patience })
+    /// Of a stream. What is given beside it tells of one that is still to come.
+    pub(super) fn of_stream(incoming: Incoming, deadlines: &Deadlines) -> (Self, Option<Broke>) {
+        let awaited = (!incoming.is_end_stream()).then(|| {
+            Box::new(Awaited {
+                patience: Patience::new(deadlines.body, deadlines.pace),
+                broke: Broke::default(),
+            })
+        });
+        let broke = awaited.as_ref().map(|awaited| awaited.broke.clone());
+        (Self(Kind::Stream { incoming, awaited }), broke)
     }
 }
 
@@ -71,7 +86,13 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Kind::Arriving { inlet, left } => poll_inlet(inlet, left, cx),
-            Kind::Stream { incoming, patience } => poll_stream(incoming, patience, cx),
+            Kind::Stream { incoming, awaited } => {
+                let polled = poll_stream(incoming, awaited.as_deref_mut(), cx);
+                if let (Poll::Ready(Some(Err(_))), Some(awaited)) = (&polled, awaited) {
+                    awaited.broke.store(true, Ordering::Relaxed);
+                }
+                polled
+            }
         }
     }
 
@@ -115,7 +136,7 @@ fn poll_inlet(inlet: &Inlet, left: &mut Option<u64>, cx: &Context<'_>) -> Polled
 
 fn poll_stream(
     incoming: &mut Incoming,
-    patience: &mut Option<Box<Patience>>,
+    awaited: Option<&mut Awaited>,
     cx: &mut Context<'_>,
 ) -> Polled {
     let polled = Pin::new(&mut *incoming).poll_frame(cx);
@@ -124,7 +145,7 @@ fn poll_stream(
         let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
         return Poll::Ready(Some(Err(cut.into())));
     }
-    if let Some(patience) = patience {
+    if let Some(Awaited { patience, .. }) = awaited {
         match &polled {
             Poll::Pending if patience.wait(cx, 0) => {
                 let late = io::Error::from(io::ErrorKind::TimedOut);

@@ -2,18 +2,18 @@
 //! has to know of it.
 
 use super::admission::Admission;
-use super::body::RequestBody;
+use super::body::{Broke, RequestBody};
 use super::line::Line;
 use super::streams::{Gives, Pieces};
 use super::{BoxError, Deadlines, Handler, Peer};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Where the requests of one connection are answered.
 pub(super) struct Desk<H> {
@@ -30,8 +30,8 @@ pub(super) struct Turn<H> {
     /// Whether its end is none that its client has to answer for: all of the response went, or
     /// it broke off elsewhere.
     is_whole: bool,
-    /// Whether the client could break its response off by the body of the request.
-    has_body: bool,
+    /// Whether the client broke its response off by the body of the request, where that could be.
+    broke: Option<Broke>,
 }
 
 impl<H: Handler> Turn<H> {
@@ -40,7 +40,7 @@ impl<H: Handler> Turn<H> {
         Self {
             desk: desk.clone(),
             is_whole: false,
-            has_body: false,
+            broke: None,
         }
     }
 
@@ -56,8 +56,8 @@ impl<H: Handler> Turn<H> {
         }
         let deadlines = &self.desk.deadlines;
         let (head, body) = request.into_parts();
-        self.has_body = !body.is_end_stream();
-        let body = RequestBody::of_stream(body, deadlines);
+        let (body, broke) = RequestBody::of_stream(body, deadlines);
+        self.broke = broke;
         let response = self.answer(Box::new(head), body).await;
         Ok(response.map(|body| Pieces::new(body, self)))
     }
@@ -98,7 +98,8 @@ impl<H> Gives for Turn<H> {
     }
 
     fn note_broken(&mut self) {
-        self.is_whole |= !self.has_body;
+        let by_client = self.broke.as_ref();
+        self.is_whole |= !by_client.is_some_and(|broke| broke.load(Ordering::Relaxed));
     }
 }
 

@@ -525,14 +525,22 @@ fn answers_that_break_off_are_no_flood_of_the_client_who_asks() {
     });
     let gateway = Setup::before(&upstream).start();
     let mut session = h2::Session::open(gateway.address(), &[]);
-    let request = |target: &str| caller().sign(&gateway.request("GET", target));
     let mut stream = 1;
-    for _ in 0..200 {
-        session.head(stream, &request("/broken"), true);
-        assert_eq!(session.answer(stream), (Some(200), false));
+    let get = |target: &str| caller().sign(&gateway.request("GET", target));
+    for number in 0..400 {
+        let has_body = number % 2 > 0;
+        if has_body {
+            let post = gateway.request("POST", "/broken").body("hi");
+            let post = caller().nonce(&number.to_string()).sign(&post);
+            session.head(stream, &post, false);
+            session.frame(h2::DATA, h2::END_STREAM, stream, b"hi");
+        } else {
+            session.head(stream, &get("/broken"), true);
+        }
+        assert_eq!(session.answer(stream), (Some(200), false), "{number}");
         stream += 2;
     }
-    session.head(stream, &request("/good"), true);
+    session.head(stream, &get("/good"), true);
     assert_eq!(session.answer(stream), (Some(200), true));
 }
 
