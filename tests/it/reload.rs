@@ -119,6 +119,20 @@ fn a_bad_file_changes_nothing_and_its_problems_are_logged() {
 }
 
 #[test]
+fn a_file_that_has_lost_all_its_routes_changes_nothing() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).routes(OPEN);
+    let cut = setup.text().split_once("[[routes]]").unwrap().0.to_owned();
+    let binary = setup.spawn();
+    binary.rewrite(&cut);
+    let event = binary
+        .stderr
+        .wait_for("the refusal", |line| line.contains("not taken over"));
+    assert!(event.contains("has no `[[routes]]`"), "{event}");
+    assert_open(&binary.send(&binary.request("GET", "/open")));
+}
+
+#[test]
 fn another_address_needs_a_restart_and_changes_nothing() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).routes(OPEN);

@@ -48,6 +48,7 @@ pub(super) struct Control {
 
 pub(super) struct InForce {
     pub(super) fixed: Fixed,
+    pub(super) has_routes: bool,
     pub(super) resolved: Resolved,
     pub(super) files: Vec<PathBuf>,
     pub(super) goodbye: server::Goodbye,
@@ -142,11 +143,16 @@ impl InForce {
     /// A configuration that can follow this one without a restart.
     fn takes(&self, loaded: Loaded) -> Result<Loaded, NotReloaded> {
         let differences = self.fixed.differences(&Fixed::of(&loaded.config));
-        if differences.is_empty() {
-            Ok(loaded)
-        } else {
-            Err(NotReloaded::NeedsRestart(differences.join(", ")))
+        if !differences.is_empty() {
+            return Err(NotReloaded::NeedsRestart(differences.join(", ")));
         }
+        // More likely a file that lost its end than what somebody wants.
+        if self.has_routes && loaded.config.gateway.routes.routes().is_empty() {
+            let why =
+                "the file has no `[[routes]]` any more, so that every request would be refused";
+            return Err(NotReloaded::Refused(why.to_owned()));
+        }
+        Ok(loaded)
     }
 }
 
@@ -165,6 +171,7 @@ impl Control {
         let configured = Arc::new(super::desk::configured(&config));
         let before = self.shared.settings.load();
         let apps = config.gateway.apps.clone();
+        let has_routes = !config.gateway.routes.routes().is_empty();
         let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
             .map_err(|why| NotReloaded::Refused(why.to_string()))?;
         if let (Some(certificates), Some(tls)) = (&self.certificates, &config.server.tls) {
@@ -187,6 +194,7 @@ impl Control {
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);
+        in_force.has_routes = has_routes;
         in_force.resolved = resolved;
         in_force.configured = configured;
         in_force.files = config.files;
