@@ -62,6 +62,9 @@ use values::Word as _;
 pub struct Config {
     /// Sockets and connections.
     pub server: server::Settings,
+    /// How many workers the file asks for, unless that is left to us: then it is as many as we had cores for
+    /// when the file was read, which another reading of the same file may find to be others.
+    pub said_workers: Option<usize>,
     /// Health and metrics.
     pub admin: admin::Settings,
     /// What must outlive the process.

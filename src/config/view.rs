@@ -97,7 +97,7 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
             "public_url": gateway.public_url.as_ref().map(|url| format!("{}://{}", url.scheme, url.authority)),
             "tls": config.server.tls.is_some(),
             "client": config.server.tls.as_ref().map(client),
-            "workers": config.server.workers,
+            "workers": config.said_workers.map_or_else(|| Json::from("auto"), Json::from),
             "explain": gateway.explain,
             "trusted_proxies": networks(&config.server.forwarders.trusted),
             "forwarded": config.server.forwarders.fields.name(),

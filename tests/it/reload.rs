@@ -133,6 +133,32 @@ fn a_file_that_has_lost_all_its_routes_changes_nothing() {
 }
 
 #[test]
+fn cores_that_are_taken_away_hold_no_reload_up() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .server("workers = \"auto\"")
+        .routes(OPEN);
+    let more = setup.text().replace(OPEN, &format!("{OPEN}{MORE}"));
+    let binary = setup.spawn();
+    // All of its threads, as a smaller quota of a container's does.
+    let pinned = std::process::Command::new("taskset")
+        .args([
+            "-acp",
+            "0",
+            binary.process().file_name().unwrap().to_str().unwrap(),
+        ])
+        .output()
+        .expect("`taskset`, of util-linux");
+    assert!(pinned.status.success(), "{pinned:?}");
+    binary.rewrite(&more);
+    let event = binary
+        .stderr
+        .wait_for("the reload", |line| line.contains("configuration reloaded"));
+    assert!(!event.contains("workers"), "{event}");
+    assert_open(&binary.send(&binary.request("GET", "/more")));
+}
+
+#[test]
 fn another_address_needs_a_restart_and_changes_nothing() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).routes(OPEN);

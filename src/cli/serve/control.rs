@@ -60,7 +60,8 @@ pub(super) struct InForce {
 pub(super) struct Fixed {
     listen: Vec<server::Listen>,
     socket_mode: u32,
-    workers: usize,
+    /// Those that the file asks for: of those that it leaves to us there are as many as at the start.
+    workers: Option<usize>,
     caps: server::Caps,
     forwarders: server::Forwarders,
     deadlines: server::Deadlines,
@@ -76,7 +77,7 @@ impl Fixed {
         Self {
             listen: config.server.listen.clone(),
             socket_mode: config.server.socket_mode,
-            workers: config.server.workers,
+            workers: config.said_workers,
             caps: config.server.caps.clone(),
             forwarders: config.server.forwarders.clone(),
             deadlines: config.server.deadlines,

@@ -141,6 +141,7 @@ pub(super) fn resolve(
     };
     Some(Config {
         server: server?,
+        said_workers: said_workers(&file.server),
         admin: admin?,
         state: store::Settings {
             directory: places.directory.join(&file.state.directory.0),
@@ -196,6 +197,13 @@ pub(super) fn resolve(
     })
 }
 
+const fn said_workers(server: &Server) -> Option<usize> {
+    match server.workers {
+        Workers::Number(number) => Some(number),
+        Workers::Auto => None,
+    }
+}
+
 fn server(
     server: &Server,
     places: &Places<'_>,
@@ -213,10 +221,9 @@ fn server(
             .map(|one| place_of(&one.value.0, one, places, gathered))
             .collect(),
         socket_mode: server.socket_mode.0,
-        workers: match server.workers {
-            Workers::Number(number) => number,
-            Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
-        },
+        workers: said_workers(server)
+            .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+            .unwrap_or(1),
         tls,
         caps: doors::caps(server),
         forwarders: doors::forwarders(server, gathered),
