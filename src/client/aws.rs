@@ -62,11 +62,11 @@ impl AwsSigner {
     /// A signer for `region` and `service`: whatever names the gateway takes.
     ///
     /// # Errors
-    /// [`BadKey`], such as when the secret has fewer than 32 bytes.
+    /// [`BadKey`], such as when the secret has fewer than 8 bytes.
     pub fn new(key_id: &str, secret: &Secret, region: &str, service: &str) -> Result<Self, BadKey> {
         Ok(Self {
             key_id: key_id.to_owned(),
-            key: HmacKey::new(Algorithm::HmacSha256, secret)?,
+            key: HmacKey::weak(Algorithm::HmacSha256, secret)?,
             region: region.to_owned(),
             service: service.to_owned(),
             clock: Clock::system(),

@@ -41,7 +41,7 @@ impl HmacSigner {
     /// A signer that covers time, target, host, `Authorization` and body, each if there is one.
     ///
     /// # Errors
-    /// [`BadKey`], such as when an HMAC's secret has fewer than 32 bytes.
+    /// [`BadKey`], such as when an HMAC's secret has fewer than 8 bytes.
     pub fn new(
         dialect: Dialect,
         key_id: &str,
@@ -54,7 +54,7 @@ impl HmacSigner {
         Ok(Self {
             dialect,
             key_id: key_id.to_owned(),
-            key: SigningKey::new(algorithm, secret)?,
+            key: SigningKey::taken_over(algorithm, secret)?,
             more: Vec::new(),
             clock: Clock::system(),
         })

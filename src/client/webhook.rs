@@ -22,19 +22,14 @@ impl WebhookSigner {
     /// # Errors
     /// [`BadKey`] when `secret` cannot be a key of `algorithm`.
     pub fn new(sender: Sender, algorithm: Algorithm, secret: &Secret) -> Result<Self, BadKey> {
-        let key = if algorithm.is_mac() {
-            let decoded = match sender {
-                Sender::StandardWebhooks => standard::secret(secret.expose()).map(Secret::new),
-                _ => None,
-            };
-            SigningKey::weak(algorithm, decoded.as_ref().unwrap_or(secret))?
-        } else {
-            let written = match sender {
-                Sender::StandardWebhooks => standard::private_key(secret.expose()),
-                _ => None,
-            };
-            SigningKey::new(algorithm, written.as_ref().unwrap_or(secret))?
+        let written = match sender {
+            Sender::StandardWebhooks if algorithm.is_mac() => {
+                standard::secret(secret.expose()).map(Secret::new)
+            }
+            Sender::StandardWebhooks => standard::private_key(secret.expose()),
+            _ => None,
         };
+        let key = SigningKey::taken_over(algorithm, written.as_ref().unwrap_or(secret))?;
         Ok(Self {
             sender,
             key,

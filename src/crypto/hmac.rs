@@ -30,12 +30,14 @@ enum State {
     Sha512(Box<Hmac<Sha512>>),
 }
 
-/// The secret is shorter than [`MIN_SECRET`] bytes.
+/// The secret is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret of {found} bytes is too short; at least {MIN_SECRET} are needed")]
+#[error("a secret of {found} bytes is too short; at least {needed} are needed")]
 pub struct WeakSecret {
     /// How many bytes it has.
     pub found: usize,
+    /// How many it needs: [`MIN_SECRET`] or [`MIN_WEAK_SECRET`].
+    pub needed: usize,
 }
 
 impl HmacKey {
@@ -74,6 +76,7 @@ impl HmacKey {
         if secret.len() < shortest {
             return Err(BadKey::Weak(WeakSecret {
                 found: secret.len(),
+                needed: shortest,
             }));
         }
         Ok(Self::unchecked(algorithm, secret.expose()))
@@ -226,7 +229,10 @@ mod tests {
             let secret = Secret::new(vec![7; len]);
             assert_eq!(
                 HmacKey::new(Algorithm::HmacSha256, &secret).unwrap_err(),
-                BadKey::Weak(WeakSecret { found: len })
+                BadKey::Weak(WeakSecret {
+                    found: len,
+                    needed: MIN_SECRET
+                })
             );
         }
     }

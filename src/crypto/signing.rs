@@ -34,12 +34,16 @@ impl SigningKey {
         }
     }
 
-    /// Binds a secret that was taken over from elsewhere and may be short.
+    /// Binds a key that was taken over from elsewhere: a secret may be short.
     ///
     /// # Errors
     /// [`BadKey`].
-    pub fn weak(algorithm: Algorithm, secret: &Secret) -> Result<Self, BadKey> {
-        HmacKey::weak(algorithm, secret).map(Self::Mac)
+    pub fn taken_over(algorithm: Algorithm, key: &Secret) -> Result<Self, BadKey> {
+        if algorithm.is_mac() {
+            HmacKey::weak(algorithm, key).map(Self::Mac)
+        } else {
+            Self::new(algorithm, key)
+        }
     }
 
     /// The algorithm this key is bound to.

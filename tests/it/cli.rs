@@ -490,6 +490,40 @@ fn sign_and_explain_agree_in_every_dialect() {
 }
 
 #[test]
+fn a_short_secret_of_another_gateway_signs_and_explains_what_it_may_prove() {
+    let desk = Desk::new();
+    desk.put("key", "canary-12345");
+    for how in [
+        &["--scheme", "hmac-auth", "--dialect", "kong"][..],
+        &[
+            "--scheme",
+            "aws-sigv4",
+            "--region",
+            "local",
+            "--service",
+            "api",
+        ],
+    ] {
+        let (text, _) = desk.signed(how, "{\"item\": 7}");
+        let read = if how.contains(&"--dialect") {
+            &how[2..]
+        } else {
+            &[]
+        };
+        let (code, report) = desk.explained(&text, read);
+        assert_eq!(
+            (code, &report["signatures"][0]["holds"]),
+            (0, &true.into()),
+            "{how:?} {report:#}"
+        );
+    }
+    desk.put("key", "canary");
+    let too_short = desk.keyed("sign", &["--scheme", "hmac-auth", "--dialect", "kong", URL]);
+    assert_eq!(too_short.code, 2);
+    assert!(too_short.err.contains("at least 8"), "{}", too_short.err);
+}
+
+#[test]
 fn explain_recognises_the_mistakes_of_every_dialect() {
     let desk = Desk::new();
     let secret = Secret::new(SECRET.as_bytes().to_vec());

@@ -8,6 +8,7 @@ use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
 use crate::apps::{Scheme, SchemeSet};
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Table};
+use crate::schemes::aws_sigv4::coverage::{BODY, LONE_MARK};
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::token::Issuer;
 use crate::schemes::{Malformed, Received, Refused, Unbound, Why, token};
@@ -90,7 +91,7 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
         ),
         Refused::NobodySigns(there) => unsigned(there),
         Refused::Coverage(missing) if aws_sigv4::claimed(received, route).is_some() => {
-            format!("sign {} too, in `SignedHeaders`", missing.join(", "))
+            not_signed_for_aws(missing)
         }
         Refused::Coverage(missing) if hmac_auth::claimed(received, route).is_some() => {
             format!("add `{}` to the list in `headers`", missing.join(" "))
@@ -178,6 +179,33 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
     })
 }
 
+/// For what a signature of AWS's leaves out. In its list stand fields alone: a body is signed by its
+/// hash, and of a lone `?` nothing can be signed.
+fn not_signed_for_aws(missing: &[Cow<'_, str>]) -> String {
+    let has = |name: &str| missing.iter().any(|one| one == name);
+    let fields = missing.iter().map(|name| &**name);
+    let fields: Vec<&str> = fields
+        .filter(|name| !matches!(*name, BODY | LONE_MARK))
+        .collect();
+    let mut told = Vec::with_capacity(3);
+    if !fields.is_empty() {
+        told.push(format!(
+            "sign {} too, in `SignedHeaders`",
+            fields.join(", ")
+        ));
+    }
+    if has(BODY) {
+        told.push(
+            "sign the SHA-256 of the body as the last line, and send it in `X-Amz-Content-Sha256`, which is signed too"
+                .to_owned(),
+        );
+    }
+    if has(LONE_MARK) {
+        told.push("take the `?` at the end of the target away".to_owned());
+    }
+    told.join("; ")
+}
+
 /// For what no sender signs.
 fn unsigned(there: &[Cow<'_, str>]) -> String {
     let change = there.iter().map(|name| match &**name {
@@ -259,7 +287,7 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
             }
             text
         }
-        Why::KeyNotForScheme => "`schemes` of the key does not list this scheme".to_owned(),
+        Why::KeyNotForScheme => "`schemes` of the key does not list this scheme, or its secret is too short for it: fewer than 32 bytes prove neither `http-signature` nor `token`".to_owned(),
         Why::WrongAlgorithm if report.token.is_some() => format!(
             "`alg` must be the key's{}",
             key.map_or_else(String::new, |key| token_name(key.algorithm()))

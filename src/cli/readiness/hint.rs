@@ -18,7 +18,7 @@ pub(super) fn of(who: &Who, reason: &Reason) -> &'static str {
             "the key is over, not in force yet, or switched off: give the caller the current one"
         }
         ("credential-rejected", Some("key-not-for-scheme")) => {
-            "`schemes` of the key leaves this scheme out: add it, or give the caller another key"
+            "`schemes` of the key leaves this scheme out, or its secret of fewer than 32 bytes is too short for it: add it, or give the caller another key"
         }
         ("credential-rejected", Some("wrong-algorithm")) => {
             "the caller names another algorithm than the key has: change one of them"

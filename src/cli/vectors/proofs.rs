@@ -141,11 +141,7 @@ impl Maker {
         if !webhook::verify::is_of(sender, algorithm) || tells_no_time && is_of_time {
             return Ok(false);
         }
-        let key = if algorithm.is_mac() {
-            SigningKey::weak(algorithm, secret)?
-        } else {
-            SigningKey::new(algorithm, secret)?
-        };
+        let key = SigningKey::taken_over(algorithm, secret)?;
         let parameters = webhook::sign::Parameters {
             sender,
             id: &self.id(),

@@ -58,7 +58,7 @@ mistakes! {
     BodyHashInBase64 "body-hash-in-base64" "the body's hash is signed in base64: it stands in hexadecimal";
     BodyHashInUpper "body-hash-in-upper-case" "the body's hash is signed in upper case: its digits stand in lower case";
     FormNotTaken "form-not-taken" "path or query is signed in a way that the route does not take: see `sigv4.path` and `sigv4.plus_is_space`";
-    HttpVersion "http-version" "the line names another version of HTTP than the request came with: cover the target alone, or sign what is sent";
+    HttpVersion "http-version" "the line names another version of HTTP than is signed here, which is `HTTP/2.0` over HTTP/2, and else `HTTP/1.1`, over HTTP/1.0 too: sign that one, or cover the target alone";
     // What of a webhook stands in it.
     BodyAlone "body-alone" "the body alone is signed: what stands before it is missing, id and time as the sender's way has them";
     IdMissing "id-missing" "the message's id is missing in the signed text: it stands before the time";
@@ -96,7 +96,7 @@ mistakes! {
     OtherKey "other-key" "the signature is that of another key of the same app: name the key that signs";
     RetiredKey "retired-key" "the signature holds, and its key is no longer in force: use the one that followed it";
     EarlyKey "early-key" "the signature holds, and its key is not yet in force";
-    KeyNotForScheme "key-not-for-scheme" "the signature holds, and its key may not be used in this way: `schemes` of the key does not list it";
+    KeyNotForScheme "key-not-for-scheme" "the signature holds, and its key may not be used in this way: `schemes` of the key does not list it, or its secret is too short for it";
     WrongAlgorithm "algorithm-named-wrongly" "the signature holds, and the algorithm that is named beside it is not the key's: name the key's, or none";
     ClockOffset "clock-offset" "the signature holds, and its time alone is wrong: set the clock, or sign when you send";
 }
