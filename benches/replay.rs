@@ -6,7 +6,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use portcullis::clock::{Clock, Now};
-use portcullis::replay::{Memory, ProofId};
+use portcullis::replay::{Memory, Once, ProofId};
 use portcullis::store::embedded::{Proofs, Table};
 use portcullis::store::{self, Settings};
 use std::path::Path;
@@ -28,7 +28,7 @@ fn id(number: u64) -> ProofId {
 
 fn record(memory: &dyn Memory, number: u64, now: Now) {
     let seconds = now.unix_seconds();
-    let fresh = memory.record(id(number), seconds + 1, seconds + LIFE, now);
+    let fresh = memory.record(Once::new(id(number), seconds + 1, seconds + LIFE), now);
     assert_eq!(fresh.and_then(|proof| memory.write_down(proof)), Ok(()));
 }
 
@@ -91,13 +91,15 @@ fn recording(criterion: &mut Criterion) {
     group.bench_function("replayed, of a million", |bench| {
         bench.iter(|| {
             number = (number + 1) % MILLION;
-            table.record(id(number), 0, now.unix_seconds() + LIFE, now)
+            let until = now.unix_seconds() + LIFE;
+            table.record(Once::new(id(number), 0, until), now)
         });
     });
     group.bench_function("refused, full", |bench| {
         bench.iter(|| {
             number += 1;
-            table.record(id(MILLION + number), 0, now.unix_seconds() + LIFE, now)
+            let until = now.unix_seconds() + LIFE;
+            table.record(Once::new(id(MILLION + number), 0, until), now)
         });
     });
     group.finish();

@@ -7,7 +7,7 @@ use portcullis::apps::{App, Evidence, Key, OnFailure, Registry, Scheme, Signer, 
 use portcullis::clock::Now;
 use portcullis::crypto::Algorithm;
 use portcullis::mint::{InForce, Service, Settings, TokenRates};
-use portcullis::replay::{Memory, ProofId, Recorded, Refused};
+use portcullis::replay::{Memory, Once, Recorded, Refused};
 use portcullis::schemes::token;
 use portcullis::secret::Secret;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ const NOBODY: &str = "phony";
 struct Forgets;
 
 impl Memory for Forgets {
-    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<Recorded, Refused> {
+    fn record(&self, _: Once, _: Now) -> Result<Recorded, Refused> {
         Ok(Recorded::NOWHERE)
     }
 

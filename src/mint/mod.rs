@@ -28,18 +28,18 @@ pub use rates::{Rates, TokenRates};
 pub use reason::Reason;
 
 use crate::apps::made::Store;
-use crate::apps::{Key, Minter, OnFailure, Registry};
+use crate::apps::{Key, Minter, OnFailure, Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::BadKey;
 use crate::limit::Debts;
 use crate::limit::app::Rate;
-use crate::replay::{self, Memory, Recorded};
+use crate::replay::{self, Memory, Once, Recorded};
 use crate::schemes;
 use crate::secret::Secret;
 use ask::{ForChallenge, ForToken, Typ};
 use bytes::Bytes;
 use challenge::{Answered, Challenges};
-use evidence::{Examined, Once, Question};
+use evidence::{Examined, Question};
 use reason::{Counts, Instead};
 use serde_json::json;
 use std::fmt;
@@ -243,6 +243,9 @@ impl Service {
                 if let (Some(store), Some(instance)) = (&self.store, &examined.instance) {
                     store.note_seen(instance, now);
                 }
+                // Others may take its tokens, and never show them here.
+                let registry = with.registry;
+                registry.note_use(&key.id, key.made.as_deref(), Scheme::Token, now);
                 let made = Ok((key, written));
                 Ok(self.answer(&asked, &examined, answered_like, made, with))
             }
@@ -258,14 +261,8 @@ impl Service {
         examined: &Examined<'_>,
         with: InForce<'_>,
     ) -> Result<(&'m Arc<Key>, Recorded), Failed> {
-        let record = |memory: &dyn Memory, once: Once| {
-            memory.record(once.id, once.made, once.until, with.now)
-        };
-        let challenge = answered.map(|one| Once {
-            id: one.id,
-            made: one.made,
-            until: one.until(),
-        });
+        let record = |memory: &dyn Memory, once: Once| memory.record(once, with.now);
+        let challenge = answered.map(|one| Once::new(one.id, one.made, one.until()));
         // Right or wrong, it is answered. Strangers may fill this memory: then only right answers count.
         let first = challenge.map(|one| record(&*self.answered, one));
         let is_first = first != Ok(Err(replay::Refused::Replayed));

@@ -4,7 +4,7 @@ use super::*;
 use crate::apps::{App, ClaimRule, Evidence, Scheme, SchemeSet, Signer, TokenPolicy, Workload};
 use crate::clock::{Clock, Hand};
 use crate::crypto::{Algorithm, HmacKey, SigningKey, VerifyingKey, blocks, counted};
-use crate::replay::{ProofId, Refused};
+use crate::replay::Refused;
 use crate::schemes::token::{Issuer, KeySet, Keys, Whose};
 use crate::store::embedded::Table;
 use data_encoding::BASE64URL_NOPAD;
@@ -21,7 +21,7 @@ const P256: &str = include_str!("../../tests/it/vectors/rfc9421/keys/test-key-ec
 struct Broken(Refused);
 
 impl Memory for Broken {
-    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<Recorded, Refused> {
+    fn record(&self, _: Once, _: Now) -> Result<Recorded, Refused> {
         Err(self.0)
     }
 
@@ -47,8 +47,8 @@ impl Watched {
 }
 
 impl Memory for Watched {
-    fn record(&self, id: ProofId, made: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
-        let recorded = self.table.as_ref().unwrap().record(id, made, until, now)?;
+    fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
+        let recorded = self.table.as_ref().unwrap().record(once, now)?;
         self.recorded.fetch_add(1, Ordering::Relaxed);
         Ok(recorded)
     }
@@ -718,11 +718,11 @@ fn an_assertion_is_good_for_one_token_or_for_the_challenge_in_it() {
 struct Young(Table);
 
 impl Memory for Young {
-    fn record(&self, id: ProofId, made: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
-        if made < T0 {
+    fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
+        if once.made < T0 {
             return Err(Refused::MaybeReplayed);
         }
-        self.0.record(id, made, until, now)
+        self.0.record(once, now)
     }
 
     fn write_down(&self, _: Recorded) -> Result<(), Refused> {

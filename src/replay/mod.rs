@@ -62,6 +62,41 @@ impl Recorded {
     pub const NOWHERE: Self = Self(0);
 }
 
+/// What may be used once. All times are Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// What it is known by.
+    pub id: ProofId,
+    /// When it says it was made.
+    pub made: i64,
+    /// Until when it is remembered.
+    pub until: i64,
+    /// Its last second where it says that itself, whatever window is in force.
+    pub own_end: Option<i64>,
+}
+
+impl Once {
+    /// Of what is good for as long as the window says.
+    pub const fn new(id: ProofId, made: i64, until: i64) -> Self {
+        Self {
+            id,
+            made,
+            until,
+            own_end: None,
+        }
+    }
+
+    /// Of what is good to the second `last`, which it says itself, and remembered `slack` longer.
+    pub const fn ending(id: ProofId, made: i64, last: i64, slack: i64) -> Self {
+        Self {
+            id,
+            made,
+            until: last.saturating_add(slack),
+            own_end: Some(last),
+        }
+    }
+}
+
 /// What had to be written down before the request passes is written. Made
 /// only by [`write_down`].
 #[derive(Debug)]
@@ -79,19 +114,19 @@ pub enum Refused {
     /// There is no room to remember it.
     #[error("the memory of proofs is full")]
     Full,
-    /// The memory cannot be written.
-    #[error("the memory of proofs cannot be written")]
+    /// The memory cannot be written, or was given up.
+    #[error("the memory of proofs cannot be written, or was given up at a stop")]
     Unavailable,
 }
 
 /// What this room needs from a store: one call that checks and records, and
 /// one that makes it last.
 pub trait Memory: Send + Sync {
-    /// Records `id` until the second `until`; `created` is when the proof says it was made.
+    /// Records what may be used once.
     ///
     /// # Errors
     /// [`Refused`] when it is there already or cannot be recorded.
-    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused>;
+    fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused>;
 
     /// Is told which proof may be recorded next, once it has been verified: to have ready by then what is far away.
     fn expect(&self, _: ProofId) {}
@@ -139,13 +174,18 @@ pub fn check(
         && is_single_use(route.replay, method, proof.nonce.is_some(), proof.reusable)
     {
         let slack = i64::try_from(slack.as_secs()).unwrap_or(i64::MAX);
-        let until = proof.last_second.saturating_add(slack);
         let id = proof.nonce.unwrap_or(proof.text);
+        let (made, last) = (proof.created, proof.last_second);
+        let once = if proof.says_its_end {
+            Once::ending(id, made, last, slack)
+        } else {
+            Once::new(id, made, last.saturating_add(slack))
+        };
         let memory = match observed {
             None => memories.enforced,
             Some(_) => memories.observed,
         };
-        let recorded = memory.record(id, proof.created, until, now);
+        let recorded = memory.record(once, now);
         match observed {
             None => unwritten = Some(recorded?),
             Some(_) => would_refuse = recorded.err(),

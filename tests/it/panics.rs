@@ -14,7 +14,7 @@ use portcullis::gateway::{Gateway, InForce, Settings, Shared, Tunnels};
 use portcullis::limit::peer::Peers;
 use portcullis::mint::Service;
 use portcullis::observe::{self, AccessLog, Format, Observer};
-use portcullis::replay::{Memory, ProofId, Recorded, Refused};
+use portcullis::replay::{Memory, Once, Recorded, Refused};
 use portcullis::schemes::token;
 use portcullis::secret::Secret;
 use portcullis::server::{self, BoxError, Fault, Handed, Handler, Peer};
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 struct Breaks(AtomicBool);
 
 impl Memory for Breaks {
-    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<Recorded, Refused> {
+    fn record(&self, _: Once, _: Now) -> Result<Recorded, Refused> {
         assert!(!self.0.swap(false, SeqCst), "on purpose");
         Ok(Recorded::NOWHERE)
     }

@@ -13,7 +13,7 @@ use super::ask::Typ;
 use super::members::Members;
 use super::{Malformed, Reason, Settings};
 use crate::apps::{Evidence, Minter, Registry};
-use crate::schemes::ProofId;
+use crate::replay::Once;
 use crate::schemes::token;
 use std::borrow::Cow;
 
@@ -64,14 +64,6 @@ pub(super) struct Examined<'b> {
     pub(super) tells_build: bool,
     /// What of it may be used once only, or why it does not hold.
     pub(super) verdict: Result<Option<Once>, Reason>,
-}
-
-/// What may be used once only, besides the challenge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Once {
-    pub(super) id: ProofId,
-    pub(super) made: i64,
-    pub(super) until: i64,
 }
 
 /// A kind of evidence.

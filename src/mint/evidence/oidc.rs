@@ -1,9 +1,10 @@
 //! `oidc`: a platform says which workload asks – Kubernetes, GitHub Actions, SPIFFE, or any issuer of JWTs.
 
-use super::{Examined, Kind, MAX_EVIDENCE, Once, Question};
+use super::{Examined, Kind, MAX_EVIDENCE, Question};
 use crate::apps::Evidence;
 use crate::mint::members::Members;
 use crate::mint::{Malformed, Reason};
+use crate::replay::Once;
 use crate::schemes::Refused;
 use crate::schemes::token::assertion::{self, Assertion};
 use std::borrow::Cow;
@@ -58,9 +59,8 @@ fn judge(assertion: &Assertion<'_>, question: &Question<'_>) -> Result<Option<On
         Some(_) => return Err(Reason::Nonce),
         None => {}
     }
-    Ok(workload.single_use.then(|| Once {
-        id: assertion.id,
-        made: assertion.made,
-        until: assertion.exp.saturating_add(question.settings.slack()),
-    }))
+    let slack = question.settings.slack();
+    Ok(workload
+        .single_use
+        .then(|| Once::ending(assertion.id, assertion.made, assertion.exp, slack)))
 }

@@ -142,6 +142,7 @@ fn verify_one(
         // we computed it ourselves.
         text: ProofId::of(tag.as_bytes()),
         last_second,
+        says_its_end: false,
         created,
         reusable: false,
     };

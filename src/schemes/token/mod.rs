@@ -340,14 +340,7 @@ impl Held {
         };
         let proof = match proven {
             None => proof(&token),
-            // What passes once is the proof: the token is for many requests.
-            Some(proven) => Proof {
-                nonce: Some(proven.id),
-                text: proven.id,
-                last_second: proven.last_second,
-                created: proven.created,
-                reusable: false,
-            },
+            Some(proven) => proven.proof(),
         };
         // The one place that says what a token is worth: who signed it tells.
         let assurance = if key.attests {
@@ -385,6 +378,7 @@ fn proof(token: &Verified) -> Proof {
         nonce: None,
         text: token.id,
         last_second: token.exp.saturating_sub(1),
+        says_its_end: true,
         created: token.iat.or(token.nbf).unwrap_or(earliest),
         reusable: true,
     }

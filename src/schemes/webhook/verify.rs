@@ -72,6 +72,7 @@ pub fn verify(
         nonce: None,
         text: proof_id(key, message, body),
         last_second,
+        says_its_end: false,
         created,
         reusable: false,
     };

@@ -1,10 +1,10 @@
-//! What a file of the journal looks like: a head, a seal, then slots.
+//! What a file of the journal looks like: a head, a seal, a note, the rest of the head, then slots.
 
 use super::life::Held;
 
-/// Bytes before the first slot: head, seal, and room to the next whole slot.
+/// Bytes before the first slot.
 pub(super) const FIRST_SLOT: u64 = 128;
-const _: () = assert!(SEAL_AT as usize + SEAL.len() <= FIRST_SLOT as usize);
+const _: () = assert!(REST + 24 == FIRST_SLOT as usize);
 /// Where the seal lies.
 pub(super) const SEAL_AT: u64 = HEAD as u64;
 /// What lies there once nothing more will be written and all is on the disk.
@@ -12,7 +12,12 @@ pub(super) const SEAL: [u8; 8] = *b"complete";
 /// Bytes of a slot. A page holds a whole number of them, so that none is half on the disk.
 pub(super) const SLOT: usize = 32;
 
+/// Where the note lies: which damage a later head covers, see [`Head::note`].
+pub(super) const NOTE_AT: u64 = SEAL_AT + SEAL.len() as u64;
+
 const HEAD: usize = 88;
+/// Where the rest of the head lies; zeros in files of versions that knew none.
+const REST: usize = NOTE_AT as usize + 8;
 const MAGIC: [u8; 8] = *b"pcproof3";
 
 /// The head of a file.
@@ -32,6 +37,18 @@ pub(super) struct Head {
     pub(super) held: Held,
     /// Differs for every file, so that no slot of one passes in another.
     pub(super) salt: u64,
+    /// How far ahead its proofs may be made, in seconds; zero where it does not tell.
+    pub(super) skew: i64,
+    /// Whether a start in this boot told the floor, by the clock as it was.
+    pub(super) moves: bool,
+}
+
+/// What lies before the slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Front {
+    pub(super) head: Head,
+    pub(super) sealed: bool,
+    pub(super) note: [u8; 8],
 }
 
 impl Head {
@@ -47,11 +64,14 @@ impl Head {
         bytes[64..72].copy_from_slice(&self.held.made.to_le_bytes());
         bytes[72..80].copy_from_slice(&self.held.seconds.to_le_bytes());
         bytes[80..HEAD].copy_from_slice(&self.check().to_le_bytes());
+        bytes[REST..REST + 8].copy_from_slice(&self.skew.to_le_bytes());
+        bytes[REST + 8..REST + 16].copy_from_slice(&u64::from(self.moves).to_le_bytes());
+        bytes[REST + 16..].copy_from_slice(&self.check_rest().to_le_bytes());
         bytes
     }
 
-    /// The head, and whether the file is sealed; `None` when it is damaged.
-    pub(super) fn decode(bytes: &[u8; FIRST_SLOT as usize]) -> Option<(Self, bool)> {
+    /// `None` when the head is damaged.
+    pub(super) fn decode(bytes: &[u8; FIRST_SLOT as usize]) -> Option<Front> {
         let (magic, rest) = bytes.split_first_chunk::<8>()?;
         let (boot, rest) = rest.split_first_chunk::<16>()?;
         let (opened, rest) = rest.split_first_chunk::<8>()?;
@@ -62,6 +82,11 @@ impl Head {
         let (held_made, rest) = rest.split_first_chunk::<8>()?;
         let (held_seconds, rest) = rest.split_first_chunk::<8>()?;
         let (check, rest) = rest.split_first_chunk::<8>()?;
+        let (seal, rest) = rest.split_first_chunk::<8>()?;
+        let (note, rest) = rest.split_first_chunk::<8>()?;
+        let (skew, ends) = rest.split_first_chunk::<8>()?;
+        let (moves, ends) = ends.split_first_chunk::<8>()?;
+        let (check_rest, _) = ends.split_first_chunk::<8>()?;
         let head = Self {
             boot: *boot,
             opened: i64::from_le_bytes(*opened),
@@ -73,9 +98,25 @@ impl Head {
                 made: i64::from_le_bytes(*held_made),
                 seconds: i64::from_le_bytes(*held_seconds),
             },
+            skew: i64::from_le_bytes(*skew),
+            moves: u64::from_le_bytes(*moves) == 1,
         };
-        let whole = *magic == MAGIC && u64::from_le_bytes(*check) == head.check();
-        whole.then_some((head, rest.starts_with(&SEAL)))
+        let has_no_rest = rest.iter().all(|byte| *byte == 0);
+        let whole = *magic == MAGIC
+            && u64::from_le_bytes(*check) == head.check()
+            && (has_no_rest || u64::from_le_bytes(*check_rest) == head.check_rest())
+            && u64::from_le_bytes(*moves) <= 1;
+        whole.then_some(Front {
+            head,
+            sealed: *seal == SEAL,
+            note: *note,
+        })
+    }
+
+    /// What is noted in the file once a later head is on the disk that covers it that so many of its slots are damaged.
+    /// With more of them the note counts no longer.
+    pub(super) fn note(&self, damaged: u64) -> [u8; 8] {
+        fold(self.check() ^ C, damaged ^ A).to_le_bytes()
     }
 
     fn check(&self) -> u64 {
@@ -86,6 +127,11 @@ impl Head {
         let lives = fold(held ^ C, self.life as u64 ^ A);
         let known = fold(times ^ B, self.forgotten as u64 ^ C);
         fold(fold(known ^ A, self.salt ^ A), lives ^ B)
+    }
+
+    fn check_rest(&self) -> u64 {
+        let rest = fold(self.skew as u64 ^ B, u64::from(self.moves) ^ C);
+        fold(self.check() ^ B, rest ^ A)
     }
 }
 
@@ -158,14 +204,26 @@ mod tests {
             made: 1_650_000_000,
             seconds: 120,
         },
+        skew: 30,
+        moves: true,
     };
+
+    /// It, in a file on which nothing was noted.
+    const fn front(head: Head, sealed: bool) -> Front {
+        let note = [0; 8];
+        Front { head, sealed, note }
+    }
 
     #[test]
     fn what_is_written_is_read() {
         let mut bytes = HEAD_OF_A_FILE.encode();
-        assert_eq!(Head::decode(&bytes), Some((HEAD_OF_A_FILE, false)));
+        assert_eq!(Head::decode(&bytes), Some(front(HEAD_OF_A_FILE, false)));
         bytes[SEAL_AT as usize..][..SEAL.len()].copy_from_slice(&SEAL);
-        assert_eq!(Head::decode(&bytes), Some((HEAD_OF_A_FILE, true)));
+        assert_eq!(Head::decode(&bytes), Some(front(HEAD_OF_A_FILE, true)));
+        let note = HEAD_OF_A_FILE.note(1);
+        bytes[NOTE_AT as usize..][..note.len()].copy_from_slice(&note);
+        assert_eq!(Head::decode(&bytes).map(|front| front.note), Some(note));
+        assert_ne!(HEAD_OF_A_FILE.note(2), note);
 
         let slot = encode_slot([3; 16], 77, 5, 1_000);
         assert_eq!(decode_slot(&slot, 5, 1_000), Slot::Used([3; 16], 77));
@@ -174,7 +232,7 @@ mod tests {
 
     #[test]
     fn any_changed_bit_is_damage() {
-        for bit in 0..HEAD * 8 {
+        for bit in (0..HEAD * 8).chain(REST * 8..FIRST_SLOT as usize * 8) {
             let mut bytes = HEAD_OF_A_FILE.encode();
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Head::decode(&bytes), None, "bit {bit}");
@@ -184,6 +242,18 @@ mod tests {
             slot[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(decode_slot(&slot, 5, 1_000), Slot::Damaged, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_head_without_the_rest_is_read_as_one_that_tells_nothing_of_it() {
+        let mut bytes = HEAD_OF_A_FILE.encode();
+        bytes[REST..].fill(0);
+        let told = Head {
+            skew: 0,
+            moves: false,
+            ..HEAD_OF_A_FILE
+        };
+        assert_eq!(Head::decode(&bytes), Some(front(told, false)));
     }
 
     #[test]

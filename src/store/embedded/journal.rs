@@ -9,10 +9,12 @@
 //! A file is written for half the time that proofs are kept, and removed when
 //! the last of its proofs has expired.
 
-use super::format::{self, FIRST_SLOT, Head, SEAL, SEAL_AT, SLOT, Slot};
+use super::floor::Floor;
+use super::format::{self, FIRST_SLOT, Front, Head, NOTE_AT, SEAL, SEAL_AT, SLOT, Slot};
 use super::life::{Held, Life, whole};
 use super::table::{LINGER, Table};
 use super::{OpenError, Settings};
+use crate::clock::Now;
 use crate::lanes::{Lanes, number};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
@@ -38,8 +40,8 @@ const UNFINISHED: &str = "new";
 pub(super) struct Journal {
     pub(super) directory: PathBuf,
     boot: Boot,
-    /// Proofs made at or before this second may have been used before the files begin.
-    pub(super) floor: i64,
+    /// Proofs made at or before it may have been used before the files begin.
+    pub(super) floor: Floor,
     pub(super) life: Life,
     lanes: Lanes<Lane>,
     /// Locked after `past` and a lane's batch, and while it is written.
@@ -107,8 +109,10 @@ struct Batch {
 struct Past {
     path: PathBuf,
     last: i64,
-    /// Open until it is sealed.
-    unsealed: Option<File>,
+    /// Open until it is sealed, and what is damaged in it is noted.
+    open: Option<File>,
+    /// What is to be noted of that.
+    note: Option<[u8; 8]>,
 }
 
 /// What was found in the directory.
@@ -123,9 +127,7 @@ struct Found {
 #[derive(Debug)]
 struct Earlier {
     path: PathBuf,
-    file: File,
-    head: Head,
-    sealed: bool,
+    front: Front,
     slots: u64,
 }
 
@@ -135,7 +137,7 @@ impl Journal {
     pub(super) fn open(
         settings: &Settings,
         boot: Boot,
-        now: i64,
+        now: Now,
         table: &Table,
     ) -> Result<(Self, Option<String>), OpenError> {
         let directory = settings.directory.join("replay");
@@ -145,23 +147,26 @@ impl Journal {
             why,
         };
         let found = Found::read(&directory).map_err(failed)?;
-        let (past, expired, torn) = found.load(table, now).map_err(failed)?;
+        let second = now.unix_seconds();
+        let (past, expired, torn) = found.load(table, second).map_err(failed)?;
 
         let skew = whole(settings.skew);
         let mut life = Life::new(whole(settings.retention), skew, Held::NONE);
         if let Some(last) = found.last() {
-            life = Life::new(last.life, skew, last.held);
-            life.change(settings, now);
+            life = Life::new(last.life, last.skew, last.held);
+            life.change(settings, second);
         }
         let (floor, note) = found.floor(boot, now, skew, torn);
         let head = Head {
             boot,
-            opened: now,
-            floor,
+            opened: second,
+            floor: floor.second(),
             forgotten: table.forgotten(),
-            salt: RandomState::new().hash_one(now),
+            salt: RandomState::new().hash_one(second),
             life: life.seconds(),
             held: life.held(),
+            skew: life.skew(),
+            moves: floor.moves(),
         };
         let created = Segment::create(&directory, found.highest + 1, head);
         let (segment, full) = match created {
@@ -286,12 +291,12 @@ impl Journal {
         self.seal_past(&mut past).and(rotated)
     }
 
-    /// Seals what is not written any more, once a head of ours is on the disk. Until
-    /// then the missing seal alone tells the next start what was lost.
+    /// Seals what is not written any more, and notes what is damaged in it, once a head of ours is on the disk. Until
+    /// then the missing seal, or the damage, alone tells the next start what was lost.
     fn seal_past(&self, past: &mut [Past]) -> io::Result<()> {
         let has_head = hold(&self.current).file.is_some();
-        let mut unsealed = past.iter_mut().filter(|file| file.unsealed.is_some());
-        unsealed.try_for_each(|file| {
+        let mut open = past.iter_mut().filter(|file| file.open.is_some());
+        open.try_for_each(|file| {
             if has_head {
                 file.seal()
             } else {
@@ -304,8 +309,13 @@ impl Journal {
         let segment = hold(&self.current);
         let is_old = now.saturating_sub(segment.head.opened) >= span;
         let has_use = segment.next > 0 || past.iter().any(|file| file.is_expired(now));
-        let is_changed =
-            (segment.head.life, segment.head.held) != (self.life.seconds(), self.life.held());
+        let Head {
+            life, held, skew, ..
+        } = segment.head;
+        // A floor that was moved outlives this process by a new head only.
+        let is_changed = (life, held, skew)
+            != (self.life.seconds(), self.life.held(), self.life.skew())
+            || segment.head.floor != self.floor.second();
         !self.is_writable() || segment.next >= MOST_SLOTS || (is_old && has_use) || is_changed
     }
 
@@ -319,11 +329,13 @@ impl Journal {
         let head = Head {
             boot: self.boot,
             opened: now,
-            floor: self.floor,
+            floor: self.floor.second(),
             forgotten: last_head.forgotten.max(forgotten.unwrap_or(i64::MIN)),
             salt: RandomState::new().hash_one(now),
             life: self.life.seconds(),
             held: self.life.held(),
+            skew: self.life.skew(),
+            moves: self.floor.moves(),
         };
         let next = Segment::create(&self.directory, number + 1, head)?;
         let before = std::mem::replace(&mut *hold(&self.current), next);
@@ -337,7 +349,8 @@ impl Journal {
             past.push(Past {
                 path: before.path,
                 last: before.last,
-                unsealed: Some(file),
+                open: Some(file),
+                note: None,
             });
         }
         written
@@ -491,10 +504,14 @@ impl Past {
         self.last < now.saturating_sub(LINGER)
     }
 
+    /// Seals it, and notes what is damaged in it: the head on the disk covers that.
     fn seal(&mut self) -> io::Result<()> {
-        if let Some(file) = &self.unsealed {
+        if let Some(file) = &self.open {
+            if let Some(note) = &self.note {
+                file.write_all_at(note, NOTE_AT)?;
+            }
             seal(file)?;
-            self.unsealed = None;
+            self.open = None;
         }
         Ok(())
     }
@@ -535,11 +552,11 @@ impl Found {
     /// The head of the file that was written last.
     fn last(&self) -> Option<Head> {
         let last = self.files.iter().max_by_key(|earlier| &earlier.path);
-        last.map(|earlier| earlier.head)
+        last.map(|earlier| earlier.front.head)
     }
 
     /// Loads what is still of use. Gives back the files that stay, those that
-    /// are of no use, and whether any holds what we did not write.
+    /// are of no use, and whether any holds what we did not write and no head covers.
     fn load(&self, table: &Table, now: i64) -> io::Result<(Vec<Past>, Vec<PathBuf>, bool)> {
         let slots: u64 = self.files.iter().map(|earlier| earlier.slots).sum();
         let slots = usize::try_from(slots).unwrap_or(usize::MAX);
@@ -550,9 +567,11 @@ impl Found {
 
         let (mut past, mut expired, mut torn) = (Vec::new(), Vec::new(), false);
         for earlier in &self.files {
-            table.forget_before(earlier.head.forgotten);
+            let Front { head, sealed, note } = earlier.front;
+            table.forget_before(head.forgotten);
+            let file = open(&earlier.path)?;
             let mut last = i64::MIN;
-            torn |= earlier.read(|id, until| {
+            let damaged = earlier.read(&file, |id, until| {
                 last = last.max(until);
                 if until >= from {
                     table.load(id, until);
@@ -560,90 +579,106 @@ impl Found {
                     table.forget_before(until + 1);
                 }
             })?;
+            let to_note =
+                Some(head.note(damaged)).filter(|to_note| damaged > 0 && *to_note != note);
+            torn |= to_note.is_some();
             if last < from {
                 expired.push(earlier.path.clone());
                 continue;
             }
-            let unsealed = (!earlier.sealed).then(|| earlier.file.try_clone());
             past.push(Past {
                 path: earlier.path.clone(),
                 last,
-                unsealed: unsealed.transpose()?,
+                open: (!sealed || to_note.is_some()).then_some(file),
+                note: to_note,
             });
         }
         Ok((past, expired, torn))
     }
 
-    /// The second at or before which proofs may have been made that were used
-    /// and are not known, and what to tell about it.
-    fn floor(&self, boot: Boot, now: i64, skew: i64, torn: bool) -> (i64, Option<String>) {
-        let known = self.files.iter().map(|earlier| earlier.head);
-        let floor = known.clone().map(|head| head.floor).max();
-        // Whatever was used was used before now, and made at most `skew` later.
-        let lost = known.map(|head| head.opened).fold(now, i64::max);
-        let lost = lost.saturating_add(skew);
+    /// At or before which proofs may have been made that were used and are
+    /// not known, and what to tell about it.
+    fn floor(&self, boot: Boot, now: Now, skew: i64, torn: bool) -> (Floor, Option<String>) {
+        let heads = || self.files.iter().map(|earlier| earlier.front.head);
+        // Whatever was used was used before now, and made at most `skew` later: as it is, or as it was then.
+        let skew = heads().map(|head| head.skew).fold(skew, i64::max);
+        let lost = || {
+            // The clock may be behind what it was.
+            let opened = heads().map(|head| head.opened.saturating_add(skew));
+            let known = self.last().map(|head| head.floor);
+            Floor::of_start(now, skew, opened.chain(known).fold(i64::MIN, i64::max))
+        };
         if torn || !self.damaged.is_empty() {
             let note = "the memory of proofs is damaged: requests that pass once only are refused if they were signed before this start, or up to `skew` after it";
-            return (lost, Some(note.to_owned()));
+            return (lost(), Some(note.to_owned()));
         }
         let is_ours = |head: &Head| head.boot == boot && boot != [0; 16];
-        if self.files.iter().any(|it| !it.sealed && !is_ours(&it.head)) {
+        let mut unsealed = self.files.iter().filter(|it| !it.front.sealed);
+        if unsealed.any(|it| !is_ours(&it.front.head)) {
             let note = "the machine stopped before the memory of proofs was on the disk: requests that pass once only are refused if they were signed before this start, or up to `skew` after it";
-            return (lost, Some(note.to_owned()));
+            return (lost(), Some(note.to_owned()));
         }
-        match floor {
-            Some(floor) => (floor, None),
+        let floor = match self.last() {
+            // The clock by which it was told may still be as wrong.
+            Some(head) if head.moves && is_ours(&head) => {
+                let ahead = head.floor.saturating_sub(now.unix_seconds());
+                Floor::of_start(now, ahead.min(skew), head.floor)
+            }
+            Some(head) => Floor::fixed(head.floor),
             // The first start, or one after the files were wiped: nothing tells which. To
             // refuse up to `skew` after it would make every first start wait for so long.
-            None => (now - 1, None),
-        }
+            None => Floor::of_start(now, -1, i64::MIN),
+        };
+        (floor, None)
     }
+}
+
+/// Opens a file that is there.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
 }
 
 impl Earlier {
     /// `None` when the head is damaged.
     fn open(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let mut head = [0; FIRST_SLOT as usize];
-        match file.read_exact_at(&mut head, 0) {
+        let file = open(path)?;
+        let mut front = [0; FIRST_SLOT as usize];
+        match file.read_exact_at(&mut front, 0) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
-        let Some((head, sealed)) = Head::decode(&head) else {
+        let Some(front) = Head::decode(&front) else {
             return Ok(None);
         };
         // A part of a slot at the end was cut off as it was written: it let nobody pass.
         let slots = (file.metadata()?.len() - FIRST_SLOT) / SLOT as u64;
         Ok(Some(Self {
             path: path.to_owned(),
-            file,
-            head,
-            sealed,
+            front,
             slots,
         }))
     }
 
-    /// Hands out every proof. `true` when a slot holds what we did not write;
+    /// Hands out every proof in the file. How many slots hold what we did not write;
     /// in the last one it is what was being written.
-    fn read(&self, mut each: impl FnMut([u8; 16], i64)) -> io::Result<bool> {
+    fn read(&self, file: &File, mut each: impl FnMut([u8; 16], i64)) -> io::Result<u64> {
         let mut chunk = vec![0; CHUNK.min(self.slots as usize * SLOT)];
-        let (mut index, mut torn) = (0, false);
+        let (mut index, mut damaged) = (0, 0);
         while index < self.slots {
             let wanted = (self.slots - index).min((CHUNK / SLOT) as u64) as usize * SLOT;
             let chunk = &mut chunk[..wanted];
-            self.file
-                .read_exact_at(chunk, FIRST_SLOT + index * SLOT as u64)?;
+            file.read_exact_at(chunk, FIRST_SLOT + index * SLOT as u64)?;
             let (slots, _) = chunk.as_chunks::<SLOT>();
             for slot in slots {
-                match format::decode_slot(slot, self.head.salt, index) {
+                match format::decode_slot(slot, self.front.head.salt, index) {
                     Slot::Used(id, until) => each(id, until),
                     Slot::Free => {}
-                    Slot::Damaged => torn |= index + 1 < self.slots,
+                    Slot::Damaged => damaged += u64::from(index + 1 < self.slots),
                 }
                 index += 1;
             }
         }
-        Ok(torn)
+        Ok(damaged)
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! A proof is forgotten once it could no longer be accepted. Where the window
 //! then grows it could be again. So what was made under a shorter window is
-//! held to that: it is remembered for as long, and refused thereafter.
+//! held to that: it is remembered for as long, and refused thereafter. What
+//! says its end itself is remembered to there in any case, and held to that.
 
 use super::Settings;
+use crate::replay::Once;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Proofs made at or before the second `made` are good for `seconds` only.
@@ -76,6 +78,10 @@ impl Life {
         self.seconds.load(Ordering::Acquire)
     }
 
+    pub(super) fn skew(&self) -> i64 {
+        self.skew.load(Ordering::Acquire)
+    }
+
     pub(super) fn held(&self) -> Held {
         Held {
             made: self.held_made.load(Ordering::Acquire),
@@ -83,10 +89,12 @@ impl Life {
         }
     }
 
-    /// Whether a proof that was made then may have been forgotten by now.
-    pub(super) fn is_over(&self, created: i64, now: i64) -> bool {
+    /// Whether a proof may have been forgotten by now.
+    pub(super) fn is_over(&self, once: &Once, now: i64) -> bool {
         let held = self.held();
-        created <= held.made && created.saturating_add(held.seconds) < self.latest(now)
+        // Of one that says its end, no window changes that; how much longer it was remembered, one may have.
+        let shortest = || once.made.saturating_add(held.seconds);
+        once.made <= held.made && once.own_end.unwrap_or_else(shortest) < self.latest(now)
     }
 }
 

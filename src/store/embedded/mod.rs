@@ -1,6 +1,7 @@
 //! On this machine: memory for what is hot, files for what must outlive a crash.
 
 mod blanks;
+mod floor;
 mod format;
 mod journal;
 mod life;
@@ -11,7 +12,7 @@ pub use table::Table;
 
 use super::Settings;
 use crate::clock::{Clock, Now};
-use crate::replay::{Memory, ProofId, Recorded, Refused};
+use crate::replay::{Memory, Once, ProofId, Recorded, Refused};
 use blanks::Blanks;
 use journal::{Boot, Journal};
 use std::path::PathBuf;
@@ -63,7 +64,7 @@ pub struct Opened {
 pub enum OpenError {
     /// Another process has it.
     #[error(
-        "`{}` is in use by another gateway\n\nhint: give each gateway a `[state] directory` of its own",
+        "`{}` is in use by another gateway\n\nhint: for two that run at once, give each a `[state] directory` of its own; for one that takes over, whose new directory would know none of the proofs that were used, set a longer `[state] wait` and hand it the other's sockets, or let the other end first",
         directory.display()
     )]
     InUse {
@@ -84,8 +85,8 @@ pub enum OpenError {
 }
 
 impl Memory for Proofs {
-    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
-        self.shared.record(id, created, until, now)
+    fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
+        self.shared.record(once, now)
     }
 
     fn expect(&self, id: ProofId) {
@@ -193,13 +194,14 @@ struct Shared {
 
 impl Shared {
     fn open(settings: &Settings, boot: Boot, now: Now) -> Result<(Self, Opened), OpenError> {
-        let now = now.unix_seconds();
         let table = Table::new(settings.proofs);
         let (journal, note) = Journal::open(settings, boot, now, &table)?;
+        let floor = journal.floor.second();
         let retention = life::whole(settings.retention);
+        let oldest = now.unix_seconds().saturating_sub(retention);
         let opened = Opened {
             loaded: table.len(),
-            floor: (journal.floor >= now.saturating_sub(retention)).then_some(journal.floor),
+            floor: (floor >= oldest).then_some(floor),
             note,
         };
         let shared = Self {
@@ -212,11 +214,12 @@ impl Shared {
         Ok((shared, opened))
     }
 
-    fn record(&self, id: ProofId, created: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
-        let is_over = self.journal.life.is_over(created, now.unix_seconds());
-        if created <= self.journal.floor || is_over {
+    fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
+        let is_over = self.journal.life.is_over(&once, now.unix_seconds());
+        if once.made <= self.journal.floor.at(now) || is_over {
             return Err(Refused::MaybeReplayed);
         }
+        let Once { id, until, .. } = once;
         self.table.insert(id, until, now)?;
         // Where this fails, or the writing, the proof stays used: it may be on its way to the file.
         let number = self.journal.append(id.0, until);
@@ -249,6 +252,7 @@ impl Shared {
     }
 
     fn tend(&self, now: Now) {
+        self.journal.floor.follow(now);
         let now = now.unix_seconds();
         self.journal.life.latest(now);
         self.table.sweep_some(SWEEP_TURNS, now);

@@ -2,7 +2,7 @@
 
 use super::lines::Lines;
 use crate::clock::Now;
-use crate::replay::{Memory, ProofId, Recorded, Refused};
+use crate::replay::{Memory, Once, ProofId, Recorded, Refused};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,10 @@ const MOST_SHARDS: usize = 4_096;
 /// is still known, and what is new is still told apart from it.
 pub(super) const LINGER: i64 = 600;
 
-/// The longest a proof may have to be remembered, in seconds. More than any
-/// window and lifetime that make sense, and an end to what one proof can hold up.
-const LONGEST: i64 = 8 * 24 * 3600;
+/// The longest a proof may have to be remembered, in seconds. It bounds for how long one that says its end itself can
+/// take up room, and lies beyond all that the settings allow: none of their durations is longer than 366 days, and four
+/// add up, since a proof may be made `skew` ahead, is good for a window or a lifetime, and is remembered for two skews more.
+const LONGEST: i64 = 4 * 366 * 24 * 3600;
 
 /// Every proof that was used and could still be accepted. Bounded; forgets
 /// none of them to make room for another.
@@ -41,8 +42,9 @@ pub struct Table {
 }
 
 impl Memory for Table {
-    fn record(&self, id: ProofId, _: i64, until: i64, now: Now) -> Result<Recorded, Refused> {
-        self.insert(id, until, now).map(|()| Recorded::NOWHERE)
+    fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
+        self.insert(once.id, once.until, now)
+            .map(|()| Recorded::NOWHERE)
     }
 
     fn expect(&self, id: ProofId) {
@@ -376,6 +378,19 @@ mod tests {
         );
         assert_eq!(record(&table, 4, 5, -5), Ok(()));
         assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn what_is_good_for_as_long_as_settings_allow_is_remembered_to_its_end() {
+        const DAY: i64 = 24 * 3600;
+        let table = Table::new(100);
+        for (number, days) in [9, 30, 366, 4 * 366].into_iter().enumerate() {
+            let (number, until) = (number as u64, NOW + days * DAY);
+            assert_eq!(record(&table, number, until, NOW), Ok(()), "{days} days");
+            table.sweep_some(1, until);
+            let again = record(&table, number, until, until);
+            assert_eq!(again, Err(Refused::Replayed), "{days} days");
+        }
     }
 
     #[test]

@@ -14,8 +14,15 @@ const NEXT_BOOT: Boot = [2; 16];
 const LIFE: i64 = 360;
 const SKEW: i64 = 30;
 
+/// On a clock that never steps.
 fn at(second: i64) -> Now {
-    Now::new(Duration::from_secs(second as u64), Duration::ZERO)
+    stepped(second, second)
+}
+
+/// On a wall clock that may have stepped, and one that never does.
+fn stepped(wall: i64, monotonic: i64) -> Now {
+    let [wall, monotonic] = [wall, monotonic].map(|second| Duration::from_secs(second as u64));
+    Now::new(wall, monotonic)
 }
 
 fn settings(directory: &TempDir) -> Settings {
@@ -51,7 +58,7 @@ fn record(proofs: &Shared, number: u64, now: i64) -> Result<(), Refused> {
 fn record_made(proofs: &Shared, number: u64, created: i64, now: i64) -> Result<(), Refused> {
     written(
         proofs,
-        proofs.record(id(number), created, created + LIFE, at(now)),
+        proofs.record(Once::new(id(number), created, created + LIFE), at(now)),
     )
 }
 
@@ -259,6 +266,154 @@ fn once_there_is_room_the_new_head_tells_what_is_lost_and_old_files_are_sealed()
     assert_eq!(refused, Err(Refused::MaybeReplayed));
 }
 
+/// Where the machine died a moment after a proof was used, before any was on the disk.
+fn all_lost(settings: &Settings, directory: &TempDir, made: i64, used: i64) {
+    let (proofs, _) = Shared::open(settings, THIS_BOOT, at(NOW)).unwrap();
+    record_made(&proofs, 1, made, used).unwrap();
+    drop(proofs);
+    let last = files(directory).pop().unwrap();
+    let file = OpenOptions::new().write(true).open(last).unwrap();
+    file.set_len(FIRST_SLOT).unwrap();
+}
+
+/// A proof that is made at one moment and shown at another.
+fn show(proofs: &Shared, number: u64, made: i64, now: Now) -> Result<(), Refused> {
+    written(
+        proofs,
+        proofs.record(Once::new(id(number), made, made + LIFE), now),
+    )
+}
+
+#[test]
+fn a_clock_that_is_set_right_after_a_power_loss_lets_no_used_proof_pass() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let (used, start) = (NOW + 170, NOW + 180);
+    all_lost(&settings, &directory, used, used);
+    // The clock is behind when the machine comes up, and set right twenty seconds later.
+    let (proofs, opened) = Shared::open(&settings, NEXT_BOOT, stepped(start - 1_000, 5)).unwrap();
+    assert_eq!(opened.floor, Some(NOW + SKEW));
+    assert!(opened.note.unwrap().contains("machine stopped"));
+    for made in [used, start, start + SKEW] {
+        let again = show(&proofs, 1, made, stepped(start + 20, 25));
+        assert_eq!(again, Err(Refused::MaybeReplayed));
+    }
+    let later = SKEW + 1;
+    let new = show(&proofs, 2, start + later, stepped(start + later, 5 + later));
+    assert_eq!(new, Ok(()));
+    let later = later + 1;
+    proofs.tend(stepped(start + later, 5 + later));
+    drop(proofs);
+
+    // And that is known after the process was killed.
+    let now = start + later + 1;
+    let (proofs, opened) = Shared::open(&settings, NEXT_BOOT, stepped(now, 0)).unwrap();
+    assert_eq!((opened.floor, opened.note), (Some(start + SKEW), None));
+    let again = show(&proofs, 1, used, stepped(now, 0));
+    assert_eq!(again, Err(Refused::MaybeReplayed));
+    assert_eq!(show(&proofs, 3, now, stepped(now, 0)), Ok(()));
+}
+
+#[test]
+fn a_clock_that_is_set_right_only_after_a_restart_lets_no_used_proof_pass_either() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let (used, start) = (NOW + 170, NOW + 180);
+    all_lost(&settings, &directory, used, used);
+    drop(Shared::open(&settings, NEXT_BOOT, stepped(start - 1_000, 0)).unwrap());
+    let (proofs, opened) = Shared::open(&settings, NEXT_BOOT, stepped(start - 990, 0)).unwrap();
+    assert_eq!((opened.floor, opened.note), (Some(NOW + SKEW), None));
+    let again = show(&proofs, 1, used, stepped(start + 20, 10));
+    assert_eq!(again, Err(Refused::MaybeReplayed));
+    let now = start + 20 + SKEW;
+    assert_eq!(show(&proofs, 2, now, stepped(now, 10 + SKEW)), Ok(()));
+}
+
+#[test]
+fn a_clock_that_is_set_right_after_the_first_start_refuses_what_was_made_before_it() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let (proofs, opened) = Shared::open(&settings, THIS_BOOT, stepped(NOW - 1_000, 0)).unwrap();
+    assert_eq!(opened.floor, Some(NOW - 1_001));
+    let set_right = stepped(NOW + 20, 20);
+    let refused = show(&proofs, 1, NOW - 1, set_right);
+    assert_eq!(refused, Err(Refused::MaybeReplayed));
+    assert_eq!(show(&proofs, 2, NOW, set_right), Ok(()));
+}
+
+#[test]
+fn a_clock_that_was_far_ahead_for_a_while_after_a_power_loss_refuses_nothing_new_afterwards() {
+    const YEAR: i64 = 365 * 24 * 3600;
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let (used, start) = (NOW + 170, NOW + 180);
+    // It may have been at the start, or be later.
+    for ahead in [0, YEAR] {
+        all_lost(&settings, &directory, used, used);
+        let at_start = stepped(start + ahead, 0);
+        let (proofs, _) = Shared::open(&settings, NEXT_BOOT, at_start).unwrap();
+        proofs.tend(stepped(start + YEAR + 50, 50));
+        let refused = show(
+            &proofs,
+            2,
+            start + YEAR + SKEW,
+            stepped(start + YEAR + 51, 51),
+        );
+        assert_eq!(refused, Err(Refused::MaybeReplayed));
+        proofs.tend(stepped(start + 52, 52));
+        assert_eq!(
+            show(&proofs, 3, start + 52, stepped(start + 52, 52)),
+            Ok(())
+        );
+        let again = show(&proofs, 1, used, stepped(start + 53, 53));
+        assert_eq!(again, Err(Refused::MaybeReplayed));
+        drop(proofs);
+
+        let now = start + 54;
+        let (proofs, opened) = Shared::open(&settings, NEXT_BOOT, stepped(now, 0)).unwrap();
+        assert_eq!((opened.floor, opened.note), (Some(start + SKEW), None));
+        assert_eq!(show(&proofs, 4, now, stepped(now, 0)), Ok(()));
+        drop(proofs);
+        for file in files(&directory) {
+            fs::remove_file(file).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_was_used_under_a_larger_skew_is_refused_after_a_power_loss() {
+    let directory = TempDir::new().unwrap();
+    let larger = Settings {
+        skew: Duration::from_secs(10 * SKEW as u64),
+        ..settings(&directory)
+    };
+    let (used, start) = (NOW + 100, NOW + 150);
+    let ahead = used + 10 * SKEW;
+    all_lost(&larger, &directory, ahead, used);
+    let (proofs, opened) = open(&directory, NEXT_BOOT, start);
+    assert_eq!(opened.floor, Some(start + 10 * SKEW));
+    for now in [start, ahead - SKEW, ahead] {
+        let again = record_made(&proofs, 1, ahead, now);
+        assert_eq!(again, Err(Refused::MaybeReplayed));
+    }
+    let now = start + 10 * SKEW + 1;
+    assert_eq!(record(&proofs, 2, now), Ok(()));
+}
+
+#[test]
+fn a_skew_that_is_changed_stands_in_the_next_head() {
+    let (directory, proofs) = opened();
+    let larger = Settings {
+        skew: Duration::from_secs(10 * SKEW as u64),
+        ..settings(&directory)
+    };
+    proofs.reconfigure(&larger, NOW + 1);
+    proofs.tend(at(NOW + 1));
+    drop(proofs);
+    let (_, opened) = open(&directory, NEXT_BOOT, NOW + 2);
+    assert_eq!(opened.floor, Some(NOW + 2 + 10 * SKEW));
+}
+
 #[test]
 fn an_unknown_boot_is_not_taken_for_the_same() {
     let directory = TempDir::new().unwrap();
@@ -329,6 +484,62 @@ fn rubbish_in_the_last_slot_is_ignored_and_before_it_is_damage() {
     assert_eq!(record(&proofs, 9, NOW + 2), Err(Refused::MaybeReplayed));
 }
 
+/// Where the second of three slots is damaged.
+fn damaged() -> (TempDir, PathBuf) {
+    let (directory, proofs) = opened();
+    for number in 0..3 {
+        record(&proofs, number, NOW).unwrap();
+    }
+    drop(proofs);
+    let file = files(&directory).pop().unwrap();
+    change(&file, FIRST_SLOT + SLOT as u64, b"rubbish");
+    (directory, file)
+}
+
+#[test]
+fn a_damaged_slot_refuses_what_may_have_been_used_once_and_not_anew_at_every_start() {
+    let (directory, file) = damaged();
+    let start = NOW + 1;
+    let (proofs, opened) = open(&directory, THIS_BOOT, start);
+    assert_eq!(opened.floor, Some(start + SKEW));
+    assert!(opened.note.unwrap().contains("damaged"));
+    proofs.journal.close().unwrap();
+    drop(proofs);
+    for (boot, now) in [(THIS_BOOT, start + 60), (NEXT_BOOT, start + 120)] {
+        let (proofs, opened) = open(&directory, boot, now);
+        assert_eq!((opened.loaded, opened.note), (2, None));
+        assert_eq!(opened.floor, Some(start + SKEW));
+        assert_eq!(
+            record_made(&proofs, 0, NOW, now),
+            Err(Refused::MaybeReplayed)
+        );
+        proofs.journal.close().unwrap();
+    }
+
+    // What is damaged besides is something else.
+    change(&file, FIRST_SLOT, b"rubbish");
+    let (_, opened) = open(&directory, NEXT_BOOT, start + 180);
+    assert_eq!(opened.floor, Some(start + 180 + SKEW));
+    assert!(opened.note.unwrap().contains("damaged"));
+}
+
+#[test]
+fn a_damaged_slot_is_found_anew_until_a_head_that_covers_it_is_on_the_disk() {
+    let (directory, _) = damaged();
+    let (proofs, full) = open_without_room(&directory, THIS_BOOT, NOW + 5);
+    proofs.tend(at(NOW + 6));
+    proofs.journal.close().unwrap_err();
+    drop(proofs);
+    fs::remove_file(full).unwrap();
+
+    for (now, is_new) in [(NOW + 7, true), (NOW + 8, false)] {
+        let (proofs, opened) = open(&directory, THIS_BOOT, now);
+        assert_eq!(opened.floor, Some(NOW + 7 + SKEW));
+        assert_eq!(opened.note.is_some(), is_new);
+        proofs.tend(at(now));
+    }
+}
+
 #[test]
 fn a_damaged_head_refuses_what_may_have_been_used_also_after_another_restart() {
     for damage in [&b"rubbish"[..], b""] {
@@ -391,7 +602,7 @@ fn a_file_that_cannot_be_written_is_followed_by_another() {
 fn one_write_is_enough_for_all_proofs_that_wait() {
     let (directory, proofs) = opened();
     let fresh = |number| {
-        let proof = proofs.record(id(number), NOW, NOW + LIFE, at(NOW));
+        let proof = proofs.record(Once::new(id(number), NOW, NOW + LIFE), at(NOW));
         proof.unwrap()
     };
     let waiting: Vec<_> = (0..100).map(fresh).collect();
@@ -447,7 +658,9 @@ fn what_one_worker_could_not_write_keeps_no_other_from_writing() {
 #[test]
 fn what_nobody_waits_for_any_more_is_written_in_time() {
     let (directory, proofs) = opened();
-    proofs.record(id(1), NOW, NOW + LIFE, at(NOW)).unwrap();
+    proofs
+        .record(Once::new(id(1), NOW, NOW + LIFE), at(NOW))
+        .unwrap();
     proofs.tend(at(NOW));
     drop(proofs);
     let (proofs, _) = open(&directory, THIS_BOOT, NOW);
@@ -649,7 +862,7 @@ fn longer(directory: &TempDir) -> Settings {
 fn assert_held(proofs: &Shared, made: i64) {
     for now in [made + 1, made + LIFE, made + LIFE + 1, made + 9 * LIFE] {
         proofs.tend(at(now));
-        let again = proofs.record(id(1), made, made + 10 * LIFE, at(now));
+        let again = proofs.record(Once::new(id(1), made, made + 10 * LIFE), at(now));
         assert!(
             matches!(again, Err(Refused::Replayed | Refused::MaybeReplayed)),
             "after {} s: {again:?}",
@@ -676,14 +889,42 @@ fn a_longer_window_lets_no_proof_pass_again_that_a_shorter_one_forgot() {
     for now in [NOW + 1, NOW + 2, NOW + 5 * LIFE] {
         let (proofs, opened) = Shared::open(&longer(&directory), THIS_BOOT, at(now)).unwrap();
         assert_eq!(opened.note, None);
-        let fresh = proofs.record(id(now as u64), now, now + 10 * LIFE, at(now));
+        let fresh = proofs.record(Once::new(id(now as u64), now, now + 10 * LIFE), at(now));
         assert_eq!(written(&proofs, fresh), Ok(()));
         proofs.tend(at(now));
         for later in [now, NOW + LIFE + 1, NOW + 9 * LIFE] {
-            let again = proofs.record(id(1), NOW, NOW + 10 * LIFE, at(later.max(now)));
+            let again = proofs.record(Once::new(id(1), NOW, NOW + 10 * LIFE), at(later.max(now)));
             assert!(again.is_err(), "{now} {later}");
         }
     }
+}
+
+#[test]
+fn a_longer_window_refuses_nothing_that_says_its_end_itself_and_lets_none_pass_again() {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW - 100 * LIFE);
+    let made = NOW - 20 * LIFE;
+    let end = NOW + LIFE;
+    let show = |number: u64, slack: i64, now: i64| {
+        proofs.tend(at(now));
+        let once = Once::ending(id(number), made, end, slack);
+        written(&proofs, proofs.record(once, at(now)))
+    };
+    assert_eq!(show(1, SKEW, NOW), Ok(()));
+    proofs.reconfigure(&longer(&directory), NOW + 1);
+    assert_eq!(show(2, SKEW, NOW + 2), Ok(()));
+    // Until then it was remembered; more skew makes no more of it.
+    for now in [NOW + 3, end, end + SKEW + 1, end + 10 * LIFE] {
+        for slack in [SKEW, 20 * LIFE] {
+            assert!(show(1, slack, now).is_err(), "{now} {slack}");
+        }
+    }
+    let late = show(3, 20 * LIFE, NOW);
+    assert_eq!(
+        late,
+        Err(Refused::MaybeReplayed),
+        "a clock that is set back"
+    );
 }
 
 #[test]
@@ -691,14 +932,14 @@ fn a_clock_that_is_set_back_brings_none_back_that_a_shorter_window_forgot() {
     let directory = TempDir::new().unwrap();
     let (proofs, _) = open(&directory, THIS_BOOT, NOW - 100);
     let until = NOW + LIFE;
-    let new = proofs.record(id(1), NOW, until, at(NOW));
+    let new = proofs.record(Once::new(id(1), NOW, until), at(NOW));
     assert_eq!(written(&proofs, new), Ok(()));
     for _ in 0..SWEEP_TURNS {
         proofs.tend(at(until + table::LINGER + 1));
     }
     assert_eq!(proofs.table.len(), 0);
     proofs.reconfigure(&longer(&directory), until + table::LINGER + 5);
-    let again = proofs.record(id(1), NOW, NOW + 10 * LIFE, at(until - 4));
+    let again = proofs.record(Once::new(id(1), NOW, NOW + 10 * LIFE), at(until - 4));
     assert_eq!(again, Err(Refused::MaybeReplayed));
 }
 
@@ -712,7 +953,7 @@ fn it_opens_tends_and_ends_by_itself() {
         assert_eq!((proofs.len(), proofs.capacity()), (round, 100_000));
         assert!(proofs.is_writable());
         proofs
-            .record(id(round as u64), NOW, NOW + LIFE, clock.now())
+            .record(Once::new(id(round as u64), NOW, NOW + LIFE), clock.now())
             .unwrap();
         if round == 0 {
             drop(proofs);

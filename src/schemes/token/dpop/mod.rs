@@ -17,7 +17,7 @@ use super::jwk::Jwk;
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, PublicKey};
 use crate::schemes::freshness::Freshness;
-use crate::schemes::{ProofId, Received, Refused, Unbound, Why};
+use crate::schemes::{Proof, ProofId, Received, Refused, Unbound, Why};
 use data_encoding::BASE64URL_NOPAD;
 use http::HeaderName;
 use subtle::ConstantTimeEq;
@@ -51,6 +51,20 @@ pub(super) struct Proven {
     pub(super) id: ProofId,
     pub(super) created: i64,
     pub(super) last_second: i64,
+}
+
+impl Proven {
+    /// It is what passes once: the token beside it is for many requests.
+    pub(super) const fn proof(self) -> Proof {
+        Proof {
+            nonce: Some(self.id),
+            text: self.id,
+            last_second: self.last_second,
+            says_its_end: false,
+            created: self.created,
+            reusable: false,
+        }
+    }
 }
 
 /// Checks a proof for `received` (RFC 9449, section 4.3), shown beside `token` if that is what it
