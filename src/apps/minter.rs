@@ -1,7 +1,7 @@
 //! Keys that sign tokens here, and the look-up of them by app.
 
 use super::kinds::Kinds;
-use super::{App, Key, TokenPolicy};
+use super::{App, Key, Scheme, TokenPolicy};
 use crate::crypto::{Algorithm, BadKey, HmacKey, SigningKey};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -52,12 +52,20 @@ pub struct Minter {
     pub keys: Vec<Arc<Key>>,
 }
 
+/// Whether tokens are signed with it: one whose algorithm is none of tokens, or that may prove none, would make
+/// such as nobody takes.
+fn signs(key: &Key) -> bool {
+    key.attests
+        && key.signer.is_some()
+        && key.algorithm().is_for_tokens()
+        && key.schemes.contains(Scheme::Token)
+}
+
 impl Minter {
     /// The app with its policy, and those of `keys` that are its own and may sign; `None` where it gets no tokens.
     pub fn new<'k>(app: &Arc<App>, keys: impl Iterator<Item = &'k Arc<Key>>) -> Option<Self> {
         let policy = app.tokens.clone()?;
-        let own =
-            keys.filter(|key| key.app.name == app.name && key.attests && key.signer.is_some());
+        let own = keys.filter(|key| key.app.name == app.name && signs(key));
         let mut own: Vec<_> = own.cloned().collect();
         if policy.keys.is_empty() {
             own.reverse();
@@ -198,4 +206,64 @@ pub fn nobody() -> &'static Signer {
         signs: HmacKey::dummy(Algorithm::HmacSha256).into(),
         decoy: HmacKey::dummy(Algorithm::HmacSha256).into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apps::{Evidence, LIFETIME, OnFailure};
+    use crate::secret::Secret;
+
+    fn app(keys: &[&str]) -> Arc<App> {
+        let policy = TokenPolicy {
+            keys: keys.iter().map(|id| Box::from(*id)).collect(),
+            lifetime: LIFETIME,
+            evidence: vec![Evidence::Dev],
+            builds: Vec::new(),
+            on_failure: OnFailure::Decoy,
+            workloads: Vec::new(),
+            client_id: None,
+        };
+        Arc::new(App {
+            tokens: Some(Arc::new(policy)),
+            ..App::new("mobile")
+        })
+    }
+
+    fn key(id: &str, app: &Arc<App>, algorithm: Algorithm, scheme: Scheme) -> Arc<Key> {
+        let mac = HmacKey::new(algorithm, &Secret::new(vec![7; 64])).unwrap();
+        let signer = Signer::new(mac.clone().into()).unwrap();
+        Arc::new(Key {
+            schemes: [scheme].into_iter().collect(),
+            attests: true,
+            signer: Some(Arc::new(signer)),
+            ..Key::new(id, app.clone(), mac)
+        })
+    }
+
+    #[test]
+    fn only_a_key_whose_algorithm_is_of_tokens_and_that_may_prove_them_signs() {
+        let cases: [(&[&str], Option<&str>); 3] = [
+            (&[], Some("signs")),
+            (&["sha512", "requests", "signs"], Some("signs")),
+            (&["sha512", "requests"], None),
+        ];
+        for (named, signs) in cases {
+            let app = app(named);
+            let keys = [
+                key("signs", &app, Algorithm::HmacSha256, Scheme::Token),
+                key("sha512", &app, Algorithm::HmacSha512, Scheme::Token),
+                key(
+                    "requests",
+                    &app,
+                    Algorithm::HmacSha256,
+                    Scheme::HttpSignature,
+                ),
+            ];
+            let minter = Minter::new(&app, keys.iter()).unwrap();
+            let ids: Vec<&str> = minter.keys.iter().map(|key| &*key.id).collect();
+            assert_eq!(ids, signs.into_iter().collect::<Vec<_>>());
+            assert_eq!(minter.key(0).map(|key| &*key.id), signs);
+        }
+    }
 }

@@ -280,9 +280,11 @@ impl Registry {
         self.beside.as_ref()?.honey(id, shown)
     }
 
-    /// Remembers that a key proved a caller.
-    pub fn used(&self, id: &str, scheme: Scheme, at: i64) {
-        if let Some(others) = &self.beside {
+    /// Remembers that a key was used, where it was made at run time; once a minute, not each time.
+    pub fn note_use(&self, id: &str, made: Option<&MadeKey>, scheme: Scheme, at: i64) {
+        if let (Some(others), Some(made)) = (&self.beside, made)
+            && made.is_to_be_told(scheme, at)
+        {
             others.used(id, scheme, at);
         }
     }

@@ -27,8 +27,8 @@ struct Proven {
 struct Identity {
     credential: Credential,
     scheme: Scheme,
-    /// Whether a token was shown beside it.
-    with_token: bool,
+    /// Of the token that was shown beside it.
+    token_key: Option<Arc<Key>>,
 }
 
 #[derive(Debug)]
@@ -67,6 +67,8 @@ pub struct Proof {
     pub text: ProofId,
     /// Last second at which it would be accepted, Unix time.
     pub last_second: i64,
+    /// Whether it says that second itself, whatever window is in force.
+    pub says_its_end: bool,
     /// When it says it was made, Unix time.
     pub created: i64,
     /// Whether it is meant to be shown many times: a token.
@@ -110,7 +112,7 @@ impl Caller {
             identity: Some(Identity {
                 credential: Credential::Key(key),
                 scheme,
-                with_token: false,
+                token_key: None,
             }),
             assurance,
             scopes,
@@ -130,7 +132,7 @@ impl Caller {
             identity: Some(Identity {
                 credential: Credential::Certificate(known),
                 scheme,
-                with_token: false,
+                token_key: None,
             }),
         })
     }
@@ -146,7 +148,7 @@ impl Caller {
             identity: Some(Identity {
                 credential: Credential::Static(known),
                 scheme: Scheme::ApiKey,
-                with_token: false,
+                token_key: None,
             }),
         })
     }
@@ -160,7 +162,7 @@ impl Caller {
         }
         self.0.assurance = self.assurance().and(token.assurance());
         self.0.scopes = self.scopes().narrowed(token.scopes().iter());
-        self.0.identity.as_mut()?.with_token = true;
+        self.0.identity.as_mut()?.token_key = token.key().cloned();
         Some(self)
     }
 
@@ -230,7 +232,7 @@ impl Caller {
         }
     }
 
-    /// Tells `registry` that its key was used, where that was made at run time; once a minute, not each time.
+    /// Tells `registry` that its keys were used, where they were made at run time; once a minute, not each time.
     pub fn note_use(&self, registry: &Registry, at: i64) {
         let Some(identity) = &self.0.identity else {
             return;
@@ -240,10 +242,9 @@ impl Caller {
             Credential::Static(key) => (&key.id, &key.made),
             Credential::Certificate(_) => return,
         };
-        if let Some(made) = made
-            && made.is_to_be_told(identity.scheme, at)
-        {
-            registry.used(id, identity.scheme, at);
+        registry.note_use(id, made.as_deref(), identity.scheme, at);
+        if let Some(key) = &identity.token_key {
+            registry.note_use(&key.id, key.made.as_deref(), Scheme::Token, at);
         }
     }
 
@@ -255,7 +256,7 @@ impl Caller {
     /// The name of its scheme, or of both, unless the route is public.
     pub fn scheme_name(&self) -> Option<&'static str> {
         let name = |one: &Identity| {
-            if one.with_token {
+            if one.token_key.is_some() {
                 PAIR
             } else {
                 one.scheme.name()
@@ -267,7 +268,7 @@ impl Caller {
     /// Whether a token was part of its proof.
     pub fn shows_token(&self) -> bool {
         let one = self.0.identity.as_ref();
-        one.is_some_and(|one| one.with_token || one.scheme == Scheme::Token)
+        one.is_some_and(|one| one.token_key.is_some() || one.scheme == Scheme::Token)
     }
 
     /// How well it is proven.

@@ -2,6 +2,7 @@
 
 use crate::admin_api::{READ, WRITE, ask, names, validate, with_tokens};
 use crate::harness::binary::program;
+use crate::harness::issuer::{AUD, ISS, every_key};
 use crate::harness::{
     Binary, Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller, wait_until,
 };
@@ -280,6 +281,38 @@ fn every_value_that_is_refused_is_told_with_its_place() {
 }
 
 #[test]
+fn an_issuer_that_is_not_there_is_refused_with_its_place_and_those_that_are() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("keys.json", every_key().to_string().as_bytes());
+    let platform = format!(
+        "[issuers.platform]\nissuer = \"{ISS}\"\naudience = \"{AUD}\"\n\
+         algorithms = [\"RS256\"]\njwks = \"file:keys.json\"\n"
+    );
+    let gateway = setup.more(&platform).start();
+    let api = operator(&gateway);
+    let known_by = |issuer: &str| {
+        let claims = json!([{ "claim": "sub", "value": "repo:acme/app" }]);
+        let workload = json!({ "issuer": issuer, "claims": claims });
+        json!({ "evidence": ["oidc"], "workloads": [workload] })
+    };
+    let is_told = |refused: &Response| {
+        refused.assert_refused(422, "invalid");
+        let told = refused.json();
+        let error = &told["errors"][0];
+        assert_eq!(error["at"], "/tokens", "{told}");
+        assert_eq!(error["accepted"], "`platform`", "{told}");
+    };
+    let misspelt = json!({ "name": "deploy", "tokens": known_by("plattform") });
+    is_told(&api.post("/v1/apps", &misspelt));
+    let good = json!({ "name": "deploy", "tokens": known_by("platform") });
+    api.make("/v1/apps", &good);
+    let patch = |body: &Value| api.send("PATCH", "/v1/apps/deploy", Some("*"), Some(body));
+    is_told(&patch(&json!({ "tokens": known_by("plattform") })));
+    assert_eq!(patch(&json!({ "enabled": false })).status, 200);
+}
+
+#[test]
 fn a_key_is_shown_once_rotated_with_overlap_and_ended() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);
@@ -490,11 +523,87 @@ fn the_only_active_key_of_an_app_is_not_safe_to_retire() {
     }
     assert_eq!(safe("one"), (true, "it was never used".to_owned()));
     gateway.advance(3_600);
-    assert_eq!(safe("one"), alone);
+    let unlike = "no other active key of its app can take its place".to_owned();
+    assert_eq!(safe("one"), (false, unlike));
     // One that is over is nobody's any more.
     assert_eq!(safe("brief"), (true, "it is retired already".to_owned()));
     api.make("/v1/keys", &json!({ "app": "shop", "id": "two" }));
     assert_eq!(safe("one"), (true, "it was never used".to_owned()));
+}
+
+#[test]
+fn tokens_that_are_refused_are_told_with_all_that_is_taken_here() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    let told = |evidence: &str| {
+        let tokens = json!({ "evidence": [evidence] });
+        let refused = api.post("/v1/apps", &json!({ "name": "shop", "tokens": tokens }));
+        refused.assert_refused(422, "invalid");
+        let error = refused.json()["errors"][0].clone();
+        assert_eq!(error["at"], "/tokens");
+        let text = |name: &str| error[name].as_str().unwrap().to_owned();
+        (text("detail"), text("accepted"))
+    };
+    let (why, _) = told("instance-keys");
+    assert!(why.contains("`instance-keys`"), "{why}");
+    assert!(why.contains("`instance-key`, `oidc`"), "{why}");
+    let (why, _) = told(&"x".repeat(10_000));
+    assert!(why.chars().count() <= 257, "{why}");
+    let (_, accepted) = told("dev");
+    assert!(
+        accepted.contains("`\"instance-key\"` or `\"oidc\"`"),
+        "{accepted}"
+    );
+}
+
+#[test]
+fn a_key_is_not_safe_to_retire_for_one_that_its_callers_could_not_come_with() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let make = |id: &str, more: &Value| {
+        let mut key = json!({ "app": "shop", "id": id });
+        let more = more.as_object().unwrap().clone();
+        key.as_object_mut().unwrap().extend(more);
+        api.make("/v1/keys", &key);
+    };
+    let others = |id: &str| {
+        let told = api.get(&format!("/v1/keys/{id}/safe-to-retire")).json();
+        assert_eq!(
+            told["safe"],
+            told["other_active_keys"] != json!([]),
+            "{told}"
+        );
+        told["other_active_keys"].clone()
+    };
+    make("signs", &json!({ "schemes": ["http-signature", "token"] }));
+    make("mints", &json!({ "attests": true, "schemes": ["token"] }));
+    make("sigv4", &json!({ "schemes": ["aws-sigv4"] }));
+    for id in ["signs", "mints", "sigv4"] {
+        assert_eq!(others(id), json!([]), "{id}");
+    }
+    make("tokens", &json!({ "schemes": ["token"] }));
+    make(
+        "mints-too",
+        &json!({ "attests": true, "schemes": ["token"] }),
+    );
+    assert_eq!(others("signs"), json!(["tokens"]));
+    assert_eq!(others("mints"), json!(["mints-too"]));
+    assert_eq!(others("sigv4"), json!([]));
+    // Whoever has a static key may well sign from now on.
+    make("shown", &json!({ "kind": "static" }));
+    assert_eq!(others("shown"), json!(["signs", "sigv4", "tokens"]));
+}
+
+#[test]
+fn whether_a_key_of_the_file_is_safe_to_retire_is_not_asked_here() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.get("/v1/keys/mobile-2026/safe-to-retire")
+        .assert_refused(409, "configured-in-file");
 }
 
 #[test]
@@ -574,6 +683,39 @@ fn a_key_that_callers_use_is_not_safe_to_retire_until_it_was_quiet_for_long_enou
     let retired = api.send("POST", "/v1/keys/old/retire", Some("*"), None);
     assert_eq!(retired.status, 200, "{}", retired.text());
     assert_eq!(safe()["why"], "it is retired already");
+}
+
+#[test]
+fn the_key_of_a_token_that_is_shown_beside_a_signature_is_used_as_well() {
+    let upstream = Upstream::start();
+    let pair = "\n[[routes]]\nname = \"pair\"\npath = \"/pair\"\nupstream = \"backend\"\naccept = [\"token+http-signature\"]\n";
+    let gateway = setup(&upstream).more(pair).start();
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let secret = |id: &str| {
+        let made = api.make("/v1/keys", &json!({ "app": "shop", "id": id }));
+        made["secret"].as_str().unwrap().as_bytes().to_vec()
+    };
+    let (signs, attests) = (secret("signs"), secret("attests"));
+    let token = Token::new().header("kid", "attests").signed_with(&attests);
+    let get = gateway
+        .request("GET", "/pair")
+        .field("Portcullis-Token", &token.text());
+    let covered = [
+        "\"@method\"",
+        "\"@authority\"",
+        "\"@path\"",
+        "\"portcullis-token\"",
+    ];
+    let signed = Caller::new("signs", &signs)
+        .covering(&covered)
+        .value("\"portcullis-token\"", &token.text());
+    gateway.send(&signed.sign(&get)).assert_passed();
+    let told = || api.get("/v1/keys/attests/safe-to-retire").json();
+    wait_until("its use", || {
+        told()["last_used"] == json!({ "token": "2027-01-15T08:00:00Z" })
+    });
+    assert_eq!(told()["safe"], false);
 }
 
 #[test]
@@ -1160,6 +1302,170 @@ fn a_pair_of_the_gateways_own_shows_its_public_half_alone() {
     }
     let rsa = json!({ "app": "shop", "kind": "pair", "algorithm": "rsa-pss-sha512" });
     api.post("/v1/keys", &rsa).assert_refused(422, "invalid");
+}
+
+#[test]
+fn a_key_that_was_ended_at_once_stays_retired_when_the_clock_is_set_back() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream)
+        .route("accept = [\"http-signature\", \"api-key\"]")
+        .start();
+    let api = operator(&gateway);
+    let tokens = json!({ "evidence": ["instance-key"] });
+    api.make("/v1/apps", &json!({ "name": "shop", "tokens": tokens }));
+    let make = |id: &str, kind: &str| {
+        let made = api.make(
+            "/v1/keys",
+            &json!({ "app": "shop", "id": id, "kind": kind }),
+        );
+        made["secret"].as_str().unwrap_or_default().to_owned()
+    };
+    let ids = ["revoked", "retired", "panicked"];
+    let secrets = ids.map(|id| make(id, "secret"));
+    let fixed = make("fixed", "static");
+    make("signs", "pair");
+    let sign = |id: &str, secret: &str, at: i64| {
+        let caller = caller().key_id(id).secret(secret.as_bytes()).at(at);
+        gateway.send(&caller.sign(&gateway.request("GET", "/orders")))
+    };
+    let show = || gateway.send(&gateway.request("GET", "/orders").field("X-Api-Key", &fixed));
+    let published = || {
+        let keys = gateway.request("GET", "/.portcullis/jwks.json");
+        gateway.send(&keys).json()["keys"].as_array().unwrap().len()
+    };
+    for (id, secret) in ids.iter().zip(&secrets) {
+        sign(id, secret, T0).assert_passed();
+    }
+    show().assert_passed();
+    assert_eq!(published(), 1);
+
+    gateway.advance(1_000);
+    let end = |id: &str, how: &str, body: Option<&Value>| {
+        api.send("POST", &format!("/v1/keys/{id}/{how}"), Some("*"), body)
+    };
+    let panic = json!({ "id": "next", "panic": true });
+    for (id, how, body) in [
+        ("revoked", "revoke", None),
+        ("retired", "retire", None),
+        ("panicked", "rotate", Some(&panic)),
+        ("fixed", "revoke", None),
+        ("signs", "revoke", None),
+    ] {
+        let ended = end(id, how, body);
+        assert!(ended.status / 100 == 2, "{}", ended.text());
+        let after = ended.json()["after"].clone();
+        assert_eq!(after["state"], "retired", "{id}");
+        assert_eq!(after["retired_from"], "2027-01-15T08:16:40Z", "{id}");
+    }
+
+    gateway.hand().set(T0 as u64 + 900);
+    // It is no matter of the time that a caller says.
+    let known = caller().at(T0 + 900);
+    gateway
+        .send(&known.sign(&gateway.request("GET", "/orders")))
+        .assert_passed();
+    for (id, secret) in ids.iter().zip(&secrets) {
+        sign(id, secret, T0 + 900).assert_refused(401, "credential-rejected");
+    }
+    show().assert_refused(401, "credential-rejected");
+    assert_eq!(published(), 0);
+    let since = json!({ "active_from": "2027-01-15T08:00:00Z" });
+    let later = json!({ "at": "2099-01-01" });
+    for id in ["revoked", "retired", "panicked", "fixed", "signs"] {
+        let target = format!("/v1/keys/{id}");
+        assert_eq!(api.get(&target).json()["state"], "retired", "{id}");
+        let safe = api.get(&format!("{target}/safe-to-retire")).json();
+        assert_eq!(safe["why"], "it is retired already", "{id}");
+        for refused in [
+            api.send("PATCH", &target, Some("*"), Some(&since)),
+            end(id, "retire", Some(&later)),
+            end(id, "revoke", None),
+            end(id, "rotate", None),
+        ] {
+            refused.assert_refused(409, "wrong-state");
+        }
+        let gone = api.send("DELETE", &target, Some("*"), None);
+        assert_eq!(gone.status, 200, "{}", gone.text());
+    }
+}
+
+#[test]
+fn a_key_that_attests_is_of_an_algorithm_of_tokens_and_proves_them_alone() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let refuse = |method: &str, target: &str, body: &Value, wanted: &[&str]| {
+        // What is made anew has no tag yet.
+        let tag = (target != "/v1/keys").then_some("*");
+        let refused = api.send(method, target, tag, Some(body));
+        refused.assert_refused(422, "invalid");
+        let told = refused.json();
+        let errors = told["errors"].as_array().unwrap().iter();
+        let places: Vec<&str> = errors.map(|one| one["at"].as_str().unwrap()).collect();
+        assert_eq!(places, wanted, "{told}");
+    };
+    let rsa = include_str!("vectors/rfc9421/keys/test-key-rsa-pss.pub.pem");
+    for (body, at) in [
+        (
+            json!({ "algorithm": "hmac-sha512", "schemes": ["token"] }),
+            &["/algorithm"][..],
+        ),
+        (json!({ "algorithm": "hmac-sha512" }), &["/algorithm"]),
+        (
+            json!({ "algorithm": "rsa-pss-sha512", "public_key": rsa }),
+            &["/algorithm"],
+        ),
+        (json!({ "schemes": ["http-signature"] }), &["/schemes"]),
+        (
+            json!({ "schemes": ["token", "http-signature"] }),
+            &["/schemes"],
+        ),
+        (
+            json!({ "kind": "pair", "schemes": ["http-signature"] }),
+            &["/schemes"],
+        ),
+        (
+            json!({ "algorithm": "hmac-sha512", "schemes": ["hmac-auth"] }),
+            &["/algorithm", "/schemes"],
+        ),
+    ] {
+        let mut body = body;
+        body["app"] = "shop".into();
+        body["attests"] = true.into();
+        refuse("POST", "/v1/keys", &body, at);
+    }
+
+    // Where they are not said, its schemes are what is in force.
+    let make = |body: Value| api.make("/v1/keys", &body)["after"]["schemes"].clone();
+    let body = json!({ "app": "shop", "id": "signs", "attests": true });
+    assert_eq!(make(body), json!(["token"]));
+    let rotate = json!({ "id": "next", "algorithm": "hmac-sha512" });
+    refuse("POST", "/v1/keys/signs/rotate", &rotate, &["/algorithm"]);
+    let change = json!({ "schemes": ["http-signature"] });
+    refuse("PATCH", "/v1/keys/signs", &change, &["/schemes"]);
+    let attests = json!({ "attests": true });
+    for (body, at) in [
+        (
+            json!({ "app": "shop", "id": "sha512", "algorithm": "hmac-sha512" }),
+            "/attests",
+        ),
+        (
+            json!({ "app": "shop", "id": "requests", "schemes": ["http-signature"] }),
+            "/schemes",
+        ),
+    ] {
+        make(body.clone());
+        let target = format!("/v1/keys/{}", body["id"].as_str().unwrap());
+        refuse("PATCH", &target, &attests, &[at]);
+    }
+    let both = json!({ "attests": true, "schemes": ["token"] });
+    let changed = api.send("PATCH", "/v1/keys/requests", Some("*"), Some(&both));
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    assert_eq!(changed.json()["after"]["schemes"], json!(["token"]));
+    let unsaid = json!({ "schemes": null });
+    let changed = api.send("PATCH", "/v1/keys/requests", Some("*"), Some(&unsaid));
+    assert_eq!(changed.json()["after"]["schemes"], json!(["token"]));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::harness::{Closed, Gateway, Setup, Upstream, binary};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What a command did.
 struct Ran {
@@ -356,6 +356,135 @@ fn an_app_lives_from_its_first_command_to_its_last_with_a_gateway_and_without() 
             "{}",
             fixed.err
         );
+    }
+}
+
+#[test]
+fn a_key_whose_output_went_into_a_file_signs_without_the_line_end() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let on = On::Nothing(Box::new(setup));
+    on.good("app create shop --plan standard --scope orders");
+    let printed = on.good("key create shop --id shop-1");
+    let secret = printed.strip_suffix('\n').expect("it is a line");
+    let windows = format!("{secret}\r\n");
+    for (name, text) in [
+        ("line.key", printed.as_str()),
+        ("windows.key", windows.as_str()),
+        ("bare.key", secret),
+    ] {
+        std::fs::write(on.folder().join(name), text).unwrap();
+    }
+    let then = "1700000000";
+    let sign = |name: &str| {
+        let key = format!("--key-id shop-1 --secret file:{name}");
+        let ran = on.run(&format!("sign {key} --created {then} --no-nonce http://h/"));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        (ran.out, ran.err)
+    };
+    let bare = sign("bare.key");
+    for name in ["line.key", "windows.key"] {
+        assert_eq!(sign(name), bare, "{name}");
+    }
+    let request = format!("GET / HTTP/1.1\nHost: h\n{}\n", bare.0);
+    std::fs::write(on.folder().join("request.txt"), request).unwrap();
+    for name in ["bare.key", "line.key", "windows.key"] {
+        let key = format!("--key-id shop-1 --secret file:{name}");
+        let told = on.good(&format!("explain --at {then} {key} --json request.txt"));
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["signatures"][0]["holds"], true, "{name}: {told:#}");
+    }
+}
+
+#[test]
+fn a_secret_that_could_not_be_written_is_told_and_not_lost_in_silence() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let on = On::Nothing(Box::new(setup));
+    on.good("app create shop --plan standard --scope orders");
+    let unwritten = |line: &str, out: Stdio| {
+        let ran = Command::new(binary::program())
+            .args(line.split(' '))
+            .current_dir(on.folder())
+            .stdout(out)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+    };
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let full = || {
+        let mut file = std::fs::File::options();
+        Stdio::from(file.write(true).open("/dev/full").unwrap())
+    };
+    for (line, out, hint) in [
+        (
+            "key create shop --id shop-1",
+            closed(),
+            "revoke the key `shop-1`",
+        ),
+        (
+            "key create shop --id shop-2",
+            full(),
+            "revoke the key `shop-2`",
+        ),
+        (
+            "key create shop --id shop-3 --json",
+            closed(),
+            "revoke the key `shop-3`",
+        ),
+        (
+            "key rotate shop-1 --panic --new-id shop-4",
+            closed(),
+            "revoke the key `shop-4`",
+        ),
+        ("instance enrol-code shop", closed(), "withdraw the code `"),
+    ] {
+        let (code, told) = unwritten(line, out);
+        assert_eq!(code, Some(1), "{line}: {told}");
+        for words in [
+            "cannot be written to standard output",
+            "nobody has it",
+            hint,
+        ] {
+            assert!(told.contains(words), "{line}: {told}");
+        }
+    }
+    // What is in the file of `--out` is not lost with the rest.
+    let line = "key create shop --id shop-5 --json --out shop-5.key";
+    let (code, told) = unwritten(line, closed());
+    assert_eq!(code, Some(0), "{told}");
+    assert!(on.folder().join("shop-5.key").exists());
+}
+
+#[test]
+fn a_bad_configuration_is_told_in_lines_that_end_and_as_one_error() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let text = setup.text();
+    let binary = setup.spawn();
+    let folder = binary.setup().folder();
+    let admin = format!("http://{}", binary.admin());
+    let file = folder.join("new.toml");
+    std::fs::write(&file, text + "[upstreams.bad]\nservers = []\n").unwrap();
+    std::fs::rename(&file, folder.join("gateway.toml")).unwrap();
+    let list = run(folder, &["app", "list"]);
+    let token = ["--token-file", "state/admin.token"];
+    let reload = run(
+        folder,
+        &[&["reload", "--admin", &admin], &token[..]].concat(),
+    );
+    for (ran, code) in [(list, 2), (reload, 1)] {
+        assert_eq!(ran.code, code, "{}", ran.err);
+        let told = "error: upstreams.bad.servers: this list is empty\n";
+        assert!(ran.err.starts_with(told), "{}", ran.err);
+        assert!(ran.err.ends_with('\n'), "{}", ran.err);
     }
 }
 

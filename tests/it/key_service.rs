@@ -1,9 +1,11 @@
 //! The key service: challenge, evidence, token or decoy.
 
+use crate::admin_api::with_tokens;
 use crate::harness::issuer::{AUD, ISS, Issuer, every_key, signed};
 use crate::harness::key_service::{ask, call, challenge, phone, post, question, token};
 use crate::harness::pair::Pair;
 use crate::harness::{Gateway, Request, Response, Setup, Token, Upstream, now};
+use crate::key_service_instances::{api, done};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -472,6 +474,42 @@ fn what_is_evidence_opens_no_route() {
         assert_eq!(gateway.send(&request).status, 401);
     }
     upstream.assert_silent();
+}
+
+#[test]
+fn an_app_of_the_registry_is_known_by_a_platform_whose_tokens_open_nothing_themselves() {
+    let upstream = Upstream::start();
+    let setup = with_tokens(Setup::before(&upstream));
+    setup.write("keys.json", every_key().to_string().as_bytes());
+    let platform = format!(
+        "[issuers.platform]\nissuer = \"{ISS}\"\naudience = \"{AUD}\"\n\
+         algorithms = [\"RS256\"]\njwks = \"file:keys.json\"\n"
+    );
+    let gateway = setup.more(&platform).start();
+    let claims = json!([{ "claim": "sub", "value": "repo:acme/app" }]);
+    let workload = json!({ "issuer": "platform", "claims": claims });
+    let tokens = json!({ "evidence": ["oidc"], "workloads": [workload] });
+    let app = json!({ "name": "deploy", "tokens": tokens });
+    done(&api(&gateway, "POST", "/v1/apps", &app));
+    let key = json!({ "app": "deploy", "schemes": ["token"], "attests": true });
+    done(&api(&gateway, "POST", "/v1/keys", &key));
+
+    let address = gateway.address();
+    let evidence = oidc(&assertion().claim("jti", "a"));
+    let asked = question(address, "deploy", &evidence);
+    let made = token(&ask(address, "token", &asked));
+    call(&gateway, &made, None).assert_passed();
+    assert_eq!(upstream.only().field("portcullis-app"), Some("deploy"));
+    let text = assertion().text();
+    for (field, value) in [
+        ("Authorization", format!("Bearer {text}")),
+        ("Portcullis-Token", text),
+    ] {
+        let request = gateway.request("GET", "/").field(field, &value);
+        assert_eq!(gateway.send(&request).status, 401);
+    }
+    // The one of before.
+    upstream.only();
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn run(gateway: &Served, name: &str, block: &str) -> String {
         "portcullis() {{ case $1 in app | key | instance) command portcullis \"$@\" --admin http://{admin} ;; \
          *) command portcullis \"$@\" ;; esac; }}\n"
     );
-    gateway.run("bash", name, &(ours + block))
+    let block = block.replace("127.0.0.1:9180", &admin.to_string());
+    gateway.run("bash", name, &(ours + &block))
 }
 
 /// A gateway as the page has it, with the app that it has its reader make.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use crate::admin_api::{READ, WRITE, ask, with_tokens};
+use crate::harness::issuer::{AUD, ISS, every_key};
 use crate::harness::{Caller, Gateway, Request, Setup, T0, Token, Upstream};
 use data_encoding::BASE64;
 use portcullis::apps::made::live::Live;
@@ -11,12 +12,12 @@ use portcullis::apps::made::{
     Outcome, Overlap, Page, Printed, Record, Revision, Store, Target, Touched, Watcher, Write,
     WriteError, rotate,
 };
-use portcullis::apps::{Beside, Downgrade, Key, Mode, Registry, Scheme};
+use portcullis::apps::{Assurance, Beside, Downgrade, Key, Mode, Registry, Scheme, TokenPolicy};
 use portcullis::crypto::Algorithm;
 use portcullis::secret::Secret;
 use portcullis::store::registry;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -216,7 +217,10 @@ fn tokens_that_were_seen_are_refused_once_their_key_is_replaced_retired_or_its_a
     for _ in 0..2 {
         ask().assert_passed();
     }
-    let life = key.life.retire(T0 + 10, T0).unwrap();
+    let life = Life {
+        retired: Some(T0 + 10),
+        ..key.life
+    };
     desk.put(Record::Key(KeyRecord { life, ..key }));
     ask().assert_passed();
     gateway.advance(10);
@@ -281,6 +285,107 @@ fn an_app_whose_plan_is_unknown_is_refused_and_no_reload_takes_a_plan_away_that_
     ask(&caller).assert_passed();
 }
 
+/// An app whose workloads are known by this issuer.
+fn known_by(name: &str, issuer: &str) -> AppRecord {
+    let claims = serde_json::json!([{ "claim": "sub", "value": "repo:acme/app" }]);
+    let policy = serde_json::json!({
+        "evidence": ["oidc"],
+        "workloads": [{ "issuer": issuer, "claims": claims }],
+    });
+    let policy: TokenPolicy = serde_json::from_value(policy).unwrap();
+    AppRecord {
+        tokens: Some(policy),
+        ..app(name)
+    }
+}
+
+#[test]
+fn no_reload_takes_an_issuer_away_by_which_an_app_knows_its_workloads() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).more(&format!(
+        "[issuers.platform]\nissuer = \"{ISS}\"\naudience = \"{AUD}\"\n\
+         algorithms = [\"RS256\"]\njwks = \"file:keys.json\"\n"
+    ));
+    setup.write("keys.json", every_key().to_string().as_bytes());
+    let text = setup.text();
+    let other = text.replace("[issuers.platform]", "[issuers.other]");
+    let (gateway, desk) = running(setup);
+    desk.put(Record::App(known_by("deploy", "platform")));
+    // One that was never there cannot be lost, and keeps nothing else from being changed.
+    desk.put(Record::App(known_by("misspelt", "plattform")));
+    let why = gateway.reload_fails(&other);
+    assert!(why.contains("`[issuers.platform]` is gone"), "{why}");
+    gateway.reload(&text);
+    desk.put(Record::App(app("deploy")));
+    gateway.reload(&other);
+    // What came with a reload stays as well.
+    desk.put(Record::App(known_by("deploy", "other")));
+    let why = gateway.reload_fails(&text);
+    assert!(why.contains("`[issuers.other]` is gone"), "{why}");
+    let gone = Change::Remove(Target::App("deploy".to_owned()), Expect::Present);
+    desk.write(vec![gone]).unwrap();
+    gateway.reload(&text);
+}
+
+#[test]
+fn a_plan_that_no_app_in_force_has_is_not_missed_whoever_still_holds_an_app_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = registry::Settings {
+        path: folder.path().join("apps.redb"),
+        master: MasterKey::new(&Secret::new(vec![1; 32])).unwrap(),
+    };
+    let live = || {
+        let plans = ["a", "b"].map(|plan| (Arc::<str>::from(plan), Assurance::default()));
+        Live::new(
+            settings.master.clone(),
+            std::iter::empty(),
+            plans.into_iter(),
+        )
+    };
+    let store = Arc::new(registry::Registry::open(&settings).unwrap());
+    let following = Arc::new(live());
+    following.load(store.clone()).unwrap();
+    store.watch(Arc::new(Follows(following.clone())));
+    let missing = |live: &Live, known: &str| -> Vec<String> {
+        let missing = live.missing_plans(&HashSet::from([Arc::from(known)]));
+        missing.iter().map(ToString::to_string).collect()
+    };
+    let write = |change: Change| {
+        let changes = vec![change];
+        let dry_run = false;
+        let audit = line();
+        store
+            .write(Write {
+                changes,
+                audit,
+                dry_run,
+            })
+            .unwrap();
+    };
+    let put = |name: &str, plan: &str| {
+        let mut record = app(name);
+        record.plan = Some(plan.to_owned());
+        write(Change::Put(Record::App(record), Expect::Any));
+    };
+    put("made", "a");
+    put("another", "b");
+    let held = following.app("made").unwrap();
+    assert_eq!(missing(&following, "b"), ["a"]);
+    put("made", "b");
+    assert_eq!(missing(&following, "b"), [""; 0]);
+    assert_eq!(missing(&following, "a"), ["b"]);
+    // Of two that have it one is left.
+    let gone = |name: &str| Change::Remove(Target::App(name.to_owned()), Expect::Present);
+    write(gone("made"));
+    assert_eq!(missing(&following, "a"), ["b"]);
+    let anew = live();
+    anew.load(store.clone()).unwrap();
+    assert_eq!(missing(&anew, "a"), ["b"]);
+    write(gone("another"));
+    assert_eq!(missing(&following, "a"), [""; 0]);
+    drop(held);
+}
+
 #[test]
 fn an_app_of_the_file_goes_first_and_one_of_its_name_is_in_force_once_that_is_gone() {
     let upstream = Upstream::start();
@@ -322,7 +427,7 @@ fn a_static_key_is_known_by_its_hash_and_its_caller_is_told_that_it_is_deprecate
         metrics.contains("portcullis_api_key_requests_total{app=\"made\"} 1"),
         "{metrics}"
     );
-    let life = key.life.retire(T0, T0).unwrap();
+    let life = key.life.revoke(T0).unwrap();
     desk.put(Record::Key(KeyRecord { life, ..key }));
     ask().assert_refused(401, "credential-rejected");
 }

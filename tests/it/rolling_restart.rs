@@ -3,6 +3,8 @@
 use crate::harness::binary::program;
 use crate::harness::lines::Lines;
 use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller, wait_until};
+use portcullis::config::Config;
+use portcullis::store::registry::Registry;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
@@ -257,6 +259,7 @@ fn one_that_waits_in_vain_says_who_has_the_folder() {
     assert_eq!(new.child.wait().unwrap().code(), Some(1));
     let told = new.events.text();
     assert!(told.contains("is in use by another gateway"), "{told}");
+    assert!(told.contains("set a longer `[state] wait`"), "{told}");
 }
 
 #[test]
@@ -271,4 +274,38 @@ fn one_that_waits_can_be_told_to_stop() {
     assert_eq!(supervisor.ready().status, 200);
     old.stop();
     old.ended();
+}
+
+#[test]
+fn one_that_starts_while_a_command_has_the_registry_serves_once_that_ends() {
+    let upstream = Upstream::start();
+    let supervisor = Supervisor::new(&upstream, "");
+    let loaded = Config::load(&supervisor.setup.path("gateway.toml")).unwrap();
+    let settings = loaded.config.registry.unwrap();
+    let held = Registry::open(&settings).unwrap();
+    let new = supervisor.start();
+    new.wait_for("waiting for another process to give the registry up");
+    drop(held);
+    let new = new.serves();
+    assert_eq!(supervisor.ready().text(), "ready\n");
+    new.stop();
+    new.ended();
+}
+
+#[test]
+fn a_command_beside_a_gateway_that_starts_ends_neither() {
+    let upstream = Upstream::start();
+    for _ in 0..4 {
+        let supervisor = Supervisor::new(&upstream, "");
+        let new = supervisor.start();
+        let made = Command::new(program())
+            .args(["app", "create", "shop"])
+            .current_dir(supervisor.setup.folder())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let new = new.serves();
+        new.stop();
+        new.ended();
+    }
 }

@@ -72,6 +72,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Problem> {
         return Err(made::in_file("app", &app.name));
     }
     made::known_plan(app.plan.as_deref(), &configured)?;
+    made::known_issuers(app.tokens.as_ref(), &configured)?;
     let doing = Doing {
         what: "app.create",
         target: &Target::App(app.name.clone()),
@@ -93,6 +94,10 @@ pub(super) fn change(call: &Call<'_>) -> Result<Answer, Problem> {
     let configured = call.desk.configured();
     if after.plan != before.plan {
         made::known_plan(after.plan.as_deref(), &configured)?;
+    }
+    // The rest of one that names an issuer which is gone can still be changed.
+    if after.tokens != before.tokens {
+        made::known_issuers(after.tokens.as_ref(), &configured)?;
     }
     put(call, "app.change", &before, after)
 }

@@ -12,6 +12,8 @@ pub const MAX_BODY: usize = 64 * 1024;
 const MAX_FAULTS: usize = 32;
 /// Characters of a stranger's value that are told.
 const MAX_SHOWN: usize = 64;
+/// Characters of a message that are told in which such a value stands.
+const MAX_MESSAGE: usize = 256;
 
 /// The members of a body's object, taken one after the other.
 #[derive(Debug, Default)]
@@ -156,12 +158,21 @@ impl Fields {
 
 /// Text that a stranger wrote, as it is told: short, and without what a terminal obeys.
 pub fn shown(text: &str) -> String {
+    shown_to(text, MAX_SHOWN)
+}
+
+/// The same of a message of ours in which a stranger's value stands: all of it, unless that is long.
+pub fn shown_message(text: &str) -> String {
+    shown_to(text, MAX_MESSAGE)
+}
+
+fn shown_to(text: &str, most: usize) -> String {
     let mut out: String = text
         .chars()
-        .take(MAX_SHOWN)
+        .take(most)
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
+    if text.chars().nth(most).is_some() {
         out.push('…');
     }
     out

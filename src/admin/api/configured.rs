@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where an app or a key stands that the API cannot change.
 pub(super) const IN_FILE: &str = "gateway.toml";
 
-/// Apps and keys of one configuration.
+/// Apps and keys of one configuration, and what those of the registry may name of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configured {
     /// By name.
@@ -17,6 +17,8 @@ pub struct Configured {
     pub keys: BTreeMap<String, ConfiguredKey>,
     /// The names of plans.
     pub plans: BTreeSet<String>,
+    /// The names of issuers.
+    pub issuers: BTreeSet<String>,
 }
 
 /// An app.

@@ -8,7 +8,7 @@ use super::made;
 use super::page::Page;
 use super::problem::{Fault, Problem};
 use super::values::{moment, moment_of};
-use crate::apps::made::{self as records, AuditEntry, KeyState, Log, Outcome};
+use crate::apps::made::{self as records, AuditEntry, KeyRecord, KeyState, Log, Material, Outcome};
 use serde_json::{Map, Value as Json, json};
 
 /// Pages of the audit that one call looks through, where few lines are what is asked for.
@@ -137,22 +137,23 @@ pub(super) fn safe_to_retire(call: &Call<'_>) -> Result<Answer, Problem> {
             })?,
     };
     let id = call.part("key");
+    if call.desk.configured().keys.contains_key(id) {
+        return Err(made::in_file("key", id));
+    }
     let store = made::store(call)?;
     let key = keys::record(call, id)?;
     let uses = store.uses_of(id).map_err(|why| made::unread(&why))?;
     let others = store.keys_of(&key.app).map_err(|why| made::unread(&why))?;
-    let is_static =
-        |one: &records::KeyRecord| matches!(one.material, records::Material::Static { .. });
-    let usable = |one: &records::KeyRecord| {
+    let is_usable = |one: &&KeyRecord| {
         matches!(one.life.state(now), KeyState::Active)
             && one.not_after.is_none_or(|end| now < end)
-            // Who signs cannot go on with a static key, nor is one taken for ever.
-            && (is_static(&key) || !is_static(one))
+            && one.id != id
             && !one.honey
     };
-    let others: Vec<&str> = others
+    let active: Vec<&KeyRecord> = others.iter().filter(is_usable).collect();
+    let others: Vec<&str> = active
         .iter()
-        .filter(|one| one.id != id && usable(one))
+        .filter(|one| can_follow(one, &key))
         .map(|one| &*one.id)
         .collect();
     let is_retired = made::state(&key, now) == KeyState::Retired.name();
@@ -160,7 +161,11 @@ pub(super) fn safe_to_retire(call: &Call<'_>) -> Result<Answer, Problem> {
         _ if is_retired => (true, "it is retired already".to_owned()),
         Some(last) if now - last < quiet => (false, format!("it was used at {}", moment(last))),
         // Whoever comes next would have nothing to come with.
-        _ if others.is_empty() => (false, "no other key of its app is active".to_owned()),
+        _ if active.is_empty() => (false, "no other key of its app is active".to_owned()),
+        _ if others.is_empty() => {
+            let why = "no other active key of its app can take its place";
+            (false, why.to_owned())
+        }
         None => (true, "it was never used".to_owned()),
         Some(last) => (true, format!("it was last used at {}", moment(last))),
     };
@@ -177,4 +182,19 @@ pub(super) fn safe_to_retire(call: &Call<'_>) -> Result<Answer, Problem> {
         "last_used": by_scheme,
         "other_active_keys": others,
     })))
+}
+
+/// Whether `old`'s callers could come with `new` as well.
+fn can_follow(new: &KeyRecord, old: &KeyRecord) -> bool {
+    let is_static = |one: &KeyRecord| matches!(one.material, Material::Static { .. });
+    // Callers do not have a key that attests, and what they have attests nothing.
+    if new.attests != old.attests {
+        return false;
+    }
+    // Who signs cannot go on with a static key, nor is one taken for ever.
+    if is_static(old) {
+        return true;
+    }
+    let proven = made::schemes(old);
+    !is_static(new) && made::schemes(new).iter().any(|one| proven.contains(one))
 }

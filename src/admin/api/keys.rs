@@ -6,7 +6,7 @@ use super::body::{Fields, Wrong, shown};
 use super::call::{Call, etag};
 use super::configured::IN_FILE;
 use super::made::{self, Doing};
-use super::material::Asked;
+use super::material::{self, Asked};
 use super::page::Page;
 use super::problem::{Code, Fault, Problem};
 use super::values::{self, KeyKind};
@@ -85,18 +85,19 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Problem> {
         Some(_) => KeyKind::Public,
         None => KeyKind::Secret,
     });
-    // A pair of ours signs tokens, and nothing else: nobody else has its private half.
-    let (schemes, attests) = match kind {
-        KeyKind::Pair => (Some(vec![Scheme::Token]), attests.unwrap_or(true)),
-        _ => (schemes, attests.unwrap_or_default()),
-    };
-    if kind == KeyKind::Static && schemes.is_some() {
-        let wrong = Wrong::new("a static key proves nothing but itself", "nothing");
-        body.fault("schemes", wrong);
-    }
+    let is_ours = kind == KeyKind::Pair;
+    let attests = attests.unwrap_or(is_ours);
     to_come("not_after", not_after, now, &mut body);
     let id = id.unwrap_or_else(|| fresh_id(&app));
     let (material, printed) = asked.material(kind, &id, call, &mut body);
+    let (of, said) = (material.as_ref(), schemes.as_deref());
+    material::can_prove(of, said, attests || is_ours, "algorithm", &mut body);
+    // A pair of ours signs tokens, and nothing else: nobody else has its private half.
+    let schemes = if is_ours {
+        Some(vec![Scheme::Token])
+    } else {
+        schemes
+    };
     body.done()?;
     apps::owner(call, &app)?;
     taken(call, &id)?;
@@ -140,16 +141,16 @@ pub(super) fn change(call: &Call<'_>) -> Result<Answer, Problem> {
     if let Some(end) = end {
         after.not_after = end;
     }
-    if let Some(schemes) = body.change("schemes", values::schemes) {
-        after.schemes = schemes;
-    }
-    if let Some(attests) = body.change("attests", values::flag) {
-        after.attests = attests.unwrap_or_default();
-    }
+    let schemes = body.change("schemes", values::schemes);
+    let attests = body.change("attests", values::flag);
     let active = body.optional("active_from", values::when);
-    if matches!(after.material, Material::Static { .. }) && after.schemes.is_some() {
-        let wrong = Wrong::new("a static key proves nothing but itself", "`null`");
-        body.fault("schemes", wrong);
+    // The rest of one that was stored otherwise can still be changed.
+    let is_other = schemes.is_some() || attests.is_some();
+    after.schemes = schemes.unwrap_or(after.schemes);
+    after.attests = attests.map_or(after.attests, Option::unwrap_or_default);
+    if is_other {
+        let (of, said) = (Some(&after.material), after.schemes.as_deref());
+        material::can_prove(of, said, after.attests, "attests", &mut body);
     }
     body.done()?;
     // One that is over is shown as retired.
@@ -187,6 +188,8 @@ pub(super) fn rotated(call: &Call<'_>) -> Result<Answer, Problem> {
     }
     let id = id.unwrap_or_else(|| fresh_id(&before.app));
     let (material, printed) = asked.material(kind, &id, call, &mut body);
+    let of = material.as_ref();
+    material::can_prove(of, None, before.attests, "algorithm", &mut body);
     body.done()?;
     taken(call, &id)?;
     let overlap = if panic {
@@ -235,7 +238,7 @@ pub(super) fn retire(call: &Call<'_>) -> Result<Answer, Problem> {
     body.done()?;
     let life = match at {
         Some(at) => before.life.drain(now, Some(at), now),
-        None => before.life.retire(now, now),
+        None => before.life.revoke(now),
     };
     let mut after = before.clone();
     after.life = life.map_err(not_so)?;
@@ -248,7 +251,7 @@ pub(super) fn revoke(call: &Call<'_>) -> Result<Answer, Problem> {
     let now = call.now.unix_seconds();
     call.no_body()?;
     let mut after = before.clone();
-    after.life = before.life.retire(now, now).map_err(not_so)?;
+    after.life = before.life.revoke(now).map_err(not_so)?;
     put(call, "key.revoke", &before, after)
 }
 

@@ -1,5 +1,6 @@
 //! What the registry holds, as the API shows it, and how it is changed there.
 
+use super::body::shown;
 use super::call::{Call, etag};
 use super::configured::IN_FILE;
 use super::problem::{Code, Fault, Problem};
@@ -9,9 +10,10 @@ use crate::apps::made::{
     AppRecord, AuditEntry, Change, EnrolmentRecord, InstanceRecord, KeyRecord, Material, Outcome,
     Revision, Store, Target, Unreadable, Write, WriteError,
 };
-use crate::apps::{Scheme, SchemeSet};
+use crate::apps::{Scheme, SchemeSet, TokenPolicy};
 use http::StatusCode;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Where what can be changed stands.
@@ -59,12 +61,7 @@ pub(super) fn key(key: &KeyRecord, configured: &Configured, now: i64) -> Json {
         Material::Pair { public, .. } => ("pair", Some(public)),
         Material::Static { .. } => ("static", None),
     };
-    let usual: Vec<&str> = match &key.material {
-        Material::Static { .. } => vec![Scheme::ApiKey.name()],
-        _ => SchemeSet::of_keys().iter().map(Scheme::name).collect(),
-    };
-    let schemes = key.schemes.as_ref();
-    let schemes = schemes.map_or(usual, |list| list.iter().map(|one| one.name()).collect());
+    let schemes: Vec<&str> = schemes(key).iter().map(|one| one.name()).collect();
     let taken = configured.keys.contains_key(&key.id) || configured.apps.contains_key(&key.app);
     json!({
         "id": key.id,
@@ -85,6 +82,20 @@ pub(super) fn key(key: &KeyRecord, configured: &Configured, now: i64) -> Json {
         "rotated_from": key.rotated_from,
         "in_force": !taken,
     })
+}
+
+/// What a key may prove.
+pub(super) fn schemes(key: &KeyRecord) -> Vec<Scheme> {
+    let is_static = matches!(key.material, Material::Static { .. });
+    let usual: Vec<Scheme> = if is_static {
+        vec![Scheme::ApiKey]
+    } else {
+        SchemeSet::of_keys().iter().collect()
+    };
+    let said = key.schemes.as_ref().unwrap_or(&usual).iter().copied();
+    // What is in force: one that attests proves tokens alone.
+    said.filter(|one| is_static || !key.attests || *one == Scheme::Token)
+        .collect()
 }
 
 /// The state of a key at a time.
@@ -218,7 +229,7 @@ pub(super) fn unwritten(why: &WriteError) -> Problem {
         WriteError::Busy => Problem::new(Code::Busy, told).retry_after(1),
         WriteError::Closed => Problem::new(Code::Unwritable, told)
             .hint("ask the process that goes on, or this one when it is back"),
-        WriteError::Unconfirmed(_) => Problem::new(Code::Unwritable, told)
+        WriteError::Unconfirmed(_) | WriteError::Unknown(_) => Problem::new(Code::Unwritable, told)
             .hint("look at the disk of `[state] directory`, and at what there is now before you ask again"),
         WriteError::Unwritable(_) => Problem::new(Code::Unwritable, told)
             .hint("free the disk of `[state] directory`; requests are verified meanwhile"),
@@ -239,17 +250,31 @@ pub(super) fn known_plan(plan: Option<&str>, configured: &Configured) -> Result<
     let Some(plan) = plan.filter(|plan| !configured.plans.contains(*plan)) else {
         return Ok(());
     };
-    let known: Vec<String> = configured
-        .plans
-        .iter()
-        .map(|one| format!("`{one}`"))
-        .collect();
-    let accepted = if known.is_empty() {
-        "no plan stands in gateway.toml yet: `[plans.NAME]`".to_owned()
-    } else {
-        known.join(", ")
-    };
     Err(Fault::new("/plan", format!("there is no plan `{plan}`"))
-        .accepted(accepted)
+        .accepted(one_of("plan", &configured.plans))
         .into())
+}
+
+/// Issuers that the configuration has, of the workloads of an app.
+pub(super) fn known_issuers(
+    tokens: Option<&TokenPolicy>,
+    configured: &Configured,
+) -> Result<(), Problem> {
+    let workloads = tokens.into_iter().flat_map(|policy| &policy.workloads);
+    let mut named = workloads.map(|one| &*one.issuer);
+    let Some(issuer) = named.find(|issuer| !configured.issuers.contains(*issuer)) else {
+        return Ok(());
+    };
+    let detail = format!("there is no issuer `{}`", shown(issuer));
+    Err(Fault::new("/tokens", detail)
+        .accepted(one_of("issuer", &configured.issuers))
+        .into())
+}
+
+fn one_of(kind: &str, names: &BTreeSet<String>) -> String {
+    if names.is_empty() {
+        return format!("no {kind} stands in gateway.toml yet: `[{kind}s.NAME]`");
+    }
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }

@@ -3,6 +3,7 @@
 use super::body::{Fields, Wrong};
 use super::call::Call;
 use super::values::{self, KeyKind};
+use crate::apps::Scheme;
 use crate::apps::made::{Kind, MasterKey, Material, Printed};
 use crate::crypto::{Algorithm, BadKey, PrivateKey, PssSalt, PublicKey, generate};
 
@@ -120,5 +121,48 @@ impl Asked {
                 None
             }
         }
+    }
+}
+
+/// Adds a fault where a key cannot prove what is said of it: a static key proves itself alone, and one that attests
+/// tokens alone, whose algorithm has to sign them. Where that is wrong, so is the value named `at`.
+pub(super) fn can_prove(
+    material: Option<&Material>,
+    schemes: Option<&[Scheme]>,
+    attests: bool,
+    at: &str,
+    body: &mut Fields,
+) {
+    if matches!(material, Some(Material::Static { .. })) {
+        if schemes.is_some() {
+            let wrong = Wrong::new("a static key proves nothing but itself", "`null`");
+            body.fault("schemes", wrong);
+        }
+        return;
+    }
+    if !attests {
+        return;
+    }
+    let of_none = |algorithm: &Algorithm| !algorithm.is_for_tokens();
+    let algorithm = material.and_then(Material::algorithm);
+    if let Some(algorithm) = algorithm.filter(of_none) {
+        let fits = |one: &Algorithm| one.is_for_tokens() && one.is_mac() == algorithm.is_mac();
+        let names = Algorithm::ALL.into_iter().filter(fits);
+        let names: Vec<String> = names.map(|one| format!("`\"{}\"`", one.name())).collect();
+        let wrong = Wrong::new(
+            format!(
+                "`{}` signs no tokens, and a key that attests signs nothing else",
+                algorithm.name()
+            ),
+            format!("an algorithm of tokens: {}", names.join(", ")),
+        );
+        body.fault(at, wrong);
+    }
+    if schemes.is_some_and(|said| said != [Scheme::Token]) {
+        let wrong = Wrong::new(
+            "a key that attests proves tokens, and nothing else",
+            "`[\"token\"]`",
+        );
+        body.fault("schemes", wrong);
     }
 }

@@ -249,6 +249,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
         keys::revoke,
     ),
     Operation {
+        about: "Another can take its place where it is active, has a scheme in common with it, and attests where this one does. `other_active_keys` are those.",
+        refuses: &[Code::NotFound, Code::Configured],
         query: &[text(
             "quiet_seconds",
             "For how long it must not have been used; a week where it is not said",
@@ -256,7 +258,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..looks(
             "safeToRetire",
             "/v1/keys/{key}/safe-to-retire",
-            "Whether a key is safe to retire: another is active, and nobody still uses it",
+            "Whether a key is safe to retire: another can take its place, and nobody still uses it",
             "Safety",
             history::safe_to_retire,
         )

@@ -1,6 +1,6 @@
 //! Values as bodies, queries and answers spell them.
 
-use super::body::{Wrong, kind, shown};
+use super::body::{Wrong, kind, shown, shown_message};
 use crate::apps::made::{is_key_id, is_name, is_scope};
 use crate::apps::{Downgrade, Evidence, Mode, Scheme, TokenPolicy, is_build};
 use crate::crypto::Algorithm;
@@ -64,10 +64,10 @@ pub(super) fn build(value: &Json) -> Result<String, Wrong> {
 
 /// How the key service serves an app.
 pub(super) fn tokens(value: &Json) -> Result<TokenPolicy, Wrong> {
-    const TAKES: &str = "as `tokens` of an app in gateway.toml";
+    const TAKES: &str = "as `tokens` of an app in gateway.toml, where `evidence` has `\"instance-key\"` or `\"oidc\"`";
     // Its own reader says what is wrong with it.
     let policy: TokenPolicy = serde_json::from_value(value.clone())
-        .map_err(|why| Wrong::new(shown(&why.to_string()), TAKES))?;
+        .map_err(|why| Wrong::new(shown_message(&why.to_string()), TAKES))?;
     if policy.evidence.contains(&Evidence::Dev) {
         let message = "`dev` is no evidence for an app that is made at run time";
         return Err(Wrong::new(message, TAKES));

@@ -13,7 +13,8 @@ pub struct Life {
     /// From it on another key should be used, and this one still proves what it did. No token is signed with it.
     #[serde(default)]
     pub draining: Option<i64>,
-    /// From it on it proves nothing.
+    /// From it on it proves nothing. Without a date at which it was active it was ended at once, and
+    /// proves nothing before it either.
     #[serde(default)]
     pub retired: Option<i64>,
 }
@@ -70,10 +71,15 @@ impl Life {
         }
     }
 
+    /// Whether it was ended at once: it is retired at every second, so that no clock that is set back revives it.
+    pub const fn is_revoked(&self) -> bool {
+        self.retired.is_some() && self.active.is_none()
+    }
+
     /// The state at a second.
     pub fn state(&self, at: i64) -> KeyState {
         let since = |date: Option<i64>| date.is_some_and(|date| at >= date);
-        if since(self.retired) {
+        if self.is_revoked() || since(self.retired) {
             KeyState::Retired
         } else if !since(self.active) {
             KeyState::Pending
@@ -119,19 +125,19 @@ impl Life {
         }
     }
 
-    /// It is retired from `at` on, in whatever state it is. What was to come later does not.
+    /// It is retired at once and for good, in whatever state it is. No date stays at which it was in use:
+    /// the clock may be set back to before `now`.
     ///
     /// # Errors
     /// [`NotSo::Retired`].
-    pub fn retire(&self, at: i64, now: i64) -> Result<Self, NotSo> {
+    pub fn revoke(&self, now: i64) -> Result<Self, NotSo> {
         if self.state(now) == KeyState::Retired {
             return Err(NotSo::Retired);
         }
-        let before = |date: Option<i64>| date.filter(|date| *date <= at);
         Ok(Self {
-            active: before(self.active),
-            draining: before(self.draining),
-            retired: Some(at),
+            active: None,
+            draining: None,
+            retired: Some(now),
         })
     }
 
@@ -174,14 +180,35 @@ mod tests {
         let draining = active.drain(7, Some(20), 6).unwrap();
         // Asked for again, it does not become active in between.
         assert_eq!(draining.drain(9, None, 8).unwrap().draining, Some(7));
-        let retired = draining.retire(8, 8).unwrap();
+        let retired = draining.revoke(8).unwrap();
         assert_eq!(retired.state(8), KeyState::Retired);
         for step in [
             retired.activate(9, 9),
             retired.drain(9, None, 9),
-            retired.retire(9, 9),
+            retired.revoke(9),
         ] {
             assert_eq!(step, Err(NotSo::Retired));
+        }
+    }
+
+    #[test]
+    fn one_that_is_revoked_is_retired_and_stays_so_when_the_clock_is_set_back() {
+        let active = Life::active_from(5);
+        let draining = active.drain(50, Some(2_000), 50).unwrap();
+        for life in [Life::default(), active, Life::active_from(5_000), draining] {
+            let life = life.revoke(1_000).unwrap();
+            assert!(life.is_in_order());
+            assert_eq!(life.retired, Some(1_000));
+            for back in [i64::MIN, 0, 5, 900, 1_000, i64::MAX] {
+                assert_eq!(life.state(back), KeyState::Retired);
+                for step in [
+                    life.activate(back, back),
+                    life.drain(back, None, back),
+                    life.revoke(back),
+                ] {
+                    assert_eq!(step, Err(NotSo::Retired));
+                }
+            }
         }
     }
 
@@ -198,7 +225,7 @@ mod tests {
                 let taken = match step {
                     0 => life.activate(at, now),
                     1 => life.drain(at, later, now),
-                    _ => life.retire(at.max(now), now),
+                    _ => life.revoke(now),
                 };
                 life = taken.unwrap_or(life);
                 prop_assert!(life.is_in_order(), "{life:?}");

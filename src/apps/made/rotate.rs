@@ -10,7 +10,7 @@ use super::store::{Change, Expect};
 pub enum Overlap {
     /// So many seconds.
     Seconds(u32),
-    /// Not at all: somebody else has it.
+    /// Not at all: somebody else has it. No clock that is set back revives it.
     Panic,
 }
 
@@ -68,7 +68,7 @@ pub fn rotate(
             let end = old.life.retired.map_or(end, |known| known.min(end));
             old.life.drain(now, Some(end), now)
         }
-        Overlap::Panic => old.life.retire(now, now),
+        Overlap::Panic => old.life.revoke(now),
     };
     let old_life = ended.map_err(|_| NotRotated::State(state))?;
     let new = KeyRecord {
@@ -151,14 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn in_a_panic_the_old_key_proves_nothing_from_that_second_on() {
+    fn in_a_panic_the_old_key_is_retired_and_stays_so_when_the_clock_is_set_back() {
         for life in [
             Life::active_from(5),
             Life::active_from(5).drain(50, None, 50).unwrap(),
         ] {
             let [new, old] = rotated(&key("old", life), Overlap::Panic, 100).unwrap();
             assert_eq!(new.life.state(100), KeyState::Active);
-            assert_eq!(old.life.state(100), KeyState::Retired);
+            for at in [5, 60, 99, 100] {
+                assert_eq!(old.life.state(at), KeyState::Retired);
+            }
+            let again = rotated(&old, Overlap::Panic, 99);
+            assert_eq!(again.unwrap_err(), NotRotated::State(KeyState::Retired));
         }
     }
 
@@ -181,7 +185,7 @@ mod tests {
             (Life::default(), Overlap::Panic, KeyState::Pending),
             (draining, hour, KeyState::Draining),
             (
-                draining.retire(60, 60).unwrap(),
+                draining.revoke(60).unwrap(),
                 Overlap::Panic,
                 KeyState::Retired,
             ),

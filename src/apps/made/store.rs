@@ -51,7 +51,7 @@ pub struct Write {
     pub dry_run: bool,
 }
 
-/// Why nothing was written.
+/// Why a write is not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// Somebody else has changed it meanwhile.
@@ -90,6 +90,11 @@ pub enum WriteError {
         "the disk does not confirm a change of the registry: {0}; it is in force, and may be lost if this machine fails now"
     )]
     Unconfirmed(String),
+    /// The system did not say that a change is on the disk, and the file cannot be looked into now.
+    #[error(
+        "the disk does not confirm a change of the registry: {0}; whether it was made is known when the file can be opened again, and it is in force from then on if it was"
+    )]
+    Unknown(String),
     /// The store was closed: the gateway ends.
     #[error("the registry was closed, this gateway is about to end; nothing was changed")]
     Closed,
@@ -131,7 +136,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// of several callers are made durable together.
     ///
     /// # Errors
-    /// [`WriteError`]: nothing was changed.
+    /// [`WriteError`]: nothing was changed, but with [`WriteError::Unconfirmed`] and, perhaps, [`WriteError::Unknown`].
     fn write(&self, write: Write) -> Result<Revision, WriteError>;
 
     /// Adds a line to [`Log::Events`], soon. Lines that differ in nothing but their time become one that tells how

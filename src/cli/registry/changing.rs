@@ -122,7 +122,12 @@ pub(super) fn print(how: &Changing, done: &str, answer: &Json) -> Result<()> {
 /// The same where a secret is made: that alone stands on standard output, what else is told beside it.
 pub(super) fn print_beside(how: &Changing, done: &str, answer: &Json) -> Result<()> {
     if how.at.json {
-        return print(how, done, answer);
+        let printed = print(how, done, answer);
+        let mut names = ["secret", "code"].into_iter();
+        return match names.find(|name| answer[*name].is_string()) {
+            Some(name) => printed.map_err(|why| lost(name, answer, &why)),
+            None => printed,
+        };
     }
     // Who does not look at it has the secret all the same.
     let _ = write!(anstream::stderr(), "{}", told(how, done, answer));
@@ -218,10 +223,29 @@ pub(super) fn tell_secret(
     if !how.at.json {
         // What is made and how goes to standard error, so that a pipe gets the secret alone.
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{secret}")?;
+        let shown = writeln!(out, "{secret}").and_then(|()| out.flush());
+        shown.map_err(|why| lost(name, answer, &why))?;
         anstream::eprintln!("this is the {name}: it is shown this once");
     }
     Ok(())
+}
+
+/// What was made and cannot be shown counts all the same, and nobody has it: be it that nobody reads our output any more.
+fn lost(name: &str, answer: &Json, why: &impl std::fmt::Display) -> anyhow::Error {
+    let ids = [&answer["made"]["id"], &answer["after"]["id"]];
+    let id = ids.into_iter().find_map(Json::as_str).unwrap_or_default();
+    let (end, thing) = if name == "code" {
+        ("withdraw", "code")
+    } else {
+        ("revoke", "key")
+    };
+    Stop::failed(format!(
+        "the {name} cannot be written to standard output: {why}"
+    ))
+    .hint(format!(
+        "it was made, and nobody has it: {end} the {thing} `{id}`, and make another"
+    ))
+    .into()
 }
 
 fn written(file: &mut std::fs::File, path: &Path, secret: &str) -> Result<()> {

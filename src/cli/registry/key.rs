@@ -284,7 +284,7 @@ fn safe_to_retire(id: &str, quiet: &str, at: &Where) -> Result<ExitCode> {
         let others = &answer["other_active_keys"];
         writeln!(
             out,
-            "other active keys of its app: {}",
+            "other active keys that can take its place: {}",
             visible(&print::words(others))
         )?;
     }

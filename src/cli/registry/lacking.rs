@@ -2,8 +2,10 @@
 
 use super::reach::{Call, Reach};
 use super::{USUAL, Where, list, part};
+use crate::apps::Scheme;
 use crate::cli::curl::quoted;
 use crate::cli::paint::visible;
+use crate::crypto::Algorithm;
 use serde_json::Value as Json;
 
 /// Tells what the app lacks, beside what a command has printed. What cannot be looked up is not told.
@@ -54,7 +56,12 @@ fn lacks(app: &Json, keys: &[Json], enrols: bool) -> Vec<String> {
     let signs = |key: &Json| {
         let has_private = key["kind"] == "secret" || key["kind"] == "pair";
         let may_sign = !matches!(key["state"].as_str(), Some("pending" | "retired"));
-        has_private && key["attests"] == true && key["in_force"] == true && may_sign
+        let algorithm = key["algorithm"].as_str().and_then(Algorithm::from_name);
+        let schemes = key["schemes"].as_array();
+        let of_tokens = algorithm.is_some_and(Algorithm::is_for_tokens)
+            && schemes.is_some_and(|all| all.iter().any(|one| one == Scheme::Token.name()));
+        let is_there = key["in_force"] == true && may_sign;
+        has_private && key["attests"] == true && of_tokens && is_there
     };
     if !tokens.is_null() && !keys.iter().any(signs) {
         lacks.push(format!(
@@ -72,7 +79,11 @@ mod tests {
     #[test]
     fn an_app_lacks_a_key_that_signs_and_evidence_to_enrol_by() {
         let app = |tokens: Json| json!({ "name": "phone", "source": "registry", "tokens": tokens });
-        let key = |kind: &str, attests: bool, in_force: bool| json!({ "kind": kind, "attests": attests, "in_force": in_force });
+        let key = |kind: &str, attests: bool, in_force: bool| {
+            json!({
+                "kind": kind, "algorithm": "hmac-sha256", "schemes": ["token"], "attests": attests, "in_force": in_force,
+            })
+        };
         let enrolled = app(json!({ "evidence": ["instance-key"] }));
         for good in ["secret", "pair"] {
             assert!(lacks(&enrolled, &[key(good, true, true)], true).is_empty());
@@ -97,6 +108,16 @@ mod tests {
         let mut over = key("secret", true, true);
         over["state"] = "retired".into();
         assert_eq!(lacks(&enrolled, &[over], true).len(), 1);
+        // Of an algorithm, or for schemes, by which no token is signed.
+        for (member, value) in [
+            ("algorithm", json!("hmac-sha512")),
+            ("algorithm", json!("rsa-pss-sha512")),
+            ("schemes", json!(["http-signature"])),
+        ] {
+            let mut cannot = key("secret", true, true);
+            cannot[member] = value;
+            assert_eq!(lacks(&enrolled, &[cannot], true).len(), 1);
+        }
         // What the app has besides stays.
         let policy = app(json!({ "evidence": ["dev"], "builds": ["1.4.2"], "key": null }));
         let told = lacks(&policy, &[key("secret", true, true)], true);

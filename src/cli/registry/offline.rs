@@ -7,7 +7,6 @@ use crate::cli::stop::Stop;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::store::registry::{OpenError, Registry, Settings};
-use anyhow::Result;
 use std::sync::Arc;
 
 /// What a gateway would run on.
@@ -18,27 +17,12 @@ pub(super) struct Offline {
 }
 
 impl Offline {
-    /// Opens it. No gateway answers, since `refused`.
-    pub(super) fn open(
-        config: &Config,
-        registry: Option<&Settings>,
-        refused: &str,
-    ) -> Result<Self> {
+    /// Opens it, where nobody else has the registry.
+    pub(super) fn open(config: &Config, registry: Option<&Settings>) -> Result<Self, OpenError> {
         let registry = match registry {
             None => None,
             Some(settings) => {
-                let store: Arc<dyn Store> = match Registry::open(settings) {
-                    Ok(registry) => Arc::new(registry),
-                    Err(OpenError::InUse { path }) => {
-                        return Err(Stop::failed(format!(
-                            "`{}` is in use by a gateway, or another command, and {refused}",
-                            path.display()
-                        ))
-                        .hint("let the gateway have an admin listener, or say where it is: `--admin URL`")
-                        .into());
-                    }
-                    Err(why) => return Err(Stop::failed(why.to_string()).into()),
-                };
+                let store: Arc<dyn Store> = Arc::new(Registry::open(settings)?);
                 Some((store, settings.master.clone()))
             }
         };
@@ -56,6 +40,18 @@ impl Offline {
         let name = name_of(uid).unwrap_or_else(|| format!("uid-{uid}"));
         Who::of_user(&name)
     }
+}
+
+/// Why a command cannot work on the registry. No gateway answers, since `refused`.
+pub(super) fn not_opened(why: &OpenError, refused: &str) -> Stop {
+    let OpenError::InUse { path } = why else {
+        return Stop::failed(why.to_string());
+    };
+    let path = path.display();
+    Stop::failed(format!(
+        "`{path}` is in use by a gateway, or another command, and {refused}"
+    ))
+    .hint("let the gateway have an admin listener, or say where it is: `--admin URL`")
 }
 
 impl Desk for Offline {

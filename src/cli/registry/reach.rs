@@ -1,6 +1,6 @@
 //! Where the admin API is, and one call of it.
 
-use super::offline::Offline;
+use super::offline::{Offline, not_opened};
 use super::{Where, part};
 use crate::admin;
 use crate::admin::api::{self, Asked};
@@ -10,6 +10,7 @@ use crate::cli::stop::Stop;
 use crate::config::{self, Config};
 use crate::secret::Secret;
 use crate::server::Listen;
+use crate::store::registry::{LOOK_AGAIN, OpenError};
 use anyhow::Result;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH};
@@ -24,6 +25,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// How long an answer may take, and all that comes before it.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a registry that another has is waited for: a gateway that starts answers by then, and commands end.
+const WAIT: Duration = Duration::from_secs(2);
 /// Bytes of an answer that are read: far more than a page has.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -137,12 +140,9 @@ impl Reach {
         }
         let loaded = Config::check(&at.config).map_err(|report| Stop::bad_config(&report))?;
         let settings = loaded.config.admin.clone();
-        let refused = match &settings.listen {
-            None => "`[admin] listen` is off".to_owned(),
-            Some(place) => match knock(place) {
-                Ok(()) => return Self::gateway(at, place, &settings),
-                Err(why) => format!("its admin API at `{place}` cannot be reached: {why}"),
-            },
+        let mut refused = match answering(&settings) {
+            Ok(place) => return Self::gateway(at, place, &settings),
+            Err(why) => why,
         };
         // Who only looks makes nothing: neither the registry nor its master key.
         let loaded = if changes {
@@ -152,8 +152,21 @@ impl Reach {
         };
         let there = loaded.config.registry.as_ref();
         let there = there.filter(|settings| changes || settings.path.exists());
-        let offline = Offline::open(&loaded.config, there, &refused)?;
-        Ok(Self::Here(Box::new(offline)))
+        let mut waited = Duration::ZERO;
+        loop {
+            match Offline::open(&loaded.config, there) {
+                Ok(offline) => return Ok(Self::Here(Box::new(offline))),
+                Err(OpenError::InUse { .. }) if waited < WAIT => {}
+                Err(why) => return Err(not_opened(&why, &refused).into()),
+            }
+            std::thread::sleep(LOOK_AGAIN);
+            waited += LOOK_AGAIN;
+            // A gateway that starts has the registry before its admin API answers.
+            refused = match answering(&settings) {
+                Ok(place) => return Self::gateway(at, place, &settings),
+                Err(why) => why,
+            };
+        }
     }
 
     fn gateway(at: &Where, place: &Listen, settings: &admin::Settings) -> Result<Self> {
@@ -262,6 +275,19 @@ impl Gateway {
     }
 }
 
+/// Where a gateway answers, or why none does.
+fn answering(settings: &admin::Settings) -> Result<&Listen, String> {
+    let Some(place) = &settings.listen else {
+        return Err("`[admin] listen` is off".to_owned());
+    };
+    match knock(place) {
+        Ok(()) => Ok(place),
+        Err(why) => Err(format!(
+            "its admin API at `{place}` cannot be reached: {why}"
+        )),
+    }
+}
+
 /// Whether anybody listens there.
 fn knock(place: &Listen) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -292,6 +318,8 @@ fn place(url: &str, authorities: Option<&Path>) -> Result<Place> {
     if !matches!(uri.scheme_str(), Some("http" | "https")) || !bare || !plain {
         return Err(bad().into());
     }
+    // The token goes where it is meant to go, or nowhere.
+    send::destination(&uri)?;
     let tls = send::tls(&uri, authorities)?;
     Ok(Place::Url(uri, tls))
 }
@@ -336,9 +364,9 @@ fn bearer(token: &Secret) -> Result<HeaderValue> {
 /// What the API refuses, as a command tells it.
 fn refused(status: u16, problem: &Json) -> Stop {
     let text = |name: &str| problem[name].as_str();
-    let mut told = text("detail")
-        .unwrap_or("the admin API refuses it")
-        .to_owned();
+    let detail = text("detail").unwrap_or("the admin API refuses it");
+    // A report on a configuration begins with the word with which what stops a command is told.
+    let mut told = detail.strip_prefix("error: ").unwrap_or(detail).to_owned();
     let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
     for error in errors {
         let at = error["at"].as_str().unwrap_or_default();

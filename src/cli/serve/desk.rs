@@ -117,9 +117,12 @@ pub(crate) fn configured(config: &Config) -> Configured {
         };
         (key.id.to_string(), shown)
     });
+    let issuers = blueprint.tokens.issuers().iter();
+    let issuers = issuers.map(|issuer| issuer.name.to_string());
     Configured {
         apps: apps.collect(),
         keys: keys.chain(certificates).chain(static_keys).collect(),
         plans: config.plans.iter().cloned().collect(),
+        issuers: issuers.collect(),
     }
 }

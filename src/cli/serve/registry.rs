@@ -9,8 +9,11 @@ use crate::observe::{Kind, Observer, One};
 use crate::store::registry::{Registry, Settings};
 use anyhow::Context as _;
 use std::collections::HashSet;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+/// How long a start waits for a command that has the file: far longer than any takes.
+const WAIT: Duration = Duration::from_secs(5);
 /// Names of apps that one event tells.
 const MAX_TOLD: usize = 8;
 /// What the uses of apps beyond those that are told by name stand under.
@@ -21,6 +24,13 @@ const OTHERS: &str = "(others)";
 pub(super) struct Made {
     pub(super) store: Arc<Registry>,
     pub(super) live: Arc<Live>,
+    issuers: Arc<Mutex<Issuers>>,
+}
+
+/// The names of issuers: those of the settings in force, and of those that were last found fit to follow.
+struct Issuers {
+    in_force: HashSet<Arc<str>>,
+    next: HashSet<Arc<str>>,
 }
 
 /// Opens it, where there is to be one, and puts it in force beside the apps of `gateway`.
@@ -31,7 +41,7 @@ pub(super) fn open(
     let Some(settings) = settings else {
         return Ok(None);
     };
-    let store = Arc::new(Registry::open(settings)?);
+    let store = Arc::new(Registry::open_in_turn(settings, WAIT)?);
     let live = Live::new(
         settings.master.clone(),
         gateway.apps.iter().map(|app| &app.name),
@@ -42,9 +52,20 @@ pub(super) fn open(
     let (path, revision, sizes) = (store.path().display(), store.revision().0, live.sizes());
     let (apps, keys, instances) = (sizes.apps, sizes.keys, sizes.instances);
     tracing::info!(%path, revision, apps, keys, instances, "registry opened");
+    let in_force = issuers(gateway);
+    let next = in_force.clone();
     let live = Arc::new(live);
     gateway.beside = Some(live.clone());
-    Ok(Some(Made { store, live }))
+    Ok(Some(Made {
+        store,
+        live,
+        issuers: Arc::new(Mutex::new(Issuers { in_force, next })),
+    }))
+}
+
+fn issuers(gateway: &Blueprint) -> HashSet<Arc<str>> {
+    let issuers = gateway.tokens.issuers().iter();
+    issuers.map(|issuer| issuer.name.clone()).collect()
 }
 
 fn plans(gateway: &Blueprint) -> Vec<(Arc<str>, Assurance)> {
@@ -64,7 +85,8 @@ fn kept_with(apps: &[Arc<App>], live: &Live) -> Vec<Arc<App>> {
 }
 
 impl Made {
-    /// Lets other settings go on with it, unless an app of it would lose its plan.
+    /// Lets other settings go on with it, unless an app of it would lose its plan, or an issuer by which it
+    /// knows its workloads. One that they did not have before is not lost.
     pub(super) fn takes(&self, gateway: &mut Blueprint) -> Result<(), String> {
         let known: HashSet<Arc<str>> = plans(gateway).into_iter().map(|(name, _)| name).collect();
         if let Some(plan) = self.live.missing_plans(&known).first() {
@@ -72,15 +94,35 @@ impl Made {
                 "apps of the registry have the plan `{plan}`, and `[plans.{plan}]` is gone"
             ));
         }
+        let next = issuers(gateway);
+        let missing = self.live.missing_issuers(&next);
+        let mut issuers = self.issuers();
+        let mut lost = missing
+            .iter()
+            .filter(|name| issuers.in_force.contains(*name));
+        if let Some(issuer) = lost.next() {
+            return Err(format!(
+                "apps of the registry know workloads by the issuer `{issuer}`, and `[issuers.{issuer}]` is gone"
+            ));
+        }
+        issuers.next = next;
         let beside: Arc<dyn Beside> = self.live.clone();
         gateway.beside = Some(beside);
         Ok(())
     }
 
-    /// Other settings are in force.
+    /// The settings that were found fit last are in force.
     pub(super) fn reconfigure(&self, apps: &[Arc<App>], plans: Vec<(Arc<str>, Assurance)>) {
+        {
+            let Issuers { in_force, next } = &mut *self.issuers();
+            in_force.clone_from(next);
+        }
         let taken = apps.iter().map(|app| &app.name);
         self.live.reconfigure(taken, plans.into_iter());
+    }
+
+    fn issuers(&self) -> MutexGuard<'_, Issuers> {
+        self.issuers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -108,8 +108,8 @@ table! {
         pub secret: Option<At<Reference>>,
         /// Fields its tokens may stand in; `"authorization"` means `Authorization: Bearer`.
         pub headers: Several<At<HeaderName>> = ["authorization"],
-        /// The app that all its tokens stand for. One that no app's `workloads` name has either `app` or `claim`; the
-        /// tokens of one without are evidence only, and no route takes them.
+        /// The app that all its tokens stand for. Where there is no registry, one that no app's `workloads` name has
+        /// either `app` or `claim`; the tokens of one without are evidence only, and no route takes them.
         pub app: Option<At<Name>>,
         /// The claim that tells which app a token stands for, by `apps`: a name, or those that lead to it
         /// (`["realm_access", "roles"]`). Its value is a text, or a list of texts.

@@ -209,10 +209,7 @@ impl Outsider<'_> {
         let issuer = self.issuer;
         match (&issuer.app, &issuer.claim) {
             (Some(app), None) => {
-                if let Some(one) = issuer.apps.0.first().and_then(|one| one.value.get()) {
-                    gathered.problem(one.problem("`apps` is nothing without `claim`"));
-                    return None;
-                }
+                self.has_no_apps(gathered)?;
                 self.app(app, apps, gathered).map(Whose::App)
             }
             (None, Some(claim)) => {
@@ -232,7 +229,10 @@ impl Outsider<'_> {
                 let claimed = self.claimed(&issuer.apps.0, apps, gathered)?;
                 Some(Whose::Claim(ClaimPath(path.collect()), claimed))
             }
-            (None, None) if tokens::name_issuer(self.file, &self.name.value) => Some(Whose::NoApp),
+            (None, None) if tokens::may_name_issuer(self.file, &self.name.value) => {
+                self.has_no_apps(gathered)?;
+                Some(Whose::NoApp)
+            }
             (both, _) => {
                 let broken = ["app", "claim"].map(|key| format!("{}.{key}", self.name.key));
                 if !broken.iter().any(|key| gathered.problems.any_at(key)) {
@@ -246,6 +246,19 @@ impl Outsider<'_> {
                 None
             }
         }
+    }
+
+    /// Without a claim that tells them apart, `apps` says nothing.
+    fn has_no_apps(&self, gathered: &mut Gathered<'_>) -> Option<()> {
+        // A claim that cannot be read is told of by itself.
+        let claim = format!("{}.claim", self.name.key);
+        let first = self.issuer.apps.0.first();
+        let first = first.filter(|_| !gathered.problems.any_at(&claim));
+        let Some(one) = first.and_then(|one| one.value.get()) else {
+            return Some(());
+        };
+        gathered.problem(one.problem("`apps` is nothing without `claim`"));
+        None
     }
 
     fn claimed(

@@ -166,13 +166,14 @@ pub(super) fn policy(
     }
 }
 
-/// Whether some app's workloads are known by this issuer.
-pub(super) fn name_issuer(file: &File, issuer: &str) -> bool {
+/// Whether the workloads of some app may be known by this issuer: of one here that names it, or of one that
+/// is made at run time.
+pub(super) fn may_name_issuer(file: &File, issuer: &str) -> bool {
     let tokens = apps_of(file).filter_map(|app| app.tokens.as_ref());
     let mut named = tokens
         .flat_map(|tokens| &tokens.workloads.0)
         .filter_map(|workload| workload.issuer.get());
-    named.any(|name| name.value.0 == issuer)
+    may_be_made(file) || named.any(|name| name.value.0 == issuer)
 }
 
 /// Whether an issuer's tokens stand for no app.
@@ -182,7 +183,7 @@ pub(super) fn is_evidence_only(file: &File, issuer: &str) -> bool {
     place
         .and_then(issuer_of)
         .is_some_and(|one| one.app.is_none() && one.claim.is_none())
-        && name_issuer(file, issuer)
+        && may_name_issuer(file, issuer)
 }
 
 /// Whether apps, and keys that attest, may be made at run time.
@@ -212,6 +213,7 @@ fn is_only_here(file: &File) -> bool {
 
 /// The ids of the keys that sign: each is one of the app's that can.
 fn keys(app: &App, tokens: &At<AppTokens>, gathered: &mut Gathered<'_>) -> Option<Vec<Box<str>>> {
+    // As the key service chooses; that `schemes` of one that attests are `["token"]` is asked where the key is read.
     let can_sign = |key: &crate::config::file::Key| {
         let algorithm = key.algorithm.get().map(|one| one.value);
         key.attests.value

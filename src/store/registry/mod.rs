@@ -28,10 +28,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use writer::{Job, Writer};
 
 /// Writes that may wait; further ones are refused.
 const QUEUE: usize = 1_024;
+
+/// How often it is looked whether another process has given the file up.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// `[state] registry` and `master_key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +73,28 @@ impl Registry {
         Self::of_format(settings, Format::OURS)
     }
 
+    /// The same, with a wait of at most `wait` for another process that has the file, such as a command that is about
+    /// to end. Blocks the thread.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    pub fn open_in_turn(settings: &Settings, wait: Duration) -> Result<Self, OpenError> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match Self::open(settings) {
+                Err(OpenError::InUse { path }) if waited < wait => {
+                    if waited.is_zero() {
+                        let path = path.display();
+                        tracing::info!(%path, "waiting for another process to give the registry up");
+                    }
+                    thread::sleep(LOOK_AGAIN);
+                    waited += LOOK_AGAIN;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     fn of_format(settings: &Settings, format: Format) -> Result<Self, OpenError> {
         let path = &settings.path;
         let opened = open::database(path, &settings.master, format)?;
@@ -77,10 +103,7 @@ impl Registry {
 
     fn with(path: &Path, opened: Opened) -> Result<Self, OpenError> {
         let database = opened.database;
-        let revision = reads::revision(&database).map_err(|fault| OpenError::NoRegistry {
-            path: path.to_owned(),
-            why: fault.to_string(),
-        })?;
+        let revision = open::revision(path, &database)?;
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             database: ArcSwapOption::from_pointee(database),

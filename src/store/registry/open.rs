@@ -2,6 +2,7 @@
 //! master key that we have.
 
 use super::overlay::Overlay;
+use super::reads;
 use super::tables::{self, Fault, META, PROBE, REVISION, VERSION};
 use crate::apps::made::MasterKey;
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError, WriteTransaction};
@@ -161,6 +162,11 @@ pub(super) fn again(path: &Path) -> Result<Opened, OpenError> {
     }
 }
 
+/// The last revision that was written to it.
+pub(super) fn revision(path: &Path, database: &Database) -> Result<u64, OpenError> {
+    reads::revision(database).map_err(|fault| failed(path, fault))
+}
+
 /// Whether the system would let us write it; the disk may still be full.
 pub(super) fn may_write(path: &Path) -> io::Result<()> {
     OpenOptions::new().read(true).write(true).open(path)?;
@@ -225,43 +231,74 @@ fn make(path: &Path, master: &MasterKey, format: Format) -> Result<(), OpenError
         _ => Path::new("."),
     };
     fs::create_dir_all(folder).map_err(io)?;
-    let unfinished = beside(path, "new");
-    match fs::remove_file(&unfinished) {
-        Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(io(why)),
-        _ => {}
-    }
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .map_err(io)?;
-    let begun = || {
-        let database = redb::Builder::new()
-            .set_cache_size(CACHE)
-            .create_with_backend(redb::backends::FileBackend::new(file)?)?;
-        let transaction = database.begin_write()?;
-        tables::make_all(&transaction)?;
-        {
-            let mut meta = transaction.open_table(META)?;
-            meta.insert(VERSION, &format.version().to_be_bytes()[..])?;
-            meta.insert(REVISION, &0_u64.to_be_bytes()[..])?;
-            meta.insert(PROBE, &master.probe()[..])?;
-        }
-        transaction.commit()?;
-        Ok::<_, Fault>(())
-    };
-    begun().map_err(|fault| failed(path, fault))?;
-    // Of two that make one at the same time the first wins.
-    match fs::hard_link(&unfinished, path) {
-        Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(io(why)),
-        _ => {}
-    }
-    fs::remove_file(&unfinished).map_err(io)?;
+    let (unfinished, file) = begin(path).map_err(io)?;
+    let made = fill(file, master, format)
+        .map_err(|fault| failed(path, fault))
+        .and_then(|()| name(&unfinished, path).map_err(io));
+    // Whatever came of it: where the disk is full, each try would leave one.
+    let _ = fs::remove_file(&unfinished);
+    made?;
+    sweep(path);
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(io)
+}
+
+/// An empty file under a name that nobody else has, and that name.
+fn begin(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut number = 0;
+    loop {
+        let unfinished = unfinished(path, number);
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unfinished);
+        match opened {
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            opened => return opened.map(|file| (unfinished, file)),
+        }
+    }
+}
+
+fn unfinished(path: &Path, number: u64) -> PathBuf {
+    beside(path, &format!("new-{number}"))
+}
+
+fn fill(file: File, master: &MasterKey, format: Format) -> Result<(), Fault> {
+    let database = redb::Builder::new()
+        .set_cache_size(CACHE)
+        .create_with_backend(redb::backends::FileBackend::new(file)?)?;
+    let transaction = database.begin_write()?;
+    tables::make_all(&transaction)?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(VERSION, &format.version().to_be_bytes()[..])?;
+        meta.insert(REVISION, &0_u64.to_be_bytes()[..])?;
+        meta.insert(PROBE, &master.probe()[..])?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Gives it the right name. Of several that make one at the same time the first wins: the others use that.
+fn name(unfinished: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(unfinished, path) {
+        // Ours may be gone by then: the first sweeps.
+        Err(_) if path.exists() => Ok(()),
+        linked => linked,
+    }
+}
+
+/// Removes what crashes have left, of earlier versions too. What another still makes is of no use either, now that
+/// there is a registry.
+fn sweep(path: &Path) {
+    let _ = fs::remove_file(beside(path, "new"));
+    let mut number = 0;
+    while fs::remove_file(unfinished(path, number)).is_ok() {
+        number += 1;
+    }
 }
 
 fn version(path: &Path, database: &Database, master: &MasterKey) -> Result<u64, OpenError> {

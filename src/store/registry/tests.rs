@@ -350,6 +350,45 @@ fn a_file_that_is_in_use_is_not_opened_twice_and_is_given_up_on_close() {
 }
 
 #[test]
+fn of_several_that_open_a_folder_without_a_file_at_once_each_has_it_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(folder.path());
+    let names = ["a", "b", "c", "d"];
+    thread::scope(|scope| {
+        for name in names {
+            let settings = &settings;
+            scope.spawn(move || {
+                let registry = Registry::open_in_turn(settings, Duration::from_mins(1)).unwrap();
+                put(&registry, vec![app(name)]).unwrap();
+            });
+        }
+    });
+    let all = opened(folder.path()).apps(&page(None, 10)).unwrap().items;
+    let found: Vec<_> = all.into_iter().map(|app| app.name).collect();
+    assert_eq!(found, names);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn who_waits_for_a_file_that_is_not_given_up_is_told_that_it_is_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let _held = opened(folder.path());
+    let refused = Registry::open_in_turn(&settings(folder.path()), LOOK_AGAIN).unwrap_err();
+    assert!(matches!(refused, OpenError::InUse { .. }), "{refused}");
+}
+
+#[test]
+fn what_crashes_left_of_a_file_that_was_being_made_is_in_nobodys_way_and_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    for left in ["apps.redb.new", "apps.redb.new-0", "apps.redb.new-1"] {
+        fs::write(folder.path().join(left), "unfinished").unwrap();
+    }
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a")]).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn only_we_can_read_the_file_and_no_secret_stands_in_it() {
     use std::os::unix::fs::MetadataExt as _;
     let folder = tempfile::tempdir().unwrap();
@@ -700,16 +739,19 @@ mod failing {
         }
     }
 
-    #[test]
-    fn what_the_disk_does_not_confirm_is_in_force_if_it_is_in_the_file() {
-        let mut was_there = Vec::new();
-        // One commit confirms more than once.
-        for confirmed in 0.. {
-            let folder = tempfile::tempdir().unwrap();
-            let registry = opened(folder.path());
+    /// A registry with the app `a` in it, whose disk confirms as often as is said, and who is told of its changes.
+    struct Unconfirmed {
+        registry: Registry,
+        left: Arc<AtomicUsize>,
+        heard: std::sync::mpsc::Receiver<Touched>,
+    }
+
+    impl Unconfirmed {
+        fn new(folder: &Path) -> Self {
+            let registry = opened(folder);
             put(&registry, vec![app("a")]).unwrap();
             registry.close();
-            let path = settings(folder.path()).path;
+            let path = settings(folder).path;
             let mut options = fs::OpenOptions::new();
             let file = options.read(true).write(true).open(&path).unwrap();
             let left = Arc::new(AtomicUsize::new(usize::MAX));
@@ -724,19 +766,124 @@ mod failing {
             let registry = Registry::with(&path, opened).unwrap();
             let (told, heard) = sync_channel(16);
             registry.watch(Arc::new(Told(told)));
-            left.store(confirmed, Ordering::Release);
-            let Err(why) = put(&registry, vec![app("b")]) else {
+            Self {
+                registry,
+                left,
+                heard,
+            }
+        }
+
+        /// Which apps were told of since it was asked last.
+        fn told(&self) -> Vec<String> {
+            let touched = self.heard.try_iter();
+            touched.flat_map(|touched| touched.apps).collect()
+        }
+    }
+
+    #[test]
+    fn what_the_disk_does_not_confirm_is_in_force_if_it_is_in_the_file() {
+        let mut was_there = Vec::new();
+        // One commit confirms more than once.
+        for confirmed in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Unconfirmed::new(folder.path());
+            let registry = &disk.registry;
+            disk.left.store(confirmed, Ordering::Release);
+            let Err(why) = put(registry, vec![app("b")]) else {
                 break;
             };
             let is_there = registry.app("b").unwrap().is_some();
-            let is_told = heard.try_iter().any(|touched| touched.apps.contains("b"));
+            let is_told = disk.told() == ["b"];
             let is_said = matches!(why, WriteError::Unconfirmed(_));
             assert_eq!((is_told, is_said), (is_there, is_there), "{why}");
             // What follows has a number of its own.
-            let next = put(&registry, vec![app("c")]).unwrap();
+            let next = put(registry, vec![app("c")]).unwrap();
             let before = registry.app("b").unwrap();
             assert!(before.is_none_or(|before| before.revision < next));
             was_there.push(is_there);
+        }
+        assert!(was_there.contains(&true), "{was_there:?}");
+    }
+
+    #[test]
+    fn what_is_found_in_a_file_that_could_not_be_opened_at_once_is_in_force_before_anything_else() {
+        let mut was_there = Vec::new();
+        for confirmed in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Unconfirmed::new(folder.path());
+            let registry = &disk.registry;
+            let (path, aside) = (registry.path(), folder.path().join("aside"));
+            registry.note(line("late"));
+            fs::rename(path, &aside).unwrap();
+            disk.left.store(confirmed, Ordering::Release);
+            let Err(why) = put(registry, vec![app("b")]) else {
+                break;
+            };
+            // Nobody says that it was not made, nor that it is in force.
+            assert!(!matches!(why, WriteError::Unconfirmed(_)), "{why}");
+            assert!(registry.app("b").is_err() && !registry.is_writable());
+            // One that comes meanwhile is told that it is not made.
+            let meanwhile = put(registry, vec![app("m")]);
+            let is_refused = matches!(meanwhile, Err(WriteError::Unwritable(_)));
+            assert!(is_refused && disk.told().is_empty(), "{meanwhile:?}");
+
+            fs::rename(&aside, path).unwrap();
+            let next = put(registry, vec![app("c")]).unwrap();
+            let before = registry.app("b").unwrap();
+            let told = disk.told();
+            if let Some(before) = &before {
+                assert!(matches!(why, WriteError::Unknown(_)), "{why}");
+                assert!(before.revision < next, "{next}");
+                assert_eq!(told, ["b", "c"]);
+            } else {
+                assert_eq!(told, ["c"]);
+            }
+            assert_eq!(registry.app("m").unwrap(), None);
+            let events = registry.audit(Log::Events, &page(None, 10)).unwrap();
+            let times: Vec<_> = events.items.iter().map(|one| one.times).collect();
+            assert_eq!(times, [1]);
+            was_there.push(before.is_some());
+        }
+        assert!(was_there.contains(&true), "{was_there:?}");
+    }
+
+    #[test]
+    fn of_a_commit_that_is_not_confirmed_only_what_it_changed_is_said_to_be_in_force() {
+        let mut was_there = Vec::new();
+        for confirmed in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Unconfirmed::new(folder.path());
+            let (_jobs, none) = sync_channel(1);
+            // In one commit, whoever is how fast.
+            let mut committing = Writer::new(disk.registry.shared.clone(), none, None);
+            let (mut writes, mut answers) = (Vec::new(), Vec::new());
+            for (name, dry_run) in [("b", false), ("a", false), ("d", true)] {
+                let (answer, answered) = sync_channel(1);
+                let write = Write {
+                    changes: vec![Change::Put(app(name), Expect::Absent)],
+                    audit: line("test"),
+                    dry_run,
+                };
+                writes.push((Box::new(write), answer));
+                answers.push(answered);
+            }
+            disk.left.store(confirmed, Ordering::Release);
+            committing.commit(writes);
+            let told: Vec<_> = answers.iter().map(|one| one.recv().unwrap()).collect();
+            if told[0].is_ok() {
+                break;
+            }
+            let is_there = disk.registry.app("b").unwrap().is_some();
+            was_there.push(is_there);
+            if is_there {
+                assert!(matches!(told[0], Err(WriteError::Unconfirmed(_))));
+                let exists = WriteError::Exists(Target::App("a".to_owned()));
+                assert_eq!(told[1..], [Err(exists), Ok(Revision(2))]);
+            } else {
+                let is_unwritable =
+                    |one: &Result<_, _>| matches!(one, Err(WriteError::Unwritable(_)));
+                assert!(told.iter().all(is_unwritable), "{told:?}");
+            }
         }
         assert!(was_there.contains(&true), "{was_there:?}");
     }

@@ -5,7 +5,6 @@ use super::Shared;
 use super::apply::{self, Not};
 use super::open;
 use super::pending::Pending;
-use super::reads;
 use super::tables::{Fault, META, REVISION};
 use crate::apps::made::{Revision, Touched, Write, WriteError};
 use redb::Database;
@@ -39,7 +38,37 @@ pub(super) struct Writer {
     jobs: Receiver<Job>,
     /// Why the file is open only to be read.
     only_read: Option<String>,
+    /// Never beside a file that is open: it is settled before anybody can write there.
+    unsettled: Option<Unsettled>,
     again: Duration,
+}
+
+/// A commit that failed, of which nobody knows whether it is in the file: that was not opened again since.
+struct Unsettled {
+    touched: Touched,
+    pending: Pending,
+}
+
+/// What a commit came to, as far as it got.
+#[derive(Default)]
+struct Came {
+    /// What each write came to.
+    results: Vec<Result<Revision, WriteError>>,
+    /// What all of them have touched.
+    touched: Touched,
+    /// Whether it was given to the store: it may be in the file then, whatever that answers.
+    is_given: bool,
+}
+
+/// What became of a commit that failed.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// It is in the file, and in force.
+    InForce,
+    /// It is not in the file.
+    NotThere,
+    /// Nobody knows yet.
+    Unknown,
 }
 
 /// What the next commit is made of.
@@ -67,6 +96,7 @@ impl Writer {
             shared,
             jobs,
             only_read,
+            unsettled: None,
             again: AGAIN,
         }
     }
@@ -115,26 +145,24 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, writes: Vec<(Box<Write>, Answer)>) {
-        let mut pending = {
-            let mut pending = self.shared.pending();
-            std::mem::take(&mut *pending)
-        };
+    pub(super) fn commit(&mut self, writes: Vec<(Box<Write>, Answer)>) {
         // After a failure an empty one shows whether it can be written again.
-        if writes.is_empty() && pending.is_empty() && self.shared.writes() {
+        if writes.is_empty() && self.shared.writes() && self.shared.pending().is_empty() {
             return;
         }
-        let mut touched = Touched::default();
-        let committed = self
-            .database()
-            .and_then(|database| self.try_commit(&database, &writes, &pending, &mut touched));
+        let database = self.database();
+        // Now that what was unsettled has come back, if it was to.
+        let mut pending = std::mem::take(&mut *self.shared.pending());
+        let mut came = Came::default();
+        let committed =
+            database.and_then(|database| self.try_commit(&database, &writes, &pending, &mut came));
         pending.tell_alarms();
         match committed {
-            Ok(results) => {
+            Ok(()) => {
                 self.shared.tell(true, None);
                 self.again = AGAIN;
-                self.shared.put_into_force(&touched);
-                for ((_, answer), result) in writes.into_iter().zip(results) {
+                self.shared.put_into_force(&came.touched);
+                for ((_, answer), result) in writes.into_iter().zip(came.results) {
                     // Who does not wait any more does not learn of it.
                     let _ = answer.send(result);
                 }
@@ -147,75 +175,75 @@ impl Writer {
                     (self.again * 2).min(AGAIN_AT_MOST)
                 };
                 self.shared.tell(false, Some(&why));
-                if open::is_broken(&fault) {
-                    self.reopen();
-                }
-                let is_there = self.is_there_all_the_same();
-                if is_there {
-                    self.shared.put_into_force(&touched);
-                } else {
-                    self.shared.pending().put_back(pending);
-                }
-                for (_, answer) in writes {
-                    let _ = answer.send(Err(if is_there {
-                        WriteError::Unconfirmed(why.clone())
-                    } else {
-                        WriteError::Unwritable(why.clone())
-                    }));
+                let fate = self.fate(&fault, came.is_given, came.touched, pending);
+                let mut results = came.results.into_iter();
+                for (write, answer) in writes {
+                    let told = fate.told(results.next(), write.dry_run, &why);
+                    let _ = answer.send(told);
                 }
             }
         }
     }
 
-    /// Whether what the disk did not confirm is in the file that was opened again: it is in force then,
-    /// and its number taken, though nobody is told that it will stay.
-    fn is_there_all_the_same(&self) -> bool {
-        let database = self.shared.database.load_full();
-        let there = database.and_then(|database| reads::revision(&database).ok());
+    /// What became of a commit that failed: where it was given to the store, only the file can tell, opened again.
+    fn fate(&mut self, fault: &Fault, is_given: bool, touched: Touched, pending: Pending) -> Fate {
         let before = self.shared.revision.load(Ordering::Acquire);
-        let is_there = there.is_some_and(|there| there > before);
-        if let Some(there) = there.filter(|_| is_there) {
-            self.shared.revision.store(there, Ordering::Release);
+        if is_given {
+            self.unsettled = Some(Unsettled { touched, pending });
+        } else {
+            self.shared.pending().put_back(pending);
         }
-        is_there
+        if is_given || open::is_broken(fault) {
+            self.reopen();
+        }
+        if !is_given {
+            Fate::NotThere
+        } else if self.unsettled.is_some() {
+            Fate::Unknown
+        } else if self.shared.revision.load(Ordering::Acquire) > before {
+            Fate::InForce
+        } else {
+            Fate::NotThere
+        }
     }
 
-    /// What each write came to; and, in `touched`, what all of them have.
+    /// Makes the changes, and says in `came` what each write came to and what all of them have touched.
     fn try_commit(
         &self,
         database: &Database,
         writes: &[(Box<Write>, Answer)],
         pending: &Pending,
-        touched: &mut Touched,
-    ) -> Result<Vec<Result<Revision, WriteError>>, Fault> {
+        came: &mut Came,
+    ) -> Result<(), Fault> {
         let transaction = database.begin_write()?;
         let mut revision = self.shared.revision.load(Ordering::Acquire);
-        let mut results = Vec::with_capacity(writes.len());
         for (write, _) in writes {
             let next = Revision(revision + 1);
-            results.push(match apply::apply(&transaction, write, next) {
-                Ok(_) if write.dry_run => Ok(Revision(revision)),
-                Ok(more) => {
-                    touched.merge(more);
-                    revision = next.0;
-                    Ok(next)
-                }
-                Err(Not::Refused(why)) => Err(why),
-                Err(Not::Failed(fault)) => return Err(fault),
-            });
+            came.results
+                .push(match apply::apply(&transaction, write, next) {
+                    Ok(_) if write.dry_run => Ok(Revision(revision)),
+                    Ok(more) => {
+                        came.touched.merge(more);
+                        revision = next.0;
+                        Ok(next)
+                    }
+                    Err(Not::Refused(why)) => Err(why),
+                    Err(Not::Failed(fault)) => return Err(fault),
+                });
         }
         pending.write(&transaction)?;
         let is_same = revision == self.shared.revision.load(Ordering::Acquire);
         if is_same && pending.is_empty() && self.shared.writes() {
             transaction.abort()?;
-            return Ok(results);
+            return Ok(());
         }
         transaction
             .open_table(META)?
             .insert(REVISION, &revision.to_be_bytes()[..])?;
+        came.is_given = true;
         transaction.commit()?;
         self.shared.revision.store(revision, Ordering::Release);
-        Ok(results)
+        Ok(())
     }
 
     fn database(&mut self) -> Result<Arc<Database>, Fault> {
@@ -254,15 +282,53 @@ impl Writer {
                 waited += moment;
             }
         }
-        match open::again(&self.shared.path) {
-            Ok(opened) => {
+        let opened = open::again(&self.shared.path).and_then(|opened| {
+            let there = open::revision(&self.shared.path, &opened.database)?;
+            Ok((opened, there))
+        });
+        match opened {
+            Ok((opened, there)) => {
                 self.only_read = opened.unwritable.map(|why| why.to_string());
                 self.shared.database.store(Some(Arc::new(opened.database)));
+                self.settle(there);
             }
             Err(why) => {
                 self.only_read = None;
                 tracing::error!("the registry cannot be opened again: {why}");
             }
+        }
+    }
+
+    /// Whether what the disk did not confirm is in the file, which says that `there` was written last: it is in
+    /// force then, and its number taken, before anything else is written.
+    fn settle(&mut self, there: u64) {
+        let before = self.shared.revision.fetch_max(there, Ordering::AcqRel);
+        let Some(Unsettled { touched, pending }) = self.unsettled.take() else {
+            return;
+        };
+        if there > before {
+            self.shared.put_into_force(&touched);
+        } else {
+            self.shared.pending().put_back(pending);
+        }
+    }
+}
+
+impl Fate {
+    /// What a write of that commit is told which came to `own` in it.
+    fn told(
+        self,
+        own: Option<Result<Revision, WriteError>>,
+        dry_run: bool,
+        why: &str,
+    ) -> Result<Revision, WriteError> {
+        let changes = matches!(own, Some(Ok(_))) && !dry_run;
+        match (self, own) {
+            (Self::InForce, _) if changes => Err(WriteError::Unconfirmed(why.to_owned())),
+            // It was judged by what is there now.
+            (Self::InForce, Some(own)) => own,
+            (Self::Unknown, _) if changes => Err(WriteError::Unknown(why.to_owned())),
+            _ => Err(WriteError::Unwritable(why.to_owned())),
         }
     }
 }

@@ -91,13 +91,14 @@ fn add(held: &mut Held, record: &KeyRecord, with: &With<'_>) -> Result<(), Strin
         let mut keys = before.keys.iter();
         keys.find(|key| *key.id == *record.id)?.made.as_deref()
     });
+    let (not_before, not_after) = dates(record);
     held.keys.push(Arc::new(Key {
         id,
         app: held.app.clone(),
         schemes: schemes(record, &verifying),
         verifying,
-        not_before: Some(record.life.active.unwrap_or(i64::MAX)),
-        not_after: ends(record),
+        not_before,
+        not_after,
         enabled: true,
         attests: record.attests,
         signer,
@@ -111,12 +112,13 @@ fn of_static(held: &Held, record: &KeyRecord, hash: KeyHash, with: &With<'_>) ->
         let mut keys = before.statics.iter();
         keys.find(|key| *key.id == *record.id)?.made.as_deref()
     });
+    let (not_before, not_after) = dates(record);
     StaticKey {
         id: record.id.as_str().into(),
         app: held.app.clone(),
         hash,
-        not_before: Some(record.life.active.unwrap_or(i64::MAX)),
-        not_after: ends(record),
+        not_before,
+        not_after,
         enabled: true,
         uses: Arc::<Uses>::clone(&held.uses),
         made: Some(Box::new(made(record, before))),
@@ -131,9 +133,15 @@ fn made(record: &KeyRecord, before: Option<&MadeKey>) -> MadeKey {
     made
 }
 
-fn ends(record: &KeyRecord) -> Option<i64> {
-    let both = [record.life.retired, record.not_after];
-    both.into_iter().flatten().min()
+/// The first second at which it may be used, and the first at which it may no longer be.
+fn dates(record: &KeyRecord) -> (Option<i64>, Option<i64>) {
+    if record.life.is_revoked() {
+        // Over at every second, and never one that is still to come: nobody is told of its public half either.
+        return (None, Some(i64::MIN));
+    }
+    let ends = [record.life.retired, record.not_after];
+    let begins = record.life.active.unwrap_or(i64::MAX);
+    (Some(begins), ends.into_iter().flatten().min())
 }
 
 /// As for keys of `gateway.toml`.

@@ -1,6 +1,7 @@
 //! One app at a time is built anew and put in the place of what it was.
 
 use super::build::{self, Place, With};
+use super::named::Named;
 use super::{ById, Held, Live};
 use crate::apps::beside::{Placed, PlanInForce, hash};
 use crate::apps::doubles::Doubles;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) struct Changing {
     pub(super) plans: HashMap<Arc<str>, Arc<PlanInForce>>,
     pub(super) known_plans: HashMap<Arc<str>, Assurance>,
+    pub(super) named: Named,
     /// Names of apps of `gateway.toml`: one of the registry with the same is not in force.
     pub(super) taken: HashSet<Arc<str>>,
     pub(super) free: Vec<usize>,
@@ -158,6 +160,9 @@ impl Live {
         count(&self.honey_count, honey.len(), was);
         self.doubles.store(Arc::new(doubles));
         self.stand_ins.store(Arc::new(stand_ins));
+        if let Some(before) = before {
+            changing.named.subtract(before);
+        }
         match after {
             Some(held) => changing.follow(&held),
             None => changing.forget(&name, before),
@@ -213,6 +218,7 @@ impl Changing {
     }
 
     pub(super) fn follow(&mut self, held: &Held) {
+        self.named.add(held);
         let name = &held.app.name;
         if held.app.policy.downgrade == Downgrade::Refuse {
             self.refusing.insert(name.clone(), held.app.clone());

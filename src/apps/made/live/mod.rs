@@ -9,6 +9,7 @@ mod build;
 mod change;
 mod load;
 mod look;
+mod named;
 mod shards;
 
 use super::{AuditEntry, InstanceRecord, MasterKey, Outcome, Store, Touched, Unreadable};
@@ -248,13 +249,13 @@ impl Live {
 
     /// Plans that apps in force name and `known` does not: their apps would be switched off.
     pub fn missing_plans(&self, known: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
-        let changing = self.changing();
-        let used = changing.plans.iter();
-        let missing =
-            used.filter(|(name, plan)| Arc::strong_count(plan) > 1 && !known.contains(*name));
-        let mut missing: Vec<_> = missing.map(|(name, _)| name.clone()).collect();
-        missing.sort_unstable();
-        missing
+        self.changing().named.plans.missing(known)
+    }
+
+    /// Issuers by which apps in force know their workloads, and that are not `known`: no workload of
+    /// theirs would get a token.
+    pub fn missing_issuers(&self, known: &HashSet<Arc<str>>) -> Vec<Arc<str>> {
+        self.changing().named.issuers.missing(known)
     }
 
     /// The apps that may not fall back to a weaker proof.
