@@ -221,6 +221,29 @@ mod tests {
     }
 
     #[test]
+    fn cookies_in_several_lines_are_signed_as_the_one_that_is_forwarded() {
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+            ("x-list", "1"),
+            ("x-list", "2"),
+        ] {
+            fields.append(name, HeaderValue::from_static(value));
+        }
+        let uri = "https://example.amazonaws.com/".parse().unwrap();
+        let signed = signer("service")
+            .sign(&Method::GET, &uri, &fields, b"")
+            .unwrap();
+        assert!(
+            signed.text.contains("\ncookie:a=1; b=2\nhost:"),
+            "{}",
+            signed.text
+        );
+        assert!(signed.text.contains("\nx-list:1,2\n"), "{}", signed.text);
+    }
+
+    #[test]
     fn a_presigned_url_of_s3_leaves_the_body_open_and_its_path_as_it_is() {
         let uri = "https://example.amazonaws.com/a%20b".parse().unwrap();
         let fields = HeaderMap::new();

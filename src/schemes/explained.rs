@@ -69,18 +69,27 @@ fn with_veils(base: &str, is_credential: impl Fn(&str) -> bool) -> Box<str> {
     const VEIL: &str = "<sha-256 of the value: ";
     let lines: Vec<String> = base
         .split('\n')
-        .map(|line| {
-            let parts = line.split_once(": ").or_else(|| line.split_once(':'));
-            match parts {
-                Some((name, value)) if !value.starts_with(VEIL) && is_credential(line) => {
-                    let digest = HEXLOWER.encode(&sha256(&[value.as_bytes()]));
-                    format!("{name}: {VEIL}{digest}>")
-                }
-                _ => line.to_owned(),
+        .map(|line| match parted(line) {
+            Some((name, value)) if !value.starts_with(VEIL) && is_credential(line) => {
+                let digest = HEXLOWER.encode(&sha256(&[value.as_bytes()]));
+                format!("{name}: {VEIL}{digest}>")
             }
+            _ => line.to_owned(),
         })
         .collect();
     lines.join("\n").into()
+}
+
+/// Name and value. A name in quotes may have parameters behind it, which hold a colon of
+/// their own; a bare one ends at the first, whether a space follows it or not.
+fn parted(line: &str) -> Option<(&str, &str)> {
+    if line.starts_with('"')
+        && let Some(parts) = line.split_once(": ")
+    {
+        return Some(parts);
+    }
+    let (name, value) = line.split_once(':')?;
+    Some((name, value.trim()))
 }
 
 /// Whether `line` is of the field `name`: in quotes, as RFC 9421 writes it, or bare.
@@ -104,6 +113,8 @@ mod tests {
             "authorization: of-the-user",
             "Authorization: of-the-user",
             "COOKIE: of-the-user",
+            "cookie:sid=of-the-user; p={\"a\": 1}",
+            "authorization:Bearer of-the-user: x",
         ] {
             let told = veiled(&format!("a: b\n{line}\nc: d"));
             assert!(!told.contains("of-the-user"), "{told}");

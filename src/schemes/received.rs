@@ -43,6 +43,7 @@ pub enum TargetForm {
 pub struct Received<'r> {
     method: &'r Method,
     scheme: &'r str,
+    sent_authority: &'r str,
     authority: Cow<'r, str>,
     /// Bytes of it that are the host.
     host: usize,
@@ -146,10 +147,10 @@ impl<'r> Received<'r> {
         if target.len() > MAX_TARGET {
             return Err(Malformed::TargetTooLong(target.len()));
         }
-        let host = host(uri, shown.lines("host", fields))?;
+        let sent_authority = host(uri, shown.lines("host", fields))?;
         let (scheme, authority) = match around.public_url {
             Some(url) => (&*url.scheme, &*url.authority),
-            None => (if around.tls { "https" } else { "http" }, host),
+            None => (if around.tls { "https" } else { "http" }, sent_authority),
         };
         let (path, query) = match memchr::memchr(b'?', target.as_bytes()) {
             Some(at) => (&target[..at], Some(&target[at + 1..])),
@@ -173,6 +174,7 @@ impl<'r> Received<'r> {
         Ok(Self {
             method,
             scheme,
+            sent_authority,
             host: split_port(&authority).0.len(),
             authority,
             target,
@@ -224,6 +226,11 @@ impl<'r> Received<'r> {
     /// `http` or `https`, as the caller sees it.
     pub const fn scheme(&self) -> &'r str {
         self.scheme
+    }
+
+    /// Host and port as they were sent: in `Host`, or where there is none in `:authority` or an absolute target.
+    pub const fn sent_authority(&self) -> &'r str {
+        self.sent_authority
     }
 
     /// Host in lower case, and port unless it is the scheme's own (RFC 9421, section 2.2.3).

@@ -1,14 +1,14 @@
 //! What every scheme has in common whose callers sign a text made of the
 //! request: the order of the checks and what each says is one for all of them.
 
-use super::authority::normal_authority;
+use super::authority::{normal_authority, without_own_port};
 use super::digest::{BodyCheck, BodyProof, Digests};
 use super::freshness::Freshness;
 use super::received::{Field, Received};
 use super::{Explained, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::crypto::{Tag, VerifyingKey};
-use http::header::CONNECTION;
+use http::header::{CONNECTION, COOKIE};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -30,15 +30,40 @@ pub(super) const fn rejected(why: Why) -> Refused {
     }
 }
 
-/// `Host` as it was sent, as long as it names what is matched and forwarded. Where
-/// that is another, by `public_url`, it is what callers know; HTTP/2 sends none.
+/// The host as it was sent, in `Host` or `:authority`, as long as it names what is matched and
+/// forwarded. Where that is another, by `public_url`, it is what callers know.
+pub(super) fn host_as_sent<'r>(received: &'r Received<'_>) -> &'r str {
+    let sent = received.sent_authority();
+    if normal_authority(received.scheme(), sent) == received.authority() {
+        sent
+    } else {
+        received.authority()
+    }
+}
+
+/// The same as AWS's signers write it: `Host` as it was sent. Where there is none, as over HTTP/2, they make
+/// one of the URL, without the scheme's own port, which some clients leave in `:authority` all the same.
 pub(super) fn host_as_signed<'r>(received: &'r Received<'_>) -> &'r str {
-    received
-        .first(Field::Host)
-        .and_then(|value| value.to_str().ok())
-        .map(str::trim)
-        .filter(|host| normal_authority(received.scheme(), host) == received.authority())
-        .unwrap_or_else(|| received.authority())
+    let sent = host_as_sent(received);
+    if received.shows(Field::Host) {
+        sent
+    } else {
+        without_own_port(received.scheme(), sent)
+    }
+}
+
+/// What stands between two lines of `Cookie`, as they are forwarded (RFC 9113, section 8.2.3).
+pub(super) const BETWEEN_COOKIES: &[u8] = b"; ";
+
+/// What stands between two lines of the field `name` in a text that is signed: `usual`, but
+/// between those of cookies, which are forwarded as one line. Signed text and forwarded bytes must
+/// not differ, or `a=1, b` could be sent as two cookies.
+pub(super) fn between_lines(name: &str, usual: &'static [u8]) -> &'static [u8] {
+    if name == COOKIE.as_str() {
+        BETWEEN_COOKIES
+    } else {
+        usual
+    }
 }
 
 /// A field that `Connection` names ends here: none that was proven may be among them.
@@ -143,5 +168,42 @@ pub(super) fn body_proof(
         }
         None if received.has_body() => Ok(BodyProof::Unproven),
         None => Ok(BodyProof::Empty),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schemes::received::Surroundings;
+    use http::{HeaderMap, HeaderValue, Method, Uri};
+
+    #[test]
+    fn a_host_is_signed_as_it_was_sent_and_by_aws_without_a_port_that_only_a_url_has() {
+        let told = |host: Option<&'static str>, target: &str| {
+            let mut fields = HeaderMap::new();
+            if let Some(host) = host {
+                fields.insert("host", HeaderValue::from_static(host));
+            }
+            let (method, uri): (_, Uri) = (Method::GET, target.parse().unwrap());
+            let around = Surroundings {
+                tls: true,
+                http2: host.is_none(),
+                has_body: false,
+                public_url: None,
+            };
+            let received = Received::read(&method, &uri, &fields, around).unwrap();
+            let both = (host_as_sent(&received), host_as_signed(&received));
+            (both.0.to_owned(), both.1.to_owned())
+        };
+        for (sent, by_aws) in [
+            ("api.example.com", "api.example.com"),
+            ("API.example.com", "API.example.com"),
+            ("API.example.com:443", "API.example.com"),
+            ("api.example.com:8443", "api.example.com:8443"),
+        ] {
+            let over_http2 = told(None, &format!("https://{sent}/"));
+            assert_eq!(over_http2, (sent.to_owned(), by_aws.to_owned()));
+            assert_eq!(told(Some(sent), "/"), (sent.to_owned(), sent.to_owned()));
+        }
     }
 }

@@ -276,15 +276,48 @@ fn a_target_that_ends_in_a_question_mark_is_refused_since_none_signs_it() {
     let signed = sign(&gateway.request("GET", "/orders"));
     let mut marked = signed.clone();
     marked.target.push('?');
+    let told = "The target ends in a `?` with nothing behind it, which no signer of AWS's signs: leave it out.";
     let refused = gateway.send(&marked);
     refused.assert_refused(401, "coverage-missing");
-    assert!(
-        refused.text().contains("leave it out"),
-        "{}",
-        refused.text()
+    assert_eq!(refused.detail(), told);
+    // Beside what is not signed either, each is told by itself.
+    marked = marked.field("X-Amz-Acl", "private");
+    assert_eq!(
+        gateway.send(&marked).detail(),
+        format!("The signature must cover `x-amz-acl` too. {told}")
     );
     upstream.assert_silent();
     gateway.send(&signed).assert_passed();
+}
+
+#[test]
+fn cookies_are_signed_as_they_are_forwarded() {
+    let (upstream, gateway) = start();
+    let with = |cookies: &str| sign(&gateway.request("GET", "/").field("Cookie", cookies));
+    let signed = with("theme=dark, admin=1");
+    gateway.send(&signed).assert_passed();
+    // Split in two it would be forwarded as two cookies, be it signed with a space behind the comma or without.
+    for signed in [signed, with("theme=dark,admin=1")] {
+        let split = signed
+            .without("cookie")
+            .field("Cookie", "theme=dark")
+            .field("Cookie", "admin=1");
+        gateway
+            .send(&split)
+            .assert_refused(401, "credential-rejected");
+        assert_eq!(h2::send(&split, gateway.address()).status, 401);
+    }
+    assert_eq!(upstream.heard().len(), 1);
+    // And whoever signs the whole may have it split on the way.
+    let split = with("a=1; b=2")
+        .without("cookie")
+        .field("Cookie", "a=1")
+        .field("Cookie", "b=2");
+    gateway.send(&split).assert_passed();
+    h2::send(&split, gateway.address()).assert_passed();
+    for number in [1, 2] {
+        assert_eq!(upstream.got(number).values("cookie"), ["a=1; b=2"]);
+    }
 }
 
 #[test]
@@ -567,6 +600,28 @@ fn a_presigned_upload_passes_once() {
     gateway.advance(600_000);
     gateway.send(&put).assert_refused(401, "replayed");
     assert_eq!(upstream.only().body, b"x");
+}
+
+#[test]
+fn a_waiver_of_the_body_refuses_no_presigned_url_that_signs_it() {
+    let upstream = Upstream::start();
+    for line in ["", WAIVE_BODY] {
+        let gateway = setup(&upstream).route(line).start();
+        let put = presign(&gateway, "PUT", "/files/1", 600, &sha256(b"x"));
+        gateway
+            .send(&put.clone().body("y"))
+            .assert_refused(401, "credential-rejected");
+        gateway.send(&put.body("x")).assert_passed();
+    }
+    assert_eq!(upstream.heard().len(), 2);
+    // What signs none is not read before its proof, however long it is.
+    let gateway = setup(&upstream)
+        .route(WAIVE_BODY)
+        .route("sigv4 = { hold = \"1 KiB\" }")
+        .route("body = { verify = \"while-forwarding\" }")
+        .start();
+    let put = presign(&gateway, "PUT", "/files/1", 600, "UNSIGNED-PAYLOAD");
+    gateway.send(&put.body(vec![b'x'; 1025])).assert_passed();
 }
 
 #[test]

@@ -373,6 +373,54 @@ fn beside_a_good_signature_it_is_the_token_that_is_talked_about() {
 }
 
 #[test]
+fn what_a_signature_of_aws_s_leaves_out_is_told_by_what_it_is() {
+    let desk = desk();
+    let url = "http://api.example.com/orders";
+    let sign = |more: &[&str]| {
+        let how = [
+            "--scheme",
+            "aws-sigv4",
+            "--region",
+            "us-east-1",
+            "--service",
+            "api",
+            "--created",
+            THEN,
+            url,
+        ];
+        let output = run(desk.path(), "sign", &[&how[..], more].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let change = |text: &str| {
+        let (_, report) = explained(desk.path(), text, &[]);
+        let refused = &report["refused"];
+        assert_eq!(refused["code"], "coverage-missing", "{report:#}");
+        refused["change"].as_str().unwrap().to_owned()
+    };
+    let unsigned = "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD";
+    let told = change(&sign(&["-d", "{}", "--curl", "-H", unsigned]));
+    assert!(
+        told.contains("SHA-256 of the body") && !told.contains("SignedHeaders"),
+        "{told}"
+    );
+    let fields = sign(&[]);
+    let raw = |target: &str, more: &str| {
+        format!("GET {target} HTTP/1.1\nHost: api.example.com\n{more}{fields}\n")
+    };
+    let (code, report) = explained(desk.path(), &raw("/orders", ""), &[]);
+    assert_eq!(code, 0, "{report:#}");
+    let take_away = "take the `?` at the end of the target away";
+    assert_eq!(change(&raw("/orders?", "")), take_away);
+    let sign_too = "sign x-amz-acl too, in `SignedHeaders`";
+    assert_eq!(change(&raw("/orders", "X-Amz-Acl: private\n")), sign_too);
+    assert_eq!(
+        change(&raw("/orders?", "X-Amz-Acl: private\n")),
+        format!("{sign_too}; {take_away}")
+    );
+}
+
+#[test]
 fn a_body_that_curl_takes_from_standard_input_is_asked_for_in_a_file() {
     let desk = desk();
     std::fs::write(desk.path().join("pasted"), "curl http://h/ -d @-").unwrap();

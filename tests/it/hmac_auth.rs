@@ -1,11 +1,13 @@
 //! Callers who sign as for Kong, as for Apache APISIX, or after draft-cavage-http-signatures-12.
 
+use crate::harness::pair::Pair;
 use crate::harness::setup::SECRET;
 use crate::harness::{Gateway, Request, Setup, T0, Upstream, caller, h2};
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::process::Command;
 
 /// [`T0`], as callers write it.
 const DATE: &str = "Fri, 15 Jan 2027 08:00:00 GMT";
@@ -440,5 +442,153 @@ fn over_http2_the_first_line_says_so_and_the_target_does_not() {
             ),
         );
         assert_eq!(h2::send(&request, gateway.address()).status, 200, "{name}");
+    }
+}
+
+#[test]
+fn over_http_1_0_the_first_line_is_signed_as_over_http_1_1_and_who_signs_another_is_told_which() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream, "kong").server("explain = true").start();
+    let authority = gateway.address().to_string();
+    let ask = |version: &str| {
+        let text = format!("date: {DATE}\nGET /orders {version}\nhost: {authority}");
+        let request = gateway.request("GET", "/orders").field("Date", DATE).field(
+            "Authorization",
+            &format!(
+                "hmac username=\"mobile-2026\", algorithm=\"hmac-sha256\", headers=\"date request-line host\", signature=\"{}\"",
+                mac(&text)
+            ),
+        );
+        let bytes = String::from_utf8(request.bytes()).unwrap();
+        let mut connection = gateway.connect();
+        connection.send(
+            bytes
+                .replacen(" HTTP/1.1\r\n", " HTTP/1.0\r\n", 1)
+                .as_bytes(),
+        );
+        connection.response()
+    };
+    ask("HTTP/1.1").assert_passed();
+    let refused = ask("HTTP/1.0");
+    refused.assert_refused(401, "credential-rejected");
+    let told = refused.json();
+    assert_eq!(told["mistake"], "http-version", "{told:#}");
+    let hint = told["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("else `HTTP/1.1`, over HTTP/1.0 too"),
+        "{hint}"
+    );
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+#[test]
+fn cookies_are_signed_as_they_are_forwarded() {
+    for dialect in DIALECTS {
+        let (upstream, gateway) = start(dialect);
+        let with = |cookies: &str| {
+            let request = gateway.request("GET", "/").field("Cookie", cookies);
+            sign(dialect, &request, &["cookie"])
+        };
+        let signed = with("theme=dark, admin=1");
+        gateway.send(&signed).assert_passed();
+        // Split in two it would be forwarded as two cookies.
+        let split = signed
+            .without("cookie")
+            .field("Cookie", "theme=dark")
+            .field("Cookie", "admin=1");
+        gateway
+            .send(&split)
+            .assert_refused(401, "credential-rejected");
+        assert_eq!(h2::send(&split, gateway.address()).status, 401);
+        assert_eq!(upstream.heard().len(), 1);
+        // And whoever signs the whole may have it split on the way.
+        let split = with("a=1; b=2")
+            .without("cookie")
+            .field("Cookie", "a=1")
+            .field("Cookie", "b=2");
+        gateway.send(&split).assert_passed();
+        assert_eq!(upstream.got(1).values("cookie"), ["a=1; b=2"]);
+        // Kong's first line names the version.
+        if dialect != "kong" {
+            h2::send(&split, gateway.address()).assert_passed();
+            assert_eq!(upstream.got(2).values("cookie"), ["a=1; b=2"]);
+        }
+        // What is no cookie stands once.
+        let once = gateway.request("GET", "/").field("X-Custom", "a");
+        let twice = sign(dialect, &once, &["x-custom"]).field("X-Custom", "a");
+        gateway
+            .send(&twice)
+            .assert_refused(400, "malformed-credential");
+    }
+}
+
+#[test]
+fn over_either_version_the_host_is_signed_as_it_was_sent() {
+    for dialect in ["apisix", "cavage-12"] {
+        let upstream = Upstream::start();
+        let gateway = setup(&upstream, dialect).server("explain = true").start();
+        for authority in ["API.example.com", "api.example.com:80", "api.example.com"] {
+            let request = gateway.request("GET", "/orders").authority(authority);
+            let signed = sign(dialect, &request, &[]);
+            gateway.send(&signed).assert_passed();
+            h2::send(&signed, gateway.address()).assert_passed();
+        }
+        for (authority, sent, mistake) in [
+            ("api.example.com:80", "api.example.com", "host-with-port"),
+            ("api.example.com", "api.example.com:80", "host-not-as-sent"),
+            ("api.example.com", "API.example.com", "host-not-as-sent"),
+        ] {
+            let request = gateway.request("GET", "/orders").authority(authority);
+            let signed = sign(dialect, &request, &[]).authority(sent);
+            for refused in [gateway.send(&signed), h2::send(&signed, gateway.address())] {
+                assert_eq!(refused.status, 401);
+                assert_eq!(refused.json()["mistake"], mistake, "{}", refused.text());
+            }
+        }
+    }
+}
+
+#[test]
+fn who_has_a_key_that_the_dialect_does_not_take_is_told_so_where_it_may_be_told() {
+    for explain in [true, false] {
+        let upstream = Upstream::start();
+        let pair = Pair::of("ecdsa-p256-sha256");
+        let setup = setup(&upstream, "cavage-12")
+            .server(&format!("explain = {explain}"))
+            .more("[apps.partner]\nkeys = [{ id = \"partner\", algorithm = \"ecdsa-p256-sha256\", public_key = \"file:pair.pem\" }]");
+        setup.write_secret("pair.pem", pair.public_pem().as_bytes());
+        let gateway = setup.start();
+        let text = format!(
+            "(request-target): get /orders\nhost: {}\ndate: {DATE}",
+            gateway.address()
+        );
+        let signature = BASE64.encode(&pair.sign(text.as_bytes()));
+        let folder = gateway.setup().folder();
+        let config = gateway.setup().text();
+        gateway.setup().write("gateway.toml", config.as_bytes());
+        for named in ["algorithm=\"hs2019\",", ""] {
+            let proof = format!(
+                "Signature keyId=\"partner\",{named}headers=\"(request-target) host date\",signature=\"{signature}\""
+            );
+            let request = gateway.request("GET", "/orders").field("Date", DATE);
+            let request = request.field("Authorization", &proof);
+            let refused = gateway.send(&request);
+            refused.assert_refused(401, "credential-rejected");
+            let mistake = refused.json()["mistake"].clone();
+            let known = explain.then_some("algorithm-not-taken");
+            assert_eq!(mistake.as_str(), known, "{}", refused.text());
+            gateway.setup().write("pasted", &request.bytes());
+            let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+                .args(["explain", "-c", "gateway.toml", "--json", "--at"])
+                .args([&*T0.to_string(), "pasted"])
+                .current_dir(folder)
+                .output()
+                .unwrap();
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let change = report["refused"]["change"].as_str().unwrap();
+            let told = "`ecdsa-p256-sha256` is not taken in this dialect, `cavage-12`";
+            assert!(change.starts_with(told), "{change}");
+        }
+        upstream.assert_silent();
     }
 }

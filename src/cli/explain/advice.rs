@@ -5,10 +5,11 @@ use super::judge::Ground;
 use super::report::Report;
 use super::shown::ago;
 use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
-use crate::apps::{Scheme, SchemeSet};
+use crate::apps::{Key, Scheme, SchemeSet};
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Table};
 use crate::schemes::aws_sigv4::coverage::{BODY, LONE_MARK};
+use crate::schemes::hmac_auth::verify::is_of;
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::token::Issuer;
 use crate::schemes::{Malformed, Received, Refused, Unbound, Why, token};
@@ -196,7 +197,7 @@ fn not_signed_for_aws(missing: &[Cow<'_, str>]) -> String {
     }
     if has(BODY) {
         told.push(
-            "sign the SHA-256 of the body as the last line, and send it in `X-Amz-Content-Sha256`, which is signed too"
+            "sign the SHA-256 of the body, not a word in its place, and send it in `X-Amz-Content-Sha256`, which is signed too"
                 .to_owned(),
         );
     }
@@ -292,6 +293,7 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
             "`alg` must be the key's{}",
             key.map_or_else(String::new, |key| token_name(key.algorithm()))
         ),
+        Why::WrongAlgorithm if let Some(told) = not_taken(key, case) => told,
         Why::WrongAlgorithm => format!(
             "the algorithm that is named must be the key's{}, or be left out",
             key.map_or_else(String::new, |key| format!(", `{}`", key.algorithm()))
@@ -306,6 +308,22 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
         Why::WrongProof | Why::Proof(_) | Why::WrongPop | Why::Pop(_) => String::new(),
         Why::Claim(claim) => format!("`{claim}` must be one that is accepted"),
     }
+}
+
+/// For a key whose algorithm the route's dialect does not take, whatever is named beside the signature.
+fn not_taken(key: Option<&Key>, case: Case<'_>) -> Option<String> {
+    hmac_auth::claimed(case.received, case.route)?;
+    let (algorithm, dialect) = (key?.algorithm(), case.route.dialect?);
+    let taken = Algorithm::ALL.into_iter();
+    let taken = taken.filter(|one| is_of(dialect, *one));
+    let taken: Vec<_> = taken.map(Algorithm::name).collect();
+    (!is_of(dialect, algorithm)).then(|| {
+        format!(
+            "`{algorithm}` is not taken in this dialect, `{}`: sign with a key of `{}`",
+            dialect.name(),
+            taken.join("`, `")
+        )
+    })
 }
 
 /// For a token of an issuer outside.

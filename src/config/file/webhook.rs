@@ -15,7 +15,7 @@ table! {
         pub app: Required<At<Name>>,
         /// Whether there may be a query, which nobody signs.
         pub query: bool = false,
-        /// How old a webhook may be, if less than `[freshness] window`. GitHub says no time: there it is how long a copy is known.
+        /// How old a webhook may be, if less than `[freshness] window`. Without effect for `"github"`, who says no time.
         pub window: Option<At<Period>>,
         /// Bytes of a body that are read before its proof is known: at most `"16 MiB"`. Such bodies share 64 MiB of
         /// memory, those of one address 16 MiB.

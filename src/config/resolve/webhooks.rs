@@ -1,6 +1,6 @@
 //! `webhook` of a route, and the keys that webhooks are signed with.
 
-use super::Gathered;
+use super::{Gathered, too_short};
 use crate::apps::Scheme;
 use crate::config::file::{App, File, Key, Route, Webhook};
 use crate::config::gather::Draft;
@@ -69,12 +69,21 @@ fn misfits(route: &Route, told: &Webhook, at: &At<Accepted>, file: &File) -> Vec
         let draft = at.problem("webhooks are `POST`, which is not among the route's `methods`");
         all.push(draft.hint("add `\"POST\"` to `methods`"));
     }
+    all.extend(told.window.as_ref().and_then(too_short));
     if let Some(window) = &told.window
-        && window.value.0 > file.freshness.window.0
+        && window.value.0 > file.freshness.window.value.0
     {
-        let most = time(file.freshness.window.0);
+        let most = time(file.freshness.window.value.0);
         let draft = window.problem("this is longer than `[freshness] window`");
         all.push(draft.accepted(format!("at most `\"{most}\"`")));
+    }
+    if let (Some(window), Some(sender)) = (&told.window, told.sender.get())
+        && sender.value == Sender::Github
+    {
+        let draft = window.problem("GitHub says no time: this has no effect");
+        let hint =
+            "take `window` away: a copy is known for `[freshness] window` and twice its `skew`";
+        all.push(draft.hint(hint).warning());
     }
     if told.hold.value.0 > SigV4::MAX_HOLD {
         let draft = told

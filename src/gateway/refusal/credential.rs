@@ -3,6 +3,7 @@
 use super::Code;
 use crate::apps::{Assurance, Scheme, SchemeSet};
 use crate::authorize;
+use crate::schemes::aws_sigv4::coverage::{BODY, LONE_MARK};
 use crate::schemes::{self, Unbound, Why};
 use std::borrow::Cow;
 
@@ -83,14 +84,7 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
             Some(None) => "Compare the text you signed with `signature_base`; if they are equal, the key id or the secret is wrong.".to_owned(),
             None => "The key is not known or not in force, or the signature does not match the request as it arrived. `portcullis explain` shows the text to sign.".to_owned(),
         },
-        schemes::Refused::Coverage(missing) if missing.iter().any(|name| *name == "body") => format!(
-            "The signature must cover {} too: sign the SHA-256 of the body in place of `UNSIGNED-PAYLOAD`, or sign its pieces.",
-            list(missing)
-        ),
-        schemes::Refused::Coverage(missing) => format!(
-            "The signature must cover {} too.",
-            list(missing)
-        ),
+        schemes::Refused::Coverage(missing) => not_covered(missing),
         schemes::Refused::NobodySigns(there) => format!(
             "No sender of webhooks signs {}: a webhook is a `POST` to a URL without a query, and carries no `Authorization`.",
             list(there)
@@ -124,6 +118,28 @@ pub(in crate::gateway) fn oauth_error(refused: &schemes::Refused) -> Option<&'st
         } => Some("invalid_client_attestation"),
         _ => None,
     }
+}
+
+/// What must be covered, and what must go since no signature can cover it.
+fn not_covered(missing: &[Cow<'static, str>]) -> String {
+    let (marks, names): (Vec<_>, Vec<_>) =
+        missing.iter().cloned().partition(|name| *name == LONE_MARK);
+    let mut told = Vec::with_capacity(2);
+    if !names.is_empty() {
+        let how = if names.iter().any(|name| *name == BODY) {
+            ": sign the SHA-256 of the body in place of `UNSIGNED-PAYLOAD`, or sign its pieces"
+        } else {
+            ""
+        };
+        told.push(format!(
+            "The signature must cover {} too{how}.",
+            list(&names)
+        ));
+    }
+    if !marks.is_empty() {
+        told.push(format!("The target ends in {LONE_MARK}."));
+    }
+    told.join(" ")
 }
 
 fn list(names: &[Cow<'static, str>]) -> String {

@@ -12,8 +12,10 @@ use std::borrow::Cow;
 /// What every field of AWS's begins with.
 const AMZ: &str = "x-amz-";
 const DATE_NAME: &str = "date";
+/// What the body is called.
+pub const BODY: &str = "body";
 /// The query of a target that ends in `?`.
-const LONE_MARK: &str =
+pub const LONE_MARK: &str =
     "a `?` with nothing behind it, which no signer of AWS's signs: leave it out";
 const DIGEST: HeaderName = HeaderName::from_static("digest");
 
@@ -88,7 +90,7 @@ fn each<'d>(
         demand(None, DATE_NAME, has(DATE_NAME));
     }
     if received.has_body() {
-        demand(Some(Part::Body), "body", covers_body(presented));
+        demand(Some(Part::Body), BODY, covers_body(presented));
     }
 }
 

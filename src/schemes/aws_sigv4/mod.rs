@@ -3,7 +3,8 @@
 //!
 //! `read` takes the proof apart, `text` writes what is signed, `forms` tells in
 //! which ways signers write it, `verify` holds it against policy, time and key,
-//! `chunked` checks a body that is signed in pieces, `sign` makes the proof.
+//! `told` shows it to those who may see it, `chunked` checks a body that is
+//! signed in pieces, `sign` makes the proof.
 //! What the signature leaves to the caller is demanded here all the same: the
 //! host, a time, every `x-amz-*` field and the body's hash are in it.
 
@@ -16,6 +17,7 @@ pub mod payload;
 pub mod read;
 pub mod sign;
 pub mod text;
+mod told;
 pub mod verify;
 
 #[cfg(test)]
@@ -26,7 +28,8 @@ pub use coverage::challenge;
 pub use credential::is_scope_word;
 pub use payload::Payload;
 pub use read::{Presented, is_proof};
-pub use verify::{told_veiled, verify};
+pub use told::told_veiled;
+pub use verify::verify;
 
 use http::HeaderName;
 

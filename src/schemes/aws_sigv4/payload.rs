@@ -69,11 +69,30 @@ pub(super) fn hex256(text: &str) -> Option<[u8; 32]> {
 pub struct Payloads<'p> {
     first: Cow<'p, str>,
     second: Option<&'static str>,
+    lacks_hash: bool,
 }
 
 impl<'p> Payloads<'p> {
     pub(super) const fn new(first: Cow<'p, str>, second: Option<&'static str>) -> Self {
-        Self { first, second }
+        Self {
+            first,
+            second,
+            lacks_hash: false,
+        }
+    }
+
+    /// That of an unsigned body, as long as the other, the hash of a signed one, is not known.
+    pub(super) const fn without_hash() -> Self {
+        Self {
+            first: Cow::Borrowed(UNSIGNED_PAYLOAD),
+            second: None,
+            lacks_hash: true,
+        }
+    }
+
+    /// Whether the body's hash may stand there too, and is not known.
+    pub(super) const fn lacks_hash(&self) -> bool {
+        self.lacks_hash
     }
 
     /// The likeliest.

@@ -6,7 +6,7 @@ use super::credential::SignedFields;
 use crate::crypto::digest::sha256;
 use crate::schemes::Refused;
 use crate::schemes::received::Received;
-use crate::schemes::signed::host_as_signed;
+use crate::schemes::signed::{between_lines, host_as_signed};
 use data_encoding::HEXLOWER;
 use http::header::HOST;
 
@@ -56,7 +56,7 @@ pub fn write_fields(
                 .ok_or_else(|| NoText::Absent(name.to_owned()))?;
             write_trimmed(out, first.as_bytes());
             for line in lines {
-                out.push(b',');
+                out.extend_from_slice(between_lines(name, b","));
                 write_trimmed(out, line.as_bytes());
             }
         }

@@ -5,6 +5,7 @@ use super::chunked::Chunks;
 use super::forms::{Forms, MAX_TRIED};
 use super::payload::{Payload, Payloads};
 use super::read::Presented;
+use super::told::explain;
 use super::{ALGORITHM, EMPTY_SHA256, UNSIGNED_PAYLOAD, coverage, text};
 use crate::apps::{Key, Scheme};
 use crate::clock::Now;
@@ -14,7 +15,6 @@ use crate::crypto::{Algorithm, DigestAlgorithm, HmacKey, Tag, VerifyingKey};
 use crate::route::{Part, Route, SigV4};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::digest::{BodyProof, CONTENT_DIGEST, Digests};
-use crate::schemes::explained::{Explained, veiled};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::received::Received;
 use crate::schemes::signed::{self, Rules};
@@ -28,8 +28,8 @@ use std::time::Duration;
 /// The caller that the request's signature proves.
 ///
 /// # Errors
-/// [`Refused`] says why it proves none; [`Refused::Unread`] that the body's
-/// hash is a part of what is signed, and `received` does not have it.
+/// [`Refused`] says why it proves none; [`Refused::Unread`] that the body's hash is,
+/// or where it is waived may be, a part of what is signed, and `received` does not have it.
 pub fn verify(
     presented: &Presented<'_>,
     received: &Received<'_>,
@@ -57,7 +57,12 @@ pub fn verify(
     let is_waived = route.waives(Part::Body, seconds);
     let payloads = payloads(presented, received, is_waived)?;
 
-    let (key, tag, is_unsigned) = check_signature(presented, received, route, rules, &payloads)?;
+    let checked = check_signature(presented, received, route, rules, &payloads);
+    // What the head alone does not prove may be proven with the body's hash.
+    if payloads.lacks_hash() && matches!(checked, Err(Refused::Rejected { .. })) {
+        return Err(Refused::Unread);
+    }
+    let (key, tag, is_unsigned) = checked?;
     // Only the owner of the key comes this far.
     signed::check_key(&key, Scheme::AwsSigv4, seconds)?;
     if is_unsigned && received.has_body() && !is_waived {
@@ -78,6 +83,7 @@ pub fn verify(
         // The tag is a function of the signed text and the key, and we computed it ourselves.
         text: ProofId::of(tag.as_bytes()),
         last_second,
+        says_its_end: presented.expires.is_some(),
         created: presented.time.seconds,
         reusable: false,
     };
@@ -186,7 +192,7 @@ fn digests(presented: &Presented<'_>, received: &Received<'_>) -> Result<Option<
 /// What may stand for the body in the last line: two where signers differ.
 ///
 /// # Errors
-/// [`Refused::Unread`] where that is its hash, and `received` does not have it.
+/// [`Refused::Unread`] where that must be its hash, and `received` does not have it.
 pub fn payloads<'p>(
     presented: &Presented<'p>,
     received: &Received<'_>,
@@ -203,12 +209,17 @@ pub fn payloads<'p>(
                 return Ok(Payloads::new(unsigned, Some(EMPTY_SHA256)));
             }
             (false, _) => EMPTY_SHA256,
-            (true, true) if is_waived => UNSIGNED_PAYLOAD,
             (true, in_query) => {
-                let hash = received.body_hash().ok_or(Refused::Unread)?;
+                let Some(hash) = received.body_hash() else {
+                    // By a waiver it may be signed all the same: it is read where it turns out that it must be.
+                    let is_enough = in_query && is_waived;
+                    return is_enough
+                        .then(Payloads::without_hash)
+                        .ok_or(Refused::Unread);
+                };
                 let hash = Cow::Owned(HEXLOWER.encode(&hash));
-                // Only so that the key's owner is told that the body is not signed.
-                let is_unsigned = in_query && is_s3(presented);
+                // Without a waiver only so that the key's owner is told that the body is not signed.
+                let is_unsigned = in_query && (is_waived || is_s3(presented));
                 return Ok(Payloads::new(hash, is_unsigned.then_some(UNSIGNED_PAYLOAD)));
             }
         },
@@ -350,47 +361,4 @@ fn check_signature(
             explained: explained.map(Box::new),
         })
     })
-}
-
-/// The canonical request as we see it: the caller's own, where it told us its digest, else the first.
-fn explain(
-    received: &Received<'_>,
-    forms: &Forms<'_>,
-    fields: &[u8],
-    payloads: &Payloads<'_>,
-) -> Option<Explained> {
-    let mut first = None;
-    for (path, query) in forms.all() {
-        for payload in payloads.all() {
-            let mut whole = Vec::new();
-            text::write_front(&mut whole, received, path, query);
-            whole.extend_from_slice(fields);
-            whole.extend_from_slice(payload.as_bytes());
-            let explained = Explained::new(&whole, received);
-            if explained.same_text == Some(true) {
-                return Some(told(&explained));
-            }
-            first.get_or_insert(explained);
-        }
-    }
-    first.as_ref().map(told)
-}
-
-fn told(explained: &Explained) -> Explained {
-    Explained {
-        base: told_veiled(&explained.base),
-        same_text: explained.same_text,
-    }
-}
-
-/// `text` with the tokens in a query digested too.
-pub fn told_veiled(text: &str) -> Box<str> {
-    const TOKEN: &str = "X-Amz-Security-Token=";
-    let text = veiled(text);
-    let Some(at) = text.find(TOKEN) else {
-        return text;
-    };
-    let (front, rest) = text.split_at(at + TOKEN.len());
-    let end = rest.find(['&', '\n']).unwrap_or(rest.len());
-    format!("{front}<a token>{}", rest.get(end..).unwrap_or_default()).into()
 }

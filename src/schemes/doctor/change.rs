@@ -5,7 +5,6 @@ use super::Mistake;
 use crate::crypto::DigestAlgorithm;
 use crate::schemes::received::Received;
 use data_encoding::{BASE64, HEXLOWER};
-use http::header::HOST;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -223,8 +222,7 @@ fn paths<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) {
 fn places<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) {
     let ours = received.authority();
     let (name, port) = crate::schemes::authority::split_port(ours);
-    let as_sent = received.fields().get(HOST);
-    let as_sent = as_sent.and_then(|value| value.to_str().ok()).map(str::trim);
+    let as_sent = received.sent_authority();
     let other = if received.scheme() == "https" {
         "http"
     } else {
@@ -232,7 +230,8 @@ fn places<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) 
     };
     let ports = |scheme| if scheme == "https" { 443 } else { 80 };
     let mut push = |mistake, scheme: Option<&'static str>, authority: Option<Cow<'r, str>>| {
-        if scheme.is_some() || authority.as_deref().is_some_and(|one| one != ours) {
+        let is_other = |one: &str| one != ours || one != as_sent;
+        if scheme.is_some() || authority.as_deref().is_some_and(is_other) {
             let change = Change {
                 scheme,
                 authority,
@@ -242,7 +241,9 @@ fn places<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) 
         }
     };
     push(Mistake::SchemeDiffers, Some(other), None);
-    push(Mistake::HostAsSent, None, as_sent.map(Cow::Borrowed));
+    push(Mistake::HostAsSent, None, Some(as_sent.into()));
+    // Right where it is signed in one form whichever it is sent in.
+    push(Mistake::HostNotAsSent, None, Some(ours.into()));
     if port.is_some() {
         push(Mistake::HostWithoutPort, None, Some(name.into()));
     } else {
@@ -251,12 +252,8 @@ fn places<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) 
         push(Mistake::HostWithPort, None, with(other));
         push(Mistake::HostWithPort, Some(other), with(other));
     }
-    if as_sent.is_some_and(|host| host != ours) {
-        push(
-            Mistake::SchemeDiffers,
-            Some(other),
-            as_sent.map(Cow::Borrowed),
-        );
+    if as_sent != ours {
+        push(Mistake::SchemeDiffers, Some(other), Some(as_sent.into()));
     }
 }
 

@@ -37,6 +37,7 @@ mistakes! {
     MethodLower "method-in-lower-case" "the method is in lower case: it stands as in the request line";
     MethodUpper "method-in-upper-case" "the method is in upper case: in this line it is in lower case";
     HostAsSent "host-as-sent" "the host is written as in `Host`: it is in lower case, without the scheme's own port, or the one in `[server] public_url`";
+    HostNotAsSent "host-not-as-sent" "the host is in another form than it was sent in: in this line it stands as in `Host` or `:authority`, in the same case and with the same port";
     HostWithPort "host-with-port" "the scheme's own port stands behind the host: it is left out";
     HostWithoutPort "host-without-port" "the port is missing behind the host: one that is not the scheme's own belongs there";
     SchemeDiffers "scheme-differs" "the scheme differs, `http` or `https`: callers behind TLS termination need `[server] public_url`";
@@ -98,6 +99,7 @@ mistakes! {
     EarlyKey "early-key" "the signature holds, and its key is not yet in force";
     KeyNotForScheme "key-not-for-scheme" "the signature holds, and its key may not be used in this way: `schemes` of the key does not list it, or its secret is too short for it";
     WrongAlgorithm "algorithm-named-wrongly" "the signature holds, and the algorithm that is named beside it is not the key's: name the key's, or none";
+    AlgorithmNotTaken "algorithm-not-taken" "the signature holds, and the dialect takes no key of this algorithm: `kong` and `apisix` take shared secrets alone, `cavage-12` Ed25519 and RSA besides, and none of them ECDSA";
     ClockOffset "clock-offset" "the signature holds, and its time alone is wrong: set the clock, or sign when you send";
 }
 

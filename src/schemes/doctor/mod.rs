@@ -21,7 +21,7 @@ pub use change::{Case, Change};
 pub use mistakes::Mistake;
 
 use super::received::Received;
-use super::{Presented, Refused, Why};
+use super::{Presented, Refused, Why, hmac_auth};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::{HmacKey, VerifyingKey, random};
@@ -133,7 +133,7 @@ pub fn examine(
         let verifying = key.map(|key| &key.verifying).or(double.as_deref())?;
         if tries.take() && sample.holds(verifying) {
             return key
-                .and_then(|key| held(refused, sample, key, now))
+                .and_then(|key| held(refused, sample, key, route, now))
                 .map(Into::into);
         }
         if matches!(refused, Refused::Skew { .. }) {
@@ -150,7 +150,13 @@ pub fn examine(
 }
 
 /// Why a signature does not help that holds.
-fn held(refused: &Refused, sample: &Sample<'_>, key: &Key, now: Now) -> Option<Mistake> {
+fn held(
+    refused: &Refused,
+    sample: &Sample<'_>,
+    key: &Key,
+    route: &Route,
+    now: Now,
+) -> Option<Mistake> {
     let why = match refused {
         Refused::Skew { .. } => return Some(Mistake::ClockOffset),
         Refused::Rejected { why, .. } => why,
@@ -162,11 +168,18 @@ fn held(refused: &Refused, sample: &Sample<'_>, key: &Key, now: Now) -> Option<M
         Why::KeyNotForScheme if !key.schemes.contains(sample.scheme) => {
             Some(Mistake::KeyNotForScheme)
         }
+        Why::WrongAlgorithm if !is_taken(sample, key, route) => Some(Mistake::AlgorithmNotTaken),
         Why::WrongAlgorithm => Some(Mistake::WrongAlgorithm),
         // Its text is in the form that most callers sign, which the route may not take.
         Why::WrongSignature if sample.scheme == Scheme::AwsSigv4 => Some(Mistake::FormNotTaken),
         _ => None,
     }
+}
+
+/// Whether callers of the route's dialect, if it is one of theirs, sign with keys like this one, whatever they name.
+fn is_taken(sample: &Sample<'_>, key: &Key, route: &Route) -> bool {
+    let of_dialect = route.dialect.filter(|_| sample.scheme == Scheme::HmacAuth);
+    of_dialect.is_none_or(|dialect| hmac_auth::verify::is_of(dialect, key.algorithm()))
 }
 
 fn out_of_force(key: &Key, now: Now) -> Mistake {

@@ -4,8 +4,8 @@ use super::read::{Input, Item};
 use crate::route::Dialect;
 use crate::schemes::Refused;
 use crate::schemes::received::Received;
-use crate::schemes::signed::host_as_signed;
-use http::header::HOST;
+use crate::schemes::signed::{BETWEEN_COOKIES, host_as_sent};
+use http::header::{COOKIE, HOST};
 
 /// Why there is no text to sign.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +87,7 @@ fn write_item(
                 name.make_ascii_lowercase();
             }
             out.extend_from_slice(b": ");
-            out.extend_from_slice(field(received, name)?);
+            write_field(out, received, name)?;
         }
     }
     Ok(())
@@ -116,10 +116,27 @@ fn write_time(out: &mut Vec<u8>, name: &[u8], time: Option<super::read::Seconds<
     out.extend_from_slice(time.map_or("", |time| time.text).as_bytes());
 }
 
+/// The value of a field; of `Cookie`, which HTTP/2 may split, all its lines as they are forwarded.
+fn write_field(out: &mut Vec<u8>, received: &Received<'_>, name: &str) -> Result<(), NoText> {
+    if !name.eq_ignore_ascii_case(COOKIE.as_str()) {
+        out.extend_from_slice(field(received, name)?);
+        return Ok(());
+    }
+    let mut lines = received.lines(name);
+    let first = lines.next();
+    let first = first.ok_or_else(|| NoText::Absent(name.to_owned()))?;
+    out.extend_from_slice(first.as_bytes().trim_ascii());
+    for line in lines {
+        out.extend_from_slice(BETWEEN_COOKIES);
+        out.extend_from_slice(line.as_bytes().trim_ascii());
+    }
+    Ok(())
+}
+
 /// The one value of a field, without white space around it.
 pub(super) fn field<'r>(received: &'r Received<'_>, name: &str) -> Result<&'r [u8], NoText> {
     if name.eq_ignore_ascii_case(HOST.as_str()) {
-        return Ok(host_as_signed(received).as_bytes());
+        return Ok(host_as_sent(received).as_bytes());
     }
     let mut lines = received.lines(name);
     match (lines.next(), lines.next()) {

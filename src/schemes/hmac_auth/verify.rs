@@ -50,6 +50,7 @@ pub fn verify(
         // The tag is a function of the signed text and the key, and we computed it ourselves.
         text: ProofId::of(tag.as_bytes()),
         last_second,
+        says_its_end: false,
         created,
         reusable: false,
     };
@@ -82,9 +83,10 @@ fn digests(covered: Covered, received: &Received<'_>) -> Result<Option<Digests>,
 }
 
 /// When it was made, and the last second at which it would be accepted. Every
-/// time that is shown must be in the window; one at least is covered, and only
-/// those that are tell how long it could be accepted: the others can be taken
-/// away, or put there by anyone.
+/// time that is covered must be in the window, one at least, and so must those
+/// that the signature shows beside its list. Only the covered ones tell how long
+/// it could be accepted: the others can be taken away, or put there by anyone,
+/// and a date that is not covered is not looked at.
 fn check_times(
     input: &Input<'_>,
     received: &Received<'_>,

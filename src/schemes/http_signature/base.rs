@@ -6,6 +6,7 @@ use super::cursor::ascii;
 use super::read::{Bare, Input, MAX_FIELD};
 use super::structured::strict;
 use crate::schemes::received::{Received, TargetForm};
+use crate::schemes::signed::between_lines;
 use data_encoding::BASE64;
 use sfv::{Dictionary, FieldType, List, Parser};
 use std::io::Write as _;
@@ -156,6 +157,8 @@ fn write_value(
     Ok(())
 }
 
+/// What stands between two lines of a field (section 2.1).
+const JOINT: &[u8] = b", ";
 /// `sf` beside `key`.
 const KEY_STRICTLY: u8 = KEY | SF;
 
@@ -173,7 +176,7 @@ fn write_field(
         0 => {
             out.extend_from_slice(first.as_bytes().trim_ascii());
             for line in lines {
-                out.extend_from_slice(between_lines(name));
+                out.extend_from_slice(between_lines(name, JOINT));
                 out.extend_from_slice(line.as_bytes().trim_ascii());
             }
             Ok(())
@@ -215,19 +218,12 @@ fn write_field(
     }
 }
 
-/// What stands between two lines of a field (section 2.1). Cookies are
-/// forwarded as one line, joined as RFC 9113, section 8.2.3 says: signed text
-/// and forwarded bytes must not differ, or `a=1, b` could be sent as two cookies.
-fn between_lines(name: &str) -> &'static [u8] {
-    if name == "cookie" { b"; " } else { b", " }
-}
-
 /// All lines of a field, joined, as text that is short enough to be taken apart.
 fn joined(received: &Received<'_>, component: &Component<'_>) -> Result<String, NoBase> {
     let mut out = Vec::new();
     for (at, line) in received.lines(component.name()).enumerate() {
         if at > 0 {
-            out.extend_from_slice(between_lines(component.name()));
+            out.extend_from_slice(between_lines(component.name(), JOINT));
         }
         out.extend_from_slice(line.as_bytes().trim_ascii());
         if out.len() > MAX_FIELD {
