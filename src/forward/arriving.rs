@@ -3,7 +3,7 @@
 use super::Failed;
 use super::exchange::{Deadlines, Late};
 use super::http1::{self, Broken};
-use super::streamed::Streaming;
+use super::streaming::Streaming;
 use super::upstream::{Lease, Stream};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};

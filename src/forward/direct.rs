@@ -73,7 +73,8 @@ pub async fn direct(
     clock: &Clock,
 ) -> Result<Answer, Failed> {
     let none = || Failed::Unreachable("none of its servers is well".into());
-    let chosen = upstream.choose(&Servers::default(), clock.now());
+    let asked = clock.now();
+    let chosen = upstream.choose(&Servers::default(), asked);
     let chosen = chosen.ok_or_else(none)?;
     let target = upstream.target(&chosen);
     let server = target.label.clone();
@@ -82,6 +83,7 @@ pub async fn direct(
         return Ok(Answer {
             response: response.map(|bytes| AnswerBody::made(bytes, None)),
             server,
+            asked,
             answered: clock.now(),
             far: None,
         });
@@ -96,12 +98,13 @@ pub async fn direct(
             Ok(Answer {
                 response: Response::from_parts(head, body),
                 server,
+                asked,
                 answered: clock.now(),
                 far: None,
             })
         }
         Tried::Switched(..) => Err(Failed::Invalid("it switches protocols unasked".into())),
-        Tried::NotSent(_, why) | Tried::Failed(why) => Err(why),
+        Tried::NotSent(_, why) | Tried::Unfit(_, why) | Tried::Failed(why) => Err(why),
     }
 }
 

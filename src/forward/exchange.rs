@@ -3,8 +3,9 @@
 use super::arriving::{Alone, Arriving, Beside};
 use super::body::ProvenBody;
 use super::http1::{self, Broken, State};
+use super::streaming::Streaming;
 use super::tunnel::{self, Far};
-use super::upstream::{Lease, NoPlace, Place, Pool, Ready, Settings, Stream};
+use super::upstream::{Lease, NoPlace, Place, Pool, Ready, Settings, Stream, tls};
 use super::{Failed, Outgoing, streamed};
 use http::{StatusCode, response};
 use std::future::poll_fn;
@@ -37,9 +38,16 @@ impl Deadlines {
         }
     }
 
-    /// The same for another server, of which nothing was asked until now; the end stays.
-    pub(super) fn again(&mut self) {
+    /// The same for another server, of which nothing was asked until now; the
+    /// end stays. False when that has come: there is no time for another.
+    pub(super) fn again(&mut self) -> bool {
         self.start = Instant::now();
+        self.start < self.end
+    }
+
+    /// When a connection has to be there that is asked for at `from`.
+    fn connect_by(&self, from: Instant) -> Instant {
+        (from + self.connect).min(self.end)
     }
 }
 
@@ -51,12 +59,16 @@ pub(super) enum Tried {
     Switched(response::Parts, Box<Far>),
     /// Not a byte of the request has left: another server may have it.
     NotSent(ProvenBody, Failed),
+    /// Nor has it here, and the server is well: it only speaks no version of
+    /// HTTP that can do what is asked.
+    Unfit(ProvenBody, Failed),
     /// Some of it may have: nobody else may have it.
     Failed(Failed),
 }
 
 /// Sends `request` to the server at `place`: on a kept connection, or on a
-/// new one where that turns out to be stale before a byte was sent on it.
+/// new one where that turns out to be stale before a byte was sent on it. One
+/// that carries many requests may refuse this one: then on one other.
 pub(super) async fn exchange(
     request: &impl Outgoing,
     mut body: ProvenBody,
@@ -65,7 +77,7 @@ pub(super) async fn exchange(
     pool: &Pool,
     deadlines: &Deadlines,
 ) -> Tried {
-    let connect_by = (deadlines.start + deadlines.connect).min(deadlines.end);
+    let mut connect_by = deadlines.connect_by(deadlines.start);
     let mut lease = match pool.lease(place, connect_by).await {
         Ok(lease) => lease,
         Err(NoPlace { limit }) => {
@@ -73,34 +85,58 @@ pub(super) async fn exchange(
             return Tried::NotSent(body, Failed::Overloaded(all));
         }
     };
+    if let Some(at) = lease.waited_until() {
+        // Others took the time until then, not the server.
+        connect_by = deadlines.connect_by(at);
+    }
     if let Err(error) = pool.look_up(&lease, connect_by).await {
         return Tried::NotSent(body, not_connected(label, &error));
     }
+    let mut has_refused = false;
     if let Some(kept) = lease.reuse().filter(|kept| kept.suits(request)) {
         // It cannot have been late while others took its time.
         let since = lease.waited_until().unwrap_or(deadlines.start);
         match send(request, body, kept, lease, place, deadlines, since).await {
             Sent::Answered(head, arriving) => return Tried::Answered(head, arriving),
             Sent::Switched(head, far) => return Tried::Switched(head, far),
-            Sent::Not(unsent, again, _) => (body, lease) = (unsent, again),
+            Sent::Not(unsent, again, _) => {
+                (body, lease) = (unsent, again);
+                has_refused = true;
+                // It was connected to, and took its time for something else.
+                connect_by = deadlines.connect_by(Instant::now());
+            }
             Sent::Failed(failed) => return Tried::Failed(failed.of(label)),
         }
     }
-    let new = match request.upgrade() {
-        None => lease.connect(connect_by).await,
-        Some(_) => lease.connect_alone(connect_by).await,
-    };
-    let new = match new {
-        Ok(new) => new,
-        Err(error) => {
-            return Tried::NotSent(body, not_connected(label, &error).with_hint(place));
-        }
-    };
-    match send(request, body, new, lease, place, deadlines, Instant::now()).await {
-        Sent::Answered(head, arriving) => Tried::Answered(head, arriving),
-        Sent::Switched(head, far) => Tried::Switched(head, far),
-        Sent::Not(unsent, _, why) => Tried::NotSent(unsent, why.of(label)),
-        Sent::Failed(failed) => Tried::Failed(failed.unless_refused(place).of(label)),
+    loop {
+        let new = match request.upgrade() {
+            None => lease.connect(connect_by).await,
+            Some(_) => lease.connect_alone(connect_by).await,
+        };
+        let new = match new {
+            Ok(new) => new,
+            Err(error) => {
+                let why = not_connected(label, &error).with_hint(place);
+                if request.upgrade().is_some() && error.kind() == io::ErrorKind::Unsupported {
+                    return Tried::Unfit(body, why);
+                }
+                return Tried::NotSent(body, why);
+            }
+        };
+        // A server that restarts says good-bye also on a connection that was just made.
+        let may_try_another = !has_refused && matches!(new, Ready::Shared);
+        return match send(request, body, new, lease, place, deadlines, Instant::now()).await {
+            Sent::Answered(head, arriving) => Tried::Answered(head, arriving),
+            Sent::Switched(head, far) => Tried::Switched(head, far),
+            Sent::Not(unsent, again, _) if may_try_another => {
+                (body, lease) = (unsent, again);
+                has_refused = true;
+                connect_by = deadlines.connect_by(Instant::now());
+                continue;
+            }
+            Sent::Not(unsent, _, why) => Tried::NotSent(unsent, why.of(label)),
+            Sent::Failed(failed) => Tried::Failed(failed.with_hint(place).of(label)),
+        };
     }
 }
 
@@ -135,17 +171,6 @@ impl Failed {
                 Self::Unreachable(format!("{why} (hint: {hint})"))
             }
             (other, _) => other,
-        }
-    }
-
-    /// A server that wants to know who we are says no only after the
-    /// handshake (TLS 1.3): then a new connection that broke off is no answer.
-    fn unless_refused(self, place: &Place) -> Self {
-        match self {
-            Self::Invalid(why) | Self::Broke(why) if place.hint().is_some() => {
-                Self::Unreachable(why).with_hint(place)
-            }
-            other => other,
         }
     }
 }
@@ -231,7 +256,7 @@ async fn shared(
     };
     match streamed::send(slot, place.scheme(), request.request(body), &deadlines).await {
         Ok((head, body)) => {
-            let streaming = streamed::Streaming::new(body, lease, deadlines);
+            let streaming = Streaming::new(body, lease, deadlines);
             Sent::Answered(head, Arriving::Http2(Box::new(streaming)))
         }
         Err((Some(unsent), why)) => Sent::Not(unsent, lease, why),
@@ -314,7 +339,11 @@ impl From<Broken> for Failed {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::Request(error) => Self::Body(error),
-            broken @ (Broken::Closed | Broken::Io(_)) => Self::Broke(broken.to_string()),
+            Broken::Io(error) => match tls::refusal(&error) {
+                Some(why) => Self::Unreachable(why),
+                None => Self::Broke(error.to_string()),
+            },
+            broken @ Broken::Closed => Self::Broke(broken.to_string()),
             broken @ Broken::Invalid(_) => Self::Invalid(broken.to_string()),
         }
     }

@@ -17,6 +17,7 @@ mod headers;
 pub mod http1;
 mod spare;
 mod streamed;
+mod streaming;
 pub mod tunnel;
 mod upload;
 pub mod upstream;
@@ -43,7 +44,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tunnel::Far;
-use upstream::{Pool, Tried as Servers, Upstream};
+use upstream::{Pool, Protocol, Tried as Servers, Upstream};
 
 /// What goes to the upstream besides the body: owned, since the request's
 /// head is taken apart before its body is read.
@@ -60,8 +61,8 @@ pub struct Head {
     pub upgrade: Option<HeaderValue>,
     /// Who sent it; whoever comes through a Unix socket has no address.
     pub peer: Option<IpAddr>,
-    /// When it had arrived.
-    pub arrived: Now,
+    /// When it could go: it had arrived, and there was room for it.
+    pub asked: Now,
     /// The trusted proxies that it came by, the nearest last.
     pub via: Vec<IpAddr>,
     /// `Portcullis-Request-Id`.
@@ -104,6 +105,9 @@ pub enum Failed {
     Body(#[from] body::BodyError),
 }
 
+/// What a server was too late with whose connection was given up: it broke, though at our end.
+const NO_PONG: &str = "answer our ping";
+
 impl Failed {
     /// Whether it tells something of the server, rather than of the request or of us.
     const fn is_the_servers(&self) -> bool {
@@ -123,6 +127,8 @@ pub struct Answer {
     pub response: Response<AnswerBody>,
     /// Which server gave it.
     pub server: Arc<str>,
+    /// When that one was asked: after those that gave none.
+    pub asked: Now,
     /// When its head had arrived.
     pub answered: Now,
     /// The server's end of the tunnel that a 101 opens.
@@ -136,7 +142,7 @@ pub struct Answer {
 ///
 /// Another server gets it only where nothing was sent to the one before, or
 /// where the connection to that broke and anyone may send such a request as
-/// often as he likes; and only within the upstream's budget.
+/// often as he likes; and only within its time and the upstream's budget.
 ///
 /// # Errors
 /// [`Failed`] when no answer came: of the last server that was tried.
@@ -167,7 +173,7 @@ pub async fn forward(
     let is_here = body.is_here();
     let has_none = body.is_end_stream();
     // Where there is a body, some of it was read since.
-    let mut asked = if has_none { head.arrived } else { clock.now() };
+    let mut asked = if has_none { head.asked } else { clock.now() };
     let mut repeatable = has_none && may_repeat(route, &head.parts.method, upstream);
     let mut deadlines = Deadlines::start(upstream.settings());
     let mut servers = Servers::default();
@@ -188,6 +194,7 @@ pub async fn forward(
             return Ok(Answer {
                 response: response.map(|bytes| AnswerBody::made(bytes, place)),
                 server,
+                asked,
                 answered,
                 far: None,
             });
@@ -211,6 +218,7 @@ pub async fn forward(
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
                     server,
+                    asked,
                     answered,
                     far: None,
                 });
@@ -224,6 +232,7 @@ pub async fn forward(
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
                     server,
+                    asked,
                     answered,
                     far: Some(far),
                 });
@@ -232,7 +241,19 @@ pub async fn forward(
                 body = unsent;
                 why
             }
-            Tried::Failed(why @ Failed::Broke(_)) if repeatable => {
+            Tried::Unfit(unsent, why) => {
+                chosen.excuse();
+                if upstream.settings().protocol == Protocol::Http2 {
+                    // No other is fit either.
+                    return Err(why);
+                }
+                body = unsent;
+                why
+            }
+            // A server that refuses us says so in place of an answer (TLS 1.3).
+            Tried::Failed(
+                why @ (Failed::Broke(_) | Failed::Unreachable(_) | Failed::Timeout(NO_PONG)),
+            ) if repeatable => {
                 repeatable = false;
                 servers.may_repeat();
                 body = ProvenBody::empty();
@@ -249,8 +270,11 @@ pub async fn forward(
             }
         };
         asked = clock.now();
-        deadlines.again();
         upstream.failed(&mut chosen, &why, asked);
+        if !deadlines.again() {
+            // The next server could only be blamed for it.
+            return Err(why);
+        }
         failed = Some(why);
     }
     Err(failed.unwrap_or_else(|| Failed::Unreachable("none of its servers is well".into())))

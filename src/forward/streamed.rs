@@ -1,11 +1,11 @@
 //! A request and its answer on one stream of an HTTP/2 connection.
 
-use super::Failed;
 use super::body::{BodyError, ProvenBody, Sending, Sent};
 use super::exchange::{Deadlines, Late};
 use super::http1::State;
 use super::upload::{Cut, Upload, Uploading};
-use super::upstream::{Lease, MAX_ANSWER_FIELDS, Slot};
+use super::upstream::{MAX_ANSWER_FIELDS, Slot};
+use super::{Failed, NO_PONG};
 use crate::clock::alarm::Alarm;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
@@ -19,7 +19,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Answers before the answer (1xx) that are passed over.
@@ -94,11 +93,12 @@ pub(super) async fn send(
             Err((None, Failed::Invalid(why)))
         }
         Err(Ended::Broken(why)) => {
-            if why.is_remote() || why.is_io() {
+            if has_ended(&why) {
                 slot.over();
             }
             match upload.untouched() {
                 Some(body) if is_unprocessed(&why) => Err(unsent(body, &why)),
+                _ if why.is_io() && slot.is_dead() => Err((None, Failed::Timeout(NO_PONG))),
                 _ if why.is_io() => Err((None, Failed::Broke(why.to_string()))),
                 _ => Err((None, Failed::Invalid(why.to_string()))),
             }
@@ -135,6 +135,12 @@ fn poll_answer(
 /// the stream, or said good-bye naming an earlier one as its last.
 fn is_unprocessed(why: &h2::Error) -> bool {
     why.is_remote() && (why.is_go_away() || why.reason() == Some(Reason::REFUSED_STREAM))
+}
+
+/// Whether the stream was ended by the server, or with its connection: there
+/// is nothing left of it that we could reset.
+fn has_ended(why: &h2::Error) -> bool {
+    why.is_remote() || why.is_io()
 }
 
 /// The head as HTTP/2 has it: the host is no field. None that belongs to a
@@ -182,6 +188,8 @@ pub(super) struct Streamed {
     left: Option<u64>,
     /// The last of it, until it shows that nothing comes behind.
     last: Option<Bytes>,
+    /// Whether it broke off by the server, or with its connection.
+    is_cut: bool,
     upload: Option<Uploading>,
     /// How the sending of the request's body goes, while it does.
     sending: Option<Arc<Sending>>,
@@ -204,25 +212,41 @@ impl Streamed {
             is_data_over: false,
             left: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             last: None,
+            is_cut: false,
             upload,
             sending,
         }
     }
 
     /// When some of the request's body was last taken.
-    fn sent_at(&self) -> Option<Instant> {
+    pub(super) fn sent_at(&self) -> Option<Instant> {
         match self.sending.as_ref()?.get() {
             Sent::Taken(at) | Sent::Ended(at) => Some(at),
             Sent::AllThereIs => None,
         }
     }
 
+    /// Whether its stream is over though it did not end: it broke off by the server, or with its
+    /// connection.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     /// What is left of the request's body, when the answer has ended.
-    const fn take_upload(&mut self) -> Option<Uploading> {
+    pub(super) const fn take_upload(&mut self) -> Option<Uploading> {
         self.upload.take()
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
+    fn broke_off(&mut self, why: &h2::Error) -> Failed {
+        self.is_cut = has_ended(why);
+        Failed::Invalid(format!("it broke off: {why}"))
+    }
+
+    /// The next frame.
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
         if let Some(upload) = &mut self.upload
             && let Poll::Ready(end) = Pin::new(upload).poll(cx)
         {
@@ -231,7 +255,6 @@ impl Streamed {
                 return Poll::Ready(Some(Err(Failed::Body(error))));
             }
         }
-        let broke_off = |why: h2::Error| Failed::Invalid(format!("it broke off: {why}"));
         while !self.is_data_over {
             match ready!(self.body.poll_data(cx)) {
                 // The end alone.
@@ -252,7 +275,7 @@ impl Streamed {
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Some(Err(why)) => return Poll::Ready(Some(Err(broke_off(why)))),
+                Some(Err(why)) => return Poll::Ready(Some(Err(self.broke_off(&why)))),
                 None => self.is_data_over = true,
             }
         }
@@ -265,15 +288,17 @@ impl Streamed {
             }
             Ok(Some(trailers)) => Some(Ok(Frame::trailers(trailers))),
             Ok(None) => None,
-            Err(why) => Some(Err(broke_off(why))),
+            Err(why) => Some(Err(self.broke_off(&why))),
         })
     }
 
-    fn is_end_stream(&self) -> bool {
+    /// Whether nothing more comes.
+    pub(super) fn is_end_stream(&self) -> bool {
         self.last.is_none() && self.body.is_end_stream()
     }
 
-    fn size_hint(&self) -> SizeHint {
+    /// Bytes to come, where that is known.
+    pub(super) fn size_hint(&self) -> SizeHint {
         match self.left {
             _ if self.is_end_stream() => SizeHint::with_exact(0),
             Some(left) => {
@@ -282,118 +307,5 @@ impl Streamed {
             }
             None => SizeHint::default(),
         }
-    }
-}
-
-/// How long a client may go on to send a body to a server that has given its
-/// whole answer already, and has not said that it wants no more.
-const AFTER_ANSWER: Duration = Duration::from_secs(10);
-
-/// An answer's body within its deadlines, and its place on the connection.
-pub(super) struct Streaming {
-    body: Streamed,
-    lease: Option<Lease>,
-    deadlines: Deadlines,
-    /// Since when the upstream has owed us a frame.
-    waiting: Option<Instant>,
-    /// Whether a frame has come.
-    has_begun: bool,
-    alarm: Alarm,
-}
-
-impl Streaming {
-    pub(super) fn new(body: Streamed, lease: Lease, deadlines: Deadlines) -> Self {
-        let mut streaming = Self {
-            body,
-            lease: Some(lease),
-            deadlines,
-            waiting: None,
-            has_begun: false,
-            alarm: Alarm::default(),
-        };
-        streaming.give_back_at_end();
-        streaming
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    pub(super) fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-
-    pub(super) fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
-        let Poll::Ready(frame) = self.body.poll_frame(cx) else {
-            return self
-                .poll_late(cx)
-                .map(|failed| Some(Err(self.late(failed))));
-        };
-        if self.deadlines.are_over(&mut self.has_begun) {
-            let failed = Failed::Timeout("finish");
-            return Poll::Ready(Some(Err(self.late(failed))));
-        }
-        self.waiting = None;
-        if let Some(lease) = &mut self.lease {
-            lease.heard();
-        }
-        Poll::Ready(match frame {
-            Some(Ok(frame)) => {
-                self.give_back_at_end();
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => {
-                self.lease = None;
-                Some(Err(error))
-            }
-            None => {
-                self.give_back();
-                None
-            }
-        })
-    }
-
-    fn late(&mut self, failed: Failed) -> Failed {
-        if let Some(lease) = self.lease.take() {
-            lease.late();
-        }
-        failed
-    }
-
-    /// Ready when the upstream is late with its next frame.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failed> {
-        let since = *self.waiting.get_or_insert_with(Instant::now);
-        let since = self.body.sent_at().map_or(since, |sent| sent.max(since));
-        let (due, phase) = self.deadlines.next_frame(since);
-        if self.alarm.poll(cx, due) {
-            Poll::Ready(Failed::Timeout(phase))
-        } else {
-            Poll::Pending
-        }
-    }
-
-    fn give_back_at_end(&mut self) {
-        if self.is_over() {
-            self.give_back();
-        }
-    }
-
-    fn give_back(&mut self) {
-        let Some(lease) = self.lease.take() else {
-            return;
-        };
-        if let Some(upload) = self.body.take_upload() {
-            let by = Instant::now() + AFTER_ANSWER;
-            tokio::spawn(async move {
-                if upload.ends(by).await {
-                    lease.give_back(None);
-                }
-            });
-            return;
-        }
-        lease.give_back(None);
     }
 }

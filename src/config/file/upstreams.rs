@@ -16,7 +16,7 @@ table! {
         /// Its servers; of two drawn by chance the one with less to do gets a request. `"http://host:port"`,
         /// `"https://host:port"`, `"unix:/path/to.sock"`, or `"echo:"`, the built-in test backend.
         pub servers: Required<Several<At<upstream::Server>>>,
-        /// From the end of the request to the first byte of the answer.
+        /// From the end of the request to the end of the answer's head. An interim answer (1xx) is none.
         pub timeout: Period = "30s",
         /// How long making a connection may take.
         pub connect_timeout: Period = "2s",

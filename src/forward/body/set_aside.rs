@@ -32,35 +32,49 @@ const READ_PIECE: u64 = 128 * 1024;
 
 /// A body that was found to be the one that was meant.
 pub(super) struct SetAside {
+    /// In memory; the last of it holds the room that all of it takes.
     front: vec::IntoIter<Bytes>,
     rest: Option<Rest>,
-    /// What its front takes of the memory for all.
-    _room: Room,
 }
 
 /// Bytes that bodies which are set aside have in memory, of all workers.
 static IN_MEMORY: AtomicUsize = AtomicUsize::new(0);
 
-/// What one of them has of it, until it is dropped.
+/// What one of them has of it, until this is dropped.
 #[derive(Debug, Default)]
 struct Room(usize);
 
 impl Room {
     /// Takes so many more; false, and nothing is taken, where there are no more.
     fn take(&mut self, bytes: usize) -> bool {
-        let taken = IN_MEMORY.fetch_add(bytes, Ordering::Relaxed);
-        if taken + bytes > MAX_ALL_IN_MEMORY {
-            IN_MEMORY.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
+        let more = |taken: usize| {
+            let all = taken.checked_add(bytes)?;
+            (all <= MAX_ALL_IN_MEMORY).then_some(all)
+        };
+        let taken = IN_MEMORY.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if taken.is_ok() {
+            self.0 += bytes;
         }
-        self.0 += bytes;
-        true
+        taken.is_ok()
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
         IN_MEMORY.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
+/// The last of what one body has in memory. Bytes go out in their order, so the
+/// room is given back when all of them are sent: an answer may take much longer.
+struct Last {
+    bytes: Bytes,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -97,13 +111,15 @@ pub(super) async fn take_in(
         .map(|file| Rest::new(file, bytes - front.bytes() as u64))
         .transpose()
         .map_err(BodyError::Spill)?;
-    let front = front.into_list().into_iter();
-    let set_aside = SetAside {
-        front,
-        rest,
-        _room: room,
-    };
-    Ok((set_aside, bytes))
+    let mut front = front.into_list();
+    if let Some(last) = front.pop() {
+        front.push(Bytes::from_owner(Last {
+            bytes: last,
+            _room: room,
+        }));
+    }
+    let front = front.into_iter();
+    Ok((SetAside { front, rest }, bytes))
 }
 
 async fn write(file: Option<File>, piece: Frames) -> Result<File, BodyError> {
@@ -199,7 +215,31 @@ fn read(file: File, ask: u64) -> JoinHandle<io::Result<(File, Bytes)>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Meter;
     use super::*;
+    use crate::schemes::digest::BodyProof;
+    use http_body_util::Full;
+    use std::future::poll_fn;
+
+    #[tokio::test]
+    async fn what_was_sent_takes_no_memory_of_others_though_its_answer_goes_on() {
+        const BODIES: usize = 32;
+        let body = Bytes::from(vec![7; MAX_IN_MEMORY]);
+        let mut sent = Vec::new();
+        for _ in 0..BODIES {
+            let arrival = Arrival::new(Full::new(body.clone()), u64::MAX, Meter::default());
+            let check = BodyCheck::new(&BodyProof::Unproven);
+            let (mut kept, _) = take_in(arrival, check).await.unwrap();
+            let piece = poll_fn(|cx| kept.poll_next(cx)).await.unwrap().unwrap();
+            assert_eq!(piece, body);
+            assert!(IN_MEMORY.load(Ordering::Relaxed) >= MAX_IN_MEMORY);
+            drop(piece);
+            sent.push(kept);
+        }
+        // Other tests have some of it.
+        let left = IN_MEMORY.load(Ordering::Relaxed);
+        assert!(left < BODIES * MAX_IN_MEMORY, "{left}");
+    }
 
     #[test]
     fn all_bodies_together_have_so_much_memory_and_give_it_back() {

@@ -27,7 +27,7 @@ fn head(fields: &[(&'static str, &'static str)]) -> Head {
         target: "/".parse().unwrap(),
         authority: "api.example.com".into(),
         scheme: "https",
-        arrived: crate::clock::Clock::by_hand(1_000_000).0.now(),
+        asked: crate::clock::Clock::by_hand(1_000_000).0.now(),
         peer: Some([192, 0, 2, 1].into()),
         via: Vec::new(),
         request_id: *b"0123456789abcdef0123456789abcdef",

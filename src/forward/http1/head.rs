@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method, StatusCode, response};
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 /// Bytes that the head of an answer may have.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
@@ -33,6 +34,8 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// Whether the server will take another request behind it.
     pub(super) keeps_open: bool,
+    /// How long it waits for that one, where it says so.
+    pub(super) waits: Option<Duration>,
 }
 
 impl Reader {
@@ -141,6 +144,8 @@ struct Says {
     /// `Connection` names `close`, or `keep-alive`.
     close: bool,
     keep_alive: bool,
+    /// The least `timeout` of `Keep-Alive`.
+    waits: Option<Duration>,
 }
 
 impl Says {
@@ -157,6 +162,9 @@ impl Says {
             CONNECTION => {
                 self.close |= names(value, b"close");
                 self.keep_alive |= names(value, b"keep-alive");
+            }
+            _ if name.as_str() == "keep-alive" => {
+                self.waits = self.waits.into_iter().chain(waits(value)).min();
             }
             _ => {}
         }
@@ -199,6 +207,7 @@ impl Head {
             parts,
             framing: Framing::UntilClose,
             keeps_open: false,
+            waits: None,
         }
     }
 
@@ -216,6 +225,7 @@ impl Head {
             parts,
             framing,
             keeps_open: keeps_open && !tells_of_body && framing != Framing::UntilClose,
+            waits: says.waits,
         })
     }
 }
@@ -232,6 +242,18 @@ fn decimal(digits: &[u8]) -> Result<u64, &'static str> {
         })
         .map(|length| length as u64)
         .ok_or(BAD)
+}
+
+/// The `timeout` in a `Keep-Alive` (RFC 2068, section 19.7.1.1); what cannot be read says nothing.
+fn waits(value: &[u8]) -> Option<Duration> {
+    value.split(|byte| *byte == b',').find_map(|one| {
+        let at = memchr::memchr(b'=', one)?;
+        let (name, seconds) = (one.get(..at)?, one.get(at + 1..)?);
+        if !name.trim_ascii().eq_ignore_ascii_case(b"timeout") {
+            return None;
+        }
+        decimal(seconds.trim_ascii()).ok().map(Duration::from_secs)
+    })
 }
 
 fn names(value: &[u8], wanted: &[u8]) -> bool {

@@ -29,6 +29,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
@@ -59,6 +60,7 @@ struct Talk<S, K> {
     out: Out,
     answer: Answer,
     keeps_open: bool,
+    waits: Option<Duration>,
     /// What whoever asks keeps here until its answer ends, so that it is not moved with it.
     beside: Option<K>,
 }
@@ -94,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
             out: Out::new(BytesMut::new(), ProvenBody::empty()),
             answer: Answer::Body(Framing::Length(0)),
             keeps_open: true,
+            waits: None,
             beside: None,
         }))
     }
@@ -113,6 +116,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
     /// Where it leads to, if that is an address.
     pub(in crate::forward) fn address(&self) -> Option<SocketAddr> {
         self.0.address
+    }
+
+    /// How long the server waits for another request, where its last answer says so.
+    pub(in crate::forward) const fn waits(&self) -> Option<Duration> {
+        self.0.waits
     }
 
     /// An empty buffer to write a request's head into.
@@ -236,6 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Talk<S, K> {
             let head = self.answer.head(&mut self.arrived, &self.method);
             if let Some(head) = head.map_err(Broken::Invalid)? {
                 self.keeps_open = head.keeps_open;
+                self.waits = head.waits;
                 return Poll::Ready(Ok(head.parts));
             }
             if ready!(self.poll_read(cx))? == 0 {

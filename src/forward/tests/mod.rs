@@ -3,6 +3,7 @@
 mod behind_a_server;
 mod names;
 mod over_http2;
+mod over_tls;
 
 use super::body::tests::{BEFORE, Framed, WHILE, digest_of};
 use super::body::{BodyError, Meter, prepare};
@@ -16,8 +17,8 @@ use crate::clock::{Clock, Now};
 use crate::limit::{self, app::AppLimits, overload};
 use crate::replay::{self, Recorded};
 use crate::route::Accept;
+use crate::schemes::Caller;
 use crate::schemes::digest::BodyProof;
-use crate::schemes::{Caller, ProofId};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body;
@@ -27,7 +28,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -46,7 +47,7 @@ const RETRIES: Retries = Retries {
 struct NoMemory;
 
 impl replay::Memory for NoMemory {
-    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<Recorded, replay::Refused> {
+    fn record(&self, _: replay::Once, _: Now) -> Result<Recorded, replay::Refused> {
         Err(replay::Refused::Unavailable)
     }
 
@@ -102,7 +103,7 @@ fn head(method: Method, target: &'static str) -> Head {
         target: target.parse().unwrap(),
         authority: "api.example.com".into(),
         scheme: "https",
-        arrived: Clock::by_hand(1_000_000).0.now(),
+        asked: Clock::by_hand(1_000_000).0.now(),
         peer: Some([192, 0, 2, 1].into()),
         via: Vec::new(),
         request_id: *b"0123456789abcdef0123456789abcdef",
@@ -222,7 +223,7 @@ fn closed_port() -> (TcpSocket, u16) {
 }
 
 /// Reads one head; what came behind it is lost.
-async fn read_head(stream: &mut TcpStream) -> String {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n\r\n") {
         let byte = stream.read_u8().await.unwrap();
@@ -381,6 +382,28 @@ async fn a_request_that_was_sent_is_never_sent_again() {
     let listener = server.await.unwrap().into_std().unwrap();
     let none = listener.accept().unwrap_err();
     assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn an_answer_tells_when_it_was_asked_for_and_not_when_another_was_that_never_came() {
+    let (listener, port) = listen().await;
+    let (clock, hand) = Clock::by_hand(1_000_000);
+    let start = clock.now();
+    tokio::spawn(async move {
+        let (mut first, _) = listener.accept().await.unwrap();
+        read_head(&mut first).await;
+        hand.advance(Duration::from_secs(3));
+        drop(first);
+        let (mut second, _) = listener.accept().await.unwrap();
+        read_head(&mut second).await;
+        hand.advance(Duration::from_secs(2));
+        second.write_all(OK).await.unwrap();
+    });
+    let mut gate = Gate::before(&[port]);
+    gate.clock = clock;
+    let answer = gate.get("/").await.unwrap();
+    let since = |at: Now| at.monotonic().saturating_sub(start.monotonic()).as_secs();
+    assert_eq!((since(answer.asked), since(answer.answered)), (3, 5));
 }
 
 #[tokio::test]
@@ -897,6 +920,67 @@ async fn a_connection_without_a_request_is_closed_when_it_is_old() {
     server.await.unwrap();
     assert_eq!(started.elapsed().as_secs(), 30);
     drop(gate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_closed_before_its_server_closes_it_where_that_says_when() {
+    for (said, seconds) in [
+        ("timeout=5, max=100", 4),
+        ("max=100 , Timeout = 2", 1),
+        ("timeout=7\r\nKeep-Alive: timeout=6", 5),
+        ("timeout=600", 30),
+        // It is kept no moment.
+        ("timeout=1", 0),
+        ("timeout=0", 0),
+        // These say nothing.
+        ("timeout=", 30),
+        ("timeout=-1", 30),
+        ("timeout=99999999999999999999", 30),
+        ("5", 30),
+        ("max=5", 30),
+    ] {
+        let (listener, port) = listen().await;
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nKeep-Alive: {said}\r\nContent-Length: 2\r\n\r\nok");
+        let server = hang(listener, answer.into_bytes().leak());
+        let gate = Gate::before(&[port]);
+        let started = Instant::now();
+        let answer = gate.get("/").await.unwrap();
+        // It was said to us.
+        assert!(!answer.response.headers().contains_key("keep-alive"));
+        assert_eq!(whole(answer).await.unwrap(), "ok");
+        server.await.unwrap();
+        assert_eq!(started.elapsed().as_secs(), seconds, "{said}");
+        drop(gate);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_grows_old_soon_is_closed_before_older_ones() {
+    const SOON: &[u8] = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 2\r\n\r\nok";
+    let (listener, port) = listen().await;
+    let gate = Gate::before(&[port]);
+    let server = tokio::spawn(async move {
+        let (mut first, _) = listener.accept().await.unwrap();
+        read_head(&mut first).await;
+        let (mut second, _) = listener.accept().await.unwrap();
+        read_head(&mut second).await;
+        first.write_all(OK).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        second.write_all(SOON).await.unwrap();
+        let from = Instant::now();
+        let mut closed = Vec::new();
+        for stream in [&mut second, &mut first] {
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+            closed.push(from.elapsed().as_secs());
+        }
+        closed
+    });
+    let both = tokio::join!(async { text(gate.get("/").await).await }, async {
+        text(gate.get("/").await).await
+    },);
+    assert_eq!(both, ("ok".into(), "ok".into()));
+    assert_eq!(server.await.unwrap(), [4, 29]);
 }
 
 #[tokio::test]

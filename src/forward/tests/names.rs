@@ -35,6 +35,25 @@ impl Resolve for Asked {
     }
 }
 
+/// A resolver that knows one address, and takes its time to say it.
+struct Slow {
+    takes: Duration,
+    port: u16,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Resolve for Slow {
+    fn resolve(&self, _: &str, _: u16) -> Found {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let takes = self.takes;
+        let address: SocketAddr = ([127, 0, 0, 1], self.port).into();
+        Box::pin(async move {
+            sleep(takes).await;
+            Ok(vec![address])
+        })
+    }
+}
+
 const EVERY: Duration = Duration::from_secs(10);
 
 fn gate(ports: &[u16], protocol: Protocol) -> (Gate, Arc<Told>) {
@@ -170,6 +189,50 @@ async fn a_name_that_nobody_knows_is_unreachable() {
         failed.ends_with("the name is not found: no such name"),
         "{failed}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_resolver_hangs_a_name_is_looked_up_once_however_many_ask() {
+    let (mut gate, _) = gate(&[], Protocol::Auto);
+    let asked = Arc::new(AtomicUsize::new(0));
+    gate.pool = Pool::resolving(Arc::new(Slow {
+        takes: LONG,
+        port: 1,
+        asked: asked.clone(),
+    }));
+    gate.settings.connect = Duration::from_secs(1);
+    gate.settings.max_connections = 50;
+    gate.upstream = Upstream::new(gate.settings.clone(), None);
+    let gate = Arc::new(gate);
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        let gate = gate.clone();
+        waiting.push(tokio::spawn(async move { gate.get("/").await }));
+        sleep(Duration::from_millis(10)).await;
+    }
+    for one in waiting {
+        let failed = one.await.unwrap().unwrap_err();
+        assert_eq!(failed.to_string(), "the upstream did not connect in time");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_request_did_not_wait_for_is_found_by_the_next() {
+    let (port, _a) = named("a").await;
+    let (mut gate, _) = gate(&[], Protocol::Auto);
+    let asked = Arc::new(AtomicUsize::new(0));
+    gate.pool = Pool::resolving(Arc::new(Slow {
+        takes: Duration::from_millis(1_500),
+        port,
+        asked: asked.clone(),
+    }));
+    gate.settings.connect = Duration::from_secs(1);
+    gate.upstream = Upstream::new(gate.settings.clone(), None);
+    let failed = gate.get("/").await.unwrap_err();
+    assert!(matches!(failed, Failed::Timeout("connect")), "{failed}");
+    assert_eq!(ask(&gate).await, "a");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

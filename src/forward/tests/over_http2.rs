@@ -223,6 +223,50 @@ async fn a_refused_stream_goes_on_elsewhere_with_its_body() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_refused_on_a_connection_made_for_it_goes_out_on_another() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        answer.send_reset(Reason::REFUSED_STREAM);
+        let mut requests = taking(accept(&listener).await);
+        let (request, mut answer) = requests.recv().await.unwrap();
+        let data = request.into_body().data().await.unwrap().unwrap();
+        ok(&mut answer);
+        data
+    });
+    let gate = gate(&[port]);
+    let body = unproven(Framed::of_known_length(&[b"hello"])).await;
+    assert_eq!(text(gate.post(body).await).await, "ok");
+    assert_eq!(server.await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_every_stream_is_asked_twice_for_each_request() {
+    let (listener, port) = listen().await;
+    let refused = Arc::new(AtomicUsize::new(0));
+    let counter = refused.clone();
+    tokio::spawn(async move {
+        loop {
+            let mut requests = taking(accept(&listener).await);
+            let counter = counter.clone();
+            tokio::spawn(async move {
+                while let Some((_, mut answer)) = requests.recv().await {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    answer.send_reset(Reason::REFUSED_STREAM);
+                }
+            });
+        }
+    });
+    let gate = gate(&[port]);
+    for requests in 1..=3 {
+        let failed = gate.get("/").await.unwrap_err();
+        assert!(matches!(failed, Failed::Unreachable(_)), "{failed}");
+        assert_eq!(refused.load(Ordering::SeqCst), 2 * requests);
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_was_reset_for_any_other_reason_is_not_sent_again() {
     let (listener, port) = listen().await;
     let server = tokio::spawn(async move {
@@ -328,6 +372,138 @@ async fn the_next_server_has_its_own_time_to_connect() {
         let gate = set(&[silent, port], |it| it.connect = Duration::from_secs(3));
         assert_eq!(text(gate.get("/").await).await, "ok");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_time_is_over_goes_to_no_other_server() {
+    let ((_one, one), (_other, other)) = (listen().await, listen().await);
+    let gate = set(&[one, other], |it| {
+        it.total = Duration::from_secs(3);
+        it.balance.ejection = Some(Ejection {
+            failures: 1,
+            time: LONG,
+            at_most: 100,
+        });
+    });
+    let failed = gate.get("/").await.unwrap_err();
+    assert_eq!(failed.to_string(), "the upstream did not connect in time");
+    // Only the one that took all of it is to blame.
+    assert_eq!(gate.upstream.servers_by_state()[0], ("up", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_place_is_not_the_servers_time_to_connect() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let mut old = accept(&listener).await;
+        let (_, mut answer) = old.accept().await.unwrap().unwrap();
+        old.graceful_shutdown();
+        tokio::spawn(async move { while old.accept().await.is_some() {} });
+        sleep(Duration::from_secs(2)).await;
+        ok(&mut answer);
+        let (stream, _) = listener.accept().await.unwrap();
+        sleep(Duration::from_millis(1_500)).await;
+        let mut requests = taking(server::handshake(stream).await.unwrap());
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+    });
+    let gate = set(&[port], |it| {
+        it.max_connections = 1;
+        it.connect = Duration::from_secs(3);
+    });
+    let both = tokio::join!(async { text(gate.get("/").await).await }, async {
+        text(gate.get("/").await).await
+    });
+    assert_eq!(both, ("ok".into(), "ok".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_stream_that_was_refused_is_not_the_servers_time_to_connect() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        sleep(Duration::from_secs(3)).await;
+        answer.send_reset(Reason::REFUSED_STREAM);
+        let (stream, _) = listener.accept().await.unwrap();
+        sleep(Duration::from_millis(500)).await;
+        let mut requests = taking(server::handshake(stream).await.unwrap());
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+    });
+    let gate = set(&[port], |it| it.connect = Duration::from_secs(2));
+    for _ in 0..2 {
+        assert_eq!(text(gate.get("/").await).await, "ok");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_the_server_breaks_off_leave_their_places_at_once() {
+    const AT_ONCE: usize = 80;
+    let (listener, port) = listen().await;
+    let (go, going) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut connection = accept(&listener).await;
+        let mut begun = Vec::new();
+        while begun.len() < AT_ONCE {
+            let (_, mut answer) = connection.accept().await.unwrap().unwrap();
+            begun.push(answer.send_response(Response::new(()), false).unwrap());
+        }
+        tokio::select! {
+            _ = connection.accept() => panic!("nobody asks for more"),
+            told = going => told.unwrap(),
+        }
+        drop((connection, begun));
+    });
+    let gate = Arc::new(set(&[port], |it| it.max_connections = AT_ONCE));
+    let begun = at_once(&gate, AT_ONCE).await;
+    assert_eq!(gate.pool.free_places(), 0);
+    go.send(()).unwrap();
+    for answer in begun {
+        whole(answer).await.unwrap_err();
+    }
+    // None of them was for us to reset, and is paid for.
+    assert_eq!(gate.pool.free_places(), AT_ONCE);
+}
+
+/// What begins to come for so many requests that are sent together.
+async fn at_once(gate: &Arc<Gate>, count: usize) -> Vec<Answer> {
+    let asked: Vec<_> = (0..count)
+        .map(|_| {
+            let gate = gate.clone();
+            tokio::spawn(async move { gate.get("/").await.unwrap() })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for one in asked {
+        answers.push(one.await.unwrap());
+    }
+    answers
+}
+
+#[tokio::test]
+async fn requests_that_ask_to_leave_http_eject_no_server() {
+    let ((one, port), (other, other_port)) = (listen().await, listen().await);
+    answering(one, 100);
+    answering(other, 100);
+    let gate = set(&[port, other_port], |it| {
+        it.balance.ejection = Some(Ejection {
+            failures: 2,
+            time: LONG,
+            at_most: 100,
+        });
+    });
+    for _ in 0..10 {
+        let mut asks = head(Method::GET, "/");
+        asks.upgrade = Some("websocket".parse().unwrap());
+        let failed = gate.send(asks, nothing().await).await.unwrap_err();
+        assert!(matches!(failed, Failed::Unreachable(_)), "{failed}");
+    }
+    assert_eq!(gate.upstream.servers_by_state()[0], ("up", 2));
+    // No other could do it, and is asked.
+    assert_eq!(gate.upstream.retries()[0], ("sent", 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -678,10 +854,26 @@ async fn a_server_that_no_longer_answers_a_ping_is_given_up() {
     let started = tokio::time::Instant::now();
     // It is not tried once more.
     let failed = gate.post(nothing().await).await.unwrap_err();
-    assert!(matches!(failed, Failed::Broke(_)), "{failed}");
+    let why = failed.to_string();
+    assert_eq!(why, "the upstream did not answer our ping in time");
     assert_eq!(started.elapsed().as_secs(), 40);
     has_arrived.await.unwrap();
     server.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_body_is_tried_once_more_where_its_server_answers_no_ping() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let mut frozen = accept(&listener).await;
+        let _stream = frozen.accept().await.unwrap().unwrap();
+        let mut requests = taking(accept(&listener).await);
+        let (_, mut answer) = requests.recv().await.unwrap();
+        ok(&mut answer);
+        requests.recv().await
+    });
+    let gate = gate(&[port]);
+    assert_eq!(text(gate.get("/").await).await, "ok");
 }
 
 #[tokio::test(start_paused = true)]

@@ -161,9 +161,9 @@ impl Chosen {
         self.counted.as_mut()
     }
 
-    /// How it went tells nothing of the server.
+    /// How it went tells nothing of the server, whatever is told of it behind this.
     pub(in crate::forward) fn excuse(&mut self) {
-        if let Some(counted) = &mut self.counted {
+        if let Some(mut counted) = self.counted.take() {
             counted.excuse();
         }
     }

@@ -60,9 +60,7 @@ impl Errand for Check {
             let Ok(place) = AT_A_TIME.acquire().await else {
                 return;
             };
-            let result = timeout(self.health.timeout, self.ask())
-                .await
-                .unwrap_or_else(|_| Err("it did not answer in time".into()));
+            let result = self.ask_in_time().await;
             drop(place);
             self.tell(result, &clock);
             let part = dice::throw(dice::Dice::part);
@@ -116,6 +114,12 @@ impl Check {
         }
     }
 
+    async fn ask_in_time(&self) -> Result<(), String> {
+        timeout(self.health.timeout, self.ask())
+            .await
+            .unwrap_or_else(|_| Err("it did not answer in time".into()))
+    }
+
     /// Asks once, over a new connection of the kind that requests go over.
     async fn ask(&self) -> Result<(), String> {
         let deadlines = Deadlines::start(&self.settings);
@@ -132,7 +136,9 @@ impl Check {
                 }
             }
             Tried::Switched(..) => Err("it switches protocols".into()),
-            Tried::NotSent(_, failed) | Tried::Failed(failed) => Err(failed.to_string()),
+            Tried::NotSent(_, failed) | Tried::Unfit(_, failed) | Tried::Failed(failed) => {
+                Err(failed.to_string())
+            }
         }
     }
 
@@ -157,14 +163,61 @@ impl Check {
     }
 }
 
-/// The deadlines of a check are its own.
+/// The deadlines of a check are its own. That it has to be over is seen to by who asks: here it
+/// would hide what there was no time for.
 pub(super) fn settings_of_a_check(settings: &Settings, health: &Health) -> Settings {
     let whole = health.timeout.min(super::MAX_DEADLINE);
     Settings {
         connect: whole,
         first_byte: whole,
         idle: whole,
-        total: whole,
+        total: super::MAX_DEADLINE,
         ..settings.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::upstream::balance::Rules;
+    use crate::forward::upstream::{Protocol, Server, Upstream};
+    use tokio::net::TcpListener;
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_server_that_never_answers_it_is_said_that_it_did_not_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let long = Duration::from_hours(1);
+        let health = Health {
+            path: http::uri::PathAndQuery::from_static("/"),
+            every: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            healthy_after: 1,
+            unhealthy_after: 1,
+            status: 200..=399,
+        };
+        let settings = Settings {
+            name: "test".into(),
+            servers: vec![Server::Http {
+                host: "127.0.0.1".into(),
+                port: listener.local_addr().unwrap().port(),
+            }],
+            connect: long,
+            first_byte: long,
+            idle: long,
+            total: long,
+            max_connections: 1,
+            balance: Rules {
+                health: Some(health),
+                ..Rules::default()
+            },
+            protocol: Protocol::Auto,
+            tls: None,
+            resolve_every: long,
+        };
+        let check = Upstream::new(settings, None).checks().remove(0);
+        let from = tokio::time::Instant::now();
+        let why = check.ask_in_time().await.unwrap_err();
+        assert!(why.ends_with(" did not answer in time"), "{why}");
+        assert_eq!(from.elapsed().as_secs(), 2);
     }
 }

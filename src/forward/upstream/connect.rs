@@ -48,7 +48,8 @@ pub(super) async fn connect(place: &Place, addresses: &Addresses, by: Instant) -
     }
 }
 
-/// As [`connect`], to speak HTTP/1.1 also to a server that would rather have HTTP/2.
+/// As [`connect`], to speak HTTP/1.1 also to a server that would rather have HTTP/2. An error of
+/// the kind [`io::ErrorKind::Unsupported`] says that the server does not speak it.
 pub(super) async fn connect_alone(
     place: &Place,
     addresses: &Addresses,
@@ -56,7 +57,10 @@ pub(super) async fn connect_alone(
 ) -> io::Result<Made> {
     match place.alone() {
         Some(alone) => connect(&alone, addresses, by).await,
-        None => Err(io::Error::other("it is set to speak HTTP/2 only")),
+        None => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "it is set to speak HTTP/2 only",
+        )),
     }
 }
 

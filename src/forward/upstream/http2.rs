@@ -70,6 +70,8 @@ struct State {
     /// Requests under way.
     in_use: usize,
     idle_since: Instant,
+    /// Whether it was given up since the server did not say that it is still there.
+    is_dead: bool,
 }
 
 /// One request's place on a connection.
@@ -110,6 +112,7 @@ impl Http2 {
                 sender: Some(sender),
                 in_use: 0,
                 idle_since: Instant::now(),
+                is_dead: false,
             }),
             heard: AtomicUsize::new(0),
         });
@@ -201,6 +204,11 @@ impl Slot {
 
     pub(super) const fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Whether its connection was given up since the server did not say that it is still there.
+    pub(in crate::forward) fn is_dead(&self) -> bool {
+        self.connection.state().is_dead
     }
 
     pub(super) fn is_on(&self, connection: &Arc<Http2>) -> bool {
@@ -340,6 +348,8 @@ impl Keeper {
         }
         if let Asked::Due(due) = self.asked {
             if now >= due {
+                // Whoever waits for an answer is told so.
+                state.is_dead = true;
                 return None;
             }
             return Some(due);

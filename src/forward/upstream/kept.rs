@@ -10,12 +10,15 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{self, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::sync::{self, Notify, Semaphore};
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// How long a connection is kept without a request: less than the keep-alive
-/// of common servers, so that they seldom close one which we are about to use.
+/// How long a connection is kept without a request: where its server says how
+/// long it waits for one, less than that. What is sent as the server closes is
+/// lost, and may not be sent again.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(30);
+/// By how much less: a request may be on its way for so long.
+const MARGIN: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made for which no request waits.
 const UNHURRIED: Duration = Duration::from_secs(5);
 
@@ -29,6 +32,8 @@ pub(super) struct Kept {
     /// are never more connections than places.
     free: Semaphore,
     idle: Mutex<Idle>,
+    /// Told when one grows old before the time that [`sweep`] waits for.
+    sooner: Arc<Notify>,
     shared: Shared,
     pub(super) resets: Resets,
     /// Whether there is more to come than one request.
@@ -37,9 +42,11 @@ pub(super) struct Kept {
 
 #[derive(Debug, Default)]
 struct Idle {
-    /// The longest unused first; the last is used next, so that others age and go.
+    /// The longest unused first; the last is used next, so that others age and go. With each,
+    /// when it is too old.
     connections: Vec<(Http1, Instant)>,
-    is_swept: bool,
+    /// When they are looked through next.
+    swept_at: Option<Instant>,
 }
 
 /// Connections that carry many requests.
@@ -62,6 +69,7 @@ impl Kept {
             },
             free: Semaphore::new(place.max_connections.min(Semaphore::MAX_PERMITS)),
             idle: Mutex::default(),
+            sooner: Arc::default(),
             shared: Shared::default(),
             resets: Resets::default(),
             place,
@@ -115,6 +123,12 @@ impl Kept {
         Ok(waited_until)
     }
 
+    /// How many places are free.
+    #[cfg(test)]
+    pub(super) fn free_places(&self) -> usize {
+        self.free.available_permits()
+    }
+
     /// Frees a place that was taken.
     pub(super) fn free_place(&self) {
         self.free.add_permits(1);
@@ -165,7 +179,17 @@ impl Kept {
         if *making == Some(Version::Http1) {
             // It takes one request at a time: nothing is to be waited for.
             drop(making);
-            return self.make(by).await;
+            // Unless it has come to speak HTTP/2 since.
+            if let Some(slot) = self.take_slot(but) {
+                return Ok(Sender::Http2(slot));
+            }
+            let made = self.make(by).await?;
+            if matches!(made, Sender::Http2(_))
+                && let Ok(mut making) = self.shared.making.try_lock()
+            {
+                *making = Some(Version::Http2);
+            }
+            return Ok(made);
         }
         if let Some(slot) = self.take_slot(but) {
             return Ok(Sender::Http2(slot));
@@ -203,7 +227,10 @@ impl Kept {
     pub(super) async fn make_alone(&self, by: Instant) -> io::Result<Http1> {
         match connect_alone(&self.place, &self.addresses, by).await? {
             Made::Http1(connection) => Ok(connection),
-            Made::Http2(_) => Err(io::Error::other("it speaks HTTP/2 only")),
+            Made::Http2(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "it speaks HTTP/2 only",
+            )),
         }
     }
 
@@ -212,23 +239,34 @@ impl Kept {
         if !self.addresses.has(connection.address()) {
             return;
         }
+        let may_be_idle = may_be_idle(connection.waits());
+        if may_be_idle.is_zero() {
+            return;
+        }
+        let until = Instant::now() + may_be_idle;
         let mut idle = self.idle();
-        idle.connections.push((connection, Instant::now()));
-        if !idle.is_swept {
-            idle.is_swept = true;
-            tokio::spawn(sweep(Arc::downgrade(self)));
+        idle.connections.push((connection, until));
+        match idle.swept_at {
+            None => {
+                idle.swept_at = Some(until);
+                tokio::spawn(sweep(Arc::downgrade(self), self.sooner.clone()));
+            }
+            Some(at) if until < at => {
+                idle.swept_at = Some(until);
+                self.sooner.notify_one();
+            }
+            Some(_) => {}
         }
     }
 
     /// Closes what is too old; when the next one will be.
     fn close_old(&self, now: Instant) -> Option<Instant> {
         let mut idle = self.idle();
-        idle.connections.retain_mut(|(connection, since)| {
-            now.duration_since(*since) < MAX_IDLE && connection.is_usable()
-        });
-        let next = idle.connections.first().map(|(_, since)| *since + MAX_IDLE);
-        idle.is_swept = next.is_some();
-        next
+        idle.connections
+            .retain_mut(|(connection, until)| now < *until && connection.is_usable());
+        // Servers may wait longer after one answer than after another.
+        idle.swept_at = idle.connections.iter().map(|(_, until)| *until).min();
+        idle.swept_at
     }
 
     /// Lets go of connections to addresses that the server no longer has;
@@ -272,16 +310,24 @@ impl Kept {
 
 /// Closes connections as they grow old, for as long as any is idle: one
 /// timer for a server rather than one for a connection.
-async fn sweep(kept: Weak<Kept>) {
+async fn sweep(kept: Weak<Kept>, sooner: Arc<Notify>) {
     loop {
         let next = kept
             .upgrade()
             .and_then(|kept| kept.close_old(Instant::now()));
         match next {
-            Some(next) => sleep_until(next).await,
+            Some(next) => {
+                // Either way they are looked through again.
+                let _ = timeout_at(next, sooner.notified()).await;
+            }
             None => return,
         }
     }
+}
+
+/// How long a connection is kept whose server waits so long for a request, or does not say.
+fn may_be_idle(waits: Option<Duration>) -> Duration {
+    waits.map_or(MAX_IDLE, |waits| waits.saturating_sub(MARGIN).min(MAX_IDLE))
 }
 
 /// Looks a server's name up again and again, for as long as it is used.

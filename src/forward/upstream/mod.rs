@@ -51,7 +51,7 @@ pub struct Settings {
     pub servers: Vec<Server>,
     /// For a connection to be made.
     pub connect: Duration,
-    /// From the request's end to the first byte of the answer.
+    /// From the request's end to the end of the answer's head.
     pub first_byte: Duration,
     /// Between two bytes, either way.
     pub idle: Duration,

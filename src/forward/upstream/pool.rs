@@ -68,6 +68,13 @@ impl Default for Pool {
 }
 
 impl Pool {
+    /// How many places at its servers are free.
+    #[cfg(test)]
+    pub(in crate::forward) fn free_places(&self) -> usize {
+        let servers = self.servers.lock().unwrap();
+        servers.values().map(|kept| kept.free_places()).sum()
+    }
+
     /// No connections yet; names are looked up as the system does.
     pub fn new() -> Self {
         Self::resolving(Arc::new(System))

@@ -1,5 +1,6 @@
 //! The addresses of a server's name, asked for again while it is used.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Addresses of a name that are used; those behind them are left out.
 pub(super) const MAX_ADDRESSES: usize = 32;
@@ -59,7 +60,49 @@ struct Name {
     /// Whether it is looked up again and again.
     watched: AtomicBool,
     /// One look-up at a time.
-    turn: sync::Mutex<()>,
+    turn: sync::Mutex<UnderWay>,
+}
+
+/// A look-up that nobody has heard the end of. Whoever comes next waits for it too, rather than
+/// have one more begun: the system's resolver goes on, on a thread, when nobody waits for it.
+#[derive(Default)]
+struct UnderWay(Option<Found>);
+
+impl fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("UnderWay").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Name {
+    /// What is found before `by`. Where it is not there by then it is left to the next who asks.
+    async fn find(
+        &self,
+        under_way: &mut UnderWay,
+        by: Instant,
+        resolver: &dyn Resolve,
+    ) -> io::Result<Vec<SocketAddr>> {
+        loop {
+            let is_old = under_way.0.is_some();
+            let found = under_way
+                .0
+                .get_or_insert_with(|| resolver.resolve(&self.host, self.port));
+            let found = timeout_at(by, found.as_mut()).await?;
+            under_way.0 = None;
+            // That it failed may have been so long ago that it is no longer true.
+            if found.is_ok() || !is_old {
+                return match found {
+                    Ok(list) if list.is_empty() => Err(not_found("the name has no address")),
+                    Ok(list) => Ok(list),
+                    Err(why) => Err(not_found(&format!("the name is not found: {why}"))),
+                };
+            }
+        }
+    }
+}
+
+fn not_found(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, why)
 }
 
 impl Addresses {
@@ -112,7 +155,7 @@ impl Addresses {
         let Some(name) = &self.name else {
             return Ok(false);
         };
-        let _turn = timeout_at(by, name.turn.lock()).await?;
+        let mut turn = timeout_at(by, name.turn.lock()).await?;
         if name.watched.load(Ordering::Relaxed) {
             return Ok(false);
         }
@@ -123,20 +166,10 @@ impl Addresses {
             let now = Instant::now();
             now + by.saturating_duration_since(now) / 2
         };
-        let found = timeout_at(by, resolver.resolve(&name.host, name.port)).await;
-        match found {
-            Ok(Ok(list)) if !list.is_empty() => self.learn(list),
-            other if self.known().list.is_empty() => {
-                return Err(match other {
-                    Ok(Ok(_)) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-                    Ok(Err(why)) => io::Error::new(
-                        io::ErrorKind::NotFound,
-                        format!("the name is not found: {why}"),
-                    ),
-                    Err(late) => late.into(),
-                });
-            }
-            _ => {}
+        match name.find(&mut turn, by, resolver).await {
+            Ok(list) => self.learn(list),
+            Err(why) if self.known().list.is_empty() => return Err(why),
+            Err(_) => {}
         }
         name.watched.store(true, Ordering::Relaxed);
         Ok(true)
@@ -152,10 +185,9 @@ impl Addresses {
             name.watched.store(false, Ordering::Relaxed);
             return false;
         }
-        let found = timeout(LOOK_UP, resolver.resolve(&name.host, name.port)).await;
-        if let Ok(Ok(list)) = found
-            && !list.is_empty()
-        {
+        let mut turn = name.turn.lock().await;
+        let by = Instant::now() + LOOK_UP;
+        if let Ok(list) = name.find(&mut turn, by, resolver).await {
             self.learn(list);
         }
         true

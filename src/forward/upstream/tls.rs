@@ -9,7 +9,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, ClientConfig, InconsistentKeys, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, InconsistentKeys, RootCertStore,
+    SignatureScheme,
+};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -289,7 +292,35 @@ pub(super) fn explain(error: &io::Error, name: &ServerName<'_>) -> io::Error {
     else {
         return io::Error::new(error.kind(), format!("TLS failed: {error}"));
     };
-    io::Error::new(error.kind(), words(cause, &name.to_str()))
+    let kind = match cause {
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+        | rustls::Error::NoApplicationProtocol => io::ErrorKind::Unsupported,
+        _ => error.kind(),
+    };
+    io::Error::new(kind, words(cause, &name.to_str()))
+}
+
+/// What a server says that does not take us for anyone it serves. Over TLS
+/// 1.3 this comes when the handshake is over for us, in place of an answer.
+pub(in crate::forward) fn refusal(error: &io::Error) -> Option<String> {
+    use AlertDescription as Alert;
+    let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let rustls::Error::AlertReceived(alert) = cause else {
+        return None;
+    };
+    matches!(
+        alert,
+        Alert::HandshakeFailure
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::CertificateRequired
+    )
+    .then(|| words(cause, ""))
 }
 
 pub(super) fn words(cause: &rustls::Error, name: &str) -> String {
