@@ -87,7 +87,7 @@ impl Body for RequestBody {
             }
             Kind::Arriving { inlet, left } => poll_inlet(inlet, left, cx),
             Kind::Stream { incoming, awaited } => {
-                let polled = poll_stream(incoming, awaited.as_deref_mut(), cx);
+                let polled = poll_stream(incoming, awaited, cx);
                 if let (Poll::Ready(Some(Err(_))), Some(awaited)) = (&polled, awaited) {
                     awaited.broke.store(true, Ordering::Relaxed);
                 }
@@ -136,7 +136,7 @@ fn poll_inlet(inlet: &Inlet, left: &mut Option<u64>, cx: &Context<'_>) -> Polled
 
 fn poll_stream(
     incoming: &mut Incoming,
-    awaited: Option<&mut Awaited>,
+    awaited: &mut Option<Box<Awaited>>,
     cx: &mut Context<'_>,
 ) -> Polled {
     let polled = Pin::new(&mut *incoming).poll_frame(cx);
@@ -145,7 +145,8 @@ fn poll_stream(
         let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
         return Poll::Ready(Some(Err(cut.into())));
     }
-    if let Some(Awaited { patience, .. }) = awaited {
+    if let Some(awaited) = awaited {
+        let patience = &mut awaited.patience;
         match &polled {
             Poll::Pending if patience.wait(cx, 0) => {
                 let late = io::Error::from(io::ErrorKind::TimedOut);

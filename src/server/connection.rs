@@ -1,7 +1,7 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
 use super::admission::{Admission, Place};
-use super::drain::{Asking, Closing, Phase};
+use super::drain::{Asking, Closing, LAST_CALL, Phase, Silence, Word};
 use super::frames::Frames;
 use super::http1;
 use super::library::http2;
@@ -28,14 +28,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-
-/// When we stop, a connection that has not brought a request yet has this
-/// long to do so: what was accepted is answered.
-const LAST_CALL: Duration = Duration::from_millis(500);
-
-/// How long a client without a request may then take to hear that we end: one round trip of HTTP/2,
-/// so that none is lost that crosses our goodbye.
-const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// How often we look whether an HTTP/1 client that waits for an answer is still
 /// there, and whether one that asks for nothing needs its memory.
@@ -213,11 +205,12 @@ impl<H: Handler> Worker<H> {
             let tunnel = {
                 let serving = pin!(connection.serve(&desk));
                 let end = |_: Pin<&mut _>| line.note_ending();
-                self.drive(serving, &line, None, asking, end).await
+                self.drive(serving, &line, None, asking, || false, end)
+                    .await
             };
             match tunnel {
                 None => {}
-                Some(None) => Box::pin(part(connection)).await,
+                Some(None) => Box::pin(part(connection, self.drained())).await,
                 Some(Some(tunnel)) => {
                     let tunnel = tunnel.run(connection, self.drained());
                     if Box::pin(tunnel).await.is_err() {
@@ -241,12 +234,14 @@ impl<H: Handler> Worker<H> {
         let paced = self.paced(stream, first, &line);
         let desk = Arc::new(self.desk(peer, line.clone()));
         let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
-        let io = TokioIo::new(Frames::new(paced));
-        let mut connection = self.http2.serve_connection(io, service);
+        let frames = Frames::new(paced);
+        let heard = frames.heard();
+        let mut connection = self.http2.serve_connection(TokioIo::new(frames), service);
         let idle = Some(self.deadlines.idle);
         Box::pin(async move {
             let connection = Pin::new(&mut connection);
-            self.drive(connection, &line, idle, asking, |connection| {
+            let spoke = || heard.take();
+            self.drive(connection, &line, idle, asking, spoke, |connection| {
                 connection.graceful_shutdown();
             })
             .await;
@@ -271,12 +266,14 @@ impl<H: Handler> Worker<H> {
     /// Runs a connection until it ends, or has to; `None` when it was cut off.
     /// `idle` is how long it may be without a request, where nothing else sees
     /// to it: on HTTP/2, whose goodbye loses no request that is on its way.
+    /// There `spoke` tells whether the client said something since it was asked.
     async fn drive<C: Future>(
         &self,
         mut connection: Pin<&mut C>,
         line: &Line,
         idle: Option<Duration>,
         asking: Asking,
+        spoke: impl Fn() -> bool,
         end: impl Fn(Pin<&mut C>),
     ) -> Option<C::Output> {
         let mut asking = Some(asking);
@@ -331,7 +328,7 @@ impl<H: Handler> Worker<H> {
                         signal.set(self.closing.refusing());
                         phase = Phase::Ending {
                             cut_at: None,
-                            word: self.deadlines.write,
+                            word: Word::of(self.deadlines.write),
                         };
                     }
                     Phase::Goodbye { said } => {
@@ -355,7 +352,7 @@ impl<H: Handler> Worker<H> {
                         drop(asking.take());
                         phase = Phase::Ending {
                             cut_at: Some(cut_at),
-                            word: LAST_WORD,
+                            word: Word::LAST,
                         };
                     }
                     Phase::Ending { cut_at, word } => {
@@ -363,13 +360,14 @@ impl<H: Handler> Worker<H> {
                             silent = None;
                             phase = Phase::Ending {
                                 cut_at: Some(after(self.deadlines.drain)),
-                                word: LAST_WORD,
+                                word: Word::LAST,
                             };
                             continue;
                         }
                         // A client that says nothing to our goodbye is not waited for.
                         let heard_by = if line.unfinished() == 0 {
-                            Some(*silent.get_or_insert_with(|| after(word)))
+                            let silence = silent.get_or_insert_with(Silence::begin);
+                            Some(silence.until(word, spoke()))
                         } else {
                             silent = None;
                             None
@@ -393,9 +391,9 @@ impl<H: Handler> Worker<H> {
         .await
     }
 
-    /// Ends when we stop, a moment later.
+    /// Ends a moment after we stop, however often it is asked for: also for a client that drips.
     async fn last_call(&self) {
-        self.closing.refusing().await;
-        tokio::time::sleep(LAST_CALL.min(self.deadlines.drain)).await;
+        let moment = LAST_CALL.min(self.deadlines.drain);
+        self.closing.refusing_for(moment).await;
     }
 }

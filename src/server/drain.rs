@@ -7,6 +7,8 @@
 //! From some moment on no request can come any more, while the last ones are
 //! still being answered; whoever waits for that moment is told.
 
+use super::parting::LINGER_TIME;
+use crate::clock::alarm::NEVER;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
@@ -15,6 +17,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// When we stop, a connection that has not brought a request yet has this
+/// long to do so: what was accepted is answered.
+pub(super) const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// How far one worker is on its way to the end.
 #[derive(Debug, Default)]
@@ -97,8 +103,62 @@ pub(super) enum Phase {
         /// When it is over, whatever is in flight: when we stop.
         cut_at: Option<Instant>,
         /// How long a client without a request has to hear so.
-        word: Duration,
+        word: Word,
     },
+}
+
+/// How long a client without a request is waited for, so that it hears that we end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word {
+    /// From when it said something last.
+    quiet: Duration,
+    /// In all, whatever it says.
+    most: Duration,
+}
+
+impl Word {
+    /// When we stop: one round trip of HTTP/2, so that no request is lost that crosses our goodbye.
+    /// Who goes on to open windows still takes an answer, which would be lost with the connection.
+    pub(super) const LAST: Self = Self {
+        quiet: Duration::from_secs(2),
+        most: LINGER_TIME,
+    };
+
+    /// So long, whatever it says.
+    pub(super) const fn of(lasts: Duration) -> Self {
+        Self {
+            quiet: lasts,
+            most: lasts,
+        }
+    }
+}
+
+/// Since when a client has been without a request, and since when it says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Silence {
+    since: Instant,
+    heard: Instant,
+}
+
+impl Silence {
+    /// From now on.
+    pub(super) fn begin() -> Self {
+        let now = Instant::now();
+        Self {
+            since: now,
+            heard: now,
+        }
+    }
+
+    /// Until when the client is waited for; `spoke` is whether it said something since this was
+    /// asked before.
+    pub(super) fn until(&mut self, word: Word, spoke: bool) -> Instant {
+        if spoke {
+            self.heard = Instant::now();
+        }
+        let quiet = self.heard + word.quiet.min(NEVER);
+        quiet.min(self.since + word.most.min(NEVER))
+    }
 }
 
 /// Whoever drops the last clone tells it.

@@ -9,10 +9,13 @@
 //! (`ENHANCE_YOUR_CALM`): the client learns why, and no byte of it comes behind.
 
 use super::line::Line;
-use super::paced::{PREFACE, Paced};
+use super::paced::{Out, PREFACE, Paced};
+use super::parting::{Linger, Quiet};
 use super::windows::Listening;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,6 +30,10 @@ const FRAMES_IN: Duration = Duration::from_secs(1);
 const FRAMES_PER_REQUEST: u64 = 4;
 /// …and one for so many bytes of responses: windows are opened as they go.
 const BYTES_PER_FRAME: u64 = 512;
+
+/// Bytes that are taken of a client behind the end of its connection: more than the windows that
+/// it was given let it send unasked.
+const LINGER_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes of a frame's head (RFC 9113, section 4.1).
 const HEAD: usize = 9;
@@ -50,6 +57,21 @@ const fn stand_in() -> [u8; HEAD * (CONTINUATIONS + 1)] {
     bytes
 }
 
+/// Whether a client said something since somebody asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<AtomicBool>);
+
+impl Heard {
+    fn note(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Whether it did, since this was asked before.
+    pub(super) fn take(&self) -> bool {
+        self.0.swap(false, Relaxed)
+    }
+}
+
 /// A clear-text or TLS stream, guarded.
 #[derive(Debug)]
 pub(super) struct Frames<S> {
@@ -62,6 +84,9 @@ pub(super) struct Frames<S> {
     listening: Listening,
     /// What of the stand-in goes through next, once the connection has to end.
     ending: Option<&'static [u8]>,
+    heard: Heard,
+    /// Behind the end of what we send.
+    linger: Option<Box<Linger>>,
     /// Frames that have to be explained.
     frames: u64,
     /// Bytes that were sent.
@@ -87,6 +112,8 @@ impl<S> Frames<S> {
             payload: PREFACE.len(),
             listening: Listening::default(),
             ending: None,
+            heard: Heard::default(),
+            linger: None,
             frames: 0,
             sent: 0,
             from: Mark {
@@ -95,6 +122,11 @@ impl<S> Frames<S> {
                 requests: 0,
             },
         }
+    }
+
+    /// Tells whether the client says something, to its end.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     fn line(&self) -> &Line {
@@ -186,6 +218,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
             let new = buf.filled().get(before..).unwrap_or_default();
             let (all, clear) = (new.len(), this.follow(new));
             buf.set_filled(before + clear);
+            if all > 0 {
+                this.heard.note();
+            }
             if all == 0 || clear > 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -193,7 +228,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -222,18 +257,37 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    /// The library ends a connection by this, and waits for it. Its client may still be taking its
+    /// last answer, and send windows as it does: it is heard out.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.stream.out() {
+            Out::Open => ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?,
+            Out::Shut => {}
+            Out::Failed => return Poll::Ready(Ok(())),
+        }
+        // Who floods us has lost nothing.
+        if this.line().is_flooded() {
+            return Poll::Ready(Ok(()));
+        }
+        let new = || Box::new(Linger::new(LINGER_BYTES, Quiet::TALKING));
+        let linger = this.linger.get_or_insert_with(new);
+        let before = linger.left();
+        let polled = linger.poll(cx, &mut this.stream);
+        if linger.left() < before {
+            this.heard.note();
+        }
+        polled.map(Ok)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::paced::First;
+    use super::super::parting::LINGER_TIME;
     use super::super::patience::Pace;
     use super::*;
-    use std::sync::Arc;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Join, Sink, join, sink};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Join, Sink, duplex, join, sink};
 
     /// Sends a frame again and again behind the preface, as much of it as there is room for.
     struct Endless {
@@ -262,7 +316,10 @@ mod tests {
             frame: frame.to_vec(),
             sent: 0,
         };
-        let stream = join(client, sink());
+        guarding(join(client, sink()))
+    }
+
+    fn guarding<S>(stream: S) -> Frames<S> {
         let long = Duration::from_hours(1);
         let pace = Pace {
             rate: None,
@@ -325,5 +382,61 @@ mod tests {
                 assert_eq!(through, flood, "payload {payload}, {step} bytes at a time");
             }
         }
+    }
+
+    /// What a client does once it was told that nothing more comes.
+    #[derive(Clone, Copy, Debug)]
+    enum Then {
+        Ends,
+        SaysNothing,
+        TalksOn,
+        SendsAll,
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_told_the_end_at_once_and_then_heard_out_for_a_while() {
+        let pause = Duration::from_millis(400);
+        for (then, waited) in [
+            (Then::Ends, Duration::ZERO),
+            (Then::SaysNothing, Duration::from_secs(2)),
+            (Then::TalksOn, LINGER_TIME),
+            (Then::SendsAll, Duration::ZERO),
+        ] {
+            let (ours, mut client) = duplex(1024);
+            let mut frames = guarding(ours);
+            let heard = frames.heard();
+            let start = Instant::now();
+            let ended = tokio::spawn(async move {
+                frames.write_all(b"all").await.unwrap();
+                frames.shutdown().await.unwrap();
+                start.elapsed()
+            });
+            let mut told = Vec::new();
+            client.read_to_end(&mut told).await.unwrap();
+            assert_eq!((&*told, start.elapsed()), (&b"all"[..], Duration::ZERO));
+            match then {
+                Then::Ends => drop(client),
+                Then::SaysNothing => assert!(!heard.take()),
+                Then::TalksOn => {
+                    while client.write_all(b"x").await.is_ok() {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+                Then::SendsAll => while client.write_all(&[0; 1024]).await.is_ok() {},
+            }
+            assert_eq!(ended.await.unwrap(), waited, "{then:?}");
+            let talks = matches!(then, Then::TalksOn | Then::SendsAll);
+            assert_eq!(heard.take(), talks, "{then:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_floods_us_is_not_heard_out() {
+        let (ours, _client) = duplex(1024);
+        let mut frames = guarding(ours);
+        frames.line().note_flooded();
+        let start = Instant::now();
+        frames.shutdown().await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

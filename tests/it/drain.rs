@@ -1,8 +1,16 @@
 //! Told to stop: what becomes of connections and requests, phase by phase.
 
-use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller, wait_until};
+use crate::harness::h2::{self, INITIAL_WINDOW, SETTINGS, WINDOW_UPDATE};
+use crate::harness::raw::find;
+use crate::harness::{
+    Binary, Connection, DEADLINE, Request, Response, Setup, Upstream, caller, wait_until,
+};
 use crate::webhooks;
-use std::net::{Shutdown, TcpStream};
+use socket2::{Domain, Socket, Type};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
 
 fn signed(binary: &Binary, path: &str) -> Vec<u8> {
     let request = binary.request("GET", path);
@@ -88,7 +96,7 @@ fn over_http_2_a_goodbye_ends_the_connection_behind_its_streams() {
     let request = caller()
         .at(Binary::now())
         .sign(&binary.request("GET", "/1"));
-    let mut connection = crate::harness::h2::open(binary.address(), &request);
+    let mut connection = h2::open(binary.address(), &request);
     upstream.wait_for_head(0);
     binary.signal("TERM");
     wait_for_phase(&binary, "saying goodbye");
@@ -170,6 +178,127 @@ fn a_body_that_streams_is_sent_to_its_end() {
     assert_eq!(connection.take(2), b"lo");
     assert!(connection.is_closed());
     assert!(binary.wait().success());
+}
+
+const LARGE: usize = 1 << 20;
+/// Bytes that a client has taken when it says something.
+const STEP: usize = 64 * 1024;
+/// More room than anybody needs.
+const WINDOW: u32 = 16 << 20;
+
+/// Each answer is large, and waits until it is allowed.
+fn large_and_held() -> (Sender<()>, Upstream) {
+    let (allow, allowed) = channel::<()>();
+    let allowed = Mutex::new(allowed);
+    let upstream = Upstream::answering(move |_, wire| {
+        let _ = allowed.lock().unwrap().recv();
+        wire.answer(200, &[], &vec![b'x'; LARGE]);
+    });
+    (allow, upstream)
+}
+
+/// A client that takes little at a time: most of a large answer waits for it in the system that
+/// the gateway gave it to.
+fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+/// The next frame; `None` when the connection ends, be it by a reset.
+fn next_frame(stream: &mut TcpStream) -> Option<h2::Frame> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).ok()?;
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    stream.read_exact(&mut payload).ok()?;
+    Some(h2::Frame {
+        kind: head[3],
+        flags: head[4],
+        stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+        payload,
+    })
+}
+
+#[test]
+fn over_http_2_the_last_answer_arrives_whole_though_its_client_opens_windows_meanwhile() {
+    let (allow, upstream) = large_and_held();
+    let mut binary = Setup::before(&upstream).spawn();
+    let request = caller()
+        .at(Binary::now())
+        .sign(&binary.request("GET", "/1"));
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let setting = [&INITIAL_WINDOW.to_be_bytes()[..], &WINDOW.to_be_bytes()].concat();
+    h2::frame(&mut bytes, SETTINGS, 0, 0, &setting);
+    h2::frame(&mut bytes, WINDOW_UPDATE, 0, 0, &WINDOW.to_be_bytes());
+    h2::put_request(&mut bytes, 1, &request, true);
+    let mut client = narrow(binary.address());
+    client.write_all(&bytes).unwrap();
+    upstream.wait_for_head(0);
+    binary.signal("TERM");
+    let (mut taken, mut told, mut is_whole) = (0, 0, false);
+    while let Some(frame) = next_frame(&mut client) {
+        let mut says = Vec::new();
+        match frame.kind {
+            PING if frame.flags == 0 => h2::frame(&mut says, PING, 1, 0, &frame.payload),
+            // The second half of the goodbye: no stream comes behind this one.
+            GOAWAY if frame.payload[..4] == [0, 0, 0, 1] => allow.send(()).unwrap(),
+            DATA => {
+                taken += frame.payload.len();
+                is_whole = frame.ends();
+                if taken - told >= STEP {
+                    let more = (taken - told) as u32;
+                    h2::frame(&mut says, WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
+                    told = taken;
+                }
+            }
+            _ => {}
+        }
+        // Where nobody hears it any more, less arrives.
+        let _ = client.write_all(&says);
+    }
+    assert_eq!((taken, is_whole), (LARGE, true));
+    drop(client);
+    assert!(binary.wait().success());
+}
+
+#[test]
+fn the_last_answer_arrives_whole_though_its_client_asks_on_meanwhile() {
+    let (allow, upstream) = large_and_held();
+    let mut binary = Setup::before(&upstream).server("workers = 1").spawn();
+    let mut idle = Connection::open(binary.address());
+    idle.send(&binary.request("GET", "/").bytes());
+    idle.response().assert_refused(401, "credential-missing");
+    let mut client = narrow(binary.address());
+    client.write_all(&signed(&binary, "/1")).unwrap();
+    upstream.wait_for_head(0);
+    binary.signal("TERM");
+    // Then the worker of both knows that every answer is the last.
+    assert!(idle.is_closed());
+    drop(idle);
+    allow.send(()).unwrap();
+    let next = signed(&binary, "/2");
+    let (mut taken, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    let mut has_asked = false;
+    let is_clean = loop {
+        match client.read(&mut piece) {
+            Ok(0) => break true,
+            Ok(read) => taken.extend_from_slice(&piece[..read]),
+            Err(_) => break false,
+        }
+        if taken.len() >= STEP && !has_asked {
+            client.write_all(&next).unwrap();
+            has_asked = true;
+        }
+    };
+    let head = find(&taken, b"\r\n\r\n").expect("a head") + 4;
+    assert_eq!((taken.len() - head, is_clean), (LARGE, true));
+    drop(client);
+    assert!(binary.wait().success());
+    assert_eq!(upstream.heard().len(), 1, "the second was not answered");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What a client sends: read when it is wanted, within its deadlines.
 
 use super::reader::{Asked, Reader, Step};
-use crate::clock::alarm::{Alarm, after};
+use crate::clock::alarm::{Alarm, NEVER, after};
 use crate::server::paced::Paced;
+use crate::server::parting::Quiet;
 use crate::server::patience::Patience;
 use crate::server::{Deadlines, Fault};
 use bytes::Bytes;
@@ -101,8 +102,21 @@ impl Input {
         &mut self.reader
     }
 
+    /// How long the peer may say nothing once it was told that nothing more comes: it may still
+    /// take its last answer, and send its next request meanwhile.
+    pub(super) fn quiet(&self) -> Quiet {
+        if self.has_unread() {
+            return Quiet::TALKING;
+        }
+        let since = match self.waiting {
+            Some((Awaits::Request, until)) => until.checked_sub(self.idle.min(NEVER)),
+            _ => None,
+        };
+        Quiet::read(since)
+    }
+
     /// Whether the peer may still be sending what nobody will read.
-    pub(super) fn has_unread(&self) -> bool {
+    fn has_unread(&self) -> bool {
         match self.state {
             State::Ended => false,
             State::Broken => true,
@@ -336,5 +350,5 @@ impl Input {
 }
 
 fn later(now: Instant, wait: Duration) -> Instant {
-    now + wait.min(crate::clock::alarm::NEVER)
+    now + wait.min(NEVER)
 }

@@ -21,6 +21,7 @@ mod tray;
 use super::body::RequestBody;
 use super::line::Line;
 use super::paced::Paced;
+use super::parting::Quiet;
 use super::socket::Breaks;
 use super::turn::Desk;
 use super::{BoxError, Deadlines, Handler, Tunnel};
@@ -98,9 +99,9 @@ impl<S: AsyncRead + AsyncWrite + Breaks + Unpin> Connection<S> {
         }
     }
 
-    /// Whether the peer may still be sending what nobody will read.
-    pub(super) fn has_unread(&self) -> bool {
-        self.input.has_unread()
+    /// How long the peer may say nothing once it was told that nothing more comes.
+    pub(super) fn quiet(&self) -> Quiet {
+        self.input.quiet()
     }
 
     /// Whether its last answer was to end with it, and broke off.
@@ -190,9 +191,8 @@ impl<S: AsyncRead + AsyncWrite + Breaks + Unpin> Connection<S> {
         if self.line().is_ending() {
             return Poll::Ready(Next::End);
         }
-        let polled = self
-            .input
-            .poll_request(cx, &mut self.stream, self.answered.take());
+        let answered = self.answered.take();
+        let polled = self.input.poll_request(cx, &mut self.stream, answered);
         if polled.is_pending() {
             self.line().note_holding(true);
         }

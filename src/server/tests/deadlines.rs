@@ -54,6 +54,28 @@ async fn a_silent_client_of_http2_is_not_waited_for_when_we_stop() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http2_that_still_opens_windows_is_waited_for_a_while_when_we_stop() {
+    let window = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let (mut client, worker, served) = connect(&Toy::new());
+    let hello = [
+        &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+        &[0, 0, 0, 4, 0, 0, 0, 0, 0],
+    ];
+    client.write_all(&hello.concat()).await.unwrap();
+    sleep(SECOND).await;
+    let start = Instant::now();
+    worker.close();
+    // It never answers our goodbye.
+    while client.write_all(&window).await.is_ok() {
+        sleep(SECOND).await;
+    }
+    served.await.unwrap();
+    let waited = start.elapsed();
+    assert!((9 * SECOND..=12 * SECOND).contains(&waited), "{waited:?}");
+    assert_eq!(worker.cut(), 0);
+}
+
 /// Counts how often it is asked for what has come.
 struct Asked<R>(R, Arc<AtomicUsize>);
 
@@ -293,4 +315,89 @@ async fn a_connection_that_brings_nothing_as_we_stop_ends_soon() {
     assert_eq!(text, "");
     assert!(waited < SECOND);
     served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_drips_its_first_bytes_holds_no_stop_up() {
+    let (mut client, worker, served) = connect(&Toy::new());
+    client.write_all(b"P").await.unwrap();
+    sleep(SECOND).await;
+    let start = Instant::now();
+    worker.close();
+    tokio::spawn(async move {
+        for byte in b"RI * HTTP/2.0\r\n\r\nSM\r\n\r\n" {
+            sleep(Duration::from_millis(400)).await;
+            if client.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+        }
+    });
+    worker.closing().settled().await;
+    served.await.unwrap();
+    assert!(start.elapsed() < SECOND, "{:?}", start.elapsed());
+}
+
+const LAST: &[u8] = b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_told_the_end_keeps_its_place_no_longer_than_a_moment() {
+    for (talks_on, waited) in [(false, SECOND), (true, 10 * SECOND)] {
+        let (client, _worker, served) = connect(&Toy::new());
+        let (mut read, mut write) = split(client);
+        write.write_all(LAST).await.unwrap();
+        let start = Instant::now();
+        let mut text = String::new();
+        read.read_to_string(&mut text).await.unwrap();
+        assert_eq!(bodies(&text), ["GET /1 []"]);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        if talks_on {
+            tokio::spawn(async move {
+                while write.write_all(b"x").await.is_ok() {
+                    sleep(Duration::from_millis(400)).await;
+                }
+            });
+        }
+        served.await.unwrap();
+        assert_eq!(start.elapsed(), waited, "{talks_on}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_ends_when_it_is_told_to_gives_its_place_back_at_once() {
+    let (mut client, _worker, served) = connect(&Toy::new());
+    client.write_all(LAST).await.unwrap();
+    let start = Instant::now();
+    let (text, _) = rest(client).await;
+    assert_eq!(bodies(&text), ["GET /1 []"]);
+    served.await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_idle_for_a_moment_is_not_heard_out_when_we_stop() {
+    let (mut client, worker, served) = connect(&Toy::new());
+    client.write_all(&request("GET /1")).await.unwrap();
+    sleep(2 * SECOND).await;
+    let start = Instant::now();
+    worker.close();
+    served.await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_client_is_heard_out_for_longer_than_the_drain() {
+    let toy = Toy::new();
+    let (mut client, worker, served) = connect(&toy);
+    client.write_all(&request("GET /held")).await.unwrap();
+    toy.begun.acquire().await.unwrap().forget();
+    let start = Instant::now();
+    worker.close();
+    sleep(DEADLINES.drain.saturating_sub(SECOND / 2)).await;
+    toy.release.add_permits(1);
+    served.await.unwrap();
+    assert_eq!(start.elapsed(), DEADLINES.drain);
+    assert_eq!(worker.cut(), 0);
+    // It has its answer all the same.
+    let (text, _) = rest(client).await;
+    assert_eq!(bodies(&text), ["GET /held []"]);
 }
