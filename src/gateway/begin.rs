@@ -6,6 +6,7 @@ use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
 use super::{Ending, Gateway, answer, challenge, cors, observed, tunnels};
+use crate::apps::Scheme;
 use crate::authorize;
 use crate::clock::Now;
 use crate::forward::body::Held;
@@ -70,7 +71,9 @@ impl Gateway {
         ending: &mut Ending,
         now: Now,
     ) -> Result<Begun, Box<Stopped>> {
-        let has_body = !body.is_end_stream();
+        let is_over = body.is_end_stream();
+        // One that is said to be nothing is none, be its end still to come: nothing is forwarded before that.
+        let has_body = !is_over && body.size_hint().exact() != Some(0);
         ending.describe(&parts);
         if parts.method == Method::OPTIONS
             && let Some(preflight) = self.preflight(settings, peer, &parts, has_body, now)
@@ -93,7 +96,7 @@ impl Gateway {
             Ok(Judged::Unread(unread)) => Ok(Begun::Unread(unread, body)),
             Ok(Judged::Asked(asked)) => Ok(Begun::Asked(asked, body)),
             Err(mut stopped) => {
-                stopped.unread = has_body.then_some(body);
+                stopped.unread = (!is_over).then_some(body);
                 Err(stopped)
             }
         }
@@ -171,7 +174,7 @@ impl Gateway {
         if taken_in.is_none()
             && let Err(Refusal::Credential(schemes::Refused::Unread)) = proven
         {
-            let hold = route.hold();
+            let hold = route.hold(record.scheme == Some(Scheme::Webhook.name()));
             let told = cors::Told::of(route, &parts.headers);
             return Ok(Judged::Unread(Box::new(Unread { parts, hold, told })));
         }
@@ -197,7 +200,7 @@ impl Gateway {
             },
             target: target(&parts.uri, route),
             peer: peer.address,
-            arrived: now,
+            asked: now,
             via: peer.via.clone(),
             request_id: *record.id.digits(),
             would_refuse: record.observed.as_ref().and_then(|one| one.would_refuse),

@@ -64,7 +64,6 @@ pub(super) fn preflighted(
     let record = ending.record();
     record.route = Some(preflight.route);
     record.host = preflight.host;
-    record.status = StatusCode::NO_CONTENT.as_u16();
     let mut response = Response::new(AnswerBody::nothing());
     *response.status_mut() = StatusCode::NO_CONTENT;
     *response.headers_mut() = preflight.fields;

@@ -6,6 +6,7 @@ use super::{Worker, grpc, observed};
 use crate::forward::body::Meter;
 use crate::limit::Place;
 use crate::observe::{CLIENT_WENT, Record, trace_id};
+use http::StatusCode;
 use http::request::Parts;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -73,6 +74,13 @@ impl Ending {
     /// What is known so far.
     pub(super) fn record(&mut self) -> &mut Record {
         &mut self.open().record
+    }
+
+    /// Notes what is sent, unless whoever goes on has noted it.
+    pub(super) fn note_status(&mut self, status: StatusCode) {
+        if let Some(open) = &mut self.0 {
+            open.record.status = status.as_u16();
+        }
     }
 
     pub(super) fn is_grpc(&self) -> bool {

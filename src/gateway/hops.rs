@@ -3,7 +3,6 @@
 
 use super::answer::{allowed, tell_standing};
 use super::cors::Told;
-use super::ending::Ending;
 use crate::forward::{AnswerBody, Head};
 use crate::limit::app::Standing;
 use crate::route::Route;
@@ -37,9 +36,7 @@ pub(super) fn answer(
     route: &Route,
     standing: Option<&Standing>,
     told: Told,
-    ending: &mut Ending,
 ) -> Response<AnswerBody> {
-    ending.record().status = StatusCode::NO_CONTENT.as_u16();
     let mut response = Response::new(AnswerBody::nothing());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let fields = response.headers_mut();

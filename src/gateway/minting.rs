@@ -72,7 +72,7 @@ impl Gateway {
         if asked.door == Door::Keys {
             let keys = Service::keys(&settings.registry, now);
             let is_head = asked.parts.method == Method::HEAD;
-            return Ok(answered(keys, is_head, KEY_SET, KEEP_KEYS, ending));
+            return Ok(answered(keys, is_head, KEY_SET, KEEP_KEYS));
         }
         is_json(&asked.parts)?;
         let _undecided = self.shared.undecided.one();
@@ -93,7 +93,7 @@ impl Gateway {
             }
         };
         let answer = answer.map_err(|no| Box::<Stopped>::from(Refusal::Mint(no)))?;
-        Ok(answered(answer, false, JSON, NO_STORE, ending))
+        Ok(answered(answer, false, JSON, NO_STORE))
     }
 
     /// A token, once it is written down what was used up for it.
@@ -181,7 +181,6 @@ fn answered(
     is_head: bool,
     kind: HeaderValue,
     keep: HeaderValue,
-    ending: &mut Ending,
 ) -> Response<AnswerBody> {
     let length = HeaderValue::from(body.len());
     let mut response = Response::new(if is_head {
@@ -195,6 +194,5 @@ fn answered(
     if is_head {
         fields.insert(CONTENT_LENGTH, length);
     }
-    ending.record().status = response.status().as_u16();
     response
 }

@@ -186,8 +186,13 @@ impl Handler for Gateway {
     fn refuse(&self, peer: &Peer, fault: Fault) -> Response<ResponseBody> {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.take(self.number);
-        let ending = self.open(peer, settings, now);
-        self.refused(&Refusal::Wire(fault), None, None, now, ending)
+        let mut ending = self.open(peer, settings, now);
+        let refusal = Refusal::Wire(fault);
+        // Whom a trusted proxy spoke for was not read: it is not the proxy that has to wait for that.
+        if !peer.is_trusted {
+            self.charge_peer(&refusal, &mut ending, now);
+        }
+        outcome::refused(&refusal, None, None, ending)
     }
 
     fn note_cut(&self) {
@@ -205,13 +210,17 @@ impl Gateway {
     async fn answer(
         &self,
         settings: &Settings,
-        passing: Box<Passing>,
+        mut passing: Box<Passing>,
         body: RequestBody,
         ending: &mut Ending,
         now: Now,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
         match self.seat(settings, &passing, ending.record(), now).await {
-            Ok(place) => self.pass(settings, passing, place, body, ending).await,
+            Ok(place) => {
+                // The wait for it was not the server's.
+                passing.head.asked = ending.record().upstream_asked.unwrap_or(now);
+                self.pass(settings, passing, place, body, ending).await
+            }
             Err(refusal) => {
                 let told = cors::Told::of(&passing.route, &passing.head.parts.headers);
                 let standing = passing.charged.standing().cloned();
@@ -265,7 +274,7 @@ impl Gateway {
         ending.keep(admitted.take_place());
         let standing = admitted.standing().cloned();
         if hops::is_last(head) {
-            return Ok(hops::answer(route, standing.as_ref(), told, ending));
+            return Ok(hops::answer(route, standing.as_ref(), told));
         }
         let Ok(open) = self.shared.tunnels.enter_for(head, settings.tunnels) else {
             return Err(Stopped::told(Refusal::Tunnels, standing, told));
@@ -304,9 +313,9 @@ impl Gateway {
             Ok(answer) => {
                 let record = ending.record();
                 record.upstream = Some(answer.server);
+                record.upstream_asked = Some(answer.asked);
                 record.upstream_answered = Some(answer.answered);
                 let mut response = answer.response;
-                record.status = response.status().as_u16();
                 answer::tell_standing(response.headers_mut(), standing.as_ref());
                 told.tell(response.headers_mut());
                 if let (Some(far), Some(open)) = (answer.far, open) {
@@ -315,6 +324,7 @@ impl Gateway {
                     if let Some((notice, known)) = static_keys::notice(ending) {
                         notice.tell(response.headers_mut(), &known);
                     }
+                    ending.note_status(response.status());
                     let tunnel = open.lead_to(*far, ending.hand_over());
                     response.extensions_mut().insert(tunnel);
                 }

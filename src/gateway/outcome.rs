@@ -55,14 +55,19 @@ impl Gateway {
         answered: Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>,
         is_http2: bool,
         now: Now,
-        ending: Ending,
+        mut ending: Ending,
     ) -> Response<ResponseBody> {
         let notice = static_keys::notice(&ending);
         let mut response = match answered {
-            Ok(Ok(response)) => response.map(|body| ResponseBody::upstream(body, ending)),
+            Ok(Ok(response)) => {
+                // Here, and not where it came: till now its client could go without it.
+                ending.note_status(response.status());
+                response.map(|body| ResponseBody::upstream(body, ending))
+            }
             Ok(Err(stopped)) => {
                 let (standing, finding) = (stopped.standing.as_ref(), stopped.finding.as_ref());
-                let mut response = self.refused(&stopped.refusal, finding, standing, now, ending);
+                self.charge_peer(&stopped.refusal, &mut ending, now);
+                let mut response = refused(&stopped.refusal, finding, standing, ending);
                 response.headers_mut().extend(stopped.asks);
                 if let (true, Some(body)) = (is_http2, stopped.unread) {
                     response.body_mut().take_in(body);
@@ -70,7 +75,7 @@ impl Gateway {
                 response
             }
             Err(Panicked) => {
-                let mut response = self.refused(&Refusal::Internal, None, None, now, ending);
+                let mut response = refused(&Refusal::Internal, None, None, ending);
                 // How far the request was read, nobody knows. HTTP/2 keeps it to its stream.
                 if !is_http2 {
                     let close = HeaderValue::from_static("close");
@@ -85,31 +90,38 @@ impl Gateway {
         response
     }
 
-    pub(super) fn refused(
-        &self,
-        refusal: &Refusal,
-        finding: Option<&Finding>,
-        standing: Option<&Standing>,
-        now: Now,
-        mut ending: Ending,
-    ) -> Response<ResponseBody> {
-        let code = refusal.code();
-        if code.blame() == Blame::Stranger {
-            let peer = ending.record().peer;
-            let now = self.shared.clock.later(now);
-            if let Some(settings) = ending.settings() {
-                self.shared.peers.failed(&settings.peers, peer, now);
-            }
-        }
+    /// Charges the peer's address for a refusal that a stranger has caused.
+    pub(super) fn charge_peer(&self, refusal: &Refusal, ending: &mut Ending, now: Now) {
         let record = ending.record();
-        record.status = code.status().as_u16();
-        record.code = Some(code.word());
-        record.reason = Some(match finding {
-            Some(finding) => format!("{}: {}", refusal.reason(), finding.mistake.word()).into(),
-            None => refusal.reason().into(),
-        });
-        let response = answer::refused(refusal, finding, &mut ending, standing);
-        let (parts, bytes) = response.into_parts();
-        Response::from_parts(parts, ResponseBody::whole(bytes, ending))
+        let peer = record.peer;
+        // Whoever is proven, and then breaks its body off, is no stranger.
+        let gave_up = refusal.is_of_an_unfinished_body() && record.app.is_some();
+        if refusal.code().blame() != Blame::Stranger || gave_up {
+            return;
+        }
+        let now = self.shared.clock.later(now);
+        if let Some(settings) = ending.settings() {
+            self.shared.peers.failed(&settings.peers, peer, now);
+        }
     }
+}
+
+/// What the client of a refused request gets.
+pub(super) fn refused(
+    refusal: &Refusal,
+    finding: Option<&Finding>,
+    standing: Option<&Standing>,
+    mut ending: Ending,
+) -> Response<ResponseBody> {
+    let code = refusal.code();
+    let record = ending.record();
+    record.status = code.status().as_u16();
+    record.code = Some(code.word());
+    record.reason = Some(match finding {
+        Some(finding) => format!("{}: {}", refusal.reason(), finding.mistake.word()).into(),
+        None => refusal.reason().into(),
+    });
+    let response = answer::refused(refusal, finding, &mut ending, standing);
+    let (parts, bytes) = response.into_parts();
+    Response::from_parts(parts, ResponseBody::whole(bytes, ending))
 }

@@ -156,7 +156,7 @@ codes! {
     InternalError "internal-error" INTERNAL_SERVER_ERROR Gateway "The gateway failed at this request";
     /// No server of the upstream can be reached.
     UpstreamUnreachable "upstream-unreachable" BAD_GATEWAY Upstream "The upstream cannot be reached";
-    /// The upstream's answer is no valid HTTP.
+    /// The upstream's answer is no valid HTTP, or its connection ended before there was one.
     UpstreamInvalid "upstream-invalid" BAD_GATEWAY Upstream "The upstream's answer is not valid";
     /// As much is under way as may be.
     Overloaded "overloaded" SERVICE_UNAVAILABLE Gateway "The gateway has too much to do now";
@@ -219,6 +219,14 @@ impl Refusal {
         }
     }
 
+    /// Whether the body did not come to its end.
+    pub const fn is_of_an_unfinished_body(&self) -> bool {
+        matches!(
+            self,
+            Self::Forward(Failed::Body(BodyError::BrokeOff(_) | BodyError::Timeout))
+        )
+    }
+
     /// When to come again, for `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         const LATER: Duration = Duration::from_secs(1);
@@ -253,7 +261,7 @@ impl Refusal {
             Self::Route(NoRoute::Ambiguous(why)) => Malformed::Path(*why).to_string(),
             Self::Peer(_) => "Too many requests from this address were refused; `Retry-After` tells when to come again.".to_owned(),
             Self::Credential(refused) => credential::detail(refused),
-            Self::Replay(replay::Refused::Replayed) => "This very proof has passed before. Sign each request anew, with a fresh `nonce` or `created`.".to_owned(),
+            Self::Replay(replay::Refused::Replayed) => "This very proof was used before, perhaps by a try that did not arrive whole. Sign each request anew: with a fresh `nonce` or `jti` where the scheme has one, and else in another second.".to_owned(),
             Self::Replay(replay::Refused::MaybeReplayed) => "The proof was made before this gateway's memory of proofs begins, so that it may have been used. Sign the request anew.".to_owned(),
             Self::Replay(_) => "The request was not forwarded; try again later.".to_owned(),
             Self::Denied(refused) => credential::denied(refused),
@@ -266,12 +274,13 @@ impl Refusal {
             Self::Forward(failed) => match failed {
                 Failed::Body(BodyError::Mismatch(_)) => "The body does not match its digest: it was changed on its way, or the digest is of other bytes.".to_owned(),
                 Failed::Body(BodyError::TooLarge { limit }) => format!("This route takes bodies of at most {limit} bytes."),
-                Failed::Body(BodyError::NotHeld { limit }) => format!("The body has to be read before its proof can be checked, and at most {limit} bytes are read for that: send less, or, with a signature of AWS's, the body's hash in `X-Amz-Content-Sha256`."),
+                Failed::Body(BodyError::NotHeld { limit }) => format!("The body has to be read before its proof can be checked, and at most {limit} bytes are read for that: send less. A signature of AWS's is checked without the body where `X-Amz-Content-Sha256` tells its hash."),
                 Failed::Body(BodyError::Form(bad)) => format!("The form cannot be forwarded: {bad}."),
                 Failed::Body(BodyError::Chunks(bad)) => format!("Of a body in pieces: {bad}."),
-                Failed::Body(BodyError::NoRoom) => "The body has to be read before its proof can be checked, and there is no room for it. Come again later, or, with a signature of AWS's, send the body's hash in `X-Amz-Content-Sha256`.".to_owned(),
+                Failed::Body(BodyError::NoRoom) => "The body has to be read before its proof can be checked, and there is no room for it. Come again later. A signature of AWS's is checked without the body where `X-Amz-Content-Sha256` tells its hash.".to_owned(),
                 Failed::Body(BodyError::Timeout) => "The body did not arrive in time.".to_owned(),
-                Failed::Body(BodyError::BrokeOff(_)) => "The body broke off.".to_owned(),
+                // Of its framing and its connection: nobody else has a word in it.
+                Failed::Body(BodyError::BrokeOff(why)) => format!("The body cannot be read to its end: {why}."),
                 Failed::Body(BodyError::Spill(_)) => "The request was not forwarded; try again later.".to_owned(),
                 Failed::Overloaded(_) => "The request was not forwarded; `Retry-After` tells when to come again.".to_owned(),
                 // What a backend does is not a caller's business: the record has it.
@@ -373,11 +382,12 @@ mod tests {
     fn what_all_can_do_about_a_body_that_is_not_read_ahead_is_told_before_what_callers_of_aws_can()
     {
         for (why, all) in [
-            (BodyError::NotHeld { limit: 7 }, "send less, or"),
-            (BodyError::NoRoom, "Come again later, or"),
+            (BodyError::NotHeld { limit: 7 }, "send less."),
+            (BodyError::NoRoom, "Come again later."),
         ] {
             let told = Refusal::from(why).detail();
-            let aws = format!("{all}, with a signature of AWS's,");
+            // Senders of webhooks are told the same, and can do nothing of AWS's.
+            let aws = format!("{all} A signature of AWS's is checked without");
             assert!(told.contains(&aws), "{told}");
         }
     }

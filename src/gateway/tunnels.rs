@@ -98,8 +98,9 @@ impl Open {
             ending,
             open: self,
         };
+        // What stands in the record should this be dropped before it begins, and then before its end.
+        trip.cut("the client went away before the switch");
         Tunnel::new(move |client| async move {
-            // What stands in the record should this be dropped before its end.
             trip.cut("it was open when the gateway stopped");
             match pass(client, far, trip.open.idle, &mut trip.passed).await {
                 Ok(()) => trip.ended(),

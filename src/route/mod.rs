@@ -247,10 +247,12 @@ impl Route {
         }
     }
 
-    /// Bytes of a body that are taken in where its proof cannot be checked before.
-    pub fn hold(&self) -> u64 {
-        let webhooks = self.webhooks.as_ref().map_or(0, |webhooks| webhooks.hold);
-        webhooks.max(self.sigv4.hold).min(self.body.limit)
+    /// Bytes of a body that are taken in where its proof cannot be checked before: of a webhook, or of a request
+    /// that is signed as AWS's are.
+    pub fn hold(&self, of_webhook: bool) -> u64 {
+        let webhooks = self.webhooks.as_ref().filter(|_| of_webhook);
+        let hold = webhooks.map_or(self.sigv4.hold, |webhooks| webhooks.hold);
+        hold.min(self.body.limit)
     }
 
     /// Whether a caller may prove itself by `scheme`.

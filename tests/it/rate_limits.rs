@@ -196,6 +196,44 @@ fn requests_that_pass_do_not_count_against_their_peer() {
 }
 
 #[test]
+fn a_trusted_proxy_does_not_wait_for_what_it_passes_on_that_nobody_can_read() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server("trusted_proxies = [\"127.0.0.1\"]")
+        .peers("failures = { rate = \"1/h\", burst = 1 }")
+        .start();
+    for _ in 0..3 {
+        let unreadable = gateway
+            .request("GET", "/?q=\"x\"")
+            .field("X-Forwarded-For", "192.0.2.66");
+        gateway
+            .send(&unreadable)
+            .assert_refused(400, "malformed-request");
+    }
+    ask(&gateway).assert_passed();
+}
+
+#[test]
+fn whoever_is_proven_and_breaks_its_body_off_is_no_stranger() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .route("body = { limit = \"1 MiB\", verify = \"while-forwarding\" }")
+        .peers("failures = { rate = \"1/h\", burst = 1 }")
+        .start();
+    for number in 0..3 {
+        let upload = gateway.request("POST", "/").body("a body of some length");
+        let upload = caller().nonce(&number.to_string()).sign(&upload).bytes();
+        let mut connection = gateway.connect();
+        connection.send(&upload[..upload.len() - 9]);
+        connection.finish();
+        connection
+            .response()
+            .assert_refused(400, "malformed-request");
+    }
+    ask(&gateway).assert_passed();
+}
+
+#[test]
 fn requests_of_any_kind_may_be_limited_per_peer() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream)

@@ -583,3 +583,43 @@ fn a_refused_http_2_client_gets_its_answer_while_it_still_sends() {
     }
     upstream.assert_silent();
 }
+
+#[test]
+fn a_body_that_is_framed_wrong_is_refused_with_what_is_wrong_with_it() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    for (body, told) in [
+        (
+            "3;a=b\r\nabc\r\n0\r\n\r\n",
+            "chunk extensions are not accepted",
+        ),
+        (
+            "3\r\nabc\r\ng\r\n\r\n",
+            "the size of a chunk is not a hexadecimal number",
+        ),
+    ] {
+        let target = format!("/{}", body.len());
+        let request = gateway.request("POST", &target).body("abc").chunked();
+        let head = caller().sign(&request).head();
+        let mut connection = gateway.connect();
+        connection.send(&[&*head, body.as_bytes()].concat());
+        let refused = connection.response();
+        assert_form(&refused, 400, "malformed-request");
+        assert!(refused.detail().contains(told), "{}", refused.text());
+    }
+    upstream.assert_silent();
+}
+
+#[test]
+fn a_copy_is_told_to_be_one_in_words_that_hold_for_every_scheme() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    let signed = caller().sign(&gateway.request("POST", "/").body("{}"));
+    gateway.send(&signed).assert_passed();
+    let copy = gateway.send(&signed);
+    copy.assert_refused(401, "replayed");
+    let told = copy.detail();
+    for words in ["was used before", "`nonce`", "`jti`", "another second"] {
+        assert!(told.contains(words), "{told}");
+    }
+}

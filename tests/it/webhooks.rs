@@ -23,7 +23,7 @@ fn written(sender: &str, bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn setup(upstream: &Upstream, sender: &str, lines: &str) -> Setup {
     let setup = Setup::before(upstream)
         .route(&format!(
-            "accept = [\"webhook\"]\nwebhook = {{ sender = \"{sender}\", app = \"hooks\" }}\n{lines}"
+            "accept = [\"webhook\"]\nwebhook.sender = \"{sender}\"\nwebhook.app = \"hooks\"\n{lines}"
         ))
         .more(
             "[apps.hooks]\nscopes = [\"events\"]\nkeys = [\n\
@@ -146,6 +146,18 @@ fn the_signature_is_kept_where_the_route_says_so() {
             request.value(name)
         );
     }
+}
+
+#[test]
+fn a_body_longer_than_hold_is_not_read_for_a_proof() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream, "github", "webhook.hold = \"1 KiB\"").start();
+    let of = |bytes: usize| signed_at(&gateway, "github", BYTES, T0, &"x".repeat(bytes));
+    gateway.send(&of(1_024)).assert_passed();
+    let longer = gateway.send(&of(1_025));
+    longer.assert_refused(413, "body-too-large");
+    assert!(longer.detail().contains("1024"), "{}", longer.detail());
+    assert_eq!(upstream.heard().len(), 1);
 }
 
 #[test]
@@ -332,6 +344,16 @@ fn a_copy_of_what_says_no_time_passes_when_the_window_is_over() {
     gateway.advance(120);
     gateway.send(&good).assert_passed();
     assert_eq!(upstream.heard().len(), 2);
+}
+
+#[test]
+fn a_window_of_the_route_makes_no_copy_of_what_says_no_time_pass_sooner() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream, "github", "webhook.window = \"1m\"").start();
+    let good = signed(&gateway, "github");
+    gateway.send(&good).assert_passed();
+    gateway.advance(300);
+    gateway.send(&good).assert_refused(401, "replayed");
 }
 
 #[test]
