@@ -28,7 +28,7 @@ pub(super) struct Account {
     arrival: AtomicU64,
     /// What one request cost in nanoseconds, by who wrote.
     units: [AtomicU64; UNITS],
-    /// Requests in flight.
+    /// Requests in flight that began under a bound on them; of others nobody counts how many there are.
     pub(super) in_flight: AtomicU32,
 }
 

@@ -12,7 +12,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -33,7 +33,7 @@ pub struct Settings {
 /// What one route asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteCap {
-    /// Its name: what is in flight under it outlives a configuration.
+    /// Its name: what its cap let in outlives a configuration.
     pub name: Arc<str>,
     /// Requests in flight on it.
     pub in_flight: Option<u32>,
@@ -89,6 +89,8 @@ pub struct Overload {
     settings: Settings,
     /// By `Route::index`.
     routes: Box<[Entry]>,
+    /// The gates of caps that are gone, by the names of their routes, while somebody holds them.
+    parted: Box<[(Arc<str>, Weak<Gate>)]>,
 }
 
 #[derive(Debug)]
@@ -102,13 +104,11 @@ struct Entry {
 
 impl Overload {
     /// The caps of a new configuration. A route with a cap that `before` knew
-    /// by the same name goes on with what is in flight there.
+    /// by the same name goes on with what is in flight there, also where it
+    /// had none for a while. Without a cap nobody is counted: what is in
+    /// flight when a route gets its first one is not held against it.
     pub fn new(settings: Settings, routes: Vec<RouteCap>, before: Option<&Self>) -> Self {
-        let known: HashMap<&str, &Arc<Gate>> = before
-            .iter()
-            .flat_map(|before| &before.routes)
-            .filter_map(|entry| Some((&*entry.name, &entry.own.as_ref()?.0)))
-            .collect();
+        let mut known = before.map(Self::gates).unwrap_or_default();
         let routes = routes
             .into_iter()
             .map(|route| Entry {
@@ -119,13 +119,34 @@ impl Overload {
                 },
                 reserved: route.reserved,
                 own: route.in_flight.map(|most| {
-                    let gate = known.get(&*route.name).copied().cloned();
+                    let gate = known.remove(&route.name);
                     (gate.unwrap_or_default(), most)
                 }),
                 name: route.name,
             })
             .collect();
-        Self { settings, routes }
+        let parted = known
+            .into_iter()
+            .map(|(name, gate)| (name, Arc::downgrade(&gate)))
+            .collect();
+        Self {
+            settings,
+            routes,
+            parted,
+        }
+    }
+
+    /// The gates of caps in force, and of those gone that somebody holds.
+    fn gates(&self) -> HashMap<Arc<str>, Arc<Gate>> {
+        let own = self
+            .routes
+            .iter()
+            .filter_map(|entry| Some((entry.name.clone(), entry.own.as_ref()?.0.clone())));
+        let parted = self
+            .parted
+            .iter()
+            .filter_map(|(name, gate)| Some((name.clone(), gate.upgrade()?)));
+        own.chain(parted).collect()
     }
 
     /// A place for a request of the route with this index, if there is room.

@@ -238,3 +238,21 @@ fn a_reload_changes_the_caps_and_what_is_in_flight_counts() {
     allow.send(()).unwrap();
     first.response().assert_passed();
 }
+
+#[test]
+fn a_cap_that_is_taken_away_and_put_back_by_reloads_counts_what_it_had_let_in() {
+    let (allow, upstream) = Upstream::held_but("/health");
+    let gateway = gateway(&upstream, "in_flight = 9\nqueue_timeout = \"50ms\"");
+    let capped = gateway.setup().text();
+    let free = capped.replace("in_flight = 1\n", "");
+    assert_ne!(capped, free);
+    let mut first = ask(&gateway, "/capped");
+    upstream.wait_for_head(0);
+    gateway.reload(&free);
+    gateway.reload(&capped);
+    ask(&gateway, "/capped")
+        .response()
+        .assert_refused(503, "overloaded");
+    allow.send(()).unwrap();
+    first.response().assert_passed();
+}

@@ -2,6 +2,7 @@
 
 use crate::harness::binary::program;
 use crate::harness::{Binary, Connection, Request, Setup, Token, Upstream, caller};
+use crate::webhooks;
 use serde_json::Value;
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -90,6 +91,41 @@ fn what_does_not_end_in_time_is_cut() {
         reason.contains("`drain_timeout`"),
         "not that the client went: {record}"
     );
+}
+
+/// A webhook of GitHub's: its body is read before its proof is known.
+fn webhook(binary: &Binary, target: &str, body: &str) -> Request {
+    let fields = webhooks::fields("github", webhooks::BYTES, 0, body);
+    let request = binary.request("POST", target).body(body);
+    fields.into_iter().fold(request, |request, (name, value)| {
+        request.field(name, &value)
+    })
+}
+
+#[test]
+fn where_no_gateway_can_take_over_a_body_that_proves_its_request_has_the_time_of_the_drain() {
+    let (_allow, upstream) = Upstream::held_but("/hooks");
+    let mut binary = webhooks::setup(&upstream, "github", "")
+        .upstream("timeout = \"3s\"")
+        .spawn();
+    let uploaded = webhook(&binary, "/hooks", webhooks::BODY);
+    let mut slow = Connection::open(binary.address());
+    slow.send(&uploaded.clone().field("Expect", "100-continue").head());
+    assert_eq!(slow.head().unwrap().0, 100);
+    // By its upstream's time-out we know that more time is over than a gateway that follows waits.
+    let mut unanswered = Connection::open(binary.address());
+    unanswered.send(&webhook(&binary, "/other", "{}").bytes());
+    upstream.wait_for_head(0);
+    binary.signal("TERM");
+    binary
+        .stderr
+        .wait_for("that it refuses", |line| line.contains("refusing"));
+    unanswered
+        .response_to("POST")
+        .assert_refused(504, "upstream-timeout");
+    slow.send(webhooks::BODY.as_bytes());
+    slow.response_to("POST").assert_passed();
+    assert!(binary.wait().success());
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub struct Running {
     workers: server::Running,
     /// Whether another gateway may listen where we do.
     is_handed_on: bool,
+    /// How long what is in flight has when nothing more is accepted.
+    drain: Duration,
     control: Arc<Control>,
     admin_stop: CancellationToken,
     admin_running: Option<admin::Running>,
@@ -238,6 +240,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         admin,
         workers,
         is_handed_on,
+        drain: config.server.deadlines.drain,
         control,
         admin_stop,
         admin_running,

@@ -7,9 +7,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-/// How long the memory of proofs is kept at a stop for requests whose body is waited for before their proof:
-/// a gateway that follows waits for it, too.
+/// How long a memory of proofs that another gateway may wait for is kept at a stop for requests whose body is
+/// waited for before their proof: all that time nobody accepts.
 const UNDECIDED: Duration = Duration::from_secs(2);
+
+/// How long the memory of proofs is kept at a stop for requests whose body is waited for before their proof. Where
+/// no gateway can listen beside us none waits for it, and they have as long as all else that is in flight.
+const fn kept_for_undecided(is_handed_on: bool, drain: Duration) -> Duration {
+    if is_handed_on { UNDECIDED } else { drain }
+}
 
 /// Where a gateway stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +81,8 @@ impl Running {
     /// more, lets requests in flight end. Gives back how many were cut.
     ///
     /// The memory of proofs is given up as soon as no request can come any
-    /// more, for a gateway that follows: what is in flight does not need it.
+    /// more and every proof is known, for a gateway that follows: what is in
+    /// flight does not need it.
     pub fn stop(mut self) -> usize {
         let control = self.control.clone();
         let goodbye = control.goodbye();
@@ -87,7 +94,8 @@ impl Running {
         control.enter(Phase::Refusing);
         control.stop.cancel();
         self.workers.settled();
-        control.shared.undecided.wait(UNDECIDED);
+        let kept = kept_for_undecided(self.is_handed_on, self.drain);
+        control.shared.undecided.wait(kept);
         // It listens where the one that follows wants to.
         if self.is_handed_on {
             self.close_admin();
@@ -114,6 +122,19 @@ impl Running {
         self.admin_stop.cancel();
         if let Some(admin) = self.admin_running.take() {
             admin::Running::wait(admin);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_of_proofs_that_no_gateway_can_wait_for_is_kept_as_long_as_the_drain() {
+        for drain in [1, 30].map(Duration::from_secs) {
+            assert_eq!(kept_for_undecided(false, drain), drain);
+            assert_eq!(kept_for_undecided(true, drain), UNDECIDED);
         }
     }
 }

@@ -12,7 +12,7 @@ table! {
         pub rate: Option<Pace>,
         /// How many may come at once. The rate's count where it is not said.
         pub burst: Option<At<Count>>,
-        /// Requests in flight.
+        /// Requests in flight. Given by a reload where there was none, it counts from then on.
         pub concurrency: Option<Count>,
         /// Tokens of the key service that each app with this plan may get, in place of `[tokens] app_rate`.
         pub tokens: Option<Limit>,
@@ -39,7 +39,7 @@ table! {
         pub rate: Option<Pace>,
         /// How many may come at once. The rate's count where it is not said.
         pub burst: Option<At<Count>>,
-        /// Requests in flight.
+        /// Requests in flight. Given by a reload where there was none, it counts from then on.
         pub concurrency: Option<Count>,
     }
 }

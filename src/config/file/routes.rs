@@ -64,7 +64,8 @@ table! {
         pub path_encoding: PathEncoding = "strict",
         /// Whether the upstream sees the proof too.
         pub keep_proof: bool = false,
-        /// Requests in flight on this route, besides the cap over all. What is not said has no cap of its own.
+        /// Requests in flight on this route, besides the cap over all. What is not said has no cap of its own. Given by
+        /// a reload where there was none, it counts from then on.
         pub in_flight: Option<Count>,
         /// For health checks of a balancer: such requests may use the reserve of `[overload]`, and do not wait.
         pub reserved: bool = false,

@@ -224,6 +224,19 @@ fn a_reload_keeps_what_was_used_and_what_is_in_flight() {
 }
 
 #[test]
+fn a_bound_that_was_away_still_counts_what_it_had_let_in_and_nothing_of_meanwhile() {
+    let first = limits(&in_flight(1), None);
+    let held = first.charge(0, Assurance::Key, secs(0)).unwrap();
+    let without = AppLimits::new(&[("mobile".into(), None)], Some(&first));
+    let (meanwhile, _) = without.charge(0, Assurance::Key, secs(0)).unwrap();
+    assert!(meanwhile.is_none(), "nobody counts it");
+    let again = limits(&in_flight(1), Some(&without));
+    assert!(again.charge(0, Assurance::Key, secs(0)).is_err());
+    drop(held);
+    assert!(again.charge(0, Assurance::Key, secs(0)).is_ok());
+}
+
+#[test]
 fn a_new_rate_neither_refills_a_used_up_burst_nor_refuses_for_an_hour() {
     let rates = [
         plan(100, 1, 200),

@@ -18,6 +18,10 @@ fn settings(in_flight: u32, queue: u32) -> Settings {
 }
 
 fn overload(settings: Settings, before: Option<&Overload>) -> Overload {
+    capped_at(Some(1), settings, before)
+}
+
+fn capped_at(cap: Option<u32>, settings: Settings, before: Option<&Overload>) -> Overload {
     let route = |name: &str, in_flight, reserved| RouteCap {
         name: name.into(),
         in_flight,
@@ -25,7 +29,7 @@ fn overload(settings: Settings, before: Option<&Overload>) -> Overload {
     };
     let routes = vec![
         route("all", None, false),
-        route("capped", Some(1), false),
+        route("capped", cap, false),
         route("health", None, true),
     ];
     Overload::new(settings, routes, before)
@@ -63,6 +67,12 @@ impl Worker {
         let waits = tokio::spawn(async move { worker.come(route).await });
         tokio::task::yield_now().await;
         waits
+    }
+
+    /// Other caps come into force.
+    fn reload(&mut self, cap: Option<u32>) {
+        let settings = self.overload.settings;
+        self.overload = Arc::new(capped_at(cap, settings, Some(&self.overload)));
     }
 
     fn counts(&self) -> (u32, u32) {
@@ -175,6 +185,35 @@ fn what_is_in_flight_counts_after_a_reload() {
     assert!(worker.seat(ALL).is_none(), "the cap over all, now lower");
     drop(held);
     assert!(worker.seat(CAPPED).is_some());
+}
+
+#[test]
+fn a_cap_that_was_away_still_counts_what_it_had_let_in_and_nothing_of_meanwhile() {
+    let mut worker = Worker::new(settings(9, 1));
+    let held = worker.seat(CAPPED).unwrap();
+    worker.reload(None);
+    let meanwhile = [worker.seat(CAPPED).unwrap(), worker.seat(CAPPED).unwrap()];
+    worker.reload(None);
+    worker.reload(Some(1));
+    assert!(worker.seat(CAPPED).is_none(), "it forgot who is inside");
+    drop(held);
+    let own = worker.seat(CAPPED).unwrap();
+    assert!(worker.seat(CAPPED).is_none());
+    drop((own, meanwhile));
+    assert_eq!(worker.counts(), (0, 0));
+}
+
+#[test]
+fn a_cap_that_is_gone_is_forgotten_once_nobody_is_inside() {
+    let mut worker = Worker::new(settings(9, 1));
+    let held = worker.seat(CAPPED).unwrap();
+    for _ in 0..3 {
+        worker.reload(None);
+        assert_eq!(worker.overload.parted.len(), 1);
+    }
+    drop(held);
+    worker.reload(None);
+    assert!(worker.overload.parted.is_empty());
 }
 
 /// A backend that takes a fixed time, and four times the load that the cap
