@@ -6,7 +6,7 @@ use crate::crypto::Algorithm;
 use crate::secret::Secret;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 /// Bytes a secret's file may have: far more than any key needs.
 const MAX_SECRET_FILE: u64 = 64 * 1024;
@@ -114,6 +114,7 @@ impl KeyArgs {
                     .into());
             }
         };
+        let written = without_line_end(written)?;
         Ok(NamedKey {
             id: self.key_id.clone().unwrap_or_default(),
             algorithm: self.algorithm.algorithm(),
@@ -142,11 +143,18 @@ impl KeyArgs {
             Some(reference) => referenced(SECRET, reference)?,
             None => read_bounded(std::io::stdin().lock(), "standard input")?,
         };
+        let algorithm = self.algorithm.algorithm();
+        let (secret, beware) = decode(&written)?;
+        // The text of a private key ends in one as a rule, which is nothing to who reads it.
+        if let Some(warning) = beware.filter(|_| algorithm.is_mac()) {
+            // Who does not look at it has the proof all the same.
+            let _ = writeln!(anstream::stderr(), "{warning}");
+        }
         Ok(Some(NamedKey {
             id,
-            algorithm: self.algorithm.algorithm(),
-            secret: decode(&written)?,
-            written: Secret::new(written),
+            algorithm,
+            secret,
+            written: Secret::new(without_line_end(written)?),
         }))
     }
 }
@@ -156,7 +164,8 @@ const SECRET: &str = "--secret";
 
 /// The secret that `option`, another than `--secret`, names.
 pub(super) fn named_by(option: &str, reference: &str) -> Result<Secret> {
-    decode(&referenced(option, reference)?)
+    let (secret, _) = decode(&referenced(option, reference)?)?;
+    Ok(secret)
 }
 
 fn referenced(option: &str, reference: &str) -> Result<Vec<u8>> {
@@ -191,18 +200,12 @@ fn from_environment(option: &str, name: &str) -> Result<Vec<u8>> {
     match std::env::var(name) {
         Ok(text) => Ok(text.into_bytes()),
         Err(std::env::VarError::NotPresent) => {
-            let stop = Stop::usage(format!(
+            // A fresh one would match nothing: the gateway has its own already.
+            Err(Stop::usage(format!(
                 "the environment has no variable `{name}`, which `{option}` names"
-            ));
-            let hint = match option {
-                SECRET => {
-                    format!(
-                        "`{name}=\"hex:$(openssl rand -hex 32)\"; export {name}` makes a fresh one"
-                    )
-                }
-                _ => "is it exported?".to_owned(),
-            };
-            Err(stop.hint(hint).into())
+            ))
+            .hint("is it exported?")
+            .into())
         }
         Err(std::env::VarError::NotUnicode(_)) => {
             Err(Stop::usage(format!("the variable `{name}` is not text"))
@@ -226,14 +229,24 @@ fn read_bounded(from: impl Read, shown: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As `gateway.toml` reads it.
-fn decode(bytes: &[u8]) -> Result<Secret> {
-    let (secret, _) = config::decode(bytes).map_err(|closed| {
+/// As `gateway.toml` reads it, and what `check` would tell of it.
+fn decode(bytes: &[u8]) -> Result<(Secret, Option<String>)> {
+    let (secret, beware) = config::decode(bytes).map_err(|closed| {
         let stop = Stop::usage(format!("the secret cannot be read: {}", closed.message));
         match closed.hint {
             Some(hint) => stop.hint(hint),
             None => stop,
         }
     })?;
-    Ok(secret)
+    let warning = beware.map(|told| format!("warning: {}\n\nhint: {}", told.message, told.hint));
+    Ok((secret, warning))
+}
+
+/// The same text without a line end that is no part of the secret, where it is not to be decoded.
+fn without_line_end(mut written: Vec<u8>) -> Result<Vec<u8>> {
+    if !config::says_how(&written) {
+        let (secret, _) = decode(&written)?;
+        written.truncate(secret.expose().len());
+    }
+    Ok(written)
 }

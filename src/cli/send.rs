@@ -3,6 +3,7 @@
 use super::message::Message;
 use super::stop::Stop;
 use crate::client::host_of;
+use crate::schemes::authority::port_of;
 use anyhow::Result;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
@@ -27,6 +28,8 @@ use tokio_rustls::TlsConnector;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Addresses of a host that are tried.
 const MAX_ADDRESSES: usize = 8;
+/// What a port is.
+pub(super) const PORTS: &str = "a port is a number from 1 to 65535";
 
 /// Connects and sends `message` with `proof` added; the answer's body is
 /// still to be read.
@@ -140,10 +143,14 @@ pub(super) fn request(
     Ok(request)
 }
 
-fn destination(uri: &Uri) -> Result<(&str, u16)> {
-    let host = uri
-        .host()
+/// The host and the port that a URL leads to; a port that is none leads nowhere.
+pub(super) fn destination(uri: &Uri) -> Result<(&str, u16)> {
+    let authority = uri
+        .authority()
         .ok_or_else(|| Stop::usage("the URL has no host"))?;
+    let host = authority.host();
+    let port = port_of(authority)
+        .map_err(|bad| Stop::usage(format!("the URL of `{host}` {bad}")).hint(PORTS))?;
     let usual = if uri.scheme_str() == Some("https") {
         443
     } else {
@@ -151,7 +158,7 @@ fn destination(uri: &Uri) -> Result<(&str, u16)> {
     };
     // A resolver takes `::1`, not `[::1]`.
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    Ok((host, uri.port_u16().unwrap_or(usual)))
+    Ok((host, port.unwrap_or(usual)))
 }
 
 /// Connects, or tells why not.

@@ -81,6 +81,7 @@ table! {
     pub struct Server {
         /// Where to listen: one address or several. `localhost` means 127.0.0.1; `unix:PATH` is a Unix socket,
         /// relative to this file's folder. A socket that systemd hands over for one of them is taken as it is.
+        /// `[::]` is every address, those of IPv4 too unless `0.0.0.0` with the same port stands beside it.
         pub listen: OneOrMore<At<Listen>> = "127.0.0.1:8080",
         /// Who may connect to a Unix socket: the mode of its file.
         pub socket_mode: FileMode = "0660",
@@ -102,6 +103,8 @@ table! {
         /// that is no trusted proxy is the caller's.
         pub forwarded: Fields = "x-forwarded-for",
         /// Every connection begins with a PROXY header, version 1 or 2, before TLS. Only trusted proxies may connect then.
+        /// Version 1 tells the address alone, version 2 the scheme too where the proxy adds it: `PP2_TYPE_SSL`, as by
+        /// `send-proxy-v2-ssl`.
         pub proxy_protocol: At<bool> = false,
         /// Connections at a time. More are closed at once.
         pub max_connections: Count = 10_000,
@@ -167,8 +170,8 @@ table! {
 table! {
     /// How old a proof may be, and how many are remembered so that none passes twice.
     pub struct Freshness {
-        /// How old a proof may be when it arrives.
-        pub window: Period = "5m",
+        /// How old a proof may be when it arrives: at least `"1s"`, since proofs tell their time in whole seconds.
+        pub window: At<Period> = "5m",
         /// How far ahead a caller's clock may be.
         pub skew: Leeway = "30s",
         /// How many single-use proofs are remembered at a time. When so many are alive, further ones
@@ -261,8 +264,8 @@ table! {
         /// `rsa-pss-sha256` (`PS256`) or `rsa-v1_5-sha256` (`RS256`), requests with all but `rsa-pss-sha256`.
         pub algorithm: Required<At<Algorithm>>,
         /// Where the secret is: `env:NAME`, `file:PATH`, or `generated:PATH`, which is made at the first start.
-        /// It holds `base64:…`, `hex:…`, or the bytes themselves; at least 32 of them. A path is relative to
-        /// this file's folder.
+        /// It holds `base64:…`, `hex:…`, or the bytes themselves; at least 32 of them. A newline behind those is one of
+        /// them too, but behind a key that a gateway has made. A path is relative to this file's folder.
         pub secret: Option<At<Reference>>,
         /// Where the public key is, `file:PATH` or `env:NAME`: in PEM, as `openssl pkey -pubout` writes it, or a JWK.
         /// An RSA key has 2048 to 4096 bits.

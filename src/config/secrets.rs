@@ -5,6 +5,7 @@
 
 pub(super) use super::references::{PublicReference, Reference, ReferenceOrOff, SecretFile};
 
+use crate::apps::made::{Kind, Printed};
 use crate::crypto;
 use crate::secret::Secret;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
@@ -50,13 +51,23 @@ pub(super) struct Opened {
     pub(super) warnings: Vec<(String, String)>,
 }
 
+/// What someone should know of a secret that is good all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beware {
+    pub(crate) message: &'static str,
+    pub(crate) hint: &'static str,
+}
+
 /// What is told of a secret that may have a byte more than its writer thinks.
-const NEWLINE: &str = "the secret's bytes end in a newline, which is part of it";
+const NEWLINE: Beware = Beware {
+    message: "the secret's bytes end in a newline, which is part of it",
+    hint: "if that is not meant, write the file without it, or as `base64:…`",
+};
 
 impl Opened {
     /// A newline at its end is taken off later: there is nothing to tell.
     pub(super) fn forgive_newline(&mut self) {
-        self.warnings.retain(|(what, _)| what != NEWLINE);
+        self.warnings.retain(|(what, _)| what != NEWLINE.message);
     }
 }
 
@@ -117,13 +128,9 @@ impl Places<'_> {
         let Some(content) = self.written_or_made(reference, fresh, &mut opened)? else {
             return Ok(opened);
         };
-        let (secret, newline) = decode(&content)?;
-        if newline {
-            opened.warnings.push((
-                NEWLINE.to_owned(),
-                "if that is not meant, write the file without it, or as `base64:…`".to_owned(),
-            ));
-        }
+        let (secret, beware) = decode(&content)?;
+        let told = beware.map(|told| (told.message.to_owned(), told.hint.to_owned()));
+        opened.warnings.extend(told);
         opened.secret = Some(secret);
         Ok(opened)
     }
@@ -285,8 +292,8 @@ pub(crate) fn says_how(content: &[u8]) -> bool {
     content.starts_with(b"base64:") || content.starts_with(b"hex:")
 }
 
-/// The bytes that a secret's text stands for, and whether a newline is one of them.
-pub(crate) fn decode(content: &[u8]) -> Result<(Secret, bool), Closed> {
+/// The bytes that a secret's text stands for, and what is to be told when a newline is one of them.
+pub(crate) fn decode(content: &[u8]) -> Result<(Secret, Option<Beware>), Closed> {
     if let Some(text) = content.strip_prefix(b"base64:") {
         let text = text.trim_ascii_end();
         // Padded or not, in either alphabet: all four are what tools print.
@@ -294,19 +301,32 @@ pub(crate) fn decode(content: &[u8]) -> Result<(Secret, bool), Closed> {
             .iter()
             .find_map(|encoding| encoding.decode(text).ok());
         return match decoded {
-            Some(bytes) => Ok((Secret::new(bytes), false)),
+            Some(bytes) => Ok((Secret::new(bytes), None)),
             None => Err(Closed::new("what stands after `base64:` is not base64")
                 .hint("`openssl rand -base64 32` prints a good one")),
         };
     }
     if let Some(text) = content.strip_prefix(b"hex:") {
         return match HEXLOWER_PERMISSIVE.decode(text.trim_ascii_end()) {
-            Ok(bytes) => Ok((Secret::new(bytes), false)),
+            Ok(bytes) => Ok((Secret::new(bytes), None)),
             Err(_) => Err(Closed::new("what stands after `hex:` is not hexadecimal")
                 .hint("`openssl rand -hex 32` prints a good one")),
         };
     }
-    Ok((Secret::new(content.to_vec()), content.ends_with(b"\n")))
+    if let Some(made) = made_and_redirected(content) {
+        return Ok((Secret::new(made.to_vec()), None));
+    }
+    let beware = content.ends_with(b"\n").then_some(NEWLINE);
+    Ok((Secret::new(content.to_vec()), beware))
+}
+
+/// A key of our making without the line end behind it, as one has who redirects what prints it: that is none of
+/// its characters, and its check sum says that nothing else is missing.
+fn made_and_redirected(content: &[u8]) -> Option<&[u8]> {
+    let line = content.strip_suffix(b"\n")?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let text = std::str::from_utf8(line).ok()?;
+    Printed::read(Kind::Secret, text).ok().map(|_| line)
 }
 
 /// Fresh random bytes, as the secret of a key is written.
@@ -414,11 +434,36 @@ mod tests {
             (b"raw", b"raw", false),
             (b"raw\n", b"raw\n", true),
         ] {
-            let (secret, ends) = decode(text).unwrap();
-            assert_eq!((secret.expose(), ends), (bytes, newline));
+            let (secret, beware) = decode(text).unwrap();
+            let beware = beware.is_some();
+            assert_eq!((secret.expose(), beware), (bytes, newline));
         }
         for text in [&b"base64:?"[..], b"hex:0", b"hex:0g"] {
             assert!(decode(text).is_err());
+        }
+    }
+
+    #[test]
+    fn a_line_end_behind_a_key_of_our_making_is_no_part_of_it() {
+        let made = Printed::new(Kind::Secret);
+        let text = made.expose();
+        for end in ["", "\n", "\r\n"] {
+            let (secret, beware) = decode(format!("{text}{end}").as_bytes()).unwrap();
+            assert_eq!(
+                (secret.expose(), beware),
+                (text.as_bytes(), None),
+                "{end:?}"
+            );
+        }
+        // One line end only, and only behind what is such a key.
+        for other in [
+            format!("{text}\n\n"),
+            format!("{text} \n"),
+            format!("{text}0\n"),
+        ] {
+            let (secret, beware) = decode(other.as_bytes()).unwrap();
+            let expected = (other.as_bytes(), Some(NEWLINE));
+            assert_eq!((secret.expose(), beware), expected, "{other:?}");
         }
     }
 

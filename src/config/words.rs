@@ -12,6 +12,7 @@ use crate::route::{
     Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy, Sender,
     SignedPath,
 };
+use crate::schemes::authority::port_of;
 use crate::schemes::{PublicUrl, aws_sigv4};
 use http::uri::Authority;
 use http::{HeaderName, Method};
@@ -302,19 +303,12 @@ pub(super) fn host_and_port(text: &str) -> Result<(String, Option<u16>), Refused
         return Err(Refused::new("holds a user name or a password"));
     }
     let authority: Authority = text.parse().map_err(|_| Refused::new("names no host"))?;
-    let host = authority.host().to_ascii_lowercase();
-    let (name, port) = match authority.port() {
-        Some(port) => (host, Some(port.as_str().to_owned())),
-        None => (host, None),
-    };
+    let name = authority.host().to_ascii_lowercase();
     if name.is_empty() || authority.as_str().ends_with(':') {
         return Err(Refused::new("names no host, or an empty port"));
     }
-    match port.map(|port| port.parse::<u16>()) {
-        None => Ok((name, None)),
-        Some(Ok(port)) if port > 0 => Ok((name, Some(port))),
-        Some(_) => Err(Refused::new("has a port that is none")),
-    }
+    let port = port_of(&authority).map_err(|bad| Refused::new(bad.to_string()))?;
+    Ok((name, port))
 }
 
 /// A rate with its burst, or none.

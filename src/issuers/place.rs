@@ -1,5 +1,6 @@
 //! Where the keys of an issuer are: an address of the web.
 
+use crate::schemes::authority::port_of;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -21,7 +22,7 @@ pub enum BadPlace {
     #[error("goes in clear text, where anyone on the way can put other keys")]
     Clear,
     /// Not of the web, or with what has no meaning here.
-    #[error("is not `https://host/path`, without user and fragment")]
+    #[error("is not `https://host/path` or `https://host:port/path`, without user and fragment")]
     NoUrl,
 }
 
@@ -45,8 +46,7 @@ impl Place {
         if host.is_empty() || authority.as_str().ends_with(':') {
             return Err(BadPlace::NoUrl);
         }
-        let port = match authority.port_u16() {
-            Some(0) => return Err(BadPlace::NoUrl),
+        let port = match port_of(authority).map_err(|_| BadPlace::NoUrl)? {
             Some(port) => port,
             None if is_tls => 443,
             None => 80,
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_over_tls_or_from_this_machine() {
+    fn keys_come_over_tls_or_from_this_machine_and_from_no_port_that_is_guessed() {
         for text in [
             "https://example.com/keys",
             "https://example.com:8443/keys?v=1",
@@ -145,6 +145,10 @@ mod tests {
             "https://127.0.0.1@example.com/keys",
             "https://example.com/keys#one",
             "https://example.com:0/keys",
+            "http://127.0.0.1:99999/keys",
+            "https://example.com:84430/keys",
+            "https://example.com:90O0/keys",
+            "https://[::1]:-1/keys",
             "https://:443/keys",
             "https://exa mple.com/",
         ] {

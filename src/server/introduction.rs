@@ -2,7 +2,7 @@
 
 use super::Peer;
 use super::admission::{Admission, Place};
-use super::proxy_header::{self, Fault, SpokenFor};
+use super::proxy_header::{self, Fault, SpokenFor, Told};
 use super::socket::Stream;
 use http::HeaderMap;
 use std::net::IpAddr;
@@ -32,7 +32,7 @@ impl Admission {
             return false;
         }
         let fault = match timeout(within, proxy_header::take(stream)).await {
-            Ok(Ok(spoken_for)) => return self.introduce(peer, place, spoken_for),
+            Ok(Ok(told)) => return self.introduce(peer, place, told),
             // Somebody looks whether the port is open.
             Ok(Err(Fault::Silent)) => return false,
             Ok(Err(fault)) => fault.name(),
@@ -42,8 +42,10 @@ impl Admission {
         false
     }
 
-    fn introduce(&self, peer: &mut Peer, place: &mut Place, spoken_for: SpokenFor) -> bool {
-        match spoken_for {
+    fn introduce(&self, peer: &mut Peer, place: &mut Place, told: Told) -> bool {
+        // A listener with TLS says so itself, once hands are shaken.
+        peer.tls = told.tls;
+        match told.spoken_for {
             SpokenFor::Itself => true,
             SpokenFor::Somebody => {
                 // The proxy's address is the nearest we know; the fields are somebody's.

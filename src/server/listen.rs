@@ -3,9 +3,10 @@
 use super::Settings;
 use super::handed::Handed;
 use super::socket_file::SocketFile;
+use socket2::SockRef;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use tokio::net::TcpSocket;
@@ -30,6 +31,45 @@ impl Listen {
             Self::Unix(_) => None,
         }
     }
+
+    /// Whether somebody may come in at both: one is the other, or every address of its kind. `[::]` is every
+    /// address of both kinds. A port that is left to the system is nobody else's.
+    pub fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => {
+                one.port() != 0 && one.port() == other.port() && has_one_of(*one, *other)
+            }
+            (Self::Unix(one), Self::Unix(other)) => one == other,
+            _ => false,
+        }
+    }
+
+    /// Whether [`bind`] can listen on both, as the system lets it: they do not meet, or are `0.0.0.0` and
+    /// `[::]`, which then has callers by IPv6 alone.
+    pub fn goes_beside(&self, other: &Self) -> bool {
+        !self.meets(other) || self.leaves_ipv4_to(other) || other.leaves_ipv4_to(self)
+    }
+
+    /// Whether this is `[::]`, and `other` is `0.0.0.0` with the same port.
+    fn leaves_ipv4_to(&self, other: &Self) -> bool {
+        let (Self::Tcp(one), Self::Tcp(other)) = (self, other) else {
+            return false;
+        };
+        one.port() != 0
+            && one.port() == other.port()
+            && one.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+            && other.ip().to_canonical() == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    }
+}
+
+/// Whether an address is both's. One of IPv4 that is written as one of IPv6 is that of IPv4.
+fn has_one_of(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_all_of =
+        |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
+    let (ip, other_ip) = (one.ip().to_canonical(), other.ip().to_canonical());
+    // Two of IPv6 that are alike may be of different links.
+    let same = one == other || (ip.is_ipv4() && ip == other_ip);
+    same || is_all_of(ip, other_ip) || is_all_of(other_ip, ip)
 }
 
 impl fmt::Display for Listen {
@@ -236,7 +276,11 @@ fn bind_all(settings: &Settings, handed: &mut Handed) -> Result<Bound, BindError
         let outlives_us = !handed.is_empty();
         let listeners = match wanted {
             _ if !handed.is_empty() => shared(handed, count).map_err(named)?,
-            Listen::Tcp(address) => each_its_own(*address, count).map_err(named)?,
+            Listen::Tcp(address) => {
+                let mut others = settings.listen.iter();
+                let only_v6 = others.any(|other| wanted.leaves_ipv4_to(other));
+                each_its_own(*address, only_v6, count).map_err(named)?
+            }
             Listen::Unix(path) => {
                 let (listener, file) = SocketFile::bind(path, settings.socket_mode)?;
                 bound.files.push(file);
@@ -262,14 +306,14 @@ fn shared(mut listeners: Vec<Listener>, count: usize) -> io::Result<Vec<Listener
 }
 
 /// A socket for each worker; the kernel spreads connections.
-fn each_its_own(wanted: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
+fn each_its_own(wanted: SocketAddr, only_v6: bool, count: usize) -> io::Result<Vec<Listener>> {
     if wanted.port() != 0 {
-        probe(wanted)?;
+        probe(wanted, only_v6)?;
     }
     let mut address = wanted;
     let mut listeners = Vec::with_capacity(count);
     for _ in 0..count {
-        let listener = listen(address)?;
+        let listener = listen(address, only_v6)?;
         address = listener.local_addr()?;
         listeners.push(Listener::Tcp(listener));
     }
@@ -279,19 +323,19 @@ fn each_its_own(wanted: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
 /// Our listeners share their port among the workers, and so would another
 /// gateway of the same user: silently, each getting half of the connections.
 /// A listener that does not share finds out.
-fn probe(address: SocketAddr) -> io::Result<()> {
-    let socket = socket(address)?;
+fn probe(address: SocketAddr, only_v6: bool) -> io::Result<()> {
+    let socket = socket(address, only_v6)?;
     socket.bind(address)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address)?;
+fn listen(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    let socket = socket(address, only_v6)?;
     socket.set_reuseport(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }
 
-fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+fn socket(address: SocketAddr, only_v6: bool) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -299,6 +343,10 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     };
     // Connections of a gateway that has just stopped do not keep the next from starting.
     socket.set_reuseaddr(true)?;
+    if only_v6 {
+        // It would have the port for IPv4 too, and `0.0.0.0` would find it in use.
+        SockRef::from(&socket).set_only_v6(true)?;
+    }
     Ok(socket)
 }
 
@@ -318,6 +366,52 @@ impl BindError {
             io::ErrorKind::PermissionDenied => Self::Denied(place),
             io::ErrorKind::AddrNotAvailable => Self::NotHere(place),
             _ => Self::System(place, error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> Listen {
+        match text.strip_prefix("unix:") {
+            Some(path) => Listen::Unix(path.into()),
+            None => Listen::Tcp(text.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn places_meet_where_somebody_may_come_in_at_both() {
+        for (one, other, meets, goes_beside) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true, false),
+            ("127.0.0.1:1", "127.0.0.1:2", false, true),
+            ("127.0.0.1:1", "127.0.0.2:1", false, true),
+            ("127.0.0.1:0", "127.0.0.1:0", false, true),
+            ("127.0.0.1:1", "0.0.0.0:1", true, false),
+            ("127.0.0.1:1", "0.0.0.0:2", false, true),
+            ("127.0.0.1:0", "0.0.0.0:0", false, true),
+            ("127.0.0.1:1", "[::]:1", true, false),
+            ("127.0.0.1:1", "[::1]:1", false, true),
+            ("127.0.0.1:1", "[::ffff:127.0.0.1]:1", true, false),
+            ("0.0.0.0:1", "[::ffff:127.0.0.1]:1", true, false),
+            ("0.0.0.0:1", "[::1]:1", false, true),
+            ("0.0.0.0:1", "[::]:1", true, true),
+            ("0.0.0.0:1", "[::]:2", false, true),
+            ("0.0.0.0:0", "[::]:0", false, true),
+            ("[::]:1", "[::1]:1", true, false),
+            ("[::]:1", "[::]:1", true, false),
+            ("[fe80::1%1]:1", "[fe80::1%1]:1", true, false),
+            ("[fe80::1%1]:1", "[fe80::1%2]:1", false, true),
+            ("unix:a", "unix:a", true, false),
+            ("unix:a", "unix:b", false, true),
+            ("unix:a", "0.0.0.0:1", false, true),
+        ] {
+            let (first, second) = (place(one), place(other));
+            for (first, second) in [(&first, &second), (&second, &first)] {
+                assert_eq!(first.meets(second), meets, "{first} {second}");
+                assert_eq!(first.goes_beside(second), goes_beside, "{first} {second}");
+            }
         }
     }
 }

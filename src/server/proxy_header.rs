@@ -14,6 +14,8 @@ const MAX_HEADER: usize = 536;
 const MAX_LINE: usize = 107;
 /// Bytes of version 2 before its addresses.
 const FIXED: usize = 16;
+/// Of the first byte that version 2 has of TLS: the caller speaks it with the proxy (`PP2_CLIENT_SSL`).
+const CLIENT_SSL: u8 = 1;
 const PREFIX: &[u8] = b"PROXY ";
 
 /// Whom a proxy speaks for.
@@ -25,6 +27,15 @@ pub enum SpokenFor {
     Address(IpAddr),
     /// Somebody of whom it tells nothing that we know.
     Somebody,
+}
+
+/// What a header tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whom the proxy speaks for.
+    pub spoken_for: SpokenFor,
+    /// Whether that one speaks TLS with the proxy, which version 1 does not tell.
+    pub tls: bool,
 }
 
 /// Why there is no header.
@@ -52,11 +63,11 @@ impl Fault {
     }
 }
 
-/// Reads the header at the start of `bytes`, and tells its length; `None` when it goes on.
+/// Reads the header at the start of `bytes`, behind its length; `None` when it goes on.
 ///
 /// # Errors
 /// [`Fault`] as soon as it can be none.
-pub fn read(bytes: &[u8]) -> Result<Option<(usize, SpokenFor)>, Fault> {
+pub fn read(bytes: &[u8]) -> Result<Option<(usize, Told)>, Fault> {
     if starts_as(bytes, v2::PROTOCOL_PREFIX) {
         read_binary(bytes)
     } else if starts_as(bytes, PREFIX) {
@@ -71,7 +82,7 @@ fn starts_as(bytes: &[u8], start: &[u8]) -> bool {
     bytes.starts_with(start) || start.starts_with(bytes)
 }
 
-fn read_binary(bytes: &[u8]) -> Result<Option<(usize, SpokenFor)>, Fault> {
+fn read_binary(bytes: &[u8]) -> Result<Option<(usize, Told)>, Fault> {
     let Some((_, [high, low])) = bytes.get(..FIXED).and_then(<[u8]>::split_last_chunk) else {
         return Ok(None);
     };
@@ -90,10 +101,29 @@ fn read_binary(bytes: &[u8]) -> Result<Option<(usize, SpokenFor)>, Fault> {
         (_, _, v2::Addresses::IPv6(told)) => address(told.source_address),
         (_, _, v2::Addresses::Unspecified | v2::Addresses::Unix(_)) => SpokenFor::Somebody,
     };
-    Ok(Some((length, spoken_for)))
+    // What one that speaks for itself adds is of nobody, and to be passed over.
+    let tls = spoken_for != SpokenFor::Itself && tells_tls(&header)?;
+    Ok(Some((length, Told { spoken_for, tls })))
 }
 
-fn read_line(bytes: &[u8]) -> Result<Option<(usize, SpokenFor)>, Fault> {
+/// Whether what stands behind the addresses tells that the caller speaks TLS with the proxy (`PP2_TYPE_SSL`).
+/// Where there are no addresses that we know, nobody can say where they end: nothing is told then.
+fn tells_tls(header: &v2::Header<'_>) -> Result<bool, Fault> {
+    let mut tls = false;
+    for field in header.tlvs() {
+        let field = field.map_err(|_| Fault::NoHeader)?;
+        if field.kind == u8::from(v2::Type::SSL) {
+            // Flags, and four bytes of how the caller's certificate was verified, are always there.
+            let [flags, _, _, _, _, ..] = *field.value else {
+                return Err(Fault::NoHeader);
+            };
+            tls |= flags & CLIENT_SSL != 0;
+        }
+    }
+    Ok(tls)
+}
+
+fn read_line(bytes: &[u8]) -> Result<Option<(usize, Told)>, Fault> {
     let line = bytes.get(..MAX_LINE).unwrap_or(bytes);
     let Some(end) = memchr::memmem::find(line, b"\r\n").map(|at| at + 2) else {
         return if line.len() == MAX_LINE {
@@ -109,7 +139,11 @@ fn read_line(bytes: &[u8]) -> Result<Option<(usize, SpokenFor)>, Fault> {
         v1::Addresses::Tcp6(told) => address(told.source_address),
         v1::Addresses::Unknown => SpokenFor::Somebody,
     };
-    Ok(Some((end, spoken_for)))
+    let told = Told {
+        spoken_for,
+        tls: false,
+    };
+    Ok(Some((end, told)))
 }
 
 fn address(told: impl Into<IpAddr>) -> SpokenFor {
@@ -118,7 +152,7 @@ fn address(told: impl Into<IpAddr>) -> SpokenFor {
 
 /// Takes the header off the start of a connection. What was read behind it
 /// is put back.
-pub(super) async fn take(stream: &mut Stream) -> Result<SpokenFor, Fault> {
+pub(super) async fn take(stream: &mut Stream) -> Result<Told, Fault> {
     let mut bytes = Vec::with_capacity(MAX_HEADER);
     loop {
         let room = MAX_HEADER - bytes.len();
@@ -128,10 +162,10 @@ pub(super) async fn take(stream: &mut Stream) -> Result<SpokenFor, Fault> {
             _ if bytes.is_empty() => return Err(Fault::Silent),
             _ => return Err(Fault::CutShort),
         }
-        if let Some((length, spoken_for)) = read(&bytes)? {
+        if let Some((length, told)) = read(&bytes)? {
             bytes.drain(..length);
             stream.put_back(bytes);
-            return Ok(spoken_for);
+            return Ok(told);
         }
     }
 }
@@ -187,7 +221,8 @@ mod tests {
                 SpokenFor::Somebody,
             ),
             (binary([0x21, 0x11], &ipv4(0)), at("192.0.2.1")),
-            (binary([0x21, 0x11], &ipv4(500)), at("192.0.2.1")),
+            // Fields of the type 0 without a byte: three each.
+            (binary([0x21, 0x11], &ipv4(501)), at("192.0.2.1")),
             (
                 binary([0x21, 0x21], &ipv6("2001:db8::2".parse().unwrap())),
                 at("2001:db8::2"),
@@ -204,8 +239,90 @@ mod tests {
                 assert_eq!(read(&bytes[..end]), Ok(None), "{end} of {bytes:?}");
             }
             let followed = [&bytes[..], b"GET / HTTP/1.1\r\n"].concat();
-            assert_eq!(read(&bytes), Ok(Some((length, expected))), "{bytes:?}");
-            assert_eq!(read(&followed), Ok(Some((length, expected))), "{bytes:?}");
+            let told = Told {
+                spoken_for: expected,
+                tls: false,
+            };
+            assert_eq!(read(&bytes), Ok(Some((length, told))), "{bytes:?}");
+            assert_eq!(read(&followed), Ok(Some((length, told))), "{bytes:?}");
+        }
+    }
+
+    /// A field behind the addresses.
+    fn field(kind: u8, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+        [&[kind][..], &length, value].concat()
+    }
+
+    const SSL: u8 = 0x20;
+
+    #[test]
+    fn the_second_version_tells_whether_the_caller_speaks_tls() {
+        let version = field(0x21, b"TLSv1.3");
+        let with_more = [&[0b111_u8, 0, 0, 0, 1][..], &version].concat();
+        for (fields, tls) in [
+            (vec![], false),
+            (field(SSL, &[1, 0, 0, 0, 0]), true),
+            (field(SSL, &with_more), true),
+            (field(SSL, &[0, 0, 0, 0, 0]), false),
+            // Flags of a certificate, and those that nobody has given a meaning.
+            (field(SSL, &[0b1111_1110, 0, 0, 0, 0]), false),
+            (field(0x21, &[1, 0, 0, 0, 0]), false),
+            (field(0x04, &field(SSL, &[1, 0, 0, 0, 0])), false),
+            (
+                [
+                    field(0x01, b"h2"),
+                    field(SSL, &[1, 0, 0, 0, 0]),
+                    field(0x04, b""),
+                ]
+                .concat(),
+                true,
+            ),
+        ] {
+            for (kind, addresses) in [
+                (0x11, ipv4(0)),
+                (0x21, ipv6(Ipv6Addr::LOCALHOST)),
+                (0x31, vec![b'a'; 216]),
+            ] {
+                let header = binary([0x21, kind], &[&addresses[..], &fields].concat());
+                let (_, told) = read(&header).unwrap().unwrap();
+                assert_eq!(told.tls, tls, "{fields:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_tls_is_told_of_a_proxy_itself_or_where_no_addresses_are() {
+        let fields = field(SSL, &[1, 0, 0, 0, 0]);
+        for (kind, rest) in [
+            ([0x20, 0x11], [&ipv4(0)[..], &fields].concat()),
+            ([0x20, 0x00], fields.clone()),
+            ([0x21, 0x00], fields.clone()),
+            // Nor is it read what they add.
+            ([0x20, 0x11], ipv4(2)),
+            ([0x21, 0x00], vec![SSL, 0xff]),
+        ] {
+            let (_, told) = read(&binary(kind, &rest)).unwrap().unwrap();
+            assert!(!told.tls, "{kind:?} {rest:?}");
+        }
+    }
+
+    #[test]
+    fn fields_that_go_beyond_the_header_are_none() {
+        for fields in [
+            vec![SSL],
+            vec![SSL, 0],
+            vec![SSL, 0, 5, 1, 0, 0, 0],
+            vec![0xee, 0, 1],
+            field(SSL, b""),
+            field(SSL, &[1, 0, 0, 0]),
+            [field(SSL, &[1, 0, 0, 0, 0]), vec![0, 0]].concat(),
+        ] {
+            let header = binary([0x21, 0x11], &[&ipv4(0)[..], &fields].concat());
+            // Also when bytes stand behind it that it could take for its own.
+            for header in [header.clone(), [&header[..], &[0; 64]].concat()] {
+                assert_eq!(read(&header), Err(Fault::NoHeader), "{fields:?}");
+            }
         }
     }
 

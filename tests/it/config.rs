@@ -1,6 +1,7 @@
 //! gateway.toml: what is accepted, what is refused, and in which words.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use portcullis::apps::made::{Kind, Printed};
 use portcullis::config::{self, Config, Loaded, Report, Severity, changes};
 use portcullis::schemes::freshness::Freshness;
 use proptest::prelude::*;
@@ -462,6 +463,47 @@ fn a_secret_that_others_can_read_or_that_ends_in_a_newline_is_a_warning() {
         let loaded = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
         assert_eq!(loaded.warnings.len(), count, "{mode:o}");
     }
+}
+
+#[test]
+fn a_line_end_behind_a_key_that_a_gateway_made_is_no_part_of_it() {
+    let text = "[apps.a]\nkeys = [{ id = \"a\", algorithm = \"hmac-sha256\", secret = \"file:made.key\" }]";
+    let folder = folder();
+    let path = folder.path().join("made.key");
+    let load = |secret: &str| {
+        fs::write(&path, secret).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap()
+    };
+    let made = Printed::new(Kind::Secret);
+    let made = made.expose();
+    let bare = load(made);
+    for end in ["\n", "\r\n"] {
+        let redirected = load(&format!("{made}{end}"));
+        assert!(redirected.warnings.is_empty(), "{:?}", redirected.warnings);
+        let changed = changes(&bare.resolved, &redirected.resolved);
+        assert_eq!(changed, Vec::<String>::new(), "{end:?}");
+    }
+    // Of what only looks like one the newline is a part.
+    let mistyped = load(&format!("{made}0\n"));
+    assert_eq!(mistyped.warnings.len(), 1);
+    let without = load(&format!("{made}0"));
+    assert!(!changes(&mistyped.resolved, &without.resolved).is_empty());
+}
+
+#[test]
+fn callers_that_come_in_where_the_admin_listener_is_when_nothing_is_said_are_refused() {
+    for listen in ["0.0.0.0:9180", "[::]:9180", "127.0.0.1:9180"] {
+        let told = refused(&format!("[server]\nlisten = \"{listen}\"\n")).to_string();
+        assert!(told.contains("admin.listen: callers come in at"), "{told}");
+    }
+    for listen in ["0.0.0.0:9181", "[::1]:9180", "192.0.2.1:9180"] {
+        let text = format!("[server]\nlisten = \"{listen}\"\n");
+        assert!(load(&text, "gateway.toml").is_ok(), "{listen}");
+    }
+    // Whoever needs no admin listener may have its port.
+    let text = "server.listen = \"0.0.0.0:9180\"\nadmin.listen = \"off\"\n";
+    assert!(load(text, "gateway.toml").is_ok());
 }
 
 #[test]

@@ -86,6 +86,41 @@ fn a_proxy_header_tells_whom_the_connection_is_from() {
 }
 
 #[test]
+fn a_proxy_header_of_the_second_version_tells_whether_the_caller_speaks_tls() {
+    let upstream = Upstream::start();
+    let gateway = behind_proxies(&upstream);
+    let ipv4 = [192, 0, 2, 2, 10, 0, 0, 1, 1, 1, 0, 80];
+    let with = |fields: &[u8]| binary(0x21, 0x11, &[&ipv4[..], fields].concat());
+    for (n, (header, scheme)) in [
+        (with(&[0x20, 0, 5, 1, 0, 0, 0, 0]), "https"),
+        (with(&[0x20, 0, 5, 0, 0, 0, 0, 0]), "http"),
+        (with(&[]), "http"),
+        // The first version cannot say it.
+        (
+            b"PROXY TCP4 192.0.2.2 10.0.0.1 257 443\r\n".to_vec(),
+            "http",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut request = request();
+        request.scheme = scheme;
+        // The caller's own word counts for nothing.
+        let request = caller().sign(&request).field("X-Forwarded-Proto", "https");
+        send(&gateway, &header, &request).assert_passed();
+        assert_eq!(gateway.record(n)["peer"], "192.0.2.2", "{n}");
+        assert_eq!(gateway.record(n)["tls"], scheme == "https", "{n}");
+        let got = upstream.got(n);
+        assert_eq!(got.field("x-forwarded-proto"), Some(scheme), "{n}");
+    }
+    // A field that goes beyond the header makes it none.
+    let mut connection = gateway.connect();
+    connection.send(&with(&[0x20, 0, 5, 1, 0, 0, 0]));
+    assert!(connection.is_closed());
+}
+
+#[test]
 fn a_proxy_that_speaks_for_itself_is_the_peer_and_one_that_hides_is_not_believed() {
     let upstream = Upstream::start();
     let gateway = behind_proxies(&upstream);

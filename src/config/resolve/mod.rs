@@ -27,12 +27,12 @@ pub(crate) use static_keys::checked as checked_static_key;
 pub(super) use static_keys::pepper;
 
 use super::Config;
-use super::addresses::Listen;
 use super::balance;
 use super::file::{File, Server, Upstream};
 use super::gather::{Draft, Problems};
 use super::read::At;
 use super::secrets::{Closed, Opened, Places};
+use super::times::Period;
 use super::values::{Pace, Workers};
 use super::view::{self, Fingerprints};
 use super::words::Limit;
@@ -45,6 +45,7 @@ use crate::server::{self, Deadlines};
 use crate::{forward, gateway, store};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is gathered on the way.
 pub(super) struct Gathered<'p> {
@@ -131,12 +132,16 @@ pub(super) fn resolve(
     let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     let outside = issuers::outside(file, &registered.apps, places, gathered);
     let registry = registry::registry(&file.state, places, gathered);
+    places_that_meet(file, gathered);
+    if let Some(draft) = too_short(&file.freshness.window) {
+        gathered.problem(draft);
+    }
     warn(file, gathered);
     tls::warn(file, gathered);
 
     let outside = outside?;
     let freshness = Freshness {
-        window: file.freshness.window.0,
+        window: file.freshness.window.value.0,
         skew: file.freshness.skew.0,
     };
     Some(Config {
@@ -194,6 +199,16 @@ pub(super) fn resolve(
         },
         wait_for_state: file.state.wait.0,
         files: gathered.files.clone(),
+    })
+}
+
+/// What is to be said of a window that ends before the second in which a proof was made has passed: a good one
+/// would be too old as the next begins.
+fn too_short(window: &At<Period>) -> Option<Draft> {
+    (window.value.0 < Duration::from_secs(1)).then(|| {
+        window
+            .problem("proofs tell their time in whole seconds: this is less than one")
+            .accepted("at least `\"1s\"`")
     })
 }
 
@@ -313,20 +328,42 @@ fn rate(pace: Pace, burst: Option<u32>) -> Rate {
     }
 }
 
+/// Places of which only one can be listened on: to whoever comes second the system says that the address is in use.
+fn places_that_meet(file: &File, gathered: &mut Gathered<'_>) {
+    let listen = &file.server.listen.0;
+    // Of one that stands there twice in the same letters it is told already.
+    let is_told = gathered.problems.any_at("server.listen");
+    for (number, at) in listen.iter().enumerate().filter(|_| !is_told) {
+        let (one, mut before) = (&at.value.0, listen.iter().take(number));
+        let Some(other) = before.find(|other| !one.goes_beside(&other.value.0)) else {
+            continue;
+        };
+        let other = &other.value.0;
+        gathered.problem(if one == other {
+            at.problem(format!("`{one}` stands here twice"))
+        } else {
+            at.problem(format!("`{one}` and `{other}` have addresses in common"))
+                .hint("`0.0.0.0` is every address of IPv4, `[::]` every address; side by side each has its own kind")
+        });
+    }
+    let admin = &file.admin.listen;
+    let Some(place) = &admin.value.0 else { return };
+    let mut callers = listen.iter().map(|at| &at.value.0);
+    let Some(met) = callers.find(|one| one.meets(place)) else {
+        return;
+    };
+    let draft = if met == place {
+        admin.problem("callers come in at this very address")
+    } else {
+        admin.problem(format!(
+            "callers come in at `{met}`, which has addresses in common with `{place}`"
+        ))
+    };
+    gathered.problem(draft.hint("give health and metrics a port of their own, or `\"off\"`"));
+}
+
 /// What weakens the gate, or surely is not meant.
 fn warn(file: &File, gathered: &mut Gathered<'_>) {
-    let admin = &file.admin.listen;
-    let twice = |one: &At<Listen>| {
-        let is_chosen_by_the_system = one.value.0.address().is_some_and(|at| at.port() == 0);
-        !is_chosen_by_the_system && admin.value.0.as_ref() == Some(&one.value.0)
-    };
-    if file.server.listen.0.iter().any(twice) {
-        gathered.problem(
-            admin
-                .problem("callers come in at this very address")
-                .hint("give health and metrics a port of their own, or `\"off\"`"),
-        );
-    }
     let is_open = |place: &server::Listen| place.address().is_some_and(|at| !at.ip().is_loopback());
     let open = file
         .server

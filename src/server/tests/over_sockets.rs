@@ -128,6 +128,41 @@ async fn of_sockets_that_share_a_port_each_is_served_by_some_worker() {
     }
 }
 
+/// Listens at every address of both families, with one port.
+fn bind_both(order: [&str; 2]) -> Option<(Bound, Settings)> {
+    // Every address of both: what is free there is so for each. Others may be quicker to take it.
+    let free = std::net::TcpListener::bind("[::]:0").expect("this machine speaks IPv6");
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let places = order.map(|all| Listen::Tcp(format!("{all}:{port}").parse().unwrap()));
+    let settings = Settings {
+        listen: places.to_vec(),
+        ..settings(2, 100)
+    };
+    let bound = bind(&settings, &mut Handed::default()).ok()?;
+    Some((bound, settings))
+}
+
+#[tokio::test]
+async fn every_address_of_ipv4_and_of_ipv6_may_be_listened_on_side_by_side() {
+    for order in [["0.0.0.0", "[::]"], ["[::]", "0.0.0.0"]] {
+        let both = (0..8).find_map(|_| bind_both(order));
+        let (bound, settings) = both.expect("one goes beside the other");
+        assert_eq!(bound.places(), settings.listen);
+        let port = bound.addresses()[0].port();
+        let stop = CancellationToken::new();
+        let running = run(bound, &settings, None, |_| Toy::new(), &stop).unwrap();
+        for loopback in ["127.0.0.1", "[::1]"] {
+            let stream = TcpStream::connect(format!("{loopback}:{port}")).await;
+            let mut stream = stream.unwrap_or_else(|why| panic!("{loopback}: {why}"));
+            assert_eq!(ask(&mut stream, "GET /1").await, "GET /1 []");
+        }
+        stop.cancel();
+        let wait = move || running.wait();
+        tokio::task::spawn_blocking(wait).await.unwrap();
+    }
+}
+
 #[test]
 fn an_address_that_another_gateway_has_is_refused_with_a_hint() {
     let first = bind(&settings(1, 1), &mut Handed::default()).unwrap();
