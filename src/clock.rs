@@ -62,9 +62,9 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that stands still at `unix_seconds` until its hand is moved.
+    /// A clock that stands still at `unix_seconds` until its hand is moved. It goes no further than the year 2554.
     pub fn by_hand(unix_seconds: u64) -> (Self, Hand) {
-        let nanos = Arc::new(AtomicU64::new(unix_seconds * NANOS));
+        let nanos = Arc::new(AtomicU64::new(nanos(unix_seconds)));
         (Self(Source::Hand(nanos.clone())), Hand(nanos))
     }
 
@@ -116,11 +116,14 @@ impl Hand {
 
     /// Sets the clock, backward too: wall clocks do step.
     pub fn set(&self, unix_seconds: u64) {
-        self.0.store(unix_seconds * NANOS, Ordering::Release);
+        self.0.store(nanos(unix_seconds), Ordering::Release);
     }
 }
 
-const NANOS: u64 = 1_000_000_000;
+/// The same in nanoseconds: the last that there are, rather than an early moment, where they are too many.
+const fn nanos(unix_seconds: u64) -> u64 {
+    unix_seconds.saturating_mul(1_000_000_000)
+}
 
 fn process_start() -> Instant {
     static START: OnceLock<Instant> = OnceLock::new();
@@ -139,6 +142,15 @@ mod tests {
         assert_eq!(clock.now().unix_seconds(), 1_001);
         hand.set(900);
         assert_eq!(clock.now().unix_seconds(), 900);
+    }
+
+    #[test]
+    fn a_moment_that_is_too_far_for_a_hand_set_clock_is_its_last_and_no_early_one() {
+        let (clock, hand) = Clock::by_hand(1_796_058_366_000);
+        let last = clock.now();
+        assert_eq!(last.unix_seconds(), 18_446_744_073);
+        hand.set(u64::MAX);
+        assert_eq!(clock.now(), last);
     }
 
     #[test]

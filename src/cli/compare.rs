@@ -29,6 +29,31 @@ pub(super) struct Difference {
     pub(super) indent: Option<usize>,
 }
 
+/// Characters of a line that are shown before and behind the place where two differ.
+const AROUND: usize = 1_000;
+
+impl Difference {
+    /// Leaves of long lines what is around the place where they differ: a file that is none may have megabytes of one.
+    /// It is done once what must not be seen is veiled, which is known by how a line begins.
+    pub(super) fn shorten(&mut self) {
+        let at = self.indent.unwrap_or_default();
+        let left_out = at.saturating_sub(AROUND);
+        for line in [&mut self.gateway_line, &mut self.caller_line] {
+            let mut shown: String = line.chars().skip(left_out).take(2 * AROUND).collect();
+            if left_out > 0 {
+                shown.insert(0, '…');
+            }
+            if line.chars().nth(left_out + 2 * AROUND).is_some() {
+                shown.push('…');
+            }
+            *line = shown;
+        }
+        if left_out > 0 {
+            self.indent = Some(AROUND + 1);
+        }
+    }
+}
+
 /// Writes the lines of a text with their numbers, the one of `marked` marked.
 pub(super) fn write_lines<'l>(
     out: &mut impl Write,
@@ -234,6 +259,25 @@ mod tests {
         assert_eq!(told.caller, "`a`");
         assert_eq!(told.indent, Some(10));
         assert_eq!(difference(BASE, BASE.as_bytes()), None);
+    }
+
+    #[test]
+    fn of_long_lines_what_is_around_the_difference_is_left() {
+        let mut told = difference(BASE, "\0".repeat(100_000).as_bytes()).unwrap();
+        told.shorten();
+        assert_eq!(told.gateway_line, "\"@method\": POST");
+        assert_eq!(told.caller_line.chars().count(), 2 * AROUND + 1);
+        assert_eq!(told.indent, Some(0));
+        let front = "x".repeat(5_000);
+        let (ours, theirs) = (format!("{front}a"), format!("{front}b{front}"));
+        let mut told = difference(&ours, theirs.as_bytes()).unwrap();
+        told.shorten();
+        assert_eq!(told.column, 5_001);
+        for (line, character) in [(&told.gateway_line, 'a'), (&told.caller_line, 'b')] {
+            assert!(line.starts_with("…xxx"), "{line}");
+            assert_eq!(line.chars().nth(told.indent.unwrap()), Some(character));
+        }
+        assert!(told.caller_line.ends_with("xxx…"));
     }
 
     #[test]

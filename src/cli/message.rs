@@ -1,7 +1,9 @@
 //! A request as the command line describes it, with the words of `curl`.
 
+use super::send::PORTS;
 use super::stop::Stop;
 use crate::client::target_of;
+use crate::schemes::authority::port_of;
 use anyhow::Result;
 use bytes::Bytes;
 use clap::Args;
@@ -120,7 +122,10 @@ fn absolute(url: &str) -> Result<Uri> {
                 .hint("say it in a header: `-H 'Authorization: …'`")
                 .into())
         }
-        (Some("http" | "https"), Some(_)) => Ok(uri),
+        (Some("http" | "https"), Some(authority)) => match port_of(authority) {
+            Ok(_) => Ok(uri),
+            Err(none) => Err(bad(&format!("it {none}")).hint(PORTS).into()),
+        },
         _ => Err(
             bad("it must start with `http://` or `https://`, and a host")
                 .hint("`http://127.0.0.1:8080/orders`")

@@ -17,6 +17,7 @@ mod hash_key;
 mod key;
 mod man;
 mod message;
+mod moment;
 mod paint;
 mod prove;
 mod readiness;
@@ -136,18 +137,30 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     }
 }
 
-fn complain(error: &anyhow::Error) -> ExitCode {
-    let gone = error
+/// What was printed, to its end or as far as it was read: of a command whose exit code tells more than that it was.
+fn printed(done: Result<()>) -> Result<()> {
+    match done {
+        Err(error) if is_unread(&error) => Ok(()),
+        done => done,
+    }
+}
+
+/// Whether nobody reads our output any more.
+fn is_unread(error: &anyhow::Error) -> bool {
+    let kind = error
         .downcast_ref::<std::io::Error>()
         .map(std::io::Error::kind)
-        .or_else(|| error.downcast_ref::<serde_json::Error>()?.io_error_kind())
-        == Some(std::io::ErrorKind::BrokenPipe);
-    if gone {
-        // Whoever read our output has seen enough.
+        .or_else(|| error.downcast_ref::<serde_json::Error>()?.io_error_kind());
+    kind == Some(std::io::ErrorKind::BrokenPipe)
+}
+
+fn complain(error: &anyhow::Error) -> ExitCode {
+    if is_unread(error) {
+        // Whoever read our output has seen enough. A command that prints what nobody has besides stops with more than this.
         return ExitCode::SUCCESS;
     }
     if let Some(report) = error.downcast_ref::<Stop>().filter(|stop| stop.is_report()) {
-        let _ = write!(anstream::stderr(), "{report}");
+        let _ = writeln!(anstream::stderr(), "{report}");
         return ExitCode::from(report.exit());
     }
     let (text, exit) = match error.downcast_ref::<Stop>() {

@@ -28,6 +28,17 @@ pub(super) fn visible(text: &str) -> String {
     out
 }
 
+/// The front of a stranger's text, as it may stand in a message: the whole may be megabytes of another file.
+pub(super) fn short(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let front = text.chars().take(LONGEST);
+    let mut out: String = front.flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        out.push('…');
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +46,11 @@ mod tests {
     #[test]
     fn a_terminal_gets_no_control_characters_of_strangers() {
         assert_eq!(visible("a\u{1b}[31mb\r\n"), "a\\u{1b}[31mb\\r\\n");
+    }
+
+    #[test]
+    fn of_a_long_text_a_message_has_the_front() {
+        assert_eq!(short(&"é".repeat(80)), "é".repeat(80));
+        assert_eq!(short(&"\0".repeat(81)), format!("{}…", "\\0".repeat(80)));
     }
 }

@@ -11,6 +11,7 @@ pub(super) use webhook::{SenderName, key_bytes, secret_of};
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;
+use super::moment::unix_seconds;
 use super::stop::Stop;
 use crate::client::{DpopKey, SignError, Signer};
 use crate::clock::{Clock, Now};
@@ -56,7 +57,7 @@ pub(super) struct ProofArgs {
     #[arg(long, value_name = "DURATION", value_parser = period, help_heading = "Signature")]
     expires: Option<Duration>,
     /// Claim another time than now, in Unix seconds: for experiments, since a gateway refuses what is too old
-    #[arg(long, value_name = "UNIX", help_heading = "Proof")]
+    #[arg(long, value_name = "UNIX", value_parser = unix_seconds, help_heading = "Proof")]
     created: Option<u64>,
     /// The label that joins the two fields [default: sig1]
     #[arg(long, value_name = "NAME", help_heading = "Signature")]

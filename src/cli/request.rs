@@ -84,17 +84,29 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 
 async fn show(answer: Response<Incoming>, base: Option<&str>, args: &Args) -> Result<ExitCode> {
     let status = answer.status();
-    let exit = if status.is_success() || status.is_redirection() {
+    let is_good = status.is_success() || status.is_redirection();
+    let shown = if args.json {
+        show_json(answer, base).await
+    } else {
+        show_text(answer, is_good, base, args).await
+    };
+    super::printed(shown)?;
+    Ok(if is_good {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
-    };
-    if args.json {
-        show_json(answer, base).await?;
-        return Ok(exit);
-    }
+    })
+}
+
+async fn show_text(
+    answer: Response<Incoming>,
+    is_good: bool,
+    base: Option<&str>,
+    args: &Args,
+) -> Result<()> {
+    let status = answer.status();
     let mut out = anstream::stdout().lock();
-    let paint = if exit == ExitCode::SUCCESS { GOOD } else { BAD };
+    let paint = if is_good { GOOD } else { BAD };
     let line = format!("{paint}{:?} {status}{paint:#}", answer.version());
     // A file is the body alone.
     if args.include || is_problem(&answer) || std::io::stdout().is_terminal() {
@@ -115,11 +127,10 @@ async fn show(answer: Response<Incoming>, base: Option<&str>, args: &Args) -> Re
             Ok(problem) => show_problem(&mut out, &problem, base)?,
             Err(_) => out.write_all(&bytes)?,
         }
-        return Ok(exit);
+        return Ok(());
     }
     drop(out);
-    stream(answer.into_body()).await?;
-    Ok(exit)
+    stream(answer.into_body()).await
 }
 
 /// The body as it comes, byte for byte: it may go into a file.

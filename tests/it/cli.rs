@@ -160,6 +160,18 @@ fn every_command_has_a_help_with_an_example() {
 }
 
 #[test]
+fn whose_secret_is_in_no_variable_is_not_told_to_make_another_that_the_gateway_does_not_know() {
+    let desk = Desk::new();
+    let secret = ["--secret", "env:PORTCULLIS_TEST_NONE"];
+    for command in ["sign", "request"] {
+        let ran = desk.run(&[&[command, "--key-id", "k"], &secret[..], &[URL]].concat());
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains("hint: is it exported?"), "{}", ran.err);
+        assert!(!ran.err.contains("openssl"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_wrong_command_line_exits_with_2_and_says_what_is_accepted() {
     let desk = Desk::new();
     desk.put("short", "canary");
@@ -321,6 +333,115 @@ fn a_secret_may_come_from_standard_input_or_the_environment_in_three_spellings()
     let command = command.args(args).env("PORTCULLIS_TEST_KEY", SECRET);
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
+
+#[test]
+fn a_newline_behind_a_secret_made_elsewhere_is_part_of_it_and_told() {
+    let desk = Desk::new();
+    let line = format!("{SECRET}\n");
+    desk.put("line.key", &line);
+    let hex = data_encoding::HEXLOWER.encode(line.as_bytes());
+    desk.put("hex.key", format!("hex:{hex}\n"));
+    let sign = |source: &[&str], stdin: &str| {
+        let args = [
+            "sign",
+            "--key-id",
+            "demo",
+            "--created",
+            THEN,
+            "--no-nonce",
+            URL,
+        ];
+        let ran = desk.run_with(&[&args[..], source].concat(), stdin);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran
+    };
+    let told = "warning: the secret's bytes end in a newline, which is part of it";
+    let meant = sign(&["--secret", "file:hex.key"], "");
+    assert!(!meant.err.contains(told), "{}", meant.err);
+    for ran in [
+        sign(&["--secret", "file:line.key"], ""),
+        sign(&["--secret-stdin"], &line),
+    ] {
+        assert_eq!(ran.out, meant.out);
+        assert!(ran.err.contains(told), "{}", ran.err);
+    }
+    let without = sign(&["--secret", "file:key"], "");
+    assert_ne!(without.out, meant.out);
+    assert!(!without.err.contains(told), "{}", without.err);
+}
+
+#[test]
+fn a_port_that_is_none_is_told_and_the_schemes_own_is_not_called_in_its_place() {
+    let desk = Desk::new();
+    desk.put("token", "of-the-gateway");
+    for port in ["99999", "65536", "0", "-1", "9000x", "90O0"] {
+        let url = format!("http://127.0.0.1:{port}");
+        let url = url.as_str();
+        for ran in [
+            desk.keyed("sign", &[url]),
+            desk.keyed("request", &[url]),
+            desk.keyed("sidecar", &["--to", url]),
+            desk.run(&["token", "get", "--app", "a", "--dev", "x", "--url", url]),
+            desk.run(&["app", "list", "--token-file", "token", "--admin", url]),
+        ] {
+            assert_eq!(ran.code, 2, "{url}: {}", ran.err);
+            let told = "has a port that is none";
+            assert!(ran.err.contains(told), "{url}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn milliseconds_are_not_taken_for_seconds() {
+    let desk = Desk::new();
+    for ran in [
+        desk.keyed("sign", &["--created", "1796058366000", URL]),
+        desk.keyed("explain", &["--at", "1796058366000"]),
+    ] {
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        let told = "not milliseconds: `1796058366`";
+        assert!(ran.err.contains(told), "{}", ran.err);
+    }
+}
+
+#[test]
+fn explain_shows_the_front_alone_of_a_file_that_is_another() {
+    let desk = Desk::new();
+    desk.put("zeros", vec![0; 1 << 20]);
+    let ran = desk.keyed("explain", &["zeros"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("line 1, `\\0\\0"), "{}", ran.err);
+    assert!(ran.err.len() < 1_000, "{} bytes", ran.err.len());
+    let (text, base) = desk.signed(&[], "");
+    let (_, whole) = desk.explained(&text, &[]);
+    let (_, beside) = desk.explained(&text, &["--base", "zeros"]);
+    let gateway_line = &beside["compared"]["difference"]["gateway_line"];
+    assert_eq!(gateway_line.as_str(), base.lines().next());
+    let length = beside.to_string().len();
+    assert!(length < whole.to_string().len() + 10_000, "{length} bytes");
+}
+
+#[test]
+fn explain_and_request_exit_by_what_they_found_though_nobody_reads_it() {
+    let desk = Desk::new();
+    let (text, _) = desk.signed(&[], "");
+    desk.put("request.txt", text.replace("dry=1", "dry=2"));
+    let (url, served) = answering(http_answer("403 Forbidden", "text/plain", "no"));
+    let explain = &["explain", "--at", THEN, "request.txt"][..];
+    let key = &["--key-id", "demo", "--secret", "file:key"][..];
+    for command in [explain, &["request", "-i", &url]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args([command, key].concat())
+            .current_dir(desk.path())
+            .stdout(writer)
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(1), "{command:?}");
+    }
+    served.join().unwrap();
 }
 
 #[test]

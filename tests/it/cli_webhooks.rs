@@ -196,6 +196,48 @@ fn a_webhook_is_explained_in_every_form_in_which_it_is_pasted() {
 }
 
 #[test]
+fn the_body_of_a_webhook_is_told_to_be_what_is_signed() {
+    for (sender, secret, _) in SENDERS {
+        let desk = desk(secret);
+        let made = signed(desk.path(), sender, &["--created", THEN, "--json"]);
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let read = ["--sender", sender, "--secret", "file:hooks.secret"];
+        let (code, report) = explained(desk.path(), &read, &raw(&made["headers"], BODY));
+        assert_eq!(code, 0, "{report:#}");
+        let steps = report["steps"].as_array().unwrap();
+        let body = steps.iter().find(|step| step["name"] == "body").unwrap();
+        assert_eq!(body["outcome"], "passed");
+        assert_eq!(body["note"], "is what the sender has signed");
+    }
+}
+
+#[test]
+fn a_webhook_longer_than_a_gateway_reads_for_its_proof_is_told_so() {
+    let (sender, secret, _) = SENDERS[1];
+    let desk = desk(secret);
+    let file = "[server]\nlisten = \"127.0.0.1:0\"\n[upstreams.a]\nservers = [\"echo:\"]\n\
+        [[routes]]\nname = \"hooks\"\npath = \"/**\"\nupstream = \"a\"\naccept = [\"webhook\"]\n\
+        webhook = { sender = \"github\", app = \"hooks\", hold = \"1 KiB\" }\n\
+        [apps.hooks]\nkeys = [{ id = \"hooks\", algorithm = \"hmac-sha256\", \
+        secret = \"file:hooks.secret\", schemes = [\"webhook\"] }]\n";
+    std::fs::write(desk.path().join("gateway.toml"), file).unwrap();
+    for (bytes, code) in [(1_024, 0), (1_025, 1)] {
+        let body = "x".repeat(bytes);
+        let how = ["--created", THEN, "--json", "-d", &body, URL];
+        let made = webhook(desk.path(), "sign", sender, &how);
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        let text = raw(&made["headers"], &body);
+        let (found, report) = explained(desk.path(), &["--config", "gateway.toml"], &text);
+        assert_eq!(found, code, "{report:#}");
+        if code == 1 {
+            assert_eq!(report["refused"]["code"], "body-too-large");
+            let change = report["refused"]["change"].as_str().unwrap();
+            assert!(change.contains("`webhook.hold`"), "{change}");
+        }
+    }
+}
+
+#[test]
 fn explain_tries_the_mistakes_and_marks_where_the_callers_text_parts() {
     let (sender, secret, _) = SENDERS[0];
     let desk = desk(secret);

@@ -499,3 +499,19 @@ fn a_caller_with_hawk_is_told_what_the_route_takes() {
         upstream.assert_silent();
     }
 }
+
+#[test]
+fn the_bytes_of_a_secret_are_the_same_to_callers_as_to_the_gateway() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    setup.write_secret("mobile.key", b" 0123456789-0123456789-0123456789 \n");
+    let gateway = Gateway::start_now(setup);
+    for file in [
+        "python/http_message_signatures_client.py",
+        "node/http-message-signatures-client.mjs",
+    ] {
+        let key = ("mobile-2026", "mobile.key");
+        let answer = run(file, &gateway, "/orders/7", key, &[]);
+        assert_eq!(answer["status"], 200, "{file}: {answer}");
+    }
+}

@@ -233,6 +233,56 @@ fn lines_of_others_are_passed_over_and_nothing_a_stranger_wrote_reaches_the_term
 }
 
 #[test]
+fn a_named_file_without_a_record_is_told_unless_it_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = seen("08:00:00", "a", None).to_string();
+    let compressed = b"\x1f\x8b\x08\x00\n\x00\xffnot what it was";
+    for (name, content) in [
+        ("access.log", log.as_bytes()),
+        ("access.log.1.gz", &compressed[..]),
+        ("fresh.log", &b""[..]),
+        ("blank.log", &b"\n"[..]),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    for args in [
+        &["access.log", "access.log.1.gz"][..],
+        &["--json", "access.log.1.gz", "access.log"],
+        &["access.log.1.gz"],
+    ] {
+        let ran = run(folder.path(), args, b"");
+        assert_eq!(ran.code, Some(2), "{args:?} {}", ran.out);
+        assert_eq!(ran.out, "");
+        for told in [
+            "`access.log.1.gz` holds no access record",
+            "`zcat access.log.1.gz | portcullis readiness -`",
+        ] {
+            assert!(ran.err.contains(told), "{told}: {}", ran.err);
+        }
+    }
+    let files = ["fresh.log", "access.log", "blank.log"];
+    let ran = run(folder.path(), &files, b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("nobody would break"), "{}", ran.out);
+}
+
+#[test]
+fn who_would_break_is_in_the_exit_code_though_nobody_reads_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = seen("08:00:00", "a", Some("clock-skew")).to_string();
+    std::fs::write(folder.path().join("access.log"), log).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(binary::program())
+        .args(["readiness", "access.log"])
+        .current_dir(folder.path())
+        .stdout(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
 fn strangers_without_end_take_no_room_from_apps_and_are_counted_all_the_same() {
     let mut log = String::new();
     for n in 0..12_000 {

@@ -47,13 +47,15 @@ export function received() {
   return { secret, headers: Object.fromEntries(lower), body: request.body };
 }
 
-/// Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets. PEM stays as it is.
+/// Reads a secret as the gateway does: decodes `base64:...` and `hex:...`, and takes other bytes as they are, be their last
+/// one a line's end. What ends the line of a secret that the gateway has made, `pcs_...`, is none of it.
 export function readSecret(path) {
   const bytes = readFileSync(path);
-  const text = bytes.toString("latin1").trim();
+  const written = bytes.toString("latin1");
+  const text = written.trim();
   if (text.startsWith("base64:")) return Buffer.from(text.slice("base64:".length), "base64");
   if (text.startsWith("hex:")) return Buffer.from(text.slice("hex:".length), "hex");
-  return Buffer.from(text, "latin1");
+  return written.startsWith("pcs_") ? Buffer.from(written.replace(/\r?\n$/, ""), "latin1") : bytes;
 }
 
 export function showRequest({ method, url, headers, body }) {

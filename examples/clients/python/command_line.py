@@ -27,13 +27,19 @@ def arguments(description):
 
 
 def read_secret(path):
-    """Decodes `base64:...` and `hex:...`, the two ways in which the gateway writes secrets. PEM stays as it is."""
-    text = pathlib.Path(path).read_bytes().strip()
+    """Reads a secret as the gateway does: decodes `base64:...` and `hex:...`, and takes other bytes as they are, be their last one a line's end.
+
+    What ends the line of a secret that the gateway has made, `pcs_...`, is none of it.
+    """
+    written = pathlib.Path(path).read_bytes()
+    text = written.strip()
     if text.startswith(b"base64:"):
         return base64.b64decode(text[len(b"base64:") :], validate=True)
     if text.startswith(b"hex:"):
         return bytes.fromhex(text[len(b"hex:") :].decode())
-    return text
+    if written.startswith(b"pcs_") and written.endswith(b"\n"):
+        return written[:-1].removesuffix(b"\r")
+    return written
 
 
 def received(description):

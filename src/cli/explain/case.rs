@@ -72,6 +72,7 @@ impl Case<'_> {
                     difference.indent = None;
                 }
             }
+            difference.shorten();
         }
         let likely = difference
             .is_some()

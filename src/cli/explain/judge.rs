@@ -2,25 +2,20 @@
 
 use super::case::Case;
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
-use super::{advice, api_key, shown};
+use super::{advice, api_key, body, shown};
 use crate::apps::{Mode, Registry};
 use crate::authorize::{self, Heights};
 use crate::cli::pasted::{Body, Pasted};
 use crate::clock::Now;
 use crate::crypto::digest::sha256;
-use crate::forward::body::BodyError;
 use crate::gateway::refusal::Refusal;
 use crate::replay::{self, Memories, Memory, Recorded};
 use crate::route::{Accept, NoRoute, Route, Table};
-use crate::schemes::aws_sigv4::chunked::{Chunks, Decoder};
-use crate::schemes::digest::{BodyCheck, BodyProof, Mismatch};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{
-    self, Caller, Malformed, Presented, ProofId, PublicUrl, Received, Rules, Surroundings, token,
+    Caller, Malformed, Presented, PublicUrl, Received, Rules, Surroundings, token,
 };
-use bytes::Bytes;
 use http::Version;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tokens that are kept while one request is judged.
@@ -60,7 +55,7 @@ pub(in crate::cli) fn judge(
 }
 
 /// A step has refused the request, and the report says why.
-struct Stopped;
+pub(super) struct Stopped;
 
 struct Way<'w> {
     raw: &'w Pasted,
@@ -100,7 +95,7 @@ impl Way<'_> {
         pass(report, "head", "one reading");
         let route = self.route(&received, report)?;
         let caller = self.credential(&received, route, report)?;
-        let proof = caller.body().clone();
+        let (scheme, proof) = (caller.scheme(), caller.body().clone());
         let permit = self.single_use(caller, route, report)?;
         pass(report, "scopes", &scopes(route));
         drop(permit);
@@ -109,7 +104,7 @@ impl Way<'_> {
             outcome: Outcome::NotChecked,
             note: "how much the app has used is known to the running gateway alone".to_owned(),
         });
-        self.body(&proof, route, report)
+        body::judge(&self.raw.body, (scheme, &proof), route, report)
     }
 
     fn route(&self, received: &Received<'_>, report: &mut Report) -> Result<&Route, Stopped> {
@@ -261,89 +256,13 @@ impl Way<'_> {
             refuse(report, step, &Refusal::Denied(denied), Some(change))
         })
     }
-
-    fn body(&self, proof: &BodyProof, route: &Route, report: &mut Report) -> Result<(), Stopped> {
-        let bytes = match &self.raw.body {
-            Body::None => {
-                pass(report, "body", "there is none");
-                return Ok(());
-            }
-            Body::NotGiven => {
-                report.steps.push(Step {
-                    name: "body",
-                    outcome: Outcome::NotChecked,
-                    note: "the text does not have it".to_owned(),
-                });
-                return Ok(());
-            }
-            Body::Whole(bytes) => bytes,
-        };
-        let limit = route.body.limit;
-        if bytes.len() as u64 > limit {
-            let refusal = Refusal::from(BodyError::TooLarge { limit });
-            let change = format!(
-                "this one has {} bytes; `body.limit` of the route says how many it takes",
-                bytes.len()
-            );
-            return Err(refuse(report, "body", &refusal, Some(change)));
-        }
-        if let BodyProof::Chunked(chunks) = proof {
-            return chunked(chunks, bytes, report);
-        }
-        let BodyProof::Digests(_) = proof else {
-            pass(report, "body", "not covered by the proof");
-            return Ok(());
-        };
-        if matches(proof, bytes) {
-            pass(report, "body", "matches its digest");
-            return Ok(());
-        }
-        // An editor ends a file with a newline that the body did not have.
-        let trimmed = [b"\n".as_slice(), b"\r\n"]
-            .iter()
-            .filter_map(|end| bytes.strip_suffix(*end))
-            .any(|bytes| matches(proof, bytes));
-        if trimmed {
-            report.notes.push(
-                "the body matches its digest without the newline at its end: taken as the editor's"
-                    .to_owned(),
-            );
-            pass(report, "body", "matches its digest");
-            return Ok(());
-        }
-        let change = format!(
-            "the digest of this body is `{}`; sign the bytes that are sent, and send the bytes that are signed",
-            schemes::digest::Digests::field_of(bytes)
-        );
-        let refusal = Refusal::from(BodyError::Mismatch(Mismatch));
-        Err(refuse(report, "body", &refusal, Some(change)))
-    }
-}
-
-/// Whether the pieces of a body hold.
-fn chunked(chunks: &Arc<Chunks>, bytes: &[u8], report: &mut Report) -> Result<(), Stopped> {
-    let mut decoder = Decoder::new(chunks.clone());
-    let mut rest = Bytes::copy_from_slice(bytes);
-    let bad = loop {
-        match decoder.next(&mut rest) {
-            Ok(Some(_)) => {}
-            Ok(None) => break decoder.finish().err(),
-            Err(bad) => break Some(bad),
-        }
-    };
-    let Some(bad) = bad else {
-        pass(report, "body", "its pieces hold");
-        return Ok(());
-    };
-    let refusal = Refusal::from(BodyError::Chunks(bad));
-    Err(refuse(report, "body", &refusal, None))
 }
 
 /// A memory that only tells whether it was asked.
 struct Asked(AtomicBool);
 
 impl Memory for Asked {
-    fn record(&self, _: ProofId, _: i64, _: i64, _: Now) -> Result<Recorded, replay::Refused> {
+    fn record(&self, _: replay::Once, _: Now) -> Result<Recorded, replay::Refused> {
         self.0.store(true, Ordering::Relaxed);
         Ok(Recorded::NOWHERE)
     }
@@ -351,12 +270,6 @@ impl Memory for Asked {
     fn write_down(&self, _: Recorded) -> Result<(), replay::Refused> {
         Ok(())
     }
-}
-
-fn matches(proof: &BodyProof, bytes: &[u8]) -> bool {
-    let mut check = BodyCheck::new(proof);
-    check.update(bytes);
-    check.finish().is_ok()
 }
 
 fn scopes(route: &Route) -> String {
@@ -367,7 +280,7 @@ fn scopes(route: &Route) -> String {
     }
 }
 
-fn pass(report: &mut Report, name: &'static str, note: &str) {
+pub(super) fn pass(report: &mut Report, name: &'static str, note: &str) {
     report.steps.push(Step {
         name,
         outcome: Outcome::Passed,
@@ -375,7 +288,7 @@ fn pass(report: &mut Report, name: &'static str, note: &str) {
     });
 }
 
-fn refuse(
+pub(super) fn refuse(
     report: &mut Report,
     step: &'static str,
     refusal: &Refusal,

@@ -4,6 +4,7 @@
 mod advice;
 mod api_key;
 mod aws_sigv4;
+mod body;
 mod case;
 mod hmac_auth;
 mod judge;
@@ -15,6 +16,7 @@ mod webhook;
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::read_bounded;
+use super::moment::unix_seconds;
 use super::pasted::Pasted;
 use super::prove::{DialectName, SenderName, bad_key, key_bytes, secret_of};
 use super::stop::{FAILED, Stop};
@@ -28,6 +30,7 @@ use crate::schemes::token::Settings as TokenSettings;
 use crate::secret::Secret;
 use anyhow::Result;
 pub(super) use judge::{Ground, judge};
+use report::Report;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -109,9 +112,9 @@ fn moment(text: &str) -> Result<Moment, String> {
     if text == "now" {
         return Ok(Moment::Now);
     }
-    text.parse()
+    unix_seconds(text)
         .map(Moment::Unix)
-        .map_err(|_| "whole Unix seconds or `now` are accepted".to_owned())
+        .map_err(|why| format!("{why}, or `now`"))
 }
 
 /// Runs the command.
@@ -138,18 +141,23 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Moment::Unix(seconds) => Now::new(Duration::from_secs(seconds), Duration::ZERO),
     };
     let report = judge(&raw, &ground, base.as_deref(), now);
-    let mut out = anstream::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        print::print(&mut out, &report)?;
-    }
+    super::printed(show(&report, args.json))?;
     Ok(if report.passes {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+fn show(report: &Report, json: bool) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+    } else {
+        print::print(&mut out, report)?;
+    }
+    Ok(())
 }
 
 fn file(path: &Path) -> Result<Vec<u8>> {

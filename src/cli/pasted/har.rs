@@ -1,6 +1,7 @@
 //! A HAR file (HTTP Archive 1.2), one of its entries, or the request within one.
 
 use super::{Body, Pasted, addressed, announced, no_parts};
+use crate::cli::paint::short;
 use crate::cli::stop::Stop;
 use anyhow::Result;
 use data_encoding::BASE64;
@@ -77,6 +78,13 @@ pub fn read(text: &[u8], which: Option<usize>) -> Result<Pasted> {
 
 fn one_of(mut entries: Vec<Value>, which: Option<usize>) -> Result<Value> {
     let count = entries.len();
+    if count == 0 {
+        return Err(Stop::failed("the HAR file has no request in it")
+            .hint(
+                "let the page send the request while the network tools are open, and save it again",
+            )
+            .into());
+    }
     match which {
         Some(which) if (1..=count).contains(&which) => Ok(entries.swap_remove(which - 1)),
         Some(which) => Err(Stop::usage(format!(
@@ -87,7 +95,7 @@ fn one_of(mut entries: Vec<Value>, which: Option<usize>) -> Result<Value> {
         None => {
             let text = |entry: &Value, place: &str| {
                 let text = entry.pointer(place).and_then(Value::as_str);
-                text.unwrap_or("?").escape_debug().to_string()
+                short(text.unwrap_or("?"))
             };
             let mut list: Vec<String> = entries
                 .iter()
@@ -115,9 +123,8 @@ impl Request {
     fn pasted(self) -> Result<Pasted> {
         let mut notes = Vec::new();
         let mut parts = no_parts();
-        parts.method = Method::from_bytes(self.method.as_bytes()).map_err(|_| {
-            Stop::failed(format!("`{}` is not a method", self.method.escape_debug()))
-        })?;
+        parts.method = Method::from_bytes(self.method.as_bytes())
+            .map_err(|_| Stop::failed(format!("`{}` is not a method", short(&self.method))))?;
         parts.version = match self.http_version.to_ascii_lowercase().as_str() {
             "http/1.0" => Version::HTTP_10,
             "h2" | "http/2" | "http/2.0" => Version::HTTP_2,
@@ -149,7 +156,7 @@ fn headers(list: &[Header]) -> Result<HeaderMap> {
     }
     let mut fields = HeaderMap::new();
     for Header { name, value } in list {
-        let shown = name.escape_debug();
+        let shown = short(name);
         // The value is not repeated: it may be a credential.
         let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| {
             Stop::failed(format!(
@@ -195,7 +202,7 @@ fn body(data: Option<PostData>, fields: &HeaderMap, notes: &mut Vec<String>) -> 
             .decode(text.as_bytes())
             .map_err(|_| Stop::failed("`postData.text` is said to be base64, and is not"))?,
         Some(other) => {
-            let other = other.escape_debug();
+            let other = short(other);
             return Err(Stop::failed(format!("`postData.encoding` is `{other}`"))
                 .hint("text and `base64` are understood")
                 .into());
@@ -293,7 +300,8 @@ mod tests {
             ("{", "is no HAR"),
             ("{}", "missing field `method`"),
             ("{\"log\": {\"entries\": 1}}", "no list"),
-            ("{\"log\": {\"entries\": []}}", "has 0 entries"),
+            ("{\"log\": {\"entries\": []}}", "has no request in it"),
+            ("[]", "has no request in it"),
             (&ENTRY.replace("https:", "ftp:"), "needs `http` or `https`"),
             (
                 &ENTRY.replace("\"POST\", \"url\"", "\"P T\", \"url\""),

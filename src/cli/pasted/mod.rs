@@ -12,6 +12,7 @@ pub mod shell;
 mod data;
 mod options;
 
+use super::paint::short;
 use super::stop::Stop;
 use crate::client::target_of;
 use crate::schemes::authority::without_own_port;
@@ -77,7 +78,7 @@ impl Pasted {
 /// A request to an absolute URL, as it goes over the wire.
 fn addressed(url: &str, mut parts: Parts, headers: HeaderMap) -> Result<(Parts, bool)> {
     let bad = |why: &str| {
-        Stop::failed(format!("the URL `{}` is no URL: {why}", url.escape_debug())).hint(
+        Stop::failed(format!("the URL `{}` is no URL: {why}", short(url))).hint(
             "`https://api.example.com/orders?page=2` is one; what is not ASCII is percent-encoded",
         )
     };

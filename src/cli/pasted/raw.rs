@@ -1,6 +1,7 @@
 //! A request as text: pasted from a log, a trace, or the `>` lines of `curl -v`.
 
 use super::{Body, Pasted, announced};
+use crate::cli::paint::short;
 use crate::cli::stop::Stop;
 use anyhow::Result;
 use http::header::{HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -94,7 +95,7 @@ fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
     let bad = || {
         Stop::failed(format!(
             "line {number}, `{}`, is not `METHOD target HTTP/1.1`",
-            text.escape_debug()
+            short(&text)
         ))
         .hint("the raw text is wanted, as behind `>` in the output of `curl -v`; or a HAR entry, or a whole `curl` line")
     };
@@ -109,7 +110,8 @@ fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
     *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| bad())?;
     *request.uri_mut() = target.parse::<Uri>().map_err(|why| {
         Stop::failed(format!(
-            "line {number}: the target `{target}` is no target: {why}"
+            "line {number}: the target `{}` is no target: {why}",
+            short(target)
         ))
     })?;
     *request.version_mut() = version;
@@ -213,6 +215,17 @@ mod tests {
         let error = |text: &str| read(text.as_bytes()).err().unwrap().to_string();
         assert!(error("").contains("empty"));
         assert!(error("wget http://x/ -H a").contains("line 1"));
+        // Of a file that is none, the front is enough.
+        for long in [
+            "\0".repeat(1 << 20),
+            format!("GET /{}\"", "x".repeat(1 << 17)),
+        ] {
+            let message = error(&long);
+            assert!(
+                message.contains("line 1") && message.len() < 500,
+                "{message}"
+            );
+        }
         let message = error("GET / HTTP/1.1\nAuthorization canary");
         assert!(message.contains("line 2") && !message.contains("canary"));
     }

@@ -6,6 +6,7 @@ mod print;
 mod since;
 mod tally;
 
+use super::curl::quoted;
 use super::stop::Stop;
 use crate::clock::Clock;
 use anyhow::Result;
@@ -82,6 +83,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         .map(|since| since.stamp(Clock::system().now().unix_seconds()));
     let mut tally = Tally::default();
     for file in &args.files {
+        let (lines, records) = (tally.lines(), tally.records());
         let read = if file.as_os_str() == "-" {
             read(io::stdin().lock(), args, since.as_deref(), &mut tally)
         } else {
@@ -89,6 +91,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
                 .and_then(|open| read(BufReader::new(open), args, since.as_deref(), &mut tally))
         };
         read.map_err(|why| unreadable(file, &why))?;
+        // Whoever is told in this file alone would be passed over. One that is empty was turned over a moment ago.
+        let is_unread = tally.lines() > lines && tally.records() == records;
+        if is_unread && file.as_os_str() != "-" {
+            return Err(no_record(file).into());
+        }
     }
     if tally.observed() == 0 {
         return Err(nothing_observed(args, &tally).into());
@@ -99,12 +106,27 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     } else {
         print::text(&report)
     };
-    anstream::stdout().write_all(text.as_bytes())?;
+    super::printed(write(&text))?;
     Ok(ExitCode::from(u8::from(!report.is_ready())))
+}
+
+fn write(text: &str) -> Result<()> {
+    Ok(anstream::stdout().write_all(text.as_bytes())?)
 }
 
 fn unreadable(file: &Path, why: &io::Error) -> Stop {
     Stop::usage(format!("`{}` cannot be read: {why}", file.display()))
+}
+
+fn no_record(file: &Path) -> Stop {
+    let name = file.display();
+    Stop::usage(format!(
+        "`{name}` holds no access record of the gateway: nothing can be said"
+    ))
+    .hint(format!(
+        "records are lines of JSON; is it compressed? `zcat {} | portcullis readiness -`",
+        quoted(&name.to_string())
+    ))
 }
 
 fn nothing_observed(args: &Args, tally: &Tally) -> Stop {

@@ -114,6 +114,11 @@ impl Tally {
         self.records
     }
 
+    /// Lines that were read, be they records or not.
+    pub(super) const fn lines(&self) -> u64 {
+        self.records + self.unread
+    }
+
     pub(super) const fn observed(&self) -> u64 {
         self.all.count
     }

@@ -9,10 +9,12 @@ mod signing;
 use super::key::NamedKey;
 use super::message::{Message, Source};
 use super::prove::ProofArgs;
+use super::send::PORTS;
 use super::stop::{FAILED, Stop};
 use crate::clock::Clock;
 use crate::config::{Config, period};
 use crate::forward::upstream::Upstream;
+use crate::schemes::authority::port_of;
 use crate::server::{self, BindError, Handed, Listen};
 use anyhow::Result;
 use bytes::Bytes;
@@ -67,6 +69,9 @@ fn destination(text: &str) -> Result<Uri, String> {
     let bad =
         || "scheme and host are accepted, and nothing behind: `https://api.example.com`".to_owned();
     let uri: Uri = text.parse().map_err(|_| bad())?;
+    if let Some(Err(none)) = uri.authority().map(port_of) {
+        return Err(format!("it {none}; {PORTS}"));
+    }
     let has_place = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
     let is_bare =
         uri.path() == "/" && uri.query().is_none() && !text.contains(['@', '#', '"', '\\']);

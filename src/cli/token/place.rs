@@ -48,6 +48,8 @@ impl Place {
                 Stop::usage(format!("`{base}` is no URL of a gateway"))
                     .hint("with scheme and host: `https://api.example.com`")
             })?;
+        // Told here, not by each attempt to get there.
+        send::destination(&uri)?;
         Ok(Http {
             base: format!(
                 "{}/{}/",

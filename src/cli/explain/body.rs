@@ -1,0 +1,115 @@
+//! The last step: whether the body is the one that was proven.
+
+use super::judge::{Stopped, pass, refuse};
+use super::report::{Outcome, Report, Step};
+use crate::apps::Scheme;
+use crate::cli::pasted::Body;
+use crate::forward::body::BodyError;
+use crate::gateway::refusal::Refusal;
+use crate::route::Route;
+use crate::schemes::aws_sigv4::chunked::{Chunks, Decoder};
+use crate::schemes::digest::{BodyCheck, BodyProof, Digests, Mismatch};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Judges `body` by what was proven of it, and by which scheme.
+pub(super) fn judge(
+    body: &Body,
+    (scheme, proof): (Option<Scheme>, &BodyProof),
+    route: &Route,
+    report: &mut Report,
+) -> Result<(), Stopped> {
+    let bytes = match body {
+        Body::None => {
+            pass(report, "body", "there is none");
+            return Ok(());
+        }
+        Body::NotGiven => {
+            report.steps.push(Step {
+                name: "body",
+                outcome: Outcome::NotChecked,
+                note: "the text does not have it".to_owned(),
+            });
+            return Ok(());
+        }
+        Body::Whole(bytes) => bytes,
+    };
+    let limit = route.body.limit;
+    if bytes.len() as u64 > limit {
+        let refusal = Refusal::from(BodyError::TooLarge { limit });
+        let change = format!(
+            "this one has {} bytes; `body.limit` of the route says how many it takes",
+            bytes.len()
+        );
+        return Err(refuse(report, "body", &refusal, Some(change)));
+    }
+    let hold = route.hold(true);
+    if scheme == Some(Scheme::Webhook) && bytes.len() as u64 > hold {
+        let refusal = Refusal::from(BodyError::NotHeld { limit: hold });
+        let change = format!(
+            "this one has {} bytes; `webhook.hold` of the route says how many are read",
+            bytes.len()
+        );
+        return Err(refuse(report, "body", &refusal, Some(change)));
+    }
+    if let BodyProof::Chunked(chunks) = proof {
+        return chunked(chunks, bytes, report);
+    }
+    let BodyProof::Digests(_) = proof else {
+        // A sender of webhooks signs the body itself: it was looked at with the credential.
+        let note = match scheme {
+            Some(Scheme::Webhook) => "is what the sender has signed",
+            _ => "not covered by the proof",
+        };
+        pass(report, "body", note);
+        return Ok(());
+    };
+    if matches(proof, bytes) {
+        pass(report, "body", "matches its digest");
+        return Ok(());
+    }
+    // An editor ends a file with a newline that the body did not have.
+    let trimmed = [b"\n".as_slice(), b"\r\n"]
+        .iter()
+        .filter_map(|end| bytes.strip_suffix(*end))
+        .any(|bytes| matches(proof, bytes));
+    if trimmed {
+        report.notes.push(
+            "the body matches its digest without the newline at its end: taken as the editor's"
+                .to_owned(),
+        );
+        pass(report, "body", "matches its digest");
+        return Ok(());
+    }
+    let change = format!(
+        "the digest of this body is `{}`; sign the bytes that are sent, and send the bytes that are signed",
+        Digests::field_of(bytes)
+    );
+    let refusal = Refusal::from(BodyError::Mismatch(Mismatch));
+    Err(refuse(report, "body", &refusal, Some(change)))
+}
+
+/// Whether the pieces of a body hold.
+fn chunked(chunks: &Arc<Chunks>, bytes: &[u8], report: &mut Report) -> Result<(), Stopped> {
+    let mut decoder = Decoder::new(chunks.clone());
+    let mut rest = Bytes::copy_from_slice(bytes);
+    let bad = loop {
+        match decoder.next(&mut rest) {
+            Ok(Some(_)) => {}
+            Ok(None) => break decoder.finish().err(),
+            Err(bad) => break Some(bad),
+        }
+    };
+    let Some(bad) = bad else {
+        pass(report, "body", "its pieces hold");
+        return Ok(());
+    };
+    let refusal = Refusal::from(BodyError::Chunks(bad));
+    Err(refuse(report, "body", &refusal, None))
+}
+
+fn matches(proof: &BodyProof, bytes: &[u8]) -> bool {
+    let mut check = BodyCheck::new(proof);
+    check.update(bytes);
+    check.finish().is_ok()
+}
