@@ -16,6 +16,8 @@ pub(super) struct Floor {
     /// What the files told at the start: it is never lower, whatever the clock does.
     least: i64,
     start: Option<Start>,
+    /// What the files told without a clock that may have been wrong, where a clock has told more.
+    sure: Option<i64>,
 }
 
 /// A start that tells where it lies. All times are microseconds but where it says otherwise.
@@ -31,9 +33,13 @@ struct Start {
 }
 
 impl Floor {
-    /// At the second `least`, whatever the clock does.
-    pub(super) const fn fixed(least: i64) -> Self {
-        Self { least, start: None }
+    /// At the second `least`, whatever the clock does; `sure` is as [`Self::sure`].
+    pub(super) const fn fixed(least: i64, sure: Option<i64>) -> Self {
+        Self {
+            least,
+            start: None,
+            sure,
+        }
     }
 
     /// So many seconds after this start, or before it, and never lower than `least`.
@@ -46,12 +52,14 @@ impl Floor {
         Self {
             least,
             start: Some(start),
+            sure: Some(least),
         }
     }
 
-    /// Whether it moves with the clock.
-    pub(super) const fn moves(&self) -> bool {
-        self.start.is_some()
+    /// Where it lies at least, where a clock has told it that may have been wrong: for a start that finds it to be
+    /// behind that.
+    pub(super) const fn sure(&self) -> Option<i64> {
+        self.sure
     }
 
     /// The second at which it lies.
@@ -154,10 +162,10 @@ mod tests {
 
     #[test]
     fn what_only_files_tell_does_not_move() {
-        let floor = Floor::fixed(NOW);
+        let floor = Floor::fixed(NOW, None);
         floor.follow(at(NOW + 1_000, 0));
         assert_eq!((floor.at(at(NOW + 2_000, 0)), floor.second()), (NOW, NOW));
-        assert!(!floor.moves());
+        assert_eq!(floor.sure(), None);
     }
 
     #[test]

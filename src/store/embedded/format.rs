@@ -39,8 +39,8 @@ pub(super) struct Head {
     pub(super) salt: u64,
     /// How far ahead its proofs may be made, in seconds; zero where it does not tell.
     pub(super) skew: i64,
-    /// Whether a start in this boot told the floor, by the clock as it was.
-    pub(super) moves: bool,
+    /// Where the floor is told by the clock, as it was: below which second it never lies. Nothing of a floor that stays.
+    pub(super) least: Option<i64>,
 }
 
 /// What lies before the slots.
@@ -65,7 +65,7 @@ impl Head {
         bytes[72..80].copy_from_slice(&self.held.seconds.to_le_bytes());
         bytes[80..HEAD].copy_from_slice(&self.check().to_le_bytes());
         bytes[REST..REST + 8].copy_from_slice(&self.skew.to_le_bytes());
-        bytes[REST + 8..REST + 16].copy_from_slice(&u64::from(self.moves).to_le_bytes());
+        bytes[REST + 8..REST + 16].copy_from_slice(&self.moves().to_le_bytes());
         bytes[REST + 16..].copy_from_slice(&self.check_rest().to_le_bytes());
         bytes
     }
@@ -85,7 +85,7 @@ impl Head {
         let (seal, rest) = rest.split_first_chunk::<8>()?;
         let (note, rest) = rest.split_first_chunk::<8>()?;
         let (skew, ends) = rest.split_first_chunk::<8>()?;
-        let (moves, ends) = ends.split_first_chunk::<8>()?;
+        let (least, ends) = ends.split_first_chunk::<8>()?;
         let (check_rest, _) = ends.split_first_chunk::<8>()?;
         let head = Self {
             boot: *boot,
@@ -99,13 +99,12 @@ impl Head {
                 seconds: i64::from_le_bytes(*held_seconds),
             },
             skew: i64::from_le_bytes(*skew),
-            moves: u64::from_le_bytes(*moves) == 1,
+            least: Some(i64::from_le_bytes(*least)).filter(|least| *least != 0),
         };
         let has_no_rest = rest.iter().all(|byte| *byte == 0);
         let whole = *magic == MAGIC
             && u64::from_le_bytes(*check) == head.check()
-            && (has_no_rest || u64::from_le_bytes(*check_rest) == head.check_rest())
-            && u64::from_le_bytes(*moves) <= 1;
+            && (has_no_rest || u64::from_le_bytes(*check_rest) == head.check_rest());
         whole.then_some(Front {
             head,
             sealed: *seal == SEAL,
@@ -129,8 +128,14 @@ impl Head {
         fold(fold(known ^ A, self.salt ^ A), lives ^ B)
     }
 
+    /// As it is written: zero is nothing.
+    fn moves(&self) -> i64 {
+        self.least
+            .map_or(0, |least| if least == 0 { 1 } else { least })
+    }
+
     fn check_rest(&self) -> u64 {
-        let rest = fold(self.skew as u64 ^ B, u64::from(self.moves) ^ C);
+        let rest = fold(self.skew as u64 ^ B, self.moves() as u64 ^ C);
         fold(self.check() ^ B, rest ^ A)
     }
 }
@@ -205,7 +210,7 @@ mod tests {
             seconds: 120,
         },
         skew: 30,
-        moves: true,
+        least: Some(1_699_999_000),
     };
 
     /// It, in a file on which nothing was noted.
@@ -250,7 +255,7 @@ mod tests {
         bytes[REST..].fill(0);
         let told = Head {
             skew: 0,
-            moves: false,
+            least: None,
             ..HEAD_OF_A_FILE
         };
         assert_eq!(Head::decode(&bytes), Some(front(told, false)));

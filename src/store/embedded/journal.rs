@@ -166,7 +166,7 @@ impl Journal {
             life: life.seconds(),
             held: life.held(),
             skew: life.skew(),
-            moves: floor.moves(),
+            least: floor.sure(),
         };
         let created = Segment::create(&directory, found.highest + 1, head);
         let (segment, full) = match created {
@@ -335,7 +335,7 @@ impl Journal {
             life: self.life.seconds(),
             held: self.life.held(),
             skew: self.life.skew(),
-            moves: self.floor.moves(),
+            least: self.floor.sure(),
         };
         let next = Segment::create(&self.directory, number + 1, head)?;
         let before = std::mem::replace(&mut *hold(&self.current), next);
@@ -605,7 +605,7 @@ impl Found {
         let lost = || {
             // The clock may be behind what it was.
             let opened = heads().map(|head| head.opened.saturating_add(skew));
-            let known = self.last().map(|head| head.floor);
+            let known = self.last().map(|head| head.least.unwrap_or(head.floor));
             Floor::of_start(now, skew, opened.chain(known).fold(i64::MIN, i64::max))
         };
         if torn || !self.damaged.is_empty() {
@@ -619,12 +619,16 @@ impl Found {
             return (lost(), Some(note.to_owned()));
         }
         let floor = match self.last() {
-            // The clock by which it was told may still be as wrong.
-            Some(head) if head.moves && is_ours(&head) => {
-                let ahead = head.floor.saturating_sub(now.unix_seconds());
-                Floor::of_start(now, ahead.min(skew), head.floor)
-            }
-            Some(head) => Floor::fixed(head.floor),
+            // The clock by which it was told may be as wrong still, or was: it is behind what it was then. Whatever
+            // was lost was made before this start, and at most `skew` later.
+            Some(head) if is_ours(&head) || now.unix_seconds() < head.opened => match head.least {
+                Some(least) => {
+                    let ahead = head.floor.saturating_sub(now.unix_seconds());
+                    Floor::of_start(now, ahead.min(skew), least)
+                }
+                None => Floor::fixed(head.floor, None),
+            },
+            Some(head) => Floor::fixed(head.floor, head.least),
             // The first start, or one after the files were wiped: nothing tells which. To
             // refuse up to `skew` after it would make every first start wait for so long.
             None => Floor::of_start(now, -1, i64::MIN),

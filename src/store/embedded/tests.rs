@@ -381,6 +381,46 @@ fn a_clock_that_was_far_ahead_for_a_while_after_a_power_loss_refuses_nothing_new
 }
 
 #[test]
+fn a_restart_while_the_clock_is_far_ahead_refuses_nothing_new_once_it_is_set_right() {
+    const YEAR: i64 = 365 * 24 * 3600;
+    for boot in [THIS_BOOT, NEXT_BOOT] {
+        let directory = TempDir::new().unwrap();
+        let settings = settings(&directory);
+        let (proofs, _) = Shared::open(&settings, THIS_BOOT, stepped(NOW, 0)).unwrap();
+        assert_eq!(show(&proofs, 1, NOW, stepped(NOW + 1, 1)), Ok(()));
+        proofs.tend(stepped(NOW + YEAR, 2));
+        proofs.journal.close().unwrap();
+        drop(proofs);
+        let ahead = stepped(NOW + YEAR + 5, 0);
+        let (proofs, _) = Shared::open(&settings, boot, ahead).unwrap();
+        proofs.journal.close().unwrap();
+        drop(proofs);
+        // Set right, and started once more.
+        let now = NOW + 10;
+        let (proofs, opened) = Shared::open(&settings, boot, stepped(now, 0)).unwrap();
+        assert_eq!(opened.note, None);
+        let later = now + SKEW + 1;
+        let shown = stepped(later, SKEW + 1);
+        assert_eq!(show(&proofs, 2, later, shown), Ok(()));
+        assert!(show(&proofs, 1, NOW, shown).is_err(), "it was used");
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_at_a_later_boot_brings_nothing_back_once_it_is_set_right() {
+    let directory = TempDir::new().unwrap();
+    let settings = settings(&directory);
+    let (used, start) = (NOW + 170, NOW + 180);
+    all_lost(&settings, &directory, used, used);
+    drop(Shared::open(&settings, NEXT_BOOT, stepped(start, 5)).unwrap());
+    let ahead = stepped(start + 100_000, 5);
+    let (proofs, _) = Shared::open(&settings, [9; 16], ahead).unwrap();
+    proofs.tend(stepped(start + 30, 35));
+    let again = show(&proofs, 1, used, stepped(start + 31, 36));
+    assert_eq!(again, Err(Refused::MaybeReplayed));
+}
+
+#[test]
 fn what_was_used_under_a_larger_skew_is_refused_after_a_power_loss() {
     let directory = TempDir::new().unwrap();
     let larger = Settings {
