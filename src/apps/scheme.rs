@@ -1,5 +1,6 @@
 //! The names of the ways to prove a request, and sets of them.
 
+use crate::crypto::Algorithm;
 use std::fmt;
 
 /// How a request proves itself.
@@ -49,6 +50,24 @@ impl Scheme {
     /// The scheme of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    /// Whether a key of `algorithm` can prove it, on some route at least.
+    pub const fn takes(self, algorithm: Algorithm) -> bool {
+        match self {
+            Self::HttpSignature => algorithm.is_for_requests(),
+            Self::AwsSigv4 => matches!(algorithm, Algorithm::HmacSha256),
+            Self::HmacAuth => {
+                algorithm.is_mac()
+                    || matches!(
+                        algorithm,
+                        Algorithm::Ed25519 | Algorithm::RsaPssSha512 | Algorithm::RsaV15Sha256
+                    )
+            }
+            Self::Token => algorithm.is_for_tokens(),
+            Self::Webhook => matches!(algorithm, Algorithm::HmacSha256 | Algorithm::Ed25519),
+            Self::ClientCertificate | Self::ApiKey => false,
+        }
     }
 
     const fn bit(self) -> u16 {
@@ -119,5 +138,31 @@ impl FromIterator<Scheme> for SchemeSet {
 impl fmt::Debug for SchemeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::HmacKey;
+    use crate::route::{Dialect, Sender};
+    use crate::schemes::{hmac_auth, webhook};
+
+    #[test]
+    fn a_scheme_takes_an_algorithm_where_its_verifier_does_for_some_caller() {
+        for algorithm in Algorithm::ALL {
+            let mut dialects = Dialect::ALL.into_iter();
+            let of_a_dialect = dialects.any(|one| hmac_auth::verify::is_of(one, algorithm));
+            assert_eq!(
+                Scheme::HmacAuth.takes(algorithm),
+                of_a_dialect,
+                "{algorithm}"
+            );
+            let mut senders = Sender::ALL.into_iter();
+            let of_a_sender = senders.any(|one| webhook::verify::is_of(one, algorithm));
+            assert_eq!(Scheme::Webhook.takes(algorithm), of_a_sender, "{algorithm}");
+            let has_days = algorithm.is_mac() && HmacKey::dummy(algorithm).aws().is_some();
+            assert_eq!(Scheme::AwsSigv4.takes(algorithm), has_days, "{algorithm}");
+        }
     }
 }

@@ -598,6 +598,47 @@ fn a_key_is_not_safe_to_retire_for_one_that_its_callers_could_not_come_with() {
 }
 
 #[test]
+fn a_key_is_not_safe_to_retire_for_one_whose_algorithm_cannot_prove_what_it_does() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let api = operator(&gateway);
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let make = |key: &Value| {
+        let mut key = key.clone();
+        key["app"] = "shop".into();
+        api.make("/v1/keys", &key);
+    };
+    let others = |id: &str| {
+        let told = api.get(&format!("/v1/keys/{id}/safe-to-retire")).json();
+        let others = told["other_active_keys"].clone();
+        assert_eq!(told["safe"], others != json!([]), "{told}");
+        others
+    };
+    let ed25519 = include_str!("vectors/rfc9421/keys/test-key-ed25519.pub.pem");
+    let p256 = include_str!("vectors/rfc9421/keys/test-key-ecc-p256.pub.pem");
+    make(&json!({ "id": "sigv4", "schemes": ["aws-sigv4"] }));
+    make(&json!({ "id": "pair", "algorithm": "ed25519", "public_key": ed25519 }));
+    assert_eq!(others("sigv4"), json!([]));
+    // Nor does it help the pair that it says it may prove what the other does.
+    assert_eq!(others("pair"), json!([]));
+
+    let long = json!(["token", "aws-sigv4", "hmac-auth"]);
+    make(&json!({ "id": "long", "algorithm": "hmac-sha512", "schemes": long }));
+    make(&json!({ "id": "tokens", "schemes": ["token"] }));
+    let curve = json!({ "id": "curve", "algorithm": "ecdsa-p256-sha256", "public_key": p256, "schemes": ["hmac-auth"] });
+    make(&curve);
+    assert_eq!(others("sigv4"), json!([]));
+    assert_eq!(others("tokens"), json!(["pair"]));
+    assert_eq!(others("long"), json!(["pair"]));
+    make(&json!({ "id": "any" }));
+    assert_eq!(others("sigv4"), json!(["any"]));
+    // Who has a static key cannot sign with one that proves nothing.
+    make(&json!({ "id": "shown", "kind": "static" }));
+    let all = json!(["any", "long", "pair", "sigv4", "tokens"]);
+    assert_eq!(others("shown"), all);
+}
+
+#[test]
 fn whether_a_key_of_the_file_is_safe_to_retire_is_not_asked_here() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);

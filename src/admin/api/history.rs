@@ -191,10 +191,12 @@ fn can_follow(new: &KeyRecord, old: &KeyRecord) -> bool {
     if new.attests != old.attests {
         return false;
     }
+    // What its algorithm cannot prove, nobody comes with.
+    let provable = made::provable(new);
     // Who signs cannot go on with a static key, nor is one taken for ever.
     if is_static(old) {
-        return true;
+        return !provable.is_empty();
     }
-    let proven = made::schemes(old);
-    !is_static(new) && made::schemes(new).iter().any(|one| proven.contains(one))
+    let proven = made::provable(old);
+    !is_static(new) && provable.iter().any(|one| proven.contains(one))
 }

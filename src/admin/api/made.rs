@@ -98,6 +98,13 @@ pub(super) fn schemes(key: &KeyRecord) -> Vec<Scheme> {
         .collect()
 }
 
+/// What a key can prove: of what it may, what its algorithm does.
+pub(super) fn provable(key: &KeyRecord) -> Vec<Scheme> {
+    let algorithm = key.material.algorithm();
+    let can = |one: &Scheme| algorithm.is_none_or(|algorithm| one.takes(algorithm));
+    schemes(key).into_iter().filter(can).collect()
+}
+
 /// The state of a key at a time.
 pub(super) fn state(key: &KeyRecord, now: i64) -> &'static str {
     if key.not_after.is_some_and(|end| now >= end) {

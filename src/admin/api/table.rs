@@ -249,7 +249,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         keys::revoke,
     ),
     Operation {
-        about: "Another can take its place where it is active, has a scheme in common with it, and attests where this one does. `other_active_keys` are those.",
+        about: "Another can take its place where it is active, can prove a scheme that this one can, and attests where this one does. `other_active_keys` are those.",
         refuses: &[Code::NotFound, Code::Configured],
         query: &[text(
             "quiet_seconds",

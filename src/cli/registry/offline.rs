@@ -7,7 +7,12 @@ use crate::cli::stop::Stop;
 use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::store::registry::{OpenError, Registry, Settings};
+use anyhow::Result;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a registry that another has is waited for: a gateway that starts answers by then, and commands end.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// What a gateway would run on.
 pub(super) struct Offline {
@@ -42,8 +47,31 @@ impl Offline {
     }
 }
 
+/// What `open` opens once nobody else has it, or before that what `look` finds; no gateway answered before, since
+/// `refused`. Whatever takes the time, the last look begins within [`WAIT`].
+pub(super) fn in_turn<T>(
+    clock: &Clock,
+    mut refused: String,
+    open: impl Fn() -> Result<T, OpenError>,
+    look: impl Fn() -> Result<Result<T>, String>,
+) -> Result<T> {
+    let until = clock.now().monotonic() + WAIT;
+    loop {
+        match open() {
+            Ok(opened) => return Ok(opened),
+            Err(OpenError::InUse { .. }) if clock.now().monotonic() < until => {}
+            Err(why) => return Err(not_opened(&why, &refused).into()),
+        }
+        // A gateway that starts has the registry before its admin API answers.
+        refused = match look() {
+            Ok(found) => return found,
+            Err(why) => why,
+        };
+    }
+}
+
 /// Why a command cannot work on the registry. No gateway answers, since `refused`.
-pub(super) fn not_opened(why: &OpenError, refused: &str) -> Stop {
+fn not_opened(why: &OpenError, refused: &str) -> Stop {
     let OpenError::InUse { path } = why else {
         return Stop::failed(why.to_string());
     };
@@ -89,4 +117,40 @@ fn name_of(uid: u32) -> Option<String> {
         let is = fields.nth(1)?.parse() == Ok(uid);
         is.then(|| name.to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::path::PathBuf;
+
+    fn in_use() -> Result<(), OpenError> {
+        let path = PathBuf::from("apps.redb");
+        Err(OpenError::InUse { path })
+    }
+
+    #[test]
+    fn the_wait_for_a_registry_that_another_has_counts_what_a_knock_takes() {
+        let (clock, hand) = Clock::by_hand(1_000);
+        let looks = Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            hand.advance(WAIT / 2);
+            Err("nobody answered".to_owned())
+        };
+        let refused = in_turn(&clock, "nobody was there".to_owned(), in_use, look).unwrap_err();
+        assert_eq!(looks.get(), 2);
+        // The last that was found.
+        let told = refused.to_string();
+        assert!(told.contains("`apps.redb` is in use"), "{told}");
+        assert!(told.contains("nobody answered"), "{told}");
+    }
+
+    #[test]
+    fn a_gateway_that_answers_ends_the_wait_for_its_registry() {
+        let (clock, _) = Clock::by_hand(1_000);
+        let look = || Ok(Ok(()));
+        in_turn(&clock, String::new(), in_use, look).unwrap();
+    }
 }

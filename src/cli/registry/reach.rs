@@ -1,16 +1,17 @@
 //! Where the admin API is, and one call of it.
 
-use super::offline::{Offline, not_opened};
+use super::offline::{Offline, in_turn};
 use super::{Where, part};
 use crate::admin;
 use crate::admin::api::{self, Asked};
 use crate::cli::message::{Message, Source};
 use crate::cli::send;
 use crate::cli::stop::Stop;
+use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::secret::Secret;
 use crate::server::Listen;
-use crate::store::registry::{LOOK_AGAIN, OpenError};
+use crate::store::registry::LOOK_AGAIN;
 use anyhow::Result;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH};
@@ -25,8 +26,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// How long an answer may take, and all that comes before it.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long a registry that another has is waited for: a gateway that starts answers by then, and commands end.
-const WAIT: Duration = Duration::from_secs(2);
+/// How long a knock may take while a registry is waited for: whoever listens on this machine takes it at once.
+const GLANCE: Duration = Duration::from_millis(250);
 /// Bytes of an answer that are read: far more than a page has.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -140,7 +141,7 @@ impl Reach {
         }
         let loaded = Config::check(&at.config).map_err(|report| Stop::bad_config(&report))?;
         let settings = loaded.config.admin.clone();
-        let mut refused = match answering(&settings) {
+        let refused = match answering(&settings, PATIENCE) {
             Ok(place) => return Self::gateway(at, place, &settings),
             Err(why) => why,
         };
@@ -152,21 +153,12 @@ impl Reach {
         };
         let there = loaded.config.registry.as_ref();
         let there = there.filter(|settings| changes || settings.path.exists());
-        let mut waited = Duration::ZERO;
-        loop {
-            match Offline::open(&loaded.config, there) {
-                Ok(offline) => return Ok(Self::Here(Box::new(offline))),
-                Err(OpenError::InUse { .. }) if waited < WAIT => {}
-                Err(why) => return Err(not_opened(&why, &refused).into()),
-            }
+        let open = || Offline::open(&loaded.config, there).map(|one| Self::Here(Box::new(one)));
+        let look = || {
             std::thread::sleep(LOOK_AGAIN);
-            waited += LOOK_AGAIN;
-            // A gateway that starts has the registry before its admin API answers.
-            refused = match answering(&settings) {
-                Ok(place) => return Self::gateway(at, place, &settings),
-                Err(why) => why,
-            };
-        }
+            answering(&settings, GLANCE).map(|place| Self::gateway(at, place, &settings))
+        };
+        in_turn(&Clock::system(), refused, open, look)
     }
 
     fn gateway(at: &Where, place: &Listen, settings: &admin::Settings) -> Result<Self> {
@@ -275,12 +267,12 @@ impl Gateway {
     }
 }
 
-/// Where a gateway answers, or why none does.
-fn answering(settings: &admin::Settings) -> Result<&Listen, String> {
+/// Where a gateway answers within `patience`, or why none does.
+fn answering(settings: &admin::Settings, patience: Duration) -> Result<&Listen, String> {
     let Some(place) = &settings.listen else {
         return Err("`[admin] listen` is off".to_owned());
     };
-    match knock(place) {
+    match knock(place, patience) {
         Ok(()) => Ok(place),
         Err(why) => Err(format!(
             "its admin API at `{place}` cannot be reached: {why}"
@@ -289,7 +281,7 @@ fn answering(settings: &admin::Settings) -> Result<&Listen, String> {
 }
 
 /// Whether anybody listens there.
-fn knock(place: &Listen) -> std::io::Result<()> {
+fn knock(place: &Listen, patience: Duration) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -300,7 +292,7 @@ fn knock(place: &Listen) -> std::io::Result<()> {
                 Listen::Unix(path) => UnixStream::connect(path).await.map(drop),
             }
         };
-        tokio::time::timeout(PATIENCE, knocked).await?
+        tokio::time::timeout(patience, knocked).await?
     })
 }
 

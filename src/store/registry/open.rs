@@ -8,6 +8,7 @@ use crate::apps::made::MasterKey;
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError, WriteTransaction};
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -238,7 +239,7 @@ fn make(path: &Path, master: &MasterKey, format: Format) -> Result<(), OpenError
     // Whatever came of it: where the disk is full, each try would leave one.
     let _ = fs::remove_file(&unfinished);
     made?;
-    sweep(path);
+    sweep(path, folder);
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(io)
@@ -292,12 +293,19 @@ fn name(unfinished: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// Removes what crashes have left, of earlier versions too. What another still makes is of no use either, now that
-/// there is a registry.
-fn sweep(path: &Path) {
+/// there is a registry. They need not be numbered without a gap.
+fn sweep(path: &Path, folder: &Path) {
     let _ = fs::remove_file(beside(path, "new"));
-    let mut number = 0;
-    while fs::remove_file(unfinished(path, number)).is_ok() {
-        number += 1;
+    let (Some(name), Ok(entries)) = (path.file_name(), fs::read_dir(folder)) else {
+        return;
+    };
+    let begins = [name.as_bytes(), b".new-"].concat();
+    for entry in entries.flatten() {
+        let found = entry.file_name();
+        let number = found.as_bytes().strip_prefix(&*begins);
+        if number.is_some_and(|number| number.iter().all(u8::is_ascii_digit)) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

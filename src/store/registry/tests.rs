@@ -389,6 +389,20 @@ fn what_crashes_left_of_a_file_that_was_being_made_is_in_nobodys_way_and_goes() 
 }
 
 #[test]
+fn what_crashes_left_goes_whatever_its_number_and_files_of_others_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let strange = "apps.redb.new-copy";
+    for left in ["apps.redb.new-1", "apps.redb.new-7", strange] {
+        fs::write(folder.path().join(left), "unfinished").unwrap();
+    }
+    drop(opened(folder.path()));
+    let files = fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["apps.redb", strange]);
+}
+
+#[test]
 fn only_we_can_read_the_file_and_no_secret_stands_in_it() {
     use std::os::unix::fs::MetadataExt as _;
     let folder = tempfile::tempdir().unwrap();
