@@ -25,6 +25,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 pub(super) const MAX_IN_MEMORY: usize = 1024 * 1024;
 /// Bytes of all such bodies together that do; what comes beyond them goes to the file at once.
 const MAX_ALL_IN_MEMORY: usize = 64 * 1024 * 1024;
+/// From so many bytes on a body keeps its room until they are sent; a smaller one, until they are
+/// handed out, which costs no allocation.
+const LARGE: usize = 64 * 1024;
 /// Bytes that are gathered for one write.
 const WRITE_PIECE: usize = 256 * 1024;
 /// Bytes that one read asks for; two such pieces are in memory at a time.
@@ -32,8 +35,10 @@ const READ_PIECE: u64 = 128 * 1024;
 
 /// A body that was found to be the one that was meant.
 pub(super) struct SetAside {
-    /// In memory; the last of it holds the room that all of it takes.
+    /// In memory; where it is large, the last of it holds the room that all of it takes.
     front: vec::IntoIter<Bytes>,
+    /// The room that it takes where it is not.
+    room: Room,
     rest: Option<Rest>,
 }
 
@@ -65,7 +70,7 @@ impl Drop for Room {
     }
 }
 
-/// The last of what one body has in memory. Bytes go out in their order, so the
+/// The last of what a large body has in memory. Bytes go out in their order, so the
 /// room is given back when all of them are sent: an answer may take much longer.
 struct Last {
     bytes: Bytes,
@@ -112,14 +117,16 @@ pub(super) async fn take_in(
         .transpose()
         .map_err(BodyError::Spill)?;
     let mut front = front.into_list();
-    if let Some(last) = front.pop() {
+    if room.0 >= LARGE
+        && let Some(last) = front.pop()
+    {
         front.push(Bytes::from_owner(Last {
             bytes: last,
-            _room: room,
+            _room: std::mem::take(&mut room),
         }));
     }
     let front = front.into_iter();
-    Ok((SetAside { front, rest }, bytes))
+    Ok((SetAside { front, room, rest }, bytes))
 }
 
 async fn write(file: Option<File>, piece: Frames) -> Result<File, BodyError> {
@@ -142,6 +149,10 @@ impl SetAside {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Some(data) = self.front.next() {
+            if self.front.len() == 0 {
+                // Whoever sends it may not come for more, and its answer may take long.
+                self.room = Room::default();
+            }
             return Poll::Ready(Some(Ok(data)));
         }
         let Some(rest) = &mut self.rest else {
@@ -216,6 +227,7 @@ fn read(file: File, ask: u64) -> JoinHandle<io::Result<(File, Bytes)>> {
 #[cfg(test)]
 mod tests {
     use super::super::Meter;
+    use super::super::tests::Framed;
     use super::*;
     use crate::schemes::digest::BodyProof;
     use http_body_util::Full;
@@ -239,6 +251,27 @@ mod tests {
         // Other tests have some of it.
         let left = IN_MEMORY.load(Ordering::Relaxed);
         assert!(left < BODIES * MAX_IN_MEMORY, "{left}");
+    }
+
+    #[tokio::test]
+    async fn a_small_body_gives_its_room_back_as_the_last_of_it_is_handed_out() {
+        for (frames, [before, between, after]) in [
+            ([LARGE - 2, 1], [LARGE - 1, LARGE - 1, 0]),
+            // The last of a large one has it.
+            ([LARGE - 1, 1], [0, 0, 0]),
+        ] {
+            let [first, last] = frames.map(|bytes| vec![7_u8; bytes]);
+            let body = Framed::of_unknown_length(&[&first, &last]);
+            let arrival = Arrival::new(body, u64::MAX, Meter::default());
+            let check = BodyCheck::new(&BodyProof::Unproven);
+            let (mut kept, _) = take_in(arrival, check).await.unwrap();
+            assert_eq!(kept.room.0, before);
+            assert!(poll_fn(|cx| kept.poll_next(cx)).await.unwrap().unwrap() == first);
+            assert_eq!(kept.room.0, between);
+            assert!(poll_fn(|cx| kept.poll_next(cx)).await.unwrap().unwrap() == last);
+            assert_eq!(kept.room.0, after);
+            assert!(kept.is_end());
+        }
     }
 
     #[test]

@@ -35,18 +35,19 @@ impl Resolve for Asked {
     }
 }
 
-/// A resolver that knows one address, and takes its time to say it.
+/// A resolver that takes its time to say what it knows.
 struct Slow {
-    takes: Duration,
-    port: u16,
+    /// How long it takes and which port it finds: the first time, the next, and so on. The last
+    /// stays.
+    finds: Vec<(Duration, u16)>,
     asked: Arc<AtomicUsize>,
 }
 
 impl Resolve for Slow {
     fn resolve(&self, _: &str, _: u16) -> Found {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let takes = self.takes;
-        let address: SocketAddr = ([127, 0, 0, 1], self.port).into();
+        let nth = self.asked.fetch_add(1, Ordering::SeqCst);
+        let (takes, port) = self.finds[nth.min(self.finds.len() - 1)];
+        let address: SocketAddr = ([127, 0, 0, 1], port).into();
         Box::pin(async move {
             sleep(takes).await;
             Ok(vec![address])
@@ -69,6 +70,19 @@ fn gate(ports: &[u16], protocol: Protocol) -> (Gate, Arc<Told>) {
     });
     gate.pool = Pool::resolving(Arc::new(Asked(told.clone())));
     (gate, told)
+}
+
+/// Before a [`Slow`] resolver, for which a request waits a second.
+fn slow_gate(finds: &[(Duration, u16)]) -> (Gate, Arc<AtomicUsize>) {
+    let (mut gate, _) = gate(&[], Protocol::Auto);
+    let asked = Arc::new(AtomicUsize::new(0));
+    gate.pool = Pool::resolving(Arc::new(Slow {
+        finds: finds.to_vec(),
+        asked: asked.clone(),
+    }));
+    gate.settings.connect = Duration::from_secs(1);
+    gate.upstream = Upstream::new(gate.settings.clone(), None);
+    (gate, asked)
 }
 
 /// Answers each request with `name`, on as many connections as come.
@@ -193,14 +207,7 @@ async fn a_name_that_nobody_knows_is_unreachable() {
 
 #[tokio::test(start_paused = true)]
 async fn while_a_resolver_hangs_a_name_is_looked_up_once_however_many_ask() {
-    let (mut gate, _) = gate(&[], Protocol::Auto);
-    let asked = Arc::new(AtomicUsize::new(0));
-    gate.pool = Pool::resolving(Arc::new(Slow {
-        takes: LONG,
-        port: 1,
-        asked: asked.clone(),
-    }));
-    gate.settings.connect = Duration::from_secs(1);
+    let (mut gate, asked) = slow_gate(&[(LONG, 1)]);
     gate.settings.max_connections = 50;
     gate.upstream = Upstream::new(gate.settings.clone(), None);
     let gate = Arc::new(gate);
@@ -220,17 +227,32 @@ async fn while_a_resolver_hangs_a_name_is_looked_up_once_however_many_ask() {
 #[tokio::test(start_paused = true)]
 async fn what_one_request_did_not_wait_for_is_found_by_the_next() {
     let (port, _a) = named("a").await;
-    let (mut gate, _) = gate(&[], Protocol::Auto);
-    let asked = Arc::new(AtomicUsize::new(0));
-    gate.pool = Pool::resolving(Arc::new(Slow {
-        takes: Duration::from_millis(1_500),
-        port,
-        asked: asked.clone(),
-    }));
-    gate.settings.connect = Duration::from_secs(1);
-    gate.upstream = Upstream::new(gate.settings.clone(), None);
+    let (gate, asked) = slow_gate(&[(Duration::from_millis(1_500), port)]);
     let failed = gate.get("/").await.unwrap_err();
     assert!(matches!(failed, Failed::Timeout("connect")), "{failed}");
+    assert_eq!(ask(&gate).await, "a");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_came_for_in_an_hour_is_looked_up_anew() {
+    let ((a, _a), (b, _b)) = (named("a").await, named("b").await);
+    let (gate, asked) = slow_gate(&[(Duration::from_millis(1_500), a), (Duration::ZERO, b)]);
+    let failed = gate.get("/").await.unwrap_err();
+    assert!(matches!(failed, Failed::Timeout("connect")), "{failed}");
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(ask(&gate).await, "b");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_goes_on_is_waited_for_however_long_ago_it_began() {
+    let (a, _a) = named("a").await;
+    let hour = Duration::from_hours(1);
+    let (gate, asked) = slow_gate(&[(hour + Duration::from_millis(1_500), a)]);
+    let failed = gate.get("/").await.unwrap_err();
+    assert!(matches!(failed, Failed::Timeout("connect")), "{failed}");
+    sleep(hour).await;
     assert_eq!(ask(&gate).await, "a");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

@@ -17,7 +17,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// long it waits for one, less than that. What is sent as the server closes is
 /// lost, and may not be sent again.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(30);
-/// By how much less: a request may be on its way for so long.
+/// By how much less, but by no more than half: a request may be on its way for so long, and where
+/// none were kept at all, each would cost a connection.
 const MARGIN: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made for which no request waits.
 const UNHURRIED: Duration = Duration::from_secs(5);
@@ -327,7 +328,10 @@ async fn sweep(kept: Weak<Kept>, sooner: Arc<Notify>) {
 
 /// How long a connection is kept whose server waits so long for a request, or does not say.
 fn may_be_idle(waits: Option<Duration>) -> Duration {
-    waits.map_or(MAX_IDLE, |waits| waits.saturating_sub(MARGIN).min(MAX_IDLE))
+    waits.map_or(MAX_IDLE, |waits| {
+        let margin = MARGIN.min(waits / 2);
+        waits.saturating_sub(margin).min(MAX_IDLE)
+    })
 }
 
 /// Looks a server's name up again and again, for as long as it is used.

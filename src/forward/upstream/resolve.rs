@@ -1,19 +1,22 @@
 //! The addresses of a server's name, asked for again while it is used.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, timeout_at};
 
 /// Addresses of a name that are used; those behind them are left out.
 pub(super) const MAX_ADDRESSES: usize = 32;
-/// How long a name may be looked up while nobody waits for it.
+/// How long a name may be looked up while nobody waits for it, and how old what it found may be
+/// when somebody comes.
 const LOOK_UP: Duration = Duration::from_secs(10);
 
 /// What a resolver finds, some time later.
@@ -66,11 +69,35 @@ struct Name {
 /// A look-up that nobody has heard the end of. Whoever comes next waits for it too, rather than
 /// have one more begun: the system's resolver goes on, on a thread, when nobody waits for it.
 #[derive(Default)]
-struct UnderWay(Option<Found>);
+struct UnderWay(Option<LookUp>);
+
+struct LookUp {
+    found: Found,
+    /// When somebody last saw that it went on: what it finds is no older.
+    went_on_at: Instant,
+}
 
 impl fmt::Debug for UnderWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("UnderWay").field(&self.0.is_some()).finish()
+    }
+}
+
+impl UnderWay {
+    /// What a look-up found that others left. Nothing where it still goes on, where it failed or
+    /// where it may have ended so long ago that what it found is no longer true.
+    async fn left_by_others(&mut self) -> Option<Vec<SocketAddr>> {
+        let look_up = self.0.as_mut()?;
+        let now = Instant::now();
+        // What has ended must not seem to go on because this task has had its turn.
+        let polled = poll_fn(|cx| Poll::Ready(look_up.found.as_mut().poll(cx)));
+        let Poll::Ready(found) = unconstrained(polled).await else {
+            look_up.went_on_at = now;
+            return None;
+        };
+        let is_fresh = now.duration_since(look_up.went_on_at) <= LOOK_UP;
+        self.0 = None;
+        found.ok().filter(|_| is_fresh)
     }
 }
 
@@ -82,23 +109,35 @@ impl Name {
         by: Instant,
         resolver: &dyn Resolve,
     ) -> io::Result<Vec<SocketAddr>> {
+        if let Some(list) = under_way.left_by_others().await {
+            return some(list);
+        }
         loop {
-            let is_old = under_way.0.is_some();
-            let found = under_way
-                .0
-                .get_or_insert_with(|| resolver.resolve(&self.host, self.port));
-            let found = timeout_at(by, found.as_mut()).await?;
+            let is_left = under_way.0.is_some();
+            let look_up = under_way.0.get_or_insert_with(|| LookUp {
+                found: resolver.resolve(&self.host, self.port),
+                went_on_at: Instant::now(),
+            });
+            let ended = timeout_at(by, look_up.found.as_mut()).await;
+            look_up.went_on_at = Instant::now();
+            let found = ended?;
             under_way.0 = None;
-            // That it failed may have been so long ago that it is no longer true.
-            if found.is_ok() || !is_old {
-                return match found {
-                    Ok(list) if list.is_empty() => Err(not_found("the name has no address")),
-                    Ok(list) => Ok(list),
-                    Err(why) => Err(not_found(&format!("the name is not found: {why}"))),
-                };
+            match found {
+                Ok(list) => return some(list),
+                // What it failed for may have been long ago.
+                Err(_) if is_left => {}
+                Err(why) => return Err(not_found(&format!("the name is not found: {why}"))),
             }
         }
     }
+}
+
+/// The addresses of a name that has any.
+fn some(list: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
+    if list.is_empty() {
+        return Err(not_found("the name has no address"));
+    }
+    Ok(list)
 }
 
 fn not_found(why: &str) -> io::Error {
