@@ -289,8 +289,7 @@ impl Gateway {
             .get(route.upstream)
             .expect("a route's upstream was resolved when its configuration was read");
         let is_another = meter.clone();
-        let is_held_back =
-            !body.is_end_stream() && route.body.verify == BodyVerify::BeforeForwarding;
+        let is_to_come = !body.is_end_stream();
         let body = body::prepare(body, admitted.caller().body(), route.body, meter).await;
         let body = match body {
             Ok(body) => body,
@@ -299,9 +298,11 @@ impl Gateway {
                 return Err(Stopped::told(refusal, standing, told));
             }
         };
-        if is_held_back {
+        let is_held_back = route.body.verify == BodyVerify::BeforeForwarding;
+        if is_to_come && (is_held_back || body.is_end_stream()) {
             // Till now it was the client that was waited for.
-            ending.record().upstream_asked = Some(self.shared.clock.now());
+            head.asked = self.shared.clock.now();
+            ending.record().upstream_asked = Some(head.asked);
         }
         if is_another.is_another() {
             head.would_refuse = Some(observed::ANOTHER_BODY);

@@ -10,7 +10,7 @@
 
 use super::line::Line;
 use super::paced::{Out, PREFACE, Paced};
-use super::parting::{Linger, Quiet};
+use super::parting::{LINGER_TIME, Linger, Quiet};
 use super::windows::Listening;
 use std::io;
 use std::pin::Pin;
@@ -270,7 +270,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
         if this.line().is_flooded() {
             return Poll::Ready(Ok(()));
         }
-        let new = || Box::new(Linger::new(LINGER_BYTES, Quiet::TALKING));
+        let new = || {
+            Box::new(Linger::new(
+                LINGER_BYTES,
+                Quiet::TALKING,
+                Instant::now() + LINGER_TIME,
+            ))
+        };
         let linger = this.linger.get_or_insert_with(new);
         let before = linger.left();
         let polled = linger.poll(cx, &mut this.stream);
@@ -284,7 +290,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
 #[cfg(test)]
 mod tests {
     use super::super::paced::First;
-    use super::super::parting::LINGER_TIME;
     use super::super::patience::Pace;
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Join, Sink, duplex, join, sink};

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// What a client still sends behind a refusal is read and thrown away, up to
 /// here: a reset in its place would take the refusal from it. Many send all of
@@ -68,14 +68,13 @@ pub(super) struct Linger {
 }
 
 impl Linger {
-    /// From now on, for so many `bytes` at most.
-    pub(super) fn new(bytes: usize, quiet: Quiet) -> Self {
-        let now = Instant::now();
+    /// From now on, for so many `bytes` at most, and until `until`.
+    pub(super) fn new(bytes: usize, quiet: Quiet, until: Instant) -> Self {
         Self {
             left: bytes,
             quiet: quiet.lasts,
-            heard: quiet.since.unwrap_or(now),
-            until: now + LINGER_TIME,
+            heard: quiet.since.unwrap_or_else(Instant::now),
+            until,
             alarm: Alarm::default(),
         }
     }
@@ -133,17 +132,18 @@ async fn hear_out<S: AsyncRead + AsyncWrite + Breaks + Unpin>(connection: Connec
         return;
     }
     let quiet = connection.quiet();
+    let until = Instant::now() + LINGER_TIME;
     let mut stream = connection.into_stream();
     match stream.out() {
         Out::Failed => return,
         Out::Shut => {}
         Out::Open => {
-            let shut = timeout(LINGER_TIME, stream.shutdown()).await;
+            let shut = timeout_at(until, stream.shutdown()).await;
             if !matches!(shut, Ok(Ok(()))) {
                 return;
             }
         }
     }
-    let mut linger = Linger::new(LINGER_BYTES, quiet);
+    let mut linger = Linger::new(LINGER_BYTES, quiet, until);
     poll_fn(|cx| linger.poll(cx, &mut stream)).await;
 }
