@@ -81,7 +81,7 @@ table! {
     pub struct Server {
         /// Where to listen: one address or several. `localhost` means 127.0.0.1; `unix:PATH` is a Unix socket,
         /// relative to this file's folder. A socket that systemd hands over for one of them is taken as it is.
-        /// `[::]` is every address, those of IPv4 too unless `0.0.0.0` with the same port stands beside it.
+        /// `[::]` is every address, those of IPv4 too unless one of them with the same port stands beside it.
         pub listen: OneOrMore<At<Listen>> = "127.0.0.1:8080",
         /// Who may connect to a Unix socket: the mode of its file.
         pub socket_mode: FileMode = "0660",

@@ -6,7 +6,7 @@ use super::socket_file::SocketFile;
 use socket2::SockRef;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use tokio::net::TcpSocket;
@@ -44,13 +44,13 @@ impl Listen {
         }
     }
 
-    /// Whether [`bind`] can listen on both, as the system lets it: they do not meet, or are `0.0.0.0` and
-    /// `[::]`, which then has callers by IPv6 alone.
+    /// Whether [`bind`] can listen on both: they do not meet, or are `[::]`, which then has callers by IPv6
+    /// alone, and one of IPv4.
     pub fn goes_beside(&self, other: &Self) -> bool {
         !self.meets(other) || self.leaves_ipv4_to(other) || other.leaves_ipv4_to(self)
     }
 
-    /// Whether this is `[::]`, and `other` is `0.0.0.0` with the same port.
+    /// Whether this is `[::]`, and `other` is of IPv4 with the same port.
     fn leaves_ipv4_to(&self, other: &Self) -> bool {
         let (Self::Tcp(one), Self::Tcp(other)) = (self, other) else {
             return false;
@@ -58,7 +58,7 @@ impl Listen {
         one.port() != 0
             && one.port() == other.port()
             && one.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-            && other.ip().to_canonical() == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+            && other.ip().to_canonical().is_ipv4()
     }
 }
 
@@ -391,7 +391,8 @@ mod tests {
             ("127.0.0.1:1", "0.0.0.0:1", true, false),
             ("127.0.0.1:1", "0.0.0.0:2", false, true),
             ("127.0.0.1:0", "0.0.0.0:0", false, true),
-            ("127.0.0.1:1", "[::]:1", true, false),
+            ("127.0.0.1:1", "[::]:1", true, true),
+            ("[::ffff:127.0.0.1]:1", "[::]:1", true, true),
             ("127.0.0.1:1", "[::1]:1", false, true),
             ("127.0.0.1:1", "[::ffff:127.0.0.1]:1", true, false),
             ("0.0.0.0:1", "[::ffff:127.0.0.1]:1", true, false),

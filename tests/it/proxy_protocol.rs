@@ -95,6 +95,8 @@ fn a_proxy_header_of_the_second_version_tells_whether_the_caller_speaks_tls() {
         (with(&[0x20, 0, 5, 1, 0, 0, 0, 0]), "https"),
         (with(&[0x20, 0, 5, 0, 0, 0, 0, 0]), "http"),
         (with(&[]), "http"),
+        // A field that goes beyond the header tells nothing.
+        (with(&[0x20, 0, 5, 1, 0, 0, 0]), "http"),
         // The first version cannot say it.
         (
             b"PROXY TCP4 192.0.2.2 10.0.0.1 257 443\r\n".to_vec(),
@@ -114,10 +116,6 @@ fn a_proxy_header_of_the_second_version_tells_whether_the_caller_speaks_tls() {
         let got = upstream.got(n);
         assert_eq!(got.field("x-forwarded-proto"), Some(scheme), "{n}");
     }
-    // A field that goes beyond the header makes it none.
-    let mut connection = gateway.connect();
-    connection.send(&with(&[0x20, 0, 5, 1, 0, 0, 0]));
-    assert!(connection.is_closed());
 }
 
 #[test]

@@ -60,8 +60,9 @@ pub(super) struct InForce {
 pub(super) struct Fixed {
     listen: Vec<server::Listen>,
     socket_mode: u32,
-    /// Those that the file asks for: of those that it leaves to us there are as many as at the start.
-    workers: Option<usize>,
+    workers: usize,
+    /// Those that the file asks for, if any: of those that it leaves to us there are as many as at the start.
+    said_workers: Option<usize>,
     caps: server::Caps,
     forwarders: server::Forwarders,
     deadlines: server::Deadlines,
@@ -77,7 +78,8 @@ impl Fixed {
         Self {
             listen: config.server.listen.clone(),
             socket_mode: config.server.socket_mode,
-            workers: config.said_workers,
+            workers: config.server.workers,
+            said_workers: config.said_workers,
             caps: config.server.caps.clone(),
             forwarders: config.server.forwarders.clone(),
             deadlines: config.server.deadlines,
@@ -98,7 +100,10 @@ impl Fixed {
         [
             ("server.listen", self.listen != other.listen),
             ("server.socket_mode", self.socket_mode != other.socket_mode),
-            ("server.workers", self.workers != other.workers),
+            (
+                "server.workers",
+                other.said_workers.is_some_and(|said| said != self.workers),
+            ),
             (
                 "the caps on connections of [server]",
                 self.caps != other.caps,

@@ -343,7 +343,7 @@ fn places_that_meet(file: &File, gathered: &mut Gathered<'_>) {
             at.problem(format!("`{one}` stands here twice"))
         } else {
             at.problem(format!("`{one}` and `{other}` have addresses in common"))
-                .hint("`0.0.0.0` is every address of IPv4, `[::]` every address; side by side each has its own kind")
+                .hint("`0.0.0.0` is every address of IPv4, `[::]` every address, and of IPv6 alone where one of IPv4 with its port stands beside it")
         });
     }
     let admin = &file.admin.listen;
