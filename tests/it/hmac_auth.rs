@@ -2,7 +2,7 @@
 
 use crate::harness::pair::Pair;
 use crate::harness::setup::SECRET;
-use crate::harness::{Gateway, Request, Setup, T0, Upstream, caller, h2};
+use crate::harness::{Gateway, Request, Response, Setup, T0, Upstream, caller, h2};
 use crate::signed_requests::assert_cookies_are_signed_as_forwarded;
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
@@ -505,24 +505,37 @@ fn over_either_version_the_host_is_signed_as_it_was_sent() {
     for dialect in ["apisix", "cavage-12"] {
         let upstream = Upstream::start();
         let gateway = setup(&upstream, dialect).server("explain = true").start();
-        for authority in ["API.example.com", "api.example.com:80", "api.example.com"] {
+        let signed = |authority: &str, sent: &str| {
             let request = gateway.request("GET", "/orders").authority(authority);
-            let signed = sign(dialect, &request, &[]);
+            sign(dialect, &request, &[]).authority(sent)
+        };
+        let over_http2 = |signed: &Request| h2::send(signed, gateway.address());
+        for authority in ["API.example.com", "api.example.com:81", "api.example.com"] {
+            let signed = signed(authority, authority);
             gateway.send(&signed).assert_passed();
-            h2::send(&signed, gateway.address()).assert_passed();
+            over_http2(&signed).assert_passed();
         }
+        // What clients leave in `:authority`, and signers leave out.
+        let (with_port, without) = ("api.example.com:80", "api.example.com");
+        gateway.send(&signed(with_port, with_port)).assert_passed();
+        over_http2(&signed(without, with_port)).assert_passed();
+        let assert_told = |refused: &Response, mistake: &str| {
+            assert_eq!(refused.status, 401);
+            assert_eq!(refused.json()["mistake"], mistake, "{}", refused.text());
+        };
         for (authority, sent, mistake) in [
-            ("api.example.com:80", "api.example.com", "host-with-port"),
-            ("api.example.com", "api.example.com:80", "host-not-as-sent"),
-            ("api.example.com", "API.example.com", "host-not-as-sent"),
+            (with_port, without, "host-with-port"),
+            (without, "API.example.com", "host-not-as-sent"),
         ] {
-            let request = gateway.request("GET", "/orders").authority(authority);
-            let signed = sign(dialect, &request, &[]).authority(sent);
-            for refused in [gateway.send(&signed), h2::send(&signed, gateway.address())] {
-                assert_eq!(refused.status, 401);
-                assert_eq!(refused.json()["mistake"], mistake, "{}", refused.text());
-            }
+            let signed = signed(authority, sent);
+            assert_told(&gateway.send(&signed), mistake);
+            assert_told(&over_http2(&signed), mistake);
         }
+        assert_told(
+            &gateway.send(&signed(without, with_port)),
+            "host-not-as-sent",
+        );
+        assert_told(&over_http2(&signed(with_port, with_port)), "host-as-sent");
     }
 }
 

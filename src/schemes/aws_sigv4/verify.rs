@@ -20,6 +20,7 @@ use crate::schemes::received::Received;
 use crate::schemes::signed::{self, Rules};
 use crate::schemes::{Refused, Why};
 use data_encoding::HEXLOWER;
+use http::header::CONTENT_LENGTH;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
@@ -58,8 +59,11 @@ pub fn verify(
     let payloads = payloads(presented, received, is_waived)?;
 
     let checked = check_signature(presented, received, route, rules, &payloads);
-    // What the head alone does not prove may be proven with the body's hash.
-    if payloads.lacks_hash() && matches!(checked, Err(Refused::Rejected { .. })) {
+    // What the head alone does not prove may be proven with the body's hash, where that can be had.
+    if payloads.lacks_hash()
+        && matches!(checked, Err(Refused::Rejected { .. }))
+        && is_short(received, route)
+    {
         return Err(Refused::Unread);
     }
     let (key, tag, is_unsigned) = checked?;
@@ -225,6 +229,13 @@ pub fn payloads<'p>(
         },
     };
     Ok(Payloads::new(Cow::Borrowed(one), None))
+}
+
+/// Whether the body says that it is short enough to be read before its proof.
+fn is_short(received: &Received<'_>, route: &Route) -> bool {
+    let length = received.fields().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: u64| length <= route.hold(false))
 }
 
 /// Whether it is signed for the service whose signers have ways of their own, or one of its kind (`s3-outposts`).

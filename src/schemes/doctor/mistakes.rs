@@ -36,8 +36,8 @@ mistakes! {
     EmptyQuery "empty-query" "a lone `?` behind the path makes a difference: the target is signed exactly as it is sent";
     MethodLower "method-in-lower-case" "the method is in lower case: it stands as in the request line";
     MethodUpper "method-in-upper-case" "the method is in upper case: in this line it is in lower case";
-    HostAsSent "host-as-sent" "the host is written as in `Host`: it is in lower case, without the scheme's own port, or the one in `[server] public_url`";
-    HostNotAsSent "host-not-as-sent" "the host is in another form than it was sent in: in this line it stands as in `Host` or `:authority`, in the same case and with the same port";
+    HostAsSent "host-as-sent" "the host is written as in `Host`: in this line it is in lower case, without the scheme's own port, or the one in `[server] public_url`";
+    HostNotAsSent "host-not-as-sent" "the host is in another form than it was sent in: in this line it stands as in `Host`, in the same case and with the same port; over HTTP/2 as in `:authority`, without the scheme's own port";
     HostWithPort "host-with-port" "the scheme's own port stands behind the host: it is left out";
     HostWithoutPort "host-without-port" "the port is missing behind the host: one that is not the scheme's own belongs there";
     SchemeDiffers "scheme-differs" "the scheme differs, `http` or `https`: callers behind TLS termination need `[server] public_url`";

@@ -610,13 +610,17 @@ fn a_host_is_what_the_caller_sees() {
     }
     // Over HTTP/2 as well, where it stands in `:authority`.
     let value_2 = value.replace("request-line", "@request-target");
-    for host in ["API.example.com", "api.example.com:443"] {
+    for (host, sent) in [
+        ("API.example.com", "API.example.com"),
+        ("api.example.com", "api.example.com:443"),
+        ("api.example.com:8443", "api.example.com:8443"),
+    ] {
         let text = format!("date: {DATE}\nhost: {host}\n@request-target: get /o");
-        let target = format!("https://{host}/o");
+        let target = format!("https://{sent}/o");
         let mut message = Message::new("GET", &target, &[("Date", DATE)]).proven(&value_2, &text);
         message.http2 = true;
         message.verified(Dialect::Kong).unwrap();
-        message.uri = "https://api.example.com/o".parse().unwrap();
+        message.uri = "https://other.example.com/o".parse().unwrap();
         message.verified(Dialect::Kong).unwrap_err();
     }
     // Behind a balancer that writes its own: what callers take us for.

@@ -4,7 +4,7 @@ use super::read::{Input, Item};
 use crate::route::Dialect;
 use crate::schemes::Refused;
 use crate::schemes::received::Received;
-use crate::schemes::signed::{BETWEEN_COOKIES, host_as_sent};
+use crate::schemes::signed::{BETWEEN_COOKIES, host_as_signed};
 use http::header::{COOKIE, HOST};
 
 /// Why there is no text to sign.
@@ -136,7 +136,7 @@ fn write_field(out: &mut Vec<u8>, received: &Received<'_>, name: &str) -> Result
 /// The one value of a field, without white space around it.
 pub(super) fn field<'r>(received: &'r Received<'_>, name: &str) -> Result<&'r [u8], NoText> {
     if name.eq_ignore_ascii_case(HOST.as_str()) {
-        return Ok(host_as_sent(received).as_bytes());
+        return Ok(host_as_signed(received).as_bytes());
     }
     let mut lines = received.lines(name);
     match (lines.next(), lines.next()) {
