@@ -205,8 +205,7 @@ impl<H: Handler> Worker<H> {
             let tunnel = {
                 let serving = pin!(connection.serve(&desk));
                 let end = |_: Pin<&mut _>| line.note_ending();
-                self.drive(serving, &line, None, asking, || false, end)
-                    .await
+                self.drive(serving, &line, None, asking, end).await
             };
             match tunnel {
                 None => {}
@@ -234,14 +233,12 @@ impl<H: Handler> Worker<H> {
         let paced = self.paced(stream, first, &line);
         let desk = Arc::new(self.desk(peer, line.clone()));
         let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
-        let frames = Frames::new(paced);
-        let heard = frames.heard();
-        let mut connection = self.http2.serve_connection(TokioIo::new(frames), service);
+        let io = TokioIo::new(Frames::new(paced));
+        let mut connection = self.http2.serve_connection(io, service);
         let idle = Some(self.deadlines.idle);
         Box::pin(async move {
             let connection = Pin::new(&mut connection);
-            let spoke = || heard.take();
-            self.drive(connection, &line, idle, asking, spoke, |connection| {
+            self.drive(connection, &line, idle, asking, |connection| {
                 connection.graceful_shutdown();
             })
             .await;
@@ -266,14 +263,12 @@ impl<H: Handler> Worker<H> {
     /// Runs a connection until it ends, or has to; `None` when it was cut off.
     /// `idle` is how long it may be without a request, where nothing else sees
     /// to it: on HTTP/2, whose goodbye loses no request that is on its way.
-    /// There `spoke` tells whether the client said something since it was asked.
     async fn drive<C: Future>(
         &self,
         mut connection: Pin<&mut C>,
         line: &Line,
         idle: Option<Duration>,
         asking: Asking,
-        spoke: impl Fn() -> bool,
         end: impl Fn(Pin<&mut C>),
     ) -> Option<C::Output> {
         let mut asking = Some(asking);
@@ -367,7 +362,7 @@ impl<H: Handler> Worker<H> {
                         // A client that says nothing to our goodbye is not waited for.
                         let heard_by = if line.unfinished() == 0 {
                             let silence = silent.get_or_insert_with(Silence::begin);
-                            Some(silence.until(word, spoke()))
+                            Some(silence.until(word, line.take_heard()))
                         } else {
                             silent = None;
                             None

@@ -14,8 +14,6 @@ use super::parting::{LINGER_TIME, Linger, Quiet};
 use super::windows::Listening;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -57,21 +55,6 @@ const fn stand_in() -> [u8; HEAD * (CONTINUATIONS + 1)] {
     bytes
 }
 
-/// Whether a client said something since somebody asked.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Heard(Arc<AtomicBool>);
-
-impl Heard {
-    fn note(&self) {
-        self.0.store(true, Relaxed);
-    }
-
-    /// Whether it did, since this was asked before.
-    pub(super) fn take(&self) -> bool {
-        self.0.swap(false, Relaxed)
-    }
-}
-
 /// A clear-text or TLS stream, guarded.
 #[derive(Debug)]
 pub(super) struct Frames<S> {
@@ -84,7 +67,6 @@ pub(super) struct Frames<S> {
     listening: Listening,
     /// What of the stand-in goes through next, once the connection has to end.
     ending: Option<&'static [u8]>,
-    heard: Heard,
     /// Behind the end of what we send.
     linger: Option<Box<Linger>>,
     /// Frames that have to be explained.
@@ -112,7 +94,6 @@ impl<S> Frames<S> {
             payload: PREFACE.len(),
             listening: Listening::default(),
             ending: None,
-            heard: Heard::default(),
             linger: None,
             frames: 0,
             sent: 0,
@@ -122,11 +103,6 @@ impl<S> Frames<S> {
                 requests: 0,
             },
         }
-    }
-
-    /// Tells whether the client says something, to its end.
-    pub(super) fn heard(&self) -> Heard {
-        self.heard.clone()
     }
 
     fn line(&self) -> &Line {
@@ -219,7 +195,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
             let (all, clear) = (new.len(), this.follow(new));
             buf.set_filled(before + clear);
             if all > 0 {
-                this.heard.note();
+                this.line().note_heard();
             }
             if all == 0 || clear > 0 {
                 return Poll::Ready(Ok(()));
@@ -281,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
         let before = linger.left();
         let polled = linger.poll(cx, &mut this.stream);
         if linger.left() < before {
-            this.heard.note();
+            this.line().note_heard();
         }
         polled.map(Ok)
     }
@@ -292,6 +268,7 @@ mod tests {
     use super::super::paced::First;
     use super::super::patience::Pace;
     use super::*;
+    use std::sync::Arc;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Join, Sink, duplex, join, sink};
 
     /// Sends a frame again and again behind the preface, as much of it as there is room for.
@@ -321,10 +298,10 @@ mod tests {
             frame: frame.to_vec(),
             sent: 0,
         };
-        guarding(join(client, sink()))
+        guarding(join(client, sink()), &Arc::default())
     }
 
-    fn guarding<S>(stream: S) -> Frames<S> {
+    fn guarding<S>(stream: S, line: &Arc<Line>) -> Frames<S> {
         let long = Duration::from_hours(1);
         let pace = Pace {
             rate: None,
@@ -333,7 +310,7 @@ mod tests {
         Frames::new(Paced::new(
             stream,
             First::default(),
-            Arc::default(),
+            line.clone(),
             long,
             pace,
         ))
@@ -408,8 +385,8 @@ mod tests {
             (Then::SendsAll, Duration::ZERO),
         ] {
             let (ours, mut client) = duplex(1024);
-            let mut frames = guarding(ours);
-            let heard = frames.heard();
+            let line = Arc::default();
+            let mut frames = guarding(ours, &line);
             let start = Instant::now();
             let ended = tokio::spawn(async move {
                 frames.write_all(b"all").await.unwrap();
@@ -421,7 +398,7 @@ mod tests {
             assert_eq!((&*told, start.elapsed()), (&b"all"[..], Duration::ZERO));
             match then {
                 Then::Ends => drop(client),
-                Then::SaysNothing => assert!(!heard.take()),
+                Then::SaysNothing => assert!(!line.take_heard()),
                 Then::TalksOn => {
                     while client.write_all(b"x").await.is_ok() {
                         tokio::time::sleep(pause).await;
@@ -431,14 +408,14 @@ mod tests {
             }
             assert_eq!(ended.await.unwrap(), waited, "{then:?}");
             let talks = matches!(then, Then::TalksOn | Then::SendsAll);
-            assert_eq!(heard.take(), talks, "{then:?}");
+            assert_eq!(line.take_heard(), talks, "{then:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_floods_us_is_not_heard_out() {
         let (ours, _client) = duplex(1024);
-        let mut frames = guarding(ours);
+        let mut frames = guarding(ours, &Arc::default());
         frames.line().note_flooded();
         let start = Instant::now();
         frames.shutdown().await.unwrap();

@@ -33,6 +33,7 @@ pub(super) struct Line {
     look: AtomicBool,
     holding: AtomicBool,
     ending: AtomicBool,
+    heard: AtomicBool,
     windows: Windows,
 }
 
@@ -140,6 +141,16 @@ impl Line {
     /// Whether it ends behind what is in flight.
     pub(super) fn is_ending(&self) -> bool {
         self.ending.load(Relaxed)
+    }
+
+    /// Notes that the client of an HTTP/2 connection says something, to its end.
+    pub(super) fn note_heard(&self) {
+        self.heard.store(true, Relaxed);
+    }
+
+    /// Whether it did, since this was asked before.
+    pub(super) fn take_heard(&self) -> bool {
+        self.heard.swap(false, Relaxed)
     }
 
     /// Notes whether the peer makes us wait with bytes for it.
