@@ -22,6 +22,12 @@ pub fn changes(old: &Resolved, new: &Resolved) -> Vec<String> {
     lines
 }
 
+/// Whether `old` has routes, and `new` has none.
+pub fn loses_its_routes(old: &Resolved, new: &Resolved) -> bool {
+    let has_routes = |one: &Resolved| one.json.pointer("/routes/0").is_some();
+    has_routes(old) && !has_routes(new)
+}
+
 fn differ(path: &str, old: &Json, new: &Json, lines: &mut Vec<String>) {
     if old == new {
         return;

@@ -34,7 +34,7 @@ mod values;
 mod view;
 mod words;
 
-pub use changes::changes;
+pub use changes::{changes, loses_its_routes};
 pub use problem::{Problem, Report, Severity};
 pub use reference::{reference_page, schema_json};
 pub(crate) use resolve::checked_static_key;

@@ -48,7 +48,6 @@ pub(super) struct Control {
 
 pub(super) struct InForce {
     pub(super) fixed: Fixed,
-    pub(super) has_routes: bool,
     pub(super) resolved: Resolved,
     pub(super) files: Vec<PathBuf>,
     pub(super) goodbye: server::Goodbye,
@@ -153,7 +152,7 @@ impl InForce {
             return Err(NotReloaded::NeedsRestart(differences.join(", ")));
         }
         // More likely a file that lost its end than what somebody wants.
-        if self.has_routes && loaded.config.gateway.routes.routes().is_empty() {
+        if crate::config::loses_its_routes(&self.resolved, &loaded.resolved) {
             let why =
                 "the file has no `[[routes]]` any more, so that every request would be refused";
             return Err(NotReloaded::Refused(why.to_owned()));
@@ -177,7 +176,6 @@ impl Control {
         let configured = Arc::new(super::desk::configured(&config));
         let before = self.shared.settings.load();
         let apps = config.gateway.apps.clone();
-        let has_routes = !config.gateway.routes.routes().is_empty();
         let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
             .map_err(|why| NotReloaded::Refused(why.to_string()))?;
         if let (Some(certificates), Some(tls)) = (&self.certificates, &config.server.tls) {
@@ -200,7 +198,6 @@ impl Control {
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);
-        in_force.has_routes = has_routes;
         in_force.resolved = resolved;
         in_force.configured = configured;
         in_force.files = config.files;

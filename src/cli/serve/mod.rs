@@ -87,7 +87,6 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         ..
     } = loaded;
     let fixed = Fixed::of(&config);
-    let has_routes = !config.gateway.routes.routes().is_empty();
     let handed = &mut options.handed;
     let bound = server::bind(&config.server, handed)?;
     let is_handed_on = bound.is_handed_on();
@@ -199,7 +198,6 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         not_taken: Mutex::default(),
         in_force: Mutex::new(InForce {
             fixed,
-            has_routes,
             resolved,
             files: config.files,
             goodbye: config.goodbye,
