@@ -180,6 +180,7 @@ pub(super) fn settings_of_a_check(settings: &Settings, health: &Health) -> Setti
 mod tests {
     use super::*;
     use crate::forward::upstream::balance::Rules;
+    use crate::forward::upstream::tests::checked;
     use crate::forward::upstream::{Protocol, Server, Upstream};
     use tokio::net::TcpListener;
 
@@ -187,14 +188,6 @@ mod tests {
     async fn of_a_server_that_never_answers_it_is_said_that_it_did_not_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let long = Duration::from_hours(1);
-        let health = Health {
-            path: http::uri::PathAndQuery::from_static("/"),
-            every: Duration::from_secs(5),
-            timeout: Duration::from_secs(2),
-            healthy_after: 1,
-            unhealthy_after: 1,
-            status: 200..=399,
-        };
         let settings = Settings {
             name: "test".into(),
             servers: vec![Server::Http {
@@ -206,10 +199,7 @@ mod tests {
             idle: long,
             total: long,
             max_connections: 1,
-            balance: Rules {
-                health: Some(health),
-                ..Rules::default()
-            },
+            balance: checked(Rules::default()),
             protocol: Protocol::Auto,
             tls: None,
             resolve_every: long,

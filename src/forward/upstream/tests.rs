@@ -43,7 +43,7 @@ fn rules() -> Rules {
     }
 }
 
-fn checked(rules: Rules) -> Rules {
+pub(super) fn checked(rules: Rules) -> Rules {
     Rules {
         health: Some(Health {
             path: http::uri::PathAndQuery::from_static("/"),

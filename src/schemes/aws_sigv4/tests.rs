@@ -83,26 +83,12 @@ impl Message {
 
     fn verdict(&self, gate: &Gate) -> Result<Caller, Refused> {
         let hash = sha256(&[&self.body]);
-        let received = self.received().unwrap().with_body_hash(Some(&hash));
-        let presented = Presented::read(&received, &gate.route)?.ok_or(Refused::Missing)?;
-        let rules = Rules {
-            registry: &gate.registry,
-            freshness: gate.freshness,
-            explain: gate.explain,
-        };
-        verify(&presented, &received, &gate.route, rules, gate.now)
+        gate.verdict(&self.received().unwrap().with_body_hash(Some(&hash)))
     }
 
     /// As [`Message::verdict`], before its body has been read.
     fn by_head(&self, gate: &Gate) -> Result<Caller, Refused> {
-        let received = self.received().unwrap();
-        let presented = Presented::read(&received, &gate.route)?.ok_or(Refused::Missing)?;
-        let rules = Rules {
-            registry: &gate.registry,
-            freshness: gate.freshness,
-            explain: gate.explain,
-        };
-        verify(&presented, &received, &gate.route, rules, gate.now)
+        gate.verdict(&self.received().unwrap())
     }
 
     /// The same, signed by the key `AKIDEXAMPLE`.
@@ -140,6 +126,16 @@ struct Gate {
 }
 
 impl Gate {
+    fn verdict(&self, received: &Received<'_>) -> Result<Caller, Refused> {
+        let presented = Presented::read(received, &self.route)?.ok_or(Refused::Missing)?;
+        let rules = Rules {
+            registry: &self.registry,
+            freshness: self.freshness,
+            explain: self.explain,
+        };
+        verify(&presented, received, &self.route, rules, self.now)
+    }
+
     fn new() -> Self {
         let app = Arc::new(App::new("app"));
         let one = |id: &str, mac: HmacKey, schemes| Key {
