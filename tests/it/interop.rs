@@ -286,10 +286,16 @@ fn times_keys_and_replay(
     more: &[&str],
 ) {
     let now = Binary::now();
-    for (what, created) in [
-        ("stale", now - 3600),
-        ("future", now + 3600),
-        ("ancient", T0 - 1_000_000_000),
+    // A token says when it ends, and a signature when it was made; what is left of a signature
+    // without its bytes is its list.
+    let (past, left) = match client.proof {
+        Proof::Signature => ("clock-skew", "malformed-credential"),
+        Proof::Token => ("credential-expired", "credential-missing"),
+    };
+    for (what, created, code) in [
+        ("stale", now - 3600, past),
+        ("future", now + 3600, "clock-skew"),
+        ("ancient", T0 - 1_000_000_000, past),
     ] {
         let created = created.to_string();
         let request = client.sign(
@@ -298,8 +304,7 @@ fn times_keys_and_replay(
             target,
             &[more, &["--created", &created]].concat(),
         );
-        let codes = ["clock-skew", "credential-expired", "credential-rejected"];
-        assert_refused(client, what, &gateway.send(&request), &codes);
+        assert_refused(client, what, &gateway.send(&request), &[code]);
     }
     let unknown = client.sign(
         gateway,
@@ -333,8 +338,8 @@ fn times_keys_and_replay(
     let stripped = client
         .sign(gateway, "GET", target, more)
         .without(client.field());
-    let codes = ["credential-missing", "malformed-credential"];
-    assert_refused(client, "no proof", &gateway.send(&stripped), &codes);
+    let stripped = gateway.send(&stripped);
+    assert_refused(client, "no proof", &stripped, &[left]);
     upstream.assert_silent();
     if client.proof == Proof::Signature {
         let once = client.sign(gateway, "GET", target, &[more, &["--nonce"]].concat());

@@ -441,10 +441,8 @@ fn curl_is_accepted_as_it_comes() {
     assert!(body.contains("credential-rejected"), "{body}");
 }
 
-#[test]
-fn each_change_to_a_request_of_curls_is_refused() {
-    let (upstream, gateway) = start("");
-    // What it sends, taken down by a server that is none of ours.
+/// A request of curl's to the gateway, taken down by a server that is none of ours.
+fn taken_down(gateway: &Gateway) -> String {
     let listening = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let other = listening.local_addr().unwrap();
     let host = format!("Host: {}", gateway.address());
@@ -485,31 +483,63 @@ fn each_change_to_a_request_of_curls_is_refused() {
         .status()
         .expect("curl is needed");
     assert!(status.success());
-    let text = taker.join().unwrap();
-    for (what, from, to) in [
-        ("method", "POST ", "PUT "),
-        ("path", "/orders/7", "/orders/8"),
-        ("query", "item=1", "item=2"),
-        ("header", "application/json", "application/jsom"),
-        ("body", "\"count\": 1", "\"count\": 2"),
-        ("time", "Z\r\n", "z\r\n"),
-        ("host", "Host: 127.0.0.1", "Host: localhost"),
-        ("signature", "Signature=", "Signature=0"),
-        ("list", "host;", ""),
+    taker.join().unwrap()
+}
+
+#[test]
+fn each_change_to_a_request_of_curls_is_refused() {
+    let (upstream, gateway) = start("");
+    let text = taken_down(&gateway);
+    let send = |text: &str| {
+        let mut connection = gateway.connect();
+        connection.send(text.as_bytes());
+        connection.response_to("POST")
+    };
+    let behind = |start: &str| {
+        let (_, rest) = text.split_once(start).expect(start);
+        rest.split("\r\n").next().unwrap()
+    };
+    let time = behind("X-Amz-Date: ");
+    // Another second of the same day.
+    let end = if time.ends_with("0Z") { "1Z" } else { "0Z" };
+    let other_time = format!("{}{end}", &time[..time.len() - 2]);
+    let signature = behind("Signature=");
+    let reversed: String = signature.chars().rev().collect();
+    let rejected = "credential-rejected";
+    let malformed = "malformed-credential";
+    for (what, from, to, code) in [
+        ("method", "POST ", "PUT ", rejected),
+        ("path", "/orders/7", "/orders/8", rejected),
+        ("query", "item=1", "item=2", rejected),
+        ("header", "application/json", "application/jsom", rejected),
+        ("body", "\"count\": 1", "\"count\": 2", rejected),
+        ("time", time, &other_time, rejected),
+        ("time's form", "Z\r\n", "z\r\n", malformed),
+        ("host", "Host: 127.0.0.1", "Host: localhost", rejected),
+        ("signature", signature, &reversed, rejected),
+        ("signature's form", "Signature=", "Signature=0", malformed),
+        ("list", "host;", "", "coverage-missing"),
     ] {
         let changed = text.replace(from, to);
         assert_ne!(changed, text, "{what}");
-        let mut connection = gateway.connect();
-        connection.send(changed.as_bytes());
-        let response = connection.response_to("POST");
-        assert!(
-            [400, 401].contains(&response.status),
-            "{what}: {}",
-            response.text()
-        );
+        assert_refused("curl", what, &send(&changed), &[code]);
     }
+    let of_nobody = format!("mobile-2099:{}", std::str::from_utf8(SECRET).unwrap());
+    let (status, body) = curl(&gateway, "/orders/7", &["--user", &of_nobody]);
+    assert_eq!(status, 401);
+    assert!(body.contains(rejected), "{body}");
     upstream.assert_silent();
-    let mut connection = gateway.connect();
-    connection.send(text.as_bytes());
-    connection.response_to("POST").assert_passed();
+    send(&text).assert_passed();
+    assert_refused("curl", "replayed", &send(&text), &["replayed"]);
+    assert_eq!(upstream.heard().len(), 1);
+
+    // A gateway whose clock is elsewhere.
+    for unix in [Binary::now() - 3600, Binary::now() + 3600] {
+        let upstream = Upstream::start();
+        let gateway = Gateway::start_at(setup(&upstream, ""), unix);
+        let (status, body) = curl(&gateway, "/orders/7", &[]);
+        assert_eq!(status, 401, "{body}");
+        assert!(body.contains("clock-skew"), "{body}");
+        upstream.assert_silent();
+    }
 }

@@ -174,6 +174,13 @@ fn a_bot_with_all_that_the_app_has_fails_before_the_server_sees_it() {
     assert_eq!(answers.len(), 15);
     for answer in answers {
         assert_eq!(answer["status"], 401, "{answer}");
+        let code = match answer["token"].as_str().unwrap() {
+            "none" => "credential-missing",
+            // It is a good one, and the bot has not the key that it is bound to.
+            "stolen" => "binding-mismatch",
+            _ => "credential-rejected",
+        };
+        assert_eq!(answer["code"], code, "{answer}");
     }
     assert_eq!(server.tokens_asked_for(), before, "the server saw the bot");
     // Genuine apps are served as ever.

@@ -576,8 +576,7 @@ fn a_longer_key_signs_with_its_own_algorithm_only() {
             .header("kid", "mobile-512")
             .header("alg", algorithm)
     };
-    let response = show(&gateway, &header("HS512").sha512().text());
-    assert!([200, 401].contains(&response.status), "{}", response.text());
+    assert_rejected(&gateway, &header("HS512").sha512().text());
     assert_rejected(&gateway, &header("HS256").sha512().text());
     assert_rejected(&gateway, &header("HS256").signed_with(SECRET).text());
 }

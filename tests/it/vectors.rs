@@ -338,3 +338,15 @@ fn our_own_signer_and_the_tests_agree_on_a_digest() {
         "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"
     );
 }
+
+#[test]
+fn every_folder_of_vectors_is_listed_with_who_reads_it() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/vectors");
+    let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let is_listed = page.contains(&format!("| `{name}` |"));
+        assert_eq!(is_listed, entry.path().is_dir(), "{name}");
+    }
+}

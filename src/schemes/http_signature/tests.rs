@@ -206,7 +206,7 @@ fn every_signature_base_of_rfc_9421_appendix_b_is_rebuilt() {
         );
         seen += 1;
     }
-    assert!(seen >= 5, "only {seen} cases are requests");
+    assert_eq!(seen, 7, "every request of the file is rebuilt");
 }
 
 #[test]
@@ -288,16 +288,18 @@ fn a_signature_that_covers_nothing_is_refused_however_valid() {
 
 #[test]
 fn components_are_written_as_rfc_9421_section_2_shows() {
+    const FOLDED: &str = "X-Obs-Fold-Header: Obsolete\n    line folding.\n";
     let cases = vectors(include_str!(
         "../../../tests/it/vectors/rfc9421/components.json"
     ));
     let mut lines = 0;
     for case in &cases {
         let text = case["message_text"].as_str().unwrap();
-        // Folded lines, responses and CONNECT never reach this room.
-        if text.contains("\n    ") || text.starts_with("HTTP/") || text.starts_with("CONNECT") {
+        // Responses, CONNECT and folded lines never reach this room.
+        if text.starts_with("HTTP/") || text.starts_with("CONNECT") {
             continue;
         }
+        let text = text.replace(FOLDED, "");
         let mut rest = text.lines().peekable();
         let start = rest
             .next_if(|line| line.ends_with(" HTTP/1.1"))
@@ -315,6 +317,9 @@ fn components_are_written_as_rfc_9421_section_2_shows() {
         for line in case["expected_lines"].as_array().unwrap() {
             let line = line.as_str().unwrap();
             let (identifier, _) = line.split_once(": ").unwrap();
+            if identifier == "\"x-obs-fold-header\"" {
+                continue;
+            }
             let input = format!("({identifier})");
             let input = Input::read(&input).unwrap();
             let mut out = Vec::new();
@@ -324,7 +329,7 @@ fn components_are_written_as_rfc_9421_section_2_shows() {
             lines += 1;
         }
     }
-    assert_eq!(lines, 13, "every line of the file is compared");
+    assert_eq!(lines, 18, "all 21 of the file but one of each of these");
 }
 
 #[test]

@@ -32,12 +32,20 @@ impl Gateway {
         if binary::is_named() {
             Self(Runs::There(Box::new(Binary::spawn(setup))))
         } else {
-            Self::start_at(setup, T0)
+            Self::start_by_hand(setup, T0)
         }
     }
 
-    /// As [`Gateway::start`], with the clock at another time.
+    /// As [`Gateway::start`], with the clock at another time, which no binary can be told.
     pub fn start_at(setup: Setup, unix_seconds: i64) -> Self {
+        assert!(
+            !binary::is_named(),
+            "this test sets the clock by hand, and a binary has its own"
+        );
+        Self::start_by_hand(setup, unix_seconds)
+    }
+
+    fn start_by_hand(setup: Setup, unix_seconds: i64) -> Self {
         let (clock, hand) = Clock::by_hand(unix_seconds as u64);
         Self::start_by(setup, clock, hand)
     }
