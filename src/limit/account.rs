@@ -26,10 +26,29 @@ pub(super) struct Account {
     /// (`governor`'s theoretical arrival time), and in the lowest bits the
     /// place in `units` of who wrote it. 0: nothing was ever used.
     arrival: AtomicU64,
-    /// What one request cost in nanoseconds, by who wrote.
+    /// What one request cost in nanoseconds, by who wrote: set by whoever counts, before `arrival` says that
+    /// it did. Who is made and never counts changes nothing.
     units: [AtomicU64; UNITS],
     /// Requests in flight that began under a bound on them; of others nobody counts how many there are.
     pub(super) in_flight: AtomicU32,
+}
+
+impl Account {
+    /// The unit of a configuration that follows one with `unit`. Configurations that never come into force
+    /// use up none. What was used stays readable, however many came into force since: its unit is left alone.
+    pub(super) fn next_unit(&self, unit: usize) -> usize {
+        let next = (unit + 1) % UNITS;
+        if is_of(self.arrival.load(Ordering::Acquire), next) {
+            (next + 1) % UNITS
+        } else {
+            next
+        }
+    }
+}
+
+/// Whether a hand with `unit` wrote `word`.
+const fn is_of(word: u64, unit: usize) -> bool {
+    word != 0 && word % UNITS as u64 == unit as u64
 }
 
 /// One configuration's hand on an account: `governor`'s state.
@@ -45,21 +64,14 @@ pub(super) struct Hand {
 pub(super) type Limiter = RateLimiter<NotKeyed, Hand, AtHand, NoOpMiddleware<Nanos>>;
 
 impl Hand {
-    /// A hand that writes as `unit`, which `Self::next_unit` of the last hand gave.
+    /// A hand that writes as `unit`, which [`Account::next_unit`] gave for that of the last hand.
     pub(super) fn new(account: Arc<Account>, unit: usize, interval: u64, refill: u64) -> Self {
-        account.units[unit].store(interval, Ordering::Release);
         Self {
             account,
             unit,
             interval,
             refill,
         }
-    }
-
-    /// The unit of a configuration that follows one with `unit`. It depends
-    /// on nothing else, so that configurations that never come into force use up none.
-    pub(super) const fn next_unit(unit: usize) -> usize {
-        (unit + 1) % UNITS
     }
 
     /// The limiter that counts by this hand.
@@ -82,7 +94,7 @@ impl Hand {
     }
 
     const fn is_mine(&self, word: u64) -> bool {
-        word == 0 || word % UNITS as u64 == self.unit as u64
+        word == 0 || is_of(word, self.unit)
     }
 
     const fn written(&self, arrival: u64) -> u64 {
@@ -111,6 +123,9 @@ impl StateStore for Hand {
         let arrival = &self.account.arrival;
         let mut word = arrival.load(Ordering::Acquire);
         loop {
+            if !is_of(word, self.unit) {
+                self.account.units[self.unit].store(self.interval, Ordering::Release);
+            }
             let (next, result) = if self.is_mine(word) {
                 let known = (word != 0).then(|| Nanos::new(word >> UNIT_BITS));
                 let (result, next) = decide(known)?;

@@ -290,7 +290,7 @@ impl Entry {
         let rate = plan.and_then(|plan| plan.rate);
         let unit = match before {
             Some(before) if before.keeps_unit(rate) => before.unit,
-            Some(before) => Hand::next_unit(before.unit),
+            Some(before) => before.account.next_unit(before.unit),
             None => 0,
         };
         let account = before.map_or_else(Arc::default, |before| before.account.clone());

@@ -1,10 +1,13 @@
-//! Rates by names of any kind, in a table of fixed size: addresses, apps, instances.
+//! Rates by names: of any kind, addresses and instances, in a table of fixed size; of apps, each for itself.
 
 use super::app::Rate;
-use super::peer::{Table, nanos, whose};
+use super::peer::{Table, most_debt, nanos, wait, whose};
 use crate::clock::Now;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 /// Who owes how much of what it has asked for. Whoever is deepest in debt is the last to be forgotten.
@@ -34,8 +37,15 @@ impl Debts {
     /// # Errors
     /// How long it has to.
     pub fn admit(&self, name: impl Hash, rate: &Rate, now: Now) -> Result<(), Duration> {
-        let tag = self.hasher.hash_one(name) | 1;
-        self.table.admit(tag, rate, nanos(now))
+        self.table.admit(self.tag(name), rate, nanos(now))
+    }
+
+    /// Whether `name` may, without a count and without a lock.
+    ///
+    /// # Errors
+    /// How long it has to wait.
+    pub fn check(&self, name: impl Hash, rate: &Rate, now: Now) -> Result<(), Duration> {
+        self.table.check(self.tag(name), rate, nanos(now))
     }
 
     /// The same for whoever is at `peer` (IPv6 by /64).
@@ -44,6 +54,80 @@ impl Debts {
     /// How long it has to wait.
     pub fn admit_peer(&self, peer: Option<IpAddr>, rate: &Rate, now: Now) -> Result<(), Duration> {
         self.admit(whose(peer), rate, now)
+    }
+
+    /// 64 bits that stand for a name; never 0, which marks a free place.
+    fn tag(&self, name: impl Hash) -> u64 {
+        self.hasher.hash_one(name) | 1
+    }
+}
+
+/// The same of apps that are proven. Nobody makes names of them up, so none is forgotten while it owes
+/// anything, however many others do. There are no more of them than apps; those that owe nothing make room.
+#[derive(Debug, Default)]
+pub struct AppDebts(RwLock<PaidAt>);
+
+/// When each app will have paid for all that it got.
+type PaidAt = HashMap<Arc<str>, AtomicU64>;
+
+impl AppDebts {
+    /// Counts one for `app`, unless it has to wait.
+    ///
+    /// # Errors
+    /// How long it has to.
+    pub fn admit(&self, app: &Arc<str>, rate: &Rate, now: Now) -> Result<(), Duration> {
+        let now = nanos(now);
+        if let Some(paid_at) = self.known().get(&**app) {
+            return count(paid_at, rate, now);
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        make_room(&mut known, now);
+        count(known.entry(app.clone()).or_default(), rate, now)
+    }
+
+    /// Takes back what was counted for `app` under `rate`: it did not get it after all.
+    pub fn take_back(&self, app: &str, rate: &Rate) {
+        if let Some(paid_at) = self.known().get(app) {
+            let less = |paid_at: u64| Some(paid_at.saturating_sub(rate.interval()));
+            let _ = paid_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        }
+    }
+
+    /// A panic cannot leave it half changed.
+    fn known(&self) -> RwLockReadGuard<'_, PaidAt> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Before it grows, those that owe nothing are forgotten. So much room is made then that this is seldom.
+fn make_room(known: &mut PaidAt, now: u64) {
+    if known.len() == known.capacity() {
+        known.retain(|_, paid_at| *paid_at.get_mut() > now);
+        known.reserve(known.len());
+    }
+}
+
+/// Counts one, unless it has to be waited for.
+fn count(paid_at: &AtomicU64, rate: &Rate, now: u64) -> Result<(), Duration> {
+    let mut before = paid_at.load(Ordering::Acquire);
+    loop {
+        let owed = if before > most_debt(rate, now) {
+            // It was run up under a slower rate, before a reload, and would
+            // be waited for as long as that one asked.
+            now + rate.refill().0
+        } else {
+            before
+        };
+        let waits = wait(rate, owed, now);
+        let after = if waits.is_ok() {
+            owed.max(now) + rate.interval()
+        } else {
+            owed
+        };
+        match paid_at.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return waits,
+            Err(other) => before = other,
+        }
     }
 }
 
@@ -87,5 +171,97 @@ mod tests {
         assert!(ask("2001:db8:0:1::1").is_ok());
         assert!(ask("192.0.2.1").is_ok());
         assert!(ask("::ffff:192.0.2.1").is_err());
+    }
+
+    fn every(seconds: u64, burst: u32) -> Rate {
+        Rate {
+            count: 1,
+            period: Duration::from_secs(seconds),
+            burst,
+        }
+    }
+
+    fn named(number: usize) -> Arc<str> {
+        number.to_string().into()
+    }
+
+    #[test]
+    fn a_look_counts_nothing() {
+        let (clock, _) = Clock::by_hand(1_800_000_000);
+        let (debts, rate) = (Debts::new(), every(1, 1));
+        for _ in 0..10 {
+            assert!(debts.check("a", &rate, clock.now()).is_ok());
+        }
+        assert!(debts.admit("a", &rate, clock.now()).is_ok());
+        assert!(debts.check("a", &rate, clock.now()).is_err());
+    }
+
+    #[test]
+    fn no_app_is_forgotten_while_it_owes_something_however_many_owe_more() {
+        let (clock, _) = Clock::by_hand(1_800_000_000);
+        let (debts, fast, slow) = (AppDebts::default(), every(1, 2), every(3_600, 10));
+        let app: Arc<str> = "app".into();
+        assert!(debts.admit(&app, &fast, clock.now()).is_ok());
+        for number in 0..100_000 {
+            debts.admit(&named(number), &slow, clock.now()).unwrap();
+        }
+        assert!(debts.admit(&app, &fast, clock.now()).is_ok());
+        let wait = debts.admit(&app, &fast, clock.now()).unwrap_err();
+        assert_eq!(wait, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn apps_that_owe_nothing_take_no_more_room() {
+        let (clock, hand) = Clock::by_hand(1_800_000_000);
+        let (debts, rate) = (AppDebts::default(), every(1, 1));
+        for number in 0..100_000 {
+            debts.admit(&named(number), &rate, clock.now()).unwrap();
+            hand.advance(Duration::from_millis(100));
+        }
+        assert!(debts.known().capacity() < 100);
+    }
+
+    #[test]
+    fn what_is_taken_back_may_be_had_again() {
+        let (clock, _) = Clock::by_hand(1_800_000_000);
+        let (debts, rate) = (AppDebts::default(), every(60, 2));
+        let app: Arc<str> = "app".into();
+        let ask = || debts.admit(&app, &rate, clock.now());
+        assert!(ask().is_ok() && ask().is_ok() && ask().is_err());
+        debts.take_back(&app, &rate);
+        assert!(ask().is_ok() && ask().is_err());
+        debts.take_back("nobody", &rate);
+    }
+
+    #[test]
+    fn an_app_does_not_wait_as_long_as_a_rate_asked_that_is_gone() {
+        let (clock, hand) = Clock::by_hand(1_800_000_000);
+        let debts = AppDebts::default();
+        let app: Arc<str> = "app".into();
+        let ask = |rate| debts.admit(&app, &rate, clock.now());
+        assert!(ask(every(86_400, 1)).is_ok());
+        assert_eq!(ask(every(1, 1)), Err(Duration::from_secs(1)));
+        hand.advance(Duration::from_secs(1));
+        assert!(ask(every(1, 1)).is_ok());
+    }
+
+    #[test]
+    fn many_threads_get_the_burst_of_an_app_once() {
+        let (clock, _) = Clock::by_hand(1_800_000_000);
+        let (debts, rate) = (AppDebts::default(), every(3_600, 200));
+        let app: Arc<str> = "app".into();
+        let (passed, now) = (AtomicU64::new(0), clock.now());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        if debts.admit(&app, &rate, now).is_ok() {
+                            passed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(passed.into_inner(), 200);
     }
 }

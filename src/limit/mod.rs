@@ -13,7 +13,7 @@ mod account;
 mod debts;
 mod made;
 
-pub use debts::Debts;
+pub use debts::{AppDebts, Debts};
 
 use crate::authorize::Permit;
 use crate::clock::Now;

@@ -53,6 +53,9 @@ pub enum Overloaded {
     /// It may use the reserve, does not wait, and the reserve is used up.
     #[error("so many requests are in flight that the reserve is used up as well")]
     NoReserve,
+    /// Its route does not wait, and as many are in flight there as may be.
+    #[error("so many requests are in flight on its route, which is reserved and does not wait")]
+    RouteFull,
 }
 
 /// A request's place among those in flight; dropping it frees the place.
@@ -170,7 +173,10 @@ impl Overload {
     pub async fn wait(&self, all: &Arc<WorkerGate>, route: usize) -> Result<Seat, Overloaded> {
         let entry = self.entry(route);
         if entry.reserved {
-            return Err(Overloaded::NoReserve);
+            return Err(match &entry.own {
+                Some((gate, most)) if gate.inside() >= *most => Overloaded::RouteFull,
+                _ => Overloaded::NoReserve,
+            });
         }
         let until = Instant::now() + self.settings.queue_timeout;
         let bound = self.settings.queue as usize;

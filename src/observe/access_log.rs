@@ -6,12 +6,13 @@
 
 use super::Record;
 use super::line::{Format, Stamp};
+use super::sink::give;
 use crate::clock::Now;
 use crate::lanes::Lanes;
 use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{ErrorKind, Write, stdout};
+use std::io::{Write, stdout};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use std::time::Duration;
 pub const BUFFER: usize = 64 * 1024;
 /// Room behind it for the line that fills it.
 const ROOM: usize = 4 * 1024;
-/// Buffers that may wait for the writer.
+/// Buffers that may wait for the writer. What goes into one together waits in one.
 pub const MAX_WAITING: usize = 16;
 /// A line is handed to the writer at the latest after this time.
 pub const INTERVAL: Duration = Duration::from_millis(100);
@@ -84,6 +85,18 @@ struct Lines {
     /// When the first and the last were written, in monotonic time.
     first: Duration,
     last: Duration,
+}
+
+impl Lines {
+    fn has_room_for(&self, more: &Self) -> bool {
+        self.bytes.len() + more.bytes.len() <= BUFFER + ROOM
+    }
+
+    fn append(&mut self, more: &Self) {
+        self.bytes.extend_from_slice(&more.bytes);
+        self.count += more.count;
+        self.last = self.last.max(more.last);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -168,6 +181,13 @@ impl Drop for Log {
 impl Shared {
     fn hand_over(&self, lines: Lines) {
         let mut queue = lock(&self.queue);
+        if let Some(last) = queue.waiting.back_mut()
+            && last.has_room_for(&lines)
+        {
+            // Many workers hand a few lines over each, and fill no more buffers than one with many.
+            last.append(&lines);
+            return;
+        }
         if queue.waiting.len() >= MAX_WAITING {
             drop(queue);
             self.dropped.inc_by(lines.count);
@@ -274,9 +294,7 @@ impl Writer {
             // Whoever reads must not take the first line for the rest of the torn one.
             lines.bytes.insert(0, b'\n');
         }
-        let taken = self.give(&lines.bytes);
-        // What the sink has taken and could not hand on goes out before what it takes next.
-        let _ = self.sink.flush();
+        let taken = give(&mut *self.sink, &lines.bytes);
         if taken == lines.bytes.len() {
             self.is_torn = false;
         } else {
@@ -289,19 +307,6 @@ impl Writer {
         }
         lines.bytes.clear();
         self.spare = lines.bytes;
-    }
-
-    /// Gives bytes to the sink until it takes no more. Gives back how many it took.
-    fn give(&mut self, bytes: &[u8]) -> usize {
-        let mut taken = 0;
-        while taken < bytes.len() {
-            match self.sink.write(&bytes[taken..]) {
-                Err(why) if why.kind() == ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => break,
-                Ok(more) => taken = bytes.len().min(taken + more),
-            }
-        }
-        taken
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nobody waits for it: a thread writes what is told, and what finds no room is lost and counted. A
 //! standard error that nobody reads holds up no request and no stop.
 
+use super::sink::give;
 use std::io::{self, IsTerminal, Write, stderr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -29,10 +30,15 @@ impl Lines {
     fn to(mut out: impl Write + Send + 'static) -> io::Result<Self> {
         let (sender, lines): (_, Receiver<Vec<u8>>) = sync_channel(QUEUE);
         let write = move || {
+            let mut is_torn = false;
             for line in lines {
-                // There is nobody to tell it to.
-                let _ = out.write_all(&line).and_then(|()| out.flush());
+                let is_out = put(&mut out, line, &mut is_torn);
                 WAITING.fetch_sub(1, Ordering::AcqRel);
+                if !is_out {
+                    // Whichever gets through next is followed by how many did not.
+                    LOST.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
                 let lost = LOST.swap(0, Ordering::Relaxed);
                 if lost > 0 {
                     tracing::warn!(lost, "events were lost: nobody has read standard error");
@@ -43,6 +49,18 @@ impl Lines {
         thread.spawn(write)?;
         Ok(Self(sender))
     }
+}
+
+/// Writes one event. `is_torn` says whether a part only of the one before was taken: this one begins on
+/// a line of its own then. `false`: it is lost.
+fn put(out: &mut dyn Write, mut line: Vec<u8>, is_torn: &mut bool) -> bool {
+    if *is_torn {
+        line.insert(0, b'\n');
+    }
+    let taken = give(out, &line);
+    let last = line[..taken].last();
+    *is_torn = last.map_or(*is_torn, |last| *last != b'\n');
+    taken == line.len()
 }
 
 impl Write for Lines {
@@ -160,6 +178,36 @@ mod tests {
         while WAITING.load(Ordering::Acquire) > 0 {
             std::thread::yield_now();
         }
+    }
+
+    /// Has room for so many bytes.
+    struct Disk(usize, Vec<u8>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.0);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0 -= taken;
+            self.1.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_not_taken_whole_is_lost_and_takes_none_after_it_along() {
+        let (mut disk, mut is_torn) = (Disk(10, Vec::new()), false);
+        let mut tell = |disk: &mut Disk| put(disk, b"a line\n".to_vec(), &mut is_torn);
+        assert!(tell(&mut disk));
+        assert!(!tell(&mut disk) && !tell(&mut disk));
+        disk.0 = 100;
+        assert!(tell(&mut disk) && tell(&mut disk));
+        assert_eq!(disk.1, b"a line\na l\na line\na line\n");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod counts;
 mod escape;
 mod line;
 mod series;
+mod sink;
 
 pub use access_log::AccessLog;
 pub use events::{init_events, last_words};

@@ -310,14 +310,6 @@ fn a_sink_that_blocks_costs_lines_and_no_request() {
         record.path = "/x".repeat(MAX_TEXT / 2).into();
         observer.finish(&labels, &record, at(START));
     }
-    let dropped = |observer: &Observer| -> usize {
-        let page = observer.render_metrics();
-        let line = page
-            .lines()
-            .find_map(|line| line.strip_prefix("portcullis_access_log_dropped_total "))
-            .unwrap();
-        line.parse().unwrap()
-    };
     // The queue, the buffer at the sink and the ones in the making hold far fewer.
     assert!(dropped(&observer) > LINES / 4);
     reader.hold(false);
@@ -325,6 +317,65 @@ fn a_sink_that_blocks_costs_lines_and_no_request() {
     let dropped = dropped(&observer);
     drop(observer);
     assert_eq!(reader.rest().lines().count() + dropped, LINES);
+}
+
+/// Lines of the log that were lost.
+fn dropped(observer: &Observer) -> usize {
+    let page = observer.render_metrics();
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("portcullis_access_log_dropped_total "))
+        .unwrap();
+    line.parse().unwrap()
+}
+
+#[test]
+fn a_sink_that_blocks_costs_no_line_while_few_wait_however_often_they_are_handed_over() {
+    const ROUNDS: u64 = 40;
+    let (log, reader) = sink();
+    let (observer, labels) = observer(Some(log));
+    reader.hold(true);
+    for round in 0..ROUNDS {
+        // The second is written so long after the first that both are handed over.
+        for age in [0, access_log::INTERVAL.as_millis() as u64] {
+            observer.finish(&labels, &record(), at(START + 1_000 * round + age));
+        }
+    }
+    assert_eq!(dropped(&observer), 0);
+    reader.hold(false);
+    while !observer.flush() {}
+    assert_eq!(dropped(&observer), 0);
+    drop(observer);
+    assert_eq!(reader.rest().lines().count() as u64, 2 * ROUNDS);
+}
+
+#[test]
+fn a_sink_that_takes_nothing_now_and_then_costs_no_line() {
+    struct Pipe(Sink, bool);
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (tell, told) = channel();
+    let gate = Arc::new((Mutex::new(true), Condvar::new()));
+    let pipe = Pipe(Sink { told: tell, gate }, false);
+    let (observer, labels) = observer(Some(AccessLog::to(Box::new(pipe), Format::Json)));
+    for _ in 0..3 {
+        observer.finish(&labels, &record(), at(START));
+        while !observer.flush() {}
+    }
+    assert_eq!(dropped(&observer), 0);
+    drop(observer);
+    let written: Vec<u8> = told.into_iter().flatten().collect();
+    assert_eq!(String::from_utf8(written).unwrap().lines().count(), 3);
 }
 
 #[test]

@@ -286,6 +286,33 @@ fn configurations_that_never_come_into_force_change_nothing() {
 }
 
 #[test]
+fn what_was_used_counts_as_much_after_any_number_of_rates_that_nobody_asked_under() {
+    for rates in 0..10 {
+        let mut last = limits(&plan(10, 86_400, 10), None);
+        assert_eq!(passed(&last, secs(100)), 10);
+        for count in (20..).step_by(10).take(rates) {
+            last = limits(&plan(count, 86_400, 10), Some(&last));
+        }
+        let last = limits(&plan(1_000, 1, 15), Some(&last));
+        assert_eq!(passed(&last, secs(100)), 5, "{rates}");
+        let wait = wait(&last, secs(100));
+        assert!(wait <= Duration::from_millis(1), "{wait:?}, {rates}");
+    }
+}
+
+#[test]
+fn limits_that_were_made_beside_others_and_never_counted_change_nothing_of_what_those_wrote() {
+    let first = limits(&plan(1, 60, 10), None);
+    passed(&first, secs(100));
+    let second = limits(&plan(10, 1, 10), Some(&first));
+    limits(&plan(1, 3_600, 10), Some(&first));
+    assert_eq!(passed(&second, secs(100)), 0);
+    let third = limits(&plan(1_000, 1, 10), Some(&second));
+    assert_eq!(passed(&third, secs(100)), 0);
+    assert_eq!(wait(&third, secs(100)), Duration::from_millis(1));
+}
+
+#[test]
 fn a_rate_that_was_away_for_a_configuration_still_knows_what_was_used() {
     let first = limits(&plan(1, 3_600, 10), None);
     passed(&first, secs(100));

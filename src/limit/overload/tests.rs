@@ -6,6 +6,8 @@ use tokio::time::{advance, sleep};
 const ALL: usize = 0;
 const CAPPED: usize = 1;
 const HEALTH: usize = 2;
+/// Reserved, with room for one.
+const PROBE: usize = 3;
 const WAIT: Duration = Duration::from_millis(500);
 
 fn settings(in_flight: u32, queue: u32) -> Settings {
@@ -31,6 +33,7 @@ fn capped_at(cap: Option<u32>, settings: Settings, before: Option<&Overload>) ->
         route("all", None, false),
         route("capped", cap, false),
         route("health", None, true),
+        route("probe", Some(1), true),
     ];
     Overload::new(settings, routes, before)
 }
@@ -173,6 +176,15 @@ async fn the_reserve_is_for_reserved_routes_which_do_not_wait() {
     assert!(worker.seat(ALL).is_none());
     let refused = worker.come(HEALTH).await.unwrap_err();
     assert_eq!(refused, Overloaded::NoReserve);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reserved_route_that_is_full_itself_says_so() {
+    let worker = Worker::new(settings(1, 1));
+    let _own = worker.seat(PROBE).unwrap();
+    let refused = worker.come(PROBE).await.unwrap_err();
+    assert_eq!(refused, Overloaded::RouteFull);
+    assert!(worker.seat(HEALTH).is_some(), "the reserve has room");
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub(super) struct Place {
     /// Its number among the limits, which stays its own.
     pub(super) slot: usize,
     pub(super) number: u64,
+    /// Where it is counted how often it shows static keys.
+    pub(super) uses: Arc<Uses>,
 }
 
 /// What an app is built with that is not in its records.
@@ -48,14 +50,12 @@ pub(super) fn held(record: &AppRecord, keys: &[KeyRecord], with: &With<'_>) -> H
             number: with.place.number,
         }),
     });
-    let uses = with.before.map(|before| before.uses.clone());
     let mut held = Held {
         app,
         slot: with.place.slot,
         keys: Vec::new(),
         statics: Vec::new(),
         honey: Vec::new(),
-        uses: uses.unwrap_or_default(),
         minter: None,
     };
     for record in keys {
@@ -120,7 +120,7 @@ fn of_static(held: &Held, record: &KeyRecord, hash: KeyHash, with: &With<'_>) ->
         not_before,
         not_after,
         enabled: true,
-        uses: Arc::<Uses>::clone(&held.uses),
+        uses: with.place.uses.clone(),
         made: Some(Box::new(made(record, before))),
     }
 }

@@ -1,12 +1,13 @@
 //! One app at a time is built anew and put in the place of what it was.
 
 use super::build::{self, Place, With};
+use super::counted::Counted;
 use super::named::Named;
 use super::{ById, Held, Live};
 use crate::apps::beside::{Placed, PlanInForce, hash};
 use crate::apps::doubles::Doubles;
-use crate::apps::made::{AppRecord, KeyRecord, Store, Unreadable};
-use crate::apps::{App, Assurance, Downgrade, StandIns, Uses};
+use crate::apps::made::{AppRecord, KeyRecord, Material, Store, Unreadable};
+use crate::apps::{App, Assurance, Downgrade, StandIns};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,8 +25,7 @@ pub(super) struct Changing {
     pub(super) number: u64,
     /// Apps that may not fall back.
     pub(super) refusing: HashMap<Arc<str>, Arc<App>>,
-    /// Those with static keys, whose uses are counted.
-    pub(super) counted: HashMap<Arc<str>, Arc<Uses>>,
+    pub(super) counted: Counted,
 }
 
 impl Live {
@@ -60,7 +60,7 @@ impl Live {
         changing: &mut Changing,
         before: Option<&Held>,
     ) -> Option<Held> {
-        let place = changing.place(record, before)?;
+        let place = changing.place(record, keys, before)?;
         Some(self.held(record, keys, place, before))
     }
 
@@ -172,7 +172,12 @@ impl Live {
 
 impl Changing {
     /// Where an app stands among the others, if it is in force.
-    pub(super) fn place(&mut self, record: &AppRecord, before: Option<&Held>) -> Option<Place> {
+    pub(super) fn place(
+        &mut self,
+        record: &AppRecord,
+        keys: &[KeyRecord],
+        before: Option<&Held>,
+    ) -> Option<Place> {
         if self.taken.contains(&*record.name) {
             let app = &record.name;
             tracing::warn!(%app, "an app of the registry is not in force: `gateway.toml` has one of its name");
@@ -193,10 +198,17 @@ impl Changing {
                 self.slots - 1
             }),
         };
+        let shows = |key: &KeyRecord| !key.honey && matches!(key.material, Material::Static { .. });
+        let uses = if keys.iter().any(shows) {
+            self.counted.of(&record.name)
+        } else {
+            Arc::default()
+        };
         Some(Place {
             plan,
             slot,
             number: self.number,
+            uses,
         })
     }
 
@@ -225,14 +237,10 @@ impl Changing {
         } else {
             self.refusing.remove(name);
         }
-        if !held.statics.is_empty() {
-            self.counted.insert(name.clone(), held.uses.clone());
-        }
     }
 
     fn forget(&mut self, name: &Arc<str>, before: Option<&Held>) {
         self.refusing.remove(name);
-        self.counted.remove(name);
         self.free.extend(before.map(|held| held.slot));
     }
 }

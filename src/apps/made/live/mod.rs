@@ -7,6 +7,7 @@
 
 mod build;
 mod change;
+mod counted;
 mod load;
 mod look;
 mod named;
@@ -15,7 +16,7 @@ mod shards;
 use super::{AuditEntry, InstanceRecord, MasterKey, Outcome, Store, Touched, Unreadable};
 use crate::apps::beside::{Instance, Placed, hash};
 use crate::apps::doubles::Doubles;
-use crate::apps::{App, Assurance, Key, KeyHash, Minter, StandIns, StaticKey, Uses};
+use crate::apps::{App, Assurance, Key, KeyHash, Minter, StandIns, StaticKey};
 use arc_swap::ArcSwap;
 use change::Changing;
 use load::Loading;
@@ -24,9 +25,6 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-/// Apps whose published keys, or numbers of their own, are told.
-const MAX_TOLD: usize = 256;
 
 /// The registry in force.
 pub struct Live {
@@ -57,7 +55,6 @@ struct Held {
     keys: Vec<Arc<Key>>,
     statics: Vec<Arc<StaticKey>>,
     honey: Vec<Arc<Honey>>,
-    uses: Arc<Uses>,
     minter: Option<Arc<Minter>>,
 }
 
@@ -167,7 +164,7 @@ impl Live {
         let mut loading = Loading::of(&mut changing);
         store.each_app(&mut |some| {
             for (app, keys) in some {
-                if let Some(place) = loading.changing.place(app, None) {
+                if let Some(place) = loading.changing.place(app, keys, None) {
                     loading.add(self.held(app, keys, place, None));
                 }
             }
@@ -287,13 +284,7 @@ impl Live {
     /// How often each app has shown static keys; those that are too many, together, without a name.
     pub fn static_uses(&self) -> Vec<(Option<Arc<str>>, u64)> {
         let changing = self.changing();
-        let mut all: Vec<_> = changing.counted.iter().collect();
-        all.sort_unstable_by_key(|(name, _)| *name);
-        let rest: u64 = all.iter().skip(MAX_TOLD).map(|(_, uses)| uses.get()).sum();
-        let has_rest = all.len() > MAX_TOLD;
-        let told = all.into_iter().take(MAX_TOLD);
-        let told = told.map(|(name, uses)| (Some(name.clone()), uses.get()));
-        told.chain(has_rest.then_some((None, rest))).collect()
+        changing.counted.told(&changing.taken)
     }
 
     /// Tells that a key was shown that nobody has. Costs little, however often it comes.
