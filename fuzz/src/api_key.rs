@@ -26,6 +26,7 @@ pub(super) fn check(bytes: &[u8]) {
             fields: vec!["x-api-key".parse().expect("a field's name")],
             authorization: KeyWord::ALL.to_vec(),
             query: Some(PARAMETER.into()),
+            unread: false,
         })),
         ..gate::route(Bind::None)
     };

@@ -30,11 +30,15 @@ pub trait Beside: Send + Sync + fmt::Debug {
     /// What apps are answered like that are not there.
     fn stand_ins(&self) -> Arc<StandIns>;
 
-    /// Apps that get tokens of the key service by keys whose public half is published.
-    fn published(&self) -> Vec<Arc<Minter>>;
+    /// Apps that get tokens of the key service by keys whose public half is published at that second;
+    /// no more than so many.
+    fn published(&self, at: i64, most: usize) -> Vec<Arc<Minter>>;
 
     /// The instance of that id.
     fn instance(&self, id: &str) -> Option<Arc<Instance>>;
+
+    /// Whether there is any static key.
+    fn has_static_keys(&self) -> bool;
 
     /// How many keys there are.
     fn count(&self) -> u64;

@@ -82,6 +82,14 @@ impl Minter {
         })
     }
 
+    /// The keys whose public half is told at `unix_seconds`: those that sign then or later.
+    pub fn published(&self, unix_seconds: i64) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.iter().filter(move |key| {
+            let lasts = key.not_after.is_none_or(|until| unix_seconds < until);
+            key.enabled && self.app.is_enabled() && lasts && !key.algorithm().is_mac()
+        })
+    }
+
     /// The key that signs at `unix_seconds`, if any may: one that drains only where there is no other.
     pub fn key(&self, unix_seconds: i64) -> Option<&Arc<Key>> {
         let active = || self.keys.iter().filter(|key| key.is_active(unix_seconds));

@@ -205,10 +205,11 @@ impl Registry {
         ours.cloned().or_else(|| self.beside.as_ref()?.minter(app))
     }
 
-    /// Apps that were made at run time and get tokens whose keys are published.
-    pub fn minters_beside(&self) -> Vec<Arc<Minter>> {
+    /// Apps that were made at run time and get tokens whose keys are published at that second; no more
+    /// than so many.
+    pub fn minters_beside(&self, at: i64, most: usize) -> Vec<Arc<Minter>> {
         let others = self.beside.as_ref();
-        others.map_or_else(Vec::new, |others| others.published())
+        others.map_or_else(Vec::new, |others| others.published(at, most))
     }
 
     /// The instance of that id, whatever its state.
@@ -240,6 +241,12 @@ impl Registry {
         let ours = self.static_keys.as_ref().and_then(|keys| keys.of_id(id));
         let others = || self.beside.as_ref()?.static_key_of(id);
         ours.cloned().or_else(others)
+    }
+
+    /// Whether an app that was made at run time has a static key.
+    pub fn has_static_keys_beside(&self) -> bool {
+        let others = self.beside.as_ref();
+        others.is_some_and(|others| others.has_static_keys())
     }
 
     /// Every static key, in no order.

@@ -69,6 +69,8 @@ pub struct Head {
     pub request_id: [u8; 32],
     /// The code that it would have been refused with, were all enforced that is only observed.
     pub would_refuse: Option<&'static str>,
+    /// Whether fields in which static keys stand end here.
+    pub drops_keys: bool,
 }
 
 impl fmt::Debug for Head {

@@ -3,16 +3,16 @@
 use super::caught;
 use super::ending::Ending;
 use super::grpc;
+use super::outcome::Stopped;
 use super::refusal::Refusal;
-use crate::forward::AnswerBody;
+use crate::forward::{AnswerBody, Head};
 use crate::limit::app::Standing;
 use crate::route::{Accept, NoRoute, Route};
-use crate::schemes::doctor::Finding;
-use crate::schemes::{self, Received};
+use crate::schemes::{self, PublicUrl, Received, Surroundings};
 use crate::server::{BoxError, RequestBody};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -187,17 +187,14 @@ pub(super) fn tell_standing(fields: &mut HeaderMap, standing: Option<&Standing>)
 }
 
 /// The response to a refused request, whole.
-pub(super) fn refused(
-    refusal: &Refusal,
-    finding: Option<&Finding>,
-    ending: &mut Ending,
-    standing: Option<&Standing>,
-) -> Response<Bytes> {
+pub(super) fn refused(stopped: &Stopped, ending: &mut Ending) -> Response<Bytes> {
+    let (refusal, finding) = (&stopped.refusal, stopped.finding.as_ref());
     let code = refusal.code();
     let is_grpc = ending.is_grpc();
     let record = ending.record();
-    let document =
-        serde_json::to_vec(&refusal.problem(record.id.as_str()).found(finding)).unwrap_or_default();
+    let mut problem = refusal.problem(record.id.as_str()).found(finding);
+    problem.error = stopped.oauth_error;
+    let document = serde_json::to_vec(&problem).unwrap_or_default();
     let length = HeaderValue::from(document.len());
     let is_head = record.method == Some(http::Method::HEAD);
     let document = if is_head { Vec::new() } else { document };
@@ -222,7 +219,7 @@ pub(super) fn refused(
             fields.extend(allowed(methods).map(|methods| (header::ALLOW, methods)));
         }
         Refusal::Limit(refused) => tell_standing(fields, refused.standing()),
-        _ => tell_standing(fields, standing),
+        _ => tell_standing(fields, stopped.standing.as_ref()),
     }
     if is_grpc {
         return grpc::reword(response, refusal, finding, ending.record().id.as_str());
@@ -234,6 +231,29 @@ pub(super) fn refused(
 pub(super) fn allowed(methods: &[http::Method]) -> Option<HeaderValue> {
     let methods: Vec<&str> = methods.iter().map(http::Method::as_str).collect();
     HeaderValue::from_str(&methods.join(", ")).ok()
+}
+
+/// What a 401 asks for that is due to the body: by then all that the head shows was taken.
+pub(super) fn ask_after_body(
+    stopped: &mut Stopped,
+    route: &Route,
+    head: &Head,
+    public_url: Option<&PublicUrl>,
+) {
+    if stopped.refusal.code().status() != StatusCode::UNAUTHORIZED {
+        return;
+    }
+    let parts = &head.parts;
+    let around = Surroundings {
+        tls: head.scheme == "https",
+        http2: parts.version == Version::HTTP_2,
+        has_body: true,
+        public_url,
+    };
+    // As it was read before, so that it is read now.
+    if let Ok(received) = Received::read(&parts.method, &parts.uri, &parts.headers, around) {
+        ask_for_proof(&mut stopped.asks, route, &received);
+    }
 }
 
 /// What a 401 asks for: which components to cover, and a digest of the body.

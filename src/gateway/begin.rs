@@ -6,7 +6,7 @@ use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
 use super::{Ending, Gateway, answer, challenge, cors, observed, tunnels};
-use crate::apps::Scheme;
+use crate::apps::{Registry, Scheme};
 use crate::authorize;
 use crate::clock::Now;
 use crate::forward::body::Held;
@@ -14,7 +14,7 @@ use crate::forward::{AnswerBody, Head, body};
 use crate::limit::{self, Charged, Limits};
 use crate::observe::Record;
 use crate::replay::{self, Memories};
-use crate::route::{Accept, Route};
+use crate::route::{Accept, KeyPlaces, Route};
 use crate::schemes::api_key::without_key;
 use crate::schemes::doctor::{self, Finding};
 use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings};
@@ -89,7 +89,7 @@ impl Gateway {
                 let record = ending.record();
                 self.judge(settings, peer, parts, has_body, None, record, now)
             }
-            Err(wait) => Err(Refusal::Peer(wait).into()),
+            Err(refused) => Err(Refusal::Peer(refused).into()),
         };
         match judged {
             Ok(Judged::Passing(passing)) => Ok(Begun::Passing(passing, body)),
@@ -180,25 +180,29 @@ impl Gateway {
         }
         let charged = proven.map_err(|refusal| {
             let mut asks = HeaderMap::new();
+            let error = challenge::attestation_error(route, &received, &refusal);
             if refusal.code().status() == StatusCode::UNAUTHORIZED {
                 answer::ask_for_proof(&mut asks, route, &received);
-                challenge::ask_for_token(&mut asks, route, &refusal, now);
+                challenge::ask_for_token(&mut asks, route, &refusal, error, now);
             }
             cors::Told::of(route, &parts.headers).tell(&mut asks);
             let finding = Self::finding(settings, &refusal, &received, route, now);
             let mut stopped = Box::<Stopped>::from(refusal);
             stopped.asks = asks;
             stopped.finding = finding;
+            stopped.oauth_error = error;
             stopped
         })?;
+        let key_places = key_places_to_empty(route, &settings.registry);
         let head = Head {
+            drops_keys: key_places.is_some(),
             authority: received.authority().into(),
             scheme: if received.scheme() == "https" {
                 "https"
             } else {
                 "http"
             },
-            target: target(&parts.uri, route),
+            target: target(&parts.uri, key_places),
             peer: peer.address,
             asked: now,
             via: peer.via.clone(),
@@ -316,7 +320,12 @@ impl Gateway {
             .verify(received, route, rules, now)
             .inspect_err(|refused| {
                 record.scheme = Some(presented.scheme_name());
-                record.claimed_key = presented.claimed_key().map(Into::into);
+                let claimed = presented.claimed_key(&settings.registry);
+                record.claimed_key = claimed.map(Into::into);
+                if *refused == schemes::Refused::AppDisabled {
+                    // The proof holds: whose it is, is known.
+                    record.app = presented.app_of_key(&settings.registry);
+                }
                 // Nobody who knows no key learns by it that one was laid out: all unknown ones are looked up.
                 if settings.registry.has_honey() && refused.is_unknown_key() {
                     let claimed = record.claimed_key.as_deref();
@@ -329,13 +338,19 @@ impl Gateway {
     }
 }
 
+/// Where static keys stand that the upstream does not get. Those of the registry come and go while
+/// a configuration is in force: where only they may be shown, it is asked whether it has any.
+fn key_places_to_empty<'r>(route: &'r Route, registry: &Registry) -> Option<&'r KeyPlaces> {
+    let places = route.key_places.as_deref().filter(|_| !route.keep_proof)?;
+    (!places.unread || registry.has_static_keys_beside()).then_some(places)
+}
+
 /// What the upstream is asked for: the very bytes that were verified, but a static key in the query.
-fn target(uri: &Uri, route: &Route) -> PathAndQuery {
+fn target(uri: &Uri, key_places: Option<&KeyPlaces>) -> PathAndQuery {
     // Read once by the HTTP library.
     let asked = uri.path_and_query().cloned();
     let asked = asked.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let places = route.key_places.as_deref().filter(|_| !route.keep_proof);
-    let without = places
+    let without = key_places
         .and_then(|places| places.query.as_deref())
         .and_then(|name| without_key(asked.as_str(), name))
         .and_then(|target| target.try_into().ok());

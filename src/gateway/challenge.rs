@@ -1,16 +1,38 @@
 //! What a refused caller is told about tokens (RFC 6750, section 3; RFC 9449, sections 7.1 and 9).
 
-use super::refusal::{Refusal, oauth_error};
+use super::refusal::{Refusal, dpop_error, oauth_error};
 use crate::apps::Scheme;
 use crate::clock::Now;
-use crate::route::{Accept, Bind, Route};
+use crate::route::{Accept, Bind, OAUTH_CLIENT_ATTESTATION, Route};
 use crate::schemes::token::attestation::OAUTH_CLIENT_ATTESTATION_CHALLENGE;
 use crate::schemes::token::dpop::{ALGORITHMS, DPOP_NONCE, nonce};
-use crate::schemes::{self, Unbound, Why};
+use crate::schemes::{self, Received};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
-/// Adds the challenges of a route that takes tokens to those of a 401.
-pub(super) fn ask_for_token(fields: &mut HeaderMap, route: &Route, refusal: &Refusal, now: Now) {
+/// What an attested client of OAuth is told in one word, in its document and in `WWW-Authenticate`;
+/// `None` where none is seen, or where it is not its attestation or its proof that is refused.
+pub(super) fn attestation_error(
+    route: &Route,
+    received: &Received<'_>,
+    refusal: &Refusal,
+) -> Option<&'static str> {
+    let is_attested = route.client_attestation.is_some()
+        && received.fields().contains_key(OAUTH_CLIENT_ATTESTATION);
+    is_attested.then(|| oauth_error(refusal)).flatten()
+}
+
+/// Adds the challenges of a route that takes tokens to those of a 401; `attestation` is the word
+/// that an attested client is told.
+pub(super) fn ask_for_token(
+    fields: &mut HeaderMap,
+    route: &Route,
+    refusal: &Refusal,
+    attestation: Option<&'static str>,
+    now: Now,
+) {
+    if let Some(error) = attestation {
+        ask_for_attestation(fields, error, now);
+    }
     let takes_tokens = route.pair
         || matches!(route.accept, Accept::Proven(schemes) if schemes.contains(Scheme::Token));
     let Refusal::Credential(refused) = refusal else {
@@ -21,34 +43,16 @@ pub(super) fn ask_for_token(fields: &mut HeaderMap, route: &Route, refusal: &Ref
     }
     if route.token_fields.contains(&AUTHORIZATION) {
         let challenge = match refused {
-            schemes::Refused::Rejected { .. } | schemes::Refused::Expired { .. } => {
+            schemes::Refused::Rejected { .. } | schemes::Refused::Expired { .. }
+                if attestation.is_none() =>
+            {
                 "Bearer error=\"invalid_token\""
             }
             _ => "Bearer",
         };
         fields.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
-    if route.client_attestation.is_some() {
-        ask_for_attestation(fields, refused, now);
-    }
-    let error = match refused {
-        schemes::Refused::Binding(Unbound::Nonce) => Some("use_dpop_nonce"),
-        schemes::Refused::Binding(
-            Unbound::OtherToken
-            | Unbound::OtherMethod
-            | Unbound::OtherUrl
-            | Unbound::NoProof
-            | Unbound::NoProofOrSignature,
-        )
-        | schemes::Refused::Rejected {
-            why: Why::WrongProof | Why::Proof(_),
-            ..
-        } => Some("invalid_dpop_proof"),
-        schemes::Refused::Binding(Unbound::OtherKey | Unbound::AsBearer | Unbound::NotBound) => {
-            Some("invalid_token")
-        }
-        _ => None,
-    };
+    let error = dpop_error(refused);
     if error.is_none() && route.bind != Bind::Dpop {
         return;
     }
@@ -67,19 +71,16 @@ pub(super) fn ask_for_token(fields: &mut HeaderMap, route: &Route, refusal: &Ref
 }
 
 /// What attested clients of OAuth are told (draft-ietf-oauth-attestation-based-client-auth-09, section 7.4).
-fn ask_for_attestation(fields: &mut HeaderMap, refused: &schemes::Refused, now: Now) {
-    let error = match refused {
-        schemes::Refused::Expired { .. } => Some("use_fresh_attestation"),
-        _ => oauth_error(refused),
-    };
+fn ask_for_attestation(fields: &mut HeaderMap, error: &str, now: Now) {
     let challenge = match error {
-        Some("use_attestation_challenge") => "Bearer error=\"use_attestation_challenge\"",
-        Some("use_fresh_attestation") => "Bearer error=\"use_fresh_attestation\"",
-        Some(_) => "Bearer error=\"invalid_client_attestation\"",
-        None => return,
+        "use_attestation_challenge" => "Bearer error=\"use_attestation_challenge\"",
+        "use_fresh_attestation" => "Bearer error=\"use_fresh_attestation\"",
+        "invalid_client_attestation" => "Bearer error=\"invalid_client_attestation\"",
+        // Of a DPoP proof, whose own challenge says it.
+        _ => return,
     };
     fields.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-    if error == Some("use_attestation_challenge")
+    if error == "use_attestation_challenge"
         && let Ok(value) = HeaderValue::try_from(nonce::fresh(now.unix_seconds()))
     {
         fields.insert(OAUTH_CLIENT_ATTESTATION_CHALLENGE, value);

@@ -24,6 +24,8 @@ pub(super) struct Open {
     is_grpc: bool,
     /// Bytes of the request's body so far.
     received: Option<Meter>,
+    /// Whether its body is waited for before its proof.
+    is_unproven: bool,
     worker: Arc<Worker>,
 }
 
@@ -36,6 +38,7 @@ impl Ending {
             place: None,
             is_grpc: false,
             received: None,
+            is_unproven: false,
             worker: worker.clone(),
         })))
     }
@@ -92,6 +95,12 @@ impl Ending {
         self.open().place = place;
     }
 
+    /// Notes whether its body is waited for, for a proof that holds the body's hash: a client that
+    /// goes then has shown none.
+    pub(super) fn hold_for(&mut self, proof: bool) {
+        self.open().is_unproven = proof;
+    }
+
     /// The place that is kept.
     pub(super) fn place(&mut self) -> Option<&mut Place> {
         self.open().place.as_mut()
@@ -126,7 +135,8 @@ impl Drop for Ending {
             record.cut = true;
             if !is_cut_by_us {
                 record.status = CLIENT_WENT;
-                record.reason = Some("the client went away".into());
+                let why = "the client went away";
+                record.reason.get_or_insert_with(|| why.into());
             }
         }
         if record.cut && is_cut_by_us {
@@ -135,6 +145,10 @@ impl Drop for Ending {
         }
         let shared = &open.worker.shared;
         let now = shared.clock.later(record.started);
+        if open.is_unproven && !is_cut_by_us {
+            let peers = &open.settings.peers;
+            shared.peers.failed(peers, record.peer, now);
+        }
         shared.observer.finish(&open.settings.labels, record, now);
     }
 }

@@ -7,7 +7,7 @@ use super::{Ending, Gateway, together};
 use crate::clock::Now;
 use crate::forward::AnswerBody;
 use crate::forward::body::{self, BodyError};
-use crate::mint::{self, Door, InForce, MAX_BODY, No, NoDoor, Reason, Service};
+use crate::mint::{self, Door, InForce, MAX_BODY, No, NoDoor, Reason};
 use crate::replay;
 use crate::route::NoRoute;
 use crate::server::{Peer, RequestBody};
@@ -70,7 +70,7 @@ impl Gateway {
             return Err(stopped);
         }
         if asked.door == Door::Keys {
-            let keys = Service::keys(&settings.registry, now);
+            let keys = service.keys(&settings.registry, now);
             let is_head = asked.parts.method == Method::HEAD;
             return Ok(answered(keys, is_head, KEY_SET, KEEP_KEYS));
         }

@@ -27,6 +27,7 @@ mod tunnels;
 mod undecided;
 
 pub use answer::ResponseBody;
+pub use cors::route_of_preflight;
 pub use in_force::InForce;
 pub use reload::{Blueprint, Settings, StaticKeys};
 pub use static_keys::Notice;
@@ -158,9 +159,12 @@ impl Handler for Gateway {
                     // Large, and seldom there.
                     let mut answering = Box::pin(async {
                         let undecided = self.shared.undecided.one();
+                        ending.hold_for(true);
                         let begun =
                             self.begin_with_body(&settings, peer, *unread, body, &mut ending, now);
-                        let (passing, body) = begun.await?;
+                        let begun = begun.await;
+                        ending.hold_for(false);
+                        let (passing, body) = begun?;
                         drop(undecided);
                         let now = self.shared.clock.later(now);
                         self.answer(&settings, passing, body, &mut ending, now)
@@ -178,8 +182,12 @@ impl Handler for Gateway {
                 Ok(Err(stopped)) => Ok(Err(stopped)),
                 Err(panicked) => Err(panicked),
             };
+            if let Ok(Err(stopped)) = &answered {
+                // Before others have a turn: its client may go without its answer.
+                self.settle(stopped, &mut ending, now);
+            }
             together::others_first().await;
-            self.finish(answered, is_http2, now, ending)
+            self.finish(answered, is_http2, ending)
         }
     }
 
@@ -187,12 +195,14 @@ impl Handler for Gateway {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.take(self.number);
         let mut ending = self.open(peer, settings, now);
-        let refusal = Refusal::Wire(fault);
+        let stopped = Stopped::from(Refusal::Wire(fault));
         // Whom a trusted proxy spoke for was not read: it is not the proxy that has to wait for that.
-        if !peer.is_trusted {
-            self.charge_peer(&refusal, &mut ending, now);
+        if peer.is_trusted {
+            outcome::note(&stopped, &mut ending);
+        } else {
+            self.settle(&stopped, &mut ending, now);
         }
-        outcome::refused(&refusal, None, None, ending)
+        outcome::refused(&stopped, ending)
     }
 
     fn note_cut(&self) {
@@ -295,7 +305,9 @@ impl Gateway {
             Ok(body) => body,
             Err(error) => {
                 let refusal = Refusal::Forward(error.into());
-                return Err(Stopped::told(refusal, standing, told));
+                let mut stopped = Stopped::told(refusal, standing, told);
+                answer::ask_after_body(&mut stopped, route, head, settings.public_url.as_ref());
+                return Err(stopped);
             }
         };
         let is_held_back = route.body.verify == BodyVerify::BeforeForwarding;
@@ -309,29 +321,33 @@ impl Gateway {
         }
         let (pool, clock) = (&self.pool, &self.shared.clock);
         let answer = forward::forward(admitted, route, head, body, upstream, pool, clock).await;
-        forward::take_back(std::mem::take(&mut head.parts.headers));
-        match answer {
-            Ok(answer) => {
-                let record = ending.record();
-                record.upstream = Some(answer.server);
-                record.upstream_asked = Some(answer.asked);
-                record.upstream_answered = Some(answer.answered);
-                let mut response = answer.response;
-                answer::tell_standing(response.headers_mut(), standing.as_ref());
-                told.tell(response.headers_mut());
-                if let (Some(far), Some(open)) = (answer.far, open) {
-                    // It has a bound of its own, and would keep others waiting.
-                    ending.place().map(limit::Place::give_seat_up);
-                    if let Some((notice, known)) = static_keys::notice(ending) {
-                        notice.tell(response.headers_mut(), &known);
-                    }
-                    ending.note_status(response.status());
-                    let tunnel = open.lead_to(*far, ending.hand_over());
-                    response.extensions_mut().insert(tunnel);
-                }
-                Ok(response)
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failed) => {
+                let mut stopped = Stopped::told(Refusal::Forward(failed), standing, told);
+                answer::ask_after_body(&mut stopped, route, head, settings.public_url.as_ref());
+                forward::take_back(std::mem::take(&mut head.parts.headers));
+                return Err(stopped);
             }
-            Err(failed) => Err(Stopped::told(Refusal::Forward(failed), standing, told)),
+        };
+        forward::take_back(std::mem::take(&mut head.parts.headers));
+        let record = ending.record();
+        record.upstream = Some(answer.server);
+        record.upstream_asked = Some(answer.asked);
+        record.upstream_answered = Some(answer.answered);
+        let mut response = answer.response;
+        answer::tell_standing(response.headers_mut(), standing.as_ref());
+        told.tell(response.headers_mut());
+        if let (Some(far), Some(open)) = (answer.far, open) {
+            // It has a bound of its own, and would keep others waiting.
+            ending.place().map(limit::Place::give_seat_up);
+            if let Some((notice, known)) = static_keys::notice(ending) {
+                notice.tell(response.headers_mut(), &known);
+            }
+            ending.note_status(response.status());
+            let tunnel = open.lead_to(*far, ending.hand_over());
+            response.extensions_mut().insert(tunnel);
         }
+        Ok(response)
     }
 }

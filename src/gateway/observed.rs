@@ -35,9 +35,14 @@ fn note<'r>(
 
 /// Notes that a request is not proven, on a route that only observes.
 pub(super) fn note_unproven(record: &mut Record, refusal: &Refusal, registry: &Registry) {
-    let claimed = record.claimed_key.as_deref();
-    let key = claimed.and_then(|id| registry.key(id));
-    let app = key.map(|key| key.app.name.clone());
+    // It passes as nobody's, also where it was seen whose it is.
+    let known = record.app.take();
+    let claimed = || {
+        let id = record.claimed_key.as_deref()?;
+        let of_key = registry.key(id).map(|key| key.app.name.clone());
+        of_key.or_else(|| Some(registry.static_key_of(id)?.app.name.clone()))
+    };
+    let app = known.or_else(claimed);
     note(record, Observed::Route, Some(refusal)).claimed_app = app;
 }
 

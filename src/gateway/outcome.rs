@@ -22,19 +22,28 @@ pub(super) struct Stopped {
     pub(super) standing: Option<Standing>,
     /// What its caller did wrong.
     pub(super) finding: Option<Finding>,
+    /// The word that an attested client of OAuth looks for.
+    pub(super) oauth_error: Option<&'static str>,
     /// Its body, where the client still sends it.
     pub(super) unread: Option<RequestBody>,
 }
 
-impl From<Refusal> for Box<Stopped> {
+impl From<Refusal> for Stopped {
     fn from(refusal: Refusal) -> Self {
-        Self::new(Stopped {
+        Self {
             refusal,
             asks: HeaderMap::new(),
             standing: None,
             finding: None,
+            oauth_error: None,
             unread: None,
-        })
+        }
+    }
+}
+
+impl From<Refusal> for Box<Stopped> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.into())
     }
 }
 
@@ -54,7 +63,6 @@ impl Gateway {
         &self,
         answered: Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>,
         is_http2: bool,
-        now: Now,
         mut ending: Ending,
     ) -> Response<ResponseBody> {
         let notice = static_keys::notice(&ending);
@@ -65,9 +73,7 @@ impl Gateway {
                 response.map(|body| ResponseBody::upstream(body, ending))
             }
             Ok(Err(stopped)) => {
-                let (standing, finding) = (stopped.standing.as_ref(), stopped.finding.as_ref());
-                self.charge_peer(&stopped.refusal, &mut ending, now);
-                let mut response = refused(&stopped.refusal, finding, standing, ending);
+                let mut response = refused(&stopped, ending);
                 response.headers_mut().extend(stopped.asks);
                 if let (true, Some(body)) = (is_http2, stopped.unread) {
                     response.body_mut().take_in(body);
@@ -75,7 +81,9 @@ impl Gateway {
                 response
             }
             Err(Panicked) => {
-                let mut response = refused(&Refusal::Internal, None, None, ending);
+                let stopped = Stopped::from(Refusal::Internal);
+                note(&stopped, &mut ending);
+                let mut response = refused(&stopped, ending);
                 // How far the request was read, nobody knows. HTTP/2 keeps it to its stream.
                 if !is_http2 {
                     let close = HeaderValue::from_static("close");
@@ -90,13 +98,16 @@ impl Gateway {
         response
     }
 
-    /// Charges the peer's address for a refusal that a stranger has caused.
-    pub(super) fn charge_peer(&self, refusal: &Refusal, ending: &mut Ending, now: Now) {
+    /// What a refusal comes to besides its answer: it is noted, and the peer's address is charged
+    /// where a stranger has caused it.
+    pub(super) fn settle(&self, stopped: &Stopped, ending: &mut Ending, now: Now) {
+        note(stopped, ending);
         let record = ending.record();
         let peer = record.peer;
+        let refusal = &stopped.refusal;
         // Whoever is proven, and then breaks its body off, is no stranger.
         let gave_up = refusal.is_of_an_unfinished_body() && record.app.is_some();
-        if refusal.code().blame() != Blame::Stranger || gave_up {
+        if refusal.blame() != Blame::Stranger || gave_up {
             return;
         }
         let now = self.shared.clock.later(now);
@@ -106,22 +117,21 @@ impl Gateway {
     }
 }
 
-/// What the client of a refused request gets.
-pub(super) fn refused(
-    refusal: &Refusal,
-    finding: Option<&Finding>,
-    standing: Option<&Standing>,
-    mut ending: Ending,
-) -> Response<ResponseBody> {
-    let code = refusal.code();
+/// Notes why a request is refused, in the words that its record has.
+pub(super) fn note(stopped: &Stopped, ending: &mut Ending) {
+    let refusal = &stopped.refusal;
     let record = ending.record();
-    record.status = code.status().as_u16();
-    record.code = Some(code.word());
-    record.reason = Some(match finding {
+    record.code = Some(refusal.code().word());
+    record.reason = Some(match &stopped.finding {
         Some(finding) => format!("{}: {}", refusal.reason(), finding.mistake.word()).into(),
         None => refusal.reason().into(),
     });
-    let response = answer::refused(refusal, finding, &mut ending, standing);
+}
+
+/// What the client of a refused request gets, of which the reason is noted.
+pub(super) fn refused(stopped: &Stopped, mut ending: Ending) -> Response<ResponseBody> {
+    ending.record().status = stopped.refusal.code().status().as_u16();
+    let response = answer::refused(stopped, &mut ending);
     let (parts, bytes) = response.into_parts();
     Response::from_parts(parts, ResponseBody::whole(bytes, ending))
 }

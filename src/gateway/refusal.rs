@@ -5,7 +5,7 @@ mod credential;
 mod minting;
 mod problem;
 
-pub(super) use credential::oauth_error;
+pub(super) use credential::{dpop_error, oauth_error};
 pub use problem::Problem;
 
 use crate::forward::body::BodyError;
@@ -31,8 +31,8 @@ pub enum Refusal {
     Head(Malformed),
     /// No route takes it.
     Route(NoRoute),
-    /// Its address has caused too many refusals.
-    Peer(Duration),
+    /// Its address has to wait.
+    Peer(limit::peer::Refused),
     /// What it shows does not let it in.
     Credential(schemes::Refused),
     /// Its proof was used, or cannot be remembered.
@@ -150,7 +150,7 @@ codes! {
     RateExceeded "rate-exceeded" TOO_MANY_REQUESTS Caller "The app's rate is used up";
     /// Too many of the app's requests are in flight.
     ConcurrencyExceeded "concurrency-exceeded" TOO_MANY_REQUESTS Caller "Too many requests of the app are in flight";
-    /// The address caused too many refusals.
+    /// The address caused too many refusals, or asked too much.
     PeerLimited "peer-limited" TOO_MANY_REQUESTS Caller "This address has to wait";
     /// We failed.
     InternalError "internal-error" INTERNAL_SERVER_ERROR Gateway "The gateway failed at this request";
@@ -219,6 +219,15 @@ impl Refusal {
         }
     }
 
+    /// Who has caused it.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            // Of a body that is read before its proof: nobody is proven by it.
+            Self::Forward(Failed::Body(BodyError::NotHeld { .. })) => Blame::Stranger,
+            _ => self.code().blame(),
+        }
+    }
+
     /// Whether the body did not come to its end.
     pub const fn is_of_an_unfinished_body(&self) -> bool {
         matches!(
@@ -232,13 +241,13 @@ impl Refusal {
         const LATER: Duration = Duration::from_secs(1);
         match self {
             Self::Mint(no) => minting::retry_after(no),
-            Self::Peer(wait)
-            | Self::Limit(limit::Refused::Rate {
-                retry_after: wait, ..
-            }) => Some(*wait),
+            Self::Peer(refused) => Some(refused.wait()),
+            Self::Limit(limit::Refused::Rate { retry_after, .. }) => Some(*retry_after),
             Self::Tunnels
             | Self::Limit(limit::Refused::Concurrency { .. })
-            | Self::Forward(Failed::Overloaded(_) | Failed::Body(BodyError::NoRoom))
+            | Self::Forward(
+                Failed::Overloaded(_) | Failed::Body(BodyError::NoRoom | BodyError::Spill(_)),
+            )
             | Self::Overloaded(_)
             | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
             _ => None,
@@ -259,7 +268,8 @@ impl Refusal {
             Self::Route(NoRoute::NotFound) => "No route of this gateway answers for this host and path.".to_owned(),
             Self::Route(NoRoute::MethodNotAllowed(_)) => "`Allow` lists the methods this path takes.".to_owned(),
             Self::Route(NoRoute::Ambiguous(why)) => Malformed::Path(*why).to_string(),
-            Self::Peer(_) => "Too many requests from this address were refused; `Retry-After` tells when to come again.".to_owned(),
+            Self::Peer(limit::peer::Refused::Failures(_)) => "Too many requests from this address were refused; `Retry-After` tells when to come again.".to_owned(),
+            Self::Peer(limit::peer::Refused::Requests(_)) => "Too much was asked from this address; `Retry-After` tells when to come again.".to_owned(),
             Self::Credential(refused) => credential::detail(refused),
             Self::Replay(replay::Refused::Replayed) => "This very proof was used before, perhaps by a try that did not arrive whole. Sign each request anew: with a fresh `nonce` or `jti` where the scheme has one, and else in another second.".to_owned(),
             Self::Replay(replay::Refused::MaybeReplayed) => "The proof was made before this gateway's memory of proofs begins, so that it may have been used. Sign the request anew.".to_owned(),
@@ -321,9 +331,6 @@ impl Refusal {
             mistake: None,
             hint: None,
         };
-        if let Self::Credential(refused) = self {
-            problem.error = oauth_error(refused);
-        }
         match self {
             Self::Credential(schemes::Refused::Skew { ours, theirs }) => {
                 problem.server_time = Some(*ours);

@@ -20,6 +20,24 @@ pub struct PeerSettings {
     pub rate: Option<Rate>,
 }
 
+/// Why an address has to wait, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It has caused too many refusals.
+    Failures(Duration),
+    /// It has asked too much.
+    Requests(Duration),
+}
+
+impl Refused {
+    /// How long it has to wait.
+    pub const fn wait(self) -> Duration {
+        match self {
+            Self::Failures(wait) | Self::Requests(wait) => wait,
+        }
+    }
+}
+
 /// Addresses a table remembers: at 16 bytes each, 1 MiB.
 const ADDRESSES: usize = 65_536;
 /// Places in which an address may be found. A set of them fills a cache line.
@@ -59,22 +77,24 @@ impl Peers {
     /// Whether the address may ask at all, and counts the request where requests of any kind are limited.
     ///
     /// # Errors
-    /// How long it has to wait.
+    /// [`Refused`]: it has to wait.
     pub fn check(
         &self,
         settings: &PeerSettings,
         peer: Option<IpAddr>,
         now: Now,
-    ) -> Result<(), Duration> {
+    ) -> Result<(), Refused> {
         if settings.failures.is_none() && settings.rate.is_none() {
             return Ok(());
         }
         let (tag, now) = (self.tag(peer), nanos(now));
         if let Some(rate) = &settings.failures {
-            self.failures.check(tag, rate, now)?;
+            let within = self.failures.check(tag, rate, now);
+            within.map_err(Refused::Failures)?;
         }
         if let Some(rate) = &settings.rate {
-            self.requests.admit(tag, rate, now)?;
+            let within = self.requests.admit(tag, rate, now);
+            within.map_err(Refused::Requests)?;
         }
         Ok(())
     }
@@ -139,7 +159,7 @@ impl Table {
     }
 
     /// How long an address has to wait, if it does.
-    fn check(&self, tag: u64, rate: &Rate, now: u64) -> Result<(), Duration> {
+    pub(super) fn check(&self, tag: u64, rate: &Rate, now: u64) -> Result<(), Duration> {
         let (set, lock) = self.set(tag);
         let Some(way) = set.find(tag) else {
             return Ok(());
@@ -187,12 +207,12 @@ fn hold(lock: &Mutex<()>) -> MutexGuard<'_, ()> {
 }
 
 /// When an address has paid at the latest.
-fn most_debt(rate: &Rate, now: u64) -> u64 {
+pub(super) fn most_debt(rate: &Rate, now: u64) -> u64 {
     now + rate.refill().0 + MOST_EXTRA_DEBT.as_nanos() as u64
 }
 
 /// How long an address that has paid at `paid_at` waits; none is within its burst.
-fn wait(rate: &Rate, paid_at: u64, now: u64) -> Result<(), Duration> {
+pub(super) fn wait(rate: &Rate, paid_at: u64, now: u64) -> Result<(), Duration> {
     let tolerated = rate.refill().0 - rate.interval();
     match paid_at.saturating_sub(tolerated).saturating_sub(now) {
         0 => Ok(()),
@@ -278,8 +298,8 @@ mod tests {
         fail(&peers, &PER_SECOND, peer, 199, at(0));
         assert_eq!(peers.check(&PER_SECOND, peer, at(0)), Ok(()));
         fail(&peers, &PER_SECOND, peer, 1, at(0));
-        let wait = Duration::from_millis(50);
-        assert_eq!(peers.check(&PER_SECOND, peer, at(0)), Err(wait));
+        let waits = Refused::Failures(Duration::from_millis(50));
+        assert_eq!(peers.check(&PER_SECOND, peer, at(0)), Err(waits));
         assert_eq!(peers.check(&PER_SECOND, peer, at(50)), Ok(()));
         assert_eq!(peers.check(&PER_SECOND, address(8), at(0)), Ok(()));
     }
@@ -304,7 +324,8 @@ mod tests {
         for _ in 0..200 {
             peers.check(&settings, peer, at(0)).unwrap();
         }
-        assert!(peers.check(&settings, peer, at(0)).is_err());
+        let waits = Refused::Requests(Duration::from_millis(50));
+        assert_eq!(peers.check(&settings, peer, at(0)), Err(waits));
         peers.failed(&settings, peer, at(0));
         assert!(peers.check(&settings, peer, at(50)).is_ok());
         assert!(peers.check(&settings, peer, at(50)).is_err());
@@ -322,8 +343,8 @@ mod tests {
     fn a_debt_has_an_end_however_many_requests_were_under_way() {
         let (peers, peer) = (Peers::new(), address(7));
         fail(&peers, &PER_SECOND, peer, 100_000, at(0));
-        let wait = peers.check(&PER_SECOND, peer, at(0)).unwrap_err();
-        assert!(wait <= MOST_EXTRA_DEBT + Duration::from_millis(50));
+        let refused = peers.check(&PER_SECOND, peer, at(0)).unwrap_err();
+        assert!(refused.wait() <= MOST_EXTRA_DEBT + Duration::from_millis(50));
     }
 
     #[test]
@@ -331,9 +352,10 @@ mod tests {
         let (peers, peer) = (Peers::new(), address(7));
         let later = at(100_000);
         fail(&peers, &PER_SECOND, peer, 300, later);
-        let owed = peers.check(&PER_SECOND, peer, later).unwrap_err();
+        let waits = || peers.check(&PER_SECOND, peer, later).unwrap_err().wait();
+        let owed = waits();
         fail(&peers, &PER_SECOND, peer, 1, at(0));
-        let wait = peers.check(&PER_SECOND, peer, later).unwrap_err();
+        let wait = waits();
         assert!(wait >= owed, "{wait:?} after {owed:?}");
     }
 

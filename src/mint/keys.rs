@@ -3,17 +3,17 @@
 use crate::apps::Registry;
 use std::fmt::Write as _;
 
-/// Keys that are told; apps with public-key algorithms are few.
-const MAX_KEYS: usize = 256;
+/// Keys that are told; apps with public-key algorithms are few. Any stranger may ask, and all are written anew for
+/// each: so many RSA keys of 4096 bits are 200 KiB.
+pub(super) const MAX_KEYS: usize = 256;
 
-/// The public halves of all keys that sign tokens now or later.
-pub(super) fn public(registry: &Registry, now: i64) -> String {
-    let beside = registry.minters_beside();
+/// The public halves of all keys that sign tokens now or later, and whether they are all.
+pub(super) fn public(registry: &Registry, now: i64) -> (String, bool) {
+    // One more than are told: so it is seen that one is left out.
+    let beside = registry.minters_beside(now, MAX_KEYS + 1);
     let minters = registry.minters().chain(&beside);
-    let keys = minters.flat_map(|minter| &minter.keys);
-    let lasting = keys.filter(|key| {
-        key.enabled && key.app.is_enabled() && key.not_after.is_none_or(|until| now < until)
-    });
+    let lasting = minters.flat_map(|minter| minter.published(now));
+    let mut is_whole = true;
     let mut set = String::from("{\"keys\":[");
     let mut told = 0;
     for key in lasting {
@@ -22,6 +22,7 @@ pub(super) fn public(registry: &Registry, now: i64) -> String {
             continue;
         };
         if told == MAX_KEYS {
+            is_whole = false;
             break;
         }
         if told > 0 {
@@ -37,5 +38,5 @@ pub(super) fn public(registry: &Registry, now: i64) -> String {
         );
     }
     set.push_str("]}");
-    set
+    (set, is_whole)
 }

@@ -31,8 +31,8 @@ use crate::apps::made::Store;
 use crate::apps::{Key, Minter, OnFailure, Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::BadKey;
-use crate::limit::Debts;
 use crate::limit::app::Rate;
+use crate::limit::{AppDebts, Debts};
 use crate::replay::{self, Memory, Once, Recorded};
 use crate::schemes;
 use crate::secret::Secret;
@@ -44,6 +44,7 @@ use reason::{Counts, Instead};
 use serde_json::json;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use told::Told;
@@ -122,9 +123,12 @@ pub struct Service {
     seed: [u8; 32],
     answered: Arc<dyn Memory>,
     peers: OnceLock<Debts>,
-    proven: OnceLock<Debts>,
+    /// Of tokens: what apps, and what instances of them have got.
+    apps: AppDebts,
+    instances: OnceLock<Debts>,
     counts: Counts,
     told: Told,
+    tells_all_keys: AtomicBool,
     store: Option<Arc<dyn Store>>,
 }
 
@@ -140,9 +144,11 @@ impl Service {
             seed: crate::crypto::digest::sha256(&[b"portcullis seed", secret.expose()]),
             answered,
             peers: OnceLock::new(),
-            proven: OnceLock::new(),
+            apps: AppDebts::default(),
+            instances: OnceLock::new(),
             counts: Counts::new(),
             told: Told::default(),
+            tells_all_keys: AtomicBool::new(true),
             store: None,
         })
     }
@@ -295,25 +301,37 @@ impl Service {
         Ok((key, written))
     }
 
-    /// Counts a token against its app and its instance, now that both are proven.
+    /// Counts a token against its app and its instance, now that both are proven: against both, or neither.
     fn charge(&self, key: &Key, examined: &Examined<'_>, with: InForce<'_>) -> Result<(), No> {
-        let app = &*key.app.name;
+        let app = &key.app.name;
         let rates = with.settings.rates_of(&key.app);
-        let charge = |rate: &Option<Rate>, subject: Option<&str>, why| {
-            let Some(rate) = rate else {
-                return Ok(());
-            };
-            let proven = self.proven.get_or_init(Debts::new);
-            let admitted = proven.admit((app, subject), rate, with.now);
-            admitted.map_err(|wait| {
-                self.tell(app, why, Instead::Wait, with.now);
-                No::Rate(why, wait)
-            })
+        let waits = |why, wait| {
+            self.tell(app, why, Instead::Wait, with.now);
+            No::Rate(why, wait)
         };
-        if let Some(subject) = examined.subject.as_deref() {
-            charge(&rates.instance, Some(subject), Reason::InstanceRate)?;
+        let subject = examined.subject.as_deref().zip(rates.instance.as_ref());
+        let instance = subject.map(|(subject, rate)| {
+            let debts = self.instances.get_or_init(Debts::new);
+            (debts, (&**app, subject), rate)
+        });
+        if let Some((debts, name, rate)) = instance {
+            let within = debts.check(name, rate, with.now);
+            within.map_err(|wait| waits(Reason::InstanceRate, wait))?;
         }
-        charge(&rates.app, None, Reason::AppRate)
+        if let Some(rate) = &rates.app {
+            let within = self.apps.admit(app, rate, with.now);
+            within.map_err(|wait| waits(Reason::AppRate, wait))?;
+        }
+        if let Some((debts, name, rate)) = instance
+            && let Err(wait) = debts.admit(name, rate, with.now)
+        {
+            // Another request of the instance came between.
+            if let Some(rate) = &rates.app {
+                self.apps.take_back(app, rate);
+            }
+            return Err(waits(Reason::InstanceRate, wait));
+        }
+        Ok(())
     }
 
     /// Tells whoever keeps the gateway why there is no token.
@@ -328,9 +346,16 @@ impl Service {
         self.counts.all()
     }
 
-    /// The public halves of the keys that sign tokens.
-    pub fn keys(registry: &Registry, now: Now) -> Bytes {
-        keys::public(registry, now.unix_seconds()).into()
+    /// The public halves of the keys that sign tokens. Where there are more than are told, an event says so,
+    /// once.
+    pub fn keys(&self, registry: &Registry, now: Now) -> Bytes {
+        let (keys, is_whole) = keys::public(registry, now.unix_seconds());
+        let was_whole = self.tells_all_keys.swap(is_whole, Ordering::Relaxed);
+        if was_whole && !is_whole {
+            let told = keys::MAX_KEYS;
+            tracing::warn!(told, "jwks.json leaves keys out: there are too many");
+        }
+        keys.into()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::schemes::token::{Issuer, KeySet, Keys, Whose};
 use crate::store::embedded::Table;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 const T0: i64 = 1_800_000_000;
 const SECRET: &[u8; 32] = b"canary-secret-canary-secret-0001";
@@ -186,15 +186,19 @@ impl House {
         answer["challenge"].as_str().unwrap().to_owned()
     }
 
-    fn judge(&self, body: &Value) -> Result<Judged, No> {
-        let with = InForce {
+    fn in_force(&self) -> InForce<'_> {
+        InForce {
             settings: &self.settings,
             registry: &self.registry,
             tokens: &self.tokens,
             memory: &*self.memory,
             now: self.clock.now(),
-        };
-        self.service.judge(body.to_string().as_bytes(), with)
+        }
+    }
+
+    fn judge(&self, body: &Value) -> Result<Judged, No> {
+        let body = body.to_string();
+        self.service.judge(body.as_bytes(), self.in_force())
     }
 
     /// An answer of `app` with `evidence` to a fresh challenge of its own.
@@ -801,6 +805,71 @@ fn an_app_and_its_instances_get_so_many_tokens_and_strangers_use_none_of_them_up
 }
 
 #[test]
+fn an_app_gets_no_more_than_its_rate_however_many_instances_owe_more() {
+    let rate = |count, period, burst| Rate {
+        count,
+        period: Duration::from_secs(period),
+        burst,
+    };
+    let mut house = House::new();
+    house.settings.rates.usual.instance = Some(rate(10, 3_600, 10));
+    let charge = |house: &House, instance: String| {
+        let minter = house.registry.minter("mobile").unwrap();
+        let examined = Examined {
+            subject: Some(instance.into()),
+            instance: None,
+            build: None,
+            tells_build: false,
+            verdict: Ok(None),
+        };
+        let key = minter.key(T0).unwrap();
+        house.service.charge(key, &examined, house.in_force())
+    };
+    let mut instances = (0..).map(|number| number.to_string());
+    for instance in instances.by_ref().take(200_000) {
+        charge(&house, instance).unwrap();
+    }
+    house.settings.rates.usual.app = Some(rate(1, 1, 1));
+    for second in 0..3 {
+        let mut ask = || charge(&house, instances.next().unwrap());
+        assert_eq!(ask(), Ok(()), "{second}");
+        let wait = No::Rate(Reason::AppRate, Duration::from_secs(1));
+        assert_eq!(ask(), Err(wait), "{second}");
+        house.hand.advance(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_token_that_its_app_has_to_wait_for_uses_up_nothing_of_the_instance() {
+    let mut house = House::new();
+    house.settings.rates.usual = Rates {
+        app: Some(Rate {
+            count: 1,
+            period: Duration::from_secs(1),
+            burst: 1,
+        }),
+        instance: Some(Rate {
+            count: 3,
+            period: Duration::from_hours(1),
+            burst: 3,
+        }),
+    };
+    let waits = || match house.ask("mobile", &dev()) {
+        Err(No::Rate(why, _)) => why,
+        other => panic!("{other:?}"),
+    };
+    for _ in 0..3 {
+        house.ask("mobile", &dev()).unwrap();
+        house.hand.advance(Duration::from_millis(100));
+        // The third time it is the instance's own rate: it has got all of it.
+        let why = waits();
+        assert!(matches!(why, Reason::AppRate | Reason::InstanceRate));
+        house.hand.advance(Duration::from_millis(1_100));
+    }
+    assert_eq!(waits(), Reason::InstanceRate);
+}
+
+#[test]
 fn an_address_is_counted_whatever_it_is_answered() {
     let mut house = House::new();
     house.settings.rate = Some(Rate {
@@ -908,7 +977,7 @@ fn what_cannot_be_read_is_told_where() {
 #[test]
 fn the_public_halves_of_private_keys_are_told_and_no_secret_is() {
     let house = House::with(policy(Evidence::Dev), private(Algorithm::Ed25519, ED25519));
-    let set = Service::keys(&house.registry, house.clock.now());
+    let set = house.service.keys(&house.registry, house.clock.now());
     let set: Value = serde_json::from_slice(&set).unwrap();
     assert_eq!(
         set,
@@ -918,6 +987,28 @@ fn the_public_halves_of_private_keys_are_told_and_no_secret_is() {
         }] })
     );
     let secret = House::new();
-    let set = Service::keys(&secret.registry, secret.clock.now());
+    let set = secret.service.keys(&secret.registry, secret.clock.now());
     assert_eq!(set, "{\"keys\":[]}");
+}
+
+#[test]
+fn public_halves_that_are_too_many_to_be_told_are_seen_to_be_left_out() {
+    let told = |number: usize| {
+        let apps = (0..number).map(|index| {
+            let policy = policy(Evidence::Dev);
+            app(&format!("app-{index}"), index, policy)
+        });
+        let apps: Vec<_> = apps.collect();
+        let own = apps.iter().map(|app| {
+            let id = format!("{}-tokens", app.name);
+            key(&id, app, private(Algorithm::Ed25519, ED25519))
+        });
+        let own = own.collect();
+        let house = House::of(apps, own);
+        let (set, is_whole) = keys::public(&house.registry, T0);
+        let set: Value = serde_json::from_str(&set).unwrap();
+        (set["keys"].as_array().unwrap().len(), is_whole)
+    };
+    assert_eq!(told(keys::MAX_KEYS), (keys::MAX_KEYS, true));
+    assert_eq!(told(keys::MAX_KEYS + 1), (keys::MAX_KEYS, false));
 }

@@ -11,6 +11,9 @@ pub struct KeyPlaces {
     pub authorization: Vec<KeyWord>,
     /// The parameter of the query that may hold one.
     pub query: Option<Box<str>>,
+    /// Whether nothing is read there: no app of the configuration has a key, and no route accepts one.
+    /// One of the registry that is shown all the same is not forwarded.
+    pub unread: bool,
 }
 
 /// A word in `Authorization` behind which a static key stands.

@@ -85,7 +85,7 @@ pub struct Route {
     pub token_fields: Vec<http::HeaderName>,
     /// Whose webhooks it takes; `None` where it takes none.
     pub webhooks: Option<Webhooks>,
-    /// Where a static key stands; `None` where no app has any.
+    /// Where a static key stands; `None` where no app can have any.
     pub key_places: Option<Arc<KeyPlaces>>,
     /// Whose tokens, by the places of `token_fields`; apps' alone where there is none.
     pub token_takers: Vec<Takers>,

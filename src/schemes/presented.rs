@@ -213,8 +213,21 @@ impl<'r> Presented<'r> {
     }
 
     /// The key id it names: claimed, not proven.
-    pub fn claimed_key(&self) -> Option<String> {
-        self.one.claimed_key()
+    pub fn claimed_key(&self, registry: &Registry) -> Option<String> {
+        self.one.claimed_key(registry)
+    }
+
+    /// The app whose key it names or shows, where such a key alone decides.
+    pub fn app_of_key(&self, registry: &Registry) -> Option<Arc<str>> {
+        let app = match (&self.one, &self.token) {
+            (Credential::ApiKey(key), None) => key.known(registry)?.app.clone(),
+            (
+                Credential::Signature(_) | Credential::AwsSigv4(_) | Credential::HmacAuth(_),
+                None,
+            ) => registry.key(&self.claimed_key(registry)?)?.app.clone(),
+            _ => return None,
+        };
+        Some(app.name.clone())
     }
 
     /// What may be used once only, where that is known before it is verified: claimed, not proven.
@@ -327,15 +340,16 @@ impl<'r> Credential<'r> {
         }
     }
 
-    fn claimed_key(&self) -> Option<String> {
+    fn claimed_key(&self, registry: &Registry) -> Option<String> {
         match self {
             Self::Signature(signature) => signature.claimed_key().map(str::to_owned),
             Self::AwsSigv4(signature) => Some(signature.claimed_key().to_owned()),
             Self::HmacAuth(signature) => Some(signature.claimed_key().to_owned()),
             Self::Token(token) => token.claimed_key().map(|key| key.to_string()),
             Self::Certificate(certificate) => certificate.names().first().map(ToString::to_string),
-            // The key itself is all that it shows, and a webhook names none.
-            Self::ApiKey(_) | Self::Webhook(_) => None,
+            // The key itself is all that it shows: whose it is tells its id.
+            Self::ApiKey(key) => key.known(registry).map(|known| known.id.to_string()),
+            Self::Webhook(_) => None,
         }
     }
 

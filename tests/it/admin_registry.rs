@@ -420,6 +420,47 @@ fn the_sunset_of_static_keys_ends_those_of_the_registry_too() {
 }
 
 #[test]
+fn a_static_key_of_the_registry_reaches_no_backend_though_no_route_takes_any() {
+    let upstream = Upstream::start();
+    let route = |name: &str, more: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/{name}\"\nupstream = \"backend\"\n{more}\n\n"
+        )
+    };
+    let routes = route("open", "accept = [\"public\"]")
+        + &route("signed", "accept = [\"http-signature\"]")
+        + &route("kept", "accept = [\"public\"]\nkeep_proof = true");
+    let gateway = setup(&upstream)
+        .routes(&routes)
+        .more("[api_keys]\nunsafe_query_parameter = \"api_key\"\n")
+        .start();
+    let api = operator(&gateway);
+    let show = |path: &str, key: &str| {
+        let target = format!("{path}?a=1&api_key={key}&b=%2f");
+        gateway.request("GET", &target).field("X-Api-Key", key)
+    };
+    // As long as there is none, what stands there is the backend's.
+    gateway.send(&show("/open", "its-own")).assert_passed();
+    let got = upstream.got(0);
+    assert_eq!(got.target(), "/open?a=1&api_key=its-own&b=%2f");
+    assert_eq!(got.field("x-api-key"), Some("its-own"));
+
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let made = api.make("/v1/keys", &json!({ "app": "shop", "kind": "static" }));
+    let key = made["secret"].as_str().unwrap();
+    gateway.send(&show("/open", key)).assert_passed();
+    let signed = caller().sign(&show("/signed", key));
+    gateway.send(&signed).assert_passed();
+    for (number, target) in [(1, "/open?a=1&b=%2f"), (2, "/signed?a=1&b=%2f")] {
+        let got = upstream.got(number);
+        assert_eq!(got.target(), target);
+        assert_eq!(got.field("x-api-key"), None, "{target}");
+    }
+    gateway.send(&show("/kept", key)).assert_passed();
+    assert_eq!(upstream.got(3).field("x-api-key"), Some(key));
+}
+
+#[test]
 fn of_a_chain_of_rotations_none_is_lost_when_one_within_is_deleted() {
     let upstream = Upstream::start();
     let gateway = start(&upstream);
@@ -1024,14 +1065,17 @@ fn that_outlives_full_disks() -> Command {
     command
 }
 
-/// Runs it so that the mode of a file counts, which it does not for a user who may do everything.
-fn that_minds_modes(folder: &Path) -> Command {
+/// Runs it so that the mode of a file or folder counts, which it does not for a user who may do everything.
+pub(crate) fn that_minds_modes(folder: &Path) -> Command {
     if std::fs::metadata(folder).unwrap().uid() != 0 {
         return Command::new(program());
     }
     let mut command = Command::new("setpriv");
     command
-        .args(["--inh-caps=-dac_override", "--bounding-set=-dac_override"])
+        .args([
+            "--inh-caps=-dac_override,-dac_read_search",
+            "--bounding-set=-dac_override,-dac_read_search",
+        ])
         .arg(program());
     command
 }

@@ -237,6 +237,41 @@ fn an_unknown_key_is_refused_like_every_other_proof_and_never_repeated() {
 }
 
 #[test]
+fn the_record_of_a_known_key_that_is_refused_names_it_and_its_caller_is_not_told_more() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream, "")
+        .app("enabled = false")
+        .route("accept = [\"api-key\"]")
+        .more("[apps.over]\napi_keys = [{ id = \"legacy-3\", secret = \"file:over.static\", not_after = 2020-01-01 }]");
+    let over = "canary-key-that-is-over-0123";
+    setup.write_secret("over.static", over.as_bytes());
+    let gateway = setup.start();
+    let cases = [
+        (KEY, 403, "app-disabled", Some("legacy-1"), Some("mobile")),
+        (over, 401, "credential-rejected", Some("legacy-3"), None),
+        (
+            "canary-of-nobody-0123456789",
+            401,
+            "credential-rejected",
+            None,
+            None,
+        ),
+    ];
+    for (number, (key, status, code, id, app)) in cases.into_iter().enumerate() {
+        let refused = gateway.send(&keyed(&gateway, key));
+        refused.assert_refused(status, code);
+        assert_eq!(refused.field("deprecation"), None);
+        assert!(!refused.text().contains("legacy-"), "{}", refused.text());
+        let record = gateway.record(number);
+        assert_eq!(record["claimed_key"].as_str(), id, "{record}");
+        assert_eq!(record["app"].as_str(), app, "{record}");
+        assert_eq!(record["key"], Value::Null, "{record}");
+        assert_eq!(record["scheme"], "api-key");
+    }
+    upstream.assert_silent();
+}
+
+#[test]
 fn one_credential_decides() {
     let upstream = Upstream::start();
     let gateway = on_one_route(&upstream, "");

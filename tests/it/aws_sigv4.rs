@@ -1,5 +1,6 @@
 //! Callers who sign as AWS's clients do: in a field, in the URL, with a body that is whole, untold or in pieces.
 
+use crate::harness::h2::Session;
 use crate::harness::raw::Connection;
 use crate::harness::setup::SECRET;
 use crate::harness::{Binary, Gateway, Request, Setup, T0, Upstream, caller, h2};
@@ -314,6 +315,40 @@ fn a_body_is_read_before_its_proof_only_up_to_the_routes_bound() {
     assert_eq!(upstream.heard().len(), 1);
     // Told, it need not be read before.
     gateway.send(&sign(&with_hash(body(1025)))).assert_passed();
+}
+
+#[test]
+fn a_body_that_is_read_before_its_proof_counts_against_its_peer_unless_it_proves_somebody() {
+    let upstream = Upstream::start();
+    let start = || {
+        setup(&upstream)
+            .route("sigv4 = { hold = \"1 KiB\" }")
+            .peers("failures = { rate = \"1/h\", burst = 3 }")
+            .start()
+    };
+    let body = |gateway: &Gateway| gateway.request("PUT", "/").body(vec![b'x'; 1025]);
+    let gateway = start();
+    for _ in 0..3 {
+        gateway
+            .send(&sign(&body(&gateway)).chunked())
+            .assert_refused(413, "body-too-large");
+    }
+    let signed = sign(&gateway.request("GET", "/"));
+    gateway.send(&signed).assert_refused(429, "peer-limited");
+
+    // Of these the body is never sent.
+    let gateway = start();
+    let upload = sign(&body(&gateway));
+    let mut session = Session::open(gateway.address(), &[]);
+    for (place, id) in (1..).step_by(2).take(3).enumerate() {
+        session.head(id, &upload, false);
+        assert!(session.settle());
+        session.reset(id);
+        gateway.record(place);
+    }
+    let signed = sign(&gateway.request("GET", "/"));
+    gateway.send(&signed).assert_refused(429, "peer-limited");
+    upstream.assert_silent();
 }
 
 #[test]

@@ -39,6 +39,18 @@ fn checked_before_forwarding_a_wrong_body_never_reaches_the_upstream() {
 }
 
 #[test]
+fn who_has_a_body_that_cannot_be_set_aside_is_told_when_to_come_again() {
+    let upstream = Upstream::start();
+    let nowhere = [("TMPDIR", "/nonexistent")];
+    let binary = Binary::spawn_with(Setup::before(&upstream), &nowhere);
+    let request = binary.request("POST", "/").body(vec![b'x'; 2 << 20]);
+    let refused = binary.send(&caller().at(Binary::now()).sign(&request));
+    refused.assert_refused(503, "store-unavailable");
+    assert_eq!(refused.field("retry-after"), Some("1"));
+    upstream.assert_silent();
+}
+
+#[test]
 fn checked_before_forwarding_a_right_body_arrives_whole() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream).route(BEFORE).start();

@@ -370,6 +370,72 @@ fn a_proof_is_asked_for_with_a_challenge_where_that_is_wanted() {
 }
 
 #[test]
+fn whatever_is_wrong_is_said_in_one_word_in_the_document_and_in_the_challenge() {
+    const INVALID: &str = "invalid_client_attestation";
+    let upstream = Upstream::start();
+    let gateway = start(&upstream, "", "");
+    let (pair, iat) = (p256(), now());
+    let folder = tempfile::tempdir().unwrap();
+    let stranger = pair.stranger(folder.path());
+    let good = attestation(&pair);
+    let proof = || pop(&pair);
+    let used = proof();
+    show(&gateway, &good, &used).assert_passed();
+    let is_over = good.clone().claim("iat", iat - 120).claim("exp", iat - 60);
+    let made_later = good.clone().claim("iat", iat + 900).claim("exp", iat + 960);
+    let lives_long = good.clone().claim("exp", iat + 90_000);
+    let forged = good
+        .clone()
+        .signed_with(b"another-secret-of-32-bytes-and-so");
+    for (what, attestation, proof, error) in [
+        ("over", is_over, proof(), "use_fresh_attestation"),
+        ("later", made_later, proof(), INVALID),
+        ("long", lives_long, proof(), INVALID),
+        (
+            "kid",
+            good.clone().header("kid", "nobody"),
+            proof(),
+            INVALID,
+        ),
+        ("signature", forged, proof(), INVALID),
+        ("sub", good.clone().without("sub"), proof(), INVALID),
+        ("used", good.clone(), used, INVALID),
+        (
+            "old",
+            good.clone(),
+            proof().claim("iat", iat - 301),
+            INVALID,
+        ),
+        ("other key", good.clone(), pop(&stranger), INVALID),
+        (
+            "aud",
+            good.clone(),
+            proof().claim("aud", "https://x.example"),
+            INVALID,
+        ),
+    ] {
+        let refused = show(&gateway, &attestation, &proof);
+        assert_eq!(refused.status, 401, "{what}: {}", refused.text());
+        assert_eq!(refused.json()["error"], error, "{what}: {}", refused.text());
+        let told = told(&refused);
+        let words: Vec<_> = told.lines().filter(|one| one.contains("error=")).collect();
+        assert_eq!(words, [format!("Bearer error=\"{error}\"")], "{what}");
+    }
+    // By DPoP, it is the words of DPoP.
+    let elsewhere = proof_of(&pair, "GET", URL, "").text();
+    let refused = gateway.send(&post(&gateway, &good).field("DPoP", &elsewhere));
+    refused.assert_refused(401, "binding-mismatch");
+    assert_eq!(refused.json()["error"], "invalid_dpop_proof");
+    assert!(told(&refused).contains("DPoP error=\"invalid_dpop_proof\""));
+    // Who shows no attestation is told no such word.
+    let plain = gateway.request("POST", "/oauth2/token").body("x=y");
+    let refused = gateway.send(&plain.field("Portcullis-Token", &Token::new().text()));
+    assert_eq!(refused.json()["error"], Value::Null);
+    assert!(!told(&refused).contains("error="));
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+#[test]
 fn an_attestation_need_not_say_whom_it_is_for_but_must_not_be_for_others() {
     let upstream = Upstream::start();
     let gateway = start(&upstream, "", "audience = \"https://api.example.com\"");

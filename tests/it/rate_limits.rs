@@ -1,5 +1,6 @@
 //! How much a caller may ask.
 
+use crate::harness::h2::{self, RST_STREAM, Session};
 use crate::harness::{Caller, Gateway, Response, Setup, T0, Token, Upstream, caller};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -185,6 +186,32 @@ fn a_peer_that_is_refused_too_often_is_limited_before_anything_is_verified() {
 }
 
 #[test]
+fn a_bad_proof_counts_and_is_recorded_as_one_though_its_stream_is_reset_at_once() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .peers("failures = { rate = \"1/h\", burst = 5 }")
+        .start();
+    let forged = caller()
+        .secret(b"not the secret of this very key!")
+        .sign(&gateway.request("GET", "/"));
+    let mut session = Session::open(gateway.address(), &[]);
+    let mut bytes = Vec::new();
+    for id in (1..).step_by(2).take(8) {
+        h2::put_request(&mut bytes, id, &forged, true);
+        h2::frame(&mut bytes, RST_STREAM, 0, id, &h2::CANCEL.to_be_bytes());
+    }
+    session.send(&bytes);
+    for place in 0..5 {
+        let record = gateway.record(place);
+        assert_eq!(record["code"], "credential-rejected", "{record}");
+        assert_eq!(record["reason"], "wrong-signature", "{record}");
+    }
+    gateway.record(7);
+    ask(&gateway).assert_refused(429, "peer-limited");
+    upstream.assert_silent();
+}
+
+#[test]
 fn requests_that_pass_do_not_count_against_their_peer() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream)
@@ -243,6 +270,33 @@ fn requests_of_any_kind_may_be_limited_per_peer() {
         ask(&gateway).assert_passed();
     }
     ask(&gateway).assert_refused(429, "peer-limited");
+}
+
+#[test]
+fn whoever_has_to_wait_is_told_for_which_of_the_two_limits_of_an_address() {
+    let upstream = Upstream::start();
+    for (peers, accept, told) in [
+        (
+            "failures = \"off\"\nrate = { rate = \"1/h\", burst = 1 }",
+            "accept = [\"public\"]",
+            "Too much was asked from this address",
+        ),
+        (
+            "failures = { rate = \"1/h\", burst = 1 }\nrate = { rate = \"1/h\", burst = 9 }",
+            "accept = [\"http-signature\"]",
+            "Too many requests from this address were refused",
+        ),
+    ] {
+        let gateway = Setup::before(&upstream).peers(peers).route(accept).start();
+        let request = gateway.request("GET", "/");
+        gateway.send(&request);
+        let refused = gateway.send(&request);
+        refused.assert_refused(429, "peer-limited");
+        assert!(refused.field("retry-after").is_some());
+        let detail = refused.detail();
+        assert!(detail.starts_with(told), "{detail}");
+        assert_eq!(gateway.record(1)["reason"], detail.as_str());
+    }
 }
 
 #[test]

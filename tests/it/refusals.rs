@@ -3,6 +3,7 @@
 use crate::harness::{
     Binary, Caller, Gateway, Request, Response, Setup, Token, Upstream, caller, h2, now,
 };
+use portcullis::schemes::date;
 use serde_json::Value;
 
 /// Fails unless the answer is a problem in the one form that all have.
@@ -249,6 +250,35 @@ fn a_401_tells_how_to_sign() {
 }
 
 #[test]
+fn a_401_that_is_due_to_the_body_asks_for_a_proof_like_every_other() {
+    let upstream = Upstream::start();
+    for verify in ["before-forwarding", "while-forwarding"] {
+        let gateway = Setup::before(&upstream)
+            .route(&format!("body = {{ verify = \"{verify}\" }}"))
+            .start();
+        let request = gateway.request("POST", "/orders?x=1").body("right");
+        let missing = gateway.send(&request);
+        missing.assert_refused(401, "credential-missing");
+        let mut wrong = caller().sign(&request);
+        wrong.body = Some(b"wrong".to_vec());
+        let mismatch = gateway.send(&wrong);
+        mismatch.assert_refused(401, "digest-mismatch");
+        for name in [
+            "www-authenticate",
+            "accept-signature",
+            "want-content-digest",
+        ] {
+            assert!(missing.field(name).is_some(), "{name}");
+            assert_eq!(
+                mismatch.field(name),
+                missing.field(name),
+                "{name}: {verify}"
+            );
+        }
+    }
+}
+
+#[test]
 fn explained_refusals_show_the_base_and_others_do_not() {
     let upstream = Upstream::start();
     let plain = Setup::before(&upstream).start();
@@ -332,11 +362,86 @@ fn a_token_in_the_explained_base_is_digested() {
     assert!(!response.text().contains("canary"), "{}", response.text());
 }
 
+const ROUTE_OF_EACH_SCHEME: &str = r#"
+[[routes]]
+name = "all"
+path = "/**"
+upstream = "backend"
+accept = ["http-signature", "token"]
+
+[[routes]]
+name = "aws"
+path = "/aws"
+upstream = "backend"
+accept = ["aws-sigv4"]
+
+[[routes]]
+name = "kong"
+path = "/kong"
+upstream = "backend"
+accept = ["hmac-auth"]
+dialect = "kong"
+"#;
+
+/// Requests by key `canary`, signed by hand as AWS's clients do in a field and
+/// in a URL, and as for Kong; each with the MAC in it.
+fn signed_otherwise(binary: &Binary, secret: &[u8], at: i64) -> [(Request, String); 3] {
+    use data_encoding::{BASE64, HEXLOWER};
+    use sha2::{Digest, Sha256};
+    let mac = |key: &[u8], text: &str| Caller::new("canary", key).mac(text.as_bytes());
+    let hash = |text: &str| HEXLOWER.encode(&Sha256::digest(text));
+    let get = |target: &str| binary.request("GET", target);
+    let (host, time, empty) = (binary.address(), date::write_basic(at), hash(""));
+
+    let scope = format!("{}/us-east-1/api/aws4_request", &time[..8]);
+    let first = [&b"AWS4"[..], secret].concat();
+    let key = scope.split('/').fold(first, |key, part| mac(&key, part));
+    let of_aws = |canonical: &str| {
+        let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hash(canonical));
+        HEXLOWER.encode(&mac(&key, &text))
+    };
+    let (token, list) = (
+        "canary-of-a-session",
+        "host;x-amz-date;x-amz-security-token",
+    );
+    let lines = format!("host:{host}\nx-amz-date:{time}\nx-amz-security-token:{token}\n");
+    let in_field = of_aws(&format!("GET\n/aws\n\n{lines}\n{list}\n{empty}"));
+    let field = format!(
+        "AWS4-HMAC-SHA256 Credential=canary/{scope}, SignedHeaders={list}, Signature={in_field}"
+    );
+    let query = format!(
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=canary%2F{}&X-Amz-Date={time}&X-Amz-Expires=60&X-Amz-SignedHeaders=host",
+        scope.replace('/', "%2F")
+    );
+    let in_url = of_aws(&format!("GET\n/aws\n{query}\nhost:{host}\n\nhost\n{empty}"));
+
+    let date = date::write(at);
+    let text = format!("GET /kong HTTP/1.1\ndate: {date}\nhost: {host}");
+    let for_kong = BASE64.encode(&mac(secret, &text));
+    let hmac = format!(
+        "hmac username=\"canary\", algorithm=\"hmac-sha256\", headers=\"request-line date host\", signature=\"{for_kong}\""
+    );
+    let by_field = get("/aws")
+        .field("X-Amz-Date", &time)
+        .field("X-Amz-Security-Token", token)
+        .field("Authorization", &field);
+    let by_url = get(&format!("/aws?{query}&X-Amz-Signature={in_url}"));
+    let as_for_kong = get("/kong")
+        .field("Date", &date)
+        .field("Authorization", &hmac);
+    [
+        (by_field, in_field),
+        (by_url, in_url),
+        (as_for_kong, for_kong),
+    ]
+}
+
 #[test]
 fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
     let upstream = Upstream::start();
     let binary = Setup::before(&upstream)
         .server("explain = true")
+        .routes(ROUTE_OF_EACH_SCHEME)
         .app("explain = true")
         .more("[apps.canary]\nexplain = true\nkeys = [{ id = \"canary\", algorithm = \"hmac-sha256\", secret = \"file:canary.key\" }]");
     let secret = b"canary-secret-of-a-key-32-bytes!";
@@ -349,7 +454,8 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
         .request("GET", "/orders?password=canary-in-the-query")
         .field("Authorization", user)
         .field("Cookie", "session=canary-in-a-cookie");
-    let wrong = signer.clone().secret(b"not the secret of this very key!");
+    let guess = b"not the secret of this very key!";
+    let wrong = signer.clone().secret(guess);
     let expected = data_encoding::BASE64.encode(&signer.mac(wrong.base(&good).as_bytes()));
     let token = Token::new()
         .header("kid", "canary")
@@ -365,7 +471,23 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
     let stale = stale.text();
     let forged = format!("{}x", &token[..token.len() - 1]);
     let show = |token: &str| binary.request("GET", "/").field("Portcullis-Token", token);
+    let shown = |response: &Response| {
+        let fields = format!("{:?} {}", response.fields, response.text());
+        (response.status, fields)
+    };
     let mut answers = Vec::new();
+    let otherwise = signed_otherwise(&binary, secret, now);
+    for (request, _) in &otherwise {
+        let response = binary.send(request);
+        response.assert_passed();
+        answers.push(shown(&response));
+    }
+    for (request, _) in signed_otherwise(&binary, guess, now) {
+        for response in [binary.send(&request), h2::send(&request, binary.address())] {
+            assert_eq!(response.json()["code"], "credential-rejected");
+            answers.push(shown(&response));
+        }
+    }
     for request in [
         signer.sign(&good),
         wrong.sign(&good),
@@ -385,10 +507,7 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
         good.clone(),
     ] {
         for response in [binary.send(&request), h2::send(&request, binary.address())] {
-            answers.push((
-                response.status,
-                format!("{:?} {}", response.fields, response.text()),
-            ));
+            answers.push(shown(&response));
         }
     }
     let metrics = Request::new("GET", "/metrics")
@@ -416,7 +535,11 @@ fn nothing_secret_reaches_an_answer_a_log_or_a_metric() {
             "canary-in-a-cookie",
             "canary-in-a-token",
             "canary-that-is-no-token",
+            "canary-of-a-session",
             &expected,
+            &otherwise[0].1,
+            &otherwise[1].1,
+            &otherwise[2].1,
             &token,
             &stale,
             shown_mac,

@@ -20,22 +20,32 @@ const DEPRECATED: i64 = 1_793_491_200;
 /// The pepper's file in `[state] directory`, unless it is said where that is.
 const PEPPER: &str = "api-keys.pepper";
 
+/// Whether there is a registry, whose apps may have static keys.
+fn has_registry(file: &File) -> bool {
+    let place = file.state.registry.as_ref();
+    place.is_none_or(|place| place.value.0.is_some())
+}
+
 /// Whether any app has a static key, or one of the registry may: some route accepts them.
 fn are_used(file: &File) -> bool {
     let mut apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());
-    let place = file.state.registry.as_ref();
-    let has_registry = place.is_none_or(|place| place.value.0.is_some());
     let accepts = |route: &file::Route| {
         let mut list = route.accept.get().into_iter().flat_map(|list| &list.0);
         list.any(|one| one.value == Accepted::Proven(Scheme::ApiKey))
     };
-    apps.any(|app| !app.api_keys.0.is_empty()) || has_registry && file.routes.0.iter().any(accepts)
+    apps.any(|app| !app.api_keys.0.is_empty())
+        || has_registry(file) && file.routes.0.iter().any(accepts)
 }
 
-/// Where keys stand, on every route; nowhere as long as no app has any.
+/// Where keys stand, on every route; nowhere where no app can have any.
 pub(super) fn places(file: &File) -> Option<Arc<KeyPlaces>> {
     let keys = &file.api_keys;
+    let unread = !are_used(file);
+    if unread && !has_registry(file) {
+        return None;
+    }
     let mut places = KeyPlaces {
+        unread,
         query: keys
             .unsafe_query_parameter
             .as_ref()
@@ -48,7 +58,7 @@ pub(super) fn places(file: &File) -> Option<Arc<KeyPlaces>> {
             PlaceOfKey::Authorization(word) => places.authorization.push(*word),
         }
     }
-    are_used(file).then(|| Arc::new(places))
+    Some(Arc::new(places))
 }
 
 /// The static keys of every app, by [`App::index`], and their hashes.

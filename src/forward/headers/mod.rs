@@ -76,7 +76,9 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody)
             .webhooks
             .as_ref()
             .map_or(&[], |webhooks| webhooks.sender.proof_fields()),
-        key_fields: places.map_or(&[], |places| &places.fields),
+        key_fields: places
+            .filter(|_| head.drops_keys)
+            .map_or(&[], |places| &places.fields),
         authorization_is_key: told
             .identity
             .is_some_and(|identity| identity.scheme == Scheme::ApiKey)

@@ -32,6 +32,7 @@ fn head(fields: &[(&'static str, &'static str)]) -> Head {
         via: Vec::new(),
         request_id: *b"0123456789abcdef0123456789abcdef",
         would_refuse: None,
+        drops_keys: true,
         upgrade: None,
     }
 }

@@ -108,6 +108,7 @@ fn head(method: Method, target: &'static str) -> Head {
         via: Vec::new(),
         request_id: *b"0123456789abcdef0123456789abcdef",
         would_refuse: None,
+        drops_keys: true,
         upgrade: None,
     }
 }

@@ -1,10 +1,10 @@
 //! What is told to a caller whose credential does not let it in.
 
-use super::Code;
+use super::{Code, Refusal};
 use crate::apps::{Assurance, Scheme, SchemeSet};
-use crate::authorize;
 use crate::schemes::aws_sigv4::coverage::{BODY, LONE_MARK};
 use crate::schemes::{self, Unbound, Why};
+use crate::{authorize, replay};
 use std::borrow::Cow;
 
 /// Its row in the table.
@@ -106,16 +106,44 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
 }
 
 /// What went wrong with an attested client of OAuth, in the words of
-/// draft-ietf-oauth-attestation-based-client-auth-09, section 7.4.
-pub(in crate::gateway) fn oauth_error(refused: &schemes::Refused) -> Option<&'static str> {
+/// draft-ietf-oauth-attestation-based-client-auth-09, section 7.4, or of DPoP where that is its
+/// proof. One word for all that does not hold: a guesser learns nothing by it.
+pub(in crate::gateway) fn oauth_error(refusal: &Refusal) -> Option<&'static str> {
+    const INVALID: &str = "invalid_client_attestation";
+    match refusal {
+        Refusal::Credential(refused) => match refused {
+            schemes::Refused::Binding(Unbound::Challenge) => Some("use_attestation_challenge"),
+            schemes::Refused::Expired { .. } => Some("use_fresh_attestation"),
+            schemes::Refused::Rejected { .. }
+            | schemes::Refused::Skew { .. }
+            | schemes::Refused::Binding(_) => dpop_error(refused).or(Some(INVALID)),
+            _ => None,
+        },
+        Refusal::Replay(replay::Refused::Replayed | replay::Refused::MaybeReplayed) => {
+            Some(INVALID)
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with a DPoP proof, or with the token beside it (RFC 9449, sections 7.1 and 9).
+pub(in crate::gateway) const fn dpop_error(refused: &schemes::Refused) -> Option<&'static str> {
     match refused {
-        schemes::Refused::Binding(Unbound::Challenge) => Some("use_attestation_challenge"),
-        schemes::Refused::Binding(Unbound::NoPop | Unbound::OtherAudience)
+        schemes::Refused::Binding(Unbound::Nonce) => Some("use_dpop_nonce"),
+        schemes::Refused::Binding(
+            Unbound::OtherToken
+            | Unbound::OtherMethod
+            | Unbound::OtherUrl
+            | Unbound::NoProof
+            | Unbound::NoProofOrSignature,
+        )
         | schemes::Refused::Rejected {
-            why:
-                Why::WrongPop | Why::Pop(_) | Why::Claim("attestation" | "attestation typ" | "client"),
+            why: Why::WrongProof | Why::Proof(_),
             ..
-        } => Some("invalid_client_attestation"),
+        } => Some("invalid_dpop_proof"),
+        schemes::Refused::Binding(Unbound::OtherKey | Unbound::AsBearer | Unbound::NotBound) => {
+            Some("invalid_token")
+        }
         _ => None,
     }
 }

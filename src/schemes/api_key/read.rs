@@ -47,12 +47,13 @@ impl fmt::Display for Place {
 }
 
 impl<'r> Presented<'r> {
-    /// The static key that `received` shows; `None` where it shows none, or where no app has any.
+    /// The static key that `received` shows; `None` where it shows none, or where none would be read.
     ///
     /// # Errors
     /// [`Refused::Malformed`] when there is more than one, or what stands there is no key.
     pub fn read(received: &Received<'r>, route: &Route) -> Result<Option<Self>, Refused> {
-        let Some(places) = route.key_places.as_deref() else {
+        let places = route.key_places.as_deref();
+        let Some(places) = places.filter(|places| !places.unread) else {
             return Ok(None);
         };
         let mut found = None;

@@ -22,6 +22,7 @@ fn route() -> Route {
             ],
             authorization: KeyWord::ALL.to_vec(),
             query: Some("api_key".into()),
+            unread: false,
         })),
         ..Route::any("test")
     }
@@ -162,9 +163,18 @@ fn what_stands_elsewhere_is_no_key() {
     for shown in &elsewhere {
         assert_eq!(shown.read(&route()), Ok(None));
     }
-    // Where no app has any, nothing is looked at.
+    // Where no app has any, or only one of the registry may, nothing is looked at.
     let there = shown("/", &[("x-api-key", KEY)]);
     assert_eq!(there.read(&Route::any("test")), Ok(None));
+    let places = route().key_places.as_deref().cloned().unwrap();
+    let unread = Route {
+        key_places: Some(Arc::new(KeyPlaces {
+            unread: true,
+            ..places
+        })),
+        ..route()
+    };
+    assert_eq!(there.read(&unread), Ok(None));
     // And `Authorization` is the backend's on a route that does not accept static keys.
     let signed = Route {
         accept: Accept::Proven([Scheme::HttpSignature].into_iter().collect::<SchemeSet>()),

@@ -9,16 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use subtle::ConstantTimeEq as _;
 
-/// Apps whose published keys are told.
-const MAX_PUBLISHED: usize = 256;
-
 impl Beside for Live {
     fn key(&self, hash: u64, id: &str) -> Option<Arc<Key>> {
         self.keys.find(hash, id.as_bytes())
     }
 
     fn static_key(&self, shown: &[u8]) -> Option<Arc<StaticKey>> {
-        if self.static_count.load(Ordering::Acquire) == 0 {
+        if !self.has_static_keys() {
             return None;
         }
         let shown = KeyHash::of(self.master.pepper(), shown);
@@ -45,14 +42,14 @@ impl Beside for Live {
         self.stand_ins.load_full()
     }
 
-    fn published(&self) -> Vec<Arc<Minter>> {
+    fn published(&self, at: i64, most: usize) -> Vec<Arc<Minter>> {
         let mut told = Vec::new();
         self.apps.for_each(|held| {
-            let published = held.minter.as_ref().filter(|minter| {
-                let mut keys = minter.keys.iter();
-                keys.any(|key| !key.algorithm().is_mac())
-            });
-            if told.len() < MAX_PUBLISHED {
+            let published = held
+                .minter
+                .as_ref()
+                .filter(|minter| minter.published(at).next().is_some());
+            if told.len() < most {
                 told.extend(published.cloned());
             }
         });
@@ -61,6 +58,10 @@ impl Beside for Live {
 
     fn instance(&self, id: &str) -> Option<Arc<Instance>> {
         self.instances.find(hash(id.as_bytes()), id.as_bytes())
+    }
+
+    fn has_static_keys(&self) -> bool {
+        self.static_count.load(Ordering::Acquire) > 0
     }
 
     fn count(&self) -> u64 {
