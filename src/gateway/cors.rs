@@ -6,7 +6,7 @@ use super::outcome::Stopped;
 use super::{Gateway, Refusal, Settings};
 use crate::clock::Now;
 use crate::forward::AnswerBody;
-use crate::route::{Cors, Route};
+use crate::route::{Cors, Route, Table};
 use crate::schemes::{Received, Surroundings};
 use crate::server::Peer;
 use http::header::{
@@ -16,6 +16,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
+use std::sync::Arc;
 
 impl Gateway {
     /// The answer to a preflight: to `OPTIONS` by which a browser asks
@@ -32,7 +33,6 @@ impl Gateway {
     ) -> Option<Result<Preflight, Refusal>> {
         let origin = parts.headers.get(ORIGIN)?;
         let asked = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-        let method = Method::from_bytes(asked.as_bytes()).ok()?;
         let around = Surroundings {
             tls: peer.tls,
             http2: parts.version == http::Version::HTTP_2,
@@ -40,10 +40,7 @@ impl Gateway {
             public_url: settings.public_url.as_ref(),
         };
         let received = Received::read(&parts.method, &parts.uri, &parts.headers, around).ok()?;
-        let found = settings
-            .routes
-            .find(received.host(), &method, received.path());
-        let route = found.ok()?;
+        let route = route_of_preflight(&received, &settings.routes)?;
         let cors = route.cors.as_ref()?;
         let address = peer.address;
         let within = self.shared.peers.check(&settings.peers, address, now);
@@ -53,6 +50,22 @@ impl Gateway {
             fields: granted(cors, origin, asked),
         }))
     }
+}
+
+/// The route that a preflight asks about: the one that takes what the page wants to send.
+/// `None` when `received` is no preflight, or that route tells browsers nothing.
+pub fn route_of_preflight<'t>(
+    received: &Received<'_>,
+    routes: &'t Table,
+) -> Option<&'t Arc<Route>> {
+    let fields = received.fields();
+    if received.method() != Method::OPTIONS || !fields.contains_key(ORIGIN) {
+        return None;
+    }
+    let asked = fields.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+    let method = Method::from_bytes(asked.as_bytes()).ok()?;
+    let found = routes.find(received.host(), &method, received.path());
+    found.ok().filter(|route| route.cors.is_some())
 }
 
 /// Answers a preflight.
@@ -72,7 +85,7 @@ pub(super) fn preflighted(
 
 /// A preflight that is answered.
 pub(super) struct Preflight {
-    route: (usize, std::sync::Arc<str>),
+    route: (usize, Arc<str>),
     host: Box<str>,
     fields: HeaderMap,
 }

@@ -1,6 +1,10 @@
 //! `portcullis explain` on what people paste: a `curl` line, a HAR file, and the text that they signed.
 
+use crate::cli_webhooks::SENDERS;
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -243,6 +247,22 @@ fn what_is_signed_for_a_url_is_what_curl_sends_for_it() {
 }
 
 #[test]
+fn a_body_of_control_characters_is_what_curl_sends() {
+    let desk = desk();
+    let body = "\u{1}\u{b}\u{1b}[31m\u{1c}7\u{7f}\u{85}\r\n\t'\\é";
+    for (how, read) in SCHEMES {
+        let own = ["--created", THEN, "--curl", "-d", body, URL];
+        let output = run(desk.path(), "sign", &[how, &own].concat());
+        assert!(output.status.success(), "{output:?}");
+        let line = String::from_utf8(output.stdout).unwrap();
+        let is_lost = |c: char| c.is_control() && c != '\n';
+        assert!(!line.contains(is_lost), "{line:?}");
+        let (code, report) = explained(desk.path(), &line, read);
+        assert_eq!(code, 0, "{line}\n{report}");
+    }
+}
+
+#[test]
 fn a_label_that_no_gateway_reads_is_refused() {
     let desk = desk();
     for label in ["Sig1", "1a", "my sig", "a\nb", ""] {
@@ -430,4 +450,279 @@ fn a_body_that_curl_takes_from_standard_input_is_asked_for_in_a_file() {
         told.contains("standard input") && told.contains("@FILE"),
         "{told}"
     );
+}
+
+fn bare(desk: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(args)
+        .current_dir(desk)
+        .output()
+        .unwrap()
+}
+
+/// The fields of a proof for `POST /orders` with [`BODY`], as AWS's signers make it where the body's hash is in no field.
+fn signed_as_aws() -> String {
+    let mac = |key: &[u8], text: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    };
+    let sha256 = |text: &str| HEXLOWER.encode(&Sha256::digest(text.as_bytes()));
+    let (date, scope) = ("20231114T221320Z", "20231114/us-east-1/api/aws4_request");
+    let hash = sha256(BODY);
+    let canonical = format!(
+        "POST\n/orders\n\nhost:api.example.com\nx-amz-date:{date}\n\nhost;x-amz-date\n{hash}"
+    );
+    let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256(&canonical));
+    let mut key = format!("AWS4{SECRET}").into_bytes();
+    for part in scope.split('/') {
+        key = mac(&key, part);
+    }
+    let signature = HEXLOWER.encode(&mac(&key, &text));
+    format!(
+        "X-Amz-Date: {date}\nAuthorization: AWS4-HMAC-SHA256 Credential=demo/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}\n"
+    )
+}
+
+#[test]
+fn a_newline_that_an_editor_put_behind_the_body_is_no_reason_to_refuse_it() {
+    let desk = desk();
+    let url = "http://api.example.com/orders";
+    let sign = |how: &[&str]| {
+        let own = ["--created", THEN, "-d", BODY, url];
+        let output = bare(desk.path(), &[&["sign"], how, &own].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let key = ["--key-id", "demo", "--secret", "file:key"];
+    let files = SENDERS.map(|(sender, secret, _)| {
+        std::fs::write(desk.path().join(sender), secret).unwrap();
+        (sender, format!("file:{sender}"))
+    });
+    let mut all = vec![(sign(&key), key.to_vec()), (signed_as_aws(), key.to_vec())];
+    for (sender, file) in &files {
+        let how = ["--sender", sender, "--secret", file];
+        let fields = sign(&[&["--scheme", "webhook"], &how[..]].concat());
+        all.push((fields, how.to_vec()));
+    }
+    for (fields, how) in all {
+        for (end, exit) in [("", 0), ("\n", 0), ("\r\n", 0), ("\n\n", 1)] {
+            let text =
+                format!("POST /orders HTTP/1.1\nHost: api.example.com\n{fields}\n{BODY}{end}");
+            std::fs::write(desk.path().join("pasted"), text).unwrap();
+            let own = ["explain", "--json", "--at", THEN, "pasted"];
+            let output = bare(desk.path(), &[&own[..], &how].concat());
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(exit), "{how:?}: {report:#}");
+            let is_told = report["notes"].to_string().contains("editor's");
+            assert_eq!(is_told, end.trim_end() != end && exit == 0, "{report:#}");
+        }
+    }
+    // A length says that the newline is the body's own.
+    let (fields, length) = (sign(&key), BODY.len() + 1);
+    let text = format!(
+        "POST /orders HTTP/1.1\nHost: api.example.com\nContent-Length: {length}\n{fields}\n{BODY}\n"
+    );
+    let (_, report) = explained(desk.path(), &text, &[]);
+    assert_eq!(report["refused"]["code"], "digest-mismatch", "{report:#}");
+}
+
+#[test]
+fn a_body_that_was_kept_in_its_chunks_is_judged_without_their_sizes() {
+    let desk = desk();
+    let output = run(
+        desk.path(),
+        "sign",
+        &["--created", THEN, "-d", BODY, "http://api.example.com/a"],
+    );
+    let fields = String::from_utf8(output.stdout).unwrap();
+    let text = format!(
+        "POST /a HTTP/1.1\nHost: api.example.com\nTransfer-Encoding: chunked\n{fields}\n{:x}\r\n{BODY}\r\n0\r\n\r\n",
+        BODY.len()
+    );
+    let (code, report) = explained(desk.path(), &text, &[]);
+    assert_eq!(code, 0, "{report:#}");
+}
+
+#[test]
+fn a_length_that_the_gateway_refuses_is_refused() {
+    let desk = desk();
+    for length in ["abc", "+5", "5, 5", "99999999999999999999"] {
+        let text = format!("POST /a HTTP/1.1\nHost: a\nContent-Length: {length}\n\nhello");
+        let (code, report) = explained(desk.path(), &text, &[]);
+        let refused = &report["refused"]["code"];
+        assert_eq!(
+            (code, refused),
+            (1, &json!("malformed-request")),
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn a_caller_s_text_is_laid_beside_its_own_signature_and_not_a_proxy_s() {
+    let desk = desk();
+    let url = "http://h/a?b=1";
+    let sign = |label: &str, key_id: &str| -> Value {
+        let how = ["sign", "--json", "--created", THEN, "--label", label];
+        let key = ["--key-id", key_id, "--secret", "file:key", url];
+        let output = bare(desk.path(), &[&how[..], &key].concat());
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let (proxy, mine) = (sign("proxy", "edge-proxy"), sign("sig1", "demo"));
+    let field = |at: usize| {
+        let value = |made: &Value| made["headers"][at][1].as_str().unwrap().to_owned();
+        format!("{}, {}", value(&proxy), value(&mine))
+    };
+    let request = |target: &str| {
+        format!(
+            "GET {target} HTTP/1.1\nHost: h\nSignature-Input: {}\nSignature: {}\n\n",
+            field(0),
+            field(1)
+        )
+    };
+    let base = mine["signature_base"].as_str().unwrap();
+    // An editor's byte order mark is no part of it.
+    for text in [base.to_owned(), format!("\u{feff}{base}")] {
+        std::fs::write(desk.path().join("mine"), text).unwrap();
+        let (_, report) = explained(desk.path(), &request("/a?b=1"), &["--base", "mine"]);
+        assert_eq!(report["compared"]["same"], true, "{report:#}");
+    }
+    // Where none is the same, it is the one that does not hold.
+    let other = request("/a?b=2");
+    let (_, report) = explained(desk.path(), &other, &["--base", "mine"]);
+    assert_eq!(report["compared"]["difference"]["line"], 4, "{report:#}");
+    let output = run(
+        desk.path(),
+        "explain",
+        &["--at", THEN, "--base", "mine", "pasted"],
+    );
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (_, of_mine) = told.split_once("`sig1`").unwrap();
+    let marked = |text: &str| text.lines().filter(|line| line.starts_with('>')).count();
+    assert_eq!((marked(&told), marked(of_mine)), (1, 1), "{told}");
+}
+
+/// A gateway with a page's route and one for an app that is only observed, and a static key in the query.
+fn with_pages() -> TempDir {
+    let desk = desk();
+    for (name, text) in [
+        ("pepper", "a pepper of more than thirty-two bytes"),
+        ("old.key", "canary-key-of-the-old-0123"),
+        (
+            "gateway.toml",
+            r#"
+[upstreams.orders]
+servers = ["echo:"]
+[[routes]]
+name = "page"
+path = "/page/**"
+methods = ["GET", "POST"]
+upstream = "orders"
+accept = ["http-signature"]
+cors = { origins = ["https://app.example"] }
+[[routes]]
+name = "narrow"
+path = "/narrow"
+upstream = "orders"
+accept = ["http-signature", "api-key", "aws-sigv4"]
+scopes = ["orders"]
+[apps.phone]
+mode = "observe"
+keys = [{ id = "demo", algorithm = "hmac-sha256", secret = "file:key" }]
+api_keys = [{ id = "old", secret = "file:old.key", not_after = 2030-01-01 }]
+[api_keys]
+pepper = "file:pepper"
+unsafe_query_parameter = "api_key"
+"#,
+        ),
+    ] {
+        std::fs::write(desk.path().join(name), text).unwrap();
+    }
+    desk
+}
+
+#[test]
+fn a_preflight_is_answered_without_a_proof() {
+    let desk = with_pages();
+    let ask = |fields: &str| {
+        let text = format!("OPTIONS /page/x HTTP/1.1\nHost: h\n{fields}\n");
+        by_the_gateway(desk.path(), &text)
+    };
+    let asked = "Access-Control-Request-Method: POST\n";
+    let (code, told) = ask(&format!("Origin: https://app.example\n{asked}"));
+    assert!(code == 0 && told.contains("without a proof"), "{told}");
+    assert!(told.contains("`page`"), "{told}");
+    let (code, told) = ask(&format!("Origin: https://other.example\n{asked}"));
+    assert!(code == 0 && told.contains("goes no further"), "{told}");
+    // What asks for no method is a request like any other.
+    let (code, told) = ask("Origin: https://app.example\n");
+    assert!(code == 1 && told.contains("405"), "{told}");
+}
+
+#[test]
+fn that_an_app_is_only_observed_is_told() {
+    let desk = with_pages();
+    let args = ["--created", THEN, "http://h/narrow"];
+    let output = run(desk.path(), "sign", &args);
+    let fields = String::from_utf8(output.stdout).unwrap();
+    let raw = format!("GET /narrow HTTP/1.1\nHost: h\n{fields}\n");
+    let (code, told) = by_the_gateway(desk.path(), &raw);
+    assert!(code == 1 && told.contains("scope"), "{told}");
+    assert!(told.contains("the app only observes"), "{told}");
+}
+
+#[test]
+fn no_credential_in_a_query_is_repeated() {
+    let desk = with_pages();
+    let (key, token) = ("canary-static-key-0123", "canary-session-token");
+    let signed = |how: &[&str], url: &str| -> Value {
+        let own = ["--json", "--created", THEN, url];
+        let output = run(desk.path(), "sign", &[how, &own].concat());
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let query = format!("?a=1&api_key={key}");
+    let made = signed(&[], &format!("http://h/narrow{query}"));
+    let pairs = made["headers"].as_array().unwrap().iter();
+    let fields: String = { pairs }
+        .map(|pair| {
+            format!(
+                "{}: {}\n",
+                pair[0].as_str().unwrap(),
+                pair[1].as_str().unwrap()
+            )
+        })
+        .collect();
+    let aws = ["--scheme", "aws-sigv4", "--region", "r", "--service", "s"];
+    let url = format!("http://h/narrow?X-Amz-Security-Token={token}");
+    let presigned = signed(&[&aws[..], &["--presign", "600"]].concat(), &url);
+    let presigned_url = presigned["url"].as_str().unwrap();
+    let target = presigned_url.strip_prefix("http://h").unwrap();
+    let text = |made: &Value| made["signature_base"].as_str().unwrap().to_owned();
+    for (line, fields, mine) in [
+        (format!("GET /narrow{query}"), &*fields, text(&made)),
+        (format!("GET /nope{query}"), &*fields, text(&made)),
+        (format!("DELETE /page/x{query}"), "", text(&made)),
+        (format!("GET {target}"), "", text(&presigned)),
+        (
+            format!("GET {}", target.replace("canary-s", "canary-S")),
+            "",
+            text(&presigned),
+        ),
+        (format!("GET /nope{target}"), "", text(&presigned)),
+    ] {
+        std::fs::write(desk.path().join("mine"), mine).unwrap();
+        let raw = format!("{line} HTTP/1.1\nHost: h\n{fields}\n");
+        std::fs::write(desk.path().join("pasted"), raw).unwrap();
+        for json in [None, Some("--json")] {
+            let own = ["explain", "-c", "gateway.toml", "--at", THEN];
+            let files = ["--base", "mine", "pasted"];
+            let output = bare(desk.path(), &[&own[..], &files, json.as_slice()].concat());
+            let told = [output.stdout, output.stderr].concat();
+            let told = String::from_utf8(told).unwrap();
+            assert!(told.contains("***") || told.contains("<a token>"), "{told}");
+            assert!(!told.to_lowercase().contains("canary"), "{line}: {told}");
+        }
+    }
 }

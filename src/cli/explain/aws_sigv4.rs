@@ -7,8 +7,7 @@ use crate::crypto::aws4::DayKey;
 use crate::route::{Part, Route};
 use crate::schemes::Received;
 use crate::schemes::aws_sigv4::forms::Forms;
-use crate::schemes::aws_sigv4::{Presented, coverage, mistakes, text, told_veiled, verify};
-use crate::schemes::explained::veiled_on;
+use crate::schemes::aws_sigv4::{Presented, coverage, mistakes, text, verify};
 use std::borrow::Cow;
 
 /// Takes down the signature, if the request shows one that can be read.
@@ -45,9 +44,8 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
                 let text = ours.clone().into_bytes();
                 let sample = mistakes::sample_of(&presented, case.received, text);
                 case.judge(&mut shown, &sample);
-                let lines = |text: &str| text.split('\n').map(str::to_owned).collect();
-                shown.base = Some(lines(&veiled_on(&told_veiled(ours), case.route)));
-                shown.string_to_sign = Some(lines(&to_sign(&presented, ours)));
+                let to_sign = to_sign(&presented, ours);
+                shown.string_to_sign = Some(to_sign.split('\n').map(str::to_owned).collect());
                 case.compare(report, &sample);
             }
         }

@@ -2,12 +2,12 @@
 
 use super::judge::Ground;
 use super::report::{Compared, Report, Signature, State};
+use super::veil;
 use crate::cli::compare::{self, first_difference};
 use crate::clock::Now;
 use crate::route::{Part, Route};
 use crate::schemes::Received;
 use crate::schemes::doctor::{self, Finding, Mistake, Sample, Tries};
-use crate::schemes::explained::veiled_on;
 
 #[derive(Clone, Copy)]
 pub(super) struct Case<'c> {
@@ -23,7 +23,7 @@ impl Case<'_> {
     /// Takes down whether the signature is the key's, and if not, why.
     pub(super) fn judge(&self, shown: &mut Signature, sample: &Sample<'_>) {
         let text = String::from_utf8_lossy(&sample.text);
-        let text = veiled_on(&text, self.route);
+        let text = veil::text(&text, self.route);
         shown.base = Some(text.split('\n').map(str::to_owned).collect());
         let Some(key) = self.ground.registry.key(&sample.key_id) else {
             return;
@@ -53,7 +53,7 @@ impl Case<'_> {
         )
     }
 
-    /// Lays the caller's text beside ours, unless it lies beside another's already.
+    /// Lays the caller's text beside that of the next signature in `report`, unless it lies beside another's already.
     pub(super) fn compare<'p>(
         &self,
         report: &'p mut Report,
@@ -66,9 +66,9 @@ impl Case<'_> {
         let mut difference = first_difference(&sample.text, caller);
         if let Some(difference) = &mut difference {
             for line in [&mut difference.gateway_line, &mut difference.caller_line] {
-                let told = veiled_on(line, self.route);
-                if *told != **line {
-                    *line = told.into();
+                let told = veil::text(line, self.route);
+                if told != *line {
+                    *line = told;
                     difference.indent = None;
                 }
             }
@@ -79,7 +79,9 @@ impl Case<'_> {
             .then(|| compare::likely(sample, self.received, &String::from_utf8_lossy(caller)))
             .flatten();
         let mistake = likely.as_ref().and_then(|likely| likely.mistake);
+        let of = report.signatures.len();
         Some(report.compared.insert(Compared {
+            of,
             same: difference.is_none(),
             likely: likely.map(|likely| likely.says.to_owned()),
             mistake: mistake.map(Mistake::word),

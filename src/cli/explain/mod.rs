@@ -12,12 +12,13 @@ mod print;
 mod report;
 mod shown;
 mod token;
+mod veil;
 mod webhook;
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::read_bounded;
 use super::moment::unix_seconds;
-use super::pasted::Pasted;
+use super::pasted::{Pasted, without_mark};
 use super::prove::{DialectName, SenderName, bad_key, key_bytes, secret_of};
 use super::stop::{FAILED, Stop};
 use crate::apps::{App, Key, Registry};
@@ -140,7 +141,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Moment::Now => Clock::system().now(),
         Moment::Unix(seconds) => Now::new(Duration::from_secs(seconds), Duration::ZERO),
     };
-    let report = judge(&raw, &ground, base.as_deref(), now);
+    let base = base.as_deref().map(without_mark);
+    let report = judge(&raw, &ground, base, now);
     super::printed(show(&report, args.json))?;
     Ok(if report.passes {
         ExitCode::SUCCESS

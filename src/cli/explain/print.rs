@@ -31,8 +31,10 @@ pub(super) fn print(out: &mut impl Write, report: &Report) -> Result<()> {
         }
         writeln!(out)?;
     }
-    for signature in &report.signatures {
-        print_signature(out, signature, report.compared.as_ref())?;
+    for (at, signature) in report.signatures.iter().enumerate() {
+        let compared = report.compared.as_ref();
+        let compared = compared.filter(|compared| compared.of == at);
+        print_signature(out, signature, compared)?;
     }
     if let Some(token) = &report.token {
         print_token(out, "Token", token)?;

@@ -173,6 +173,9 @@ pub(in crate::cli) struct Refused {
 /// The caller's own signature base beside ours.
 #[derive(Debug, Serialize)]
 pub(super) struct Compared {
+    /// Which of the signatures ours is of.
+    #[serde(skip)]
+    pub(super) of: usize,
     pub(super) same: bool,
     pub(super) difference: Option<Difference>,
     /// Why most likely.

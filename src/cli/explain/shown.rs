@@ -6,6 +6,7 @@ use super::{api_key, aws_sigv4, hmac_auth, token, webhook};
 use crate::apps::Scopes;
 use crate::route::Part;
 use crate::schemes::coverage;
+use crate::schemes::doctor::Sample;
 use crate::schemes::http_signature::base::{self, NoBase, identifier};
 use crate::schemes::http_signature::read::{Bare, Candidate, Input};
 use crate::schemes::http_signature::verify::{component_for, covered};
@@ -23,15 +24,34 @@ pub(super) fn credentials(report: &mut Report, case: Case<'_>) {
         return;
     };
     let is_alone = presented.candidates().len() == 1;
-    for candidate in presented.into_candidates() {
+    let (mut all, mut samples) = (Vec::new(), Vec::new());
+    for (at, candidate) in presented.into_candidates().into_iter().enumerate() {
         let mut shown = signature(&candidate, case);
         let sample = mistakes::sample(candidate, case.received, is_alone);
         if let (None, Some(sample)) = (&shown.no_base, sample) {
             case.judge(&mut shown, &sample);
-            case.compare(report, &sample);
+            samples.push((at, shown.holds, sample));
         }
-        report.signatures.push(shown);
+        all.push(shown);
     }
+    if let Some((at, _, sample)) = meant(&samples, case.callers_text)
+        && let Some(compared) = case.compare(report, sample)
+    {
+        compared.of += at;
+    }
+    report.signatures.append(&mut all);
+}
+
+/// Which of `samples`, with their places and whether they hold, the caller's text is most likely
+/// of: of the same text, or else of the one that is wrong. A proxy may have signed too.
+fn meant<'a, 's>(
+    samples: &'a [(usize, Option<bool>, Sample<'s>)],
+    callers_text: Option<&[u8]>,
+) -> Option<&'a (usize, Option<bool>, Sample<'s>)> {
+    let same = |sample: &Sample<'_>| callers_text == Some(&*sample.text);
+    let same = samples.iter().find(|(_, _, sample)| same(sample));
+    let wrong = samples.iter().find(|(_, holds, _)| *holds == Some(false));
+    same.or(wrong).or(samples.first())
 }
 
 /// Scope names for a sentence.

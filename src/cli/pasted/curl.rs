@@ -3,6 +3,7 @@
 
 use super::data::{data, urlencoded};
 use super::options::{self, Does};
+use super::url::{authority, has_letters_in_escapes, with_query, without_dots, without_fragment};
 use super::{Body, Files, Pasted, addressed, no_parts, shell};
 use crate::admin::api::operations::decoded;
 use crate::cli::stop::Stop;
@@ -18,6 +19,9 @@ use http::{Method, Version};
 const MAX_BODY: usize = 64 * 1024 * 1024;
 /// What `-d` says of a body, unless a header says otherwise.
 const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+/// What is said of escapes that curl writes anew.
+const CASE_OF_ESCAPES: &str = "some versions of curl write the escapes of `--data-urlencode` and of `-G` in lower case, `%2b`: here those of the first are in upper case, and others as the line has them";
 
 /// Whether `text` is a `curl` command, behind a prompt or not.
 pub fn is_one(text: &[u8]) -> bool {
@@ -40,8 +44,11 @@ pub fn read(text: &[u8], files: Files<'_>) -> Result<Pasted> {
     let line = std::str::from_utf8(behind_the_word(text).unwrap_or(text))
         .map_err(|_| Stop::failed("the `curl` line is not UTF-8"))?;
     let mut told = Told::default();
-    let mut words = shell::words(line)?.into_iter();
+    let words = shell::words(line)?;
+    let count = words.len();
+    let mut words = words.into_iter();
     while let Some(word) = words.next() {
+        told.at = count - words.len();
         let mut value = |name: &str| {
             let value = words.next();
             value.ok_or_else(|| Stop::failed(format!("`{name}` needs a value behind it")))
@@ -87,7 +94,10 @@ fn unknown(option: &str) -> Stop {
 /// What the options say.
 #[derive(Default)]
 struct Told {
-    url: Option<String>,
+    /// Which of the words behind `curl` is read, from 1.
+    at: usize,
+    /// And where it stands.
+    url: Option<(String, usize)>,
     method: Option<Method>,
     headers: Vec<String>,
     /// What options say in the place of headers, which these go before.
@@ -95,7 +105,7 @@ struct Told {
     /// `Authorization` by name and password.
     user: Option<String>,
     data: Option<Vec<u8>>,
-    version: Version,
+    version: Option<Version>,
     json: bool,
     get: bool,
     head: bool,
@@ -105,12 +115,15 @@ struct Told {
 
 impl Told {
     fn url(&mut self, url: String) -> Result<(), Stop> {
-        if let Some(before) = &self.url {
-            let (before, url) = (before.escape_debug(), url.escape_debug());
-            let message = format!("there are two URLs, `{before}` and `{url}`");
-            return Err(Stop::failed(message).hint("paste one request at a time"));
+        if let Some((_, before)) = self.url {
+            // They are not repeated: what looks like one may be a part of a credential that lost its quotes.
+            let at = self.at;
+            let message = format!("there are two URLs, the words {before} and {at} behind `curl`");
+            return Err(Stop::failed(message).hint(
+                "paste one request at a time, and put a value with spaces, such as a header, in quotes",
+            ));
         }
-        self.url = Some(url);
+        self.url = Some((url, self.at));
         Ok(())
     }
 
@@ -161,9 +174,8 @@ impl Told {
             }
             Does::DataUrlencode => {
                 let (text, has_letters) = urlencoded(&value, files)?;
-                let note = "some versions of curl write the escapes of `--data-urlencode` in lower case, `%2b`: here they are in upper case";
-                if has_letters && !self.notes.iter().any(|told| told == note) {
-                    self.notes.push(note.to_owned());
+                if has_letters {
+                    self.note(CASE_OF_ESCAPES);
                 }
                 self.append(text.as_bytes(), true)?;
             }
@@ -173,9 +185,9 @@ impl Told {
             Does::Compressed => self.notes.push(
                 "`--compressed` adds `Accept-Encoding`, of a value that depends on curl: it is not taken here".to_owned(),
             ),
-            Does::Http10 => self.version = Version::HTTP_10,
-            Does::Http11 => self.version = Version::HTTP_11,
-            Does::Http2 => self.version = Version::HTTP_2,
+            Does::Http10 => self.version = Some(Version::HTTP_10),
+            Does::Http11 => self.version = Some(Version::HTTP_11),
+            Does::Http2 => self.version = Some(Version::HTTP_2),
             Does::Nothing | Does::NothingWithValue => {}
             Does::Unknowable(instead) => {
                 let message = format!("what `{name}` sends is not to be seen from the line");
@@ -190,6 +202,12 @@ impl Told {
         self.usual.retain(|(before, _)| *before != name);
         if !value.is_empty() {
             self.usual.push((name, value));
+        }
+    }
+
+    fn note(&mut self, note: &str) {
+        if !self.notes.iter().any(|told| told == note) {
+            self.notes.push(note.to_owned());
         }
     }
 
@@ -211,12 +229,11 @@ impl Told {
         Ok(())
     }
 
-    fn pasted(self) -> Result<Pasted> {
-        let Some(url) = &self.url else {
+    fn pasted(mut self) -> Result<Pasted> {
+        let Some((url, _)) = self.url.take() else {
             return Err(Stop::failed("the `curl` line has no URL").into());
         };
-        let mut notes = self.notes;
-        let mut url = without_fragment(url).to_owned();
+        let mut url = without_fragment(&url).to_owned();
         if !url.contains("://") {
             // As curl guesses.
             url.insert_str(0, "http://");
@@ -224,19 +241,23 @@ impl Told {
         if !self.path_as_is {
             let plain = without_dots(&url);
             if plain != url {
-                notes.push("curl takes `.` and `..` out of a path before it sends it, unless `--path-as-is` is there".to_owned());
+                self.note("curl takes `.` and `..` out of a path before it sends it, unless `--path-as-is` is there");
                 url = plain;
             }
         }
-        let mut data = self.data;
+        let mut data = self.data.take();
         if self.get
             && let Some(data) = data.take()
         {
-            url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(&String::from_utf8_lossy(&data));
+            let data = String::from_utf8_lossy(&data);
+            if has_letters_in_escapes(&data) {
+                self.note(CASE_OF_ESCAPES);
+            }
+            url = with_query(&url, &data);
         }
+        let mut notes = self.notes;
         let mut parts = no_parts();
-        parts.version = self.version;
+        parts.version = self.version.unwrap_or_default();
         parts.method = self.method.unwrap_or(match (self.head, &data) {
             (true, _) => Method::HEAD,
             (false, Some(_)) => Method::POST,
@@ -254,11 +275,16 @@ impl Told {
         }
         let headers = headers(&self.headers, usual, data.is_some())?;
         let (parts, tls) = addressed(&url, parts, headers)?;
-        let covers_agent = ["signature-input", "authorization", "proxy-authorization"]
-            .iter()
-            .filter_map(|name| parts.headers.get(*name)?.to_str().ok())
-            .any(|value| value.to_ascii_lowercase().contains("user-agent"));
-        if covers_agent && !parts.headers.contains_key(USER_AGENT) {
+        let covers = |part: &str| {
+            ["signature-input", "authorization", "proxy-authorization"]
+                .iter()
+                .filter_map(|name| parts.headers.get(*name)?.to_str().ok())
+                .any(|value| value.to_ascii_lowercase().contains(part))
+        };
+        if tls && self.version.is_none() && !url.starts_with("ws") && covers("request-line") {
+            notes.push("over `https` curl and the server choose the version of HTTP when they meet, mostly HTTP/2, and the request line that is signed names it: here it is HTTP/1.1; `--http1.1` or `--http2` settles it".to_owned());
+        }
+        if covers("user-agent") && !parts.headers.contains_key(USER_AGENT) {
             notes.push("`User-Agent` names curl and its version, which the line does not tell: say it with `-A`".to_owned());
         }
         Ok(Pasted {
@@ -278,9 +304,7 @@ fn basic(user: &[u8]) -> String {
 
 /// What curl makes of `user:password@` in a URL.
 fn user_of(url: &str) -> Option<String> {
-    let (_, behind) = url.split_once("://")?;
-    let authority = behind.split(['/', '?', '#']).next()?;
-    let (user, _) = authority.rsplit_once('@')?;
+    let (user, _) = authority(url).rsplit_once('@')?;
     let mut text = decoded(user)?;
     if !user.contains(':') {
         text.push(':');
@@ -299,7 +323,7 @@ fn headers(
     for line in lines {
         // The value is not repeated: it may be a credential.
         let bad = |why: &str| {
-            let name = line.split_once(':').map_or("…", |(name, _)| name.trim());
+            let name = line.split_once(':').map_or("…", |(name, _)| name);
             Stop::failed(format!("`-H` of `{}`: {why}", name.escape_debug()))
         };
         let (name, value) = match (line.split_once(':'), line.strip_suffix(';')) {
@@ -308,8 +332,9 @@ fn headers(
             (None, None) => return Err(bad("there is no `:`").into()),
         };
         let is_removal = value.is_empty() && line.contains(':');
-        let name = HeaderName::from_bytes(name.trim().as_bytes())
-            .map_err(|_| bad("it is no name of a header"))?;
+        // Spaces around it are sent as they stand here.
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| bad("it is no name of a header, and gets a 400"))?;
         if is_removal {
             taken_out.push(name);
             continue;
@@ -336,46 +361,6 @@ fn headers(
         add(CONTENT_TYPE, FORM);
     }
     Ok(fields)
-}
-
-fn without_fragment(url: &str) -> &str {
-    url.split('#').next().unwrap_or_default()
-}
-
-/// `url` with the dot segments taken out of its path (RFC 3986, section 5.2.4).
-fn without_dots(url: &str) -> String {
-    let Some(start) = url.find("://").map(|at| at + 3) else {
-        return url.to_owned();
-    };
-    let (front, rest) = url.split_at(start);
-    let Some(slash) = rest
-        .find(['/', '?'])
-        .filter(|at| rest[*at..].starts_with('/'))
-    else {
-        return url.to_owned();
-    };
-    let (host, target) = rest.split_at(slash);
-    let (path, query) = match target.find('?') {
-        Some(at) => target.split_at(at),
-        None => (target, ""),
-    };
-    let mut kept: Vec<&str> = Vec::new();
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    for (at, segment) in segments.iter().enumerate() {
-        let is_last = at + 1 == segments.len();
-        match *segment {
-            "." if is_last => kept.push(""),
-            "." => {}
-            ".." => {
-                kept.pop();
-                if is_last {
-                    kept.push("");
-                }
-            }
-            segment => kept.push(segment),
-        }
-    }
-    format!("{front}{host}/{}{query}", kept.join("/"))
 }
 
 #[cfg(test)]
@@ -437,6 +422,11 @@ mod tests {
             ),
             ("curl http://h/ --data-raw @data", "POST", "/", "@data"),
             ("curl http://h/?x -G -d a=1", "GET", "/?x&a=1", ""),
+            ("curl 'http://h/?x&' -G -d a=1", "GET", "/?x&a=1", ""),
+            ("curl 'http://h/?' -G -d a=1", "GET", "/?a=1", ""),
+            ("curl http://h/ -G -d ''", "GET", "/", ""),
+            ("curl http://h/?x -G -d ''", "GET", "/?x", ""),
+            ("curl wss://h/live", "GET", "/live", ""),
             (
                 "curl http://h/ -G --data-urlencode 'q=ä b' --data-urlencode '=&'",
                 "GET",
@@ -515,10 +505,51 @@ mod tests {
     }
 
     #[test]
+    fn what_the_line_does_not_settle_is_noted() {
+        let kong = "-H 'Authorization: hmac username=\"a\", headers=\"date request-line\"'";
+        for (line, told) in [
+            (
+                format!("curl https://h/ {kong}"),
+                "`--http1.1` or `--http2`",
+            ),
+            (format!("curl --http1.1 https://h/ {kong}"), ""),
+            (format!("curl --http2 https://h/ {kong}"), ""),
+            (format!("curl http://h/ {kong}"), ""),
+            (format!("curl wss://h/ {kong}"), ""),
+            ("curl https://h/".to_owned(), ""),
+            ("curl -G -d 'q=%C3%A9' http://h/".to_owned(), "lower case"),
+            ("curl -G -d 'q=%20' http://h/".to_owned(), ""),
+            ("curl -d 'q=%C3%A9' http://h/".to_owned(), ""),
+            (
+                "curl -G --data-urlencode 'q=é' http://h/".to_owned(),
+                "lower case",
+            ),
+        ] {
+            let notes = taken(&line).notes;
+            assert_eq!(
+                notes.len(),
+                usize::from(!told.is_empty()),
+                "{line}: {notes:?}"
+            );
+            assert!(notes.concat().contains(told), "{line}: {notes:?}");
+        }
+        let version = |line: &str| taken(line).parts.version;
+        assert_eq!(version("curl http://h/"), Version::HTTP_11);
+        assert_eq!(version("curl --http2 http://h/"), Version::HTTP_2);
+    }
+
+    #[test]
     fn what_is_not_understood_is_named_and_no_value_is_told() {
         for (line, told) in [
             ("curl", "no URL"),
-            ("curl http://a/ http://b/", "two URLs"),
+            ("curl http://a/ http://b/", "words 1 and 2"),
+            (
+                "curl -H Authorization: Bearer canary http://a/",
+                "words 3 and 4",
+            ),
+            ("curl 'http://me:canary@h/a b'", "http://…@h/a b"),
+            ("curl 'http://me:canary@ä/'", "xn--"),
+            ("curl http://a/ -H 'Accept : canary'", "`Accept `"),
             ("curl --nonsense http://a/", "`--nonsense`"),
             ("curl -sZ http://a/", "`-Z`"),
             ("curl http://a/ -H", "needs a value"),

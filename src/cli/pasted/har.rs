@@ -1,17 +1,20 @@
 //! A HAR file (HTTP Archive 1.2), one of its entries, or the request within one.
 
+use super::url::without_user;
 use super::{Body, Pasted, addressed, announced, no_parts};
 use crate::cli::paint::short;
 use crate::cli::stop::Stop;
 use anyhow::Result;
 use data_encoding::BASE64;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Headers of an entry that are read: more than any gateway takes.
 const MAX_HEADERS: usize = 1_000;
+/// What is said where neither is there.
+const NO_CREDENTIALS: &str = "the entry has neither `Authorization` nor `Cookie`: browsers leave them out of a HAR unless they are told to save it with sensitive data";
 /// Entries that a message lists.
 const LISTED: usize = 8;
 
@@ -21,7 +24,7 @@ struct Entry {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "an object, a request")]
 struct Request {
     method: String,
     url: String,
@@ -33,12 +36,14 @@ struct Request {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object of `name` and `value`")]
 struct Header {
     name: String,
     value: String,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with the body")]
 struct PostData {
     text: Option<String>,
     encoding: Option<String>,
@@ -73,7 +78,16 @@ pub fn read(text: &[u8], which: Option<usize>) -> Result<Pasted> {
     } else {
         serde_json::from_value::<Request>(entry)
     };
-    request.map_err(|why| bad(why.to_string()))?.pasted()
+    request.map_err(|why| bad(without_value(&why)))?.pasted()
+}
+
+/// What is wrong, without the value that is: it may be a credential.
+fn without_value(why: &serde_json::Error) -> String {
+    let text = why.to_string();
+    match text.rsplit_once(", expected ") {
+        Some((_, wanted)) => format!("a value in it is not {wanted}"),
+        None => text,
+    }
 }
 
 fn one_of(mut entries: Vec<Value>, which: Option<usize>) -> Result<Value> {
@@ -95,7 +109,7 @@ fn one_of(mut entries: Vec<Value>, which: Option<usize>) -> Result<Value> {
         None => {
             let text = |entry: &Value, place: &str| {
                 let text = entry.pointer(place).and_then(Value::as_str);
-                short(text.unwrap_or("?"))
+                short(&without_user(text.unwrap_or("?")))
             };
             let mut list: Vec<String> = entries
                 .iter()
@@ -136,6 +150,12 @@ impl Request {
         };
         let headers = headers(&self.headers)?;
         let (parts, tls) = addressed(&self.url, parts, headers)?;
+        let is_bare = |name: &HeaderName| !parts.headers.contains_key(name);
+        if [AUTHORIZATION, COOKIE].iter().all(is_bare)
+            && !parts.headers.contains_key("signature-input")
+        {
+            notes.push(NO_CREDENTIALS.to_owned());
+        }
         let body = body(self.post_data, &parts.headers, &mut notes)?;
         Ok(Pasted {
             parts,
@@ -247,7 +267,15 @@ mod tests {
             assert_eq!(pasted.parts.version, Version::HTTP_2);
             assert_eq!(pasted.tls, Some(true));
             assert_eq!(pasted.body, Body::Whole(b"hi".to_vec()));
-            assert!(pasted.notes.is_empty(), "{:?}", pasted.notes);
+            assert_eq!(pasted.notes, [NO_CREDENTIALS]);
+        }
+    }
+
+    #[test]
+    fn a_credential_that_browsers_leave_out_is_missed_in_a_note() {
+        for name in ["Authorization", "cookie", "Signature-Input"] {
+            let pasted = read(ENTRY.replace("X-A", name).as_bytes(), None).unwrap();
+            assert!(pasted.notes.is_empty(), "{name}: {:?}", pasted.notes);
         }
     }
 
@@ -303,6 +331,22 @@ mod tests {
             ("{\"log\": {\"entries\": []}}", "has no request in it"),
             ("[]", "has no request in it"),
             (&ENTRY.replace("https:", "ftp:"), "needs `http` or `https`"),
+            (
+                &ENTRY.replace("https:", "ftp://me:canary@"),
+                "`ftp://…@//api.example.com",
+            ),
+            (
+                &ENTRY.replace(
+                    "{\"name\": \":method\", \"value\": \"POST\"}",
+                    "\"Authorization: canary, expected canary\"",
+                ),
+                "not an object of `name` and `value`",
+            ),
+            (&ENTRY.replace("\"1\"", "[\"canary\"]"), "not a string"),
+            (
+                &ENTRY.replace("\"2\"}]", "\"2\"}, \"canary\"]"),
+                "not an object",
+            ),
             (
                 &ENTRY.replace("\"POST\", \"url\"", "\"P T\", \"url\""),
                 "not a method",

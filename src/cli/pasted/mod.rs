@@ -9,8 +9,10 @@ pub mod har;
 pub mod raw;
 pub mod shell;
 
+mod chunks;
 mod data;
 mod options;
+mod url;
 
 use super::paint::short;
 use super::stop::Stop;
@@ -41,8 +43,30 @@ pub enum Body {
     None,
     /// All of it.
     Whole(Vec<u8>),
+    /// All that follows the head, where nothing tells its end: an editor may have put a newline there.
+    Rest(Vec<u8>),
     /// The head announces one, the text does not have it.
     NotGiven,
+}
+
+impl Body {
+    /// Its bytes, if the text has them.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(bytes) | Self::Rest(bytes) => Some(bytes),
+            Self::None | Self::NotGiven => None,
+        }
+    }
+
+    /// The same without the newline that an editor may have put at its end; `None` where there is none.
+    pub fn without_newline(&self) -> Option<Self> {
+        let Self::Rest(bytes) = self else {
+            return None;
+        };
+        let mut ends = [b"\r\n".as_slice(), b"\n"].into_iter();
+        let bytes = ends.find_map(|end| bytes.strip_suffix(end))?;
+        Some(Self::Rest(bytes.to_vec()))
+    }
 }
 
 /// Opens the files that a `curl` line names.
@@ -55,7 +79,7 @@ impl Pasted {
     /// # Errors
     /// What is not understood, where, and what to do.
     pub fn read(text: &[u8], entry: Option<usize>, files: Files<'_>) -> Result<Self> {
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let text = without_mark(text);
         let front = text.trim_ascii_start();
         if front.starts_with(b"{") || front.starts_with(b"[") {
             return har::read(front, entry);
@@ -75,16 +99,30 @@ impl Pasted {
     }
 }
 
+/// `text` without the byte order mark that editors on Windows put in front.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// A request to an absolute URL, as it goes over the wire.
 fn addressed(url: &str, mut parts: Parts, headers: HeaderMap) -> Result<(Parts, bool)> {
     let bad = |why: &str| {
-        Stop::failed(format!("the URL `{}` is no URL: {why}", short(url))).hint(
-            "`https://api.example.com/orders?page=2` is one; what is not ASCII is percent-encoded",
-        )
+        let hint = if url::authority(url).is_ascii() {
+            "`https://api.example.com/orders?page=2` is one; what is not ASCII is percent-encoded"
+        } else {
+            "a host that is not ASCII is written as it is looked up, `xn--…`: browsers copy it so"
+        };
+        let shown = short(&url::without_user(url));
+        Stop::failed(format!("the URL `{shown}` is no URL: {why}")).hint(hint)
     };
     let uri: Uri = url.parse().map_err(|why| bad(&format!("{why}")))?;
-    let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority())
-    else {
+    // A WebSocket begins as a request of HTTP.
+    let scheme = match uri.scheme_str() {
+        Some("http" | "ws") => Some("http"),
+        Some("https" | "wss") => Some("https"),
+        _ => None,
+    };
+    let (Some(scheme), Some(authority)) = (scheme, uri.authority()) else {
         return Err(bad("it needs `http` or `https`, and a host").into());
     };
     let authority = match authority.as_str().rsplit_once('@') {
@@ -111,5 +149,7 @@ fn no_parts() -> Parts {
 
 /// What `Content-Length` announces.
 fn announced(headers: &HeaderMap) -> Option<usize> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }

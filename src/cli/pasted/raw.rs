@@ -1,7 +1,6 @@
 //! A request as text: pasted from a log, a trace, or the `>` lines of `curl -v`.
 
-use super::{Body, Pasted, announced};
-use crate::cli::paint::short;
+use super::{Body, Pasted, announced, chunks};
 use crate::cli::stop::Stop;
 use anyhow::Result;
 use http::header::{HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -13,13 +12,10 @@ use http::{Method, Request, Uri, Version};
 /// # Errors
 /// The line that is no part of a request.
 pub fn read(text: &[u8]) -> Result<Pasted> {
-    let mut lines = Lines {
-        rest: text,
-        number: 0,
-    };
-    let traced = text
-        .split(|byte| *byte == b'\n')
-        .any(is_traced_request_line);
+    let mut notes = Vec::new();
+    let trace = last_of_trace(text, &mut notes);
+    let traced = trace.is_some();
+    let mut lines = trace.unwrap_or_else(|| Lines::of(text));
     let mut next = || loop {
         let line = lines.next()?;
         match (traced, line.strip_prefix(b"> ")) {
@@ -49,7 +45,6 @@ pub fn read(text: &[u8]) -> Result<Pasted> {
         let (name, value) = field(number, line)?;
         parts.headers.append(name, value);
     }
-    let mut notes = Vec::new();
     let rest = if traced { &[] } else { lines.rest };
     let body = body(&parts, rest, &mut notes);
     Ok(Pasted {
@@ -60,12 +55,51 @@ pub fn read(text: &[u8]) -> Result<Pasted> {
     })
 }
 
+/// A trace from its request on: the last of several, and not what is said to a proxy before it.
+/// `None` where `text` is no trace.
+fn last_of_trace<'t>(text: &'t [u8], notes: &mut Vec<String>) -> Option<Lines<'t>> {
+    let mut lines = Lines::of(text);
+    let (mut found, mut count, mut has_tunnel) = (None, 0, false);
+    loop {
+        let here = lines;
+        let Some(line) = lines.next() else {
+            break;
+        };
+        if !is_traced_request_line(line) {
+            continue;
+        }
+        let is_connect = line.starts_with(b"> CONNECT ");
+        has_tunnel |= is_connect;
+        count += u32::from(!is_connect);
+        if found.is_none() || !is_connect {
+            found = Some(here);
+        }
+    }
+    if has_tunnel && count > 0 {
+        notes.push("`CONNECT` is for the proxy, and passed over here".to_owned());
+    }
+    if count > 1 {
+        notes.push(format!(
+            "the trace has {count} requests, and this is the last: for another, paste its lines alone"
+        ));
+    }
+    found
+}
+
+#[derive(Clone, Copy)]
 struct Lines<'t> {
     rest: &'t [u8],
     number: usize,
 }
 
 impl<'t> Lines<'t> {
+    const fn of(text: &'t [u8]) -> Self {
+        Self {
+            rest: text,
+            number: 0,
+        }
+    }
+
     fn next(&mut self) -> Option<&'t [u8]> {
         if self.rest.is_empty() {
             return None;
@@ -92,10 +126,10 @@ fn is_traced_request_line(line: &[u8]) -> bool {
 
 fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
     let text = String::from_utf8_lossy(line);
+    // The line is not repeated: the text may be another, such as a secret.
     let bad = || {
         Stop::failed(format!(
-            "line {number}, `{}`, is not `METHOD target HTTP/1.1`",
-            short(&text)
+            "line {number} is not `METHOD target HTTP/1.1`"
         ))
         .hint("the raw text is wanted, as behind `>` in the output of `curl -v`; or a HAR entry, or a whole `curl` line")
     };
@@ -108,12 +142,9 @@ fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
     };
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| bad())?;
-    *request.uri_mut() = target.parse::<Uri>().map_err(|why| {
-        Stop::failed(format!(
-            "line {number}: the target `{}` is no target: {why}",
-            short(target)
-        ))
-    })?;
+    *request.uri_mut() = target
+        .parse::<Uri>()
+        .map_err(|why| Stop::failed(format!("line {number}: the target is none: {why}")))?;
     *request.version_mut() = version;
     Ok(request)
 }
@@ -145,11 +176,15 @@ fn body(parts: &Parts, rest: &[u8], notes: &mut Vec<String>) -> Body {
             notes.push("the body is chunked: its digest is not checked here".to_owned());
             return Body::NotGiven;
         }
+        if let Some(body) = chunks::put_together(rest) {
+            notes.push("the body is in chunks: it is taken without their sizes".to_owned());
+            return Body::Whole(body);
+        }
         notes.push(
-            "all that follows the empty line is taken as the body, without the sizes of its chunks"
+            "the body is said to be chunked, and is not: all that follows the empty line is taken as it"
                 .to_owned(),
         );
-        return Body::Whole(rest.to_vec());
+        return Body::Rest(rest.to_vec());
     }
     match announced(&parts.headers) {
         Some(0) => Body::None,
@@ -178,7 +213,7 @@ fn body(parts: &Parts, rest: &[u8], notes: &mut Vec<String>) -> Body {
                 "there is no `Content-Length`: all that follows the empty line is taken as the body"
                     .to_owned(),
             );
-            Body::Whole(rest.to_vec())
+            Body::Rest(rest.to_vec())
         }
     }
 }
@@ -211,6 +246,51 @@ mod tests {
     }
 
     #[test]
+    fn of_a_trace_with_several_requests_the_last_is_taken_and_that_is_told() {
+        let get = |path: &str| {
+            format!("> GET {path} HTTP/1.1\r\n> Host: x\r\n> \r\n< HTTP/1.1 302 Found\r\n")
+        };
+        let connect = "> CONNECT x:443 HTTP/1.1\r\n> Host: x:443\r\n> \r\n< HTTP/1.1 200 OK\r\n";
+        for (text, target, told) in [
+            (get("/a"), "/a", [false, false]),
+            (get("/a") + &get("/b"), "/b", [false, true]),
+            (connect.to_owned() + &get("/a"), "/a", [true, false]),
+            (
+                connect.to_owned() + &get("/a") + connect + &get("/b"),
+                "/b",
+                [true, true],
+            ),
+            (connect.to_owned(), "x:443", [false, false]),
+        ] {
+            let raw = read(text.as_bytes()).unwrap();
+            assert_eq!(raw.parts.uri.to_string(), target);
+            assert_eq!(raw.parts.headers.len(), 1);
+            let notes = raw.notes.concat();
+            let has = ["`CONNECT`", "2 requests"].map(|word| notes.contains(word));
+            assert_eq!(has, told, "{notes}");
+        }
+    }
+
+    #[test]
+    fn a_body_ends_where_the_text_tells_and_else_perhaps_before_its_last_newline() {
+        let body = |fields: &str, body: &str| {
+            let text = format!("POST / HTTP/1.1\nHost: x\n{fields}\n{body}");
+            read(text.as_bytes()).unwrap().body
+        };
+        let chunked = "Transfer-Encoding: chunked\n";
+        let whole = |text: &str| Body::Whole(text.as_bytes().to_vec());
+        let rest = |text: &str| Body::Rest(text.as_bytes().to_vec());
+        assert_eq!(body("Content-Length: 3\n", "hi\n\n"), whole("hi\n"));
+        assert_eq!(body(chunked, "5\r\nhello\r\n0\r\n\r\n"), whole("hello"));
+        assert_eq!(body(chunked, "hello\n"), rest("hello\n"));
+        assert_eq!(body("", "hi\r\n"), rest("hi\r\n"));
+        assert_eq!(body("", "hi\r\n").without_newline(), Some(rest("hi")));
+        assert_eq!(rest("hi\n\n").without_newline(), Some(rest("hi\n")));
+        assert_eq!(rest("hi").without_newline(), None);
+        assert_eq!(whole("hi\n").without_newline(), None);
+    }
+
+    #[test]
     fn what_is_no_request_is_told_by_line_and_without_its_value() {
         let error = |text: &str| read(text.as_bytes()).err().unwrap().to_string();
         assert!(error("").contains("empty"));
@@ -228,5 +308,16 @@ mod tests {
         }
         let message = error("GET / HTTP/1.1\nAuthorization canary");
         assert!(message.contains("line 2") && !message.contains("canary"));
+        for text in [
+            "base64:canary\n",
+            "a canary in words\n",
+            "GET /canary< HTTP/1.1\n",
+        ] {
+            let message = error(text);
+            assert!(
+                message.contains("line 1") && !message.contains("canary"),
+                "{message}"
+            );
+        }
     }
 }

@@ -36,6 +36,13 @@ pub fn words(line: &str) -> Result<Vec<String>> {
                 reader.ansi()?;
             }
             '$' if reader.is_name_next() => return Err(filled_in().into()),
+            '`' if reader.rest.starts_with(['\n', '\r']) => {
+                return Err(
+                    Stop::failed("the lines end in backticks, as PowerShell wants it")
+                        .hint("write it in one line, or end its lines in `\\`; browsers copy it so as cURL (bash), or (POSIX)")
+                        .into(),
+                );
+            }
             '`' => return Err(filled_in().into()),
             '^' if reader.rest.starts_with(['"', '\n', '\r']) => {
                 return Err(
@@ -122,6 +129,7 @@ impl Reader<'_> {
         loop {
             match self.next() {
                 None => return Err(unfinished("`\"`")),
+                Some('"') if self.rest.starts_with('"') => return Err(doubled()),
                 Some('"') => return Ok(()),
                 Some('`') => return Err(filled_in()),
                 Some('$') if self.is_name_next() => return Err(filled_in()),
@@ -234,6 +242,12 @@ fn unfinished(what: &str) -> Stop {
         .hint("paste the whole command, as it was copied")
 }
 
+/// A POSIX shell would read on, without a quote there.
+fn doubled() -> Stop {
+    Stop::failed("`\"\"` stands within double quotes, as Windows' `cmd` writes a quote")
+        .hint("let the browser copy it as cURL (bash), or (POSIX); or put the value in single quotes, with each quote once")
+}
+
 fn filled_in() -> Stop {
     Stop::failed("a `$` or a backtick stands where a shell would fill something in")
         .hint("write the value itself, or put it in single quotes")
@@ -256,6 +270,7 @@ mod tests {
             ("a \\\n  b \\\r\n c", &["a", "b", "c"]),
             (r"'it'\''s' '' \ x", &["it's", "", " x"]),
             (r#""a\"b\\c\d$ e""#, &["a\"b\\c\\d$ e"]),
+            (r#"x "" "a"'b'"" "#, &["x", "", "ab"]),
             (
                 r"$'a\'b\u00e9\xc3\xa9\303\251\x41\101\uD83D\uDE00\n\q' $",
                 &["a'béééAA😀\n\\q", "$"],
@@ -282,6 +297,8 @@ mod tests {
             "a &",
             "a > b",
             "a ^\"b",
+            r#"a "{""b"":1}""#,
+            "a `\n b",
             "'a",
             "\"a",
             "$'a",
@@ -294,6 +311,9 @@ mod tests {
         ] {
             assert!(words(line).is_err(), "{line}");
         }
+        let told = |line: &str| words(line).unwrap_err().to_string();
+        assert!(told(r#"a "{""b"":1}""#).contains("`cmd`"));
+        assert!(told("a `\r\n b").contains("PowerShell"));
         assert!(words(&"a ".repeat(MAX_WORDS + 1)).is_err());
     }
 

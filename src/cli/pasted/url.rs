@@ -1,0 +1,79 @@
+//! What curl makes of a URL, and what of one is told.
+
+/// `url` without its fragment, which is not sent.
+pub(super) fn without_fragment(url: &str) -> &str {
+    url.split('#').next().unwrap_or_default()
+}
+
+/// `url` with the dot segments taken out of its path (RFC 3986, section 5.2.4).
+pub(super) fn without_dots(url: &str) -> String {
+    let Some(start) = url.find("://").map(|at| at + 3) else {
+        return url.to_owned();
+    };
+    let (front, rest) = url.split_at(start);
+    let Some(slash) = rest
+        .find(['/', '?'])
+        .filter(|at| rest[*at..].starts_with('/'))
+    else {
+        return url.to_owned();
+    };
+    let (host, target) = rest.split_at(slash);
+    let (path, query) = match target.find('?') {
+        Some(at) => target.split_at(at),
+        None => (target, ""),
+    };
+    let mut kept: Vec<&str> = Vec::new();
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    for (at, segment) in segments.iter().enumerate() {
+        let is_last = at + 1 == segments.len();
+        match *segment {
+            "." if is_last => kept.push(""),
+            "." => {}
+            ".." => {
+                kept.pop();
+                if is_last {
+                    kept.push("");
+                }
+            }
+            segment => kept.push(segment),
+        }
+    }
+    format!("{front}{host}/{}{query}", kept.join("/"))
+}
+
+/// `url` with `data` behind its query, as `-G` puts it there.
+pub(super) fn with_query(url: &str, data: &str) -> String {
+    let sign = match url.split_once('?') {
+        _ if data.is_empty() => "",
+        None => "?",
+        Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
+        Some(_) => "&",
+    };
+    format!("{url}{sign}{data}")
+}
+
+/// Whether `text` has an escape whose digits are in one case or the other.
+pub(super) fn has_letters_in_escapes(text: &str) -> bool {
+    text.split('%').skip(1).any(|behind| {
+        let digits = behind.get(..2).unwrap_or_default();
+        let is_escape = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_escape && digits.bytes().any(|byte| byte.is_ascii_alphabetic())
+    })
+}
+
+/// The user, the host and the port of `url`.
+pub(super) fn authority(url: &str) -> &str {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    behind.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// `url` as a message may tell it: without what stands before the last `@`, since in one that is no
+/// URL a password may be anywhere.
+pub(super) fn without_user(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let (scheme, behind) = url.split_at(start);
+    match behind.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}…@{host}"),
+        None => url.to_owned(),
+    }
+}
