@@ -7,6 +7,7 @@ use crate::interop::verified_by;
 use data_encoding::BASE64;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -63,6 +64,108 @@ accept = [\"public\"]
 
 ";
 
+/// Those that ask for more than a right proof, or share a host, a path or a method with another.
+const PICKY: &str = "\
+[[routes]]
+name = \"strict\"
+path = \"/strict/**\"
+upstream = \"backend\"
+accept = [\"token\"]
+replay = \"strict\"
+
+[[routes]]
+name = \"own-field\"
+path = \"/own-field\"
+upstream = \"backend\"
+accept = [\"token\"]
+token_headers = [\"X-App-Token\"]
+
+[[routes]]
+name = \"kong-bound\"
+path = \"/kong-bound\"
+upstream = \"backend\"
+accept = [\"hmac-auth\", \"token\"]
+dialect = \"kong\"
+bind = \"authorization\"
+
+[[routes]]
+name = \"apisix-bound\"
+path = \"/apisix-bound\"
+upstream = \"backend\"
+accept = [\"hmac-auth\", \"token\"]
+dialect = \"apisix\"
+bind = \"authorization\"
+
+[[routes]]
+name = \"dpop\"
+path = \"/dpop/**\"
+upstream = \"backend\"
+accept = [\"token\"]
+bind = \"dpop\"
+
+[[routes]]
+name = \"dpop-word\"
+path = \"/dpop-word\"
+upstream = \"backend\"
+accept = [\"token\"]
+bind = \"dpop\"
+token_headers = [\"authorization\"]
+
+[[routes]]
+name = \"keyed\"
+path = \"/keyed/**\"
+upstream = \"backend\"
+accept = [\"token\", \"token+http-signature\"]
+bind = \"key\"
+
+[[routes]]
+name = \"attested\"
+path = \"/attested\"
+upstream = \"backend\"
+accept = [\"token\"]
+assurance = \"attested\"
+
+[[routes]]
+name = \"item\"
+path = \"/items/*\"
+upstream = \"backend\"
+accept = [\"token\"]
+
+[[routes]]
+name = \"below-items\"
+path = \"/items/**\"
+upstream = \"backend\"
+accept = [\"http-signature\"]
+
+[[routes]]
+name = \"reads\"
+path = \"/shared/**\"
+upstream = \"backend\"
+accept = [\"token\"]
+methods = [\"GET\"]
+
+[[routes]]
+name = \"writes\"
+path = \"/shared/**\"
+upstream = \"backend\"
+accept = [\"http-signature\"]
+
+[[routes]]
+name = \"one-host\"
+path = \"/hosts\"
+upstream = \"backend\"
+accept = [\"token\"]
+host = \"www.hosts.example\"
+
+[[routes]]
+name = \"other-hosts\"
+path = \"/hosts\"
+upstream = \"backend\"
+accept = [\"http-signature\"]
+host = \"*.hosts.example\"
+
+";
+
 /// Those that take webhooks, each named after its sender.
 const HOOKS: &str = "\
 [[routes]]
@@ -110,6 +213,12 @@ keys = [{ id = \"stripe-2026\", algorithm = \"hmac-sha256\", secret = \"file:str
 keys = [{ id = \"slack-2026\", algorithm = \"hmac-sha256\", secret = \"file:slack-2026.key\", schemes = [\"webhook\"] }]
 ";
 
+/// Whose tokens say that somebody has looked at the app; other apps have keys of the same kind.
+const GENUINE: &str = "\
+[apps.genuine]
+keys = [{ id = \"genuine-2026\", algorithm = \"hmac-sha256\", secret = \"file:genuine-2026.key\", attests = true, schemes = [\"token\"] }]
+";
+
 /// The keys of each kind that signs requests.
 const PAIRS: [&str; 5] = [
     "ed25519",
@@ -131,9 +240,9 @@ fn setup(upstream: &Upstream) -> Setup {
     Setup::before(upstream)
         .tokens("audience = \"orders\"")
         .app("scopes = [\"orders\"]")
-        .routes(&format!("{ROUTES}{HOOKS}"))
+        .routes(&format!("{ROUTES}{PICKY}{HOOKS}"))
         .more(&format!(
-            "[apps.pairs]\nscopes = [\"orders\"]\nkeys = [{}]\n{WEBHOOKS}",
+            "[apps.pairs]\nscopes = [\"orders\"]\nkeys = [{}]\n{GENUINE}{WEBHOOKS}",
             keys.join(", ")
         ))
 }
@@ -223,16 +332,37 @@ fn every_written_request_gets_the_written_verdict() {
     }
     let gateway = Gateway::start_at(setup, T0);
     let (mut passed, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    let mut told_of = BTreeMap::<_, BTreeSet<_>>::new();
     for (file, case) in cases(&files) {
         let told = sent(&gateway, &case);
         assert_eq!(told, case["verdict"], "{}: {case:#}", file["route"]);
         let kind = format!("{} {} {}", file["route"], file["scheme"], case["algorithm"]);
+        let title = case["title"].as_str().unwrap().replace(", with a body", "");
+        let code = told["code"].as_str().unwrap_or("passes").to_owned();
+        told_of
+            .entry(kind.clone())
+            .or_default()
+            .insert((title, code));
         if told["passes"] == true {
             passed.insert(kind);
         } else {
             refused.insert(told["code"].as_str().unwrap().to_owned());
         }
     }
+    // Nothing that is rightly made is refused, and nothing passes whose proof is another or none.
+    let plain = [
+        ("as it is signed", "passes"),
+        ("with another signature", "credential-rejected"),
+        ("without any proof", "credential-missing"),
+    ];
+    for (kind, told) in &told_of {
+        for (title, code) in plain {
+            let codes = told.iter().filter(|(of, _)| of == title);
+            let codes: Vec<_> = codes.map(|(_, code)| code.as_str()).collect();
+            assert_eq!(codes, [code], "{kind}: {title}");
+        }
+    }
+    assert!(!files["README.md"].contains("There is none for"));
     // Each way with each kind of key that it goes with: 7 and 5 and 5, then 2 or 5 to `hmac-auth`.
     let of = |front: &str| passed.iter().filter(|kind| kind.starts_with(front)).count();
     assert_eq!(of("\"signed\" \"http-signature\""), 7);
@@ -243,6 +373,9 @@ fn every_written_request_gets_the_written_verdict() {
     assert_eq!(of("\"cavage\" \"hmac-auth\""), 5);
     assert_eq!(of("\"aws\" \"aws-sigv4\""), 1);
     assert_eq!(of("\"bound\" \"token\""), 5);
+    assert_eq!(of("\"dpop\" \"token\""), 5);
+    assert_eq!(of("\"keyed\" \"token+http-signature\""), 4);
+    assert_eq!(of("\"attested\" \"token\""), 1);
     assert_eq!(of("\"standard-webhooks\" \"webhook\""), 2);
     for sender in ["github", "stripe", "slack"] {
         assert_eq!(of(&format!("\"{sender}\" \"webhook\"")), 1, "{sender}");
@@ -315,6 +448,34 @@ fn no_secret_of_the_configuration_is_read_or_written() {
 }
 
 #[test]
+fn what_passes_the_gateway_is_for_its_owner_alone() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    written(&setup, "real", &["--with-real-secrets"]);
+    let mode = |name: &str| {
+        let told = std::fs::metadata(setup.path(name)).unwrap();
+        told.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("real"), 0o700);
+    for name in read(&setup.path("real")).keys() {
+        assert_eq!(mode(&format!("real/{name}")), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_way_in_which_nothing_passes_has_no_file_and_is_named() {
+    let upstream = Upstream::start();
+    // Nobody but the running gateway can make the nonce.
+    let setup = Setup::before(&upstream)
+        .tokens("dpop_nonce = true")
+        .route("bind = \"dpop\"");
+    let files = written(&setup, "vectors", &[]);
+    assert!(files.contains_key("001-all-http-signature.json"));
+    assert!(!files.keys().any(|name| name.contains("token")));
+    assert!(files["README.md"].contains("There is none for `token` on route `all`."));
+}
+
+#[test]
 fn nothing_is_written_over_and_what_is_wrong_is_told() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream);
@@ -325,6 +486,7 @@ fn nothing_is_written_over_and_what_is_wrong_is_told() {
         (&["gateway.toml"], "cannot be used"),
         (&["-c", "nowhere.toml", "new"], "cannot be opened"),
         (&["--time", "soon", "new"], "soon"),
+        (&["--time", "1800000000000", "new"], "not milliseconds"),
     ] {
         let output = vectors(&setup, args);
         let err = String::from_utf8_lossy(&output.stderr);

@@ -1,6 +1,6 @@
 //! Requests of every route, rightly made and changed in one way each, with the gateway's own verdict.
 
-use super::changes::{CHANGES, Change, Draft, NOBODY, OF_USER, alter};
+use super::changes::{CHANGES, Change, Draft, NOBODY, NUMBER, OF_USER, alter};
 use super::keys::{Holder, Holders};
 use super::written::{Case, File, Request, Verdict};
 use crate::apps::{Key, Scheme};
@@ -8,8 +8,8 @@ use crate::cli::explain::{Ground, judge};
 use crate::cli::pasted::{Body, Pasted};
 use crate::cli::stop::Stop;
 use crate::clock::Now;
-use crate::route::{Accept, Bind, Route, Webhooks};
-use crate::schemes::PAIR;
+use crate::route::{Accept, Bind, Dialect, Path, Route, Webhooks};
+use crate::schemes::{PAIR, PublicUrl};
 use anyhow::Result;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method};
@@ -17,8 +17,18 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a host is called where the configuration names none.
-const ANY_HOST: &str = "gateway.example";
+/// What a host is called where the configuration names none, the later ones where it is another route's.
+const HOSTS: [&str; 3] = ["gateway.example", "vectors.example", "gateway.test"];
+/// What may stand in front of a host that any label may.
+const LABELS: [&str; 3] = ["www.", "vectors.", "gateway."];
+/// What stands in a path for `*` and for `**`. More specific routes may answer for the first ones.
+const WORDS: [(&str, &str); 5] = [
+    (NUMBER, NUMBER),
+    (NUMBER, "42/42"),
+    (NUMBER, "42/42/42"),
+    ("4242", "4242"),
+    (NUMBER, ""),
+];
 
 /// A way to prove a request that a route accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +56,15 @@ impl Way {
     /// Whether it is a webhook, which holds its body and not the request.
     pub(super) const fn is_webhook(self) -> bool {
         matches!(self, Self::One(Scheme::Webhook))
+    }
+
+    /// Whether there is room for its proof beside an `Authorization` that is there already.
+    fn leaves_room(self, route: &Route) -> bool {
+        match self {
+            Self::One(Scheme::AwsSigv4) => false,
+            Self::One(Scheme::HmacAuth) => route.dialect != Some(Dialect::Apisix),
+            Self::One(_) | Self::Pair => true,
+        }
     }
 
     /// Whether `key` may be used so to `route`.
@@ -88,10 +107,10 @@ impl Maker {
             .collect()
     }
 
-    /// The requests to `route`, proven in one way by a key of each kind.
+    /// The requests to `route`, proven in one way by a key of each kind; no case where none would pass.
     pub(super) fn file(&self, route: &Route, way: Way, holders: &Holders) -> Result<File> {
         let mut cases = Vec::new();
-        for holder in self.of_each_kind(route, way, holders) {
+        for holder in self.of_each_kind(route, way, holders)? {
             for (change, title, has_body) in CHANGES {
                 if way.is_webhook() && !change.is_of_webhooks(has_body) {
                     continue;
@@ -105,7 +124,7 @@ impl Maker {
                 way.suits(&key, route) && key.app.scopes.missing(&route.scopes).is_some()
             })
         });
-        if let Some(holder) = poor {
+        if let Some(holder) = poor.filter(|_| !cases.is_empty()) {
             let title = "by an app without the scope";
             cases.extend(self.case(route, way, holder, Change::NoScope, title, false)?);
         }
@@ -113,10 +132,7 @@ impl Maker {
         Ok(File {
             route: route.name.to_string(),
             scheme: way.name(),
-            dialect: route
-                .dialect
-                .filter(|_| is_of_hmac)
-                .map(crate::route::Dialect::name),
+            dialect: route.dialect.filter(|_| is_of_hmac).map(Dialect::name),
             sender: route
                 .webhooks
                 .as_ref()
@@ -127,31 +143,38 @@ impl Maker {
         })
     }
 
-    /// One key of each algorithm: one that passes, if there is one.
-    fn of_each_kind<'h>(&self, route: &Route, way: Way, holders: &'h Holders) -> Vec<&'h Holder> {
+    /// One key of each algorithm, whose request passes when nothing is wrong with it.
+    fn of_each_kind<'h>(
+        &self,
+        route: &Route,
+        way: Way,
+        holders: &'h Holders,
+    ) -> Result<Vec<&'h Holder>> {
         let now = self.time as i64;
-        let rank = |holder: &Holder| {
-            let key = self.ground.registry.key(&holder.id)?;
-            let is_good = key.is_active(now)
-                && key.app.enabled
-                && key.app.scopes.missing(&route.scopes).is_none();
-            way.suits(&key, route).then_some(is_good)
+        // What costs no signature is asked first: there may be many keys.
+        let may_pass = |holder: &Holder| {
+            let key = self.ground.registry.key(&holder.id);
+            key.is_some_and(|key| {
+                way.suits(&key, route)
+                    && key.is_active(now)
+                    && key.app.enabled
+                    && key.app.scopes.missing(&route.scopes).is_none()
+            })
         };
-        let mut kinds: Vec<(&Holder, bool)> = Vec::new();
+        let mut kinds: Vec<&Holder> = Vec::new();
         for holder in holders.iter() {
-            let Some(is_good) = rank(holder) else {
-                continue;
-            };
-            let known = kinds
-                .iter_mut()
-                .find(|(one, _)| one.algorithm == holder.algorithm);
-            match known {
-                None => kinds.push((holder, is_good)),
-                Some(known) if is_good && !known.1 => *known = (holder, true),
-                Some(_) => {}
+            let is_known = kinds.iter().any(|one| one.algorithm == holder.algorithm);
+            if !is_known && may_pass(holder) && self.passes(route, way, holder)? {
+                kinds.push(holder);
             }
         }
-        kinds.into_iter().map(|(holder, _)| holder).collect()
+        Ok(kinds)
+    }
+
+    /// Whether a request passes that `holder` makes rightly.
+    fn passes(&self, route: &Route, way: Way, holder: &Holder) -> Result<bool> {
+        let tried = self.case(route, way, holder, Change::None, "on trial", false)?;
+        Ok(tried.is_some_and(|case| case.verdict.passes))
     }
 
     /// One request; `None` where it cannot be made so.
@@ -167,7 +190,9 @@ impl Maker {
         let Some(mut draft) = self.draft(route, way, change, has_body) else {
             return Ok(None);
         };
-        if !self.sign(&mut draft, route, way, holder, change)? || !alter(&mut draft, way, change) {
+        if !self.sign(&mut draft, route, way, holder, change)?
+            || !alter(&mut draft, route, way, change)
+        {
             return Ok(None);
         }
         if change == Change::NoProof {
@@ -175,7 +200,6 @@ impl Maker {
         }
         let verdict = self.verdict(&draft)?;
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let (scheme, authority) = self.place(route);
         let fields = draft.fields.iter();
         Ok(Some(Case {
             title,
@@ -188,8 +212,8 @@ impl Maker {
             algorithm: holder.algorithm.name(),
             request: Request {
                 method: draft.method.to_string(),
-                scheme: scheme.to_owned(),
-                authority,
+                scheme: self.scheme().to_owned(),
+                authority: draft.authority,
                 target: draft.target,
                 headers: fields
                     .map(|(name, value)| [crate::cli::curl::shown(name), text(value)])
@@ -203,25 +227,12 @@ impl Maker {
 
     fn draft(&self, route: &Route, way: Way, change: Change, has_body: bool) -> Option<Draft> {
         let has_body = has_body || way.is_webhook();
-        let takes = |method: &&Method| route.methods.is_empty() || route.methods.contains(method);
-        let with_body = [Method::POST, Method::PUT, Method::PATCH];
-        let without = [Method::GET, Method::DELETE, Method::HEAD, Method::OPTIONS];
-        let method = if has_body {
-            with_body.iter().find(takes)?.clone()
-        } else {
-            let all = without.iter().chain(&with_body);
-            all.chain(&route.methods).find(takes)?.clone()
-        };
+        let (method, authority, path) = self.place(route, change, has_body)?;
         let number = self.number.get() + 1;
         self.number.set(number);
-        let pattern = route.path.to_string();
-        if change == Change::Path && !pattern.contains('*') {
-            return None;
-        }
-        let path = pattern.replace("**", "42").replace('*', "42");
         let mut fields = HeaderMap::new();
-        fields.insert(HOST, HeaderValue::from_str(&self.place(route).1).ok()?);
-        if route.bind == Bind::Authorization {
+        fields.insert(HOST, HeaderValue::from_str(&authority).ok()?);
+        if route.bind == Bind::Authorization && way.leaves_room(route) {
             fields.insert(AUTHORIZATION, OF_USER);
         }
         let body = has_body.then(|| format!("{{\"case\": {number}}}"));
@@ -231,6 +242,7 @@ impl Maker {
         }
         Some(Draft {
             method,
+            authority,
             target: if way.is_webhook() {
                 path
             } else {
@@ -247,16 +259,74 @@ impl Maker {
         format!("msg_{}", self.number.get())
     }
 
-    /// Scheme and authority that callers take the route for.
-    pub(super) fn place(&self, route: &Route) -> (&str, String) {
-        if let Some(url) = &self.ground.public_url {
-            return (&url.scheme, url.authority.to_string());
-        }
-        let host = match &route.host {
-            Some(host) => host.to_string().replace("*.", "www."),
-            None => ANY_HOST.to_owned(),
+    /// Method, authority and path of a request that `route` gets, and no other.
+    fn place(
+        &self,
+        route: &Route,
+        change: Change,
+        has_body: bool,
+    ) -> Option<(Method, String, String)> {
+        let with_body = [Method::POST, Method::PUT, Method::PATCH];
+        let without = [Method::GET, Method::DELETE, Method::HEAD, Method::OPTIONS];
+        let methods: Vec<Method> = if has_body {
+            with_body.into()
+        } else {
+            let usual = without.into_iter().chain(with_body);
+            usual.chain(route.methods.iter().cloned()).collect()
         };
-        (if self.ground.is_tls { "https" } else { "http" }, host)
+        let pattern = route.path.to_string();
+        let is_changed = change == Change::Path;
+        if is_changed && !pattern.contains('*') {
+            return None;
+        }
+        let paths = WORDS.map(|(one, rest)| pattern.replace("**", rest).replace('*', one));
+        let authorities = self.authorities(route);
+        for method in methods {
+            for authority in &authorities {
+                let mut paths = paths.iter();
+                let path = paths.find(|path| {
+                    (!is_changed || path.contains(NUMBER))
+                        && self.is_of(route, &method, authority, path)
+                });
+                if let Some(path) = path {
+                    return Some((method, authority.clone(), path.clone()));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether it is `route` that such a request comes to.
+    fn is_of(&self, route: &Route, method: &Method, authority: &str, path: &str) -> bool {
+        let public_url = self.ground.public_url.as_ref();
+        let host = public_url.map_or(authority, PublicUrl::host);
+        Path::read(path).is_ok_and(|path| {
+            let found = self.ground.routes.find(host, method, &path);
+            found.is_ok_and(|found| found.index == route.index)
+        })
+    }
+
+    /// Authorities that callers may take the route for.
+    fn authorities(&self, route: &Route) -> Vec<String> {
+        if let Some(url) = &self.ground.public_url {
+            return vec![url.authority.to_string()];
+        }
+        match &route.host {
+            Some(host) => {
+                let host = host.to_string();
+                LABELS.map(|label| host.replace("*.", label)).into()
+            }
+            None => HOSTS.map(str::to_owned).into(),
+        }
+    }
+
+    /// The scheme that callers take the gateway's to be.
+    pub(super) fn scheme(&self) -> &str {
+        match &self.ground.public_url {
+            Some(url) => &url.scheme,
+            None if self.ground.is_tls => "https",
+            None => "http",
+        }
     }
 
     /// What the gateway says, by the same code.

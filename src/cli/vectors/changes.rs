@@ -2,9 +2,9 @@
 
 use super::cases::Way;
 use crate::apps::Scheme;
-use crate::route::Sender;
-use crate::schemes::token;
-use http::header::AUTHORIZATION;
+use crate::route::{Route, Sender};
+use crate::schemes::token::dpop::DPOP;
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// The `Authorization` of a user, on routes whose tokens are bound to it.
@@ -65,17 +65,21 @@ impl Change {
 /// A request in the making.
 pub(super) struct Draft {
     pub(super) method: Method,
+    pub(super) authority: String,
     pub(super) target: String,
     pub(super) fields: HeaderMap,
     pub(super) body: Option<String>,
     pub(super) text: Option<String>,
 }
 
+/// What stands for a part of the path that may be any, and may become another.
+pub(super) const NUMBER: &str = "42";
+
 /// An id that no key has.
 pub(super) const NOBODY: &str = "of-nobody-at-all";
 
 /// Changes a request that is proven; false where there is nothing of the kind to change.
-pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
+pub(super) fn alter(draft: &mut Draft, route: &Route, way: Way, change: Change) -> bool {
     match change {
         Change::Method => {
             draft.method = match draft.method {
@@ -89,16 +93,16 @@ pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
             draft.target.extend([mark]);
             draft.target.push_str("more=1");
         }
-        Change::Path => draft.target = draft.target.replacen("42", "43", 1),
+        Change::Path => draft.target = draft.target.replacen(NUMBER, "43", 1),
         Change::Body => {
             draft.body = draft
                 .body
                 .take()
                 .map(|body| body.replace('{', "[").replace('}', "]"));
         }
-        Change::Signature => return alter_proof(draft, another_signature),
+        Change::Signature => return alter_proof(draft, route, another_signature),
         Change::LeftOut => {
-            return way != Way::One(Scheme::Token) && alter_proof(draft, less_covered);
+            return way != Way::One(Scheme::Token) && alter_proof(draft, route, less_covered);
         }
         Change::Added => {
             let is_taken =
@@ -109,10 +113,10 @@ pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
             return !is_taken;
         }
         Change::NoProof => {
-            for name in proofs() {
+            for name in proofs(route) {
                 draft.fields.remove(name);
             }
-            draft.fields.remove(&token::PORTCULLIS_TOKEN);
+            draft.fields.remove(DPOP);
         }
         Change::None
         | Change::Secret
@@ -124,19 +128,20 @@ pub(super) fn alter(draft: &mut Draft, way: Way, change: Change) -> bool {
     true
 }
 
-/// Fields in which a proof stands.
-const PROOFS: [HeaderName; 4] = [
+/// Fields in which a signature of the request stands.
+const SIGNATURES: [HeaderName; 4] = [
     HeaderName::from_static("signature"),
     HeaderName::from_static("signature-input"),
     AUTHORIZATION,
-    token::PORTCULLIS_TOKEN,
+    PROXY_AUTHORIZATION,
 ];
 
-/// Those, and the ones of webhooks.
-fn proofs() -> impl Iterator<Item = HeaderName> {
+/// Those, the ones in which `route` takes tokens, and the ones of webhooks.
+fn proofs(route: &Route) -> impl Iterator<Item = HeaderName> {
     let of_senders = Sender::ALL.into_iter().flat_map(Sender::proof_fields);
-    PROOFS
+    SIGNATURES
         .into_iter()
+        .chain(route.token_fields.iter().cloned())
         .chain(of_senders.copied().map(HeaderName::from_static))
 }
 
@@ -152,8 +157,8 @@ const MARKS: [(&str, [char; 2]); 7] = [
 ];
 
 /// Changes the first field of a proof that `make` can change.
-fn alter_proof(draft: &mut Draft, make: fn(&str) -> Option<String>) -> bool {
-    for name in proofs() {
+fn alter_proof(draft: &mut Draft, route: &Route, make: fn(&str) -> Option<String>) -> bool {
+    for name in proofs(route) {
         let Some(value) = draft
             .fields
             .get(&name)
@@ -177,7 +182,8 @@ fn another_signature(value: &str) -> Option<String> {
         return Some(format!("{front}Signature={other}{}", rest.get(1..)?));
     }
     let mut marks = MARKS.iter();
-    let start = marks.find_map(|(mark, letters)| Some((value.rfind(mark)? + mark.len(), letters)));
+    // The first one: base64 that ends in `=` makes another of the colon behind it.
+    let start = marks.find_map(|(mark, letters)| Some((value.find(mark)? + mark.len(), letters)));
     let (start, [one, another]) = start.or_else(|| {
         let is_token = value.split('.').count() == 3;
         let dot = value.rfind('.').filter(|_| is_token)?;
@@ -193,4 +199,26 @@ fn less_covered(value: &str) -> Option<String> {
     let names = ["\"@method\" ", "(created) ", " date", "date ", "host;"].iter();
     let name = { names }.find(|name| value.contains(**name))?;
     Some(value.replacen(name, "", 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_the_first_letter_of_a_signature_that_is_changed() {
+        for (value, other) in [
+            ("sig1=:QUJD:", "sig1=:AUJD:"),
+            ("sig1=:AUI=:", "sig1=:BUI=:"),
+            ("sig1=:QQ==:", "sig1=:AQ==:"),
+            ("hmac signature=\"QQ==\"", "hmac signature=\"AQ==\""),
+            ("AWS4 Signature=0f", "AWS4 Signature=1f"),
+            ("v1,QQ==", "v1,AQ=="),
+            ("t=1,v1=0f", "t=1,v1=1f"),
+            ("Bearer a.b.cd", "Bearer a.b.Ad"),
+        ] {
+            assert_eq!(another_signature(value).as_deref(), Some(other), "{value}");
+        }
+        assert_eq!(another_signature("Bearer of-a-user"), None);
+    }
 }

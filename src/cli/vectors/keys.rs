@@ -87,6 +87,13 @@ impl Holders {
     }
 }
 
+/// What tokens are bound to where a DPoP proof shows it: a pair that everybody has, whose signatures are the same each time.
+pub(super) fn of_proofs() -> Result<PrivateKey> {
+    let (private, _) = pair!("rfc9421/keys/test-key-ed25519");
+    let private = Secret::new(private.as_bytes().to_vec());
+    Ok(PrivateKey::read(Algorithm::Ed25519, &private)?)
+}
+
 fn thrown_away(algorithm: Algorithm, seed: &str, id: &str) -> (Secret, Written) {
     let (private, public) = match algorithm {
         Algorithm::HmacSha256 | Algorithm::HmacSha512 => {

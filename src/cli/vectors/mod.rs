@@ -11,6 +11,7 @@ mod proofs;
 mod written;
 
 use super::message::read_bounded;
+use super::moment::unix_seconds;
 use super::prove::secret_of;
 use super::stop::Stop;
 use crate::apps::Registry;
@@ -40,7 +41,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TEXT", default_value = "portcullis")]
     seed: String,
     /// When the requests are made, in Unix seconds [default: now]
-    #[arg(long, value_name = "UNIX")]
+    #[arg(long, value_name = "UNIX", value_parser = unix_seconds)]
     time: Option<u64>,
     /// Sign with the configuration's own shared secrets: what is written passes your gateway, so keep it as you keep them
     #[arg(long)]
@@ -59,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let time = args
         .time
         .unwrap_or_else(|| Clock::system().now().unix_seconds().unsigned_abs());
-    let folder = Folder::new(&args.folder)?;
+    let folder = Folder::new(&args.folder, args.with_real_secrets)?;
     let (holders, maker) = made(args, time)?;
     let mut files = Vec::new();
     let mut skipped = Vec::new();
@@ -74,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     let count: usize = files.iter().map(|file| file.cases.len()).sum();
-    folder.write(&files, &holders, &skipped, time, args.with_real_secrets)?;
+    folder.write(&files, &holders, &skipped, time)?;
     let mut out = anstream::stdout();
     writeln!(
         out,
@@ -85,7 +86,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     for one in &skipped {
         writeln!(
             out,
-            "none for {one}: no key signs so, or it is not made of a request"
+            "none for {one}: no key of the configuration passes so, or it is not made of a request alone"
         )?;
     }
     Ok(ExitCode::SUCCESS)

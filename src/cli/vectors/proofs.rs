@@ -2,18 +2,20 @@
 
 use super::cases::{Maker, Way};
 use super::changes::{Change, Draft, NOBODY};
-use super::keys::Holder;
+use super::keys::{self, Holder};
 use crate::apps::Scheme;
 use crate::client::{AwsSigner, HmacSigner, Signer};
 use crate::clock::Clock;
 use crate::crypto::digest::sha256;
-use crate::crypto::{Algorithm, SigningKey};
-use crate::route::{Route, Sender};
+use crate::crypto::{Algorithm, PrivateKey, SigningKey};
+use crate::route::{Bind, Route, Sender};
 use crate::schemes::digest::Digests;
 use crate::schemes::hmac_auth::verify::is_of;
+use crate::schemes::token::dpop::{DPOP, ProofClaims, sign_proof};
 use crate::schemes::{token, webhook};
 use crate::secret::Secret;
 use anyhow::Result;
+use data_encoding::BASE64URL_NOPAD;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Uri};
 
@@ -47,7 +49,9 @@ impl Maker {
         };
         if way != Way::Pair {
             return match way {
-                Way::One(Scheme::Token) => self.token(draft, route, holder, (id, secret), change),
+                Way::One(Scheme::Token) => {
+                    self.token(draft, route, way, holder, (id, secret), change)
+                }
                 Way::One(scheme) => {
                     self.signature(draft, route, scheme, holder, (id, secret), change)
                 }
@@ -56,7 +60,7 @@ impl Maker {
         }
         let scheme = Scheme::HttpSignature;
         Ok(
-            self.token(draft, route, holder, (id, secret), Change::None)?
+            self.token(draft, route, way, holder, (id, secret), Change::None)?
                 && self.signature(draft, route, scheme, holder, (id, secret), change)?,
         )
     }
@@ -77,8 +81,7 @@ impl Maker {
         });
         let at = self.moment(change, freshness.window.as_secs(), freshness.skew.as_secs());
         let clock = Clock::by_hand(at).0;
-        let (place, authority) = self.place(route);
-        let uri: Uri = format!("{place}://{authority}{}", draft.target).parse()?;
+        let uri: Uri = self.url(draft).parse()?;
         let body = draft.body.as_deref().unwrap_or_default().as_bytes();
         match (scheme, route.dialect) {
             (Scheme::HttpSignature, _) if holder.algorithm.is_for_requests() => {
@@ -98,9 +101,6 @@ impl Maker {
                 draft.text = Some(made.text);
             }
             (Scheme::AwsSigv4, _) if holder.algorithm == Algorithm::HmacSha256 => {
-                if draft.fields.contains_key(AUTHORIZATION) {
-                    return Ok(false);
-                }
                 let pinned = &route.sigv4;
                 let region = pinned.regions.first().map_or("us-east-1", |name| &**name);
                 let service = pinned.services.first().map_or("api", |name| &**name);
@@ -162,6 +162,7 @@ impl Maker {
         &self,
         draft: &mut Draft,
         route: &Route,
+        way: Way,
         holder: &Holder,
         (id, secret): (&str, &Secret),
         change: Change,
@@ -171,11 +172,17 @@ impl Maker {
         let made = self.moment(change, lifetime.unsigned_abs(), tokens.skew.as_secs()) as i64;
         let pay = draft.fields.get(AUTHORIZATION);
         let pay = pay.map(|value| token::binding::pay(value.as_bytes()));
+        let bound = bound_to(route, way, holder)?;
+        let thumbprint = bound.as_ref().map(thumbprint).transpose()?;
+        // Another for each: on some routes a token passes once.
+        let jti = self.id();
         let claims = token::Claims {
             iat: made,
             exp: made + lifetime,
             aud: tokens.audience.as_deref(),
             pay: pay.as_deref(),
+            jti: Some(&jti),
+            cnf: thumbprint.as_deref().map(|jkt| token::Confirmation { jkt }),
             ..token::Claims::default()
         };
         let key = SigningKey::new(holder.algorithm, secret)?;
@@ -183,15 +190,40 @@ impl Maker {
         else {
             return Ok(false);
         };
-        let text = if *field == AUTHORIZATION {
-            format!("Bearer {text}")
-        } else {
-            text
+        // A signature of the request shows the key by itself.
+        let bound = bound.filter(|_| way != Way::Pair);
+        if let Some(key) = &bound {
+            let proof = self.dpop(draft, key, &text);
+            draft.fields.insert(DPOP, HeaderValue::from_str(&proof)?);
+        }
+        let text = match (*field == AUTHORIZATION, bound) {
+            (false, _) => text,
+            (true, Some(_)) => format!("DPoP {text}"),
+            (true, None) => format!("Bearer {text}"),
         };
         draft
             .fields
             .insert(field.clone(), HeaderValue::from_str(&text)?);
         Ok(true)
+    }
+
+    /// The proof of `key` that goes with this request and this token.
+    fn dpop(&self, draft: &Draft, key: &PrivateKey, token: &str) -> String {
+        let claims = ProofClaims {
+            method: draft.method.as_str(),
+            url: &self.url(draft),
+            token,
+            iat: self.time as i64,
+            // It passes once, and the key is the same in all folders: no two may have one name.
+            jti: &BASE64URL_NOPAD.encode(&sha256(&[token.as_bytes()])),
+            nonce: None,
+        };
+        sign_proof(key, &claims)
+    }
+
+    /// Where the request goes.
+    fn url(&self, draft: &Draft) -> String {
+        format!("{}://{}{}", self.scheme(), draft.authority, draft.target)
     }
 
     /// When a request is made whose proof lasts `back` seconds and may be `ahead`.
@@ -202,4 +234,23 @@ impl Maker {
             _ => self.time,
         }
     }
+}
+
+/// The key that a token is bound to, where `route` asks for one: that of the signature beside it, or
+/// one that its DPoP proof shows. No token can be bound to a shared secret.
+fn bound_to(route: &Route, way: Way, holder: &Holder) -> Result<Option<PrivateKey>> {
+    if !matches!(route.bind, Bind::Key | Bind::Dpop) {
+        return Ok(None);
+    }
+    if way != Way::Pair {
+        return keys::of_proofs().map(Some);
+    }
+    let signs = !holder.algorithm.is_mac();
+    let pair = signs.then(|| PrivateKey::read(holder.algorithm, &holder.secret));
+    Ok(pair.transpose()?)
+}
+
+/// What a token calls the key that it is bound to.
+fn thumbprint(key: &PrivateKey) -> Result<String> {
+    Ok(BASE64URL_NOPAD.encode(key.public()?.thumbprint()))
 }

@@ -6,7 +6,9 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The requests of one route that are proven in one way.
@@ -54,20 +56,31 @@ pub(super) struct Verdict {
 }
 
 /// Where all of it goes.
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Whether what it holds passes the gateway of the configuration: then it is for its owner alone.
+    is_real: bool,
+}
 
 impl Folder {
     /// A folder that is empty, or that is made now.
-    pub(super) fn new(path: &Path) -> Result<Self> {
+    pub(super) fn new(path: &Path, is_real: bool) -> Result<Self> {
         let shown = path.display();
         let bad = |why: std::io::Error| Stop::usage(format!("`{shown}` cannot be used: {why}"));
-        fs::create_dir_all(path).map_err(bad)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(if is_real { 0o700 } else { 0o777 })
+            .create(path)
+            .map_err(bad)?;
         if fs::read_dir(path).map_err(bad)?.next().is_some() {
             return Err(Stop::usage(format!("the folder `{shown}` is not empty"))
                 .hint("name one that is, or is not there yet: nothing is written over")
                 .into());
         }
-        Ok(Self(path.to_owned()))
+        Ok(Self {
+            path: path.to_owned(),
+            is_real,
+        })
     }
 
     pub(super) fn write(
@@ -76,7 +89,6 @@ impl Folder {
         holders: &Holders,
         skipped: &[String],
         time: u64,
-        real: bool,
     ) -> Result<()> {
         let mut list = String::new();
         for (number, file) in files.iter().enumerate() {
@@ -103,7 +115,7 @@ impl Folder {
             .iter()
             .map(|one| format!("\nThere is none for {one}.\n"));
         let none: String = none.collect();
-        let whose = if real {
+        let whose = if self.is_real {
             "**These are signed with the configuration's own secrets: what passes here passes your gateway, for as long as its window is open. Keep them as you keep the secrets.**"
         } else {
             "The keys are thrown away: put them into the gateway that you test, never into one that serves. Those of pairs are known to everybody (RFC 9421, appendix B.1)."
@@ -114,14 +126,20 @@ impl Folder {
              Each request has a `title`, the `key` that it names, the `request` as it goes over the wire (`headers` in order, `body` as text, or\n\
              `null`), the `text` that was signed (none for a token), and the `verdict`: `passes`, or the `status` and `code` of the refusal\n\
              (docs/refusals.md). It is the verdict of a gateway with this configuration and these keys (`keys.json`), at `time` ({time}), that has not\n\
-             seen the request before and whose limits are not used up. Whoever writes a client makes `text` and the headers again; whoever tests a\n\
-             gateway sends the requests.\n"
+             seen the request before and whose limits are not used up. What stands in `DPoP` is by `test-key-ed25519` of RFC 9421, appendix B.1.\n\
+             Whoever writes a client makes `text` and the headers again; whoever tests a gateway sends the requests.\n"
         ))
     }
 
     fn put(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.0.join(name);
-        fs::write(&path, text).map_err(|why| {
+        let path = self.path.join(name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(if self.is_real { 0o600 } else { 0o666 })
+            .open(&path);
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|why| {
             Stop::failed(format!("`{}` cannot be written: {why}", path.display())).into()
         })
     }
