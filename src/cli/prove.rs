@@ -4,16 +4,18 @@ mod api_key;
 mod aws_sigv4;
 mod dpop;
 mod hmac_auth;
+mod keys;
 mod webhook;
 
 pub(super) use hmac_auth::DialectName;
+pub(super) use keys::Keys;
 pub(super) use webhook::{SenderName, key_bytes, secret_of};
 
 use super::key::{KeyArgs, NamedKey};
 use super::message::Message;
 use super::moment::unix_seconds;
 use super::stop::Stop;
-use crate::client::{DpopKey, SignError, Signer};
+use crate::client::{SignError, Signer};
 use crate::clock::{Clock, Now};
 use crate::config::period;
 use crate::crypto::{BadKey, SigningKey};
@@ -139,25 +141,12 @@ impl Proof {
 impl ProofArgs {
     /// Proves `message`.
     pub(super) fn prove(&self, message: &Message, clock: Clock) -> Result<Proof> {
-        self.prove_with(&self.named_key()?, message, clock)
+        self.prove_with(&self.keys()?, message, clock)
     }
 
-    /// The key that the scheme needs.
-    pub(super) fn named_key(&self) -> Result<NamedKey> {
-        match self.scheme {
-            SchemeName::ApiKey | SchemeName::Webhook => self.key.unnamed(),
-            _ => self.key.required(),
-        }
-    }
-
-    /// Proves `message` with a key that was read before.
-    pub(super) fn prove_with(
-        &self,
-        key: &NamedKey,
-        message: &Message,
-        clock: Clock,
-    ) -> Result<Proof> {
-        self.refuse_strays()?;
+    /// Proves `message` with keys that were read before.
+    pub(super) fn prove_with(&self, keys: &Keys, message: &Message, clock: Clock) -> Result<Proof> {
+        let key = &keys.named;
         let clock = match self.created {
             Some(unix) => Clock::by_hand(unix).0,
             None => clock,
@@ -166,14 +155,14 @@ impl ProofArgs {
             SchemeName::HttpSignature => self.signature(key, message, clock),
             SchemeName::AwsSigv4 => self.aws.prove(key, message, clock),
             SchemeName::HmacAuth => self.hmac.prove(key, message, &self.cover, clock),
-            SchemeName::Token => self.token(key, message, clock),
+            SchemeName::Token => self.token(keys, message, clock),
             SchemeName::ApiKey => self.static_key.prove(&key.written),
             SchemeName::Webhook => self.webhook.prove(key, message, clock),
         }
     }
 
     /// Proves a request that is never sent, to learn what is wrong with key and options.
-    pub(super) fn try_out(&self, key: &NamedKey, message: &Message) -> Result<()> {
+    pub(super) fn try_out(&self, keys: &Keys, message: &Message) -> Result<()> {
         if self.scheme == SchemeName::Webhook {
             return Err(Stop::usage(
                 "a webhook is signed over its body, which goes on here as it comes",
@@ -181,11 +170,13 @@ impl ProofArgs {
             .hint("`portcullis request --scheme webhook` signs one and sends it")
             .into());
         }
-        if self.bind || !self.cover.is_empty() {
-            // What is covered or bound to, a real request has.
-            return self.refuse_strays();
-        }
-        let proof = self.prove_with(key, message, Clock::system())?;
+        // What is covered or bound to, a real request has.
+        let bare = Self {
+            cover: Vec::new(),
+            bind: false,
+            ..self.clone()
+        };
+        let proof = bare.prove_with(keys, message, Clock::system())?;
         if proof.uri.is_some() {
             return Err(
                 Stop::usage("`--presign` makes a URL, and each request has its own").into(),
@@ -275,7 +266,7 @@ impl ProofArgs {
         sign(&signer, message)
     }
 
-    fn token(&self, key: &NamedKey, message: &Message, clock: Clock) -> Result<Proof> {
+    fn token(&self, keys: &Keys, message: &Message, clock: Clock) -> Result<Proof> {
         let authorization = match (self.bind, message.fields.get(AUTHORIZATION)) {
             (false, _) => None,
             (true, Some(value)) => Some(value.as_bytes()),
@@ -288,12 +279,11 @@ impl ProofArgs {
             }
         };
         let lifetime = self.lifetime.unwrap_or(TOKEN_LIFETIME);
-        let now = clock.now();
-        let bound = self.dpop.key(clock)?;
-        let jkt = bound.as_ref().map(DpopKey::thumbprint);
+        let (key, bound, now) = (&keys.named, keys.bound.as_ref(), clock.now());
+        let jkt = bound.map(dpop::Bound::thumbprint);
         let mut proof = mint(key, self, lifetime, (authorization, jkt.as_deref()), now)?;
         if let (Some(bound), [(_, token)]) = (bound, proof.fields.as_slice()) {
-            let field = self.dpop.prove(&bound, message, token);
+            let field = bound.prove(message, token, clock);
             proof.fields.extend(field);
         }
         Ok(proof)

@@ -174,7 +174,11 @@ impl Signer {
     ) -> Result<Signed, SignError> {
         let mut all = with_host(fields, uri)?;
         if let Some(digest) = digest {
-            all.insert(CONTENT_DIGEST, ascii(digest));
+            let value = HeaderValue::from_str(digest).map_err(|_| {
+                let why = format!("`{}` cannot stand in a field", digest.escape_debug());
+                SignError::CannotSign(CannotSign::Unreadable(why))
+            })?;
+            all.insert(CONTENT_DIGEST, value);
         }
         let now = self.clock.now().unix_seconds();
         let nonce = self.single_use.then(fresh_nonce);
@@ -318,6 +322,24 @@ mod tests {
             let uri: Uri = url.parse().unwrap();
             assert_eq!(host_of(&uri), Some(host), "{url}");
             assert_eq!(target_of(&uri), target, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_digest_that_cannot_stand_in_a_field_is_refused_and_changes_nothing() {
+        let caller = Signer::new("k", Algorithm::HmacSha256, &Secret::new(vec![7; 32])).unwrap();
+        let uri = "https://api.example.com/p".parse().unwrap();
+        let mut fields = HeaderMap::new();
+        fields.insert("x-a", HeaderValue::from_static("1"));
+        let before = fields.clone();
+        for digest in ["sha-256=:AAAA:\n", "sha-256=:\u{7f}:"] {
+            let refused = caller.sign_head(&Method::POST, &uri, &mut fields, Some(digest));
+            let unreadable = SignError::CannotSign(CannotSign::Unreadable(format!(
+                "`{}` cannot stand in a field",
+                digest.escape_debug()
+            )));
+            assert_eq!(refused, Err(unreadable));
+            assert_eq!(fields, before);
         }
     }
 

@@ -1,6 +1,7 @@
 //! `portcullis sidecar`: what local tools send goes on signed, and what comes back is as it was.
 
 use crate::harness::lines::Lines;
+use crate::harness::pair::Pair;
 use crate::harness::{Connection, Gateway, Request, Response, Setup, Upstream, binary};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -221,6 +222,19 @@ fn no_page_of_a_browser_is_signed_for() {
                 .authority("evil.example"),
             "not-local",
         ),
+        // Of requests to these, browsers do not tell that they come from a page.
+        (
+            sidecar
+                .request("GET", "/")
+                .authority(&format!("0.0.0.0:{port}")),
+            "not-local",
+        ),
+        (
+            sidecar
+                .request("GET", "/")
+                .authority(&format!("[::ffff:127.0.0.1]:{port}")),
+            "not-local",
+        ),
     ] {
         let response = request.send_to(sidecar.address());
         assert_eq!(response.status, 403, "{}", response.text());
@@ -269,6 +283,15 @@ fn it_listens_on_this_machine_alone_unless_told_otherwise() {
         (&["--listen", "nowhere"], "listen"),
         (&["--to", "http://a/path"], "nothing behind"),
         (&["--scheme", "hmac-auth"], "`--dialect`"),
+        (&["--scheme", "hmac-auth", "--cover", "x-a"], "`--dialect`"),
+        (
+            &["--scheme", "token", "--bind", "--algorithm", "hmac-sha512"],
+            "signs requests, but no tokens",
+        ),
+        (
+            &["--scheme", "token", "--dpop", "file:none.pem"],
+            "the file of `--dpop`",
+        ),
         (
             &[
                 "--scheme",
@@ -328,8 +351,66 @@ fn a_unix_socket_is_served_whatever_host_is_named() {
     let sidecar = Sidecar { child, stderr };
     sidecar.stderr.first(1);
     let mut connection = Connection::open_unix(&folder.join("tool.sock"));
-    connection.send(&Request::new("GET", "/orders").bytes());
-    assert_eq!(connection.response().status, 200);
+    for (target, host) in [
+        ("/orders", "localhost"),
+        ("/orders", "api.example.com"),
+        ("http://api.example.com/orders", "api.example.com"),
+    ] {
+        let request = Request::new("GET", target).authority(host);
+        connection.send(&request.bytes());
+        let response = connection.response();
+        assert_eq!(response.status, 200, "{host}: {}", response.text());
+    }
+    let page = Request::new("GET", "/orders").field("Origin", "https://evil.example");
+    connection.send(&page.bytes());
+    assert_eq!(connection.response().code(), "not-for-browsers");
+}
+
+/// A gateway that takes tokens that are bound to a key, and how to prove by the one in `device.pem`.
+fn asks_for_a_key(upstream: &Upstream, tokens: &str) -> (Gateway, [&'static str; 4]) {
+    let setup = Setup::before(upstream)
+        .tokens(tokens)
+        .route("accept = [\"token\"]\nbind = \"dpop\"");
+    let key = std::fs::read(Pair::of("ecdsa-p256-sha256").private()).unwrap();
+    setup.write_secret("device.pem", &key);
+    let how = ["--scheme", "token", "--dpop", "file:device.pem"];
+    (Gateway::start_now(setup), how)
+}
+
+#[test]
+fn the_key_that_tokens_are_bound_to_is_read_once() {
+    let upstream = Upstream::start();
+    let (gateway, how) = asks_for_a_key(&upstream, "");
+    let sidecar = Sidecar::start(&gateway, &how);
+    let address = sidecar.address();
+    std::fs::remove_file(gateway.setup().path("device.pem")).unwrap();
+    for method in ["GET", "POST"] {
+        let response = sidecar.request(method, "/orders").send_to(address);
+        assert_eq!(response.status, 200, "{method}: {}", response.text());
+    }
+}
+
+#[test]
+fn the_nonce_that_a_gateway_asks_for_is_taken_up() {
+    let upstream = Upstream::start();
+    let (gateway, how) = asks_for_a_key(&upstream, "dpop_nonce = true");
+    let sidecar = Sidecar::start(&gateway, &how);
+    for target in ["/orders/1", "/orders/2"] {
+        let response = sidecar.request("GET", target).send_to(sidecar.address());
+        assert_eq!(response.status, 200, "{target}: {}", response.text());
+    }
+    // Asked once, and known from then on.
+    let log = gateway.log();
+    log.wait_for_count("\"path\":\"/orders/", 3);
+    assert_eq!(log.text().matches("\"status\":401").count(), 1);
+    // A body that was sent is not there any more: the tool is told.
+    let sidecar = Sidecar::start(&gateway, &how);
+    let request = sidecar.request("POST", "/orders").body("{}");
+    let refused = request.send_to(sidecar.address());
+    refused.assert_refused(401, "credential-missing");
+    assert!(refused.field("dpop-nonce").is_some());
+    let response = request.send_to(sidecar.address());
+    assert_eq!(response.status, 200, "{}", response.text());
 }
 
 #[test]

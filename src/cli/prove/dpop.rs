@@ -5,10 +5,11 @@ use crate::cli::key::{AlgorithmName, named_by};
 use crate::cli::message::Message;
 use crate::client::DpopKey;
 use crate::clock::Clock;
-use crate::schemes::token::dpop::DPOP;
+use crate::schemes::token::dpop::{DPOP, DPOP_NONCE};
 use anyhow::Result;
 use clap::Args;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Which key a token is bound to.
 #[derive(Args, Clone)]
@@ -35,7 +36,8 @@ impl DpopArgs {
         self.dpop.is_some()
     }
 
-    pub(super) fn key(&self, clock: Clock) -> Result<Option<DpopKey>> {
+    /// The key, if one is named.
+    pub(super) fn bound(&self) -> Result<Option<Bound>> {
         let Some(reference) = &self.dpop else {
             return Ok(None);
         };
@@ -43,20 +45,52 @@ impl DpopArgs {
             self.dpop_algorithm.algorithm(),
             &named_by("--dpop", reference)?,
         );
-        Ok(Some(key.map_err(bad_key)?.clock(clock)))
+        Ok(Some(Bound {
+            key: key.map_err(bad_key)?,
+            nonce: Mutex::new(self.dpop_nonce.clone()),
+        }))
+    }
+}
+
+/// The key that a token is bound to, and the nonce that its next proof holds. Does not print.
+pub(super) struct Bound {
+    key: DpopKey,
+    nonce: Mutex<Option<String>>,
+}
+
+impl Bound {
+    /// What a token holds that is bound to it.
+    pub(super) fn thumbprint(&self) -> String {
+        self.key.thumbprint()
     }
 
-    /// The field that proves `key` beside `token`.
+    /// The field that proves the key beside `token`.
     pub(super) fn prove(
         &self,
-        key: &DpopKey,
         message: &Message,
         token: &str,
+        clock: Clock,
     ) -> Option<(HeaderName, String)> {
         let mut fields = HeaderMap::new();
-        let nonce = self.dpop_nonce.as_deref();
-        key.prove(&message.method, &message.uri, token, nonce, &mut fields);
+        let nonce = self.nonce().clone();
+        let (method, uri) = (&message.method, &message.uri);
+        let key = self.key.clone().clock(clock);
+        key.prove(method, uri, token, nonce.as_deref(), &mut fields);
         let proof = fields.get(DPOP)?.to_str().ok()?;
         Some((DPOP, proof.to_owned()))
+    }
+
+    /// Keeps the nonce that an answer gives for the next proof (RFC 9449, section 8.2); whether it gives one.
+    pub(super) fn learn(&self, answer: &HeaderMap) -> bool {
+        let given = answer.get(DPOP_NONCE).map(HeaderValue::to_str);
+        let Some(Ok(given)) = given else {
+            return false;
+        };
+        *self.nonce() = Some(given.to_owned());
+        true
+    }
+
+    fn nonce(&self) -> MutexGuard<'_, Option<String>> {
+        self.nonce.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,9 +6,8 @@
 
 mod signing;
 
-use super::key::NamedKey;
 use super::message::{Message, Source};
-use super::prove::ProofArgs;
+use super::prove::{Keys, ProofArgs};
 use super::send::PORTS;
 use super::stop::{FAILED, Stop};
 use crate::clock::Clock;
@@ -30,6 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Bytes a body may have: its front is held in memory, the rest in a file.
 const MAX_BODY: u64 = 1024 * 1024 * 1024;
+/// How long a pause within a request or an answer may last at least, and what is in flight at a stop has.
+const MIN_PATIENCE: Duration = Duration::from_mins(1);
+/// How long a request may take, from its first byte to the last of its answer.
+const MAX_EXCHANGE: Duration = Duration::from_hours(24);
 
 /// Sign what local tools send, and send it on
 #[derive(clap::Args)]
@@ -47,7 +50,7 @@ pub(super) struct Args {
     /// Trust these authorities for `https`, in place of the system's
     #[arg(long, value_name = "FILE")]
     cacert: Option<String>,
-    /// How long an answer may take to begin
+    /// How long an answer may take to begin, or to go on after a pause
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = period)]
     timeout: Duration,
     #[command(flatten)]
@@ -63,7 +66,8 @@ Examples:
     portcullis sidecar --listen unix:api.sock --to https://api.example.com --scheme hmac-auth --dialect kong \\
         --key-id demo --secret env:DEMO_KEY
 
-It stops on SIGINT and SIGTERM, once the requests in flight are answered; at the second one at once.";
+It stops on SIGINT and SIGTERM, once the requests in flight are answered, for which they have `--timeout` and a minute
+at least; at the second one at once.";
 
 fn destination(text: &str) -> Result<Uri, String> {
     let bad =
@@ -84,8 +88,8 @@ fn destination(text: &str) -> Result<Uri, String> {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let key = args.proof.named_key()?;
-    try_out(args, &key)?;
+    let keys = args.proof.keys()?;
+    try_out(args, &keys)?;
     let (settings, upstream) = settings(args)?;
     let on_loopback = settings.listen.iter().all(|place| match place {
         Listen::Tcp(address) => address.ip().is_loopback(),
@@ -99,15 +103,17 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         .hint("listen on `127.0.0.1:9000` or `unix:PATH`; `--for-others-too` says that it is meant")
         .into());
     }
+    // No page reaches a Unix socket, whatever name it calls it by.
+    let by_address = { settings.listen.iter() }.any(|place| matches!(place, Listen::Tcp(_)));
     let bound = server::bind(&settings, &mut Handed::default())
         .map_err(|why| cannot_listen(&args.listen, &why))?;
     let places: Vec<String> = bound.places().iter().map(ToString::to_string).collect();
     let shared = Arc::new(Shared {
         proof: args.proof.clone(),
-        key,
+        keys,
         to: args.to.clone(),
         upstream,
-        only_local_names: on_loopback,
+        only_local_names: by_address && on_loopback,
         limit: MAX_BODY,
         clock: Clock::system(),
     });
@@ -155,7 +161,7 @@ fn cannot_listen(place: &str, why: &BindError) -> Stop {
 }
 
 /// Proves a request that is never sent: what is wrong with key and options is told at once.
-fn try_out(args: &Args, key: &NamedKey) -> Result<()> {
+fn try_out(args: &Args, keys: &Keys) -> Result<()> {
     let message = Message {
         method: Method::GET,
         uri: args.to.clone(),
@@ -163,7 +169,7 @@ fn try_out(args: &Args, key: &NamedKey) -> Result<()> {
         body: Bytes::new(),
         source: Source::Inline,
     };
-    args.proof.try_out(key, &message)
+    args.proof.try_out(keys, &message)
 }
 
 /// The settings of the rooms, as a configuration of these few lines has them.
@@ -177,11 +183,16 @@ fn settings(args: &Args) -> Result<(server::Settings, Upstream)> {
         }
         _ => String::new(),
     };
+    let begins = args.timeout.as_millis();
+    let pause = args.timeout.max(MIN_PATIENCE).as_millis();
+    let whole = args.timeout.max(MAX_EXCHANGE).as_millis();
     let text = format!(
-        "[server]\nlisten = {listen}\nsocket_mode = \"0600\"\nworkers = 1\n\n[admin]\nlisten = \"off\"\n\n\
-         [upstreams.to]\nservers = [\"{to}\"]\ntimeout = \"{}s\"\n{tls}\n\
-         [[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"to\"\naccept = [\"public\"]\n",
-        args.timeout.as_secs().max(1)
+        "[server]\nlisten = {listen}\nsocket_mode = \"0600\"\nworkers = 1\n\
+         body_timeout = \"{pause}ms\"\ndrain_timeout = \"{pause}ms\"\n\n\
+         [admin]\nlisten = \"off\"\n\n\
+         [upstreams.to]\nservers = [\"{to}\"]\ntimeout = \"{begins}ms\"\n\
+         idle_timeout = \"{pause}ms\"\ntotal_timeout = \"{whole}ms\"\n{tls}\n\
+         [[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"to\"\naccept = [\"public\"]\n"
     );
     let no_variable = |_: &str| None;
     let loaded = Config::from_text(&text, "the command line", Path::new("."), &no_variable)
@@ -220,6 +231,44 @@ impl Told {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn of(more: &[&str]) -> (server::Settings, Upstream) {
+        let to = ["sidecar", "--to", "http://127.0.0.1:1"];
+        let alone = Alone::try_parse_from(to.iter().chain(more)).unwrap();
+        settings(&alone.args).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_given_up_sooner_than_the_timeout_says() {
+        for (said, begins, pause) in [
+            (&[][..], 300_000, 300_000),
+            (&["--timeout", "1900ms"], 1_900, 60_000),
+            (&["--timeout", "90s"], 90_000, 90_000),
+            (&["--timeout", "2d"], 172_800_000, 172_800_000),
+        ] {
+            let (server, upstream) = of(said);
+            let (of_client, of_server) = (server.deadlines, upstream.settings());
+            let (begins, pause) = (Duration::from_millis(begins), Duration::from_millis(pause));
+            assert_eq!(of_server.first_byte, begins, "{said:?}");
+            for found in [of_server.idle, of_client.body, of_client.drain] {
+                assert_eq!(found, pause, "{said:?}");
+            }
+            let whole = begins.max(Duration::from_hours(24));
+            assert_eq!(of_server.total, whole, "{said:?}");
         }
     }
 }

@@ -1,12 +1,11 @@
 //! One request of a local tool: whether it may be signed, its proof, its answer.
 
-use crate::cli::key::NamedKey;
 use crate::cli::message::{Message, Source};
-use crate::cli::prove::ProofArgs;
+use crate::cli::prove::{Keys, ProofArgs};
 use crate::client::host_of;
 use crate::clock::Clock;
 use crate::forward::AnswerBody;
-use crate::forward::body::{self, Meter, ProvenBody};
+use crate::forward::body::{self, BoxError, Meter, ProvenBody};
 use crate::forward::direct::{Plain, direct};
 use crate::forward::upstream::{Pool, Upstream};
 use crate::gateway::refusal::Refusal;
@@ -19,6 +18,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode, Uri};
 use http_body::Body as _;
+use http_body_util::Empty;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ const EVERYWHERE: &str = "docs/refusals.md";
 /// What every worker needs.
 pub(super) struct Shared {
     pub(super) proof: ProofArgs,
-    pub(super) key: NamedKey,
+    pub(super) keys: Keys,
     /// Scheme and authority of whom it is for.
     pub(super) to: Uri,
     pub(super) upstream: Upstream,
@@ -86,9 +86,25 @@ impl Signing {
         // It was answered here.
         plain.fields.remove(EXPECT);
         let body = shared.body(body, &mut plain).await?;
+        let has_body = !body.is_end_stream();
         shared.prove(&mut plain)?;
-        let (upstream, clock) = (&shared.upstream, &shared.clock);
-        let answer = direct(&plain, body, upstream, &self.pool, clock).await;
+        let answer = self.send(&plain, body).await?;
+        let gives_nonce = shared.keys.learn(answer.headers());
+        // Only a refusal tells the nonce that the first proof lacks. A body that was sent is gone.
+        if has_body || !gives_nonce || answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        drop(answer);
+        let nothing = shared.unproven(Empty::<Bytes>::new()).await?;
+        shared.prove(&mut plain)?;
+        let answer = self.send(&plain, nothing).await?;
+        shared.keys.learn(answer.headers());
+        Ok(answer)
+    }
+
+    async fn send(&self, plain: &Plain, body: ProvenBody) -> Result<Response<AnswerBody>, No> {
+        let (upstream, clock) = (&self.shared.upstream, &self.shared.clock);
+        let answer = direct(plain, body, upstream, &self.pool, clock).await;
         answer
             .map(|answer| answer.response)
             .map_err(|failed| No::of(&Refusal::Forward(failed)))
@@ -121,7 +137,7 @@ impl Shared {
         if self.only_local_names && !host.is_some_and(is_local) {
             return Err(no(
                 "not-local",
-                "`Host` is no name of this machine: call the sidecar by its address or as `localhost`; it is no proxy for other hosts.",
+                "`Host` is no name of this machine: call the sidecar by its loopback address or as `localhost`; it is no proxy for other hosts.",
             ));
         }
         Ok(())
@@ -129,18 +145,12 @@ impl Shared {
 
     /// The body, and its digest among the fields where the scheme covers one.
     async fn body(&self, body: RequestBody, plain: &mut Plain) -> Result<ProvenBody, No> {
-        let refused = |why| No::of(&Refusal::from(why));
         let is_covered = self.proof.digest_field(&[]).is_some();
         if body.is_end_stream() || !is_covered {
-            let meter = Meter::of(&body);
-            let policy = BodyPolicy {
-                limit: self.limit,
-                verify: BodyVerify::WhileForwarding,
-            };
-            let prepared = body::prepare(body, &BodyProof::Unproven, policy, meter).await;
-            return prepared.map_err(refused);
+            return self.unproven(body).await;
         }
-        let (body, digest) = body::take_in(body, self.limit).await.map_err(refused)?;
+        let taken = body::take_in(body, self.limit).await;
+        let (body, digest) = taken.map_err(|why| No::of(&Refusal::from(why)))?;
         if !body.is_end_stream()
             && let Some((name, value)) = self.proof.digest_field(&digest)
             && let Ok(value) = HeaderValue::from_str(&value)
@@ -148,6 +158,20 @@ impl Shared {
             plain.fields.insert(name, value);
         }
         Ok(body)
+    }
+
+    /// A body that goes on as it comes.
+    async fn unproven<B>(&self, body: B) -> Result<ProvenBody, No>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let meter = Meter::of(&body);
+        let policy = BodyPolicy {
+            limit: self.limit,
+            verify: BodyVerify::WhileForwarding,
+        };
+        let prepared = body::prepare(body, &BodyProof::Unproven, policy, meter).await;
+        prepared.map_err(|why| No::of(&Refusal::from(why)))
     }
 
     fn prove(&self, plain: &mut Plain) -> Result<(), No> {
@@ -169,7 +193,7 @@ impl Shared {
         };
         let proof = self
             .proof
-            .prove_with(&self.key, &message, self.clock.clone());
+            .prove_with(&self.keys, &message, self.clock.clone());
         for (name, value) in proof.map_err(|why| cannot(&why))?.fields {
             let value = HeaderValue::from_str(&value).map_err(|why| cannot(&why))?;
             plain.fields.insert(name, value);
@@ -178,7 +202,8 @@ impl Shared {
     }
 }
 
-/// Whether a host, with or without port, can only be this machine, or an address that no name leads to.
+/// Whether a host, with or without port, is a name of this machine for which browsers say that a page asks. For others that
+/// lead here, such as `0.0.0.0`, they do not.
 fn is_local(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -187,7 +212,8 @@ fn is_local(host: &str) -> bool {
     let bare = name
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));
-    name.eq_ignore_ascii_case("localhost") || bare.unwrap_or(name).parse::<IpAddr>().is_ok()
+    let address = bare.unwrap_or(name).parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
 impl No {
@@ -247,7 +273,6 @@ mod tests {
             "127.0.0.1",
             "127.0.0.1:9000",
             "[::1]:9000",
-            "10.0.0.1:1",
         ] {
             assert!(is_local(host), "{host}");
         }
@@ -257,6 +282,10 @@ mod tests {
             "example.com:9000",
             "localhost.example.com",
             "127.0.0.1.example.com:80",
+            "10.0.0.1:1",
+            "0.0.0.0:9000",
+            "[::]:9000",
+            "[::ffff:127.0.0.1]:9000",
         ] {
             assert!(!is_local(host), "{host}");
         }
