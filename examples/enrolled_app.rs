@@ -42,7 +42,7 @@ pub(crate) fn run(
         value.ok_or_else(|| format!("`{name}` is missing").into())
     };
     let (app, build) = (option("--app")?, option("--build")?);
-    let http = PlainHttp(option("--gateway")?.trim_end_matches('/').to_owned());
+    let http = PlainHttp::to(option("--gateway")?)?;
     let authorization = fs::read_to_string(option("--authorization-file")?)?;
     let authorization = authorization.trim();
 
@@ -125,6 +125,16 @@ fn call(
 /// A program sends by the HTTP client that it has; this one speaks plain HTTP to a gateway on the same machine.
 #[derive(Clone)]
 struct PlainHttp(String);
+
+impl PlainHttp {
+    fn to(gateway: &str) -> Result<Self, Box<dyn Error>> {
+        if gateway.parse::<Uri>()?.scheme_str() != Some("http") {
+            // What is meant for TLS must not go in clear text.
+            return Err(format!("`{gateway}` is not `http://…`: this app speaks no TLS").into());
+        }
+        Ok(Self(gateway.trim_end_matches('/').to_owned()))
+    }
+}
 
 impl Transport for PlainHttp {
     fn post(&self, path: &str, body: &[u8]) -> Result<Answer, String> {

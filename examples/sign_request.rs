@@ -4,10 +4,11 @@
 //!     cargo run --example sign_request -- http://127.0.0.1:8080/orders KEY_ID KEY_FILE
 //!
 //! The first prints a signed request and the text that was signed: method,
-//! host, path, query, body and time, each on a line. The second sends it, with
-//! a key of the gateway's; one sees the answer. `portcullis demo` tells a URL,
-//! a key and a file to try it with.
+//! host, path, query, body and time, each on a line. The second sends it, over
+//! plain HTTP, with a key of the gateway's; one sees the answer. `portcullis demo`
+//! tells a URL, a key and a file to try it with.
 
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use http::Request;
 use http::header::HOST;
 use portcullis::client::Signer;
@@ -15,7 +16,7 @@ use portcullis::crypto::Algorithm;
 use portcullis::secret::Secret;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{Read, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -25,16 +26,21 @@ const MAX_ANSWER: u64 = 1024 * 1024;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.as_slice() {
+    run(&args, &mut std::io::stdout().lock())
+}
+
+/// Shows a request that is signed, or sends one and shows the answer.
+pub(crate) fn run(args: &[String], out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    match args {
         [] => {
             let secret = Secret::new(b"an example's secret of 32 bytes.".to_vec());
             let (text, base) = signed("http://127.0.0.1:8080/orders?dry=1", "example", &secret)?;
-            println!("{text}\n\nThe text that was signed:\n\n{base}");
+            writeln!(out, "{text}\n\nThe text that was signed:\n\n{base}")?;
             Ok(())
         }
         [url, key_id, file] => {
             let (text, _) = signed(url, key_id, &read_secret(file)?)?;
-            println!("{}", send(url, &text)?);
+            writeln!(out, "{}", send(url, &text)?)?;
             Ok(())
         }
         _ => Err("accepted are no arguments, or URL KEY_ID KEY_FILE".into()),
@@ -64,9 +70,13 @@ fn signed(url: &str, key_id: &str, secret: &Secret) -> Result<(String, String), 
     Ok((text, proof.base))
 }
 
-/// Sends `text` to the host of `url`, which speaks plain HTTP here.
+/// Sends `text` to the host of `url`.
 fn send(url: &str, text: &str) -> Result<String, Box<dyn Error>> {
     let uri: http::Uri = url.parse()?;
+    if uri.scheme_str() != Some("http") {
+        // What is meant for TLS must not go in clear text.
+        return Err(format!("`{url}` is not `http://…`: this example speaks no TLS").into());
+    }
     let host = uri.host().ok_or("the URL has no host")?;
     let mut stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80)))?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -76,11 +86,19 @@ fn send(url: &str, text: &str) -> Result<String, Box<dyn Error>> {
     Ok(answer)
 }
 
-/// A secret's file holds `base64:…`, or the bytes themselves.
+/// Reads a secret as the gateway does: `base64:…`, `hex:…`, or the bytes themselves, all of them. What ends the line of
+/// one that the gateway has made, `pcs_…`, is none of it.
 fn read_secret(file: &str) -> Result<Secret, Box<dyn Error>> {
     let bytes = std::fs::read(file)?;
-    Ok(Secret::new(match bytes.strip_prefix(b"base64:") {
-        Some(text) => data_encoding::BASE64.decode(text.trim_ascii())?,
-        None => bytes,
-    }))
+    let text = bytes.trim_ascii_end();
+    let secret = if let Some(base64) = text.strip_prefix(b"base64:") {
+        BASE64.decode(base64)?
+    } else if let Some(hex) = text.strip_prefix(b"hex:") {
+        HEXLOWER_PERMISSIVE.decode(hex)?
+    } else if let (true, Some(line)) = (bytes.starts_with(b"pcs_"), bytes.strip_suffix(b"\n")) {
+        line.strip_suffix(b"\r").unwrap_or(line).to_vec()
+    } else {
+        bytes
+    };
+    Ok(Secret::new(secret))
 }

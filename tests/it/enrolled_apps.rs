@@ -242,6 +242,36 @@ fn each_of_them_answers_the_challenge_for_a_nonce() {
 }
 
 #[test]
+fn an_app_that_speaks_no_tls_sends_its_code_to_no_gateway_that_does() {
+    let gateway = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let state = folder.path().join("instance");
+    let (user, code) = (
+        file("user", "Bearer of-ada\n"),
+        file("code", "pcs_e_code\n"),
+    );
+    let args = [
+        ("--gateway", format!("https://{}", gateway.address())),
+        ("--app", "phone".into()),
+        ("--build", "1.4.2".into()),
+        ("--authorization-file", user),
+        ("--state", state.display().to_string()),
+        ("--code-file", code),
+    ];
+    let args = args.map(|(option, value)| [option.to_owned(), value]);
+    let ran = enrolled_app::run(args.into_iter().flatten(), &b""[..], &mut Vec::<u8>::new());
+    let refused = ran.unwrap_err().to_string();
+    assert!(refused.contains("`http://…`"), "{refused}");
+    assert_eq!(gateway.connections(), 0);
+    assert!(!state.exists());
+}
+
+#[test]
 fn an_app_in_rust_goes_the_whole_way() {
     goes_the_whole_way(Language::Rust);
 }

@@ -79,6 +79,7 @@ mod rolling_restart;
 mod scopes;
 mod shutdown;
 mod sidecar;
+mod sign_example;
 mod signed_requests;
 mod slow_clients;
 mod streaming;
