@@ -2,6 +2,7 @@
 
 use super::message::{Message, Source};
 use http::{HeaderName, Method};
+use std::fmt::Write as _;
 
 /// The command that sends `message` with `proof` added. `options` come first.
 pub(super) fn command(
@@ -37,19 +38,24 @@ pub(super) fn command(
 }
 
 fn method(message: &Message) -> Option<String> {
-    let usual = if message.body.is_empty() && message.source == Source::Inline {
-        Method::GET
-    } else {
+    let usual = if has_body(message) {
         Method::POST
+    } else {
+        Method::GET
     };
     if message.method == usual {
         None
-    } else if message.method == Method::HEAD {
-        // With `-X HEAD`, curl would wait for a body that never comes.
+    } else if message.method == Method::HEAD && !has_body(message) {
+        // With `-X HEAD`, curl would wait for a body that never comes; and it takes `--head` beside no data.
         Some("--head".to_owned())
     } else {
         Some(format!("-X {}", quoted(message.method.as_str())))
     }
+}
+
+/// Whether a body is said, be it an empty file's.
+fn has_body(message: &Message) -> bool {
+    !message.body.is_empty() || message.source != Source::Inline
 }
 
 fn header(name: &HeaderName, value: &str) -> String {
@@ -103,19 +109,62 @@ pub(super) fn shown(name: &HeaderName) -> String {
         .collect()
 }
 
-/// One word for a POSIX shell, whatever is in it.
+/// One word for a shell, whatever is in it. Control characters are written out, as POSIX has it since 2024 and the shells
+/// that people use had it long before: in quotes alone they would be lost on the way through a terminal, or obeyed by it.
 pub(super) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@,+".contains(c);
+    let lost = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
+    } else if text.contains(lost) {
+        written_out(text)
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
+/// `$'…'`. A byte has all three digits of octal, which no digit behind it can become a part of.
+fn written_out(text: &str) -> String {
+    let mut out = String::from("$'");
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str(r"\n"),
+            '\t' => out.push_str(r"\t"),
+            '\r' => out.push_str(r"\r"),
+            '\\' | '\'' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    write!(out, "\\{byte:03o}").expect("a String takes every char");
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    #[test]
+    fn head_is_asked_for_by_the_option_that_curl_takes() {
+        let line = |body: &'static str| {
+            let message = Message {
+                method: Method::HEAD,
+                uri: "http://h/".parse().unwrap(),
+                fields: HeaderMap::new(),
+                body: Bytes::from_static(body.as_bytes()),
+                source: Source::Inline,
+            };
+            command(&[], &message, &[]).replace(" \\\n ", "")
+        };
+        assert_eq!(line(""), "curl http://h/ --head");
+        assert_eq!(line("x"), "curl http://h/ -X HEAD --data-raw x");
+    }
 
     #[test]
     fn a_word_survives_a_shell() {
@@ -126,6 +175,13 @@ mod tests {
             ("it's", r"'it'\''s'"),
             ("$(x)`y`\"z\"", "'$(x)`y`\"z\"'"),
             ("~root", "'~root'"),
+            ("a\tb\nc", "'a\tb\nc'"),
+            ("it's\n\t\\1", "'it'\\''s\n\t\\1'"),
+            ("it's\n\t\\1\r", r"$'it\'s\n\t\\1\r'"),
+            (
+                "\u{1}2\u{1b}[31m\u{7f}\u{85}é",
+                r"$'\0012\033[31m\177\302\205é'",
+            ),
         ] {
             assert_eq!(quoted(text), expected);
         }

@@ -111,7 +111,10 @@ impl Message {
 }
 
 fn absolute(url: &str) -> Result<Uri> {
-    let bad = |why: &str| Stop::usage(format!("`{url}` is not a URL to send to: {why}"));
+    let bad = |why: &str| {
+        let shown = without_user(url);
+        Stop::usage(format!("`{shown}` is not a URL to send to: {why}"))
+    };
     let uri: Uri = url.parse().map_err(|why| {
         bad(&format!("{why}"))
             .hint("spaces and letters outside ASCII must be percent-encoded; quote the URL for your shell")
@@ -132,6 +135,16 @@ fn absolute(url: &str) -> Result<Uri> {
                 .into(),
         ),
     }
+}
+
+/// `url` as it may be repeated: what stands before an `@` may be a name with its password, also where it is no URL otherwise.
+fn without_user(url: &str) -> Cow<'_, str> {
+    let Some((front, rest)) = url.rsplit_once('@') else {
+        return Cow::Borrowed(url);
+    };
+    let scheme = front.split_once("://").map_or("", |(scheme, _)| scheme);
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    Cow::Owned(format!("{scheme}{separator}…@{rest}"))
 }
 
 fn field(line: &str) -> Result<(HeaderName, HeaderValue)> {
@@ -178,4 +191,26 @@ pub(super) fn read_bounded(from: impl Read, shown: &str, limit: u64) -> Result<V
         .into());
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_is_refused_is_repeated_without_its_password() {
+        for (url, shown) in [
+            ("http://me:canary@h/", "`http://…@h/`"),
+            ("http://me:canary@h/a b", "`http://…@h/a b`"),
+            ("http://me:can/ary@h/", "`http://…@h/`"),
+            ("http://me:can@ary@h:0/", "`http://…@h:0/`"),
+            ("me:canary@h", "`…@h`"),
+            ("http://h:0/a", "`http://h:0/a`"),
+            ("/a", "`/a`"),
+        ] {
+            let told = absolute(url).unwrap_err().to_string();
+            assert!(told.contains(shown), "{told}");
+            assert!(!told.contains("can"), "{told}");
+        }
+    }
 }

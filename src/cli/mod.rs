@@ -35,6 +35,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use paint::{BAD, COPY};
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 use stop::Stop;
@@ -135,6 +136,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Man(args)) => man::run(args),
     }
+}
+
+/// Says a line beside what is printed. Where standard error is full or gone, the work that is done is told all the same:
+/// the macros that print would panic.
+fn aside(line: &impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 /// What was printed, to its end or as far as it was read: of a command whose exit code tells more than that it was.

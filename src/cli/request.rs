@@ -9,7 +9,7 @@ use super::send;
 use super::stop::{FAILED, Stop};
 use crate::clock::Clock;
 use crate::config::period;
-use crate::schemes::explained::veiled;
+use crate::schemes::aws_sigv4::told_veiled;
 use anyhow::Result;
 use http::Response;
 use http::header::CONTENT_TYPE;
@@ -73,13 +73,16 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         let answer = send::send(&message, &proof.fields, tls.as_ref()).await?;
         show(answer, proof.base.as_deref(), args).await
     };
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         tokio::time::timeout(args.timeout, conversation)
             .await
             .map_err(|_| {
                 Stop::failed("the answer did not end in time").hint("`--timeout 2m` waits longer")
             })?
-    })
+    });
+    // A look-up of a name has a thread of its own, which a silent resolver holds for long: nobody waits for that.
+    runtime.shutdown_background();
+    done
 }
 
 async fn show(answer: Response<Incoming>, base: Option<&str>, args: &Args) -> Result<ExitCode> {
@@ -112,7 +115,7 @@ async fn show_text(
     if args.include || is_problem(&answer) || std::io::stdout().is_terminal() {
         writeln!(out, "{line}")?;
     } else {
-        anstream::eprintln!("{line}");
+        super::aside(&line);
     }
     if args.include {
         for (name, value) in answer.headers() {
@@ -229,24 +232,39 @@ pub(super) fn show_problem(
         }
     }
     if let Some(theirs) = text("signature_base") {
-        show_bases(out, theirs, signed)?;
+        let is_same = problem
+            .get("signature_base_matches")
+            .and_then(Value::as_bool);
+        show_bases(out, theirs, signed, is_same)?;
     }
     Ok(())
 }
 
-fn show_bases(out: &mut impl Write, gateway: &str, signed: Option<&str>) -> std::io::Result<()> {
+/// `is_same` is what the gateway says of the two texts, credentials and all, where it was told the digest of ours.
+fn show_bases(
+    out: &mut impl Write,
+    gateway: &str,
+    signed: Option<&str>,
+    is_same: Option<bool>,
+) -> std::io::Result<()> {
     writeln!(
         out,
         "\n{TITLE}Signature base, as the gateway sees it{TITLE:#}"
     )?;
-    // The gateway shows credentials as digests: so do we, or they would always differ.
-    let signed = signed.map(veiled);
+    // The gateway veils credentials: so do we, or they would always differ, and stand here in clear.
+    let (gateway, signed) = (told_veiled(gateway), signed.map(told_veiled));
+    // Of two texts that are the same at most the veils differ: on its routes there may be credentials that we know nothing of.
     let difference = signed
         .as_deref()
+        .filter(|_| is_same != Some(true))
         .and_then(|signed| first_difference(gateway.as_bytes(), signed.as_bytes()));
     write_lines(out, gateway.split('\n'), difference.as_ref())?;
     match (signed, difference) {
         (None, _) => {}
+        (Some(_), None) if is_same == Some(false) => writeln!(
+            out,
+            "\nIt differs from the text that was signed here, in a credential that is not shown."
+        )?,
         (Some(_), None) => writeln!(
             out,
             "\nIt is the text that was signed here: the key id or the secret is not the gateway's."

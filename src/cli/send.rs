@@ -38,7 +38,16 @@ pub(super) async fn send(
     proof: &[(HeaderName, String)],
     tls: Option<&Arc<ClientConfig>>,
 ) -> Result<Response<Incoming>> {
-    send_to(message, proof, tls, "[server]").await
+    send_to(message, proof, tls, "[server]", || ()).await
+}
+
+/// The same with nothing added, which says when the request leaves: what fails before that reached nobody.
+pub(super) async fn send_telling(
+    message: &Message,
+    tls: Option<&Arc<ClientConfig>>,
+    leaves: impl FnOnce(),
+) -> Result<Response<Incoming>> {
+    send_to(message, &[], tls, "[server]", leaves).await
 }
 
 /// The same for a gateway's admin listener, with nothing added.
@@ -46,7 +55,7 @@ pub(super) async fn send_to_admin(
     message: &Message,
     tls: Option<&Arc<ClientConfig>>,
 ) -> Result<Response<Incoming>> {
-    send_to(message, &[], tls, "[admin]").await
+    send_to(message, &[], tls, "[admin]", || ()).await
 }
 
 /// The same for the listener that a section of a gateway's configuration describes.
@@ -55,6 +64,7 @@ async fn send_to(
     proof: &[(HeaderName, String)],
     tls: Option<&Arc<ClientConfig>>,
     section: &str,
+    leaves: impl FnOnce(),
 ) -> Result<Response<Incoming>> {
     let request = request(message, proof)?;
     let (host, port) = destination(&message.uri)?;
@@ -63,7 +73,10 @@ async fn send_to(
         .unwrap_or_else(|_| Err("no answer in time".to_owned()))
         .map_err(|why| unreachable_host(host, port, section, &why))?;
     match tls {
-        None => exchange(stream, request).await,
+        None => {
+            leaves();
+            exchange(stream, request).await
+        }
         Some(config) => {
             let name = ServerName::try_from(host.to_owned())
                 .map_err(|_| Stop::usage(format!("`{host}` is no name a certificate can have")))?;
@@ -77,6 +90,7 @@ async fn send_to(
                     .hint("is TLS spoken there, or is it `http://`?")
                 })?
                 .map_err(|why| no_tls(host, port, &why))?;
+            leaves();
             exchange(stream, request).await
         }
     }
@@ -203,8 +217,10 @@ fn no_tls(host: &str, port: u16, why: &std::io::Error) -> Stop {
 /// What to do about a certificate of `host` that is not taken.
 fn not_taken(host: &str, why: &CertificateError) -> String {
     let hint = match why {
-        // A signature is bad where an authority has but the name of a trusted one.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+        // A signature is bad, or of another algorithm than the key, where an authority has but the name of a trusted one.
+        CertificateError::UnknownIssuer
+        | CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "`--cacert FILE` names the authority to trust"
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -275,7 +291,17 @@ mod tests {
             let why = std::io::Error::other(rustls::Error::InvalidCertificate(why));
             no_tls("api.example.com", 443, &why).to_string()
         };
-        assert!(told(CertificateError::UnknownIssuer).contains("--cacert"));
+        for why in [
+            CertificateError::UnknownIssuer,
+            CertificateError::BadSignature,
+            // By the key of ECDSA of an authority that has the name of one with a key of RSA.
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: vec![0x2a],
+                public_key_algorithm_id: vec![0x2b],
+            },
+        ] {
+            assert!(told(why).contains("--cacert"));
+        }
         for (why, hint) in [
             (CertificateError::Expired, "the certificate is over"),
             (CertificateError::NotValidYet, "is not good yet"),

@@ -153,6 +153,16 @@ fn nothing_outside_tests_unwraps() {
 }
 
 #[test]
+fn nothing_is_printed_by_what_panics_where_nobody_reads() {
+    for file in sources() {
+        // Those of `anstream` and those for standard error are called alike, and panic alike.
+        for call in ["print!(", "println!("] {
+            assert!(!file.code.contains(call), "{} has `{call}`", file.name);
+        }
+    }
+}
+
+#[test]
 fn the_environment_is_read_in_config_only() {
     for file in sources() {
         let may =

@@ -1,7 +1,7 @@
 //! What the demo plays on: a configuration made safe to play with, a fresh
 //! key, a running gateway.
 
-use crate::apps::{App, Key, Scheme, Scopes};
+use crate::apps::{App, Assurance, Key, Mode, Scheme, Scopes};
 use crate::cli::serve::{self, Running, StartOptions};
 use crate::cli::stop::Stop;
 use crate::client::Signer;
@@ -9,9 +9,12 @@ use crate::config::{Config, Loaded};
 use crate::crypto::{Algorithm, HmacKey, random};
 use crate::forward::upstream::Server;
 use crate::limit::app::{Plan, Rate};
-use crate::route::{Accept, Route};
+use crate::limit::overload;
+use crate::limit::peer::PeerSettings;
+use crate::route::{self, ReplayPolicy, Route};
+use crate::schemes::freshness::Freshness;
 use crate::secret::Secret;
-use crate::server::{Forwarders, Listen};
+use crate::server::{Forwarders, Goodbye, Listen};
 use anyhow::Result;
 use http::Method;
 use std::fs::OpenOptions;
@@ -30,12 +33,20 @@ pub(super) const KEY_ID: &str = "demo";
 const SAMPLE: &str = include_str!("../../../gateway.toml");
 /// What is taken instead, where it is.
 const FILE: &str = "gateway.toml";
-/// The plan of the demo's app when the configuration has none with a rate.
+/// The plan of the demo's app, whatever plans the configuration has: one that it takes few requests to exceed.
 const PLAN: Rate = Rate {
     count: 20,
     period: Duration::from_secs(1),
     burst: 20,
 };
+/// The host that requests are for, as routes see it.
+const HOST: &str = "127.0.0.1";
+/// Bytes of a body that a route has to take: those of the transcript are fewer.
+const BODY: u64 = 256;
+/// Connections and requests at a time that are let in at least: the transcript has far fewer.
+const ROOM: u32 = 256;
+/// How long a request may wait for others on its route.
+const TURN: Duration = Duration::from_secs(10);
 
 /// A running gateway, and what is needed to call it.
 pub(super) struct Stage {
@@ -73,9 +84,10 @@ impl Stage {
         let path =
             path(config).ok_or_else(|| Stop::usage("no route takes signed POST requests"))?;
         make_harmless(config, directory.path());
+        make_roomy(config);
         listen_where_free(config, listen, &mut notes);
         let (signer, secret_file) = enrol(config, directory.path())?;
-        let plan = give_plan(config);
+        give_plan(config);
         let log = Arc::new(AtomicBool::new(false));
         let options = StartOptions::default()
             .access_log(Box::new(Gate(log.clone())))
@@ -93,7 +105,7 @@ impl Stage {
             notes,
             signer,
             secret_file,
-            burst: plan.burst,
+            burst: PLAN.burst,
             running,
             log,
             _directory: directory,
@@ -123,7 +135,10 @@ fn load(directory: &Path, notes: &mut Vec<String>) -> Result<(Loaded, String)> {
             Ok(loaded) if path(&loaded.config).is_some() => {
                 return Ok((loaded, format!("`{FILE}` here")));
             }
-            _ => notes.push(format!(
+            Ok(_) => notes.push(format!(
+                "no route of `{FILE}` here takes signed POST requests of any host and refuses all that is refused below, so the built-in sample is taken"
+            )),
+            Err(_) => notes.push(format!(
                 "`{FILE}` here cannot be played with (`portcullis check` tells more), so the built-in sample is taken"
             )),
         }
@@ -134,32 +149,71 @@ fn load(directory: &Path, notes: &mut Vec<String>) -> Result<(Loaded, String)> {
     }
 }
 
-/// A path of the first route that takes signed POST requests of any host.
+/// A path that leads to the first route on which every answer is what the transcript says.
 fn path(config: &Config) -> Option<String> {
-    let takes_signed = |route: &&Arc<Route>| {
-        route.host.is_none()
-            && matches!(route.accept, Accept::Proven(schemes) if schemes.contains(Scheme::HttpSignature))
-            && (route.methods.is_empty() || route.methods.contains(&Method::POST))
+    let routes = &config.gateway.routes;
+    let path_of = |one: &Arc<Route>| {
+        let path = one.path.to_string().replace("**", "42").replace('*', "42");
+        let found = route::Path::read(&path)
+            .ok()
+            .and_then(|read| routes.find(HOST, &Method::POST, &read).ok());
+        // Another may be more specific.
+        let is_its_own = found.is_some_and(|found| found.index == one.index);
+        is_its_own.then_some(path)
     };
-    let route = config.gateway.routes.routes().iter().find(takes_signed)?;
-    Some(
-        route
-            .path
-            .to_string()
-            .replace("**", "42")
-            .replace('*', "42"),
-    )
+    let mut playable = routes.routes().iter().filter(|one| is_playable(one));
+    playable.find_map(path_of)
 }
 
-/// Nothing of the configuration reaches a real backend, or is left behind.
+/// Whether a route takes signed POST requests of any host as they are, and refuses the others, copies too.
+fn is_playable(route: &Route) -> bool {
+    let takes_posts = route.methods.is_empty() || route.methods.contains(&Method::POST);
+    let takes_signed = route.accepts(Scheme::HttpSignature)
+        && route.assurance <= Assurance::Signed
+        && route.body.limit >= BODY;
+    let refuses = route.mode == Mode::Enforce
+        && route.replay != ReplayPolicy::Off
+        && route.waivers.is_empty();
+    route.host.is_none() && takes_posts && takes_signed && refuses
+}
+
+/// Nothing of the configuration reaches a real backend or anyone else outside, or is left behind.
 fn make_harmless(config: &mut Config, directory: &Path) {
     for upstream in &mut config.gateway.upstreams {
         upstream.servers = vec![Server::Echo];
     }
+    // No issuer is asked for its keys.
+    config.gateway.sources.clear();
     config.state.directory = directory.join("state");
+    if let Some(registry) = &mut config.registry {
+        registry.path = directory.join("portcullis.redb");
+    }
     config.server.tls = None;
     config.server.forwarders = Forwarders::default();
     config.gateway.public_url = None;
+    // Nobody stands before it who has to hear that it stops.
+    config.goodbye = Goodbye::default();
+}
+
+/// What the configuration sets for all callers together lets the transcript through, and takes its stale request for one.
+fn make_roomy(config: &mut Config) {
+    let gateway = &mut config.gateway;
+    gateway.freshness = Freshness::USUAL;
+    gateway.peers = PeerSettings {
+        failures: None,
+        rate: None,
+    };
+    gateway.overload = overload::Settings {
+        in_flight: ROOM,
+        queue: ROOM,
+        queue_timeout: TURN,
+        ..gateway.overload
+    };
+    config.state.retention = Freshness::USUAL.retention();
+    config.state.skew = Freshness::USUAL.skew;
+    let caps = &mut config.server.caps;
+    caps.connections = caps.connections.max(ROOM as usize);
+    caps.per_address = caps.per_address.max(ROOM);
 }
 
 fn listen_where_free(config: &mut Config, listen: Option<SocketAddr>, notes: &mut Vec<String>) {
@@ -232,24 +286,15 @@ fn enrol(config: &mut Config, directory: &Path) -> Result<(Signer, PathBuf)> {
     Ok((Signer::new(KEY_ID, Algorithm::HmacSha256, &secret)?, path))
 }
 
-/// Gives the fresh app the first plan that has a rate.
-fn give_plan(config: &mut Config) -> Rate {
-    let plans = &mut config.gateway.plans;
-    let known = plans
-        .iter()
-        .flatten()
-        .find_map(|plan| Some((plan.clone(), plan.rate?)));
-    let (plan, rate) = known.unwrap_or_else(|| {
-        let plan = Plan {
-            name: KEY_ID.to_owned(),
-            rate: Some(PLAN),
-            concurrency: None,
-            better: Vec::new(),
-        };
-        (Arc::new(plan), PLAN)
-    });
-    plans.push(Some(plan));
-    rate
+/// Gives the fresh app a plan of its own.
+fn give_plan(config: &mut Config) {
+    let plan = Plan {
+        name: KEY_ID.to_owned(),
+        rate: Some(PLAN),
+        concurrency: None,
+        better: Vec::new(),
+    };
+    config.gateway.plans.push(Some(Arc::new(plan)));
 }
 
 /// An address that listens everywhere is called at home.

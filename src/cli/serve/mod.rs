@@ -308,7 +308,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let loaded = match Config::load(&args.config) {
         Ok(loaded) => loaded,
         Err(report) => {
-            anstream::eprintln!("{}", report.coloured());
+            super::aside(&report.coloured());
             return Ok(ExitCode::from(2));
         }
     };
