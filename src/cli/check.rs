@@ -5,6 +5,7 @@ mod issuers;
 mod waivers;
 
 use super::files::{self, Need};
+use super::stop::Stop;
 use crate::apps::{Assurance, Mode};
 use crate::clock::Clock;
 use crate::config::{self, Config, Loaded, Problem, Report, time};
@@ -95,10 +96,16 @@ fn refused(report: &Report, json: bool) -> ExitCode {
     ExitCode::from(BAD_CONFIG)
 }
 
-/// Whoever closes the output early has seen enough.
+/// Whoever closes the output early has seen enough; what is lost otherwise is told.
 fn print(text: &str) -> ExitCode {
-    let _ = anstream::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+    let mut out = anstream::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
+            let told = format!("standard output cannot be written: {why}");
+            super::complain(&Stop::failed(told).into())
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 /// The configuration for people.

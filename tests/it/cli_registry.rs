@@ -1,7 +1,10 @@
 //! `portcullis app`, `key`, `instance`, `audit` and `reload`, with a gateway that runs and without one.
 
-use crate::harness::{Closed, Gateway, Setup, Upstream, binary};
+use crate::admin_registry::that_minds_modes;
+use crate::harness::pair::Pair;
+use crate::harness::{Closed, Gateway, Setup, Token, Upstream, binary};
 use serde_json::Value;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,16 +26,45 @@ impl Ran {
 
 /// Runs a command in the folder of a configuration.
 fn run(folder: &Path, args: &[&str]) -> Ran {
-    let output = Command::new(binary::program())
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    run_by(&mut Command::new(binary::program()), folder, args)
+}
+
+fn run_by(command: &mut Command, folder: &Path, args: &[&str]) -> Ran {
+    let output = command.args(args).current_dir(folder).output().unwrap();
     Ran {
         code: output.status.code().expect("an exit code"),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Runs a command whose output goes to `out`, and gives what it says beside it.
+fn unwritten(folder: &Path, line: &str, out: Stdio) -> (Option<i32>, String) {
+    let ran = Command::new(binary::program())
+        .args(line.split(' '))
+        .current_dir(folder)
+        .stdout(out)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+}
+
+/// A pipe that nobody reads any more.
+fn closed() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    Stdio::from(writer)
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
 }
 
 /// A configuration whose admin listener has a port that is known.
@@ -138,6 +170,19 @@ fn what_is_not_there_and_what_cannot_be_reached_is_told_with_a_hint() {
             "token",
         ),
         (&["app", "list", "-c", "none.toml"], "none.toml"),
+        // What is missing is the token, which may be named by itself.
+        (
+            &[
+                "app",
+                "list",
+                "--admin",
+                "http://127.0.0.1:1",
+                "-c",
+                "none.toml",
+            ],
+            "`--token-file FILE`",
+        ),
+        (&["audit", "--limit", "0"], "`--limit` `0` lists nothing"),
     ] {
         let wrong = run(folder, args);
         assert_eq!(wrong.code, 2, "{args:?}: {}", wrong.err);
@@ -156,6 +201,9 @@ fn a_token_of_another_gateway_is_refused() {
     let refused = run(folder, &["app", "list", "--token-file", "other.token"]);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("this gateway"), "{}", refused.err);
+    // It need not be another's.
+    let hint = "one that was replaced there counts a moment later";
+    assert!(refused.err.contains(hint), "{}", refused.err);
 }
 
 #[test]
@@ -323,7 +371,10 @@ fn an_app_lives_from_its_first_command_to_its_last_with_a_gateway_and_without() 
         assert!(only.out.starts_with(told), "{}", only.out);
         on.good("key delete shop-1");
         on.good("key create shop --id waits --pending");
-        on.good("key activate waits");
+        let later = on.good("key activate waits --from 2099-01-01");
+        assert!(later.starts_with("scheduled key waits"), "{later}");
+        let at_once = on.good("key activate waits");
+        assert!(at_once.starts_with("activated key waits"), "{at_once}");
         assert_eq!(on.run("key activate waits").code, 1);
 
         let code = on.run("instance enrol-code shop --uses 2 --expires-in 30m");
@@ -404,21 +455,6 @@ fn a_secret_that_could_not_be_written_is_told_and_not_lost_in_silence() {
     setup.write("gateway.toml", setup.text().as_bytes());
     let on = On::Nothing(Box::new(setup));
     on.good("app create shop --plan standard --scope orders");
-    let unwritten = |line: &str, out: Stdio| {
-        let ran = Command::new(binary::program())
-            .args(line.split(' '))
-            .current_dir(on.folder())
-            .stdout(out)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
-        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
-    };
-    let closed = || {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        Stdio::from(writer)
-    };
     let full = || {
         let mut file = std::fs::File::options();
         Stdio::from(file.write(true).open("/dev/full").unwrap())
@@ -446,7 +482,7 @@ fn a_secret_that_could_not_be_written_is_told_and_not_lost_in_silence() {
         ),
         ("instance enrol-code shop", closed(), "withdraw the code `"),
     ] {
-        let (code, told) = unwritten(line, out);
+        let (code, told) = unwritten(on.folder(), line, out);
         assert_eq!(code, Some(1), "{line}: {told}");
         for words in [
             "cannot be written to standard output",
@@ -458,9 +494,188 @@ fn a_secret_that_could_not_be_written_is_told_and_not_lost_in_silence() {
     }
     // What is in the file of `--out` is not lost with the rest.
     let line = "key create shop --id shop-5 --json --out shop-5.key";
-    let (code, told) = unwritten(line, closed());
+    let (code, told) = unwritten(on.folder(), line, closed());
     assert_eq!(code, Some(0), "{told}");
     assert!(on.folder().join("shop-5.key").exists());
+}
+
+#[test]
+fn a_secret_for_which_its_file_has_no_room_is_named_and_leaves_no_file_behind() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let on = On::Gateway(setup.start());
+    on.good("app create shop --plan standard --scope orders");
+    for (line, file, hint) in [
+        (
+            "key create shop --id shop-1 --out shop.key",
+            "shop.key",
+            "revoke the key `shop-1`",
+        ),
+        (
+            "key rotate shop-1 --new-id shop-2 --json --out shop.key",
+            "shop.key",
+            "revoke the key `shop-2`",
+        ),
+        (
+            "instance enrol-code shop --out code",
+            "code",
+            "withdraw the code `",
+        ),
+    ] {
+        let mut full = Command::new("sh");
+        full.arg("-c")
+            .arg("trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"")
+            .arg(binary::program());
+        let args: Vec<&str> = line.split(' ').collect();
+        let ran = run_by(&mut full, on.folder(), &args);
+        assert_eq!(ran.code, 1, "{line}: {}", ran.err);
+        let unwritten = format!("cannot be written to `{file}`");
+        for words in [&*unwritten, "nobody has it", hint] {
+            assert!(ran.err.contains(words), "{line}: {}", ran.err);
+        }
+        assert!(!on.folder().join(file).exists(), "{line}");
+    }
+}
+
+#[test]
+fn where_no_secret_is_made_there_is_no_file_of_it() {
+    let upstream = Upstream::start();
+    for on in both(&upstream) {
+        on.good("app create shop");
+        let public = Pair::of("ed25519").public_pem();
+        std::fs::write(on.folder().join("public.pem"), public).unwrap();
+        for line in [
+            "key create shop --algorithm ed25519 --public-key public.pem --out no.key",
+            "key create shop --kind pair --algorithm ed25519 --out no.key",
+        ] {
+            let ran = on.run(line);
+            assert_eq!(ran.code, 0, "{line}: {}", ran.err);
+            assert!(ran.err.contains("no secret is made"), "{}", ran.err);
+            assert!(!on.folder().join("no.key").exists(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn whether_a_key_is_safe_to_retire_is_in_the_exit_code_though_nobody_reads_why() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let on = On::Nothing(Box::new(setup));
+    on.good("app create shop");
+    on.good("key create shop --id only --out only.key");
+    for line in ["key safe-to-retire only", "key safe-to-retire only --json"] {
+        let (code, told) = unwritten(on.folder(), line, closed());
+        assert_eq!(code, Some(1), "{line}: {told}");
+    }
+}
+
+#[test]
+fn who_may_not_look_into_the_state_directory_is_told_so_and_not_that_nothing_is_there() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    // Here the registry alone lies there.
+    let alone = Setup::before(&upstream).admin("listen = \"off\"").text();
+    let alone = alone.replace("[state]\n", "[state]\nmaster_key = \"file:other.key\"\n");
+    setup.write(
+        "alone.toml",
+        alone.replace("\"state\"", "\"alone\"").as_bytes(),
+    );
+    setup.write("token", Token::new().text().as_bytes());
+    let on = On::Nothing(Box::new(setup));
+    on.good("app create shop");
+    on.good("app create shop -c alone.toml");
+    let mode = |mode| {
+        for name in ["state", "alone"] {
+            let folder = on.folder().join(name);
+            std::fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    mode(0o000);
+    let run = |line: &str| {
+        let args: Vec<&str> = line.split(' ').collect();
+        run_by(&mut that_minds_modes(on.folder()), on.folder(), &args)
+    };
+    for line in [
+        "app list",
+        "app show shop",
+        "app create more",
+        "app create more --dry-run",
+        "key list",
+        "key safe-to-retire mobile-2026",
+        "audit",
+        "check",
+        "token inspect -c gateway.toml token",
+    ] {
+        let ran = run(line);
+        assert_eq!((ran.code, &*ran.out), (2, ""), "{line}: {}", ran.err);
+        for words in ["cannot be read: Permission denied", "run this as that user"] {
+            assert!(ran.err.contains(words), "{line}: {}", ran.err);
+        }
+    }
+    for line in ["app list", "audit", "app delete shop --dry-run"] {
+        let ran = run(&format!("{line} -c alone.toml"));
+        assert_eq!((ran.code, &*ran.out), (1, ""), "{line}: {}", ran.err);
+        let words = "portcullis.redb` cannot be looked at: Permission denied";
+        assert!(ran.err.contains(words), "{line}: {}", ran.err);
+        let hint = "run this as the gateway's user";
+        assert!(ran.err.contains(hint), "{line}: {}", ran.err);
+    }
+    mode(0o700);
+    on.good("app show shop");
+    on.good("app show shop -c alone.toml");
+}
+
+#[test]
+fn a_copy_of_the_token_is_enough_for_who_may_not_read_the_gateways_secrets() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let gateway = setup.start();
+    let folder = gateway.setup().folder();
+    let state = folder.join("state");
+    std::fs::copy(state.join("admin.token"), folder.join("copy.token")).unwrap();
+    let mode = |mode| std::fs::set_permissions(&state, Permissions::from_mode(mode)).unwrap();
+    mode(0o000);
+    let list = |more: &[&str]| {
+        let args = [&["app", "list"], more].concat();
+        run_by(&mut that_minds_modes(folder), folder, &args)
+    };
+    let (bare, with_copy) = (list(&[]), list(&["--token-file", "copy.token"]));
+    mode(0o700);
+    assert_eq!(bare.code, 1, "{}", bare.out);
+    let hint = "run this as the gateway's user, or name a copy of it";
+    assert!(bare.err.contains(hint), "{}", bare.err);
+    assert_eq!(with_copy.code, 0, "{}", with_copy.err);
+    assert!(with_copy.out.contains("mobile"), "{}", with_copy.out);
+}
+
+#[test]
+fn a_secret_is_given_out_though_standard_error_is_full() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let on = On::Nothing(Box::new(setup));
+    on.good("app create shop --plan standard --scope orders");
+    for line in [
+        "key create shop",
+        "key create shop --out shop.key",
+        "instance enrol-code shop",
+    ] {
+        let mut full = std::fs::File::options();
+        let output = Command::new(binary::program())
+            .args(line.split(' '))
+            .current_dir(on.folder())
+            .stderr(full.write(true).open("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}: {output:?}");
+        assert_eq!(output.stdout.is_empty(), line.contains("--out"), "{line}");
+    }
+    let secret = std::fs::read(on.folder().join("shop.key")).unwrap();
+    assert!(!secret.is_empty());
 }
 
 #[test]
@@ -521,6 +736,52 @@ fn who_only_looks_makes_no_registry() {
         assert_eq!(run(setup.folder(), args).code, 0);
     }
     assert!(!setup.path("state").exists());
+}
+
+#[test]
+fn a_registry_that_nobody_has_made_yet_is_not_told_to_be_off() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let text = setup.text();
+    setup.write("gateway.toml", text.as_bytes());
+    let off = text.replace("[state]\n", "[state]\nregistry = \"off\"\n");
+    setup.write("off.toml", off.as_bytes());
+    for (config, told) in [
+        ("gateway.toml", "no registry has been made yet"),
+        ("off.toml", "`[state] registry` is off"),
+    ] {
+        for command in [&["audit"][..], &["instance", "list", "mobile"]] {
+            let ran = run(setup.folder(), &[command, &["-c", config]].concat());
+            assert_eq!(ran.code, 1, "{command:?}: {}", ran.out);
+            assert!(ran.err.contains(told), "{command:?}: {}", ran.err);
+        }
+    }
+    assert!(!setup.path("state").exists());
+}
+
+#[test]
+fn a_dry_run_without_a_gateway_makes_nothing() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let before = names(setup.folder());
+    let on = On::Nothing(Box::new(setup));
+    for (line, code) in [
+        ("app create shop --plan standard --dry-run", 0),
+        ("app create shop --plan gold --dry-run", 2),
+        ("app disable mobile --dry-run", 1),
+        ("app disable shop --dry-run", 1),
+        ("key revoke shop-1 --dry-run", 1),
+    ] {
+        let ran = on.run(line);
+        assert_eq!(ran.code, code, "{line}: {}{}", ran.out, ran.err);
+        assert_eq!(names(on.folder()), before, "{line}");
+    }
+    // Where there is a registry, the change is tried on what it holds.
+    on.good("app create shop");
+    let would = on.good("app delete shop --dry-run");
+    assert!(would.starts_with("would be deleted app shop"), "{would}");
+    on.good("app show shop");
 }
 
 #[test]

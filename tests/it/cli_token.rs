@@ -5,9 +5,11 @@ use crate::harness::key_service::phone;
 use crate::harness::pair::Pair;
 use crate::harness::{Binary, Setup, Token, Upstream};
 use serde_json::Value;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 const DEV: &str = "evidence = [\"dev\"]";
 
@@ -150,6 +152,10 @@ fn what_is_no_token_is_over_or_of_another_key_is_told() {
         "{}",
         over.out
     );
+    let within = Token::new().claim("iat", 1_000).claim("exp", 1_300.5);
+    let within = inspect(&within.text());
+    assert_eq!(within.code, 1);
+    assert!(within.out.contains("over for "), "{}", within.out);
     let other = inspect(&Token::new().header("alg", "ES256").text());
     assert!(
         other.out.contains("`alg` is not the key's"),
@@ -170,6 +176,25 @@ fn what_is_no_token_is_over_or_of_another_key_is_told() {
         "{}",
         unbound.out
     );
+}
+
+#[test]
+fn whether_a_token_is_over_is_in_the_exit_code_though_nobody_reads_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let over = Token::new().claim("iat", 1_000).claim("exp", 1_300).text();
+    std::fs::write(folder.path().join("token"), over).unwrap();
+    for args in [&["token"][..], &["--json", "token"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["token", "inspect"])
+            .args(args)
+            .current_dir(folder.path())
+            .stdout(writer)
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(1), "{args:?}");
+    }
 }
 
 #[test]
@@ -225,8 +250,6 @@ fn what_is_asked_for_wrongly_is_a_matter_of_usage() {
 fn registered() -> Binary {
     let upstream = Upstream::start();
     let gateway = crate::key_service_instances::setup(&upstream).spawn();
-    let folder = gateway.setup().folder();
-    let admin = format!("http://{}", gateway.admin());
     let tokens = "{\"evidence\":[\"instance-key\"],\"builds\":[\"1.4.2\"]}";
     for command in [
         &[
@@ -235,14 +258,156 @@ fn registered() -> Binary {
         &["key", "create", "phone", "--scheme", "token", "--attests"],
         &["instance", "enrol-code", "phone", "--out", "code"],
     ] {
-        let ran = run(
-            folder,
-            &[command, &["--admin", &admin, "--token-file", "write.token"]].concat(),
-            "",
-        );
-        assert_eq!(ran.code, 0, "{command:?}: {}", ran.err);
+        operate(&gateway, command);
     }
     gateway
+}
+
+/// Runs a command of whoever operates the gateway, and gives what it prints.
+#[track_caller]
+fn operate(gateway: &Binary, command: &[&str]) -> String {
+    let admin = format!("http://{}", gateway.admin());
+    let there = ["--admin", &admin, "--token-file", "write.token"];
+    let ran = run(gateway.setup().folder(), &[command, &there].concat(), "");
+    assert_eq!(ran.code, 0, "{command:?}: {}", ran.err);
+    ran.out
+}
+
+/// Passes one request on to the gateway, and is gone once that has answered. Gives its URL.
+fn that_loses_the_answer(gateway: SocketAddr) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let passing = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut piece = [0; 4096];
+        while !is_whole(&request) {
+            let read = client.read(&mut piece).unwrap();
+            assert_ne!(read, 0, "the request broke off");
+            request.extend_from_slice(&piece[..read]);
+        }
+        let mut server = TcpStream::connect(gateway).unwrap();
+        server.write_all(&request).unwrap();
+        let read = server.read(&mut piece).unwrap();
+        assert!(piece[..read].starts_with(b"HTTP/1.1 200 "));
+    });
+    (url, passing)
+}
+
+/// Whether a request is there with all of its body.
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let mut lines = head.lines();
+    let length = lines.find_map(|line| line.strip_prefix("content-length: "));
+    length.is_none_or(|length| length.parse() == Ok(body.len()))
+}
+
+#[test]
+fn the_key_of_who_may_have_enrolled_stays_and_of_who_reached_nobody_goes() {
+    let gateway = registered();
+    let folder = gateway.setup().folder();
+    let enrol = |url: &str, out: &str| {
+        let args = [
+            "enrol",
+            "--url",
+            url,
+            "--app",
+            "phone",
+            "--code",
+            "file:code",
+            "--build",
+            "1.4.2",
+            "--out",
+            out,
+        ];
+        portcullis(folder, &args, "")
+    };
+    let closed = crate::harness::Closed::port();
+    let nobody = enrol(&format!("http://{}", closed.address()), "nobody.pem");
+    assert_eq!(nobody.code, 1, "{}", nobody.out);
+    assert!(nobody.err.contains("cannot be reached"), "{}", nobody.err);
+    assert!(!nobody.err.contains("is not known"), "{}", nobody.err);
+    assert!(!folder.join("nobody.pem").exists());
+
+    let (url, passing) = that_loses_the_answer(gateway.address());
+    let lost = enrol(&url, "lost.pem");
+    passing.join().unwrap();
+    assert_eq!((lost.code, &*lost.out), (1, ""), "{}", lost.err);
+    for words in [
+        "whether it has enrolled is not known",
+        "`portcullis instance list phone` tells",
+        "its key stays in `lost.pem`",
+    ] {
+        assert!(lost.err.contains(words), "{}", lost.err);
+    }
+    // It has, and its key is one that proves it.
+    let list = operate(&gateway, &["instance", "list", "phone"]);
+    let instance = list.lines().nth(1).expect("it has enrolled");
+    let id = instance.split_whitespace().next().unwrap();
+    let url = format!("http://{}", gateway.address());
+    let get = [
+        "get",
+        "--url",
+        &url,
+        "--app",
+        "phone",
+        "--instance",
+        id,
+        "--instance-key",
+        "file:lost.pem",
+        "--build",
+        "1.4.2",
+    ];
+    let got = portcullis(folder, &get, "");
+    assert_eq!(got.code, 0, "{}", got.err);
+    let request = gateway
+        .request("GET", "/")
+        .field("Portcullis-Token", got.out.trim());
+    gateway.send(&request).assert_passed();
+}
+
+#[test]
+fn an_instance_whose_id_nobody_reads_is_named_and_keeps_its_key() {
+    let gateway = registered();
+    let folder = gateway.setup().folder();
+    let url = format!("http://{}", gateway.address());
+    let codes = ["instance", "enrol-code", "phone", "--uses", "3", "--out"];
+    operate(&gateway, &[&codes[..], &["codes"]].concat());
+    let closed = || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let mut full = std::fs::File::options();
+    let full = Stdio::from(full.write(true).open("/dev/full").unwrap());
+    for (name, out, more) in [
+        ("closed.pem", closed(), &[][..]),
+        ("json.pem", closed(), &["--json"]),
+        ("full.pem", full, &[]),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["token", "enrol", "--url", &url, "--app", "phone"])
+            .args(["--code", "file:codes", "--build", "1.4.2", "--out", name])
+            .args(more)
+            .current_dir(folder)
+            .stdout(out)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}: {told}");
+        for words in [
+            "cannot be written to standard output",
+            "it has enrolled all the same, as the instance `",
+            &format!("its key stays in `{name}`"),
+        ] {
+            assert!(told.contains(words), "{name}: {told}");
+        }
+        assert!(folder.join(name).exists(), "{name}");
+    }
 }
 
 #[test]

@@ -214,7 +214,7 @@ impl Guard {
             Code::TokenRejected,
             "the token is neither `[admin] token` nor `read_token` of this gateway",
         )
-        .hint("is it another gateway's? the token stands in the file that `[admin] token` names")
+        .hint("is it another gateway's? the token stands in the file that `[admin] token` names; one that was replaced there counts a moment later")
     }
 
     fn locked(&self) -> MutexGuard<'_, Refusals> {

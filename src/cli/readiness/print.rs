@@ -59,6 +59,11 @@ pub(super) fn text(report: &Report) -> String {
     }
     let _ = if report.is_ready() {
         writeln!(out, "\n{GOOD}nobody would break{GOOD:#}")
+    } else if breaking.is_empty() {
+        writeln!(
+            out,
+            "\n{BAD}callers that were not told apart would break{BAD:#}"
+        )
     } else {
         let many = counted(breaking.len() as u64, "caller");
         writeln!(out, "\n{BAD}{many} would break{BAD:#}")
@@ -154,4 +159,27 @@ fn times(times: &Times) -> Value {
         "first": time(&times.first),
         "last": time(&times.last),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_that_are_not_told_apart_are_not_told_to_be_none() {
+        let beyond = Times {
+            count: 3,
+            ..Times::default()
+        };
+        let report = Report {
+            all: beyond.clone(),
+            callers: Vec::new(),
+            unread: 0,
+            beyond,
+        };
+        let told = text(&report);
+        let last = told.lines().next_back().unwrap();
+        let words = "callers that were not told apart would break";
+        assert!(last.contains(words) && !report.is_ready(), "{told}");
+    }
 }

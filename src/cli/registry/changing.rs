@@ -3,6 +3,7 @@
 use super::print;
 use super::reach::{Call, Reach};
 use super::{Where, part};
+use crate::cli::aside;
 use crate::cli::paint::{FAINT, GOOD, visible};
 use crate::cli::stop::Stop;
 use anyhow::Result;
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How a change is made.
 #[derive(Args, Clone, Debug)]
@@ -54,7 +55,7 @@ pub(super) struct Out {
 
 /// Makes something.
 pub(super) fn make(how: &Changing, path: &str, body: Json) -> Result<Json> {
-    let reach = Reach::to_change(&how.at)?;
+    let reach = Reach::to_change(&how.at, how.dry_run)?;
     let query = dry_run(how);
     let call = Call::new(Method::POST, path, query).with(body);
     Ok(reach.ask(&call)?.body)
@@ -68,7 +69,7 @@ pub(super) fn change(
     action: (Method, &str),
     body: Option<Json>,
 ) -> Result<Json> {
-    let reach = Reach::to_change(&how.at)?;
+    let reach = Reach::to_change(&how.at, how.dry_run)?;
     let (kind, name) = thing;
     let path = format!("/v1/{kind}/{}", part(name));
     let tag = match &matching.if_match {
@@ -125,7 +126,7 @@ pub(super) fn print_beside(how: &Changing, done: &str, answer: &Json) -> Result<
         let printed = print(how, done, answer);
         let mut names = ["secret", "code"].into_iter();
         return match names.find(|name| answer[*name].is_string()) {
-            Some(name) => printed.map_err(|why| lost(name, answer, &why)),
+            Some(name) => printed.map_err(|why| lost(name, answer, OUTPUT, &why)),
             None => printed,
         };
     }
@@ -209,14 +210,29 @@ pub(super) fn tell_secret(
     answer: &mut Json,
     name: &str,
 ) -> Result<()> {
+    let file = file.zip(out.out.as_deref());
     let Some(secret) = answer[name].as_str().map(ToOwned::to_owned) else {
+        if let Some((_, path)) = file {
+            // As of a public key, and of a pair of the gateway's own.
+            let _ = std::fs::remove_file(path);
+            if !how.at.json {
+                let path = path.display();
+                aside(&format_args!(
+                    "no {name} is made: there is nothing for {path} to hold"
+                ));
+            }
+        }
         return Ok(());
     };
-    if let (Some(mut file), Some(path)) = (file, out.out.as_deref()) {
-        written(&mut file, path, &secret)?;
+    if let Some((mut file, path)) = file {
+        written(&mut file, &secret).map_err(|why| {
+            // A part of it is of no use, and would be in the way of another one.
+            let _ = std::fs::remove_file(path);
+            lost(name, answer, &format!("`{}`", path.display()), &why)
+        })?;
         answer[name] = Json::Null;
         if !how.at.json {
-            anstream::eprintln!("the {name} is in {}", path.display());
+            aside(&format_args!("the {name} is in {}", path.display()));
         }
         return Ok(());
     }
@@ -224,14 +240,17 @@ pub(super) fn tell_secret(
         // What is made and how goes to standard error, so that a pipe gets the secret alone.
         let mut out = std::io::stdout().lock();
         let shown = writeln!(out, "{secret}").and_then(|()| out.flush());
-        shown.map_err(|why| lost(name, answer, &why))?;
-        anstream::eprintln!("this is the {name}: it is shown this once");
+        shown.map_err(|why| lost(name, answer, OUTPUT, &why))?;
+        aside(&format_args!("this is the {name}: it is shown this once"));
     }
     Ok(())
 }
 
+/// Where a secret goes that goes into no file.
+const OUTPUT: &str = "standard output";
+
 /// What was made and cannot be shown counts all the same, and nobody has it: be it that nobody reads our output any more.
-fn lost(name: &str, answer: &Json, why: &impl std::fmt::Display) -> anyhow::Error {
+fn lost(name: &str, answer: &Json, place: &str, why: &impl std::fmt::Display) -> anyhow::Error {
     let ids = [&answer["made"]["id"], &answer["after"]["id"]];
     let id = ids.into_iter().find_map(Json::as_str).unwrap_or_default();
     let (end, thing) = if name == "code" {
@@ -239,25 +258,14 @@ fn lost(name: &str, answer: &Json, why: &impl std::fmt::Display) -> anyhow::Erro
     } else {
         ("revoke", "key")
     };
-    Stop::failed(format!(
-        "the {name} cannot be written to standard output: {why}"
-    ))
-    .hint(format!(
-        "it was made, and nobody has it: {end} the {thing} `{id}`, and make another"
-    ))
-    .into()
+    Stop::failed(format!("the {name} cannot be written to {place}: {why}"))
+        .hint(format!(
+            "it was made, and nobody has it: {end} the {thing} `{id}`, and make another"
+        ))
+        .into()
 }
 
-fn written(file: &mut std::fs::File, path: &Path, secret: &str) -> Result<()> {
-    let done = file
-        .write_all(secret.as_bytes())
-        .and_then(|()| file.sync_all());
-    done.map_err(|why| {
-        Stop::failed(format!(
-            "the secret cannot be written to `{}`: {why}",
-            path.display()
-        ))
-        .hint("it was made, and nobody has it: revoke the key, and make another")
-        .into()
-    })
+fn written(file: &mut std::fs::File, secret: &str) -> std::io::Result<()> {
+    file.write_all(secret.as_bytes())?;
+    file.sync_all()
 }

@@ -5,6 +5,7 @@ use super::material::Material;
 use super::reach::{Call, Reach};
 use super::{Listing, Where, part, print, seconds, shown};
 use crate::cli::paint::visible;
+use crate::cli::printed;
 use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use http::Method;
@@ -182,7 +183,13 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
         What::Activate { from, one } => {
             let from = from.clone().unwrap_or_else(now);
             let body = json!({ "active_from": from });
-            ended(one, (Method::PATCH, ""), Some(body), "activated")?;
+            let answer = one.change("keys", (Method::PATCH, ""), Some(body))?;
+            // Until a moment to come it is as pending as it was.
+            let done = match answer["after"]["state"].as_str() {
+                Some("pending") => "scheduled",
+                _ => "activated",
+            };
+            changing::print(&one.how, &format!("{done} key {}", one.id), &answer)?;
         }
         What::Rotate(rotate) => rotate.run()?,
         What::Retire { at_moment, one } => {
@@ -270,29 +277,30 @@ fn safe_to_retire(id: &str, quiet: &str, at: &Where) -> Result<ExitCode> {
         .ask(&Call::get(&path, &[("quiet_seconds", &quiet)]))?
         .body;
     let safe = answer["safe"].as_bool().unwrap_or_default();
-    let mut out = anstream::stdout().lock();
-    if at.json {
-        writeln!(out, "{answer:#}")?;
-    } else {
-        let word = if safe {
-            "safe to retire"
-        } else {
-            "not safe to retire"
-        };
-        let why = visible(answer["why"].as_str().unwrap_or_default());
-        writeln!(out, "{word}: {why}")?;
-        let others = &answer["other_active_keys"];
-        writeln!(
-            out,
-            "other active keys that can take its place: {}",
-            visible(&print::words(others))
-        )?;
-    }
+    printed(tell_safety(at, safe, &answer))?;
     Ok(if safe {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(1)
     })
+}
+
+fn tell_safety(at: &Where, safe: bool, answer: &Json) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    if at.json {
+        writeln!(out, "{answer:#}")?;
+        return Ok(());
+    }
+    let word = if safe {
+        "safe to retire"
+    } else {
+        "not safe to retire"
+    };
+    let why = visible(answer["why"].as_str().unwrap_or_default());
+    writeln!(out, "{word}: {why}")?;
+    let others = visible(&print::words(&answer["other_active_keys"]));
+    writeln!(out, "other active keys that can take its place: {others}")?;
+    Ok(())
 }
 
 fn now() -> String {

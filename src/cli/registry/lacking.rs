@@ -3,6 +3,7 @@
 use super::reach::{Call, Reach};
 use super::{USUAL, Where, list, part};
 use crate::apps::Scheme;
+use crate::cli::aside;
 use crate::cli::curl::quoted;
 use crate::cli::paint::visible;
 use crate::crypto::Algorithm;
@@ -27,7 +28,7 @@ pub(super) fn tell(at: &Where, name: &str, enrols: bool) {
 /// The same of an app that is known.
 pub(super) fn say(app: &Json, keys: &[Json], enrols: bool) {
     for lack in lacks(app, keys, enrols) {
-        anstream::eprintln!("{}", visible(&lack));
+        aside(&visible(&lack));
     }
 }
 

@@ -107,8 +107,13 @@ fn listed(
     limit: usize,
     columns: print::Columns,
 ) -> Result<()> {
+    if limit == 0 {
+        return Err(Stop::usage("`--limit` `0` lists nothing")
+            .hint("a number from 1 on is accepted")
+            .into());
+    }
     let reach = Reach::find(at)?;
-    let (items, more) = list(&reach, path, query, limit.max(1))?;
+    let (items, more) = list(&reach, path, query, limit)?;
     let mut out = anstream::stdout().lock();
     if at.json {
         writeln!(out, "{:#}", json!({ "items": items, "more": more }))?;

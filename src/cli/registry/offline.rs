@@ -10,21 +10,97 @@ use crate::store::registry::{OpenError, Registry, Settings};
 use anyhow::Result;
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// How long a registry that another has is waited for: a gateway that starts answers by then, and commands end.
 const WAIT: Duration = Duration::from_secs(2);
+
+/// What a command is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// To look.
+    Look,
+    /// To tell what would come of a change.
+    Try,
+    /// To change something.
+    Change,
+}
+
+/// The registry that a command works on.
+#[derive(Clone)]
+pub(super) enum Kept {
+    /// `[state] registry` is off.
+    Off,
+    /// Nobody has made it yet, and who only looks does not.
+    Unmade,
+    /// It is there, or is made for a change.
+    There(Settings),
+    /// Nobody has made it yet: a change is tried on one that holds nothing, in a folder that goes with it.
+    StandIn {
+        settings: Settings,
+        _folder: Arc<TempDir>,
+    },
+}
+
+impl Kept {
+    /// The one that is configured, as far as it is there.
+    pub(super) fn of(configured: Option<&Settings>, aim: Aim) -> Result<Self> {
+        let Some(settings) = configured else {
+            return Ok(Self::Off);
+        };
+        let unknown = |why: std::io::Error| {
+            let path = settings.path.display();
+            let stop = Stop::failed(format!("the registry `{path}` cannot be looked at: {why}"));
+            if why.kind() == std::io::ErrorKind::PermissionDenied {
+                return stop.hint("run this as the gateway's user");
+            }
+            stop
+        };
+        if aim == Aim::Change || settings.path.try_exists().map_err(unknown)? {
+            return Ok(Self::There(settings.clone()));
+        }
+        if aim == Aim::Try {
+            return Self::stand_in(settings);
+        }
+        Ok(Self::Unmade)
+    }
+
+    fn stand_in(settings: &Settings) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(|why| {
+            Stop::failed(format!("there is no room to try it out: {why}"))
+                .hint("a dry run needs a folder for what is temporary: `TMPDIR` names one")
+        })?;
+        let settings = Settings {
+            path: folder.path().join("portcullis.redb"),
+            ..settings.clone()
+        };
+        Ok(Self::StandIn {
+            settings,
+            _folder: Arc::new(folder),
+        })
+    }
+
+    const fn settings(&self) -> Option<&Settings> {
+        match self {
+            Self::Off | Self::Unmade => None,
+            Self::There(settings) | Self::StandIn { settings, .. } => Some(settings),
+        }
+    }
+}
 
 /// What a gateway would run on.
 pub(super) struct Offline {
     configured: Arc<Configured>,
     registry: Option<(Arc<dyn Store>, MasterKey)>,
+    /// Where the registry lies; what stands in for one goes once that is closed.
+    kept: Kept,
     clock: Clock,
 }
 
 impl Offline {
     /// Opens it, where nobody else has the registry.
-    pub(super) fn open(config: &Config, registry: Option<&Settings>) -> Result<Self, OpenError> {
-        let registry = match registry {
+    pub(super) fn open(config: &Config, kept: &Kept) -> Result<Self, OpenError> {
+        let registry = match kept.settings() {
             None => None,
             Some(settings) => {
                 let store: Arc<dyn Store> = Arc::new(Registry::open(settings)?);
@@ -34,8 +110,14 @@ impl Offline {
         Ok(Self {
             configured: Arc::new(configured(config)),
             registry,
+            kept: kept.clone(),
             clock: Clock::system(),
         })
+    }
+
+    /// Whether there is no registry since nobody has made it yet, though it is not off.
+    pub(super) const fn is_unmade(&self) -> bool {
+        matches!(self.kept, Kept::Unmade)
     }
 
     /// The user who works on it.

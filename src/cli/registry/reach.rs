@@ -1,9 +1,9 @@
 //! Where the admin API is, and one call of it.
 
-use super::offline::{Offline, in_turn};
+use super::offline::{Aim, Kept, Offline, in_turn};
 use super::{Where, part};
 use crate::admin;
-use crate::admin::api::{self, Asked};
+use crate::admin::api::{self, Asked, Code};
 use crate::cli::message::{Message, Source};
 use crate::cli::send;
 use crate::cli::stop::Stop;
@@ -122,15 +122,15 @@ impl<'a> Call<'a> {
 impl Reach {
     /// Finds who answers, to look.
     pub(super) fn find(at: &Where) -> Result<Self> {
-        Self::found(at, false)
+        Self::found(at, Aim::Look)
     }
 
-    /// Finds who answers, to change something.
-    pub(super) fn to_change(at: &Where) -> Result<Self> {
-        Self::found(at, true)
+    /// Finds who answers, to change something, or on a dry run to try it out.
+    pub(super) fn to_change(at: &Where, dry_run: bool) -> Result<Self> {
+        Self::found(at, if dry_run { Aim::Try } else { Aim::Change })
     }
 
-    fn found(at: &Where, changes: bool) -> Result<Self> {
+    fn found(at: &Where, aim: Aim) -> Result<Self> {
         if let Some(url) = &at.admin {
             let place = place(url, at.cacert.as_deref())?;
             let bearer = match &at.token_file {
@@ -139,21 +139,19 @@ impl Reach {
             };
             return Ok(Self::Gateway(Box::new(Gateway { place, bearer })));
         }
-        let loaded = Config::check(&at.config).map_err(|report| Stop::bad_config(&report))?;
-        let settings = loaded.config.admin.clone();
+        let settings = skimmed(&at.config)?;
         let refused = match answering(&settings, PATIENCE) {
             Ok(place) => return Self::gateway(at, place, &settings),
             Err(why) => why,
         };
-        // Who only looks makes nothing: neither the registry nor its master key.
-        let loaded = if changes {
-            Config::load(&at.config).map_err(|report| Stop::bad_config(&report))?
-        } else {
-            loaded
+        // But for a change nothing is made: neither the registry nor its master key.
+        let loaded = match aim {
+            Aim::Look | Aim::Try => Config::check(&at.config),
+            Aim::Change => Config::load(&at.config),
         };
-        let there = loaded.config.registry.as_ref();
-        let there = there.filter(|settings| changes || settings.path.exists());
-        let open = || Offline::open(&loaded.config, there).map(|one| Self::Here(Box::new(one)));
+        let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
+        let kept = Kept::of(loaded.config.registry.as_ref(), aim)?;
+        let open = || Offline::open(&loaded.config, &kept).map(|one| Self::Here(Box::new(one)));
         let look = || {
             std::thread::sleep(LOOK_AGAIN);
             answering(&settings, GLANCE).map(|place| Self::gateway(at, place, &settings))
@@ -193,6 +191,11 @@ impl Reach {
                     body: &content,
                 };
                 let answer = api::answer(&**offline, &offline.who(), &asked);
+                if offline.is_unmade() && answer.body["code"] == Code::Off.word() {
+                    return Err(Stop::failed("no registry has been made yet, so it holds nothing")
+                        .hint("the gateway makes it when it starts, as does `portcullis app create`")
+                        .into());
+                }
                 (answer.status.as_u16(), answer.etag, answer.body)
             }
         };
@@ -323,10 +326,25 @@ fn read_token(file: &Path) -> Result<Secret> {
     Ok(Secret::new(bytes.trim_ascii_end().to_vec()))
 }
 
+/// Where the gateway's admin API is, and which token it takes. Who asks it need not be allowed to read its secrets.
+fn skimmed(config: &Path) -> Result<admin::Settings> {
+    // What is wrong is told together, that of its secrets, too.
+    let loaded = Config::skim(config).or_else(|_| Config::check(config));
+    let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
+    Ok(loaded.config.admin)
+}
+
 /// The token that the configuration names, of a gateway that need not be the one it describes.
 fn configured_token(path: &Path) -> Result<Secret> {
-    let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
-    match &loaded.config.admin.token {
+    if matches!(path.try_exists(), Ok(false)) {
+        let shown = path.display();
+        return Err(Stop::usage(format!(
+            "a token is needed, and `{shown}`, which would name it, is not there"
+        ))
+        .hint("`--token-file FILE` names the token's file, `-c FILE` a configuration")
+        .into());
+    }
+    match &skimmed(path)?.token {
         Some(reference) => open_token(path, reference),
         None => Err(Stop::usage("a token is needed: `[admin] token` is off")
             .hint("`--token-file FILE` names one")

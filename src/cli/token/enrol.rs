@@ -1,10 +1,11 @@
 //! `portcullis token enrol`: a key for a new instance of an app, by a one-time code.
 
 use super::place::{Place, stopped};
+use crate::cli::aside;
 use crate::cli::key::named_by;
 use crate::cli::prove::bad_key;
 use crate::cli::stop::Stop;
-use crate::client::token::{self, instance_key};
+use crate::client::token::{self, NoToken, instance_key};
 use crate::crypto::{Algorithm, PrivateKey, generate};
 use crate::secret::Secret;
 use anyhow::Result;
@@ -52,7 +53,8 @@ Examples:
     portcullis token get --url https://api.example.com --app mobile --build 1.4.2 --instance q8Bx… --instance-key file:instance.pem
 
 The private key never leaves this machine. A code is used up by it: keep the id and the file.
-Exits with 0 when it has enrolled, with 1 when not; then no new file is left behind.";
+Exits with 0 when it has enrolled, with 1 when not, and then no new file is left behind; also with 1 when that is not known,
+or its id cannot be printed: then the file stays.";
 
 /// Runs the command.
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
@@ -63,23 +65,20 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
     let key = args.key()?;
     // It is on the disk before the code is used up.
     let enrolled = token::enrol(&transport, &args.app, code, &key, &args.build);
-    let instance = enrolled.map_err(|no| {
-        if let Some(made) = &args.out {
-            let _ = std::fs::remove_file(made);
-        }
-        stopped(no)
-    })?;
+    let instance = enrolled.map_err(|no| args.failed(no, transport.may_have_arrived()))?;
+    let told = if args.json {
+        json!({ "instance": instance }).to_string()
+    } else {
+        instance.clone()
+    };
     let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", json!({ "instance": instance }))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    writeln!(out, "{instance}")?;
-    if let Some(made) = &args.out {
-        anstream::eprintln!(
+    let printed = writeln!(out, "{told}").and_then(|()| out.flush());
+    printed.map_err(|why| args.lost(&instance, &why))?;
+    if let (false, Some(made)) = (args.json, &args.out) {
+        aside(&format_args!(
             "this is the instance's id; its key is in {}",
             made.display()
-        );
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -93,6 +92,46 @@ impl Args {
             }
         };
         Ok(instance_key(&key).map_err(bad_key)?)
+    }
+
+    /// What is told when no id came back. The new file goes only where nobody can have enrolled: else it may be all that
+    /// there is of an instance.
+    fn failed(&self, no: NoToken, may_have_arrived: bool) -> Stop {
+        if !is_certain(&no, may_have_arrived) {
+            let told = format!("{no}; whether it has enrolled is not known");
+            let (app, key) = (&self.app, self.made_key());
+            let hint = format!("where the gateway is, `portcullis instance list {app}` tells{key}");
+            return Stop::failed(told).hint(hint);
+        }
+        if let Some(made) = &self.out {
+            let _ = std::fs::remove_file(made);
+        }
+        stopped(no)
+    }
+
+    /// What is told when it has enrolled and nobody reads its id, which is told nowhere else here.
+    fn lost(&self, instance: &str, why: &std::io::Error) -> Stop {
+        let told = format!("its id cannot be written to standard output: {why}");
+        let key = self.made_key();
+        Stop::failed(told).hint(format!(
+            "it has enrolled all the same, as the instance `{instance}`{key}"
+        ))
+    }
+
+    /// Where its key stays, if that was made.
+    fn made_key(&self) -> String {
+        let made = self.out.as_ref();
+        let told = made.map(|made| format!("; its key stays in `{}`", made.display()));
+        told.unwrap_or_default()
+    }
+}
+
+/// Whether nobody can have enrolled: the request reached nobody, or was refused. Of what failed behind somebody who
+/// passes it on, or where the disk did not confirm it, that is not known.
+const fn is_certain(no: &NoToken, may_have_arrived: bool) -> bool {
+    match no {
+        NoToken::Refused { status, .. } => *status < 500,
+        _ => !may_have_arrived,
     }
 }
 

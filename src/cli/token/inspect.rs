@@ -3,6 +3,7 @@
 use crate::apps::Registry;
 use crate::cli::message::read_bounded;
 use crate::cli::paint::{BAD, FAINT, GOOD, TITLE, visible};
+use crate::cli::printed;
 use crate::cli::stop::{FAILED, Stop};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -109,7 +110,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
     let now = Clock::system().now().unix_seconds();
     let times = parts.times(now);
     let bindings = parts.bindings();
-    if args.json {
+    let told: Result<()> = if args.json {
         let shown = json!({
             "header": parts.header,
             "claims": parts.claims,
@@ -118,10 +119,11 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
             "signature": signature.word(),
             "app": app,
         });
-        writeln!(std::io::stdout().lock(), "{shown:#}")?;
+        writeln!(std::io::stdout().lock(), "{shown:#}").map_err(Into::into)
     } else {
-        print(&parts, &times, &bindings, signature, app.as_deref())?;
-    }
+        print(&parts, &times, &bindings, signature, app.as_deref())
+    };
+    printed(told)?;
     let is_over = parts.time("exp").is_some_and(|exp| exp <= now);
     let is_bad = matches!(
         signature,
@@ -234,8 +236,11 @@ impl<'t> Parts<'t> {
         }
     }
 
+    /// A moment; one within a second is its end.
     fn time(&self, name: &str) -> Option<i64> {
-        self.claims.get(name).and_then(Value::as_i64)
+        let time = self.claims.get(name)?;
+        let whole = time.as_i64();
+        whole.or_else(|| Some(time.as_f64()?.ceil() as i64))
     }
 
     /// Times in words.

@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use http::Uri;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Where the key service of a gateway answers, unless it is said.
@@ -61,6 +62,7 @@ impl Place {
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?,
+            left: AtomicBool::new(false),
         })
     }
 

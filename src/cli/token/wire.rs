@@ -1,4 +1,4 @@
-//! How `token get` reaches the key service.
+//! How `token get` and `token enrol` reach the key service.
 
 use crate::cli::message::{Message, Source};
 use crate::cli::send;
@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, Uri};
 use rustls::ClientConfig;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -17,6 +18,15 @@ pub(super) struct Http {
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) timeout: Duration,
     pub(super) runtime: Runtime,
+    /// Whether a request has left.
+    pub(super) left: AtomicBool,
+}
+
+impl Http {
+    /// Whether the key service may have got a request.
+    pub(super) fn may_have_arrived(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
 }
 
 impl Transport for Http {
@@ -34,7 +44,8 @@ impl Transport for Http {
             source: Source::Inline,
         };
         let conversation = async {
-            let mut answer = send::send(&message, &[], self.tls.as_ref()).await?;
+            let leaves = || self.left.store(true, Ordering::Relaxed);
+            let mut answer = send::send_telling(&message, self.tls.as_ref(), leaves).await?;
             let (body, has_more) = send::collect(answer.body_mut(), MAX_ANSWER).await?;
             let retry_after = answer.headers().get(RETRY_AFTER);
             anyhow::ensure!(!has_more, "the answer is too long");

@@ -59,6 +59,8 @@ struct Shared {
     database: ArcSwapOption<Database>,
     revision: AtomicU64,
     writable: AtomicBool,
+    /// Whether it is not opened again.
+    closed: AtomicBool,
     pending: Mutex<Pending>,
     watcher: OnceLock<Arc<dyn Watcher>>,
 }
@@ -109,6 +111,7 @@ impl Registry {
             database: ArcSwapOption::from_pointee(database),
             revision: AtomicU64::new(revision),
             writable: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
             pending: Mutex::default(),
             watcher: OnceLock::new(),
         });
@@ -144,6 +147,7 @@ impl Registry {
             let _ = self.jobs.send(Job::Stop);
             // It ended by a panic or not: either way it writes no more.
             let _ = writing.join();
+            self.shared.closed.store(true, Ordering::Release);
             self.shared.database.store(None);
         }
     }
@@ -203,8 +207,13 @@ impl Shared {
         &self,
         read: impl FnOnce(&redb::ReadTransaction) -> Result<T, tables::Fault>,
     ) -> Result<T, tables::Fault> {
-        let database = self.database.load_full();
-        let database = database.ok_or(redb::Error::DatabaseClosed)?;
+        let Some(database) = self.database.load_full() else {
+            return Err(if self.closed.load(Ordering::Acquire) {
+                tables::Fault::Closed
+            } else {
+                redb::Error::DatabaseClosed.into()
+            });
+        };
         read(&database.begin_read()?)
     }
 }

@@ -66,6 +66,9 @@ pub(super) enum Fault {
     /// The file is there only to be read.
     #[error("{0}")]
     Unwritable(String),
+    /// The file was given up.
+    #[error("it was closed, this gateway is about to end")]
+    Closed,
     /// A record is none of ours.
     #[error("what is kept of `{0}` cannot be understood: {1}")]
     Record(String, String),

@@ -342,7 +342,9 @@ fn a_file_that_is_in_use_is_not_opened_twice_and_is_given_up_on_close() {
     registry.note(line("left"));
     registry.close();
     assert_eq!(put(&registry, vec![app("a")]), Err(WriteError::Closed));
-    assert!(registry.app("a").is_err() && !registry.is_writable());
+    let unread = registry.app("a").unwrap_err().to_string();
+    assert!(unread.ends_with("this gateway is about to end"), "{unread}");
+    assert!(!registry.is_writable());
     let second = Registry::open(&settings).unwrap();
     // What was left to write was written.
     let events = second.audit(Log::Events, &page(None, 10)).unwrap();
