@@ -2,11 +2,12 @@
 
 use super::file::Upstream;
 use super::gather::Draft;
+use super::paces::Spare;
 use super::read::{At, Found, Reader, Value};
 use super::shape::Shape;
 use super::table::{Required, table};
 use super::times::Period;
-use super::values::{Count, Pace, Refused, Word, split_number};
+use super::values::{Count, Refused, Word, split_number};
 use super::view::{pace, time};
 use crate::forward::upstream::balance::Rules;
 use crate::forward::upstream::budget::Retries;
@@ -54,7 +55,7 @@ table! {
         /// The share of the requests of the last ten seconds.
         pub budget: Share = "20%",
         /// How many there may be in any case.
-        pub at_least: Pace = "3/s",
+        pub at_least: Spare = "3/s",
     }
 }
 
@@ -177,8 +178,8 @@ pub(super) fn rules(upstream: &Upstream, problem: impl FnOnce(Draft)) -> Option<
         panic_threshold: upstream.panic_threshold.0.map(|share| share.0),
         retries: upstream.retries.0.as_ref().map(|retries| Retries {
             budget: retries.budget.0,
-            at_least: retries.at_least.count,
-            period: retries.at_least.period,
+            at_least: retries.at_least.0.count,
+            period: retries.at_least.0.period,
         }),
     })
 }

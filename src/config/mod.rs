@@ -17,6 +17,7 @@ mod mask;
 mod minted;
 mod nearest;
 mod outside;
+mod paces;
 mod planned;
 mod problem;
 mod read;
@@ -124,6 +125,15 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn check(path: &Path) -> Result<Loaded, Report> {
         Self::read(path, Mode::Check)
+    }
+
+    /// Reads the file at `path` for its text alone: no secret is opened, and every key is one that nobody knows. So who
+    /// may not read the gateway's secrets learns where it is.
+    ///
+    /// # Errors
+    /// Everything that is wrong with its text.
+    pub fn skim(path: &Path) -> Result<Loaded, Report> {
+        Self::read(path, Mode::Text)
     }
 
     /// Reads `text` to run on it. It is called `name` in messages, paths in it

@@ -1,9 +1,12 @@
 //! Where secrets, public keys and certificates are, as it is written.
 
 use super::mask::REFERENCES;
+use super::read::{At, Found, Reader, Value};
+use super::shape::Shape;
 use super::values::{Refused, Word};
 use serde_json::{Value as Json, json};
 use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 /// The longest path, in bytes.
@@ -23,6 +26,11 @@ pub(super) enum Reference {
 /// Where a secret is, or `"off"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReferenceOrOff(pub(super) Option<Reference>);
+
+/// Where a secret is that others have made, and so is never made here: what is `generated:` all the same is refused
+/// by whoever takes the secret, and knows whose it is.
+#[derive(Debug)]
+pub(super) struct Given(At<Reference>);
 
 /// Where a public key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +93,45 @@ impl Word for ReferenceOrOff {
 
     fn schema() -> Json {
         json!({ "type": "string", "pattern": format!("^(off$|({}).+$)", REFERENCES.join("|")) })
+    }
+}
+
+impl Deref for Given {
+    type Target = At<Reference>;
+
+    fn deref(&self) -> &At<Reference> {
+        &self.0
+    }
+}
+
+impl Value for Given {
+    fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
+        let at = At::<OfOthers>::read(found, reader)?;
+        Some(Self(at.map(|reference| reference.0)))
+    }
+
+    fn shape() -> Shape {
+        OfOthers::shape()
+    }
+}
+
+/// The word of a [`Given`].
+struct OfOthers(Reference);
+
+impl Word for OfOthers {
+    const TAKES: &'static str = "a reference: `\"env:NAME\"` or `\"file:PATH\"`";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        if REFERENCES.iter().any(|prefix| text.starts_with(prefix)) {
+            return Reference::parse(text).map(Self);
+        }
+        Err(Refused::new("is not a reference")
+            .hint("a secret is never written here: put it into a file and write `file:PATH`"))
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^(env:|file:).+$" })
     }
 }
 

@@ -3,7 +3,7 @@
 //! What a secret holds never leaves this file but as a [`Secret`]; messages
 //! name the reference alone.
 
-pub(super) use super::references::{PublicReference, Reference, ReferenceOrOff, SecretFile};
+pub(super) use super::references::{Given, PublicReference, Reference, ReferenceOrOff, SecretFile};
 
 use crate::apps::made::{Kind, Printed};
 use crate::crypto;
@@ -172,9 +172,8 @@ impl Places<'_> {
             }
             Reference::File(path) => self.content(path, opened)?,
             Reference::Generated(path) => {
-                let there = self.directory.join(path);
-                if !there.exists() {
-                    self.folders_can_be(path)?;
+                if !self.is_there(path)? {
+                    let there = self.directory.join(path);
                     if self.mode == Mode::Check {
                         opened.file = Some(there);
                         return Ok(None);
@@ -190,6 +189,13 @@ impl Places<'_> {
             }
         };
         Ok(Some(content))
+    }
+
+    /// Whether a secret that is made where it is missing is there. One that cannot be looked at may well be.
+    fn is_there(&self, path: &Path) -> Result<bool, Closed> {
+        self.folders_can_be(path)?;
+        let found = self.directory.join(path).try_exists();
+        found.map_err(|error| unreadable(path, &error))
     }
 
     /// Whether nothing but folders stands where the folders of `path` are, or are to be.
@@ -244,14 +250,7 @@ impl Places<'_> {
 
     fn content(&self, path: &Path, opened: &mut Opened) -> Result<Zeroizing<Vec<u8>>, Closed> {
         let there = self.directory.join(path);
-        let (content, mode) = read(&there, MAX_FILE).map_err(|error| {
-            let closed = Closed::new(format!("`{}` cannot be read: {error}", path.display()));
-            match error.kind() {
-                io::ErrorKind::NotFound => closed.hint("paths are relative to this file's folder"),
-                io::ErrorKind::PermissionDenied => closed.hint(READABLE),
-                _ => closed,
-            }
-        })?;
+        let (content, mode) = read(&there, MAX_FILE).map_err(|error| unreadable(path, &error))?;
         if mode & 0o077 != 0 {
             opened.warnings.push((
                 format!(
@@ -268,7 +267,17 @@ impl Places<'_> {
 }
 
 /// What to do about a file that is closed to us.
-pub(super) const READABLE: &str = "the user that the gateway runs as must be allowed to read it";
+pub(super) const READABLE: &str =
+    "the user that the gateway runs as must be allowed to read it: run this as that user";
+
+fn unreadable(path: &Path, error: &io::Error) -> Closed {
+    let closed = Closed::new(format!("`{}` cannot be read: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::NotFound => closed.hint("paths are relative to this file's folder"),
+        io::ErrorKind::PermissionDenied => closed.hint(READABLE),
+        _ => closed,
+    }
+}
 
 /// Reads a whole file of at most `limit` bytes, and its mode. What is no
 /// file is not opened: a pipe would make us wait.
@@ -403,6 +412,18 @@ mod tests {
                 let hint = closed.hint.unwrap();
                 assert_eq!(hint, "`state` is a file: a folder is needed there");
             }
+        }
+    }
+
+    #[test]
+    fn a_generated_secret_that_cannot_be_looked_at_is_not_taken_for_one_to_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("state", folder.path().join("state")).unwrap();
+        let reference = Reference::Generated("state/key".into());
+        for mode in [Mode::Check, Mode::Serve] {
+            let closed = places(folder.path(), mode).open(&reference).unwrap_err();
+            let told = closed.message;
+            assert!(told.starts_with("`state/key` cannot be read: "), "{told}");
         }
     }
 

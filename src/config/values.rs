@@ -1,10 +1,9 @@
-//! Values that are written as one word: counts, sizes, rates, names.
+//! Values that are written as one word: counts, sizes, names.
 
 use super::gather::shown;
 use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use serde_json::{Value as Json, json};
-use std::time::Duration;
 use toml::de::{DeInteger, DeValue};
 
 /// A value that is written as a string.
@@ -104,7 +103,7 @@ impl Value for bool {
 pub(super) struct Count(pub(super) u32);
 
 /// No count is larger: a thousand million of anything is a mistake.
-const MAX_COUNT: u32 = 1_000_000_000;
+pub(super) const MAX_COUNT: u32 = 1_000_000_000;
 
 impl Value for Count {
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {
@@ -228,56 +227,6 @@ impl Word for Size {
 
     fn schema() -> Json {
         json!({ "type": "string", "pattern": "^[0-9]+ *(B|[kK]B|MB|GB|KiB|MiB|GiB)$" })
-    }
-}
-
-/// So many in so long a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pace {
-    /// How many.
-    pub(super) count: u32,
-    /// In how long.
-    pub(super) period: Duration,
-}
-
-impl Word for Pace {
-    const TAKES: &'static str = "a rate: `\"100/s\"`, `\"60/min\"`, `\"1000/h\"`";
-
-    fn parse(text: &str) -> Result<Self, Refused> {
-        let Some((number, unit)) = text.split_once('/') else {
-            return Err(match text.trim().parse::<u32>() {
-                Ok(number) => {
-                    Refused::new("has no unit").hint(format!("`{number}/s` is {number} a second"))
-                }
-                Err(_) => Refused::new("is not a rate"),
-            });
-        };
-        let seconds = match unit.trim() {
-            "s" => 1,
-            "min" | "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            unit => {
-                return Err(
-                    Refused::new(format!("has no unit that we know (`{}`)", shown(unit)))
-                        .hint("the units are `s`, `min`, `h` and `d`"),
-                );
-            }
-        };
-        let number = number.trim().replace('_', "");
-        match number.parse::<u32>() {
-            Ok(count @ 1..=MAX_COUNT) => Ok(Self {
-                count,
-                period: Duration::from_secs(seconds),
-            }),
-            Ok(0) => Err(Refused::new("lets nothing pass")
-                .hint("to switch something off, say `enabled = false` on the app")),
-            _ => Err(Refused::new("is not a rate")),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "string", "pattern": "^ *[0-9_]+ */ *(s|min|m|h|d) *$" })
     }
 }
 

@@ -1,10 +1,11 @@
 //! Words of the rooms: routes, schemes, algorithms, addresses.
 
 use super::gather::shown;
+use super::paces::{Pace, PaceOrOff};
 use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use super::table::{Required, table};
-use super::values::{Count, Pace, Refused, Word, one_of};
+use super::values::{Count, Refused, Word, one_of};
 use crate::apps::{Assurance, Downgrade, Evidence, Mode, OnFailure, Scheme};
 use crate::crypto::Algorithm;
 use crate::forward::upstream::Protocol;
@@ -322,21 +323,6 @@ table! {
         pub rate: Required<PaceOrOff>,
         /// How many may come at once. The rate's count where it is not said.
         pub burst: Option<Count>,
-    }
-}
-
-/// A rate, or `"off"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PaceOrOff(Option<Pace>);
-
-impl Word for PaceOrOff {
-    const TAKES: &'static str = "a rate, `\"100/s\"`, `\"60/min\"`, `\"1000/h\"`, or `\"off\"`";
-
-    fn parse(text: &str) -> Result<Self, Refused> {
-        match text {
-            "off" => Ok(Self(None)),
-            text => Pace::parse(text).map(|pace| Self(Some(pace))),
-        }
     }
 }
 

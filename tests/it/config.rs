@@ -5,6 +5,8 @@ use portcullis::apps::made::{Kind, Printed};
 use portcullis::config::{self, Config, Loaded, Report, Severity, changes};
 use portcullis::schemes::freshness::Freshness;
 use proptest::prelude::*;
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -235,6 +237,109 @@ fn the_sample_is_good_and_what_the_page_says_is_what_the_code_says() {
     }
 }
 
+const ROUTE: &str = "upstreams.u.servers = [\"echo:\"]\n[[routes]]\nname = \"r\"\npath = \"/\"\nupstream = \"u\"\naccept = [\"token\"]\n";
+const ISSUER: &str = "apps.a = {}\n[issuers.i]\napp = \"a\"\nalgorithms = [\"HS256\"]\n";
+
+/// Each key that takes a reference, in the order of the page, and a file with `@` where that stands.
+fn files_with_a_reference() -> Vec<(&'static str, String)> {
+    let key = |rest: &str| format!("[apps.a]\nkeys = [{{ id = \"a\", algorithm = {rest} }}]\n");
+    let static_key = |rest: &str| format!("[apps.a]\napi_keys = [{{ id = \"a\", {rest} }}]\n");
+    let hash = format!("hash = \"hmac-sha256:{}\"", "0".repeat(64));
+    vec![
+        ("[admin] token", "admin.token = \"@\"".to_owned()),
+        ("[admin] read_token", "admin.read_token = \"@\"".to_owned()),
+        ("[state] master_key", "state.master_key = \"@\"".to_owned()),
+        (
+            "[api_keys] pepper",
+            format!("api_keys.pepper = \"@\"\n{}", static_key(&hash)),
+        ),
+        (
+            "[routes.inject] header",
+            format!("{ROUTE}inject.header = {{ X-Key = \"@\" }}\n"),
+        ),
+        (
+            "[routes.inject] form",
+            format!("{ROUTE}inject.form = {{ client_secret = \"@\" }}\n"),
+        ),
+        (
+            "[routes.inject.basic] password",
+            format!("{ROUTE}inject.basic = {{ user = \"a\", password = \"@\" }}\n"),
+        ),
+        (
+            "[[apps.NAME.keys]] secret",
+            key("\"hmac-sha256\", secret = \"@\""),
+        ),
+        (
+            "[[apps.NAME.keys]] public_key",
+            key("\"ed25519\", public_key = \"@\""),
+        ),
+        (
+            "[[apps.NAME.keys]] private_key",
+            key("\"ed25519\", private_key = \"@\", schemes = [\"token\"], attests = true"),
+        ),
+        (
+            "[[apps.NAME.api_keys]] secret",
+            static_key("secret = \"@\""),
+        ),
+        ("[issuers.NAME] secret", format!("{ISSUER}secret = \"@\"\n")),
+        (
+            "[issuers.NAME] signature_secret",
+            format!("{ISSUER}secret = \"env:GIVEN\"\nsignature_secret = \"@\"\n"),
+        ),
+    ]
+}
+
+/// Each key of the reference page that takes a reference, with its section, and what it takes.
+fn references_on_the_page() -> Vec<(String, String)> {
+    let page = config::reference_page();
+    let mut section = "";
+    let mut keys = Vec::new();
+    for line in page.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            section = heading.trim_matches('`');
+        }
+        let mut cells = line.split(" | ");
+        if let (Some(key), Some(takes)) = (cells.next(), cells.next())
+            && takes.contains("env:NAME")
+        {
+            let key = key.trim_start_matches("| ").trim_matches('`');
+            keys.push((format!("{section} {key}"), takes.to_owned()));
+        }
+    }
+    keys
+}
+
+#[test]
+fn each_key_takes_the_references_that_the_page_says_and_no_other() {
+    let listed = references_on_the_page();
+    let files = files_with_a_reference();
+    let names: Vec<&str> = listed.iter().map(|(key, _)| key.as_str()).collect();
+    let tried: Vec<&str> = files.iter().map(|(key, _)| *key).collect();
+    assert_eq!(names, tried, "a key that takes a reference is tried here");
+    for ((key, takes), (_, file)) in listed.iter().zip(&files) {
+        let folder = folder();
+        let content = match key.rsplit_once(' ').unwrap().1 {
+            "public_key" => include_str!("vectors/rfc9421/keys/test-key-ed25519.pub.pem"),
+            "private_key" => include_str!("vectors/rfc9421/keys/test-key-ed25519.pem"),
+            _ => CANARY,
+        };
+        let given = |name: &str| (name == "GIVEN").then(|| content.to_owned());
+        let path = folder.path().join("given");
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        for (form, reference) in [
+            ("env:NAME", "env:GIVEN"),
+            ("file:PATH", "file:given"),
+            ("generated:PATH", "generated:made"),
+        ] {
+            let text = file.replace('@', reference);
+            let loaded = Config::from_text(&text, "gateway.toml", folder.path(), &given);
+            let told = loaded.as_ref().err().map(ToString::to_string);
+            assert_eq!(loaded.is_ok(), takes.contains(form), "{text}\n{told:?}");
+        }
+    }
+}
+
 #[test]
 fn checking_makes_no_secret_and_loading_makes_it_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -347,6 +452,96 @@ fn a_reload_tells_what_changed_and_of_a_secret_only_that() {
             "routes.orders.methods: [\"GET\",\"HEAD\",\"POST\"] → [\"GET\",\"HEAD\"]",
             "apps.mobile.keys[0].secret: changed",
         ]
+    );
+}
+
+/// Adds the keys of a schema that have none below them, by their paths. Gives back whether there are any.
+fn keys_of(schema: &Json, path: &str, keys: &mut BTreeSet<String>) -> bool {
+    let mut any = false;
+    for one in schema["anyOf"].as_array().into_iter().flatten() {
+        any |= keys_of(one, path, keys);
+    }
+    any |= schema["items"].is_object() && keys_of(&schema["items"], path, keys);
+    let named = &schema["additionalProperties"];
+    any |= named.is_object() && keys_of(named, &format!("{path}.*"), keys);
+    for (name, one) in schema["properties"].as_object().into_iter().flatten() {
+        any = true;
+        let path = format!("{path}.{name}");
+        let path = path.trim_start_matches('.');
+        if !keys_of(one, path, keys) {
+            keys.insert(path.to_owned());
+        }
+    }
+    any
+}
+
+#[test]
+fn a_reload_tells_the_change_of_every_key_that_there_is() {
+    let text = fs::read_to_string(root().join("tests/it/configs/each_key.toml")).unwrap();
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split(" #~ ").collect())
+        .collect();
+    let plain: Vec<&str> = lines.iter().map(|line| line[0]).collect();
+    let folder = folder();
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let (certificate, key) = certified();
+    write("chain.pem", &format!("{certificate}{certificate}"));
+    write("again.pem", &format!("again\n{key}"));
+    let private = fs::read_to_string(folder.path().join("ed25519.pem")).unwrap();
+    write("ed25519-2.pem", &private);
+    let load = |lines: &[&str]| {
+        let text = lines.join("\n");
+        Config::from_text(&text, "gateway.toml", folder.path(), &environment)
+            .unwrap_or_else(|report| panic!("{report}"))
+    };
+    let before = load(&plain);
+    let mut told = BTreeSet::new();
+    for (number, line) in lines.iter().enumerate() {
+        for change in &line[1..] {
+            let (key, other) = change.split_once(" ~").unwrap();
+            let mut changed = plain.clone();
+            changed[number] = other.trim();
+            let after = load(&changed);
+            let found = changes(&before.resolved, &after.resolved);
+            assert!(!found.is_empty(), "{change}");
+            let shown = found.join("\n");
+            // Neither a secret nor a hash.
+            for secret in ["canary", "0123456789", "112233445566"] {
+                assert!(!shown.contains(secret), "{change}: {shown}");
+            }
+            told.insert(key.to_owned());
+        }
+    }
+    let mut all = BTreeSet::new();
+    let schema = serde_json::from_str(&config::schema_json()).unwrap();
+    keys_of(&schema, "", &mut all);
+    // Beside a secret that is long enough it changes nothing, and without it a short one is refused.
+    all.remove("apps.*.keys.weak_secret");
+    assert_eq!(told, all);
+}
+
+#[test]
+fn keys_in_another_order_are_a_change_since_the_last_that_can_signs() {
+    let key = |id: &str| {
+        format!("{{ id = \"{id}\", algorithm = \"hmac-sha256\", secret = \"env:GOOD_KEY\" }}")
+    };
+    let with = |ids: [&str; 2]| {
+        let text = format!("[apps.a]\nkeys = [{}]\n", ids.map(key).join(", "));
+        load(&text, "gateway.toml").unwrap().resolved
+    };
+    let before = with(["one", "two"]);
+    assert_eq!(
+        changes(&before, &with(["two", "one"])),
+        ["apps.a.keys: in another order"]
+    );
+    assert_eq!(
+        changes(&before, &with(["two", "three"])),
+        ["apps.a.keys.one: removed", "apps.a.keys.three: added"]
     );
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::lists::Several;
 use crate::config::read::At;
-use crate::config::secrets::Reference;
+use crate::config::secrets::{Given, Reference};
 use crate::config::static_keys::{Hash, Link, Parameter, PlaceOfKey};
 use crate::config::table::{Required, table};
 use crate::config::times::Moment;
@@ -39,7 +39,7 @@ table! {
         /// What `portcullis hash-key` prints: its HMAC-SHA-256 under the `pepper`.
         pub hash: Option<At<Hash>>,
         /// Where the key itself is, `env:NAME` or `file:PATH`. Only its hash is kept in memory.
-        pub secret: Option<At<Reference>>,
+        pub secret: Option<Given>,
         /// The first day, or the first second, at which it may be used.
         pub not_before: Option<At<Moment>>,
         /// The first day, or the first second, at which it may no longer be used.

@@ -3,7 +3,7 @@
 use crate::config::lists::Named;
 use crate::config::outside::FormText;
 use crate::config::read::At;
-use crate::config::secrets::Reference;
+use crate::config::secrets::Given;
 use crate::config::table::{Required, table};
 use crate::config::values::Text;
 
@@ -11,7 +11,7 @@ table! {
     /// What a route adds to requests.
     pub struct Inject {
         /// Fields, by their names: `{ "X-Api-Key" = "env:LEGACY_KEY" }`.
-        pub header: Named<At<Reference>> = {},
+        pub header: Named<Given> = {},
         /// `Authorization: Basic`, as a client of an authorization server sends its id and its secret.
         pub basic: Option<Basic>,
         /// Members of a body that is `application/x-www-form-urlencoded`, by their names, behind those that came:
@@ -27,6 +27,6 @@ table! {
         /// The client's id.
         pub user: Required<At<Text>>,
         /// The client's secret: `env:NAME` or `file:PATH`.
-        pub password: Required<At<Reference>>,
+        pub password: Required<Given>,
     }
 }

@@ -5,7 +5,7 @@ use crate::config::lists::{List, OneOrMore, Several};
 use crate::config::minted::{Build, PathPrefix};
 use crate::config::outside::{KeySetAt, TokenAlgorithm};
 use crate::config::read::At;
-use crate::config::secrets::{Reference, SecretFile};
+use crate::config::secrets::{Given, SecretFile};
 use crate::config::table::{Required, table};
 use crate::config::times::Period;
 use crate::config::values::{KeyId, Name, Text};
@@ -105,7 +105,7 @@ table! {
         /// `http://…` only on this machine.
         pub jwks: Option<At<KeySetAt>>,
         /// Where the secret is that its tokens are signed with, for `HS256`: `env:NAME` or `file:PATH`, as for a key.
-        pub secret: Option<At<Reference>>,
+        pub secret: Option<Given>,
         /// Fields its tokens may stand in; `"authorization"` means `Authorization: Bearer`.
         pub headers: Several<At<HeaderName>> = ["authorization"],
         /// The app that all its tokens stand for. Where there is no registry, one that no app's `workloads` name has
@@ -127,7 +127,7 @@ table! {
         pub signature_key: Option<Text>,
         /// Where the secret is that requests with its tokens are signed with by HMAC-SHA-256, where these name no key:
         /// Approov's account message signing. On routes that accept `"token+http-signature"`.
-        pub signature_secret: Option<At<Reference>>,
+        pub signature_secret: Option<Given>,
         /// Whether it looks at an instance of the app before it makes it a token, as App Check and Approov do: such
         /// tokens are `"attested"`. One that only knows a user or a password does not.
         pub attests: bool = false,

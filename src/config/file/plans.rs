@@ -1,8 +1,9 @@
 //! `[plans.NAME]` as written.
 
+use crate::config::paces::Pace;
 use crate::config::read::At;
 use crate::config::table::table;
-use crate::config::values::{Count, Pace};
+use crate::config::values::Count;
 use crate::config::words::{Asked, Limit};
 
 table! {

@@ -5,7 +5,7 @@ use crate::apps::Mode;
 use crate::config::file::{Basic, Inject, Route};
 use crate::config::outside::FormText;
 use crate::config::read::At;
-use crate::config::secrets::{Places, Reference};
+use crate::config::secrets::{Given, Places, Reference};
 use crate::forward::form;
 use crate::forward::is_ours_to_say;
 use crate::route::{self, Accept, InjectedField, InjectedPair};
@@ -95,7 +95,7 @@ fn warn(at: &At<Inject>, route: &Route, accept: Option<Accept>, gathered: &mut G
 
 fn field(
     name: &At<String>,
-    value: Option<&At<Reference>>,
+    value: Option<&Given>,
     told: &Inject,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
@@ -114,7 +114,7 @@ fn field(
         gathered.problem(draft.accepted("one of the two"));
         return None;
     }
-    let same = |(other, _): &&(At<String>, Option<At<Reference>>)| {
+    let same = |(other, _): &&(At<String>, Option<Given>)| {
         other.key != name.key
             && form::folded(other.value.as_bytes()) == form::folded(name.value.as_bytes())
     };

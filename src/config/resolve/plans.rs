@@ -3,8 +3,9 @@
 use super::{Gathered, rate};
 use crate::apps::Assurance;
 use crate::config::file::{Better, Plan};
+use crate::config::paces::Pace;
 use crate::config::read::At;
-use crate::config::values::{Count, Pace};
+use crate::config::values::Count;
 use crate::limit::app;
 use std::sync::Arc;
 
