@@ -9,16 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn changes(old: &Resolved, new: &Resolved) -> Vec<String> {
     let mut lines = Vec::new();
     differ("", &old.json, &new.json, &mut lines);
-    for (key, digest) in &old.fingerprints.0 {
-        if new
-            .fingerprints
-            .0
-            .get(key)
-            .is_some_and(|other| other != digest)
-        {
-            lines.push(format!("{key}: changed"));
-        }
-    }
+    let changed = old.fingerprints.changed(&new.fingerprints);
+    lines.extend(changed.map(|key| format!("{key}: changed")));
     lines
 }
 
@@ -47,6 +39,26 @@ fn differ(path: &str, old: &Json, new: &Json, lines: &mut Vec<String>) {
             (None, Some(_)) => lines.push(format!("{path}: added")),
             _ => lines.push(format!("{path}: removed")),
         }
+    }
+    if before.len() == after.len() && is_in_another_order(old, new) {
+        lines.push(format!("{path}: in another order"));
+    }
+}
+
+/// Whether the keys of an app are: of several that sign the last one does.
+fn is_in_another_order(old: &Json, new: &Json) -> bool {
+    let ids = |list: &Json| -> Option<Vec<String>> {
+        let ids = list.as_array()?.iter().map(|item| item.get("id")?.as_str());
+        ids.map(|id| id.map(str::to_owned)).collect()
+    };
+    match (ids(old), ids(new)) {
+        (Some(mut before), Some(mut after)) => {
+            let differ = before != after;
+            before.sort_unstable();
+            after.sort_unstable();
+            differ && before == after
+        }
+        _ => false,
     }
 }
 

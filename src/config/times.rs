@@ -4,6 +4,7 @@ use super::gather::shown;
 use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use super::values::{Refused, Word, split_number};
+use crate::admin::api::moment_of;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 use toml::de::DeValue;
@@ -96,11 +97,7 @@ impl Value for Moment {
         let shape = Self::shape();
         let draft = match found.get_ref() {
             DeValue::Datetime(moment) => match moment.to_string().as_str() {
-                text if moment.offset.is_some() => match text.parse::<jiff::Timestamp>() {
-                    Ok(at) => return Some(Self(at.as_second())),
-                    Err(_) => reader.problem(found, format!("`{text}` is not a date")),
-                },
-                text if moment.time.is_none() => match midnight(text) {
+                text if moment.offset.is_some() || moment.time.is_none() => match moment_of(text) {
                     Some(at) => return Some(Self(at)),
                     None => reader.problem(found, format!("`{text}` is not a date")),
                 },
@@ -111,7 +108,7 @@ impl Value for Moment {
                     .problem(found, format!("`{text}` does not say in which time zone"))
                     .hint(format!("`{text}Z` is in UTC")),
             },
-            DeValue::String(text) if midnight(text).is_some() => reader
+            DeValue::String(text) if is_date(text) => reader
                 .problem(found, format!("`\"{text}\"` is a string"))
                 .hint(format!("a date stands without quotes: `{text}`")),
             _ => {
@@ -131,8 +128,6 @@ impl Value for Moment {
     }
 }
 
-fn midnight(date: &str) -> Option<i64> {
-    let date: jiff::civil::Date = date.parse().ok()?;
-    let start = date.to_datetime(jiff::civil::Time::midnight());
-    Some(jiff::tz::Offset::UTC.to_timestamp(start).ok()?.as_second())
+fn is_date(text: &str) -> bool {
+    text.parse::<jiff::civil::Date>().is_ok()
 }

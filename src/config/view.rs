@@ -1,11 +1,14 @@
 //! A configuration for people and programs to read.
 
 mod cors;
+mod fingerprints;
 mod inject;
 mod issuers;
+mod keys;
 mod plans;
 mod sigv4;
 
+pub(super) use fingerprints::Fingerprints;
 pub(crate) use issuers::issuers_of;
 
 mod static_keys;
@@ -13,18 +16,16 @@ mod tokens;
 mod webhooks;
 
 use super::Config;
-use crate::apps::{App, Assurance, Certified, Key, Who};
-use crate::crypto::{PssSalt, VerifyingKey, digest};
+use crate::apps::{App, Assurance, Certified, Who};
 use crate::forward::upstream::{self, Protocol, Server};
 use crate::limit::app::{Plan, Rate};
 use crate::route::{Accept, Bind, BodyVerify, PathEncoding, ReplayPolicy, Route};
 use crate::schemes::PAIR;
-use crate::secret::Secret;
 use crate::server::{Networks, tls};
 use data_encoding::HEXLOWER;
+use keys::Notes;
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// A configuration as it was understood. Never holds a secret.
@@ -46,24 +47,6 @@ pub struct KeyNote {
     pub to_be_generated: bool,
 }
 
-/// Digests of what secrets held, by key path: tells whether one changed, and nothing else.
-#[derive(Clone, Default)]
-pub(super) struct Fingerprints(pub(super) BTreeMap<String, [u8; 32]>);
-
-impl std::fmt::Debug for Fingerprints {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Fingerprints({})", self.0.len())
-    }
-}
-
-impl Fingerprints {
-    /// Takes the digest of a secret.
-    pub(super) fn add(&mut self, key: &str, secret: &Secret) {
-        self.0
-            .insert(key.to_owned(), digest::sha256(&[secret.expose()]));
-    }
-}
-
 impl Serialize for Resolved {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.json.serialize(serializer)
@@ -71,9 +54,14 @@ impl Serialize for Resolved {
 }
 
 impl Resolved {
-    pub(super) fn new(config: &Config, keys: Vec<KeyNote>, fingerprints: Fingerprints) -> Self {
+    pub(super) fn new(config: &Config, keys: Vec<KeyNote>, mut fingerprints: Fingerprints) -> Self {
+        let json = {
+            let notes = keys::notes(&keys);
+            static_keys::take_hashes(&config.gateway, &notes, &mut fingerprints);
+            whole(config, &notes)
+        };
         Self {
-            json: whole(config, &keys),
+            json,
             keys,
             fingerprints,
         }
@@ -85,11 +73,11 @@ impl Resolved {
     }
 }
 
-fn whole(config: &Config, notes: &[KeyNote]) -> Json {
+fn whole(config: &Config, notes: &Notes<'_>) -> Json {
     let gateway = &config.gateway;
     let deadlines = &config.server.deadlines;
     let apps = gateway.apps.iter().zip(&gateway.plans);
-    let keys = keys_by_app(config, notes);
+    let keys = keys::by_app(config, notes);
     json!({
         "server": {
             "listen": config.server.listen.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -145,10 +133,11 @@ fn whole(config: &Config, notes: &[KeyNote]) -> Json {
         },
         "issuers": issuers::all(gateway),
         "tokens": tokens::all(gateway),
-        "api_keys": gateway.static_keys.as_ref().map(static_keys::all),
+        "api_keys": static_keys::all(gateway),
         "upstreams": gateway.upstreams.iter().map(upstream).collect::<Vec<_>>(),
+        "plans": gateway.all_plans.iter().map(|(one, at_least)| plans::one(one, asked(*at_least))).collect::<Vec<_>>(),
         "routes": gateway.routes.in_order().iter().map(|one| route(one, gateway)).collect::<Vec<_>>(),
-        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), gateway)).collect::<Vec<_>>(),
+        "apps": apps.map(|(one, plan)| app(one, plan.as_deref(), keys.get(&one.index), notes, gateway)).collect::<Vec<_>>(),
     })
 }
 
@@ -171,7 +160,7 @@ fn upstream(upstream: &upstream::Settings) -> Json {
             Protocol::Http2 => "http2",
         },
         "tls": upstream.tls.as_ref().map(|tls| json!({
-            "ca": if tls.has_own_authority() { "file" } else { "system" },
+            "ca": authorities(tls),
             "certificate": tls.has_identity(),
             "server_name": tls.server_name(),
         })),
@@ -179,6 +168,15 @@ fn upstream(upstream: &upstream::Settings) -> Json {
     });
     super::balance::show(&upstream.balance, &mut shown);
     shown
+}
+
+/// Whose certificates are trusted.
+fn authorities(tls: &upstream::tls::Client) -> &'static str {
+    if tls.has_own_authority() {
+        "file"
+    } else {
+        "system"
+    }
 }
 
 /// A server as in the file.
@@ -281,6 +279,7 @@ fn app(
     app: &App,
     plan: Option<&Plan>,
     keys: Option<&Vec<Json>>,
+    notes: &Notes<'_>,
     gateway: &crate::gateway::Blueprint,
 ) -> Json {
     let known = gateway.certificates.iter();
@@ -297,7 +296,7 @@ fn app(
         "explain": app.explain,
         "keys": keys.map_or(&[][..], Vec::as_slice),
         "certificates": known.map(certificate).collect::<Vec<_>>(),
-        "api_keys": static_keys.map(static_keys::one).collect::<Vec<_>>(),
+        "api_keys": static_keys.map(|one| static_keys::one(one, notes)).collect::<Vec<_>>(),
         "tokens": app.tokens.as_deref(),
     })
 }
@@ -305,41 +304,6 @@ fn app(
 /// How well a caller must be proven, where that is asked for.
 fn asked(assurance: Assurance) -> Option<&'static str> {
     (assurance > Assurance::None).then(|| assurance.name())
-}
-
-fn keys_by_app(config: &Config, notes: &[KeyNote]) -> HashMap<usize, Vec<Json>> {
-    let notes: HashMap<&str, &KeyNote> =
-        notes.iter().map(|note| (note.id.as_str(), note)).collect();
-    let mut by_app: HashMap<usize, Vec<Json>> = HashMap::new();
-    for one in &config.gateway.keys {
-        let keys = by_app.entry(one.app.index).or_default();
-        keys.push(key(one, notes.get(&*one.id).copied()));
-    }
-    by_app
-}
-
-fn key(key: &Key, note: Option<&KeyNote>) -> Json {
-    let (half, any_salt) = match &key.verifying {
-        VerifyingKey::Mac(_) => ("secret", None),
-        VerifyingKey::Public(_) if key.signer.is_some() => ("private_key", None),
-        VerifyingKey::Public(public) => ("public_key", Some(public.salt() == PssSalt::Any)),
-    };
-    let mut shown = json!({
-        "id": &*key.id,
-        "algorithm": key.algorithm().name(),
-        half: note.map(|note| &note.secret),
-        "not_before": key.not_before.map(date),
-        "not_after": key.not_after.map(date),
-        "enabled": key.enabled,
-        "schemes": key.schemes.iter().map(crate::apps::Scheme::name).collect::<Vec<_>>(),
-    });
-    if key.attests {
-        shown["attests"] = true.into();
-    }
-    if let Some(any_salt) = any_salt.filter(|_| key.algorithm().has_salt()) {
-        shown["any_salt"] = any_salt.into();
-    }
-    shown
 }
 
 fn rate(rate: Option<Rate>) -> Json {

@@ -88,6 +88,48 @@ fn a_changed_secret_is_a_change_of_the_configuration() {
 }
 
 #[test]
+fn a_file_that_changes_nothing_was_taken_over_too() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let same = format!("{}\n# Read, and good.\n", setup.text());
+    let binary = setup.spawn();
+    let count = || {
+        let line = "portcullis_config_reloads_total{result=\"success\"}";
+        metric(&binary, line).unwrap()
+    };
+    let before = count();
+    binary.rewrite(&same);
+    binary.stderr.wait_for("that it was read", |line| {
+        line.contains("read again: it changes nothing")
+    });
+    assert!(count() > before);
+}
+
+#[test]
+fn what_concerns_no_app_of_the_file_or_is_never_shown_is_told_as_changed() {
+    let hash = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).more(&format!(
+        "[plans.made]\nrate = \"10/s\"\n\
+         [apps.old]\napi_keys = [{{ id = \"old-1\", hash = \"hmac-sha256:{hash}\" }}]\n"
+    ));
+    let other = setup.text().replace("10/s", "20/s");
+    let other = other.replace(hash, &hash.replace('0', "1"));
+    let binary = setup.spawn();
+    binary.rewrite(&other);
+    let event = binary
+        .stderr
+        .wait_for("the reload", |line| line.contains("configuration reloaded"));
+    for told in [
+        "plans.made.rate.rate",
+        "apps.old.api_keys.old-1.hash: changed",
+    ] {
+        assert!(event.contains(told), "{told}: {event}");
+    }
+    assert!(!event.contains("112233445566"), "{event}");
+}
+
+#[test]
 fn a_bad_file_changes_nothing_and_its_problems_are_logged() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).routes(OPEN);

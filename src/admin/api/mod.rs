@@ -29,6 +29,7 @@ pub use body::MAX_BODY;
 pub use configured::{Configured, ConfiguredApp, ConfiguredKey};
 pub use problem::{Code, Fault, Problem};
 pub use tokens::{Guard, Role, Token, Tokens, Who};
+pub(crate) use values::moment_of;
 
 use crate::apps::made::{MasterKey, Store};
 use crate::clock::Now;

@@ -4,6 +4,9 @@ use super::body::{Wrong, kind, shown, shown_message};
 use crate::apps::made::{is_key_id, is_name, is_scope};
 use crate::apps::{Downgrade, Evidence, Mode, Scheme, TokenPolicy, is_build};
 use crate::crypto::Algorithm;
+use jiff::Timestamp;
+use jiff::civil::date;
+use jiff::fmt::temporal::Pieces;
 use serde_json::Value as Json;
 
 /// Scopes of one app.
@@ -15,18 +18,26 @@ const MAX_SECONDS: u32 = 315_360_000;
 
 /// A moment in answers: RFC 3339, in whole seconds, UTC.
 pub(super) fn moment(unix_seconds: i64) -> String {
-    jiff::Timestamp::from_second(unix_seconds)
+    Timestamp::from_second(unix_seconds)
         .map_or_else(|_| unix_seconds.to_string(), |at| at.to_string())
 }
 
-/// A moment as it is asked for.
-pub(super) fn moment_of(text: &str) -> Option<i64> {
-    let at: jiff::Timestamp = match text.parse() {
-        Ok(at) => at,
-        // A date is its first second.
-        Err(_) => format!("{text}T00:00:00Z").parse().ok()?,
-    };
-    Some(at.as_second())
+/// A moment as it is asked for, in `gateway.toml` too: a date is its first second, UTC. What is too late to be
+/// told, as the last day of year 9999 that stands for never, is the last that can be.
+pub(crate) fn moment_of(text: &str) -> Option<i64> {
+    let midnight = |_| format!("{text}T00:00:00Z").parse::<Timestamp>();
+    let at = text.parse::<Timestamp>().or_else(midnight);
+    at.ok()
+        .or_else(|| is_past_the_last(text).then_some(Timestamp::MAX))
+        .map(Timestamp::as_second)
+}
+
+/// Whether it is a moment of the last two days of year 9999, of which a part is later than any [`Timestamp`].
+fn is_past_the_last(text: &str) -> bool {
+    Pieces::parse(text).is_ok_and(|pieces| {
+        let is_whole = pieces.time().is_some() == pieces.to_numeric_offset().is_some();
+        is_whole && pieces.date() >= date(9999, 12, 30)
+    })
 }
 
 fn text<'j>(value: &'j Json, accepted: &str) -> Result<&'j str, Wrong> {
@@ -247,4 +258,36 @@ pub(super) fn public_key(value: &Json) -> Result<String, Wrong> {
     short
         .then_some(text)
         .ok_or_else(|| Wrong::new("has more than 16 KiB", TAKES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_time_or_a_date_and_one_that_stands_for_never_is_the_last() {
+        let last = moment_of("9999-12-30T22:00:00Z");
+        assert_eq!(last.map(moment).as_deref(), Some("9999-12-30T22:00:00Z"));
+        for (text, at) in [
+            ("2027-01-15", Some(1_799_971_200)),
+            ("2027-01-15T08:00:00Z", Some(1_800_000_000)),
+            ("2027-01-15T09:00:00+01:00", Some(1_800_000_000)),
+            ("9999-12-30", moment_of("9999-12-30T00:00:00Z")),
+            ("9999-12-31", last),
+            ("9999-12-31T23:59:59Z", last),
+            ("9999-12-31T23:59:59-11:00", last),
+            ("9999-12-31T23:59:59", None),
+            ("9999-12-31T23:59", None),
+            ("9999-12-31Z", None),
+            ("9999-12-32", None),
+            ("10000-01-01", None),
+            ("-009999-01-01", None),
+            ("2027-01-15T08:00:00", None),
+            ("never", None),
+            ("", None),
+        ] {
+            assert_eq!(moment_of(text), at, "{text}");
+        }
+        assert!(last > moment_of("9999-12-30"));
+    }
 }

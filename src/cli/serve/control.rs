@@ -215,30 +215,30 @@ impl Control {
         };
         let why = result.as_ref().err().map(|(_, why)| why.clone());
         let before = std::mem::replace(&mut *not_taken, why);
+        if let Err((_, why)) = &result
+            && wake == Wake::Changed
+            && before.as_ref() == Some(why)
+        {
+            // It was tried again, which was counted and told the first time.
+            return Err(why.clone());
+        }
+        // Counted first: whoever reads the event finds it so. What changes nothing was taken over, too.
+        let now = self.shared.clock.now();
+        self.shared.observer.reloaded(result.is_ok(), now);
         match &result {
-            Ok(changes) if changes.is_empty() && before.is_some() => {
-                tracing::info!("the configuration is good again: it is the one in force");
-            }
-            Ok(changes) if changes.is_empty() => {
-                if wake == Wake::Asked {
-                    tracing::info!("configuration read again: nothing in it has changed");
-                }
-                return Ok(Vec::new());
-            }
-            Ok(changes) => {
+            Ok(changes) if !changes.is_empty() => {
                 tracing::info!(changes = changes.join(", "), "configuration reloaded");
             }
-            // It was tried again.
-            Err((_, why)) if wake == Wake::Changed && before.as_ref() == Some(why) => {
-                return Err(why.clone());
+            Ok(_) if before.is_some() => {
+                tracing::info!("the configuration is good again: it is the one in force");
+            }
+            Ok(_) => {
+                tracing::info!("configuration read again: it changes nothing of what is in force");
             }
             Err((front, why)) => {
                 tracing::error!("the configuration is not taken over{front}{why}");
             }
         }
-        drop(not_taken);
-        let now = self.shared.clock.now();
-        self.shared.observer.reloaded(result.is_ok(), now);
         result.map_err(|(_, why)| why)
     }
 

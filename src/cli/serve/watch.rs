@@ -2,7 +2,7 @@
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,6 +21,10 @@ const MOST: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often they are read again while they are not taken over: what they lacked may have come.
 const TRY_EVERY: Duration = Duration::from_secs(5);
+
+/// What it means that a folder is not watched.
+const UNWATCHED: &str =
+    "a changed file is seen within a second, but not whether it is still being written";
 
 /// Why the gateway wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +46,10 @@ pub(super) struct Wakes {
     hang_up: Signal,
     changed: mpsc::Receiver<()>,
     watcher: Option<RecommendedWatcher>,
-    watched: Vec<PathBuf>,
+    /// The folders that are watched, each as which it was when the watch began.
+    watched: BTreeMap<PathBuf, Option<Identity>>,
+    /// Folders that cannot be watched, which was told.
+    unwatched: BTreeSet<PathBuf>,
     names: Names,
     /// The files, each as it was when it was last looked at: before it was read.
     files: HashMap<PathBuf, Option<Look>>,
@@ -50,6 +57,9 @@ pub(super) struct Wakes {
 
 /// How a file looks, links followed: device, number, size, and when it was changed.
 type Look = (u64, u64, u64, [i64; 4]);
+
+/// Which folder it is, whatever its name: device and number.
+type Identity = (u64, u64);
 
 fn look(file: &Path) -> Option<Look> {
     let of = fs::metadata(file).ok()?;
@@ -70,10 +80,9 @@ struct Known {
 }
 
 impl Names {
-    fn set(&self, files: &[PathBuf]) {
-        let names = files.iter().filter_map(|file| file.file_name());
-        let names = names.map(ToOwned::to_owned).collect();
-        self.known().names = names;
+    fn set<'f>(&self, files: impl Iterator<Item = &'f Path>) {
+        let names = files.filter_map(Path::file_name);
+        self.known().names = names.map(ToOwned::to_owned).collect();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -115,12 +124,12 @@ impl Names {
 }
 
 impl Wakes {
-    /// Watches the folders of `files`: editors and orchestrators replace
-    /// files, which a watch on the file itself would miss.
+    /// Watches the folders of `files`, and of those that links among them lead to: editors and
+    /// orchestrators replace files, which a watch on the file itself would miss.
     ///
     /// # Errors
     /// When signals cannot be received. A watch that cannot be set up is a
-    /// warning: SIGHUP still works.
+    /// warning: files are looked at all the same.
     pub(super) fn new(files: &[PathBuf]) -> std::io::Result<Self> {
         // One waiting wake stands for any number of changes.
         let (sender, changed) = mpsc::channel(1);
@@ -133,7 +142,7 @@ impl Wakes {
             }
         });
         let watcher = watcher
-            .inspect_err(|why| tracing::warn!("files are not watched ({why}); SIGHUP reloads"))
+            .inspect_err(|why| tracing::warn!("files are not watched ({why}): {UNWATCHED}"))
             .ok();
         let mut wakes = Self {
             terminate: signal(SignalKind::terminate())?,
@@ -141,7 +150,8 @@ impl Wakes {
             hang_up: signal(SignalKind::hangup())?,
             changed,
             watcher,
-            watched: Vec::new(),
+            watched: BTreeMap::new(),
+            unwatched: BTreeSet::new(),
             names,
             files: HashMap::new(),
         };
@@ -149,30 +159,49 @@ impl Wakes {
         Ok(wakes)
     }
 
-    /// Watches the folders of `files` from now on.
+    /// Watches the folders of `files` from now on, and of what links lead to now.
     pub(super) fn watch(&mut self, files: &[PathBuf]) {
-        self.names.set(files);
         // Those that are known have been read since: what changed meanwhile is still to be seen.
         let seen = |file: &PathBuf| self.files.get(file).copied();
         let looks = files
             .iter()
             .map(|file| (file.clone(), seen(file).unwrap_or_else(|| look(file))));
         self.files = looks.collect();
+        let targets: Vec<PathBuf> = files
+            .iter()
+            .filter_map(|file| fs::canonicalize(file).ok())
+            .collect();
+        let all = || files.iter().chain(&targets).map(PathBuf::as_path);
+        self.names.set(all());
+        let folders: BTreeSet<&Path> = all().map(folder).collect();
+        let folders = folders.into_iter().map(|folder| {
+            let identity = look(folder).map(|(device, number, ..)| (device, number));
+            (true_name(folder), identity)
+        });
+        self.watch_folders(folders.collect());
+    }
+
+    fn watch_folders(&mut self, folders: BTreeMap<PathBuf, Option<Identity>>) {
         let Some(watcher) = &mut self.watcher else {
             return;
         };
-        let mut folders: Vec<PathBuf> = files.iter().map(|file| folder(file)).collect();
-        folders.sort_unstable();
-        folders.dedup();
-        for gone in self.watched.iter().filter(|old| !folders.contains(old)) {
+        let known = self.watched.iter();
+        // One in whose place another has come is let go too: its own end would end the watch of that.
+        for (gone, _) in known.filter(|(path, was)| folders.get(*path) != Some(*was)) {
             let _ = watcher.unwatch(gone);
         }
-        for new in folders.iter().filter(|new| !self.watched.contains(new)) {
-            if let Err(why) = watcher.watch(new, RecursiveMode::NonRecursive) {
-                tracing::warn!("`{}` is not watched ({why}); SIGHUP reloads", new.display());
+        let mut unwatched = BTreeSet::new();
+        // Those that are watched, too: the watch of one that was deleted, and made again, is over.
+        for one in folders.keys() {
+            if let Err(why) = watcher.watch(one, RecursiveMode::NonRecursive) {
+                if !self.unwatched.contains(one) {
+                    tracing::warn!("`{}` is not watched ({why}): {UNWATCHED}", one.display());
+                }
+                unwatched.insert(one.clone());
             }
         }
         self.watched = folders;
+        self.unwatched = unwatched;
     }
 
     /// Waits for the next reason to wake, which may be that `reloaded` rings. `tries` is whether
@@ -233,11 +262,17 @@ impl Wakes {
     }
 }
 
-fn folder(file: &Path) -> PathBuf {
+fn folder(file: &Path) -> &Path {
     match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
+}
+
+/// The name of a folder without links. Of one that is watched under two names nothing is told any more
+/// once one of them is let go.
+fn true_name(folder: &Path) -> PathBuf {
+    fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 #[cfg(test)]
@@ -245,6 +280,7 @@ mod tests {
     use super::*;
     use notify::Event;
     use notify::event::{DataChange, MetadataKind, RenameMode};
+    use std::io::Write as _;
 
     #[test]
     fn what_is_still_being_written_is_waited_for_until_it_is_closed_or_replaced() {
@@ -253,7 +289,7 @@ mod tests {
         let replaced = EventKind::Modify(ModifyKind::Name(RenameMode::To));
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let names = Names::default();
-        names.set(std::slice::from_ref(&file));
+        names.set(std::iter::once(file.as_path()));
         let tell =
             |kind, path: &Path| names.may_have_changed(&Event::new(kind).add_path(path.to_owned()));
         for end in [closed, replaced] {
@@ -286,5 +322,62 @@ mod tests {
         fs::write(&missing, "more").unwrap();
         wakes.watch(&[missing]);
         assert!(wakes.look_other() && !wakes.look_other());
+    }
+
+    /// Waits until a watched file is told of, however often.
+    async fn told(wakes: &mut Wakes) {
+        let told = tokio::time::timeout(MOST, wakes.changed.recv()).await;
+        told.expect("a change is told").expect("somebody watches");
+    }
+
+    #[tokio::test]
+    async fn what_is_still_being_written_behind_a_link_is_waited_for() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let [real, other, etc] = ["real", "other", "etc"].map(|name| folder.path().join(name));
+        for folder in [&real, &other, &etc] {
+            fs::create_dir(folder).unwrap();
+        }
+        let link = etc.join("gateway.toml");
+        let files = [link.clone()];
+        let mut wakes = Wakes::new(&files).unwrap();
+        // The link is swapped; what it leads to then has another name, too.
+        for target in [real.join("gateway.toml"), other.join("gateway-2.toml")] {
+            fs::write(&target, "one half").unwrap();
+            let swapped = etc.join("swapped");
+            std::os::unix::fs::symlink(&target, &swapped).unwrap();
+            fs::rename(&swapped, &link).unwrap();
+            told(&mut wakes).await;
+            wakes.watch(&files);
+            assert!(!wakes.names.are_being_written());
+            let mut open = fs::OpenOptions::new().append(true).open(&target).unwrap();
+            open.write_all(b" and the other").unwrap();
+            while !wakes.names.are_being_written() {
+                told(&mut wakes).await;
+            }
+            drop(open);
+            while wakes.names.are_being_written() {
+                told(&mut wakes).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_was_replaced_is_watched_as_the_one_before() {
+        let root = tempfile::TempDir::new().unwrap();
+        let [etc, old] = ["etc", "old"].map(|name| root.path().join(name));
+        let files = [etc.join("gateway.toml")];
+        fs::create_dir(&etc).unwrap();
+        fs::write(&files[0], "one").unwrap();
+        let mut wakes = Wakes::new(&files).unwrap();
+        fs::rename(&etc, &old).unwrap();
+        fs::create_dir(&etc).unwrap();
+        fs::write(&files[0], "other").unwrap();
+        assert!(wakes.look_other());
+        wakes.watch(&files);
+        let mut open = fs::OpenOptions::new().append(true).open(&files[0]).unwrap();
+        open.write_all(b" half").unwrap();
+        while !wakes.names.are_being_written() {
+            told(&mut wakes).await;
+        }
     }
 }

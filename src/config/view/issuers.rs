@@ -1,6 +1,6 @@
 //! The issuers outside, as they were understood.
 
-use super::time;
+use super::{authorities, time};
 use crate::gateway::Blueprint;
 use crate::issuers::Settings;
 use crate::route::{IssuerSet, Route};
@@ -47,6 +47,7 @@ fn issuer(issuer: &Issuer, fetched: Option<&Settings>) -> Json {
         "refresh": fetched.map(|fetched| time(fetched.refresh)),
         "cooldown": fetched.map(|fetched| time(fetched.cooldown)),
         "stale": fetched.map(|fetched| time(fetched.stale)),
+        "ca": fetched.and_then(|fetched| fetched.tls.as_deref()).map(authorities),
     })
 }
 

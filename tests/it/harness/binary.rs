@@ -221,7 +221,7 @@ impl Binary {
     pub fn reload(&self, text: &str) {
         const DONE: &str = "configuration reloaded";
         if std::fs::read_to_string(self.setup.path("gateway.toml")).unwrap() == text {
-            // Of what changes nothing it says nothing.
+            // Of what changes nothing it does not say so.
             return;
         }
         let before = self.stderr.text().matches(DONE).count();
