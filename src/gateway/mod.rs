@@ -187,7 +187,7 @@ impl Handler for Gateway {
                 self.settle(stopped, &mut ending, now);
             }
             together::others_first().await;
-            self.finish(answered, is_http2, ending)
+            outcome::finish(answered, is_http2, ending)
         }
     }
 

@@ -57,47 +57,46 @@ impl Stopped {
     }
 }
 
-impl Gateway {
-    /// What the client gets. `ending` goes with the body, whatever it is.
-    pub(super) fn finish(
-        &self,
-        answered: Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>,
-        is_http2: bool,
-        mut ending: Ending,
-    ) -> Response<ResponseBody> {
-        let notice = static_keys::notice(&ending);
-        let mut response = match answered {
-            Ok(Ok(response)) => {
-                // Here, and not where it came: till now its client could go without it.
-                ending.note_status(response.status());
-                response.map(|body| ResponseBody::upstream(body, ending))
-            }
-            Ok(Err(stopped)) => {
-                let mut response = refused(&stopped, ending);
-                response.headers_mut().extend(stopped.asks);
-                if let (true, Some(body)) = (is_http2, stopped.unread) {
-                    response.body_mut().take_in(body);
-                }
-                response
-            }
-            Err(Panicked) => {
-                let stopped = Stopped::from(Refusal::Internal);
-                note(&stopped, &mut ending);
-                let mut response = refused(&stopped, ending);
-                // How far the request was read, nobody knows. HTTP/2 keeps it to its stream.
-                if !is_http2 {
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(CONNECTION, close);
-                }
-                response
-            }
-        };
-        if let Some((notice, known)) = notice {
-            notice.tell(response.headers_mut(), &known);
+/// What the client gets. `ending` goes with the body, whatever it is.
+pub(super) fn finish(
+    answered: Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>,
+    is_http2: bool,
+    mut ending: Ending,
+) -> Response<ResponseBody> {
+    let notice = static_keys::notice(&ending);
+    let mut response = match answered {
+        Ok(Ok(response)) => {
+            // Here, and not where it came: till now its client could go without it.
+            ending.note_status(response.status());
+            response.map(|body| ResponseBody::upstream(body, ending))
         }
-        response
+        Ok(Err(stopped)) => {
+            let mut response = refused(&stopped, ending);
+            response.headers_mut().extend(stopped.asks);
+            if let (true, Some(body)) = (is_http2, stopped.unread) {
+                response.body_mut().take_in(body);
+            }
+            response
+        }
+        Err(Panicked) => {
+            let stopped = Stopped::from(Refusal::Internal);
+            note(&stopped, &mut ending);
+            let mut response = refused(&stopped, ending);
+            // How far the request was read, nobody knows. HTTP/2 keeps it to its stream.
+            if !is_http2 {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            response
+        }
+    };
+    if let Some((notice, known)) = notice {
+        notice.tell(response.headers_mut(), &known);
     }
+    response
+}
 
+impl Gateway {
     /// What a refusal comes to besides its answer: it is noted, and the peer's address is charged
     /// where a stranger has caused it.
     pub(super) fn settle(&self, stopped: &Stopped, ending: &mut Ending, now: Now) {

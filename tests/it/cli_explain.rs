@@ -685,15 +685,10 @@ fn no_credential_in_a_query_is_repeated() {
     let query = format!("?a=1&api_key={key}");
     let made = signed(&[], &format!("http://h/narrow{query}"));
     let pairs = made["headers"].as_array().unwrap().iter();
-    let fields: String = { pairs }
-        .map(|pair| {
-            format!(
-                "{}: {}\n",
-                pair[0].as_str().unwrap(),
-                pair[1].as_str().unwrap()
-            )
-        })
-        .collect();
+    let fields = pairs.fold(String::new(), |fields, pair| {
+        let [name, value] = [&pair[0], &pair[1]].map(|text| text.as_str().unwrap());
+        format!("{fields}{name}: {value}\n")
+    });
     let aws = ["--scheme", "aws-sigv4", "--region", "r", "--service", "s"];
     let url = format!("http://h/narrow?X-Amz-Security-Token={token}");
     let presigned = signed(&[&aws[..], &["--presign", "600"]].concat(), &url);

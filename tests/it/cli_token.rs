@@ -344,8 +344,8 @@ fn the_key_of_who_may_have_enrolled_stays_and_of_who_reached_nobody_goes() {
         assert!(lost.err.contains(words), "{}", lost.err);
     }
     // It has, and its key is one that proves it.
-    let list = operate(&gateway, &["instance", "list", "phone"]);
-    let instance = list.lines().nth(1).expect("it has enrolled");
+    let instances = operate(&gateway, &["instance", "list", "phone"]);
+    let instance = instances.lines().nth(1).expect("it has enrolled");
     let id = instance.split_whitespace().next().unwrap();
     let url = format!("http://{}", gateway.address());
     let get = [
