@@ -48,6 +48,12 @@ impl Freshness {
     }
 }
 
+/// Whether a time must be in milliseconds. None in seconds is that late: year 5138. In
+/// milliseconds it was in 1973.
+pub const fn is_in_milliseconds(time: i64) -> bool {
+    time > 100_000_000_000
+}
+
 fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

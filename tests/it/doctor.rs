@@ -1,5 +1,6 @@
 //! The doctor: an honest caller is told which mistake it made, a guesser nothing.
 
+use crate::harness::pair::Pair;
 use crate::harness::setup::{SECRET, SECRET_512};
 use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
@@ -260,6 +261,50 @@ fn a_clock_is_blamed_only_where_the_signature_holds() {
     assert_eq!(told.as_deref(), Some("clock-offset"));
     let guessed = late.secret(&secret("guessed")).sign(&request(&gateway));
     assert_eq!(mistake(&gateway.send(&guessed), "clock-skew"), None);
+    let milliseconds = caller().at(T0 * 1_000).sign(&request(&gateway));
+    let told = mistake(&gateway.send(&milliseconds), "clock-skew");
+    assert_eq!(told.as_deref(), Some("time-in-milliseconds"));
+}
+
+#[test]
+fn another_key_pair_of_the_same_app_is_named_whatever_the_query() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server("explain = true");
+    let first = Pair::of("ed25519");
+    let second = first.stranger(setup.folder());
+    setup.write_secret("first.pem", first.public_pem().as_bytes());
+    setup.write_secret("second.pem", second.public_pem().as_bytes());
+    let keys = ["first", "second"].map(|name| {
+        format!("{{ id = \"{name}\", algorithm = \"ed25519\", public_key = \"file:{name}.pem\" }}")
+    });
+    let gateway = setup
+        .more(&format!("[apps.pairs]\nkeys = [{}]", keys.join(", ")))
+        .start();
+    let signer = caller().key_id("first").pair(second);
+    for target in [
+        "/orders?since=2026-11-30T10:00:00Z&limit=10",
+        "/orders?email=a%40b.com&limit=10",
+        "/orders",
+    ] {
+        let wrong = signer.sign(&gateway.request("GET", target));
+        assert_told(&gateway, &wrong, "other-key");
+    }
+    // And the texts are still tried, under the key that is named.
+    let signer = caller().key_id("first").pair(first);
+    let request = gateway.request("GET", "/orders?b=2&a=1");
+    let wrong = signed(&signer, &request, |text| text.replace("b=2&a=1", "a=1&b=2"));
+    assert_told(&gateway, &wrong, "query-sorted");
+}
+
+#[test]
+fn a_slash_that_stands_for_no_path_is_named() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let request = gateway.request("GET", "/?x=1");
+    let signer = caller().covering(&["@method", "@target-uri"]);
+    let url = format!("http://{}?x=1", gateway.address());
+    let wrong = signer.value("\"@target-uri\"", &url).sign(&request);
+    assert_told(&gateway, &wrong, "path-slash");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use crate::harness::{Binary, Connection, Setup, Upstream, caller};
 const CONNECTIONS: u64 = 400;
 /// Key ids that nobody has.
 const STRANGERS: usize = 10_000;
+/// Requests whose signatures cannot be read.
+const UNREADABLE: usize = 20_000;
 /// Bytes of memory that one may cost.
 const EACH: u64 = 40 * 1024;
 
@@ -57,4 +59,33 @@ fn key_ids_that_nobody_has_leave_nothing_behind() {
     let more = binary.memory().saturating_sub(before);
     // Were each id kept, it would be more than this.
     assert!(more < (STRANGERS * 200) as u64 / 2, "{more}");
+}
+
+#[test]
+fn signatures_that_cannot_be_read_leave_nothing_behind() {
+    let upstream = Upstream::start();
+    let binary = Setup::before(&upstream).server("workers = 1").spawn();
+    let broken = binary
+        .request("GET", "/")
+        .field(
+            "Signature-Input",
+            "a=();created=1, b=();created=1, c=();created=1, d=(",
+        )
+        .field("Signature", "a=:AA==:")
+        .bytes();
+    let ask = |count: usize| {
+        let mut connection = Connection::open(binary.address());
+        for _ in 0..count {
+            connection.send(&broken);
+            connection
+                .response()
+                .assert_refused(400, "malformed-credential");
+        }
+    };
+    ask(500);
+    let before = binary.memory();
+    ask(UNREADABLE);
+    let more = binary.memory().saturating_sub(before);
+    // Were a list kept for each label, it would be more than this: three words each.
+    assert!(more < (UNREADABLE * 4 * 24) as u64 / 2, "{more}");
 }

@@ -3,6 +3,7 @@
 use super::{Code, Refusal};
 use crate::apps::{Assurance, Scheme, SchemeSet};
 use crate::schemes::aws_sigv4::coverage::{BODY, LONE_MARK};
+use crate::schemes::freshness::is_in_milliseconds;
 use crate::schemes::{self, Unbound, Why};
 use crate::{authorize, replay};
 use std::borrow::Cow;
@@ -90,7 +91,7 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
             list(there)
         ),
         schemes::Refused::Absent(component) => format!("The signature covers `{component}`, which the request does not carry as it arrived."),
-        schemes::Refused::Skew { ours, theirs } if *theirs > IN_SECONDS => format!(
+        schemes::Refused::Skew { ours, theirs } if is_in_milliseconds(*theirs) => format!(
             "The credential was made at {theirs}, it is {ours} here: times are in whole seconds, and this looks like milliseconds."
         ),
         schemes::Refused::Skew { ours, theirs } => format!(
@@ -289,9 +290,6 @@ const fn what_to_show(needed: Assurance) -> &'static str {
         }
     }
 }
-
-/// No time in seconds is later than this: year 5138. In milliseconds it was in 1973.
-const IN_SECONDS: i64 = 100_000_000_000;
 
 /// Told to those whose signature holds, and of the header, which is no secret.
 fn token_detail(what: &str) -> String {

@@ -20,8 +20,11 @@ pub enum Cost {
 pub const FOR_ONE: u32 = 1_024;
 /// Texts that are tried under a shared secret, whatever they cost.
 pub const MAX_TRIES: u32 = 128;
-/// What may be tried in a second, over all workers and for all callers: a few hundredths of one core.
+/// What may be tried in a second, over all workers and for all callers: a few hundredths of one core. Texts are
+/// counted, not their bytes: where each is as long as may be, it is a third of one.
 pub const IN_A_SECOND: u32 = 16 * FOR_ONE;
+/// What a request costs at least, whatever is found in it.
+const LEAST: u32 = MAX_TRIES * Cost::Secret as u32;
 
 /// What is left of this second.
 #[derive(Debug, Default)]
@@ -31,11 +34,16 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What may be tried now at this cost; `None` when this second's is used up.
-    pub(super) fn grant(&self, cost: Cost, now: Now) -> Option<Tries> {
-        let tries = Tries::of(cost);
+    /// That a request may be looked at now; `None` when this second's is used up. The least that it costs is spent.
+    pub(super) fn open(&self, now: Now) -> Option<Opened<'_>> {
+        let budget = self;
+        self.spend(LEAST, now).then_some(Opened { budget, now })
+    }
+
+    /// Spends so much of this second's, where it is there.
+    fn spend(&self, cost: u32, now: Now) -> bool {
         let second = now.monotonic().as_secs() & u64::from(u32::MAX);
-        let cost = u64::from(tries.left * tries.each);
+        let cost = u64::from(cost);
         let with_this = |before: u64| {
             let is_of_now = before >> 32 == second;
             let so_far = if is_of_now {
@@ -47,8 +55,22 @@ impl Budget {
             (after <= u64::from(IN_A_SECOND)).then_some(second << 32 | after)
         };
         let order = Ordering::Relaxed;
-        let updated = self.spent.fetch_update(order, order, with_this);
-        updated.is_ok().then_some(tries)
+        self.spent.fetch_update(order, order, with_this).is_ok()
+    }
+}
+
+/// A request that may be looked at.
+pub(super) struct Opened<'b> {
+    budget: &'b Budget,
+    now: Now,
+}
+
+impl Opened<'_> {
+    /// What may be tried for it at this cost; `None` when this second's is used up.
+    pub(super) fn grant(self, cost: Cost) -> Option<Tries> {
+        let tries = Tries::of(cost);
+        let more = (tries.left * tries.each).saturating_sub(LEAST);
+        self.budget.spend(more, self.now).then_some(tries)
     }
 }
 
@@ -105,12 +127,21 @@ mod tests {
         ] {
             let budget = Budget::default();
             for second in [5, 6, 5_000_000_000] {
+                let granted_at = |now| budget.open(now)?.grant(cost);
                 let count = (0..1_000)
-                    .filter(|_| budget.grant(cost, at(second)).is_some())
+                    .filter(|_| granted_at(at(second)).is_some())
                     .count();
                 assert_eq!(count, granted, "{cost:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_opened_and_finds_nothing_to_try_has_its_price() {
+        let budget = Budget::default();
+        let opened = (0..1_000).filter(|_| budget.open(at(5)).is_some());
+        assert_eq!(opened.count(), (IN_A_SECOND / LEAST) as usize);
+        assert!(budget.open(at(6)).is_some());
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn paths<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) {
     let path = received.path();
     let raw = path.raw();
     let mut push = |mistake, other: Cow<'r, str>| {
-        if *other != *raw && !other.is_empty() {
+        if *other != *raw {
             let path = Some(other);
             let change = Change {
                 path,
@@ -209,6 +209,7 @@ fn paths<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) {
     push(Mistake::PathEncoded, encoded(raw, b"/%").into());
     push(Mistake::EscapeCase, cased(raw, true).into());
     push(Mistake::EscapeCase, cased(raw, false).into());
+    // Of `/` nothing is left: some take a URL without a path as it is written.
     push(
         Mistake::PathSlash,
         match raw.strip_suffix('/') {

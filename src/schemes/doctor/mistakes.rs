@@ -100,6 +100,7 @@ mistakes! {
     KeyNotForScheme "key-not-for-scheme" "the signature holds, and its key may not be used in this way: `schemes` of the key does not list it, or its secret is too short for it";
     WrongAlgorithm "algorithm-named-wrongly" "the signature holds, and the algorithm that is named beside it is not the key's: name the key's, or none";
     AlgorithmNotTaken "algorithm-not-taken" "the signature holds, and the dialect takes no key of this algorithm: `kong` and `apisix` take shared secrets alone, `cavage-12` Ed25519 and RSA besides, and none of them ECDSA";
+    Milliseconds "time-in-milliseconds" "the signature holds, and its time is in milliseconds: times are in whole seconds";
     ClockOffset "clock-offset" "the signature holds, and its time alone is wrong: set the clock, or sign when you send";
 }
 

@@ -20,6 +20,7 @@ pub use budget::{Budget, Cost, Tries};
 pub use change::{Case, Change};
 pub use mistakes::Mistake;
 
+use super::freshness::is_in_milliseconds;
 use super::received::Received;
 use super::{Presented, Refused, Why, hmac_auth};
 use crate::apps::{Key, Registry, Scheme};
@@ -28,6 +29,8 @@ use crate::crypto::{HmacKey, VerifyingKey, random};
 use crate::route::Route;
 use crate::secret::Secret;
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 /// Other keys of the same app that are tried.
@@ -109,6 +112,8 @@ pub fn examine(
     if !is_about_the_key {
         return None;
     }
+    // Before its texts are written: that alone is work which strangers can ask for.
+    let opened = budget.open(now)?;
     let samples = samples(received, route, registry);
     let may_be_told = |key: Option<&Arc<Key>>| explain || key.is_some_and(|key| key.app.explain);
     let told_of = samples.iter().filter_map(|sample| {
@@ -127,7 +132,7 @@ pub fn examine(
         let verifying = verifying.or(double.as_deref());
         verifying.map(|key| sample.cost(key))
     });
-    let mut tries = budget.grant(costs.max()?, now)?;
+    let mut tries = opened.grant(costs.max()?)?;
     told_of.iter().find_map(|(sample, key, double)| {
         let key = key.as_ref();
         let verifying = key.map(|key| &key.verifying).or(double.as_deref())?;
@@ -158,6 +163,9 @@ fn held(
     now: Now,
 ) -> Option<Mistake> {
     let why = match refused {
+        Refused::Skew { theirs, .. } if is_in_milliseconds(*theirs) => {
+            return Some(Mistake::Milliseconds);
+        }
         Refused::Skew { .. } => return Some(Mistake::ClockOffset),
         Refused::Rejected { why, .. } => why,
         _ => return None,
@@ -227,13 +235,22 @@ pub fn diagnose(
             return Some(mistake.into());
         }
     }
+    let by_another = |tries: &mut Tries| {
+        let others = others.iter().filter(|other| *other.id != *sample.key_id);
+        sibling(sample, key, others, now, tries)
+    };
+    // Public keys have few tries, and there are more texts than that.
+    let is_public = matches!(key, VerifyingKey::Public(_));
+    if is_public && let Some(finding) = by_another(tries) {
+        return Some(finding);
+    }
     let holds = |text: &str| sample.is_by(key, text.as_bytes());
     let found = sample.find(received, |text| tries.take() && holds(text));
-    if let Some(mistake) = found {
-        return Some(mistake.into());
+    match found {
+        Some(mistake) => Some(mistake.into()),
+        None if is_public => None,
+        None => by_another(tries),
     }
-    let others = others.iter().filter(|other| *other.id != *sample.key_id);
-    sibling(sample, key, others, now, tries)
 }
 
 /// The other key of the same app whose signature it is. As many are tried for an app that has none, and
@@ -286,7 +303,7 @@ impl Sample<'_> {
         }
     }
 
-    /// The first mistake that makes the text into one that `is_it`.
+    /// The first mistake that makes the text into one that `is_it`, which is asked once for each text.
     pub fn find(
         &self,
         received: &Received<'_>,
@@ -297,11 +314,15 @@ impl Sample<'_> {
         let own = std::iter::once_with(|| offer.own()).flatten();
         let changed = std::iter::once_with(|| change::changes(received)).flatten();
         let changed = changed.map(|(mistake, change)| (mistake, offer.under(&change)));
+        // By hash: there may be many texts, and long ones.
+        let (hasher, mut tried) = (RandomState::new(), HashSet::new());
+        let mut is_new = |text: &str| tried.insert(hasher.hash_one(text));
+        is_new(&ours);
         as_a_whole(&ours)
             .into_iter()
             .chain(own)
             .chain(changed)
-            .find(|(_, text)| *text != *ours && is_it(text))
+            .find(|(_, text)| is_new(text) && is_it(text))
             .map(|(mistake, _)| mistake)
     }
 }

@@ -4,11 +4,11 @@
 use super::component::{BS, Component, KEY, Kind, NAME, REQ, SF, TR};
 use super::cursor::ascii;
 use super::read::{Bare, Input, MAX_FIELD};
-use super::structured::strict;
+use super::structured::{self, strict};
 use crate::schemes::received::{Received, TargetForm};
 use crate::schemes::signed::between_lines;
 use data_encoding::BASE64;
-use sfv::{Dictionary, FieldType, List, Parser};
+use sfv::{Dictionary, FieldType, List};
 use std::io::Write as _;
 
 /// Why there is no signature base.
@@ -143,7 +143,10 @@ fn write_value(
             put(received.scheme());
             put("://");
             put(received.authority());
-            put(received.target());
+            // Written as a URL the target `*` has neither path nor query (RFC 9110, section 7.1).
+            if received.form() != TargetForm::Asterisk {
+                put(received.target());
+            }
         }
         Kind::RequestTarget if received.form() == TargetForm::Absolute => {
             return Err(unsupported(
@@ -199,9 +202,9 @@ fn write_field(
         // A dictionary member is serialized strictly anyway: `sf` beside `key` says the same.
         KEY | KEY_STRICTLY => {
             let text = joined(received, component)?;
-            let dictionary: Dictionary = Parser::new(&text)
-                .parse()
-                .map_err(|_| unsupported(component, "the field is not a dictionary"))?;
+            let dictionary = structured::read::<Dictionary>(&text)
+                .map_err(|why| unsupported(component, why))?
+                .ok_or_else(|| unsupported(component, "the field is not a dictionary"))?;
             let key = unescaped(ascii(component.value()));
             let member = dictionary
                 .get(key.as_str())
@@ -240,61 +243,76 @@ fn write_query_parameter(
     received: &Received<'_>,
     component: &Component<'_>,
 ) -> Result<(), NoBase> {
+    let absent = || NoBase::Absent(identifier(component));
+    let bad = || unsupported(component, "the query is not UTF-8");
     let name = unescaped(ascii(component.value()));
+    let (mut wanted, mut plain) = (Vec::new(), Vec::new());
+    let mut again = Vec::new();
+    let is_text = decode(&name, &mut wanted);
+    encode(&wanted, &mut again);
+    // A name that is encoded in another way than this is that of no parameter.
+    if !is_text || again != name.as_bytes() {
+        return Err(absent());
+    }
     let mut found = None;
     for pair in received.query().unwrap_or_default().split('&') {
         if pair.is_empty() {
             continue;
         }
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let bad = || unsupported(component, "the query is not UTF-8");
-        if recoded(key).ok_or_else(bad)? != name {
-            continue;
+        // There may be thousands of pairs: nothing is allocated for each.
+        if !decode(key, &mut plain) {
+            return Err(bad());
         }
-        if found.is_some() {
+        if plain == wanted && found.replace(value).is_some() {
             return Err(unsupported(
                 component,
                 "the parameter is there more than once; cover `@query` instead",
             ));
         }
-        found = Some(recoded(value).ok_or_else(bad)?);
     }
-    let value = found.ok_or_else(|| NoBase::Absent(identifier(component)))?;
-    out.extend_from_slice(value.as_bytes());
+    if !decode(found.ok_or_else(absent)?, &mut plain) {
+        return Err(bad());
+    }
+    encode(&plain, out);
     Ok(())
 }
 
-fn recoded(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escape = (byte == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten()
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (byte, escape) {
-            (_, Some(value)) => {
-                plain.push(value);
-                at += 3;
-                continue;
-            }
-            (b'+', None) => plain.push(b' '),
-            (_, None) => plain.push(byte),
-        }
-        at += 1;
+/// Puts what `text` stands for in a form into `plain`, in place of what is there. Whether that is UTF-8.
+fn decode(text: &str, plain: &mut Vec<u8>) -> bool {
+    plain.clear();
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let escaped = if *first == b'%' { escape(behind) } else { None };
+        let (byte, behind) = match (*first, escaped) {
+            (_, Some(both)) => both,
+            (b'+', None) => (b' ', behind),
+            (byte, None) => (byte, behind),
+        };
+        plain.push(byte);
+        rest = behind;
     }
-    let plain = String::from_utf8(plain).ok()?;
-    let mut out = Vec::with_capacity(plain.len());
-    for byte in plain.bytes() {
-        if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) {
-            out.push(byte);
+    std::str::from_utf8(plain).is_ok()
+}
+
+/// The byte for which the two digits stand that come first, and what stands behind them.
+fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
+    let [high, low, behind @ ..] = text else {
+        return None;
+    };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    Some(((digit(high)? * 16 + digit(low)?) as u8, behind))
+}
+
+/// Writes `plain` as a form encodes it.
+fn encode(plain: &[u8], out: &mut Vec<u8>) {
+    for byte in plain {
+        if byte.is_ascii_alphanumeric() || b"*-._".contains(byte) {
+            out.push(*byte);
         } else {
             write!(out, "%{byte:02X}").expect("a Vec takes every byte");
         }
     }
-    String::from_utf8(out).ok()
 }
 
 /// A string's value: its text without escapes.

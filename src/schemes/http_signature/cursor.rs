@@ -57,11 +57,16 @@ impl<'r> Cursor<'r> {
         Ok(bytes)
     }
 
-    /// Reads a list of components and its parameters into `input`, which is empty.
-    pub(super) fn input(&mut self, input: &mut Input<'r>) -> Result<(), String> {
+    /// Reads a list of components and its parameters into `input`, which is empty. `taken_apart`
+    /// is how many of the request are taken apart already; those of this list are added.
+    pub(super) fn input(
+        &mut self,
+        input: &mut Input<'r>,
+        taken_apart: &mut usize,
+    ) -> Result<(), String> {
         let from = self.rest;
         self.is_canonical = true;
-        self.components(&mut input.components)?;
+        self.components(&mut input.components, taken_apart)?;
         let behind = self.rest;
         let mut count = 0;
         while self.eat(b';') {
@@ -103,18 +108,21 @@ impl<'r> Cursor<'r> {
     }
 
     /// The list in brackets.
-    fn components(&mut self, components: &mut Vec<Component<'r>>) -> Result<(), String> {
+    fn components(
+        &mut self,
+        components: &mut Vec<Component<'r>>,
+        taken_apart: &mut usize,
+    ) -> Result<(), String> {
         if !self.eat(b'(') {
             return Err(self.unexpected("`(`, a list of components"));
         }
         self.is_canonical &= !self.skip(SPACE);
-        let mut taken_apart = 0;
         while !self.eat(b')') {
             let component = Component::read(self)?;
-            taken_apart += usize::from(component.is_taken_apart());
-            if taken_apart > MAX_TAKEN_APART {
+            *taken_apart += usize::from(component.is_taken_apart());
+            if *taken_apart > MAX_TAKEN_APART {
                 return Err(format!(
-                    "it covers more than {MAX_TAKEN_APART} components with `sf`, `key` or `name`; cover whole fields and `@query`"
+                    "more than {MAX_TAKEN_APART} components are covered with `sf`, `key` or `name`, by all signatures together; cover whole fields and `@query`"
                 ));
             }
             if components.len() == MAX_COMPONENTS {

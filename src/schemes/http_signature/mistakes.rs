@@ -6,7 +6,7 @@ use super::read::{Candidate, Presented, SIGNATURE_INPUT};
 use crate::apps::Scheme;
 use crate::schemes::digest::CONTENT_DIGEST;
 use crate::schemes::doctor::{Case, Change, Mistake, Offer, Sample};
-use crate::schemes::received::Received;
+use crate::schemes::received::{Received, TargetForm};
 use std::borrow::Cow;
 
 /// Seconds between two looks at a clock.
@@ -87,7 +87,9 @@ impl Offer for Base<'_> {
                 "@query" => format!("?{}", change.query(received).unwrap_or_default()).into(),
                 "@request-target" => target().into(),
                 "@target-uri" => {
-                    format!("{}://{authority}{}", change.scheme(received), target()).into()
+                    let has_path = received.form() != TargetForm::Asterisk;
+                    let target = has_path.then(target).unwrap_or_default();
+                    format!("{}://{authority}{target}", change.scheme(received)).into()
                 }
                 "host" => change.authority(value).into(),
                 name if name == CONTENT_DIGEST.as_str() => change.digest(value),

@@ -19,8 +19,8 @@ use std::cell::OnceCell;
 pub const MAX_SIGNATURES: usize = 4;
 /// Components that one signature may cover.
 pub const MAX_COMPONENTS: usize = 64;
-/// Components of one signature that take reading a field or the query anew:
-/// those with `sf` or `key`, and `@query-param`. Strangers pay nothing for it.
+/// Components of all signatures of a request together that take reading a field or the query
+/// anew: those with `sf` or `key`, and `@query-param`. Strangers pay nothing for it.
 pub const MAX_TAKEN_APART: usize = 8;
 /// Parameters of one signature, or of one component.
 pub const MAX_PARAMETERS: usize = 16;
@@ -103,6 +103,7 @@ impl<'r> Presented<'r> {
         }
         // Given back also where this fails.
         let mut read = Self(spare::candidates());
+        let mut taken_apart = 0;
         let shown = "Signature-Input";
         dictionary(
             received.lines(SIGNATURE_INPUT.as_str()),
@@ -110,7 +111,7 @@ impl<'r> Presented<'r> {
             |label, cursor| {
                 let known = &mut read.0;
                 let new = known.push_mut(Candidate::new(label));
-                let is_read = cursor.input(&mut new.input);
+                let is_read = cursor.input(&mut new.input, &mut taken_apart);
                 is_read.map_err(|why| unreadable(shown, label, &why))?;
                 if known.iter().filter(|one| one.label == label).count() > 1 {
                     return Err(twice(shown, label));
@@ -229,7 +230,7 @@ impl<'r> Input<'r> {
     pub fn read(text: &'r str) -> Result<Self, String> {
         let mut cursor = Cursor::new(text.as_bytes());
         let mut input = Self::new();
-        cursor.input(&mut input)?;
+        cursor.input(&mut input, &mut 0)?;
         if cursor.rest.is_empty() {
             Ok(input)
         } else {

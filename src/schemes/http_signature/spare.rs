@@ -40,13 +40,15 @@ pub(super) fn signature() -> Vec<u8> {
 pub(super) fn take_back(mut candidates: Vec<Candidate<'_>>) {
     SPARE.with_borrow_mut(|spare| {
         for candidate in candidates.drain(..) {
+            let (input, mut signature) = (candidate.input, candidate.signature);
             if spare.components.len() < MAX_SIGNATURES {
-                let (input, mut signature) = (candidate.input, candidate.signature);
                 spare.components.push(emptied(input.components));
-                if signature.capacity() <= MAX_SIGNATURE {
-                    signature.clear();
-                    spare.signatures.push(signature);
-                }
+            }
+            // One that was not read took none of those that are kept, and has no room to give.
+            let is_of_use = (1..=MAX_SIGNATURE).contains(&signature.capacity());
+            if is_of_use && spare.signatures.len() < MAX_SIGNATURES {
+                signature.clear();
+                spare.signatures.push(signature);
             }
         }
         spare.candidates = emptied(candidates);
@@ -64,7 +66,10 @@ fn emptied<A, B>(mut list: Vec<A>) -> Vec<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schemes::http_signature::read::Input;
+    use crate::schemes::http_signature::read::{Input, Presented};
+    use crate::schemes::received::{Received, Surroundings};
+    use crate::schemes::tests::fields;
+    use http::{Method, Uri};
 
     #[test]
     fn an_emptied_list_keeps_its_room() {
@@ -75,5 +80,39 @@ mod tests {
         let kept: Vec<Component<'static>> = emptied(list);
         assert_eq!((kept.len(), kept.capacity()), (0, 9));
         assert_eq!(kept.as_ptr() as usize, room);
+    }
+
+    #[test]
+    fn no_number_of_requests_makes_a_thread_keep_more() {
+        let three = "a=();created=1, b=();created=1, c=();created=1";
+        let broken = format!("{three}, d=(");
+        for (input, signature) in [
+            (&*broken, "a=:AA==:"),
+            (three, "a=:AA==:"),
+            (three, "a=:AA==:, b=:AA==:, c=:AA==:, d=:AA==:"),
+            (three, "a=::, b=::, c=::"),
+            (three, "a=:AA==:, b=:AA==:, c=:AA==:"),
+        ] {
+            let fields = fields(&[
+                ("host", "api.example.com"),
+                ("signature-input", input),
+                ("signature", signature),
+            ]);
+            let (method, target) = (Method::GET, Uri::from_static("/"));
+            let around = Surroundings {
+                tls: true,
+                http2: false,
+                has_body: false,
+                public_url: None,
+            };
+            let received = Received::read(&method, &target, &fields, around).unwrap();
+            for _ in 0..1_000 {
+                drop(Presented::read(&received));
+            }
+            SPARE.with_borrow(|spare| {
+                assert!(spare.signatures.len() <= MAX_SIGNATURES, "{signature}");
+                assert!(spare.components.len() <= MAX_SIGNATURES, "{signature}");
+            });
+        }
     }
 }

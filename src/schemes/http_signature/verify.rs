@@ -10,7 +10,7 @@ use crate::route::{Part, Route};
 use crate::schemes::caller::{Assurance, Caller, Proof, ProofId};
 use crate::schemes::coverage::{self, Covered};
 use crate::schemes::digest::Digests;
-use crate::schemes::received::{Field, Received};
+use crate::schemes::received::{Field, Received, TargetForm};
 use crate::schemes::signed::{self, Rules, rejected};
 use crate::schemes::{Refused, Why};
 use http::HeaderName;
@@ -185,6 +185,8 @@ pub fn covered(components: &[Component<'_>], received: &Received<'_>) -> Covered
                 covered.add(Part::Path);
                 covered.add(Part::Query);
             }
+            // As a URL `*` is the host alone.
+            Kind::TargetUri if is_asterisk(received) => covered.add(Part::Authority),
             Kind::TargetUri => {
                 covered.add(Part::Authority);
                 covered.add(Part::Path);
@@ -204,10 +206,16 @@ fn has_empty_query(received: &Received<'_>) -> bool {
     received.query() == Some("")
 }
 
+/// Whether the target is the `*` of `OPTIONS`, which has no path.
+fn is_asterisk(received: &Received<'_>) -> bool {
+    received.form() == TargetForm::Asterisk
+}
+
 /// The component to cover for a part of `received`, as `Signature-Input` names it.
 pub fn component_for(part: Part, received: &Received<'_>) -> &'static str {
     match part {
         Part::Query if has_empty_query(received) => "@target-uri",
+        Part::Path if is_asterisk(received) => "@request-target",
         Part::Method => "@method",
         Part::Authority => "@authority",
         Part::Path => "@path",
