@@ -11,9 +11,14 @@ pub enum BadKey {
     /// A secret was given for an algorithm that takes none.
     #[error("`{0}` takes a key pair, not a secret")]
     NoMac(Algorithm),
-    /// A key pair's half stands where a secret belongs.
-    #[error("this is a key in PEM, and `{0}` takes a secret")]
-    PemAsSecret(Algorithm),
+    /// A key of another kind stands where a secret belongs.
+    #[error("this is a key {form}, and `{algorithm}` takes a secret")]
+    KeyAsSecret {
+        /// How it is written.
+        form: &'static str,
+        /// What takes a secret.
+        algorithm: Algorithm,
+    },
     /// A secret belongs here.
     #[error("`{0}` takes a secret, not a key pair")]
     NoPair(Algorithm),

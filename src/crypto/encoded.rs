@@ -28,9 +28,12 @@ impl<'t> Pem<'t> {
     /// The one block of `text`. `None` when it is no PEM at all.
     pub(super) fn read(text: &'t str) -> Option<Result<Self, BadKey>> {
         let rest = text.strip_prefix("-----BEGIN ")?;
-        Some(Self::block(rest).ok_or(BadKey::Unreadable(
-            "its PEM is not one whole block of base64",
-        )))
+        let bad = if rest.starts_with("EC PARAMETERS-----") {
+            "a block `EC PARAMETERS` stands in front of it; `openssl ecparam -genkey -noout` writes the key alone"
+        } else {
+            "its PEM is not one whole block of base64"
+        };
+        Some(Self::block(rest).ok_or(BadKey::Unreadable(bad)))
     }
 
     fn block(rest: &'t str) -> Option<Self> {
@@ -72,17 +75,23 @@ impl Kind {
 
 /// `SubjectPublicKeyInfo` (RFC 5280, section 4.1): the kind, and the key itself.
 pub(super) fn subject_public_key(der: &[u8]) -> Result<(Kind, &[u8]), BadKey> {
+    let (algorithm, key) = subject(der).ok_or(BROKEN)?;
+    Ok((kind(algorithm)?, key))
+}
+
+/// Whether this is a public key, be it of a kind that is not known here.
+pub(super) fn is_public_key(der: &[u8]) -> bool {
+    subject(der).is_some() || rsa_public_key(der).is_ok()
+}
+
+fn subject(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut outer = Der(der);
-    let read = (|| {
-        let mut info = Der(outer.value(SEQUENCE)?);
-        let algorithm = info.value(SEQUENCE)?;
-        let bits = info.value(BIT_STRING)?;
-        (info.0.is_empty() && outer.0.is_empty()).then_some((algorithm, bits))
-    })();
-    match read {
-        Some((algorithm, [0, key @ ..])) => Ok((kind(algorithm)?, key)),
-        _ => Err(BROKEN),
-    }
+    let mut info = Der(outer.value(SEQUENCE)?);
+    let algorithm = info.value(SEQUENCE)?;
+    let [0, key @ ..] = info.value(BIT_STRING)? else {
+        return None;
+    };
+    (info.0.is_empty() && outer.0.is_empty()).then_some((algorithm, key))
 }
 
 /// `PrivateKeyInfo` (RFC 5958, section 2): the kind, and the key itself.
@@ -244,6 +253,11 @@ mod tests {
         ] {
             assert!(Pem::read(text).unwrap().is_err(), "{text}");
         }
+        // As `openssl ecparam -genkey` writes it.
+        let two = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n\
+                   -----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----";
+        let told = Pem::read(two).unwrap().err().unwrap().to_string();
+        assert!(told.contains("`EC PARAMETERS` stands in front"), "{told}");
         let pem = Pem::read("-----BEGIN A B-----\r\nAA\r\nAA\r\n-----END A B-----");
         let pem = pem.unwrap().unwrap();
         assert_eq!((pem.label, pem.der.as_slice()), ("A B", &[0, 0, 0][..]));

@@ -2,6 +2,7 @@
 //! hash blocks.
 
 use super::aws4::DayKeys;
+use super::encoded::is_public_key;
 use super::work::{Work, done};
 use super::{Algorithm, BadKey, blocks, is_equal};
 use crate::secret::Secret;
@@ -70,8 +71,8 @@ impl HmacKey {
         if !algorithm.is_mac() {
             return Err(BadKey::NoMac(algorithm));
         }
-        if secret.expose().starts_with(b"-----BEGIN") {
-            return Err(BadKey::PemAsSecret(algorithm));
+        if let Some(form) = key_form(secret.expose()) {
+            return Err(BadKey::KeyAsSecret { form, algorithm });
         }
         if secret.len() < shortest {
             return Err(BadKey::Weak(WeakSecret {
@@ -171,6 +172,23 @@ impl HmacKey {
     }
 }
 
+/// How a key of another kind is written, where the secret is one. White space or text in front of it makes
+/// nothing secret of it; the `k` of a JWK is a secret, the text around it is not.
+fn key_form(secret: &[u8]) -> Option<&'static str> {
+    let holds = |text: &[u8]| secret.windows(text.len()).any(|part| part == text);
+    let front = secret.trim_ascii_start();
+    let front = front.strip_prefix("\u{feff}".as_bytes()).unwrap_or(front);
+    if holds(b"-----BEGIN") {
+        Some("in PEM")
+    } else if front.trim_ascii_start().starts_with(b"{") && holds(b"\"kty\"") {
+        Some("as a JWK")
+    } else if is_public_key(secret) {
+        Some("in DER")
+    } else {
+        None
+    }
+}
+
 impl fmt::Debug for HmacKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HmacKey({})", self.algorithm())
@@ -252,11 +270,41 @@ mod tests {
     #[test]
     fn a_public_key_is_never_taken_for_a_secret() {
         let pem = include_str!("../../tests/it/vectors/rfc9421/keys/test-key-rsa.pub.pem");
-        let secret = Secret::new(pem.as_bytes().to_vec());
-        assert_eq!(
-            HmacKey::new(Algorithm::HmacSha256, &secret).unwrap_err(),
-            BadKey::PemAsSecret(Algorithm::HmacSha256)
-        );
+        let jwk = include_str!("../../tests/it/vectors/rfc9421/keys.json");
+        let jwk: serde_json::Value = serde_json::from_str(jwk).unwrap();
+        let jwk = jwk["test-key-ed25519"]["jwk"].to_string();
+        let der = |pem: &str| {
+            let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+            data_encoding::BASE64.decode(body.as_bytes()).unwrap()
+        };
+        let ed25519 = include_str!("../../tests/it/vectors/rfc9421/keys/test-key-ed25519.pub.pem");
+        // Of a kind that is not known here: id-X25519 (RFC 8410, section 3).
+        let mut unknown = der(ed25519);
+        unknown[8] = 0x6e;
+        let oct = format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43));
+        for (text, form) in [
+            (pem.into(), "in PEM"),
+            (format!("\n {pem}").into(), "in PEM"),
+            (format!("\u{feff}{pem}").into(), "in PEM"),
+            (format!("# of the caller\n{pem}").into(), "in PEM"),
+            (jwk.clone().into_bytes(), "as a JWK"),
+            (format!("\u{feff}\r\n{jwk}\n").into(), "as a JWK"),
+            (format!(r#"{{"keys":[{jwk}]}}"#).into(), "as a JWK"),
+            (oct.into(), "as a JWK"),
+            (der(pem), "in DER"),
+            (der(ed25519), "in DER"),
+            (unknown, "in DER"),
+        ] {
+            let algorithm = Algorithm::HmacSha256;
+            assert_eq!(
+                HmacKey::new(algorithm, &Secret::new(text.clone())).unwrap_err(),
+                BadKey::KeyAsSecret { form, algorithm },
+                "{}",
+                text.escape_ascii()
+            );
+        }
+        let json = br#"{"a secret":"that happens to be JSON"}"#;
+        assert!(HmacKey::new(Algorithm::HmacSha256, &Secret::new(json.to_vec())).is_ok());
         let secret = Secret::new(vec![7; 32]);
         assert_eq!(
             HmacKey::new(Algorithm::Ed25519, &secret).unwrap_err(),

@@ -111,13 +111,19 @@ impl PublicJwk<'_> {
         kind(self.kty, self.crv).is_some_and(|kind| check_kind(kind, algorithm).is_ok())
     }
 
-    /// The key, bound to `algorithm`.
+    /// The key, bound to `algorithm`. The numbers of an RSA key may begin with zeros, against RFC 7518
+    /// (section 6.3.1.1), as those of Firebase App Check do: it is the same key, with the same thumbprint.
     ///
     /// # Errors
     /// [`BadKey`].
     pub fn key(&self, algorithm: Algorithm) -> Result<PublicKey, BadKey> {
         let kind = kind(self.kty, self.crv).ok_or(UNKNOWN_KIND)?;
         check_kind(kind, algorithm)?;
+        if kind == Kind::Rsa {
+            let (modulus, exponent) = (bytes(self.n)?, bytes(self.e)?);
+            let (modulus, exponent) = (without_zeros(&modulus), without_zeros(&exponent));
+            return PublicKey::rsa(algorithm, modulus, exponent, PssSalt::Digest);
+        }
         let jwk = Jwk {
             kty: self.kty,
             crv: self.crv,
@@ -164,6 +170,13 @@ pub(super) fn natural(member: Option<&str>) -> Result<Zeroizing<Vec<u8>>, BadKey
         Some(1..=0xff) => Ok(bytes),
         _ => Err(MISSING),
     })
+}
+
+fn without_zeros(mut number: &[u8]) -> &[u8] {
+    while let [0, rest @ ..] = number {
+        number = rest;
+    }
+    number
 }
 
 const MISSING: BadKey =

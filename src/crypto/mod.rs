@@ -16,6 +16,7 @@ mod algorithm;
 mod bad_key;
 pub(crate) mod blocks;
 pub(crate) mod counted;
+mod ed25519;
 mod encoded;
 mod equal;
 mod generated;

@@ -4,7 +4,7 @@ use super::bad_key::{BadKey, MAX_RSA_BITS, MIN_RSA_BITS};
 use super::encoded::{Kind, Pem, rsa_public_key, subject_public_key, text};
 use super::jwk::{Jwk, Operation, bytes, natural};
 use super::work::{Work, done};
-use super::{Algorithm, random, thumbprint};
+use super::{Algorithm, ed25519, random, thumbprint};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
     ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
@@ -132,6 +132,9 @@ impl PublicKey {
             return Err(BadKey::Unreadable(
                 "its point is not written whole; keys with compressed points are not taken",
             ));
+        }
+        if algorithm == Algorithm::Ed25519 {
+            ed25519::check(point)?;
         }
         let parsed = ParsedPublicKey::new(library, point)
             .map_err(|_| BadKey::Unreadable("its point is not on the curve"))?;

@@ -326,6 +326,33 @@ fn rsa_keys_have_a_size_within_bounds_and_sound_numbers() {
 }
 
 #[test]
+fn an_ed25519_key_under_which_anybody_can_sign_is_refused_however_it_is_given() {
+    // The neutral point and one of order four; the front of their DER says that they are of Ed25519.
+    for first in [1, 0] {
+        let mut point = [0; 32];
+        point[0] = first;
+        let x = data_encoding::BASE64URL_NOPAD.encode(&point);
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x }).to_string();
+        let der = [
+            &[0x30, 42, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 33, 0][..],
+            &point,
+        ]
+        .concat();
+        let body = BASE64.encode(&der);
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
+        let told =
+            BadKey::Unreadable("its point has a small order, so that anybody can sign for it");
+        for read in [
+            public(Algorithm::Ed25519, &jwk),
+            public(Algorithm::Ed25519, &pem),
+            PublicKey::of_der(Algorithm::Ed25519, &der),
+        ] {
+            assert_eq!(read.unwrap_err(), told);
+        }
+    }
+}
+
+#[test]
 fn a_number_beyond_the_modulus_is_no_signature_and_costs_as_much_as_one() {
     let pem = include_str!("../../tests/it/vectors/rfc9421/keys/test-key-rsa.pub.pem");
     let own = private(

@@ -43,6 +43,11 @@ fn environment(name: &str) -> Option<String> {
         "BAD_BASE64" => Some("base64:canary?".to_owned()),
         "ED25519_JWK" => Some(ED25519_JWK.to_owned()),
         "ED25519_SET" => Some(format!("{{\"keys\": [{ED25519_JWK}]}}")),
+        // Of small order: anybody can sign under it.
+        "WEAK_JWK" => Some(format!(
+            r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#,
+            "A".repeat(43)
+        )),
         "BAD_HEX" => Some("hex:canary".to_owned()),
         _ => None,
     }

@@ -117,6 +117,11 @@ fn each_change_of_a_proof_is_refused() {
         ("old", good().claim("iat", T0 - 301), (401, "clock-skew")),
         ("ahead", good().claim("iat", T0 + 31), (401, "clock-skew")),
         ("over", good().claim("exp", T0), (401, "credential-expired")),
+        (
+            "over within the second",
+            good().claim("exp", T0 as f64 + 0.5),
+            (401, "credential-expired"),
+        ),
         ("typ", good().header("typ", "JWT"), rejected),
         ("no typ", good().without_header("typ"), rejected),
         ("alg", good().header("alg", "ES384"), rejected),

@@ -178,8 +178,9 @@ fn an_expiry_is_needed_and_obeyed() {
     .assert_refused(401, "credential-expired");
     for exp in [
         json!("1800000300"),
-        json!(1_800_000_300.5),
         json!(-1),
+        json!(-0.5),
+        json!(1e30),
         json!(null),
         json!(true),
         json!([T0 + 300]),
@@ -234,7 +235,7 @@ fn a_token_from_the_future_is_refused() {
     let (upstream, gateway) = gateway();
     for name in ["iat", "nbf"] {
         assert_rejected(&gateway, &Token::new().claim(name, T0 + 31).text());
-        for wrong in [json!("1"), json!(1.5), json!(null), json!(-5), json!([])] {
+        for wrong in [json!("1"), json!(1e30), json!(null), json!(-5), json!([])] {
             assert_rejected(&gateway, &Token::new().claim(name, wrong).text());
         }
     }

@@ -223,11 +223,17 @@ pub(super) fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// A moment, in whole seconds. What a fraction (RFC 7519, section 2) adds to them is left out: of `exp`, so
+/// that no token lives longer for it, and of `iat` and `nbf`, since our clock tells no fractions either.
 pub(super) fn time(name: &'static str, value: &Json<'_>) -> Result<i64, Refused> {
-    match value {
-        Json::Integer(time @ 0..=MAX_TIME) => Ok(*time),
-        _ => Err(rejected(Why::Claim(name))),
-    }
+    let time = match value {
+        Json::Integer(time) => Some(*time),
+        // Of one that is too large the conversion makes the largest there is.
+        Json::Fraction(time) => Some(time.floor() as i64),
+        _ => None,
+    };
+    time.filter(|time| (0..=MAX_TIME).contains(time))
+        .ok_or_else(|| rejected(Why::Claim(name)))
 }
 
 pub(super) fn text<'v>(name: &'static str, value: &'v Json<'_>) -> Result<&'v str, Refused> {

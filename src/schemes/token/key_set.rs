@@ -188,6 +188,8 @@ fn is_name(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::BASE64URL_NOPAD;
+    use serde_json::json;
 
     const P256: &str = r#""kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA""#;
     const ED25519: &str =
@@ -247,6 +249,11 @@ mod tests {
             format!(r#"{{{ED25519},"kid":""}}"#),
             format!(r#"{{{ED25519},"kid":"{}"}}"#, "k".repeat(MAX_KEY_ID + 1)),
             format!("{{{}}}", P256.replace("9VE4", "8VE4")),
+            // Anybody can sign under it.
+            format!(
+                r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#,
+                "A".repeat(43)
+            ),
         ] {
             let alone = read(std::slice::from_ref(&other));
             assert!(
@@ -257,6 +264,36 @@ mod tests {
                 assert_eq!(read(&[other, named(P256, "a")]).unwrap().len(), 1);
             }
         }
+    }
+
+    #[test]
+    fn an_rsa_key_whose_numbers_begin_with_zeros_is_the_same_key() {
+        let keys = include_str!("../../../tests/it/vectors/rfc9421/keys.json");
+        let keys: serde_json::Value = serde_json::from_str(keys).unwrap();
+        let jwk = &keys["test-key-rsa"]["jwk"];
+        let with = |zeros: &[u8]| {
+            let number = |member: &str| {
+                let number = jwk[member].as_str().unwrap().as_bytes();
+                let number = BASE64URL_NOPAD.decode(number).unwrap();
+                BASE64URL_NOPAD.encode(&[zeros, &number].concat())
+            };
+            json!({ "kty": "RSA", "kid": "a", "n": number("n"), "e": number("e") })
+        };
+        let set = |keys: &[serde_json::Value]| {
+            let text = json!({ "keys": keys }).to_string();
+            KeySet::read(text.as_bytes(), &[Algorithm::RsaV15Sha256])
+        };
+        let plain = set(&[with(&[])]).unwrap();
+        for zeros in [&[0][..], &[0, 0]] {
+            let read = set(&[with(zeros)]).unwrap();
+            assert_eq!(read.len(), 1);
+            assert_eq!(read.keys[0].thumbprint(), plain.keys[0].thumbprint());
+            // Both of one name are no two keys.
+            assert_eq!(set(&[with(&[]), with(zeros)]).unwrap().len(), 1);
+        }
+        let mut none = with(&[]);
+        none["n"] = "AAAA".into();
+        assert_eq!(set(&[none]).unwrap_err(), BadKeySet::NoKey);
     }
 
     #[test]

@@ -450,8 +450,9 @@ fn claims_of_a_wrong_type_or_size_are_rejected() {
         for value in [
             json!(null),
             json!(-1),
-            json!(1.5),
-            json!(NOW as f64),
+            json!(-0.5),
+            json!(1e300),
+            json!(100_000_000_001.5),
             json!("1800000300"),
             json!(100_000_000_001_i64),
             json!(u64::MAX),
@@ -532,6 +533,44 @@ fn a_token_lives_until_exp_and_no_second_longer() {
             Refused::Expired { at: NOW + 300 }
         );
     }
+}
+
+#[test]
+fn a_fraction_of_a_second_is_left_out() {
+    let gate = Gate::new();
+    let token = claims(|claims| {
+        for (name, time) in [("iat", 0.25), ("nbf", 0.25), ("exp", 300.75)] {
+            claims.insert(name.to_owned(), json!(NOW as f64 + time));
+        }
+    });
+    for now in [NOW, NOW + 299] {
+        assert!(gate.token_at(&token, now).is_ok());
+    }
+    assert_eq!(
+        gate.token_at(&token, NOW + 300).unwrap_err(),
+        Refused::Expired { at: NOW + 300 }
+    );
+    for name in ["iat", "nbf"] {
+        let within = claim(name, json!(NOW as f64 + 30.75));
+        assert!(gate.token(&within).is_ok());
+        let beyond = claim(name, json!(NOW as f64 + 31.25));
+        assert!(matches!(gate.token(&beyond), Err(Refused::Skew { .. })));
+    }
+    // Too large for any number.
+    let exp = raw(HEADER, r#"{"exp":1e999}"#);
+    assert_malformed(&gate.token(&exp), "1e999");
+}
+
+#[test]
+fn a_claim_may_have_as_many_members_as_a_client_has_roles() {
+    let gate = Gate::new();
+    let wide = |clients: usize| {
+        let access: serde_json::Map<_, _> =
+            (0..clients).map(|n| (format!("c{n}"), json!({}))).collect();
+        claim("resource_access", access.into())
+    };
+    assert!(gate.token(&wide(json::MAX_MEMBERS)).is_ok());
+    assert_malformed(&gate.token(&wide(json::MAX_MEMBERS + 1)), "257 members");
 }
 
 #[test]

@@ -107,14 +107,15 @@ pub(super) fn check(
     if jti.is_empty() || jti.len() > MAX_JTI {
         return Err(bad(Why::Proof("jti")));
     }
-    for unused in ["exp", "nbf"].into_iter().filter_map(find) {
-        // Nobody asks for them, and nobody may rely on them in vain.
-        time("exp", unused).map_err(|_| bad(Why::Proof("exp")))?;
-    }
-    let expires = match find("exp") {
-        Some(Json::Integer(exp)) => Some(exp.saturating_sub(1)),
-        _ => None,
+    // Nobody asks for them, and nobody may rely on them in vain.
+    let unasked = |name| match find(name) {
+        Some(value) => time("exp", value)
+            .map(Some)
+            .map_err(|_| bad(Why::Proof("exp"))),
+        None => Ok(None),
     };
+    unasked("nbf")?;
+    let expires = unasked("exp")?.map(|exp| exp.saturating_sub(1));
     let last_second = settings.freshness.check(iat, expires, now)?;
     if settings.nonce {
         let nonce = find("nonce").and_then(|value| text("nonce", value).ok());
