@@ -21,7 +21,7 @@ pub const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Addresses of a name that are tried.
 const MAX_TRIES: usize = 4;
 /// How long a connection to one of them may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Bytes that the head of an answer may have.
 const MAX_HEAD: usize = 32 * 1024;
 /// Who asks.
@@ -45,7 +45,7 @@ pub(super) async fn fetch(settings: &Settings) -> Result<Vec<u8>, String> {
 
 async fn connect(place: &Place) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses(place).await?.into_iter().take(MAX_TRIES) {
+    for address in in_turn(addresses(place).await?) {
         match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
@@ -65,6 +65,21 @@ async fn addresses(place: &Place) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)]);
     }
     Ok(lookup_host((place.host(), port)).await?.collect())
+}
+
+/// Those that are tried, the families in turn, that of the first one first: where one of them leads nowhere, the other
+/// is asked next (RFC 8305, section 4), and still in time for whoever waits at the start.
+fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let begins_with_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == begins_with_v6);
+    (0..MAX_TRIES)
+        .flat_map(|number| [first.get(number), second.get(number)])
+        .flatten()
+        .copied()
+        .take(MAX_TRIES)
+        .collect()
 }
 
 /// Ends what drives a connection, with whoever waits for its answer.
@@ -117,4 +132,39 @@ async fn ask(
         }
     })?;
     Ok(collected.to_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(addresses: &[&str]) -> Vec<String> {
+        let read = |address: &&str| SocketAddr::new(address.parse().unwrap(), 443);
+        let tried = in_turn(addresses.iter().map(read).collect());
+        tried.iter().map(|one| one.ip().to_string()).collect()
+    }
+
+    #[test]
+    fn both_families_are_tried_however_many_addresses_one_of_them_has() {
+        let six = ["::1", "::2", "::3", "::4", "::5"];
+        let both = [&six[..], &["10.0.0.1", "10.0.0.2"]].concat();
+        assert_eq!(tried(&both), ["::1", "10.0.0.1", "::2", "10.0.0.2"]);
+        let one = [&six[..], &["10.0.0.1"]].concat();
+        assert_eq!(tried(&one), ["::1", "10.0.0.1", "::2", "::3"]);
+        // The system says which family comes first.
+        let four_first = ["10.0.0.1", "10.0.0.2", "::1"];
+        assert_eq!(tried(&four_first), ["10.0.0.1", "::1", "10.0.0.2"]);
+    }
+
+    #[test]
+    fn of_one_family_the_first_addresses_are_tried_in_their_order() {
+        let six = ["::1", "::2", "::3", "::4", "::5"];
+        assert_eq!(tried(&six), six[..MAX_TRIES]);
+        assert!(tried(&[]).is_empty());
+    }
+
+    #[test]
+    fn every_address_that_is_tried_has_its_time_within_a_fetch() {
+        assert!(CONNECT_TIMEOUT * (MAX_TRIES as u32) < FETCH_TIMEOUT);
+    }
 }

@@ -4,6 +4,7 @@ use crate::harness::issuer::{AUD, ISS, Issuer, every_key, section, set, signed, 
 use crate::harness::pair::{Pair, pairs};
 use crate::harness::secure::{Authority, Secure};
 use crate::harness::{Caller, Gateway, Response, Setup, T0, Token, Upstream, wait_until};
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 /// A gateway that takes tokens of an issuer in `Authorization`; its keys are in a file.
@@ -292,7 +293,14 @@ fn an_app_that_is_switched_off_is_so_for_tokens_of_issuers_too() {
 #[test]
 fn firebase_app_check_opens_a_route() {
     let upstream = Upstream::start();
-    let issuer = Issuer::start(&set(&[Pair::of("rsa-v1_5-sha256").jwk("abc-1")]));
+    // In front of its number stands a zero, as App Check writes it.
+    let mut key = Pair::of("rsa-v1_5-sha256").jwk("abc-1");
+    let modulus = key["n"].as_str().unwrap().as_bytes();
+    let modulus = BASE64URL_NOPAD.decode(modulus).unwrap();
+    key["n"] = BASE64URL_NOPAD
+        .encode(&[&[0][..], &modulus].concat())
+        .into();
+    let issuer = Issuer::start(&set(&[key]));
     let project = "projects/123456789012";
     let iss = "https://firebaseappcheck.googleapis.com/123456789012";
     let text = format!(
@@ -386,6 +394,80 @@ fn a_flood_of_unknown_keys_reaches_an_issuer_once_in_its_cooldown() {
     }
     assert_eq!(issuer.asked(), 1);
     show(&gateway, &token().text()).assert_passed();
+}
+
+#[test]
+fn a_flood_beside_keys_that_are_too_old_reaches_an_issuer_once_in_its_cooldown() {
+    let upstream = Upstream::start();
+    let issuer = Issuer::start(&every_key());
+    let gateway = fetching(&upstream, &issuer, "cooldown = \"1h\"\nstale = \"1h\"");
+    gateway.advance(3_600);
+    let late = token().claim("iat", T0 + 3_600).claim("exp", T0 + 7_200);
+    let unknown = late.clone().header("kid", "unknown");
+    let both = [late.text(), unknown.text()];
+    for text in both.iter().cycle().take(600) {
+        show(&gateway, text).assert_refused(401, "credential-rejected");
+    }
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[test]
+fn keys_that_have_become_too_old_are_fetched_when_a_token_names_one() {
+    let upstream = Upstream::start();
+    let issuer = Issuer::start(&every_key());
+    let gateway = fetching(&upstream, &issuer, "cooldown = \"1ms\"\nstale = \"2h\"");
+    show(&gateway, &token().text()).assert_passed();
+    // As after a night's sleep of the machine: it is not yet time for `refresh`.
+    gateway.advance(7_200);
+    let late = token()
+        .claim("iat", T0 + 7_200)
+        .claim("exp", T0 + 9_000)
+        .text();
+    show(&gateway, &late).assert_refused(401, "credential-rejected");
+    wait_until("the same keys", || show(&gateway, &late).status == 200);
+}
+
+#[test]
+fn a_new_key_is_fetched_though_another_issuer_has_one_of_its_name() {
+    let upstream = Upstream::start();
+    let issuer = Issuer::start(&set(&[p256("old")]));
+    let setup = Setup::before(&upstream);
+    let other = set(&[Pair::of("rsa-v1_5-sha256").jwk("1")]);
+    setup.write("keys.json", other.to_string().as_bytes());
+    let other = section("file:keys.json", "").replace("issuers.outside", "issuers.other");
+    let gateway = setup
+        .more(&other)
+        .more(&section(&issuer.url(), "cooldown = \"1ms\""))
+        .start();
+    let new = token().header("kid", "1").text();
+    issuer.serve(&set(&[p256("1")]));
+    show(&gateway, &new).assert_refused(401, "credential-rejected");
+    wait_until("the new key", || show(&gateway, &new).status == 200);
+    let others = signed("rsa-v1_5-sha256").header("kid", "1").text();
+    show(&gateway, &others).assert_passed();
+}
+
+#[test]
+fn issuers_with_secrets_use_up_no_tries_of_those_with_key_sets() {
+    let upstream = Upstream::start();
+    let mut setup = Setup::before(&upstream);
+    setup.write("keys.json", every_key().to_string().as_bytes());
+    let secrets = ["a", "b", "c", "d"].map(|name| (name, name.repeat(64)));
+    for (name, secret) in &secrets {
+        setup.write_secret(&format!("{name}.secret"), secret.as_bytes());
+        setup = setup.more(&format!(
+            "[issuers.{name}]\nalgorithms = [\"HS256\"]\nsecret = \"file:{name}.secret\"\napp = \"mobile\"\n"
+        ));
+    }
+    let last = section("file:keys.json", "").replace("issuers.outside", "issuers.z");
+    let gateway = setup.more(&last).start();
+    for pair in pairs().into_iter().filter(|pair| pair.jose.is_some()) {
+        show(&gateway, &signed(pair.algorithm).text()).assert_passed();
+    }
+    for (_, secret) in &secrets {
+        let text = Token::new().signed_with(secret.as_bytes()).text();
+        show(&gateway, &text).assert_passed();
+    }
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::config::secrets::{Places, SecretFile};
 use crate::config::values::{Name, Text};
 use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey, VerifyingKey};
 use crate::issuers::Source;
-use crate::route::MAX_ISSUERS;
-use crate::schemes::token::{self, ClaimPath, Whose};
+use crate::route::{MAX_ISSUERS, Route, Table};
+use crate::schemes::token::{self, ClaimPath, MAX_TRIED, Whose};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -58,6 +58,49 @@ pub(super) fn outside(
         outside.issuers.push(issuer);
     }
     is_whole.then_some(outside)
+}
+
+/// Whoever is taken in a field has to be tried there: a key without a name may be that of every token, and there is an
+/// end to how many one token is tried with.
+pub(super) fn all_are_tried(
+    file: &File,
+    table: Option<&Table>,
+    outside: Option<&Outside>,
+    gathered: &mut Gathered<'_>,
+) {
+    let (Some(table), Some(outside)) = (table, outside) else {
+        return;
+    };
+    for route in table.routes() {
+        for takers in &route.token_takers {
+            let all = outside.issuers.iter().enumerate();
+            let taken = all.filter(|(place, _)| takers.issuers.has(*place));
+            for issuer in token::never_tried(taken.map(|(_, issuer)| issuer)) {
+                never_tried(issuer, route, file, gathered);
+            }
+        }
+    }
+}
+
+fn never_tried(issuer: &token::Issuer, route: &Route, file: &File, gathered: &mut Gathered<'_>) {
+    let mut names = file.issuers.entries.iter().map(|(name, _)| name);
+    let name = names.find(|name| *name.value == *issuer.name);
+    // Once is enough, on however many routes it is so.
+    let Some(name) = name.filter(|name| !gathered.problems.any_at(&name.key)) else {
+        return;
+    };
+    let message = format!(
+        "no token on the route `{}` is tried with the key of this issuer",
+        route.name
+    );
+    let draft = name.problem(message).accepted(format!(
+        "at most {MAX_TRIED} keys of one algorithm in a field have no name"
+    ));
+    gathered.problem(
+        draft.hint(
+            "give some of the issuers other `headers`, or name fewer in the route's `issuers`",
+        ),
+    );
 }
 
 /// Whether some issuer's tokens stand for this app.

@@ -132,6 +132,7 @@ pub(super) fn resolve(
     let registered = apps::registered(file, &plans, places, gathered);
     let static_keys = static_keys::static_keys(file, &registered.apps, places, gathered);
     let outside = issuers::outside(file, &registered.apps, places, gathered);
+    issuers::all_are_tried(file, routes.as_ref(), outside.as_ref(), gathered);
     let registry = registry::registry(&file.state, places, gathered);
     places_that_meet(file, gathered);
     if let Some(draft) = too_short(&file.freshness.window) {

@@ -6,7 +6,8 @@
 use super::claims::{Read, text, texts};
 use super::issuer::{Issuer, find};
 use super::json::read_object;
-use super::jwt::{Compact, MAX_TRIED, no_object};
+use super::jwt::{Compact, no_object};
+use super::outside::Outside;
 use super::{Settings, rejected};
 use crate::apps::{ClaimRule, Scopes, Workload};
 use crate::crypto::digest::sha256;
@@ -95,29 +96,19 @@ fn signed_by<'s>(
     settings: &'s Settings,
     now: i64,
 ) -> Result<(&'s Issuer, Tag), Refused> {
-    let is_named = |issuer: &&Issuer| workloads.iter().any(|one| *one.issuer == *issuer.name);
-    let issuers = || settings.issuers().iter().filter(is_named);
-    let id = token.key_id.as_deref();
-    let mut why = Why::UnknownKey;
-    let mut tried = 0;
-    for issuer in issuers().filter(|issuer| !issuer.keys.are_stale(now)) {
-        for key in issuer.keys.current().named(id).take(MAX_TRIED - tried) {
-            tried += 1;
-            match token.verify(&key.verifying) {
-                Ok(tag) => return Ok((issuer, tag)),
-                Err(other) => why = other,
-            }
-        }
-    }
-    if tried == 0 {
+    let is_named = |issuer: &Issuer| workloads.iter().any(|one| *one.issuer == *issuer.name);
+    let issuers = settings.issuers().iter().enumerate();
+    let outside = Outside::of(issuers.filter(|(_, issuer)| is_named(issuer)), now);
+    let unsigned = match outside.signer(token) {
+        Ok(signer) => return Ok((signer.set.issuer, signer.tag)),
+        Err(unsigned) => unsigned,
+    };
+    if !unsigned.was_tried {
         let _ = token.verify(double(settings));
     }
     // As for tokens: keys that are not here may be there by now.
-    let is_known = |id| issuers().any(|issuer| issuer.keys.current().knows(id));
-    if id.is_some_and(|id| !is_known(id)) {
-        issuers().for_each(|issuer| issuer.keys.ask());
-    }
-    Err(rejected(why))
+    outside.ask_for(token.key_id.as_deref());
+    Err(rejected(unsigned.why))
 }
 
 const fn double(settings: &Settings) -> &VerifyingKey {

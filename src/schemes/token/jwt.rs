@@ -3,9 +3,8 @@
 use super::attestation;
 use super::claims::Verified;
 use super::compact;
-use super::issuer::Issuer;
 use super::json::{BadJson, Json, read_object};
-use super::key_set::SetKey;
+use super::outside::{Outside, Signer};
 use super::{Presented, Settings, check_key, rejected};
 use crate::apps::{Key, Registry, Scheme};
 use crate::crypto::{Algorithm, Tag, VerifyingKey};
@@ -18,8 +17,6 @@ use std::sync::Arc;
 pub const MAX_TOKEN: usize = 8 * 1024;
 /// Bytes a key id may have.
 pub const MAX_KEY_ID: usize = 256;
-/// Keys that one token is tried with: several have its `kid` only where issuers share a field.
-pub(super) const MAX_TRIED: usize = 4;
 
 /// A token that was opened, and the key that its signature is of.
 pub(super) type Opened = (Arc<Verified>, Arc<Key>);
@@ -144,8 +141,6 @@ impl<'t> Compact<'t> {
     ) -> Result<Opened, Refused> {
         let id = self.key_id.as_deref();
         let own_id = id.filter(|_| takers.own);
-        let of_ours = usize::from(own_id.is_some());
-        let mut tried = of_ours;
         let mut why = Why::UnknownKey;
         let own = own_id.and_then(|id| registry.key(id));
         if let Some(key) = &own {
@@ -157,56 +152,36 @@ impl<'t> Compact<'t> {
                 Err(other) => why = other,
             }
         }
-        let outside = || settings.taken(takers.issuers);
-        for (place, issuer) in outside() {
-            let keys = issuer.keys.current();
-            if issuer.keys.are_stale(now) {
-                continue;
-            }
-            for key in keys.named(id) {
-                // Whether the one of ours is there or not.
-                if tried == MAX_TRIED + of_ours {
-                    break;
-                }
-                tried += 1;
-                match self.verify(&key.verifying) {
-                    Ok(tag) => return self.of_issuer(issuer, place, key, keys.number(), &tag),
-                    Err(other) => why = other,
-                }
-            }
-        }
+        let outside = Outside::of(settings.taken(takers.issuers), now);
+        let unsigned = match outside.signer(self) {
+            Ok(signer) => return self.of_issuer(&signer),
+            Err(unsigned) => unsigned,
+        };
+        // No note for what an app's key is known by.
+        outside.ask_for(id.filter(|_| own.is_none()));
         // It costs what a key costs. That an issuer has no key of a name is no secret: anyone
         // can fetch its keys. Whether we have one is told by nothing.
         if let (Some(id), None) = (own_id, &own) {
             let _ = self.verify(&registry.double(id));
-        } else if tried == 0 {
-            if id.is_none() {
+        } else if own.is_none() && !unsigned.was_tried {
+            if id.is_none() && unsigned.why == Why::UnknownKey {
                 return Err(no_key_id());
             }
             let _ = self.verify(&settings.double);
         }
-        // No note for what an app's key, or an issuer's, is known by.
-        let is_known = |id| {
-            takers.own && registry.key(id).is_some()
-                || outside().any(|(_, issuer)| issuer.keys.current().knows(id))
-        };
-        if id.is_some_and(|id| !is_known(id)) {
-            outside().for_each(|(_, issuer)| issuer.keys.ask());
+        if own.is_none() || unsigned.was_tried {
+            why = unsigned.why;
         }
         Err(rejected(why))
     }
 
     /// What comes of a token whose signature is that of an issuer's key.
-    fn of_issuer(
-        &self,
-        issuer: &Issuer,
-        place: usize,
-        key: &SetKey,
-        number: u64,
-        tag: &Tag,
-    ) -> Result<Opened, Refused> {
+    fn of_issuer(&self, signer: &Signer<'_, '_>) -> Result<Opened, Refused> {
+        let Signer { set, key, tag } = signer;
+        let issuer = set.issuer;
         let claims = self.claims()?;
-        let (verified, app) = Verified::of_issuer(&claims, issuer, (place, number), tag)?;
+        let from = (set.place, set.keys.number());
+        let (verified, app) = Verified::of_issuer(&claims, issuer, from, tag)?;
         let id = match &key.id {
             Some(id) => format!("{}/{id}", issuer.name).into(),
             None => issuer.name.clone(),
@@ -234,11 +209,16 @@ impl<'t> Compact<'t> {
     /// it names instead changes nothing: neither answer nor time tells the cases apart.
     pub(super) fn verify(&self, key: &VerifyingKey) -> Result<Tag, Why> {
         let tag = key.verify(self.signed.as_bytes(), &self.signature);
-        let algorithm = key.algorithm();
-        if self.algorithm != Some(algorithm) || !algorithm.is_for_tokens() {
+        if !self.is_for(key) {
             return Err(Why::WrongAlgorithm);
         }
         tag.ok_or(Why::WrongSignature)
+    }
+
+    /// Whether the header names the key's own algorithm, and it is one of tokens.
+    pub(super) fn is_for(&self, key: &VerifyingKey) -> bool {
+        let algorithm = key.algorithm();
+        self.algorithm == Some(algorithm) && algorithm.is_for_tokens()
     }
 
     /// The claims' bytes: to be read only once the signature holds.

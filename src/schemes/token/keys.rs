@@ -1,8 +1,9 @@
 //! The keys of an issuer that are in force, and who asks for newer ones.
 //!
 //! Whoever fetches puts a new set in; whoever verifies reads the one that is
-//! there and, where a token names a key that is not in it, leaves a note. It
-//! never waits for a fetch, and no number of notes is more than one.
+//! there and, where a token names a key that is not in it, or the set is too
+//! old, leaves a note. It never waits for a fetch, and no number of notes is
+//! more than one.
 
 use super::key_set::KeySet;
 use std::future::poll_fn;
@@ -81,7 +82,7 @@ impl Keys {
         self.number.load(Ordering::Acquire) == number && !self.are_stale(now)
     }
 
-    /// Notes that a token names a key that is not here.
+    /// Notes that a token names a key that is not here, or that those here are too old for it.
     pub(super) fn ask(&self) {
         if !self.asked.swap(true, Ordering::AcqRel) {
             let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);

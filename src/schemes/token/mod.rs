@@ -21,12 +21,14 @@ mod claims;
 mod compact;
 pub(crate) mod json;
 mod jwk;
+mod outside;
 
 pub use cache::Cache;
 pub use issuer::{ClaimPath, Issuer, Whose};
 pub use jwt::MAX_TOKEN;
 pub use key_set::{BadKeySet, KeySet};
 pub use keys::Keys;
+pub use outside::{MAX_TRIED, never_tried};
 pub use sign::{Claims, Confirmation, NotForTokens, sign, sign_claims};
 
 use super::digest::BodyProof;
