@@ -1,6 +1,7 @@
 //! One connection: which protocol, every bound of it, and how it ends.
 
 use super::admission::{Admission, Place};
+use super::client_auth::Shown;
 use super::drain::{Asking, Closing, LAST_CALL, Phase, Silence, Word};
 use super::frames::Frames;
 use super::http1;
@@ -10,7 +11,7 @@ use super::paced::{First, PREFACE, Paced};
 use super::parting::part;
 use super::socket::{Breaks, Stream};
 use super::streams::Streams;
-use super::tls::{self, ALPN_HTTP_2};
+use super::tls::{ALPN_HTTP_2, Acceptor, Shaken};
 use super::turn::{Desk, Turn};
 use super::{Deadlines, Handler, Peer};
 use crate::clock::alarm::{Alarm, Rounds, after};
@@ -26,8 +27,6 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 /// How often we look whether an HTTP/1 client that waits for an answer is still
 /// there, and whether one that asks for nothing needs its memory.
@@ -42,7 +41,7 @@ type Served<'w> = Pin<Box<dyn Future<Output = ()> + Send + 'w>>;
 pub(super) struct Worker<H> {
     handler: H,
     deadlines: Deadlines,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Acceptor>,
     admission: Arc<Admission>,
     closing: Closing,
     cut: AtomicUsize,
@@ -54,7 +53,7 @@ impl<H: Handler> Worker<H> {
     pub(super) fn new(
         handler: H,
         deadlines: Deadlines,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Acceptor>,
         admission: Arc<Admission>,
     ) -> Self {
         Self {
@@ -117,13 +116,13 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    async fn serve_tls(&self, stream: Stream, peer: Peer, acceptor: &TlsAcceptor, asking: Asking) {
+    async fn serve_tls(&self, stream: Stream, peer: Peer, acceptor: &Acceptor, asking: Asking) {
         let handshake = timeout(self.deadlines.handshake, acceptor.accept(stream));
         let served = tokio::select! {
             biased;
             // Large, and over soon.
             shaken = Box::pin(handshake) => match shaken.unwrap_or_else(|over| Err(over.into())) {
-                Ok(stream) => self.serve_shaken(stream, peer, asking),
+                Ok(shaken) => self.serve_shaken(shaken, peer, asking),
                 Err(why) => return self.admission.counts.unshaken(peer.address, &why),
             },
             () = self.last_call() => return,
@@ -133,20 +132,17 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    fn serve_shaken(
-        &self,
-        stream: TlsStream<Stream>,
-        mut peer: Peer,
-        asking: Asking,
-    ) -> Option<Served<'_>> {
-        let (_, session) = stream.get_ref();
+    fn serve_shaken(&self, shaken: Shaken, mut peer: Peer, asking: Asking) -> Option<Served<'_>> {
+        let (_, session) = shaken.stream.get_ref();
         let http_2 = session.alpn_protocol() == Some(ALPN_HTTP_2);
+        let shown = shaken.shown().ok()?;
         peer.tls = true;
-        peer.certificate = tls::certificate_of(session).ok()?;
+        peer.certificate = shown.as_deref().map(Shown::certificate);
+        let desk = self.desk(peer, shown);
         Some(if http_2 {
-            self.serve_http2(stream, First::default(), peer, asking)
+            self.serve_http2(shaken.stream, First::default(), desk, asking)
         } else {
-            self.serve_http1(stream, First::default(), None, peer, asking)
+            self.serve_http1(shaken.stream, First::default(), None, desk, asking)
         })
     }
 
@@ -178,9 +174,9 @@ impl<H: Handler> Worker<H> {
             }
         }
         let served = if first.bytes() == PREFACE {
-            self.serve_http2(stream, first, peer, asking)
+            self.serve_http2(stream, first, self.desk(peer, None), asking)
         } else {
-            self.serve_http1(stream, first, Some(until), peer, asking)
+            self.serve_http1(stream, first, Some(until), self.desk(peer, None), asking)
         };
         served.await;
     }
@@ -190,15 +186,14 @@ impl<H: Handler> Worker<H> {
         stream: S,
         first: First,
         head_until: Option<Instant>,
-        peer: Peer,
+        desk: Desk<H>,
         asking: Asking,
     ) -> Served<'_>
     where
         S: AsyncRead + AsyncWrite + Breaks + Unpin + Send + 'static,
     {
-        let line = Arc::new(Line::default());
+        let line = desk.line.clone();
         let paced = self.paced(stream, First::default(), &line);
-        let desk = self.desk(peer, line.clone());
         let mut connection =
             http1::Connection::new(paced, first.bytes(), &self.deadlines, head_until);
         Box::pin(async move {
@@ -225,13 +220,13 @@ impl<H: Handler> Worker<H> {
         self.closing.refusing_for(self.deadlines.drain).await;
     }
 
-    fn serve_http2<S>(&self, stream: S, first: First, peer: Peer, asking: Asking) -> Served<'_>
+    fn serve_http2<S>(&self, stream: S, first: First, desk: Desk<H>, asking: Asking) -> Served<'_>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let line = Arc::new(Line::default());
+        let line = desk.line.clone();
         let paced = self.paced(stream, first, &line);
-        let desk = Arc::new(self.desk(peer, line.clone()));
+        let desk = Arc::new(desk);
         let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
         let io = TokioIo::new(Frames::new(paced));
         let mut connection = self.http2.serve_connection(io, service);
@@ -250,12 +245,13 @@ impl<H: Handler> Worker<H> {
         Paced::new(stream, first, line.clone(), write, pace)
     }
 
-    fn desk(&self, peer: Peer, line: Arc<Line>) -> Desk<H> {
+    fn desk(&self, peer: Peer, shown: Option<Box<Shown>>) -> Desk<H> {
         Desk {
             handler: self.handler.clone(),
             peer,
+            shown,
             deadlines: self.deadlines,
-            line,
+            line: Arc::default(),
             admission: self.admission.clone(),
         }
     }
@@ -303,7 +299,8 @@ impl<H: Handler> Worker<H> {
                                 continue;
                             }
                         }
-                        let Some(idle) = idle.filter(|_| line.is_idle()) else {
+                        // Without a goodbye only a certificate that holds no longer makes it the last.
+                        let Some(idle) = idle.filter(|_| line.is_idle() || line.is_last()) else {
                             return Poll::Pending;
                         };
                         let until = match quiet {
@@ -314,7 +311,7 @@ impl<H: Handler> Worker<H> {
                                 until
                             }
                         };
-                        if !alarm.poll(cx, until) {
+                        if !line.is_last() && !alarm.poll(cx, until) {
                             return Poll::Pending;
                         }
                         end(connection.as_mut());

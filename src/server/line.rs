@@ -87,9 +87,7 @@ impl Line {
     /// The client wants to hurt: the connection has to end.
     pub(super) fn note_flooded(&self) {
         self.flooded.store(true, Relaxed);
-        if let Some(task) = self.task.get() {
-            task.wake_by_ref();
-        }
+        self.wake();
     }
 
     /// Whether the connection has to end.
@@ -100,6 +98,12 @@ impl Line {
     /// Remembers the connection's task, to wake it when it has to end.
     pub(super) fn watch(&self, cx: &Context<'_>) {
         self.task.get_or_init(|| cx.waker().clone());
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
+        }
     }
 
     /// One request less is in flight.
@@ -161,6 +165,13 @@ impl Line {
     /// Notes that no request comes behind the ones that are here.
     pub(super) fn note_last(&self) {
         self.last.store(true, Relaxed);
+    }
+
+    /// Notes that the client's certificate proves nothing any more: the connection ends behind
+    /// the requests that are here, and its client comes with another.
+    pub(super) fn note_lost(&self) {
+        self.note_last();
+        self.wake();
     }
 
     /// Whether no more requests are wanted.

@@ -71,7 +71,11 @@ impl Handler for Toy {
             "/large" => return said(200, "x".repeat(1024 * 1024)),
             _ => {}
         }
-        let tls = if peer.tls { " over TLS" } else { "" };
+        let tls = match (peer.tls, &peer.certificate) {
+            (false, _) => "",
+            (true, None) => " over TLS",
+            (true, Some(_)) => " over mutual TLS",
+        };
         match body.collect().await {
             Ok(body) => {
                 let body = body.to_bytes();

@@ -1,8 +1,8 @@
-//! Certificates and their reload.
+//! Certificates and their reload, and the handshakes that go by them.
 
-use super::client_auth::{Clients, Rules};
+use super::client_auth::{Clients, Rules, Shown};
 use super::client_certificate;
-use crate::crypto::certificate::Certificate;
+use super::socket::Stream;
 use crate::secret::Secret;
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -14,8 +14,11 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{InconsistentKeys, ServerConfig, ServerConnection};
+use rustls::{InconsistentKeys, ServerConfig};
+use std::io;
 use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 pub use super::client_auth::ClientAuth;
 
@@ -118,7 +121,8 @@ impl Certificates {
         })
     }
 
-    /// Puts another certificate in force for the handshakes to come.
+    /// Puts another certificate in force for the handshakes to come, and other authorities of
+    /// clients for the requests to come.
     ///
     /// # Errors
     /// As [`Certificates::new`]; then the one in force stays.
@@ -139,25 +143,57 @@ impl Certificates {
         client_certificate::last_second(&leaf)
     }
 
-    /// What handshakes go by.
-    pub(super) fn config(&self) -> Arc<ServerConfig> {
-        self.config.clone()
+    /// What shakes hands by them.
+    pub(super) fn acceptor(&self) -> Acceptor {
+        Acceptor {
+            tls: TlsAcceptor::from(self.config.clone()),
+            clients: self.clients.clone(),
+        }
     }
+}
+
+/// Shakes hands with clients.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    tls: TlsAcceptor,
+    clients: Option<Arc<Clients>>,
+}
+
+/// A connection whose hands are shaken.
+pub(super) struct Shaken {
+    pub(super) stream: TlsStream<Stream>,
+    /// Who takes certificates, and how often that had changed before it was asked.
+    clients: Option<(Arc<Clients>, u64)>,
 }
 
 /// A client has shown a certificate that we cannot read.
 #[derive(Debug)]
 pub(super) struct Unreadable;
 
-/// The certificate that the client of a connection has shown, verified.
-pub(super) fn certificate_of(
-    connection: &ServerConnection,
-) -> Result<Option<Arc<Certificate>>, Unreadable> {
-    match connection.peer_certificates() {
-        Some([leaf, ..]) => client_certificate::read(leaf)
-            .map(|certificate| Some(Arc::new(certificate)))
-            .ok_or(Unreadable),
-        _ => Ok(None),
+impl Acceptor {
+    /// Shakes hands.
+    pub(super) async fn accept(&self, stream: Stream) -> io::Result<Shaken> {
+        // Counted first: authorities that change meanwhile may not have been asked.
+        let clients = self
+            .clients
+            .as_ref()
+            .map(|clients| (clients.clone(), clients.changes()));
+        let stream = self.tls.accept(stream).await?;
+        Ok(Shaken { stream, clients })
+    }
+}
+
+impl Shaken {
+    /// What the client has shown, verified.
+    pub(super) fn shown(&self) -> Result<Option<Box<Shown>>, Unreadable> {
+        let (_, session) = self.stream.get_ref();
+        let chain = session.peer_certificates().unwrap_or_default();
+        let (Some(leaf), Some((clients, changes))) = (chain.first(), &self.clients) else {
+            return Ok(None);
+        };
+        let certificate = client_certificate::read(leaf).ok_or(Unreadable)?;
+        let shown = Shown::new(certificate, chain, clients.clone(), *changes);
+        Ok(Some(Box::new(shown)))
     }
 }
 

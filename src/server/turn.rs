@@ -3,6 +3,7 @@
 
 use super::admission::Admission;
 use super::body::{Broke, RequestBody};
+use super::client_auth::Shown;
 use super::line::Line;
 use super::streams::{Gives, Pieces};
 use super::{BoxError, Deadlines, Handler, Peer};
@@ -19,6 +20,8 @@ use std::sync::atomic::Ordering;
 pub(super) struct Desk<H> {
     pub(super) handler: H,
     pub(super) peer: Peer,
+    /// What `peer.certificate` was read from.
+    pub(super) shown: Option<Box<Shown>>,
     pub(super) deadlines: Deadlines,
     pub(super) line: Arc<Line>,
     pub(super) admission: Arc<Admission>,
@@ -77,10 +80,18 @@ impl<H: Handler> Turn<H> {
 }
 
 impl<H> Desk<H> {
-    /// Whom the peer speaks for with a request, if it is trusted to speak for others.
+    /// Whom a request is from, where that is not the peer as it came: one that is trusted may
+    /// speak for others, and a certificate may prove nothing any more. That ends the connection.
     pub(super) fn told(&self, fields: &HeaderMap) -> Option<Peer> {
         let is_trusted = self.peer.is_trusted;
-        is_trusted.then(|| self.admission.told_by(&self.peer, fields))
+        let told = is_trusted.then(|| self.admission.told_by(&self.peer, fields));
+        if self.shown.as_deref().is_none_or(Shown::holds) {
+            return told;
+        }
+        self.line.note_lost();
+        let mut told = told.unwrap_or_else(|| self.peer.clone());
+        told.certificate = None;
+        Some(told)
     }
 }
 

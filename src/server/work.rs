@@ -20,7 +20,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -120,7 +119,7 @@ where
     M: Fn(usize) -> H + Send + Sync + 'static,
 {
     let make = Arc::new(make);
-    let tls = certificates.map(|certificates| TlsAcceptor::from(certificates.config()));
+    let tls = certificates.map(|certificates| certificates.acceptor());
     let deadlines = settings.deadlines;
     let counts: Arc<Counts> = Arc::default();
     let admission = Arc::new(Admission::new(

@@ -1,10 +1,25 @@
 //! Mutual TLS: the certificate of a client names an app.
 
 use crate::harness::curl::curl;
-use crate::harness::{Gateway, Request, Response, Setup, T0, Token, Upstream, caller, wait_until};
+use crate::harness::{
+    DEADLINE, Gateway, Request, Response, Setup, T0, Token, Upstream, caller, wait_until,
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 const HOST: &str = "api.example.com";
 
@@ -403,4 +418,135 @@ fn a_reload_changes_who_is_known_and_whose_certificates_are_taken() {
     no_connection(&scene, Some(&files));
     let renewed = write(setup, "renewed", &next.sign(&[dns("fleet.example.com")]));
     scene.send(&request("GET"), Some(&renewed)).assert_passed();
+}
+
+/// A connection of a client that has shown a certificate, and stays for many requests.
+struct Kept {
+    runtime: Runtime,
+    sender: Sender,
+    /// Is over when the connection is.
+    connection: JoinHandle<()>,
+}
+
+enum Sender {
+    One(http1::SendRequest<Empty<Bytes>>),
+    Two(http2::SendRequest<Empty<Bytes>>),
+}
+
+impl Kept {
+    fn open(scene: &Scene, signed: &(String, Vec<u8>, String), is_http2: bool) -> Self {
+        let mut roots = RootCertStore::empty();
+        let authority = scene.gateway.setup().path("server-ca.pem");
+        roots
+            .add(CertificateDer::from_pem_file(authority).unwrap())
+            .unwrap();
+        let chain = vec![CertificateDer::from(signed.1.clone())];
+        let key = PrivateKeyDer::from_pem_slice(signed.2.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key)
+            .unwrap();
+        if is_http2 {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let (sender, connection) = runtime.block_on(async {
+            let stream = TcpStream::connect(scene.gateway.address()).await.unwrap();
+            let connector = TlsConnector::from(Arc::new(config));
+            let name = ServerName::try_from(HOST).unwrap();
+            let stream = TokioIo::new(connector.connect(name, stream).await.unwrap());
+            if is_http2 {
+                let shaken = http2::handshake(TokioExecutor::new(), stream).await;
+                let (sender, connection) = shaken.unwrap();
+                (Sender::Two(sender), tokio::spawn(until_over(connection)))
+            } else {
+                let (sender, connection) = http1::handshake(stream).await.unwrap();
+                (Sender::One(sender), tokio::spawn(until_over(connection)))
+            }
+        });
+        Self {
+            runtime,
+            sender,
+            connection,
+        }
+    }
+
+    /// Status and body of the answer to one more request.
+    fn ask(&mut self) -> (u16, String) {
+        let sender = &mut self.sender;
+        self.runtime.block_on(async {
+            let response = match sender {
+                Sender::One(sender) => {
+                    sender.ready().await.unwrap();
+                    let request = http::Request::get("/orders").header("host", HOST);
+                    sender
+                        .send_request(request.body(Empty::new()).unwrap())
+                        .await
+                }
+                Sender::Two(sender) => {
+                    let request = http::Request::get(format!("https://{HOST}/orders"));
+                    sender
+                        .send_request(request.body(Empty::new()).unwrap())
+                        .await
+                }
+            };
+            let response = response.unwrap();
+            let status = response.status().as_u16();
+            let body = response.collect().await.unwrap().to_bytes();
+            (status, String::from_utf8_lossy(&body).into_owned())
+        })
+    }
+
+    /// Waits until the gateway has ended it.
+    fn ends(self) {
+        let Self {
+            runtime,
+            sender: _open_till_then,
+            connection,
+        } = self;
+        let ended = runtime.block_on(async { timeout(DEADLINE, connection).await });
+        ended.expect("the connection stays open").unwrap();
+    }
+}
+
+async fn until_over(connection: impl Future<Output = hyper::Result<()>>) {
+    // How it ends is not asked.
+    let _ = connection.await;
+}
+
+#[test]
+fn a_reload_that_takes_an_authority_away_ends_what_its_certificates_prove_on_open_connections() {
+    let scene = Scene::set("", "");
+    let (mine, next) = (&scene.authority, Authority::new());
+    let trust = |authorities: &[&Authority]| {
+        let pems: Vec<_> = authorities.iter().map(|one| one.1.as_str()).collect();
+        let setup = scene.gateway.setup();
+        setup.write("ca.pem", pems.concat().as_bytes());
+        // Something else changes, too: of that a gateway tells by which it is waited for.
+        let name = format!("{}@example.com", authorities.len());
+        scene
+            .gateway
+            .reload(&setup.text().replace("fleet@example.com", &name));
+    };
+    let signed = mine.sign(&[dns("fleet.example.com")]);
+    let open = |is_http2| Kept::open(&scene, &signed, is_http2);
+    let mut kept = [open(false), open(true)];
+    let passes = |kept: &mut Kept| assert_eq!(kept.ask().0, 200);
+    kept.iter_mut().for_each(passes);
+
+    // One more authority: whoever is still known notices nothing.
+    trust(&[mine, &next]);
+    kept.iter_mut().for_each(passes);
+    kept.iter_mut().for_each(passes);
+
+    trust(&[&next]);
+    for mut kept in kept {
+        let (status, body) = kept.ask();
+        assert_eq!(status, 401, "{body}");
+        assert!(body.contains("\"credential-missing\""), "{body}");
+        kept.ends();
+    }
 }

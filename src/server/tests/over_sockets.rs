@@ -3,7 +3,8 @@
 use super::*;
 use crate::secret::Secret;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::ServerName;
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
@@ -292,12 +293,29 @@ fn certificate(name: &str) -> (tls::Settings, RootCertStore) {
 }
 
 fn connector(roots: RootCertStore, alpn: &[&str]) -> TlsConnector {
+    connector_as(None, roots, alpn)
+}
+
+/// As [`connector`], for one who may show a certificate.
+fn connector_as(
+    client: Option<&CertifiedKey<KeyPair>>,
+    roots: RootCertStore,
+    alpn: &[&str],
+) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match client {
+        None => config.with_no_client_auth(),
+        Some(CertifiedKey { cert, signing_key }) => {
+            let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+            config
+                .with_client_auth_cert(vec![cert.der().clone()], key.into())
+                .unwrap()
+        }
+    };
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     TlsConnector::from(Arc::new(config))
 }
@@ -356,6 +374,58 @@ async fn a_replaced_certificate_is_shown_to_new_connections_and_old_ones_live_on
     assert_eq!(ask(&mut second, "GET /2").await, "GET /2 over TLS []");
     assert_eq!(ask(&mut first, "GET /3").await, "GET /3 over TLS []");
     drop((first, second));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_is_taken_no_more_proves_nothing_and_ends_its_connection() {
+    let (mine, roots) = certificate("a.test");
+    let client = || rcgen::generate_simple_self_signed(["client.test".to_owned()]).unwrap();
+    let (shows, other) = (client(), client());
+    let taking = |authorities: String| tls::Settings {
+        certificate: mine.certificate.clone(),
+        key: Secret::new(mine.key.expose().to_vec()),
+        clients: Some(tls::ClientAuth {
+            authorities: authorities.into_bytes(),
+            is_required: true,
+        }),
+    };
+    let first = taking(shows.cert.pem());
+    let certificates = Arc::new(tls::Certificates::new(&first).unwrap());
+    let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
+
+    let tcp = gateway.connect().await;
+    let connector = connector_as(Some(&shows), roots.clone(), &[]);
+    let mut one = connector.connect(name("a.test"), tcp).await.unwrap();
+    let tcp = gateway.connect().await;
+    let connector = connector_as(Some(&shows), roots, &["h2"]);
+    let two = connector.connect(name("a.test"), tcp).await.unwrap();
+    let (mut two, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(two))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let mut ask_two = async || {
+        let request = Request::get("https://a.test/2");
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        let response = two.send_request(request).await.unwrap();
+        response.collect().await.unwrap().to_bytes()
+    };
+
+    let both = taking(shows.cert.pem() + &other.cert.pem());
+    for settings in [&first, &both, &both] {
+        certificates.replace(settings).unwrap();
+        let answer = ask(&mut one, "GET /1").await;
+        assert_eq!(answer, "GET /1 over mutual TLS []");
+        let answer = ask_two().await;
+        assert_eq!(answer, "GET https://a.test/2 over mutual TLS []");
+    }
+    certificates.replace(&taking(other.cert.pem())).unwrap();
+    assert_eq!(ask(&mut one, "GET /1").await, "GET /1 over TLS []");
+    assert_eq!(one.read(&mut [0]).await.unwrap(), 0);
+    drop(one);
+    assert_eq!(ask_two().await, "GET https://a.test/2 over TLS []");
+    let _ = connection.await.unwrap();
     gateway.stop().await;
 }
 
