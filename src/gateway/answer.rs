@@ -1,6 +1,7 @@
 //! A response on its way out.
 
 use super::caught;
+use super::challenge;
 use super::ending::Ending;
 use super::grpc;
 use super::outcome::Stopped;
@@ -253,6 +254,7 @@ pub(super) fn ask_after_body(
     // As it was read before, so that it is read now.
     if let Ok(received) = Received::read(&parts.method, &parts.uri, &parts.headers, around) {
         ask_for_proof(&mut stopped.asks, route, &received);
+        challenge::ask_for_token(&mut stopped.asks, route, &stopped.refusal, None, head.asked);
     }
 }
 

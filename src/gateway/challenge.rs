@@ -35,15 +35,18 @@ pub(super) fn ask_for_token(
     }
     let takes_tokens = route.pair
         || matches!(route.accept, Accept::Proven(schemes) if schemes.contains(Scheme::Token));
-    let Refusal::Credential(refused) = refusal else {
-        return;
+    let refused = match refusal {
+        Refusal::Credential(refused) => Some(refused),
+        // Of the body: the token is as good as it was.
+        Refusal::Forward(_) => None,
+        _ => return,
     };
     if !takes_tokens {
         return;
     }
     if route.token_fields.contains(&AUTHORIZATION) {
         let challenge = match refused {
-            schemes::Refused::Rejected { .. } | schemes::Refused::Expired { .. }
+            Some(schemes::Refused::Rejected { .. } | schemes::Refused::Expired { .. })
                 if attestation.is_none() =>
             {
                 "Bearer error=\"invalid_token\""
@@ -52,7 +55,7 @@ pub(super) fn ask_for_token(
         };
         fields.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
-    let error = dpop_error(refused);
+    let error = refused.and_then(dpop_error);
     if error.is_none() && route.bind != Bind::Dpop {
         return;
     }

@@ -96,9 +96,9 @@ impl Ending {
     }
 
     /// Notes whether its body is waited for, for a proof that holds the body's hash: a client that
-    /// goes then has shown none.
-    pub(super) fn hold_for(&mut self, proof: bool) {
-        self.open().is_unproven = proof;
+    /// goes then has shown none, and its address pays for it.
+    pub(super) fn note_unproven(&mut self, is_unproven: bool) {
+        self.open().is_unproven = is_unproven;
     }
 
     /// The place that is kept.

@@ -159,12 +159,11 @@ impl Handler for Gateway {
                     // Large, and seldom there.
                     let mut answering = Box::pin(async {
                         let undecided = self.shared.undecided.one();
-                        ending.hold_for(true);
+                        ending.note_unproven(unread.counts);
                         let begun =
                             self.begin_with_body(&settings, peer, *unread, body, &mut ending, now);
-                        let begun = begun.await;
-                        ending.hold_for(false);
-                        let (passing, body) = begun?;
+                        let (passing, body) = begun.await?;
+                        ending.note_unproven(false);
                         drop(undecided);
                         let now = self.shared.clock.later(now);
                         self.answer(&settings, passing, body, &mut ending, now)
@@ -182,11 +181,16 @@ impl Handler for Gateway {
                 Ok(Err(stopped)) => Ok(Err(stopped)),
                 Err(panicked) => Err(panicked),
             };
-            if let Ok(Err(stopped)) = &answered {
-                // Before others have a turn: its client may go without its answer.
-                self.settle(stopped, &mut ending, now);
+            // Before others have a turn, since its client may go without its answer; but not where
+            // its body broke off: a client that goes then has only given up.
+            let broke_off = outcome::is_of_an_unfinished_body(&answered);
+            if !broke_off {
+                self.settle(&answered, &mut ending, now);
             }
             together::others_first().await;
+            if broke_off {
+                self.settle(&answered, &mut ending, now);
+            }
             outcome::finish(answered, is_http2, ending)
         }
     }
@@ -200,7 +204,7 @@ impl Handler for Gateway {
         if peer.is_trusted {
             outcome::note(&stopped, &mut ending);
         } else {
-            self.settle(&stopped, &mut ending, now);
+            self.count(&stopped, &mut ending, now);
         }
         outcome::refused(&stopped, ending)
     }

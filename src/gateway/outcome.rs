@@ -15,6 +15,9 @@ use crate::server::RequestBody;
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Response};
 
+/// How the answering of a request ended.
+pub(super) type Answered = Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>;
+
 /// A request that may not, or got no answer, and what we say to it.
 pub(super) struct Stopped {
     pub(super) refusal: Refusal,
@@ -59,7 +62,7 @@ impl Stopped {
 
 /// What the client gets. `ending` goes with the body, whatever it is.
 pub(super) fn finish(
-    answered: Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>,
+    answered: Answered,
     is_http2: bool,
     mut ending: Ending,
 ) -> Response<ResponseBody> {
@@ -97,9 +100,15 @@ pub(super) fn finish(
 }
 
 impl Gateway {
-    /// What a refusal comes to besides its answer: it is noted, and the peer's address is charged
-    /// where a stranger has caused it.
-    pub(super) fn settle(&self, stopped: &Stopped, ending: &mut Ending, now: Now) {
+    /// What comes of it besides the client's answer, if that is a refusal.
+    pub(super) fn settle(&self, answered: &Answered, ending: &mut Ending, now: Now) {
+        if let Ok(Err(stopped)) = answered {
+            self.count(stopped, ending, now);
+        }
+    }
+
+    /// Notes a refusal, and charges the peer's address where a stranger has caused it.
+    pub(super) fn count(&self, stopped: &Stopped, ending: &mut Ending, now: Now) {
         note(stopped, ending);
         let record = ending.record();
         let peer = record.peer;
@@ -116,8 +125,14 @@ impl Gateway {
     }
 }
 
+/// Whether it is a refusal since the body did not come to its end.
+pub(super) fn is_of_an_unfinished_body(answered: &Answered) -> bool {
+    matches!(answered, Ok(Err(stopped)) if stopped.refusal.is_of_an_unfinished_body())
+}
+
 /// Notes why a request is refused, in the words that its record has.
 pub(super) fn note(stopped: &Stopped, ending: &mut Ending) {
+    ending.note_unproven(false);
     let refusal = &stopped.refusal;
     let record = ending.record();
     record.code = Some(refusal.code().word());

@@ -207,7 +207,7 @@ fn hold(lock: &Mutex<()>) -> MutexGuard<'_, ()> {
 }
 
 /// When an address has paid at the latest.
-pub(super) fn most_debt(rate: &Rate, now: u64) -> u64 {
+fn most_debt(rate: &Rate, now: u64) -> u64 {
     now + rate.refill().0 + MOST_EXTRA_DEBT.as_nanos() as u64
 }
 

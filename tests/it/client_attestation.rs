@@ -406,6 +406,12 @@ fn whatever_is_wrong_is_said_in_one_word_in_the_document_and_in_the_challenge() 
             proof().claim("iat", iat - 301),
             INVALID,
         ),
+        (
+            "proof over",
+            good.clone(),
+            proof().claim("exp", iat - 5),
+            INVALID,
+        ),
         ("other key", good.clone(), pop(&stranger), INVALID),
         (
             "aud",

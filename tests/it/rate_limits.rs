@@ -2,6 +2,7 @@
 
 use crate::harness::h2::{self, RST_STREAM, Session};
 use crate::harness::{Caller, Gateway, Response, Setup, T0, Token, Upstream, caller};
+use serde_json::Value;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -209,6 +210,27 @@ fn a_bad_proof_counts_and_is_recorded_as_one_though_its_stream_is_reset_at_once(
     gateway.record(7);
     ask(&gateway).assert_refused(429, "peer-limited");
     upstream.assert_silent();
+}
+
+#[test]
+fn an_upload_that_its_client_gives_up_on_is_no_refusal_and_counts_against_nobody() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .route("accept = [\"public\"]\nbody = { limit = \"1 MiB\" }")
+        .peers("failures = { rate = \"1/h\", burst = 3 }")
+        .start();
+    let upload = gateway.request("PUT", "/");
+    let mut session = Session::open(gateway.address(), &[]);
+    for (place, id) in (1..).step_by(2).take(6).enumerate() {
+        session.head(id, &upload, false);
+        session.frame(h2::DATA, 0, id, b"a part of it");
+        assert!(session.settle());
+        session.reset(id);
+        let record = gateway.record(place);
+        assert_eq!(record["status"], 499, "{record}");
+        assert_eq!(record["code"], Value::Null, "{record}");
+    }
+    gateway.send(&gateway.request("GET", "/")).assert_passed();
 }
 
 #[test]

@@ -252,9 +252,16 @@ fn a_401_tells_how_to_sign() {
 #[test]
 fn a_401_that_is_due_to_the_body_asks_for_a_proof_like_every_other() {
     let upstream = Upstream::start();
-    for verify in ["before-forwarding", "while-forwarding"] {
+    let both = "[\"http-signature\", \"token\"]";
+    for (verify, accept) in [
+        ("before-forwarding", "[\"http-signature\"]"),
+        ("while-forwarding", both),
+    ] {
         let gateway = Setup::before(&upstream)
-            .route(&format!("body = {{ verify = \"{verify}\" }}"))
+            .route(&format!(
+                "body = {{ verify = \"{verify}\" }}\naccept = {accept}"
+            ))
+            .more("[tokens]\nheaders = [\"Authorization\"]\n")
             .start();
         let request = gateway.request("POST", "/orders?x=1").body("right");
         let missing = gateway.send(&request);
@@ -268,12 +275,15 @@ fn a_401_that_is_due_to_the_body_asks_for_a_proof_like_every_other() {
             "accept-signature",
             "want-content-digest",
         ] {
-            assert!(missing.field(name).is_some(), "{name}");
-            assert_eq!(
-                mismatch.field(name),
-                missing.field(name),
-                "{name}: {verify}"
-            );
+            let asked = missing.values(name);
+            let challenges = if accept == both { 2 } else { 1 };
+            let number = if name == "www-authenticate" {
+                challenges
+            } else {
+                1
+            };
+            assert_eq!(asked.len(), number, "{name}: {asked:?}");
+            assert_eq!(mismatch.values(name), asked, "{name}: {verify}");
         }
     }
 }

@@ -110,7 +110,9 @@ impl Running {
         }
         let admin = self.admin_running.take();
         let cut = self.workers.wait().cut;
-        control.shared.observer.flush();
+        if !control.shared.observer.flush() {
+            tracing::warn!("lines of the access log were not written: nobody took them in time");
+        }
         self.admin_stop.cancel();
         if let Some(admin) = admin {
             admin.wait();
