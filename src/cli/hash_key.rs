@@ -37,7 +37,8 @@ Examples:
   Of one in the clipboard, so that it is kept by no shell:
     portcullis hash-key --id legacy-1 < /dev/stdin
 
-The key is never taken from the command line, where every process sees it.";
+The key is never taken from the command line, where every process sees it. One
+that holds `:` cannot be shown as `Basic KEY:`: its callers show `ID:KEY`.";
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {

@@ -1,5 +1,5 @@
 //! Checksums that AWS's clients put behind a body. They find what a fault has
-//! changed, and nothing that a stranger has: but for the two digests none is a
+//! changed, and nothing that a stranger has: but for the digests none is a
 //! matter of cryptography, and SHA-1 is good for nothing else any more.
 
 use super::{DigestAlgorithm, Hasher};
@@ -19,16 +19,19 @@ pub enum Checksum {
     Sha1,
     /// SHA-256.
     Sha256,
+    /// SHA-512.
+    Sha512,
 }
 
 impl Checksum {
     /// Each of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Crc32,
         Self::Crc32c,
         Self::Crc64Nvme,
         Self::Sha1,
         Self::Sha256,
+        Self::Sha512,
     ];
 
     /// The field that holds it.
@@ -39,6 +42,7 @@ impl Checksum {
             Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
             Self::Sha1 => "x-amz-checksum-sha1",
             Self::Sha256 => "x-amz-checksum-sha256",
+            Self::Sha512 => "x-amz-checksum-sha512",
         }
     }
 
@@ -49,6 +53,7 @@ impl Checksum {
             Self::Crc64Nvme => 8,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+            Self::Sha512 => 64,
         }
     }
 }
@@ -59,7 +64,7 @@ pub struct Summer(State);
 enum State {
     Crc(&'static Table, u64),
     Sha1(Box<digest::Context>),
-    Sha256(Hasher),
+    Sha2(Hasher),
 }
 
 impl Summer {
@@ -72,7 +77,8 @@ impl Summer {
             Checksum::Sha1 => State::Sha1(Box::new(digest::Context::new(
                 &digest::SHA1_FOR_LEGACY_USE_ONLY,
             ))),
-            Checksum::Sha256 => State::Sha256(Hasher::new(DigestAlgorithm::Sha256)),
+            Checksum::Sha256 => State::Sha2(Hasher::new(DigestAlgorithm::Sha256)),
+            Checksum::Sha512 => State::Sha2(Hasher::new(DigestAlgorithm::Sha512)),
         })
     }
 
@@ -81,7 +87,7 @@ impl Summer {
         match &mut self.0 {
             State::Crc(table, crc) => *crc = table.update(*crc, bytes),
             State::Sha1(state) => state.update(bytes),
-            State::Sha256(state) => state.update(bytes),
+            State::Sha2(state) => state.update(bytes),
         }
     }
 
@@ -93,7 +99,7 @@ impl Summer {
                 crc[crc.len() - table.bytes..].to_vec()
             }
             State::Sha1(state) => state.finish().as_ref().to_vec(),
-            State::Sha256(state) => state.finish(),
+            State::Sha2(state) => state.finish(),
         }
     }
 }
@@ -193,6 +199,10 @@ mod tests {
             (
                 Checksum::Sha256,
                 "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+            ),
+            (
+                Checksum::Sha512,
+                "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274ad27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
             ),
         ] {
             assert_eq!(of(kind, &[b"123456789"]), sum, "{kind:?}");

@@ -6,7 +6,7 @@ use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
 use super::{Ending, Gateway, answer, challenge, cors, observed, tunnels};
-use crate::apps::{Registry, Scheme};
+use crate::apps::{Mode, Registry, Scheme};
 use crate::authorize;
 use crate::clock::Now;
 use crate::forward::body::Held;
@@ -44,6 +44,9 @@ pub(super) struct Unread {
     hold: u64,
     /// What a browser is told if they do not come.
     told: cors::Told,
+    /// Whether a client that goes before they are there, and hears no refusal, counts against its
+    /// address: not where what would be refused is only observed.
+    pub(super) counts: bool,
 }
 
 /// What the head of a request comes to.
@@ -113,7 +116,9 @@ impl Gateway {
         ending: &mut Ending,
         now: Now,
     ) -> Result<(Box<Passing>, RequestBody), Box<Stopped>> {
-        let Unread { parts, hold, told } = unread;
+        let Unread {
+            parts, hold, told, ..
+        } = unread;
         let held = match body::hold(body, hold, peer.address).await {
             Ok(held) => held,
             Err(error) => return Err(Stopped::told(error.into(), None, told)),
@@ -121,7 +126,16 @@ impl Gateway {
         let has_body = !held.bytes.is_empty();
         let record = ending.record();
         match self.judge(settings, peer, parts, has_body, Some(&held), record, now)? {
-            Judged::Passing(passing) => Ok((passing, RequestBody::whole(held.bytes))),
+            Judged::Passing(passing) => {
+                // Where that is only observed, one passes whose proof does not hold.
+                let is_proven = passing.charged.permit().caller().app().is_some();
+                let bytes = if is_proven {
+                    held.into_proven_bytes()
+                } else {
+                    held.into_bytes()
+                };
+                Ok((passing, RequestBody::whole(bytes)))
+            }
             Judged::Unread(_) | Judged::Asked(_) => {
                 Err(Refusal::Credential(schemes::Refused::Unread).into())
             }
@@ -176,7 +190,12 @@ impl Gateway {
         {
             let hold = route.hold(record.scheme == Some(Scheme::Webhook.name()));
             let told = cors::Told::of(route, &parts.headers);
-            return Ok(Judged::Unread(Box::new(Unread { parts, hold, told })));
+            return Ok(Judged::Unread(Box::new(Unread {
+                parts,
+                hold,
+                told,
+                counts: route.mode == Mode::Enforce,
+            })));
         }
         let charged = proven.map_err(|refusal| {
             let mut asks = HeaderMap::new();

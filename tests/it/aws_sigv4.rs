@@ -3,12 +3,15 @@
 use crate::harness::h2::Session;
 use crate::harness::raw::Connection;
 use crate::harness::setup::SECRET;
-use crate::harness::{Binary, Gateway, Request, Setup, T0, Upstream, caller, h2};
+use crate::harness::{Binary, DEADLINE, Gateway, Request, Setup, T0, Upstream, caller, h2};
 use crate::signed_requests::assert_cookies_are_signed_as_forwarded;
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::io::{Read as _, Write as _};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
 
 /// [`T0`], as callers write it.
 const DATE: &str = "20270115T080000Z";
@@ -349,6 +352,57 @@ fn a_body_that_is_read_before_its_proof_counts_against_its_peer_unless_it_proves
     let signed = sign(&gateway.request("GET", "/"));
     gateway.send(&signed).assert_refused(429, "peer-limited");
     upstream.assert_silent();
+}
+
+/// A backend over HTTP/2 that takes no byte of a body, and tells of each head that comes.
+fn stuck() -> (Receiver<()>, Upstream) {
+    let (heads, asked) = channel();
+    let heads = Mutex::new(heads);
+    let upstream = Upstream::raw(move |stream, _| {
+        let window = [&h2::INITIAL_WINDOW.to_be_bytes()[..], &[0; 4]].concat();
+        let mut bytes = Vec::new();
+        h2::frame(&mut bytes, h2::SETTINGS, 0, 0, &window);
+        let _ = stream.write_all(&bytes);
+        let mut preface = [0; 24];
+        let _ = stream.read_exact(&mut preface);
+        let mut start = [0; 9];
+        while stream.read_exact(&mut start).is_ok() {
+            let length = u32::from_be_bytes([0, start[0], start[1], start[2]]);
+            let mut payload = vec![0; length as usize];
+            let _ = stream.read_exact(&mut payload);
+            if start[3] == h2::HEADERS {
+                let _ = heads.lock().unwrap().send(());
+            }
+        }
+    });
+    (asked, upstream)
+}
+
+#[test]
+fn proven_bodies_that_a_backend_does_not_take_shut_nobody_out_of_another_route() {
+    let (asked, stuck) = stuck();
+    let upstream = Upstream::start();
+    let route = |path: &str, to: &str| {
+        format!("[[routes]]\nname = \"{to}\"\npath = \"{path}\"\nupstream = \"{to}\"\n{ACCEPT}\n")
+    };
+    let gateway = Setup::before(&upstream)
+        .routes(&[route("/stuck/**", "stuck"), route("/other", "backend")].concat())
+        .more(&format!(
+            "[upstreams.stuck]\nservers = [\"http://{}\"]\nprotocol = \"http2\"\n",
+            stuck.address()
+        ))
+        .start();
+    // As much as the bodies of one address may take before they are proven.
+    let mut waiting = Vec::new();
+    for number in 0..16 {
+        let request = gateway.request("POST", &format!("/stuck/{number}"));
+        let mut connection = gateway.connect();
+        connection.send(&sign(&request.body(vec![b'x'; MIB])).bytes());
+        asked.recv_timeout(DEADLINE).unwrap();
+        waiting.push(connection);
+    }
+    let other = gateway.request("POST", "/other").body(vec![b'x'; 200_000]);
+    gateway.send(&sign(&other)).assert_passed();
 }
 
 #[test]
@@ -992,6 +1046,10 @@ fn unsigned_pieces_pass_by_waiver_and_their_checksum_is_checked() {
             "x-amz-checksum-sha256",
             "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=",
         ),
+        (
+            "x-amz-checksum-sha512",
+            "2eZ2LdHI6vbWGzxhkvxAjU1tXxF20MKRabwk5xw/J0rSf81YEbMT1oH35V7ALXPUmclUVba1u1A6z1dPuo/+hQ==",
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -1006,6 +1064,11 @@ fn unsigned_pieces_pass_by_waiver_and_their_checksum_is_checked() {
     gateway
         .send(&request(&gateway, crc32.0, crc32.1, "123456780"))
         .assert_refused(401, "digest-mismatch");
+    let (name, sum) = ("x-amz-checksum-xxhash3", "AAAAAAAAAAA=");
+    let refused = gateway.send(&request(&gateway, name, sum, "123456789"));
+    refused.assert_refused(400, "malformed-credential");
+    let told = "`X-Amz-Trailer: x-amz-checksum-xxhash3` names no checksum that is checked here";
+    assert!(refused.detail().contains(told), "{}", refused.detail());
 }
 
 #[test]

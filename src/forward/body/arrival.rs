@@ -1,9 +1,9 @@
 //! A body as it arrives: data only, counted, bounded, its errors in our words.
 
 use super::{BodyError, BoxError, Meter};
-use crate::schemes::aws_sigv4::chunked::{Chunks, Decoder};
+use crate::schemes::aws_sigv4::chunked::{BadChunks, Chunks, Decoder};
 use crate::schemes::digest::Mismatch;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use std::error::Error;
 use std::io;
@@ -31,6 +31,9 @@ struct Pieces {
 /// The heads of pieces may take an eighth of the body besides, and so much:
 /// those of AWS's clients take a hundredth.
 const HEADS: u64 = 64 * 1024;
+/// Pieces of fewer bytes that arrive together leave together: each that leaves
+/// by itself is a write to the upstream.
+const SMALL: usize = 4 * 1024;
 
 impl Arrival {
     pub(super) fn new<B>(body: B, limit: u64, meter: Meter) -> Self
@@ -67,15 +70,12 @@ impl Arrival {
         }
         loop {
             if let Some(pieces) = &mut self.pieces {
-                let next = pieces.decoder.next(&mut pieces.rest);
+                let next = pieces.next();
                 if pieces.decoder.is_another() {
                     self.meter.note_another();
                 }
                 match next {
-                    Ok(Some(data)) => {
-                        pieces.given += data.len() as u64;
-                        return Poll::Ready(Some(Ok(data)));
-                    }
+                    Ok(Some(data)) => return Poll::Ready(Some(Ok(data))),
                     Ok(None) => {}
                     Err(bad) => return Poll::Ready(Some(Err(bad.into()))),
                 }
@@ -144,6 +144,37 @@ impl Arrival {
         self.pieces
             .as_ref()
             .map_or(self.taken, |pieces| pieces.given)
+    }
+}
+
+impl Pieces {
+    /// The next bytes of the body among those that have arrived: what a large
+    /// piece has there, or small ones in one.
+    fn next(&mut self) -> Result<Option<Bytes>, BadChunks> {
+        let Some(first) = self.decoder.next(&mut self.rest)? else {
+            return Ok(None);
+        };
+        let data = self.with_small_ones(first)?;
+        self.given += data.len() as u64;
+        Ok(Some(data))
+    }
+
+    fn with_small_ones(&mut self, first: Bytes) -> Result<Bytes, BadChunks> {
+        if first.len() >= SMALL {
+            return Ok(first);
+        }
+        let Some(second) = self.decoder.next(&mut self.rest)? else {
+            return Ok(first);
+        };
+        let mut all = BytesMut::from(&*first);
+        all.extend_from_slice(&second);
+        while all.len() < SMALL {
+            let Some(more) = self.decoder.next(&mut self.rest)? else {
+                break;
+            };
+            all.extend_from_slice(&more);
+        }
+        Ok(all.freeze())
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! Whoever sends it has proven nothing yet, so all of this has bounds of its
 //! own: bytes of one body (the route's), of one address, and of all together,
-//! and a time for the whole of it.
+//! and a time for the whole of it. Who has proven himself leaves this room, or a
+//! slow upstream, which takes no more of such bodies, would shut strangers out.
 
 use super::arrival::Arrival;
 use super::{BodyError, BoxError, Meter};
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// Bytes of all such bodies together.
 const MAX_ALL: usize = 64 * 1024 * 1024;
+/// Bytes of all that were proven since, and are still to be sent.
+const MAX_PROVEN: usize = 64 * 1024 * 1024;
 /// Bytes of the bodies of one address (IPv6 by /64), and of the few that share its place.
 const MAX_SHARE: usize = 16 * 1024 * 1024;
 /// Places that addresses share.
@@ -28,15 +31,33 @@ const WITHIN: Duration = Duration::from_secs(30);
 const USUAL: usize = 16 * 1024;
 
 static ALL: AtomicUsize = AtomicUsize::new(0);
+static PROVEN: AtomicUsize = AtomicUsize::new(0);
 static SHARED: [AtomicUsize; SHARES] = [const { AtomicUsize::new(0) }; SHARES];
 
 /// A body that was read, and its SHA-256.
 #[derive(Debug)]
 pub struct Held {
     /// All of it. The room it takes is given back with it.
-    pub bytes: Bytes,
+    pub bytes: Vec<u8>,
     /// Its hash.
     pub sha256: [u8; 32],
+    room: Room,
+}
+
+impl Held {
+    /// All of it. The room it takes is given back with the last of these bytes.
+    pub fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(Kept {
+            bytes: self.bytes,
+            _room: self.room,
+        })
+    }
+
+    /// The same, of whoever has proven himself: it takes strangers no room any more.
+    pub fn into_proven_bytes(mut self) -> Bytes {
+        self.room.leave_strangers();
+        self.into_bytes()
+    }
 }
 
 /// Reads all of `body`, which may have `limit` bytes, for whoever is at `peer`.
@@ -85,8 +106,9 @@ async fn take(
     let mut sha256 = [0; 32];
     sha256.copy_from_slice(&hasher.finish());
     Ok(Held {
-        bytes: Bytes::from_owner(Kept { bytes, _room: room }),
+        bytes,
         sha256,
+        room,
     })
 }
 
@@ -103,9 +125,11 @@ impl AsRef<[u8]> for Kept {
 }
 
 /// What one body has of the memory for all, until it is dropped.
+#[derive(Debug)]
 struct Room {
     share: &'static AtomicUsize,
     bytes: usize,
+    is_proven: bool,
 }
 
 impl Room {
@@ -120,6 +144,7 @@ impl Room {
         Self {
             share: &SHARED[place as usize],
             bytes: 0,
+            is_proven: false,
         }
     }
 
@@ -136,12 +161,32 @@ impl Room {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Moves it to the room of the proven. Where that is full it stays: all of
+    /// it has a bound.
+    fn leave_strangers(&mut self) {
+        let proven = PROVEN.fetch_add(self.bytes, Ordering::Relaxed) + self.bytes;
+        if proven > MAX_PROVEN {
+            PROVEN.fetch_sub(self.bytes, Ordering::Relaxed);
+            return;
+        }
+        self.give_back();
+        self.is_proven = true;
+    }
+
+    fn give_back(&self) {
+        if self.is_proven {
+            PROVEN.fetch_sub(self.bytes, Ordering::Relaxed);
+            return;
+        }
+        self.share.fetch_sub(self.bytes, Ordering::Relaxed);
+        ALL.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.share.fetch_sub(self.bytes, Ordering::Relaxed);
-        ALL.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.give_back();
     }
 }
 
@@ -158,8 +203,9 @@ mod tests {
     async fn a_body_is_held_with_its_hash_up_to_its_limit() {
         let body = |length| Full::new(Bytes::from(vec![b'x'; length]));
         let held = hold(body(3), 3, None).await.unwrap();
-        assert_eq!(held.bytes, "xxx");
+        assert_eq!(held.bytes, b"xxx");
         assert_eq!(held.sha256, crate::crypto::digest::sha256(&[b"xxx"]));
+        assert_eq!(held.into_bytes(), "xxx");
         let refused = hold(body(4), 3, None).await.unwrap_err();
         assert!(matches!(refused, BodyError::NotHeld { limit: 3 }));
     }
@@ -177,5 +223,38 @@ mod tests {
         other.take(1).unwrap();
         drop(first);
         same.take(1).unwrap();
+    }
+
+    #[test]
+    fn who_has_proven_himself_takes_strangers_no_room_while_there_is_some_for_him() {
+        /// Of nobody else: other tests have the rest.
+        static SHARE: AtomicUsize = AtomicUsize::new(0);
+        let held = || {
+            let mut room = Room {
+                share: &SHARE,
+                bytes: 0,
+                is_proven: false,
+            };
+            room.take(MAX_SHARE).map(|()| Held {
+                bytes: vec![b'x'; 3],
+                sha256: [0; 32],
+                room,
+            })
+        };
+        let refused = held().unwrap();
+        assert!(held().is_err());
+        drop(refused.into_bytes());
+        let taken = || SHARE.load(Ordering::Relaxed);
+        assert_eq!(taken(), 0);
+        // Its bytes are still to be sent.
+        let mut unsent = Vec::new();
+        while taken() == 0 {
+            unsent.push(held().unwrap().into_proven_bytes());
+            assert!(unsent.len() <= MAX_PROVEN / MAX_SHARE + 1);
+        }
+        assert!(held().is_err(), "the last one found no room of the proven");
+        unsent.clear();
+        assert_eq!(taken(), 0);
+        assert!(PROVEN.load(Ordering::Relaxed) <= MAX_PROVEN - MAX_SHARE);
     }
 }

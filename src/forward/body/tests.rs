@@ -1,4 +1,5 @@
 use super::*;
+use crate::schemes::aws_sigv4::chunked::Chunks;
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
@@ -324,6 +325,43 @@ async fn a_client_that_goes_away_and_one_that_stalls_are_told_apart() {
         let late = Framed::of_unknown_length(&[b"one"]).then_fails(io::ErrorKind::TimedOut);
         let late = whole(late, &digest_of(b"one"), policy).await;
         assert!(matches!(late, Err(BodyError::Timeout)));
+    }
+}
+
+#[tokio::test]
+async fn small_pieces_that_arrive_together_leave_together() {
+    let framed = |pieces: &[&[u8]]| -> Vec<u8> {
+        let piece = |data: &&[u8]| {
+            let head = format!("{:x}\r\n", data.len());
+            [head.as_bytes(), *data, b"\r\n"].concat()
+        };
+        let framed: Vec<u8> = pieces.iter().flat_map(piece).collect();
+        [&framed[..], b"0\r\n\r\n"].concat()
+    };
+    let large = [b'-'; 9_000];
+    let ones = [&b"x"[..]; 1_000];
+    let mixed = [&ones[..3], &[&large[..], &large], &ones[..3]].concat();
+    for (pieces, frames) in [
+        (&ones[..], vec![1_000]),
+        (&ones[..1], vec![1]),
+        (&mixed[..], vec![9_003, 9_000, 3]),
+    ] {
+        let whole = pieces.concat();
+        let proof = BodyProof::Chunked(Arc::new(Chunks::unsigned(whole.len() as u64)));
+        for policy in [BEFORE, WHILE] {
+            let body = Framed::of_known_length(&[&framed(pieces)]);
+            let mut body = prepare(body, &proof, policy, Meter::default())
+                .await
+                .unwrap();
+            let (mut lengths, mut passed) = (Vec::new(), Vec::new());
+            while let Some(frame) = body.frame().await {
+                let data = frame.unwrap().into_data().unwrap();
+                lengths.push(data.len());
+                passed.extend_from_slice(&data);
+            }
+            assert_eq!(lengths, frames);
+            assert!(passed == whole);
+        }
     }
 }
 

@@ -140,10 +140,7 @@ pub(super) fn payload<'r>(received: &Received<'r>) -> Result<Option<Payload<'r>>
         }
         "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => {
             let Some(trailer @ Trailer::Checksum(_)) = trailer(received)? else {
-                return Err(format!(
-                    "`{word}` needs `X-Amz-Trailer`, which names the checksum behind the body: `{}`, or of `crc32c`, `crc64nvme`, `sha1`, `sha256`",
-                    Checksum::Crc32.field()
-                ));
+                return Err(unchecked(word, single(received, &X_AMZ_TRAILER)?));
             };
             chunked(false, Some(trailer))
         }
@@ -169,6 +166,19 @@ fn trailer(received: &Received<'_>) -> Result<Option<Trailer>, String> {
         (Some(sum), None) => Ok(Some(Trailer::Checksum(sum))),
         (None, _) => Ok(Some(Trailer::Any)),
     }
+}
+
+/// What is wrong where nothing that is announced could show whether an unsigned body is whole.
+fn unchecked(word: &str, announced: Option<&str>) -> String {
+    let found = match announced {
+        Some(names) => {
+            let names = cut(names);
+            format!("`X-Amz-Trailer: {names}` names no checksum that is checked here")
+        }
+        None => format!("`{word}` needs `X-Amz-Trailer`, which names the checksum behind the body"),
+    };
+    let usual = Checksum::Crc32.field();
+    format!("{found}: `{usual}`, or of `crc32c`, `crc64nvme`, `sha1`, `sha256`, `sha512`")
 }
 
 /// The one value of a field.

@@ -1375,6 +1375,10 @@ fn an_unsigned_body_in_pieces_passes_by_waiver_and_is_held_against_its_checksum(
             "x-amz-checksum-sha256",
             "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
         ),
+        (
+            "x-amz-checksum-sha512",
+            "d9e6762dd1c8eaf6d61b3c6192fc408d4d6d5f1176d0c29169bc24e71c3f274ad27fcd5811b313d681f7e55ec02d73d499c95455b6b5bb503acf574fba8ffe85",
+        ),
     ] {
         let head = chunked_head(UNSIGNED_TRAILER, 9, Some(name));
         let refused = head.verdict(&Gate::new()).unwrap_err();
@@ -1397,7 +1401,17 @@ fn an_unsigned_body_in_pieces_passes_by_waiver_and_is_held_against_its_checksum(
             "host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length",
             UNSIGNED_TRAILER,
         );
-    assert!(malformed(head.verdict(&Gate::waiving(Part::Body))).contains("X-Amz-Trailer"));
+    let told = malformed(head.verdict(&Gate::waiving(Part::Body)));
+    assert!(told.contains("needs `X-Amz-Trailer`"), "{told}");
+    for (announced, named) in [
+        ("x-amz-checksum-xxhash3", "x-amz-checksum-xxhash3"),
+        (&*"x".repeat(4_000), &*"x".repeat(40)),
+    ] {
+        let head = chunked_head(UNSIGNED_TRAILER, 9, Some(announced));
+        let told = malformed(head.verdict(&Gate::waiving(Part::Body)));
+        let begins = format!("`X-Amz-Trailer: {named}` names no checksum that is checked here: ");
+        assert!(told.contains(&begins), "{told}");
+    }
 }
 
 #[test]

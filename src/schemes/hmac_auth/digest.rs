@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderName};
 pub const DIGEST: HeaderName = HeaderName::from_static("digest");
 
 /// Reads `Digest`; `None` when there is none. Every member of an algorithm
-/// that is still safe counts, and there must be one.
+/// that is still safe counts, and there must be one. Of each algorithm there is
+/// one at most: the body is hashed for each member.
 ///
 /// # Errors
 /// What is wrong with it, in a sentence.
@@ -25,7 +26,7 @@ pub fn read(fields: &HeaderMap) -> Result<Option<Digests>, String> {
         return Err(format!("`Digest` has more than {MAX_FIELD} bytes"));
     }
     let malformed = || "`Digest` is not like `SHA-256=BASE64`".to_owned();
-    let mut digests = Vec::with_capacity(1);
+    let mut digests: Vec<(DigestAlgorithm, Vec<u8>)> = Vec::with_capacity(1);
     for member in line.to_str().map_err(|_| malformed())?.split(',') {
         let (name, value) = member.trim().split_once('=').ok_or_else(malformed)?;
         let Some(algorithm) = algorithm(name) else {
@@ -39,6 +40,9 @@ pub fn read(fields: &HeaderMap) -> Result<Option<Digests>, String> {
                 algorithm.size(),
                 bytes.len()
             ));
+        }
+        if digests.iter().any(|(known, _)| *known == algorithm) {
+            return Err(format!("`Digest` has `{}` twice", algorithm.name()));
         }
         digests.push((algorithm, bytes));
     }
@@ -95,8 +99,16 @@ mod tests {
             assert!(holds(&value, body), "{value}");
             assert!(!holds(&value, b"{}"), "{value}");
         }
+    }
+
+    #[test]
+    fn an_algorithm_stands_there_once() {
+        let right = "X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=";
         let other = right.replacen('X', "Y", 1);
-        assert!(!holds(&format!("SHA-256={right},SHA-256={other}"), body));
+        for second in [right, &other] {
+            let twice = told(&format!("SHA-256={right},sha-256={second}"));
+            assert_eq!(twice, Err("`Digest` has `sha-256` twice".to_owned()));
+        }
     }
 
     #[test]
