@@ -97,6 +97,22 @@ dialect = \"apisix\"
 bind = \"authorization\"
 
 [[routes]]
+name = \"user-beside-token\"
+path = \"/user-beside-token\"
+upstream = \"backend\"
+accept = [\"http-signature\", \"token\", \"token+http-signature\"]
+bind = \"authorization\"
+token_headers = [\"authorization\", \"Portcullis-Token\"]
+
+[[routes]]
+name = \"slack-bound\"
+path = \"/slack-bound\"
+upstream = \"backend\"
+accept = [\"webhook\", \"token\"]
+webhook = { sender = \"slack\", app = \"slack\" }
+bind = \"authorization\"
+
+[[routes]]
 name = \"dpop\"
 path = \"/dpop/**\"
 upstream = \"backend\"
@@ -247,6 +263,17 @@ fn setup(upstream: &Upstream) -> Setup {
         ))
 }
 
+/// The routes that take webhooks, with secrets as each sender has them.
+fn webhooks_with_secrets(upstream: &Upstream) -> Setup {
+    let setup = Setup::before(upstream).routes(HOOKS).more(WEBHOOKS);
+    let public = include_bytes!("vectors/rfc9421/keys/test-key-ed25519.pub.pem");
+    setup.write_secret("standard-pair.pem", public);
+    for (sender, secret, _) in SENDERS {
+        setup.write_secret(&format!("{sender}-2026.key"), secret.as_bytes());
+    }
+    setup
+}
+
 fn vectors(setup: &Setup, args: &[&str]) -> Output {
     Command::new(binary::program())
         .arg("vectors")
@@ -373,6 +400,11 @@ fn every_written_request_gets_the_written_verdict() {
     assert_eq!(of("\"cavage\" \"hmac-auth\""), 5);
     assert_eq!(of("\"aws\" \"aws-sigv4\""), 1);
     assert_eq!(of("\"bound\" \"token\""), 5);
+    assert_eq!(of("\"user-beside-token\" \"http-signature\""), 7);
+    assert_eq!(of("\"user-beside-token\" \"token\""), 5);
+    assert_eq!(of("\"user-beside-token\" \"token+http-signature\""), 5);
+    assert_eq!(of("\"slack-bound\" \"webhook\""), 1);
+    assert_eq!(of("\"slack-bound\" \"token\""), 5);
     assert_eq!(of("\"dpop\" \"token\""), 5);
     assert_eq!(of("\"keyed\" \"token+http-signature\""), 4);
     assert_eq!(of("\"attested\" \"token\""), 1);
@@ -451,15 +483,32 @@ fn no_secret_of_the_configuration_is_read_or_written() {
 fn what_passes_the_gateway_is_for_its_owner_alone() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream);
-    written(&setup, "real", &["--with-real-secrets"]);
     let mode = |name: &str| {
         let told = std::fs::metadata(setup.path(name)).unwrap();
         told.permissions().mode() & 0o777
     };
-    assert_eq!(mode("real"), 0o700);
-    for name in read(&setup.path("real")).keys() {
-        assert_eq!(mode(&format!("real/{name}")), 0o600, "{name}");
+    let open = setup.path("there-already");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, PermissionsExt::from_mode(0o755)).unwrap();
+    for folder in ["new", "there-already"] {
+        let files = written(&setup, folder, &["--with-real-secrets"]);
+        assert_eq!(mode(folder), 0o700, "{folder}");
+        for name in files.keys() {
+            assert_eq!(mode(&format!("{folder}/{name}")), 0o600, "{folder}/{name}");
+        }
     }
+}
+
+#[test]
+fn a_folder_that_others_may_read_stays_so_where_nothing_in_it_passes_the_gateway() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let open = setup.path("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, PermissionsExt::from_mode(0o755)).unwrap();
+    written(&setup, "open", &[]);
+    let told = std::fs::metadata(&open).unwrap();
+    assert_eq!(told.permissions().mode() & 0o777, 0o755);
 }
 
 #[test]
@@ -473,6 +522,59 @@ fn a_way_in_which_nothing_passes_has_no_file_and_is_named() {
     assert!(files.contains_key("001-all-http-signature.json"));
     assert!(!files.keys().any(|name| name.contains("token")));
     assert!(files["README.md"].contains("There is none for `token` on route `all`."));
+}
+
+#[test]
+fn a_token_that_has_no_field_but_the_one_it_is_bound_to_leaves_the_other_ways_their_files() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .tokens("headers = [\"authorization\"]")
+        .route("bind = \"authorization\"");
+    let files = written(&setup, "vectors", &[]);
+    assert!(files.contains_key("001-all-http-signature.json"));
+    let (_, first) = &cases(&files)[0];
+    assert_eq!(first["verdict"]["passes"], true, "{first:#}");
+    assert!(files["README.md"].contains("There is none for `token` on route `all`."));
+}
+
+#[test]
+fn of_keys_that_are_alike_one_is_tried_where_none_passes() {
+    let upstream = Upstream::start();
+    // Requests are numbered as they are made, those of trials too.
+    let written_beside = |count: usize| {
+        let key = |number| {
+            format!(
+                "{{ id = \"many-{number}\", algorithm = \"hmac-sha256\", secret = \"file:many.key\" }}"
+            )
+        };
+        let keys: Vec<String> = (0..count).map(key).collect();
+        let many = format!("[apps.many]\nkeys = [{}]\n{WEBHOOKS}", keys.join(", "));
+        let setup = Setup::before(&upstream).routes(PICKY).more(&many);
+        cases(&written(&setup, "vectors", &[]))
+    };
+    let few = written_beside(1);
+    assert!(few.iter().all(|(file, _)| file["route"] != "attested"));
+    assert!(few.iter().any(|(file, _)| file["route"] == "item"));
+    assert_eq!(written_beside(50), few);
+}
+
+#[test]
+fn requests_that_are_made_anew_later_are_no_replays_of_the_first() {
+    const LATER: u64 = 20;
+    let upstream = Upstream::start();
+    let setup = webhooks_with_secrets(&upstream);
+    let real = ["--with-real-secrets"];
+    let first = written_at(&setup, "first", T0, &real);
+    let second = written_at(&setup, "second", T0 + LATER as i64, &real);
+    let gateway = Gateway::start_at(setup, T0);
+    let is_as_written = |files| {
+        for (_, case) in cases(files) {
+            assert_eq!(sent(&gateway, &case), case["verdict"], "{case:#}");
+        }
+    };
+    is_as_written(&first);
+    gateway.advance(LATER);
+    is_as_written(&second);
 }
 
 #[test]
@@ -549,12 +651,7 @@ fn webhooks_that_are_written_get_the_same_verdict_of_the_senders_own_library() {
 fn webhooks_by_the_real_secrets_get_the_written_verdict_of_the_gateway_and_of_each_senders_library()
 {
     let upstream = Upstream::start();
-    let setup = Setup::before(&upstream).routes(HOOKS).more(WEBHOOKS);
-    let public = include_bytes!("vectors/rfc9421/keys/test-key-ed25519.pub.pem");
-    setup.write_secret("standard-pair.pem", public);
-    for (sender, secret, _) in SENDERS {
-        setup.write_secret(&format!("{sender}-2026.key"), secret.as_bytes());
-    }
+    let setup = webhooks_with_secrets(&upstream);
     let now = Binary::now();
     let files = written_at(&setup, "real", now, &["--with-real-secrets"]);
     for (sender, secret, _) in SENDERS {

@@ -7,8 +7,9 @@ use crate::schemes::token::dpop::DPOP;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-/// The `Authorization` of a user, on routes whose tokens are bound to it.
-pub(super) const OF_USER: HeaderValue = HeaderValue::from_static("Bearer of-a-user");
+/// The `Authorization` of a user, on routes whose tokens are bound to it. Its word is none that a token,
+/// a static key or a signature may stand behind, or it would be a credential more.
+pub(super) const OF_USER: HeaderValue = HeaderValue::from_static("Negotiate b2YtYS11c2Vy");
 
 /// What is changed in a request that was rightly made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -219,6 +220,6 @@ mod tests {
         ] {
             assert_eq!(another_signature(value).as_deref(), Some(other), "{value}");
         }
-        assert_eq!(another_signature("Bearer of-a-user"), None);
+        assert_eq!(another_signature("Negotiate b2YtYS11c2Vy"), None);
     }
 }

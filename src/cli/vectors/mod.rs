@@ -116,6 +116,7 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
         .with_certificates(blueprint.certificates)?;
     let maker = Maker::new(
         crate::cli::explain::Ground {
+            nowhere: crate::cli::explain::nowhere(&blueprint.routes),
             routes: blueprint.routes,
             registry,
             freshness: blueprint.freshness,

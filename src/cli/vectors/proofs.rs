@@ -17,7 +17,7 @@ use crate::secret::Secret;
 use anyhow::Result;
 use data_encoding::BASE64URL_NOPAD;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 
 /// How long a token lives, if it may.
 const LIFETIME: i64 = 300;
@@ -186,7 +186,7 @@ impl Maker {
             ..token::Claims::default()
         };
         let key = SigningKey::new(holder.algorithm, secret)?;
-        let (Ok(text), Some(field)) = (token::sign(id, &key, &claims), route.token_fields.first())
+        let (Ok(text), Some(field)) = (token::sign(id, &key, &claims), field_of_tokens(route))
         else {
             return Ok(false);
         };
@@ -234,6 +234,13 @@ impl Maker {
             _ => self.time,
         }
     }
+}
+
+/// Where a token goes: not into the field that it is bound to.
+fn field_of_tokens(route: &Route) -> Option<&HeaderName> {
+    let is_bound = route.bind == Bind::Authorization;
+    let mut fields = route.token_fields.iter();
+    fields.find(|name| !is_bound || **name != AUTHORIZATION)
 }
 
 /// The key that a token is bound to, where `route` asks for one: that of the signature beside it, or

@@ -6,9 +6,9 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The requests of one route that are proven in one way.
@@ -63,7 +63,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// A folder that is empty, or that is made now.
+    /// A folder that is empty, or that is made now; one for its owner alone is closed to others either way.
     pub(super) fn new(path: &Path, is_real: bool) -> Result<Self> {
         let shown = path.display();
         let bad = |why: std::io::Error| Stop::usage(format!("`{shown}` cannot be used: {why}"));
@@ -76,6 +76,9 @@ impl Folder {
             return Err(Stop::usage(format!("the folder `{shown}` is not empty"))
                 .hint("name one that is, or is not there yet: nothing is written over")
                 .into());
+        }
+        if is_real {
+            fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(bad)?;
         }
         Ok(Self {
             path: path.to_owned(),
