@@ -460,8 +460,8 @@ fn bare(desk: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// The fields of a proof for `POST /orders` with [`BODY`], as AWS's signers make it where the body's hash is in no field.
-fn signed_as_aws() -> String {
+/// The fields of a proof for `POST path` with `body`, as AWS's signers make it where the body's hash is in no field.
+fn signed_as_aws(path: &str, body: &str) -> String {
     let mac = |key: &[u8], text: &str| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
         mac.update(text.as_bytes());
@@ -469,9 +469,9 @@ fn signed_as_aws() -> String {
     };
     let sha256 = |text: &str| HEXLOWER.encode(&Sha256::digest(text.as_bytes()));
     let (date, scope) = ("20231114T221320Z", "20231114/us-east-1/api/aws4_request");
-    let hash = sha256(BODY);
+    let hash = sha256(body);
     let canonical = format!(
-        "POST\n/orders\n\nhost:api.example.com\nx-amz-date:{date}\n\nhost;x-amz-date\n{hash}"
+        "POST\n{path}\n\nhost:api.example.com\nx-amz-date:{date}\n\nhost;x-amz-date\n{hash}"
     );
     let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256(&canonical));
     let mut key = format!("AWS4{SECRET}").into_bytes();
@@ -499,7 +499,10 @@ fn a_newline_that_an_editor_put_behind_the_body_is_no_reason_to_refuse_it() {
         std::fs::write(desk.path().join(sender), secret).unwrap();
         (sender, format!("file:{sender}"))
     });
-    let mut all = vec![(sign(&key), key.to_vec()), (signed_as_aws(), key.to_vec())];
+    let mut all = vec![
+        (sign(&key), key.to_vec()),
+        (signed_as_aws("/orders", BODY), key.to_vec()),
+    ];
     for (sender, file) in &files {
         let how = ["--sender", sender, "--secret", file];
         let fields = sign(&[&["--scheme", "webhook"], &how[..]].concat());
@@ -525,6 +528,152 @@ fn a_newline_that_an_editor_put_behind_the_body_is_no_reason_to_refuse_it() {
     );
     let (_, report) = explained(desk.path(), &text, &[]);
     assert_eq!(report["refused"]["code"], "digest-mismatch", "{report:#}");
+}
+
+/// A gateway whose routes ask for a scope that nobody has, or take five bytes.
+fn with_bounds() -> TempDir {
+    let desk = desk();
+    let mut config = r#"
+[upstreams.orders]
+servers = ["echo:"]
+[apps.phone]
+keys = [{ id = "demo", algorithm = "hmac-sha256", secret = "file:key" }]
+[apps.sender]
+keys = [{ id = "hooks", algorithm = "hmac-sha256", secret = "file:hooks.secret", schemes = ["webhook"] }]
+[[routes]]
+name = "open"
+path = "/open"
+upstream = "orders"
+accept = ["public"]
+body = { limit = "5 B" }
+"#
+    .to_owned();
+    for (scheme, more) in [
+        ("http-signature", ""),
+        ("aws-sigv4", ""),
+        (
+            "webhook",
+            "webhook = { sender = \"github\", app = \"sender\" }",
+        ),
+    ] {
+        for (kind, bound) in [
+            ("narrow", "scopes = [\"orders\"]"),
+            ("small", "body = { limit = \"5 B\" }"),
+        ] {
+            let route = format!(
+                "[[routes]]\nname = \"{kind}-{scheme}\"\npath = \"/{kind}/{scheme}\"\nupstream = \"orders\"\naccept = [\"{scheme}\"]\n{bound}\n{more}\n"
+            );
+            config.push_str(&route);
+        }
+    }
+    let secret = "hooks-hooks-hooks-hooks-hooks-hooks";
+    std::fs::write(desk.path().join("hooks.secret"), secret).unwrap();
+    std::fs::write(desk.path().join("gateway.toml"), config).unwrap();
+    desk
+}
+
+/// What the gateway in `desk` makes of `text`: the code of its refusal, or `passes`, and the whole report.
+fn verdict(desk: &Path, text: &str) -> (String, Value) {
+    std::fs::write(desk.join("pasted"), text).unwrap();
+    let config = ["-c", "gateway.toml", "--at", THEN];
+    let own = ["explain", "--json", "pasted"];
+    let output = bare(desk, &[&own[..], &config].concat());
+    let report = serde_json::from_slice(&output.stdout);
+    let report: Value =
+        report.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let code = report["refused"]["code"].as_str().unwrap_or("passes");
+    (code.to_owned(), report)
+}
+
+#[test]
+fn a_newline_that_was_signed_is_the_body_s_own_and_so_is_one_of_which_no_proof_tells() {
+    let desk = with_bounds();
+    let body = "hello\n";
+    let sign = |how: &[&str], path: &str| {
+        let url = format!("http://api.example.com{path}");
+        let own = ["--created", THEN, "-d", body, &url];
+        let output = bare(desk.path(), &[&["sign"], how, &own].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let key = ["--key-id", "demo", "--secret", "file:key"];
+    let hook = ["--scheme", "webhook", "--sender", "github"];
+    let hook = [&hook[..], &["--secret", "file:hooks.secret"]].concat();
+    let mut all = vec![("/open".to_owned(), String::new(), "body-too-large")];
+    for (kind, code) in [("narrow", "scope-missing"), ("small", "body-too-large")] {
+        let path = |scheme: &str| format!("/{kind}/{scheme}");
+        let (plain, aws, webhook) = (path("http-signature"), path("aws-sigv4"), path("webhook"));
+        let fields = [
+            sign(&key, &plain),
+            signed_as_aws(&aws, body),
+            sign(&hook, &webhook),
+        ];
+        let paths = [plain, aws, webhook].into_iter();
+        all.extend(paths.zip(fields).map(|(path, fields)| (path, fields, code)));
+    }
+    for (path, fields, code) in all {
+        for length in ["", "Content-Length: 6\n"] {
+            let text =
+                format!("POST {path} HTTP/1.1\nHost: api.example.com\n{length}{fields}\n{body}");
+            let (found, report) = verdict(desk.path(), &text);
+            assert_eq!(found, code, "{path} {length:?}: {report:#}");
+            assert!(!report["notes"].to_string().contains("editor's"));
+        }
+    }
+}
+
+#[test]
+fn what_the_gateway_refuses_of_a_transfer_coding_and_of_a_length_is_refused() {
+    let desk = with_bounds();
+    let chunks = "5\r\nhello\r\n0\r\n\r\n";
+    let bad = "malformed-request";
+    for (version, fields, body, code) in [
+        ("1.1", "Transfer-Encoding: chunked\n", chunks, "passes"),
+        ("1.0", "Transfer-Encoding: chunked\n", chunks, bad),
+        ("2", "Transfer-Encoding: chunked\n", chunks, bad),
+        (
+            "1.1",
+            "Transfer-Encoding: chunked\n",
+            "5\r\nhello\r\n0\r\n: x\r\n\r\n",
+            bad,
+        ),
+        (
+            "1.1",
+            "Transfer-Encoding: chunked\n",
+            "00000000000000000000000005\r\nhello\r\n0\r\n\r\n",
+            bad,
+        ),
+        ("1.1", "Content-Length: 5\n", "", "passes"),
+        ("1.1", "Content-Length: 6\n", "", "body-too-large"),
+        ("1.1", "Content-Length: 6\n", "hello", "body-too-large"),
+    ] {
+        let text = format!("POST /open HTTP/{version}\nHost: h\n{fields}\n{body}");
+        let (found, report) = verdict(desk.path(), &text);
+        assert_eq!(found, code, "{version} {fields}{body:?}: {report:#}");
+    }
+    // The body of a webhook is read before it is known who calls.
+    let signature = "0".repeat(64);
+    let text = format!(
+        "POST /narrow/webhook HTTP/1.1\nHost: h\nX-Hub-Signature-256: sha256={signature}\nTransfer-Encoding: chunked\n\n5;a=b\r\nhello\r\n0\r\n\r\n"
+    );
+    let (found, report) = verdict(desk.path(), &text);
+    assert_eq!((&*found, &report["refused"]["step"]), (bad, &json!("body")));
+}
+
+#[test]
+fn two_quotes_within_double_quotes_are_read_as_a_shell_does_and_noted() {
+    let desk = desk();
+    for line in [
+        "curl \"http://h/x\"\"y\"",
+        "curl http://h/xy -H \"A: b\"\"c\"",
+        "curl http://h/xy -H \"A: \"\"\"",
+        "curl http://h/xy -d \"\"\"x\"\"\"",
+    ] {
+        let (_, report) = explained(desk.path(), line, &[]);
+        assert_eq!(report["request"]["target"], "/xy", "{line}: {report:#}");
+        let notes = report["notes"].to_string();
+        assert!(notes.contains("`cmd`"), "{line}: {notes}");
+    }
 }
 
 #[test]
@@ -627,6 +776,12 @@ path = "/narrow"
 upstream = "orders"
 accept = ["http-signature", "api-key", "aws-sigv4"]
 scopes = ["orders"]
+[[routes]]
+name = "app"
+path = "/app/**"
+upstream = "orders"
+accept = ["token"]
+token_headers = ["X-App-Token"]
 [apps.phone]
 mode = "observe"
 keys = [{ id = "demo", algorithm = "hmac-sha256", secret = "file:key" }]
@@ -694,8 +849,24 @@ fn no_credential_in_a_query_is_repeated() {
     let presigned = signed(&[&aws[..], &["--presign", "600"]].concat(), &url);
     let presigned_url = presigned["url"].as_str().unwrap();
     let target = presigned_url.strip_prefix("http://h").unwrap();
+    let (_, behind) = presigned_url.split_once("X-Amz-Signature=").unwrap();
+    let signature = &behind[..64];
     let text = |made: &Value| made["signature_base"].as_str().unwrap().to_owned();
-    for (line, fields, mine) in [
+    // As callers get it wrong who are told what differs.
+    let wrong = [
+        ("?a=1&", "a=1&"),
+        ("?a=1&", ""),
+        ("&", ";"),
+        ("&", "&amp;"),
+        ("&", "%26"),
+        ("&", "& "),
+        ("&", ""),
+        ("api_key=", "API_KEY="),
+        ("api_key=", "api_key%3D"),
+    ]
+    .map(|(from, to)| text(&made).replace(from, to))
+    .map(|mine| (format!("GET /narrow{query}"), &*fields, mine));
+    let as_signed = [
         (format!("GET /narrow{query}"), &*fields, text(&made)),
         (format!("GET /nope{query}"), &*fields, text(&made)),
         (format!("DELETE /page/x{query}"), "", text(&made)),
@@ -706,7 +877,8 @@ fn no_credential_in_a_query_is_repeated() {
             text(&presigned),
         ),
         (format!("GET /nope{target}"), "", text(&presigned)),
-    ] {
+    ];
+    for (line, fields, mine) in as_signed.into_iter().chain(wrong) {
         std::fs::write(desk.path().join("mine"), mine).unwrap();
         let raw = format!("{line} HTTP/1.1\nHost: h\n{fields}\n");
         std::fs::write(desk.path().join("pasted"), raw).unwrap();
@@ -718,6 +890,34 @@ fn no_credential_in_a_query_is_repeated() {
             let told = String::from_utf8(told).unwrap();
             assert!(told.contains("***") || told.contains("<a token>"), "{told}");
             assert!(!told.to_lowercase().contains("canary"), "{line}: {told}");
+            assert!(!told.contains(signature), "{line}: {told}");
         }
+    }
+}
+
+#[test]
+fn a_token_that_came_to_another_route_is_not_repeated() {
+    let desk = with_pages();
+    let token = "X-App-Token: canary-app-token";
+    let cover = ["--created", THEN, "--cover", "x-app-token", "-H", token];
+    let url = ["http://h/page/x"];
+    let output = run(desk.path(), "sign", &[&cover[..], &url].concat());
+    let fields = String::from_utf8(output.stdout).unwrap();
+    let raw = format!("GET /page/x HTTP/1.1\nHost: h\n{token}\n{fields}\n");
+    let (_, told) = by_the_gateway(desk.path(), &raw);
+    assert!(told.contains("x-app-token"), "{told}");
+    assert!(!told.contains("canary-app"), "{told}");
+}
+
+#[test]
+fn a_url_that_is_not_understood_is_repeated_without_its_query() {
+    let desk = desk();
+    let entry = json!({ "request": { "method": "GET", "url": "https://h/a?api_key=canary" } });
+    let two = json!({ "log": { "entries": [entry, entry] } }).to_string();
+    for text in ["curl 'http://h/a b?api_key=canary'", &two] {
+        std::fs::write(desk.path().join("pasted"), text).unwrap();
+        let output = run(desk.path(), "explain", &["pasted"]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("?…") && !told.contains("canary"), "{told}");
     }
 }

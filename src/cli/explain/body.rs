@@ -12,18 +12,38 @@ use crate::schemes::digest::{BodyCheck, BodyProof, Digests, Mismatch};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Judges `body` by what was proven of it, and by which scheme.
+/// How many bytes `body` has, or will have by the length that is announced: the gateway refuses by that.
+pub(super) fn length(body: &Body, announced: Option<usize>) -> u64 {
+    let given = body.bytes().map_or(0, <[u8]>::len);
+    given.max(announced.unwrap_or_default()) as u64
+}
+
+/// Judges `body`, of `length` bytes, by what was proven of it, and by which scheme.
 pub(super) fn judge(
-    body: &Body,
+    (body, length): (&Body, u64),
     (scheme, proof): (Option<Scheme>, &BodyProof),
     route: &Route,
     report: &mut Report,
 ) -> Result<(), Stopped> {
+    // Of a body in pieces it is what they hold that counts, and not what is around them.
+    let length = match proof {
+        BodyProof::Chunked(chunks) => chunks.length(),
+        _ => length,
+    };
+    let limit = route.body.limit;
+    if length > limit {
+        let refusal = Refusal::from(BodyError::TooLarge { limit });
+        let change = format!(
+            "this one has {length} bytes; `body.limit` of the route says how many it takes"
+        );
+        return Err(refuse(report, "body", &refusal, Some(change)));
+    }
     let bytes = match body {
         Body::None => {
             pass(report, "body", "there is none");
             return Ok(());
         }
+        Body::Broken(fault) => return Err(broken(fault, report)),
         Body::NotGiven => {
             report.steps.push(Step {
                 name: "body",
@@ -34,21 +54,11 @@ pub(super) fn judge(
         }
         Body::Whole(bytes) | Body::Rest(bytes) => bytes,
     };
-    let limit = route.body.limit;
-    if bytes.len() as u64 > limit {
-        let refusal = Refusal::from(BodyError::TooLarge { limit });
-        let change = format!(
-            "this one has {} bytes; `body.limit` of the route says how many it takes",
-            bytes.len()
-        );
-        return Err(refuse(report, "body", &refusal, Some(change)));
-    }
     let hold = route.hold(true);
-    if scheme == Some(Scheme::Webhook) && bytes.len() as u64 > hold {
+    if scheme == Some(Scheme::Webhook) && length > hold {
         let refusal = Refusal::from(BodyError::NotHeld { limit: hold });
         let change = format!(
-            "this one has {} bytes; `webhook.hold` of the route says how many are read",
-            bytes.len()
+            "this one has {length} bytes; `webhook.hold` of the route says how many are read"
         );
         return Err(refuse(report, "body", &refusal, Some(change)));
     }
@@ -57,14 +67,17 @@ pub(super) fn judge(
     }
     let BodyProof::Digests(_) = proof else {
         // A sender of webhooks signs the body itself: it was looked at with the credential.
-        let note = match scheme {
-            Some(Scheme::Webhook) => "is what the sender has signed",
-            _ => "not covered by the proof",
+        report.proves_body = scheme == Some(Scheme::Webhook);
+        let note = if report.proves_body {
+            "is what the sender has signed"
+        } else {
+            "not covered by the proof"
         };
         pass(report, "body", note);
         return Ok(());
     };
     if matches(proof, bytes) {
+        report.proves_body = true;
         pass(report, "body", "matches its digest");
         return Ok(());
     }
@@ -74,6 +87,12 @@ pub(super) fn judge(
     );
     let refusal = Refusal::from(BodyError::Mismatch(Mismatch));
     Err(refuse(report, "body", &refusal, Some(change)))
+}
+
+/// Refuses a body that ends in the middle, or in what is none, for `fault`.
+pub(super) fn broken(fault: &str, report: &mut Report) -> Stopped {
+    let refusal = Refusal::from(BodyError::BrokeOff(fault.to_owned()));
+    refuse(report, "body", &refusal, None)
 }
 
 /// Whether the pieces of a body hold.
@@ -88,6 +107,7 @@ fn chunked(chunks: &Arc<Chunks>, bytes: &[u8], report: &mut Report) -> Result<()
         }
     };
     let Some(bad) = bad else {
+        report.proves_body = true;
         pass(report, "body", "its pieces hold");
         return Ok(());
     };

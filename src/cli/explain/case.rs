@@ -23,7 +23,7 @@ impl Case<'_> {
     /// Takes down whether the signature is the key's, and if not, why.
     pub(super) fn judge(&self, shown: &mut Signature, sample: &Sample<'_>) {
         let text = String::from_utf8_lossy(&sample.text);
-        let text = veil::text(&text, self.route);
+        let text = self.veiled(&text);
         shown.base = Some(text.split('\n').map(str::to_owned).collect());
         let Some(key) = self.ground.registry.key(&sample.key_id) else {
             return;
@@ -66,7 +66,7 @@ impl Case<'_> {
         let mut difference = first_difference(&sample.text, caller);
         if let Some(difference) = &mut difference {
             for line in [&mut difference.gateway_line, &mut difference.caller_line] {
-                let told = veil::text(line, self.route);
+                let told = self.veiled(line);
                 if told != *line {
                     *line = told;
                     difference.indent = None;
@@ -87,6 +87,13 @@ impl Case<'_> {
             mistake: mistake.map(Mistake::word),
             difference,
         }))
+    }
+
+    /// `text`, ours or the caller's, without what opens something. What is a credential on any route is one here:
+    /// a caller that came to the wrong one has the right key with it.
+    fn veiled(&self, text: &str) -> String {
+        let query = self.received.query().unwrap_or_default();
+        veil::text(text, query, &self.ground.nowhere)
     }
 
     /// How it stands with a part that the request has.

@@ -2,10 +2,10 @@
 
 use super::case::Case;
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
-use super::{advice, body, shown, veil};
+use super::{advice, body, head, shown, veil};
 use crate::apps::{Mode, Registry};
 use crate::authorize::{self, Heights};
-use crate::cli::pasted::{Body, Pasted};
+use crate::cli::pasted::{Body, Pasted, announced};
 use crate::clock::Now;
 use crate::crypto::digest::sha256;
 use crate::gateway::refusal::Refusal;
@@ -14,11 +14,10 @@ use crate::replay::{self, Memories, Memory, Recorded};
 use crate::route::{Accept, NoRoute, Route, Table};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{
-    Caller, Malformed, Observed, Presented, PublicUrl, Received, Rules, Surroundings, token,
+    self, Caller, Malformed, Observed, Presented, PublicUrl, Received, Rules, Surroundings, token,
 };
-use crate::server::Fault;
 use http::Version;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, ORIGIN};
+use http::header::ORIGIN;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tokens that are kept while one request is judged.
@@ -27,6 +26,8 @@ const CACHED_TOKENS: usize = 1;
 /// What a request is judged by.
 pub(in crate::cli) struct Ground {
     pub(in crate::cli) routes: Table,
+    /// What stands for a route where none takes the request, and what is veiled on all of them: see [`veil::nowhere`].
+    pub(in crate::cli) nowhere: Route,
     pub(in crate::cli) registry: Registry,
     pub(in crate::cli) freshness: Freshness,
     pub(in crate::cli) tokens: token::Settings,
@@ -56,8 +57,9 @@ pub(in crate::cli) fn judge(
         return report;
     };
     let mut again = Way { body: &body, ..way }.judged();
-    let code = |report: &Report| Some(report.refused.as_ref()?.code);
-    if code(&again) == code(&report) {
+    // It is so only where a proof says it: one that holds without the newline and does not with it.
+    let is_proven = again.steps.len() > report.steps.len() || again.passes && again.proves_body;
+    if !is_proven {
         return report;
     }
     again.notes.push(
@@ -93,8 +95,7 @@ impl Way<'_> {
     /// The steps in the gateway's order (see `gateway`).
     fn go(&self, report: &mut Report) -> Result<(), Stopped> {
         let parts = &self.raw.parts;
-        if !is_length_good(&parts.headers) {
-            let fault = Fault::Malformed(BAD_LENGTH);
+        if let Some(fault) = head::fault(parts) {
             return Err(refuse(report, "head", &Refusal::Wire(fault), None));
         }
         let around = Surroundings {
@@ -116,7 +117,7 @@ impl Way<'_> {
             method: received.method().to_string(),
             scheme: received.scheme().to_owned(),
             authority: received.authority().to_owned(),
-            target: veil::query(received.target(), &veil::nowhere(&self.ground.routes)),
+            target: veil::query(received.target(), &self.ground.nowhere),
         });
         pass(report, "head", "one reading");
         if let Some(route) = route_of_preflight(&received, &self.ground.routes) {
@@ -134,7 +135,8 @@ impl Way<'_> {
             outcome: Outcome::NotChecked,
             note: "how much the app has used is known to the running gateway alone".to_owned(),
         });
-        body::judge(self.body, (scheme, &proof), route, report)
+        let length = body::length(self.body, announced(&parts.headers));
+        body::judge((self.body, length), (scheme, &proof), route, report)
     }
 
     fn route(&self, received: &Received<'_>, report: &mut Report) -> Result<&Route, Stopped> {
@@ -145,7 +147,7 @@ impl Way<'_> {
             Err(none) => {
                 let change = advice::route(&none, routes, received);
                 if let NoRoute::NotFound = none {
-                    shown::credentials(report, self.case(received, &veil::nowhere(routes)));
+                    shown::credentials(report, self.case(received, &self.ground.nowhere));
                 }
                 return Err(refuse(report, "route", &Refusal::Route(none), change));
             }
@@ -212,6 +214,10 @@ impl Way<'_> {
                 Ok(caller)
             }
             Err(why) => {
+                if let (schemes::Refused::Unread, Body::Broken(fault)) = (&why, self.body) {
+                    // Such a body is read before it is known who calls.
+                    return Err(body::broken(fault, report));
+                }
                 let change = advice::credential(&why, case, report);
                 let refusal = Refusal::Credential(why);
                 Err(refuse(report, "credential", &refusal, change))
@@ -278,20 +284,6 @@ impl Way<'_> {
             refuse(report, step, &Refusal::Denied(denied), Some(change))
         })
     }
-}
-
-/// What is said of a length that [`is_length_good`] does not take.
-const BAD_LENGTH: &str = "`Content-Length` is not one number from 0 to 2^63 - 1";
-
-/// Whether the wire guard takes the length that is announced, if one is.
-fn is_length_good(fields: &HeaderMap) -> bool {
-    const MAX_DIGITS: usize = 19;
-    let is_good = |value: &HeaderValue| {
-        let text = value.to_str().unwrap_or_default();
-        let is_number = text.len() <= MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_number && text.parse::<i64>().is_ok()
-    };
-    fields.get(CONTENT_LENGTH).is_none_or(is_good)
 }
 
 /// Takes down a preflight, whose answer needs neither proof nor upstream.

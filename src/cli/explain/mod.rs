@@ -6,6 +6,7 @@ mod api_key;
 mod aws_sigv4;
 mod body;
 mod case;
+mod head;
 mod hmac_auth;
 mod judge;
 mod print;
@@ -37,6 +38,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+pub(super) use veil::nowhere;
 
 /// Bytes of a request, or of a signature base, that are read.
 const MAX_INPUT: u64 = 64 * 1024 * 1024;
@@ -237,6 +239,7 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
         }
     }
     Ok(Ground {
+        nowhere: nowhere(&blueprint.routes),
         routes: blueprint.routes,
         registry,
         freshness: blueprint.freshness,
@@ -284,13 +287,15 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
         window: None,
         hold: MAX_INPUT,
     });
+    let routes = Table::new(vec![Route {
+        dialect,
+        webhooks,
+        ..Route::any("any")
+    }])
+    .expect("one route ties with none");
     Ok(Ground {
-        routes: Table::new(vec![Route {
-            dialect,
-            webhooks,
-            ..Route::any("any")
-        }])
-        .expect("one route ties with none"),
+        nowhere: nowhere(&routes),
+        routes,
         registry: Registry::new(vec![app], key.into_iter().collect(), 1)?.telling(secrets, true),
         freshness: Freshness::USUAL,
         tokens: TokenSettings::new(None, MAX_LIFETIME, Freshness::USUAL.skew),

@@ -9,6 +9,9 @@ use std::borrow::Cow;
 pub(in crate::cli) struct Report {
     /// Whether the request would pass.
     pub(in crate::cli) passes: bool,
+    /// Whether the body is there, and is the one that was proven.
+    #[serde(skip)]
+    pub(super) proves_body: bool,
     /// The moment it was judged at, Unix seconds.
     pub(super) at: i64,
     /// The request line and the authority, as the gateway takes them.

@@ -1,12 +1,20 @@
 //! A body as it went over the wire in chunks (RFC 9112, section 7.1), put together.
 
-/// The body of `text`, whose lines may end in LF alone; `None` where it is not in chunks.
-pub(super) fn put_together(text: &[u8]) -> Option<Vec<u8>> {
+use http::header::{HeaderName, HeaderValue};
+
+/// Digits that the gateway takes of a size.
+const MAX_SIZE_DIGITS: usize = 16;
+
+/// The body of `text`, whose lines may end in LF alone, or why the gateway refuses its chunks; `None` where it is
+/// not in any.
+pub(super) fn put_together(text: &[u8]) -> Option<Result<Vec<u8>, &'static str>> {
     let mut body = Vec::new();
+    let mut fault = None;
     let mut rest = text;
     loop {
         let (size, behind) = line(rest);
-        let size = size_of(size)?;
+        let (size, bad) = size_of(size)?;
+        fault = fault.or(bad);
         if size == 0 {
             rest = behind;
             break;
@@ -18,10 +26,23 @@ pub(super) fn put_together(text: &[u8]) -> Option<Vec<u8>> {
         };
         rest = behind;
     }
-    let mut lines = rest.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let mut trailers = lines.by_ref().take_while(|line| !line.is_empty());
-    let is_end = trailers.all(|line| line.contains(&b':')) && lines.all(<[u8]>::is_empty);
-    is_end.then_some(body)
+    let mut lines = rest
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii_end);
+    for trailer in lines.by_ref().take_while(|line| !line.is_empty()) {
+        let colon = trailer.iter().position(|byte| *byte == b':')?;
+        if !is_field(trailer.split_at(colon)) {
+            fault = fault.or(Some("a trailer is not a field line"));
+        }
+    }
+    let is_end = lines.all(<[u8]>::is_empty);
+    is_end.then_some(fault.map_or(Ok(body), Err))
+}
+
+/// Whether a name, and what stands from its colon on, are a field.
+fn is_field((name, value): (&[u8], &[u8])) -> bool {
+    let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii();
+    HeaderName::from_bytes(name).is_ok() && HeaderValue::from_bytes(value).is_ok()
 }
 
 /// The first line, and what follows it.
@@ -32,11 +53,21 @@ fn line(text: &[u8]) -> (&[u8], &[u8]) {
     (line.strip_suffix(b"\r").unwrap_or(line), rest)
 }
 
-/// The size of a chunk. One with extensions is none: the gateway refuses them.
-fn size_of(line: &[u8]) -> Option<usize> {
-    let is_number = line.iter().all(u8::is_ascii_hexdigit);
-    let text = std::str::from_utf8(line).ok().filter(|_| is_number)?;
-    usize::from_str_radix(text, 16).ok()
+/// The size of a chunk, and why the gateway refuses what stands there, if it does.
+fn size_of(line: &[u8]) -> Option<(usize, Option<&'static str>)> {
+    let end = line.iter().position(|byte| *byte == b';');
+    let (digits, extensions) = line.split_at(end.unwrap_or(line.len()));
+    let is_number = digits.iter().all(u8::is_ascii_hexdigit);
+    let text = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
+    let size = usize::from_str_radix(text, 16).ok()?;
+    let bad = if digits.len() > MAX_SIZE_DIGITS {
+        Some("the size of a chunk has too many digits")
+    } else if extensions.is_empty() {
+        None
+    } else {
+        Some("chunk extensions are not accepted")
+    };
+    Some((size, bad))
 }
 
 #[cfg(test)]
@@ -54,14 +85,36 @@ mod tests {
             (b"5\r\nhello\r\n", None),
             (b"7\r\nhello\r\n0\r\n\r\n", None),
             (b"4\r\nhello\r\n0\r\n\r\n", None),
-            (b"5;a=b\r\nhello\r\n0\r\n\r\n", None),
             (b"+5\r\nhello\r\n0\r\n\r\n", None),
             (b"ffffffffffffffffff\r\nhello", None),
             (b"0\nis the number\n", None),
             (b"{\"a\": 1}\n", None),
             (b"", None),
         ] {
-            assert_eq!(put_together(text).as_deref(), body, "{text:?}");
+            let put = put_together(text).map(Result::unwrap);
+            assert_eq!(put.as_deref(), body, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_that_the_gateway_refuses_are_none_to_put_together() {
+        for (text, why) in [
+            (&b"5;a=b\r\nhello\r\n0\r\n\r\n"[..], "extensions"),
+            (
+                b"00000000000000000000000005\r\nhello\r\n0\r\n\r\n",
+                "too many digits",
+            ),
+            (
+                b"5\r\nhello\r\n00000000000000000\r\n\r\n",
+                "too many digits",
+            ),
+            (b"5\r\nhello\r\n0\r\n: x\r\n\r\n", "a trailer"),
+            (b"0\r\nx : y\r\n\r\n", "a trailer"),
+            (b"0\r\n x: y\r\n\r\n", "a trailer"),
+            (b"0\r\nx: \x01y\r\n\r\n", "a trailer"),
+        ] {
+            let fault = put_together(text).unwrap().unwrap_err();
+            assert!(fault.contains(why), "{text:?}: {fault}");
         }
     }
 }

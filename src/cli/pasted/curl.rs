@@ -22,6 +22,8 @@ const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlen
 
 /// What is said of escapes that curl writes anew.
 const CASE_OF_ESCAPES: &str = "some versions of curl write the escapes of `--data-urlencode` and of `-G` in lower case, `%2b`: here those of the first are in upper case, and others as the line has them";
+/// What is said of `""` within double quotes.
+const DOUBLED: &str = "`\"\"` within double quotes stands for nothing, as a POSIX shell reads it; if Windows' `cmd` wrote it for a quote, let the browser copy the request as cURL (bash), or (POSIX)";
 
 /// Whether `text` is a `curl` command, behind a prompt or not.
 pub fn is_one(text: &[u8]) -> bool {
@@ -45,8 +47,11 @@ pub fn read(text: &[u8], files: Files<'_>) -> Result<Pasted> {
         .map_err(|_| Stop::failed("the `curl` line is not UTF-8"))?;
     let mut told = Told::default();
     let words = shell::words(line)?;
-    let count = words.len();
-    let mut words = words.into_iter();
+    if words.has_doubled {
+        told.note(DOUBLED);
+    }
+    let count = words.all.len();
+    let mut words = words.all.into_iter();
     while let Some(word) = words.next() {
         told.at = count - words.len();
         let mut value = |name: &str| {
@@ -273,7 +278,11 @@ impl Told {
         if self.json {
             usual.extend([(CONTENT_TYPE, json.clone()), (ACCEPT, json)]);
         }
-        let headers = headers(&self.headers, usual, data.is_some())?;
+        let mut headers = headers(&self.headers, usual, data.is_some())?;
+        if parts.version == Version::HTTP_2 {
+            // There are no transfer codings in it, and curl leaves the field out.
+            headers.remove(TRANSFER_ENCODING);
+        }
         let (parts, tls) = addressed(&url, parts, headers)?;
         let covers = |part: &str| {
             ["signature-input", "authorization", "proxy-authorization"]
@@ -497,6 +506,8 @@ mod tests {
         for name in ["user-agent", "referer", "content-length"] {
             assert!(!fields.parts.headers.contains_key(name), "{name}");
         }
+        let fields = taken("curl --http2 https://h/ -H 'transfer-encoding: chunked' -d a");
+        assert!(!fields.parts.headers.contains_key(TRANSFER_ENCODING));
         let fields = taken("curl --json 1 http://h/ -H 'Host: other'")
             .parts
             .headers;

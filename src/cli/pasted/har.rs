@@ -1,6 +1,6 @@
 //! A HAR file (HTTP Archive 1.2), one of its entries, or the request within one.
 
-use super::url::without_user;
+use super::url::told;
 use super::{Body, Pasted, addressed, announced, no_parts};
 use crate::cli::paint::short;
 use crate::cli::stop::Stop;
@@ -109,7 +109,7 @@ fn one_of(mut entries: Vec<Value>, which: Option<usize>) -> Result<Value> {
         None => {
             let text = |entry: &Value, place: &str| {
                 let text = entry.pointer(place).and_then(Value::as_str);
-                short(&without_user(text.unwrap_or("?")))
+                text.map_or_else(|| "?".to_owned(), |text| short(&told(text)))
             };
             let mut list: Vec<String> = entries
                 .iter()
@@ -287,6 +287,9 @@ mod tests {
             told.contains("has 2 entries") && told.contains("2: POST https://api"),
             "{told}"
         );
+        let with_key = file.replace("b=1", "api_key=canary");
+        let told = error(&with_key, None);
+        assert!(told.contains("2: POST") && !told.contains("canary"));
         assert!(error(&file, Some(3)).contains("no entry 3"));
         assert!(error(&file, Some(0)).contains("no entry 0"));
         assert!(read(file.as_bytes(), Some(2)).is_ok());

@@ -47,6 +47,8 @@ pub enum Body {
     Rest(Vec<u8>),
     /// The head announces one, the text does not have it.
     NotGiven,
+    /// It is in chunks that the gateway refuses, for this reason.
+    Broken(&'static str),
 }
 
 impl Body {
@@ -54,7 +56,7 @@ impl Body {
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Whole(bytes) | Self::Rest(bytes) => Some(bytes),
-            Self::None | Self::NotGiven => None,
+            Self::None | Self::NotGiven | Self::Broken(_) => None,
         }
     }
 
@@ -112,7 +114,7 @@ fn addressed(url: &str, mut parts: Parts, headers: HeaderMap) -> Result<(Parts, 
         } else {
             "a host that is not ASCII is written as it is looked up, `xn--…`: browsers copy it so"
         };
-        let shown = short(&url::without_user(url));
+        let shown = short(&url::told(url));
         Stop::failed(format!("the URL `{shown}` is no URL: {why}")).hint(hint)
     };
     let uri: Uri = url.parse().map_err(|why| bad(&format!("{why}")))?;
@@ -148,7 +150,7 @@ fn no_parts() -> Parts {
 }
 
 /// What `Content-Length` announces.
-fn announced(headers: &HeaderMap) -> Option<usize> {
+pub(super) fn announced(headers: &HeaderMap) -> Option<usize> {
     let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number)

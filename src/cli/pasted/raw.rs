@@ -176,9 +176,13 @@ fn body(parts: &Parts, rest: &[u8], notes: &mut Vec<String>) -> Body {
             notes.push("the body is chunked: its digest is not checked here".to_owned());
             return Body::NotGiven;
         }
-        if let Some(body) = chunks::put_together(rest) {
-            notes.push("the body is in chunks: it is taken without their sizes".to_owned());
-            return Body::Whole(body);
+        match chunks::put_together(rest) {
+            Some(Ok(body)) => {
+                notes.push("the body is in chunks: it is taken without their sizes".to_owned());
+                return Body::Whole(body);
+            }
+            Some(Err(why)) => return Body::Broken(why),
+            None => {}
         }
         notes.push(
             "the body is said to be chunked, and is not: all that follows the empty line is taken as it"
@@ -283,6 +287,8 @@ mod tests {
         assert_eq!(body("Content-Length: 3\n", "hi\n\n"), whole("hi\n"));
         assert_eq!(body(chunked, "5\r\nhello\r\n0\r\n\r\n"), whole("hello"));
         assert_eq!(body(chunked, "hello\n"), rest("hello\n"));
+        let broken = body(chunked, "5;a=b\r\nhello\r\n0\r\n\r\n");
+        assert_eq!(broken, Body::Broken("chunk extensions are not accepted"));
         assert_eq!(body("", "hi\r\n"), rest("hi\r\n"));
         assert_eq!(body("", "hi\r\n").without_newline(), Some(rest("hi")));
         assert_eq!(rest("hi\n\n").without_newline(), Some(rest("hi\n")));

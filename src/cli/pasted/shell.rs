@@ -7,15 +7,25 @@ use anyhow::Result;
 /// Words of a line.
 const MAX_WORDS: usize = 4_096;
 
+/// The words of a line.
+#[derive(Debug)]
+pub struct Words {
+    /// Every one, in order.
+    pub all: Vec<String>,
+    /// Whether a string in double quotes goes on at once in another: Windows' `cmd` writes one quote so.
+    pub has_doubled: bool,
+}
+
 /// The words of `line`.
 ///
 /// # Errors
 /// A quote without its end, or what only a shell can do.
-pub fn words(line: &str) -> Result<Vec<String>> {
+pub fn words(line: &str) -> Result<Words> {
     let mut reader = Reader {
         rest: line.trim_end(),
         words: Vec::new(),
         word: None,
+        has_doubled: false,
     };
     while let Some(c) = reader.next() {
         match c {
@@ -63,7 +73,10 @@ pub fn words(line: &str) -> Result<Vec<String>> {
         }
     }
     reader.end_word()?;
-    Ok(reader.words)
+    Ok(Words {
+        all: reader.words,
+        has_doubled: reader.has_doubled,
+    })
 }
 
 /// What stands in `$'…'`.
@@ -80,6 +93,7 @@ struct Reader<'l> {
     words: Vec<String>,
     /// The one that is being read; empty quotes make one too.
     word: Option<String>,
+    has_doubled: bool,
 }
 
 impl Reader<'_> {
@@ -125,11 +139,14 @@ impl Reader<'_> {
     }
 
     fn double(&mut self) -> Result<(), Stop> {
-        self.word.get_or_insert_default();
+        let start = self.word.get_or_insert_default().len();
         loop {
             match self.next() {
                 None => return Err(unfinished("`\"`")),
-                Some('"') if self.rest.starts_with('"') => return Err(doubled()),
+                Some('"') if self.rest.starts_with('"') => {
+                    self.has_doubled = true;
+                    return self.not_json(start);
+                }
                 Some('"') => return Ok(()),
                 Some('`') => return Err(filled_in()),
                 Some('$') if self.is_name_next() => return Err(filled_in()),
@@ -145,6 +162,19 @@ impl Reader<'_> {
                 Some(c) => self.push(c),
             }
         }
+    }
+
+    /// Refuses what begins at `start` of the word as JSON does: it is Windows' `cmd` that doubles the quotes in one.
+    fn not_json(&self, start: usize) -> Result<(), Stop> {
+        let inside = self.word.as_deref().and_then(|word| word.get(start..));
+        let inside = inside.unwrap_or_default().trim();
+        let is_front = inside
+            .chars()
+            .all(|c| c.is_whitespace() || "{[".contains(c));
+        if is_front && !inside.is_empty() {
+            return Err(doubled());
+        }
+        Ok(())
     }
 
     /// `$'…'`, as browsers write what holds quotes or is no ASCII.
@@ -279,7 +309,29 @@ mod tests {
             ("a(b", &["a(b"]),
             ("", &[]),
         ] {
-            assert_eq!(words(line).unwrap(), wanted, "{line}");
+            assert_eq!(words(line).unwrap().all, wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_string_that_goes_on_in_another_is_read_as_a_shell_does_and_noted() {
+        for (line, wanted) in [
+            (r#"a "http://h/x""y""#, &["a", "http://h/xy"][..]),
+            (r#"a "A: b""c""#, &["a", "A: bc"]),
+            (r#"a "A: """"#, &["a", "A: "]),
+            (r#"a """x""""#, &["a", "x"]),
+            (r#"a "h?a=""$""#, &["a", "h?a=$"]),
+            (r#"a "[""#, &["a", "["]),
+        ] {
+            let read = words(line).unwrap();
+            assert_eq!(read.all, wanted, "{line}");
+            assert_eq!(read.has_doubled, !line.ends_with(r#""[""#), "{line}");
+        }
+        assert!(!words(r#"a "b"'c' "" """#).unwrap().has_doubled);
+        let told = |line: &str| words(line).unwrap_err().to_string();
+        assert!(told(r#"a "h?a=""$B""#).contains("fill something in"));
+        for json in [r#"a "{""b"":1}""#, r#"a "[""b""]""#, r#"a "[ {""b"":1}]""#] {
+            assert!(told(json).contains("`cmd`"), "{json}");
         }
     }
 
@@ -312,7 +364,6 @@ mod tests {
             assert!(words(line).is_err(), "{line}");
         }
         let told = |line: &str| words(line).unwrap_err().to_string();
-        assert!(told(r#"a "{""b"":1}""#).contains("`cmd`"));
         assert!(told("a `\r\n b").contains("PowerShell"));
         assert!(words(&"a ".repeat(MAX_WORDS + 1)).is_err());
     }
@@ -321,7 +372,7 @@ mod tests {
         #[test]
         fn every_word_that_is_quoted_is_read_again(word in "\\PC*") {
             let line = quoted(&word);
-            proptest::prop_assert_eq!(words(&line).unwrap(), [word]);
+            proptest::prop_assert_eq!(words(&line).unwrap().all, [word]);
         }
     }
 }

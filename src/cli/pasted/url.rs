@@ -68,12 +68,39 @@ pub(super) fn authority(url: &str) -> &str {
 }
 
 /// `url` as a message may tell it: without what stands before the last `@`, since in one that is no
-/// URL a password may be anywhere.
-pub(super) fn without_user(url: &str) -> String {
+/// URL a password may be anywhere, and without its query and its fragment, which may hold a credential.
+pub(super) fn told(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let (scheme, behind) = url.split_at(start);
-    match behind.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}…@{host}"),
-        None => url.to_owned(),
+    let (user, behind) = match behind.rsplit_once('@') {
+        Some((_, host)) => ("…@", host),
+        None => ("", behind),
+    };
+    let end = behind.find(['?', '#']).unwrap_or(behind.len());
+    let (front, rest) = behind.split_at(end);
+    // Of the rest there is the sign alone.
+    let (sign, rest) = rest.split_at(rest.len().min(1));
+    let left_out = if rest.is_empty() { "" } else { "…" };
+    format!("{scheme}{user}{front}{sign}{left_out}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_told_without_what_may_open_something() {
+        for (url, wanted) in [
+            ("http://h/a?b=1", "http://h/a?…"),
+            ("http://h/a b?api_key=canary#c", "http://h/a b?…"),
+            ("http://h/#token=canary", "http://h/#…"),
+            ("http://me:ca?nary@h/a", "http://…@h/a"),
+            ("http://h/a?mail=a@b?c", "http://…@b?…"),
+            ("http://h/a?", "http://h/a?"),
+            ("h/a", "h/a"),
+            ("", ""),
+        ] {
+            assert_eq!(told(url), wanted, "{url}");
+        }
     }
 }
