@@ -109,14 +109,31 @@ pub(super) fn shown(name: &HeaderName) -> String {
         .collect()
 }
 
-/// One word for a shell, whatever is in it. Control characters are written out, as POSIX has it since 2024 and the shells
-/// that people use had it long before: in quotes alone they would be lost on the way through a terminal, or obeyed by it.
+/// Whether the command that sends `message` has control characters written out: not every shell reads them so.
+pub(super) fn writes_out(message: &Message) -> bool {
+    let body = match &message.source {
+        Source::File(path) => path.to_string_lossy(),
+        Source::Stdin => "".into(),
+        Source::Inline => String::from_utf8_lossy(&message.body),
+    };
+    let fields = message.fields.values();
+    let mut values = fields.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    body.contains(is_lost) || values.any(|value| value.contains(is_lost))
+}
+
+/// Whether a terminal would take it for itself.
+fn is_lost(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t')
+}
+
+/// One word for a shell, whatever is in it. Control characters are written out, as POSIX has it since 2024, and bash, zsh
+/// and ksh had it long before, but not dash: in quotes alone they would be lost on the way through a terminal, or obeyed
+/// by it.
 pub(super) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@,+".contains(c);
-    let lost = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
-    } else if text.contains(lost) {
+    } else if text.contains(is_lost) {
         written_out(text)
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
@@ -164,6 +181,31 @@ mod tests {
         };
         assert_eq!(line(""), "curl http://h/ --head");
         assert_eq!(line("x"), "curl http://h/ -X HEAD --data-raw x");
+    }
+
+    #[test]
+    fn it_is_known_whether_a_command_has_control_characters_written_out() {
+        let of = |body: &'static str, value: &str, source: Source| {
+            let mut fields = HeaderMap::new();
+            fields.insert("x-a", value.parse().unwrap());
+            let message = Message {
+                method: Method::POST,
+                uri: "http://h/".parse().unwrap(),
+                fields,
+                body: Bytes::from_static(body.as_bytes()),
+                source,
+            };
+            let line = command(&[], &message, &[]);
+            (writes_out(&message), line.contains(" $'"))
+        };
+        let none = (false, false);
+        assert_eq!(of("it's\n\t1", "a\tb", Source::Inline), none);
+        assert_eq!(of("\u{1}", "a", Source::Stdin), none);
+        assert_eq!(of("\u{1}", "a", Source::File("body".into())), none);
+        let written = (true, true);
+        assert_eq!(of("a\r\n", "a", Source::Inline), written);
+        assert_eq!(of("a", "\u{85}", Source::Inline), written);
+        assert_eq!(of("a", "a", Source::File("\u{1}".into())), written);
     }
 
     #[test]

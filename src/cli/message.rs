@@ -138,7 +138,7 @@ fn absolute(url: &str) -> Result<Uri> {
 }
 
 /// `url` as it may be repeated: what stands before an `@` may be a name with its password, also where it is no URL otherwise.
-fn without_user(url: &str) -> Cow<'_, str> {
+pub(super) fn without_user(url: &str) -> Cow<'_, str> {
     let Some((front, rest)) = url.rsplit_once('@') else {
         return Cow::Borrowed(url);
     };

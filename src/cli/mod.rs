@@ -26,6 +26,7 @@ mod request;
 mod send;
 mod sidecar;
 mod sign;
+mod skim;
 mod stop;
 mod token;
 mod vectors;

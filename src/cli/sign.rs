@@ -70,6 +70,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     }
     if args.curl {
         writeln!(out, "{}", curl::command(&[], &message, &proof.fields))?;
+        if curl::writes_out(&message) {
+            super::aside(
+                &"this line needs bash, zsh or ksh: to dash its `$'…'` are other bytes, which the proof is not of",
+            );
+        }
     } else {
         if let Some(uri) = &proof.uri {
             writeln!(out, "{uri}")?;

@@ -155,6 +155,24 @@ impl Config {
         Self::understand(text, name, &places)
     }
 
+    /// As [`Config::from_text`], but to look at it; makes nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn check_text(
+        text: &str,
+        name: &str,
+        directory: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, Report> {
+        let places = Places {
+            directory,
+            env,
+            mode: Mode::Check,
+        };
+        Self::understand(text, name, &places)
+    }
+
     fn understand(text: &str, name: &str, places: &Places<'_>) -> Result<Loaded, Report> {
         let mut problems = Problems::new(text, name);
         let document = parse(text, &mut problems);

@@ -268,7 +268,7 @@ impl Places<'_> {
 
 /// What to do about a file that is closed to us.
 pub(super) const READABLE: &str =
-    "the user that the gateway runs as must be allowed to read it: run this as that user";
+    "the user that the gateway runs as must be allowed to read it; run commands as that user";
 
 fn unreadable(path: &Path, error: &io::Error) -> Closed {
     let closed = Closed::new(format!("`{}` cannot be read: {error}", path.display()));

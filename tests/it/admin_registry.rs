@@ -12,11 +12,12 @@ use portcullis::apps::made::{
 use portcullis::config::Config;
 use portcullis::store::registry::Registry;
 use serde_json::{Value, json};
-use std::fs::Permissions;
+use std::fs::{DirBuilder, Permissions};
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 const PLANS: &str = "[plans.standard]\nrate = \"1000/s\"\n[plans.slow]\nrate = \"10/s\"\n";
@@ -1067,17 +1068,38 @@ fn that_outlives_full_disks() -> Command {
 
 /// Runs it so that the mode of a file or folder counts, which it does not for a user who may do everything.
 pub(crate) fn that_minds_modes(folder: &Path) -> Command {
+    static MINDS: LazyLock<bool> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let closed = folder.path().join("closed");
+        DirBuilder::new().mode(0o000).create(&closed).unwrap();
+        lists(folder.path()) && !lists(&closed)
+    });
     if std::fs::metadata(folder).unwrap().uid() != 0 {
         return Command::new(program());
     }
+    assert!(
+        *MINDS,
+        "no mode counts for root here: CAP_SETPCAP is needed to give up CAP_DAC_OVERRIDE, or another user"
+    );
+    let mut command = who_may_not_do_everything();
+    command.arg(program());
+    command
+}
+
+/// Runs what is added to it as root whose access is checked.
+fn who_may_not_do_everything() -> Command {
     let mut command = Command::new("setpriv");
+    command.args([
+        "--inh-caps=-dac_override,-dac_read_search",
+        "--bounding-set=-dac_override,-dac_read_search",
+    ]);
     command
-        .args([
-            "--inh-caps=-dac_override,-dac_read_search",
-            "--bounding-set=-dac_override,-dac_read_search",
-        ])
-        .arg(program());
-    command
+}
+
+/// Whether such a one may look into a folder.
+fn lists(folder: &Path) -> bool {
+    let looked = who_may_not_do_everything().arg("ls").arg(folder).output();
+    looked.expect("setpriv is needed").status.success()
 }
 
 /// Lets its files grow to so many bytes from now on.

@@ -517,6 +517,16 @@ fn a_curl_line_survives_the_shell() {
     assert!(words.contains(&"Content-Type: application/json"));
     assert_eq!(words[words.len() - 2..], ["--data-raw", body]);
     assert_eq!(words.iter().filter(|word| **word == "-H").count(), 5);
+    assert!(!ran.err.contains("needs bash"), "{}", ran.err);
+}
+
+#[test]
+fn of_a_curl_line_that_not_every_shell_reads_it_is_told() {
+    let desk = Desk::new();
+    let ran = desk.keyed("sign", &["--curl", "-d", "a\r\nb", "http://h/o"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains(r"--data-raw $'a\r\nb'"), "{}", ran.out);
+    assert!(ran.err.contains("needs bash, zsh or ksh"), "{}", ran.err);
 }
 
 #[test]
@@ -1337,6 +1347,7 @@ fn the_demo_plays_on_good_configurations_whatever_they_limit() {
                  [server]\ndrain = {{ not_ready = \"1h\" }}"
             ),
         ),
+        ("", &format!("{own}[freshness]\nproofs = 10")),
         ("", &beside("path = \"/orders/*/items\"")),
     ] {
         let told = demonstrated(&demo_config(route, rest));
@@ -1396,5 +1407,29 @@ fn the_demo_asks_no_issuer_and_opens_no_registry_of_a_configuration() {
     issuer.set_nonblocking(true).unwrap();
     let asked = issuer.accept().unwrap_err();
     assert_eq!(asked.kind(), std::io::ErrorKind::WouldBlock);
-    assert!(!state.join("portcullis.redb").exists());
+    assert!(!state.exists());
+}
+
+#[test]
+fn the_demo_makes_no_secret_of_a_configuration_be_that_good_or_not() {
+    let desk = Desk::new();
+    let state = desk.path().join("real");
+    let good = demo_config(
+        "",
+        &format!(
+            "[plans.own]\nrate = \"20/s\"\n[state]\ndirectory = \"{0}\"\n\
+             [apps.other]\nkeys = [{{ id = \"other\", algorithm = \"hmac-sha256\", \
+             secret = \"generated:{0}/other.key\" }}]\n",
+            state.display(),
+        ),
+    );
+    let bad = format!("{good}[upstreams.empty]\nservers = []\n");
+    for (config, told) in [
+        (good, "Configuration: `gateway.toml` here."),
+        (bad, "Configuration: the built-in sample."),
+    ] {
+        let ran = demonstrated(&config);
+        assert!(ran.contains(told), "{ran}");
+        assert!(!state.exists(), "{told}");
+    }
 }

@@ -169,6 +169,10 @@ fn what_is_not_there_and_what_cannot_be_reached_is_told_with_a_hint() {
             ],
             "token",
         ),
+        (
+            &["app", "list", "--admin", "http://me:canary@h:1"],
+            "`http://…@h:1` is not where an admin API can be",
+        ),
         (&["app", "list", "-c", "none.toml"], "none.toml"),
         // What is missing is the token, which may be named by itself.
         (
@@ -187,6 +191,7 @@ fn what_is_not_there_and_what_cannot_be_reached_is_told_with_a_hint() {
         let wrong = run(folder, args);
         assert_eq!(wrong.code, 2, "{args:?}: {}", wrong.err);
         assert!(wrong.err.contains(told), "{}", wrong.err);
+        assert!(!wrong.err.contains("canary"), "{}", wrong.err);
     }
 }
 
@@ -346,7 +351,10 @@ fn an_app_lives_from_its_first_command_to_its_last_with_a_gateway_and_without() 
         let past = on.run("key retire shop-1 --at-moment 2001-01-01");
         assert_eq!(past.code, 2, "{}", past.err);
         assert!(past.err.contains("is past"), "{}", past.err);
-        on.good("key retire shop-1");
+        let later = on.good("key retire shop-1 --at-moment 2099-01-01");
+        assert!(later.starts_with("draining key shop-1"), "{later}");
+        let now = on.good("key retire shop-1");
+        assert!(now.starts_with("retired key shop-1"), "{now}");
         on.good("key revoke shop-3");
         let keys = on.good("key list --app shop");
         let states: Vec<(&str, &str)> = keys
@@ -611,7 +619,10 @@ fn who_may_not_look_into_the_state_directory_is_told_so_and_not_that_nothing_is_
     ] {
         let ran = run(line);
         assert_eq!((ran.code, &*ran.out), (2, ""), "{line}: {}", ran.err);
-        for words in ["cannot be read: Permission denied", "run this as that user"] {
+        for words in [
+            "cannot be read: Permission denied",
+            "run commands as that user",
+        ] {
             assert!(ran.err.contains(words), "{line}: {}", ran.err);
         }
     }
@@ -782,6 +793,21 @@ fn a_dry_run_without_a_gateway_makes_nothing() {
     let would = on.good("app delete shop --dry-run");
     assert!(would.starts_with("would be deleted app shop"), "{would}");
     on.good("app show shop");
+}
+
+#[test]
+fn a_command_that_ends_at_a_configuration_that_is_wrong_has_made_nothing() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream).more(
+        "[apps.unset]\nkeys = [{ id = \"unset\", algorithm = \"hmac-sha256\", \
+         secret = \"env:NOBODY_SET_IT\" }]\n",
+    );
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let before = names(setup.folder());
+    let ran = run(setup.folder(), &["app", "create", "shop"]);
+    assert_eq!((ran.code, &*ran.out), (2, ""), "{}", ran.err);
+    assert!(ran.err.contains("NOBODY_SET_IT"), "{}", ran.err);
+    assert_eq!(names(setup.folder()), before);
 }
 
 #[test]

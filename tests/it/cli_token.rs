@@ -1,12 +1,15 @@
 //! `portcullis token get` and `portcullis token inspect`.
 
+use crate::admin_registry::that_minds_modes;
 use crate::harness::issuer::{AUD, ISS};
 use crate::harness::key_service::phone;
 use crate::harness::pair::Pair;
 use crate::harness::{Binary, Setup, Token, Upstream};
 use serde_json::Value;
+use std::fs::Permissions;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
@@ -224,6 +227,18 @@ fn what_is_asked_for_wrongly_is_a_matter_of_usage() {
                 "--app",
                 "phone",
                 "--url",
+                "http://me:canary@h /",
+                "--dev",
+                "x",
+            ],
+            "`http://…@h /` is no URL of a gateway",
+        ),
+        (
+            &[
+                "get",
+                "--app",
+                "phone",
+                "--url",
                 "http://h",
                 "--instance",
                 "i",
@@ -234,6 +249,7 @@ fn what_is_asked_for_wrongly_is_a_matter_of_usage() {
         let ran = portcullis(folder.path(), args, "");
         assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
         assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+        assert!(!ran.err.contains("canary"), "{}", ran.err);
     }
     let closed = crate::harness::Closed::port();
     let url = format!("http://{}", closed.address());
@@ -279,19 +295,43 @@ fn that_loses_the_answer(gateway: SocketAddr) -> (String, JoinHandle<()>) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let passing = std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();
-        let mut request = Vec::new();
-        let mut piece = [0; 4096];
-        while !is_whole(&request) {
-            let read = client.read(&mut piece).unwrap();
-            assert_ne!(read, 0, "the request broke off");
-            request.extend_from_slice(&piece[..read]);
-        }
+        let request = whole(&mut client);
         let mut server = TcpStream::connect(gateway).unwrap();
         server.write_all(&request).unwrap();
+        let mut piece = [0; 4096];
         let read = server.read(&mut piece).unwrap();
         assert!(piece[..read].starts_with(b"HTTP/1.1 200 "));
     });
     (url, passing)
+}
+
+/// Answers one request so, and is gone. Gives its URL.
+fn that_answers(status: &'static str, body: &'static str) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        whole(&mut client);
+        let length = body.len();
+        write!(
+            client,
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+    });
+    (url, answering)
+}
+
+/// A request with all of its body.
+fn whole(client: &mut TcpStream) -> Vec<u8> {
+    let mut request = Vec::new();
+    let mut piece = [0; 4096];
+    while !is_whole(&request) {
+        let read = client.read(&mut piece).unwrap();
+        assert_ne!(read, 0, "the request broke off");
+        request.extend_from_slice(&piece[..read]);
+    }
+    request
 }
 
 /// Whether a request is there with all of its body.
@@ -367,6 +407,59 @@ fn the_key_of_who_may_have_enrolled_stays_and_of_who_reached_nobody_goes() {
         .request("GET", "/")
         .field("Portcullis-Token", got.out.trim());
     gateway.send(&request).assert_passed();
+}
+
+#[test]
+fn why_nobody_enrolled_is_told_and_the_key_goes_where_nothing_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("code"), "pcs_e_0123").unwrap();
+    let unavailable = "503 Service Unavailable";
+    for (status, body, told, stays) in [
+        (
+            unavailable,
+            r#"{"code":"store-unavailable","detail":"The disk is full."}"#,
+            "503 `store-unavailable`: The disk is full; whether it has enrolled is not known",
+            true,
+        ),
+        (
+            "502 Bad Gateway",
+            "<html>",
+            "with 502; whether it has enrolled is not known",
+            true,
+        ),
+        (
+            unavailable,
+            r#"{"code":"overloaded","detail":"Too many are in flight."}"#,
+            "Too many are in flight.",
+            false,
+        ),
+    ] {
+        let (url, answering) = that_answers(status, body);
+        let args = [
+            "enrol",
+            "--url",
+            &url,
+            "--app",
+            "phone",
+            "--code",
+            "file:code",
+            "--build",
+            "1.4.2",
+            "--out",
+            "new.pem",
+        ];
+        let ran = portcullis(folder, &args, "");
+        answering.join().unwrap();
+        assert_eq!((ran.code, &*ran.out), (1, ""), "{told}: {}", ran.err);
+        assert!(ran.err.contains(told), "{told}: {}", ran.err);
+        for words in ["is not known", "go on with `--instance-key file:new.pem`"] {
+            assert_eq!(ran.err.contains(words), stays, "{told}: {}", ran.err);
+        }
+        let made = folder.join("new.pem");
+        assert_eq!(made.exists(), stays, "{told}");
+        let _ = std::fs::remove_file(made);
+    }
 }
 
 #[test]
@@ -684,6 +777,32 @@ fn the_gateway_is_found_by_its_configuration_or_what_is_missing_there_is_told() 
         assert_eq!(ran.code, code, "{name}: {}", ran.err);
         assert!(ran.err.contains(told), "{name}: {}", ran.err);
     }
+}
+
+#[test]
+fn who_may_not_read_the_gateways_secrets_gets_a_token_by_its_configuration() {
+    let (folder, gateway) = desk(DEV);
+    let folder = folder.path();
+    let text = std::fs::read_to_string(folder.join("gateway.toml")).unwrap();
+    let listens = format!("listen = \"{}\"", gateway.address());
+    let text = text.replace(
+        "listen = \"127.0.0.1:0\"\nworkers",
+        &format!("{listens}\nworkers"),
+    );
+    std::fs::write(folder.join("at.toml"), text).unwrap();
+    let state = folder.join("state");
+    std::fs::create_dir(&state).unwrap();
+    let mode = |mode| std::fs::set_permissions(&state, Permissions::from_mode(mode)).unwrap();
+    mode(0o000);
+    let output = that_minds_modes(folder)
+        .args(["token", "get", "-c", "at.toml"])
+        .args(["--app", "phone", "--dev", "laptop"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    mode(0o700);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
 }
 
 #[test]

@@ -282,6 +282,7 @@ fn it_listens_on_this_machine_alone_unless_told_otherwise() {
         (&["--listen", "[::]:0"], "`--for-others-too`"),
         (&["--listen", "nowhere"], "listen"),
         (&["--to", "http://a/path"], "nothing behind"),
+        (&["--to", "http://me:canary@h/"], "`http://…@h/`"),
         (&["--scheme", "hmac-auth"], "`--dialect`"),
         (&["--scheme", "hmac-auth", "--cover", "x-a"], "`--dialect`"),
         (
@@ -318,6 +319,7 @@ fn it_listens_on_this_machine_alone_unless_told_otherwise() {
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{how:?}: {err}");
         assert!(err.contains(told), "{how:?}: {err}");
+        assert!(!err.contains("canary"), "{err}");
     }
     let output = refused(&["--timeout", "soon"]);
     assert_eq!(output.status.code(), Some(2));

@@ -43,7 +43,8 @@ const PLAN: Rate = Rate {
 const HOST: &str = "127.0.0.1";
 /// Bytes of a body that a route has to take: those of the transcript are fewer.
 const BODY: u64 = 256;
-/// Connections and requests at a time that are let in at least: the transcript has far fewer.
+/// Connections and requests at a time that are let in, and proofs that are remembered, at least: the transcript has far
+/// fewer.
 const ROOM: u32 = 256;
 /// How long a request may wait for others on its route.
 const TURN: Duration = Duration::from_secs(10);
@@ -126,12 +127,12 @@ impl Stage {
 }
 
 /// The file here if it can be used so, else the sample. Whatever it refers
-/// to is looked for in `directory`, which is empty: the demo touches nothing
-/// else.
+/// to is looked for in `directory`, which is empty, or where an absolute path
+/// says. None of its secrets is made, there neither: the demo has a key of its own.
 fn load(directory: &Path, notes: &mut Vec<String>) -> Result<(Loaded, String)> {
     let no_variable = |_: &str| None;
     if let Ok(text) = std::fs::read_to_string(FILE) {
-        match Config::from_text(&text, FILE, directory, &no_variable) {
+        match Config::check_text(&text, FILE, directory, &no_variable) {
             Ok(loaded) if path(&loaded.config).is_some() => {
                 return Ok((loaded, format!("`{FILE}` here")));
             }
@@ -143,7 +144,7 @@ fn load(directory: &Path, notes: &mut Vec<String>) -> Result<(Loaded, String)> {
             )),
         }
     }
-    match Config::from_text(SAMPLE, "the built-in sample", directory, &no_variable) {
+    match Config::check_text(SAMPLE, "the built-in sample", directory, &no_variable) {
         Ok(loaded) => Ok((loaded, "the built-in sample".to_owned())),
         Err(report) => Err(Stop::bad_config(&report).into()),
     }
@@ -211,6 +212,7 @@ fn make_roomy(config: &mut Config) {
     };
     config.state.retention = Freshness::USUAL.retention();
     config.state.skew = Freshness::USUAL.skew;
+    config.state.proofs = config.state.proofs.max(ROOM as usize);
     let caps = &mut config.server.caps;
     caps.connections = caps.connections.max(ROOM as usize);
     caps.per_address = caps.per_address.max(ROOM);

@@ -194,10 +194,16 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
         What::Rotate(rotate) => rotate.run()?,
         What::Retire { at_moment, one } => {
             let body = at_moment.as_ref().map(|at| json!({ "at": at }));
-            ended(one, (Method::POST, "/retire"), body, "retired")?;
+            let answer = one.change("keys", (Method::POST, "/retire"), body)?;
+            // Until a moment to come it still proves what it did.
+            let done = match answer["after"]["state"].as_str() {
+                Some("draining") => "draining",
+                _ => "retired",
+            };
+            changing::print(&one.how, &format!("{done} key {}", one.id), &answer)?;
         }
-        What::Revoke(one) => ended(one, (Method::POST, "/revoke"), None, "revoked")?,
-        What::Delete(one) => ended(one, (Method::DELETE, ""), None, "deleted")?,
+        What::Revoke(one) => ended(one, (Method::POST, "/revoke"), "revoked")?,
+        What::Delete(one) => ended(one, (Method::DELETE, ""), "deleted")?,
         What::SafeToRetire { id, quiet, at } => return safe_to_retire(id, quiet, at),
     }
     Ok(ExitCode::SUCCESS)
@@ -264,8 +270,8 @@ impl Rotate {
     }
 }
 
-fn ended(one: &One, action: (Method, &str), body: Option<Json>, done: &str) -> Result<()> {
-    let answer = one.change("keys", action, body)?;
+fn ended(one: &One, action: (Method, &str), done: &str) -> Result<()> {
+    let answer = one.change("keys", action, None)?;
     changing::print(&one.how, &format!("{done} key {}", one.id), &answer)
 }
 

@@ -4,8 +4,9 @@ use super::offline::{Aim, Kept, Offline, in_turn};
 use super::{Where, part};
 use crate::admin;
 use crate::admin::api::{self, Asked, Code};
-use crate::cli::message::{Message, Source};
+use crate::cli::message::{Message, Source, without_user};
 use crate::cli::send;
+use crate::cli::skim::skimmed;
 use crate::cli::stop::Stop;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -139,7 +140,7 @@ impl Reach {
             };
             return Ok(Self::Gateway(Box::new(Gateway { place, bearer })));
         }
-        let settings = skimmed(&at.config)?;
+        let settings = skimmed(&at.config)?.admin;
         let refused = match answering(&settings, PATIENCE) {
             Ok(place) => return Self::gateway(at, place, &settings),
             Err(why) => why,
@@ -147,7 +148,8 @@ impl Reach {
         // But for a change nothing is made: neither the registry nor its master key.
         let loaded = match aim {
             Aim::Look | Aim::Try => Config::check(&at.config),
-            Aim::Change => Config::load(&at.config),
+            // Nor for one that ends here: all that is wrong is told before.
+            Aim::Change => Config::check(&at.config).and_then(|_| Config::load(&at.config)),
         };
         let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
         let kept = Kept::of(loaded.config.registry.as_ref(), aim)?;
@@ -304,7 +306,8 @@ fn place(url: &str, authorities: Option<&Path>) -> Result<Place> {
         return Ok(Place::Unix(path.into()));
     }
     let bad = || {
-        Stop::usage(format!("`{url}` is not where an admin API can be"))
+        let shown = without_user(url);
+        Stop::usage(format!("`{shown}` is not where an admin API can be"))
             .hint("`--admin http://127.0.0.1:9180`, `https://…` or `unix:PATH`")
     };
     let uri: Uri = url.parse().map_err(|_| bad())?;
@@ -326,14 +329,6 @@ fn read_token(file: &Path) -> Result<Secret> {
     Ok(Secret::new(bytes.trim_ascii_end().to_vec()))
 }
 
-/// Where the gateway's admin API is, and which token it takes. Who asks it need not be allowed to read its secrets.
-fn skimmed(config: &Path) -> Result<admin::Settings> {
-    // What is wrong is told together, that of its secrets, too.
-    let loaded = Config::skim(config).or_else(|_| Config::check(config));
-    let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
-    Ok(loaded.config.admin)
-}
-
 /// The token that the configuration names, of a gateway that need not be the one it describes.
 fn configured_token(path: &Path) -> Result<Secret> {
     if matches!(path.try_exists(), Ok(false)) {
@@ -344,7 +339,7 @@ fn configured_token(path: &Path) -> Result<Secret> {
         .hint("`--token-file FILE` names the token's file, `-c FILE` a configuration")
         .into());
     }
-    match &skimmed(path)?.token {
+    match &skimmed(path)?.admin.token {
         Some(reference) => open_token(path, reference),
         None => Err(Stop::usage("a token is needed: `[admin] token` is off")
             .hint("`--token-file FILE` names one")

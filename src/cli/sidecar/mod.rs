@@ -6,7 +6,7 @@
 
 mod signing;
 
-use super::message::{Message, Source};
+use super::message::{Message, Source, without_user};
 use super::prove::{Keys, ProofArgs};
 use super::send::PORTS;
 use super::stop::{FAILED, Stop};
@@ -42,8 +42,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "PLACE", default_value = "127.0.0.1:9000")]
     listen: String,
     /// Whom the requests are for: scheme and host
-    #[arg(long, value_name = "URL", value_parser = destination)]
-    to: Uri,
+    #[arg(long, value_name = "URL")]
+    to: String,
     /// Listen where others can reach it, who then call as this key
     #[arg(long)]
     for_others_too: bool,
@@ -69,12 +69,17 @@ Examples:
 It stops on SIGINT and SIGTERM, once the requests in flight are answered, for which they have `--timeout` and a minute
 at least; at the second one at once.";
 
-fn destination(text: &str) -> Result<Uri, String> {
-    let bad =
-        || "scheme and host are accepted, and nothing behind: `https://api.example.com`".to_owned();
+/// What `--to` says. The parser of the command line, which repeats what it refuses, does not read it: it may hold a
+/// password.
+fn destination(text: &str) -> Result<Uri, Stop> {
+    let shown = without_user(text);
+    let bad = || {
+        Stop::usage(format!("`--to` `{shown}` is no place to send to"))
+            .hint("scheme and host are accepted, and nothing behind: `https://api.example.com`")
+    };
     let uri: Uri = text.parse().map_err(|_| bad())?;
     if let Some(Err(none)) = uri.authority().map(port_of) {
-        return Err(format!("it {none}; {PORTS}"));
+        return Err(Stop::usage(format!("`--to` `{shown}` {none}")).hint(PORTS));
     }
     let has_place = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
     let is_bare =
@@ -88,9 +93,10 @@ fn destination(text: &str) -> Result<Uri, String> {
 
 /// Runs the command.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let to = destination(&args.to)?;
     let keys = args.proof.keys()?;
-    try_out(args, &keys)?;
-    let (settings, upstream) = settings(args)?;
+    try_out(args, &to, &keys)?;
+    let (settings, upstream) = settings(args, &to)?;
     let on_loopback = settings.listen.iter().all(|place| match place {
         Listen::Tcp(address) => address.ip().is_loopback(),
         Listen::Unix(_) => true,
@@ -103,7 +109,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         .hint("listen on `127.0.0.1:9000` or `unix:PATH`; `--for-others-too` says that it is meant")
         .into());
     }
-    // No page reaches a Unix socket, whatever name it calls it by.
+    // No page reaches a Unix socket, whatever name it calls it by, unless somebody passes a port on to it.
     let by_address = { settings.listen.iter() }.any(|place| matches!(place, Listen::Tcp(_)));
     let bound = server::bind(&settings, &mut Handed::default())
         .map_err(|why| cannot_listen(&args.listen, &why))?;
@@ -111,7 +117,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let shared = Arc::new(Shared {
         proof: args.proof.clone(),
         keys,
-        to: args.to.clone(),
+        to: to.clone(),
         upstream,
         only_local_names: by_address && on_loopback,
         limit: MAX_BODY,
@@ -133,12 +139,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         &stop,
     )?;
     let mut out = anstream::stderr();
-    writeln!(
-        out,
-        "signs what comes to {}, for {}",
-        places.join(", "),
-        args.to
-    )?;
+    writeln!(out, "signs what comes to {}, for {to}", places.join(", "))?;
     runtime.block_on(async {
         told.once().await;
         stop.cancel();
@@ -161,10 +162,10 @@ fn cannot_listen(place: &str, why: &BindError) -> Stop {
 }
 
 /// Proves a request that is never sent: what is wrong with key and options is told at once.
-fn try_out(args: &Args, keys: &Keys) -> Result<()> {
+fn try_out(args: &Args, to: &Uri, keys: &Keys) -> Result<()> {
     let message = Message {
         method: Method::GET,
-        uri: args.to.clone(),
+        uri: to.clone(),
         fields: HeaderMap::new(),
         body: Bytes::new(),
         source: Source::Inline,
@@ -173,22 +174,28 @@ fn try_out(args: &Args, keys: &Keys) -> Result<()> {
 }
 
 /// The settings of the rooms, as a configuration of these few lines has them.
-fn settings(args: &Args) -> Result<(server::Settings, Upstream)> {
+fn settings(args: &Args, to: &Uri) -> Result<(server::Settings, Upstream)> {
     let listen = toml_text(&args.listen)?;
-    let to = args.to.to_string();
-    let to = to.trim_end_matches('/');
     let tls = match &args.cacert {
-        Some(path) if args.to.scheme_str() == Some("https") => {
+        Some(path) if to.scheme_str() == Some("https") => {
             format!("tls = {{ ca = {} }}\n", toml_text(&format!("file:{path}"))?)
         }
         _ => String::new(),
+    };
+    let to = to.to_string();
+    let to = to.trim_end_matches('/');
+    // A tool of this machine may be as slow as it likes; others could hold connections open with a byte now and then.
+    let pace = if args.for_others_too {
+        ""
+    } else {
+        "min_rate = \"off\"\n"
     };
     let begins = args.timeout.as_millis();
     let pause = args.timeout.max(MIN_PATIENCE).as_millis();
     let whole = args.timeout.max(MAX_EXCHANGE).as_millis();
     let text = format!(
         "[server]\nlisten = {listen}\nsocket_mode = \"0600\"\nworkers = 1\n\
-         body_timeout = \"{pause}ms\"\ndrain_timeout = \"{pause}ms\"\n\n\
+         body_timeout = \"{pause}ms\"\ndrain_timeout = \"{pause}ms\"\n{pace}\n\
          [admin]\nlisten = \"off\"\n\n\
          [upstreams.to]\nservers = [\"{to}\"]\ntimeout = \"{begins}ms\"\n\
          idle_timeout = \"{pause}ms\"\ntotal_timeout = \"{whole}ms\"\n{tls}\n\
@@ -248,8 +255,8 @@ mod tests {
 
     fn of(more: &[&str]) -> (server::Settings, Upstream) {
         let to = ["sidecar", "--to", "http://127.0.0.1:1"];
-        let alone = Alone::try_parse_from(to.iter().chain(more)).unwrap();
-        settings(&alone.args).unwrap()
+        let args = Alone::try_parse_from(to.iter().chain(more)).unwrap().args;
+        settings(&args, &destination(&args.to).unwrap()).unwrap()
     }
 
     #[test]
@@ -269,6 +276,28 @@ mod tests {
             }
             let whole = begins.max(Duration::from_hours(24));
             assert_eq!(of_server.total, whole, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_tool_of_this_machine_may_be_slow_and_others_may_not() {
+        let rate = |said: &[&str]| of(said).0.deadlines.pace.rate;
+        for said in [&[][..], &["--listen", "unix:tool.sock"]] {
+            assert_eq!(rate(said), None, "{said:?}");
+        }
+        assert!(rate(&["--listen", "0.0.0.0:0", "--for-others-too"]).is_some());
+    }
+
+    #[test]
+    fn a_place_that_is_refused_is_told_without_its_password() {
+        for to in [
+            "http://me:canary@h/",
+            "http://me:canary@h:0",
+            "http://me:canary@h/a b",
+        ] {
+            let told = destination(to).unwrap_err().to_string();
+            assert!(told.contains("`http://…@h"), "{told}");
+            assert!(!told.contains("canary"), "{told}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::place::{Place, stopped};
 use crate::cli::aside;
 use crate::cli::key::named_by;
+use crate::cli::paint::visible;
 use crate::cli::prove::bad_key;
 use crate::cli::stop::Stop;
 use crate::client::token::{self, NoToken, instance_key};
@@ -98,9 +99,11 @@ impl Args {
     /// there is of an instance.
     fn failed(&self, no: NoToken, may_have_arrived: bool) -> Stop {
         if !is_certain(&no, may_have_arrived) {
-            let told = format!("{no}; whether it has enrolled is not known");
-            let (app, key) = (&self.app, self.made_key());
-            let hint = format!("where the gateway is, `portcullis instance list {app}` tells{key}");
+            let told = format!("{}; whether it has enrolled is not known", reason(&no));
+            let (app, key, again) = (&self.app, self.made_key(), self.again());
+            let hint = format!(
+                "where the gateway is, `portcullis instance list {app}` tells{key}; if no such instance is listed, {again}"
+            );
             return Stop::failed(told).hint(hint);
         }
         if let Some(made) = &self.out {
@@ -118,6 +121,14 @@ impl Args {
         ))
     }
 
+    /// How the same key is tried again.
+    fn again(&self) -> String {
+        match &self.out {
+            Some(made) => format!("go on with `--instance-key file:{}`", made.display()),
+            None => "run this again".to_owned(),
+        }
+    }
+
     /// Where its key stays, if that was made.
     fn made_key(&self) -> String {
         let made = self.out.as_ref();
@@ -126,11 +137,28 @@ impl Args {
     }
 }
 
+/// What failed, and what the gateway says to it.
+fn reason(no: &NoToken) -> String {
+    match no {
+        NoToken::Refused {
+            detail: Some(detail),
+            ..
+        } => format!("{no}: {}", visible(detail.trim_end_matches('.'))),
+        _ => no.to_string(),
+    }
+}
+
+/// Codes of failures that are told before anything is done.
+const DONE_NOTHING: [&str; 2] = ["overloaded", "replay-store-full"];
+
 /// Whether nobody can have enrolled: the request reached nobody, or was refused. Of what failed behind somebody who
 /// passes it on, or where the disk did not confirm it, that is not known.
-const fn is_certain(no: &NoToken, may_have_arrived: bool) -> bool {
+fn is_certain(no: &NoToken, may_have_arrived: bool) -> bool {
     match no {
-        NoToken::Refused { status, .. } => *status < 500,
+        NoToken::Refused { status, code, .. } => {
+            let code = code.as_deref();
+            *status < 500 || code.is_some_and(|code| DONE_NOTHING.contains(&code))
+        }
         _ => !may_have_arrived,
     }
 }

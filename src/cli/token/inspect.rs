@@ -236,11 +236,11 @@ impl<'t> Parts<'t> {
         }
     }
 
-    /// A moment; one within a second is its end.
+    /// A moment, in whole seconds, as the gateway takes it.
     fn time(&self, name: &str) -> Option<i64> {
         let time = self.claims.get(name)?;
         let whole = time.as_i64();
-        whole.or_else(|| Some(time.as_f64()?.ceil() as i64))
+        whole.or_else(|| Some(time.as_f64()?.floor() as i64))
     }
 
     /// Times in words.

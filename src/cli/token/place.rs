@@ -1,10 +1,12 @@
 //! Which key service is asked, and how it is reached.
 
 use super::wire::Http;
+use crate::cli::message::without_user;
 use crate::cli::send;
+use crate::cli::skim::skimmed;
 use crate::cli::stop::Stop;
 use crate::client::token::NoToken;
-use crate::config::{Config, period};
+use crate::config::period;
 use anyhow::Result;
 use clap::Args;
 use http::Uri;
@@ -46,11 +48,15 @@ impl Place {
                 matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
             })
             .ok_or_else(|| {
-                Stop::usage(format!("`{base}` is no URL of a gateway"))
+                let shown = without_user(&base);
+                Stop::usage(format!("`{shown}` is no URL of a gateway"))
                     .hint("with scheme and host: `https://api.example.com`")
             })?;
         // Told here, not by each attempt to get there.
         send::destination(&uri)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         Ok(Http {
             base: format!(
                 "{}/{}/",
@@ -59,9 +65,7 @@ impl Place {
             ),
             tls: send::tls(&uri, self.cacert.as_deref())?,
             timeout: self.timeout,
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?,
+            runtime: Some(runtime),
             left: AtomicBool::new(false),
         })
     }
@@ -83,13 +87,12 @@ impl Place {
 }
 
 fn of_config(path: &Path) -> Result<(String, String)> {
-    // To look at, not to run on: no secret is made for it.
-    let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
-    let minting = loaded.config.gateway.minting.ok_or_else(|| {
+    let config = skimmed(path)?;
+    let minting = config.gateway.minting.ok_or_else(|| {
         Stop::usage("no app of this configuration gets tokens")
             .hint("`tokens = { … }` on an app switches the key service on")
     })?;
-    let server = &loaded.config.server;
+    let server = &config.server;
     let scheme = if server.tls.is_some() {
         "https"
     } else {
@@ -101,7 +104,7 @@ fn of_config(path: &Path) -> Result<(String, String)> {
             .iter()
             .find_map(crate::server::Listen::address)
     };
-    let base = match (&loaded.config.gateway.public_url, listens()) {
+    let base = match (&config.gateway.public_url, listens()) {
         (Some(url), _) => format!("{}://{}", url.scheme, url.authority),
         (None, Some(address)) if address.ip().is_unspecified() => {
             format!("{scheme}://127.0.0.1:{}", address.port())

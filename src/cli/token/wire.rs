@@ -1,6 +1,6 @@
 //! How `token get` and `token enrol` reach the key service.
 
-use crate::cli::message::{Message, Source};
+use crate::cli::message::{Message, Source, without_user};
 use crate::cli::send;
 use crate::client::token::{Answer, MAX_ANSWER, Transport};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -17,7 +17,8 @@ pub(super) struct Http {
     pub(super) base: String,
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) timeout: Duration,
-    pub(super) runtime: Runtime,
+    /// There until it is dropped.
+    pub(super) runtime: Option<Runtime>,
     /// Whether a request has left.
     pub(super) left: AtomicBool,
 }
@@ -29,11 +30,22 @@ impl Http {
     }
 }
 
+impl Drop for Http {
+    fn drop(&mut self) {
+        // A look-up of a name has a thread of its own, which a silent resolver holds for long: nobody waits for that.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl Transport for Http {
     fn post(&self, path: &str, body: &[u8]) -> Result<Answer, String> {
         let uri: Uri = format!("{}{path}", self.base)
             .parse()
-            .map_err(|_| format!("`{}` is no URL", self.base))?;
+            .map_err(|_| format!("`{}` is no URL", without_user(&self.base)))?;
+        let runtime = self.runtime.as_ref();
+        let runtime = runtime.expect("it is taken when this is dropped alone");
         let mut fields = HeaderMap::new();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let message = Message {
@@ -55,9 +67,8 @@ impl Transport for Http {
                 body,
             })
         };
-        let answered = self
-            .runtime
-            .block_on(async { tokio::time::timeout(self.timeout, conversation).await });
+        let answered =
+            runtime.block_on(async { tokio::time::timeout(self.timeout, conversation).await });
         match answered {
             Ok(answered) => answered.map_err(|why| format!("{why:#}")),
             Err(_) => Err("the answer did not end in time".to_owned()),
