@@ -173,7 +173,7 @@ fn each_change_of_a_proof_is_refused() {
         (
             "over",
             pop(&pair).claim("exp", iat - 1),
-            "credential-expired",
+            "credential-rejected",
         ),
         (
             "early",

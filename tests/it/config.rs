@@ -535,9 +535,11 @@ fn keys_in_another_order_are_a_change_since_the_last_that_can_signs() {
     let key = |id: &str| {
         format!("{{ id = \"{id}\", algorithm = \"hmac-sha256\", secret = \"env:GOOD_KEY\" }}")
     };
+    let folder = folder();
     let with = |ids: [&str; 2]| {
         let text = format!("[apps.a]\nkeys = [{}]\n", ids.map(key).join(", "));
-        load(&text, "gateway.toml").unwrap().resolved
+        let loaded = Config::from_text(&text, "gateway.toml", folder.path(), &environment);
+        loaded.unwrap_or_else(|report| panic!("{report}")).resolved
     };
     let before = with(["one", "two"]);
     assert_eq!(

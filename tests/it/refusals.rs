@@ -261,7 +261,7 @@ fn a_401_that_is_due_to_the_body_asks_for_a_proof_like_every_other() {
             .route(&format!(
                 "body = {{ verify = \"{verify}\" }}\naccept = {accept}"
             ))
-            .more("[tokens]\nheaders = [\"Authorization\"]\n")
+            .tokens("headers = [\"Authorization\"]")
             .start();
         let request = gateway.request("POST", "/orders?x=1").body("right");
         let missing = gateway.send(&request);

@@ -239,6 +239,7 @@ fn proof_detail(what: &str) -> String {
         "header" => {
             return "The header of the DPoP proof has more than `typ`, `alg` and `jwk`.".to_owned();
         }
+        "exp" => "it is in whole seconds since 1970, and not over",
         _ => "it is in whole seconds since 1970",
     };
     format!("The DPoP proof's `{what}` is not accepted: {rule}.")
@@ -255,6 +256,7 @@ fn pop_detail(what: &str) -> String {
         "header" => {
             return "The header of the proof of an attestation's key has more than `typ` and `alg`.".to_owned();
         }
+        "exp" => "it is in whole seconds since 1970, and not over",
         _ => "it is in whole seconds since 1970",
     };
     format!("The `{what}` of the proof in `OAuth-Client-Attestation-PoP` is not accepted: {rule}.")
