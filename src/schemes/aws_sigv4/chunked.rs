@@ -79,7 +79,7 @@ impl Chunks {
     }
 
     /// Of a body whose pieces nobody signs, with nothing behind them.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "gateway"))]
     pub(crate) const fn unsigned(length: u64) -> Self {
         Self {
             day: None,
