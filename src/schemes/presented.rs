@@ -6,7 +6,8 @@
 //! [`Found::ask`]. Its reader gives `None`, as cheaply as it can, for
 //! a request that shows nothing of it.
 
-use super::doctor::Sample;
+mod examined;
+
 use super::received::Field;
 use super::{Caller, ProofId, Received, Refused};
 use super::{
@@ -238,21 +239,6 @@ impl<'r> Presented<'r> {
         }
     }
 
-    /// What it shows as the doctor takes it, once it is refused.
-    pub fn samples(
-        self,
-        received: &'r Received<'r>,
-        route: &Route,
-        registry: &'r Registry,
-    ) -> Vec<Sample<'r>> {
-        let token = self.token.and_then(|token| token.sample());
-        self.one
-            .samples(received, route, registry)
-            .into_iter()
-            .chain(token)
-            .collect()
-    }
-
     /// The caller that it proves.
     ///
     /// # Errors
@@ -300,34 +286,7 @@ impl Presented<'_> {
     }
 }
 
-impl<'r> Credential<'r> {
-    /// As the doctor takes it.
-    fn samples(
-        self,
-        received: &'r Received<'r>,
-        route: &Route,
-        registry: &'r Registry,
-    ) -> Vec<Sample<'r>> {
-        match self {
-            Self::Signature(signature) => http_signature::mistakes::samples(signature, received),
-            Self::HmacAuth(signature) => {
-                let sample = hmac_auth::mistakes::sample(signature, received);
-                sample.into_iter().collect()
-            }
-            Self::Token(token) => token.sample().into_iter().collect(),
-            Self::AwsSigv4(signature) => {
-                let sample = aws_sigv4::mistakes::sample(&signature, received);
-                sample.into_iter().collect()
-            }
-            Self::Webhook(hook) => {
-                let app = route.webhooks.as_ref().map(|webhooks| webhooks.app);
-                let keys = app.map_or(&[][..], |app| registry.webhook_keys(app));
-                webhook::mistakes::samples(&hook, received, keys)
-            }
-            Self::Certificate(_) | Self::ApiKey(_) => Vec::new(),
-        }
-    }
-
+impl Credential<'_> {
     const fn scheme(&self) -> Scheme {
         match self {
             Self::Signature(_) => Scheme::HttpSignature,

@@ -465,6 +465,38 @@ fn a_flood_is_not_looked_into_for_longer_than_a_second_allows() {
 }
 
 #[test]
+fn a_flood_of_which_nothing_may_be_told_takes_no_hint_from_an_app_that_may() {
+    let upstream = Upstream::start();
+    let hash = "5a".repeat(32);
+    let setup = Setup::before(&upstream)
+        .app(&format!(
+            "explain = true\napi_keys = [{{ id = \"legacy\", hash = \"hmac-sha256:{hash}\" }}]"
+        ))
+        .more("[api_keys]\npepper = \"file:pepper\"")
+        .route("accept = [\"http-signature\", \"token\", \"api-key\"]");
+    setup.write_secret("pepper", &secret("pepper"));
+    let gateway = setup.start();
+    let wrong = |signer: &Caller| {
+        let newline = |text: &str| format!("{text}\n");
+        signed(signer, &request(&gateway), newline)
+    };
+    let token = Token::new().header("kid", "of-nobody").text();
+    for refused in [
+        wrong(&caller().key_id("of-nobody")),
+        wrong(&Caller::other()),
+        request(&gateway).field("Portcullis-Token", &token),
+        request(&gateway).field("X-Api-Key", "a-static-key-of-nobody-0123456789"),
+    ] {
+        // The clock stands still: all of it is in one second.
+        for _ in 0..200 {
+            let response = gateway.send(&refused);
+            assert_eq!(mistake(&response, "credential-rejected"), None);
+        }
+    }
+    assert_told(&gateway, &wrong(&caller()), "trailing-newline");
+}
+
+#[test]
 fn the_log_names_the_mistake_beside_the_true_reason() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream);

@@ -97,6 +97,11 @@ impl Tries {
         }
     }
 
+    /// Whether these are [`Tries::all`].
+    pub(super) const fn are_all(&self) -> bool {
+        self.each == 0
+    }
+
     /// Whether one more may be.
     pub(super) const fn take(&mut self) -> bool {
         match self.left.checked_sub(1) {

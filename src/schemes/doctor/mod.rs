@@ -14,6 +14,7 @@ pub mod change;
 
 mod mistakes;
 mod secrets;
+mod siblings;
 mod signatures;
 
 pub use budget::{Budget, Cost, Tries};
@@ -33,8 +34,6 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-/// Other keys of the same app that are tried.
-const MAX_OTHER_KEYS: usize = 8;
 /// Bytes of a text that is tried in other ways: one that is longer costs too much.
 pub const MAX_TEXT: usize = 16 * 1024;
 
@@ -112,10 +111,16 @@ pub fn examine(
     if !is_about_the_key {
         return None;
     }
+    let presented = Presented::read(received, route).ok()?;
+    let may_be_told = |key: Option<&Key>| explain || key.is_some_and(|key| key.app.explain);
+    let is_of_such = |id: &str| may_be_told(registry.key(id).as_deref());
+    // Else those who are told nothing in any case would use up what is there for others.
+    if !presented.claims(route, registry, is_of_such) {
+        return None;
+    }
     // Before its texts are written: that alone is work which strangers can ask for.
     let opened = budget.open(now)?;
-    let samples = samples(received, route, registry);
-    let may_be_told = |key: Option<&Arc<Key>>| explain || key.is_some_and(|key| key.app.explain);
+    let samples = presented.samples(received, route, registry);
     let told_of = samples.iter().filter_map(|sample| {
         let key = registry.key(&sample.key_id);
         let double = match key {
@@ -123,7 +128,7 @@ pub fn examine(
             // As much is done where no key has this id: a stopwatch learns nothing.
             None => Some(registry.double(&sample.key_id)),
         };
-        may_be_told(key.as_ref()).then_some((sample, key, double))
+        may_be_told(key.as_deref()).then_some((sample, key, double))
     });
     let told_of: Vec<_> = told_of.collect();
     // For all of them together.
@@ -144,10 +149,9 @@ pub fn examine(
         if matches!(refused, Refused::Skew { .. }) {
             return None;
         }
-        let unknown = key.is_none().then(nobodys);
-        let secret = key
-            .and_then(|key| told.secret(&key.id))
-            .or(unknown.as_ref());
+        // An id that no key has, and a key whose secret is not kept, cost as much as others.
+        let nobodys = nobodys();
+        let secret = key.and_then(|key| told.secret(&key.id)).or(Some(&nobodys));
         let others = key.map_or(&[][..], |key| told.keys_of(&key.app));
         let tries = &mut tries;
         diagnose(sample, received, verifying, secret, others, now, tries)
@@ -237,7 +241,7 @@ pub fn diagnose(
     }
     let by_another = |tries: &mut Tries| {
         let others = others.iter().filter(|other| *other.id != *sample.key_id);
-        sibling(sample, key, others, now, tries)
+        siblings::find(sample, key, others, now, tries)
     };
     // Public keys have few tries, and there are more texts than that.
     let is_public = matches!(key, VerifyingKey::Public(_));
@@ -251,33 +255,6 @@ pub fn diagnose(
         None if is_public => None,
         None => by_another(tries),
     }
-}
-
-/// The other key of the same app whose signature it is. As many are tried for an app that has none, and
-/// for an id that no key has: a stopwatch learns nothing.
-fn sibling<'k>(
-    sample: &Sample<'_>,
-    key: &VerifyingKey,
-    others: impl Iterator<Item = &'k Arc<Key>>,
-    now: Now,
-    tries: &mut Tries,
-) -> Option<Finding> {
-    let others = others.map(Some).chain(std::iter::repeat(None));
-    let other = others.take(MAX_OTHER_KEYS).find_map(|other| {
-        // What this key may not prove is another matter: its holder learns of the key alone.
-        let verifying = other.map_or(key, |other| &other.verifying);
-        let holds = tries.take() && sample.holds(verifying);
-        other.filter(|_| holds)
-    })?;
-    Some(Finding {
-        mistake: match () {
-            () if !other.is_active(now.unix_seconds()) => out_of_force(other, now),
-            // None is named: every one that may sign was tried.
-            () if sample.scheme == Scheme::Webhook => Mistake::KeyNotForScheme,
-            () => Mistake::OtherKey,
-        },
-        key: Some(other.id.clone()),
-    })
 }
 
 impl Sample<'_> {

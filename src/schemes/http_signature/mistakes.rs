@@ -22,18 +22,18 @@ pub fn samples<'r>(presented: Presented<'r>, received: &'r Received<'r>) -> Vec<
         .collect()
 }
 
+/// The ids of the keys that its signatures claim.
+pub fn key_ids<'r>(presented: &Presented<'r>) -> impl Iterator<Item = Cow<'r, str>> {
+    presented.candidates().iter().filter_map(key_id)
+}
+
 /// The signature of `candidate`, if it has a text. `is_alone` says that it is the only one.
 pub fn sample<'r>(
     candidate: Candidate<'r>,
     received: &'r Received<'r>,
     is_alone: bool,
 ) -> Option<Sample<'r>> {
-    let key_id = candidate.input.key_id?;
-    let key_id = if key_id.contains('\\') {
-        Cow::Owned(base::unescaped(key_id))
-    } else {
-        Cow::Borrowed(key_id)
-    };
+    let key_id = key_id(&candidate)?;
     let mut text = Vec::new();
     write(&mut text, received, &candidate.input).ok()?;
     let ours = String::from_utf8_lossy(&text).into_owned();
@@ -51,6 +51,16 @@ pub fn sample<'r>(
         signature,
         offer: Some(offer),
         by: None,
+    })
+}
+
+/// The id of the key that `candidate` claims, as that key is named.
+fn key_id<'r>(candidate: &Candidate<'r>) -> Option<Cow<'r, str>> {
+    let key_id = candidate.input.key_id?;
+    Some(if key_id.contains('\\') {
+        Cow::Owned(base::unescaped(key_id))
+    } else {
+        Cow::Borrowed(key_id)
     })
 }
 

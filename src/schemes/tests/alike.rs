@@ -66,12 +66,20 @@ fn key(id: &str, verifying: VerifyingKey, schemes: SchemeSet) -> Key {
 
 /// One key, and so many more of the same app.
 fn registry(verifying: &VerifyingKey, siblings: usize) -> Registry {
-    let sibling = |number: usize| {
-        let other = verifying.double();
-        key(&format!("sibling-{number}"), other, SchemeSet::all())
+    registry_of(verifying, std::iter::repeat_n(verifying, siblings))
+}
+
+/// One key, and more of the same app, of these kinds.
+fn registry_of<'k>(
+    verifying: &VerifyingKey,
+    siblings: impl Iterator<Item = &'k VerifyingKey>,
+) -> Registry {
+    let sibling = |(number, kind): (usize, &VerifyingKey)| {
+        let id = format!("sibling-{number}");
+        key(&id, kind.double(), SchemeSet::all())
     };
     let one = key(KNOWN, verifying.clone(), SchemeSet::all());
-    let keys = std::iter::once(one).chain((0..siblings).map(sibling));
+    let keys = std::iter::once(one).chain(siblings.enumerate().map(sibling));
     Registry::new(vec![app()], keys.collect(), 1).unwrap()
 }
 
@@ -179,17 +187,47 @@ fn guess(verifying: &VerifyingKey) -> Vec<u8> {
     vec![0x5a; length]
 }
 
+/// A request that nobody has signed with the key of that id.
+fn guessed(verifying: &VerifyingKey, id: &str) -> Scene {
+    let signature = format!("sig=:{}:", BASE64.encode(&guess(verifying)));
+    let input = format!(
+        "sig=(\"@method\" \"@authority\" \"@path\" \"@query\");created={NOW};keyid=\"{id}\""
+    );
+    Scene::new(&[("signature-input", &input), ("signature", &signature)])
+}
+
 #[test]
 fn of_http_signature() {
     for verifying in kinds() {
         let name = verifying.algorithm().name();
-        let signature = format!("sig=:{}:", BASE64.encode(&guess(&verifying)));
-        assert_alike(name, &verifying, |id| {
-            let input = format!(
-                "sig=(\"@method\" \"@authority\" \"@path\" \"@query\");created={NOW};keyid=\"{id}\""
-            );
-            Scene::new(&[("signature-input", &input), ("signature", &signature)])
-        });
+        assert_alike(name, &verifying, |id| guessed(&verifying, id));
+    }
+}
+
+/// Of what kinds the other keys of an app are is told by nothing, nor whether a secret is kept.
+#[test]
+fn of_apps_with_keys_of_several_kinds() {
+    let kinds = kinds();
+    for named in &kinds {
+        let alone = registry(named, 0).telling(Vec::new(), true);
+        // Its double is made when it is first needed.
+        guessed(named, NOBODYS).refused(&alone, true);
+        let (_, nobodys) = guessed(named, NOBODYS).refused(&alone, true);
+        let assert_same = |what: &str, registry: Registry| {
+            let (why, known) = guessed(named, KNOWN).refused(&registry, true);
+            assert_eq!(why, Why::WrongSignature);
+            let named = named.algorithm().name();
+            assert_eq!(known, nobodys, "{named} beside {what}");
+        };
+        assert_same("none", alone);
+        let secrets = || vec![(KNOWN.into(), Secret::new(SECRET.to_vec()))];
+        for other in &kinds {
+            let beside = registry_of(named, std::iter::repeat_n(other, 7));
+            let name = other.algorithm().name();
+            assert_same(name, beside.telling(secrets(), true));
+        }
+        let beside = registry_of(named, kinds.iter().chain(&kinds));
+        assert_same("all kinds", beside.telling(secrets(), true));
     }
 }
 
