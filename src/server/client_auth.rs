@@ -28,13 +28,13 @@ pub struct ClientAuth {
 #[derive(Debug)]
 pub(super) struct Clients {
     rules: ArcSwap<Rules>,
-    /// How often other authorities were put in force.
+    /// How often other rules were put in force.
     changes: AtomicU64,
 }
 
 #[derive(Debug)]
 pub(super) struct Rules {
-    authorities: Vec<u8>,
+    wanted: ClientAuth,
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
@@ -47,7 +47,7 @@ impl Clients {
     }
 
     pub(super) fn replace(&self, rules: Rules) {
-        let has_changed = self.rules.load().authorities != rules.authorities;
+        let has_changed = self.rules.load().wanted != rules.wanted;
         self.rules.store(Arc::new(rules));
         if has_changed {
             // Behind them: who sees the number finds the rules.
@@ -82,7 +82,7 @@ impl Rules {
         };
         let rules = rules.build().map_err(|_| BadCertificate::NoAuthority)?;
         Ok(Self {
-            authorities: wanted.authorities.clone(),
+            wanted: wanted.clone(),
             verifier: rules,
         })
     }
@@ -133,10 +133,11 @@ impl ClientCertVerifier for Clients {
     }
 }
 
-/// What a client has shown in its handshake, for as long as its connection lasts.
+/// What a client has shown in its handshake, for as long as its connection lasts: a certificate,
+/// or none where it was asked for one.
 #[derive(Debug)]
 pub(super) struct Shown {
-    certificate: Arc<Certificate>,
+    certificate: Option<Arc<Certificate>>,
     /// All that came with it, the leaf first: other authorities have to be asked about it.
     chain: Box<[CertificateDer<'static>]>,
     clients: Arc<Clients>,
@@ -144,30 +145,30 @@ pub(super) struct Shown {
     held_at: AtomicU64,
 }
 
-/// Some authorities did not take it: its connection ends, whoever follows them.
+/// Some rules did not take it: its connection ends, whatever follows them.
 const LOST: u64 = u64::MAX;
 
 impl Shown {
     /// What was verified when so many changes had been made, or later.
     pub(super) fn new(
-        certificate: Certificate,
+        certificate: Option<Certificate>,
         chain: &[CertificateDer<'static>],
         clients: Arc<Clients>,
         changes: u64,
     ) -> Self {
         Self {
-            certificate: Arc::new(certificate),
+            certificate: certificate.map(Arc::new),
             chain: chain.into(),
             clients,
             held_at: AtomicU64::new(changes),
         }
     }
 
-    pub(super) fn certificate(&self) -> Arc<Certificate> {
+    pub(super) fn certificate(&self) -> Option<Arc<Certificate>> {
         self.certificate.clone()
     }
 
-    /// Whether the authorities in force take it. It is verified anew once a change of them;
+    /// Whether the rules in force take it. It is verified anew once a change of them;
     /// that its client has the key was shown in the handshake.
     pub(super) fn holds(&self) -> bool {
         let held_at = self.held_at.load(Ordering::Relaxed);
@@ -180,11 +181,13 @@ impl Shown {
         let changes = self.clients.changes();
         // As in the handshake, by the system's time.
         let now = UnixTime::since_unix_epoch(Clock::system().now().unix());
-        let verified = self
-            .chain
-            .split_first()
-            .map(|(leaf, between)| self.clients.verify_client_cert(leaf, between, now));
-        let holds = matches!(verified, Some(Ok(_)));
+        let holds = match self.chain.split_first() {
+            Some((leaf, between)) => {
+                let verified = self.clients.verify_client_cert(leaf, between, now);
+                verified.is_ok()
+            }
+            None => !self.clients.client_auth_mandatory(),
+        };
         let held_at = if holds { changes } else { LOST };
         self.held_at.store(held_at, Ordering::Relaxed);
         holds
@@ -226,16 +229,21 @@ mod tests {
     }
 
     fn rules(authorities: &[&Authority]) -> Rules {
+        rules_where(true, authorities)
+    }
+
+    fn rules_where(is_required: bool, authorities: &[&Authority]) -> Rules {
         let pems: Vec<_> = authorities.iter().map(|one| one.pem.as_bytes()).collect();
         let wanted = ClientAuth {
             authorities: pems.concat(),
-            is_required: true,
+            is_required,
         };
         Rules::read(&wanted, &Arc::new(aws_lc_rs::default_provider())).unwrap()
     }
 
     fn shown(leaf: &CertificateDer<'static>, clients: &Arc<Clients>, changes: u64) -> Shown {
-        let certificate = client_certificate::read(leaf).unwrap();
+        let certificate = client_certificate::read(leaf);
+        assert!(certificate.is_some());
         let chain = std::slice::from_ref(leaf);
         Shown::new(certificate, chain, clients.clone(), changes)
     }
@@ -252,6 +260,20 @@ mod tests {
         assert!(!shown.holds());
         // Its connection ends: it does not come back.
         clients.replace(rules(&[&mine]));
+        assert!(!shown.holds());
+    }
+
+    #[test]
+    fn none_was_shown_for_as_long_as_every_change_leaves_it_to_clients() {
+        let (mine, other) = (Authority::new(), Authority::new());
+        let clients = Arc::new(Clients::new(rules_where(false, &[&mine])));
+        let shown = Shown::new(None, &[], clients.clone(), clients.changes());
+        assert!(shown.holds());
+        clients.replace(rules_where(false, &[&other]));
+        assert!(shown.holds());
+        clients.replace(rules_where(true, &[&other]));
+        assert!(!shown.holds());
+        clients.replace(rules_where(false, &[&other]));
         assert!(!shown.holds());
     }
 

@@ -137,7 +137,7 @@ impl<H: Handler> Worker<H> {
         let http_2 = session.alpn_protocol() == Some(ALPN_HTTP_2);
         let shown = shaken.shown().ok()?;
         peer.tls = true;
-        peer.certificate = shown.as_deref().map(Shown::certificate);
+        peer.certificate = shown.as_deref().and_then(Shown::certificate);
         let desk = self.desk(peer, shown);
         Some(if http_2 {
             self.serve_http2(shaken.stream, First::default(), desk, asking)
@@ -315,6 +315,7 @@ impl<H: Handler> Worker<H> {
                             return Poll::Pending;
                         }
                         end(connection.as_mut());
+                        line.note_goodbye();
                         drop(asking.take());
                         // A request that crosses our goodbye has its own deadlines, until we stop.
                         signal.set(self.closing.refusing());

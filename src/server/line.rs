@@ -17,12 +17,17 @@ const EARLY_END_EVERY: Duration = Duration::from_millis(100);
 /// Requests of one connection that an upstream can be at work on at a time,
 /// also when it does not notice that nobody waits for some any more.
 const AT_WORK: usize = 2 * H2_STREAMS as usize;
+/// Requests of one HTTP/2 connection that may come behind our goodbye, since they cross it: each
+/// stream was on its way to us with one, or to the client with an answer that another follows.
+const CROSSING: u64 = H2_STREAMS as u64;
 
 /// Shared by the parts of one connection. All of them run on one thread; the
 /// types are atomic only because a connection's task could move.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     requests: AtomicU64,
+    /// Requests there may be in all, once we said goodbye.
+    most: AtomicU64,
     in_flight: AtomicUsize,
     unsent: AtomicBool,
     last: AtomicBool,
@@ -40,7 +45,11 @@ pub(super) struct Line {
 impl Line {
     /// Counts a request.
     pub(super) fn count_request(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        let requests = self.requests.fetch_add(1, Relaxed) + 1;
+        let most = self.most.load(Relaxed);
+        if most > 0 && requests > most {
+            self.note_flooded();
+        }
     }
 
     /// Requests there were so far.
@@ -167,8 +176,14 @@ impl Line {
         self.last.store(true, Relaxed);
     }
 
-    /// Notes that the client's certificate proves nothing any more: the connection ends behind
-    /// the requests that are here, and its client comes with another.
+    /// Notes that we said goodbye on HTTP/2. The library takes requests until the client answers
+    /// that: one that does not, and asks on, has to go.
+    pub(super) fn note_goodbye(&self) {
+        self.most.store(self.requests() + CROSSING, Relaxed);
+    }
+
+    /// Notes that what the client has shown is not taken any more: the connection ends behind
+    /// the requests that are here, and its client comes with another certificate.
     pub(super) fn note_lost(&self) {
         self.note_last();
         self.wake();

@@ -66,7 +66,7 @@ impl Handler for Toy {
                 self.release.acquire().await.unwrap().forget();
             }
             "/unread" => return said(403, "unread".into()),
-            "/switch" => return switched(),
+            "/switch" if head.headers.contains_key(http::header::UPGRADE) => return switched(),
             "/unasked" => return said(101, String::new()),
             "/large" => return said(200, "x".repeat(1024 * 1024)),
             _ => {}
@@ -155,6 +155,20 @@ async fn exchange_bytes<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u
     client.read_to_end(&mut answer).await.unwrap();
     served.await.unwrap();
     answer
+}
+
+/// What a client of HTTP/2 says first: the preface, and no settings.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A `GET` over HTTP/2 as a frame; a body may follow unless it `ends` there.
+fn get_on(stream: u32, path: &str, ends: bool) -> Vec<u8> {
+    // `:method` and `:scheme` as in the static table, `:authority` and `:path` as literals.
+    let mut fields = vec![0x82, 0x87, 0x01, 1, b'a', 0x04, path.len() as u8];
+    fields.extend_from_slice(path.as_bytes());
+    let mut frame = vec![0, 0, fields.len() as u8, 1, 4 | u8::from(ends)];
+    frame.extend_from_slice(&stream.to_be_bytes());
+    frame.extend(fields);
+    frame
 }
 
 /// Status and body of each answer.

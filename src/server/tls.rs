@@ -121,8 +121,8 @@ impl Certificates {
         })
     }
 
-    /// Puts another certificate in force for the handshakes to come, and other authorities of
-    /// clients for the requests to come.
+    /// Puts another certificate in force for the handshakes to come, and other rules for those
+    /// of clients for the requests to come.
     ///
     /// # Errors
     /// As [`Certificates::new`]; then the one in force stays.
@@ -184,14 +184,15 @@ impl Acceptor {
 }
 
 impl Shaken {
-    /// What the client has shown, verified.
+    /// What the client has shown, verified; `None` where no client shows any.
     pub(super) fn shown(&self) -> Result<Option<Box<Shown>>, Unreadable> {
-        let (_, session) = self.stream.get_ref();
-        let chain = session.peer_certificates().unwrap_or_default();
-        let (Some(leaf), Some((clients, changes))) = (chain.first(), &self.clients) else {
+        let Some((clients, changes)) = &self.clients else {
             return Ok(None);
         };
-        let certificate = client_certificate::read(leaf).ok_or(Unreadable)?;
+        let (_, session) = self.stream.get_ref();
+        let chain = session.peer_certificates().unwrap_or_default();
+        let read = |leaf| client_certificate::read(leaf).ok_or(Unreadable);
+        let certificate = chain.first().map(read).transpose()?;
         let shown = Shown::new(certificate, chain, clients.clone(), *changes);
         Ok(Some(Box::new(shown)))
     }

@@ -8,6 +8,7 @@ use super::line::Line;
 use super::streams::{Gives, Pieces};
 use super::{BoxError, Deadlines, Handler, Peer};
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
@@ -20,7 +21,7 @@ use std::sync::atomic::Ordering;
 pub(super) struct Desk<H> {
     pub(super) handler: H,
     pub(super) peer: Peer,
-    /// What `peer.certificate` was read from.
+    /// What `peer.certificate` was read from, or that there was none where one may be shown.
     pub(super) shown: Option<Box<Shown>>,
     pub(super) deadlines: Deadlines,
     pub(super) line: Arc<Line>,
@@ -53,6 +54,7 @@ impl<H: Handler> Turn<H> {
         request: Request<Incoming>,
     ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
     {
+        self.desk.line.count_request();
         if self.desk.line.is_flooded() {
             // Nobody waits for an answer; the connection is about to end.
             pending::<()>().await;
@@ -67,11 +69,10 @@ impl<H: Handler> Turn<H> {
 
     fn answer(
         &self,
-        head: Box<Parts>,
+        mut head: Box<Parts>,
         body: RequestBody,
     ) -> impl Future<Output = Response<H::Body>> {
-        self.desk.line.count_request();
-        let told = self.desk.told(&head.headers);
+        let told = self.desk.told(&mut head.headers);
         async move {
             let peer = told.as_ref().unwrap_or(&self.desk.peer);
             self.desk.handler.handle(peer, head, body).await
@@ -81,14 +82,16 @@ impl<H: Handler> Turn<H> {
 
 impl<H> Desk<H> {
     /// Whom a request is from, where that is not the peer as it came: one that is trusted may
-    /// speak for others, and a certificate may prove nothing any more. That ends the connection.
-    pub(super) fn told(&self, fields: &HeaderMap) -> Option<Peer> {
+    /// speak for others, and a certificate may prove nothing any more. That ends the connection:
+    /// `fields` ask for no tunnel then, which would outlast it.
+    pub(super) fn told(&self, fields: &mut HeaderMap) -> Option<Peer> {
         let is_trusted = self.peer.is_trusted;
         let told = is_trusted.then(|| self.admission.told_by(&self.peer, fields));
         if self.shown.as_deref().is_none_or(Shown::holds) {
             return told;
         }
         self.line.note_lost();
+        fields.remove(UPGRADE);
         let mut told = told.unwrap_or_else(|| self.peer.clone());
         told.certificate = None;
         Some(told)

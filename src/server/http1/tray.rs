@@ -45,8 +45,8 @@ impl<B> Tray<B> {
     /// woken for a request: who lays one down polls.
     pub(super) async fn attend<H: Handler<Body = B>>(&self, desk: &Desk<H>) -> Infallible {
         loop {
-            let (head, body) = poll_fn(|_| poll_take(&self.request)).await;
-            let told = desk.told(&head.headers);
+            let (mut head, body) = poll_fn(|_| poll_take(&self.request)).await;
+            let told = desk.told(&mut head.headers);
             let peer = told.as_ref().unwrap_or(&desk.peer);
             let response = {
                 let answering = pin!(desk.handler.handle(peer, head, body));

@@ -246,6 +246,34 @@ async fn an_http_2_connection_ends_when_it_has_had_no_request_for_too_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_of_http2_that_asks_on_behind_our_goodbye_is_cut_off() {
+    let toy = Toy::new();
+    toy.release.add_permits(1_000);
+    let (mut client, ours) = duplex(64 * 1024);
+    let deadlines = Deadlines {
+        idle: SECOND,
+        ..DEADLINES
+    };
+    let worker = Arc::new(Worker::new(toy.clone(), deadlines, None, admission()));
+    let serving = worker.clone();
+    let asking = worker.closing().asking();
+    let served = tokio::spawn(async move { serving.serve_clear(ours, CLIENT, asking).await });
+    client.write_all(HELLO).await.unwrap();
+    sleep(2 * SECOND).await;
+    for stream in (1..).step_by(2).take(300) {
+        // The first stays open: its body does not come. Our goodbye is never answered.
+        let request = get_on(stream, "/held", stream > 1);
+        if client.write_all(&request).await.is_err() {
+            break;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    served.await.unwrap();
+    assert_eq!(toy.begun.available_permits(), 100);
+    assert_eq!(worker.cut(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_in_flight_is_finished_when_we_stop() {
     let toy = Toy::new();
     let (mut client, worker, served) = connect(&toy);

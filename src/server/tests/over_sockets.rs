@@ -320,6 +320,23 @@ fn connector_as(
     TlsConnector::from(Arc::new(config))
 }
 
+/// `mine`, for clients who may show, or have to, what one of these authorities has signed.
+fn mutual(mine: &tls::Settings, authorities: String, is_required: bool) -> tls::Settings {
+    tls::Settings {
+        certificate: mine.certificate.clone(),
+        key: Secret::new(mine.key.expose().to_vec()),
+        clients: Some(tls::ClientAuth {
+            authorities: authorities.into_bytes(),
+            is_required,
+        }),
+    }
+}
+
+/// A client's certificate, which is its own authority.
+fn client() -> CertifiedKey<KeyPair> {
+    rcgen::generate_simple_self_signed(["client.test".to_owned()]).unwrap()
+}
+
 fn name(name: &str) -> ServerName<'static> {
     ServerName::try_from(name.to_owned()).unwrap()
 }
@@ -380,16 +397,8 @@ async fn a_replaced_certificate_is_shown_to_new_connections_and_old_ones_live_on
 #[tokio::test]
 async fn a_client_certificate_that_is_taken_no_more_proves_nothing_and_ends_its_connection() {
     let (mine, roots) = certificate("a.test");
-    let client = || rcgen::generate_simple_self_signed(["client.test".to_owned()]).unwrap();
     let (shows, other) = (client(), client());
-    let taking = |authorities: String| tls::Settings {
-        certificate: mine.certificate.clone(),
-        key: Secret::new(mine.key.expose().to_vec()),
-        clients: Some(tls::ClientAuth {
-            authorities: authorities.into_bytes(),
-            is_required: true,
-        }),
-    };
+    let taking = |authorities| mutual(&mine, authorities, true);
     let first = taking(shows.cert.pem());
     let certificates = Arc::new(tls::Certificates::new(&first).unwrap());
     let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
@@ -426,6 +435,98 @@ async fn a_client_certificate_that_is_taken_no_more_proves_nothing_and_ends_its_
     drop(one);
     assert_eq!(ask_two().await, "GET https://a.test/2 over TLS []");
     let _ = connection.await.unwrap();
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_is_taken_no_more_leads_to_no_tunnel() {
+    let (mine, roots) = certificate("a.test");
+    let (shows, other) = (client(), client());
+    let first = mutual(&mine, shows.cert.pem(), true);
+    let certificates = Arc::new(tls::Certificates::new(&first).unwrap());
+    let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
+    let tcp = gateway.connect().await;
+    let connector = connector_as(Some(&shows), roots, &[]);
+    let mut stream = connector.connect(name("a.test"), tcp).await.unwrap();
+    let answer = ask(&mut stream, "GET /1").await;
+    assert_eq!(answer, "GET /1 over mutual TLS []");
+
+    let next = mutual(&mine, other.cert.pem(), true);
+    certificates.replace(&next).unwrap();
+    let asking = "GET /switch HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    stream.write_all(asking.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(bodies(&answer), ["GET /switch over TLS []"]);
+    gateway.stop().await;
+}
+
+/// Kind and stream of the next frame of HTTP/2; `None` at the end.
+async fn next_frame(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<(u8, u32)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.ok()?;
+    let [a, b, c, kind, _, id @ ..] = head;
+    let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+    stream.read_exact(&mut payload).await.ok()?;
+    Some((kind, u32::from_be_bytes(id)))
+}
+
+#[tokio::test]
+async fn a_client_whose_certificate_is_taken_no_more_cannot_keep_its_http_2_connection() {
+    const HEADERS: u8 = 1;
+    let (mine, roots) = certificate("a.test");
+    let (shows, other) = (client(), client());
+    let first = mutual(&mine, shows.cert.pem(), true);
+    let certificates = Arc::new(tls::Certificates::new(&first).unwrap());
+    let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
+    let tcp = gateway.connect().await;
+    let connector = connector_as(Some(&shows), roots, &["h2"]);
+    let mut stream = connector.connect(name("a.test"), tcp).await.unwrap();
+    stream.write_all(HELLO).await.unwrap();
+    // It always has a request in flight, and never answers our goodbye.
+    let held = get_on(1, "/held", true);
+    stream.write_all(&held).await.unwrap();
+    gateway.toy.begun.acquire().await.unwrap().forget();
+
+    let next = mutual(&mine, other.cert.pem(), true);
+    certificates.replace(&next).unwrap();
+    let mut answered = 0;
+    'open: for id in (3..).step_by(2).take(300) {
+        if stream.write_all(&get_on(id, "/", true)).await.is_err() {
+            break;
+        }
+        loop {
+            match next_frame(&mut stream).await {
+                None => break 'open,
+                Some((HEADERS, of)) if of == id => break,
+                Some(_) => {}
+            }
+        }
+        answered += 1;
+    }
+    // The one by which the loss is found, and all that may cross our goodbye.
+    assert_eq!(answered, 101);
+    assert_eq!(gateway.stop().await, Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_client_that_has_shown_no_certificate_has_one_answer_more_where_it_must_now() {
+    let (mine, roots) = certificate("a.test");
+    let authority = client().cert.pem();
+    let optional = mutual(&mine, authority.clone(), false);
+    let certificates = Arc::new(tls::Certificates::new(&optional).unwrap());
+    let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
+    let tcp = gateway.connect().await;
+    let connector = connector(roots, &[]);
+    let mut stream = connector.connect(name("a.test"), tcp).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(ask(&mut stream, "GET /1").await, "GET /1 over TLS []");
+        certificates.replace(&optional).unwrap();
+    }
+    let required = mutual(&mine, authority, true);
+    certificates.replace(&required).unwrap();
+    assert_eq!(ask(&mut stream, "GET /2").await, "GET /2 over TLS []");
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
     gateway.stop().await;
 }
 
