@@ -1,6 +1,8 @@
 //! A configuration that changes under a running gateway.
 
-use crate::harness::{Binary, Connection, Request, Response, Setup, Upstream, caller};
+use crate::harness::{Binary, Connection, DEADLINE, Request, Response, Setup, Upstream, caller};
+use std::io::Write as _;
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 const OPEN: &str = "[[routes]]\nname = \"open\"\npath = \"/open\"\nupstream = \"backend\"\naccept = [\"public\"]\n";
@@ -103,6 +105,46 @@ fn a_file_that_changes_nothing_was_taken_over_too() {
         line.contains("read again: it changes nothing")
     });
     assert!(count() > before);
+}
+
+/// Waits until this socket is told that a configuration is in force: at the start, and after each reading.
+fn wait_until_ready(socket: &UnixDatagram) {
+    let mut message = [0; 512];
+    loop {
+        let length = socket.recv(&mut message).unwrap();
+        if &message[..length] == b"READY=1\n" {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_change_that_somebody_asks_for_before_it_is_seen_is_counted_and_told_once() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).routes(OPEN);
+    let path = setup.path("notify.sock");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let binary = Binary::spawn_with(setup, &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    wait_until_ready(&manager);
+    let count = || {
+        let line = "portcullis_config_reloads_total{result=\"success\"}";
+        metric(&binary, line).unwrap() as u64
+    };
+    let before = count();
+    let file = binary.setup().path("gateway.toml");
+    let mut file = std::fs::File::options().append(true).open(file).unwrap();
+    write!(file, "\n{MORE}").unwrap();
+    binary.signal("HUP");
+    wait_until_ready(&manager);
+    assert_eq!(count(), before + 1);
+    // Only what nobody writes any more is read because it changed.
+    drop(file);
+    wait_until_ready(&manager);
+    assert_eq!(count(), before + 1);
+    let told = binary.stderr.text();
+    assert!(!told.contains("it changes nothing"), "{told}");
+    assert_open(&binary.send(&binary.request("GET", "/more")));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::phases::{Current, Phase};
 use super::registry::{Made, kept};
-use super::watch::Wake;
+use super::watch::{Looks, Wake};
 use crate::admin::api::{Configured, Guard};
 use crate::apps::made::{MasterKey, Store};
 use crate::config::{Config, Loaded, Resolved};
@@ -36,14 +36,22 @@ pub(super) struct Control {
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
     pub(super) in_force: Mutex<InForce>,
-    /// Why the file was not taken over the last time that it was read.
-    pub(super) not_taken: Mutex<Option<String>>,
+    pub(super) last_read: Mutex<LastRead>,
     /// Who may use the admin API.
     pub(super) guard: Arc<Guard>,
     /// The file that the configuration came from; without it there is nothing to read again.
     pub(super) file: Option<PathBuf>,
     /// Rung when somebody else than the main loop has reloaded: other files may be to watch.
     pub(super) reloaded: Notify,
+}
+
+/// What came of the file the last time that it was read.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct LastRead {
+    /// Why it was not taken over, if it was not.
+    not_taken: Option<String>,
+    /// How it and those that it names looked before they were read.
+    looks: Looks,
 }
 
 pub(super) struct InForce {
@@ -208,19 +216,27 @@ impl Control {
     /// Reads the file again and puts it into force, or says why not. Gives back what it changed.
     pub(super) fn reload_file(&self, path: &Path, wake: Wake) -> Result<Vec<String>, String> {
         // Held while it is read: of two at once the later one reads what is put into force last.
-        let mut not_taken = hold(&self.not_taken);
+        let mut last = hold(&self.last_read);
+        // Looked at before: what changes while they are read is a change of its own.
+        let looks = Looks::of(&self.files());
         let result = match Config::load(path) {
             Err(report) => Err(("; nothing was changed\n", report.to_string())),
             Ok(loaded) => self.reload(loaded).map_err(|why| (": ", why.to_string())),
         };
-        let why = result.as_ref().err().map(|(_, why)| why.clone());
-        let before = std::mem::replace(&mut *not_taken, why);
-        if let Err((_, why)) = &result
-            && wake == Wake::Changed
-            && before.as_ref() == Some(why)
-        {
-            // It was tried again, which was counted and told the first time.
-            return Err(why.clone());
+        let read = LastRead {
+            not_taken: result.as_ref().err().map(|(_, why)| why.clone()),
+            looks: looks.follow(&self.files()),
+        };
+        let before = std::mem::replace(&mut *last, read);
+        let is_told = match &result {
+            // Somebody asked for the change before it was seen.
+            Ok(changes) => changes.is_empty() && *last == before,
+            // It was tried again.
+            Err(_) => last.not_taken == before.not_taken,
+        };
+        if wake == Wake::Changed && is_told {
+            // That was counted and told the first time.
+            return result.map_err(|(_, why)| why);
         }
         // Counted first: whoever reads the event finds it so. What changes nothing was taken over, too.
         let now = self.shared.clock.now();
@@ -229,7 +245,7 @@ impl Control {
             Ok(changes) if !changes.is_empty() => {
                 tracing::info!(changes = changes.join(", "), "configuration reloaded");
             }
-            Ok(_) if before.is_some() => {
+            Ok(_) if before.not_taken.is_some() => {
                 tracing::info!("the configuration is good again: it is the one in force");
             }
             Ok(_) => {
@@ -244,7 +260,7 @@ impl Control {
 
     /// Whether the file has to be tried again.
     pub(super) fn is_not_taken(&self) -> bool {
-        hold(&self.not_taken).is_some()
+        hold(&self.last_read).not_taken.is_some()
     }
 
     /// What reading the file again would change.

@@ -195,7 +195,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         certificates: certificates.clone(),
         stop: CancellationToken::new(),
         phase: phases::Current::default(),
-        not_taken: Mutex::default(),
+        last_read: Mutex::default(),
         in_force: Mutex::new(InForce {
             fixed,
             resolved,

@@ -52,7 +52,7 @@ pub(super) struct Wakes {
     unwatched: BTreeSet<PathBuf>,
     names: Names,
     /// The files, each as it was when it was last looked at: before it was read.
-    files: HashMap<PathBuf, Option<Look>>,
+    files: Looks,
 }
 
 /// How a file looks, links followed: device, number, size, and when it was changed.
@@ -65,6 +65,26 @@ fn look(file: &Path) -> Option<Look> {
     let of = fs::metadata(file).ok()?;
     let times = [of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()];
     Some((of.dev(), of.ino(), of.size(), times))
+}
+
+/// How each of some files looks.
+#[derive(Default, PartialEq, Eq)]
+pub(super) struct Looks(HashMap<PathBuf, Option<Look>>);
+
+impl Looks {
+    /// Of `files`, as they are now.
+    pub(super) fn of(files: &[PathBuf]) -> Self {
+        Self::default().follow(files)
+    }
+
+    /// Of `files`: of those among them that are known as they were, of the others as they are now.
+    pub(super) fn follow(&self, files: &[PathBuf]) -> Self {
+        let seen = |file: &PathBuf| self.0.get(file).copied();
+        let looks = files
+            .iter()
+            .map(|file| (file.clone(), seen(file).unwrap_or_else(|| look(file))));
+        Self(looks.collect())
+    }
 }
 
 /// The names of the watched files. Others change in the same folders, some
@@ -153,7 +173,7 @@ impl Wakes {
             watched: BTreeMap::new(),
             unwatched: BTreeSet::new(),
             names,
-            files: HashMap::new(),
+            files: Looks::default(),
         };
         wakes.watch(files);
         Ok(wakes)
@@ -162,11 +182,7 @@ impl Wakes {
     /// Watches the folders of `files` from now on, and of what links lead to now.
     pub(super) fn watch(&mut self, files: &[PathBuf]) {
         // Those that are known have been read since: what changed meanwhile is still to be seen.
-        let seen = |file: &PathBuf| self.files.get(file).copied();
-        let looks = files
-            .iter()
-            .map(|file| (file.clone(), seen(file).unwrap_or_else(|| look(file))));
-        self.files = looks.collect();
+        self.files = self.files.follow(files);
         let targets: Vec<PathBuf> = files
             .iter()
             .filter_map(|file| fs::canonicalize(file).ok())
@@ -245,7 +261,7 @@ impl Wakes {
     /// Whether a file looks other than when it was last looked at.
     fn look_other(&mut self) -> bool {
         let mut is_other = false;
-        for (file, before) in &mut self.files {
+        for (file, before) in &mut self.files.0 {
             let now = look(file);
             is_other |= now != *before;
             *before = now;
