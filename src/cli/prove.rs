@@ -329,6 +329,7 @@ pub(super) fn bad_key(bad: BadKey) -> Stop {
         BadKey::Weak(_) => {
             stop.hint("`openssl rand -base64 32` makes a good one; write it as `base64:…`")
         }
+        BadKey::SecretAsJwk(_) => stop.hint("take its `k`, and write it as `base64:…`"),
         BadKey::KeyAsSecret { .. } => stop.hint("name what it is for with `--algorithm`"),
         BadKey::Unreadable(_) => stop.hint("`openssl genpkey -algorithm ed25519` makes a good one"),
         _ => stop,

@@ -19,6 +19,9 @@ pub enum BadKey {
         /// What takes a secret.
         algorithm: Algorithm,
     },
+    /// A secret stands there with a JWK around it.
+    #[error("this is a secret as a JWK, and `{0}` takes the secret itself")]
+    SecretAsJwk(Algorithm),
     /// A secret belongs here.
     #[error("`{0}` takes a secret, not a key pair")]
     NoPair(Algorithm),

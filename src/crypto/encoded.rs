@@ -84,6 +84,28 @@ pub(super) fn is_public_key(der: &[u8]) -> bool {
     subject(der).is_some() || rsa_public_key(der).is_ok()
 }
 
+/// Whether this is a certificate (RFC 5280, section 4.1), or asks for one.
+pub(super) fn is_certificate(der: &[u8]) -> bool {
+    let mut outer = Der(der);
+    let read = (|| {
+        let mut parts = Der(outer.value(SEQUENCE)?);
+        parts.value(SEQUENCE)?;
+        parts.value(SEQUENCE)?;
+        parts.value(BIT_STRING)?;
+        Some(parts.0.is_empty() && outer.0.is_empty())
+    })();
+    read == Some(true)
+}
+
+/// Whether this is a public key of SSH (RFC 4253, section 6.6), or a certificate of one: in front stands the name of
+/// its kind, behind the name's length.
+pub(super) fn is_ssh_public_key(key: &[u8]) -> bool {
+    let name = key.split_first_chunk::<4>();
+    let name = name.and_then(|(length, rest)| rest.get(..u32::from_be_bytes(*length) as usize));
+    let kinds = [&b"ssh-"[..], b"ecdsa-sha2-", b"sk-"];
+    name.is_some_and(|name| kinds.iter().any(|kind| name.starts_with(kind)))
+}
+
 fn subject(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut outer = Der(der);
     let mut info = Der(outer.value(SEQUENCE)?);

@@ -2,7 +2,7 @@
 //! hash blocks.
 
 use super::aws4::DayKeys;
-use super::encoded::is_public_key;
+use super::key_form::KeyForm;
 use super::work::{Work, done};
 use super::{Algorithm, BadKey, blocks, is_equal};
 use crate::secret::Secret;
@@ -62,6 +62,19 @@ impl HmacKey {
         Ok(key)
     }
 
+    /// A key of HMAC with SHA-256 of a secret that nobody else computes with. A JWK around it is a part of it:
+    /// what was made under the whole text holds under nothing else.
+    ///
+    /// # Errors
+    /// As [`HmacKey::new`], but never [`BadKey::SecretAsJwk`].
+    pub fn of_ours(secret: &Secret) -> Result<Self, BadKey> {
+        let algorithm = Algorithm::HmacSha256;
+        match Self::new(algorithm, secret) {
+            Err(BadKey::SecretAsJwk(_)) => Self::long_enough(algorithm, secret, MIN_SECRET),
+            made => made,
+        }
+    }
+
     /// Whether its secret is shorter than [`MIN_SECRET`].
     pub const fn is_weak(&self) -> bool {
         self.is_weak
@@ -71,9 +84,14 @@ impl HmacKey {
         if !algorithm.is_mac() {
             return Err(BadKey::NoMac(algorithm));
         }
-        if let Some(form) = key_form(secret.expose()) {
-            return Err(BadKey::KeyAsSecret { form, algorithm });
+        match KeyForm::of(secret.expose()) {
+            None => Self::long_enough(algorithm, secret, shortest),
+            Some(KeyForm::SecretAsJwk) => Err(BadKey::SecretAsJwk(algorithm)),
+            Some(KeyForm::Other(form)) => Err(BadKey::KeyAsSecret { form, algorithm }),
         }
+    }
+
+    fn long_enough(algorithm: Algorithm, secret: &Secret, shortest: usize) -> Result<Self, BadKey> {
         if secret.len() < shortest {
             return Err(BadKey::Weak(WeakSecret {
                 found: secret.len(),
@@ -172,23 +190,6 @@ impl HmacKey {
     }
 }
 
-/// How a key of another kind is written, where the secret is one. White space or text in front of it makes
-/// nothing secret of it; the `k` of a JWK is a secret, the text around it is not.
-fn key_form(secret: &[u8]) -> Option<&'static str> {
-    let holds = |text: &[u8]| secret.windows(text.len()).any(|part| part == text);
-    let front = secret.trim_ascii_start();
-    let front = front.strip_prefix("\u{feff}".as_bytes()).unwrap_or(front);
-    if holds(b"-----BEGIN") {
-        Some("in PEM")
-    } else if front.trim_ascii_start().starts_with(b"{") && holds(b"\"kty\"") {
-        Some("as a JWK")
-    } else if is_public_key(secret) {
-        Some("in DER")
-    } else {
-        None
-    }
-}
-
 impl fmt::Debug for HmacKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HmacKey({})", self.algorithm())
@@ -240,6 +241,7 @@ impl fmt::Debug for Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD};
 
     #[test]
     fn a_short_secret_is_refused_and_an_empty_one_too() {
@@ -275,13 +277,17 @@ mod tests {
         let jwk = jwk["test-key-ed25519"]["jwk"].to_string();
         let der = |pem: &str| {
             let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-            data_encoding::BASE64.decode(body.as_bytes()).unwrap()
+            BASE64.decode(body.as_bytes()).unwrap()
         };
         let ed25519 = include_str!("../../tests/it/vectors/rfc9421/keys/test-key-ed25519.pub.pem");
         // Of a kind that is not known here: id-X25519 (RFC 8410, section 3).
         let mut unknown = der(ed25519);
         unknown[8] = 0x6e;
-        let oct = format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43));
+        let lines: Vec<&str> = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        // An outline of one: what is to be signed, the algorithm, a signature.
+        let certificate = vec![0x30, 7, 0x30, 0, 0x30, 0, 3, 1, 0];
+        let ssh = [&[0, 0, 0, 11][..], b"ssh-ed25519", &[0, 0, 0, 32], &[7; 32]].concat();
+        let ssh = BASE64.encode(&ssh);
         for (text, form) in [
             (pem.into(), "in PEM"),
             (format!("\n {pem}").into(), "in PEM"),
@@ -290,10 +296,26 @@ mod tests {
             (jwk.clone().into_bytes(), "as a JWK"),
             (format!("\u{feff}\r\n{jwk}\n").into(), "as a JWK"),
             (format!(r#"{{"keys":[{jwk}]}}"#).into(), "as a JWK"),
-            (oct.into(), "as a JWK"),
+            (BASE64URL_NOPAD.encode(jwk.as_bytes()).into(), "as a JWK"),
+            (BASE64.encode(pem.as_bytes()).into(), "in PEM"),
             (der(pem), "in DER"),
             (der(ed25519), "in DER"),
             (unknown, "in DER"),
+            (lines.concat().into(), "in DER"),
+            (format!(" {}\r\n", lines.join("\r\n")).into(), "in DER"),
+            (BASE64URL.encode(&der(pem)).into(), "in DER"),
+            (BASE64URL_NOPAD.encode(&der(ed25519)).into(), "in DER"),
+            (BASE64.encode(&certificate).into(), "in a certificate"),
+            (certificate, "in a certificate"),
+            (
+                format!("ssh-ed25519 {ssh} me@here\n").into(),
+                "as OpenSSH writes it",
+            ),
+            (
+                format!("here ssh-ed25519 {ssh}").into(),
+                "as OpenSSH writes it",
+            ),
+            (ssh.into(), "as OpenSSH writes it"),
         ] {
             let algorithm = Algorithm::HmacSha256;
             assert_eq!(
@@ -303,13 +325,51 @@ mod tests {
                 text.escape_ascii()
             );
         }
-        let json = br#"{"a secret":"that happens to be JSON"}"#;
-        assert!(HmacKey::new(Algorithm::HmacSha256, &Secret::new(json.to_vec())).is_ok());
+        for secret in [
+            r#"{"a secret":"that happens to be JSON"}"#,
+            "ssh-ed25519 is the first word of this secret",
+            "MCowBQYDK2VwAyEA-is-how-a-public-key-begins",
+            &BASE64.encode(&[7; 32]),
+        ] {
+            let secret = Secret::new(secret.into());
+            assert!(HmacKey::new(Algorithm::HmacSha256, &secret).is_ok());
+        }
         let secret = Secret::new(vec![7; 32]);
         assert_eq!(
             HmacKey::new(Algorithm::Ed25519, &secret).unwrap_err(),
             BadKey::NoMac(Algorithm::Ed25519)
         );
+    }
+
+    #[test]
+    fn a_jwk_around_a_secret_is_none_but_where_it_is_ours_alone() {
+        let oct = |k: &str| format!(r#"{{"kty":"oct","k":"{k}"}}"#);
+        let jwk = oct(&"A".repeat(43));
+        for text in [&jwk, &BASE64.encode(jwk.as_bytes())] {
+            let secret = Secret::new(text.clone().into());
+            for algorithm in Algorithm::MACS {
+                let bad = BadKey::SecretAsJwk(algorithm);
+                assert_eq!(HmacKey::new(algorithm, &secret).unwrap_err(), bad);
+                assert_eq!(HmacKey::weak(algorithm, &secret).unwrap_err(), bad);
+            }
+            let made = HmacKey::of_ours(&secret).unwrap();
+            let whole = HmacKey::unchecked(Algorithm::HmacSha256, text.as_bytes());
+            assert!(made.sign(b"text").is(whole.sign(b"text").as_bytes()));
+        }
+        // Beside a public key it is not what is meant.
+        let both = format!(r#"{{"keys":[{jwk},{{"kty":"EC"}}]}}"#);
+        for (text, form) in [
+            (&*both, "as a JWK"),
+            ("-----BEGIN PUBLIC KEY-----", "in PEM"),
+        ] {
+            let algorithm = Algorithm::HmacSha256;
+            let bad = BadKey::KeyAsSecret { form, algorithm };
+            let made = HmacKey::of_ours(&Secret::new(text.into()));
+            assert_eq!(made.unwrap_err(), bad);
+        }
+        let short = Secret::new(oct("AAAA").into());
+        let made = HmacKey::of_ours(&short);
+        assert!(matches!(made.unwrap_err(), BadKey::Weak(_)));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod encoded;
 mod equal;
 mod generated;
 mod jwk;
+mod key_form;
 mod private_key;
 mod public_key;
 mod signing;

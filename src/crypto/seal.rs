@@ -1,7 +1,7 @@
 //! Secrets under a secret: AES-256-GCM, bound to what they are for.
 
 use super::digest::sha256;
-use super::{Algorithm, BadKey, HmacKey, random};
+use super::{BadKey, HmacKey, random};
 use crate::secret::Secret;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use std::fmt;
@@ -17,12 +17,12 @@ impl SealingKey {
     /// A key that follows from `master` and what it is `used_for`.
     ///
     /// # Errors
-    /// [`BadKey`]: `master` is too short to be a secret.
+    /// [`BadKey`]: `master` is too short to be a secret, or a key of another kind.
     ///
     /// # Panics
     /// Never: HMAC with SHA-256 has the length that the cipher takes.
     pub fn new(master: &Secret, used_for: &str) -> Result<Self, BadKey> {
-        let key = HmacKey::new(Algorithm::HmacSha256, master)?.sign(used_for.as_bytes());
+        let key = HmacKey::of_ours(master)?.sign(used_for.as_bytes());
         let key = UnboundKey::new(&AES_256_GCM, key.as_bytes());
         Ok(Self(LessSafeKey::new(
             key.expect("SHA-256 has as many bytes as an AES-256 key"),

@@ -20,8 +20,8 @@ use tokio::time::timeout;
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Addresses of a name that are tried.
 const MAX_TRIES: usize = 4;
-/// How long a connection to one of them may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// How long connecting may take in all: each of them has as much of it as the others.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Bytes that the head of an answer may have.
 const MAX_HEAD: usize = 32 * 1024;
 /// Who asks.
@@ -45,8 +45,10 @@ pub(super) async fn fetch(settings: &Settings) -> Result<Vec<u8>, String> {
 
 async fn connect(place: &Place) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in in_turn(addresses(place).await?) {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+    let tried = in_turn(addresses(place).await?);
+    let each = time_of_each(tried.len());
+    for address in tried {
+        match timeout(each, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = error,
             Err(late) => last = late.into(),
@@ -65,6 +67,11 @@ async fn addresses(place: &Place) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)]);
     }
     Ok(lookup_host((place.host(), port)).await?.collect())
+}
+
+/// How long a connection to one of so many addresses may take.
+fn time_of_each(addresses: usize) -> Duration {
+    CONNECT_TIMEOUT / addresses.max(1) as u32
 }
 
 /// Those that are tried, the families in turn, that of the first one first: where one of them leads nowhere, the other
@@ -164,7 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn every_address_that_is_tried_has_its_time_within_a_fetch() {
-        assert!(CONNECT_TIMEOUT * (MAX_TRIES as u32) < FETCH_TIMEOUT);
+    fn every_address_that_is_tried_has_its_time_within_a_fetch_and_fewer_have_more() {
+        assert!(CONNECT_TIMEOUT < FETCH_TIMEOUT);
+        for (addresses, each) in [(0, 6_000), (1, 6_000), (2, 3_000), (3, 2_000), (4, 1_500)] {
+            assert_eq!(time_of_each(addresses), Duration::from_millis(each));
+        }
+        // The last of them has its turn before a start goes on without keys.
+        let before = time_of_each(MAX_TRIES) * (MAX_TRIES as u32 - 1);
+        assert!(before < super::super::START_WAIT);
     }
 }

@@ -428,11 +428,23 @@ fn whatever_is_wrong_is_said_in_one_word_in_the_document_and_in_the_challenge() 
         assert_eq!(words, [format!("Bearer error=\"{error}\"")], "{what}");
     }
     // By DPoP, it is the words of DPoP.
-    let elsewhere = proof_of(&pair, "GET", URL, "").text();
-    let refused = gateway.send(&post(&gateway, &good).field("DPoP", &elsewhere));
-    refused.assert_refused(401, "binding-mismatch");
-    assert_eq!(refused.json()["error"], "invalid_dpop_proof");
-    assert!(told(&refused).contains("DPoP error=\"invalid_dpop_proof\""));
+    let by_dpop = |method: &str| proof_of(&pair, method, URL, "");
+    for (what, proof, code) in [
+        ("elsewhere", by_dpop("GET"), "binding-mismatch"),
+        (
+            "over",
+            by_dpop("POST").claim("exp", iat - 5),
+            "credential-rejected",
+        ),
+    ] {
+        let refused = gateway.send(&post(&gateway, &good).field("DPoP", &proof.text()));
+        refused.assert_refused(401, code);
+        let error = "invalid_dpop_proof";
+        assert_eq!(refused.json()["error"], error, "{what}: {}", refused.text());
+        let told = told(&refused);
+        assert!(told.contains(&format!("DPoP error=\"{error}\"")), "{what}");
+        assert!(!told.contains("Bearer error="), "{what}: {told}");
+    }
     // Who shows no attestation is told no such word.
     let plain = gateway.request("POST", "/oauth2/token").body("x=y");
     let refused = gateway.send(&plain.field("Portcullis-Token", &Token::new().text()));

@@ -38,7 +38,7 @@ impl MasterKey {
     /// Never: what follows from a secret is long enough to be one.
     pub fn new(secret: &Secret) -> Result<Self, BadKey> {
         let derive = |used_for: &str| {
-            let tag = HmacKey::new(Algorithm::HmacSha256, secret)?.sign(used_for.as_bytes());
+            let tag = HmacKey::of_ours(secret)?.sign(used_for.as_bytes());
             Ok::<_, BadKey>(Secret::new(tag.as_bytes().to_vec()))
         };
         let pepper = HmacKey::new(Algorithm::HmacSha256, &derive("portcullis static keys v1")?)?;
@@ -110,6 +110,18 @@ fn of_key(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jwk_is_a_master_key_as_it_is_written_and_a_public_one_is_none() {
+        let oct = format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43));
+        let master = MasterKey::new(&Secret::new(oct.into())).unwrap();
+        let sealed = master.seal("a", &Secret::new(b"canary".to_vec()));
+        assert_eq!(master.open("a", &sealed).unwrap().expose(), b"canary");
+        let public =
+            r#"{"kty":"OKP","crv":"Ed25519","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}"#;
+        let refused = MasterKey::new(&Secret::new(public.into())).unwrap_err();
+        assert!(matches!(refused, BadKey::KeyAsSecret { .. }));
+    }
 
     #[test]
     fn a_secret_opens_for_its_own_key_under_its_own_master_key_alone() {

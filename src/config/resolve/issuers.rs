@@ -60,8 +60,8 @@ pub(super) fn outside(
     is_whole.then_some(outside)
 }
 
-/// Whoever is taken in a field has to be tried there: a key without a name may be that of every token, and there is an
-/// end to how many one token is tried with.
+/// Whoever is taken in a field, or says who an app's workloads are, has to be tried there: a key without a name may be
+/// that of every token, and there is an end to how many one token is tried with.
 pub(super) fn all_are_tried(
     file: &File,
     table: Option<&Table>,
@@ -76,31 +76,60 @@ pub(super) fn all_are_tried(
             let all = outside.issuers.iter().enumerate();
             let taken = all.filter(|(place, _)| takers.issuers.has(*place));
             for issuer in token::never_tried(taken.map(|(_, issuer)| issuer)) {
-                never_tried(issuer, route, file, gathered);
+                never_tried(issuer, Trying::Route(route), file, gathered);
             }
+        }
+    }
+    for (app, tokens) in tokens::of_apps(file) {
+        let workloads = tokens.workloads.0.iter();
+        let names: Vec<&str> = workloads
+            .filter_map(|workload| Some(workload.issuer.get()?.value.0.as_str()))
+            .collect();
+        let named = outside.issuers.iter();
+        let named = named.filter(|issuer| names.contains(&&*issuer.name));
+        for issuer in token::never_tried(named) {
+            never_tried(issuer, Trying::App(app), file, gathered);
         }
     }
 }
 
-fn never_tried(issuer: &token::Issuer, route: &Route, file: &File, gathered: &mut Gathered<'_>) {
+/// What tries a token with the keys of several issuers.
+#[derive(Clone, Copy)]
+enum Trying<'t> {
+    Route(&'t Route),
+    /// Of this name, which has workloads.
+    App(&'t str),
+}
+
+fn never_tried(
+    issuer: &token::Issuer,
+    trying: Trying<'_>,
+    file: &File,
+    gathered: &mut Gathered<'_>,
+) {
     let mut names = file.issuers.entries.iter().map(|(name, _)| name);
     let name = names.find(|name| *name.value == *issuer.name);
-    // Once is enough, on however many routes it is so.
+    // Once is enough, wherever else it is so.
     let Some(name) = name.filter(|name| !gathered.problems.any_at(&name.key)) else {
         return;
     };
-    let message = format!(
-        "no token on the route `{}` is tried with the key of this issuer",
-        route.name
-    );
-    let draft = name.problem(message).accepted(format!(
-        "at most {MAX_TRIED} keys of one algorithm in a field have no name"
-    ));
-    gathered.problem(
-        draft.hint(
+    let (tried, place, hint) = match trying {
+        Trying::Route(route) => (
+            format!("token on the route `{}`", route.name),
+            "in a field",
             "give some of the issuers other `headers`, or name fewer in the route's `issuers`",
         ),
-    );
+        Trying::App(app) => (
+            format!("evidence of a workload of `{app}`"),
+            "among an app's issuers",
+            "name fewer issuers in the app's `workloads`",
+        ),
+    };
+    let message = format!("no {tried} is tried with the key of this issuer");
+    let draft = name.problem(message).accepted(format!(
+        "at most {MAX_TRIED} keys of one algorithm {place} have no name"
+    ));
+    gathered.problem(draft.hint(hint));
 }
 
 /// Whether some issuer's tokens stand for this app.

@@ -253,6 +253,7 @@ fn secret(
             } else {
                 "`openssl rand -base64 32` makes one; write it as `base64:…`"
             }),
+        BadKey::SecretAsJwk(_) => reference.problem(bad.to_string()).hint(ITS_K),
         bad => reference
             .problem(bad.to_string())
             .hint("a key that others may know proves nothing: give it as `public_key`, with the algorithm it is for"),
@@ -260,6 +261,9 @@ fn secret(
     gathered.problem(draft);
     None
 }
+
+/// What to do about a JWK around a secret.
+pub(super) const ITS_K: &str = "take its `k`, and write it as `base64:…`";
 
 fn public(
     key: &file::Key,

@@ -143,7 +143,7 @@ pub(in crate::config) fn pepper(
     let Some(secret) = gathered.take(&at, opened)?.secret else {
         return Some(Pepper::new(HmacKey::dummy(Algorithm::HmacSha256)));
     };
-    match HmacKey::new(Algorithm::HmacSha256, &secret) {
+    match HmacKey::of_ours(&secret) {
         Ok(pepper) => Some(Pepper::new(pepper)),
         Err(bad) => {
             gathered.problem(at.problem(bad.to_string()).hint(

@@ -191,6 +191,15 @@ pub(super) fn may_be_made(file: &File) -> bool {
     !matches!(&file.state.registry, Some(at) if at.value == RegistryPlace(None))
 }
 
+/// The apps that get tokens of the key service, by their names.
+pub(super) fn of_apps(file: &File) -> impl Iterator<Item = (&str, &AppTokens)> {
+    let entries = file.apps.entries.iter();
+    entries.filter_map(|(name, app)| {
+        let tokens = app.as_ref()?.tokens.as_ref()?;
+        Some((name.value.as_str(), &tokens.value))
+    })
+}
+
 fn apps_of(file: &File) -> impl Iterator<Item = &App> {
     file.apps.entries.iter().filter_map(|(_, app)| app.as_ref())
 }

@@ -72,14 +72,15 @@ impl<'s> Outside<'s> {
     }
 
     /// The key that the token is signed with. A key for another algorithm than the token names is no try, and those of
-    /// its very name come first: what has no name stands for every one, and would use up the tries of what has.
+    /// its very name come first: what has no name stands for every one, and would use up the tries of what has. Of a
+    /// token that names none it is those without a name that come first.
     pub(super) fn signer<'o>(&'o self, token: &'o Compact<'_>) -> Result<Signer<'o, 's>, Unsigned> {
         let id = token.key_id.as_deref();
         let fresh = self.sets.iter().filter(|set| !set.is_stale);
         let keys = fresh.flat_map(|set| set.keys.named(id).map(move |key| (set, key)));
         let (mut fitting, others): (Vec<_>, Vec<_>) =
             keys.partition(|(_, key)| token.is_for(&key.verifying));
-        fitting.sort_by_key(|(_, key)| key.id.is_none());
+        fitting.sort_by_key(|(_, key)| key.id.as_deref() != id);
         let mut why = if others.is_empty() {
             Why::UnknownKey
         } else {
@@ -115,6 +116,7 @@ mod tests {
     use crate::apps::{App, ClaimRule, Workload};
     use crate::crypto::HmacKey;
     use crate::secret::Secret;
+    use data_encoding::BASE64URL_NOPAD;
     use serde_json::json;
     use std::pin::pin;
     use std::task::{Context, Waker};
@@ -161,6 +163,16 @@ mod tests {
         sign_claims(id, &secret(number).into(), &claims).unwrap()
     }
 
+    /// As [`token`], but it names no key.
+    fn unnamed(number: u8) -> String {
+        let encode = |part: &serde_json::Value| BASE64URL_NOPAD.encode(part.to_string().as_bytes());
+        let claims = json!({ "iat": NOW, "exp": NOW + 300, "sub": "someone" });
+        let header = json!({ "alg": "HS256", "typ": "JWT" });
+        let signed = format!("{}.{}", encode(&header), encode(&claims));
+        let tag = secret(number).sign(signed.as_bytes());
+        format!("{signed}.{}", BASE64URL_NOPAD.encode(tag.as_bytes()))
+    }
+
     /// Who of them has signed it.
     fn signer(issuers: &[Issuer], text: &str) -> Option<Arc<str>> {
         let token = Compact::read(text).unwrap();
@@ -182,6 +194,19 @@ mod tests {
         assert_eq!(signer(&issuers, &token("z", 9)).as_deref(), Some("z"));
         assert_eq!(signer(&issuers, &token("z", 2)).as_deref(), Some("2"));
         assert_eq!(signer(&issuers, &token("other", 9)), None);
+    }
+
+    #[test]
+    fn a_token_without_a_name_is_tried_with_the_keys_that_have_none_before_others() {
+        let mut issuers: Vec<Issuer> = ["b", "c", "d", "e"]
+            .into_iter()
+            .zip(2..)
+            .map(|(name, number)| issuer(name, Keys::fixed(set(Some(name), number))))
+            .collect();
+        issuers.push(issuer("a", Keys::fixed(set(None, 1))));
+        assert_eq!(signer(&issuers, &unnamed(1)).as_deref(), Some("a"));
+        assert_eq!(signer(&issuers, &unnamed(2)).as_deref(), Some("b"));
+        assert_eq!(signer(&issuers, &unnamed(9)), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{Gathered, Outsider};
 use crate::config::outside::KeySetAt;
 use crate::config::read::At;
+use crate::config::resolve::keys::ITS_K;
 use crate::config::resolve::upstreams;
 use crate::config::secrets::{Places, Reference, SecretFile};
 use crate::crypto::{Algorithm, BadKey, HmacKey};
@@ -153,6 +154,7 @@ pub(super) fn secret(
                 BadKey::Weak(_) => {
                     draft.hint("is it written as `base64:…`, as the issuer has given it?")
                 }
+                BadKey::SecretAsJwk(_) => draft.hint(ITS_K),
                 _ => draft,
             });
             None

@@ -172,12 +172,7 @@ fn pop(
     if moment("nbf")?.is_some_and(|nbf| nbf > now.saturating_add(seconds(freshness.skew))) {
         return Err(bad("nbf"));
     }
-    let last_second = freshness.check(iat, expires, now);
-    let last_second = last_second.map_err(|refused| match refused {
-        // The attestation is not.
-        Refused::Expired { .. } => bad("exp"),
-        other => other,
-    })?;
+    let last_second = dpop::last_second(freshness, iat, expires, now, bad("exp"))?;
     if told.challenge {
         let challenge =
             member(&claims, "challenge").and_then(|value| text("challenge", value).ok());

@@ -116,7 +116,8 @@ pub(super) fn check(
     };
     unasked("nbf")?;
     let expires = unasked("exp")?.map(|exp| exp.saturating_sub(1));
-    let last_second = settings.freshness.check(iat, expires, now)?;
+    let over = bad(Why::Proof("exp"));
+    let last_second = last_second(settings.freshness, iat, expires, now, over)?;
     if settings.nonce {
         let nonce = find("nonce").and_then(|value| text("nonce", value).ok());
         let window = seconds(settings.freshness.window);
@@ -131,6 +132,21 @@ pub(super) fn check(
         created: iat,
         last_second,
     })
+}
+
+/// The last second at which a proof would be taken. One that says that it is over is refused as `over`: what it
+/// proves may hold all the same, and nobody needs a new one of that.
+pub(super) fn last_second(
+    freshness: Freshness,
+    created: i64,
+    expires: Option<i64>,
+    now: i64,
+    over: Refused,
+) -> Result<i64, Refused> {
+    match freshness.check(created, expires, now) {
+        Err(Refused::Expired { .. }) => Err(over),
+        checked => checked,
+    }
 }
 
 /// The key that a proof's header holds, bound to the algorithm that stands beside it.
