@@ -85,9 +85,9 @@ pub(super) fn all_are_tried(
         let names: Vec<&str> = workloads
             .filter_map(|workload| Some(workload.issuer.get()?.value.0.as_str()))
             .collect();
-        let named = outside.issuers.iter();
-        let named = named.filter(|issuer| names.contains(&&*issuer.name));
-        for issuer in token::never_tried(named) {
+        let theirs = outside.issuers.iter();
+        let theirs = theirs.filter(|issuer| names.contains(&&*issuer.name));
+        for issuer in token::never_tried(theirs) {
             never_tried(issuer, Trying::App(app), file, gathered);
         }
     }

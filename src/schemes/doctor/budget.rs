@@ -98,7 +98,7 @@ impl Tries {
     }
 
     /// Whether these are [`Tries::all`].
-    pub(super) const fn are_all(&self) -> bool {
+    pub(super) const fn are_all(self) -> bool {
         self.each == 0
     }
 
