@@ -62,16 +62,19 @@ impl HmacKey {
         Ok(key)
     }
 
-    /// A key of HMAC with SHA-256 of a secret that nobody else computes with. A JWK around it is a part of it:
-    /// what was made under the whole text holds under nothing else.
+    /// A key of HMAC with SHA-256 of a secret that nobody else computes with. What stands around it is a part of
+    /// it, be it a JWK or the text of a private key: what was made under the whole holds under nothing else.
     ///
     /// # Errors
-    /// As [`HmacKey::new`], but never [`BadKey::SecretAsJwk`].
+    /// [`BadKey`]: it is too short, or a public key.
     pub fn of_ours(secret: &Secret) -> Result<Self, BadKey> {
         let algorithm = Algorithm::HmacSha256;
-        match Self::new(algorithm, secret) {
-            Err(BadKey::SecretAsJwk(_)) => Self::long_enough(algorithm, secret, MIN_SECRET),
-            made => made,
+        match KeyForm::of(secret.expose()) {
+            Some(KeyForm::Other {
+                form,
+                is_private: false,
+            }) => Err(BadKey::KeyAsSecret { form, algorithm }),
+            _ => Self::long_enough(algorithm, secret, MIN_SECRET),
         }
     }
 
@@ -87,7 +90,7 @@ impl HmacKey {
         match KeyForm::of(secret.expose()) {
             None => Self::long_enough(algorithm, secret, shortest),
             Some(KeyForm::SecretAsJwk) => Err(BadKey::SecretAsJwk(algorithm)),
-            Some(KeyForm::Other(form)) => Err(BadKey::KeyAsSecret { form, algorithm }),
+            Some(KeyForm::Other { form, .. }) => Err(BadKey::KeyAsSecret { form, algorithm }),
         }
     }
 
@@ -339,6 +342,21 @@ mod tests {
             HmacKey::new(Algorithm::Ed25519, &secret).unwrap_err(),
             BadKey::NoMac(Algorithm::Ed25519)
         );
+    }
+
+    #[test]
+    fn a_private_key_is_a_secret_where_it_is_ours_alone() {
+        let lines = "A".repeat(64);
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n");
+        let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","d":"{lines}"}}"#);
+        for text in [BASE64.encode(pem.as_bytes()), format!("\n{pem}"), pem, jwk] {
+            let secret = Secret::new(text.clone().into());
+            let made = HmacKey::new(Algorithm::HmacSha256, &secret);
+            assert!(matches!(made, Err(BadKey::KeyAsSecret { .. })), "{text}");
+            let made = HmacKey::of_ours(&secret).unwrap();
+            let whole = HmacKey::unchecked(Algorithm::HmacSha256, text.as_bytes());
+            assert!(made.sign(b"text").is(whole.sign(b"text").as_bytes()));
+        }
     }
 
     #[test]

@@ -8,8 +8,11 @@ use zeroize::Zeroizing;
 /// How a key is written that is no secret as it stands.
 #[derive(Clone, Copy)]
 pub(super) enum KeyForm {
-    /// A key of another kind, in this form.
-    Other(&'static str),
+    /// A key of another kind, in this form; whether there is anything in it that others do not know.
+    Other {
+        form: &'static str,
+        is_private: bool,
+    },
     /// A JWK of `oct`: its `k` is a secret, the text around it is not.
     SecretAsJwk,
 }
@@ -38,7 +41,8 @@ impl KeyForm {
         } else {
             return None;
         };
-        Some(Self::Other(form))
+        let is_private = holds(text, b"PRIVATE KEY-----") || holds(text, b"\"d\"");
+        Some(Self::Other { form, is_private })
     }
 }
 
@@ -77,5 +81,8 @@ fn decoded(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     }));
     let last = joined.iter().rposition(|byte| *byte != b'=')?;
     joined.truncate(last + 1);
-    BASE64_NOPAD.decode(&joined).ok().map(Zeroizing::new)
+    let mut meant = Zeroizing::new(vec![0; BASE64_NOPAD.decode_len(joined.len()).ok()?]);
+    let length = BASE64_NOPAD.decode_mut(&joined, &mut meant).ok()?;
+    meant.truncate(length);
+    Some(meant)
 }
