@@ -143,6 +143,9 @@ pub(super) fn without_user(url: &str) -> Cow<'_, str> {
         return Cow::Borrowed(url);
     };
     let scheme = front.split_once("://").map_or("", |(scheme, _)| scheme);
+    // It may stand further behind, in a query.
+    let is_one = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let scheme = if is_one { scheme } else { "" };
     let separator = if scheme.is_empty() { "" } else { "://" };
     Cow::Owned(format!("{scheme}{separator}…@{rest}"))
 }

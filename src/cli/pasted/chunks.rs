@@ -1,9 +1,7 @@
 //! A body as it went over the wire in chunks (RFC 9112, section 7.1), put together.
 
+use crate::server::http1::chunks::{MAX_SIZE_DIGITS, MAX_TRAILERS};
 use http::header::{HeaderName, HeaderValue};
-
-/// Digits that the gateway takes of a size.
-const MAX_SIZE_DIGITS: usize = 16;
 
 /// The body of `text`, whose lines may end in LF alone, or why the gateway refuses its chunks; `None` where it is
 /// not in any.
@@ -29,7 +27,12 @@ pub(super) fn put_together(text: &[u8]) -> Option<Result<Vec<u8>, &'static str>>
     let mut lines = rest
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::trim_ascii_end);
+    let mut trailers = 0;
     for trailer in lines.by_ref().take_while(|line| !line.is_empty()) {
+        trailers += trailer.len() + b"\r\n".len();
+        if trailers > MAX_TRAILERS {
+            fault = fault.or(Some("the trailers are too large"));
+        }
         let colon = trailer.iter().position(|byte| *byte == b':')?;
         if !is_field(trailer.split_at(colon)) {
             fault = fault.or(Some("a trailer is not a field line"));
@@ -60,7 +63,7 @@ fn size_of(line: &[u8]) -> Option<(usize, Option<&'static str>)> {
     let is_number = digits.iter().all(u8::is_ascii_hexdigit);
     let text = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
     let size = usize::from_str_radix(text, 16).ok()?;
-    let bad = if digits.len() > MAX_SIZE_DIGITS {
+    let bad = if digits.len() > MAX_SIZE_DIGITS.into() {
         Some("the size of a chunk has too many digits")
     } else if extensions.is_empty() {
         None
@@ -116,5 +119,10 @@ mod tests {
             let fault = put_together(text).unwrap().unwrap_err();
             assert!(fault.contains(why), "{text:?}: {fault}");
         }
+        let trailers = |value: usize| format!("0\r\nx: {}\r\n\r\n", "a".repeat(value));
+        let most = MAX_TRAILERS - b"x: \r\n".len();
+        assert_eq!(put_together(trailers(most).as_bytes()), Some(Ok(vec![])));
+        let more = put_together(trailers(most + 1).as_bytes());
+        assert_eq!(more, Some(Err("the trailers are too large")));
     }
 }

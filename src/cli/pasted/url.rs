@@ -1,5 +1,7 @@
 //! What curl makes of a URL, and what of one is told.
 
+use crate::cli::message::without_user;
+
 /// `url` without its fragment, which is not sent.
 pub(super) fn without_fragment(url: &str) -> &str {
     url.split('#').next().unwrap_or_default()
@@ -67,21 +69,16 @@ pub(super) fn authority(url: &str) -> &str {
     behind.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// `url` as a message may tell it: without what stands before the last `@`, since in one that is no
-/// URL a password may be anywhere, and without its query and its fragment, which may hold a credential.
+/// `url` as a message may tell it: without its user, and without its query and its fragment, which
+/// may hold a credential.
 pub(super) fn told(url: &str) -> String {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let (scheme, behind) = url.split_at(start);
-    let (user, behind) = match behind.rsplit_once('@') {
-        Some((_, host)) => ("…@", host),
-        None => ("", behind),
-    };
-    let end = behind.find(['?', '#']).unwrap_or(behind.len());
-    let (front, rest) = behind.split_at(end);
+    let shown = without_user(url);
+    let end = shown.find(['?', '#']).unwrap_or(shown.len());
+    let (front, rest) = shown.split_at(end);
     // Of the rest there is the sign alone.
     let (sign, rest) = rest.split_at(rest.len().min(1));
     let left_out = if rest.is_empty() { "" } else { "…" };
-    format!("{scheme}{user}{front}{sign}{left_out}")
+    format!("{front}{sign}{left_out}")
 }
 
 #[cfg(test)]
@@ -97,6 +94,8 @@ mod tests {
             ("http://me:ca?nary@h/a", "http://…@h/a"),
             ("http://h/a?mail=a@b?c", "http://…@b?…"),
             ("http://h/a?", "http://h/a?"),
+            ("/x?k=canary&n=https://h/", "/x?…"),
+            ("/x?k=canary-x://me:pw@h/", "…@h/"),
             ("h/a", "h/a"),
             ("", ""),
         ] {

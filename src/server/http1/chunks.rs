@@ -9,9 +9,9 @@ use super::reader::Step;
 use bytes::{Buf as _, BytesMut};
 
 /// Bytes the trailers of one body may have together.
-pub(super) const MAX_TRAILERS: usize = 8 * 1024;
+pub(crate) const MAX_TRAILERS: usize = 8 * 1024;
 /// Digits a chunk's size may have; with the sign bit free, see [`MAX_CHUNK`].
-const MAX_SIZE_DIGITS: u8 = 16;
+pub(crate) const MAX_SIZE_DIGITS: u8 = 16;
 /// The largest chunk.
 const MAX_CHUNK: u64 = i64::MAX as u64;
 

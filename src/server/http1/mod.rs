@@ -7,7 +7,7 @@
 //! body read when it is asked for, and a small answer leaves in one `write`.
 
 mod answer;
-mod chunks;
+pub(crate) mod chunks;
 mod class;
 mod date;
 mod head;
@@ -15,7 +15,7 @@ pub(super) mod inlet;
 mod input;
 mod out;
 pub mod reader;
-mod says;
+pub(crate) mod says;
 mod tray;
 
 use super::body::RequestBody;

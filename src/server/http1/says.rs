@@ -107,7 +107,8 @@ fn names(list: &[u8], wanted: &str) -> bool {
         .any(|one| one.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
-fn content_length(value: &[u8]) -> Result<u64, Fault> {
+/// The length that a field announces.
+pub(crate) fn content_length(value: &[u8]) -> Result<u64, Fault> {
     const BAD: Fault = Fault::Malformed("`Content-Length` is not one number from 0 to 2^63 - 1");
     /// Digits of [`MAX_LENGTH`]: what can be summed up without running over a `u64`.
     const MAX_DIGITS: usize = 19;
