@@ -147,12 +147,7 @@ impl Config {
         directory: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, Report> {
-        let places = Places {
-            directory,
-            env,
-            mode: Mode::Serve,
-        };
-        Self::understand(text, name, &places)
+        Self::of_text(text, name, directory, env, Mode::Serve)
     }
 
     /// As [`Config::from_text`], but to look at it; makes nothing.
@@ -165,10 +160,20 @@ impl Config {
         directory: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, Report> {
+        Self::of_text(text, name, directory, env, Mode::Check)
+    }
+
+    fn of_text(
+        text: &str,
+        name: &str,
+        directory: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+        mode: Mode,
+    ) -> Result<Loaded, Report> {
         let places = Places {
             directory,
             env,
-            mode: Mode::Check,
+            mode,
         };
         Self::understand(text, name, &places)
     }

@@ -586,7 +586,7 @@ fn nothing_is_written_over_and_what_is_wrong_is_told() {
     for (args, told) in [
         (&["vectors"][..], "is not empty"),
         (&["gateway.toml"], "cannot be used"),
-        (&["-c", "nowhere.toml", "new"], "cannot be opened"),
+        (&["-c", "nowhere.toml", "new"], "cannot be read"),
         (&["--time", "soon", "new"], "soon"),
         (&["--time", "1800000000000", "new"], "not milliseconds"),
     ] {

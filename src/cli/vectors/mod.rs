@@ -10,23 +10,19 @@ mod keys;
 mod proofs;
 mod written;
 
-use super::message::read_bounded;
 use super::moment::unix_seconds;
 use super::prove::secret_of;
 use super::stop::Stop;
 use crate::apps::Registry;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use anyhow::Result;
 use cases::Maker;
 use keys::Holders;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use written::Folder;
-
-/// Bytes of a configuration that are read.
-const MAX_CONFIG: u64 = 16 * 1024 * 1024;
 
 /// Write test vectors for your configuration, negative ones too
 #[derive(clap::Args)]
@@ -97,9 +93,8 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
     let loaded = if args.with_real_secrets {
         Config::check(&args.config)
     } else {
-        // No file and no variable is looked at: every key is one that nobody knows.
-        let text = text(&args.config)?;
-        config::from_text(&text, &args.config.display().to_string())
+        // No other file and no variable is looked at: every key is one that nobody knows.
+        Config::skim(&args.config)
     };
     let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
     let mut blueprint = loaded.config.gateway;
@@ -127,14 +122,4 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
         time,
     );
     Ok((holders, maker))
-}
-
-fn text(path: &Path) -> Result<String> {
-    let shown = path.display();
-    let file = std::fs::File::open(path).map_err(|why| {
-        Stop::usage(format!("`{shown}` cannot be opened: {why}"))
-            .hint("`-c PATH` names another file")
-    })?;
-    let bytes = read_bounded(file, &shown.to_string(), MAX_CONFIG)?;
-    String::from_utf8(bytes).map_err(|_| Stop::usage(format!("`{shown}` is not UTF-8")).into())
 }

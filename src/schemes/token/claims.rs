@@ -8,13 +8,11 @@ use super::jwt::no_object;
 use super::{Settings, rejected};
 use crate::apps::{App, Key, Registry, Scopes, TokenPolicy};
 use crate::crypto::Tag;
+use crate::schemes::freshness::is_in_milliseconds;
 use crate::schemes::{ProofId, Refused, Why};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The last time a claim may name: beyond it lies no time but a mistake of units.
-const MAX_TIME: i64 = 100_000_000_000;
 
 /// A token whose signature held and whose claims are well formed. What time
 /// can change is still to be checked, at every request.
@@ -232,7 +230,8 @@ pub(super) fn time(name: &'static str, value: &Json<'_>) -> Result<i64, Refused>
         Json::Fraction(time) => Some(time.floor() as i64),
         _ => None,
     };
-    time.filter(|time| (0..=MAX_TIME).contains(time))
+    // In milliseconds it is a mistake of units.
+    time.filter(|time| *time >= 0 && !is_in_milliseconds(*time))
         .ok_or_else(|| rejected(Why::Claim(name)))
 }
 
