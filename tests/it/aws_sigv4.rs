@@ -9,7 +9,6 @@ use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::io::{Read as _, Write as _};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 
@@ -359,21 +358,11 @@ fn stuck() -> (Receiver<()>, Upstream) {
     let (heads, asked) = channel();
     let heads = Mutex::new(heads);
     let upstream = Upstream::raw(move |stream, _| {
-        let window = [&h2::INITIAL_WINDOW.to_be_bytes()[..], &[0; 4]].concat();
-        let mut bytes = Vec::new();
-        h2::frame(&mut bytes, h2::SETTINGS, 0, 0, &window);
-        let _ = stream.write_all(&bytes);
-        let mut preface = [0; 24];
-        let _ = stream.read_exact(&mut preface);
-        let mut start = [0; 9];
-        while stream.read_exact(&mut start).is_ok() {
-            let length = u32::from_be_bytes([0, start[0], start[1], start[2]]);
-            let mut payload = vec![0; length as usize];
-            let _ = stream.read_exact(&mut payload);
-            if start[3] == h2::HEADERS {
-                let _ = heads.lock().unwrap().send(());
-            }
-        }
+        let no_window = [&h2::INITIAL_WINDOW.to_be_bytes()[..], &[0; 4]].concat();
+        h2::to_each_head(stream, &no_window, || {
+            let _ = heads.lock().unwrap().send(());
+            Vec::new()
+        });
     });
     (asked, upstream)
 }

@@ -22,6 +22,23 @@ struct Ran {
     err: String,
 }
 
+/// How an instance of `phone` gets a token, from the gateway at `place`.
+const fn get_as<'a>([how, place]: [&'a str; 2], id: &'a str, key: &'a str) -> [&'a str; 11] {
+    [
+        "get",
+        how,
+        place,
+        "--app",
+        "phone",
+        "--instance",
+        id,
+        "--instance-key",
+        key,
+        "--build",
+        "1.4.2",
+    ]
+}
+
 fn portcullis(folder: &Path, args: &[&str], stdin: &str) -> Ran {
     run(folder, &[&["token"], args].concat(), stdin)
 }
@@ -388,19 +405,7 @@ fn the_key_of_who_may_have_enrolled_stays_and_of_who_reached_nobody_goes() {
     let instance = instances.lines().nth(1).expect("it has enrolled");
     let id = instance.split_whitespace().next().unwrap();
     let url = format!("http://{}", gateway.address());
-    let get = [
-        "get",
-        "--url",
-        &url,
-        "--app",
-        "phone",
-        "--instance",
-        id,
-        "--instance-key",
-        "file:lost.pem",
-        "--build",
-        "1.4.2",
-    ];
+    let get = get_as(["--url", &url], id, "file:lost.pem");
     let got = portcullis(folder, &get, "");
     assert_eq!(got.code, 0, "{}", got.err);
     let request = gateway
@@ -537,19 +542,7 @@ fn an_instance_enrols_from_the_shell_and_gets_tokens_that_its_key_is_bound_to() 
         0o600
     );
     for place in [["--url", &url], ["-c", "at.toml"]] {
-        let get = [
-            "get",
-            place[0],
-            place[1],
-            "--app",
-            "phone",
-            "--instance",
-            id,
-            "--instance-key",
-            "file:instance.pem",
-            "--build",
-            "1.4.2",
-        ];
+        let get = get_as(place, id, "file:instance.pem");
         let plain = portcullis(folder, &get, "");
         assert_eq!(plain.code, 0, "{}", plain.err);
         let request = gateway

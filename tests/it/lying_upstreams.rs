@@ -8,8 +8,7 @@ use crate::harness::upstream::{Got, Wire};
 use crate::harness::{
     DEADLINE, Gateway, Request, Response, Setup, Upstream, caller, h2, wait_until,
 };
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -455,29 +454,11 @@ fn nothing_is_sent_again_once_a_byte_of_it_was_whatever_comes_back() {
     }
 }
 
-/// Speaks HTTP/2 as a server, and sends what `answer` makes for each head that comes.
-fn to_each_head(stream: &mut TcpStream, answer: impl Fn() -> Vec<u8>) {
-    let mut bytes = Vec::new();
-    h2::frame(&mut bytes, h2::SETTINGS, 0, 0, &[]);
-    let _ = stream.write_all(&bytes);
-    let mut preface = [0; 24];
-    let _ = stream.read_exact(&mut preface);
-    let mut start = [0; 9];
-    while stream.read_exact(&mut start).is_ok() {
-        let length = u32::from_be_bytes([0, start[0], start[1], start[2]]);
-        let mut payload = vec![0; length as usize];
-        let _ = stream.read_exact(&mut payload);
-        if start[3] == h2::HEADERS {
-            let _ = stream.write_all(&answer());
-        }
-    }
-}
-
 /// An HTTP/2 backend that answers the first request with a head of these
 /// fields and these pieces of a body, the last of which ends the stream.
 fn over_frames(fields: Vec<(&'static str, String)>, pieces: &'static [&'static [u8]]) -> Upstream {
     Upstream::raw(move |stream, _| {
-        to_each_head(stream, || {
+        h2::to_each_head(stream, &[], || {
             let mut block = Vec::new();
             for (name, value) in &fields {
                 block.push(0x10);
@@ -550,7 +531,7 @@ fn a_server_that_takes_no_more_requests_has_no_more_connections_for_it() {
     let counter = open.clone();
     let upstream = Upstream::raw(move |stream, _| {
         counter.fetch_add(1, Ordering::SeqCst);
-        to_each_head(stream, || {
+        h2::to_each_head(stream, &[], || {
             let mut bytes = Vec::new();
             // SETTINGS_MAX_CONCURRENT_STREAMS of none.
             h2::frame(&mut bytes, h2::SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 0]);

@@ -2,7 +2,8 @@
 //! is put right on the way.
 
 use super::{Connection, Request, Response};
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 
 /// Sends one request over a connection of its own; `None` when its stream, or
 /// the connection, is reset instead of answered. Of the answer's fields only the status is read.
@@ -58,6 +59,24 @@ fn begin(address: SocketAddr, fields: &[(&str, &str)], body: Option<&[u8]>) -> C
     }
     connection.send(&bytes);
     connection
+}
+
+/// Speaks HTTP/2 as a server with these settings, and sends what `answer` makes for each head that comes.
+pub fn to_each_head(stream: &mut TcpStream, settings: &[u8], answer: impl Fn() -> Vec<u8>) {
+    let mut bytes = Vec::new();
+    frame(&mut bytes, SETTINGS, 0, 0, settings);
+    let _ = stream.write_all(&bytes);
+    let mut preface = [0; 24];
+    let _ = stream.read_exact(&mut preface);
+    let mut start = [0; 9];
+    while stream.read_exact(&mut start).is_ok() {
+        let length = u32::from_be_bytes([0, start[0], start[1], start[2]]);
+        let mut payload = vec![0; length as usize];
+        let _ = stream.read_exact(&mut payload);
+        if start[3] == HEADERS {
+            let _ = stream.write_all(&answer());
+        }
+    }
 }
 
 /// The fields of a request as HTTP/2 has them.
