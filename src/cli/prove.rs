@@ -17,6 +17,7 @@ use super::moment::unix_seconds;
 use super::stop::Stop;
 use crate::client::{SignError, Signer};
 use crate::clock::{Clock, Now};
+use crate::config::ITS_K;
 use crate::config::period;
 use crate::crypto::{BadKey, SigningKey};
 use crate::schemes::aws_sigv4::X_AMZ_CONTENT_SHA256;
@@ -329,7 +330,7 @@ pub(super) fn bad_key(bad: BadKey) -> Stop {
         BadKey::Weak(_) => {
             stop.hint("`openssl rand -base64 32` makes a good one; write it as `base64:…`")
         }
-        BadKey::SecretAsJwk(_) => stop.hint("take its `k`, and write it as `base64:…`"),
+        BadKey::SecretAsJwk(_) => stop.hint(ITS_K),
         BadKey::KeyAsSecret { .. } => stop.hint("name what it is for with `--algorithm`"),
         BadKey::Unreadable(_) => stop.hint("`openssl genpkey -algorithm ed25519` makes a good one"),
         _ => stop,

@@ -38,7 +38,7 @@ mod words;
 pub use changes::{changes, loses_its_routes};
 pub use problem::{Problem, Report, Severity};
 pub use reference::{reference_page, schema_json};
-pub(crate) use resolve::checked_static_key;
+pub(crate) use resolve::{ITS_K, checked_static_key};
 pub(crate) use secrets::{decode, says_how};
 pub(crate) use static_keys::{is_key_id, place_of_key};
 pub(crate) use times::period;

@@ -263,7 +263,7 @@ fn secret(
 }
 
 /// What to do about a JWK around a secret.
-pub(super) const ITS_K: &str = "take its `k`, and write it as `base64:…`";
+pub(crate) const ITS_K: &str = "take its `k`, and write it as `base64:…`";
 
 fn public(
     key: &file::Key,

@@ -23,6 +23,7 @@ mod tokens;
 mod upstreams;
 mod webhooks;
 
+pub(crate) use keys::ITS_K;
 pub(crate) use static_keys::checked as checked_static_key;
 pub(super) use static_keys::pepper;
 

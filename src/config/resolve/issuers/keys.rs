@@ -3,7 +3,7 @@
 use super::{Gathered, Outsider};
 use crate::config::outside::KeySetAt;
 use crate::config::read::At;
-use crate::config::resolve::keys::ITS_K;
+use crate::config::resolve::ITS_K;
 use crate::config::resolve::upstreams;
 use crate::config::secrets::{Places, Reference, SecretFile};
 use crate::crypto::{Algorithm, BadKey, HmacKey};
