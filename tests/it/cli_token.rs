@@ -22,6 +22,21 @@ struct Ran {
     err: String,
 }
 
+/// How one of `phone` is enrolled at the gateway at `url`.
+const fn enrol_as(url: &str) -> [&str; 9] {
+    [
+        "enrol",
+        "--url",
+        url,
+        "--app",
+        "phone",
+        "--code",
+        "file:code",
+        "--build",
+        "1.4.2",
+    ]
+}
+
 /// How an instance of `phone` gets a token, from the gateway at `place`.
 const fn get_as<'a>([how, place]: [&'a str; 2], id: &'a str, key: &'a str) -> [&'a str; 11] {
     [
@@ -367,19 +382,7 @@ fn the_key_of_who_may_have_enrolled_stays_and_of_who_reached_nobody_goes() {
     let gateway = registered();
     let folder = gateway.setup().folder();
     let enrol = |url: &str, out: &str| {
-        let args = [
-            "enrol",
-            "--url",
-            url,
-            "--app",
-            "phone",
-            "--code",
-            "file:code",
-            "--build",
-            "1.4.2",
-            "--out",
-            out,
-        ];
+        let args = [&enrol_as(url)[..], &["--out", out]].concat();
         portcullis(folder, &args, "")
     };
     let closed = crate::harness::Closed::port();
@@ -441,19 +444,7 @@ fn why_nobody_enrolled_is_told_and_the_key_goes_where_nothing_was_done() {
         ),
     ] {
         let (url, answering) = that_answers(status, body);
-        let args = [
-            "enrol",
-            "--url",
-            &url,
-            "--app",
-            "phone",
-            "--code",
-            "file:code",
-            "--build",
-            "1.4.2",
-            "--out",
-            "new.pem",
-        ];
+        let args = [&enrol_as(&url)[..], &["--out", "new.pem"]].concat();
         let ran = portcullis(folder, &args, "");
         answering.join().unwrap();
         assert_eq!((ran.code, &*ran.out), (1, ""), "{told}: {}", ran.err);
@@ -516,17 +507,7 @@ fn an_instance_enrols_from_the_shell_and_gets_tokens_that_its_key_is_bound_to() 
     // Where the gateway listens may stand in its configuration as well.
     let at = gateway.setup().text_on(&gateway.address().to_string());
     std::fs::write(folder.join("at.toml"), at).unwrap();
-    let enrol = [
-        "enrol",
-        "--url",
-        &url,
-        "--app",
-        "phone",
-        "--code",
-        "file:code",
-        "--build",
-        "1.4.2",
-    ];
+    let enrol = enrol_as(&url);
     let enrolled = portcullis(
         folder,
         &[&enrol[..], &["--out", "instance.pem"]].concat(),
