@@ -10,6 +10,8 @@ mod config;
 mod curl_line;
 mod dpop;
 mod form;
+mod forwarded;
+mod frames;
 mod gate;
 mod har;
 mod head;
@@ -91,6 +93,16 @@ pub fn key_set(bytes: &[u8]) {
 /// Webhooks.
 pub fn webhook(bytes: &[u8]) {
     webhook::check(bytes);
+}
+
+/// Fields that tell whom a proxy speaks for.
+pub fn forwarded(bytes: &[u8]) {
+    forwarded::check(bytes);
+}
+
+/// HTTP/2 connections, by their frames.
+pub fn frames(bytes: &[u8]) {
+    frames::check(bytes);
 }
 
 /// PROXY headers.

@@ -81,7 +81,9 @@ enum Proto {
 impl Forwarders {
     /// Whom `peer`, a trusted proxy, speaks for. What it does not tell, or
     /// what cannot be read, leaves the nearest address that can be trusted.
-    pub(super) fn told_by(&self, peer: &Peer, fields: &HeaderMap, counts: &Counts) -> Peer {
+    ///
+    /// Open to other crates so that it can be fuzzed.
+    pub fn told_by(&self, peer: &Peer, fields: &HeaderMap, counts: &Counts) -> Peer {
         let (name, hops) = match self.fields {
             Fields::Off => return peer.clone(),
             Fields::XForwardedFor => (X_FORWARDED_FOR, x_forwarded(fields)),

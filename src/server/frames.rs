@@ -9,11 +9,12 @@
 //! (`ENHANCE_YOUR_CALM`): the client learns why, and no byte of it comes behind.
 
 use super::line::Line;
-use super::paced::{Out, PREFACE, Paced};
+use super::paced::{First, Out, PREFACE, Paced};
 use super::parting::{LINGER_TIME, Linger, Quiet};
 use super::windows::Listening;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -172,6 +173,41 @@ impl<S> Frames<S> {
     }
 }
 
+/// What the guard made of a client's bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// So many go through.
+    pub through: usize,
+    /// It floods us.
+    pub is_flooded: bool,
+    /// Bytes that it takes unasked on a stream, and bytes that it said it takes on all.
+    pub windows: (u64, u64),
+}
+
+/// For fuzzing: what the guard makes of `bytes`, none of which is explained, `step` at a time.
+pub fn heard(bytes: &[u8], step: usize) -> Heard {
+    const LONG: Duration = Duration::from_hours(1);
+    let pace = super::Pace {
+        rate: None,
+        grace: LONG,
+    };
+    let stream = Paced::new((), First::default(), Arc::default(), LONG, pace);
+    let mut frames = Frames::new(stream);
+    let mut through = 0;
+    for piece in bytes.chunks(step.max(1)) {
+        let clear = frames.follow(piece);
+        through += clear;
+        if clear < piece.len() {
+            break;
+        }
+    }
+    Heard {
+        through,
+        is_flooded: frames.line().is_flooded(),
+        windows: frames.line().windows().told(),
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -265,10 +301,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::paced::First;
     use super::super::patience::Pace;
     use super::*;
-    use std::sync::Arc;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Join, Sink, duplex, join, sink};
 
     /// Sends a frame again and again behind the preface, as much of it as there is room for.

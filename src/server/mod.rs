@@ -46,6 +46,8 @@ pub use admission::{Caps, RESERVED_FOR_HEALTH};
 pub use body::RequestBody;
 pub use counts::Counts;
 pub use forwarded::{Fields, Forwarders};
+#[doc(hidden)]
+pub use frames::{Heard, heard};
 pub use handed::Handed;
 pub use listen::{BindError, Bound, Listen, Listener, Single, bind, bind_single};
 pub use network::{BadNetwork, Network, Networks};

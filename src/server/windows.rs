@@ -49,6 +49,11 @@ impl Windows {
             && before + bytes <= self.a_stream.load(Relaxed)
     }
 
+    /// What the client takes unasked on a stream, and what it took or said that it takes on all.
+    pub(super) fn told(&self) -> (u64, u64) {
+        (self.a_stream.load(Relaxed), self.granted.load(Relaxed))
+    }
+
     /// Counts bytes that go to the library.
     pub(super) fn note_handed(&self, bytes: usize) {
         let handed = self.handed.load(Relaxed) + bytes as u64;

@@ -22,6 +22,10 @@ mod curl_line;
 mod dpop;
 #[path = "../../fuzz/src/form.rs"]
 mod form;
+#[path = "../../fuzz/src/forwarded.rs"]
+mod forwarded;
+#[path = "../../fuzz/src/frames.rs"]
+mod frames;
 #[path = "../../fuzz/src/gate.rs"]
 mod gate;
 #[path = "../../fuzz/src/har.rs"]
@@ -106,6 +110,16 @@ fn the_kept_attested_clients_hold() {
 #[test]
 fn the_kept_forms_hold() {
     replay("form", form::check);
+}
+
+#[test]
+fn the_kept_forwarded_fields_hold() {
+    replay("forwarded", forwarded::check);
+}
+
+#[test]
+fn the_kept_frames_hold() {
+    replay("frames", frames::check);
 }
 
 #[test]
