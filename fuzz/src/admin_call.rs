@@ -2,7 +2,9 @@
 
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH};
-use portcullis::admin::api::{self, Answer, Asked, Code, Configured, Desk, Who, body::Fields};
+use portcullis::admin::api::{
+    self, Answer, Asked, Code, Configured, Desk, Reloaded, Who, body::Fields,
+};
 use portcullis::apps::made::{MasterKey, Store};
 use portcullis::clock::{Clock, Now};
 use portcullis::secret::Secret;
@@ -31,8 +33,8 @@ impl Desk for Table {
         Some(&self.master)
     }
 
-    fn reload(&self, _: bool) -> Result<Vec<String>, String> {
-        Ok(Vec::new())
+    fn reload(&self, _: bool) -> Result<Reloaded, String> {
+        Ok(Reloaded::default())
     }
 
     fn now(&self) -> Now {
@@ -56,21 +58,21 @@ fn table() -> &'static Table {
             master: master.clone(),
         };
         let store = Registry::open(&settings).expect("it can be made");
-        // It is open, and needs no name any more.
-        let _ = std::fs::remove_file(&path);
         let table = Table {
             configured: Arc::default(),
             store: Arc::new(store),
             master,
             clock: Clock::by_hand(1_800_000_000).0,
         };
-        for (path, body) in [
+        for (call, body) in [
             ("/v1/apps", r#"{"name": "shop"}"#),
             ("/v1/keys", r#"{"app": "shop", "id": "shop-1"}"#),
         ] {
-            let made = ask(&table, "POST", path, None, None, body.as_bytes());
+            let made = ask(&table, "POST", call, None, None, body.as_bytes());
             assert_eq!(made.status, 201);
         }
+        // Nothing is written any more: its name is of no use.
+        let _ = std::fs::remove_file(&path);
         table
     })
 }

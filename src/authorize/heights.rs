@@ -3,10 +3,13 @@
 use crate::apps::{App, Assurance, Downgrade, Scheme};
 use crate::schemes::Caller;
 use arc_swap::ArcSwap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Names of apps that one event tells.
+const MAX_TOLD: usize = 8;
 
 /// How strong a proof is, for telling a step down from a step up: its
 /// assurance, where a static key counts for less than anything that does not
@@ -111,22 +114,52 @@ impl Heights {
     /// Keeps those of the `apps` there are now that may not fall back, and forgets all others. Of
     /// two at the same time the later one asks later, too.
     pub fn keep<A: IntoIterator<Item = Arc<App>>>(&self, apps: impl FnOnce() -> A) {
+        self.change(apps, |_, _| false);
+    }
+
+    /// The same where there may be more apps than these, which cannot be looked at: what is known of
+    /// those stays.
+    pub fn keep_others<A: IntoIterator<Item = Arc<App>>>(&self, apps: impl FnOnce() -> A) {
+        self.change(apps, |known, name| !known.contains(name));
+    }
+
+    /// `stays` says of an app that nobody asks for whether it is kept, by which there are.
+    fn change<A: IntoIterator<Item = Arc<App>>>(
+        &self,
+        apps: impl FnOnce() -> A,
+        stays: impl Fn(&HashSet<Arc<str>>, &str) -> bool,
+    ) {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.by_app.load();
-        let asked = apps()
-            .into_iter()
-            .filter(|app| app.policy.downgrade == Downgrade::Refuse);
-        let next: HashMap<_, _> = asked
-            .map(|app| {
+        let (mut there, mut next) = (HashSet::new(), HashMap::new());
+        for app in apps() {
+            if app.policy.downgrade == Downgrade::Refuse {
                 let known = before.get(&app.name).cloned();
-                (app.name.clone(), known.unwrap_or_default())
-            })
-            .collect();
-        let forgot = before
-            .iter()
-            .any(|(name, height)| !next.contains_key(name) && height.load(Ordering::Relaxed) > 0);
+                next.insert(app.name.clone(), known.unwrap_or_default());
+            }
+            there.insert(app.name.clone());
+        }
+        let mut forgot = Vec::new();
+        for (name, height) in &**before {
+            if height.load(Ordering::Relaxed) == 0 || next.contains_key(name) {
+                continue;
+            }
+            if stays(&there, name) {
+                next.insert(name.clone(), height.clone());
+            } else {
+                forgot.push(&**name);
+            }
+        }
         self.by_app.store(Arc::new(next));
-        if forgot {
+        if !forgot.is_empty() {
+            forgot.sort_unstable();
+            let more = forgot.len().saturating_sub(MAX_TOLD);
+            let apps = forgot[..forgot.len() - more].join(", ");
+            tracing::warn!(
+                apps,
+                more,
+                "what apps have moved up to is forgotten: nobody asks for it"
+            );
             self.tell();
         }
     }

@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod kept_secret;
 pub mod moved_up;
 pub mod registry;
+mod same;
 mod whole;
 
 use crate::clock::Clock;

@@ -255,6 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn of_apps_that_may_be_back_it_stays_and_of_those_that_are_there_what_they_ask_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (keeper, heights) = Keeper::open(folder.path()).unwrap();
+        heights.keep(|| ["a", "b"].map(|name| app(name, Downgrade::Refuse)));
+        for name in ["a", "b"] {
+            heights.reach(name, strength("signed")).unwrap();
+        }
+        heights.keep_others(|| [app("a", Downgrade::Allow)]);
+        drop(keeper);
+        assert_eq!(known(folder.path()), [("b".to_owned(), "signed")]);
+    }
+
+    #[test]
     fn a_file_that_cannot_be_read_is_not_taken_for_none() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["a", "a better", "a  signed", "# ok\nb key\n\n a key"] {

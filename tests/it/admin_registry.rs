@@ -1056,14 +1056,36 @@ fn with_the_registry_off_what_the_file_says_is_shown_and_nothing_is_made() {
     api.get("/v1/audit").assert_refused(503, "registry-off");
 }
 
-/// Runs it so that it outlives a file that may not grow.
-fn that_outlives_full_disks() -> Command {
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg("trap '' XFSZ; exec \"$0\" \"$@\"")
-        .arg(program());
-    command
+#[test]
+fn what_an_app_of_the_registry_has_moved_up_to_outlives_a_start_without_the_registry() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream).route("accept = [\"http-signature\", \"api-key\"]");
+    let mut binary = setup.spawn();
+    let api = Operator(binary.admin());
+    api.make(
+        "/v1/apps",
+        &json!({ "name": "shop", "downgrade": "refuse" }),
+    );
+    let key = api.make("/v1/keys", &json!({ "app": "shop", "id": "shop-1" }));
+    let shown = api.make("/v1/keys", &json!({ "app": "shop", "kind": "static" }));
+    let by_static_key = |binary: &Binary| {
+        let shown = shown["secret"].as_str().unwrap();
+        binary.send(&binary.request("GET", "/").field("X-Api-Key", shown))
+    };
+    by_static_key(&binary).assert_passed();
+    let signer = Caller::new("shop-1", key["secret"].as_str().unwrap().as_bytes());
+    let request = signer.at(Binary::now()).sign(&binary.request("GET", "/"));
+    binary.send(&request).assert_passed();
+    by_static_key(&binary).assert_refused(403, "assurance-too-low");
+
+    let on = binary.setup().text();
+    let off = on.replace("[state]\n", "[state]\nregistry = \"off\"\n");
+    for text in [off, on] {
+        binary.signal("TERM");
+        assert!(binary.wait().success());
+        binary = binary.restarted_on(&text);
+    }
+    by_static_key(&binary).assert_refused(403, "assurance-too-low");
 }
 
 /// Runs it so that the mode of a file or folder counts, which it does not for a user who may do everything.
@@ -1123,9 +1145,7 @@ fn is_writable(admin: SocketAddr) -> bool {
 #[test]
 fn a_registry_that_cannot_be_written_refuses_changes_and_requests_go_on() {
     let upstream = Upstream::start();
-    let setup = setup(&upstream);
-    let text = setup.text();
-    let binary = Binary::spawn_by(setup, &text, that_outlives_full_disks());
+    let binary = setup(&upstream).spawn();
     let api = Operator(binary.admin());
     api.make("/v1/apps", &json!({ "name": "shop" }));
     limit_files(&binary, "0");

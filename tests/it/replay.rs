@@ -257,6 +257,26 @@ fn a_full_memory_refuses_rather_than_forgets() {
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_refuses_what_cannot_be_written_and_does_not_end_the_gateway() {
+    let upstream = Upstream::start();
+    let mut binary = Binary::spawn_with_small_files(Setup::before(&upstream));
+    let signer = caller().at(Binary::now());
+    let refused = (0..32).find_map(|number| {
+        let once = signer.clone().nonce(&format!("n{number}"));
+        let response = binary.send(&once.sign(&binary.request("GET", "/")));
+        (response.status != 200).then_some(response)
+    });
+    refused
+        .expect("more than fits does not pass")
+        .assert_refused(503, "store-unavailable");
+    let unsigned = binary.request("GET", "/");
+    binary
+        .send(&unsigned)
+        .assert_refused(401, "credential-missing");
+    assert!(binary.is_running());
+}
+
+#[test]
 fn a_proof_that_cannot_be_written_down_does_not_pass() {
     let upstream = Upstream::start();
     let binary = Binary::spawn_with_small_files(Setup::before(&upstream));

@@ -239,7 +239,7 @@ pub(super) fn unwritten(why: &WriteError) -> Problem {
         WriteError::Unconfirmed(_) | WriteError::Unknown(_) => Problem::new(Code::Unwritable, told)
             .hint("look at the disk of `[state] directory`, and at what there is now before you ask again"),
         WriteError::Unwritable(_) => Problem::new(Code::Unwritable, told)
-            .hint("free the disk of `[state] directory`; requests are verified meanwhile"),
+            .hint("what is in force stays in force: free the disk of `[state] directory`, or let its owner write there, unless the reason says what else to do"),
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::apps::made::live::Live;
 use crate::apps::made::{Store as _, Touched, Watcher};
 use crate::apps::{App, Assurance, Beside};
+use crate::authorize::Heights;
 use crate::gateway::{Alarm, Blueprint, Shared};
 use crate::observe::{Kind, Observer, One};
 use crate::store::registry::{Registry, Settings};
@@ -75,11 +76,16 @@ fn plans(gateway: &Blueprint) -> Vec<(Arc<str>, Assurance)> {
         .collect()
 }
 
-/// Whose height is kept: the apps of `gateway.toml`, and of the others those that may not fall back.
-pub(super) fn kept(apps: &[Arc<App>], made: Option<&Made>) -> Vec<Arc<App>> {
-    made.map_or_else(|| apps.to_vec(), |made| kept_with(apps, &made.live))
+/// Keeps what apps have moved up to: of those of `gateway.toml`, and of the registry. Where that is off nobody calls
+/// as an app of it, and they may all be back.
+pub(super) fn keep(heights: &Heights, apps: &[Arc<App>], made: Option<&Made>) {
+    match made {
+        Some(made) => heights.keep(|| kept_with(apps, &made.live)),
+        None => heights.keep_others(|| apps.iter().cloned()),
+    }
 }
 
+/// Whose height is kept: the apps of `gateway.toml`, and of the others those that may not fall back.
 fn kept_with(apps: &[Arc<App>], live: &Live) -> Vec<Arc<App>> {
     apps.iter().cloned().chain(live.refusing()).collect()
 }

@@ -7,13 +7,13 @@ pub(super) const FIRST_SLOT: u64 = 128;
 const _: () = assert!(REST + 24 == FIRST_SLOT as usize);
 /// Where the seal lies.
 pub(super) const SEAL_AT: u64 = HEAD as u64;
-/// What lies there once nothing more will be written and all is on the disk.
-pub(super) const SEAL: [u8; 8] = *b"complete";
+/// What versions before wrote there, which did not tell how many slots there are.
+pub(super) const UNCOUNTED: [u8; 8] = *b"complete";
 /// Bytes of a slot. A page holds a whole number of them, so that none is half on the disk.
 pub(super) const SLOT: usize = 32;
 
 /// Where the note lies: which damage a later head covers, see [`Head::note`].
-pub(super) const NOTE_AT: u64 = SEAL_AT + SEAL.len() as u64;
+pub(super) const NOTE_AT: u64 = SEAL_AT + UNCOUNTED.len() as u64;
 
 const HEAD: usize = 88;
 /// Where the rest of the head lies; zeros in files of versions that knew none.
@@ -47,8 +47,25 @@ pub(super) struct Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Front {
     pub(super) head: Head,
-    pub(super) sealed: bool,
+    /// Zeros until nothing more will be written and all is on the disk.
+    pub(super) seal: [u8; 8],
     pub(super) note: [u8; 8],
+}
+
+impl Front {
+    pub(super) fn is_sealed(&self) -> bool {
+        self.seal != [0; 8]
+    }
+
+    /// Whether its seal tells how many slots there are.
+    pub(super) fn is_counted(&self) -> bool {
+        self.is_sealed() && self.seal != UNCOUNTED
+    }
+
+    /// Whether its seal tells of more slots, or fewer.
+    pub(super) fn is_cut(&self, slots: u64) -> bool {
+        self.is_counted() && self.seal != self.head.seal(slots)
+    }
 }
 
 impl Head {
@@ -107,9 +124,14 @@ impl Head {
             && (has_no_rest || u64::from_le_bytes(*check_rest) == head.check_rest());
         whole.then_some(Front {
             head,
-            sealed: *seal == SEAL,
+            seal: *seal,
             note: *note,
         })
+    }
+
+    /// What lies at [`SEAL_AT`] once nothing more will be written than these slots, and all of them are on the disk.
+    pub(super) fn seal(&self, slots: u64) -> [u8; 8] {
+        fold(self.check() ^ A, slots ^ B).to_le_bytes()
     }
 
     /// What is noted in the file once a later head is on the disk that covers it that so many of its slots are damaged.
@@ -152,7 +174,7 @@ pub(super) fn encode_slot(id: [u8; 16], until: i64, salt: u64, index: u64) -> [u
 /// What a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
-    /// Nothing was written: whoever took it died, or was told that it failed.
+    /// Nothing was written. We leave no such place before another.
     Free,
     /// A proof, and its last second.
     Used([u8; 16], i64),
@@ -213,18 +235,25 @@ mod tests {
         least: Some(1_699_999_000),
     };
 
-    /// It, in a file on which nothing was noted.
-    const fn front(head: Head, sealed: bool) -> Front {
-        let note = [0; 8];
-        Front { head, sealed, note }
+    /// It, in a file that is not sealed and on which nothing was noted.
+    const fn front(head: Head) -> Front {
+        let (seal, note) = ([0; 8], [0; 8]);
+        Front { head, seal, note }
     }
 
     #[test]
     fn what_is_written_is_read() {
         let mut bytes = HEAD_OF_A_FILE.encode();
-        assert_eq!(Head::decode(&bytes), Some(front(HEAD_OF_A_FILE, false)));
-        bytes[SEAL_AT as usize..][..SEAL.len()].copy_from_slice(&SEAL);
-        assert_eq!(Head::decode(&bytes), Some(front(HEAD_OF_A_FILE, true)));
+        let told = Head::decode(&bytes).unwrap();
+        assert_eq!(told, front(HEAD_OF_A_FILE));
+        assert!(!told.is_sealed() && !told.is_cut(7));
+        for (seal, counts) in [(HEAD_OF_A_FILE.seal(7), true), (UNCOUNTED, false)] {
+            bytes[SEAL_AT as usize..][..seal.len()].copy_from_slice(&seal);
+            let told = Head::decode(&bytes).unwrap();
+            assert!(told.is_sealed() && !told.is_cut(7));
+            assert_eq!(told.is_counted(), counts);
+            assert_eq!((told.is_cut(6), told.is_cut(8)), (counts, counts));
+        }
         let note = HEAD_OF_A_FILE.note(1);
         bytes[NOTE_AT as usize..][..note.len()].copy_from_slice(&note);
         assert_eq!(Head::decode(&bytes).map(|front| front.note), Some(note));
@@ -258,7 +287,7 @@ mod tests {
             least: None,
             ..HEAD_OF_A_FILE
         };
-        assert_eq!(Head::decode(&bytes), Some(front(told, false)));
+        assert_eq!(Head::decode(&bytes), Some(front(told)));
     }
 
     #[test]

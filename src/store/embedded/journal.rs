@@ -10,12 +10,13 @@
 //! the last of its proofs has expired.
 
 use super::floor::Floor;
-use super::format::{self, FIRST_SLOT, Front, Head, NOTE_AT, SEAL, SEAL_AT, SLOT, Slot};
+use super::format::{self, FIRST_SLOT, Front, Head, NOTE_AT, SEAL_AT, SLOT, Slot};
 use super::life::{Held, Life, whole};
 use super::table::{LINGER, Table};
 use super::{OpenError, Settings};
 use crate::clock::Now;
 use crate::lanes::{Lanes, number};
+use crate::store::same::Identity;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -34,6 +35,7 @@ pub(super) const MOST_WAITING: usize = 1_024;
 pub(super) const LANES: usize = 8;
 const EXTENSION: &str = "proofs";
 const UNFINISHED: &str = "new";
+const LOCK: &str = "lock";
 
 /// The files of one running gateway.
 #[derive(Debug)]
@@ -49,8 +51,14 @@ pub(super) struct Journal {
     past: Mutex<Vec<Past>>,
     /// Whether the last write failed.
     failing: AtomicBool,
+    /// Whether the last file cannot be followed, or one before it sealed.
+    stuck: AtomicBool,
+    /// Whether the directory is no longer ours: what is written now, no later process reads.
+    taken_away: AtomicBool,
     /// Held as long as this lives, so that no other process writes here.
     lock: File,
+    /// Which file that is.
+    own: Identity,
 }
 
 /// The boot of the machine; zeros when the system does not tell.
@@ -108,6 +116,8 @@ struct Batch {
 #[derive(Debug)]
 struct Past {
     path: PathBuf,
+    head: Head,
+    slots: u64,
     last: i64,
     /// Open until it is sealed, and what is damaged in it is noted.
     open: Option<File>,
@@ -146,6 +156,7 @@ impl Journal {
             directory: directory.clone(),
             why,
         };
+        let own = Identity::of(&lock.metadata().map_err(failed)?);
         let found = Found::read(&directory).map_err(failed)?;
         let second = now.unix_seconds();
         let (past, expired, torn) = found.load(table, second).map_err(failed)?;
@@ -154,7 +165,7 @@ impl Journal {
         let mut life = Life::new(whole(settings.retention), skew, Held::NONE);
         if let Some(last) = found.last() {
             life = Life::new(last.life, last.skew, last.held);
-            life.change(settings, second);
+            life.change(settings, second, table.forgotten());
         }
         let (floor, note) = found.floor(boot, now, skew, torn);
         let head = Head {
@@ -191,7 +202,10 @@ impl Journal {
             current: Mutex::new(segment),
             past: Mutex::new(past),
             failing: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            taken_away: AtomicBool::new(false),
             lock,
+            own,
         };
         journal.failing(full.as_ref());
         Ok((journal, note))
@@ -233,6 +247,9 @@ impl Journal {
 
     /// Writes what could not be written before, then all that waits in a lane.
     fn write_all(&self, lane: &Lane, batch: &mut Batch) -> io::Result<()> {
+        if self.taken_away.load(Ordering::Relaxed) {
+            return Err(taken_away());
+        }
         loop {
             let mut waiting = hold(&lane.waiting);
             if waiting.is_given_up {
@@ -278,7 +295,35 @@ impl Journal {
 
     /// What is to be done now and then: seals files, begins a new one when the
     /// current one is `span` seconds old, removes those whose proofs have expired.
-    pub(super) fn tend(&self, now: i64, span: i64) -> io::Result<()> {
+    /// Where this fails, nothing is lost but disk space and time: a file that cannot
+    /// be followed is written on, and the next turn tries again.
+    pub(super) fn tend(&self, now: i64, span: i64) {
+        let is_ours = self.own.stands_at(&self.directory.join(LOCK));
+        self.taken_away.store(!is_ours, Ordering::Relaxed);
+        if is_ours {
+            self.stuck(self.tend_files(now, span).err().as_ref());
+        } else {
+            self.failing(Some(&taken_away()));
+        }
+    }
+
+    /// Tells the log when files begin to stay as they are, and when that is over. While proofs cannot be written down
+    /// either, that says it all.
+    fn stuck(&self, error: Option<&io::Error>) {
+        if error.is_some() && !self.is_writable() {
+            return;
+        }
+        match (self.stuck.swap(error.is_some(), Ordering::Relaxed), error) {
+            (true, None) => tracing::info!("files of the memory of proofs are sealed again"),
+            (false, Some(error)) => tracing::error!(
+                %error,
+                "files of the memory of proofs cannot be followed or sealed: the last one is written on, and none is removed"
+            ),
+            _ => {}
+        }
+    }
+
+    fn tend_files(&self, now: i64, span: i64) -> io::Result<()> {
         let mut past = hold(&self.past);
         // Of requests whose clients went away before they passed.
         let _ = self.write_lanes();
@@ -326,15 +371,20 @@ impl Journal {
         };
         let expired = past.iter().filter(|file| file.is_expired(now));
         let forgotten = expired.map(|file| file.last.saturating_add(1)).max();
+        // `forgotten` behind them: what it has to say of them is there then.
+        let (life, longest, skew) = (self.life.seconds(), self.life.held(), self.life.skew());
         let head = Head {
             boot: self.boot,
             opened: now,
             floor: self.floor.second(),
-            forgotten: last_head.forgotten.max(forgotten.unwrap_or(i64::MIN)),
+            forgotten: last_head
+                .forgotten
+                .max(forgotten.unwrap_or(i64::MIN))
+                .max(self.life.forgotten()),
             salt: RandomState::new().hash_one(now),
-            life: self.life.seconds(),
-            held: self.life.held(),
-            skew: self.life.skew(),
+            life,
+            held: longest,
+            skew,
             least: self.floor.sure(),
         };
         let next = Segment::create(&self.directory, number + 1, head)?;
@@ -348,6 +398,8 @@ impl Journal {
         {
             past.push(Past {
                 path: before.path,
+                head: before.head,
+                slots: before.next,
                 last: before.last,
                 open: Some(file),
                 note: None,
@@ -369,7 +421,10 @@ impl Journal {
         }
         let sealed = written.and(self.seal_past(&mut past));
         let segment = hold(&self.current);
-        let sealed = sealed.and_then(|()| segment.file.as_ref().map_or(Ok(()), seal));
+        let sealed = sealed.and_then(|()| match &segment.file {
+            Some(file) => seal(file, &segment.head, segment.next),
+            None => Ok(()),
+        });
         sealed.and(self.lock.unlock())
     }
 
@@ -415,7 +470,7 @@ fn take(directory: &Path) -> Result<File, OpenError> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(directory.join("lock"))
+        .open(directory.join(LOCK))
         .map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
@@ -424,6 +479,12 @@ fn take(directory: &Path) -> Result<File, OpenError> {
         }),
         Err(TryLockError::Error(why)) => Err(failed(why)),
     }
+}
+
+fn taken_away() -> io::Error {
+    io::Error::other(
+        "the directory, or `lock` in it, was taken away or replaced: put the directory back, or restart the gateway",
+    )
 }
 
 fn path(directory: &Path, number: u64) -> PathBuf {
@@ -510,17 +571,19 @@ impl Past {
             if let Some(note) = &self.note {
                 file.write_all_at(note, NOTE_AT)?;
             }
-            seal(file)?;
+            seal(file, &self.head, self.slots)?;
             self.open = None;
         }
         Ok(())
     }
 }
 
-/// Says in the file that it is whole, once it is.
-fn seal(file: &File) -> io::Result<()> {
+/// Says in the file that it is whole with so many slots, once it is.
+fn seal(file: &File, head: &Head, slots: u64) -> io::Result<()> {
+    // Behind them lies at most what could not be written whole, and was written elsewhere.
+    file.set_len(FIRST_SLOT + slots * SLOT as u64)?;
     file.sync_data()?;
-    file.write_all_at(&SEAL, SEAL_AT)?;
+    file.write_all_at(&head.seal(slots), SEAL_AT)?;
     file.sync_data()
 }
 
@@ -567,11 +630,12 @@ impl Found {
 
         let (mut past, mut expired, mut torn) = (Vec::new(), Vec::new(), false);
         for earlier in &self.files {
-            let Front { head, sealed, note } = earlier.front;
+            let Front { head, note, .. } = earlier.front;
+            let is_cut = earlier.front.is_cut(earlier.slots);
             table.forget_before(head.forgotten);
             let file = open(&earlier.path)?;
             let mut last = i64::MIN;
-            let damaged = earlier.read(&file, |id, until| {
+            let (slots, damaged) = earlier.read(&file, |id, until| {
                 last = last.max(until);
                 if until >= from {
                     table.load(id, until);
@@ -581,15 +645,17 @@ impl Found {
             })?;
             let to_note =
                 Some(head.note(damaged)).filter(|to_note| damaged > 0 && *to_note != note);
-            torn |= to_note.is_some();
+            torn |= to_note.is_some() || is_cut;
             if last < from {
                 expired.push(earlier.path.clone());
                 continue;
             }
             past.push(Past {
                 path: earlier.path.clone(),
+                head,
+                slots,
                 last,
-                open: (!sealed || to_note.is_some()).then_some(file),
+                open: (!earlier.front.is_sealed() || is_cut || to_note.is_some()).then_some(file),
                 note: to_note,
             });
         }
@@ -608,14 +674,15 @@ impl Found {
             let known = self.last().map(|head| head.least.unwrap_or(head.floor));
             Floor::of_start(now, skew, opened.chain(known).fold(i64::MIN, i64::max))
         };
-        if torn || !self.damaged.is_empty() {
-            let note = "the memory of proofs is damaged: requests that pass once only are refused if they were signed before this start, or up to `skew` after it";
+        let is_ours = |head: &Head| head.boot == boot && boot != [0; 16];
+        let mut unsealed = self.files.iter().filter(|it| !it.front.is_sealed());
+        // Zeros among their proofs are what that leaves on some file systems; heads are on the disk before.
+        if self.damaged.is_empty() && unsealed.any(|it| !is_ours(&it.front.head)) {
+            let note = "the machine stopped before the memory of proofs was on the disk: requests that pass once only are refused if they were signed before this start, or up to `skew` after it";
             return (lost(), Some(note.to_owned()));
         }
-        let is_ours = |head: &Head| head.boot == boot && boot != [0; 16];
-        let mut unsealed = self.files.iter().filter(|it| !it.front.sealed);
-        if unsealed.any(|it| !is_ours(&it.front.head)) {
-            let note = "the machine stopped before the memory of proofs was on the disk: requests that pass once only are refused if they were signed before this start, or up to `skew` after it";
+        if torn || !self.damaged.is_empty() {
+            let note = "the memory of proofs is damaged: requests that pass once only are refused if they were signed before this start, or up to `skew` after it";
             return (lost(), Some(note.to_owned()));
         }
         let floor = match self.last() {
@@ -655,7 +722,7 @@ impl Earlier {
         let Some(front) = Head::decode(&front) else {
             return Ok(None);
         };
-        // A part of a slot at the end was cut off as it was written: it let nobody pass.
+        // A part of a slot at the end was cut off as it was written: it let nobody pass. In one that is sealed there is none.
         let slots = (file.metadata()?.len() - FIRST_SLOT) / SLOT as u64;
         Ok(Some(Self {
             path: path.to_owned(),
@@ -664,11 +731,13 @@ impl Earlier {
         }))
     }
 
-    /// Hands out every proof in the file. How many slots hold what we did not write;
-    /// in the last one it is what was being written.
-    fn read(&self, file: &File, mut each: impl FnMut([u8; 16], i64)) -> io::Result<u64> {
+    /// Hands out every proof in the file. How many slots there are, and how many of them hold what we did
+    /// not write, or nothing. Where the seal does not count them, the last one may be what was being written: then it is none.
+    fn read(&self, file: &File, mut each: impl FnMut([u8; 16], i64)) -> io::Result<(u64, u64)> {
         let mut chunk = vec![0; CHUNK.min(self.slots as usize * SLOT)];
         let (mut index, mut damaged) = (0, 0);
+        let mut whole = self.slots;
+        let may_end_in_none = !self.front.is_counted();
         while index < self.slots {
             let wanted = (self.slots - index).min((CHUNK / SLOT) as u64) as usize * SLOT;
             let chunk = &mut chunk[..wanted];
@@ -677,12 +746,14 @@ impl Earlier {
             for slot in slots {
                 match format::decode_slot(slot, self.front.head.salt, index) {
                     Slot::Used(id, until) => each(id, until),
-                    Slot::Free => {}
-                    Slot::Damaged => damaged += u64::from(index + 1 < self.slots),
+                    Slot::Free | Slot::Damaged if may_end_in_none && index + 1 == self.slots => {
+                        whole = index;
+                    }
+                    Slot::Free | Slot::Damaged => damaged += 1,
                 }
                 index += 1;
             }
         }
-        Ok(damaged)
+        Ok((whole, damaged))
     }
 }

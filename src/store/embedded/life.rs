@@ -31,8 +31,8 @@ pub(super) struct Life {
     skew: AtomicI64,
     held_made: AtomicI64,
     held_seconds: AtomicI64,
-    /// The latest that it has been: a clock that is set back brings nothing back that was forgotten.
-    latest: AtomicI64,
+    /// What was forgotten as some were held to more than before: by that they are over, whatever the clock says later.
+    forgotten: AtomicI64,
 }
 
 impl Life {
@@ -43,18 +43,12 @@ impl Life {
             skew: AtomicI64::new(skew),
             held_made: AtomicI64::new(held.made),
             held_seconds: AtomicI64::new(held.seconds),
-            latest: AtomicI64::new(i64::MIN),
+            forgotten: AtomicI64::new(i64::MIN),
         }
     }
 
-    /// The later of `now` and the latest it has been, which is to be told before anything is forgotten.
-    pub(super) fn latest(&self, now: i64) -> i64 {
-        self.latest.fetch_max(now, Ordering::AcqRel).max(now)
-    }
-
-    /// Takes over what `settings` ask for.
-    pub(super) fn change(&self, settings: &Settings, now: i64) {
-        self.latest(now);
+    /// Takes over what `settings` ask for. Nothing that ends at the second `forgotten` or later is forgotten yet.
+    pub(super) fn change(&self, settings: &Settings, now: i64, forgotten: i64) {
         let seconds = whole(settings.retention);
         let skew = self.skew.swap(whole(settings.skew), Ordering::AcqRel);
         let before = self.seconds.swap(seconds, Ordering::AcqRel);
@@ -62,8 +56,10 @@ impl Life {
             return;
         }
         let held = self.held();
-        let all_are_over = held.made.saturating_add(before) < now;
+        // By what is forgotten, not by the clock, which may be wrong.
+        let all_are_over = held.made.saturating_add(before) < forgotten;
         let held_to = if all_are_over {
+            self.forgotten.fetch_max(forgotten, Ordering::AcqRel);
             before
         } else {
             held.seconds.min(before)
@@ -89,12 +85,19 @@ impl Life {
         }
     }
 
-    /// Whether a proof may have been forgotten by now.
-    pub(super) fn is_over(&self, once: &Once, now: i64) -> bool {
+    /// Up to where a later process has to count proofs as forgotten, whatever its files hold. It is there before the
+    /// [`Self::held`] that it is of: whoever writes both down reads it last.
+    pub(super) fn forgotten(&self) -> i64 {
+        self.forgotten.load(Ordering::Acquire)
+    }
+
+    /// Whether a proof is good no more, or may have been forgotten: nothing is that ends at the second `forgotten` or
+    /// later. So a clock that was ahead refuses nothing that was not, and one that is set back brings nothing back.
+    pub(super) fn is_over(&self, once: &Once, now: i64, forgotten: i64) -> bool {
         let held = self.held();
         // Of one that says its end, no window changes that; how much longer it was remembered, one may have.
         let shortest = || once.made.saturating_add(held.seconds);
-        once.made <= held.made && once.own_end.unwrap_or_else(shortest) < self.latest(now)
+        once.made <= held.made && once.own_end.unwrap_or_else(shortest) < now.max(forgotten)
     }
 }
 

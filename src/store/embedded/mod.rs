@@ -215,12 +215,17 @@ impl Shared {
     }
 
     fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
-        let is_over = self.journal.life.is_over(&once, now.unix_seconds());
-        if once.made <= self.journal.floor.at(now) || is_over {
+        let (life, second) = (&self.journal.life, now.unix_seconds());
+        let is_over = || life.is_over(&once, second, self.table.forgotten());
+        if once.made <= self.journal.floor.at(now) || is_over() {
             return Err(Refused::MaybeReplayed);
         }
         let Once { id, until, .. } = once;
         self.table.insert(id, until, now)?;
+        // It may have been forgotten a moment before.
+        if is_over() {
+            return Err(Refused::MaybeReplayed);
+        }
         // Where this fails, or the writing, the proof stays used: it may be on its way to the file.
         let number = self.journal.append(id.0, until);
         number.map(Recorded).map_err(|_| Refused::Unavailable)
@@ -239,7 +244,8 @@ impl Shared {
     }
 
     fn reconfigure(&self, settings: &Settings, now: i64) {
-        self.journal.life.change(settings, now);
+        let forgotten = self.table.forgotten();
+        self.journal.life.change(settings, now, forgotten);
         self.table.resize(settings.proofs);
         self.span.store(span(settings), Ordering::Relaxed);
     }
@@ -254,11 +260,8 @@ impl Shared {
     fn tend(&self, now: Now) {
         self.journal.floor.follow(now);
         let now = now.unix_seconds();
-        self.journal.life.latest(now);
         self.table.sweep_some(SWEEP_TURNS, now);
-        // Where this fails, nothing is lost but disk space and time: a file
-        // that cannot be followed is written on, and the next turn tries again.
-        let _ = self.journal.tend(now, self.span.load(Ordering::Relaxed));
+        self.journal.tend(now, self.span.load(Ordering::Relaxed));
     }
 }
 

@@ -1,4 +1,4 @@
-use super::format::{FIRST_SLOT, SLOT};
+use super::format::{FIRST_SLOT, SEAL_AT, SLOT, UNCOUNTED};
 use super::*;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
@@ -524,6 +524,192 @@ fn rubbish_in_the_last_slot_is_ignored_and_before_it_is_damage() {
     assert_eq!(record(&proofs, 9, NOW + 2), Err(Refused::MaybeReplayed));
 }
 
+/// Where three proofs were used, and all of it is on the disk and sealed.
+fn sealed() -> (TempDir, PathBuf) {
+    let (directory, proofs) = opened();
+    for number in 0..3 {
+        record(&proofs, number, NOW).unwrap();
+    }
+    proofs.journal.close().unwrap();
+    drop(proofs);
+    let file = files(&directory).pop().unwrap();
+    (directory, file)
+}
+
+#[test]
+fn zeros_before_the_last_slot_are_damage_and_in_a_sealed_file_in_the_last_one_too() {
+    for (is_sealed, index, is_damage) in [
+        (false, 1, true),
+        (false, 2, false),
+        (true, 1, true),
+        (true, 2, true),
+    ] {
+        let (directory, file) = sealed();
+        if !is_sealed {
+            change(&file, SEAL_AT, &[0; 8]);
+        }
+        change(&file, FIRST_SLOT + index * SLOT as u64, &[0; SLOT]);
+        let start = NOW + 1;
+        let (proofs, opened) = open(&directory, THIS_BOOT, start);
+        assert_eq!(opened.loaded, 2);
+        assert_eq!(opened.note.is_some(), is_damage, "{is_sealed} {index}");
+        if is_damage {
+            assert!(opened.note.unwrap().contains("damaged"));
+            let refused = record_made(&proofs, index, NOW, start);
+            assert_eq!(refused, Err(Refused::MaybeReplayed));
+        }
+        proofs.journal.close().unwrap();
+        drop(proofs);
+        // Once is enough.
+        let (_, opened) = open(&directory, THIS_BOOT, start + 1);
+        assert_eq!((opened.loaded, opened.note), (2, None));
+    }
+}
+
+#[test]
+fn zeros_that_a_power_loss_left_are_told_as_one_and_a_damaged_head_as_damage() {
+    for (at, told) in [
+        (FIRST_SLOT + SLOT as u64, "the machine stopped"),
+        (0, "is damaged"),
+    ] {
+        let (directory, file) = sealed();
+        change(&file, SEAL_AT, &[0; 8]);
+        change(&file, at, &[0; SLOT]);
+        let (_, opened) = open(&directory, NEXT_BOOT, NOW + 1);
+        assert_eq!(opened.floor, Some(NOW + 1 + SKEW), "{at}");
+        let note = opened.note.unwrap();
+        assert!(note.contains(told), "{at}: {note}");
+    }
+}
+
+#[test]
+fn a_sealed_file_that_was_cut_or_grew_by_whole_slots_is_damaged() {
+    for slots in [0, 1, 2, 4, 100] {
+        let (directory, file) = sealed();
+        let cut = OpenOptions::new().write(true).open(&file).unwrap();
+        cut.set_len(FIRST_SLOT + slots * SLOT as u64).unwrap();
+        for boot in [THIS_BOOT, NEXT_BOOT] {
+            let (proofs, opened) = open(&directory, boot, NOW + 1);
+            assert_eq!(opened.floor, Some(NOW + 1 + SKEW), "{slots}");
+            let is_new = boot == THIS_BOOT;
+            assert_eq!(opened.note.is_some(), is_new, "{slots}: {:?}", opened.note);
+            for number in 0..3 {
+                let again = record_made(&proofs, number, NOW, NOW + 1);
+                assert_eq!(again, Err(Refused::MaybeReplayed));
+            }
+            proofs.journal.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_seal_of_the_version_before_is_one() {
+    let (directory, file) = sealed();
+    change(&file, SEAL_AT, &UNCOUNTED);
+    let (proofs, opened) = open(&directory, NEXT_BOOT, NOW + 1);
+    assert_eq!((opened.loaded, opened.note), (3, None));
+    assert_eq!(
+        record_made(&proofs, 1, NOW, NOW + 1),
+        Err(Refused::Replayed)
+    );
+}
+
+#[test]
+fn a_directory_that_is_taken_away_from_a_gateway_refuses_proofs_until_it_is_back() {
+    let (directory, proofs) = opened();
+    record(&proofs, 1, NOW).unwrap();
+    let (replay, aside) = (
+        directory.path().join("state/replay"),
+        directory.path().join("aside"),
+    );
+    fs::rename(&replay, &aside).unwrap();
+    for is_replaced in [false, true] {
+        if is_replaced {
+            fs::create_dir(&replay).unwrap();
+            fs::write(replay.join("lock"), "").unwrap();
+        }
+        proofs.tend(at(NOW + 1));
+        assert!(!proofs.journal.is_writable());
+        let number = 2 + u64::from(is_replaced);
+        assert_eq!(record(&proofs, number, NOW + 1), Err(Refused::Unavailable));
+    }
+    assert_eq!(files(&directory).len(), 0, "nothing is written to another");
+    fs::remove_dir_all(&replay).unwrap();
+    fs::rename(&aside, &replay).unwrap();
+    proofs.tend(at(NOW + 2));
+    assert!(proofs.journal.is_writable());
+    assert_eq!(record(&proofs, 4, NOW + 2), Ok(()));
+    drop(proofs);
+    let (_, opened) = open(&directory, THIS_BOOT, NOW + 3);
+    assert_eq!((opened.loaded, opened.note), (4, None));
+}
+
+#[test]
+fn a_lock_that_alone_is_gone_is_named() {
+    let (directory, proofs) = opened();
+    fs::remove_file(directory.path().join("state/replay/lock")).unwrap();
+    let (events, told) = told();
+    tracing::subscriber::with_default(events, || proofs.tend(at(NOW + 1)));
+    assert_eq!(record(&proofs, 1, NOW + 1), Err(Refused::Unavailable));
+    assert_eq!(told.count("`lock` in it"), 1);
+}
+
+#[test]
+fn a_file_that_cannot_be_followed_is_told_once_and_again_when_it_can_be() {
+    let (directory, proofs) = opened();
+    record(&proofs, 1, NOW).unwrap();
+    // A folder stands where the next one is begun.
+    let next = files(&directory)[0].with_file_name(format!("{:020}.new", 2));
+    fs::create_dir(&next).unwrap();
+    let (events, told) = told();
+    tracing::subscriber::with_default(events, || {
+        for turn in 0..3 {
+            proofs.tend(at(NOW + LONGEST_SPAN + turn));
+        }
+        assert!(proofs.journal.is_writable());
+        assert_eq!(told.count("cannot be followed or sealed"), 1);
+        fs::remove_dir(&next).unwrap();
+        for turn in 3..6 {
+            proofs.tend(at(NOW + LONGEST_SPAN + turn));
+        }
+    });
+    assert_eq!(told.count("are sealed again"), 1);
+    assert_eq!(files(&directory).len(), 2);
+}
+
+/// What the log is told.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<u8>>>);
+
+/// A log, and what it is told.
+fn told() -> (impl tracing::Subscriber + Send + Sync, Told) {
+    let told = Told::default();
+    let sink = told.clone();
+    let events = tracing_subscriber::fmt()
+        .json()
+        .with_writer(move || sink.clone())
+        .finish();
+    (events, told)
+}
+
+impl Told {
+    fn count(&self, words: &str) -> usize {
+        let told = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        told.matches(words).count()
+    }
+}
+
+impl std::io::Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Where the second of three slots is damaged.
 fn damaged() -> (TempDir, PathBuf) {
     let (directory, proofs) = opened();
@@ -959,12 +1145,21 @@ fn a_longer_window_refuses_nothing_that_says_its_end_itself_and_lets_none_pass_a
             assert!(show(1, slack, now).is_err(), "{now} {slack}");
         }
     }
+    forget(&proofs, end + 10 * LIFE);
     let late = show(3, 20 * LIFE, NOW);
     assert_eq!(
         late,
         Err(Refused::MaybeReplayed),
         "a clock that is set back"
     );
+}
+
+/// Forgets all that it may at that second.
+fn forget(proofs: &Shared, now: i64) {
+    for _ in 0..SWEEP_TURNS {
+        proofs.tend(at(now));
+    }
+    assert_eq!(proofs.table.len(), 0);
 }
 
 #[test]
@@ -974,12 +1169,52 @@ fn a_clock_that_is_set_back_brings_none_back_that_a_shorter_window_forgot() {
     let until = NOW + LIFE;
     let new = proofs.record(Once::new(id(1), NOW, until), at(NOW));
     assert_eq!(written(&proofs, new), Ok(()));
-    for _ in 0..SWEEP_TURNS {
-        proofs.tend(at(until + table::LINGER + 1));
-    }
-    assert_eq!(proofs.table.len(), 0);
+    forget(&proofs, until + table::LINGER + 1);
     proofs.reconfigure(&longer(&directory), until + table::LINGER + 5);
+    proofs.tend(at(until - 4));
     let again = proofs.record(Once::new(id(1), NOW, NOW + 10 * LIFE), at(until - 4));
+    assert_eq!(again, Err(Refused::MaybeReplayed));
+}
+
+#[test]
+fn a_window_that_grew_while_the_clock_was_far_ahead_refuses_nothing_new_once_it_is_set_right() {
+    let (directory, proofs) = opened();
+    let ahead = NOW + 100_000;
+    assert_eq!(record(&proofs, 1, NOW), Ok(()));
+    assert_eq!(record(&proofs, 2, ahead), Ok(()));
+    proofs.reconfigure(&longer(&directory), ahead + 1);
+    proofs.tend(at(ahead + 2));
+    for now in [NOW + 5, NOW + 6 + LIFE] {
+        proofs.tend(at(now));
+        assert_eq!(record(&proofs, now as u64, now), Ok(()));
+    }
+    // And what was used does not pass again, then or when its time comes.
+    for (number, made) in [(1, NOW), (2, ahead)] {
+        for now in [made + 7, made + LIFE + 1, made + 9 * LIFE] {
+            let again = proofs.record(Once::new(id(number), made, made + 10 * LIFE), at(now));
+            assert!(again.is_err(), "{number} {now}");
+        }
+    }
+}
+
+#[test]
+fn a_window_that_grows_twice_holds_to_the_shortest_what_that_may_have_forgotten_whatever_the_clock_says()
+ {
+    let directory = TempDir::new().unwrap();
+    let (proofs, _) = open(&directory, THIS_BOOT, NOW - 100);
+    let twice = Settings {
+        retention: Duration::from_secs(2 * LIFE as u64),
+        ..settings(&directory)
+    };
+    assert_eq!(record(&proofs, 1, NOW), Ok(()));
+    proofs.reconfigure(&twice, NOW + 1);
+    forget(&proofs, NOW + LIFE + table::LINGER + 1);
+    // So late that it is over by both windows, and then the clock is set back.
+    let late = NOW + 5 * LIFE;
+    proofs.reconfigure(&longer(&directory), late);
+    let set_back = NOW + LIFE + 5;
+    proofs.tend(at(set_back));
+    let again = proofs.record(Once::new(id(1), NOW, NOW + 10 * LIFE), at(set_back));
     assert_eq!(again, Err(Refused::MaybeReplayed));
 }
 

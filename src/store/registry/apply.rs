@@ -241,6 +241,10 @@ fn remove(of: &WriteTransaction, record: &Record, touched: &mut Touched) -> Resu
             of.open_table(USES)?.remove(&*key.id)?;
         }
         Record::App(app) => {
+            let mut uses = of.open_table(USES)?;
+            for key in ids_of(of, KEYS_OF, &app.name)? {
+                uses.remove(&*key)?;
+            }
             for (index, table) in [
                 (KEYS_OF, KEYS),
                 (INSTANCES_OF, INSTANCES),

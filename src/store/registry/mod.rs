@@ -17,7 +17,7 @@ mod tests;
 
 pub use open::{FORMAT, OpenError};
 
-use crate::apps::made::{MasterKey, Revision, Watcher, Write, WriteError};
+use crate::apps::made::{MasterKey, Revision, Touched, Watcher, Write, WriteError};
 use arc_swap::ArcSwapOption;
 use open::{Format, Opened};
 use pending::Pending;
@@ -26,10 +26,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use writer::{Job, Writer};
+use writer::{FAILED, Job, Writer};
 
 /// Writes that may wait; further ones are refused.
 const QUEUE: usize = 1_024;
@@ -59,7 +59,7 @@ struct Shared {
     database: ArcSwapOption<Database>,
     revision: AtomicU64,
     writable: AtomicBool,
-    /// Whether it is not opened again.
+    /// Whether it is given up, or about to be.
     closed: AtomicBool,
     pending: Mutex<Pending>,
     watcher: OnceLock<Arc<dyn Watcher>>,
@@ -99,8 +99,10 @@ impl Registry {
 
     fn of_format(settings: &Settings, format: Format) -> Result<Self, OpenError> {
         let path = &settings.path;
-        let opened = open::database(path, &settings.master, format)?;
-        Self::with(path, opened)
+        open::caught(path, || {
+            let opened = open::database(path, &settings.master, format)?;
+            Self::with(path, opened)
+        })
     }
 
     fn with(path: &Path, opened: Opened) -> Result<Self, OpenError> {
@@ -144,10 +146,10 @@ impl Registry {
     pub fn close(&self) {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(writing) = writing.take() {
+            self.shared.closed.store(true, Ordering::Release);
             let _ = self.jobs.send(Job::Stop);
             // It ended by a panic or not: either way it writes no more.
             let _ = writing.join();
-            self.shared.closed.store(true, Ordering::Release);
             self.shared.database.store(None);
         }
     }
@@ -160,7 +162,9 @@ impl Registry {
     fn submit(&self, write: Write) -> Result<Revision, WriteError> {
         let (answer, answered) = sync_channel(1);
         match self.jobs.try_send(Job::Write(Box::new(write), answer)) {
-            Ok(()) => answered.recv().unwrap_or(Err(WriteError::Closed)),
+            Ok(()) => answered
+                .recv()
+                .unwrap_or_else(|_| Err(self.shared.unanswered())),
             Err(TrySendError::Full(_)) => Err(WriteError::Busy),
             Err(TrySendError::Disconnected(_)) => Err(WriteError::Closed),
         }
@@ -208,12 +212,56 @@ impl Shared {
         read: impl FnOnce(&redb::ReadTransaction) -> Result<T, tables::Fault>,
     ) -> Result<T, tables::Fault> {
         let Some(database) = self.database.load_full() else {
-            return Err(if self.closed.load(Ordering::Acquire) {
+            return Err(if self.is_closed() {
                 tables::Fault::Closed
             } else {
                 redb::Error::DatabaseClosed.into()
             });
         };
-        read(&database.begin_read()?)
+        tables::caught(move || read(&database.begin_read()?))
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// What a write is told that was dropped: it was too late, or what writes has panicked over it.
+    fn unanswered(&self) -> WriteError {
+        if self.is_closed() {
+            WriteError::Closed
+        } else {
+            self.tell(false, Some(FAILED));
+            WriteError::Unknown(FAILED.to_owned())
+        }
+    }
+
+    fn put_into_force(&self, touched: &Touched) {
+        if !touched.is_empty()
+            && let Some(watcher) = self.watcher.get()
+        {
+            watcher.changed(touched);
+        }
+    }
+
+    /// Whether the last write went well.
+    fn writes(&self) -> bool {
+        self.writable.load(Ordering::Acquire)
+    }
+
+    fn tell(&self, works: bool, why: Option<&str>) {
+        let before = self.writable.swap(works, Ordering::AcqRel);
+        let path = self.path.display();
+        match (before, works) {
+            (true, false) => {
+                let why = why.unwrap_or_default();
+                tracing::error!(%path, why, "the registry cannot be written: changes are refused, requests are verified as before");
+            }
+            (false, true) => tracing::info!(%path, "the registry is written again"),
+            _ => {}
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -101,6 +101,14 @@ pub(super) struct Opened {
     pub(super) unwritable: Option<io::Error>,
 }
 
+/// What `opens` comes to, of a damaged file too.
+pub(super) fn caught<T>(
+    path: &Path,
+    opens: impl FnOnce() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    tables::caught(|| Ok(opens())).unwrap_or_else(|fault| Err(failed(path, fault)))
+}
+
 /// Opens the file at `path`, or makes it.
 pub(super) fn database(
     path: &Path,
@@ -356,7 +364,10 @@ fn migrate(database: &Database, from: u64, format: Format) -> Result<(), Fault> 
 pub(super) fn is_broken(fault: &Fault) -> bool {
     !matches!(
         fault,
-        Fault::Record(..) | Fault::Unwritable(_) | Fault::Store(redb::Error::ValueTooLarge(_))
+        Fault::Record(..)
+            | Fault::Unwritable(_)
+            | Fault::TakenAway
+            | Fault::Store(redb::Error::ValueTooLarge(_))
     )
 }
 

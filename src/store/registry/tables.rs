@@ -6,6 +6,7 @@ use crate::apps::made::Unreadable;
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub(super) type Kept = TableDefinition<'static, &'static str, &'static [u8]>;
 pub(super) type Index = TableDefinition<'static, (&'static str, &'static str), ()>;
@@ -66,12 +67,27 @@ pub(super) enum Fault {
     /// The file is there only to be read.
     #[error("{0}")]
     Unwritable(String),
+    /// The file does not stand under its name any more.
+    #[error(
+        "its file was taken away or replaced while it is open: put that back, or restart the gateway"
+    )]
+    TakenAway,
+    /// The store panics over it.
+    #[error("what stands in its file contradicts itself, so that a copy is needed")]
+    Damaged,
     /// The file was given up.
     #[error("it was closed, this gateway is about to end")]
     Closed,
     /// A record is none of ours.
     #[error("what is kept of `{0}` cannot be understood: {1}")]
     Record(String, String),
+}
+
+impl Fault {
+    /// Whether what stands in the file cannot be, which nothing that is written there makes good.
+    pub(super) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged | Self::Store(redb::Error::Corrupted(_)))
+    }
 }
 
 macro_rules! of_store {
@@ -85,6 +101,11 @@ macro_rules! of_store {
 }
 
 of_store!(StorageError TableError TransactionError CommitError DatabaseError);
+
+/// What `does` comes to. The store panics where a damaged file leads it to what cannot be.
+pub(super) fn caught<T>(does: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(does)).unwrap_or(Err(Fault::Damaged))
+}
 
 impl From<Fault> for Unreadable {
     fn from(fault: Fault) -> Self {

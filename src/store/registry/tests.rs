@@ -596,6 +596,174 @@ fn last_uses_are_kept_by_key_and_scheme_and_go_with_the_key() {
 }
 
 #[test]
+fn last_uses_of_keys_go_with_their_app_and_are_not_told_of_anothers_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a"), key("k", "a"), key("l", "a")]).unwrap();
+    put(&registry, vec![app("b"), key("m", "b")]).unwrap();
+    for id in ["k", "l", "m"] {
+        registry.note_use(id, "token", 5);
+    }
+    registry.close();
+    let registry = opened(folder.path());
+    assert_eq!(registry.uses_of("l").unwrap().last(), Some(5));
+    let gone = Change::Remove(Target::App("a".to_owned()), Expect::Any);
+    write(&registry, vec![gone]).unwrap();
+    put(&registry, vec![key("k", "b")]).unwrap();
+    for (id, last) in [("k", None), ("l", None), ("m", Some(5))] {
+        assert_eq!(registry.uses_of(id).unwrap().last(), last, "{id}");
+    }
+}
+
+#[test]
+fn a_file_that_is_taken_away_or_replaced_while_it_is_open_takes_no_change_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a")]).unwrap();
+    let (path, aside) = (registry.path(), folder.path().join("aside"));
+    fs::rename(path, &aside).unwrap();
+    for is_replaced in [false, true] {
+        if is_replaced {
+            fs::copy(&aside, path).unwrap();
+        }
+        let refused = put(&registry, vec![app("b")]).unwrap_err();
+        assert!(matches!(refused, WriteError::Unwritable(_)), "{refused}");
+        assert!(refused.to_string().contains("taken away"), "{refused}");
+        assert!(!registry.is_writable());
+        // What is open is still read.
+        assert!(registry.app("a").unwrap().is_some());
+    }
+    fs::rename(&aside, path).unwrap();
+    put(&registry, vec![app("c")]).unwrap();
+    assert!(registry.is_writable());
+    registry.close();
+    let registry = opened(folder.path());
+    assert!(registry.app("b").unwrap().is_none() && registry.app("c").unwrap().is_some());
+}
+
+/// Bytes of a page of the store.
+const PAGE: usize = 4_096;
+
+/// What is done to each registry that opens though something in it is damaged: at which page, is told too. How many
+/// do not open.
+fn though_damaged(mut does: impl FnMut(usize, &Registry)) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    for number in 0..6 {
+        let (name, id) = (format!("a{number}"), format!("k{number}"));
+        put(&registry, vec![app(&name), key(&id, &name)]).unwrap();
+    }
+    registry.close();
+    let good = fs::read(registry.path()).unwrap();
+    let mut not_opened = 0;
+    let pages = good.chunks(PAGE).enumerate();
+    let used = pages.filter(|(_, bytes)| bytes.iter().any(|byte| *byte != 0));
+    // All of a page, and what stands behind its head.
+    let kinds = [(0, 0), (0, 0xff), (64, 0xff)];
+    for ((place, bytes), (from, by)) in
+        used.flat_map(|page| kinds.into_iter().map(move |kind| (page, kind)))
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let mut bad = good.clone();
+        bad[place * PAGE..][from..bytes.len()].fill(by);
+        fs::write(&settings.path, &bad).unwrap();
+        match Registry::open(&settings) {
+            Ok(registry) => does(place, &registry),
+            Err(_) => not_opened += 1,
+        }
+    }
+    not_opened
+}
+
+#[test]
+fn a_damaged_file_is_told_and_neither_ends_the_process_nor_what_writes() {
+    let mut not_written = 0;
+    let not_opened = though_damaged(|place, registry| {
+        let _ = registry.apps(&page(None, 10));
+        let _ = registry.audit(Log::Changes, &page(None, 10));
+        for name in ["y", "z"] {
+            match put(registry, vec![app(name)]) {
+                Ok(_) => {}
+                Err(WriteError::Unwritable(_) | WriteError::Unknown(_)) => {
+                    assert!(!registry.is_writable(), "{place}");
+                    not_written += 1;
+                }
+                Err(why) => panic!("{place}: {why}"),
+            }
+        }
+    });
+    let both = not_opened > 0 && not_written > 0;
+    assert!(both, "{not_opened} {not_written}");
+}
+
+#[test]
+fn nothing_more_is_written_into_a_damaged_file_and_what_can_be_read_of_it_still_can_be() {
+    let (mut damaged, mut are_read) = (0, 0);
+    though_damaged(|place, registry| {
+        let (_jobs, none) = sync_channel(1);
+        // What writes it by itself waits for a change that nobody hands to it.
+        let mut writer = Writer::new(registry.shared.clone(), none, None);
+        let mut commit = |name: Option<&str>| {
+            let (answer, answered) = sync_channel(1);
+            let write = name.map(|name| Write {
+                changes: vec![Change::Put(app(name), Expect::Absent)],
+                audit: line("test"),
+                dry_run: false,
+            });
+            let asked = write.map(|write| (Box::new(write), answer));
+            writer.commit(asked.into_iter().collect());
+            answered.recv()
+        };
+        let first = commit(Some("y")).unwrap();
+        if !first.is_err_and(|why| why.to_string().contains("contradicts itself")) {
+            return;
+        }
+        damaged += 1;
+        let read = || registry.apps(&page(None, 10)).is_ok();
+        let could_be_read = read();
+        let before = fs::read(registry.path()).unwrap();
+        // As it is tried again after a while, and with the next change.
+        for name in [None, Some("z"), None] {
+            let _ = commit(name);
+            assert!(!registry.is_writable(), "{place}");
+        }
+        assert!(fs::read(registry.path()).unwrap() == before, "{place}");
+        assert_eq!(read(), could_be_read, "{place}");
+        are_read += u32::from(could_be_read);
+    });
+    assert!(damaged > 0 && are_read > 0, "{damaged} {are_read}");
+}
+
+/// Panics over each change.
+struct Panics;
+
+impl Watcher for Panics {
+    fn changed(&self, _: &Touched) {
+        panic!("a change cannot be followed");
+    }
+}
+
+#[test]
+fn after_a_panic_over_a_change_none_is_taken_and_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a")]).unwrap();
+    registry.watch(Arc::new(Panics));
+    let first = put(&registry, vec![app("b")]).unwrap_err();
+    assert!(matches!(first, WriteError::Unknown(_)), "{first}");
+    let next = put(&registry, vec![app("c")]).unwrap_err();
+    assert!(matches!(next, WriteError::Unwritable(_)), "{next}");
+    assert!(next.to_string().contains("restart"), "{next}");
+    assert!(!registry.is_writable());
+    registry.note(line("late"));
+    registry.close();
+    let closed = put(&registry, vec![app("d")]);
+    assert_eq!(closed, Err(WriteError::Closed));
+    assert!(opened(folder.path()).app("c").unwrap().is_none());
+}
+
+#[test]
 fn a_file_that_can_only_be_read_is_read_as_the_crash_left_it_and_stays_so() {
     let folder = tempfile::tempdir().unwrap();
     let registry = opened(folder.path());
@@ -728,6 +896,8 @@ mod failing {
     struct Unsafe {
         file: FileBackend,
         left: Arc<AtomicUsize>,
+        /// Where its file stands and is put when it does not confirm, if it is: it cannot be opened again then.
+        moves: Arc<OnceLock<[PathBuf; 2]>>,
     }
 
     impl StorageBackend for Unsafe {
@@ -742,9 +912,15 @@ mod failing {
         }
         fn sync_data(&self) -> io::Result<()> {
             let less = |left: usize| left.checked_sub(1);
-            self.left
-                .try_update(Ordering::AcqRel, Ordering::Acquire, less)
-                .map_err(|_| io::Error::other("it is not on the disk"))?;
+            let left = self
+                .left
+                .try_update(Ordering::AcqRel, Ordering::Acquire, less);
+            if left.is_err() {
+                if let Some([from, to]) = self.moves.get() {
+                    let _ = fs::rename(from, to);
+                }
+                return Err(io::Error::other("it is not on the disk"));
+            }
             self.file.sync_data()
         }
         fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -759,6 +935,7 @@ mod failing {
     struct Unconfirmed {
         registry: Registry,
         left: Arc<AtomicUsize>,
+        moves: Arc<OnceLock<[PathBuf; 2]>>,
         heard: std::sync::mpsc::Receiver<Touched>,
     }
 
@@ -771,9 +948,11 @@ mod failing {
             let mut options = fs::OpenOptions::new();
             let file = options.read(true).write(true).open(&path).unwrap();
             let left = Arc::new(AtomicUsize::new(usize::MAX));
+            let moves = Arc::<OnceLock<_>>::default();
             let disk = Unsafe {
                 file: FileBackend::new(file).unwrap(),
                 left: left.clone(),
+                moves: moves.clone(),
             };
             let opened = Opened {
                 database: redb::Builder::new().create_with_backend(disk).unwrap(),
@@ -785,6 +964,7 @@ mod failing {
             Self {
                 registry,
                 left,
+                moves,
                 heard,
             }
         }
@@ -830,7 +1010,7 @@ mod failing {
             let registry = &disk.registry;
             let (path, aside) = (registry.path(), folder.path().join("aside"));
             registry.note(line("late"));
-            fs::rename(path, &aside).unwrap();
+            disk.moves.set([path.to_owned(), aside.clone()]).unwrap();
             disk.left.store(confirmed, Ordering::Release);
             let Err(why) = put(registry, vec![app("b")]) else {
                 break;

@@ -5,12 +5,14 @@ use super::Shared;
 use super::apply::{self, Not};
 use super::open;
 use super::pending::Pending;
-use super::tables::{Fault, META, REVISION};
+use super::tables::{self, Fault, META, REVISION};
 use crate::apps::made::{Revision, Touched, Write, WriteError};
+use crate::store::same::Identity;
 use redb::Database;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// Writes of one commit.
@@ -24,6 +26,9 @@ const AGAIN_AT_MOST: Duration = Duration::from_mins(5);
 /// How long readers have to end before the file is opened again.
 const READERS_END: Duration = Duration::from_millis(500);
 
+/// Why nothing is written where that was no fault of the store.
+pub(super) const FAILED: &str = "what writes it has panicked; restart the gateway";
+
 pub(super) type Answer = SyncSender<Result<Revision, WriteError>>;
 
 pub(super) enum Job {
@@ -36,10 +41,14 @@ pub(super) enum Job {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     jobs: Receiver<Job>,
+    /// Which file it is; nothing where none stood there as it was opened.
+    file: Option<Identity>,
     /// Why the file is open only to be read.
     only_read: Option<String>,
     /// Never beside a file that is open: it is settled before anybody can write there.
     unsettled: Option<Unsettled>,
+    /// Whether what stands in the file contradicts itself: nothing more is written there.
+    is_damaged: bool,
     again: Duration,
 }
 
@@ -92,16 +101,27 @@ impl Group {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Job>, only_read: Option<String>) -> Self {
+        let file = Identity::at(&shared.path);
         Self {
             shared,
             jobs,
+            file,
             only_read,
             unsettled: None,
+            is_damaged: false,
             again: AGAIN,
         }
     }
 
     pub(super) fn run(mut self) {
+        let written = catch_unwind(AssertUnwindSafe(|| self.write_until_stopped()));
+        if written.is_err() {
+            self.refuse_until_stopped();
+        }
+        self.end();
+    }
+
+    fn write_until_stopped(&mut self) {
         let mut gathering = false;
         loop {
             let mut group = Group::default();
@@ -131,7 +151,22 @@ impl Writer {
             }
             self.commit(group.writes);
             if group.stops {
-                return self.end();
+                return;
+            }
+        }
+    }
+
+    /// After a panic nobody knows what holds here.
+    fn refuse_until_stopped(&self) {
+        self.shared.tell(false, Some(FAILED));
+        // It may have been over the last word.
+        while !self.shared.is_closed() {
+            match self.jobs.recv() {
+                Ok(Job::Write(_, answer)) => {
+                    let _ = answer.send(Err(WriteError::Unwritable(FAILED.to_owned())));
+                }
+                Ok(Job::Gather) => {}
+                Ok(Job::Stop) | Err(_) => return,
             }
         }
     }
@@ -154,8 +189,9 @@ impl Writer {
         // Now that what was unsettled has come back, if it was to.
         let mut pending = std::mem::take(&mut *self.shared.pending());
         let mut came = Came::default();
-        let committed =
-            database.and_then(|database| self.try_commit(&database, &writes, &pending, &mut came));
+        let committed = database.and_then(|database| {
+            tables::caught(|| self.try_commit(&database, &writes, &pending, &mut came))
+        });
         pending.tell_alarms();
         match committed {
             Ok(()) => {
@@ -176,6 +212,7 @@ impl Writer {
                 };
                 self.shared.tell(false, Some(&why));
                 let fate = self.fate(&fault, came.is_given, came.touched, pending);
+                self.is_damaged |= fault.is_damage();
                 let mut results = came.results.into_iter();
                 for (write, answer) in writes {
                     let told = fate.told(results.next(), write.dry_run, &why);
@@ -193,7 +230,7 @@ impl Writer {
         } else {
             self.shared.pending().put_back(pending);
         }
-        if is_given || open::is_broken(fault) {
+        if is_given || (open::is_broken(fault) && !self.is_damaged) {
             self.reopen();
         }
         if !is_given {
@@ -247,6 +284,17 @@ impl Writer {
     }
 
     fn database(&mut self) -> Result<Arc<Database>, Fault> {
+        // What is written to a file without a name is gone with the process.
+        let path = &self.shared.path;
+        if self.file.is_some_and(|file| !file.stands_at(path)) {
+            return Err(Fault::TakenAway);
+        }
+        if self.is_damaged {
+            if self.shared.database.load().is_none() {
+                self.reopen();
+            }
+            return Err(Fault::Damaged);
+        }
         if self.only_read.is_none()
             && let Some(database) = self.shared.database.load_full()
         {
@@ -282,8 +330,10 @@ impl Writer {
                 waited += moment;
             }
         }
-        let opened = open::again(&self.shared.path).and_then(|opened| {
-            let there = open::revision(&self.shared.path, &opened.database)?;
+        let path = &self.shared.path;
+        let opened = open::caught(path, || {
+            let opened = open::again(path)?;
+            let there = open::revision(path, &opened.database)?;
             Ok((opened, there))
         });
         match opened {
@@ -330,37 +380,5 @@ impl Fate {
             (Self::Unknown, _) if changes => Err(WriteError::Unknown(why.to_owned())),
             _ => Err(WriteError::Unwritable(why.to_owned())),
         }
-    }
-}
-
-impl Shared {
-    fn put_into_force(&self, touched: &Touched) {
-        if !touched.is_empty()
-            && let Some(watcher) = self.watcher.get()
-        {
-            watcher.changed(touched);
-        }
-    }
-
-    /// Whether the last write went well.
-    pub(super) fn writes(&self) -> bool {
-        self.writable.load(Ordering::Acquire)
-    }
-
-    pub(super) fn tell(&self, works: bool, why: Option<&str>) {
-        let before = self.writable.swap(works, Ordering::AcqRel);
-        let path = self.path.display();
-        match (before, works) {
-            (true, false) => {
-                let why = why.unwrap_or_default();
-                tracing::error!(%path, why, "the registry cannot be written: changes are refused, requests are verified as before");
-            }
-            (false, true) => tracing::info!(%path, "the registry is written again"),
-            _ => {}
-        }
-    }
-
-    pub(super) fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

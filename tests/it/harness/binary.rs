@@ -67,7 +67,7 @@ impl Binary {
         let mut command = Command::new("sh");
         command
             .arg("-c")
-            .arg("trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"")
+            .arg("ulimit -f 1; exec \"$0\" \"$@\"")
             .arg(program());
         Self::spawn_by(setup, &text, command)
     }
@@ -156,13 +156,22 @@ impl Binary {
     }
 
     /// The same, by a command that ends in it.
-    pub fn restarted_by(mut self, command: Command) -> Self {
+    pub fn restarted_by(self, command: Command) -> Self {
+        let text = self.setup.text();
+        self.restarted_as(&text, command)
+    }
+
+    /// The same, on another text.
+    pub fn restarted_on(self, text: &str) -> Self {
+        self.restarted_as(text, Command::new(program()))
+    }
+
+    fn restarted_as(mut self, text: &str, command: Command) -> Self {
         let setup = std::mem::replace(
             &mut self.setup,
             Setup::with_servers("\"http://127.0.0.1:1\""),
         );
-        let text = setup.text();
-        Self::spawn_by(setup, &text, command)
+        Self::spawn_by(setup, text, command)
     }
 
     /// `kill -9`.
