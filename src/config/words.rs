@@ -10,8 +10,8 @@ use crate::apps::{Assurance, Downgrade, Evidence, Mode, OnFailure, Scheme};
 use crate::crypto::Algorithm;
 use crate::forward::upstream::Protocol;
 use crate::route::{
-    Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern, ReplayPolicy, Sender,
-    SignedPath,
+    BadPattern, Bind, BodyVerify, Dialect, HostPattern, Part, PathEncoding, PathPattern,
+    ReplayPolicy, Sender, SignedPath,
 };
 use crate::schemes::authority::port_of;
 use crate::schemes::{PublicUrl, aws_sigv4};
@@ -197,7 +197,13 @@ impl Word for PathPattern {
         "a path: `\"/orders\"`, `\"/orders/*\"` (one segment), `\"/orders/**\"` (all below)";
 
     fn parse(text: &str) -> Result<Self, Refused> {
-        Self::new(text).map_err(|bad| Refused::new(format!("is not a path pattern: {bad}")))
+        Self::new(text).map_err(|bad| {
+            let refused = Refused::new(format!("is not a path pattern: {bad}"));
+            match bad {
+                BadPattern::Escaped => refused.hint("write it plain"),
+                _ => refused,
+            }
+        })
     }
 
     fn schema() -> Json {
@@ -263,6 +269,11 @@ impl Word for HeaderName {
         }
         Ok(name)
     }
+}
+
+/// Reads the field of a token on a command line as one of the file is read.
+pub(crate) fn place_of_token(text: &str) -> Result<HeaderName, String> {
+    HeaderName::parse(text).map_err(|refused| refused.sentence(HeaderName::TAKES))
 }
 
 impl Word for PublicUrl {

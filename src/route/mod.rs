@@ -26,7 +26,7 @@ pub use key_places::{KeyPlaces, KeyWord};
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use sigv4::{SigV4, SignedPath};
-pub use table::{NoRoute, Table, Tie};
+pub use table::{Left, NoRoute, Table, Tie};
 pub use takers::{IssuerSet, MAX_ISSUERS, Takers};
 pub use webhook::{Sender, Webhooks};
 
@@ -129,7 +129,7 @@ pub enum BodyVerify {
 /// What passes only once (design, section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayPolicy {
-    /// Requests with a nonce, and requests with an unsafe method.
+    /// Requests with a nonce, with an unsafe method, or that ask for another protocol.
     Standard,
     /// Every request.
     Strict,

@@ -18,6 +18,8 @@ pub struct Path<'r> {
     raw: &'r str,
     canonical: Cow<'r, str>,
     legacy: Option<Ambiguous>,
+    /// Whether it holds `%3B`.
+    escapes_semicolon: bool,
 }
 
 /// Why a path could be read in two ways.
@@ -52,7 +54,7 @@ pub enum Ambiguous {
     NotUtf8,
     /// Without what some servers leave out, another route answers for it.
     #[error(
-        "servers that leave out `;…`, or read `//` and `%2F` as `/`, would take it for another route's"
+        "servers that leave out `;…`, decode `%3B`, or read `//` and `%2F` as `/`, would take it for another route's"
     )]
     OtherRoute,
 }
@@ -88,6 +90,7 @@ impl<'r> Path<'r> {
             raw,
             canonical: Cow::Borrowed(raw),
             legacy: None,
+            escapes_semicolon: false,
         };
         if escapes {
             path.decode()?;
@@ -103,8 +106,10 @@ impl<'r> Path<'r> {
         self.raw
     }
 
-    /// The path with unreserved characters decoded: what routes are matched
-    /// against. Equivalent to [`Path::raw`] (RFC 3986, section 6.2.2).
+    /// The path with all decoded that can stand plain, but `;`: what routes are
+    /// matched against. Of unreserved characters that is equivalent to
+    /// [`Path::raw`] (RFC 3986, section 6.2.2); of delimiters most servers take
+    /// it so, and some signers escape them all.
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
@@ -120,29 +125,63 @@ impl<'r> Path<'r> {
         }
     }
 
+    /// Whether it holds `%3B`, which some servers take for the end of a segment's name, and others do not.
+    pub(super) const fn escapes_semicolon(&self) -> bool {
+        self.escapes_semicolon
+    }
+
     /// What servers make of it that leave out `;` parameters, decode `%2F` or
-    /// merge slashes, each with and without the others; without the path itself.
+    /// `%3B`, or merge slashes, each with and without the others; without the
+    /// path itself.
     pub(super) fn lenient(&self) -> Vec<String> {
-        const PARAMETERS: u8 = 1;
-        const ENCODED_SLASHES: u8 = 2;
-        const EMPTY_SEGMENTS: u8 = 4;
         /// Slashes are decoded first: parameters end at them then, too.
-        const SLASHES_FIRST: u8 = 8;
-        let has_parameters = self.canonical.contains(';') || self.canonical.contains("%3B");
-        if !has_parameters && self.legacy.is_none() {
+        const SLASHES_FIRST: u8 = 1;
+        const PARAMETERS: u8 = 2;
+        /// `%3B` is decoded behind that.
+        const SEMICOLONS: u8 = 4;
+        /// Parameters are left out that begin with `%3B`, too.
+        const ENCODED_PARAMETERS: u8 = 8;
+        const ENCODED_SLASHES: u8 = 16;
+        const EMPTY_SEGMENTS: u8 = 32;
+        /// What is done by the second has been done by the first.
+        const TWICE: [u8; 3] = [
+            SLASHES_FIRST | ENCODED_SLASHES,
+            PARAMETERS | ENCODED_PARAMETERS,
+            SEMICOLONS | ENCODED_PARAMETERS,
+        ];
+        let mut possible = 0;
+        if self.legacy.is_some() {
+            possible |= SLASHES_FIRST | ENCODED_SLASHES | EMPTY_SEGMENTS;
+        }
+        if self.canonical.contains(';') {
+            possible |= PARAMETERS | EMPTY_SEGMENTS;
+        }
+        if self.escapes_semicolon {
+            possible |= SEMICOLONS | ENCODED_PARAMETERS | EMPTY_SEGMENTS;
+        }
+        if possible == 0 {
             return Vec::new();
         }
         let mut forms: Vec<String> = Vec::new();
-        for leaves in 1..16 {
+        for leaves in 1..=possible {
+            if leaves & !possible != 0 || TWICE.iter().any(|both| leaves & both == *both) {
+                continue;
+            }
             let mut form = self.canonical.to_string();
             if leaves & SLASHES_FIRST != 0 {
-                form = form.replace("%2F", "/");
+                form = with_decoded(&form, b'/');
             }
             if leaves & PARAMETERS != 0 {
-                form = without_parameters(&form);
+                form = without_parameters(&form, false);
+            }
+            if leaves & SEMICOLONS != 0 {
+                form = with_decoded(&form, b';');
+            }
+            if leaves & ENCODED_PARAMETERS != 0 {
+                form = without_parameters(&form, true);
             }
             if leaves & ENCODED_SLASHES != 0 {
-                form = form.replace("%2F", "/");
+                form = with_decoded(&form, b'/');
             }
             if leaves & EMPTY_SEGMENTS != 0 {
                 form = merged(&form);
@@ -154,7 +193,7 @@ impl<'r> Path<'r> {
         forms
     }
 
-    /// Decodes unreserved characters, upper-cases what stays escaped, refuses the rest.
+    /// Decodes what can stand plain, upper-cases what stays escaped, refuses the rest.
     fn decode(&mut self) -> Result<(), Ambiguous> {
         let bytes = self.raw.as_bytes();
         let mut canonical = String::with_capacity(bytes.len());
@@ -170,15 +209,16 @@ impl<'r> Path<'r> {
             let value = bytes
                 .get(at + 1)
                 .zip(bytes.get(at + 2))
-                .and_then(|(high, low)| Some(hex(*high)? << 4 | hex(*low)?))
+                .and_then(|(high, low)| octet(*high, *low))
                 .ok_or(Ambiguous::BadEscape)?;
             match value {
                 0..=0x1f | 0x7f => return Err(Ambiguous::Control),
                 b'\\' => return Err(Ambiguous::Backslash),
                 b'/' => self.legacy = Some(Ambiguous::EncodedSlash),
+                b';' => self.escapes_semicolon = true,
                 _ => {}
             }
-            if is_unreserved(value) {
+            if is_unreserved(value) || is_delimiter(value) && value != b';' {
                 canonical.push(value as char);
             } else {
                 canonical.push('%');
@@ -214,22 +254,54 @@ impl<'r> Path<'r> {
     }
 }
 
-fn without_parameters(path: &str) -> String {
-    let name = |segment| {
-        let segment: &str = segment;
-        let name = segment.split_once(';').map_or(segment, |(name, _)| name);
-        name.split_once("%3B").map_or(name, |(name, _)| name)
-    };
-    path.split('/').map(name).collect::<Vec<_>>().join("/")
+// Of canonical paths, which are ASCII, byte by byte: strangers choose how long they are.
+
+/// `path` with each segment up to its first `;`, or `%3B` where that ends its name, too.
+fn without_parameters(path: &str, encoded: bool) -> String {
+    let mut names = String::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    let mut is_left_out = false;
+    while let [byte, tail @ ..] = rest {
+        is_left_out = match byte {
+            b'/' => false,
+            b';' => true,
+            b'%' if encoded && tail.starts_with(b"3B") => true,
+            _ => is_left_out,
+        };
+        if !is_left_out {
+            names.push(*byte as char);
+        }
+        rest = tail;
+    }
+    names
+}
+
+/// `path` with `wanted` plain where it is escaped.
+fn with_decoded(path: &str, wanted: u8) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        let (value, behind) = match tail {
+            [high, low, behind @ ..] if *byte == b'%' && octet(*high, *low) == Some(wanted) => {
+                (wanted, behind)
+            }
+            _ => (*byte, tail),
+        };
+        plain.push(value as char);
+        rest = behind;
+    }
+    plain
 }
 
 /// `path` with one slash for several.
 fn merged(path: &str) -> String {
     let mut merged = String::with_capacity(path.len());
-    for letter in path.chars() {
-        if letter != '/' || !merged.ends_with('/') {
-            merged.push(letter);
+    let mut before = 0;
+    for byte in path.bytes() {
+        if byte != b'/' || before != b'/' {
+            merged.push(byte as char);
         }
+        before = byte;
     }
     merged
 }
@@ -257,8 +329,7 @@ const CLASS: [Class; 256] = {
             b'/' => Class::Slash,
             b'%' => Class::Percent,
             b'\\' => Class::Backslash,
-            b'!' | b'$' | b'&'..=b',' | b';' | b'=' | b':' | b'@' => Class::Plain,
-            _ if is_unreserved(b) => Class::Plain,
+            _ if is_unreserved(b) || is_delimiter(b) => Class::Plain,
             _ => Class::MustEncode,
         };
         byte += 1;
@@ -270,6 +341,19 @@ const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// `sub-delims`, `:` and `@` of RFC 3986: what a path may hold plain and escaped, and most servers take for the same.
+const fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$' | b'&'..=b',' | b';' | b'=' | b':' | b'@')
+}
+
+/// What the two hexadecimal digits of an escape stand for.
+const fn octet(high: u8, low: u8) -> Option<u8> {
+    match (hex(high), hex(low)) {
+        (Some(high), Some(low)) => Some(high << 4 | low),
+        _ => None,
+    }
 }
 
 const fn hex(digit: u8) -> Option<u8> {
@@ -338,6 +422,34 @@ mod tests {
         assert_eq!(path.canonical(), "/orders/~%C3%A9/a.b/..c");
         assert_eq!(path.raw(), "/%6frders/%7e%c3%a9/a.b/..c");
         assert_eq!(path.allowed_by(PathEncoding::Strict), Ok(()));
+    }
+
+    #[test]
+    fn an_escape_of_a_delimiter_is_matched_as_the_plain_one_but_for_a_semicolon() {
+        let path = Path::read("/%21%24%26%27%28%29%2a%2B%2C%3D%3a%40%20%3b").unwrap();
+        assert_eq!(path.canonical(), "/!$&'()*+,=:@%20%3B");
+        assert_eq!(path.allowed_by(PathEncoding::Strict), Ok(()));
+        let twice = Path::read("/%253A%25%33A").unwrap();
+        assert_eq!(twice.canonical(), "/%253A%253A");
+    }
+
+    #[test]
+    fn what_servers_make_of_semicolons_and_slashes_is_one_form_more_of_each() {
+        let forms = |raw| Path::read(raw).unwrap().lenient();
+        for raw in ["/a:b@c", "/a%3Ab%40c", "/a%20%C3%A9%2A", "/%253A%253B"] {
+            assert_eq!(forms(raw), [""; 0], "{raw}");
+        }
+        let sorted = |raw| {
+            let mut forms = forms(raw);
+            forms.sort();
+            forms
+        };
+        // Before escapes are decoded, or thereafter.
+        assert_eq!(sorted("/a;b/%3Bc"), ["/a/", "/a/%3Bc", "/a/;c", "/a;b/;c"]);
+        assert_eq!(
+            sorted("/a%3ab%3bc%2fd"),
+            ["/a:b", "/a:b%3Bc/d", "/a:b/d", "/a:b;c%2Fd", "/a:b;c/d",]
+        );
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub enum BadPattern {
     /// A segment mixes `*` with other characters.
     #[error("`*` stands for a whole segment")]
     PartialWildcard,
+    /// It escapes a `;`: requests that have it plain would pass by it.
+    #[error("it holds an escape of `;`")]
+    Escaped,
     /// Its text is a path we would refuse.
     #[error("no request can have this path")]
     NoSuchPath,
@@ -118,32 +121,51 @@ impl PathPattern {
             Segment::One => 2,
             Segment::Rest => 0,
         };
-        let ranks = |pattern: &Self| {
-            let ranks: Vec<u8> = pattern.segments.iter().map(rank).chain([END]).collect();
-            ranks
-        };
-        ranks(self).cmp(&ranks(other))
+        let ranks = self.segments.iter().map(rank).chain([END]);
+        ranks.cmp(other.segments.iter().map(rank).chain([END]))
     }
 
-    /// Whether some path matches both.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        let (mut ours, mut theirs) = (self.segments.iter(), other.segments.iter());
-        loop {
-            match (ours.next(), theirs.next()) {
-                (Some(Segment::Rest), _) | (_, Some(Segment::Rest)) | (None, None) => return true,
-                (Some(Segment::Exact(a)), Some(Segment::Exact(b))) if a != b => return false,
-                (Some(Segment::One), Some(Segment::Exact(name)))
-                | (Some(Segment::Exact(name)), Some(Segment::One))
-                    if name.is_empty() =>
-                {
-                    return false;
+    /// A path that both match, if there is one, and as few others as can be: where both leave it open, it is of
+    /// segments that no pattern names.
+    pub(super) fn shared(&self, other: &Self) -> Option<String> {
+        let mut path = String::new();
+        for place in 0.. {
+            let segment = match (self.segment(place), other.segment(place)) {
+                (Some(Segment::Rest), Some(Segment::Rest)) => {
+                    // `*` takes no empty segment.
+                    path.push_str("//");
+                    path.push_str(UNNAMED);
+                    break;
                 }
-                (Some(_), Some(_)) => {}
-                _ => return false,
-            }
+                (None | Some(Segment::Rest), None | Some(Segment::Rest)) => break,
+                (Some(Segment::Exact(name)), Some(Segment::Exact(same))) if name == same => name,
+                (Some(Segment::Exact(name)), Some(Segment::One))
+                | (Some(Segment::One), Some(Segment::Exact(name)))
+                    if !name.is_empty() =>
+                {
+                    name
+                }
+                (Some(Segment::Exact(name)), Some(Segment::Rest))
+                | (Some(Segment::Rest), Some(Segment::Exact(name))) => name,
+                (Some(Segment::One), Some(Segment::One | Segment::Rest))
+                | (Some(Segment::Rest), Some(Segment::One)) => UNNAMED,
+                _ => return None,
+            };
+            path.push('/');
+            path.push_str(segment);
         }
+        Some(path)
+    }
+
+    /// What it asks of a segment; `None` behind its end.
+    fn segment(&self, place: usize) -> Option<&Segment> {
+        let rest = || self.segments.last().filter(|last| **last == Segment::Rest);
+        self.segments.get(place).or_else(rest)
     }
 }
+
+/// A segment that no request can have, so that no pattern names it.
+const UNNAMED: &str = "\0";
 
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,6 +213,15 @@ impl HostPattern {
             .is_some_and(|label| !label.is_empty() && !label.contains('.'))
     }
 
+    /// A host that it matches, and no other wildcard or name does but one that has all of its hosts.
+    pub(super) fn example(&self) -> String {
+        if self.wildcard {
+            format!("{UNNAMED}.{}", self.text)
+        } else {
+            self.text.clone()
+        }
+    }
+
     /// Greater is more specific: a full name before a wildcard.
     pub const fn rank(&self) -> u8 {
         if self.wildcard { 1 } else { 2 }
@@ -210,6 +241,9 @@ fn ipv6(host: &str) -> Option<Ipv6Addr> {
 fn canonical_segment(part: &str) -> Result<String, BadPattern> {
     let text = format!("/{part}");
     let path = super::Path::read(&text).map_err(|_| BadPattern::NoSuchPath)?;
+    if path.escapes_semicolon() {
+        return Err(BadPattern::Escaped);
+    }
     Ok(path.canonical()[1..].to_owned())
 }
 
@@ -233,6 +267,9 @@ mod tests {
             ("/", "/", true),
             ("/", "/a", false),
             ("/%7euser", "/~user", true),
+            ("/a%2A/%2a/%20", "/a*/*/%20", true),
+            ("/jobs:cancel/@me", "/jobs:cancel/@me", true),
+            ("/jobs%3acancel/%40me", "/jobs:cancel/@me", true),
         ] {
             let pattern = PathPattern::new(pattern).unwrap();
             assert_eq!(pattern.matches(path), yes, "{pattern} {path}");
@@ -246,6 +283,8 @@ mod tests {
             ("/**/x", BadPattern::RestNotLast),
             ("/a*", BadPattern::PartialWildcard),
             ("/a/../b", BadPattern::NoSuchPath),
+            // Its plain spelling would be another path to it.
+            ("/a%3bb/*", BadPattern::Escaped),
         ] {
             assert_eq!(PathPattern::new(text).unwrap_err(), why);
         }
@@ -265,6 +304,30 @@ mod tests {
                 BadPattern::NotAHost,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn two_patterns_overlap_where_a_path_matches_both() {
+        for (one, other, shared) in [
+            ("/a", "/a", Some("/a")),
+            ("/a", "/b", None),
+            ("/a", "/a/", None),
+            ("/a/*", "/a/", None),
+            ("/*/b", "/a/*", Some("/a/b")),
+            ("/a/**", "/a", Some("/a")),
+            ("/a/**", "/*/b/*", Some("/a/b/\0")),
+            ("/a/**", "/**", Some("/a//\0")),
+            ("/**", "/**", Some("//\0")),
+            ("/**", "/", Some("/")),
+            ("/a/*/c", "/a/*", None),
+        ] {
+            let [one, other] = [one, other].map(|text| PathPattern::new(text).unwrap());
+            assert_eq!(one.shared(&other).as_deref(), shared, "{one} {other}");
+            assert_eq!(other.shared(&one).as_deref(), shared, "{other} {one}");
+            if let Some(path) = shared {
+                assert!(one.matches(path) && other.matches(path), "{one} {other}");
+            }
         }
     }
 

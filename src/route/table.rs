@@ -33,6 +33,29 @@ pub enum NoRoute {
     Ambiguous(Ambiguous),
 }
 
+/// What a route leaves to a less specific one by its `methods`.
+#[derive(Debug)]
+pub struct Left<'t> {
+    /// Which route.
+    pub from: &'t Route,
+    /// Which one takes it.
+    pub to: &'t Route,
+    /// One of the methods.
+    pub method: &'t http::Method,
+}
+
+/// Methods that are asked with most, those first that change something.
+static USUAL: [http::Method; 5] = [
+    http::Method::POST,
+    http::Method::PUT,
+    http::Method::PATCH,
+    http::Method::DELETE,
+    http::Method::GET,
+];
+
+/// A host that no request has.
+const NO_HOST: &str = "\0";
+
 impl Table {
     /// Orders `routes`, which stand at their [`Route::index`].
     ///
@@ -113,6 +136,41 @@ impl Table {
         })
     }
 
+    /// What routes leave to less specific ones by their `methods`, one route after the other. Not what goes to one of
+    /// the same host and path, which is said on purpose; nor `OPTIONS`, by which browsers ask before they send.
+    pub fn left(&self) -> impl Iterator<Item = Left<'_>> {
+        let routes = self.order.iter().enumerate();
+        let listing = routes.filter(|(_, from)| !from.methods.is_empty());
+        listing.flat_map(move |(at, from)| {
+            let host = from.host.as_ref();
+            let host = host.map_or_else(|| NO_HOST.to_owned(), super::HostPattern::example);
+            let wider = self.order.iter().skip(at + 1);
+            wider.filter_map(move |to| self.left_to(from, to, &host))
+        })
+    }
+
+    /// `host` is one that `from` has. A less specific route takes it, or has none of its hosts.
+    fn left_to<'t>(&'t self, from: &'t Route, to: &'t Route, host: &str) -> Option<Left<'t>> {
+        // First what is cheap: of many hosts there are many pairs.
+        let is_other = |pattern: &super::HostPattern| !pattern.matches(host);
+        if to.host.as_ref().is_some_and(is_other) || from.host == to.host && from.path == to.path {
+            return None;
+        }
+        let path = from.path.shared(&to.path)?;
+        let methods = match &*to.methods {
+            [] => &USUAL[..],
+            listed => listed,
+        };
+        let method = methods.iter().find(|method| {
+            **method != http::Method::OPTIONS
+                && !from.methods.contains(method)
+                && self
+                    .find_canonical(host, method, &path)
+                    .is_ok_and(|found| found.index == to.index)
+        })?;
+        Some(Left { from, to, method })
+    }
+
     /// Every route, most specific first: the order in which they are tried.
     pub fn in_order(&self) -> &[Arc<Route>] {
         &self.order
@@ -141,5 +199,188 @@ fn overlap(a: &Route, b: &Route) -> bool {
     let methods = a.methods.is_empty()
         || b.methods.is_empty()
         || a.methods.iter().any(|method| b.methods.contains(method));
-    hosts && methods && a.path.overlaps(&b.path)
+    hosts && methods && a.path.shared(&b.path).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::{HostPattern, PathPattern};
+    use http::Method;
+    use proptest::prelude::*;
+
+    fn table(routes: &[(Option<&str>, &str, &[Method])]) -> Table {
+        let routes = routes.iter().enumerate();
+        let routes = routes.map(|(index, (host, path, methods))| Route {
+            index,
+            host: host.map(|host| HostPattern::new(host).unwrap()),
+            path: PathPattern::new(path).unwrap(),
+            methods: methods.to_vec(),
+            ..Route::any(path)
+        });
+        Table::new(routes.collect()).unwrap()
+    }
+
+    #[test]
+    fn what_is_left_to_wider_routes_is_what_they_would_get() {
+        let get = &[Method::GET][..];
+        let post = &[Method::POST][..];
+        let write = &[Method::POST, Method::PUT, Method::PATCH, Method::DELETE][..];
+        for (routes, left) in [
+            // Whatever is not listed.
+            (
+                &[(None, "/a/**", get), (None, "/**", &[])][..],
+                &[("/a/**", "/**", Method::POST)][..],
+            ),
+            (
+                &[(None, "/a/**", write), (None, "/**", &[])],
+                &[("/a/**", "/**", Method::GET)],
+            ),
+            // Nothing: it has all, none does the other, or one of the same place takes it.
+            (&[(None, "/a/**", &[]), (None, "/**", get)], &[]),
+            (&[(None, "/a/**", get), (None, "/**", get)], &[]),
+            (&[(None, "/a/**", get), (None, "/b", &[])], &[]),
+            (
+                &[
+                    (None, "/a/**", get),
+                    (None, "/a/**", &[]),
+                    (None, "/**", &[]),
+                ],
+                &[],
+            ),
+            (
+                &[(None, "/a", get), (None, "/a", write), (None, "/**", &[])],
+                &[],
+            ),
+            // One of the same place takes a part.
+            (
+                &[(None, "/a", get), (None, "/a", post), (None, "/**", &[])],
+                &[("/a", "/**", Method::PUT), ("/a", "/**", Method::PUT)],
+            ),
+            // One that stands between takes it, or what it does not reach is left.
+            (
+                &[(None, "/a/b", get), (None, "/a/*", &[]), (None, "/**", &[])],
+                &[("/a/b", "/a/*", Method::POST)],
+            ),
+            (
+                &[
+                    (None, "/a/**", get),
+                    (None, "/a/*", &[]),
+                    (None, "/**", &[]),
+                ],
+                &[("/a/**", "/**", Method::POST)],
+            ),
+            // By the host.
+            (
+                &[(Some("*.x.de"), "/**", get), (None, "/a", &[])],
+                &[("/**", "/a", Method::POST)],
+            ),
+            (
+                &[(Some("a.x.de"), "/a", get), (Some("*.x.de"), "/**", &[])],
+                &[("/a", "/**", Method::POST)],
+            ),
+            (
+                &[(Some("a.x.de"), "/a", get), (Some("b.x.de"), "/**", &[])],
+                &[],
+            ),
+            // What browsers ask before is no request of the other route.
+            (&[(None, "/a", get), (None, "/**", &[Method::OPTIONS])], &[]),
+        ] {
+            let table = table(routes);
+            let found: Vec<_> = table
+                .left()
+                .map(|left| (&*left.from.name, &*left.to.name, left.method.clone()))
+                .collect();
+            assert_eq!(found, left, "{routes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_found_soon_among_the_routes_of_a_thousand_hosts() {
+        let hosts: Vec<String> = (0..1_000).map(|host| format!("h{host}.x.de")).collect();
+        let get = &[Method::GET][..];
+        let post = &[Method::POST][..];
+        let routes = hosts.iter().flat_map(|host| {
+            let host = Some(host.as_str());
+            [
+                (host, "/a/**", get),
+                (host, "/a/**", post),
+                (host, "/**", get),
+            ]
+        });
+        let routes: Vec<_> = routes.collect();
+        assert_eq!(table(&routes).left().count(), 0);
+    }
+
+    /// When a server leaves out what follows a `;`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Cuts {
+        Never,
+        BeforeItDecodes,
+        AfterItHasDecoded,
+    }
+
+    /// The path as a server reads it that does these things.
+    fn as_read(raw: &str, decoded: &str, slashes: bool, cuts: Cuts, merges: bool) -> String {
+        let mut path = raw.to_owned();
+        let cut = |path: &str| {
+            let segments = path
+                .split('/')
+                .map(|segment| segment.split(';').next().unwrap());
+            segments.collect::<Vec<_>>().join("/")
+        };
+        if cuts == Cuts::BeforeItDecodes {
+            path = cut(&path);
+        }
+        for plain in decoded.chars() {
+            for escape in [
+                format!("%{:02x}", plain as u32),
+                format!("%{:02X}", plain as u32),
+            ] {
+                path = path.replace(&escape, &plain.to_string());
+            }
+        }
+        if slashes {
+            path = path.replace("%2f", "/").replace("%2F", "/");
+        }
+        if cuts == Cuts::AfterItHasDecoded {
+            path = cut(&path);
+        }
+        while merges && path.contains("//") {
+            path = path.replace("//", "/");
+        }
+        path
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+        #[test]
+        fn however_a_server_reads_a_path_that_passes_it_is_the_same_routes(
+            raw in "((/|/|//|%2f)(a|%61|b|@|%40|;|%3b|\\*|%2A)?(:|%3a|%3A|@|%40|;|%3B|\\+|%2b|b)?b?){1,3}",
+            semicolons in any::<bool>(),
+            slashes in any::<bool>(),
+            cuts in prop::sample::select(vec![Cuts::Never, Cuts::BeforeItDecodes, Cuts::AfterItHasDecoded]),
+            merges in any::<bool>(),
+        ) {
+            let table = table(&[
+                (None, "/**", &[]),
+                (None, "/a:b/**", &[]),
+                (None, "/a/*", &[]),
+                (None, "/*/@b/**", &[]),
+                (None, "/a/b@/**", &[]),
+                (None, "/*/*/b", &[]),
+                (None, "/a;b", &[]),
+                (None, "/a;/**", &[]),
+                (None, "/a+b/%2A", &[]),
+                (None, "/b/**", &[]),
+            ]);
+            let Ok(path) = Path::read(&raw) else { return Ok(()) };
+            let Ok(found) = table.find("x", &Method::GET, &path) else { return Ok(()) };
+            // Others of what can stand plain are taken for decoded.
+            let decoded = if semicolons { "a*:@+;" } else { "a*:@+" };
+            let read = as_read(&raw, decoded, slashes, cuts, merges);
+            let other = table.find_canonical("x", &Method::GET, &read);
+            prop_assert_eq!(other.map(|other| other.index), Ok(found.index), "{}", read);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! `host` and `methods` of `[[routes]]`: which requests a route takes.
 
 use super::Gathered;
+use crate::apps::Mode;
 use crate::config::file::{File, Route};
-use crate::route::{HostPattern, PathPattern};
+use crate::route::{self, Accept, HostPattern, PathPattern, Table};
 use http::Method;
 
 /// Its methods. `HEAD` asks for what `GET` does: who guards the one guards the other, unless a
@@ -16,6 +17,47 @@ pub(super) fn methods(route: &Route, all: &[Route]) -> Vec<Method> {
         methods.insert(get + 1, Method::HEAD);
     }
     methods
+}
+
+/// Says of each route that lists `methods` where its others are asked for less.
+pub(super) fn warn_of_left(table: &Table, routes: &[Route], gathered: &mut Gathered<'_>) {
+    let mut told = None;
+    for left in table.left() {
+        let at = left.from.index;
+        let path = routes.get(at).and_then(|route| route.path.get());
+        let (Some(path), Some(less)) = (path, less(left.to, left.from)) else {
+            continue;
+        };
+        if told.replace(at) == Some(at) {
+            continue;
+        }
+        let message = format!(
+            "`methods` leaves `{}` here to the route `{}`, {less}",
+            left.method, left.to.name
+        );
+        let draft = path.problem(message).hint(
+            "leave `methods` out, or say in a route of the same host and path what others ask for",
+        );
+        gathered.problem(draft.warning());
+    }
+}
+
+/// What `to` does not ask for that `from` does.
+fn less(to: &route::Route, from: &route::Route) -> Option<String> {
+    if from.accept == Accept::Public || from.mode == Mode::Observe {
+        return None;
+    }
+    if to.accept == Accept::Public {
+        return Some("which is public".to_owned());
+    }
+    if to.mode == Mode::Observe {
+        return Some("which refuses nobody".to_owned());
+    }
+    if let Some(scope) = to.scopes.missing(&from.scopes) {
+        return Some(format!("which does not ask for the scope `{scope}`"));
+    }
+    let is_lower = to.assurance < from.assurance;
+    is_lower.then(|| "whose `assurance` is lower".to_owned())
 }
 
 fn listed(route: &Route) -> &[Method] {
