@@ -18,10 +18,22 @@ pub(super) fn check(bytes: &[u8]) {
                 .unwrap_or_default();
             let name = lenient(name);
             let name = name.trim_ascii();
-            assert!(
-                !name.eq_ignore_ascii_case(OURS.as_bytes()),
-                "a name of ours was passed over"
-            );
+            // As Rack reads it: brackets in front are left out, and the name ends at the next one.
+            let bare = name
+                .split(|byte| matches!(byte, b'[' | b']'))
+                .find(|part| !part.is_empty());
+            // As PHP does: a bracket that nobody closes is a `_`.
+            let closed: Vec<u8> = name
+                .iter()
+                .map(|byte| if *byte == b'[' { b'_' } else { *byte })
+                .collect();
+            let open = !name.contains(&b']');
+            for read in [Some(name), bare, open.then_some(&closed)] {
+                assert!(
+                    !read.is_some_and(|read| read.eq_ignore_ascii_case(OURS.as_bytes())),
+                    "a name of ours was passed over"
+                );
+            }
         }
     }
 }

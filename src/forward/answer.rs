@@ -89,7 +89,7 @@ impl Body for AnswerBody {
             if let Some(data) = frame.data_ref() {
                 self.bytes += data.len() as u64;
             } else if let Some(trailers) = frame.trailers_mut() {
-                headers::answer(trailers);
+                headers::trailers(trailers);
             }
             Ok(frame)
         }))

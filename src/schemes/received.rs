@@ -26,6 +26,8 @@ pub const MAX_TARGET: usize = 8 * 1024;
 pub const MAX_FIELDS: usize = 100;
 /// Bytes all fields of a request may have together.
 pub const MAX_HEAD: usize = 32 * 1024;
+/// Names that `Connection` may hold, of a request or an answer: each is compared with each field.
+pub const MAX_NOMINATED: usize = 32;
 
 /// How the target was written (RFC 9112, section 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

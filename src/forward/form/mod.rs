@@ -23,6 +23,10 @@ use zeroize::Zeroizing;
 /// Bytes of a form that is held. Of codes, tokens and assertions none is so long.
 pub const MAX_FORM: u64 = 64 * 1024;
 
+/// Members of query and form together: servers count them so, and drop what stands behind their
+/// thousandth, old ones behind their 512th. So they would ours.
+const MAX_MEMBERS: usize = 500;
+
 /// Why nothing can be added to a form.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadForm {
@@ -33,8 +37,13 @@ pub enum BadForm {
     #[error("it has a `Content-Encoding`: send it as it is")]
     Encoded,
     /// A name that servers would read differently.
-    #[error("it has a name that is not encoded as a form's names are")]
+    #[error(
+        "it has a name that is not encoded as a form's names are, or brackets that do not stand in pairs behind it"
+    )]
     Odd,
+    /// Ours would come too late to be read.
+    #[error("it has more than {MAX_MEMBERS} members, with those of the query")]
+    TooMany,
 }
 
 /// What is added to requests of this caller, if anything is.
@@ -74,8 +83,8 @@ pub(super) async fn add(
     if is_encoded(&head.parts.headers, is_unframed) {
         return Err(BadForm::Encoded.into());
     }
-    let query = head.target.query().unwrap_or_default();
-    check(query.as_bytes(), &inject.form)?;
+    let query = head.target.query().unwrap_or_default().as_bytes();
+    check(query, &inject.form)?;
     let too_large = BodyError::TooLarge { limit: MAX_FORM };
     if body.size_hint().lower() > MAX_FORM {
         return Err(too_large);
@@ -92,6 +101,7 @@ pub(super) async fn add(
         form.extend_from_slice(&data);
     }
     check(&form, &inject.form)?;
+    count(query, &form)?;
     for one in &inject.form {
         if form.last().is_some_and(|last| *last != b'&') {
             form.push(b'&');
@@ -124,6 +134,18 @@ fn is_encoded(fields: &HeaderMap, is_unframed: bool) -> bool {
             !(one.is_empty() || is_framing || one.eq_ignore_ascii_case(b"identity"))
         })
     })
+}
+
+/// Whether so few members come that ours are read behind them. Empty ones count.
+fn count(query: &[u8], form: &[u8]) -> Result<(), BadForm> {
+    let members = |text: &[u8]| {
+        let parted = text.iter().filter(|byte| matches!(byte, b'&' | b';'));
+        parted.count() + usize::from(!text.is_empty())
+    };
+    if members(query) + members(form) > MAX_MEMBERS {
+        return Err(BadForm::TooMany);
+    }
+    Ok(())
 }
 
 /// Looks through a form, or a query, for the names of `pairs`.

@@ -31,6 +31,7 @@ fn a_name_of_ours_is_found_however_it_is_written() {
         "+client_secret+=x",
         "client_secret[]=x",
         "client_secret%5B0%5D=x",
+        "client_secret[a][b=x",
         "client_secret%00y=x",
         "client_secret=1&client_secret=2",
     ] {
@@ -53,6 +54,7 @@ fn values_and_other_names_are_left_alone() {
         "client_secret2=1",
         "secret=1&id=2",
         "scope=a+b&state=100%",
+        "claims[a][]=1&claims%5Bb%5D=2",
     ] {
         assert_eq!(checked(form), Ok(()), "{form}");
     }
@@ -60,8 +62,50 @@ fn values_and_other_names_are_left_alone() {
 
 #[test]
 fn a_name_that_two_servers_read_differently_is_refused() {
-    for form in ["client%u005Fsecret=x", "%=1", "a%4=1", "%zz", "f\u{fc}r=1"] {
+    for form in [
+        "client%u005Fsecret=x",
+        "%=1",
+        "a%4=1",
+        "%zz",
+        "f\u{fc}r=1",
+        // Rack and Express leave brackets in front out; PHP has `_` for one that is not closed.
+        "[client_secret]=x",
+        "%5Bclient_secret%5D=x",
+        "+[client_secret][]=x",
+        "]client_secret=x",
+        "client_secret]=x",
+        "client]secret[]=x",
+        "client[secret=x",
+        "client%5Bsecret=x",
+    ] {
         assert_eq!(checked(form), Err(BadForm::Odd), "{form}");
+    }
+}
+
+#[test]
+fn a_form_of_so_many_members_that_ours_would_be_dropped_is_refused() {
+    for (in_query, in_form, passes) in [
+        (0, MAX_MEMBERS, true),
+        (0, MAX_MEMBERS + 1, false),
+        (MAX_MEMBERS / 2, MAX_MEMBERS / 2, true),
+        (MAX_MEMBERS / 2, MAX_MEMBERS / 2 + 1, false),
+        (MAX_MEMBERS / 2 + 1, MAX_MEMBERS / 2, false),
+        (MAX_MEMBERS + 1, 0, false),
+    ] {
+        let verdict = if passes {
+            Ok(())
+        } else {
+            Err(BadForm::TooMany)
+        };
+        for separator in ["a&", "&", "a;"] {
+            let text = |members: usize| match members.checked_sub(1) {
+                Some(parted) => separator.repeat(parted) + "a",
+                None => String::new(),
+            };
+            let [query, form] = [in_query, in_form].map(text);
+            let counted = count(query.as_bytes(), form.as_bytes());
+            assert_eq!(counted, verdict, "{in_query} {in_form} {separator}");
+        }
     }
 }
 

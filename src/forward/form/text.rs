@@ -26,7 +26,18 @@ pub fn folded(name: &[u8]) -> Vec<u8> {
     name.iter().map(fold).collect()
 }
 
-/// A name that is not encoded right: two servers may take it for two names.
+/// Whether all servers end a name at the same place. Where brackets do not stand in pairs behind it,
+/// some leave them out and read on, some put `_` in their place.
+fn is_even(name: &[u8]) -> bool {
+    let is_bracket = |byte: &u8| matches!(byte, b'[' | b']');
+    let name = name.trim_ascii_start();
+    match name.iter().position(is_bracket) {
+        None => true,
+        Some(at) => at > 0 && name[at] == b'[' && name[at..].contains(&b']'),
+    }
+}
+
+/// A name that is not encoded right, or has odd brackets: two servers may take it for two names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Odd;
 
@@ -52,7 +63,13 @@ impl Iterator for Names<'_> {
             self.rest = parts.next();
             if !member.is_empty() {
                 let name = member.split(|byte| *byte == b'=').next();
-                return Some(decoded(name.unwrap_or_default()).map(|name| folded(&name)));
+                return Some(decoded(name.unwrap_or_default()).and_then(|name| {
+                    if is_even(&name) {
+                        Ok(folded(&name))
+                    } else {
+                        Err(Odd)
+                    }
+                }));
             }
         }
     }

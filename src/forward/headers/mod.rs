@@ -19,8 +19,9 @@ use crate::schemes::{aws_sigv4, hmac_auth};
 use bytes::{BufMut as _, BytesMut};
 use http::Method;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST, HeaderMap,
-    HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, SET_COOKIE, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http_body::Body as _;
 pub(super) use ours::Told;
@@ -142,12 +143,39 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody)
     ours::tell_way(sink, head);
 }
 
-/// Takes off what an answer, or its trailers, must not carry on to the client.
+/// Takes off what an answer must not carry on to the client.
 pub(super) fn answer(fields: &mut HeaderMap) {
     let nominated = rule::nominated(fields);
     let dropped: Vec<HeaderName> = fields
         .keys()
-        .filter(|name| rule::is_of_one_hop(name.as_str()) || rule::names(&nominated, name))
+        .filter(|name| rule::is_of_one_hop(name.as_str()) || nominated.contains(name))
+        .cloned()
+        .collect();
+    for name in dropped {
+        fields.remove(name);
+    }
+}
+
+/// Takes off what belongs into a head (RFC 9110, section 6.5.1), or is of the connection.
+pub(super) fn trailers(fields: &mut HeaderMap) {
+    const NEVER: [HeaderName; 12] = [
+        AUTHORIZATION,
+        CACHE_CONTROL,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        CONTENT_TYPE,
+        HOST,
+        MAX_FORWARDS,
+        SET_COOKIE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        TE,
+    ];
+    let is_of_head = |name: &HeaderName| NEVER.contains(name) || rule::is_of_one_hop(name.as_str());
+    let dropped: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| is_of_head(name))
         .cloned()
         .collect();
     for name in dropped {

@@ -5,18 +5,13 @@ use super::sink::{Lines, Sink as _};
 use crate::forward::body::ProvenBody;
 use bytes::{BufMut as _, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 /// Takes off what belongs to the connection that `fields` came over.
 pub(in crate::forward) fn without_connection(fields: &mut HeaderMap) {
     const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
     const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-    let nominated: Vec<HeaderValue> = rule::nominated(fields);
-    let named: Vec<HeaderName> = fields
-        .keys()
-        .filter(|name| rule::names(&nominated, name))
-        .cloned()
-        .collect();
+    let nominated = rule::nominated(fields);
     let always = [
         CONNECTION,
         KEEP_ALIVE,
@@ -25,7 +20,7 @@ pub(in crate::forward) fn without_connection(fields: &mut HeaderMap) {
         TRANSFER_ENCODING,
         UPGRADE,
     ];
-    for name in named.into_iter().chain(always) {
+    for name in nominated.into_iter().chain(always) {
         fields.remove(name);
     }
 }

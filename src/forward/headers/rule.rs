@@ -17,7 +17,8 @@ const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-
 
 /// Which of the fields that came are not forwarded.
 pub(super) struct Rule<'r> {
-    pub(super) nominated: Vec<HeaderValue>,
+    /// Names that `Connection` holds.
+    pub(super) nominated: Vec<HeaderName>,
     /// Fields that we add.
     pub(super) injected: &'r [InjectedField],
     /// Whether the body that goes on is longer than the one that came.
@@ -58,7 +59,7 @@ impl SigV4 {
 
 impl Rule<'_> {
     pub(super) fn drops(&self, name: &HeaderName) -> bool {
-        if names(&self.nominated, name) {
+        if self.nominated.contains(name) {
             return true;
         }
         let is_injected = |one: &InjectedField| is_same(name.as_str(), one.name.as_str());
@@ -93,7 +94,7 @@ impl Rule<'_> {
         if name.starts_with("signature") && PROOF.contains(&name) {
             return !self.keep_proof;
         }
-        is_ours_to_say(name)
+        is_ours_to_say(name) || is_another_proxys_to_say(name)
     }
 
     fn may_be_token(&self, name: &HeaderName) -> bool {
@@ -102,7 +103,9 @@ impl Rule<'_> {
 }
 
 /// Fields that would speak for us or for the connection, and fields by which
-/// a client could have a backend take its request for another one.
+/// a client could have a backend take its request for another one. `inject`
+/// refuses these, and takes what is another proxy's to say: so some names are in
+/// both lists.
 pub fn is_ours_to_say(name: &str) -> bool {
     let (exact, fronts): (&[&str], &[&str]) = match name.as_bytes().first() {
         Some(b'c') => (
@@ -146,6 +149,81 @@ pub fn is_ours_to_say(name: &str) -> bool {
         ),
         _ => return false,
     };
+    is_of(name, exact, fronts)
+}
+
+/// Fields by which other proxies tell the servers behind them who calls, from
+/// where and by which certificate, or what was asked for first. A list of
+/// names (docs/hardening.md has it too): nothing else tells them from others.
+///
+/// Not what is signed itself, and means something by its signature alone: backends verify
+/// `X-Amzn-Oidc-Data`, `X-Goog-IAP-JWT-Assertion` and `CF-Access-Jwt-Assertion`, and
+/// `X-Amzn-Oidc-Accesstoken` is a token of its issuer.
+fn is_another_proxys_to_say(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let (exact, fronts): (&[&str], &[&str]) = match bytes.first() {
+        Some(b'c') => (
+            &["cf-pseudo-ipv4", "cloudfront-viewer-address"],
+            &[
+                "cf-access-authenticated-",
+                "cf-client-cert",
+                "cf-connecting-ip",
+            ],
+        ),
+        Some(b'd') => (&["do-connecting-ip"], &[]),
+        Some(b'f') => (&["fastly-client-ip", "fly-client-ip", "forwarded-for"], &[]),
+        Some(b'o') => (&[], &["oidc-claim-"]),
+        Some(b'r') => (&[], &["remote-"]),
+        Some(b't') => (&[], &["tailscale-user-"]),
+        Some(b'w') => (&[], &["wl-proxy-"]),
+        // Of these there are many, so that they are told apart by what follows `x-`.
+        Some(b'x') => match bytes.get(2) {
+            Some(b'a') => (
+                &[
+                    "x-amzn-oidc-identity",
+                    "x-anonymous-consumer",
+                    "x-arr-clientcert",
+                    "x-arr-ssl",
+                    "x-azure-clientip",
+                    "x-azure-socketip",
+                ],
+                &[
+                    "x-amzn-mtls-",
+                    "x-appengine-",
+                    "x-auth-request-",
+                    "x-authenticated-",
+                    "x-authentik-",
+                ],
+            ),
+            Some(b'c') => (
+                &[],
+                &[
+                    "x-client-dn",
+                    "x-client-verify",
+                    "x-consumer-",
+                    "x-credential-",
+                ],
+            ),
+            Some(b'e') => (&[], &["x-envoy-"]),
+            Some(b'g') => (&[], &["x-goog-authenticated-user-"]),
+            Some(b'h') => (&["x-http-host-override"], &[]),
+            Some(b'm') => (&[], &["x-ms-client-principal", "x-ms-token-"]),
+            Some(b'n') => (&["x-nf-client-connection-ip"], &[]),
+            Some(b'p') => (&[], &["x-pomerium-claim-"]),
+            Some(b'r') => (&[], &["x-remote-"]),
+            Some(b's') => (&[], &["x-ssl-"]),
+            Some(b't') => (&[], &["x-tls-client"]),
+            Some(b'u') => (&["x-userinfo"], &[]),
+            Some(b'v') => (&["x-vercel-forwarded-for"], &["x-vouch-"]),
+            Some(b'w') => (&[], &["x-webauth-"]),
+            _ => return false,
+        },
+        _ => return false,
+    };
+    is_of(name, exact, fronts)
+}
+
+fn is_of(name: &str, exact: &[&str], fronts: &[&str]) -> bool {
     exact
         .iter()
         .any(|one| one.len() == name.len() && begins(name, one))
@@ -183,24 +261,16 @@ fn begins(name: &str, front: &str) -> bool {
             .all(|(byte, wanted)| byte == wanted || wanted == b'-' && !byte.is_ascii_alphanumeric())
 }
 
-/// The `Connection` fields that name others.
-pub(super) fn nominated(fields: &HeaderMap) -> Vec<HeaderValue> {
-    fields
-        .get_all(CONNECTION)
-        .iter()
+/// The fields that `Connection` names: read once, since each is compared with every field.
+pub(super) fn nominated(fields: &HeaderMap) -> Vec<HeaderName> {
+    let values = fields.get_all(CONNECTION).iter();
+    values
+        .map(HeaderValue::as_bytes)
         .filter(|value| {
-            let value = value.as_bytes();
             !value.eq_ignore_ascii_case(b"keep-alive") && !value.eq_ignore_ascii_case(b"close")
         })
-        .cloned()
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        // What is no name names no field.
+        .filter_map(|one| HeaderName::from_bytes(one.trim_ascii()).ok())
         .collect()
-}
-
-pub(super) fn names(nominated: &[HeaderValue], name: &HeaderName) -> bool {
-    nominated.iter().any(|value| {
-        value.as_bytes().split(|byte| *byte == b',').any(|one| {
-            one.trim_ascii()
-                .eq_ignore_ascii_case(name.as_str().as_bytes())
-        })
-    })
 }

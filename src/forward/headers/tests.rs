@@ -254,6 +254,22 @@ async fn all_else_passes_byte_for_byte_and_in_order() {
 }
 
 #[tokio::test]
+async fn what_another_proxy_has_signed_passes_and_what_it_only_says_does_not() {
+    let fields = [
+        ("x-amzn-oidc-accesstoken", "token"),
+        ("x-amzn-oidc-data", "signed"),
+        ("x-amzn-oidc-identity", "forged"),
+        ("x-goog-authenticated-user-email", "forged"),
+        ("x-goog-iap-jwt-assertion", "signed"),
+    ];
+    assert_eq!(
+        passed(&fields, &route()).await,
+        "x-amzn-oidc-accesstoken: token\nx-amzn-oidc-data: signed\n\
+         x-goog-iap-jwt-assertion: signed"
+    );
+}
+
+#[tokio::test]
 async fn what_connection_names_goes_and_never_one_of_ours() {
     let fields = [
         ("connection", "close, X-Hop"),

@@ -2,6 +2,7 @@
 
 use super::framing::Framing;
 use crate::forward::spare;
+use crate::schemes::received::MAX_NOMINATED;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method, StatusCode, response};
@@ -144,6 +145,8 @@ struct Says {
     /// `Connection` names `close`, or `keep-alive`.
     close: bool,
     keep_alive: bool,
+    /// Names in `Connection`.
+    nominated: usize,
     /// The least `timeout` of `Keep-Alive`.
     waits: Option<Duration>,
 }
@@ -160,6 +163,7 @@ impl Says {
                 self.codings += 1;
             }
             CONNECTION => {
+                self.nominated += value.split(|byte| *byte == b',').count();
                 self.close |= names(value, b"close");
                 self.keep_alive |= names(value, b"keep-alive");
             }
@@ -173,6 +177,9 @@ impl Says {
     /// How long the body is (RFC 9112, section 6.3). What two readers could read
     /// differently is refused.
     fn framing(&self, status: StatusCode, asked: &Method) -> Result<Framing, &'static str> {
+        if self.nominated > MAX_NOMINATED {
+            return Err("its `Connection` names more than 32 fields");
+        }
         if self.lengths > 1 {
             return Err("there is more than one `Content-Length`");
         }

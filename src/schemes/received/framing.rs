@@ -1,10 +1,7 @@
 //! What a head says of its connection and of its body.
 
-use super::Malformed;
+use super::{MAX_NOMINATED, Malformed};
 use http::{HeaderMap, header};
-
-/// Names that `Connection` may hold: each is compared with each field.
-const MAX_NOMINATED: usize = 32;
 
 /// Fields that `Connection` may not name (a hop would drop them).
 const KEPT: [&str; 13] = [
