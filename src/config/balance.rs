@@ -1,18 +1,20 @@
 //! How an upstream's requests are spread: its keys, and what they mean together.
 
 use super::file::Upstream;
-use super::gather::Draft;
 use super::paces::Spare;
 use super::read::{At, Found, Reader, Value};
+use super::resolve::Gathered;
 use super::shape::Shape;
-use super::table::{Required, table};
+use super::table::table;
 use super::times::Period;
 use super::values::{Count, Refused, Word, split_number};
 use super::view::{pace, time};
 use crate::forward::upstream::balance::Rules;
 use crate::forward::upstream::budget::Retries;
 use crate::forward::upstream::ejection::{Ejection, MAX_FAILURES};
+use crate::forward::upstream::grpc_health;
 use crate::forward::upstream::health::Health;
+use crate::forward::upstream::{Protocol, Server};
 use http::uri::PathAndQuery;
 use serde_json::{Value as Json, json};
 use std::ops::RangeInclusive;
@@ -32,10 +34,14 @@ table! {
 }
 
 table! {
-    /// How servers are asked how they are: `GET`, over connections like those of requests, once for the whole gateway.
+    /// How servers are asked how they are: by `path` or by `grpc`, over connections like those of requests, once for
+    /// the whole gateway. Of a name each address is asked.
     pub struct HealthTable {
-        /// What is asked for.
-        pub path: Required<CheckPath>,
+        /// What is asked for, with `GET`.
+        pub path: Option<CheckPath>,
+        /// In place of it, the service that gRPC's health protocol (`grpc.health.v1.Health/Check`) is asked for; `""` is
+        /// the whole server. A good check says `SERVING`. It takes HTTP/2: `protocol = "http2"`, or servers of `https://`.
+        pub grpc: Option<GrpcService>,
         /// How often.
         pub every: Period = "5s",
         /// How long connecting and answering may take together.
@@ -44,7 +50,7 @@ table! {
         pub healthy_after: Count = 2,
         /// Bad ones in a row that take it out.
         pub unhealthy_after: Count = 3,
-        /// The status of a good one.
+        /// The status of a good one. `grpc` does not look at it.
         pub status: Statuses = "200-399",
     }
 }
@@ -129,6 +135,29 @@ impl Word for CheckPath {
     }
 }
 
+/// The name of a service of gRPC, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GrpcService(Box<str>);
+
+/// Bytes that it may have.
+const MAX_SERVICE: usize = 255;
+
+impl Word for GrpcService {
+    const TAKES: &'static str =
+        "a service of gRPC: `\"orders.v1.Orders\"`, or `\"\"` for the whole server";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        if text.len() > MAX_SERVICE || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Refused::new("is no name of a service"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "string", "pattern": "^[!-~]{0,255}$" })
+    }
+}
+
 /// One status, or from one to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Statuses(RangeInclusive<u16>);
@@ -152,10 +181,10 @@ impl Word for Statuses {
 }
 
 /// What an upstream's keys say.
-pub(super) fn rules(upstream: &Upstream, problem: impl FnOnce(Draft)) -> Option<Rules> {
+pub(super) fn rules(upstream: &Upstream, gathered: &mut Gathered<'_>) -> Option<Rules> {
     let ejection = upstream.ejection.0.as_ref();
     if let Some(ejection) = ejection.filter(|one| one.failures.0 > MAX_FAILURES) {
-        problem(
+        gathered.problem(
             ejection
                 .failures
                 .problem(format!("more than {MAX_FAILURES} failures are not counted"))
@@ -164,7 +193,7 @@ pub(super) fn rules(upstream: &Upstream, problem: impl FnOnce(Draft)) -> Option<
         return None;
     }
     let health = match &upstream.health {
-        Some(OrOff(Some(health))) => Some(checked(health)?),
+        Some(OrOff(Some(health))) => Some(checked(health, upstream, gathered)?),
         _ => None,
     };
     Some(Rules {
@@ -184,14 +213,65 @@ pub(super) fn rules(upstream: &Upstream, problem: impl FnOnce(Draft)) -> Option<
     })
 }
 
-fn checked(health: &HealthTable) -> Option<Health> {
+fn checked(
+    health: &At<HealthTable>,
+    upstream: &Upstream,
+    gathered: &mut Gathered<'_>,
+) -> Option<Health> {
+    let (path, grpc) = match (&health.path, &health.grpc) {
+        (Some(path), None) => (path.0.clone(), None),
+        (None, Some(service)) if speaks_http2(upstream)? => {
+            let path = PathAndQuery::from_static(grpc_health::PATH);
+            (path, Some(service.0.clone()))
+        }
+        (None, Some(_)) => {
+            gathered.problem(
+                health
+                    .problem("gRPC is asked over HTTP/2, which not all of these servers speak")
+                    .hint("`protocol = \"http2\"` says that they do"),
+            );
+            return None;
+        }
+        (None, None) => {
+            // One that could not be read is there, and was told of.
+            let told = ["path", "grpc"].map(|key| format!("{}.{key}", health.key));
+            if !told.iter().any(|key| gathered.problems.any_at(key)) {
+                gathered.problem(health.problem("this asks for nothing").hint(
+                    "`path = \"/healthz\"` asks with `GET`, `grpc = \"\"` by gRPC's health protocol",
+                ));
+            }
+            return None;
+        }
+        (Some(_), Some(_)) => {
+            gathered.problem(
+                health
+                    .problem("this asks in two ways")
+                    .hint("keep `path` or `grpc`"),
+            );
+            return None;
+        }
+    };
     Some(Health {
-        path: health.path.get()?.0.clone(),
+        path,
+        grpc,
         every: health.every.0,
         timeout: health.timeout.0,
         healthy_after: health.healthy_after.0,
         unhealthy_after: health.unhealthy_after.0,
         status: health.status.0.clone(),
+    })
+}
+
+/// Whether each of its servers speaks HTTP/2, or may settle on it. That one of `https://` does not is found when it is
+/// asked.
+fn speaks_http2(upstream: &Upstream) -> Option<bool> {
+    let servers = &upstream.servers.get()?.0;
+    Some(match upstream.protocol.value {
+        Protocol::Http1 => false,
+        Protocol::Http2 => true,
+        Protocol::Auto => servers
+            .iter()
+            .all(|one| matches!(one.value, Server::Https { .. } | Server::Echo)),
     })
 }
 
@@ -208,7 +288,8 @@ pub(super) fn show(rules: &Rules, upstream: &mut Json) {
     });
     let health = rules.health.as_ref().map(|health| {
         json!({
-            "path": health.path.as_str(),
+            "path": health.grpc.is_none().then(|| health.path.as_str()),
+            "grpc": health.grpc,
             "every": time(health.every),
             "timeout": time(health.timeout),
             "healthy_after": health.healthy_after,

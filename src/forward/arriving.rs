@@ -1,10 +1,10 @@
 //! An answer's body as it arrives, whatever its server speaks.
 
-use super::Failed;
-use super::exchange::{Deadlines, Late};
+use super::exchange::Deadlines;
 use super::http1::{self, Broken};
 use super::streaming::Streaming;
 use super::upstream::{Lease, Stream};
+use super::{Failed, Late};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use std::task::{Context, Poll};
@@ -100,15 +100,15 @@ impl Alone {
         };
         let frame = match exchange.poll_frame(cx) {
             Poll::Ready(Some(Ok(_))) if is_too_late(exchange) => {
-                Some(Err(Failed::Timeout("finish")))
+                Some(Err(Failed::late(Late::Finish)))
             }
             Poll::Ready(frame) => frame.map(|frame| frame.map_err(broke_off)),
             Poll::Pending => {
-                let (due, phase) = next_frame(exchange);
+                let (due, late) = next_frame(exchange);
                 if !exchange.poll_alarm(cx, due) {
                     return Poll::Pending;
                 }
-                Some(Err(Failed::Timeout(phase)))
+                Some(Err(Failed::late(late)))
             }
         };
         if let Some(Err(failed)) = frame {
@@ -164,7 +164,7 @@ fn next_frame(exchange: &mut http1::Exchange<Stream, Beside>) -> (Instant, Late)
     // While the request still goes out, that is a sign of life too.
     let has_moved = exchange.has_moved();
     let Some(beside) = exchange.beside() else {
-        return (Instant::now(), "go on");
+        return (Instant::now(), Late::GoOn);
     };
     if has_moved {
         beside.waiting = None;

@@ -4,7 +4,7 @@
 use super::body::ProvenBody;
 use super::exchange::{Deadlines, Tried, exchange};
 use super::upstream::{Pool, Tried as Servers, Upstream};
-use super::{Answer, AnswerBody, Failed, Outgoing, echo, headers};
+use super::{Answer, AnswerBody, Failed, Outgoing, echo, headers, streamed};
 use crate::clock::Clock;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
@@ -38,6 +38,10 @@ impl Outgoing for Plain {
 
     fn upgrade(&self) -> Option<&HeaderValue> {
         None
+    }
+
+    fn is_long(&self) -> bool {
+        streamed::is_long(self.target.as_str(), &self.authority, &self.fields)
     }
 
     fn write(&self, text: &mut BytesMut, body: &ProvenBody) {
@@ -75,7 +79,7 @@ pub async fn direct(
     let none = || Failed::Unreachable("none of its servers is well".into());
     let asked = clock.now();
     let chosen = upstream.choose(&Servers::default(), asked);
-    let chosen = chosen.ok_or_else(none)?;
+    let mut chosen = chosen.ok_or_else(none)?;
     let target = upstream.target(&chosen);
     let server = target.label.clone();
     let Some(at) = &target.place else {
@@ -89,7 +93,8 @@ pub async fn direct(
         });
     };
     let deadlines = Deadlines::start(upstream.settings());
-    match exchange(plain, body, at, &server, pool, &deadlines).await {
+    let way = &mut chosen.way;
+    match exchange(plain, body, at, &server, pool, &deadlines, way).await {
         Tried::Answered(mut head, arriving) => {
             headers::plain::without_connection(&mut head.headers);
             head.version = Version::HTTP_11;
@@ -104,7 +109,11 @@ pub async fn direct(
             })
         }
         Tried::Switched(..) => Err(Failed::Invalid("it switches protocols unasked".into())),
-        Tried::NotSent(_, why) | Tried::Unfit(_, why) | Tried::Failed(why) => Err(why),
+        Tried::NotSent(_, why)
+        | Tried::Lacking(_, why)
+        | Tried::Unfit(_, why)
+        | Tried::Failed(why)
+        | Tried::Excused(why) => Err(why),
     }
 }
 

@@ -5,8 +5,10 @@ use super::body::ProvenBody;
 use super::http1::{self, Broken, State};
 use super::streaming::Streaming;
 use super::tunnel::{self, Far};
-use super::upstream::{Lease, NoPlace, Place, Pool, Ready, Settings, Stream, tls};
-use super::{Failed, Outgoing, streamed};
+use super::upstream::{
+    Lease, NoPlace, Place, Pool, Ready, Settings, Stream, UsedUp, Wants, Way, tls,
+};
+use super::{Failed, Late, Outgoing, streamed};
 use http::{StatusCode, response};
 use std::future::poll_fn;
 use std::io;
@@ -62,13 +64,18 @@ pub(super) enum Tried {
     /// Nor has it here, and the server is well: it only speaks no version of
     /// HTTP that can do what is asked.
     Unfit(ProvenBody, Failed),
-    /// Some of it may have: nobody else may have it.
+    /// Nor has it, since this machine has nothing left to connect with; another server may have a connection that is kept.
+    Lacking(ProvenBody, Failed),
+    /// Nobody else may have it: some of it may have left.
     Failed(Failed),
+    /// The same, and another request that was on the same connection has told of it.
+    Excused(Failed),
 }
 
 /// Sends `request` to the server at `place`: on a kept connection, or on a
 /// new one where that turns out to be stale before a byte was sent on it. One
-/// that carries many requests may refuse this one: then on one other.
+/// that carries many requests may refuse this one: then on one other. Of the
+/// addresses of a name it goes to one on the `way`, which notes which that was.
 pub(super) async fn exchange(
     request: &impl Outgoing,
     mut body: ProvenBody,
@@ -76,13 +83,14 @@ pub(super) async fn exchange(
     label: &str,
     pool: &Pool,
     deadlines: &Deadlines,
+    way: &mut Way,
 ) -> Tried {
     let mut connect_by = deadlines.connect_by(deadlines.start);
     let mut lease = match pool.lease(place, connect_by).await {
         Ok(lease) => lease,
         Err(NoPlace { limit }) => {
-            let all = format!("`{label}`: all of its {limit} connections are in use");
-            return Tried::NotSent(body, Failed::Overloaded(all));
+            let all = format!("all of its {limit} connections are in use");
+            return Tried::NotSent(body, Failed::Overloaded(all).of(label));
         }
     };
     if let Some(at) = lease.waited_until() {
@@ -90,10 +98,12 @@ pub(super) async fn exchange(
         connect_by = deadlines.connect_by(at);
     }
     if let Err(error) = pool.look_up(&lease, connect_by).await {
-        return Tried::NotSent(body, not_connected(label, &error));
+        let why = Failed::connecting(&error, Late::LookUp).of(label);
+        return not_connected(body, &error, why);
     }
+    let wants = Wants::of(request, place);
     let mut has_refused = false;
-    if let Some(kept) = lease.reuse().filter(|kept| kept.suits(request)) {
+    if let Some(kept) = lease.reuse(wants, way) {
         // It cannot have been late while others took its time.
         let since = lease.waited_until().unwrap_or(deadlines.start);
         match send(request, body, kept, lease, place, deadlines, since).await {
@@ -106,21 +116,25 @@ pub(super) async fn exchange(
                 connect_by = deadlines.connect_by(Instant::now());
             }
             Sent::Failed(failed) => return Tried::Failed(failed.of(label)),
+            Sent::Excused(failed) => return Tried::Excused(failed.of(label)),
         }
     }
     loop {
-        let new = match request.upgrade() {
-            None => lease.connect(connect_by).await,
-            Some(_) => lease.connect_alone(connect_by).await,
-        };
+        let new = lease.connect(wants, way, connect_by).await;
+        // Nothing is left that a trial takes: what is kept will do.
+        let new = new.or_else(|error| {
+            let again = UsedUp::of(&error).is_some() && way.leave();
+            let kept = again.then(|| lease.reuse(wants, way)).flatten();
+            kept.ok_or(error)
+        });
         let new = match new {
             Ok(new) => new,
             Err(error) => {
-                let why = not_connected(label, &error).with_hint(place);
+                let why = Failed::connecting(&error, Late::Connect).of(label);
                 if request.upgrade().is_some() && error.kind() == io::ErrorKind::Unsupported {
                     return Tried::Unfit(body, why);
                 }
-                return Tried::NotSent(body, why);
+                return not_connected(body, &error, why);
             }
         };
         // A server that restarts says good-bye also on a connection that was just made.
@@ -135,43 +149,30 @@ pub(super) async fn exchange(
                 continue;
             }
             Sent::Not(unsent, _, why) => Tried::NotSent(unsent, why.of(label)),
-            Sent::Failed(failed) => Tried::Failed(failed.with_hint(place).of(label)),
+            Sent::Failed(failed) => Tried::Failed(failed.of(label)),
+            Sent::Excused(failed) => Tried::Excused(failed.of(label)),
         };
     }
 }
 
-impl Ready {
-    /// Only a connection of its own can leave HTTP.
-    fn suits(&self, request: &impl Outgoing) -> bool {
-        matches!(self, Self::Alone(_)) || request.upgrade().is_none()
+impl Wants {
+    fn of(request: &impl Outgoing, place: &Place) -> Self {
+        if request.upgrade().is_some() {
+            return Self::Alone;
+        }
+        if place.may_share() && request.is_long() {
+            return Self::Apart;
+        }
+        Self::Any
     }
 }
 
-/// Why a server took no connection.
-fn not_connected(label: &str, error: &io::Error) -> Failed {
-    if error.kind() == io::ErrorKind::TimedOut {
-        return Failed::Timeout("connect");
-    }
-    Failed::Unreachable(error.to_string()).of(label)
-}
-
-impl Failed {
-    /// Names the server that could not be reached.
-    fn of(self, label: &str) -> Self {
-        match self {
-            Self::Unreachable(why) => Self::Unreachable(format!("`{label}`: {why}")),
-            other => other,
-        }
-    }
-
-    /// Adds what to do about it, if we know.
-    fn with_hint(self, place: &Place) -> Self {
-        match (self, place.hint()) {
-            (Self::Unreachable(why), Some(hint)) => {
-                Self::Unreachable(format!("{why} (hint: {hint})"))
-            }
-            (other, _) => other,
-        }
+/// There is no connection to the server, so that nothing was sent.
+fn not_connected(body: ProvenBody, error: &io::Error, why: Failed) -> Tried {
+    if UsedUp::of(error).is_some() {
+        Tried::Lacking(body, why)
+    } else {
+        Tried::NotSent(body, why)
     }
 }
 
@@ -182,6 +183,7 @@ enum Sent {
     /// The server has not processed it.
     Not(ProvenBody, Lease, Failed),
     Failed(Failed),
+    Excused(Failed),
 }
 
 /// Sends on one connection, or on a stream of it, and waits for the answer's head.
@@ -260,7 +262,10 @@ async fn shared(
             Sent::Answered(head, Arriving::Http2(Box::new(streaming)))
         }
         Err((Some(unsent), why)) => Sent::Not(unsent, lease, why),
-        Err((None, failed)) => Sent::Failed(failed),
+        Err((None, failed)) => match lease.slot() {
+            Some(slot) if slot.is_excused() => Sent::Excused(failed),
+            _ => Sent::Failed(failed),
+        },
     }
 }
 
@@ -276,11 +281,8 @@ fn poll_answer(
     let sending = exchange.sending();
     deadlines
         .poll_late(sending, since, |until| exchange.poll_alarm(cx, until))
-        .map(|phase| Err(Failed::Timeout(phase)))
+        .map(|late| Err(Failed::late(late)))
 }
-
-/// What a server was too late with.
-pub(super) type Late = &'static str;
 
 impl Deadlines {
     /// Ready when the answer's head is late, to a request that was handed
@@ -291,14 +293,13 @@ impl Deadlines {
         since: Instant,
         mut rings: impl FnMut(Instant) -> bool,
     ) -> Poll<Late> {
-        let (due, phase) = match sending {
-            State::Ended(at) => (at + self.first_byte, "answer"),
-            State::Going | State::Broken => (since + self.first_byte, "answer"),
-            State::Stuck(at) => (at + self.idle, "go on"),
+        let (due, late) = match sending {
+            State::Ended(at) => self.by_the_end(at + self.first_byte, Late::Answer),
+            State::Going | State::Broken => self.by_the_end(since + self.first_byte, Late::Answer),
+            State::Stuck(at) => self.by_the_end(at + self.idle, Late::GoOn),
             // The server's own deadlines bound how long a client may take.
-            State::AllThereIs => (self.end, "finish"),
+            State::AllThereIs => (self.end, Late::Body),
         };
-        let (due, phase) = self.by_the_end(due, phase);
         loop {
             let wake = match sending {
                 State::Ended(_) => due,
@@ -309,7 +310,7 @@ impl Deadlines {
                 return Poll::Pending;
             }
             if wake >= due {
-                return Poll::Ready(phase);
+                return Poll::Ready(late);
             }
         }
     }
@@ -322,15 +323,15 @@ impl Deadlines {
 
     /// When a frame that is owed `since` is late, and with what.
     pub(super) fn next_frame(&self, since: Instant) -> (Instant, Late) {
-        self.by_the_end(since + self.idle, "go on")
+        self.by_the_end(since + self.idle, Late::GoOn)
     }
 
     /// Nothing is due later than the end of all.
-    fn by_the_end(&self, due: Instant, phase: Late) -> (Instant, Late) {
+    fn by_the_end(&self, due: Instant, late: Late) -> (Instant, Late) {
         if self.end <= due {
-            (self.end, "finish")
+            (self.end, Late::Finish)
         } else {
-            (due, phase)
+            (due, late)
         }
     }
 }
@@ -341,6 +342,7 @@ impl From<Broken> for Failed {
             Broken::Request(error) => Self::Body(error),
             Broken::Io(error) => match tls::refusal(&error) {
                 Some(why) => Self::Unreachable(why),
+                // Some of it was sent, whatever was lacking then.
                 None => Self::Broke(error.to_string()),
             },
             broken @ Broken::Closed => Self::Broke(broken.to_string()),

@@ -12,6 +12,7 @@ pub mod direct;
 pub mod echo;
 pub mod errands;
 mod exchange;
+mod failed;
 pub mod form;
 mod headers;
 pub mod http1;
@@ -26,6 +27,7 @@ pub mod upstream;
 mod tests;
 
 pub use answer::AnswerBody;
+pub use failed::{Failed, Late, NoAnswer};
 pub use headers::is_ours_to_say;
 pub use spare::take_back;
 
@@ -84,44 +86,6 @@ impl fmt::Debug for Head {
     }
 }
 
-/// Why there is no response of the upstream.
-#[derive(Debug, thiserror::Error)]
-pub enum Failed {
-    /// No server took the connection.
-    #[error("no server of the upstream can be reached: {0}")]
-    Unreachable(String),
-    /// A server did not answer in time.
-    #[error("the upstream did not {0} in time")]
-    Timeout(&'static str),
-    /// Every connection that a server may have is in use.
-    #[error("{0}")]
-    Overloaded(String),
-    /// The connection broke before the head of an answer was there.
-    #[error("the upstream gave no answer: {0}")]
-    Broke(String),
-    /// A server's answer is no valid HTTP.
-    #[error("the upstream's answer is not valid: {0}")]
-    Invalid(String),
-    /// The request's own body broke off, or is not the one that was proven.
-    #[error(transparent)]
-    Body(#[from] body::BodyError),
-}
-
-/// What a server was too late with whose connection was given up: it broke, though at our end.
-const NO_PONG: &str = "answer our ping";
-
-impl Failed {
-    /// Whether it tells something of the server, rather than of the request or of us.
-    const fn is_the_servers(&self) -> bool {
-        !matches!(self, Self::Body(_) | Self::Overloaded(_))
-    }
-
-    /// Whether all the time that there was is over, whoever took it.
-    fn is_end_of_time(&self) -> bool {
-        matches!(self, Self::Timeout("finish"))
-    }
-}
-
 /// The upstream's answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -144,10 +108,11 @@ pub struct Answer {
 ///
 /// Another server gets it only where nothing was sent to the one before, or
 /// where the connection to that broke and anyone may send such a request as
-/// often as he likes; and only within its time and the upstream's budget.
+/// often as he likes; and only within its time and the upstream's budget, on
+/// which it is no charge where this machine lacks what to connect to the one before with.
 ///
 /// # Errors
-/// [`Failed`] when no answer came: of the last server that was tried.
+/// [`NoAnswer`] when none came: of the last server that was tried.
 pub async fn forward(
     mut admitted: Admitted,
     route: &Route,
@@ -156,7 +121,7 @@ pub async fn forward(
     upstream: &Upstream,
     pool: &Pool,
     clock: &Clock,
-) -> Result<Answer, Failed> {
+) -> Result<Answer, NoAnswer> {
     let place = admitted.take_place();
     let told = Told::of(admitted.caller());
     let inject = form::injected(route, &told);
@@ -180,8 +145,9 @@ pub async fn forward(
     let mut deadlines = Deadlines::start(upstream.settings());
     let mut servers = Servers::default();
     let mut failed = None;
+    let mut is_free = false;
     while let Some(mut chosen) = upstream.choose(&servers, asked) {
-        if !servers.is_none() && !upstream.allows_retry(asked) {
+        if !servers.is_none() && !is_free && !upstream.allows_retry(asked) {
             // It was not asked, and is told nothing of.
             chosen.excuse();
             break;
@@ -201,7 +167,23 @@ pub async fn forward(
                 far: None,
             });
         };
-        let why = match exchange(&prepared, body, at, &server, pool, &deadlines).await {
+        let tried = exchange(
+            &prepared,
+            body,
+            at,
+            &server,
+            pool,
+            &deadlines,
+            &mut chosen.way,
+        )
+        .await;
+        if matches!(tried, Tried::Excused(_)) {
+            chosen.excuse();
+        }
+        // No server had anything of it, and each gets it once. Whoever wants no second server has none.
+        is_free =
+            matches!(tried, Tried::Lacking(..)) && upstream.settings().balance.retries.is_some();
+        let why = match tried {
             Tried::Answered(mut head, arriving) => {
                 let answered = clock.later(asked);
                 let took = answered.monotonic().saturating_sub(asked.monotonic());
@@ -239,7 +221,7 @@ pub async fn forward(
                     far: Some(far),
                 });
             }
-            Tried::NotSent(unsent, why) => {
+            Tried::NotSent(unsent, why) | Tried::Lacking(unsent, why) => {
                 body = unsent;
                 why
             }
@@ -247,39 +229,46 @@ pub async fn forward(
                 chosen.excuse();
                 if upstream.settings().protocol == Protocol::Http2 {
                     // No other is fit either.
-                    return Err(why);
+                    return Err(why.at(server));
                 }
                 body = unsent;
                 why
             }
             // A server that refuses us says so in place of an answer (TLS 1.3).
-            Tried::Failed(
-                why @ (Failed::Broke(_) | Failed::Unreachable(_) | Failed::Timeout(NO_PONG)),
-            ) if repeatable => {
+            Tried::Failed(why) | Tried::Excused(why) if repeatable && why.is_break() => {
                 repeatable = false;
                 servers.may_repeat();
                 body = ProvenBody::empty();
                 why
             }
-            Tried::Failed(why) => {
+            Tried::Failed(Failed::Timeout {
+                late: Late::Body, ..
+            }) => {
+                chosen.excuse();
+                return Err(Failed::from(body::BodyError::Timeout).at(server));
+            }
+            Tried::Failed(why) | Tried::Excused(why) => {
                 // The client may have taken it for its body, whatever the server did.
                 if why.is_end_of_time() && !is_here {
                     chosen.excuse();
                 } else {
                     upstream.failed(&mut chosen, &why, clock.now());
                 }
-                return Err(why);
+                return Err(why.at(server));
             }
         };
         asked = clock.now();
         upstream.failed(&mut chosen, &why, asked);
         if !deadlines.again() {
             // The next server could only be blamed for it.
-            return Err(why);
+            return Err(why.at(server));
         }
-        failed = Some(why);
+        failed = Some(why.at(server));
     }
-    Err(failed.unwrap_or_else(|| Failed::Unreachable("none of its servers is well".into())))
+    Err(failed.unwrap_or_else(|| NoAnswer {
+        why: Failed::Unreachable("none of its servers is well".into()),
+        server: None,
+    }))
 }
 
 /// Whether a request without a body may be sent again although a server may
@@ -310,6 +299,9 @@ trait Outgoing {
     /// The protocol it asks to switch to.
     fn upgrade(&self) -> Option<&HeaderValue>;
 
+    /// Whether its head is longer than what goes beside others over HTTP/2.
+    fn is_long(&self) -> bool;
+
     /// Writes the head as HTTP/1.1 has it.
     fn write(&self, text: &mut BytesMut, body: &ProvenBody);
 
@@ -324,6 +316,16 @@ impl Outgoing for Prepared<'_> {
 
     fn upgrade(&self) -> Option<&HeaderValue> {
         self.head.upgrade.as_ref()
+    }
+
+    fn is_long(&self) -> bool {
+        let Head {
+            target,
+            authority,
+            parts,
+            ..
+        } = self.head;
+        streamed::is_long(target.as_str(), authority, &parts.headers)
     }
 
     fn write(&self, text: &mut BytesMut, body: &ProvenBody) {

@@ -1,11 +1,11 @@
 //! A request and its answer on one stream of an HTTP/2 connection.
 
 use super::body::{BodyError, ProvenBody, Sending, Sent};
-use super::exchange::{Deadlines, Late};
+use super::exchange::Deadlines;
 use super::http1::State;
 use super::upload::{Cut, Upload, Uploading};
 use super::upstream::{MAX_ANSWER_FIELDS, Slot};
-use super::{Failed, NO_PONG};
+use super::{Failed, Late};
 use crate::clock::alarm::Alarm;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
@@ -13,7 +13,7 @@ use h2::{Reason, RecvStream};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{Request, Response, StatusCode, Uri, Version, response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, response};
 use http_body::{Body as _, Frame, SizeHint};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -23,6 +23,14 @@ use tokio::time::Instant;
 
 /// Answers before the answer (1xx) that are passed over.
 const MAX_INTERIM: usize = 8;
+/// What a head may count that goes beside others. A server may end a connection, with all that is on
+/// it, for one that is longer than it takes: from 8 KiB for a field (nginx; 4 KiB before 1.19.7), for all of
+/// it (Netty), or from 16 KiB (`HAProxy`). What is added on the way has the rest.
+const LONG_HEAD: usize = 4 * 1024;
+/// What a field counts besides name and value (RFC 9113, section 6.5.2).
+const FIELD: usize = 32;
+/// What the widest byte counts: HTTP/2 packs those that are rare into up to 30 bits.
+const WIDEST: usize = 4;
 
 /// Sends `request` on the stream that `slot` is the place for, and waits for
 /// the answer's head. An error comes with the request when the server has
@@ -70,7 +78,7 @@ pub(super) async fn send(
         };
         deadlines
             .poll_late(state, from, |until| alarm.poll(cx, until))
-            .map(|phase| Err(Ended::Late(phase)))
+            .map(|late| Err(Ended::Late(late)))
     })
     .await;
     match response {
@@ -84,9 +92,9 @@ pub(super) async fn send(
             Ok((head, body))
         }
         Err(Ended::Body(error)) => Err((None, Failed::Body(error))),
-        Err(Ended::Late(phase)) => {
+        Err(Ended::Late(late)) => {
             slot.late();
-            Err((None, Failed::Timeout(phase)))
+            Err((None, Failed::late(late)))
         }
         Err(Ended::TooManyInterim) => {
             let why = format!("it has more than {MAX_INTERIM} interim answers");
@@ -96,13 +104,44 @@ pub(super) async fn send(
             if has_ended(&why) {
                 slot.over();
             }
-            match upload.untouched() {
-                Some(body) if is_unprocessed(&why) => Err(unsent(body, &why)),
-                _ if why.is_io() && slot.is_dead() => Err((None, Failed::Timeout(NO_PONG))),
+            let unprocessed = upload.untouched().filter(|_| is_unprocessed(&why));
+            if unprocessed.is_none() && (why.is_io() || why.is_go_away()) {
+                slot.broke();
+            }
+            match unprocessed {
+                Some(body) => Err(unsent(body, &why)),
+                _ if why.is_io() && slot.is_dead() => Err((None, Failed::late(Late::Ping))),
                 _ if why.is_io() => Err((None, Failed::Broke(why.to_string()))),
                 _ => Err((None, Failed::Invalid(why.to_string()))),
             }
         }
+    }
+}
+
+/// Whether a head is longer than what goes beside others, as a server may count it: unpacked or not.
+pub(super) fn is_long(target: &str, authority: &str, fields: &HeaderMap) -> bool {
+    let values = || {
+        let values = fields.values().map(HeaderValue::as_bytes);
+        values.chain([target.as_bytes(), authority.as_bytes()])
+    };
+    let names: usize = fields
+        .iter()
+        .map(|(name, _)| name.as_str().len() + FIELD)
+        .sum();
+    let bytes: usize = values().map(<[u8]>::len).sum();
+    if names + bytes > LONG_HEAD || names + WIDEST * bytes <= LONG_HEAD {
+        return names + bytes > LONG_HEAD;
+    }
+    let widths: usize = values().flatten().map(|byte| width(*byte)).sum();
+    names + widths > LONG_HEAD
+}
+
+/// What a byte of a value counts, or more.
+const fn width(byte: u8) -> usize {
+    match byte {
+        // At most 8 bits each (RFC 7541, appendix B).
+        b'a'..=b'z' | b'A'..=b'Z' | b','..=b';' | b' ' | b'%' | b'&' | b'*' | b'=' | b'_' => 1,
+        _ => WIDEST,
     }
 }
 
@@ -132,9 +171,15 @@ fn poll_answer(
 }
 
 /// Whether the server says that it did nothing with the request: it refused
-/// the stream, or said good-bye naming an earlier one as its last.
+/// the stream, or said good-bye naming an earlier one as its last. Where it says so for an
+/// error, the request itself may be that, and would end the next connection too.
 fn is_unprocessed(why: &h2::Error) -> bool {
-    why.is_remote() && (why.is_go_away() || why.reason() == Some(Reason::REFUSED_STREAM))
+    let reason = if why.is_go_away() {
+        Reason::NO_ERROR
+    } else {
+        Reason::REFUSED_STREAM
+    };
+    why.is_remote() && why.reason() == Some(reason)
 }
 
 /// Whether the stream was ended by the server, or with its connection: there
@@ -220,10 +265,7 @@ impl Streamed {
 
     /// When some of the request's body was last taken.
     pub(super) fn sent_at(&self) -> Option<Instant> {
-        match self.sending.as_ref()?.get() {
-            Sent::Taken(at) | Sent::Ended(at) => Some(at),
-            Sent::AllThereIs => None,
-        }
+        self.sending.as_deref().map(Sending::last_taken)
     }
 
     /// Whether its stream is over though it did not end: it broke off by the server, or with its
@@ -307,5 +349,31 @@ impl Streamed {
             }
             None => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_long_by_what_it_is_packed_or_unpacked() {
+        for (byte, times, expected) in [
+            (b'a', 4_000, false),
+            (b'a', 4_100, true),
+            (b'{', 1_000, false),
+            (b'{', 1_100, true),
+            (b'\xff', 1_100, true),
+        ] {
+            let value = HeaderValue::from_bytes(&[byte].repeat(times)).unwrap();
+            let fields = HeaderMap::from_iter([(HOST, value)]);
+            assert_eq!(is_long("/", "a", &fields), expected, "{byte} {times}");
+        }
+        let mut fields = HeaderMap::new();
+        for _ in 0..130 {
+            fields.append(HOST, HeaderValue::from_static(""));
+        }
+        assert!(is_long("/", "a", &fields));
+        assert!(is_long(&"/".repeat(4_100), "a", &HeaderMap::new()));
     }
 }

@@ -1,9 +1,9 @@
 //! The answer of one stream of an HTTP/2 connection, from its head to its end.
 
-use super::Failed;
 use super::exchange::Deadlines;
 use super::streamed::Streamed;
 use super::upstream::Lease;
+use super::{Failed, Late};
 use crate::clock::alarm::Alarm;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -59,7 +59,7 @@ impl Streaming {
                 .map(|failed| Some(Err(self.late(failed))));
         };
         if self.deadlines.are_over(&mut self.has_begun) {
-            let failed = Failed::Timeout("finish");
+            let failed = Failed::late(Late::Finish);
             return Poll::Ready(Some(Err(self.late(failed))));
         }
         self.waiting = None;
@@ -97,9 +97,9 @@ impl Streaming {
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failed> {
         let since = *self.waiting.get_or_insert_with(Instant::now);
         let since = self.body.sent_at().map_or(since, |sent| sent.max(since));
-        let (due, phase) = self.deadlines.next_frame(since);
+        let (due, late) = self.deadlines.next_frame(since);
         if self.alarm.poll(cx, due) {
-            Poll::Ready(Failed::Timeout(phase))
+            Poll::Ready(Failed::late(late))
         } else {
             Poll::Pending
         }

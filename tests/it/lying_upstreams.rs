@@ -145,6 +145,9 @@ fn what_is_no_answer_or_could_be_read_in_two_ways_is_a_502_and_ends_the_connecti
     lies.push(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec(),
     );
+    // Names that each field is compared with.
+    let many = vec!["x"; 33].join(",");
+    lies.push(ok(&format!("Connection: {many}\r\nContent-Length: 2")));
     // More than a head may have.
     let rest = "HTTP/1.1 200 OK\r\nX: \r\nContent-Length: 2\r\n\r\n".len();
     let fat = "x".repeat(64 * KIB + 1 - rest);
@@ -678,4 +681,59 @@ fn a_connection_that_is_not_made_in_time_is_given_up() {
     let gateway = setup.start();
     let response = gateway.send(&ask(&gateway, "/"));
     response.assert_refused(504, "upstream-timeout");
+    let port = upstream.address().port();
+    let late = format!("the upstream did not finish the TLS handshake in time: `localhost:{port}`");
+    assert_eq!(gateway.record(0)["reason"], late.as_str());
+}
+
+#[test]
+fn the_log_names_the_server_that_failed_and_what_it_failed_in() {
+    let good = Upstream::start();
+    for (number, status, kind, more) in [
+        (0, 504, "the upstream did not answer in time", ""),
+        (
+            1,
+            502,
+            "the upstream gave no answer",
+            ": the server closed the connection",
+        ),
+        (2, 502, "the upstream's answer is not valid", ": its head "),
+        (
+            3,
+            200,
+            "the upstream's answer is not valid",
+            ": it broke off: ",
+        ),
+    ] {
+        let bad = Upstream::answering(move |_, wire| match number {
+            0 => wire.wait_for_close(),
+            1 => wire.close(),
+            2 => {
+                wire.send(b"nonsense\r\n\r\n");
+                wire.wait_for_close();
+            }
+            _ => {
+                wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
+                wire.close();
+            }
+        });
+        let servers = [&good, &bad].map(|one| format!("\"http://{}\"", one.address()));
+        let gateway = Setup::with_servers(&servers.join(", "))
+            .server("workers = 1")
+            .upstream("timeout = \"1s\"\nejection = \"off\"")
+            .start();
+        // Which of the two is asked is left to chance.
+        let failed = (0..300).find_map(|n| {
+            gateway.send(&ask(&gateway, &format!("/{n}")));
+            let record = gateway.record(n);
+            (record["status"] != 200 || record["cut"] == true).then_some(record)
+        });
+        let record = failed.expect("a request that came to the one that fails");
+        let server = bad.address().to_string();
+        assert_eq!(record["upstream"], server.as_str(), "{record}");
+        assert_eq!(record["status"], status, "{record}");
+        let reason = record["reason"].as_str().unwrap();
+        let told = format!("{kind}: `{server}`{more}");
+        assert!(reason.starts_with(&told), "{reason}");
+    }
 }

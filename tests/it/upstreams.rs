@@ -1,7 +1,7 @@
 //! Upstreams over TLS and through Unix sockets: who they are is made sure of, and what cannot be is told.
 
 use crate::harness::secure::{Authority, Secure};
-use crate::harness::{Gateway, Response, Setup, Upstream, caller};
+use crate::harness::{Binary, Gateway, Response, Setup, Upstream, caller};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 
@@ -151,6 +151,13 @@ fn a_server_that_asks_who_we_are_is_told_or_says_no() {
             &server,
             "it asked who we are and was told nothing",
         );
+        // The connections go on by the settings of before, which are the same.
+        let others = "[upstreams.others]\nservers = [\"echo:\"]\n";
+        gateway.reload(&format!("{}\n{others}", gateway.setup().text()));
+        ask(&gateway, "/").assert_refused(502, "upstream-unreachable");
+        let record = gateway.record(1);
+        let reason = record["reason"].as_str().unwrap();
+        assert!(reason.contains("was told nothing"), "{reason}");
 
         let lines = format!(
             "tls = {{ ca = \"file:ca.pem\", certificate = \"file:client.pem\", key = \"file:client.key\" }}\n\
@@ -177,6 +184,34 @@ fn an_authority_that_is_replaced_is_trusted_after_a_reload() {
     gateway.setup().write("ca.pem", old.pem().as_bytes());
     gateway.reload(&gateway.setup().text());
     ask(&gateway, "/again").assert_refused(502, "upstream-unreachable");
+}
+
+#[test]
+fn the_authorities_of_the_system_are_read_again_at_a_reload() {
+    let (wrong, right) = (Authority::new(), Authority::new());
+    let server = Secure::start(&right.certify("localhost"), BOTH, None);
+    let setup = before(&server, &wrong, "").route("accept = [\"public\"]");
+    let file = setup.write("system.pem", wrong.pem().as_bytes());
+    let binary = Binary::spawn_with(setup, &[("SSL_CERT_FILE", file.to_str().unwrap())]);
+    let ask = || binary.send(&binary.request("GET", "/"));
+    // Something is kept of it when the reload comes.
+    ask().assert_refused(502, "upstream-unreachable");
+    for (authority, status) in [(&right, 200), (&wrong, 502)] {
+        let done = "configuration reloaded";
+        let told = binary.stderr.text().matches(done).count();
+        binary
+            .setup()
+            .write("system.pem", authority.pem().as_bytes());
+        binary.signal("HUP");
+        binary.stderr.wait_for_count(done, told + 1);
+        let event = binary.stderr.text();
+        let event = event.lines().rfind(|line| line.contains(done)).unwrap();
+        assert!(
+            event.contains("upstreams.backend.tls.ca: changed"),
+            "{event}"
+        );
+        assert_eq!(ask().status, status);
+    }
 }
 
 #[test]

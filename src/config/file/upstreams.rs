@@ -23,7 +23,8 @@ table! {
         /// The longest pause between two bytes, either way. A stream of events that is silent for longer is cut:
         /// have its server send a comment now and then, or set more here.
         pub idle_timeout: Period = "60s",
-        /// From the first byte of the request to the last of the answer.
+        /// From when a request goes to a server to the last byte of the answer. A body that is checked before
+        /// forwarding is there by then; of one that passes while it arrives, a caller who is late gets 408.
         pub total_timeout: Period = "1h",
         /// Connections to each server, for each worker thread. Over HTTP/2 a connection carries many requests, and
         /// this is how many of them there are at a time. Each WebSocket is one.
@@ -34,13 +35,14 @@ table! {
         /// Whom we trust among servers of `https://`, and who we are to them. The files are read again when they change.
         pub tls: Option<At<UpstreamTls>>,
         /// How often the names of its servers are looked up again while they are used. Every address of a name is
-        /// used; one that is gone gets no new request; where the look-up fails the known ones stay.
+        /// used, but for one that fails while others are well; one that is gone gets no new request; where the
+        /// look-up fails the known ones stay.
         pub resolve_every: Period = "30s",
         /// When a server is left out whose requests fail: it refuses, breaks off or does not answer in time,
         /// its answer is no HTTP, or is 502, 503 or 504.
         pub ejection: OrOff<EjectionTable> = { failures = 5, for = "10s", at_most = "50%" },
         /// How servers are asked how they are, and when that takes them out: `{ path = "/healthz" }` is enough.
-        pub health: Option<OrOff<HealthTable>>,
+        pub health: Option<OrOff<At<HealthTable>>>,
         /// In how long a server that comes back, or is added while the gateway runs, gets its full share.
         pub slow_start: OrOff<Period> = "off",
         /// When less than this share of the servers is well, all are used: checks that fail alone refuse nobody.
@@ -53,7 +55,8 @@ table! {
 table! {
     /// Whom we trust among servers of `https://`, and who we are to them.
     pub struct UpstreamTls {
-        /// The authorities whose certificates are trusted, in PEM. Where they are not said, those of the system.
+        /// The authorities whose certificates are trusted, in PEM. Where they are not said, those that the system has
+        /// at the start, or at the last reload.
         pub ca: Option<At<SecretFile>>,
         /// Our own certificate chain in PEM, leaf first, for servers that ask for one.
         pub certificate: Option<At<SecretFile>>,

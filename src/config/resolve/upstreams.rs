@@ -15,6 +15,7 @@ pub(super) struct Told;
 
 /// What TLS needs, where a server speaks it.
 pub(super) fn tls(
+    name: &str,
     upstream: &Upstream,
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
@@ -46,7 +47,13 @@ pub(super) fn tls(
         return Ok(None);
     }
     match Client::new(&settings, protocol) {
-        Ok(client) => Ok(Some(Arc::new(client))),
+        Ok(client) => {
+            if let Some(authorities) = client.of_the_system() {
+                let key = format!("upstreams.{name}.tls.ca");
+                gathered.fingerprints.add_digest(key, *authorities);
+            }
+            Ok(Some(Arc::new(client)))
+        }
         Err(bad) => {
             let text = bad.to_string();
             let files = upstream.tls.as_ref().map(|tls| &tls.value);

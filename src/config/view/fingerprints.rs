@@ -22,6 +22,11 @@ impl Fingerprints {
             .insert(key.to_owned(), digest::sha256(&[secret.expose()]));
     }
 
+    /// Takes what is a digest already.
+    pub(in crate::config) fn add_digest(&mut self, key: String, digest: [u8; 32]) {
+        self.0.insert(key, digest);
+    }
+
     /// Takes that of the hash of a static key.
     pub(super) fn add_hash(&mut self, key: String, hash: &KeyHash) {
         self.0.insert(key, digest::sha256(&[hash.0.as_slice()]));

@@ -257,7 +257,8 @@ impl ProvenBody {
         if self.is_end_stream() {
             return None;
         }
-        self.sending = Some(Arc::new(Sending(Mutex::new(Sent::Taken(Instant::now())))));
+        let now = Instant::now();
+        self.sending = Some(Arc::new(Sending(Mutex::new((Sent::Taken(now), now)))));
         self.sending.clone()
     }
 
@@ -344,9 +345,9 @@ impl Body for ProvenBody {
     }
 }
 
-/// How the sending of a body goes, for whoever waits for the answer to it.
+/// How the sending of a body goes, for whoever waits for the answer to it; and when some of it was last taken.
 #[derive(Debug)]
-pub(super) struct Sending(Mutex<Sent>);
+pub(super) struct Sending(Mutex<(Sent, Instant)>);
 
 /// Where it stands.
 #[derive(Clone, Copy, Debug)]
@@ -361,10 +362,19 @@ pub(super) enum Sent {
 
 impl Sending {
     pub(super) fn get(&self) -> Sent {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// When some of it was last taken, be it that all there is was taken since.
+    pub(super) fn last_taken(&self) -> Instant {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     fn set(&self, sent: Sent) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+        let mut stands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stands.0 = sent;
+        if let Sent::Taken(at) | Sent::Ended(at) = sent {
+            stands.1 = at;
+        }
     }
 }

@@ -70,7 +70,7 @@ fn admitted(route: &Route) -> Admitted {
         enforced: &limits,
         observed: &limits,
     };
-    let fresh = replay::check(caller, route, &Method::GET, memories, LONG, now).unwrap();
+    let fresh = replay::check(caller, route, &Method::GET, false, memories, LONG, now).unwrap();
     let permit = authorize::check(fresh, route, &authorize::Heights::new([])).unwrap();
     let charged = limit::charge(permit, limits, now).unwrap();
     let written = replay::write_down(charged.unwritten(), &NoMemory).unwrap();
@@ -111,6 +111,14 @@ fn head(method: Method, target: &'static str) -> Head {
         drops_keys: true,
         upgrade: None,
     }
+}
+
+/// One that is too long to go beside others over HTTP/2.
+fn long_head() -> Head {
+    let mut long = head(Method::GET, "/");
+    let value = "a".repeat(5_000).parse().unwrap();
+    long.parts.headers.insert("cookie", value);
+    long
 }
 
 /// A gate before `servers`.
@@ -176,6 +184,7 @@ impl Gate {
             &self.clock,
         )
         .await
+        .map_err(|none| none.why)
     }
 
     async fn get(&self, target: &'static str) -> Result<Answer, Failed> {
@@ -451,7 +460,8 @@ async fn a_server_that_does_not_answer_is_given_up_and_its_connection_closed() {
     let server = hang(listener, b"");
     let gate = Gate::set(&[port], |it| it.first_byte = Duration::from_secs(3));
     let failed = gate.get("/").await.unwrap_err();
-    assert_eq!(failed.to_string(), "the upstream did not answer in time");
+    let late = format!("the upstream did not answer in time: `127.0.0.1:{port}`");
+    assert_eq!(failed.to_string(), late);
     assert_eq!(server.await.unwrap(), b"");
 }
 
@@ -472,7 +482,7 @@ async fn the_answer_is_due_only_once_the_request_is_out() {
     )
     .await;
     let failed = gate.post(body).await.unwrap_err();
-    assert_eq!(failed.to_string(), "the upstream did not finish in time");
+    assert_eq!(failed.to_string(), "the body did not arrive in time");
     assert_eq!(started.elapsed().as_secs(), 60);
     assert_eq!(server.await.unwrap(), b"part");
 }
@@ -502,7 +512,7 @@ async fn clients_that_take_all_the_time_for_their_bodies_eject_no_server() {
             .then_stalls()
             .and_owes(1);
         let failed = gate.post(unproven(body).await).await.unwrap_err();
-        assert_eq!(failed.to_string(), "the upstream did not finish in time");
+        assert_eq!(failed.to_string(), "the body did not arrive in time");
     }
     assert_eq!(gate.upstream.servers_by_state()[0], ("up", 2));
     // Where nobody but the server took the time, it counts.
@@ -569,7 +579,8 @@ async fn a_server_that_takes_no_more_of_a_body_is_given_up() {
         .await
         .unwrap();
     let failed = gate.post(body).await.unwrap_err();
-    assert_eq!(failed.to_string(), "the upstream did not go on in time");
+    let late = format!("the upstream did not go on in time: `127.0.0.1:{port}`");
+    assert_eq!(failed.to_string(), late);
     assert!(taken.load(Ordering::Relaxed) < MAX_BUFFERED);
     drop(server);
 }
@@ -992,7 +1003,8 @@ async fn trailers_of_an_answer_pass_without_what_only_we_may_say() {
         listener,
         vec![vec![
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n\
-              2\r\nok\r\n0\r\nx-sum: 7\r\nportcullis-app: forged\r\n\r\n",
+              2\r\nok\r\n0\r\nx-sum: 7\r\nportcullis-app: forged\r\nContent-Length: 99\r\nSet-Cookie: a=b\r\n\
+              Content-Type: text/html\r\nHost: a.example\r\nTransfer-Encoding: gzip\r\nConnection: x\r\n\r\n",
         ]],
     );
     let answer = Gate::before(&[port]).get("/").await.unwrap();

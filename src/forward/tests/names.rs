@@ -4,6 +4,7 @@ use super::*;
 use crate::forward::upstream::resolve::{Found, Resolve};
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 
 /// A resolver that is told what to find, and counts how often it was asked.
 #[derive(Default)]
@@ -56,6 +57,8 @@ impl Resolve for Slow {
 }
 
 const EVERY: Duration = Duration::from_secs(10);
+/// What is said where it is the resolver that does not answer, and no server.
+const NOT_LOOKED_UP: &str = "the upstream's name was not looked up in time: `orders.test:80`";
 
 fn gate(ports: &[u16], protocol: Protocol) -> (Gate, Arc<Told>) {
     let told = Arc::new(Told::default());
@@ -205,6 +208,78 @@ async fn a_name_that_nobody_knows_is_unreachable() {
     );
 }
 
+/// A resolver that has no file left to ask with.
+struct WithoutFiles;
+
+impl Resolve for WithoutFiles {
+    fn resolve(&self, _: &str, _: u16) -> Found {
+        let number = rustix::io::Errno::MFILE.raw_os_error();
+        Box::pin(async move { Err(io::Error::from_raw_os_error(number)) })
+    }
+}
+
+/// Before a server for which there is no file left, and `other`. The first failure of either ejects it.
+fn gate_without_files(other: Server, retries: Option<Retries>) -> Gate {
+    let (mut gate, _) = gate(&[], Protocol::Auto);
+    gate.pool = Pool::resolving(Arc::new(WithoutFiles));
+    gate.settings.servers.push(other);
+    gate.settings.balance.ejection = Some(Ejection {
+        failures: 1,
+        time: LONG,
+        at_most: 100,
+    });
+    gate.settings.balance.retries = retries;
+    gate.upstream = Upstream::new(gate.settings.clone(), None);
+    gate
+}
+
+/// A budget for no request.
+const NO_RETRIES: Retries = Retries {
+    budget: 0,
+    at_least: 0,
+    period: LONG,
+};
+
+#[tokio::test]
+async fn what_we_have_no_file_left_for_goes_to_a_server_that_has_a_connection_whatever_the_budget_says()
+ {
+    let (port, _b) = named("b").await;
+    let host = "127.0.0.1".into();
+    let kept = Server::Http { host, port };
+    let gate = gate_without_files(kept.clone(), Some(NO_RETRIES));
+    for _ in 0..64 {
+        assert_eq!(ask(&gate).await, "b");
+    }
+    assert_eq!(gate.upstream.servers_by_state()[0], ("up", 2));
+    assert_eq!(gate.upstream.retries()[0], ("sent", 0));
+    // Whoever wants no second server gets none.
+    let gate = gate_without_files(kept, None);
+    let mut failed = 0;
+    for _ in 0..64 {
+        failed += u32::from(gate.get("/").await.is_err());
+    }
+    assert!(failed > 0);
+}
+
+#[tokio::test]
+async fn what_we_have_no_file_left_for_on_any_server_is_no_servers_fault() {
+    let orders = Server::Http {
+        host: "orders.test".into(),
+        port: 80,
+    };
+    let gate = gate_without_files(orders, Some(NO_RETRIES));
+    for _ in 0..4 {
+        let failed = gate.get("/").await.unwrap_err();
+        let Failed::Overloaded(why) = &failed else {
+            panic!("{failed}");
+        };
+        let lacks = "`orders.test:80`: no file or memory is left for a connection to it: ";
+        assert!(why.starts_with(lacks), "{why}");
+    }
+    assert_eq!(gate.upstream.servers_by_state()[0], ("up", 2));
+    assert_eq!(gate.upstream.retries()[0], ("sent", 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_a_resolver_hangs_a_name_is_looked_up_once_however_many_ask() {
     let (mut gate, asked) = slow_gate(&[(LONG, 1)]);
@@ -219,7 +294,7 @@ async fn while_a_resolver_hangs_a_name_is_looked_up_once_however_many_ask() {
     }
     for one in waiting {
         let failed = one.await.unwrap().unwrap_err();
-        assert_eq!(failed.to_string(), "the upstream did not connect in time");
+        assert_eq!(failed.to_string(), NOT_LOOKED_UP);
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
@@ -229,7 +304,7 @@ async fn what_one_request_did_not_wait_for_is_found_by_the_next() {
     let (port, _a) = named("a").await;
     let (gate, asked) = slow_gate(&[(Duration::from_millis(1_500), port)]);
     let failed = gate.get("/").await.unwrap_err();
-    assert!(matches!(failed, Failed::Timeout("connect")), "{failed}");
+    assert_eq!(failed.to_string(), NOT_LOOKED_UP);
     assert_eq!(ask(&gate).await, "a");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
@@ -239,7 +314,7 @@ async fn what_nobody_came_for_in_an_hour_is_looked_up_anew() {
     let ((a, _a), (b, _b)) = (named("a").await, named("b").await);
     let (gate, asked) = slow_gate(&[(Duration::from_millis(1_500), a), (Duration::ZERO, b)]);
     let failed = gate.get("/").await.unwrap_err();
-    assert!(matches!(failed, Failed::Timeout("connect")), "{failed}");
+    assert_eq!(failed.to_string(), NOT_LOOKED_UP);
     sleep(Duration::from_hours(1)).await;
     assert_eq!(ask(&gate).await, "b");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
@@ -251,10 +326,70 @@ async fn a_look_up_that_goes_on_is_waited_for_however_long_ago_it_began() {
     let hour = Duration::from_hours(1);
     let (gate, asked) = slow_gate(&[(hour + Duration::from_millis(1_500), a)]);
     let failed = gate.get("/").await.unwrap_err();
-    assert!(matches!(failed, Failed::Timeout("connect")), "{failed}");
+    assert_eq!(failed.to_string(), NOT_LOOKED_UP);
     sleep(hour).await;
     assert_eq!(ask(&gate).await, "a");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+/// Says that it is well or not, as it is told, once on each connection; and how often it was asked.
+async fn moody(is_well: Arc<AtomicBool>) -> (u16, Arc<AtomicUsize>, JoinHandle<()>) {
+    let (listener, port) = listen().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let heard = asked.clone();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_head(&mut stream).await;
+            heard.fetch_add(1, Ordering::SeqCst);
+            let status = if is_well.load(Ordering::SeqCst) {
+                200
+            } else {
+                503
+            };
+            let answer =
+                format!("HTTP/1.1 {status} Told\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (port, asked, serving)
+}
+
+#[tokio::test]
+async fn an_address_that_fails_has_no_turn_until_one_request_has_tried_it() {
+    let well = |is_well| Arc::new(AtomicBool::new(is_well));
+    let mood = well(false);
+    let (good, _, _good) = moody(well(true)).await;
+    let (sick, asked, _sick) = moody(mood.clone()).await;
+    let (mut gate, _) = gate(&[good, sick], Protocol::Auto);
+    gate.settings.balance.ejection = Some(Ejection {
+        failures: 3,
+        time: Duration::from_secs(10),
+        at_most: 50,
+    });
+    gate.upstream = Upstream::new(gate.settings.clone(), None);
+    let (clock, hand) = Clock::by_hand(1_000_000);
+    gate.clock = clock;
+    let bad = async |requests: usize| {
+        let mut bad = 0;
+        for _ in 0..requests {
+            let mut head = head(Method::GET, "/");
+            head.asked = gate.clock.now();
+            let answer = gate.send(head, nothing().await).await.unwrap();
+            bad += usize::from(answer.response.status() == 503);
+        }
+        bad
+    };
+    assert_eq!(bad(6).await, 3);
+    assert_eq!(bad(6).await, 0);
+    hand.advance(Duration::from_secs(11));
+    assert_eq!(bad(6).await, 1);
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+    mood.store(true, Ordering::SeqCst);
+    hand.advance(Duration::from_secs(21));
+    assert_eq!(bad(7).await, 0);
+    // The trial, and every other one behind it.
+    assert_eq!(asked.load(Ordering::SeqCst), 8);
 }
 
 #[tokio::test]

@@ -266,6 +266,137 @@ async fn a_server_that_refuses_every_stream_is_asked_twice_for_each_request() {
     }
 }
 
+/// Says good-bye for `code` to every request, as if it had come behind the last one that is
+/// processed; tells how many came.
+fn taking_none(listener: TcpListener, code: u8) -> Arc<AtomicUsize> {
+    let came = Arc::new(AtomicUsize::new(0));
+    let counter = came.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // It ends when we leave.
+            tokio::spawn(take_none(stream, code, counter.clone()));
+        }
+    });
+    came
+}
+
+async fn take_none(mut stream: TcpStream, code: u8, came: Arc<AtomicUsize>) -> io::Result<()> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100];
+    stream.write_all(&settings).await?;
+    stream.read_exact(&mut [0; PREFACE.len()]).await?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await?;
+        let is_request = head[3] == 1;
+        if is_request {
+            came.fetch_add(1, Ordering::SeqCst);
+            let bye = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, code];
+            stream.write_all(&bye).await?;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_good_bye_left_behind_goes_elsewhere_but_not_where_it_tells_an_error() {
+    // A request that is the error would end one connection after the other.
+    for (reason, times) in [(Reason::NO_ERROR, 4), (Reason::ENHANCE_YOUR_CALM, 1)] {
+        let ((one, port), (other, other_port)) = (listen().await, listen().await);
+        let code = u32::from(reason) as u8;
+        let came = [taking_none(one, code), taking_none(other, code)];
+        let gate = gate(&[port, other_port]);
+        let failed = gate.post(nothing().await).await.unwrap_err();
+        let came: usize = came.iter().map(|came| came.load(Ordering::SeqCst)).sum();
+        assert_eq!(came, times, "{reason}: {failed}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_head_goes_over_a_connection_that_no_other_request_is_on() {
+    let (listener, port) = listen().await;
+    let (asked, mut requests) = mpsc::channel(16);
+    tokio::spawn(async move {
+        for connection in 0.. {
+            let mut streams = taking(accept(&listener).await);
+            let asked = asked.clone();
+            tokio::spawn(async move {
+                while let Some((_, answer)) = streams.recv().await {
+                    asked.send((connection, answer)).await.unwrap();
+                }
+            });
+        }
+    });
+    let gate = Arc::new(gate(&[port]));
+    let send = |head| {
+        let gate = gate.clone();
+        tokio::spawn(async move { text(gate.send(head, nothing().await).await).await })
+    };
+    let mut under_way = Vec::new();
+    for (head, expected) in [
+        (head(Method::GET, "/"), 0),
+        (long_head(), 1),
+        (long_head(), 2),
+        (head(Method::GET, "/"), 0),
+    ] {
+        let going = send(head);
+        let (connection, answer) = requests.recv().await.unwrap();
+        assert_eq!(connection, expected);
+        under_way.push((going, answer));
+    }
+    for (going, mut answer) in under_way {
+        ok(&mut answer);
+        assert_eq!(going.await.unwrap(), "ok");
+    }
+    // They wait for the next of their kind, the last one first.
+    for (head, expected) in [(long_head(), 2), (head(Method::GET, "/"), 0)] {
+        let going = send(head);
+        let (connection, mut answer) = requests.recv().await.unwrap();
+        assert_eq!(connection, expected);
+        ok(&mut answer);
+        assert_eq!(going.await.unwrap(), "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_one_failure_however_many_requests_are_on_it() {
+    const AT_ONCE: usize = 8;
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        loop {
+            let mut connection = accept(&listener).await;
+            let mut begun = Vec::new();
+            while begun.len() < AT_ONCE {
+                begun.push(connection.accept().await.unwrap().unwrap());
+            }
+            drop((connection, begun));
+        }
+    });
+    let gate = Arc::new(set(&[port], |it| {
+        it.max_connections = AT_ONCE;
+        it.balance.ejection = Some(Ejection {
+            failures: 2,
+            time: LONG,
+            at_most: 100,
+        });
+    }));
+    for up in [1, 0] {
+        let asked: Vec<_> = (0..AT_ONCE)
+            .map(|_| {
+                let gate = gate.clone();
+                tokio::spawn(async move { gate.post(nothing().await).await })
+            })
+            .collect();
+        for one in asked {
+            let failed = one.await.unwrap().unwrap_err();
+            assert!(matches!(failed, Failed::Broke(_)), "{failed}");
+        }
+        assert_eq!(gate.upstream.servers_by_state()[0], ("up", up));
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_was_reset_for_any_other_reason_is_not_sent_again() {
     let (listener, port) = listen().await;
@@ -386,7 +517,11 @@ async fn a_request_whose_time_is_over_goes_to_no_other_server() {
         });
     });
     let failed = gate.get("/").await.unwrap_err();
-    assert_eq!(failed.to_string(), "the upstream did not connect in time");
+    let late = failed.to_string();
+    let names = |port| {
+        late == format!("the upstream did not begin to speak HTTP/2 in time: `127.0.0.1:{port}`")
+    };
+    assert!(names(one) || names(other), "{late}");
     // Only the one that took all of it is to blame.
     assert_eq!(gate.upstream.servers_by_state()[0], ("up", 1));
 }
@@ -536,6 +671,7 @@ async fn trailers_and_an_answer_of_trailers_only_pass() {
         trailers.insert("grpc-status", "9".parse().unwrap());
         trailers.insert("x-unknown", "kept".parse().unwrap());
         trailers.insert("portcullis-app", "forged".parse().unwrap());
+        trailers.insert("set-cookie", "a=b".parse().unwrap());
         body.send_trailers(trailers).unwrap();
         let (_, mut answer) = requests.recv().await.unwrap();
         let mut head = Response::new(());
@@ -628,6 +764,33 @@ async fn an_early_answer_and_the_rest_of_the_body_go_on_together() {
     assert!(echo.frame().await.is_none());
     drop((gate, echo));
     server.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_sends_keeps_a_stream_open_whose_server_is_silent() {
+    let (listener, port) = listen().await;
+    tokio::spawn(async move {
+        let mut requests = taking(accept(&listener).await);
+        let (request, mut answer) = requests.recv().await.unwrap();
+        let _out = answer.send_response(Response::new(()), false).unwrap();
+        let mut body = request.into_body();
+        while body.data().await.is_some_and(|data| data.is_ok()) {}
+    });
+    let (pieces, body) = fed().await;
+    let gate = set(&[port], |it| it.idle = Duration::from_secs(3));
+    let mut answer = gate.post(body).await.unwrap().response.into_body();
+    let started = tokio::time::Instant::now();
+    let feeding = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            pieces.send(Bytes::from_static(b"x")).await.unwrap();
+        }
+    };
+    let (frame, ()) = tokio::join!(answer.frame(), feeding);
+    let failed = frame.unwrap().unwrap_err();
+    assert_eq!(failed.to_string(), "the upstream did not go on in time");
+    assert_eq!(started.elapsed().as_secs(), 13);
+    drop(pieces);
 }
 
 #[tokio::test]
@@ -855,7 +1018,8 @@ async fn a_server_that_no_longer_answers_a_ping_is_given_up() {
     // It is not tried once more.
     let failed = gate.post(nothing().await).await.unwrap_err();
     let why = failed.to_string();
-    assert_eq!(why, "the upstream did not answer our ping in time");
+    let late = format!("the upstream did not answer our ping in time: `127.0.0.1:{port}`");
+    assert_eq!(why, late);
     assert_eq!(started.elapsed().as_secs(), 40);
     has_arrived.await.unwrap();
     server.abort();
@@ -890,7 +1054,8 @@ async fn a_connection_on_which_nothing_was_heard_in_time_gets_no_more_requests()
     });
     let gate = set(&[port], |it| it.first_byte = Duration::from_secs(3));
     let failed = gate.get("/").await.unwrap_err();
-    assert_eq!(failed.to_string(), "the upstream did not answer in time");
+    let late = format!("the upstream did not answer in time: `127.0.0.1:{port}`");
+    assert_eq!(failed.to_string(), late);
     assert_eq!(text(gate.get("/").await).await, "ok");
     drop(gate);
     server.await.unwrap();

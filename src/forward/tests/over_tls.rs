@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -79,10 +80,11 @@ async fn answer(stream: TcpStream, acceptor: TlsAcceptor) {
         return;
     };
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        read_head(&mut stream).await;
-        stream.write_all(OK).await.unwrap();
-        stream.flush().await.unwrap();
-        let _ = stream.read_u8().await;
+        while stream.read_u8().await.is_ok() {
+            read_head(&mut stream).await;
+            stream.write_all(OK).await.unwrap();
+            stream.flush().await.unwrap();
+        }
         return;
     }
     let Ok(mut connection) = server::handshake(stream).await else {
@@ -129,6 +131,98 @@ async fn what_is_no_answer_is_no_refusal_where_the_server_asks_who_we_are() {
     let failed = shown.gate(port, |_| {}).get("/").await.unwrap_err();
     assert!(matches!(failed, Failed::Invalid(_)), "{failed}");
     server.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_only_asked_who_we_are_has_no_hint_when_it_is_gone() {
+    let (listener, port) = listen().await;
+    let shown = Shown::new();
+    let acceptor = shown.acceptor(&["http/1.1"], true);
+    let server = tokio::spawn(async move {
+        let mut stream = accept(&listener, &acceptor).await;
+        read_head(&mut stream).await;
+        let last = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+        stream.write_all(last).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    let gate = shown.gate(port, |_| {});
+    assert_eq!(text(gate.get("/").await).await, "");
+    server.await.unwrap();
+    let failed = gate.get("/").await.unwrap_err();
+    assert!(matches!(failed, Failed::Unreachable(_)), "{failed}");
+    assert!(!failed.to_string().contains("hint"), "{failed}");
+}
+
+#[tokio::test]
+async fn who_could_not_leave_http_leaves_his_connection_to_the_next_who_wants_to() {
+    let (listener, port) = listen().await;
+    let shown = Shown::new();
+    let acceptor = shown.acceptor(&["h2", "http/1.1"], false);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = connections.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            counter.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(answer(stream, acceptor.clone()));
+        }
+    });
+    for others_come_first in [true, false] {
+        let gate = shown.gate(port, |_| {});
+        let before = connections.load(Ordering::SeqCst);
+        if others_come_first {
+            assert_eq!(text(gate.get("/").await).await, "ok");
+        }
+        for _ in 0..20 {
+            let mut asks = head(Method::GET, "/");
+            asks.upgrade = Some("websocket".parse().unwrap());
+            assert_eq!(text(gate.send(asks, nothing().await).await).await, "ok");
+            // Over HTTP/2.
+            assert_eq!(text(gate.get("/").await).await, "ok");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst) - before, 2);
+    }
+}
+
+#[tokio::test]
+async fn connections_that_wait_for_requests_of_another_kind_make_way() {
+    const PLACES: usize = 2;
+    let (listener, port) = listen().await;
+    let shown = Shown::new();
+    let acceptor = shown.acceptor(&["h2", "http/1.1"], false);
+    let open = Arc::new(AtomicUsize::new(0));
+    let (counter, (closed, mut ends)) = (open.clone(), mpsc::unbounded_channel());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            counter.fetch_add(1, Ordering::SeqCst);
+            let (counter, closed, acceptor) = (counter.clone(), closed.clone(), acceptor.clone());
+            tokio::spawn(async move {
+                answer(stream, acceptor).await;
+                counter.fetch_sub(1, Ordering::SeqCst);
+                let _ = closed.send(());
+            });
+        }
+    });
+    let gate = shown.gate(port, |it| it.max_connections = PLACES);
+    let asks = || {
+        let mut asks = head(Method::GET, "/");
+        asks.upgrade = Some("websocket".parse().unwrap());
+        asks
+    };
+    // As many connections wait as there are places.
+    let both = tokio::join!(async { gate.send(asks(), nothing().await).await }, async {
+        gate.send(asks(), nothing().await).await
+    },);
+    assert_eq!(text(both.0).await + &text(both.1).await, "okok");
+    assert_eq!(open.load(Ordering::SeqCst), PLACES);
+    // One makes way for a head that goes over HTTP/2 and apart.
+    assert_eq!(
+        text(gate.send(long_head(), nothing().await).await).await,
+        "ok"
+    );
+    ends.recv().await.unwrap();
+    assert_eq!(open.load(Ordering::SeqCst), PLACES);
 }
 
 #[tokio::test]

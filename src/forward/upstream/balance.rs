@@ -5,6 +5,7 @@ use super::budget::Retries;
 use super::dice::Dice;
 use super::ejection::{Circuit, Ejection, Taken};
 use super::health::{Health, Streak};
+use super::left_out::Way;
 use super::load::Load;
 use crate::clock::Now;
 use std::sync::Arc;
@@ -100,6 +101,8 @@ pub(in crate::forward) struct Chosen {
     /// Its place among the upstream's servers.
     pub(super) index: usize,
     counted: Option<Counted>,
+    /// Which of its addresses it goes to.
+    pub(in crate::forward) way: Way,
 }
 
 /// One request in flight, as long as this lives.
@@ -150,10 +153,11 @@ impl Counted {
 
 impl Chosen {
     /// A server of which nothing is kept.
-    pub(super) const fn only() -> Self {
+    pub(super) fn only() -> Self {
         Self {
             index: 0,
             counted: None,
+            way: Way::default(),
         }
     }
 
@@ -163,6 +167,7 @@ impl Chosen {
 
     /// How it went tells nothing of the server, whatever is told of it behind this.
     pub(in crate::forward) fn excuse(&mut self) {
+        self.way.excuse();
         if let Some(mut counted) = self.counted.take() {
             counted.excuse();
         }
@@ -263,6 +268,7 @@ fn chosen(index: usize, standing: &Arc<Standing>, taken: Taken) -> Chosen {
     Chosen {
         index,
         counted: Some(Counted::new(standing, taken)),
+        way: Way::default(),
     }
 }
 

@@ -1,10 +1,13 @@
 //! A new connection to a server.
 
 use super::http2::Http2;
+use super::left_out::Way;
 use super::resolve::Addresses;
 use super::stream::Stream;
 use super::tls::{self, ALPN_HTTP_2};
+use super::used_up::told_apart;
 use super::{At, Place, Protocol};
+use crate::forward::Late;
 use crate::forward::arriving::Beside;
 use crate::forward::http1;
 use std::io;
@@ -37,14 +40,22 @@ pub(super) enum Version {
     Http2,
 }
 
-/// Connects before `by` to the first address that answers, ready for requests.
-pub(super) async fn connect(place: &Place, addresses: &Addresses, by: Instant) -> io::Result<Made> {
+/// Connects before `by` to the first address on the `way` that answers, ready for requests.
+pub(super) async fn connect(
+    place: &Place,
+    addresses: &Addresses,
+    way: &mut Way,
+    by: Instant,
+) -> io::Result<Made> {
     match &place.at {
         At::Unix { path } => {
             let stream = timeout_at(by, UnixStream::connect(path)).await??;
             ready(Stream::Unix(stream), None, in_clear(place.protocol), by).await
         }
-        At::Clear { .. } | At::Tls { .. } => to_any(place, &addresses.in_turn(), by).await,
+        At::Clear { .. } | At::Tls { .. } => {
+            let addresses = way.of(addresses);
+            to_any(place, &addresses, way, by).await
+        }
     }
 }
 
@@ -53,10 +64,11 @@ pub(super) async fn connect(place: &Place, addresses: &Addresses, by: Instant) -
 pub(super) async fn connect_alone(
     place: &Place,
     addresses: &Addresses,
+    way: &mut Way,
     by: Instant,
 ) -> io::Result<Made> {
     match place.alone() {
-        Some(alone) => connect(&alone, addresses, by).await,
+        Some(alone) => connect(&alone, addresses, way, by).await,
         None => Err(io::Error::new(
             io::ErrorKind::Unsupported,
             "it is set to speak HTTP/2 only",
@@ -68,6 +80,7 @@ pub(super) async fn connect_alone(
 pub(super) async fn to_any(
     place: &Place,
     addresses: &[SocketAddr],
+    way: &mut Way,
     by: Instant,
 ) -> io::Result<Made> {
     let addresses = &addresses[..addresses.len().min(MAX_TRIES)];
@@ -83,7 +96,10 @@ pub(super) async fn to_any(
         };
         match made.await {
             Ok(made) => return Ok(made),
-            Err(error) => last = error,
+            Err(error) => {
+                way.misses(*address, &error);
+                last = error;
+            }
         }
     }
     Err(last)
@@ -91,7 +107,8 @@ pub(super) async fn to_any(
 
 /// Connects before `by`, and makes sure of whom to.
 async fn open(place: &Place, address: SocketAddr, by: Instant) -> io::Result<(Stream, Version)> {
-    let stream = timeout_at(by, TcpStream::connect(address)).await??;
+    let stream = timeout_at(by, TcpStream::connect(address)).await?;
+    let stream = stream.map_err(|error| told_apart(error, address))?;
     // A request is written in one piece; what comes later is a body's next
     // frame, which has nothing to wait for.
     stream.set_nodelay(true)?;
@@ -102,10 +119,13 @@ async fn open(place: &Place, address: SocketAddr, by: Instant) -> io::Result<(St
         return Err(io::Error::other("TLS is not set up for it"));
     };
     let name = client.name(host)?;
+    let asked_before = client.asked_in_vain();
+    let was_asked = || client.asked_in_vain() != asked_before;
     let shaking = TlsConnector::from(client.config()).connect(name.clone(), stream);
     let stream = timeout_at(by, shaking)
-        .await?
-        .map_err(|error| tls::explain(&error, &name))?;
+        .await
+        .map_err(|_| Late::Handshake)?
+        .map_err(|error| tls::explain(&error, &name, was_asked()))?;
     let agreed = stream.get_ref().1.alpn_protocol();
     let version = match place.protocol {
         Protocol::Auto | Protocol::Http2 if agreed == Some(ALPN_HTTP_2) => Version::Http2,
@@ -116,7 +136,11 @@ async fn open(place: &Place, address: SocketAddr, by: Instant) -> io::Result<(St
             ));
         }
     };
-    Ok((Stream::Tls(Box::new(stream)), version))
+    let stream = Stream::Tls {
+        stream: Box::new(stream),
+        was_asked: was_asked(),
+    };
+    Ok((stream, version))
 }
 
 /// Nothing is settled in clear text: HTTP/2 is for who says so.

@@ -147,6 +147,23 @@ impl Circuit {
         Some(Duration::from_nanos(time))
     }
 
+    /// Whether it is out, or would be if there were room.
+    pub(super) fn has_failed(&self, rules: &Ejection) -> bool {
+        self.is_out() || self.word.load(Ordering::Relaxed) & MASK >= rules.failures
+    }
+
+    /// Whether nothing is known of it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == 0 && self.until.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether nothing that is known of it matters any more.
+    pub(super) fn is_as_new(&self, rules: &Ejection, now: u64) -> bool {
+        let has_failed = self.word.load(Ordering::Relaxed) & (OUT | MASK) != 0;
+        let back = self.until.load(Ordering::Relaxed);
+        !has_failed && (back == 0 || now >= back.saturating_add(rules.time(self.doublings())))
+    }
+
     fn change(&self, word: u32, to: u32) -> Result<u32, u32> {
         self.word
             .compare_exchange(word, to, Ordering::AcqRel, Ordering::Relaxed)

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Health {
     /// What is asked for: path and query.
     pub path: http::uri::PathAndQuery,
+    /// The service of gRPC that is asked for, the whole server where it is empty; nothing where it is a `GET`.
+    pub grpc: Option<Box<str>>,
     /// How often.
     pub every: Duration,
     /// How long connecting and answering may take together.
@@ -31,6 +33,11 @@ pub(super) struct Streak(AtomicU32);
 impl Streak {
     pub(super) fn is_down(&self) -> bool {
         self.0.load(Ordering::Acquire) & DOWN != 0
+    }
+
+    /// Whether the last check was good, and it is up.
+    pub(super) fn is_as_new(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
     }
 
     /// A check was good or not. Whether the server is up by it, if that is a change.
@@ -65,6 +72,7 @@ mod tests {
     fn a_server_goes_down_and_up_after_checks_in_a_row() {
         let health = Health {
             path: http::uri::PathAndQuery::from_static("/"),
+            grpc: None,
             every: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
             healthy_after: 2,

@@ -3,6 +3,8 @@
 use super::connect::MAX_ANSWER_HEAD;
 use super::kept::MAX_IDLE;
 use super::stream::Stream;
+use super::tls::hinted;
+use crate::forward::Late;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use h2::{Ping, PingPong};
@@ -28,26 +30,23 @@ const MAX_FRAME: u32 = 16 * 1024;
 const HEADER_TABLE: u32 = 4 * 1024;
 /// Bytes of each request's body that wait to be written.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Streams of which we remember for a while that we have reset them: what the server had sent by
-/// then is no error of its. Of 64 resets a second and one for each place (see `resets`), with 256 places,
-/// this remembers all.
+/// Streams of which we remember for a while that we have reset them: what the server had sent by then is no
+/// error of its. Of 64 resets a second and one for each of 256 places (see `resets`), this remembers all.
 const RESETS_REMEMBERED: usize = 4096;
 const RESETS_REMEMBERED_FOR: Duration = Duration::from_secs(10);
-/// Streams we may have to reset for the server's errors, until the connection ends. All requests
-/// of the connection share them for as long as it lives.
+/// Streams we may have to reset for the server's errors, until the connection, whose requests share them, ends.
 const RESETS_FOR_ERRORS: usize = 65_536;
 /// Bytes by which frames of an answer that are shorter than 256 fall short of that, of all that wait to be
 /// taken. A client that takes nothing of an answer in frames of 16 bytes holds a megabyte of it, and of
 /// single bytes sixteen: some shall not end the others' connection.
 const SMALL_FRAMES: usize = 64 * 1024 * 1024;
 
-/// After so long without an answer's byte, while requests are under way, we
-/// ask whether the server is still there.
+/// After so long without an answer's byte, while requests are under way, we ask whether the server is there.
 const PING_AFTER: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long we wait before we ask once more: servers close connections that
-/// are asked more often than every five minutes without having sent anything.
+/// How long we wait before we ask once more: servers close connections that are asked more often than every
+/// five minutes without having sent anything.
 const PING_AGAIN: Duration = Duration::from_secs(310);
 /// How long a connection that is no longer used may take to close.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -72,6 +71,8 @@ struct State {
     idle_since: Instant,
     /// Whether it was given up since the server did not say that it is still there.
     is_dead: bool,
+    /// Whether one of its requests has told that it broke off.
+    is_told: bool,
 }
 
 /// One request's place on a connection.
@@ -82,6 +83,7 @@ pub(in crate::forward) struct Slot {
     /// How much had been heard on the connection when this was last heard of.
     heard: usize,
     is_over: bool,
+    is_excused: bool,
 }
 
 impl Http2 {
@@ -92,19 +94,21 @@ impl Http2 {
         address: Option<SocketAddr>,
         by: Instant,
     ) -> io::Result<Arc<Self>> {
+        let was_asked = stream.was_asked();
         let (sender, mut connection) = timeout_at(by, builder().handshake(stream))
-            .await?
-            .map_err(|why| not_spoken(&why))?;
+            .await
+            .map_err(|_| Late::Http2)?
+            .map_err(|why| not_spoken(&why, was_asked))?;
         let heard = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(Ok(())) => {
                 Poll::Ready(Err(io::Error::other("it closed the connection at once")))
             }
-            Poll::Ready(Err(why)) => Poll::Ready(Err(not_spoken(&why))),
+            Poll::Ready(Err(why)) => Poll::Ready(Err(not_spoken(&why, was_asked))),
             // Nothing may be sent until its settings are there.
             Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         });
-        timeout_at(by, heard).await??;
+        timeout_at(by, heard).await.map_err(|_| Late::Http2)??;
         let pings = connection.ping_pong();
         let this = Arc::new(Self {
             address,
@@ -113,6 +117,7 @@ impl Http2 {
                 in_use: 0,
                 idle_since: Instant::now(),
                 is_dead: false,
+                is_told: false,
             }),
             heard: AtomicUsize::new(0),
         });
@@ -160,7 +165,13 @@ impl Http2 {
             sender,
             heard: self.heard.load(Ordering::Relaxed),
             is_over: false,
+            is_excused: false,
         })
+    }
+
+    /// That it breaks off is no word of the server: its one request may be what it was ended for.
+    pub(super) fn tells_nothing(&self) {
+        self.state().is_told = true;
     }
 
     /// Gives it no more requests; those that are under way go on.
@@ -211,8 +222,19 @@ impl Slot {
         self.connection.state().is_dead
     }
 
-    pub(super) fn is_on(&self, connection: &Arc<Http2>) -> bool {
-        Arc::ptr_eq(&self.connection, connection)
+    /// Notes that it failed with its connection: of all that did, the first one tells of the server.
+    pub(in crate::forward) fn broke(&mut self) {
+        let mut state = self.connection.state();
+        self.is_excused = std::mem::replace(&mut state.is_told, true);
+    }
+
+    /// Whether it failed with its connection, and another one has told so.
+    pub(in crate::forward) const fn is_excused(&self) -> bool {
+        self.is_excused
+    }
+
+    pub(super) const fn connection(&self) -> &Arc<Http2> {
+        &self.connection
     }
 }
 
@@ -244,16 +266,12 @@ fn builder() -> Builder {
     builder
 }
 
-fn not_spoken(why: &h2::Error) -> io::Error {
+fn not_spoken(why: &h2::Error, was_asked: bool) -> io::Error {
     if let Some(inner) = why.get_io() {
-        let text = match inner
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        {
-            Some(alert) => super::tls::words(alert, ""),
-            None => format!("it broke off before it spoke HTTP/2: {inner}"),
-        };
-        return io::Error::other(text);
+        let text = format!("it broke off before it spoke HTTP/2: {inner}");
+        // TLS has words of its own, where its refusal was not lost with the connection.
+        let is_told = inner.get_ref().is_some();
+        return io::Error::other(hinted(text, was_asked && !is_told));
     }
     io::Error::other(format!("it does not speak HTTP/2: {why}"))
 }

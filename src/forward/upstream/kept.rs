@@ -1,21 +1,21 @@
 //! Connections of one worker to one server.
 
-use super::connect::{Http1, Made, Version, connect, connect_alone, to_any};
+use super::Place;
+use super::connect::{Http1, Made, connect, connect_alone, to_any};
 use super::http2::{Http2, Slot};
-use super::pool::{NoPlace, Sender};
+use super::left_out::Way;
+use super::pool::{NoPlace, Sender, Wants};
 use super::resets::Resets;
 use super::resolve::{Addresses, Resolve};
-use super::{At, Place};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{self, Notify, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How long a connection is kept without a request: where its server says how
-/// long it waits for one, less than that. What is sent as the server closes is
-/// lost, and may not be sent again.
+/// How long a connection is kept without a request: where its server says how long it waits for one, less
+/// than that. What is sent as the server closes is lost, and may not be sent again.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(30);
 /// By how much less, but by no more than half: a request may be on its way for so long, and where
 /// none were kept at all, each would cost a connection.
@@ -29,8 +29,9 @@ pub(super) struct Kept {
     pub(super) place: Arc<Place>,
     pub(super) addresses: Addresses,
     /// One for each request that may be under way. An idle connection holds
-    /// none: whoever gets one takes an idle connection first, so that there
-    /// are never more connections than places.
+    /// none: whoever gets one takes an idle connection first, and one of another
+    /// kind makes way for what he has to make, so that there are never more
+    /// connections than places, beside those that are shared.
     free: Semaphore,
     idle: Mutex<Idle>,
     /// Told when one grows old before the time that [`sweep`] waits for.
@@ -53,21 +54,42 @@ struct Idle {
 /// Connections that carry many requests.
 #[derive(Debug, Default)]
 struct Shared {
-    connections: Mutex<Vec<Arc<Http2>>>,
+    connections: Connections,
+    /// Those that carry one at a time all the same, since the server may end them for it.
+    apart: Connections,
     /// Where the search for a free one begins.
     turn: AtomicUsize,
     /// One is made at a time: whoever waits for it can use it too.
-    making: sync::Mutex<Option<Version>>,
+    making: sync::Mutex<()>,
+    /// Whether the server, when it last had the choice, settled on HTTP/1.1: it takes one request
+    /// at a time, and nothing is to be waited for.
+    takes_one: AtomicBool,
+}
+
+type Connections = Mutex<Vec<Arc<Http2>>>;
+
+fn all(connections: &Connections) -> MutexGuard<'_, Vec<Arc<Http2>>> {
+    connections.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Those of them that may be given requests; the others are let go of.
+fn open(connections: &Connections) -> MutexGuard<'_, Vec<Arc<Http2>>> {
+    let mut open = all(connections);
+    open.retain(|connection| {
+        // One that takes no request at all would be kept beside each further one.
+        if connection.load() == 0 && !connection.has_room() {
+            connection.retire();
+        }
+        connection.is_open()
+    });
+    open
 }
 
 impl Kept {
     /// No connections to it yet.
-    pub(super) fn new(place: Arc<Place>, lasts: bool) -> Self {
+    pub(super) fn new(place: Arc<Place>, addresses: Addresses, lasts: bool) -> Self {
         Self {
-            addresses: match &place.at {
-                At::Clear { host, port } | At::Tls { host, port, .. } => Addresses::of(host, *port),
-                At::Unix { .. } => Addresses::none(),
-            },
+            addresses,
             free: Semaphore::new(place.max_connections.min(Semaphore::MAX_PERMITS)),
             idle: Mutex::default(),
             sooner: Arc::default(),
@@ -82,29 +104,12 @@ impl Kept {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shared(&self) -> MutexGuard<'_, Vec<Arc<Http2>>> {
-        let connections = self.shared.connections.lock();
-        connections.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Those of them that may be given requests; the others are let go of.
-    fn open(&self) -> MutexGuard<'_, Vec<Arc<Http2>>> {
-        let mut shared = self.shared();
-        shared.retain(|connection| {
-            // One that takes no request at all would be kept beside each further one.
-            if connection.load() == 0 && !connection.has_room() {
-                connection.retire();
-            }
-            connection.is_open()
-        });
-        shared
-    }
-
     /// Whether it has connections that wait for requests.
     pub(super) fn is_used(&self) -> bool {
         // Nobody else looks through those of a server that is asked no more.
-        let shared = self.open();
-        !shared.is_empty() || !self.idle().connections.is_empty()
+        let shares = !open(&self.shared.connections).is_empty();
+        let has_apart = !open(&self.shared.apart).is_empty();
+        shares || has_apart || !self.idle().connections.is_empty()
     }
 
     /// Takes one of the places; [`Lease`] frees it. Tells until when it waited, if it did.
@@ -136,16 +141,25 @@ impl Kept {
     }
 
     /// A connection, or a place on one, if one is usable.
-    pub(super) fn take(&self) -> Option<Sender> {
-        if self.place.may_share()
-            && let Some(slot) = self.take_slot(None)
-        {
-            return Some(Sender::Http2(slot));
+    pub(super) fn take(&self, wants: Wants, way: &Way) -> Option<Sender> {
+        if self.place.may_share() && wants != Wants::Alone {
+            let slot = if wants == Wants::Apart {
+                self.take_apart(way)
+            } else {
+                self.take_slot(None, way)
+            };
+            if let Some(slot) = slot {
+                return Some(Sender::Http2(slot));
+            }
+            if !self.shared.takes_one.load(Ordering::Relaxed) {
+                // What is idle was made for who asked to leave HTTP: gRPC, say, cannot go over it.
+                return None;
+            }
         }
         let mut idle = self.idle();
         // Some may have been closed by the server meanwhile.
         while let Some((mut connection, _)) = idle.connections.pop() {
-            if connection.is_usable() {
+            if way.may(connection.address()) && connection.is_usable() {
                 return Some(Sender::Http1(connection));
             }
         }
@@ -154,8 +168,8 @@ impl Kept {
 
     /// A place on the connection that has the fewest requests, in turn, but
     /// not on the one that `but` is on.
-    fn take_slot(&self, but: Option<&Slot>) -> Option<Slot> {
-        let shared = self.open();
+    fn take_slot(&self, but: Option<&Slot>, way: &Way) -> Option<Slot> {
+        let shared = open(&self.shared.connections);
         let turn = match shared.len() {
             0 => return None,
             1 => 0,
@@ -164,53 +178,63 @@ impl Kept {
         let (before, from) = shared.split_at(turn);
         from.iter()
             .chain(before)
-            .filter(|one| !but.is_some_and(|slot| slot.is_on(one)))
-            .filter(|one| one.has_room())
+            .filter(|one| !but.is_some_and(|slot| Arc::ptr_eq(slot.connection(), one)))
+            .filter(|one| way.may(one.address) && one.has_room())
             .min_by_key(|one| one.load())
             .and_then(Http2::take)
+    }
+
+    /// A place on a connection that has no request.
+    fn take_apart(&self, way: &Way) -> Option<Slot> {
+        let apart = open(&self.shared.apart);
+        let mut may = apart.iter().filter(|one| way.may(one.address));
+        let free = may.rfind(|one| one.load() == 0);
+        free.and_then(Http2::take)
     }
 
     /// A place on a connection that others use too, or a new connection.
     pub(super) async fn share(
         self: &Arc<Self>,
         but: Option<&Slot>,
+        way: &mut Way,
         by: Instant,
     ) -> io::Result<Sender> {
-        let mut making = timeout_at(by, self.shared.making.lock()).await?;
-        if *making == Some(Version::Http1) {
-            // It takes one request at a time: nothing is to be waited for.
-            drop(making);
-            // Unless it has come to speak HTTP/2 since.
-            if let Some(slot) = self.take_slot(but) {
-                return Ok(Sender::Http2(slot));
-            }
-            let made = self.make(by).await?;
-            if matches!(made, Sender::Http2(_))
-                && let Ok(mut making) = self.shared.making.try_lock()
-            {
-                *making = Some(Version::Http2);
-            }
-            return Ok(made);
-        }
-        if let Some(slot) = self.take_slot(but) {
+        let making = timeout_at(by, self.shared.making.lock()).await?;
+        let takes_one = self.shared.takes_one.load(Ordering::Relaxed);
+        let _making = (!takes_one).then_some(making);
+        // It may have come to speak HTTP/2 since it last took one.
+        if let Some(slot) = self.take_slot(but, way) {
             return Ok(Sender::Http2(slot));
         }
-        let made = self.make(by).await?;
-        *making = Some(match &made {
-            Sender::Http1(_) => Version::Http1,
-            Sender::Http2(_) => Version::Http2,
-        });
-        Ok(made)
+        self.make(Wants::Any, way, by).await
     }
 
     /// A new connection, or a place on it.
-    pub(super) async fn make(self: &Arc<Self>, by: Instant) -> io::Result<Sender> {
-        match connect(&self.place, &self.addresses, by).await? {
-            Made::Http1(connection) => Ok(Sender::Http1(connection)),
-            Made::Http2(connection) => {
-                let slot = connection.take();
+    pub(super) async fn make(
+        self: &Arc<Self>,
+        wants: Wants,
+        way: &mut Way,
+        by: Instant,
+    ) -> io::Result<Sender> {
+        self.make_way();
+        let made = match wants {
+            Wants::Alone => connect_alone(&self.place, &self.addresses, way, by).await?,
+            Wants::Any | Wants::Apart => {
+                let made = connect(&self.place, &self.addresses, way, by).await?;
+                let takes_one = matches!(made, Made::Http1(_));
+                self.shared.takes_one.store(takes_one, Ordering::Relaxed);
+                made
+            }
+        };
+        let connection = match made {
+            Made::Http1(connection) => return Ok(Sender::Http1(connection)),
+            Made::Http2(connection) => connection,
+        };
+        let slot = connection.take();
+        match wants {
+            Wants::Any => {
                 let is_first = {
-                    let mut shared = self.shared();
+                    let mut shared = all(&self.shared.connections);
                     shared.push(connection);
                     shared.len() == 1
                 };
@@ -218,21 +242,41 @@ impl Kept {
                     let kept = self.clone();
                     tokio::spawn(async move { kept.spread().await });
                 }
-                slot.map(Sender::Http2)
-                    .ok_or_else(|| io::Error::other("it takes no requests"))
+            }
+            Wants::Apart => {
+                connection.tells_nothing();
+                all(&self.shared.apart).push(connection);
+            }
+            Wants::Alone => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "it speaks HTTP/2 only",
+                ));
             }
         }
+        slot.map(Sender::Http2)
+            .ok_or_else(|| io::Error::other("it takes no requests"))
     }
 
-    /// A new connection that speaks HTTP/1.1.
-    pub(super) async fn make_alone(&self, by: Instant) -> io::Result<Http1> {
-        match connect_alone(&self.place, &self.addresses, by).await? {
-            Made::Http1(connection) => Ok(connection),
-            Made::Http2(_) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "it speaks HTTP/2 only",
-            )),
-        }
+    /// Lets go of connections that wait for requests of another kind, where with one more there
+    /// would be more than places.
+    fn make_way(&self) {
+        let mut idle = self.idle();
+        let mut apart = all(&self.shared.apart);
+        let waiting = apart.iter().filter(|one| one.load() == 0).count();
+        let waiting = idle.connections.len() + waiting;
+        let excess = waiting.saturating_sub(self.free.available_permits());
+        let alone = excess.min(idle.connections.len());
+        idle.connections.drain(..alone);
+        let mut excess = excess - alone;
+        apart.retain(|one| {
+            let goes = excess > 0 && one.load() == 0;
+            if goes {
+                one.retire();
+                excess -= 1;
+            }
+            !goes
+        });
     }
 
     /// Keeps a connection for another request.
@@ -273,23 +317,28 @@ impl Kept {
     /// Lets go of connections to addresses that the server no longer has;
     /// requests that are under way on them go on.
     pub(super) fn forget(&self) {
+        if let Some(left_out) = &self.place.left_out {
+            left_out.learn(self.addresses.all());
+        }
         self.idle()
             .connections
             .retain(|(connection, _)| self.addresses.has(connection.address()));
-        self.shared().retain(|connection| {
-            let stays = self.addresses.has(connection.address);
-            if !stays {
-                connection.retire();
-            }
-            stays
-        });
+        for connections in [&self.shared.connections, &self.shared.apart] {
+            all(connections).retain(|connection| {
+                let stays = self.addresses.has(connection.address);
+                if !stays {
+                    connection.retire();
+                }
+                stays
+            });
+        }
     }
 
     /// Connects to every address that has no connection yet, where one is
     /// enough for many requests: otherwise the first would get them all.
     async fn spread(&self) {
         let missing: Vec<_> = {
-            let mut shared = self.shared();
+            let mut shared = all(&self.shared.connections);
             shared.retain(|connection| connection.is_open());
             if shared.is_empty() {
                 return;
@@ -302,8 +351,9 @@ impl Kept {
         };
         for address in missing {
             let by = Instant::now() + UNHURRIED;
-            if let Ok(Made::Http2(connection)) = to_any(&self.place, &[address], by).await {
-                self.shared().push(connection);
+            let made = to_any(&self.place, &[address], &mut Way::default(), by).await;
+            if let Ok(Made::Http2(connection)) = made {
+                all(&self.shared.connections).push(connection);
             }
         }
     }

@@ -1,15 +1,18 @@
 //! An upstream's servers: choice, health, and connections kept per worker.
 
+mod authorities;
 pub mod balance;
 pub mod budget;
 pub mod checks;
 pub mod ejection;
+pub mod grpc_health;
 pub mod health;
 
 mod connect;
 mod dice;
 mod http2;
 mod kept;
+mod left_out;
 mod load;
 mod place;
 mod pool;
@@ -17,14 +20,17 @@ mod resets;
 pub mod resolve;
 mod stream;
 pub mod tls;
+mod used_up;
 
 pub(super) use balance::{Chosen, Counted, Tried};
 pub(super) use connect::MAX_ANSWER_FIELDS;
 pub(super) use http2::Slot;
+pub(super) use left_out::Way;
 pub(super) use place::{Place, Target};
 pub use pool::Pool;
-pub(super) use pool::{Lease, NoPlace, Ready};
+pub(super) use pool::{Lease, NoPlace, Ready, Wants};
 pub(super) use stream::Stream;
+pub(super) use used_up::UsedUp;
 
 use super::Failed;
 use crate::clock::Now;
@@ -33,6 +39,7 @@ use budget::{Budget, Counts};
 use checks::{Check, settings_of_a_check};
 use ejection::Taken;
 use http::StatusCode;
+use left_out::Of;
 use place::At;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -136,9 +143,13 @@ impl Upstream {
             .servers
             .iter()
             .map(|server| {
-                let standing = before.map(|before| before.standing_of(server, &settings.balance));
-                let standing = standing.unwrap_or_default();
-                Target::new(server, &settings, standing)
+                let known = before.map(|before| before.target_of(server));
+                let standing = match known {
+                    None => Arc::default(),
+                    Some(None) => Arc::new(Standing::added(&settings.balance)),
+                    Some(Some(target)) => target.standing.clone(),
+                };
+                Target::new(server, &settings, standing, known.flatten())
             })
             .collect();
         let rules = &settings.balance;
@@ -156,13 +167,11 @@ impl Upstream {
         }
     }
 
-    /// What is known of a server, which may be new by `rules`.
-    fn standing_of(&self, server: &Server, rules: &balance::Rules) -> Arc<Standing> {
+    /// A server, if it is one of them.
+    fn target_of(&self, server: &Server) -> Option<&Target> {
         let mut known = self.settings.servers.iter().zip(&self.targets);
-        known.find(|(one, _)| *one == server).map_or_else(
-            || Arc::new(Standing::added(rules)),
-            |(_, target)| target.standing.clone(),
-        )
+        let (_, target) = known.find(|(one, _)| *one == server)?;
+        Some(target)
     }
 
     /// How it is set.
@@ -173,12 +182,30 @@ impl Upstream {
     /// The server that a request goes to which was sent to those in `tried`;
     /// `None` where none is left that may have it.
     pub(super) fn choose(&self, tried: &Tried, now: Now) -> Option<Chosen> {
-        if self.is_plain {
-            let may = tried.is_none() || (tried.may_repeat && !tried.is_full());
-            return may.then(Chosen::only);
-        }
         let rules = &self.settings.balance;
-        dice::throw(|dice| balance::choose(&self.targets, rules, tried, nanos(now), dice))
+        let mut chosen = if self.is_plain {
+            let may = tried.is_none() || (tried.may_repeat && !tried.is_full());
+            may.then(Chosen::only)?
+        } else {
+            dice::throw(|dice| balance::choose(&self.targets, rules, tried, nanos(now), dice))?
+        };
+        let place = self.target(&chosen).place.as_ref();
+        if let Some(left_out) = place.and_then(|place| place.left_out.as_ref()) {
+            chosen.way = left_out.way(rules, tried.is_none(), nanos(now));
+        }
+        Some(chosen)
+    }
+
+    /// Tells how it went, `why` it failed if it did, to the address that it went to. Whether it tells of the
+    /// server as well.
+    fn tell_address(&self, chosen: &mut Chosen, why: Option<&str>, now: Now) -> bool {
+        let of = Of {
+            upstream: &self.settings.name,
+            server: &self.targets[chosen.index].label,
+            rules: &self.settings.balance,
+            now: nanos(now),
+        };
+        chosen.way.tell(why, of)
     }
 
     pub(super) fn target(&self, chosen: &Chosen) -> &Target {
@@ -206,13 +233,17 @@ impl Upstream {
         now: Now,
     ) {
         let index = chosen.index;
+        // What a proxy says whose own backend fails, or a server that is going down.
+        let why = matches!(status.as_u16(), 502..=504).then(|| status.as_str());
+        let is_the_servers = self.tell_address(chosen, why, now);
         let Some(counted) = chosen.counted() else {
             return;
         };
         let (standing, taken) = counted.tell();
-        // What a proxy says whose own backend fails, or a server that is going down.
-        if matches!(status.as_u16(), 502..=504) {
-            self.count_failure(index, taken, now, status.as_str());
+        if let Some(why) = why {
+            if is_the_servers || taken != Taken::In {
+                self.count_failure(index, taken, now, why);
+            }
             return;
         }
         let at = nanos(now);
@@ -229,14 +260,18 @@ impl Upstream {
     /// No answer came.
     pub(super) fn failed(&self, chosen: &mut Chosen, why: &Failed, now: Now) {
         let index = chosen.index;
+        if !why.is_the_servers() {
+            chosen.excuse();
+            return;
+        }
+        let why = why.to_string();
+        let is_the_servers = self.tell_address(chosen, Some(&why), now);
         let Some(counted) = chosen.counted() else {
             return;
         };
-        if why.is_the_servers() {
-            let (_, taken) = counted.tell();
-            self.count_failure(index, taken, now, &why.to_string());
-        } else {
-            counted.excuse();
+        let (_, taken) = counted.tell();
+        if is_the_servers || taken != Taken::In {
+            self.count_failure(index, taken, now, &why);
         }
     }
 
@@ -280,9 +315,15 @@ impl Upstream {
         };
         let settings = Arc::new(settings_of_a_check(&self.settings, health));
         let check = |target: &Target| {
+            let place = target.place.clone()?;
+            let is_grpc = health.grpc.is_some();
             Some(Check {
                 label: target.label.clone(),
-                place: target.place.clone()?,
+                place: if is_grpc {
+                    Arc::new(place.over_http2())
+                } else {
+                    place
+                },
                 standing: target.standing.clone(),
                 settings: settings.clone(),
                 health: health.clone(),

@@ -1,8 +1,11 @@
 //! What is made once of a server: its label, and where and how to connect.
 
 use super::balance::Standing;
+use super::left_out::LeftOut;
+use super::resolve::Addresses;
 use super::{Protocol, Server, Settings, tls};
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -24,7 +27,13 @@ impl AsRef<Arc<Standing>> for Target {
 }
 
 impl Target {
-    pub(super) fn new(server: &Server, settings: &Settings, standing: Arc<Standing>) -> Self {
+    /// A server, of which is known what `before`, the same one until now, has.
+    pub(super) fn new(
+        server: &Server,
+        settings: &Settings,
+        standing: Arc<Standing>,
+        before: Option<&Self>,
+    ) -> Self {
         let (label, at) = match server {
             Server::Echo => {
                 return Self {
@@ -53,6 +62,10 @@ impl Target {
                 At::Unix { path: path.clone() },
             ),
         };
+        let left_out = at.is_name().then(|| {
+            let before = before.and_then(|before| before.place.as_ref()?.left_out.clone());
+            before.unwrap_or_default()
+        });
         Self {
             label: label.into(),
             place: Some(Arc::new(Place::new(
@@ -60,6 +73,7 @@ impl Target {
                 settings.protocol,
                 settings.max_connections,
                 settings.resolve_every,
+                left_out,
             ))),
             standing,
         }
@@ -73,7 +87,10 @@ pub(in crate::forward) struct Place {
     pub(super) protocol: Protocol,
     pub(super) max_connections: usize,
     pub(super) resolve_every: Duration,
-    /// Of all the above; every request looks for its server's connections.
+    /// What is known of its addresses, where it has a name. So a name's connections are those of one
+    /// upstream, as that is.
+    pub(super) left_out: Option<Arc<LeftOut>>,
+    /// Of all the above but the last; every request looks for its server's connections.
     hash: u64,
 }
 
@@ -101,6 +118,14 @@ pub(super) enum At {
 }
 
 impl At {
+    /// Whether its addresses have to be looked up.
+    fn is_name(&self) -> bool {
+        match self {
+            Self::Clear { host, .. } | Self::Tls { host, .. } => host.parse::<IpAddr>().is_err(),
+            Self::Unix { .. } => false,
+        }
+    }
+
     fn alone(&self) -> Self {
         match self.clone() {
             Self::Tls { host, port, client } => Self::Tls {
@@ -114,7 +139,13 @@ impl At {
 }
 
 impl Place {
-    fn new(at: At, protocol: Protocol, max_connections: usize, resolve_every: Duration) -> Self {
+    fn new(
+        at: At,
+        protocol: Protocol,
+        max_connections: usize,
+        resolve_every: Duration,
+        left_out: Option<Arc<LeftOut>>,
+    ) -> Self {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let hash = KEY.hash_one((&at, protocol, max_connections, resolve_every));
         Self {
@@ -122,12 +153,26 @@ impl Place {
             protocol,
             max_connections,
             resolve_every,
+            left_out,
             hash,
         }
     }
 
+    /// Its addresses, or none that are known yet.
+    pub(super) fn addresses(&self) -> Addresses {
+        match &self.at {
+            At::Clear { host, port } | At::Tls { host, port, .. } => Addresses::of(host, *port),
+            At::Unix { .. } => Addresses::none(),
+        }
+    }
+
+    /// The same place, spoken to in HTTP/2.
+    pub(super) fn over_http2(&self) -> Self {
+        self.by(self.at.clone(), Protocol::Http2)
+    }
+
     /// Whether a connection may turn out to carry many requests.
-    pub(super) const fn may_share(&self) -> bool {
+    pub(in crate::forward) const fn may_share(&self) -> bool {
         match self.protocol {
             Protocol::Http1 => false,
             Protocol::Http2 => true,
@@ -137,23 +182,12 @@ impl Place {
 
     /// The same place, spoken to in HTTP/1.1.
     pub(super) fn alone(&self) -> Option<Self> {
-        (self.protocol != Protocol::Http2).then(|| {
-            let (at, most) = (self.at.alone(), self.max_connections);
-            Self::new(at, Protocol::Http1, most, self.resolve_every)
-        })
+        (self.protocol != Protocol::Http2).then(|| self.by(self.at.alone(), Protocol::Http1))
     }
 
-    /// What to do about a connection that broke off, if we know.
-    pub(in crate::forward) fn hint(&self) -> Option<&'static str> {
-        match &self.at {
-            At::Tls {
-                client: Some(client),
-                ..
-            } if client.was_asked_in_vain() => Some(
-                "it asked who we are and was told nothing: `tls.certificate` and `tls.key` say it",
-            ),
-            _ => None,
-        }
+    fn by(&self, at: At, protocol: Protocol) -> Self {
+        let (most, every) = (self.max_connections, self.resolve_every);
+        Self::new(at, protocol, most, every, self.left_out.clone())
     }
 
     /// `http` or `https`, as the server is spoken to.

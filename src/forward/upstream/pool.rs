@@ -4,9 +4,11 @@ use super::Place;
 use super::connect::Http1;
 use super::http2::Slot;
 use super::kept::{Kept, watch};
-use super::resolve::{Resolve, System};
+use super::left_out::Way;
+use super::resolve::{Addresses, Resolve, System};
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
@@ -33,6 +35,17 @@ pub(in crate::forward) struct Lease {
     kept: Arc<Kept>,
     slot: Option<Slot>,
     waited_until: Option<Instant>,
+}
+
+/// What a request wants of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::forward) enum Wants {
+    /// Others may be on it, where the server takes many on one.
+    Any,
+    /// No other is on it: the server may end the connection for this one.
+    Apart,
+    /// It speaks HTTP/1.1, which alone can be left.
+    Alone,
 }
 
 /// What a request is sent on.
@@ -89,9 +102,13 @@ impl Pool {
         }
     }
 
-    /// For one request: nothing is kept, or looked after, for others behind it.
-    pub(super) fn for_one() -> Self {
+    /// For one request to a server, or to one of its addresses: nothing is kept, or looked after, for
+    /// others behind it.
+    pub(super) fn for_one(place: &Arc<Place>, at: Option<SocketAddr>) -> Self {
+        let addresses = at.map_or_else(|| place.addresses(), Addresses::only);
+        let kept = Kept::new(place.clone(), addresses, false);
         Self {
+            servers: Mutex::new(HashMap::from([(place.clone(), Arc::new(kept))])),
             lasts: false,
             ..Self::new()
         }
@@ -138,7 +155,7 @@ impl Pool {
         }
         // A new server: after a reload, others may have gone.
         servers.retain(|_, kept| Arc::strong_count(kept) > 1 || kept.is_used());
-        let kept = Arc::new(Kept::new(place.clone(), self.lasts));
+        let kept = Arc::new(Kept::new(place.clone(), place.addresses(), self.lasts));
         servers.insert(place.clone(), kept.clone());
         kept
     }
@@ -151,39 +168,45 @@ impl Lease {
     }
 
     /// Takes a connection that is kept, if one is usable.
-    pub(in crate::forward) fn reuse(&mut self) -> Option<Ready> {
-        let kept = self.kept.take()?;
-        Some(self.ready(kept))
+    pub(in crate::forward) fn reuse(&mut self, wants: Wants, way: &mut Way) -> Option<Ready> {
+        way.fit(&self.kept.addresses);
+        if way.is_trial() {
+            // Those that wait are for others.
+            return None;
+        }
+        let kept = self.kept.take(wants, way)?;
+        Some(self.ready(kept, way))
     }
 
-    /// Makes a new connection before `by`. Of a server that takes many
-    /// requests on one, it may be one that another request has just made.
-    pub(in crate::forward) async fn connect(&mut self, by: Instant) -> io::Result<Ready> {
+    /// Makes a new connection before `by`. Where others may be on it, it may
+    /// be one that another request has just made.
+    pub(in crate::forward) async fn connect(
+        &mut self,
+        wants: Wants,
+        way: &mut Way,
+        by: Instant,
+    ) -> io::Result<Ready> {
         let kept = &self.kept;
+        // One that has just failed us is not taken again.
+        let failed = self.slot.take();
         // Rare, and a handshake's state is large: requests do not carry it along.
-        let new = if kept.place.may_share() {
-            // One that has just failed us is not taken again.
-            let failed = self.slot.take();
-            Box::pin(kept.share(failed.as_ref(), by)).await?
+        let new = if wants == Wants::Any && kept.place.may_share() {
+            Box::pin(kept.share(failed.as_ref(), way, by)).await?
         } else {
-            Box::pin(kept.make(by)).await?
+            drop(failed);
+            Box::pin(kept.make(wants, way, by)).await?
         };
-        Ok(self.ready(new))
+        Ok(self.ready(new, way))
     }
 
-    /// Makes a new connection before `by` that speaks HTTP/1.1, if the server does.
-    pub(in crate::forward) async fn connect_alone(&mut self, by: Instant) -> io::Result<Ready> {
-        // Nothing was begun on a connection of many: nothing is reset there,
-        // and no stream is kept from others for as long as this one lasts.
-        self.slot = None;
-        let alone = Box::pin(self.kept.make_alone(by)).await?;
-        Ok(Ready::Alone(alone))
-    }
-
-    fn ready(&mut self, sender: Sender) -> Ready {
+    fn ready(&mut self, sender: Sender, way: &mut Way) -> Ready {
         match sender {
-            Sender::Http1(connection) => Ready::Alone(connection),
+            Sender::Http1(connection) => {
+                way.goes(connection.address());
+                Ready::Alone(connection)
+            }
             Sender::Http2(slot) => {
+                way.goes(slot.connection().address);
                 self.slot = Some(slot);
                 Ready::Shared
             }

@@ -1,5 +1,6 @@
 //! The addresses of a server's name, asked for again while it is used.
 
+use super::used_up::UsedUp;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -126,6 +127,8 @@ impl Name {
                 Ok(list) => return some(list),
                 // What it failed for may have been long ago.
                 Err(_) if is_left => {}
+                // Nobody was asked for it.
+                Err(why) if UsedUp::of(&why).is_some() => return Err(why),
                 Err(why) => return Err(not_found(&format!("the name is not found: {why}"))),
             }
         }
@@ -164,6 +167,13 @@ impl Addresses {
                 turn: sync::Mutex::default(),
             }),
         }
+    }
+
+    /// This one alone, which is not looked up.
+    pub(super) fn only(address: SocketAddr) -> Self {
+        let only = Self::none();
+        only.learn(vec![address]);
+        only
     }
 
     /// Of a server that has none.
@@ -214,6 +224,24 @@ impl Addresses {
         Ok(true)
     }
 
+    /// Looks the name up before `by`, whoever did last. What was known before is kept when the resolver
+    /// fails.
+    pub(super) async fn find(
+        &self,
+        by: Instant,
+        resolver: &dyn Resolve,
+    ) -> io::Result<Vec<SocketAddr>> {
+        if let Some(name) = &self.name {
+            let mut turn = timeout_at(by, name.turn.lock()).await?;
+            match name.find(&mut turn, by, resolver).await {
+                Ok(list) => self.learn(list),
+                Err(why) if self.known().list.is_empty() => return Err(why),
+                Err(_) => {}
+            }
+        }
+        Ok(self.all())
+    }
+
     /// Looks the name up once more, if it was used since this was last asked;
     /// false when it was not, and is no longer watched.
     pub(super) async fn look_again(&self, resolver: &dyn Resolve) -> bool {
@@ -237,6 +265,11 @@ impl Addresses {
         list.retain(|address| seen.insert(*address));
         list.truncate(MAX_ADDRESSES);
         self.known().list = list;
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<SocketAddr> {
+        self.known().list.clone()
     }
 
     /// All of them, the one whose turn it is first.

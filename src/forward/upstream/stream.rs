@@ -1,5 +1,6 @@
 //! The bytes to and from a server, whatever carries them.
 
+use super::tls;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,7 +16,21 @@ pub(in crate::forward) enum Stream {
     /// Through a socket of this machine.
     Unix(UnixStream),
     /// To a server that has shown who it is.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls {
+        stream: Box<TlsStream<TcpStream>>,
+        /// Whether it asked who we are, and was told nothing.
+        was_asked: bool,
+    },
+}
+
+impl Stream {
+    /// Whether its server asked who we are, and was told nothing.
+    pub(super) const fn was_asked(&self) -> bool {
+        match self {
+            Self::Tls { was_asked, .. } => *was_asked,
+            Self::Tcp(_) | Self::Unix(_) => false,
+        }
+    }
 }
 
 /// Does the same on whatever carries the bytes.
@@ -24,7 +39,9 @@ macro_rules! on {
         match $self.get_mut() {
             Stream::Tcp($stream) => $what,
             Stream::Unix($stream) => $what,
-            Stream::Tls($stream) => $what,
+            Stream::Tls {
+                stream: $stream, ..
+            } => $what,
         }
     };
 }
@@ -35,7 +52,9 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let was_asked = self.was_asked();
         on!(self, stream => Pin::new(stream).poll_read(cx, buffer))
+            .map_err(|error| tls::told(error, was_asked))
     }
 }
 
@@ -60,7 +79,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Tls { stream, .. } => stream.is_write_vectored(),
         }
     }
 

@@ -4,8 +4,11 @@ use super::balance::Rules;
 use super::budget::Retries;
 use super::ejection::Ejection;
 use super::health::Health;
+use super::left_out::LeftOut;
 use super::*;
 use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 const EJECTION: Ejection = Ejection {
     failures: 5,
@@ -47,6 +50,7 @@ pub(super) fn checked(rules: Rules) -> Rules {
     Rules {
         health: Some(Health {
             path: http::uri::PathAndQuery::from_static("/"),
+            grpc: None,
             every: Duration::from_secs(5),
             timeout: Duration::from_secs(2),
             healthy_after: 1,
@@ -382,4 +386,103 @@ fn a_server_stands_after_a_reload_as_it_stood() {
     // What is no longer asked for does not hold either.
     let plain = Upstream::new(settings(&["a", "b", "c"], Rules::default()), Some(&after));
     assert_eq!(plain.servers_by_state()[0], ("up", 3));
+}
+
+const A: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80);
+const B: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 80);
+const C: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 3)), 80);
+
+/// What is known of the addresses of its one server, which these are.
+fn named(upstream: &Upstream, addresses: &[SocketAddr]) -> Arc<LeftOut> {
+    let place = upstream.targets[0].place.as_ref().unwrap();
+    let left_out = place.left_out.clone().unwrap();
+    left_out.learn(addresses.to_vec());
+    left_out
+}
+
+fn fail_at(upstream: &Upstream, address: SocketAddr, seconds: f64) {
+    let mut chosen = choose(upstream, seconds).unwrap();
+    chosen.way.goes(Some(address));
+    fail(upstream, chosen, seconds);
+}
+
+/// Which of them the next request may go to.
+fn may(upstream: &Upstream, seconds: f64) -> Vec<SocketAddr> {
+    let way = choose(upstream, seconds).unwrap().way;
+    [A, B, C]
+        .into_iter()
+        .filter(|one| way.may(Some(*one)))
+        .collect()
+}
+
+#[test]
+fn one_address_that_fails_is_left_out_and_a_name_whose_addresses_all_fail_is_ejected() {
+    let all = Ejection {
+        at_most: 100,
+        ..EJECTION
+    };
+    let rules = Rules {
+        ejection: Some(all),
+        panic_threshold: None,
+        ..rules()
+    };
+    let one = upstream(&["orders.test"], rules);
+    named(&one, &[A, B]);
+    for _ in 0..EJECTION.failures {
+        assert_eq!(may(&one, 0.0), [A, B, C]);
+        fail_at(&one, A, 0.0);
+    }
+    assert_eq!(may(&one, 9.0), [B, C]);
+    assert_eq!(one.servers_by_state()[0], ("up", 1));
+    for _ in 0..EJECTION.failures {
+        fail_at(&one, B, 0.0);
+    }
+    assert_eq!(one.servers_by_state()[1], ("ejected", 1));
+    assert!(choose(&one, 9.0).is_none());
+    // The trial of the name is that of an address, too.
+    let mut trial = choose(&one, 11.0).unwrap();
+    assert!(trial.way.may(Some(A)) && !trial.way.may(Some(B)));
+    trial.way.goes(Some(A));
+    answer(&one, &mut trial, 200, 1, 11.0);
+    assert_eq!(one.servers_by_state()[0], ("up", 1));
+    // One that tells nothing frees the next.
+    for _ in 0..2 {
+        assert_eq!(may(&one, 11.0), [B]);
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_connected_to_is_left_out_though_another_answered() {
+    let one = upstream(&["orders.test"], rules());
+    named(&one, &[A, B]);
+    for _ in 0..EJECTION.failures {
+        let mut chosen = choose(&one, 0.0).unwrap();
+        chosen.way.misses(A, &io::Error::other("it refuses"));
+        chosen.way.goes(Some(B));
+        answer(&one, &mut chosen, 200, 1, 0.0);
+    }
+    assert_eq!(may(&one, 1.0), [B, C]);
+    // More than the half of them never is.
+    for _ in 0..2 * EJECTION.failures {
+        fail_at(&one, B, 0.0);
+    }
+    assert_eq!(may(&one, 1.0), [B, C]);
+}
+
+#[test]
+fn an_address_is_down_by_its_checks_until_too_few_are_well_or_the_name_loses_it() {
+    let one = upstream(&["orders.test"], checked(rules()));
+    let left_out = named(&one, &[A, B, C]);
+    let health = one.settings.balance.health.as_ref().unwrap();
+    assert_eq!(left_out.checked(A, true, health), None);
+    assert_eq!(left_out.checked(A, false, health), Some(false));
+    assert_eq!(may(&one, 0.0), [B, C]);
+    assert_eq!(left_out.checked(B, false, health), Some(false));
+    assert_eq!(may(&one, 0.0), [A, B, C]);
+    assert_eq!(left_out.checked(B, true, health), Some(true));
+    let after = Upstream::new(one.settings.clone(), Some(&one));
+    assert_eq!(may(&after, 0.0), [B, C]);
+    left_out.learn(vec![B, C]);
+    left_out.learn(vec![A, B, C]);
+    assert_eq!(may(&after, 0.0), [A, B, C]);
 }

@@ -1,24 +1,21 @@
 //! Whom we trust as a server, and who we are to it.
 
 use super::Protocol;
+use super::authorities::trust;
 use crate::crypto::digest;
 use crate::secret::Secret;
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, InconsistentKeys, RootCertStore,
-    SignatureScheme,
-};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls::{AlertDescription, CertificateError, ClientConfig, InconsistentKeys, SignatureScheme};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -30,7 +27,7 @@ const ALPN_HTTP_1: &[u8] = b"http/1.1";
 /// `[upstreams.NAME] tls`: what the files held when they were read.
 #[derive(Debug, Default)]
 pub struct Settings {
-    /// The authorities that are trusted, PEM; `None` trusts those of the system.
+    /// The authorities that are trusted, PEM; `None` trusts those that the system has now.
     pub ca: Option<Vec<u8>>,
     /// Our own certificate chain, PEM, and its private key.
     pub identity: Option<(Vec<u8>, Secret)>,
@@ -86,6 +83,8 @@ pub struct Client {
     has_own_authority: bool,
     has_identity: bool,
     nobody: Arc<Nobody>,
+    /// A digest of the authorities that are trusted.
+    authorities: [u8; 32],
     content: [u8; 32],
 }
 
@@ -98,19 +97,7 @@ impl Client {
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|why| Bad::Setup(why.to_string()))?;
-        let builder = match &settings.ca {
-            Some(pem) => {
-                let provider = builder.crypto_provider().clone();
-                let roots = Arc::new(authorities(pem)?);
-                let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
-                    .build()
-                    .map_err(|_| Bad::Authority)?;
-                builder.with_webpki_verifier(verifier)
-            }
-            None => builder
-                .with_platform_verifier()
-                .map_err(|why| Bad::System(why.to_string()))?,
-        };
+        let (builder, authorities) = trust(builder, settings.ca.as_deref())?;
         let nobody = Arc::new(Nobody::default());
         let mut config = match &settings.identity {
             None => builder.with_client_cert_resolver(nobody.clone()),
@@ -133,7 +120,8 @@ impl Client {
             has_own_authority: settings.ca.is_some(),
             has_identity: settings.identity.is_some(),
             nobody,
-            content: content(settings, protocol),
+            content: content(settings, &authorities, protocol),
+            authorities,
         })
     }
 
@@ -157,13 +145,19 @@ impl Client {
         self.has_own_authority
     }
 
+    /// A digest of the system's authorities as they were read, where they are trusted.
+    pub fn of_the_system(&self) -> Option<&[u8; 32]> {
+        (!self.has_own_authority).then_some(&self.authorities)
+    }
+
     /// Whether it can say who we are.
     pub const fn has_identity(&self) -> bool {
         self.has_identity
     }
 
-    /// Whether a server has asked who we are, and we have nothing to say.
-    pub(super) fn was_asked_in_vain(&self) -> bool {
+    /// How often servers have asked who we are, while we have nothing to say: more often after a
+    /// handshake than before it, where its server did.
+    pub(super) fn asked_in_vain(&self) -> usize {
         self.nobody.0.load(Ordering::Relaxed)
     }
 
@@ -179,7 +173,7 @@ impl Client {
     pub async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = self.name(host)?;
         let shaking = TlsConnector::from(self.config()).connect(name.clone(), stream);
-        shaking.await.map_err(|error| explain(&error, &name))
+        shaking.await.map_err(|error| explain(&error, &name, false))
     }
 
     /// The name that the certificate of a server at `host` must be for.
@@ -194,13 +188,14 @@ impl Client {
     }
 }
 
-/// Has no certificate, and remembers whether it was asked for one.
+/// Has no certificate, and counts how often it was asked for one. One for all handshakes: sessions
+/// are resumed under the same alone.
 #[derive(Debug, Default)]
-struct Nobody(AtomicBool);
+struct Nobody(AtomicUsize);
 
 impl ResolvesClientCert for Nobody {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Relaxed);
         None
     }
 
@@ -236,20 +231,6 @@ pub fn is_server_name(name: &str) -> bool {
     ServerName::try_from(name).is_ok()
 }
 
-fn authorities(pem: &[u8]) -> Result<RootCertStore, Bad> {
-    let mut roots = RootCertStore::empty();
-    for one in CertificateDer::pem_slice_iter(pem) {
-        let added = one.map(|certificate| roots.add(certificate));
-        if !matches!(added, Ok(Ok(()))) {
-            return Err(Bad::Authority);
-        }
-    }
-    if roots.is_empty() {
-        return Err(Bad::Authority);
-    }
-    Ok(roots)
-}
-
 fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Bad> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match chain {
@@ -264,14 +245,14 @@ fn private_key(key: &Secret) -> Result<PrivateKeyDer<'static>, Bad> {
 
 /// A digest of all that a handshake depends on: connections made under other
 /// settings are not used.
-fn content(settings: &Settings, protocol: Protocol) -> [u8; 32] {
+fn content(settings: &Settings, authorities: &[u8; 32], protocol: Protocol) -> [u8; 32] {
     let (certificate, key) = match &settings.identity {
         Some((certificate, key)) => (certificate.as_slice(), key.expose()),
         None => (&[][..], &[][..]),
     };
     let parts: [&[u8]; 5] = [
         &[protocol as u8, u8::from(settings.ca.is_some())],
-        settings.ca.as_deref().unwrap_or_default(),
+        authorities,
         certificate,
         key,
         settings
@@ -284,46 +265,80 @@ fn content(settings: &Settings, protocol: Protocol) -> [u8; 32] {
     digest::sha256(&digests.each_ref().map(|one| &one[..]))
 }
 
-/// A handshake's failure, in words that say what to do about it.
-pub(super) fn explain(error: &io::Error, name: &ServerName<'_>) -> io::Error {
+/// A handshake's failure, in words that say what to do about it; `was_asked` says whether the server
+/// asked in vain who we are.
+pub(super) fn explain(error: &io::Error, name: &ServerName<'_>, was_asked: bool) -> io::Error {
     let Some(cause) = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>())
     else {
-        return io::Error::new(error.kind(), format!("TLS failed: {error}"));
+        let text = format!("TLS failed: {error}");
+        return io::Error::new(error.kind(), hinted(text, was_asked));
     };
     let kind = match cause {
         rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
         | rustls::Error::NoApplicationProtocol => io::ErrorKind::Unsupported,
         _ => error.kind(),
     };
-    io::Error::new(kind, words(cause, &name.to_str()))
+    let is_about_us = was_asked && is_refusal(cause);
+    io::Error::new(kind, hinted(words(cause, &name.to_str()), is_about_us))
 }
 
 /// What a server says that does not take us for anyone it serves. Over TLS
 /// 1.3 this comes when the handshake is over for us, in place of an answer.
-pub(in crate::forward) fn refusal(error: &io::Error) -> Option<String> {
-    use AlertDescription as Alert;
-    let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    let rustls::Error::AlertReceived(alert) = cause else {
-        return None;
-    };
-    matches!(
-        alert,
-        Alert::HandshakeFailure
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::CertificateRequired
-    )
-    .then(|| words(cause, ""))
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refusal(String);
+
+/// What went wrong on a connection whose handshake is over: put in words where it is a refusal.
+pub(super) fn told(error: io::Error, was_asked: bool) -> io::Error {
+    let cause = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let refusal = cause
+        .filter(|cause| is_refusal(cause))
+        .map(|cause| Refusal(hinted(words(cause, ""), was_asked)));
+    match refusal {
+        Some(refusal) => io::Error::new(error.kind(), refusal),
+        None => error,
+    }
 }
 
-pub(super) fn words(cause: &rustls::Error, name: &str) -> String {
+/// What a server said that refused us, if that is what [`told`] found.
+pub(in crate::forward) fn refusal(error: &io::Error) -> Option<String> {
+    let refusal = error.get_ref()?.downcast_ref::<Refusal>()?;
+    Some(refusal.to_string())
+}
+
+const fn is_refusal(cause: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        cause,
+        rustls::Error::AlertReceived(
+            Alert::HandshakeFailure
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::CertificateRequired
+        )
+    )
+}
+
+/// With what to do about it, where we were asked and told nothing.
+pub(super) fn hinted(text: String, was_asked: bool) -> String {
+    if was_asked {
+        return format!(
+            "{text} (hint: it asked who we are and was told nothing: `tls.certificate` and `tls.key` say it)"
+        );
+    }
+    text
+}
+
+fn words(cause: &rustls::Error, name: &str) -> String {
     use rustls::{AlertDescription as Alert, Error};
     match cause {
         Error::InvalidCertificate(why) => match why {

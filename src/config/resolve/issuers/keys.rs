@@ -86,7 +86,13 @@ impl Outsider<'_> {
         };
         let client = if place.is_tls() && places.reads_files() {
             match tls::Client::new(&tls, Protocol::Http1) {
-                Ok(client) => Some(Arc::new(client)),
+                Ok(client) => {
+                    if let Some(authorities) = client.of_the_system() {
+                        let key = format!("issuers.{}.ca", self.name.value);
+                        gathered.fingerprints.add_digest(key, *authorities);
+                    }
+                    Some(Arc::new(client))
+                }
                 Err(bad) => {
                     let text = bad.to_string();
                     let draft = match &issuer.ca {
