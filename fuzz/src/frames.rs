@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 /// Bytes of the connection's preface, and of a frame's head (RFC 9113, sections 3.4 and 4.1).
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
-/// Frames besides DATA in one second that nothing explains.
+/// Frames besides bytes of bodies in one second that nothing explains.
 const FRAMES: usize = 4_000;
 /// Bytes of a connection: more would only be slow.
 const MAX_LENGTH: usize = 256 * 1024;
@@ -48,17 +48,26 @@ fn read(all: &[u8]) -> Heard {
         through: all.len(),
         is_flooded: false,
         windows: (65_535, 65_535),
+        heads: 0,
+        is_within_head: false,
     };
-    let mut frames = 0;
+    let (mut frames, mut newest) = (0, 0);
     let mut rest = all.get(PREFACE..).unwrap_or_default();
     while let Some((head, behind)) = rest.split_at_checked(HEAD) {
         let length = number(&head[..3]);
-        let (kind, stream) = (head[3], &head[5..]);
-        frames += usize::from(kind != 0);
+        let (kind, flags, stream) = (head[3], head[4], &head[5..]);
+        // The end of a body, and what brings nothing of one, count too.
+        frames += usize::from(kind != 0 || length == 0 || flags & 1 == 1);
         heard.is_flooded = frames == FRAMES;
+        let number_of_stream = number(stream) & 0x7fff_ffff;
+        if kind == 1 && number_of_stream > newest {
+            newest = number_of_stream;
+            heard.heads += 1;
+        }
         let here = behind.len().min(length);
         let (payload, behind) = behind.split_at(here);
         rest = behind;
+        heard.is_within_head = [1, 9].contains(&kind) && (here < length || flags & 4 == 0);
         match kind {
             4 => {
                 for setting in payload.chunks_exact(6) {

@@ -112,15 +112,18 @@ table! {
         /// counted, but where a PROXY header tells an address.
         pub max_connections_per_address: Count = 1_000,
         /// Who looks whether we live: addresses and networks. They may connect, 16 at a time, when there are
-        /// `max_connections` already.
+        /// `max_connections` already. Where a PROXY header tells whom a connection is from, that one is meant, or a proxy
+        /// that speaks for itself (`LOCAL`).
         pub health_checkers: List<At<Network>> = [],
         /// How long a TLS handshake may take.
         pub handshake_timeout: Period = "5s",
-        /// How long the head of a request may take, from its first byte to its last.
+        /// How long the head of a request may take, from its first byte to its last. Over HTTP/2 its
+        /// connection ends then.
         pub head_timeout: Period = "8s",
         /// How long a connection may wait for its next request.
         pub idle_timeout: Period = "60s",
-        /// How long a caller may pause within a request's body.
+        /// How long a caller may pause within a request's body. This and `min_rate` do not hold streams of gRPC, which
+        /// have `idle_timeout` of their upstream.
         pub body_timeout: Period = "30s",
         /// How long a caller may take no byte of a response; over HTTP/2 of each.
         pub write_timeout: Period = "30s",

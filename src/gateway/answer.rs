@@ -6,32 +6,31 @@ use super::ending::Ending;
 use super::grpc;
 use super::outcome::Stopped;
 use super::refusal::Refusal;
-use crate::forward::{AnswerBody, Head};
+use crate::forward::{AnswerBody, Failed, Head};
 use crate::limit::app::Standing;
 use crate::route::{Accept, NoRoute, Route};
 use crate::schemes::{self, PublicUrl, Received, Surroundings};
-use crate::server::{BoxError, RequestBody};
+use crate::server::BoxError;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::time::{Sleep, sleep};
 
 /// A response's body: the upstream's as it streams, or ours, whole.
 #[derive(Debug)]
 pub struct ResponseBody {
     inner: Inner,
     ending: Ending,
+    /// Whether trailers can tell that it broke off: it answers a call of gRPC, and is of no known length.
+    is_call: bool,
 }
 
 #[derive(Debug)]
 enum Inner {
     Upstream(AnswerBody),
-    /// And what is taken in of a refused request's body before it ends.
-    Whole(Option<Bytes>, Option<Unread>),
+    Whole(Option<Bytes>),
 }
 
 impl Inner {
@@ -41,18 +40,16 @@ impl Inner {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Self::Upstream(body) => Pin::new(body).poll_frame(context),
-            Self::Whole(bytes, unread) => match (bytes.take(), unread) {
-                (Some(bytes), _) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                (None, Some(unread)) => unread.poll_end(context).map(|()| None),
-                (None, None) => Poll::Ready(None),
-            },
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 }
 
 impl ResponseBody {
-    pub(super) fn upstream(body: AnswerBody, ending: Ending) -> Self {
+    /// An upstream's; `is_call` is whether it answers a call of gRPC.
+    pub(super) fn upstream(body: AnswerBody, is_call: bool, ending: Ending) -> Self {
         Self {
+            is_call: is_call && body.size_hint().exact().is_none(),
             inner: Inner::Upstream(body),
             ending,
         }
@@ -61,18 +58,17 @@ impl ResponseBody {
     pub(super) fn whole(bytes: Bytes, ending: Ending) -> Self {
         let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
         Self {
-            inner: Inner::Whole(bytes, None),
+            inner: Inner::Whole(bytes),
             ending,
+            is_call: false,
         }
     }
 
-    /// Takes in what is still sent of the refused request's `body`, within
-    /// bounds, before the response ends.
-    pub(super) fn take_in(&mut self, body: RequestBody) {
-        // What refuses a call of gRPC ends with its head, or its clients take it for no end.
-        if let Inner::Whole(Some(_), unread) = &mut self.inner {
-            *unread = Some(Unread::new(body));
-        }
+    /// Ends a call of gRPC that broke off by what its clients read: trailers, and nothing behind them.
+    fn end_call(&mut self, why: BoxError) -> Result<Frame<Bytes>, BoxError> {
+        let trailers = grpc::trailers(why, self.ending.record().id.as_str())?;
+        self.inner = Inner::Whole(None);
+        Ok(Frame::trailers(trailers))
     }
 }
 
@@ -85,12 +81,12 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let polled = caught::poll(|| this.inner.poll_frame(context)).unwrap_or_else(|_| {
-            this.inner = Inner::Whole(None, None);
+        let mut polled = caught::poll(|| this.inner.poll_frame(context)).unwrap_or_else(|_| {
+            this.inner = Inner::Whole(None);
             let why = "a panic broke the answer off; an event tells where";
             Poll::Ready(Some(Err(why.into())))
         });
-        match &polled {
+        match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 this.ending.record().bytes_out += bytes as u64;
@@ -98,74 +94,35 @@ impl Body for ResponseBody {
             Poll::Ready(Some(Err(why))) => {
                 let record = this.ending.record();
                 record.cut = true;
+                if let (Some(failed), Some(server)) =
+                    (why.downcast_mut::<Failed>(), &record.upstream)
+                {
+                    failed.name(server);
+                }
                 record.reason.get_or_insert_with(|| why.to_string().into());
             }
             _ => {}
         }
-        polled
+        match polled {
+            Poll::Ready(Some(Err(why))) if this.is_call => Poll::Ready(Some(this.end_call(why))),
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Upstream(body) => body.is_end_stream(),
-            Inner::Whole(bytes, unread) => {
-                bytes.is_none() && unread.as_ref().is_none_or(|unread| unread.is_over)
-            }
+            Inner::Whole(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
             Inner::Upstream(body) => body.size_hint(),
-            Inner::Whole(bytes, _) => {
+            Inner::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
         }
-    }
-}
-
-/// What a refused HTTP/2 client is still sending. Its stream is ended by us
-/// only when that is over or a bound is reached: a stream that is reset under
-/// their body makes some clients throw the answer away.
-#[derive(Debug)]
-pub(super) struct Unread {
-    body: RequestBody,
-    left: usize,
-    until: Pin<Box<Sleep>>,
-    is_over: bool,
-}
-
-impl Unread {
-    /// Bytes of an unwanted body that are taken in.
-    const MAX_BYTES: usize = 1024 * 1024;
-    /// How long they may take.
-    const MAX_TIME: Duration = Duration::from_secs(1);
-
-    pub(super) fn new(body: RequestBody) -> Self {
-        Self {
-            body,
-            left: Self::MAX_BYTES,
-            until: Box::pin(sleep(Self::MAX_TIME)),
-            is_over: false,
-        }
-    }
-
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while !self.is_over {
-            match Pin::new(&mut self.body).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    let bytes = frame.data_ref().map_or(0, Bytes::len);
-                    self.left = self.left.saturating_sub(bytes);
-                    self.is_over = self.left == 0;
-                }
-                Poll::Ready(_) => self.is_over = true,
-                Poll::Pending => {
-                    std::task::ready!(self.until.as_mut().poll(context));
-                    self.is_over = true;
-                }
-            }
-        }
-        Poll::Ready(())
     }
 }
 

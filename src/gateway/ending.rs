@@ -6,6 +6,7 @@ use super::{Worker, grpc, observed};
 use crate::forward::body::Meter;
 use crate::limit::Place;
 use crate::observe::{CLIENT_WENT, Record, trace_id};
+use crate::server::is_ended_by_us;
 use http::StatusCode;
 use http::request::Parts;
 use std::sync::Arc;
@@ -131,13 +132,16 @@ impl Drop for Ending {
             }
         }
         let is_cut_by_us = open.worker.cuts.load(Ordering::Relaxed);
-        if record.status == 0 {
-            record.cut = true;
-            if !is_cut_by_us {
-                record.status = CLIENT_WENT;
-                let why = "the client went away";
-                record.reason.get_or_insert_with(|| why.into());
-            }
+        let has_status = record.status != 0;
+        record.cut |= !has_status;
+        if record.cut && !is_cut_by_us && is_ended_by_us() {
+            let why = "its connection was ended by us, for what came in on it";
+            record.reason.get_or_insert_with(|| why.into());
+        }
+        if !has_status && !is_cut_by_us {
+            record.status = CLIENT_WENT;
+            let why = "the client went away";
+            record.reason.get_or_insert_with(|| why.into());
         }
         if record.cut && is_cut_by_us {
             let why = "it was in flight when the gateway stopped, for longer than `drain_timeout`";

@@ -64,11 +64,7 @@ impl Gateway {
         let service = &self.shared.minting;
         // Before anything is read: strangers pay for what they ask.
         let admitted = service.admit(minting, peer.address, now);
-        if let Err(no) = admitted {
-            let mut stopped = Box::<Stopped>::from(Refusal::Mint(no));
-            stopped.unread = Some(body);
-            return Err(stopped);
-        }
+        admitted.map_err(Refusal::Mint)?;
         if asked.door == Door::Keys {
             let keys = service.keys(&settings.registry, now);
             let is_head = asked.parts.method == Method::HEAD;

@@ -27,11 +27,11 @@ mod tunnels;
 mod undecided;
 
 pub use answer::ResponseBody;
-pub use cors::route_of_preflight;
+pub use cors::{is_of_foreign_page, route_of_preflight};
 pub use in_force::InForce;
 pub use reload::{Blueprint, Settings, StaticKeys};
 pub use static_keys::Notice;
-pub use tunnels::{TunnelSettings, Tunnels};
+pub use tunnels::{TunnelSettings, Tunnels, asked as asked_protocol};
 pub use undecided::Undecided;
 
 use crate::authorize::Heights;
@@ -238,9 +238,7 @@ impl Gateway {
             Err(refusal) => {
                 let told = cors::Told::of(&passing.route, &passing.head.parts.headers);
                 let standing = passing.charged.standing().cloned();
-                let mut stopped = Stopped::told(refusal, standing, told);
-                stopped.unread = (!body.is_end_stream()).then_some(body);
-                Err(stopped)
+                Err(Stopped::told(refusal, standing, told))
             }
         }
     }
@@ -304,6 +302,7 @@ impl Gateway {
             .expect("a route's upstream was resolved when its configuration was read");
         let is_another = meter.clone();
         let is_to_come = !body.is_end_stream();
+        let messages = grpc::Messages::of(&head.parts.method, &head.parts.headers, &body);
         let body = body::prepare(body, admitted.caller().body(), route.body, meter).await;
         let body = match body {
             Ok(body) => body,
@@ -323,12 +322,17 @@ impl Gateway {
         if is_another.is_another() {
             head.would_refuse = Some(observed::ANOTHER_BODY);
         }
+        // Anybody can name a body so: a stranger's is one like any other until its server says so too.
+        if admitted.caller().app().is_some() {
+            messages.go_to(upstream.settings());
+        }
         let (pool, clock) = (&self.pool, &self.shared.clock);
         let answer = forward::forward(admitted, route, head, body, upstream, pool, clock).await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(failed) => {
-                let mut stopped = Stopped::told(Refusal::Forward(failed), standing, told);
+            Err(none) => {
+                ending.record().upstream = none.server;
+                let mut stopped = Stopped::told(Refusal::Forward(none.why), standing, told);
                 answer::ask_after_body(&mut stopped, route, head, settings.public_url.as_ref());
                 forward::take_back(std::mem::take(&mut head.parts.headers));
                 return Err(stopped);
@@ -340,6 +344,7 @@ impl Gateway {
         record.upstream_asked = Some(answer.asked);
         record.upstream_answered = Some(answer.answered);
         let mut response = answer.response;
+        messages.meet(response.headers());
         answer::tell_standing(response.headers_mut(), standing.as_ref());
         told.tell(response.headers_mut());
         if let (Some(far), Some(open)) = (answer.far, open) {

@@ -5,13 +5,13 @@ use super::answer::{self, ResponseBody};
 use super::caught::Panicked;
 use super::cors::Told;
 use super::ending::Ending;
+use super::grpc;
 use super::refusal::{Blame, Refusal};
 use super::static_keys;
 use crate::clock::Now;
 use crate::forward::AnswerBody;
 use crate::limit::app::Standing;
 use crate::schemes::doctor::Finding;
-use crate::server::RequestBody;
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Response};
 
@@ -27,8 +27,6 @@ pub(super) struct Stopped {
     pub(super) finding: Option<Finding>,
     /// The word that an attested client of OAuth looks for.
     pub(super) oauth_error: Option<&'static str>,
-    /// Its body, where the client still sends it.
-    pub(super) unread: Option<RequestBody>,
 }
 
 impl From<Refusal> for Stopped {
@@ -39,7 +37,6 @@ impl From<Refusal> for Stopped {
             standing: None,
             finding: None,
             oauth_error: None,
-            unread: None,
         }
     }
 }
@@ -71,14 +68,12 @@ pub(super) fn finish(
         Ok(Ok(response)) => {
             // Here, and not where it came: till now its client could go without it.
             ending.note_status(response.status());
-            response.map(|body| ResponseBody::upstream(body, ending))
+            let is_call = is_http2 && ending.is_grpc() && grpc::may_stream(response.headers());
+            response.map(|body| ResponseBody::upstream(body, is_call, ending))
         }
         Ok(Err(stopped)) => {
             let mut response = refused(&stopped, ending);
             response.headers_mut().extend(stopped.asks);
-            if let (true, Some(body)) = (is_http2, stopped.unread) {
-                response.body_mut().take_in(body);
-            }
             response
         }
         Err(Panicked) => {
@@ -136,10 +131,15 @@ pub(super) fn note(stopped: &Stopped, ending: &mut Ending) {
     let refusal = &stopped.refusal;
     let record = ending.record();
     record.code = Some(refusal.code().word());
-    record.reason = Some(match &stopped.finding {
+    record.reason = Some(reason(refusal, stopped.finding.as_ref()));
+}
+
+/// The true reason, and the mistake behind it that was found.
+pub(super) fn reason(refusal: &Refusal, finding: Option<&Finding>) -> Box<str> {
+    match finding {
         Some(finding) => format!("{}: {}", refusal.reason(), finding.mistake.word()).into(),
         None => refusal.reason().into(),
-    });
+    }
 }
 
 /// What the client of a refused request gets, of which the reason is noted.

@@ -1,7 +1,7 @@
 //! Who may come in: a cap on connections in all, one per address, and a
 //! reserve for those who look whether we live.
 
-use super::counts::Counts;
+use super::counts::{Counts, Open};
 use super::forwarded::Forwarders;
 use super::network::Networks;
 use std::hash::{BuildHasher, RandomState};
@@ -39,7 +39,8 @@ pub(super) struct Admission {
 /// A connection's place, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+    _open: Open,
     counted: Option<Counted>,
 }
 
@@ -60,7 +61,12 @@ impl Admission {
     /// `None` closes it. A trusted proxy and a Unix socket have connections of many.
     pub(super) fn enter(&self, from: Option<IpAddr>) -> Option<Place> {
         let reserved = || {
-            let may = self.health_checkers.contain(from);
+            let may = if self.forwarders.proxy_protocol {
+                // Its header tells whether it is a check: until then it may be.
+                !self.health_checkers.0.is_empty() && self.forwarders.trusted.contain(from)
+            } else {
+                self.looks_after_us(from)
+            };
             may.then(|| self.reserve.clone().try_acquire_owned().ok())?
         };
         let permit = self.places.clone().try_acquire_owned().ok();
@@ -69,17 +75,37 @@ impl Admission {
             return None;
         };
         let mut place = Place {
-            _permit: permit,
+            permit,
+            _open: self.counts.one_opens(),
             counted: None,
         };
         let speaks_for_others = self.forwarders.trusted.contain(from);
         (speaks_for_others || self.count(&mut place, from)).then_some(place)
     }
 
+    /// Whether it is one of `health_checkers`.
+    pub(super) fn looks_after_us(&self, address: Option<IpAddr>) -> bool {
+        self.health_checkers.contain(address)
+    }
+
+    /// Leaves the reserve to health checks, now that a connection is known to be one or not; false when there is no
+    /// other place.
+    pub(super) fn keep(&self, place: &mut Place, is_check: bool) -> bool {
+        if is_check || !Arc::ptr_eq(place.permit.semaphore(), &self.reserve) {
+            return true;
+        }
+        let Ok(permit) = self.places.clone().try_acquire_owned() else {
+            self.counts.at_the_cap();
+            return false;
+        };
+        place.permit = permit;
+        true
+    }
+
     /// Counts a connection with those of its address; false when there are too many.
     pub(super) fn count(&self, place: &mut Place, from: Option<IpAddr>) -> bool {
         let Some(address) = from else { return true };
-        if self.health_checkers.contain(from) {
+        if self.looks_after_us(from) {
             return true;
         }
         place.counted = self.addresses.count(address, self.per_address);
@@ -195,6 +221,28 @@ mod tests {
         assert_eq!(admission.counts.full(), 3);
         drop(held);
         assert!(admission.enter(at("192.0.2.2")).is_some());
+    }
+
+    #[tokio::test]
+    async fn behind_proxy_headers_the_reserve_is_for_whom_they_tell_to_be_a_check() {
+        let mut admission = admission(1, 100);
+        admission.forwarders.proxy_protocol = true;
+        let proxy = || admission.enter(at("10.0.0.9"));
+        let held = proxy();
+        assert!(admission.enter(at("10.0.0.5")).is_none(), "it is no proxy");
+        let mut checks: Vec<_> = (0..=RESERVED_FOR_HEALTH).map(|_| proxy()).collect();
+        assert!(checks.pop().unwrap().is_none());
+        let mut client = checks.pop().unwrap().unwrap();
+        assert!(admission.keep(&mut client, true));
+        assert!(!admission.keep(&mut client, false));
+        assert_eq!(admission.counts.full(), 3);
+        // Meanwhile another has left, and the reserve is whole again.
+        drop(held);
+        assert!(admission.keep(&mut client, false));
+        assert_eq!(admission.reserve.available_permits(), 1);
+        drop(client);
+        assert_eq!(admission.reserve.available_permits(), 1);
+        assert!(proxy().is_some());
     }
 
     #[tokio::test]

@@ -7,17 +7,26 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+/// Bytes that are taken in of a body over HTTP/2 that nobody reads any more…
+const UNWANTED: usize = 1024 * 1024;
+/// …and how long they may take.
+const UNWANTED_IN: Duration = Duration::from_secs(1);
 
 /// A request's body as it arrives.
 pub struct RequestBody(Kind);
 
 enum Kind {
-    /// All of it came with its head.
+    /// All of it is here.
     Whole(Bytes),
     /// Of an HTTP/1 connection, which keeps the time.
     Arriving {
@@ -25,22 +34,43 @@ enum Kind {
         /// Bytes to come, where that is known.
         left: Option<u64>,
     },
-    /// Of an HTTP/2 stream.
-    Stream {
-        incoming: Incoming,
-        /// Where there is something to wait for.
-        awaited: Option<Box<Awaited>>,
-    },
+    /// Of an HTTP/2 stream, its end still to come.
+    Stream(Box<Stream>),
 }
 
 /// What is still to come of a stream's body.
-struct Awaited {
+struct Stream {
+    /// Until this is dropped.
+    incoming: Option<Incoming>,
     patience: Patience,
-    broke: Broke,
+    known: Arc<Known>,
 }
 
-/// Whether a body broke off, for whoever has to know that it was the client.
-pub(super) type Broke = Arc<AtomicBool>;
+/// What is known of a stream's body besides its bytes.
+#[derive(Debug, Default)]
+struct Known {
+    /// Whether it broke off by its client.
+    broke: AtomicBool,
+    /// For how long its client may pause, in milliseconds, once that is no more for the connection to say.
+    pause: AtomicU64,
+}
+
+/// A hold on the body of a stream for whoever does not read it.
+#[derive(Debug)]
+pub struct Reins(Arc<Known>);
+
+impl Reins {
+    /// From now on the body's client may pause for so long, however slow it is.
+    pub fn slacken(&self, pause: Duration) {
+        let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.0.pause.store(pause.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether the body broke off, by its client.
+    pub(super) fn have_broken(&self) -> bool {
+        self.0.broke.load(Ordering::Relaxed)
+    }
+}
 
 impl RequestBody {
     /// All of it is there, be it that it was read before.
@@ -53,16 +83,24 @@ impl RequestBody {
         Self(Kind::Arriving { inlet, left })
     }
 
-    /// Of a stream. What is given beside it tells of one that is still to come.
-    pub(super) fn of_stream(incoming: Incoming, deadlines: &Deadlines) -> (Self, Option<Broke>) {
-        let awaited = (!incoming.is_end_stream()).then(|| {
-            Box::new(Awaited {
-                patience: Patience::new(deadlines.body, deadlines.pace),
-                broke: Broke::default(),
-            })
-        });
-        let broke = awaited.as_ref().map(|awaited| awaited.broke.clone());
-        (Self(Kind::Stream { incoming, awaited }), broke)
+    /// Of a stream.
+    pub(super) fn of_stream(incoming: Incoming, deadlines: &Deadlines) -> Self {
+        if incoming.is_end_stream() {
+            return Self::whole(Bytes::new());
+        }
+        Self(Kind::Stream(Box::new(Stream {
+            incoming: Some(incoming),
+            patience: Patience::new(deadlines.body, deadlines.pace),
+            known: Arc::default(),
+        })))
+    }
+
+    /// A hold on it, where it is a stream's and still to come.
+    pub fn reins(&self) -> Option<Reins> {
+        match &self.0 {
+            Kind::Stream(stream) => Some(Reins(stream.known.clone())),
+            Kind::Whole(_) | Kind::Arriving { .. } => None,
+        }
     }
 }
 
@@ -86,10 +124,10 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Kind::Arriving { inlet, left } => poll_inlet(inlet, left, cx),
-            Kind::Stream { incoming, awaited } => {
-                let polled = poll_stream(incoming, awaited, cx);
-                if let (Poll::Ready(Some(Err(_))), Some(awaited)) = (&polled, awaited) {
-                    awaited.broke.store(true, Ordering::Relaxed);
+            Kind::Stream(stream) => {
+                let polled = stream.poll(cx);
+                if let Poll::Ready(Some(Err(_))) = &polled {
+                    stream.known.broke.store(true, Ordering::Relaxed);
                 }
                 polled
             }
@@ -100,7 +138,7 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Arriving { left, .. } => *left == Some(0),
-            Kind::Stream { incoming, .. } => incoming.is_end_stream(),
+            Kind::Stream(stream) => stream.is_end(),
         }
     }
 
@@ -108,7 +146,10 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Arriving { left, .. } => left.map_or_else(SizeHint::new, SizeHint::with_exact),
-            Kind::Stream { incoming, .. } => incoming.size_hint(),
+            Kind::Stream(stream) => {
+                let incoming = stream.incoming.as_ref();
+                incoming.map_or_else(SizeHint::new, Body::size_hint)
+            }
         }
     }
 }
@@ -134,31 +175,70 @@ fn poll_inlet(inlet: &Inlet, left: &mut Option<u64>, cx: &Context<'_>) -> Polled
     })
 }
 
-fn poll_stream(
-    incoming: &mut Incoming,
-    awaited: &mut Option<Box<Awaited>>,
-    cx: &mut Context<'_>,
-) -> Polled {
-    let polled = Pin::new(&mut *incoming).poll_frame(cx);
-    if matches!(polled, Poll::Ready(None)) && !incoming.is_end_stream() {
-        // The library takes a reset without an error for the end, which it is not.
-        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-        return Poll::Ready(Some(Err(cut.into())));
+impl Stream {
+    fn is_end(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
-    if let Some(awaited) = awaited {
-        let patience = &mut awaited.patience;
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(&mut *incoming).poll_frame(cx);
+        if matches!(polled, Poll::Ready(None)) && !incoming.is_end_stream() {
+            // The library takes a reset without an error for the end, which it is not.
+            let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+            return Poll::Ready(Some(Err(cut.into())));
+        }
         match &polled {
-            Poll::Pending if patience.wait(cx, 0) => {
-                let late = io::Error::from(io::ErrorKind::TimedOut);
-                return Poll::Ready(Some(Err(late.into())));
+            Poll::Pending => {
+                let pause = self.known.pause.load(Ordering::Relaxed);
+                if pause > 0 {
+                    self.patience.relax(Duration::from_millis(pause));
+                }
+                if self.patience.wait(cx, 0) {
+                    let late = io::Error::from(io::ErrorKind::TimedOut);
+                    return Poll::Ready(Some(Err(late.into())));
+                }
             }
             Poll::Ready(Some(Ok(frame))) => {
-                patience.moved(frame.data_ref().map_or(0, Bytes::len));
+                self.patience.moved(frame.data_ref().map_or(0, Bytes::len));
             }
-            _ => {}
+            Poll::Ready(_) => {}
+        }
+        polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+}
+
+/// With the last hold on it a stream is reset, and some clients throw an answer away whose stream is
+/// reset under the body that they still send: what they send is read for a moment more.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let Some(mut unwanted) = self.incoming.take() else {
+            return;
+        };
+        let mut left = UNWANTED;
+        // Often all of it is here, or only the end was to come: that takes no task.
+        let mut now = Context::from_waker(Waker::noop());
+        if take_in(&mut unwanted, &mut left, &mut now).is_ready() {
+            return;
+        }
+        // Outside of a runtime nobody reads it.
+        if let Ok(runtime) = Handle::try_current() {
+            let rest = poll_fn(move |cx| take_in(&mut unwanted, &mut left, cx));
+            runtime.spawn(timeout(UNWANTED_IN, rest));
         }
     }
-    polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+}
+
+/// Reads on until the end, or until no more of it is `left` to be taken.
+fn take_in(unwanted: &mut Incoming, left: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
+    while *left > 0
+        && let Some(Ok(frame)) = ready!(Pin::new(&mut *unwanted).poll_frame(cx))
+    {
+        *left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+    }
+    Poll::Ready(())
 }
 
 impl Drop for Kind {

@@ -5,7 +5,7 @@ use super::client_auth::Shown;
 use super::drain::{Asking, Closing, LAST_CALL, Phase, Silence, Word};
 use super::frames::Frames;
 use super::http1;
-use super::library::http2;
+use super::library::{http2, is_of_a_flood};
 use super::line::Line;
 use super::paced::{First, PREFACE, Paced};
 use super::parting::part;
@@ -228,15 +228,20 @@ impl<H: Handler> Worker<H> {
         let paced = self.paced(stream, first, &line);
         let desk = Arc::new(desk);
         let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
-        let io = TokioIo::new(Frames::new(paced));
+        let io = TokioIo::new(Frames::new(paced, self.deadlines.head));
         let mut connection = self.http2.serve_connection(io, service);
         let idle = Some(self.deadlines.idle);
         Box::pin(async move {
-            let connection = Pin::new(&mut connection);
-            self.drive(connection, &line, idle, asking, |connection| {
+            let pinned = Pin::new(&mut connection);
+            let ended = self.drive(pinned, &line, idle, asking, |connection| {
                 connection.graceful_shutdown();
-            })
-            .await;
+            });
+            match ended.await {
+                Some(Err(why)) if is_of_a_flood(&why) => line.note_flooded(),
+                // With requests in flight the library lets go of it only over what one of them is.
+                Some(Ok(())) => line.note_ended(),
+                _ => {}
+            }
         })
     }
 
@@ -248,10 +253,10 @@ impl<H: Handler> Worker<H> {
     fn desk(&self, peer: Peer, shown: Option<Box<Shown>>) -> Desk<H> {
         Desk {
             handler: self.handler.clone(),
-            peer,
             shown,
             deadlines: self.deadlines,
-            line: Arc::default(),
+            line: Arc::new(Line::of(peer.address, self.admission.counts.clone())),
+            peer,
             admission: self.admission.clone(),
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,6 +19,21 @@ pub struct Counts {
     header: Count,
     forwarded: Count,
     handshake: Count,
+    accept: Count,
+    flood: Count,
+    heads: Count,
+    /// Connections that are open.
+    open: AtomicU64,
+}
+
+/// A connection that is open, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Open(Arc<Counts>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +45,11 @@ struct Count {
 impl Count {
     /// Counts one; gives the number back when it is time to tell it.
     fn add(&self) -> Option<u64> {
-        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
+        self.add_some(1)
+    }
+
+    fn add_some(&self, more: u64) -> Option<u64> {
+        let number = self.number.fetch_add(more, Ordering::Relaxed) + more;
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if told.is_some_and(|before| now.duration_since(before) < PAUSE) {
@@ -74,6 +93,37 @@ impl Counts {
     /// Connections whose TLS handshake failed.
     pub fn handshake(&self) -> u64 {
         self.handshake.get()
+    }
+
+    /// Connections over HTTP/2 that we ended since their clients sent too much that is cheap for them.
+    pub fn flood(&self) -> u64 {
+        self.flood.get()
+    }
+
+    /// Requests over HTTP/2 that the library refused by itself, so that no record tells of them.
+    pub fn heads(&self) -> u64 {
+        self.heads.get()
+    }
+
+    /// How often no connection could be accepted, most often for want of files.
+    pub fn accept(&self) -> u64 {
+        self.accept.get()
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn one_opens(self: &Arc<Self>) -> Open {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
+    }
+
+    pub(super) fn cannot_accept(&self, error: &io::Error) {
+        if let Some(failed) = self.accept.add() {
+            tracing::warn!(failed, %error, "cannot accept connections; trying again");
+        }
     }
 
     pub(super) fn at_the_cap(&self) {
@@ -124,6 +174,26 @@ impl Counts {
                 peer = shown(peer),
                 %why,
                 "connections are closed: their TLS handshake fails"
+            );
+        }
+    }
+
+    pub(super) fn flooded_by(&self, peer: Option<IpAddr>) {
+        if let Some(closed) = self.flood.add() {
+            tracing::warn!(
+                closed,
+                peer = shown(peer),
+                "connections are closed: their clients flood us over HTTP/2"
+            );
+        }
+    }
+
+    pub(super) fn refused_heads(&self, more: u64, peer: Option<IpAddr>) {
+        if let Some(requests) = self.heads.add_some(more) {
+            tracing::warn!(
+                requests,
+                peer = shown(peer),
+                "requests over HTTP/2 are refused before they have a record: too large, malformed or too many at a time"
             );
         }
     }

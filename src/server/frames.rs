@@ -3,11 +3,12 @@
 //! floods us with what is cheap to send and is no request.
 //!
 //! What the library bounds by itself is left to it: the size of frames and
-//! heads, CONTINUATION, empty and small DATA, and streams that are reset
+//! heads, CONTINUATION, small DATA that does not end a body, and streams that are reset
 //! before we look at them. In front of a connection that has to end a
 //! stand-in goes through, which the library answers with GOAWAY
 //! (`ENHANCE_YOUR_CALM`): the client learns why, and no byte of it comes behind.
 
+use super::heads::Heads;
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::parting::{LINGER_TIME, Linger, Quiet};
@@ -20,13 +21,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// Frames besides DATA that a client may send in a while, above what
-/// requests and the responses it takes explain.
+/// Frames besides bytes of bodies that a client may send in a while, above what
+/// requests and the responses it takes explain. Ends of bodies are among them: of those that come
+/// for a stream that was reset the library counts none.
 const FRAMES: u64 = 4_000;
 const FRAMES_IN: Duration = Duration::from_secs(1);
 /// What explains one frame each: these many for each request, such as its
-/// head, a priority, a window and a reset…
-const FRAMES_PER_REQUEST: u64 = 4;
+/// head, a priority, a window, the end of its body and a reset…
+const FRAMES_PER_REQUEST: u64 = 5;
 /// …and one for so many bytes of responses: windows are opened as they go.
 const BYTES_PER_FRAME: u64 = 512;
 
@@ -37,6 +39,8 @@ const LINGER_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of a frame's head (RFC 9113, section 4.1).
 const HEAD: usize = 9;
 const DATA: u8 = 0x0;
+/// The flag of the last frame of a body.
+const END_STREAM: u8 = 0x1;
 
 /// The start of a head that never ends: more CONTINUATION than the library takes.
 const STAND_IN: &[u8] = &stand_in();
@@ -66,6 +70,7 @@ pub(super) struct Frames<S> {
     /// Bytes of a payload, or of the preface, that are still to come.
     payload: usize,
     listening: Listening,
+    heads: Heads,
     /// What of the stand-in goes through next, once the connection has to end.
     ending: Option<&'static [u8]>,
     /// Behind the end of what we send.
@@ -86,14 +91,15 @@ struct Mark {
 }
 
 impl<S> Frames<S> {
-    /// Guards `stream`, of which nothing was read besides its first bytes.
-    pub(super) fn new(stream: Paced<S>) -> Self {
+    /// Guards `stream`, of which nothing was read besides its first bytes. Each head may take `head`.
+    pub(super) fn new(stream: Paced<S>, head: Duration) -> Self {
         Self {
             stream,
             head: [0; HEAD],
             have: 0,
             payload: PREFACE.len(),
             listening: Listening::default(),
+            heads: Heads::new(head),
             ending: None,
             linger: None,
             frames: 0,
@@ -144,16 +150,28 @@ impl<S> Frames<S> {
 
     /// A frame's head is complete.
     fn begin(&mut self) {
-        let [a, b, c, kind, _, stream @ ..] = self.head;
+        let [a, b, c, kind, flags, stream @ ..] = self.head;
         self.have = 0;
         self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
         self.listening.begin(kind, stream == [0; 4]);
-        if kind != DATA {
+        self.heads.begin(kind, flags, u32::from_be_bytes(stream));
+        if kind != DATA || self.payload == 0 || flags & END_STREAM != 0 {
             self.frames += 1;
             if self.frames >= FRAMES {
                 self.count();
             }
         }
+    }
+
+    /// A head does not come to its end in time. Within a frame nothing can be said in front of it.
+    fn end_late(&mut self) -> io::Result<()> {
+        self.heads.settle(self.payload, self.stream.line());
+        self.line().note_ended();
+        if !self.is_between_frames() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.ending = Some(STAND_IN);
+        Ok(())
     }
 
     /// Looks at a clock once in [`FRAMES`] frames that nothing explains.
@@ -182,6 +200,10 @@ pub struct Heard {
     pub is_flooded: bool,
     /// Bytes that it takes unasked on a stream, and bytes that it said it takes on all.
     pub windows: (u64, u64),
+    /// Requests that have begun.
+    pub heads: u64,
+    /// A head is not whole.
+    pub is_within_head: bool,
 }
 
 /// For fuzzing: what the guard makes of `bytes`, none of which is explained, `step` at a time.
@@ -192,7 +214,7 @@ pub fn heard(bytes: &[u8], step: usize) -> Heard {
         grace: LONG,
     };
     let stream = Paced::new((), First::default(), Arc::default(), LONG, pace);
-    let mut frames = Frames::new(stream);
+    let mut frames = Frames::new(stream, LONG);
     let mut through = 0;
     for piece in bytes.chunks(step.max(1)) {
         let clear = frames.follow(piece);
@@ -205,6 +227,8 @@ pub fn heard(bytes: &[u8], step: usize) -> Heard {
         through,
         is_flooded: frames.line().is_flooded(),
         windows: frames.line().windows().told(),
+        heads: frames.heads.begun(),
+        is_within_head: frames.heads.is_open(frames.payload),
     }
 }
 
@@ -226,12 +250,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
                 return Poll::Ready(Ok(()));
             }
             let before = buf.filled().len();
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) else {
+                if !this.heads.wait(cx, this.payload) {
+                    return Poll::Pending;
+                }
+                this.end_late()?;
+                continue;
+            };
+            this.heads.settle(this.payload, this.stream.line());
+            // Who leaves TLS without a word has gone, too.
+            read.inspect_err(|_| this.line().note_gone())?;
             let new = buf.filled().get(before..).unwrap_or_default();
             let (all, clear) = (new.len(), this.follow(new));
             buf.set_filled(before + clear);
             if all > 0 {
                 this.line().note_heard();
+            } else {
+                this.line().note_gone();
             }
             if all == 0 || clear > 0 {
                 return Poll::Ready(Ok(()));
@@ -273,6 +308,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
     /// last answer, and send windows as it does: it is heard out.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // Behind what came last, and not since nothing comes: that is what it is ended for.
+        if !this.heads.is_waiting() {
+            this.line().note_ended();
+        }
         match this.stream.out() {
             Out::Open => ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?,
             Out::Shut => {}
@@ -301,9 +340,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::is_ended_by_us;
     use super::super::patience::Pace;
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Join, Sink, duplex, join, sink};
+
+    const HEAD_TIME: Duration = Duration::from_secs(8);
 
     /// Sends a frame again and again behind the preface, as much of it as there is room for.
     struct Endless {
@@ -341,13 +383,11 @@ mod tests {
             rate: None,
             grace: long,
         };
-        Frames::new(Paced::new(
-            stream,
-            First::default(),
-            line.clone(),
-            long,
-            pace,
-        ))
+        let first = First::default();
+        Frames::new(
+            Paced::new(stream, first, line.clone(), long, pace),
+            HEAD_TIME,
+        )
     }
 
     /// How much of a flood of this goes through, read so many bytes at a time.
@@ -384,9 +424,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_ends_wherever_its_frames_and_our_reads_begin_and_end() {
-        for payload in [0_u8, 1, 4, 5, 8, 23] {
+        // Of other kinds, ends of bodies, padded too, and what brings nothing.
+        let others = [0_u8, 1, 4, 5, 8, 23].map(|payload| (2, 0, payload));
+        let of_bodies = [(DATA, 1, 0), (DATA, 1, 8), (DATA, 9, 6), (DATA, 0, 0)];
+        for (kind, flags, payload) in others.into_iter().chain(of_bodies) {
             let frame = [
-                &[0, 0, payload, 2, 0, 0, 0, 0, 3],
+                &[0, 0, payload, kind, flags, 0, 0, 0, 3],
                 &*vec![0; payload.into()],
             ]
             .concat();
@@ -395,9 +438,58 @@ mod tests {
             for step in [7, whole, whole + 1, 3 * whole, 585 * whole, 16 * 1024] {
                 let through = let_through(&frame, step).await;
                 let flood = PREFACE.len() + FRAMES as usize * whole + STAND_IN.len();
-                assert_eq!(through, flood, "payload {payload}, {step} bytes at a time");
+                assert_eq!(through, flood, "{kind} {flags} {payload}, by {step}");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_of_bodies_are_no_flood() {
+        let frame = [0, 0, 1, DATA, 0, 0, 0, 0, 3, b'x'];
+        let through = let_through(&frame, 16 * 1024).await;
+        assert!(through >= 10 * FRAMES as usize * frame.len(), "{through}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_stops_ends_the_connection_in_time_and_with_a_word_between_two_frames() {
+        // A head of which another frame has to come.
+        let head = [0, 0, 3, 1, 0, 0, 0, 0, 1, 0x82, 0x87, 0x84];
+        for (sent, is_told) in [(head.len(), true), (head.len() - 1, false)] {
+            let (ours, mut client) = duplex(1024);
+            let mut frames = guarding(ours, &Arc::default());
+            client.write_all(PREFACE).await.unwrap();
+            client.write_all(&head[..sent]).await.unwrap();
+            let (start, mut through) = (Instant::now(), Vec::new());
+            let read = frames.read_to_end(&mut through).await;
+            assert_eq!(start.elapsed(), HEAD_TIME);
+            assert_eq!(read.is_ok(), is_told);
+            let stand_in = if is_told { STAND_IN } else { &[] };
+            assert_eq!(through[PREFACE.len() + sent..], *stand_in);
+        }
+    }
+
+    /// Of a client that has left TLS without a word.
+    struct Torn;
+
+    impl AsyncRead for Torn {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_without_a_word_is_not_told_as_ended_by_us() {
+        let line = Arc::default();
+        let mut frames = guarding(join(Torn, sink()), &line);
+        frames.read(&mut [0; 1]).await.unwrap_err();
+        // So the library lets go of it as if all were well.
+        line.note_ended();
+        line.tell_end();
+        assert!(!is_ended_by_us());
     }
 
     /// What a client does once it was told that nothing more comes.

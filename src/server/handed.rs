@@ -3,7 +3,9 @@
 use super::listen::{BACKLOG, BindError, Listen, Listener};
 use listenfd::ListenFd;
 use socket2::SockRef;
-use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::{fs, io};
 
 /// Sockets that listen already. What is left of them when every listener has
 /// its own is refused: callers would come in where nobody answers.
@@ -47,8 +49,24 @@ impl Handed {
     /// A socket that listens at `place`, if there is one left: of several
     /// that share a port, one after the other.
     pub fn take(&mut self, place: &Listen) -> Option<Listener> {
-        let found = self.listeners.iter().position(|(at, _)| at == place)?;
+        let mut listeners = self.listeners.iter();
+        let found = listeners.position(|(at, _)| is_one_place(at, place))?;
         Some(self.listeners.swap_remove(found).1)
+    }
+
+    /// Why a place cannot be listened at: what is in the way there may be a socket that was handed over, and is left.
+    pub(super) fn or_in_the_way(&self, error: BindError) -> BindError {
+        let BindError::InUse(wanted) = &error else {
+            return error;
+        };
+        let mut left = self.listeners.iter().map(|(place, _)| place);
+        match left.find(|place| place.meets(wanted)) {
+            Some(handed) => BindError::HandedOver {
+                wanted: wanted.clone(),
+                handed: handed.clone(),
+            },
+            None => error,
+        }
     }
 
     /// Refuses what nobody took. `wanted` is every place that is listened at.
@@ -72,6 +90,22 @@ impl Handed {
             wanted: wanted.join(", "),
         })
     }
+}
+
+/// Whether they are one: the path of a socket in the file system may be written in several ways.
+fn is_one_place(one: &Listen, other: &Listen) -> bool {
+    match (one, other) {
+        (Listen::Unix(path), Listen::Unix(other)) => {
+            path == other || file(path).is_some_and(|there| file(other) == Some(there))
+        }
+        _ => one == other,
+    }
+}
+
+/// Device and number of a file.
+fn file(path: &Path) -> Option<(u64, u64)> {
+    let there = fs::metadata(path).ok()?;
+    Some((there.dev(), there.ino()))
 }
 
 fn listener(found: &mut ListenFd, index: usize) -> io::Result<Listener> {

@@ -46,17 +46,18 @@ impl Admission {
         // A listener with TLS says so itself, once hands are shaken.
         peer.tls = told.tls;
         match told.spoken_for {
-            SpokenFor::Itself => true,
+            SpokenFor::Itself => self.keep(place, self.looks_after_us(peer.address)),
             SpokenFor::Somebody => {
                 // The proxy's address is the nearest we know; the fields are somebody's.
                 peer.is_trusted = false;
-                true
+                self.keep(place, false)
             }
             SpokenFor::Address(address) => {
                 peer.via.extend(peer.address);
                 peer.address = Some(address);
                 peer.is_trusted = self.forwarders.trusted.contain(peer.address);
-                peer.is_trusted || self.count(place, peer.address)
+                self.keep(place, self.looks_after_us(peer.address))
+                    && (peer.is_trusted || self.count(place, peer.address))
             }
         }
     }

@@ -3,14 +3,17 @@
 
 use super::Deadlines;
 use super::streams::Streams;
+use h2::Reason;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
+use std::error::Error as _;
 use std::time::Duration;
 
 /// Requests at a time on one HTTP/2 connection.
 pub(super) const H2_STREAMS: u32 = 100;
-/// Bytes of a head after decompression, as RFC 9113 counts them (32 for each field on top).
-const H2_HEAD: u32 = 32 * 1024;
+/// Bytes of a head after decompression, as RFC 9113 counts them (32 for each field on top). The library
+/// refuses more in silence: it is some more than what may pass, so that most are refused by us.
+const H2_HEAD: u32 = 48 * 1024;
 /// Bytes of a frame.
 const H2_FRAME: u32 = 16 * 1024;
 /// Bytes of a body in flight, for each stream and for the whole connection.
@@ -27,6 +30,15 @@ const H2_RESETS_LOCAL: usize = 100;
 /// How often we ask whether an HTTP/2 client is still there, and how long it may take to say so.
 const H2_PING_EVERY: Duration = Duration::from_secs(30);
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether the library ended a connection since its client sent too much that is cheap for it.
+pub(super) fn is_of_a_flood(error: &hyper::Error) -> bool {
+    let cause = error.source();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM)
+    })
+}
 
 /// HTTP/2.
 pub(super) fn http2(deadlines: Deadlines) -> http2::Builder<Streams> {

@@ -1,10 +1,13 @@
 //! What the ends of one connection tell each other: the bytes' end, which
 //! follows the framing, and the requests' end, which answers.
 
+use super::counts::Counts;
 use super::library::H2_STREAMS;
 use super::windows::Windows;
+use std::cell::Cell;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -39,12 +42,56 @@ pub(super) struct Line {
     holding: AtomicBool,
     ending: AtomicBool,
     heard: AtomicBool,
+    gone: AtomicBool,
+    ended: AtomicBool,
     windows: Windows,
+    /// From where it is, and where is counted how such connections end.
+    told: Option<(Option<IpAddr>, Arc<Counts>)>,
+}
+
+thread_local! {
+    /// Whether the connection of what is dropped on this thread was ended by us.
+    static ENDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a request over HTTP/2 that is dropped here and now ends with its connection, and that by us.
+pub fn is_ended_by_us() -> bool {
+    ENDED.get()
+}
+
+/// What [`Line::tell_end`] was about is dropped.
+pub(super) fn end_was_told() {
+    ENDED.set(false);
+}
+
+/// Held while an answer is made: dropped before it is there, it tells who ended the connection.
+pub(super) struct Answering<'l>(Option<&'l Line>);
+
+impl Answering<'_> {
+    /// The answer is there.
+    pub(super) fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        if let Some(line) = self.0 {
+            line.tell_end();
+        }
+    }
 }
 
 impl Line {
-    /// Counts a request.
-    pub(super) fn count_request(&self) {
+    /// Of a connection from there.
+    pub(super) fn of(peer: Option<IpAddr>, counts: Arc<Counts>) -> Self {
+        Self {
+            told: Some((peer, counts)),
+            ..Self::default()
+        }
+    }
+
+    fn count_request(&self) {
         let requests = self.requests.fetch_add(1, Relaxed) + 1;
         let most = self.most.load(Relaxed);
         if most > 0 && requests > most {
@@ -63,8 +110,9 @@ impl Line {
         self.in_flight.store(1, Relaxed);
     }
 
-    /// One request more is in flight.
+    /// One request more comes, and is in flight, on a connection that may have several.
     pub(super) fn take_off(&self) {
+        self.count_request();
         let in_flight = self.in_flight.fetch_add(1, Relaxed) + 1;
         if in_flight + self.early.load(Relaxed) > AT_WORK {
             self.note_flooded();
@@ -93,10 +141,45 @@ impl Line {
         }
     }
 
+    /// The library refused so many requests by itself: nobody else hears of them.
+    pub(super) fn note_refused(&self, requests: u64) {
+        if let Some((peer, counts)) = &self.told {
+            counts.refused_heads(requests, *peer);
+        }
+        for _ in 0..requests.min(EARLY_ENDS as u64 + 1) {
+            self.note_early_end();
+        }
+    }
+
     /// The client wants to hurt: the connection has to end.
     pub(super) fn note_flooded(&self) {
-        self.flooded.store(true, Relaxed);
+        let is_known = self.flooded.swap(true, Relaxed);
+        if let (false, Some((peer, counts))) = (is_known, &self.told) {
+            counts.flooded_by(*peer);
+        }
         self.wake();
+    }
+
+    /// Notes that the client has closed.
+    pub(super) fn note_gone(&self) {
+        self.gone.store(true, Relaxed);
+    }
+
+    /// Notes that the connection is ended by us, with all that is in flight, unless its client has closed.
+    pub(super) fn note_ended(&self) {
+        if !self.gone.load(Relaxed) {
+            self.ended.store(true, Relaxed);
+        }
+    }
+
+    /// Says who ended the connection of what is dropped next on this thread, until [`end_was_told`].
+    pub(super) fn tell_end(&self) {
+        ENDED.set(self.ended.load(Relaxed) || self.is_flooded());
+    }
+
+    /// Has it told if the answer that is made now is dropped before it is there.
+    pub(super) const fn answering(&self) -> Answering<'_> {
+        Answering(Some(self))
     }
 
     /// Whether the connection has to end.

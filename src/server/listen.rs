@@ -151,6 +151,9 @@ impl Bound {
     }
 }
 
+/// What to do about a socket that was handed over for another place.
+const SAME: &str = "`ListenStream=` of the socket unit and `listen` of `[server]` or `[admin]` must say the same; `ListenStream=443` is `[::]:443`, every address of IPv4 and IPv6";
+
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -178,9 +181,21 @@ pub enum BindError {
         "cannot listen on `{0}`: there is a file of that name, which is no socket\n\nhint: it is left as it is; remove it, or set another path"
     )]
     NoSocket(Listen),
+    /// A socket that was handed over has the address, among others.
+    #[error(
+        "cannot listen on `{wanted}`: the socket `{handed}` that was handed over to us is in the way\n\nhint: {hint}",
+        hint = SAME
+    )]
+    HandedOver {
+        /// Where we are to listen.
+        wanted: Listen,
+        /// What was handed over.
+        handed: Listen,
+    },
     /// A socket was handed over that no setting names.
     #[error(
-        "the socket {handed} was handed over to us, and nothing listens there: we listen on {wanted}\n\nhint: `ListenStream=` of the socket unit and `listen` of `[server]` or `[admin]` must say the same"
+        "the socket {handed} was handed over to us, and nothing listens there: we listen on {wanted}\n\nhint: {hint}",
+        hint = SAME
     )]
     NotAsked {
         /// What was handed over.
@@ -228,11 +243,11 @@ pub struct Single {
 /// # Errors
 /// [`BindError`] names the place and what is in the way.
 pub fn bind_single(place: &Listen, mode: u32, handed: &mut Handed) -> Result<Single, BindError> {
-    let named = |error| BindError::from_io(place, error);
     let (listener, file) = match (handed.take(place), place) {
         (Some(listener), _) => (listener, None),
         (None, Listen::Tcp(address)) => {
-            let listener = TcpListener::bind(address).map_err(named)?;
+            let listener = TcpListener::bind(address)
+                .map_err(|error| handed.or_in_the_way(BindError::from_io(place, error)))?;
             (Listener::Tcp(listener), None)
         }
         (None, Listen::Unix(path)) => {
@@ -272,14 +287,15 @@ fn bind_all(settings: &Settings, handed: &mut Handed) -> Result<Bound, BindError
     for wanted in &settings.listen {
         let named = |error| BindError::from_io(wanted, error);
         // Each of those that share a port has a queue of its own, in which callers wait.
-        let handed: Vec<_> = std::iter::from_fn(|| handed.take(wanted)).collect();
-        let outlives_us = !handed.is_empty();
+        let taken: Vec<_> = std::iter::from_fn(|| handed.take(wanted)).collect();
+        let outlives_us = !taken.is_empty();
         let listeners = match wanted {
-            _ if !handed.is_empty() => shared(handed, count).map_err(named)?,
+            _ if !taken.is_empty() => shared(taken, count).map_err(named)?,
             Listen::Tcp(address) => {
                 let mut others = settings.listen.iter();
                 let only_v6 = others.any(|other| wanted.leaves_ipv4_to(other));
-                each_its_own(*address, only_v6, count).map_err(named)?
+                each_its_own(*address, only_v6, count)
+                    .map_err(|error| handed.or_in_the_way(named(error)))?
             }
             Listen::Unix(path) => {
                 let (listener, file) = SocketFile::bind(path, settings.socket_mode)?;

@@ -23,6 +23,7 @@ mod drain;
 mod forwarded;
 mod frames;
 mod handed;
+mod heads;
 pub mod http1;
 mod introduction;
 mod library;
@@ -43,12 +44,13 @@ mod windows;
 mod work;
 
 pub use admission::{Caps, RESERVED_FOR_HEALTH};
-pub use body::RequestBody;
+pub use body::{Reins, RequestBody};
 pub use counts::Counts;
 pub use forwarded::{Fields, Forwarders};
 #[doc(hidden)]
 pub use frames::{Heard, heard};
 pub use handed::Handed;
+pub use line::is_ended_by_us;
 pub use listen::{BindError, Bound, Listen, Listener, Single, bind, bind_single};
 pub use network::{BadNetwork, Network, Networks};
 pub use patience::Pace;

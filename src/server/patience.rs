@@ -50,6 +50,12 @@ impl Patience {
         self.since = None;
     }
 
+    /// From now on the client may pause for `limit`, however slow it is.
+    pub(super) const fn relax(&mut self, limit: Duration) {
+        self.limit = limit;
+        self.pace.rate = None;
+    }
+
     /// The client makes us wait; of what it moves we notice nothing before
     /// it has moved `owed` bytes. True when that takes too long; else the
     /// task is woken when it does.
@@ -161,6 +167,16 @@ mod tests {
     async fn what_can_only_be_seen_in_large_pieces_is_waited_for_as_long_as_a_piece_takes() {
         let mut patience = Patience::new(60 * SECOND, PACE);
         assert_eq!(outlasted(&mut patience, 16 * 1024).await, 24 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_take_longer_from_now_on_may_so_in_the_pause_that_there_is() {
+        let mut patience = Patience::new(30 * SECOND, PACE);
+        assert!(!pause(&mut patience, 7 * SECOND).await);
+        patience.relax(60 * SECOND);
+        assert_eq!(outlasted(&mut patience, 0).await, 53 * SECOND);
+        patience.moved(1);
+        assert_eq!(outlasted(&mut patience, 0).await, 60 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]

@@ -153,6 +153,9 @@ pub(super) trait Gives: Unpin {
 
     /// It broke off where it comes from.
     fn note_broken(&mut self);
+
+    /// It is dropped before all of it went.
+    fn note_cut(&mut self);
 }
 
 /// A piece that tells when nobody holds it any more: its client has taken it, or is gone.
@@ -281,6 +284,8 @@ impl<B: Body<Data = Bytes>, T: Gives> Drop for Pieces<B, T> {
         // The library does not ask for an end that it was told of.
         if matches!(self.end, End::Given) || self.is_known_to_end() {
             self.turn.note_whole();
+        } else {
+            self.turn.note_cut();
         }
     }
 }

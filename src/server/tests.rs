@@ -14,9 +14,10 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-/// Answers with what it got, and with how it was refused.
+/// Answers with what it got, and with how it was refused; `/dropped` with the tasks that its body leaves behind.
 #[derive(Clone)]
 struct Toy {
     /// `/held` takes one before it answers.
@@ -66,6 +67,12 @@ impl Handler for Toy {
                 self.release.acquire().await.unwrap().forget();
             }
             "/unread" => return said(403, "unread".into()),
+            "/dropped" => {
+                let tasks = || Handle::current().metrics().num_alive_tasks();
+                let before = tasks();
+                drop(body);
+                return said(200, (tasks() - before).to_string());
+            }
             "/switch" if head.headers.contains_key(http::header::UPGRADE) => return switched(),
             "/unasked" => return said(101, String::new()),
             "/large" => return said(200, "x".repeat(1024 * 1024)),

@@ -2,9 +2,9 @@
 //! has to know of it.
 
 use super::admission::Admission;
-use super::body::{Broke, RequestBody};
+use super::body::{Reins, RequestBody};
 use super::client_auth::Shown;
-use super::line::Line;
+use super::line::{Line, end_was_told};
 use super::streams::{Gives, Pieces};
 use super::{BoxError, Deadlines, Handler, Peer};
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Where the requests of one connection are answered.
 pub(super) struct Desk<H> {
@@ -34,8 +34,8 @@ pub(super) struct Turn<H> {
     /// Whether its end is none that its client has to answer for: all of the response went, or
     /// it broke off elsewhere.
     is_whole: bool,
-    /// Whether the client broke its response off by the body of the request, where that could be.
-    broke: Option<Broke>,
+    /// Of its body, which may break off: then it was the client that broke the response off.
+    reins: Option<Reins>,
 }
 
 impl<H: Handler> Turn<H> {
@@ -44,7 +44,7 @@ impl<H: Handler> Turn<H> {
         Self {
             desk: desk.clone(),
             is_whole: false,
-            broke: None,
+            reins: None,
         }
     }
 
@@ -54,15 +54,14 @@ impl<H: Handler> Turn<H> {
         request: Request<Incoming>,
     ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
     {
-        self.desk.line.count_request();
         if self.desk.line.is_flooded() {
             // Nobody waits for an answer; the connection is about to end.
             pending::<()>().await;
         }
         let deadlines = &self.desk.deadlines;
         let (head, body) = request.into_parts();
-        let (body, broke) = RequestBody::of_stream(body, deadlines);
-        self.broke = broke;
+        let body = RequestBody::of_stream(body, deadlines);
+        self.reins = body.reins();
         let response = self.answer(Box::new(head), body).await;
         Ok(response.map(|body| Pieces::new(body, self)))
     }
@@ -75,7 +74,12 @@ impl<H: Handler> Turn<H> {
         let told = self.desk.told(&mut head.headers);
         async move {
             let peer = told.as_ref().unwrap_or(&self.desk.peer);
-            self.desk.handler.handle(peer, head, body).await
+            let making = pin!(self.desk.handler.handle(peer, head, body));
+            // Dropped first, where no answer comes of it.
+            let answering = self.desk.line.answering();
+            let response = making.await;
+            answering.done();
+            response
         }
     }
 }
@@ -111,9 +115,12 @@ impl<H> Gives for Turn<H> {
         self.is_whole = true;
     }
 
+    fn note_cut(&mut self) {
+        self.desk.line.tell_end();
+    }
+
     fn note_broken(&mut self) {
-        let by_client = self.broke.as_ref();
-        self.is_whole |= !by_client.is_some_and(|broke| broke.load(Ordering::Relaxed));
+        self.is_whole |= !self.reins.as_ref().is_some_and(Reins::have_broken);
     }
 }
 
@@ -123,5 +130,6 @@ impl<H> Drop for Turn<H> {
         if !self.is_whole {
             self.desk.line.note_early_end();
         }
+        end_was_told();
     }
 }

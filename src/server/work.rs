@@ -233,23 +233,18 @@ async fn work<H: Handler>(worker: Worker<H>, doors: Vec<Door>, end: End) -> usiz
 impl Door {
     /// Lets connections in until we stop; then those that wait already, and closes.
     async fn keep<H: Handler>(mut self, worker: Arc<Worker<H>>, connections: TaskTracker) {
-        let mut failing = false;
         while let Some(accepted) = self.next().await {
             let (stream, address) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) if ends_one_connection(&error) => continue,
                 Err(error) => {
-                    if !failing {
-                        tracing::warn!(%error, "cannot accept connections; trying again");
-                    }
-                    failing = true;
+                    self.admission.counts.cannot_accept(&error);
                     tokio::select! {
                         () = tokio::time::sleep(ACCEPT_PAUSE) => continue,
                         () = self.stop.cancelled() => return,
                     }
                 }
             };
-            failing = false;
             // Who finds no place is closed at once: waiting would use up files, and
             // a balancer would take us for slow where we are full.
             let Some(place) = self.admission.enter(address) else {

@@ -241,6 +241,22 @@ fn a_body_that_breaks_off_never_completes_at_the_upstream() {
 }
 
 #[test]
+fn a_passing_body_that_takes_all_of_total_timeout_is_a_408() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .upstream("total_timeout = \"300ms\"")
+        .route("accept = [\"public\"]")
+        .start();
+    let mut connection = gateway.connect();
+    connection.send(&gateway.request("POST", "/").body("hello").head());
+    connection.send(b"hel");
+    let response = connection.response_to("POST");
+    response.assert_refused(408, "request-timeout");
+    assert!(connection.is_closed());
+    assert!(!upstream.got(0).complete);
+}
+
+#[test]
 fn a_client_may_wait_to_be_told_to_continue() {
     for policy in [BEFORE, WHILE] {
         let upstream = Upstream::start();

@@ -1,9 +1,13 @@
 //! gRPC by an implementation of others, grpcio, on both sides of the gateway:
 //! every kind of call, streams that go on together, statuses and trailers as they were sent.
 
+use crate::harness::h2::{END_HEADERS, HEADERS, Session, frame, literal, to_each_head};
 use crate::harness::secure::Authority;
-use crate::harness::{Gateway, Setup, Token};
+use crate::harness::{Gateway, Request, Setup, Token, Upstream};
 use crate::interop::installed;
+use crate::streaming::{as_http, over_http_2};
+use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -118,4 +122,141 @@ fn calls_of_every_kind_pass_over_tls_on_both_sides_and_a_public_route() {
         &["--ca", ca.to_str().unwrap(), "--host", "localhost"],
     );
     assert_whole(&got, "nobody");
+}
+
+/// A backend that begins the answer to the first call of a connection, and then says nothing more.
+fn begins(media_type: Option<&'static str>) -> Upstream {
+    Upstream::raw(move |stream, _| {
+        to_each_head(stream, &[], || {
+            let mut bytes = Vec::new();
+            let Some(media_type) = media_type else {
+                return bytes;
+            };
+            // `:status: 200` as in the static table.
+            let mut block = vec![0x88, 0x10];
+            literal(&mut block, b"content-type");
+            literal(&mut block, media_type.as_bytes());
+            frame(&mut bytes, HEADERS, END_HEADERS, 1, &block);
+            bytes
+        });
+    })
+}
+
+/// Waits for no client's body, but for so long where a call is silent.
+fn impatient(upstream: &Upstream, protocol: &str, idle: &str, accept: &str) -> Gateway {
+    Setup::before(upstream)
+        .server("body_timeout = \"300ms\"\nmin_rate = \"1 GiB/s\"\nmin_rate_grace = \"300ms\"")
+        .upstream(&format!(
+            "protocol = \"{protocol}\"\nidle_timeout = \"{idle}\""
+        ))
+        .route(&format!("accept = [\"{accept}\"]"))
+        .start()
+}
+
+fn post(gateway: &Gateway, media_type: &str) -> Request {
+    gateway
+        .request("POST", "/orders.Orders/Watch")
+        .field("Content-Type", media_type)
+}
+
+/// Begins a call, sends one message, and waits for the end of its answer.
+fn ends(gateway: &Gateway, request: &Request) -> Result<Option<HeaderMap>, h2::Error> {
+    over_http_2(gateway, |mut client| {
+        let request = as_http(request);
+        async move {
+            let (answer, mut messages) = client.send_request(request, false).unwrap();
+            messages
+                .send_data(Bytes::from_static(b"\0\0\0\0\0"), false)
+                .unwrap();
+            let mut answer = answer.await.unwrap().into_body();
+            while let Some(data) = answer.data().await {
+                data?;
+            }
+            answer.trailers().await
+        }
+    })
+}
+
+#[test]
+fn an_answered_call_may_be_as_silent_as_its_upstream_and_trailers_tell_when_it_is_cut() {
+    let upstream = begins(Some("application/grpc+proto"));
+    let gateway = impatient(&upstream, "http2", "2s", "public");
+    let trailers = ends(&gateway, &post(&gateway, "application/grpc+proto"));
+    let trailers = trailers.unwrap().expect("trailers");
+    assert_eq!(trailers["grpc-status"], "4");
+    assert_eq!(trailers["portcullis-code"], "upstream-timeout");
+    assert!(trailers.contains_key("grpc-message"));
+    let record = gateway.record(0);
+    assert_eq!(
+        (&record["status"], &record["cut"]),
+        (&200.into(), &true.into())
+    );
+    let reason = record["reason"].as_str().unwrap();
+    assert!(reason.contains("the upstream did not go on"), "{reason}");
+}
+
+#[test]
+fn only_what_both_sides_call_grpc_is_waited_for_so_long() {
+    for (asks, answers) in [
+        ("application/json", "application/grpc"),
+        ("application/grpc-web+proto", "application/grpc-web+proto"),
+        ("application/grpc", "text/html"),
+    ] {
+        let upstream = begins(Some(answers));
+        let gateway = impatient(&upstream, "http2", "1h", "public");
+        ends(&gateway, &post(&gateway, asks)).unwrap_err();
+        let record = gateway.record(0);
+        assert_eq!(
+            record["reason"], "the body did not arrive in time",
+            "{asks}, {answers}"
+        );
+    }
+}
+
+#[test]
+fn a_proven_call_without_an_answer_is_waited_for_where_the_upstream_is_said_to_speak_http_2() {
+    let upstream = begins(None);
+    let gateway = impatient(&upstream, "http2", "2s", "token");
+    let token = Token::new().text();
+    let proven = |media_type| post(&gateway, media_type).field("Portcullis-Token", &token);
+    let mut session = Session::open(gateway.address(), &[]);
+    session.head(1, &proven("application/grpc"), false);
+    // Another request is the clock.
+    session.head(3, &proven("application/json"), false);
+    let first = loop {
+        let frame = session.next().expect("the connection ended");
+        if frame.kind == HEADERS {
+            break frame;
+        }
+    };
+    assert_eq!((first.stream, first.status()), (3, 408));
+    let refused = session.wait_for(HEADERS, 1);
+    assert_eq!((refused.status(), refused.ends()), (200, true));
+    let record = gateway.record(1);
+    assert_eq!(
+        (&record["status"], &record["code"]),
+        (&408.into(), &"request-timeout".into())
+    );
+}
+
+#[test]
+fn a_call_to_a_server_that_may_be_any_is_a_body_like_any_other_until_it_is_answered() {
+    let (_closed, upstream) = Upstream::silent_at("/orders.Orders/Watch");
+    let gateway = impatient(&upstream, "auto", "1h", "token");
+    let token = Token::new().text();
+    let call = post(&gateway, "application/grpc").field("Portcullis-Token", &token);
+    let mut session = Session::open(gateway.address(), &[]);
+    session.head(1, &call, false);
+    assert!(session.wait_for(HEADERS, 1).ends());
+    assert_eq!(gateway.record(0)["code"], "request-timeout");
+}
+
+#[test]
+fn a_call_of_a_stranger_is_a_body_like_any_other_until_it_is_answered() {
+    let upstream = begins(None);
+    let gateway = impatient(&upstream, "http2", "1h", "public");
+    let mut session = Session::open(gateway.address(), &[]);
+    session.head(1, &post(&gateway, "application/grpc"), false);
+    assert!(session.wait_for(HEADERS, 1).ends());
+    assert_eq!(gateway.record(0)["code"], "request-timeout");
 }

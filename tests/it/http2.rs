@@ -7,6 +7,7 @@ use crate::harness::h2::{
     PING, PRIORITY, RST_STREAM, SETTINGS, Session, WINDOW_UPDATE,
 };
 use crate::harness::{Binary, DEADLINE, Gateway, Request, Setup, Upstream, caller};
+use crate::overload::{QUEUED, wait_for};
 use crate::slow_clients::setup;
 use std::net::SocketAddr;
 
@@ -16,6 +17,13 @@ const STREAMS: u32 = 100;
 const AT_WORK: usize = 2 * STREAMS as usize;
 /// What one connection may cost.
 const MEMORY: u64 = 16 << 20;
+/// The flag of a frame that is longer than what it brings.
+const PADDED: u8 = 8;
+/// What is told of connections.
+const FLOODS: &str = "portcullis_connections_closed_flood_total ";
+const REFUSED_HEADS: &str = "portcullis_http2_heads_refused_total ";
+/// What is told of a request whose connection we end.
+const ENDED: &str = "\"reason\":\"its connection was ended by us";
 
 /// The same request with a good signature and, on a public route, without one.
 fn both(gateway: &Gateway, method: &str, path: &str) -> [Request; 2] {
@@ -211,37 +219,41 @@ fn assert_frugal(binary: &mut Binary, before: u64, what: &str) {
 }
 
 /// Frames of which one costs next to nothing.
-fn cheap_frames() -> [(&'static str, Vec<u8>); 8] {
-    let cases: [(&str, u8, u32, &[u8]); 8] = [
-        ("pings", PING, 0, &[0; 8]),
-        ("settings", SETTINGS, 0, &[]),
-        (
-            "settings that change something",
-            SETTINGS,
-            0,
-            &[0, 1, 0, 0, 0, 0],
-        ),
-        ("priorities", PRIORITY, 3, &[0, 0, 0, 1, 7]),
-        ("windows", WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
-        ("resets of what is over", RST_STREAM, 1, &[0, 0, 0, 8]),
-        ("frames of no known kind", 0xbe, 0, &[]),
-        ("empty data", DATA, 5, &[]),
+fn cheap_frames() -> [(&'static str, Vec<u8>); 10] {
+    let settings = [0, 1, 0, 0, 0, 0];
+    let padded = [5, 0, 0, 0, 0, 0];
+    let ends = "ends of a stream that we reset";
+    let padded_ends = "padded ends of a stream that we reset";
+    let cases: [(&str, u8, u8, u32, &[u8]); 10] = [
+        ("pings", PING, 0, 0, &[0; 8]),
+        ("settings", SETTINGS, 0, 0, &[]),
+        ("settings that change something", SETTINGS, 0, 0, &settings),
+        ("priorities", PRIORITY, 0, 3, &[0, 0, 0, 1, 7]),
+        ("windows", WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        ("resets of what is over", RST_STREAM, 0, 1, &[0, 0, 0, 8]),
+        ("frames of no known kind", 0xbe, 0, 0, &[]),
+        ("empty data", DATA, 0, 5, &[]),
+        (ends, DATA, END_STREAM, 3, &[]),
+        (padded_ends, DATA, END_STREAM | PADDED, 3, &padded),
     ];
-    cases.map(|(what, kind, stream, payload)| {
+    cases.map(|(what, kind, flags, stream, payload)| {
         let mut bytes = Vec::new();
         for _ in 0..1_000 {
-            h2::frame(&mut bytes, kind, 0, stream, payload);
+            h2::frame(&mut bytes, kind, flags, stream, payload);
         }
         (what, bytes)
     })
 }
 
-/// A connection with a request behind it, and an upload that never ends.
+/// A connection with a request behind it, one that we reset, and an upload that never ends.
 fn with_an_upload(address: SocketAddr, quick: &Request) -> Session {
     let mut session = Session::open(address, &[]);
     session.head(1, quick, true);
     assert_eq!(session.answer(1), (Some(200), true));
-    let upload = Request::new("POST", "/public/upload").to(address).body("x");
+    let upload = Request::new("POST", "/public/upload").to(address);
+    session.head(3, &upload.clone().field("connection", "close"), false);
+    session.wait_for(RST_STREAM, 3);
+    let upload = upload.body("x");
     session.head(5, &upload, false);
     session
 }
@@ -270,6 +282,80 @@ fn a_flood_is_told_to_calm_down() {
         assert_eq!(session.goodbye(), Some(ENHANCE_YOUR_CALM), "{what}");
         assert_alive(&gateway);
     }
+    wait_for(&gateway, FLOODS, cheap_frames().len() as u64);
+}
+
+#[test]
+fn what_is_in_flight_on_a_connection_that_we_end_is_told_from_what_a_client_left() {
+    let (_release, upstream) = Upstream::held();
+    let gateway = before_many(&upstream);
+    let held = &both(&gateway, "GET", "/held")[1];
+    let (mut pings, mut empty) = (Vec::new(), Vec::new());
+    for _ in 0..10_000 {
+        h2::frame(&mut pings, PING, 0, 0, &[0; 8]);
+    }
+    // The library ends it over these.
+    let upload = gateway.request("POST", "/public/upload").body("x");
+    h2::put_request(&mut empty, 3, &upload, false);
+    for _ in 0..101 {
+        h2::frame(&mut empty, DATA, 0, 3, &[]);
+    }
+    for (place, flood) in [pings, empty].iter().enumerate() {
+        let mut session = Session::open(gateway.address(), &[]);
+        session.head(1, held, true);
+        upstream.wait_for_head(place);
+        session.send(flood);
+        assert_eq!(session.goodbye(), Some(ENHANCE_YOUR_CALM));
+    }
+    gateway.log().wait_for_count(ENDED, 2);
+    wait_for(&gateway, FLOODS, 2);
+    let mut session = Session::open(gateway.address(), &[]);
+    session.head(1, held, true);
+    upstream.wait_for_head(2);
+    drop(session);
+    let left = gateway
+        .log()
+        .wait_for("the client's going", |line| line.contains("client went"));
+    assert!(left.contains("\"status\":499"), "{left}");
+}
+
+#[test]
+fn a_hundred_empty_frames_within_bodies_are_all_that_a_connection_may_bring() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    let request = gateway.request("POST", "/public/").body("hi");
+    let mut session = Session::open(gateway.address(), &[]);
+    let unanswered = streams().take(102).find(|id| {
+        session.head(*id, &request, false);
+        session.frame(DATA, 0, *id, &[]);
+        session.frame(DATA, END_STREAM, *id, b"hi");
+        session.answer(*id) != (Some(200), true)
+    });
+    assert_eq!(unanswered, streams().nth(100));
+}
+
+#[test]
+fn two_thousand_small_frames_that_nobody_has_read_are_all_that_a_connection_may_bring() {
+    let (_release, upstream) = Upstream::held();
+    let gateway = setup(&upstream)
+        .more("[overload]\nin_flight = 1\nqueue = 1\nqueue_timeout = \"1h\"\n")
+        .start();
+    let mut first = gateway.connect();
+    first.send(&gateway.request("GET", "/public/held").bytes());
+    upstream.wait_for_head(0);
+    // One that waits for its place, so that its body stays unread; its window would hold three times as many.
+    let upload = gateway.request("POST", "/public/").body(vec![b'x'; 60_000]);
+    let mut session = Session::open(gateway.address(), &[]);
+    session.head(1, &upload, false);
+    wait_for(&gateway, QUEUED, 1);
+    let mut small = Vec::new();
+    for _ in 0..2_131 {
+        h2::frame(&mut small, DATA, 0, 1, &[b'x'; 10]);
+    }
+    session.send(&small);
+    assert!(session.settle(), "it ended sooner");
+    session.frame(DATA, 0, 1, &[b'x'; 10]);
+    assert_eq!(session.goodbye(), Some(ENHANCE_YOUR_CALM));
 }
 
 #[test]
@@ -334,8 +420,11 @@ fn literal_field(name: &str, value: &str) -> Vec<u8> {
     block
 }
 
-/// A head whose one indexed field is referred to as often as a frame can, a byte each.
-fn bomb(value: &str) -> Vec<u8> {
+/// The first field of the table that grows, behind 61 fixed ones.
+const INDEXED: u8 = 0x80 + 62;
+
+/// A head with one indexed field, for others to follow that refer to it by [`INDEXED`].
+fn growing(value: &str) -> Vec<u8> {
     // The four pseudo-fields, the path as a literal; then `x: value`, indexed.
     let mut block = vec![0x82, 0x86, 0x41];
     h2::literal(&mut block, b"a.example");
@@ -344,9 +433,51 @@ fn bomb(value: &str) -> Vec<u8> {
     block.push(0x40);
     h2::literal(&mut block, b"x");
     h2::literal(&mut block, value.as_bytes());
-    // The first of the table that grows, behind 61 fixed ones.
-    block.resize(16_384, 0x80 + 62);
     block
+}
+
+/// One that refers to it as often as a frame can, a byte each.
+fn bomb(value: &str) -> Vec<u8> {
+    let mut block = growing(value);
+    block.resize(16_384, INDEXED);
+    block
+}
+
+#[test]
+fn heads_that_the_library_refuses_are_counted_and_too_many_of_them_end_the_connection() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    // More than 48 KiB, unpacked: we refuse only what is less.
+    let mut block = growing(&"y".repeat(3_900));
+    block.resize(block.len() + 15, INDEXED);
+    let mut session = Session::open(gateway.address(), &[]);
+    session.frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+    assert_eq!(session.answer(1), (Some(431), true));
+    assert!(session.settle());
+    wait_for(&gateway, REFUSED_HEADS, 1);
+    let ended = streams().skip(1).take(1_000).find_map(|id| {
+        session.frame(HEADERS, END_HEADERS | END_STREAM, id, &block);
+        session.pong_or_goodbye()
+    });
+    assert_eq!(ended, Some(ENHANCE_YOUR_CALM));
+    wait_for(&gateway, FLOODS, 1);
+    upstream.assert_silent();
+    assert_alive(&gateway);
+}
+
+#[test]
+fn a_head_that_stops_ends_the_connection_in_time() {
+    let (_release, upstream) = Upstream::held();
+    let gateway = setup(&upstream).server("head_timeout = \"300ms\"").start();
+    let mut session = Session::open(gateway.address(), &[]);
+    session.head(1, &both(&gateway, "GET", "/held")[0], true);
+    upstream.wait_for_head(0);
+    session.frame(HEADERS, END_STREAM, 3, &literal_field("x", "y"));
+    assert!(session.goodbye().is_some());
+    let record = gateway.record(0);
+    assert_eq!(record["status"], 499, "{record}");
+    assert!(record.to_string().contains(ENDED), "{record}");
+    wait_for(&gateway, REFUSED_HEADS, 1);
 }
 
 #[test]

@@ -51,14 +51,14 @@ fn metric(gateway: &Gateway, name: &str) -> u64 {
 }
 
 /// Waits until the gateway says so of itself.
-fn wait_for(gateway: &Gateway, name: &str, wanted: u64) {
+pub(crate) fn wait_for(gateway: &Gateway, name: &str, wanted: u64) {
     wait_until(&format!("{name}{wanted}"), || {
         metric(gateway, name) == wanted
     });
 }
 
 const ADMITTED: &str = "portcullis_admitted_requests ";
-const QUEUED: &str = "portcullis_queued_requests ";
+pub(crate) const QUEUED: &str = "portcullis_queued_requests ";
 
 #[test]
 fn more_than_may_be_in_flight_wait_and_the_oldest_is_told_to_come_again() {

@@ -5,6 +5,7 @@ use crate::harness::{
 };
 use portcullis::schemes::date;
 use serde_json::Value;
+use std::io::Write as _;
 
 /// Fails unless the answer is a problem in the one form that all have.
 #[track_caller]
@@ -715,6 +716,46 @@ fn a_refused_http_2_client_gets_its_answer_while_it_still_sends() {
         assert!(answer.complete, "{size} bytes");
     }
     upstream.assert_silent();
+}
+
+#[test]
+fn an_http_2_client_gets_every_answer_that_comes_while_it_still_sends() {
+    use crate::harness::curl::h2c;
+    // It has its answer by the head alone, and hears no other request.
+    let upstream = Upstream::raw(|stream, _| {
+        crate::bodies::read_head(stream);
+        let _ = stream.write_all(
+            b"HTTP/1.1 401 Because\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlogin",
+        );
+        let _ = std::io::copy(stream, &mut std::io::sink());
+    });
+    let nobody = crate::harness::Closed::port();
+    let gateway = Setup::before(&upstream)
+        .more(&format!(
+            "[upstreams.gone]\nservers = [\"http://{}\"]\n",
+            nobody.address()
+        ))
+        .routes(
+            "[[routes]]\nname = \"early\"\npath = \"/early\"\nupstream = \"backend\"\n\
+             accept = [\"public\"]\n\
+             [[routes]]\nname = \"small\"\npath = \"/small\"\nupstream = \"backend\"\n\
+             accept = [\"public\"]\nbody = { limit = \"32 KiB\" }\n\
+             [[routes]]\nname = \"gone\"\npath = \"/gone\"\nupstream = \"gone\"\n\
+             accept = [\"public\"]\n",
+        )
+        .start();
+    for size in [100_000, 900_000] {
+        let post = |path: &str| gateway.request("POST", path).body(vec![b'x'; size]);
+        let early = h2c(&post("/early"), gateway.address());
+        assert_eq!((early.status, &*early.text()), (401, "login"), "{size}");
+        let gone = h2c(&post("/gone"), gateway.address());
+        assert_eq!(gone.code(), "upstream-unreachable", "{size}");
+        let small = h2c(&post("/small"), gateway.address());
+        assert_eq!(small.code(), "body-too-large", "{size}");
+        for answer in [early, gone, small] {
+            assert!(answer.complete, "{size}: {answer:?}");
+        }
+    }
 }
 
 #[test]

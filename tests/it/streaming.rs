@@ -37,7 +37,7 @@ fn signed(gateway: &Gateway, method: &str, target: &str) -> Request {
     caller().sign(&gateway.request(method, target))
 }
 
-fn as_http(request: &Request) -> http::Request<()> {
+pub(crate) fn as_http(request: &Request) -> http::Request<()> {
     let mut head = http::Request::builder()
         .method(&*request.method)
         .uri(format!("http://{}{}", request.authority, request.target));
@@ -48,7 +48,7 @@ fn as_http(request: &Request) -> http::Request<()> {
 }
 
 /// Runs `test` with a client of HTTP/2 that nobody here wrote.
-fn over_http_2<F: Future>(
+pub(crate) fn over_http_2<F: Future>(
     gateway: &Gateway,
     test: impl FnOnce(h2::client::SendRequest<Bytes>) -> F,
 ) -> F::Output {
@@ -278,6 +278,48 @@ fn over_http_2_too_methods_that_reach_no_resource_are_refused() {
     assert_eq!(trace.status, 400);
     let connect = [(":method", "CONNECT"), (":authority", &*address)];
     let answer = raw_h2::ask(gateway.address(), &connect, None);
-    assert!(answer.is_none_or(|answer| answer.status == 400));
+    assert_eq!(answer.map(|answer| answer.status), Some(400));
     upstream.assert_silent();
+}
+
+#[test]
+fn over_http_2_a_connect_with_a_length_ends_the_connection_and_that_is_told() {
+    let (_release, upstream) = Upstream::held();
+    let gateway = Setup::before(&upstream).start();
+    let mut session = raw_h2::Session::open(gateway.address(), &[]);
+    session.head(1, &signed(&gateway, "GET", "/"), true);
+    upstream.wait_for_head(0);
+    let address = gateway.address().to_string();
+    let mut connect = Vec::new();
+    let fields = [
+        (":method", "CONNECT"),
+        (":authority", &*address),
+        ("content-length", "5"),
+    ];
+    raw_h2::head_on(&mut connect, 3, &fields, false);
+    session.send(&connect);
+    assert_eq!(
+        session.goodbye(),
+        None,
+        "the library ends it without a word"
+    );
+    let record = gateway.record(0);
+    assert_eq!(record["status"], 499, "{record}");
+    assert!(
+        record["reason"].as_str().unwrap().contains("ended by us"),
+        "{record}"
+    );
+}
+
+#[test]
+fn over_http_2_nobody_is_told_to_send_the_body() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server("body_timeout = \"300ms\"")
+        .start();
+    let request = gateway.request("POST", "/").field("expect", "100-continue");
+    let request = caller().sign(&request.body("body"));
+    let mut session = raw_h2::Session::open(gateway.address(), &[]);
+    session.head(1, &request, false);
+    assert_eq!(session.answer(1).0, Some(408));
 }

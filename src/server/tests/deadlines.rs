@@ -245,6 +245,112 @@ async fn an_http_2_connection_ends_when_it_has_had_no_request_for_too_long() {
     assert_eq!(start.elapsed(), DEADLINES.idle);
 }
 
+/// The next frame's kind and flags, and what it holds.
+async fn frame(client: &mut DuplexStream) -> (u8, u8, Vec<u8>) {
+    let mut head = [0; 9];
+    client.read_exact(&mut head).await.unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    client.read_exact(&mut payload).await.unwrap();
+    (head[3], head[4], payload)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_http2_that_still_sends_is_reset_behind_its_answer_only_after_a_moment() {
+    const DATA: u8 = 0;
+    const RST_STREAM: u8 = 3;
+    const PING: u8 = 6;
+    let piece = |ends: bool| [0, 0, 1, DATA, u8::from(ends), 0, 0, 0, 1, b'x'];
+    for ends in [true, false] {
+        let (mut client, _worker, _served) = connect(&Toy::new());
+        let asks = [HELLO, &get_on(1, "/unread", false)].concat();
+        client.write_all(&asks).await.unwrap();
+        let start = Instant::now();
+        let mut answer = Vec::new();
+        loop {
+            let (kind, flags, payload) = frame(&mut client).await;
+            assert_ne!(kind, RST_STREAM, "in place of the answer");
+            if kind == DATA {
+                answer.extend(payload);
+                if flags & 1 == 1 {
+                    break;
+                }
+            }
+        }
+        assert_eq!(answer, b"unread");
+        assert_eq!(
+            start.elapsed(),
+            Duration::ZERO,
+            "nothing waits for the body"
+        );
+        for last in [false, ends] {
+            sleep(SECOND / 4).await;
+            client.write_all(&piece(last)).await.unwrap();
+        }
+        if ends {
+            sleep(2 * SECOND).await;
+            client
+                .write_all(b"\0\0\x08\x06\0\0\0\0\0settled?")
+                .await
+                .unwrap();
+        }
+        let (kind, error) = loop {
+            let (kind, flags, payload) = frame(&mut client).await;
+            if kind == RST_STREAM || (kind == PING && flags & 1 == 1) {
+                break (kind, payload);
+            }
+        };
+        if ends {
+            assert_eq!(
+                kind, PING,
+                "it has ended by itself: there is nothing to reset"
+            );
+        } else {
+            // NO_ERROR: the answer is good.
+            assert_eq!((kind, &*error), (RST_STREAM, &[0; 4][..]));
+            assert_eq!(start.elapsed(), SECOND);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_http2_that_nobody_reads_takes_no_task_once_all_of_it_is_here() {
+    const DATA: u8 = 0;
+    let last = |length: u8| {
+        let head = [0, 0, length, DATA, 1, 0, 0, 0, 1];
+        [&head[..], &vec![b'x'; length.into()]].concat()
+    };
+    for (body, tasks) in [(last(0), b"0"), (last(5), b"0"), (Vec::new(), b"1")] {
+        let (mut client, _worker, _served) = connect(&Toy::new());
+        let asks = [HELLO, &get_on(1, "/dropped", false), &body].concat();
+        client.write_all(&asks).await.unwrap();
+        let told = loop {
+            let (kind, _, payload) = frame(&mut client).await;
+            if kind == DATA && !payload.is_empty() {
+                break payload;
+            }
+        };
+        assert_eq!(told, tasks);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_of_http2_that_stops_ends_its_connection_in_time() {
+    let mut head = get_on(1, "/1", true);
+    // Another frame of it is to come.
+    head[4] = 1;
+    for sent in [head.len(), head.len() - 1] {
+        let (mut client, _worker, served) = connect(&Toy::new());
+        client.write_all(HELLO).await.unwrap();
+        client.write_all(&head[..sent]).await.unwrap();
+        let (start, mut told) = (Instant::now(), Vec::new());
+        client.read_to_end(&mut told).await.unwrap();
+        assert_eq!(start.elapsed(), DEADLINES.head, "{sent} bytes");
+        drop(client);
+        served.await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_of_http2_that_asks_on_behind_our_goodbye_is_cut_off() {
     let toy = Toy::new();

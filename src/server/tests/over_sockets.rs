@@ -129,6 +129,44 @@ async fn of_sockets_that_share_a_port_each_is_served_by_some_worker() {
     }
 }
 
+#[test]
+fn a_socket_handed_over_that_is_in_the_way_is_named_and_not_taken_for_another_gateway() {
+    let every = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = every.local_addr().unwrap().port();
+    let wanted = Listen::Tcp(format!("127.0.0.1:{port}").parse().unwrap());
+    let settings = Settings {
+        listen: vec![wanted.clone()],
+        ..settings(1, 1)
+    };
+    let mut handed = Handed::of(vec![Listener::Tcp(every)]).unwrap();
+    let errors = [
+        bind(&settings, &mut handed).unwrap_err(),
+        bind_single(&wanted, 0o660, &mut handed).unwrap_err(),
+    ];
+    for error in errors.map(|error| error.to_string()) {
+        let said = format!(
+            "cannot listen on `{wanted}`: the socket `0.0.0.0:{port}` that was handed over to us is in the way\n\nhint: `ListenStream=` of the socket unit"
+        );
+        assert!(error.starts_with(&said), "{error}");
+    }
+}
+
+#[test]
+fn a_unix_socket_handed_over_is_known_by_its_file_however_its_path_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gate.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let mut handed = Handed::of(vec![Listener::Unix(listener)]).unwrap();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("here")).unwrap();
+    let settings = Settings {
+        listen: vec![Listen::Unix(folder.path().join("here/gate.sock"))],
+        ..settings(2, 1)
+    };
+    let bound = bind(&settings, &mut handed).unwrap();
+    assert!(bound.is_handed_on());
+    handed.none_is_left(&settings.listen).unwrap();
+}
+
 /// Listens at addresses of both families, with one port.
 fn bind_both(order: [&str; 2]) -> (Bound, Settings) {
     // At every address of both, without listening: nobody who asks for any port gets this one,

@@ -328,7 +328,8 @@ fn head(bytes: &mut Vec<u8>, fields: &[(&str, &str)], ends: bool) {
     head_on(bytes, 1, fields, ends);
 }
 
-fn head_on(bytes: &mut Vec<u8>, stream: u32, fields: &[(&str, &str)], ends: bool) {
+/// A head of these fields as frames.
+pub fn head_on(bytes: &mut Vec<u8>, stream: u32, fields: &[(&str, &str)], ends: bool) {
     let mut block = Vec::new();
     for (name, value) in fields {
         // A literal that is never indexed (RFC 7541, section 6.2.3).
