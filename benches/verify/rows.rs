@@ -124,7 +124,7 @@ fn what_went_wrong(gate: &'static Gate, pair: &'static Pair, wrong: &'static Mes
             } else {
                 Cost::PublicKey
             });
-            for sample in doctor::samples(received, &gate.route, &gate.registry) {
+            for sample in doctor::samples(received, &gate.route, &gate.registry, gate::now()) {
                 let (key, secret) = (&key.verifying, Some(&pair.key));
                 let found =
                     doctor::diagnose(&sample, received, key, secret, &[], gate::now(), &mut tries);

@@ -142,13 +142,17 @@ pub(super) fn likely(sample: &Sample<'_>, received: &Received<'_>, caller: &str)
         mistake: Some(mistake),
         says: mistake.says(),
     };
-    if let Some(mistake) = sample.find(received, |text| text == caller) {
+    let is_the_text = |texts: &[&str]| texts.contains(&caller);
+    if let Some(mistake) = sample.find(received, || true, is_the_text) {
         return Some(known(mistake));
     }
     let lines = base.split('\n').zip(caller.split('\n')).enumerate();
     let (at, (ours, theirs)) = { lines }.find(|(_, (ours, theirs))| ours != theirs)?;
-    let is_the_line = |text: &str| text.split('\n').nth(at) == Some(theirs);
-    let found = sample.find(received, is_the_line).map(known);
+    let has_the_line = |texts: &[&str]| {
+        let mut all = texts.iter();
+        all.any(|text| text.split('\n').nth(at) == Some(theirs))
+    };
+    let found = sample.find(received, || true, has_the_line).map(known);
     found.or_else(|| {
         let says = match sample.scheme {
             Scheme::HttpSignature => by_shape(&base, caller, ours, theirs),

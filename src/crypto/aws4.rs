@@ -52,8 +52,13 @@ impl DayKeys {
         let mut whole = Zeroizing::new(Vec::with_capacity(FRONT.len() + secret.len()));
         whole.extend_from_slice(FRONT);
         whole.extend_from_slice(secret);
+        Self::bare(&whole)
+    }
+
+    /// Those of one who leaves out what stands before the secret.
+    pub(super) fn bare(secret: &[u8]) -> Self {
         Self {
-            root: keyed(&whole),
+            root: keyed(secret),
             kept: RwLock::default(),
         }
     }

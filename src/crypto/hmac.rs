@@ -119,6 +119,14 @@ impl HmacKey {
         (algorithm.is_mac() && !secret.is_empty()).then(|| Self::unchecked(algorithm, secret))
     }
 
+    /// The same of a caller of AWS's who derives its keys from the secret alone.
+    pub fn without_aws4(secret: &Secret) -> Self {
+        Self {
+            aws: Some(Arc::new(DayKeys::bare(secret.expose()))),
+            ..Self::unchecked(Algorithm::HmacSha256, secret.expose())
+        }
+    }
+
     fn unchecked(algorithm: Algorithm, secret: &[u8]) -> Self {
         let any = "HMAC takes a key of any length";
         match algorithm {

@@ -29,20 +29,25 @@ pub struct Explained {
     /// Whether the caller signed the same text, if it sent the digest of its
     /// own: then the secret differs, else the text does.
     pub same_text: Option<bool>,
+    /// How many other texts would do as well.
+    pub others: usize,
 }
 
 impl Explained {
     /// Takes down the text that was verified against.
     pub(super) fn new(base: &[u8], received: &Received<'_>) -> Self {
-        let same_text = received
-            .fields()
-            .get(SIGNATURE_BASE_DIGEST)
-            .map(|field| field.as_bytes() == digest_field(base).as_bytes());
         Self {
             base: veiled(&String::from_utf8_lossy(base)),
-            same_text,
+            same_text: is_told(received, base),
+            others: 0,
         }
     }
+}
+
+/// Whether the digest that a caller tells is that of `text`, if it tells one.
+pub(super) fn is_told(received: &Received<'_>, text: &[u8]) -> Option<bool> {
+    let field = received.fields().get(SIGNATURE_BASE_DIGEST)?;
+    Some(field.as_bytes() == digest_field(text).as_bytes())
 }
 
 /// The value of `Signature-Base-Digest` for a signature base.

@@ -38,16 +38,18 @@ pub use received::{Malformed, PublicUrl, Received, Surroundings};
 pub use verifier::{NotVerified, Verifier};
 
 use crate::apps::{Scheme, SchemeSet};
-use crate::route::Route;
+use crate::route::{Bind, KeyPlaces, Route};
+use http::HeaderName;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Why a request is not let in for what it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// It shows no credential at all.
     Missing,
-    /// The same on a route that accepts these.
-    Nothing(SchemeSet),
+    /// The same on a route that accepts this.
+    Nothing(Box<Wanted>),
     /// It shows one of a scheme that the route does not accept.
     NotAccepted(Scheme),
     /// It shows one of a token and a signature, and the route asks for both.
@@ -68,7 +70,7 @@ pub enum Refused {
     /// Parts of a webhook that no sender signs, where they must not be.
     NobodySigns(Vec<Cow<'static, str>>),
     /// The field of the token that stands beside a signature, which does not cover it.
-    TokenNotCovered(http::HeaderName),
+    TokenNotCovered(HeaderName),
     /// It covers something that the request does not carry.
     Absent(String),
     /// Its time is outside the window.
@@ -93,6 +95,34 @@ pub enum Refused {
     OtherApp,
     /// The proof holds, and its app is switched off.
     AppDisabled,
+}
+
+/// What a route accepts, and where it looks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// What lets in by itself.
+    pub schemes: SchemeSet,
+    /// Whether a token and a signature do together.
+    pub pair: bool,
+    /// The fields that a token may stand in.
+    pub token_fields: Vec<HeaderName>,
+    /// Whether a token must be bound to a key that a DPoP proof shows.
+    pub is_bound: bool,
+    /// Where a static key may stand.
+    pub key_places: Option<Arc<KeyPlaces>>,
+}
+
+impl Wanted {
+    /// What `route` accepts, which lets `schemes` in.
+    fn on(route: &Route, schemes: SchemeSet) -> Self {
+        Self {
+            schemes,
+            pair: route.pair,
+            token_fields: route.token_fields.clone(),
+            is_bound: route.bind == Bind::Dpop,
+            key_places: route.key_places.clone(),
+        }
+    }
 }
 
 impl Refused {

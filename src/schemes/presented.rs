@@ -9,7 +9,7 @@
 mod examined;
 
 use super::received::Field;
-use super::{Caller, ProofId, Received, Refused};
+use super::{Caller, ProofId, Received, Refused, Wanted};
 use super::{
     api_key, aws_sigv4, client_certificate, freshness, hmac_auth, http_signature, signed, token,
     webhook,
@@ -194,7 +194,9 @@ impl<'r> Presented<'r> {
             {
                 Ok(Self::alone(Credential::Certificate(certificate)))
             }
-            (_, Accept::Proven(accepted)) => Err(Refused::Nothing(accepted)),
+            (_, Accept::Proven(accepted)) => {
+                Err(Refused::Nothing(Box::new(Wanted::on(route, accepted))))
+            }
             _ => Err(Refused::Missing),
         }
     }

@@ -96,7 +96,7 @@ fn sign_as(request: &Request, form: &Form<'_>) -> Request {
 }
 
 /// Of a plain target, with the body's hash.
-fn sign(request: &Request) -> Request {
+pub(crate) fn sign(request: &Request) -> Request {
     let hash = sha256(request.body.as_deref().unwrap_or_default());
     sign_as(
         request,
@@ -289,6 +289,22 @@ fn a_target_that_ends_in_a_question_mark_is_refused_since_none_signs_it() {
     assert_eq!(
         gateway.send(&marked).detail(),
         format!("The signature must cover `x-amz-acl` too. {told}")
+    );
+    upstream.assert_silent();
+    gateway.send(&signed).assert_passed();
+}
+
+#[test]
+fn what_was_signed_for_the_root_does_not_pass_as_options_for_all_of_the_server() {
+    let (upstream, gateway) = start();
+    let signed = sign(&gateway.request("OPTIONS", "/"));
+    let mut all = signed.clone();
+    all.target = "*".to_owned();
+    let refused = gateway.send(&all);
+    refused.assert_refused(401, "coverage-missing");
+    assert_eq!(
+        refused.detail(),
+        "The target is `*`, which AWS's signers write as `/`: name a path."
     );
     upstream.assert_silent();
     gateway.send(&signed).assert_passed();

@@ -462,26 +462,94 @@ fn bare(desk: &Path, args: &[&str]) -> Output {
 
 /// The fields of a proof for `POST path` with `body`, as AWS's signers make it where the body's hash is in no field.
 fn signed_as_aws(path: &str, body: &str) -> String {
+    proof_of_aws(&canonical_of_aws(path, body)).0
+}
+
+const AWS_DATE: &str = "20231114T221320Z";
+
+/// What they hash and sign.
+fn canonical_of_aws(path: &str, body: &str) -> String {
+    let hash = HEXLOWER.encode(&Sha256::digest(body));
+    format!(
+        "POST\n{path}\n\nhost:api.example.com\nx-amz-date:{AWS_DATE}\n\nhost;x-amz-date\n{hash}"
+    )
+}
+
+/// The fields of a proof of this canonical request, and the string to sign.
+fn proof_of_aws(canonical: &str) -> (String, String) {
     let mac = |key: &[u8], text: &str| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
         mac.update(text.as_bytes());
         mac.finalize().into_bytes().to_vec()
     };
-    let sha256 = |text: &str| HEXLOWER.encode(&Sha256::digest(text.as_bytes()));
-    let (date, scope) = ("20231114T221320Z", "20231114/us-east-1/api/aws4_request");
-    let hash = sha256(body);
-    let canonical = format!(
-        "POST\n{path}\n\nhost:api.example.com\nx-amz-date:{date}\n\nhost;x-amz-date\n{hash}"
-    );
-    let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256(&canonical));
+    let (date, scope) = (AWS_DATE, "20231114/us-east-1/api/aws4_request");
+    let hash = HEXLOWER.encode(&Sha256::digest(canonical));
+    let text = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{hash}");
     let mut key = format!("AWS4{SECRET}").into_bytes();
     for part in scope.split('/') {
         key = mac(&key, part);
     }
     let signature = HEXLOWER.encode(&mac(&key, &text));
-    format!(
+    let fields = format!(
         "X-Amz-Date: {date}\nAuthorization: AWS4-HMAC-SHA256 Credential=demo/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}\n"
-    )
+    );
+    (fields, text)
+}
+
+/// A request for `path` with this proof, as it is pasted.
+fn pasted_of_aws(path: &str, fields: &str) -> String {
+    format!("POST {path} HTTP/1.1\nHost: api.example.com\n{fields}\n{BODY}")
+}
+
+#[test]
+fn a_mistake_is_named_in_each_form_that_aws_s_signers_write() {
+    let desk = desk();
+    for path in ["/a/b:c", "/a/b%3Ac"] {
+        let wrong = canonical_of_aws(path, BODY).replace("POST", "post");
+        let pasted = pasted_of_aws("/a/b:c", &proof_of_aws(&wrong).0);
+        std::fs::write(desk.path().join("mine"), &wrong).unwrap();
+        let none: &[&str] = &[];
+        for more in [none, &["--base", "mine"]] {
+            let (exit, report) = explained(desk.path(), &pasted, more);
+            assert_eq!(exit, 1);
+            let signature = &report["signatures"][0];
+            assert_eq!(signature["mistake"], "method-in-lower-case", "{report:#}");
+            let notes = report["notes"].to_string();
+            assert!(notes.contains("one of 2"), "{report:#}");
+            // The form that is nearest to the caller's is laid beside it.
+            if !more.is_empty() {
+                assert_eq!(signature["base"][1], path);
+                assert_eq!(report["compared"]["mistake"], "method-in-lower-case");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_string_to_sign_is_laid_beside_ours_and_not_beside_the_canonical_request() {
+    let desk = desk();
+    for path in ["/a/b:c", "/a/b%3Ac"] {
+        let right = canonical_of_aws(path, BODY);
+        let wrong = right.replace("POST", "post");
+        let other = right.replace("/a/", "/other/");
+        for (canonical, line, mistake) in [
+            (&right, None, None),
+            (&wrong, Some(4), Some("method-in-lower-case")),
+            (&other, Some(4), None),
+        ] {
+            let (fields, to_sign) = proof_of_aws(canonical);
+            std::fs::write(desk.path().join("mine"), to_sign).unwrap();
+            let pasted = pasted_of_aws("/a/b:c", &fields);
+            let (_, report) = explained(desk.path(), &pasted, &["--base", "mine"]);
+            let compared = &report["compared"];
+            assert_eq!(compared["same"], line.is_none(), "{report:#}");
+            assert_eq!(compared["difference"]["line"].as_u64(), line);
+            assert_eq!(compared["mistake"].as_str(), mistake);
+            let likely = compared["likely"].to_string();
+            let is_told = likely.contains("the hash of the canonical request differs");
+            assert_eq!(is_told, line.is_some() && mistake.is_none(), "{likely}");
+        }
+    }
 }
 
 #[test]
@@ -769,6 +837,7 @@ path = "/page/**"
 methods = ["GET", "POST"]
 upstream = "orders"
 accept = ["http-signature"]
+upgrade = ["websocket"]
 cors = { origins = ["https://app.example"] }
 [[routes]]
 name = "narrow"
@@ -813,6 +882,26 @@ fn a_preflight_is_answered_without_a_proof() {
     // What asks for no method is a request like any other.
     let (code, told) = ask("Origin: https://app.example\n");
     assert!(code == 1 && told.contains("405"), "{told}");
+}
+
+#[test]
+fn a_handshake_of_a_page_that_may_not_call_is_told_from_one_of_ours() {
+    let desk = with_pages();
+    let args = ["--created", THEN, "http://h/page/x"];
+    let output = run(desk.path(), "sign", &args);
+    let fields = String::from_utf8(output.stdout).unwrap();
+    let ask = |origin: &str| {
+        let asked = "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        let text = format!("GET /page/x HTTP/1.1\nHost: h\n{asked}\nOrigin: {origin}\n{fields}\n");
+        by_the_gateway(desk.path(), &text)
+    };
+    let (code, told) = ask("https://other.example");
+    assert!(code == 1 && told.contains("origin-not-allowed"), "{told}");
+    assert!(told.contains("add its origin to `cors`"), "{told}");
+    for origin in ["https://app.example", "http://h"] {
+        let (code, told) = ask(origin);
+        assert!(code == 0, "{origin}: {told}");
+    }
 }
 
 #[test]

@@ -86,6 +86,21 @@ fn each_typical_mistake_with_the_text_is_named() {
             "body-digest-bare",
         ),
         (
+            &*format!("sha-256=:{base64}:"),
+            &*format!("sha-256={base64}"),
+            "body-digest-bare",
+        ),
+        (
+            "\"@authority\": ",
+            "\"@authority\": http://",
+            "host-with-scheme",
+        ),
+        (
+            "\"@signature-params\"",
+            "@signature-params",
+            "names-without-quotes",
+        ),
+        (
             &*format!("created={T0}"),
             &*format!("created={}", T0 - 1),
             "clock-read-twice",
@@ -361,7 +376,10 @@ fn each_typical_mistake_is_named_in_every_dialect_of_hmac_auth() {
                 .field("Authorization", &proof)
         };
         gateway.send(&ask(&text, SECRET)).assert_passed();
+        let url = format!("http://{host}");
         let mut table = vec![
+            (&*host, &*url, "host-with-scheme"),
+            ("date: ", "", "name-missing"),
             ("?b=2&a=1", "?a=1&b=2", "query-sorted"),
             ("?b=2&a=1", "", "query-missing"),
             ("caf%C3%A9", "café", "path-decoded"),
@@ -375,14 +393,20 @@ fn each_typical_mistake_is_named_in_every_dialect_of_hmac_auth() {
             "kong" => [
                 ("POST", "post", "method-in-lower-case"),
                 ("/1.1", "/1.0", "http-version"),
+                (" HTTP/1.1", "", "http-version"),
+                ("POST", "request-line: POST", "name-in-front"),
             ],
             "apisix" => [
                 ("POST", "post", "method-in-lower-case"),
                 ("mobile-2026\n", "", "key-id-missing"),
+                ("a=1\n", "a=1 HTTP/1.1\n", "http-version"),
+                ("POST", "@request-target: POST", "name-in-front"),
             ],
             _ => [
                 ("post", "POST", "method-in-upper-case"),
                 (": ", ":", "space-missing"),
+                ("a=1\n", "a=1 HTTP/1.1\n", "http-version"),
+                ("(request-target): ", "", "name-missing"),
             ],
         });
         for (from, to, wanted) in table {
@@ -524,70 +548,299 @@ fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// `request` signed as for AWS, over the canonical request `text`.
-fn signed_for_aws(request: &Request, text: &str, secret: &[u8]) -> Request {
-    const DAY: &str = "20270115";
-    const TIME: &str = "20270115T080000Z";
-    let scope = format!("{DAY}/eu-west-1/execute-api/aws4_request");
-    let hash = HEXLOWER.encode(&Sha256::digest(text));
-    let to_sign = format!("AWS4-HMAC-SHA256\n{TIME}\n{scope}\n{hash}");
-    let mut key = [b"AWS4", secret].concat();
-    for part in [DAY, "eu-west-1", "execute-api", "aws4_request"] {
-        key = mac(&key, part.as_bytes());
+/// Whoever signs as for AWS.
+#[derive(Clone, Copy)]
+struct ForAws<'a> {
+    id: &'a str,
+    service: &'a str,
+    time: &'a str,
+    secret: &'a [u8],
+    /// What stands before the secret.
+    front: &'a [u8],
+}
+
+/// As it is right.
+const FOR_AWS: ForAws<'static> = ForAws {
+    id: "mobile-2026",
+    service: "execute-api",
+    time: "20270115T080000Z",
+    secret: SECRET,
+    front: b"AWS4",
+};
+
+impl ForAws<'_> {
+    fn scope(&self) -> String {
+        let (day, service) = (&self.time[..8], self.service);
+        format!("{day}/eu-west-1/{service}/aws4_request")
     }
-    let signature = HEXLOWER.encode(&mac(&key, to_sign.as_bytes()));
-    request.clone().field("X-Amz-Date", TIME).field(
-        "Authorization",
-        &format!("AWS4-HMAC-SHA256 Credential=mobile-2026/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}"),
-    )
+
+    /// The canonical request of `request`, its path and query in this form.
+    fn canonical(&self, request: &Request, path: &str, query: &str) -> String {
+        let (method, host, time) = (&request.method, &request.authority, self.time);
+        let hash = Sha256::digest(request.body.as_deref().unwrap_or_default());
+        let hash = HEXLOWER.encode(&hash);
+        format!(
+            "{method}\n{path}\n{query}\nhost:{host}\nx-amz-date:{time}\n\nhost;x-amz-date\n{hash}"
+        )
+    }
+
+    fn string_to_sign(&self, canonical: &str) -> String {
+        let hash = HEXLOWER.encode(&Sha256::digest(canonical));
+        let (time, scope) = (self.time, self.scope());
+        format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{hash}")
+    }
+
+    /// `request` with the signature of this canonical request.
+    fn sign(&self, request: &Request, canonical: &str) -> Request {
+        let scope = self.scope();
+        let mut key = [self.front, self.secret].concat();
+        for part in scope.split('/') {
+            key = mac(&key, part.as_bytes());
+        }
+        let signature = HEXLOWER.encode(&mac(&key, self.string_to_sign(canonical).as_bytes()));
+        request.clone().field("X-Amz-Date", self.time).field(
+            "Authorization",
+            &format!(
+                "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}",
+                self.id
+            ),
+        )
+    }
+}
+
+/// A gateway that tells all, on a route for signers of AWS's.
+fn for_aws(upstream: &Upstream, route: &str) -> Gateway {
+    let route = format!("accept = [\"aws-sigv4\"]\n{route}");
+    let setup = Setup::before(upstream).server("explain = true");
+    let setup = setup.route(&route).more(KEYS);
+    for name in ["old", "new", "next", "tokens"] {
+        setup.write_secret(&format!("{name}.key"), &secret(name));
+    }
+    setup.start()
 }
 
 #[test]
 fn each_typical_mistake_of_callers_of_aws_is_named() {
     let upstream = Upstream::start();
-    let start = |more: &str| {
-        let route = format!("accept = [\"aws-sigv4\"]\n{more}");
-        let setup = Setup::before(&upstream).server("explain = true");
-        setup.route(&route).start()
-    };
-    let gateway = start("");
-    let host = gateway.address().to_string();
+    let gateway = for_aws(&upstream, "");
+    let request = request(&gateway);
     let hash = HEXLOWER.encode(&Sha256::digest(BODY));
     let base64 = BASE64.encode(&Sha256::digest(BODY));
     let empty = HEXLOWER.encode(&Sha256::digest(""));
-    let text = |host: &str| {
-        format!(
-            "POST\n/orders/caf%25C3%25A9/7\na=1&b=2\nhost:{host}\nx-amz-date:20270115T080000Z\n\nhost;x-amz-date\n{hash}"
-        )
-    };
-    let right = text(&host);
-    let ask = |gateway: &Gateway, text: &str, secret: &[u8]| {
-        signed_for_aws(&request(gateway), text, secret)
-    };
-    gateway.send(&ask(&gateway, &right, SECRET)).assert_passed();
+    let right = FOR_AWS.canonical(&request, "/orders/caf%25C3%25A9/7", "a=1&b=2");
+    gateway
+        .send(&FOR_AWS.sign(&request, &right))
+        .assert_passed();
+    let host = format!("host:{}", request.authority);
     for (from, to, wanted) in [
         ("POST", "post", "method-in-lower-case"),
         ("a=1&b=2", "", "query-missing"),
         ("/7\n", "/7/\n", "path-slash"),
-        (&*host, "127.0.0.1", "host-without-port"),
+        (&*host, "host:127.0.0.1", "host-without-port"),
+        ("host:", "host:http://", "host-with-scheme"),
         (&*hash, &*base64, "body-hash-in-base64"),
         (&*hash, &*hash.to_uppercase(), "body-hash-in-upper-case"),
         (&*hash, "UNSIGNED-PAYLOAD", "body-unsigned"),
         (&*hash, &*empty, "body-as-empty"),
         (&*hash, &*format!("{hash}\n"), "trailing-newline"),
     ] {
+        gateway.advance(1);
         let wrong = right.replace(from, to);
-        assert_told(&gateway, &ask(&gateway, &wrong, SECRET), wanted);
+        assert_told(&gateway, &FOR_AWS.sign(&request, &wrong), wanted);
     }
-    let as_text = BASE64.encode(SECRET);
-    assert_told(
-        &gateway,
-        &ask(&gateway, &right, as_text.as_bytes()),
-        "secret-as-text",
-    );
-    let guessed = gateway.send(&ask(&gateway, &right, &secret("guessed")));
+    let other = secret("guessed");
+    let guessed = ForAws {
+        secret: &other,
+        ..FOR_AWS
+    };
+    let guessed = gateway.send(&guessed.sign(&request, &right));
     assert_eq!(mistake(&guessed, "credential-rejected"), None);
-    let strict = start("sigv4 = { path = \"as-sent\" }");
-    let again = text(&strict.address().to_string());
-    assert_told(&strict, &ask(&strict, &again, SECRET), "form-not-taken");
+    let strict = for_aws(&upstream, "sigv4 = { path = \"as-sent\" }");
+    let request = self::request(&strict);
+    let again = FOR_AWS.canonical(&request, "/orders/caf%25C3%25A9/7", "a=1&b=2");
+    assert_told(&strict, &FOR_AWS.sign(&request, &again), "form-not-taken");
+}
+
+/// Path and query of `/orders/caf%C3%A9/7?b=2&a=x:y` as AWS's signers write them.
+const PATHS: [&str; 2] = ["/orders/caf%25C3%25A9/7", "/orders/caf%C3%A9/7"];
+const QUERIES: [&str; 3] = ["a=x:y&b=2", "a=x%3Ay&b=2", "b=2&a=x:y"];
+const WRITTEN: &str = "/orders/caf%C3%A9/7?b=2&a=x:y";
+
+#[test]
+fn a_mistake_of_callers_of_aws_is_named_in_every_form_that_the_route_takes() {
+    let upstream = Upstream::start();
+    let as_text = BASE64.encode(SECRET);
+    for (route, service, paths) in [
+        ("", "execute-api", &PATHS[..]),
+        ("", "s3", &PATHS),
+        ("sigv4 = { path = \"as-sent\" }", "execute-api", &PATHS[1..]),
+    ] {
+        let gateway = for_aws(&upstream, route);
+        let signer = ForAws { service, ..FOR_AWS };
+        let request = gateway.request("POST", WRITTEN).body(BODY);
+        let forms = paths
+            .iter()
+            .flat_map(|path| QUERIES.map(|query| (*path, query)));
+        for (path, query) in forms {
+            let right = signer.canonical(&request, path, query);
+            let passed = gateway.send(&signer.sign(&request, &right));
+            passed.assert_passed();
+            let told = |signer: ForAws<'_>, canonical: &str, wanted: Option<&str>| {
+                // As much as a second allows is tried for each.
+                gateway.advance(1);
+                let response = gateway.send(&signer.sign(&request, canonical));
+                let word = mistake(&response, "credential-rejected");
+                assert_eq!(word.as_deref(), wanted, "{service} {route} {canonical}");
+            };
+            let hash = HEXLOWER.encode(&Sha256::digest(BODY));
+            for (from, to, wanted) in [
+                ("POST", "post", "method-in-lower-case"),
+                (query, "", "query-missing"),
+                ("/7\n", "/7/\n", "path-slash"),
+                (&*hash, "UNSIGNED-PAYLOAD", "body-unsigned"),
+                (&*hash, &*hash.to_uppercase(), "body-hash-in-upper-case"),
+                ("\n", "\r\n", "crlf"),
+            ] {
+                told(signer, &right.replace(from, to), Some(wanted));
+            }
+            for (secret, front, wanted) in [
+                (as_text.as_bytes(), &b"AWS4"[..], Some("secret-as-text")),
+                (SECRET, b"", Some("aws4-missing")),
+                (SECRET_512, b"AWS4", None),
+            ] {
+                let signer = ForAws {
+                    secret,
+                    front,
+                    ..signer
+                };
+                told(signer, &right, wanted);
+            }
+            let old = secret("old");
+            let retired = ForAws {
+                id: "old",
+                secret: &old,
+                ..signer
+            };
+            told(retired, &right, Some("retired-key"));
+            // And named as the key that followed it.
+            let retired = ForAws {
+                id: "new",
+                ..retired
+            };
+            told(retired, &right, Some("retired-key"));
+        }
+    }
+}
+
+#[test]
+fn of_forms_that_are_too_long_together_mistakes_of_the_first_are_named() {
+    let upstream = Upstream::start();
+    let gateway = for_aws(&upstream, "");
+    // Six of them are more than 16 KiB.
+    let long = format!("c={}", "x".repeat(3_000));
+    let request = gateway.request("GET", &format!("{WRITTEN}&{long}"));
+    let query = format!("{}&{long}", QUERIES[0]);
+    let right = FOR_AWS.canonical(&request, PATHS[0], &query);
+    let passed = gateway.send(&FOR_AWS.sign(&request, &right));
+    passed.assert_passed();
+    for (from, to, wanted) in [
+        ("GET", "get", "method-in-lower-case"),
+        ("\n", "\r\n", "crlf"),
+    ] {
+        gateway.advance(1);
+        let wrong = right.replace(from, to);
+        let response = gateway.send(&FOR_AWS.sign(&request, &wrong));
+        let told = mistake(&response, "credential-rejected");
+        assert_eq!(told.as_deref(), Some(wanted));
+    }
+    // A key that has gone is known in each.
+    let old = secret("old");
+    let retired = ForAws {
+        id: "old",
+        secret: &old,
+        ..FOR_AWS
+    };
+    gateway.advance(1);
+    let last = format!("{}&{long}", QUERIES[2]);
+    let last = FOR_AWS.canonical(&request, PATHS[1], &last);
+    let response = gateway.send(&retired.sign(&request, &last));
+    let told = mistake(&response, "credential-rejected");
+    assert_eq!(told.as_deref(), Some("retired-key"));
+}
+
+#[test]
+fn a_clock_is_blamed_in_every_form_that_callers_of_aws_sign() {
+    let upstream = Upstream::start();
+    let gateway = for_aws(&upstream, "");
+    let request = gateway.request("GET", WRITTEN);
+    let late = ForAws {
+        time: "20270115T070000Z",
+        ..FOR_AWS
+    };
+    for path in PATHS {
+        for query in QUERIES {
+            gateway.advance(1);
+            let canonical = late.canonical(&request, path, query);
+            let response = gateway.send(&late.sign(&request, &canonical));
+            let told = mistake(&response, "clock-skew");
+            assert_eq!(told.as_deref(), Some("clock-offset"), "{canonical}");
+        }
+    }
+}
+
+#[test]
+fn the_digest_of_either_text_of_aws_in_any_form_tells_the_key_from_the_text() {
+    let upstream = Upstream::start();
+    let gateway = for_aws(&upstream, "");
+    let request = gateway.request("GET", WRITTEN);
+    let other = secret("guessed");
+    let guessed = ForAws {
+        secret: &other,
+        ..FOR_AWS
+    };
+    let ask = |canonical: &str, text: &str| {
+        let digest = BASE64.encode(&Sha256::digest(text));
+        let digest = format!("sha-256=:{digest}:");
+        let signed = guessed.sign(&request, canonical);
+        let told = gateway.send(&signed.field("Signature-Base-Digest", &digest));
+        told.json()
+    };
+    for path in PATHS {
+        for query in QUERIES {
+            let right = guessed.canonical(&request, path, query);
+            for text in [&right, &guessed.string_to_sign(&right)] {
+                let told = ask(&right, text);
+                assert_eq!(told["signature_base_matches"], true, "{text}: {told:#}");
+                assert_eq!(told["signature_base"], right);
+            }
+            let wrong = right.replace("GET", "get");
+            for text in [&wrong, &guessed.string_to_sign(&wrong)] {
+                let told = ask(&wrong, text);
+                assert_eq!(told["signature_base_matches"], false, "{text}: {told:#}");
+                let detail = told["detail"].as_str().unwrap();
+                assert!(detail.contains("one of 6"), "{detail}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_presigned_url_that_was_copied_out_of_html_is_told_so() {
+    let upstream = Upstream::start();
+    let gateway = for_aws(&upstream, "");
+    let parameters = [
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256",
+        "X-Amz-Credential=mobile-2026%2F20270115%2Feu-west-1%2Fs3%2Faws4_request",
+        "X-Amz-Date=20270115T080000Z",
+        "X-Amz-SignedHeaders=host",
+        "X-Amz-Signature=5a",
+    ];
+    let target = format!("/orders?{}", parameters.join("&amp;"));
+    let response = gateway.send(&gateway.request("GET", &target));
+    response.assert_refused(400, "malformed-credential");
+    let detail = response.json()["detail"].to_string();
+    assert!(
+        detail.contains("`&amp;` stands before `X-Amz-Credential`"),
+        "{detail}"
+    );
 }

@@ -37,7 +37,7 @@ fn digest(body: &str) -> String {
 }
 
 /// `request` with date, digest and proof; `more` is covered too. Written by hand for each dialect.
-fn sign(dialect: &str, request: &Request, more: &[&str]) -> Request {
+pub(crate) fn sign(dialect: &str, request: &Request, more: &[&str]) -> Request {
     let mut request = request.clone().field("Date", DATE);
     let mut names = vec!["date", "host"];
     if let Some(body) = &request.body {

@@ -1,6 +1,7 @@
 //! Callers of `hmac-auth` in other languages, as they stand in `examples/clients`: by hand as the documentation of
 //! Kong and of Apache APISIX says, and by the libraries for draft-cavage.
 
+use crate::harness::pair::Pair;
 use crate::harness::{Binary, Gateway, Request, Setup, Upstream};
 use crate::interop::{assert_refused, clients, request, run};
 use serde_json::Value;
@@ -204,15 +205,59 @@ fn kongs_caller_keeps_an_authorization_of_its_own() {
 #[test]
 fn the_default_of_node_http_signature_is_refused_and_told_why() {
     let (upstream, gateway) = NODE_HTTP_SIGNATURE.start();
-    let signed = NODE_HTTP_SIGNATURE
-        .sign(&gateway, "/orders", &[])
-        .change("Authorization", |value| {
-            value.replace("(request-target) host date", "date")
-        });
+    let signed = NODE_HTTP_SIGNATURE.sign(&gateway, "/orders", &["--library-default"]);
+    assert!(!signed.value("Authorization").unwrap().contains("headers="));
     let response = gateway.send(&signed);
     response.assert_refused(401, "coverage-missing");
-    for name in ["(request-target)", "host"] {
+    for name in ["(request-target)", "host", "date"] {
         assert!(response.detail().contains(name), "{}", response.text());
     }
     upstream.assert_silent();
+}
+
+#[test]
+fn both_libraries_for_draft_cavage_pass_with_key_pairs_under_their_own_names() {
+    const ALGORITHMS: [&str; 2] = ["rsa-v1_5-sha256", "ed25519"];
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).route("accept = [\"hmac-auth\"]\ndialect = \"cavage-12\"");
+    let keys = ALGORITHMS.map(|name| {
+        setup.write_secret(name, Pair::of(name).public_pem().as_bytes());
+        format!("{{ id = \"{name}\", algorithm = \"{name}\", public_key = \"file:{name}\" }}")
+    });
+    let app = format!("[apps.partner]\nkeys = [{}]\n", keys.join(", "));
+    let gateway = Gateway::start_now(setup.more(&app));
+    for client in [NODE_HTTP_SIGNATURE, NODE_CAVAGE] {
+        for name in ALGORITHMS {
+            let pair = Pair::of(name);
+            let own = |key_id| {
+                let private = pair.private().to_str().unwrap();
+                [
+                    "--key-id",
+                    key_id,
+                    "--algorithm",
+                    name,
+                    "--secret-file",
+                    private,
+                ]
+            };
+            let answer = client.run(&gateway, "/orders/7?a=1", &own(name));
+            assert_eq!(answer["status"], 200, "{client:?} {name}: {answer}");
+            let signed = client.sign(&gateway, "/orders/7?item=1", &own(name));
+            for (what, changed) in signed.elsewhere() {
+                let response = gateway.send(&changed);
+                assert_refused(client, what, &response, &["credential-rejected"]);
+            }
+            // Under the name of another key.
+            let [other] = ALGORITHMS
+                .into_iter()
+                .filter(|one| *one != name)
+                .collect::<Vec<_>>()[..]
+            else {
+                panic!("there are two");
+            };
+            let foreign = client.sign(&gateway, "/orders/7", &own(other));
+            let response = gateway.send(&foreign);
+            assert_refused(client, "another key", &response, &["credential-rejected"]);
+        }
+    }
 }

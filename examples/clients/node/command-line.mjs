@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 /// `--url --key-id --secret-file` are needed; `--created` signs at another
-/// time than now, and `--print` prints the signed request instead of sending it.
+/// time than now, `--library-default` covers what the library does by itself, where
+/// an example says so, and `--print` prints the signed request instead of sending it.
 export function readArguments() {
   const { values } = parseArgs({
     options: {
@@ -21,6 +22,7 @@ export function readArguments() {
       service: { type: "string", default: "api" },
       presign: { type: "string" },
       "add-content-sha": { type: "boolean", default: false },
+      "library-default": { type: "boolean", default: false },
       print: { type: "boolean", default: false },
     },
   });

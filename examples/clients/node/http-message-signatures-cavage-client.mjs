@@ -28,7 +28,7 @@ if (body !== undefined) {
 
 const signed = await cavage.signMessage(
   {
-    key: createSigner(options.secret, "hmac-sha256", options.keyId),
+    key: createSigner(options.secret, options.algorithm, options.keyId),
     fields,
     paramValues: {
       created: new Date(options.created * 1000),

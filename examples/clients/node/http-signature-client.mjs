@@ -15,7 +15,7 @@ const options = readArguments();
 const { method, body } = options;
 const url = new URL(options.url);
 
-// By itself the library covers the date only: list what the gateway wants covered.
+// By itself, as with `--library-default`, the library covers the date only: list what the gateway wants covered.
 const covered = ["(request-target)", "host", "date"];
 const headers = { Host: url.host, Date: new Date(options.created * 1000).toUTCString() };
 if (body !== undefined) {
@@ -29,8 +29,9 @@ const request = client.request(url, { method, headers });
 httpSignature.sign(request, {
   key: options.secret,
   keyId: options.keyId,
-  algorithm: "hmac-sha256",
-  headers: covered,
+  // Its own names of the algorithms.
+  algorithm: { "rsa-v1_5-sha256": "rsa-sha256", ed25519: "ed25519-sha512" }[options.algorithm] ?? "hmac-sha256",
+  ...(options["library-default"] || { headers: covered }),
 });
 
 if (options.print) {

@@ -8,7 +8,7 @@ use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
 use crate::apps::{Key, Scheme, SchemeSet};
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Table};
-use crate::schemes::aws_sigv4::coverage::{BODY, LONE_MARK};
+use crate::schemes::aws_sigv4::coverage::{ASTERISK, BODY, LONE_MARK};
 use crate::schemes::hmac_auth::verify::is_of;
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::token::Issuer;
@@ -43,7 +43,8 @@ pub(super) fn route(none: &NoRoute, routes: &Table, received: &Received<'_>) -> 
             ))
         }
         NoRoute::Ambiguous(_) => Some(
-            "write the path without `;…`, `//` and `%2F` where it is another route's".to_owned(),
+            "write the path without `;…`, `%3B`, `//` and `%2F` where it is another route's"
+                .to_owned(),
         ),
         NoRoute::NotFound if routes.routes().is_empty() => None,
         NoRoute::NotFound => {
@@ -79,7 +80,7 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
     } = case;
     let now = case.now.unix_seconds();
     Some(match why {
-        Refused::Nothing(accepted) if *accepted == webhooks() => {
+        Refused::Nothing(wanted) if wanted.schemes == webhooks() => {
             "`portcullis sign --scheme webhook` makes what its sender would send; see `portcullis sign --help`".to_owned()
         }
         Refused::Missing | Refused::Nothing(_) => {
@@ -186,7 +187,7 @@ fn not_signed_for_aws(missing: &[Cow<'_, str>]) -> String {
     let has = |name: &str| missing.iter().any(|one| one == name);
     let fields = missing.iter().map(|name| &**name);
     let fields: Vec<&str> = fields
-        .filter(|name| !matches!(*name, BODY | LONE_MARK))
+        .filter(|name| !matches!(*name, ASTERISK | BODY | LONE_MARK))
         .collect();
     let mut told = Vec::with_capacity(3);
     if !fields.is_empty() {
@@ -203,6 +204,9 @@ fn not_signed_for_aws(missing: &[Cow<'_, str>]) -> String {
     }
     if has(LONE_MARK) {
         told.push("take the `?` at the end of the target away".to_owned());
+    }
+    if has(ASTERISK) {
+        told.push("name a path in place of `*`".to_owned());
     }
     told.join("; ")
 }

@@ -5,10 +5,14 @@ use super::report::{Parameter, Part as PartShown, Report, Signature};
 use super::shown::moment;
 use crate::crypto::aws4::DayKey;
 use crate::route::{Part, Route};
-use crate::schemes::Received;
-use crate::schemes::aws_sigv4::forms::Forms;
-use crate::schemes::aws_sigv4::{Presented, coverage, mistakes, text, verify};
+use crate::schemes::aws_sigv4::text::NoText;
+use crate::schemes::aws_sigv4::{Presented, coverage, mistakes, text};
+use crate::schemes::doctor::{Mistake, Sample};
+use crate::schemes::{Received, Refused};
 use std::borrow::Cow;
+
+/// What a string to sign begins with.
+const TO_SIGN: &[u8] = b"AWS4-HMAC-SHA256\n";
 
 /// Takes down the signature, if the request shows one that can be read.
 /// What cannot be is told by the step that refuses it.
@@ -30,22 +34,33 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
         parts: parts(&presented, case),
         ..Signature::default()
     };
-    match texts(&presented, case) {
-        Err(why) => shown.no_base = Some(why),
-        Ok(all) => {
-            let holds =
-                |text: &String| day.as_ref().is_some_and(|day| is_of(day, &presented, text));
-            let is_callers = |text: &&String| case.callers_text == Some(text.as_bytes());
-            let right = all.iter().find(|text| holds(text));
-            let ours = right
-                .or_else(|| all.iter().find(is_callers))
-                .or(all.first());
-            if let Some(ours) = ours {
-                let text = ours.clone().into_bytes();
-                let sample = mistakes::sample_of(&presented, case.received, text);
-                case.judge(&mut shown, &sample);
-                let to_sign = to_sign(&presented, ours);
-                shown.string_to_sign = Some(to_sign.split('\n').map(str::to_owned).collect());
+    let now = case.now.unix_seconds();
+    match mistakes::sample(&presented, case.received, case.route, now) {
+        Err(Refused::Absent(name)) => shown.no_base = Some(NoText::Absent(name).to_string()),
+        Err(_) => shown.no_base = Some(NO_HASH.to_owned()),
+        Ok(sample) => {
+            let sample = sample.led_by(|text| {
+                let holds = day.as_ref().is_some_and(|day| is_of(day, &presented, text));
+                let apart = || case.callers_text.map(|mine| apart(&presented, text, mine));
+                if holds {
+                    0
+                } else {
+                    1 + apart().unwrap_or_default()
+                }
+            });
+            case.judge(&mut shown, &sample);
+            if shown.holds == Some(false) && !sample.also.is_empty() {
+                report.notes.push(format!(
+                    "the text that is shown is one of {}, with path, query or body written otherwise, that the route takes: each was tried",
+                    1 + sample.also.len()
+                ));
+            }
+            let to_sign = to_sign(&presented, &sample.text);
+            shown.string_to_sign = Some(to_sign.split('\n').map(str::to_owned).collect());
+            let mine = case.callers_text;
+            if mine.is_some_and(|mine| mine.starts_with(TO_SIGN)) {
+                compare_to_sign(report, case, &presented, &sample);
+            } else {
                 case.compare(report, &sample);
             }
         }
@@ -59,37 +74,70 @@ pub(super) fn claimed(received: &Received<'_>, route: &Route) -> Option<String> 
     Some(presented.claimed_key().to_owned())
 }
 
-/// The canonical request in every form that is tried.
-fn texts(presented: &Presented<'_>, case: Case<'_>) -> Result<Vec<String>, String> {
-    let received = case.received;
-    let mut fields = Vec::new();
-    text::write_fields(&mut fields, received, &presented.signed)
-        .map_err(|none| none.to_string())?;
-    let is_waived = case.route.waives(Part::Body, case.now.unix_seconds());
-    let payloads = verify::payloads(presented, received, is_waived).map_err(|_| {
-        "no field tells the hash of the body, and the body is not there to compute it".to_owned()
-    })?;
-    let forms = Forms::of(received, presented.in_query, &case.route.sigv4);
-    let mut all = Vec::new();
-    for (path, query) in forms.all() {
-        for payload in payloads.all() {
-            let mut out = Vec::new();
-            text::write_front(&mut out, received, path, query);
-            out.extend_from_slice(&fields);
-            out.extend_from_slice(payload.as_bytes());
-            all.push(String::from_utf8_lossy(&out).into_owned());
-        }
+const NO_HASH: &str =
+    "no field tells the hash of the body, and the body is not there to compute it";
+
+/// Lays the caller's string to sign beside ours. All that a mistake changes in it is the hash.
+fn compare_to_sign(
+    report: &mut Report,
+    case: Case<'_>,
+    presented: &Presented<'_>,
+    canonical: &Sample<'_>,
+) {
+    let sample = Sample {
+        scheme: canonical.scheme,
+        key_id: canonical.key_id.clone(),
+        text: to_sign(presented, &canonical.text).into_bytes(),
+        signature: canonical.signature.clone(),
+        offer: None,
+        also: Vec::new(),
+        by: None,
+    };
+    let Some(compared) = case.compare(report, &sample) else {
+        return;
+    };
+    compared.is_to_sign = true;
+    let difference = compared.difference.as_ref();
+    if difference.is_none_or(|difference| difference.line != HASH_LINE) {
+        return;
     }
-    Ok(all)
+    let mine = case.callers_text.unwrap_or_default();
+    let has_mine = |texts: &[&str]| {
+        let mut all = texts.iter();
+        all.any(|text| to_sign(presented, text.as_bytes()).as_bytes() == mine)
+    };
+    let found = canonical.find(case.received, || true, has_mine);
+    compared.mistake = found.map(Mistake::word);
+    let says = found.map_or(OTHER_HASH, Mistake::says);
+    compared.likely = Some(says.to_owned());
 }
 
-fn to_sign(presented: &Presented<'_>, canonical: &str) -> String {
+/// Where the hash stands in a string to sign, from 1.
+const HASH_LINE: usize = 4;
+const OTHER_HASH: &str =
+    "the hash of the canonical request differs: lay that one beside ours, with `--base`";
+
+/// In how many lines `mine`, a caller's canonical request or string to sign, differs from `canonical`.
+fn apart(presented: &Presented<'_>, canonical: &[u8], mine: &[u8]) -> usize {
+    let lines = |text: &[u8], other: &[u8]| {
+        let other = other.split(|byte| *byte == b'\n');
+        let both = text.split(|byte| *byte == b'\n').zip(other);
+        both.filter(|(one, other)| one != other).count()
+    };
+    if mine.starts_with(TO_SIGN) {
+        lines(to_sign(presented, canonical).as_bytes(), mine)
+    } else {
+        lines(canonical, mine)
+    }
+}
+
+fn to_sign(presented: &Presented<'_>, canonical: &[u8]) -> String {
     let scope = presented.credential.scope_text();
-    let text = text::string_to_sign(&presented.time.text, scope, &[canonical.as_bytes()]);
+    let text = text::string_to_sign(&presented.time.text, scope, &[canonical]);
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn is_of(day: &DayKey, presented: &Presented<'_>, canonical: &str) -> bool {
+fn is_of(day: &DayKey, presented: &Presented<'_>, canonical: &[u8]) -> bool {
     let tag = day.sign(to_sign(presented, canonical).as_bytes());
     tag.as_bytes() == presented.signature
 }

@@ -82,6 +82,7 @@ impl Case<'_> {
         let of = report.signatures.len();
         Some(report.compared.insert(Compared {
             of,
+            is_to_sign: false,
             same: difference.is_none(),
             likely: likely.map(|likely| likely.says.to_owned()),
             mistake: mistake.map(Mistake::word),

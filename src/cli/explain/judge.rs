@@ -9,7 +9,7 @@ use crate::cli::pasted::{Body, Pasted, announced};
 use crate::clock::Now;
 use crate::crypto::digest::sha256;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::route_of_preflight;
+use crate::gateway::{asked_protocol, is_of_foreign_page, route_of_preflight};
 use crate::replay::{self, Memories, Memory, Recorded};
 use crate::route::{Accept, NoRoute, Route, Table};
 use crate::schemes::freshness::Freshness;
@@ -127,7 +127,7 @@ impl Way<'_> {
         let route = self.route(&received, report)?;
         let caller = self.credential(&received, route, report)?;
         let (scheme, proof) = (caller.scheme(), caller.body().clone());
-        let permit = self.single_use(caller, route, report)?;
+        let permit = self.single_use(caller, &received, route, report)?;
         pass(report, "scopes", &scopes(route));
         drop(permit);
         report.steps.push(Step {
@@ -228,6 +228,7 @@ impl Way<'_> {
     fn single_use(
         &self,
         caller: Caller,
+        received: &Received<'_>,
         route: &Route,
         report: &mut Report,
     ) -> Result<authorize::Permit, Stopped> {
@@ -244,9 +245,14 @@ impl Way<'_> {
         }
         let slack = self.ground.freshness.skew * 2;
         let method = &self.raw.parts.method;
+        let switches = asked_protocol(route, &self.raw.parts, self.raw.has_body()).is_some();
+        if switches && is_of_foreign_page(route, received) {
+            let change = "add its origin to `cors` of the route, if its pages may call".to_owned();
+            return Err(refuse(report, "origin", &Refusal::Origin, Some(change)));
+        }
         let is_proven = caller.proof().is_some();
         let has = shown::names(caller.scopes());
-        let fresh = replay::check(caller, route, method, memories, slack, self.now)
+        let fresh = replay::check(caller, route, method, switches, memories, slack, self.now)
             .expect("this memory takes every proof");
         let note = if asked.0.load(Ordering::Relaxed) {
             "passes once only; whether it did is known to the running gateway alone"

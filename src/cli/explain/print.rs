@@ -88,8 +88,10 @@ fn print_signature(
         }
         writeln!(out)?;
     }
+    let is_to_sign = compared.is_some_and(|compared| compared.is_to_sign);
+    let marked = compared.and_then(|compared| compared.difference.as_ref());
     if let Some(base) = &signature.base {
-        let marked = compared.and_then(|compared| compared.difference.as_ref());
+        let marked = marked.filter(|_| !is_to_sign);
         writeln!(
             out,
             "\n{TITLE}Signature base, as the gateway sees it{TITLE:#}"
@@ -101,9 +103,8 @@ fn print_signature(
             out,
             "\n{TITLE}String to sign, which holds its hash{TITLE:#}"
         )?;
-        for line in text {
-            writeln!(out, "      {}", visible(line))?;
-        }
+        let marked = marked.filter(|_| is_to_sign);
+        write_lines(out, text.iter().map(String::as_str), marked)?;
     }
     if let Some(why) = &signature.no_base {
         writeln!(

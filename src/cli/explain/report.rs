@@ -179,6 +179,9 @@ pub(super) struct Compared {
     /// Which of the signatures ours is of.
     #[serde(skip)]
     pub(super) of: usize,
+    /// Whether it is the string to sign, and not the text whose hash that holds.
+    #[serde(skip)]
+    pub(super) is_to_sign: bool,
     pub(super) same: bool,
     pub(super) difference: Option<Difference>,
     /// Why most likely.

@@ -5,7 +5,7 @@ use super::read::Presented;
 use super::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE};
 use crate::route::{Part, Route};
 use crate::schemes::digest::CONTENT_DIGEST;
-use crate::schemes::received::{Field, Received};
+use crate::schemes::received::{Field, Received, TargetForm};
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use std::borrow::Cow;
 
@@ -17,6 +17,8 @@ pub const BODY: &str = "body";
 /// The query of a target that ends in `?`.
 pub const LONE_MARK: &str =
     "a `?` with nothing behind it, which no signer of AWS's signs: leave it out";
+/// The target of `OPTIONS *`.
+pub const ASTERISK: &str = "`*`, which AWS's signers write as `/`: name a path";
 const DIGEST: HeaderName = HeaderName::from_static("digest");
 
 /// Something that a signature covers, or must.
@@ -58,7 +60,11 @@ fn each<'d>(
     };
     demand(Some(Part::Method), "method", true);
     demand(Some(Part::Authority), "host", has("host"));
-    demand(Some(Part::Path), "path", true);
+    match received.form() {
+        // In what is signed it is no other than `/`.
+        TargetForm::Asterisk => demand(None, ASTERISK, false),
+        _ => demand(Some(Part::Path), "path", true),
+    }
     match received.query() {
         // In what is signed it is no other than none.
         Some("") => demand(Some(Part::Query), LONE_MARK, false),

@@ -31,7 +31,7 @@ impl<'r> Forms<'r> {
         let mut forms = Self::default();
         let path = received.path().raw();
         if settings.path != SignedPath::AsSent {
-            forms.add_path(encoded_again(path));
+            forms.add_path(again(path, settings));
         }
         // What could be another path's escaped form is not taken as it stands besides: it would let
         // the signature for one path stand for another.
@@ -72,7 +72,7 @@ impl<'r> Forms<'r> {
         let path = received.path().raw();
         let path = match settings.path {
             SignedPath::AsSent => Cow::Borrowed(path),
-            SignedPath::Any | SignedPath::EncodedAgain => encoded_again(path),
+            SignedPath::Any | SignedPath::EncodedAgain => again(path, settings),
         };
         let query = received.query().unwrap_or_default();
         let query = if in_query {
@@ -107,15 +107,25 @@ impl<'r> Forms<'r> {
 
 /// Percent-encoded once more, and with the empty segments merged that a route may let pass.
 pub(super) fn encoded_again(path: &str) -> Cow<'_, str> {
+    encoded_once_more(path, true)
+}
+
+/// As those who sign so write it where the route takes them alone. Where it takes others besides, nothing
+/// is merged: the signature for one object's path would stand for that of another.
+fn again<'p>(path: &'p str, settings: &SigV4) -> Cow<'p, str> {
+    encoded_once_more(path, settings.path == SignedPath::EncodedAgain)
+}
+
+fn encoded_once_more(path: &str, merges: bool) -> Cow<'_, str> {
     let is_plain = |byte: u8| is_unreserved(byte) || byte == b'/';
-    let has_empty = path.contains("//");
+    let has_empty = merges && path.contains("//");
     if path.bytes().all(is_plain) && !has_empty {
         return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len() + 16);
     for byte in path.bytes() {
         match byte {
-            b'/' if out.ends_with('/') => {}
+            b'/' if merges && out.ends_with('/') => {}
             _ if is_plain(byte) => out.push(byte as char),
             _ => push_encoded(&mut out, byte),
         }

@@ -22,6 +22,8 @@ const FRONT: &[u8] = b"AWS4-";
 /// What the query of a presigned URL has for certain.
 const SIGNATURE: &str = "X-Amz-Signature";
 const CREDENTIAL: &str = "X-Amz-Credential";
+/// What stands before each name where a URL was copied out of HTML as it is written there.
+const AMP: &str = "amp;";
 
 /// The signature that a request shows.
 #[derive(Debug)]
@@ -63,7 +65,10 @@ pub fn is_proof(value: &HeaderValue) -> bool {
 pub fn is_presigned(query: &str) -> bool {
     // One look for what most queries do not have.
     memmem::find(query.as_bytes(), b"X-Amz-").is_some()
-        && pairs(query).any(|(name, _)| matches!(name, SIGNATURE | CREDENTIAL))
+        && pairs(query).any(|(name, _)| {
+            let plain = name.strip_prefix(AMP).unwrap_or(name);
+            matches!(plain, SIGNATURE | CREDENTIAL)
+        })
 }
 
 /// Names and values as they stand in a query; a name without `=` has an empty value.
@@ -154,6 +159,14 @@ impl<'r> Presented<'r> {
                 name.contains('%') && decoded(name).is_some_and(|name| name.starts_with("X-Amz-"));
             if is_respelled {
                 return Err(format!("`{}` is a name with escapes", cut(name)));
+            }
+            if let Some(plain) = name.strip_prefix(AMP)
+                && plain.starts_with("X-Amz-")
+            {
+                return Err(format!(
+                    "`&amp;` stands before `{}`, as in HTML: write `&` alone between parameters",
+                    cut(plain)
+                ));
             }
             if !name.starts_with("X-Amz-") {
                 continue;

@@ -270,7 +270,14 @@ impl Sum {
         let Some(message) = signed.message() else {
             return self.add_target(name, signed, canonical);
         };
-        let gate = Gate::new();
+        // Where their signers have merged empty segments, all must sign so.
+        let merged = |path: &str| message.received().unwrap().path().raw() != path;
+        let is_merged = canonical.lines().nth(1).is_some_and(merged);
+        let gate = if is_merged && message.received().unwrap().path().raw().contains("//") {
+            Gate::taking(only_encoded_again())
+        } else {
+            Gate::new()
+        };
         let caller = message
             .verdict(&gate)
             .unwrap_or_else(|why| panic!("{name}: {why:?}"));
@@ -812,6 +819,31 @@ fn a_signature_for_one_path_does_not_stand_for_the_one_that_is_encoded_twice() {
     let mut other = signed;
     other.uri = "/a%2520b".parse().unwrap();
     assert_eq!(why(other.verdict(&Gate::new())), Why::WrongSignature);
+}
+
+fn only_encoded_again() -> SigV4 {
+    SigV4 {
+        path: SignedPath::EncodedAgain,
+        ..SigV4::default()
+    }
+}
+
+#[test]
+fn a_signature_for_one_path_does_not_stand_for_the_one_with_an_empty_segment() {
+    let signed = Message::get("/b/k").signed("host;x-amz-date", EMPTY_SHA256);
+    let mut other = signed.clone();
+    other.uri = "/b//k".parse().unwrap();
+    assert_eq!(why(other.verdict(&Gate::new())), Why::WrongSignature);
+    // Where all callers sign so, it is what they write.
+    let merging = Gate::taking(only_encoded_again());
+    assert!(other.verdict(&merging).is_ok() && signed.verdict(&merging).is_ok());
+    for (target, wanted) in [
+        ("/b//k", &["/b//k"][..]),
+        ("/b//k:v", &["/b//k%3Av", "/b//k:v"]),
+        ("/b//%3Bk", &["/b//%253Bk"]),
+    ] {
+        assert_eq!(forms(target, &SigV4::default()).0, wanted, "{target}");
+    }
 }
 
 #[test]

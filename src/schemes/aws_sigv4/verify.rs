@@ -366,7 +366,8 @@ fn check_signature(
         };
         let open = rules.explain || key.as_ref().is_some_and(|key| key.app.explain);
         let forms = open.then(|| Forms::of(received, in_query, settings));
-        let explained = forms.and_then(|forms| explain(received, &forms, fields, payloads));
+        let explained =
+            forms.and_then(|forms| explain(received, &forms, fields, to_sign, payloads));
         Err(Refused::Rejected {
             why,
             explained: explained.map(Box::new),

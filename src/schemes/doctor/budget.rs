@@ -6,14 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What trying one text costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u32)]
 pub enum Cost {
     /// Against a shared secret: the unit, one or two microseconds.
-    Secret = 1,
-    /// Against a key that is derived of a shared secret first.
-    Derived = 4,
+    Secret,
+    /// Against a key that is derived of a shared secret first: in so many forms, since all of them share it.
+    Derived(u32),
     /// Against a public key.
-    PublicKey = 32,
+    PublicKey,
+}
+
+impl Cost {
+    const fn units(self) -> u32 {
+        match self {
+            Self::Secret => 1,
+            Self::Derived(forms) => forms.saturating_add(3),
+            Self::PublicKey => 32,
+        }
+    }
 }
 
 /// What may be tried for one request: 128 texts, or 32 under a public key.
@@ -24,7 +33,7 @@ pub const MAX_TRIES: u32 = 128;
 /// counted, not their bytes: where each is as long as may be, it is a third of one.
 pub const IN_A_SECOND: u32 = 16 * FOR_ONE;
 /// What a request costs at least, whatever is found in it.
-const LEAST: u32 = MAX_TRIES * Cost::Secret as u32;
+const LEAST: u32 = MAX_TRIES * Cost::Secret.units();
 
 /// What is left of this second.
 #[derive(Debug, Default)]
@@ -84,7 +93,7 @@ pub struct Tries {
 impl Tries {
     /// What may be tried for one request at this cost.
     pub fn of(cost: Cost) -> Self {
-        let each = cost as u32;
+        let each = cost.units();
         let left = (FOR_ONE / each).min(MAX_TRIES);
         Self { left, each }
     }
@@ -127,7 +136,8 @@ mod tests {
     fn a_second_has_an_end_and_the_next_begins_anew() {
         for (cost, granted) in [
             (Cost::Secret, 128),
-            (Cost::Derived, 32),
+            (Cost::Derived(1), 32),
+            (Cost::Derived(8), 16),
             (Cost::PublicKey, 16),
         ] {
             let budget = Budget::default();
@@ -153,7 +163,9 @@ mod tests {
     fn tries_end() {
         for (cost, count) in [
             (Cost::Secret, 128),
-            (Cost::Derived, 128),
+            (Cost::Derived(1), 128),
+            (Cost::Derived(8), 93),
+            (Cost::Derived(u32::MAX), 0),
             (Cost::PublicKey, 32),
         ] {
             let mut tries = Tries::of(cost);

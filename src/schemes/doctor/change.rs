@@ -25,6 +25,8 @@ pub enum Case {
 pub enum DigestForm {
     /// As in its field, in hexadecimal.
     Hex,
+    /// As in its field, without the colons.
+    Plain,
     /// Base64, without the algorithm's name.
     Bare,
     /// Hexadecimal digits alone.
@@ -109,6 +111,7 @@ impl Change<'_> {
             let hex = HEXLOWER.encode(&bytes);
             is_one.then(|| match form {
                 DigestForm::Hex => format!("{name}={open}{hex}{open}"),
+                DigestForm::Plain => format!("{name}={text}"),
                 DigestForm::Bare => text.to_owned(),
                 DigestForm::BareHex => hex,
             })
@@ -129,6 +132,7 @@ pub(super) fn changes<'r>(received: &'r Received<'_>) -> Vec<(Mistake, Change<'r
     let forms = [
         (Mistake::DigestInHex, DigestForm::Hex),
         (Mistake::DigestBare, DigestForm::Bare),
+        (Mistake::DigestBare, DigestForm::Plain),
         (Mistake::DigestInHex, DigestForm::BareHex),
     ];
     all.extend(forms.map(|(mistake, form)| {
@@ -256,6 +260,8 @@ fn places<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) 
     if as_sent != ours {
         push(Mistake::SchemeDiffers, Some(other), Some(as_sent.into()));
     }
+    let url = format!("{}://{ours}", received.scheme());
+    push(Mistake::HostWithScheme, None, Some(url.into()));
 }
 
 /// The pairs of a query in order, by name and then by value.
@@ -351,6 +357,8 @@ mod tests {
         let field = format!("sha-256=:{base64}:");
         assert_eq!(told(DigestForm::Hex, &field), format!("sha-256=:{hex}:"));
         assert_eq!(told(DigestForm::Bare, &field), base64);
+        let plain = format!("sha-256={base64}");
+        assert_eq!(told(DigestForm::Plain, &field), plain);
         let older = format!("SHA-256={base64}");
         assert_eq!(told(DigestForm::Hex, &older), format!("SHA-256={hex}"));
         assert_eq!(told(DigestForm::BareHex, &older), hex);

@@ -4,7 +4,7 @@
 macro_rules! mistakes {
     ($($name:ident $word:literal $says:literal;)*) => {
         /// A mistake that signers make.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Mistake {
             $(#[doc = $says] $name,)*
         }
@@ -40,6 +40,7 @@ mistakes! {
     HostNotAsSent "host-not-as-sent" "the host is in another form than it was sent in: in this line it stands as in `Host`, in the same case and with the same port; over HTTP/2 as in `:authority`, without the scheme's own port";
     HostWithPort "host-with-port" "the scheme's own port stands behind the host: it is left out";
     HostWithoutPort "host-without-port" "the port is missing behind the host: one that is not the scheme's own belongs there";
+    HostWithScheme "host-with-scheme" "the scheme stands before the host: in this line it is the host alone, with its port where that is not the scheme's own";
     SchemeDiffers "scheme-differs" "the scheme differs, `http` or `https`: callers behind TLS termination need `[server] public_url`";
     QuerySorted "query-sorted" "the query was sorted before it was signed: it stands as in the request line";
     QueryMissing "query-missing" "the query is missing behind the path: the whole target is signed";
@@ -52,14 +53,14 @@ mistakes! {
     PathSlash "path-slash" "the slash at the end of the path differs: the path is signed exactly as it is sent";
     EscapeCase "escape-case" "the digits of an escape such as `%c3` are in another case than they were sent: the target is signed exactly as it is sent";
     DigestInHex "body-digest-in-hex" "the body's digest is signed in hexadecimal: it stands as in its field, in base64";
-    DigestBare "body-digest-bare" "the body's digest is signed without its algorithm's name: the field's whole value is signed";
+    DigestBare "body-digest-bare" "the body's digest is signed without its algorithm's name, or without the colons around it: the field's whole value is signed";
     BodyUnsigned "body-unsigned" "the body is signed as `UNSIGNED-PAYLOAD`, and not by its SHA-256";
     BodyAsEmpty "body-as-empty" "the body is signed as if there were none: its SHA-256 is the last line";
     BodyHashDiffers "body-hash-differs" "`X-Amz-Content-Sha256` is another hash than the one that is signed";
     BodyHashInBase64 "body-hash-in-base64" "the body's hash is signed in base64: it stands in hexadecimal";
     BodyHashInUpper "body-hash-in-upper-case" "the body's hash is signed in upper case: its digits stand in lower case";
     FormNotTaken "form-not-taken" "path or query is signed in a way that the route does not take: see `sigv4.path` and `sigv4.plus_is_space`";
-    HttpVersion "http-version" "the line names another version of HTTP than is signed here, which is `HTTP/2.0` over HTTP/2, and else `HTTP/1.1`, over HTTP/1.0 too: sign that one, or cover the target alone";
+    HttpVersion "http-version" "the line has another version of HTTP than is signed here: in `request-line` it is `HTTP/2.0` over HTTP/2, and else `HTTP/1.1`, over HTTP/1.0 too; behind a target alone stands none";
     // What of a webhook stands in it.
     BodyAlone "body-alone" "the body alone is signed: what stands before it is missing, id and time as the sender's way has them";
     IdMissing "id-missing" "the message's id is missing in the signed text: it stands before the time";
@@ -78,6 +79,8 @@ mistakes! {
     NamesUnquoted "names-without-quotes" "the names stand without quotes: `\"@method\": POST`";
     NamesInUpper "names-in-upper-case" "the fields' names are in another case: in the text they are in lower case";
     NamesInLower "names-in-lower-case" "the fields' names are in lower case: in the text they stand as in the list";
+    NameInFront "name-in-front" "a name stands before the line of the request: in this dialect the line stands alone";
+    NameMissing "name-missing" "a line lacks its name: it stands before the value, with `: ` between them";
     NoSpace "space-missing" "the space behind `:` is missing";
     KeyIdMissing "key-id-missing" "the first line is missing: it is the key's id";
     ClockTwice "clock-read-twice" "the time that was signed is another than the one that was sent: read the clock once";
@@ -93,6 +96,7 @@ mistakes! {
     SecretWithNewline "secret-with-newline" "a newline is part of the secret as it is used, and is none of the key's";
     SecretWithoutNewline "secret-without-newline" "the file's last newline is part of the secret, since the file has no `base64:` or `hex:` in front";
     SecretDecoded "secret-decoded" "the secret is decoded before use, but the gateway takes it as it stands: its file has no `base64:` or `hex:` in front";
+    Aws4Missing "aws4-missing" "the key is derived from the secret alone: `AWS4` stands before the secret";
     OtherHash "other-hash" "the signature is made with another hash: use the key's algorithm";
     OtherKey "other-key" "the signature is that of another key of the same app: name the key that signs";
     RetiredKey "retired-key" "the signature holds, and its key is no longer in force: use the one that followed it";

@@ -34,7 +34,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
-/// Bytes of a text that is tried in other ways: one that is longer costs too much.
+/// Bytes of a text that is tried in other ways, in all its forms, or the first alone: what is longer costs too much.
 pub const MAX_TEXT: usize = 16 * 1024;
 
 /// What a scheme signs, and what its callers sign by mistake.
@@ -58,12 +58,23 @@ pub struct Sample<'s> {
     pub signature: Cow<'s, [u8]>,
     /// What else; nothing where the text arrives as it was signed.
     pub offer: Option<Box<dyn Offer + 's>>,
+    /// The other forms of the text, where signers write one request in several that do as well.
+    pub also: Vec<Form<'s>>,
     /// Whether a signature of a text is a key's, where that is no matter of the key alone.
     pub by: Option<By<'s>>,
 }
 
-/// Whether the signature, last, of a text is this key's.
-pub type By<'s> = Box<dyn Fn(&VerifyingKey, &[u8], &[u8]) -> bool + 's>;
+/// One more form of a text.
+#[derive(Default)]
+pub struct Form<'s> {
+    /// The text.
+    pub text: Vec<u8>,
+    /// What else it could be.
+    pub offer: Option<Box<dyn Offer + 's>>,
+}
+
+/// Whether the signature, last, of one of these texts is this key's.
+pub type By<'s> = Box<dyn Fn(&VerifyingKey, &[&[u8]], &[u8]) -> bool + 's>;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +131,7 @@ pub fn examine(
     }
     // Before its texts are written: that alone is work which strangers can ask for.
     let opened = budget.open(now)?;
-    let samples = presented.samples(received, route, registry);
+    let samples = presented.samples(received, route, registry, now);
     let told_of = samples.iter().filter_map(|sample| {
         let key = registry.key(&sample.key_id);
         let double = match key {
@@ -182,8 +193,6 @@ fn held(
         }
         Why::WrongAlgorithm if !is_taken(sample, key, route) => Some(Mistake::AlgorithmNotTaken),
         Why::WrongAlgorithm => Some(Mistake::WrongAlgorithm),
-        // Its text is in the form that most callers sign, which the route may not take.
-        Why::WrongSignature if sample.scheme == Scheme::AwsSigv4 => Some(Mistake::FormNotTaken),
         _ => None,
     }
 }
@@ -224,6 +233,7 @@ pub fn diagnose(
     if sample.text.len() > MAX_TEXT {
         return None;
     }
+    let texts = sample.texts(sample.tried());
     let (text, signature) = (&*sample.text, &*sample.signature);
     // Where it is made in another way there is one way to write it, which its reader holds to.
     if sample.by.is_none()
@@ -233,10 +243,14 @@ pub fn diagnose(
     }
     if let Some(secret) = secret {
         let algorithm = key.algorithm();
-        let is_by = |key: HmacKey| sample.is_by(&key.into(), text);
+        let is_by = |key: HmacKey| sample.is_by(&key.into(), &texts);
         let found = secrets::misread(secret, algorithm, is_by, || tries.take());
         if let Some(mistake) = found {
             return Some(mistake.into());
+        }
+        let is_bare = || is_by(HmacKey::without_aws4(secret));
+        if sample.scheme == Scheme::AwsSigv4 && tries.take() && is_bare() {
+            return Some(Mistake::Aws4Missing.into());
         }
     }
     let by_another = |tries: &mut Tries| {
@@ -248,9 +262,11 @@ pub fn diagnose(
     if is_public && let Some(finding) = by_another(tries) {
         return Some(finding);
     }
-    let holds = |text: &str| sample.is_by(key, text.as_bytes());
-    let found = sample.find(received, |text| tries.take() && holds(text));
-    match found {
+    let holds = |texts: &[&str]| {
+        let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+        sample.is_by(key, &texts)
+    };
+    match sample.find(received, || tries.take(), holds) {
         Some(mistake) => Some(mistake.into()),
         None if is_public => None,
         None => by_another(tries),
@@ -258,50 +274,102 @@ pub fn diagnose(
 }
 
 impl Sample<'_> {
-    /// What trying one text costs.
-    const fn cost(&self, key: &VerifyingKey) -> Cost {
+    /// What trying one text costs, in all its forms.
+    fn cost(&self, key: &VerifyingKey) -> Cost {
         match (key, &self.by) {
             (VerifyingKey::Public(_), _) => Cost::PublicKey,
-            (VerifyingKey::Mac(_), Some(_)) => Cost::Derived,
+            (VerifyingKey::Mac(_), Some(_)) => {
+                Cost::Derived(u32::try_from(1 + self.tried().len()).unwrap_or(u32::MAX))
+            }
             (VerifyingKey::Mac(_), None) => Cost::Secret,
         }
     }
 
-    /// Whether the signature is this key's.
-    pub fn holds(&self, key: &VerifyingKey) -> bool {
-        self.is_by(key, &self.text)
+    /// The forms besides the first in which mistakes are tried: none where all are too long together.
+    fn tried(&self) -> &[Form<'_>] {
+        let all = self.texts(&self.also);
+        let bytes: usize = all.iter().map(|text| text.len()).sum();
+        if bytes > MAX_TEXT { &[] } else { &self.also }
     }
 
-    /// Whether it is this key's, of `text`.
-    fn is_by(&self, key: &VerifyingKey, text: &[u8]) -> bool {
+    /// The text, and those of `also`.
+    fn texts<'t>(&'t self, also: &'t [Form<'_>]) -> Vec<&'t [u8]> {
+        let also = also.iter().map(|form| &*form.text);
+        std::iter::once(&*self.text).chain(also).collect()
+    }
+
+    /// The same with that form in front of which `rank` is the least.
+    #[must_use]
+    pub fn led_by(mut self, rank: impl Fn(&[u8]) -> usize) -> Self {
+        let ranked = self.also.iter_mut().map(|form| (rank(&form.text), form));
+        if let Some((best, form)) = ranked.min_by_key(|(found, _)| *found)
+            && best < rank(&self.text)
+        {
+            std::mem::swap(&mut self.text, &mut form.text);
+            std::mem::swap(&mut self.offer, &mut form.offer);
+        }
+        self
+    }
+
+    /// Whether the signature is this key's, in whatever form.
+    pub fn holds(&self, key: &VerifyingKey) -> bool {
+        self.is_by(key, &self.texts(&self.also))
+    }
+
+    /// Whether it is this key's, of one of `texts`.
+    fn is_by(&self, key: &VerifyingKey, texts: &[&[u8]]) -> bool {
         match &self.by {
-            Some(by) => by(key, text, &self.signature),
-            None => key.verify(text, &self.signature).is_some(),
+            Some(by) => by(key, texts, &self.signature),
+            None => texts
+                .iter()
+                .any(|text| key.verify(text, &self.signature).is_some()),
         }
     }
 
-    /// The first mistake that makes the text into one that `is_it`, which is asked once for each text.
+    /// The first mistake that makes the text into the one that is looked for. A step of all forms is one
+    /// try: `may_try` is asked before it, and then whether one of its texts `is_it`, each text once.
     pub fn find(
         &self,
         received: &Received<'_>,
-        mut is_it: impl FnMut(&str) -> bool,
+        mut may_try: impl FnMut() -> bool,
+        is_it: impl Fn(&[&str]) -> bool,
     ) -> Option<Mistake> {
-        let offer = self.offer.as_deref()?;
-        let ours = String::from_utf8_lossy(&self.text);
-        let own = std::iter::once_with(|| offer.own()).flatten();
-        let changed = std::iter::once_with(|| change::changes(received)).flatten();
-        let changed = changed.map(|(mistake, change)| (mistake, offer.under(&change)));
         // By hash: there may be many texts, and long ones.
         let (hasher, mut tried) = (RandomState::new(), HashSet::new());
         let mut is_new = |text: &str| tried.insert(hasher.hash_one(text));
-        is_new(&ours);
-        as_a_whole(&ours)
-            .into_iter()
-            .chain(own)
-            .chain(changed)
-            .find(|(_, text)| is_new(text) && is_it(text))
-            .map(|(mistake, _)| mistake)
+        let also = self.tried().iter().map(|form| (&form.text, &form.offer));
+        let mut ways = Vec::new();
+        for (text, offer) in std::iter::once((&self.text, &self.offer)).chain(also) {
+            let ours = String::from_utf8_lossy(text);
+            is_new(&ours);
+            let offer = offer.as_deref();
+            ways.extend(offer.map(|offer| mistaken(&ours, offer, received)));
+        }
+        loop {
+            let step: Vec<_> = ways.iter_mut().filter_map(Iterator::next).collect();
+            if step.is_empty() {
+                return None;
+            }
+            let new: Vec<_> = step.iter().filter(|(_, text)| is_new(text)).collect();
+            let texts: Vec<&str> = new.iter().map(|(_, text)| &**text).collect();
+            if !texts.is_empty() && may_try() && is_it(&texts) {
+                let right = new.iter().find(|(_, text)| is_it(&[text.as_str()]));
+                return right.map(|(mistake, _)| *mistake);
+            }
+        }
     }
+}
+
+/// Each mistake with the text that it makes of `ours`, the likeliest first.
+fn mistaken<'o, 'r>(
+    ours: &str,
+    offer: &'o dyn Offer,
+    received: &'o Received<'r>,
+) -> impl Iterator<Item = (Mistake, String)> + use<'o, 'r> {
+    let own = std::iter::once_with(move || offer.own()).flatten();
+    let changed = std::iter::once_with(move || change::changes(received)).flatten();
+    let changed = changed.map(move |(mistake, change)| (mistake, offer.under(&change)));
+    as_a_whole(ours).into_iter().chain(own).chain(changed)
 }
 
 /// What is done to a whole text.
@@ -323,9 +391,10 @@ pub fn samples<'r>(
     received: &'r Received<'r>,
     route: &Route,
     registry: &'r Registry,
+    now: Now,
 ) -> Vec<Sample<'r>> {
     match Presented::read(received, route) {
-        Ok(presented) => presented.samples(received, route, registry),
+        Ok(presented) => presented.samples(received, route, registry, now),
         Err(_) => Vec::new(),
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn find<'k>(
 ) -> Option<Finding> {
     let other = if tries.are_all() {
         // Who has the key needs no stopwatch.
-        others.find(|other| sample.holds(&other.verifying))
+        others.find(|other| holds(sample, &other.verifying))
     } else {
         in_places(sample, key, others, tries)
     }?;
@@ -61,8 +61,13 @@ fn in_places<'k>(
 fn is_by(sample: &Sample<'_>, other: Option<&VerifyingKey>, kinds: &[&VerifyingKey]) -> bool {
     kinds.iter().fold(false, |any, &kind| {
         let own = other.filter(|other| other.costs_as(kind));
-        any | (sample.holds(own.unwrap_or(kind)) && own.is_some())
+        any | (holds(sample, own.unwrap_or(kind)) && own.is_some())
     })
+}
+
+/// Whether the signature is this key's, in one of the forms that are tried.
+fn holds(sample: &Sample<'_>, key: &VerifyingKey) -> bool {
+    sample.is_by(key, &sample.texts(sample.tried()))
 }
 
 #[cfg(test)]
@@ -91,6 +96,7 @@ mod tests {
             text: b"text".to_vec(),
             signature: signer.sign(b"text").as_bytes().to_vec().into(),
             offer: None,
+            also: Vec::new(),
             by: None,
         }
     }

@@ -6,7 +6,7 @@ use crate::schemes::received::{Field, Received};
 use http::header::{HeaderName, HeaderValue};
 
 /// Where Kong's callers say the time that cannot set `Date`.
-pub(super) const X_DATE: HeaderName = HeaderName::from_static("x-date");
+pub const X_DATE: HeaderName = HeaderName::from_static("x-date");
 
 /// What a signature covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

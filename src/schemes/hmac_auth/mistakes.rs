@@ -30,6 +30,7 @@ pub fn sample<'r>(presented: Presented<'r>, received: &'r Received<'r>) -> Optio
         text,
         signature: presented.signature.into(),
         offer: Some(offer),
+        also: Vec::new(),
         by: None,
     })
 }
@@ -104,10 +105,36 @@ impl Offer for Text<'_> {
                 _ => line.to_owned(),
             })
         };
+        let other = self.each_line(|item, line| match item {
+            Item::RequestLine => line
+                .rsplit_once(' ')
+                .map_or(line, |(target, _)| target)
+                .to_owned(),
+            Item::Target => format!("{line} HTTP/1.1"),
+            _ => line.to_owned(),
+        });
+        all.push((Mistake::HttpVersion, other));
         all.push((Mistake::NamesInLower, named(str::to_ascii_lowercase)));
         all.push((Mistake::NamesInUpper, named(capitalized)));
         let close = self.each_line(|_, line| line.replacen(": ", ":", 1));
         all.push((Mistake::NoSpace, close));
+        let in_front = self.each_line(|item, line| match (item, self.input.dialect) {
+            (Item::RequestLine, _) => format!("request-line: {line}"),
+            (Item::Target, Dialect::Apisix) => format!("@request-target: {line}"),
+            _ => line.to_owned(),
+        });
+        all.push((Mistake::NameInFront, in_front));
+        let nameless = |is_it: fn(Item<'_>) -> bool| {
+            self.each_line(|item, line| match line.split_once(": ") {
+                Some((_, value)) if is_it(item) => value.to_owned(),
+                _ => line.to_owned(),
+            })
+        };
+        let kinds: [fn(Item<'_>) -> bool; 3] =
+            [|item| matches!(item, Item::Target), is_time, |_| true];
+        for is_it in kinds {
+            all.push((Mistake::NameMissing, nameless(is_it)));
+        }
         for apart in APART {
             all.push((Mistake::ClockTwice, self.at_another_time(apart)));
         }
@@ -125,10 +152,7 @@ impl Text<'_> {
                         let at: i64 = value.parse().ok()?;
                         Some(format!("{front}: {}", at.saturating_add(apart)))
                     }
-                    Item::Field(name)
-                        if name.eq_ignore_ascii_case(DATE.as_str())
-                            || name.eq_ignore_ascii_case(X_DATE.as_str()) =>
-                    {
+                    Item::Field(_) if is_time(item) => {
                         let at = date::read(value.as_bytes())?;
                         Some(format!(
                             "{front}: {}",
@@ -157,6 +181,15 @@ impl Text<'_> {
             });
         }
         out.join("\n")
+    }
+}
+
+fn is_time(item: Item<'_>) -> bool {
+    let is = |name: &str, field: http::HeaderName| name.eq_ignore_ascii_case(field.as_str());
+    match item {
+        Item::Created | Item::Expires => true,
+        Item::Field(name) => is(name, DATE) || is(name, X_DATE),
+        Item::RequestLine | Item::Target => false,
     }
 }
 

@@ -114,9 +114,9 @@ impl<'r> Presented<'r> {
         };
         let list = match (dialect, list) {
             (Dialect::Kong, list) => needed(list, "headers")?,
-            // Section 2.1.6 of the draft.
-            (Dialect::Cavage12, None) => "(created)",
-            (Dialect::Apisix, None) => "",
+            // Section 2.1.6 of the draft. Of older ones it was the date, which is too little as well.
+            (Dialect::Cavage12, None) if created.is_some() => "(created)",
+            (Dialect::Cavage12 | Dialect::Apisix, None) => "",
             (_, Some("")) => return Err("`headers` is empty".to_owned()),
             (_, Some(list)) => list,
         };
@@ -338,10 +338,13 @@ fn algorithm_of(dialect: Dialect, name: &str) -> Result<Option<Algorithm>, Strin
         (Dialect::Cavage12, "hs2019") => return Ok(None),
         (_, "hmac-sha256") => return Ok(Some(Algorithm::HmacSha256)),
         (_, "hmac-sha512") => return Ok(Some(Algorithm::HmacSha512)),
+        (Dialect::Cavage12, "rsa-sha256") => return Ok(Some(Algorithm::RsaV15Sha256)),
+        // The second is what a widely used library calls it.
+        (Dialect::Cavage12, "ed25519" | "ed25519-sha512") => return Ok(Some(Algorithm::Ed25519)),
         _ => {}
     }
     let also = match dialect {
-        Dialect::Cavage12 => "`hs2019`, ",
+        Dialect::Cavage12 => "`hs2019`, `rsa-sha256`, `ed25519`, ",
         Dialect::Kong | Dialect::Apisix => "",
     };
     Err(format!(

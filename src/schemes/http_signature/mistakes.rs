@@ -50,6 +50,7 @@ pub fn sample<'r>(
         text,
         signature,
         offer: Some(offer),
+        also: Vec::new(),
         by: None,
     })
 }
@@ -126,6 +127,10 @@ impl Offer for Base<'_> {
             (
                 Mistake::NamesUnquoted,
                 self.each_name(|name| name.replace('"', "")),
+            ),
+            (
+                Mistake::NamesUnquoted,
+                ours.replacen("\n\"@signature-params\":", "\n@signature-params:", 1),
             ),
             (Mistake::NamesInUpper, self.each_name(capitalized)),
             (

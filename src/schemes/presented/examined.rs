@@ -2,6 +2,7 @@
 
 use super::{Credential, Presented};
 use crate::apps::{Key, Registry};
+use crate::clock::Now;
 use crate::route::Route;
 use crate::schemes::doctor::Sample;
 use crate::schemes::received::Received;
@@ -22,10 +23,11 @@ impl<'r> Presented<'r> {
         received: &'r Received<'r>,
         route: &Route,
         registry: &'r Registry,
+        now: Now,
     ) -> Vec<Sample<'r>> {
         let token = self.token.and_then(|token| token.sample());
         self.one
-            .samples(received, route, registry)
+            .samples(received, route, registry, now)
             .into_iter()
             .chain(token)
             .collect()
@@ -54,6 +56,7 @@ impl<'r> Credential<'r> {
         received: &'r Received<'r>,
         route: &Route,
         registry: &'r Registry,
+        now: Now,
     ) -> Vec<Sample<'r>> {
         match self {
             Self::Signature(signature) => http_signature::mistakes::samples(signature, received),
@@ -63,7 +66,8 @@ impl<'r> Credential<'r> {
             }
             Self::Token(token) => token.sample().into_iter().collect(),
             Self::AwsSigv4(signature) => {
-                let sample = aws_sigv4::mistakes::sample(&signature, received);
+                let seconds = now.unix_seconds();
+                let sample = aws_sigv4::mistakes::sample(&signature, received, route, seconds);
                 sample.into_iter().collect()
             }
             Self::Webhook(hook) => {

@@ -63,6 +63,7 @@ pub(super) fn sample(text: &str) -> Option<Sample<'_>> {
         text: token.signed.as_bytes().to_vec(),
         signature: token.signature.into(),
         offer: None,
+        also: Vec::new(),
         by: None,
     })
 }

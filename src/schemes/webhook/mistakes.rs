@@ -57,14 +57,22 @@ fn sample<'r>(presented: &Presented<'r>, body: &'r [u8], key_id: Cow<'r, str>) -
         text,
         signature: first.cloned().unwrap_or_default().into(),
         offer: Some(Box::new(offer)),
+        also: Vec::new(),
         // Any of them is enough, as where it is verified.
-        by: Some(Box::new(move |key: &VerifyingKey, text, _| {
-            let tried = match key {
-                VerifyingKey::Mac(_) => macs.iter(),
-                VerifyingKey::Public(_) => pairs.iter(),
-            };
-            tried.fold(false, |any, one| any | key.verify(text, one).is_some())
-        })),
+        by: Some(Box::new(
+            move |key: &VerifyingKey, texts: &[&[u8]], _: &[u8]| {
+                let tried = match key {
+                    VerifyingKey::Mac(_) => &macs,
+                    VerifyingKey::Public(_) => &pairs,
+                };
+                let all = texts
+                    .iter()
+                    .flat_map(|text| tried.iter().map(move |one| (text, one)));
+                all.fold(false, |any, (text, one)| {
+                    any | key.verify(text, one).is_some()
+                })
+            },
+        )),
     }
 }
 

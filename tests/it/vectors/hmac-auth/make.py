@@ -195,6 +195,9 @@ case("created too old beside a good date", "cavage-12", "(request-target) host d
 case("a time that older drafts do not have", "cavage-12", "(request-target) (created) host", created=NOW, verdict="malformed-credential")
 case("appendix C.3's mistake: an algorithm that excludes the times", "cavage-12", "(request-target) (created) (expires) host date",
      created=NOW, expires=NOW + 4, fields=[("Date", date())], verdict="malformed-credential")
-case("a public key's algorithm", "cavage-12", "(request-target) host date", algorithm="rsa-sha256", verdict="malformed-credential")
+case("a public key's algorithm", "cavage-12", "(request-target) host date", algorithm="rsa-sha256", fields=[("Date", date())],
+     verdict="credential-rejected")
+case("an algorithm that is not taken", "cavage-12", "(request-target) host date", algorithm="ecdsa-sha256", fields=[("Date", date())],
+     verdict="malformed-credential")
 
 print(json.dumps({"now": NOW, "cases": cases}, indent=1))
