@@ -27,7 +27,12 @@ pub(super) fn command(
     words.push(quoted(&url));
     let mut lines = vec![words.join(" ")];
     lines.extend(method(message));
+    // The proof replaces what the message has under its names, as it does in what we send ourselves.
+    let is_replaced = |name: &HeaderName| proof.iter().any(|(proven, _)| proven == name);
     for (name, value) in &message.fields {
+        if is_replaced(name) {
+            continue;
+        }
         lines.push(header(name, &String::from_utf8_lossy(value.as_bytes())));
     }
     for (name, value) in proof {
@@ -181,6 +186,26 @@ mod tests {
         };
         assert_eq!(line(""), "curl http://h/ --head");
         assert_eq!(line("x"), "curl http://h/ -X HEAD --data-raw x");
+    }
+
+    #[test]
+    fn a_field_of_the_message_makes_way_for_the_one_of_the_proof() {
+        let mut fields = HeaderMap::new();
+        fields.insert("authorization", "Basic eDp5".parse().unwrap());
+        fields.insert("x-a", "1".parse().unwrap());
+        let message = Message {
+            method: Method::GET,
+            uri: "http://h/".parse().unwrap(),
+            fields,
+            body: Bytes::new(),
+            source: Source::Inline,
+        };
+        let proof = [(http::header::AUTHORIZATION, "Bearer t".to_owned())];
+        let line = command(&[], &message, &proof).replace(" \\\n ", "");
+        assert_eq!(
+            line,
+            "curl http://h/ -H 'X-A: 1' -H 'Authorization: Bearer t'"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod aws_sigv4;
 mod dpop;
 mod hmac_auth;
 mod keys;
+mod token;
 mod webhook;
 
 pub(super) use hmac_auth::DialectName;
@@ -16,26 +17,21 @@ use super::message::Message;
 use super::moment::unix_seconds;
 use super::stop::Stop;
 use crate::client::{SignError, Signer};
-use crate::clock::{Clock, Now};
+use crate::clock::Clock;
 use crate::config::ITS_K;
 use crate::config::period;
-use crate::crypto::{BadKey, SigningKey};
+use crate::crypto::BadKey;
 use crate::schemes::aws_sigv4::X_AMZ_CONTENT_SHA256;
 use crate::schemes::digest::{CONTENT_DIGEST, Digests};
 use crate::schemes::explained::{SIGNATURE_BASE_DIGEST, digest_field};
 use crate::schemes::hmac_auth::digest::DIGEST;
 use crate::schemes::http_signature::sign::CannotSign;
 use crate::schemes::http_signature::{SIGNATURE, SIGNATURE_INPUT};
-use crate::schemes::token;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use data_encoding::{BASE64, HEXLOWER};
-use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Uri};
 use std::time::Duration;
-
-/// A token's life unless told otherwise.
-const TOKEN_LIFETIME: Duration = Duration::from_mins(5);
 
 /// How to prove the request.
 #[derive(Args, Clone)]
@@ -68,9 +64,8 @@ pub(super) struct ProofArgs {
     /// What the signature is for
     #[arg(long, value_name = "TEXT", help_heading = "Signature")]
     tag: Option<String>,
-    /// Whom the token is for: the gateway's `[tokens] audience`
-    #[arg(long, value_name = "TEXT", help_heading = "Token")]
-    audience: Option<String>,
+    #[command(flatten)]
+    token: token::TokenArgs,
     #[command(flatten)]
     hmac: hmac_auth::HmacArgs,
     #[command(flatten)]
@@ -79,17 +74,6 @@ pub(super) struct ProofArgs {
     aws: aws_sigv4::AwsArgs,
     #[command(flatten)]
     webhook: webhook::WebhookArgs,
-    /// What the token may be used for, of what its app may do; names joined by spaces
-    #[arg(long, value_name = "SCOPES", help_heading = "Token")]
-    scope: Option<String>,
-    /// How long the token lives [default: 5m]
-    #[arg(long, value_name = "DURATION", value_parser = period, help_heading = "Token")]
-    lifetime: Option<Duration>,
-    /// Bind the token to the request's `Authorization` header
-    #[arg(long, help_heading = "Token")]
-    bind: bool,
-    #[command(flatten)]
-    dpop: dpop::DpopArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,7 +84,7 @@ enum SchemeName {
     AwsSigv4,
     /// Signed as for another gateway: Kong, Apache APISIX, or after draft-cavage-12; see `--dialect`
     HmacAuth,
-    /// A short-lived JWT in `Portcullis-Token`
+    /// A short-lived JWT in `Portcullis-Token` or where `--token-place` says
     Token,
     /// A static key as it stands, in `X-Api-Key` or where `--key-place` says; `--key-id` is not needed
     ApiKey,
@@ -156,7 +140,7 @@ impl ProofArgs {
             SchemeName::HttpSignature => self.signature(key, message, clock),
             SchemeName::AwsSigv4 => self.aws.prove(key, message, clock),
             SchemeName::HmacAuth => self.hmac.prove(key, message, &self.cover, clock),
-            SchemeName::Token => self.token(keys, message, clock),
+            SchemeName::Token => self.token.prove(keys, message, clock),
             SchemeName::ApiKey => self.static_key.prove(&key.written),
             SchemeName::Webhook => self.webhook.prove(key, message, clock),
         }
@@ -174,7 +158,7 @@ impl ProofArgs {
         // What is covered or bound to, a real request has.
         let bare = Self {
             cover: Vec::new(),
-            bind: false,
+            token: self.token.unbound(),
             ..self.clone()
         };
         let proof = bare.prove_with(keys, message, Clock::system())?;
@@ -208,13 +192,7 @@ impl ProofArgs {
         ];
         let of_hmac = [("--dialect", self.hmac.is_given())];
         let of_key = [("--key-place", self.static_key.is_given())];
-        let of_token = [
-            ("--audience", self.audience.is_some()),
-            ("--scope", self.scope.is_some()),
-            ("--lifetime", self.lifetime.is_some()),
-            ("--bind", self.bind),
-            ("--dpop", self.dpop.is_given()),
-        ];
+        let of_token = self.token.given();
         let of_aws = self.aws.given();
         let of_webhook = self.webhook.given();
         let (of_both, of_one_signature) = of_signature.split_at(1);
@@ -265,29 +243,6 @@ impl ProofArgs {
             signer = signer.tag(tag);
         }
         sign(&signer, message)
-    }
-
-    fn token(&self, keys: &Keys, message: &Message, clock: Clock) -> Result<Proof> {
-        let authorization = match (self.bind, message.fields.get(AUTHORIZATION)) {
-            (false, _) => None,
-            (true, Some(value)) => Some(value.as_bytes()),
-            (true, None) => {
-                return Err(Stop::usage(
-                    "`--bind` needs the `Authorization` header that it binds to",
-                )
-                .hint("`-H 'Authorization: Bearer …'`")
-                .into());
-            }
-        };
-        let lifetime = self.lifetime.unwrap_or(TOKEN_LIFETIME);
-        let (key, bound, now) = (&keys.named, keys.bound.as_ref(), clock.now());
-        let jkt = bound.map(dpop::Bound::thumbprint);
-        let mut proof = mint(key, self, lifetime, (authorization, jkt.as_deref()), now)?;
-        if let (Some(bound), [(_, token)]) = (bound, proof.fields.as_slice()) {
-            let field = bound.prove(message, token, clock);
-            proof.fields.extend(field);
-        }
-        Ok(proof)
     }
 }
 
@@ -354,32 +309,4 @@ fn cannot_sign<C: std::error::Error>(
         Some(hint) => stop.hint(hint),
         None => stop,
     }
-}
-
-fn mint(
-    key: &NamedKey,
-    args: &ProofArgs,
-    lifetime: Duration,
-    (authorization, jkt): (Option<&[u8]>, Option<&str>),
-    now: Now,
-) -> Result<Proof> {
-    let iat = now.unix_seconds();
-    let pay = authorization.map(token::binding::pay);
-    let claims = token::Claims {
-        exp: iat.saturating_add(lifetime.as_secs() as i64),
-        iat,
-        aud: args.audience.as_deref(),
-        scope: args.scope.as_deref(),
-        pay: pay.as_deref(),
-        cnf: jkt.map(|jkt| token::Confirmation { jkt }),
-        ..token::Claims::default()
-    };
-    let signing = SigningKey::new(key.algorithm, &key.secret).map_err(bad_key)?;
-    let text =
-        token::sign(&key.id, &signing, &claims).map_err(|not| Stop::usage(not.to_string()))?;
-    Ok(Proof {
-        fields: vec![(token::PORTCULLIS_TOKEN, text)],
-        base: None,
-        uri: None,
-    })
 }

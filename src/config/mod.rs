@@ -44,6 +44,7 @@ pub(crate) use static_keys::{is_key_id, place_of_key};
 pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, date, server};
 pub(crate) use view::{issuers_of, size, time};
+pub(crate) use words::place_of_token;
 
 use crate::apps::KeyHash;
 use crate::secret::Secret;

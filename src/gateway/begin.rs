@@ -92,16 +92,16 @@ impl Gateway {
                 let record = ending.record();
                 self.judge(settings, peer, parts, has_body, None, record, now)
             }
-            Err(refused) => Err(Refusal::Peer(refused).into()),
+            Err(refused) => {
+                let told = cors::Told::of_unread(settings, peer, &parts, has_body);
+                Err(Stopped::told(Refusal::Peer(refused), None, told))
+            }
         };
         match judged {
             Ok(Judged::Passing(passing)) => Ok(Begun::Passing(passing, body)),
             Ok(Judged::Unread(unread)) => Ok(Begun::Unread(unread, body)),
             Ok(Judged::Asked(asked)) => Ok(Begun::Asked(asked, body)),
-            Err(mut stopped) => {
-                stopped.unread = (!is_over).then_some(body);
-                Err(stopped)
-            }
+            Err(stopped) => Err(stopped),
         }
     }
 
@@ -184,7 +184,8 @@ impl Gateway {
             .map_err(|ambiguous| Refusal::Head(Malformed::Path(ambiguous)))?;
 
         let upgrade = tunnels::asked(route, &parts, has_body);
-        let proven = self.prove(settings, &received, route, record, now);
+        let switches = upgrade.is_some();
+        let proven = self.prove(settings, &received, route, switches, record, now);
         if taken_in.is_none()
             && let Err(Refusal::Credential(schemes::Refused::Unread)) = proven
         {
@@ -244,6 +245,7 @@ impl Gateway {
         settings: &Settings,
         received: &Received<'_>,
         route: &Route,
+        switches: bool,
         record: &mut Record,
         now: Now,
     ) -> Result<Charged, Refusal> {
@@ -257,7 +259,8 @@ impl Gateway {
             let Some(caller) = unproven else {
                 return Err(refusal);
             };
-            observed::note_unproven(record, &refusal, &settings.registry);
+            let finding = Self::finding(settings, &refusal, received, route, now);
+            observed::note_unproven(record, &refusal, finding.as_ref(), &settings.registry);
             Ok(caller)
         })?;
         if let (Some(app), Some(key)) = (caller.app(), caller.key_id()) {
@@ -267,6 +270,12 @@ impl Gateway {
             record.claimed_key = None;
             caller.note_use(&settings.registry, now.unix_seconds());
         }
+        if switches && cors::is_of_foreign_page(route, received) {
+            match caller.observed_on(route) {
+                Some(by) => observed::note_origin(record, by),
+                None => return Err(Refusal::Origin),
+            }
+        }
         // A proof is used up only once it holds, else anyone could burn another's
         // nonces. It stays used when a later step refuses.
         let slack = settings.freshness.skew * 2;
@@ -274,7 +283,8 @@ impl Gateway {
             enforced: &*self.shared.memory,
             observed: &*self.shared.observed,
         };
-        let fresh = replay::check(caller, route, received.method(), memories, slack, now)
+        let method = received.method();
+        let fresh = replay::check(caller, route, method, switches, memories, slack, now)
             .map_err(Refusal::Replay)?;
         let permit =
             authorize::check(fresh, route, &self.shared.heights).map_err(Refusal::Denied)?;
@@ -293,7 +303,7 @@ impl Gateway {
         Ok(charged)
     }
 
-    /// What an honest caller did wrong, where it may be told.
+    /// What an honest caller did wrong, where it may be told, if only by who reads the record.
     fn finding(
         settings: &Settings,
         refusal: &Refusal,

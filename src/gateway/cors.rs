@@ -6,6 +6,7 @@ use super::outcome::Stopped;
 use super::{Gateway, Refusal, Settings};
 use crate::clock::Now;
 use crate::forward::AnswerBody;
+use crate::limit::peer::PeerSettings;
 use crate::route::{Cors, Route, Table};
 use crate::schemes::{Received, Surroundings};
 use crate::server::Peer;
@@ -30,26 +31,64 @@ impl Gateway {
         parts: &Parts,
         has_body: bool,
         now: Now,
-    ) -> Option<Result<Preflight, Refusal>> {
+    ) -> Option<Result<Preflight, Box<Stopped>>> {
         let origin = parts.headers.get(ORIGIN)?;
         let asked = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-        let around = Surroundings {
-            tls: peer.tls,
-            http2: parts.version == http::Version::HTTP_2,
-            has_body,
-            public_url: settings.public_url.as_ref(),
-        };
-        let received = Received::read(&parts.method, &parts.uri, &parts.headers, around).ok()?;
+        let received = read(settings, peer, parts, has_body)?;
         let route = route_of_preflight(&received, &settings.routes)?;
         let cors = route.cors.as_ref()?;
-        let address = peer.address;
-        let within = self.shared.peers.check(&settings.peers, address, now);
-        Some(within.map_err(Refusal::Peer).map(|()| Preflight {
-            route: (route.index, route.name.clone()),
-            host: received.host().into(),
-            fields: granted(cors, origin, asked),
-        }))
+        // Refusals do not count here: no page can read one of what it is asked before, and
+        // the request behind it gets its own.
+        let limits = PeerSettings {
+            failures: None,
+            ..settings.peers
+        };
+        let within = self.shared.peers.check(&limits, peer.address, now);
+        Some(match within {
+            Ok(()) => Ok(Preflight {
+                route: (route.index, route.name.clone()),
+                host: received.host().into(),
+                fields: granted(cors, origin, asked),
+            }),
+            Err(refused) => {
+                let told = Told::of(route, &parts.headers);
+                Err(Stopped::told(Refusal::Peer(refused), None, told))
+            }
+        })
     }
+}
+
+/// The head of a request, read for its route alone; `None` where it is refused for itself.
+fn read<'r>(
+    settings: &'r Settings,
+    peer: &Peer,
+    parts: &'r Parts,
+    has_body: bool,
+) -> Option<Received<'r>> {
+    let around = Surroundings {
+        tls: peer.tls,
+        http2: parts.version == http::Version::HTTP_2,
+        has_body,
+        public_url: settings.public_url.as_ref(),
+    };
+    Received::read(&parts.method, &parts.uri, &parts.headers, around).ok()
+}
+
+/// Whether a page that may not call asks to switch protocols, where the request asks for that. Its browser
+/// shows the visitor's certificate by itself, and looks at no answer before it lets the page go on: so it
+/// is held to `cors` here. Most programs send no `Origin`, others the one that they call, which is ours.
+pub fn is_of_foreign_page(route: &Route, received: &Received<'_>) -> bool {
+    let Some(cors) = &route.cors else {
+        return false;
+    };
+    let is_ours = |origin: &[u8]| {
+        let rest = origin.strip_prefix(received.scheme().as_bytes());
+        rest.and_then(|rest| rest.strip_prefix(b"://"))
+            .is_some_and(|host| host.eq_ignore_ascii_case(received.authority().as_bytes()))
+    };
+    let origins = received.fields().get_all(ORIGIN).iter();
+    let mut origins = origins.map(HeaderValue::as_bytes);
+    origins.any(|origin| !cors.allows(origin) && !is_ours(origin))
 }
 
 /// The route that a preflight asks about: the one that takes what the page wants to send.
@@ -70,7 +109,7 @@ pub fn route_of_preflight<'t>(
 
 /// Answers a preflight.
 pub(super) fn preflighted(
-    preflight: Result<Preflight, Refusal>,
+    preflight: Result<Preflight, Box<Stopped>>,
     ending: &mut Ending,
 ) -> Result<Response<AnswerBody>, Box<Stopped>> {
     let preflight = preflight?;
@@ -143,6 +182,24 @@ impl Told {
             told.insert(ACCESS_CONTROL_EXPOSE_HEADERS, expose.clone());
         }
         Self(Some(Box::new(told)))
+    }
+
+    /// The same where a request is refused before its route is looked for: it is found for this alone,
+    /// and for pages alone.
+    pub(super) fn of_unread(
+        settings: &Settings,
+        peer: &Peer,
+        parts: &Parts,
+        has_body: bool,
+    ) -> Self {
+        let told = || {
+            parts.headers.get(ORIGIN)?;
+            let received = read(settings, peer, parts, has_body)?;
+            let (host, method) = (received.host(), received.method());
+            let route = settings.routes.find(host, method, received.path()).ok()?;
+            Some(Self::of(route, &parts.headers))
+        };
+        told().unwrap_or(Self(None))
     }
 
     /// Puts it in the place of what an upstream says to browsers. A cache

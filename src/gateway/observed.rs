@@ -1,5 +1,6 @@
 //! What is only observed: noted in the record, where it would have been refused.
 
+use super::outcome;
 use super::refusal::{Code, Refusal};
 use crate::apps::Registry;
 use crate::forward::body::BodyError;
@@ -7,16 +8,18 @@ use crate::limit::Charged;
 use crate::observe::{self, Record};
 use crate::schemes::Observed;
 use crate::schemes::digest::Mismatch;
+use crate::schemes::doctor::Finding;
 
 /// The word for a body that is not the one that was proven.
 pub(super) const ANOTHER_BODY: &str = Code::DigestMismatch.word();
 
-/// Notes that a request is observed, and what `refusal` would have been. Whatever comes
-/// first counts: the request would not have come further.
+/// Notes that a request is observed, what `refusal` would have been, and the mistake that was found.
+/// Whatever comes first counts: the request would not have come further.
 fn note<'r>(
     record: &'r mut Record,
     by: Observed,
     refusal: Option<&Refusal>,
+    finding: Option<&Finding>,
 ) -> &'r mut observe::Observed {
     let observed = record.observed.get_or_insert_with(|| {
         Box::new(observe::Observed {
@@ -28,13 +31,18 @@ fn note<'r>(
     });
     if let (None, Some(refusal)) = (observed.would_refuse, refusal) {
         observed.would_refuse = Some(refusal.code().word());
-        observed.reason = Some(refusal.reason().into());
+        observed.reason = Some(outcome::reason(refusal, finding));
     }
     observed
 }
 
-/// Notes that a request is not proven, on a route that only observes.
-pub(super) fn note_unproven(record: &mut Record, refusal: &Refusal, registry: &Registry) {
+/// Notes that a request is not proven, on a route that only observes, and what its caller did wrong.
+pub(super) fn note_unproven(
+    record: &mut Record,
+    refusal: &Refusal,
+    finding: Option<&Finding>,
+    registry: &Registry,
+) {
     // It passes as nobody's, also where it was seen whose it is.
     let known = record.app.take();
     let claimed = || {
@@ -43,7 +51,12 @@ pub(super) fn note_unproven(record: &mut Record, refusal: &Refusal, registry: &R
         of_key.or_else(|| Some(registry.static_key_of(id)?.app.name.clone()))
     };
     let app = known.or_else(claimed);
-    note(record, Observed::Route, Some(refusal)).claimed_app = app;
+    note(record, Observed::Route, Some(refusal), finding).claimed_app = app;
+}
+
+/// Notes that a page of an origin that may not call asks to switch protocols.
+pub(super) fn note_origin(record: &mut Record, by: Observed) {
+    note(record, by, Some(&Refusal::Origin), None);
 }
 
 /// Notes where a request would have been stopped that has come so far.
@@ -56,11 +69,11 @@ pub(super) fn note_steps(record: &mut Record, charged: &Charged) {
     let limited = || charged.would_refuse().cloned().map(Refusal::Limit);
     let refusal = permit.would_replay().map(Refusal::Replay);
     let refusal = refusal.or_else(denied).or_else(limited);
-    note(record, by, refusal.as_ref());
+    note(record, by, refusal.as_ref(), None);
 }
 
 /// Notes that the body was not the one that was proven: only routes let such a one pass.
 pub(super) fn note_body(record: &mut Record) {
     let refusal = Refusal::from(BodyError::Mismatch(Mismatch));
-    note(record, Observed::Route, Some(&refusal));
+    note(record, Observed::Route, Some(&refusal), None);
 }

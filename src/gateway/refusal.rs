@@ -37,6 +37,8 @@ pub enum Refusal {
     Credential(schemes::Refused),
     /// Its proof was used, or cannot be remembered.
     Replay(replay::Refused),
+    /// It asks to switch protocols, for a page that may not call.
+    Origin,
     /// Its app may not do this, or not so.
     Denied(authorize::Refused),
     /// Its app has to wait.
@@ -132,6 +134,8 @@ codes! {
     AssuranceTooLow "assurance-too-low" FORBIDDEN Caller "The caller is not proven well enough";
     /// The app is switched off.
     AppDisabled "app-disabled" FORBIDDEN Caller "The app is switched off";
+    /// A page of another origin asks to switch protocols.
+    OriginNotAllowed "origin-not-allowed" FORBIDDEN Caller "Pages of this origin may not do this";
     /// No route takes it.
     NoRoute "no-route" NOT_FOUND Stranger "There is nothing here";
     /// The route does not take this method.
@@ -193,6 +197,7 @@ impl Refusal {
                 replay::Refused::Full => Code::ReplayStoreFull,
                 replay::Refused::Unavailable => Code::StoreUnavailable,
             },
+            Self::Origin => Code::OriginNotAllowed,
             Self::Denied(authorize::Refused::ScopeMissing(_)) => Code::ScopeMissing,
             Self::Denied(_) => Code::AssuranceTooLow,
             Self::Limit(limit::Refused::Rate { .. }) => Code::RateExceeded,
@@ -202,7 +207,7 @@ impl Refusal {
             Self::Internal => Code::InternalError,
             Self::Forward(failed) => match failed {
                 Failed::Unreachable(_) => Code::UpstreamUnreachable,
-                Failed::Timeout(_) => Code::UpstreamTimeout,
+                Failed::Timeout { .. } => Code::UpstreamTimeout,
                 Failed::Invalid(_) | Failed::Broke(_) => Code::UpstreamInvalid,
                 Failed::Overloaded(_) => Code::Overloaded,
                 Failed::Body(body) => match body {
@@ -274,6 +279,7 @@ impl Refusal {
             Self::Replay(replay::Refused::Replayed) => "This very proof was used before, perhaps by a try that did not arrive whole. Sign each request anew: with a fresh `nonce` or `jti` where the scheme has one, and else in another second.".to_owned(),
             Self::Replay(replay::Refused::MaybeReplayed) => "The proof was made before this gateway's memory of proofs begins, so that it may have been used. Sign the request anew.".to_owned(),
             Self::Replay(_) => "The request was not forwarded; try again later.".to_owned(),
+            Self::Origin => "This route switches protocols for pages of some origins only (`cors`), and the page's `Origin` is none of them.".to_owned(),
             Self::Denied(refused) => credential::denied(refused),
             Self::Limit(limit::Refused::Rate { .. }) => "`RateLimit` tells how the app stands, `Retry-After` when to come again.".to_owned(),
             Self::Limit(limit::Refused::Concurrency { limit, .. }) => format!("At most {limit} requests of this app may be in flight; wait for one to end."),
@@ -361,6 +367,10 @@ impl From<forward::body::BodyError> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apps::Scheme;
+    use crate::route::{KeyPlaces, KeyWord};
+    use http::header::{AUTHORIZATION, HeaderName};
+    use std::sync::Arc;
 
     #[test]
     fn every_code_is_one_of_a_kind_and_its_status_is_an_error() {
@@ -397,6 +407,40 @@ mod tests {
             let aws = format!("{all} A signature of AWS's is checked without");
             assert!(told.contains(&aws), "{told}");
         }
+    }
+
+    #[test]
+    fn who_shows_nothing_is_told_what_the_route_takes_and_where() {
+        let places = KeyPlaces {
+            fields: vec![HeaderName::from_static("x-api-key")],
+            authorization: vec![KeyWord::Basic],
+            query: Some("key".into()),
+            unread: false,
+        };
+        let detail = |schemes: &[Scheme], pair: bool, is_bound: bool| {
+            let wanted = schemes::Wanted {
+                schemes: schemes.iter().copied().collect(),
+                pair,
+                token_fields: vec![HeaderName::from_static("portcullis-token"), AUTHORIZATION],
+                is_bound,
+                key_places: Some(Arc::new(places.clone())),
+            };
+            Refusal::Credential(schemes::Refused::Nothing(Box::new(wanted))).detail()
+        };
+        assert_eq!(
+            detail(&[Scheme::Token], false, false),
+            "Send a token, in `Portcullis-Token` or `Authorization: Bearer`."
+        );
+        assert_eq!(
+            detail(&[Scheme::Token], false, true),
+            "Send a token, in `Portcullis-Token` or `Authorization: DPoP`, and its proof in `DPoP`."
+        );
+        assert_eq!(
+            detail(&[Scheme::ApiKey], false, false),
+            "Send a static key, in `X-Api-Key` or `Authorization: Basic` or `?key=`."
+        );
+        let both = detail(&[], true, false);
+        assert!(both.contains("`Portcullis-Token`") && both.contains("`Signature-Input`"));
     }
 
     #[test]

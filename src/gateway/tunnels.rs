@@ -72,7 +72,7 @@ impl Drop for Open {
 /// The protocol that a request asks for, if its route has it. Whatever asks
 /// in another way is a request like any other, without `Upgrade`: over
 /// another version than HTTP/1.1, with a body, or for several protocols.
-pub(super) fn asked(route: &Route, parts: &Parts, has_body: bool) -> Option<HeaderValue> {
+pub fn asked(route: &Route, parts: &Parts, has_body: bool) -> Option<HeaderValue> {
     if route.upgrade.is_empty() || parts.version != Version::HTTP_11 {
         return None;
     }

@@ -145,18 +145,20 @@ pub trait Memory: Send + Sync {
     fn write_down(&self, proof: Recorded) -> Result<(), Refused>;
 }
 
-/// Whether a request passes once only, by its route, its method and its proof.
-fn is_single_use(policy: ReplayPolicy, method: &Method, has_nonce: bool, reusable: bool) -> bool {
+/// Whether a request passes once only, by its route, what it may change and its proof.
+const fn is_single_use(policy: ReplayPolicy, changes: bool, nonce: bool, reusable: bool) -> bool {
     match policy {
         ReplayPolicy::Off => false,
         ReplayPolicy::Strict => true,
-        ReplayPolicy::Standard => !reusable && (has_nonce || !method.is_safe()),
+        ReplayPolicy::Standard => !reusable && (nonce || changes),
     }
 }
 
-/// Uses the caller's proof up, if it may be used once only. `slack` is how
-/// long beyond its last second a proof is remembered: both skews. Where that
-/// is only observed, what would be refused passes and says so.
+/// Uses the caller's proof up, if it may be used once only: a request that
+/// `switches` to another protocol writes there what it likes, whatever its
+/// method. `slack` is how long beyond its last second a proof is remembered:
+/// both skews. Where that is only observed, what would be refused passes and
+/// says so.
 ///
 /// # Errors
 /// [`Refused`].
@@ -164,14 +166,16 @@ pub fn check(
     caller: Caller,
     route: &Route,
     method: &Method,
+    switches: bool,
     memories: Memories<'_>,
     slack: std::time::Duration,
     now: Now,
 ) -> Result<Fresh, Refused> {
     let observed = caller.observed_on(route);
     let (mut unwritten, mut would_refuse) = (None, None);
+    let changes = switches || !method.is_safe();
     if let Some(proof) = caller.proof()
-        && is_single_use(route.replay, method, proof.nonce.is_some(), proof.reusable)
+        && is_single_use(route.replay, changes, proof.nonce.is_some(), proof.reusable)
     {
         let slack = i64::try_from(slack.as_secs()).unwrap_or(i64::MAX);
         let id = proof.nonce.unwrap_or(proof.text);
@@ -216,24 +220,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_once_follows_from_route_method_and_proof() {
+    fn what_passes_once_follows_from_the_route_what_it_may_change_and_its_proof() {
         use ReplayPolicy::{Off, Standard, Strict};
-        let (get, post) = (Method::GET, Method::POST);
-        for (policy, method, has_nonce, reusable, once) in [
-            (Standard, &get, false, false, false),
-            (Standard, &get, true, false, true),
-            (Standard, &post, false, false, true),
-            (Standard, &post, true, false, true),
-            (Standard, &get, true, true, false),
-            (Standard, &post, false, true, false),
-            (Strict, &get, false, false, true),
-            (Strict, &get, false, true, true),
-            (Off, &post, true, false, false),
+        for (policy, changes, nonce, reusable, once) in [
+            (Standard, false, false, false, false),
+            (Standard, false, true, false, true),
+            (Standard, true, false, false, true),
+            (Standard, true, true, false, true),
+            (Standard, false, true, true, false),
+            (Standard, true, false, true, false),
+            (Strict, false, false, false, true),
+            (Strict, false, false, true, true),
+            (Off, true, true, false, false),
         ] {
             assert_eq!(
-                is_single_use(policy, method, has_nonce, reusable),
+                is_single_use(policy, changes, nonce, reusable),
                 once,
-                "{policy:?} {method} nonce {has_nonce} reusable {reusable}"
+                "{policy:?} changes {changes} nonce {nonce} reusable {reusable}"
             );
         }
     }

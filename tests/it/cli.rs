@@ -886,10 +886,48 @@ fn an_option_of_another_scheme_is_not_taken() {
             &["--scheme", "token", "--dialect", "kong"],
             "belongs to `--scheme hmac-auth`",
         ),
+        (
+            &["--token-place", "X-Token"],
+            "`--token-place` belongs to `--scheme token`",
+        ),
+        (
+            &[
+                "--scheme",
+                "token",
+                "--token-place",
+                "Authorization: Bearer",
+            ],
+            "`--token-place`: it is not a field name",
+        ),
+        (
+            &[
+                "--scheme",
+                "token",
+                "--token-place",
+                "Authorization",
+                "--bind",
+                "-H",
+                "Authorization: Bearer x",
+            ],
+            "`--token-place` puts the token there",
+        ),
     ] {
         let ran = desk.keyed("sign", &[args, &[URL]].concat());
         assert_eq!(ran.code, 2, "{args:?}");
         assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_token_is_signed_into_the_field_that_is_said() {
+    let desk = Desk::new();
+    for (place, line) in [
+        ("x-token", "X-Token: ey"),
+        ("authorization", "Authorization: Bearer ey"),
+    ] {
+        let ran = desk.keyed("sign", &["--scheme", "token", "--token-place", place, URL]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.out.starts_with(line), "{}", ran.out);
     }
 }
 

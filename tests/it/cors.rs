@@ -58,8 +58,7 @@ fn varies(response: &Response) -> bool {
 fn a_preflight_is_answered_here_and_needs_no_proof() {
     let upstream = Upstream::start();
     let gateway = gateway(&upstream, ", max_age = \"1h\"");
-    let headers =
-        "authorization, content-type, content-digest, signature, signature-input, portcullis-token";
+    let headers = "authorization, content-type, content-digest, signature, signature-input, portcullis-token, dpop";
     for origin in [APP, "https://a.pages.example", "https://a.b.pages.example"] {
         let response = gateway.send(&preflight(&gateway, "/orders/7", origin, "POST"));
         assert_eq!((response.status, response.text()), (204, String::new()));
@@ -230,7 +229,115 @@ fn preflights_count_at_the_limit_of_their_address() {
     let asked = preflight(&gateway, "/", APP, "GET");
     assert_eq!(gateway.send(&asked).status, 204);
     assert_eq!(gateway.send(&asked).status, 204);
-    gateway.send(&asked).assert_refused(429, "peer-limited");
+    let refused = gateway.send(&asked);
+    refused.assert_refused(429, "peer-limited");
+    assert_eq!(told(&refused), pairs(&[("allow-origin", "*")]));
+}
+
+#[test]
+fn a_page_can_read_that_its_address_has_to_wait() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .route(&format!(
+            "cors = {{ origins = [\"{APP}\"], expose = [\"Retry-After\"] }}"
+        ))
+        .peers("failures = { rate = \"1/h\", burst = 2 }")
+        .start();
+    let asked = |origin: &str| gateway.request("GET", "/x").field("Origin", origin);
+    for _ in 0..2 {
+        let refused = gateway.send(&asked(APP));
+        refused.assert_refused(401, "credential-missing");
+    }
+    for (origin, fields) in [
+        (
+            APP,
+            pairs(&[("allow-origin", APP), ("expose-headers", "retry-after")]),
+        ),
+        ("https://evil.example", Vec::new()),
+    ] {
+        let refused = gateway.send(&asked(origin));
+        refused.assert_refused(429, "peer-limited");
+        assert!(refused.field("retry-after").is_some());
+        assert_eq!(told(&refused), fields, "{origin}");
+        assert!(varies(&refused));
+    }
+    // Were this refused, the browser would not send what is, and the page would read nothing.
+    let before = gateway.send(&preflight(&gateway, "/x", APP, "GET"));
+    assert_eq!(before.status, 204);
+    upstream.assert_silent();
+}
+
+#[test]
+fn pages_may_send_the_fields_that_their_route_takes_proofs_in() {
+    let upstream = Upstream::start();
+    for (route, fields) in [
+        ("accept = [\"public\"]", ""),
+        (
+            "accept = [\"http-signature\"]",
+            ", content-digest, signature, signature-input",
+        ),
+        (
+            "accept = [\"token\"]\nbind = \"dpop\"\ntoken_headers = [\"authorization\", \"X-Token\"]",
+            ", x-token, dpop",
+        ),
+        (
+            "accept = [\"token+http-signature\"]",
+            ", content-digest, signature, signature-input, portcullis-token, dpop",
+        ),
+        ("accept = [\"api-key\"]", ", x-api-key"),
+        (
+            "accept = [\"aws-sigv4\"]",
+            ", x-amz-date, x-amz-content-sha256, x-amz-security-token",
+        ),
+        (
+            "accept = [\"hmac-auth\"]\ndialect = \"kong\"",
+            ", digest, content-digest, x-date",
+        ),
+        (
+            "accept = [\"hmac-auth\"]\ndialect = \"cavage-12\"",
+            ", digest, content-digest, signature",
+        ),
+    ] {
+        let gateway = Setup::before(&upstream)
+            .route(&format!("{route}\ncors = {{ origins = [\"*\"] }}"))
+            .start();
+        let response = gateway.send(&preflight(&gateway, "/x", APP, "POST"));
+        assert_eq!(
+            response.field("access-control-allow-headers"),
+            Some(&*format!("authorization, content-type{fields}")),
+            "{route}"
+        );
+    }
+}
+
+#[test]
+fn a_route_on_which_any_page_may_switch_protocols_as_its_visitor_is_a_warning() {
+    const TLS: &str = "server.tls = { certificate = \"file:c.pem\", key = \"file:k.pem\", client_ca = \"file:a.pem\" }\n";
+    const BASIC: &str = "api_keys.headers = [\"Authorization: Basic\"]\n";
+    const UPGRADE: &str = "upgrade = [\"websocket\"]\n";
+    let cors = format!("{UPGRADE}cors = {{ origins = [\"{APP}\"] }}\n");
+    for (top, accept, rest, is_warned) in [
+        (
+            TLS,
+            "\"http-signature\", \"client-certificate\"",
+            UPGRADE,
+            true,
+        ),
+        (TLS, "\"client-certificate\"", &*cors, false),
+        (TLS, "\"client-certificate\"", "", false),
+        ("", "\"http-signature\"", UPGRADE, false),
+        (BASIC, "\"api-key\"", UPGRADE, true),
+        ("", "\"api-key\"", UPGRADE, false),
+    ] {
+        let text = format!(
+            "{top}upstreams.u.servers = [\"echo:\"]\n[[routes]]\nname = \"r\"\npath = \"/\"\n\
+             upstream = \"u\"\naccept = [{accept}]\n{rest}"
+        );
+        let loaded = portcullis::config::from_text(&text, "gateway.toml").unwrap();
+        let mut warnings = loaded.warnings.iter();
+        let told = warnings.any(|one| one.message.contains("whosever page asks"));
+        assert_eq!(told, is_warned, "{text}");
+    }
 }
 
 #[test]

@@ -393,6 +393,38 @@ fn the_key_that_tokens_are_bound_to_is_read_once() {
 }
 
 #[test]
+fn a_token_stands_in_the_field_that_its_route_takes() {
+    const PLACE: &str = "headers = [\"authorization\"]";
+    const THERE: [&str; 2] = ["--token-place", "Authorization"];
+    let upstream = Upstream::start();
+    let (bound, how) = asks_for_a_key(&upstream, PLACE);
+    let setup = Setup::before(&upstream).tokens(PLACE);
+    let free = Gateway::start_now(setup.route("accept = [\"token\"]"));
+    for (gateway, how, told) in [
+        (
+            bound,
+            &how[..],
+            "Send a token, in `Authorization: DPoP`, and its proof in `DPoP`.",
+        ),
+        (free, &how[..2], "Send a token, in `Authorization: Bearer`."),
+    ] {
+        let elsewhere = Sidecar::start(&gateway, how);
+        let refused = elsewhere
+            .request("GET", "/orders")
+            .send_to(elsewhere.address());
+        refused.assert_refused(401, "credential-missing");
+        assert_eq!(refused.detail(), told);
+        let sidecar = Sidecar::start(&gateway, &[how, &THERE].concat());
+        for method in ["GET", "POST"] {
+            let response = sidecar
+                .request(method, "/orders")
+                .send_to(sidecar.address());
+            assert_eq!(response.status, 200, "{how:?}: {}", response.text());
+        }
+    }
+}
+
+#[test]
 fn the_nonce_that_a_gateway_asks_for_is_taken_up() {
     let upstream = Upstream::start();
     let (gateway, how) = asks_for_a_key(&upstream, "dpop_nonce = true");

@@ -2,12 +2,14 @@
 
 use crate::harness::caller::Caller;
 use crate::harness::raw::find;
-use crate::harness::{Binary, Connection, DEADLINE, Gateway, Request, Setup, Upstream, caller, h2};
+use crate::harness::{
+    Binary, Connection, DEADLINE, Gateway, Request, Setup, Token, Upstream, caller, h2,
+};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server;
@@ -47,9 +49,15 @@ fn echo() -> (mpsc::Receiver<Vec<(String, String)>>, Upstream) {
     (told, upstream)
 }
 
+/// The caller, each of whose handshakes differs from those before.
+fn anew() -> Caller {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    caller().nonce(&NEXT.fetch_add(1, Ordering::Relaxed).to_string())
+}
+
 /// A WebSocket client by another hand, whose handshake is signed.
 fn connect(gateway: &Gateway) -> Result<WebSocket<TcpStream>, Error> {
-    let signed = caller().sign(&gateway.request("GET", "/chat"));
+    let signed = anew().sign(&gateway.request("GET", "/chat"));
     connect_as(&signed, TcpStream::connect(gateway.address()).unwrap())
 }
 
@@ -192,6 +200,98 @@ fn a_handshake_is_verified_like_any_request() {
     assert_eq!(first.head().unwrap().0, 101);
     gateway.send(&once).assert_refused(401, "replayed");
     assert_eq!(upstream.connections(), 1);
+}
+
+#[test]
+fn a_signed_handshake_opens_one_tunnel_however_often_it_is_copied() {
+    let upstream = Upstream::raw(|stream, _| {
+        let (head, _) = read_head(stream);
+        if !head.to_ascii_lowercase().contains("\r\nupgrade:") {
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            return;
+        }
+        let _ = stream.write_all(SWITCH);
+        let _ = std::io::copy(stream, &mut std::io::sink());
+    });
+    let gateway = gateway(&upstream);
+    let plain = caller().sign(&gateway.request("GET", "/chat"));
+    let switching = |request: &Request| {
+        let request = request.clone().field("Connection", "Upgrade");
+        request.field("Upgrade", "websocket")
+    };
+    // What only reads passes again, and is not used up by it.
+    gateway.send(&plain).assert_passed();
+    gateway.send(&plain).assert_passed();
+    let asked = switching(&plain);
+    let mut first = gateway.connect();
+    first.send(&asked.bytes());
+    assert_eq!(first.head().unwrap().0, 101);
+    gateway.send(&asked).assert_refused(401, "replayed");
+    gateway.send(&plain).assert_passed();
+    assert_eq!(upstream.connections(), 4);
+    // A token is for many requests, whatever they ask.
+    let token = Token::new().text();
+    let shown = gateway
+        .request("GET", "/chat")
+        .field("Portcullis-Token", &token);
+    for _ in 0..2 {
+        let mut connection = gateway.connect();
+        connection.send(&switching(&shown).bytes());
+        assert_eq!(connection.head().unwrap().0, 101);
+    }
+}
+
+const CORS: &str = "cors = { origins = [\"https://app.example\"] }";
+
+#[test]
+fn a_handshake_of_a_page_that_may_not_call_is_refused() {
+    let (_told, upstream) = echo();
+    let gateway = Setup::before(&upstream)
+        .route(&format!("{UPGRADE}\n{CORS}"))
+        .start();
+    let of = |origin: &str| handshake(&gateway).field("Origin", origin);
+    let ours = format!("http://{}", gateway.address());
+    let of_another_scheme = format!("https://{}", gateway.address());
+    let of_another_port = format!("{ours}0");
+    for origin in [
+        "https://evil.example",
+        "http://app.example",
+        "null",
+        &of_another_scheme,
+        &of_another_port,
+    ] {
+        let refused = gateway.send(&anew().sign(&of(origin)));
+        refused.assert_refused(403, "origin-not-allowed");
+        // Who proves nothing learns nothing by it.
+        let unproven = gateway.send(&of(origin));
+        unproven.assert_refused(401, "credential-missing");
+    }
+    assert_eq!(upstream.connections(), 0);
+    // Most programs send none, others the one that they call.
+    for asked in [of("https://app.example"), of(&ours), handshake(&gateway)] {
+        let mut connection = gateway.connect();
+        connection.send(&anew().sign(&asked).bytes());
+        assert_eq!(connection.head().unwrap().0, 101);
+    }
+}
+
+#[test]
+fn where_that_is_only_observed_the_handshake_passes_and_is_recorded() {
+    let (_told, upstream) = echo();
+    let gateway = Setup::before(&upstream)
+        .route(&format!("mode = \"observe\"\n{UPGRADE}\n{CORS}"))
+        .start();
+    let asked = handshake(&gateway).field("Origin", "https://evil.example");
+    let mut connection = gateway.connect();
+    connection.send(&anew().sign(&asked).bytes());
+    assert_eq!(connection.head().unwrap().0, 101);
+    drop(connection);
+    let record = gateway.record(0);
+    assert_eq!(
+        (&record["status"], &record["would_refuse"]),
+        (&101.into(), &"origin-not-allowed".into())
+    );
 }
 
 #[test]
@@ -463,7 +563,7 @@ fn a_side_that_goes_away_takes_the_other_along() {
     drop(connection);
     assert_eq!(told.recv_timeout(DEADLINE).unwrap(), 0);
     let mut connection = gateway.connect();
-    connection.send(&caller().sign(&handshake(&gateway)).bytes());
+    connection.send(&anew().sign(&handshake(&gateway)).bytes());
     assert_eq!(connection.head().unwrap().0, 101);
     assert!(connection.is_closed());
 }
@@ -534,11 +634,11 @@ fn no_more_tunnels_are_open_than_may_be() {
         .route(UPGRADE)
         .server("tunnels = 1")
         .start();
-    let asked = caller().sign(&handshake(&gateway));
+    let asked = || anew().sign(&handshake(&gateway));
     let mut first = gateway.connect();
-    first.send(&asked.bytes());
+    first.send(&asked().bytes());
     assert_eq!(first.head().unwrap().0, 101);
-    let refused = gateway.send(&asked);
+    let refused = gateway.send(&asked());
     refused.assert_refused(503, "overloaded");
     assert_eq!(refused.field("retry-after"), Some("1"));
     assert_eq!(upstream.connections(), 1);
@@ -547,7 +647,7 @@ fn no_more_tunnels_are_open_than_may_be() {
     assert!(first.is_closed());
     gateway.record(1);
     let mut next = gateway.connect();
-    next.send(&asked.bytes());
+    next.send(&asked().bytes());
     assert_eq!(next.head().unwrap().0, 101);
 }
 
@@ -643,9 +743,11 @@ fn a_backend_that_cannot_be_reached_or_says_nothing_is_told_as_ever() {
         .route(UPGRADE)
         .upstream("timeout = \"100ms\"")
         .start();
-    let asked = caller().sign(&handshake(&gateway));
-    gateway.send(&asked).assert_refused(504, "upstream-timeout");
-    gateway.send(&asked).assert_refused(502, "upstream-invalid");
+    let asked = || anew().sign(&handshake(&gateway));
+    let first = gateway.send(&asked());
+    first.assert_refused(504, "upstream-timeout");
+    let second = gateway.send(&asked());
+    second.assert_refused(502, "upstream-invalid");
 }
 
 #[test]
@@ -660,7 +762,7 @@ fn of_several_servers_one_that_cannot_be_reached_is_passed_over() {
     let gateway = Setup::with_servers(&servers).route(UPGRADE).start();
     for _ in 0..3 {
         let mut connection = gateway.connect();
-        connection.send(&caller().sign(&handshake(&gateway)).bytes());
+        connection.send(&anew().sign(&handshake(&gateway)).bytes());
         assert_eq!(connection.head().unwrap().0, 101);
     }
 }

@@ -23,7 +23,10 @@ impl ProofArgs {
         }?;
         // What belongs to another scheme is told so, and not read.
         self.refuse_strays()?;
-        let bound = self.dpop.bound()?;
+        if self.scheme == SchemeName::Token {
+            self.token.place()?;
+        }
+        let bound = self.token.bound()?;
         Ok(Keys { named, bound })
     }
 }

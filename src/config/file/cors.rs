@@ -15,9 +15,11 @@ table! {
         pub origins: Required<Several<At<Origin>>>,
         /// With which methods. Where they are not said, every method that the route takes.
         pub methods: Option<Several<Method>>,
-        /// With which fields.
-        pub headers: List<FieldName> = ["Authorization", "Content-Type", "Content-Digest", "Signature", "Signature-Input", "Portcullis-Token"],
-        /// Which fields of answers the page may read, besides the few that every page may.
+        /// With which fields. Where they are not said, `Authorization`, `Content-Type`, and those that the route takes
+        /// proofs in, such as `Signature`, `Portcullis-Token` or `X-Api-Key`.
+        pub headers: Option<List<FieldName>>,
+        /// Which fields of answers the page may read, besides the few that every page may. With `[tokens]
+        /// dpop_nonce`, pages that prove by DPoP need `DPoP-Nonce` here, and `WWW-Authenticate`, which asks for it.
         pub expose: List<FieldName> = [],
         /// Whether the browser may send cookies and the like. Not with `"*"`.
         pub credentials: bool = false,

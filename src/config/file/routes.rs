@@ -21,10 +21,13 @@ table! {
         /// Which host. Where it is not said, every host. A name goes before a pattern. Where `[server] public_url`
         /// is said, its host is every request's.
         pub host: Option<At<HostPattern>>,
-        /// Which paths: `/orders` is that path alone, `*` one segment, `/**` at the end the path and all below it.
+        /// Which paths: `/orders` is that path alone, `*` one segment, `/**` at the end the path and all below it. An
+        /// escape of what can stand plain is the plain character: `/jobs%3Acancel` is `/jobs:cancel`. A `;` is written
+        /// plain.
         pub path: Required<At<PathPattern>>,
         /// Which methods; with `GET` goes `HEAD`, unless a route of the same host and path lists it. Where they are
-        /// not said, every method.
+        /// not said, every method. Those that are not listed go to a less specific route, where one takes them: `check`
+        /// warns where that one asks for less.
         pub methods: Option<Several<Method>>,
         /// The upstream it leads to.
         pub upstream: Required<At<Name>>,
@@ -43,9 +46,9 @@ table! {
         pub scopes: List<Scope> = [],
         /// How long bodies may be, and when they are checked.
         pub body: Body = {},
-        /// What passes only once. `"standard"`: a request with a nonce or an unsafe method; `"strict"`: every
-        /// request; `"off"`: none, which is a waiver. What `"client-certificate"` proves cannot come again: nobody
-        /// else can send on its connection.
+        /// What passes only once. `"standard"`: a request with a nonce or an unsafe method, and one that asks for a
+        /// protocol of `upgrade`, unless a token proves it; `"strict"`: every request; `"off"`: none, which is a waiver.
+        /// What `"client-certificate"` proves cannot come again: nobody else can send on its connection.
         pub replay: At<ReplayPolicy> = "standard",
         /// What a token must be bound to. `"authorization"`: the request's `Authorization` field, by the claim `pay`;
         /// `"key"`: a key or a certificate, by the claim `cnf`, which a DPoP proof, a signature or the connection shows;
@@ -79,7 +82,8 @@ table! {
         /// taken off.
         pub upgrade: List<Protocol> = [],
         /// Whose pages may call from a browser. Preflights are answered here, without a proof; what the upstream
-        /// says about it is replaced. Where it is not said, `OPTIONS` is a method like any other.
+        /// says about it is replaced. Pages of other origins than these and ours are refused a protocol of
+        /// `upgrade`. Where it is not said, `OPTIONS` is a method like any other.
         pub cors: Option<Cors>,
         /// What is added on the way to the upstream: the backend's own credentials, so that no caller needs to have
         /// them. It replaces what a caller sends under the same name, and is added for callers that are proven, and on

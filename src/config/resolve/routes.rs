@@ -25,11 +25,19 @@ pub(super) fn table(
     let routes: Vec<route::Route> = list
         .iter()
         .enumerate()
-        .filter_map(|(index, one)| route(index, one, file, places, gathered))
+        .filter_map(|(index, one)| {
+            let mut made = route(index, one, file, places, gathered)?;
+            super::cors::pages(&mut made, one, gathered);
+            Some(made)
+        })
         .collect();
     let whole = routes.len() == list.len();
     match Table::new(routes) {
-        Ok(table) => whole.then_some(table),
+        Ok(table) if whole => {
+            super::matches::warn_of_left(&table, list, gathered);
+            Some(table)
+        }
+        Ok(_) => None,
         Err(ties) => {
             for tie in ties {
                 if let (Some(first), Some(second)) = (list.get(tie.first), list.get(tie.second)) {

@@ -1,11 +1,13 @@
 //! What is told to a caller whose credential does not let it in.
 
 use super::{Code, Refusal};
-use crate::apps::{Assurance, Scheme, SchemeSet};
-use crate::schemes::aws_sigv4::coverage::{BODY, LONE_MARK};
+use crate::apps::{Assurance, Scheme};
+use crate::route::KeyPlaces;
+use crate::schemes::aws_sigv4::coverage::{ASTERISK, BODY, LONE_MARK};
 use crate::schemes::freshness::is_in_milliseconds;
-use crate::schemes::{self, Unbound, Why};
+use crate::schemes::{self, Explained, Unbound, Wanted, Why};
 use crate::{authorize, replay};
+use http::header::{AUTHORIZATION, HeaderName};
 use std::borrow::Cow;
 
 /// Its row in the table.
@@ -30,8 +32,14 @@ pub(super) const fn code(refused: &schemes::Refused) -> Code {
 }
 
 /// What to show, to whoever shows nothing.
-fn show(accepted: SchemeSet) -> String {
-    let ways: Vec<&str> = accepted.iter().map(way).collect();
+fn show(wanted: &Wanted) -> String {
+    let mut ways: Vec<String> = wanted.schemes.iter().map(|one| way(one, wanted)).collect();
+    if wanted.pair {
+        ways.push(format!(
+            "{} and, beside it, {SIGNATURE} which covers it too",
+            token(wanted)
+        ));
+    }
     match ways.split_last() {
         Some((last, [])) => format!("Send {last}."),
         Some((last, others)) => format!("Send {}, or {last}.", others.join(", ")),
@@ -39,28 +47,73 @@ fn show(accepted: SchemeSet) -> String {
     }
 }
 
-const fn way(scheme: Scheme) -> &'static str {
-    match scheme {
-        Scheme::HttpSignature => {
-            "a signature (RFC 9421: `Signature-Input` and `Signature`; `Accept-Signature` tells what to cover)"
-        }
+const SIGNATURE: &str = "a signature (RFC 9421: `Signature-Input` and `Signature`; `Accept-Signature` tells what to cover)";
+
+fn way(scheme: Scheme, wanted: &Wanted) -> String {
+    let way = match scheme {
+        Scheme::HttpSignature => SIGNATURE,
         Scheme::AwsSigv4 => {
             "a signature of AWS Signature Version 4 (`Authorization: AWS4-HMAC-SHA256 …`)"
         }
         Scheme::HmacAuth => {
             "a signature in this route's dialect (`WWW-Authenticate` tells what to cover)"
         }
-        Scheme::Token => "a token, in `Portcullis-Token` unless the operator says otherwise",
+        Scheme::Token => return token(wanted),
         Scheme::ClientCertificate => "a client certificate, in the TLS handshake",
-        Scheme::ApiKey => "a static key, where the operator says",
+        Scheme::ApiKey => return static_key(wanted.key_places.as_deref()),
         Scheme::Webhook => "a webhook as its sender signs it, with its signature",
-    }
+    };
+    way.to_owned()
+}
+
+/// A token, and the fields of the route in which it may stand.
+fn token(wanted: &Wanted) -> String {
+    let (word, proof) = if wanted.is_bound {
+        ("DPoP", ", and its proof in `DPoP`")
+    } else {
+        ("Bearer", "")
+    };
+    let places = wanted.token_fields.iter().map(|field| {
+        if *field == AUTHORIZATION {
+            format!("`Authorization: {word}`")
+        } else {
+            format!("`{}`", shown(field))
+        }
+    });
+    format!("a token, in {}{proof}", either(places))
+}
+
+/// A static key, and where it may stand.
+fn static_key(places: Option<&KeyPlaces>) -> String {
+    let Some(places) = places else {
+        return "a static key".to_owned();
+    };
+    let fields = places.fields.iter();
+    let fields = fields.map(|field| format!("`{}`", shown(field)));
+    let words = places.authorization.iter();
+    let words = words.map(|word| format!("`Authorization: {}`", word.name()));
+    let query = places.query.iter().map(|name| format!("`?{name}=`"));
+    let all = fields.chain(words).chain(query);
+    format!("a static key, in {}", either(all))
+}
+
+fn either(places: impl Iterator<Item = String>) -> String {
+    places.collect::<Vec<_>>().join(" or ")
+}
+
+/// The name of a field as people write it.
+fn shown(field: &HeaderName) -> String {
+    let words = field.as_str().split('-').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        format!("{}{rest}", first.to_ascii_uppercase())
+    });
+    words.collect::<Vec<_>>().join("-")
 }
 
 pub(super) fn detail(refused: &schemes::Refused) -> String {
     match refused {
-        schemes::Refused::Missing => show([Scheme::HttpSignature, Scheme::Token].into_iter().collect()),
-        schemes::Refused::Nothing(accepted) => show(*accepted),
+        schemes::Refused::Missing => format!("Send {SIGNATURE}, or a token."),
+        schemes::Refused::Nothing(wanted) => show(wanted),
         schemes::Refused::NotAccepted(scheme) => format!("This route does not accept `{scheme}`."),
         schemes::Refused::Alone(scheme) => {
             let missing = match scheme {
@@ -79,12 +132,10 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         schemes::Refused::Rejected { why: Why::Proof(what), .. } => proof_detail(what),
         schemes::Refused::Rejected { why: Why::WrongPop, .. } => "The signature of the proof in `OAuth-Client-Attestation-PoP` does not match the key in the attestation (`cnf.jwk`).".to_owned(),
         schemes::Refused::Rejected { why: Why::Pop(what), .. } => pop_detail(what),
-        schemes::Refused::Rejected { explained, .. } => match explained.as_ref().map(|explained| explained.same_text) {
-            Some(Some(true)) => "You signed the text that we see: the key id or the secret is wrong.".to_owned(),
-            Some(Some(false)) => "You signed another text than we see: compare yours with `signature_base`.".to_owned(),
-            Some(None) => "Compare the text you signed with `signature_base`; if they are equal, the key id or the secret is wrong.".to_owned(),
-            None => "The key is not known or not in force, or the signature does not match the request as it arrived. `portcullis explain` shows the text to sign.".to_owned(),
-        },
+        schemes::Refused::Rejected { explained: Some(explained), .. } => compared(explained),
+        schemes::Refused::Rejected { explained: None, .. } => {
+            "The key is not known or not in force, or the signature does not match the request as it arrived. `portcullis explain` shows the text to sign.".to_owned()
+        }
         schemes::Refused::Coverage(missing) => not_covered(missing),
         schemes::Refused::NobodySigns(there) => format!(
             "No sender of webhooks signs {}: a webhook is a `POST` to a URL without a query, and carries no `Authorization`.",
@@ -149,10 +200,33 @@ pub(in crate::gateway) const fn dpop_error(refused: &schemes::Refused) -> Option
     }
 }
 
+/// What to make of the text that a caller is shown.
+fn compared(explained: &Explained) -> String {
+    let told = match explained.same_text {
+        Some(true) => {
+            return "You signed the text that we see: the key id or the secret is wrong."
+                .to_owned();
+        }
+        Some(false) => "You signed another text than we see: compare yours with `signature_base`.",
+        None => {
+            "Compare the text you signed with `signature_base`; if they are equal, the key id or the secret is wrong."
+        }
+    };
+    match explained.others {
+        0 => told.to_owned(),
+        others => format!(
+            "{told} It is one of {}, with path, query or body written otherwise, that would do: keep to your signer's way.",
+            others + 1
+        ),
+    }
+}
+
 /// What must be covered, and what must go since no signature can cover it.
 fn not_covered(missing: &[Cow<'static, str>]) -> String {
-    let (marks, names): (Vec<_>, Vec<_>) =
-        missing.iter().cloned().partition(|name| *name == LONE_MARK);
+    let names = missing
+        .iter()
+        .filter(|name| !matches!(&***name, ASTERISK | LONE_MARK));
+    let names: Vec<_> = names.cloned().collect();
     let mut told = Vec::with_capacity(2);
     if !names.is_empty() {
         let how = if names.iter().any(|name| *name == BODY) {
@@ -165,8 +239,12 @@ fn not_covered(missing: &[Cow<'static, str>]) -> String {
             list(&names)
         ));
     }
-    if !marks.is_empty() {
-        told.push(format!("The target ends in {LONE_MARK}."));
+    for name in missing {
+        match &**name {
+            ASTERISK => told.push(format!("The target is {ASTERISK}.")),
+            LONE_MARK => told.push(format!("The target ends in {LONE_MARK}.")),
+            _ => {}
+        }
     }
     told.join(" ")
 }
