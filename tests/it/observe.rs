@@ -3,6 +3,8 @@
 
 use crate::harness::setup::{OTHER_SECRET, SECRET};
 use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
+use crate::{aws_sigv4, hmac_auth, webhooks};
+use data_encoding::BASE64;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -111,10 +113,97 @@ fn what_would_be_refused_passes_as_what_it_could_prove_and_is_recorded() {
         "portcullis_observed_requests_total{route=\"watched\",reason=\"ok\"} 2",
         "portcullis_observed_requests_total{route=\"watched\",reason=\"credential-rejected\"} 2",
         "portcullis_observed_requests_total{route=\"watched\",reason=\"replayed\"} 1",
+        "portcullis_would_refuse_total{route=\"watched\"} 8",
+        "portcullis_would_refuse_total{route=\"enforced\"} 0",
         "portcullis_requests_total{route=\"watched\",status=\"2xx\",reason=\"ok\"} 10",
     ] {
         assert!(page.contains(line), "{line}\n{page}");
     }
+}
+
+#[test]
+fn the_mistake_of_who_would_be_refused_is_named_in_the_record_alone_as_that_of_who_is() {
+    let upstream = Upstream::start();
+    let more = "\"token\", \"aws-sigv4\", \"hmac-auth\"]\ndialect = \"kong\"";
+    let setup = one_worker(&upstream)
+        .routes(&ROUTES.replace("\"token\"]", more))
+        .app("explain = true");
+    // Without `base64:` in front it is the text itself: whoever decodes it makes a mistake.
+    setup.write_secret("mobile.key", BASE64.encode(SECRET).as_bytes());
+    let gateway = setup.start();
+    let named = "wrong-signature: secret-decoded";
+    let as_text = BASE64.encode(OTHER_SECRET);
+    let of_another = Caller::other().secret(as_text.as_bytes());
+    let in_each_way = |target: &str| {
+        let get = gateway.request("GET", target);
+        let token = Token::new().text();
+        [
+            (caller().sign(&get), named),
+            (get.clone().field("Portcullis-Token", &token), named),
+            (aws_sigv4::sign(&get), named),
+            (hmac_auth::sign("kong", &get, &[]), named),
+            // A guesser, and one whose app is told nothing.
+            (caller().secret(WRONG).sign(&get), "wrong-signature"),
+            (of_another.sign(&get), "wrong-signature"),
+        ]
+    };
+    let both = in_each_way("/watched/1").into_iter();
+    for (n, ((watched, reason), (refused, _))) in both.zip(in_each_way("/enforced/1")).enumerate() {
+        let answer = gateway.send(&watched);
+        answer.assert_passed();
+        assert!(!answer.text().contains("secret-decoded"));
+        assert_eq!(would_refuse(&gateway, 2 * n).1, "credential-rejected");
+        assert_eq!(gateway.record(2 * n)["would_reason"], reason, "{n}");
+        let told = upstream.got(n).head;
+        assert!(!told.contains("secret-decoded"), "{told}");
+        gateway
+            .send(&refused)
+            .assert_refused(401, "credential-rejected");
+        assert_eq!(gateway.record(2 * n + 1)["reason"], reason, "{n}");
+    }
+    let page = gateway.ask_admin("/metrics").text();
+    assert!(page.contains("route=\"watched\",reason=\"credential-rejected\"} 6"));
+    assert!(!page.contains("secret-decoded"), "{page}");
+}
+
+#[test]
+fn the_mistake_of_a_sender_whose_webhooks_are_observed_is_named_in_the_record() {
+    let upstream = Upstream::start();
+    let gateway = webhooks::setup(&upstream, "github", "mode = \"observe\"")
+        .server("workers = 1\nexplain = true")
+        .start();
+    let body = webhooks::BODY;
+    let mut request = gateway.request("POST", "/hooks").body(body);
+    let newline = format!("{body}\n");
+    for (name, value) in webhooks::fields("github", webhooks::BYTES, T0, &newline) {
+        request = request.field(name, &value);
+    }
+    gateway.send(&request).assert_passed();
+    assert_eq!(would_refuse(&gateway, 0).1, "credential-rejected");
+    let reason = gateway.record(0)["would_reason"].clone();
+    assert_eq!(reason, "wrong-signature: trailing-newline");
+}
+
+#[test]
+fn what_is_observed_is_looked_into_no_longer_than_a_second_allows_for_all() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).app("explain = true").start();
+    let as_text = BASE64.encode(SECRET);
+    let signer = caller().secret(as_text.as_bytes());
+    let watched = signer.sign(&gateway.request("GET", "/watched/1"));
+    // The clock stands still: all of it is in one second.
+    let count = 140;
+    for _ in 0..count {
+        gateway.send(&watched).assert_passed();
+    }
+    let reasons = (0..count).map(|n| gateway.record(n)["would_reason"].clone());
+    let named = reasons.filter(|reason| reason == "wrong-signature: secret-as-text");
+    assert_eq!(named.count(), 128);
+    let enforced = signer.sign(&gateway.request("GET", "/enforced/1"));
+    let told = || gateway.send(&enforced).json()["mistake"].clone();
+    assert_eq!(told(), Value::Null);
+    gateway.advance(1);
+    assert_eq!(told(), "secret-as-text");
 }
 
 #[test]

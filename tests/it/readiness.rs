@@ -1,6 +1,9 @@
 //! `portcullis readiness`: who would break, as the access log tells it.
 
+use crate::harness::setup::SECRET;
 use crate::harness::{Caller, Gateway, Setup, T0, Upstream, binary, caller};
+use data_encoding::BASE64;
+use portcullis::schemes::doctor::Mistake;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
@@ -176,6 +179,91 @@ fn a_record_counts_by_app_route_and_time() {
         (&json!("clock-skew"), &json!("orders"))
     );
     assert!(reason["hint"].as_str().unwrap().contains("clock"));
+}
+
+#[test]
+fn callers_that_sign_wrongly_are_told_apart_by_their_mistake_with_what_is_right() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .server("workers = 1")
+        .route("mode = \"observe\"")
+        .app("explain = true");
+    let gateway = Gateway::start(setup);
+    let request = gateway.request("GET", "/orders?b=2&a=1");
+    let sorted = ["@method", "@authority", "@path", "@query"];
+    let sorted = caller().covering(&sorted).value("\"@query\"", "?a=1&b=2");
+    let as_text = BASE64.encode(SECRET);
+    for signer in [
+        sorted.clone(),
+        caller().secret(as_text.as_bytes()),
+        sorted,
+        caller().secret(b"some other secret of some length"),
+        caller().at(T0 - 3600),
+        caller().at(T0 * 1000),
+    ] {
+        gateway.send(&signer.sign(&request)).assert_passed();
+    }
+    gateway.record(5);
+    let log = gateway.log().text();
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(folder.path(), &[], log.as_bytes());
+    assert_eq!(ran.code, Some(1), "{}{}", ran.out, ran.err);
+    for told in [
+        "2 × credential-rejected (wrong-signature: query-sorted) on route all",
+        Mistake::QuerySorted.says(),
+        "1 × credential-rejected (wrong-signature: secret-as-text) on route all",
+        Mistake::SecretAsText.says(),
+        "1 × credential-rejected (wrong-signature) on route all",
+        "where `explain` is on for the app",
+        "1 × clock-skew (clock-offset) on route all",
+        "3600 s apart",
+        "widen `[freshness] window`",
+        "1 × clock-skew (time-in-milliseconds) on route all",
+        Mistake::Milliseconds.says(),
+    ] {
+        assert!(ran.out.contains(told), "{told}\n{}", ran.out);
+    }
+}
+
+#[test]
+fn every_mistake_that_a_record_names_has_its_hint_and_a_strangers_text_names_none() {
+    let record = |app: &str, code: &str, reason: &str| {
+        let mut record = seen("08:00:00", app, Some(code));
+        record["would_reason"] = reason.into();
+        record
+    };
+    let of_mistakes = Mistake::ALL.iter().map(|mistake| {
+        let word = mistake.word();
+        let reason = format!("wrong-signature: {word}");
+        record(word, "credential-rejected", &reason)
+    });
+    let strangers = "`Authorization`: crlf";
+    let of_another_release = "wrong-signature: of-another-release";
+    let others = [
+        record("strangers", "malformed-credential", strangers),
+        record("new", "credential-rejected", of_another_release),
+    ];
+    let lines: Vec<Value> = of_mistakes.chain(others).collect();
+    let (_, report) = report(&[], &lines);
+    let callers = report["callers"].as_array().unwrap();
+    let of = |app: &str| {
+        let found = callers.iter().find(|one| one["app"] == app);
+        found.unwrap()["reasons"][0].clone()
+    };
+    for mistake in Mistake::ALL {
+        let told = of(mistake.word());
+        assert_eq!(told["reason"], "wrong-signature", "{told}");
+        assert_eq!(told["mistake"], mistake.word());
+        // Of a clock there is more to say.
+        if *mistake != Mistake::ClockOffset {
+            assert_eq!(told["hint"], mistake.says());
+        }
+    }
+    for (app, reason) in [("strangers", strangers), ("new", of_another_release)] {
+        let told = of(app);
+        assert_eq!(told["mistake"], Value::Null, "{told}");
+        assert_eq!(told["example"], reason);
+    }
 }
 
 #[test]

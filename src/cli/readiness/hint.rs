@@ -1,9 +1,15 @@
 //! What to change, for each reason why a caller would break.
 
 use super::tally::{Reason, Who};
+use crate::schemes::doctor::Mistake;
 
 /// What to change for `reason` of `who`.
 pub(super) fn of(who: &Who, reason: &Reason) -> &'static str {
+    // Of a clock there is more to say.
+    let mistake = reason.mistake.filter(|one| *one != Mistake::ClockOffset);
+    if let Some(mistake) = mistake {
+        return mistake.says();
+    }
     match (reason.code.as_str(), reason.word.as_deref()) {
         ("credential-missing", _) => {
             "the caller shows nothing: give it a key, and have it sign or show a token; or leave these requests a public route"
@@ -12,7 +18,7 @@ pub(super) fn of(who: &Who, reason: &Reason) -> &'static str {
             "no app has the key that it names: add the key, or mend the id in the caller"
         }
         ("credential-rejected", Some("wrong-signature")) => {
-            "the secret differs, or another text is signed: `portcullis explain` with one of these requests tells which"
+            "the secret differs, or another text is signed: where `explain` is on for the app, records name the mistake if it is a known one; `portcullis explain` with one of these requests tells more"
         }
         ("credential-rejected", Some("key-not-active")) => {
             "the key is over, not in force yet, or switched off: give the caller the current one"
@@ -51,6 +57,9 @@ pub(super) fn of(who: &Who, reason: &Reason) -> &'static str {
         ("scope-missing", _) => "give the app the scope, or send it elsewhere",
         ("assurance-too-low", _) => {
             "prove it better – sign it – or ask for less: `assurance` of route or plan, `downgrade` of the app"
+        }
+        ("origin-not-allowed", _) => {
+            "a page of another origin asks for a protocol of `upgrade`: add its origin to `cors` of the route, if it may"
         }
         ("app-disabled", _) => "the app has `enabled = false`: switch it on, or stop the caller",
         ("rate-exceeded" | "concurrency-exceeded", _) => {

@@ -3,6 +3,7 @@
 use super::hint;
 use super::tally::{Report, Times, Told, Who};
 use crate::cli::paint::{BAD, FAINT, GOOD, TITLE, visible};
+use crate::schemes::doctor::Mistake;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -82,15 +83,19 @@ fn would_break(out: &mut String, caller: &Told) {
         caller.refused.last
     );
     for reason in &caller.reasons {
-        let word = reason.word.as_deref().map(visible);
-        let word = word.map_or_else(String::new, |word| format!(" ({word})"));
+        let mistake = reason.mistake.map(Mistake::word);
+        let words: Vec<&str> = reason.word.as_deref().into_iter().chain(mistake).collect();
+        let words = match &*words {
+            [] => String::new(),
+            words => format!(" ({})", visible(&words.join(": "))),
+        };
         let route = reason.route.as_deref().map(visible);
         let route = route.map_or_else(String::new, |route| format!(" on route {route}"));
         let code = visible(&reason.code);
         let count = reason.times.count;
         let _ = writeln!(
             out,
-            "  {count} × {code}{word}{route}, last {}",
+            "  {count} × {code}{words}{route}, last {}",
             reason.times.last
         );
         if let Some(example) = &reason.example {
@@ -128,6 +133,7 @@ pub(super) fn json(report: &Report) -> Value {
             json!({
                 "code": reason.code,
                 "reason": reason.word,
+                "mistake": reason.mistake.map(Mistake::word),
                 "route": reason.route,
                 "times": times(&reason.times),
                 "example": reason.example,

@@ -1,6 +1,7 @@
 //! Who was observed, how often, and what each would have been refused for.
 
 use super::Line;
+use crate::schemes::doctor::Mistake;
 use std::collections::{BTreeMap, HashMap};
 
 /// Callers that are told apart: all apps, and as many strangers as that leaves.
@@ -24,8 +25,8 @@ pub(super) enum Who {
 }
 
 /// What one reason is told apart by: the code, the true reason where that is
-/// a word, and the route.
-type Key = (String, Option<String>, Option<String>);
+/// a word, the mistake behind it, and the route.
+type Key = (String, Option<String>, Option<Mistake>, Option<String>);
 
 /// How often, and when.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +89,8 @@ pub(super) struct Told {
 pub(super) struct Reason {
     pub(super) code: String,
     pub(super) word: Option<String>,
+    /// What the caller did wrong, where the record names it.
+    pub(super) mistake: Option<Mistake>,
     pub(super) route: Option<String>,
     pub(super) times: Times,
     /// What one of them was told.
@@ -145,12 +148,14 @@ impl Tally {
             return;
         };
         caller.refused.add(&line.time);
-        let reason = line.would_reason.as_deref().map(short);
+        let reason = line.would_reason.as_deref();
+        let (reason, mistake) = reason.map(|reason| parted(code, reason)).unzip();
+        let (reason, mistake) = (reason.map(short), mistake.flatten());
         let word = reason.filter(|reason| is_word(reason)).map(str::to_owned);
         let route = line.route.as_deref().map(|route| short(route).to_owned());
-        let mut key = (short(code).to_owned(), word, route);
+        let mut key = (short(code).to_owned(), word, mistake, route);
         if caller.reasons.len() >= MAX_REASONS && !caller.reasons.contains_key(&key) {
-            key = ("other".to_owned(), None, None);
+            key = ("other".to_owned(), None, None, None);
         }
         let (times, example) = caller.reasons.entry(key).or_default();
         times.add(&line.time);
@@ -160,9 +165,10 @@ impl Tally {
     /// What there is to tell: who would break first, most often first.
     pub(super) fn report(self) -> Report {
         let told = self.callers.into_iter().map(|(who, caller)| {
-            let reason = |((code, word, route), (times, example))| Reason {
+            let reason = |((code, word, mistake, route), (times, example))| Reason {
                 code,
                 word,
+                mistake,
                 route,
                 times,
                 example,
@@ -207,6 +213,17 @@ impl Who {
 
 fn short(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_TEXT)]
+}
+
+/// The true reason, and the mistake that is named behind it. With other codes a stranger's text may stand there.
+fn parted<'r>(code: &str, reason: &'r str) -> (&'r str, Option<Mistake>) {
+    let is_looked_into = matches!(code, "credential-rejected" | "clock-skew");
+    let behind = reason.rsplit_once(": ").filter(|_| is_looked_into);
+    let found = behind.and_then(|(front, word)| {
+        let mistake = Mistake::ALL.iter().find(|one| one.word() == word)?;
+        Some((front, Some(*mistake)))
+    });
+    found.unwrap_or((reason, None))
 }
 
 /// Whether a reason is one word of a few, and no sentence with numbers in it.
