@@ -19,6 +19,10 @@ const CANARY: &str = "canary-0123456789-0123456789-0123456789";
 const ED25519_JWK: &str =
     r#"{"kty":"OKP","crv":"Ed25519","kid":"k","x":"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs"}"#;
 
+/// Another one, as in RFC 8037, appendix A.2.
+const OTHER_JWK: &str =
+    r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -42,6 +46,7 @@ fn environment(name: &str) -> Option<String> {
         "SHORT_KEY" => Some("canary".to_owned()),
         "BAD_BASE64" => Some("base64:canary?".to_owned()),
         "ED25519_JWK" => Some(ED25519_JWK.to_owned()),
+        "OTHER_JWK" => Some(OTHER_JWK.to_owned()),
         "ED25519_SET" => Some(format!("{{\"keys\": [{ED25519_JWK}]}}")),
         // Of small order: anybody can sign under it.
         "WEAK_JWK" => Some(format!(
@@ -50,6 +55,9 @@ fn environment(name: &str) -> Option<String> {
         )),
         "SECRET_JWK" => Some(format!(r#"{{"kty":"oct","k":"{}"}}"#, "A".repeat(43))),
         "BAD_HEX" => Some("hex:canary".to_owned()),
+        _ if name.starts_with("KEY_OF_") => {
+            Some(format!("{name}-0123456789-0123456789-0123456789"))
+        }
         _ => None,
     }
 }
@@ -689,6 +697,78 @@ fn what_opens_the_gate_wider_is_a_warning() {
 }
 
 #[test]
+fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
+    const SIGNED: &str = "accept = [\"http-signature\"]";
+    let route = |name: &str, rest: &str| {
+        format!("[[routes]]\nname = \"{name}\"\nupstream = \"u\"\n{rest}\n")
+    };
+    let guarded = |methods: &str| {
+        let asks = "scopes = [\"orders\"]\nassurance = \"signed\"";
+        route(
+            "orders",
+            &format!("path = \"/orders/**\"\nmethods = {methods}\n{SIGNED}\n{asks}"),
+        )
+    };
+    let warnings = |routes: &[String]| -> Vec<String> {
+        let text = format!("upstreams.u.servers = [\"echo:\"]\n{}", routes.concat());
+        let loaded = config::from_text(&text, "gateway.toml").unwrap();
+        let told = loaded
+            .warnings
+            .iter()
+            .filter(|one| one.message.contains("leaves"));
+        told.map(|one| format!("{}: {}", one.key, one.message))
+            .collect()
+    };
+    let public = "accept = [\"public\"]";
+    for (methods, wider, told) in [
+        (
+            "[\"GET\"]",
+            public,
+            Some("`POST` here to the route `all`, which is public"),
+        ),
+        (
+            "[\"POST\", \"PUT\", \"PATCH\", \"DELETE\"]",
+            public,
+            Some("`GET` here to the route `all`, which is public"),
+        ),
+        (
+            "[\"GET\"]",
+            &format!("{SIGNED}\nscopes = [\"orders\"]\nmode = \"observe\""),
+            Some("`POST` here to the route `all`, which refuses nobody"),
+        ),
+        (
+            "[\"GET\"]",
+            &format!("{SIGNED}\nscopes = [\"more\"]"),
+            Some("`POST` here to the route `all`, which does not ask for the scope `orders`"),
+        ),
+        (
+            "[\"GET\"]",
+            &format!("{SIGNED}\nscopes = [\"orders\"]"),
+            Some("`POST` here to the route `all`, whose `assurance` is lower"),
+        ),
+        (
+            "[\"GET\"]",
+            &format!("{SIGNED}\nscopes = [\"more\", \"orders\"]\nassurance = \"signed\""),
+            None,
+        ),
+        (
+            "[\"GET\"]",
+            &format!("{public}\nmethods = [\"GET\", \"OPTIONS\"]"),
+            None,
+        ),
+    ] {
+        let wider = route("all", &format!("path = \"/**\"\n{wider}"));
+        let told = told.map(|told| format!("routes[0].path: `methods` leaves {told}"));
+        let told: Vec<String> = told.into_iter().collect();
+        assert_eq!(warnings(&[guarded(methods), wider]), told);
+    }
+    // Said of the very path, it is meant.
+    let open = route("open", &format!("path = \"/orders/**\"\n{public}"));
+    let all = route("all", &format!("path = \"/**\"\n{public}"));
+    assert_eq!(warnings(&[guarded("[\"GET\"]"), open, all]), [""; 0]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_problem_like_any_other() {
     let folder = tempfile::tempdir().unwrap();
     let missing = Config::load(&folder.path().join("none.toml")).unwrap_err();
@@ -707,6 +787,38 @@ fn a_file_that_cannot_be_read_is_a_problem_like_any_other() {
             .to_string()
             .contains("is not UTF-8 in line 2")
     );
+}
+
+#[test]
+fn one_key_of_two_apps_or_of_callers_and_webhooks_is_a_warning() {
+    let key = |id: &str, what: &str, schemes: &str| format!("{{ id = \"{id}\", {what}{schemes} }}");
+    let mac = "algorithm = \"hmac-sha256\", secret = \"env:GOOD_KEY\"";
+    let public = "algorithm = \"ed25519\", public_key = \"env:ED25519_JWK\"";
+    let webhooks = ", schemes = [\"webhook\"]";
+    let warnings = |ours: &[String], theirs: &[String]| -> Vec<String> {
+        let text = format!(
+            "[apps.a]\nkeys = [{}]\n[apps.b]\nkeys = [{}]\n",
+            ours.join(", "),
+            theirs.join(", ")
+        );
+        let loaded =
+            Config::from_text(&text, "gateway.toml", folder().path(), &environment).unwrap();
+        let same = loaded.warnings.iter();
+        same.filter(|one| one.to_string().contains("this is the same key as"))
+            .map(|one| one.key.clone())
+            .collect()
+    };
+    for what in [mac, public] {
+        let two = warnings(&[key("one", what, "")], &[key("two", what, "")]);
+        assert_eq!(two, ["apps.b.keys[0].id"], "{what}");
+        // A key is renamed by a while under both names.
+        let renamed = warnings(&[key("one", what, ""), key("two", what, "")], &[]);
+        assert!(renamed.is_empty(), "{renamed:?}");
+    }
+    let kinds = warnings(&[key("one", mac, ""), key("two", mac, webhooks)], &[]);
+    assert_eq!(kinds, ["apps.a.keys[1].id"]);
+    let other = mac.replace("GOOD_KEY", "LONG_KEY");
+    assert!(warnings(&[key("one", mac, "")], &[key("two", &other, "")]).is_empty());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `[apps]`: apps, their plans and keys.
 
+use super::shared::Shared;
 use super::{Gathered, certificates, issuers, keys, tokens, webhooks};
 use crate::apps::{App, Assurance, Certified, Key, Mode, Policy, Scheme, SchemeSet};
 use crate::config::file::{self, File};
@@ -33,6 +34,7 @@ pub(super) fn registered(
     unique(file, gathered);
     certificates::unique(file, gathered);
     let mut registered = Registered::default();
+    let mut shared = Shared::default();
     for (index, (name, app)) in file.apps.entries.iter().enumerate() {
         let Some(app) = app else { continue };
         let owner = Arc::new(App {
@@ -63,6 +65,10 @@ pub(super) fn registered(
             let mut opened = None;
             let sender = webhooks::sender_of(one, &name.value, file);
             let key = key(one, &owner, sender, places, &mut opened, gathered);
+            // One that is not read is no key of its own.
+            if let Some(key) = key.as_ref().filter(|_| places.reads_files()) {
+                shared.look(one, key, opened.as_ref(), gathered);
+            }
             let told = key.as_ref().map(|key| key.id.clone()).zip(opened);
             let may_be_told = app.explain || file.server.explain;
             registered.told.extend(told.filter(|_| may_be_told));

@@ -16,6 +16,7 @@ mod matches;
 mod plans;
 mod registry;
 mod routes;
+mod shared;
 mod sigv4;
 mod static_keys;
 mod tls;
@@ -73,7 +74,7 @@ impl<'p> Gathered<'p> {
         }
     }
 
-    fn problem(&mut self, draft: Draft) {
+    pub(super) fn problem(&mut self, draft: Draft) {
         self.problems.push(draft);
     }
 
@@ -290,7 +291,7 @@ fn upstream(
     places: &Places<'_>,
     gathered: &mut Gathered<'_>,
 ) -> Option<forward::upstream::Settings> {
-    let tls = upstreams::tls(upstream, places, gathered).ok()?;
+    let tls = upstreams::tls(&name.value, upstream, places, gathered).ok()?;
     let servers = &upstream.servers.get()?.0;
     Some(forward::upstream::Settings {
         name: name.value.as_str().into(),
@@ -300,7 +301,7 @@ fn upstream(
         idle: upstream.idle_timeout.0,
         total: upstream.total_timeout.0,
         max_connections: upstream.max_connections.0 as usize,
-        balance: balance::rules(upstream, |draft| gathered.problem(draft))?,
+        balance: balance::rules(upstream, gathered)?,
         protocol: upstream.protocol.value,
         tls,
         resolve_every: upstream.resolve_every.0,
