@@ -1,6 +1,8 @@
 //! One request on the admin listener, and its answer.
 
 use super::api::{self, Answer, Asked, Code, MAX_BODY, Problem};
+use super::exposition::Form;
+use super::places::Place;
 use super::{Probe, Served};
 use bytes::Bytes;
 use http::header::{
@@ -12,6 +14,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -19,28 +22,33 @@ use tokio::time::timeout;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Answers one request of `peer`, which over a Unix socket has no address.
+/// Answers one request of `peer`, which over a Unix socket has no address. Its connection may lose its `place` while
+/// its body is awaited.
 pub(super) async fn answer(
     served: &Served,
     peer: Option<IpAddr>,
     request: Request<Incoming>,
+    place: &Arc<Place>,
 ) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     let has_api = !served.guard.is_off();
     if has_api && api::is_of_api(path) {
-        let answer = call(served, peer, request).await;
+        let answer = call(served, peer, request, place).await;
         return written(answer.unwrap_or_else(Answer::from));
     }
-    tell(request.method(), path, &*served.probe, has_api)
+    let _kept = place.answering();
+    tell(&request, &*served.probe, has_api)
 }
 
 async fn call(
     served: &Served,
     peer: Option<IpAddr>,
     request: Request<Incoming>,
+    place: &Arc<Place>,
 ) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
-    let who = if api::is_open(parts.uri.path()) {
+    let is_open = api::is_open(parts.uri.path());
+    let who = if is_open {
         api::Who::anyone()
     } else {
         let entered = served.guard.enter(&parts.headers, served.desk.now());
@@ -49,7 +57,13 @@ async fn call(
             note(served, &who, problem.code);
         })?
     };
-    let body = read(&parts, body).await?;
+    let body = if is_open {
+        // Nobody wants one.
+        Bytes::new()
+    } else {
+        read(&parts, body).await?
+    };
+    let _kept = place.answering();
     let desk = served.desk.clone();
     let name = who.name.clone();
     // It may wait for the disk, and this thread tells whether we live.
@@ -132,7 +146,8 @@ fn written(answer: Answer) -> Response<Full<Bytes>> {
 }
 
 /// What is told to whoever asks.
-fn tell(method: &Method, path: &str, probe: &dyn Probe, has_api: bool) -> Response<Full<Bytes>> {
+fn tell<B>(request: &Request<B>, probe: &dyn Probe, has_api: bool) -> Response<Full<Bytes>> {
+    let (method, path) = (request.method(), request.uri().path());
     let known = matches!(path, "/livez" | "/readyz" | "/metrics");
     if known && method != Method::GET && method != Method::HEAD {
         let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -147,10 +162,8 @@ fn tell(method: &Method, path: &str, probe: &dyn Probe, has_api: bool) -> Respon
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
         "/metrics" => {
-            let mut metrics = text(StatusCode::OK, probe.metrics());
-            let kind = HeaderValue::from_static(OPEN_METRICS);
-            metrics.headers_mut().insert(CONTENT_TYPE, kind);
-            metrics
+            let form = Form::asked_for(request.headers());
+            of(StatusCode::OK, form.media_type(), form.of(probe.metrics()))
         }
         _ if has_api => text(
             StatusCode::NOT_FOUND,
@@ -162,8 +175,6 @@ fn tell(method: &Method, path: &str, probe: &dyn Probe, has_api: bool) -> Respon
         ),
     }
 }
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     of(status, "text/plain; charset=utf-8", body)

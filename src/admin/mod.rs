@@ -7,7 +7,10 @@
 
 pub mod api;
 
+mod before_us;
 mod exchange;
+mod exposition;
+mod places;
 
 use crate::server::{self, Entrance, Handed, Listen, Single, Stream};
 use api::{Desk, Guard, Tokens};
@@ -16,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use places::{Place, Places};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,8 +28,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,7 +57,7 @@ pub trait Probe: Send + Sync + 'static {
     /// A word or two on why they cannot, `draining` for one.
     fn ready(&self) -> Result<(), String>;
 
-    /// All metrics, in the text form of `OpenMetrics`.
+    /// All metrics, in the text form of `OpenMetrics`; who does not ask for that gets another form of it.
     fn metrics(&self) -> String;
 }
 
@@ -71,8 +74,10 @@ pub struct Served {
 
 /// Calls of the API that are worked on at a time; others wait, one a connection.
 const AT_WORK: usize = 4;
-/// Connections at a time.
+/// Connections at a time: for one more the one that has been idle longest is closed.
 const MAX_CONNECTIONS: usize = 64;
+/// How often that is told at most, or that none can be accepted.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 /// How long a connection may be without a request, and a head may take.
 const IDLE: Duration = Duration::from_secs(75);
 /// How long a connection may last, whatever it does: a reader that takes no answer ends here.
@@ -86,12 +91,41 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen on `{place}` for health and metrics: {why}\n\nhint: is another gateway running? set `[admin] listen`, or `\"off\"` for none"
-)]
-pub struct BindError {
+pub enum BindError {
+    /// Something is in the way there.
+    #[error(
+        "cannot listen on `{place}` for health and metrics: {}\n\nhint: is another gateway running? set `[admin] listen`, or `\"off\"` for none",
+        .why.why()
+    )]
+    InTheWay {
+        /// Where.
+        place: Listen,
+        /// What.
+        why: server::BindError,
+    },
+    /// A socket that was handed over is.
+    #[error(transparent)]
+    HandedOver(server::BindError),
+}
+
+impl BindError {
+    /// Whether a gateway listens there, which may be the one before us. Asks it, for a moment.
+    pub fn is_of_a_gateway(&self) -> bool {
+        match self {
+            Self::InTheWay {
+                why: server::BindError::InUse(place),
+                ..
+            } => before_us::is_at(place),
+            _ => false,
+        }
+    }
+}
+
+/// The socket, on which nobody answers yet.
+#[derive(Debug)]
+pub struct Bound {
     place: Listen,
-    why: String,
+    single: Single,
 }
 
 /// The listener at work.
@@ -118,29 +152,33 @@ impl Running {
     }
 }
 
-/// Answers on a thread of its own until `stop`; `None` when the settings name no address.
-/// Whoever drains stops it last, so that `/readyz` can say so meanwhile.
+/// Listens; `None` when the settings name no address. Who comes waits for [`serve`].
 ///
 /// # Errors
 /// [`BindError`] names the address and what is in the way.
-pub fn serve(
-    settings: &Settings,
-    handed: &mut Handed,
-    served: Served,
-    stop: CancellationToken,
-) -> Result<Option<Running>, BindError> {
+pub fn bind(settings: &Settings, handed: &mut Handed) -> Result<Option<Bound>, BindError> {
     let Some(wanted) = &settings.listen else {
         return Ok(None);
     };
-    let failed = |why| BindError {
-        place: wanted.clone(),
-        why,
-    };
-    let single = server::bind_single(wanted, settings.socket_mode, handed)
-        .map_err(|error| failed(error.why()))?;
-    start(single, served, stop)
-        .map(Some)
-        .map_err(|error| failed(error.to_string()))
+    let place = wanted.clone();
+    match server::bind_single(wanted, settings.socket_mode, handed) {
+        Ok(single) => Ok(Some(Bound { place, single })),
+        Err(why @ server::BindError::HandedOver { .. }) => Err(BindError::HandedOver(why)),
+        Err(why) => Err(BindError::InTheWay { place, why }),
+    }
+}
+
+/// Answers on a thread of its own until `stop`.
+/// Whoever drains stops it last, so that `/readyz` can say so meanwhile.
+///
+/// # Errors
+/// [`BindError`] when the system has no more threads or files.
+pub fn serve(bound: Bound, served: Served, stop: CancellationToken) -> Result<Running, BindError> {
+    let Bound { place, single } = bound;
+    start(single, served, stop).map_err(|error| BindError::InTheWay {
+        why: server::BindError::System(place.clone(), error),
+        place,
+    })
 }
 
 fn start(single: Single, served: Served, stop: CancellationToken) -> io::Result<Running> {
@@ -164,37 +202,89 @@ fn start(single: Single, served: Served, stop: CancellationToken) -> io::Result<
 }
 
 async fn accept(listener: Entrance, served: Served, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS);
     let connections = TaskTracker::new();
+    let (mut failures, mut closed) = (Seldom::default(), Seldom::default());
     loop {
-        let place = tokio::select! {
-            place = places.clone().acquire_owned() => place,
-            () = stop.cancelled() => break,
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
-        if let Ok((stream, peer)) = accepted {
-            let (served, stop) = (served.clone(), stop.clone());
-            connections.spawn(async move {
-                // Its end, early or not, is nobody's concern.
-                let _ = timeout(LIFETIME, converse(stream, peer, served, stop)).await;
-                drop(place);
-            });
-        } else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if let Some(failed) = failures.add() {
+                    tracing::warn!(
+                        %error,
+                        failed,
+                        "the admin listener cannot accept connections; trying again"
+                    );
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Those that were accepted before it have been looked at by then: none is idle whose request lies there.
+        tokio::task::yield_now().await;
+        let (place, of_another) = tokio::select! {
+            taken = places.take() => taken,
+            () = stop.cancelled() => break,
+        };
+        if let Some(closed) = of_another.then(|| closed.add()).flatten() {
+            tracing::warn!(
+                closed,
+                "idle connections to the admin listener are closed: as many are open as may be"
+            );
         }
+        let (served, stop) = (served.clone(), stop.clone());
+        connections.spawn(async move {
+            // Its end, early or not, is nobody's concern.
+            let _ = timeout(LIFETIME, converse(stream, peer, served, stop, place)).await;
+        });
     }
     drop(listener);
     connections.close();
     let _ = timeout(LAST_ANSWERS, connections.wait()).await;
 }
 
-async fn converse(stream: Stream, peer: Option<IpAddr>, served: Served, stop: CancellationToken) {
+/// What may happen often: counted, and told now and then.
+#[derive(Default)]
+struct Seldom {
+    number: u64,
+    told: Option<Instant>,
+}
+
+impl Seldom {
+    /// Counts one; gives the number back when it is time to tell it.
+    fn add(&mut self) -> Option<u64> {
+        self.number += 1;
+        let now = Instant::now();
+        if self
+            .told
+            .is_some_and(|before| now.duration_since(before) < TOLD_EVERY)
+        {
+            return None;
+        }
+        self.told = Some(now);
+        Some(self.number)
+    }
+}
+
+async fn converse(
+    stream: Stream,
+    peer: Option<IpAddr>,
+    served: Served,
+    stop: CancellationToken,
+    place: Place,
+) {
+    let place = Arc::new(place);
+    let of_answers = place.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let served = served.clone();
-        async move { Ok::<_, Infallible>(exchange::answer(&served, peer, request).await) }
+        let (served, place) = (served.clone(), of_answers.clone());
+        async move {
+            let answer = exchange::answer(&served, peer, request, &place).await;
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -207,6 +297,7 @@ async fn converse(stream: Stream, peer: Option<IpAddr>, served: Served, stop: Ca
     );
     tokio::select! {
         _ = connection.as_mut() => return,
+        () = place.given_up() => return,
         () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
@@ -245,7 +336,7 @@ mod tests {
             None
         }
 
-        fn reload(&self, _: bool) -> Result<Vec<String>, String> {
+        fn reload(&self, _: bool) -> Result<api::Reloaded, String> {
             Err("nothing to reload".into())
         }
 
@@ -284,14 +375,8 @@ mod tests {
     fn started() -> (Arc<Told>, CancellationToken, Running) {
         let probe = Arc::new(Told(Mutex::new(Ok(()))));
         let stop = CancellationToken::new();
-        let running = serve(
-            &ANYWHERE,
-            &mut Handed::default(),
-            served(&probe),
-            stop.clone(),
-        )
-        .unwrap()
-        .unwrap();
+        let bound = bind(&ANYWHERE, &mut Handed::default()).unwrap().unwrap();
+        let running = serve(bound, served(&probe), stop.clone()).unwrap();
         (probe, stop, running)
     }
 
@@ -324,10 +409,8 @@ mod tests {
         assert_eq!(status_and_body("GET /readyz"), (503, "draining\n".into()));
         assert_eq!(status_and_body("GET /livez"), (200, "ok\n".into()));
         let (status, head, body) = ask(&running, "GET /metrics");
-        assert_eq!((status, &*body), (200, "# EOF\n"));
-        assert!(head.contains(
-            "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"
-        ));
+        assert_eq!((status, &*body), (200, ""));
+        assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
         assert_eq!(status_and_body("GET /").0, 404);
         assert_eq!(status_and_body("GET /metrics/").0, 404);
         let (status, head, _) = ask(&running, "POST /metrics");
@@ -339,34 +422,24 @@ mod tests {
 
     #[test]
     fn no_address_is_no_listener() {
-        let probe = Arc::new(Told(Mutex::new(Ok(()))));
         let nowhere = Settings {
             listen: None,
             ..ANYWHERE
         };
-        assert!(
-            serve(
-                &nowhere,
-                &mut Handed::default(),
-                served(&probe),
-                CancellationToken::new()
-            )
-            .unwrap()
-            .is_none()
-        );
+        assert!(bind(&nowhere, &mut Handed::default()).unwrap().is_none());
     }
 
     #[test]
     fn an_address_in_use_is_named_with_a_hint() {
-        let (probe, stop, running) = started();
+        let (_, stop, running) = started();
         let address = running.address().unwrap();
         let same = Settings {
             listen: Some(Listen::Tcp(address)),
             ..ANYWHERE
         };
-        let error = serve(&same, &mut Handed::default(), served(&probe), stop.clone())
-            .unwrap_err()
-            .to_string();
+        let error = bind(&same, &mut Handed::default()).unwrap_err();
+        assert!(error.is_of_a_gateway());
+        let error = error.to_string();
         assert!(
             error.starts_with(&format!(
                 "cannot listen on `{address}` for health and metrics: "
@@ -377,6 +450,102 @@ mod tests {
             error.contains("\n\nhint: is another gateway running? set `[admin] listen`"),
             "{error}"
         );
+        stop.cancel();
+        running.wait();
+    }
+
+    #[test]
+    fn who_listens_there_and_is_no_gateway_is_known_by_its_answer() {
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let same = Settings {
+            listen: Some(Listen::Tcp(other.local_addr().unwrap())),
+            ..ANYWHERE
+        };
+        let error = bind(&same, &mut Handed::default()).unwrap_err();
+        let answers = thread::spawn(move || {
+            for answer in [&b""[..], b"HTTP/1.1 200 OK\r\n\r\nhello\n"] {
+                let (mut stream, _) = other.accept().unwrap();
+                assert!(stream.read(&mut [0; 512]).unwrap() > 0);
+                stream.write_all(answer).unwrap();
+            }
+        });
+        assert!(!error.is_of_a_gateway() && !error.is_of_a_gateway());
+        answers.join().unwrap();
+        // It has gone.
+        assert!(!error.is_of_a_gateway());
+    }
+
+    #[test]
+    fn silent_connections_keep_nobody_from_asking_whether_we_live() {
+        let (_, stop, running) = started();
+        let connect = || std::net::TcpStream::connect(running.address().unwrap()).unwrap();
+        let mut silent: Vec<_> = (0..2 * MAX_CONNECTIONS).map(|_| connect()).collect();
+        assert_eq!(ask(&running, "GET /livez").0, 200);
+        // Those that came first are closed, and those that came last are not.
+        assert_eq!(silent[0].read(&mut [0; 8]).unwrap_or(0), 0);
+        let last = silent.last_mut().unwrap();
+        last.write_all(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        assert_eq!(last.read(&mut [0; 8]).unwrap(), 8);
+        stop.cancel();
+        running.wait();
+    }
+
+    #[test]
+    fn of_a_burst_each_request_is_answered() {
+        let bound = bind(&ANYWHERE, &mut Handed::default()).unwrap().unwrap();
+        let address = bound.single.listener.place().unwrap().address().unwrap();
+        let asked = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+        // All of them are there before any is accepted.
+        let burst: Vec<_> = (0..MAX_CONNECTIONS + 36)
+            .map(|_| {
+                let mut stream = std::net::TcpStream::connect(address).unwrap();
+                stream.write_all(asked).unwrap();
+                stream
+            })
+            .collect();
+        let stop = CancellationToken::new();
+        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let running = serve(bound, served(&probe), stop.clone()).unwrap();
+        for (number, mut stream) in burst.into_iter().enumerate() {
+            let mut begins = [0; 12];
+            stream.read_exact(&mut begins).unwrap();
+            assert_eq!(&begins, b"HTTP/1.1 200", "{number}");
+        }
+        stop.cancel();
+        running.wait();
+    }
+
+    #[test]
+    fn whoever_owes_a_body_keeps_nobody_from_asking_whether_we_live() {
+        let guard = Guard::new(Tokens {
+            write: None,
+            read: Some(api::Token::of(&[b'a'; 32])),
+        });
+        let stop = CancellationToken::new();
+        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let served = Served {
+            guard: Arc::new(guard),
+            ..served(&probe)
+        };
+        let bound = bind(&ANYWHERE, &mut Handed::default()).unwrap().unwrap();
+        let running = serve(bound, served, stop.clone()).unwrap();
+        let owe = |line: &str| {
+            let mut stream = std::net::TcpStream::connect(running.address().unwrap()).unwrap();
+            let token = "a".repeat(32);
+            let head = format!("{line} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n");
+            let begun = format!("{head}Content-Length: 1000\r\n\r\n{{");
+            stream.write_all(begun.as_bytes()).unwrap();
+            stream
+        };
+        let mut owing: Vec<_> = (0..MAX_CONNECTIONS).map(|_| owe("GET /v1/apps")).collect();
+        assert_eq!(ask(&running, "GET /livez").0, 200);
+        // The first made way; it has got no answer.
+        assert_eq!(owing[0].read(&mut [0; 8]).unwrap_or(0), 0);
+        // What is open to all waits for no body at all.
+        let mut begins = [0; 12];
+        owe("GET /v1/openapi.json").read_exact(&mut begins).unwrap();
+        assert_eq!(&begins, b"HTTP/1.1 200");
         stop.cancel();
         running.wait();
     }

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod issuers;
+mod tunnels;
 mod waivers;
 
 use super::files::{self, Need};
@@ -68,6 +69,9 @@ pub fn run(args: &Args, clock: &Clock) -> ExitCode {
             }
             for warning in &warnings {
                 let _ = writeln!(anstream::stderr(), "warning: {warning}");
+            }
+            for note in tunnels::notes(&loaded.config) {
+                let _ = writeln!(anstream::stderr(), "note: {note}");
             }
             // Of this shell, not of the configuration: so it is told, and not counted.
             if let Some(shortage) = Need::of(&loaded.config).shortage(files::most()) {

@@ -1,8 +1,10 @@
-//! How many files the process may open, and how many the configuration needs.
+//! How many files the process may open, how many the configuration needs, and how large they may be.
 
 use crate::config::Config;
 use crate::server::RESERVED_FOR_HEALTH;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use std::io;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Files besides connections of callers and to upstreams: what lies open all
 /// the time, and the connections that ask for health and metrics.
@@ -19,6 +21,15 @@ pub(super) fn raise() -> u64 {
         Ok(()) => number(maximum),
         Err(_) => number(current),
     }
+}
+
+/// Lets a write fail that would make a file larger than it may be (`ulimit -f`): else the signal that comes with it
+/// ends the process. For the life of the process; to be called inside a runtime.
+///
+/// # Errors
+/// What the system said.
+pub(super) fn outlive_size_limit() -> io::Result<()> {
+    signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// The most that [`raise`] could reach.
@@ -55,16 +66,35 @@ impl Need {
             .saturating_add(OWN)
     }
 
+    /// How many connections of callers there may be at a time, where that is fewer than the configuration says since
+    /// only so many files may be open. As many are left for what they lead to, and our own; with next to none, callers
+    /// have a quarter of them.
+    pub(super) fn connections_within(self, limit: u64) -> Option<usize> {
+        if self.all() <= limit {
+            return None;
+        }
+        let reserved = RESERVED_FOR_HEALTH as u64;
+        let left = limit.saturating_sub(OWN + reserved);
+        let callers = left - self.upstreams.min(left / 2);
+        let fit = callers.max(limit / 4).max(1);
+        (fit < self.connections - reserved).then_some(fit as usize)
+    }
+
     /// What to say where only so many may be open.
     pub(super) fn shortage(self, limit: u64) -> Option<String> {
         let Self {
             connections,
             upstreams,
         } = self;
-        (self.all() > limit).then(|| {
+        let all = self.all();
+        let so = self
+            .connections_within(limit)
+            .map_or_else(String::new, |most| {
+                format!(", so that no more than {most} connections are let in at a time")
+            });
+        (all > limit).then(|| {
             format!(
-                "up to {} files are needed ({connections} connections, {upstreams} to upstreams, {OWN} of our own), and {limit} may be open; hint: raise `LimitNOFILE=` or `ulimit -n`, or lower `max_connections` of `[server]` and `[upstreams]`",
-                self.all()
+                "up to {all} files are needed ({connections} connections, {upstreams} to upstreams, {OWN} of our own), and {limit} may be open{so}; hint: raise `LimitNOFILE=` or `ulimit -n`, or lower `max_connections` of `[server]` and `[upstreams]`"
             )
         })
     }
@@ -91,9 +121,37 @@ mod tests {
         let told = need.shortage(1_024).unwrap();
         assert!(
             told.starts_with(
-                "up to 1728 files are needed (1016 connections, 552 to upstreams, 160 of our own), and 1024 may be open; hint: "
+                "up to 1728 files are needed (1016 connections, 552 to upstreams, 160 of our own), and 1024 may be open, so that no more than 424 connections are let in at a time; hint: "
             ),
             "{told}"
         );
+    }
+
+    #[test]
+    fn where_few_files_may_be_open_callers_leave_enough_for_what_they_lead_to() {
+        let need = Need {
+            connections: 1_000 + RESERVED_FOR_HEALTH as u64,
+            upstreams: 200,
+        };
+        for (limit, most) in [
+            (u64::MAX, None),
+            (1_376, None),
+            (1_375, Some(999)),
+            (700, Some(324)),
+            (500, Some(162)),
+            (300, Some(75)),
+            (64, Some(16)),
+            (0, Some(1)),
+        ] {
+            assert_eq!(need.connections_within(limit), most, "{limit}");
+        }
+        // It is not callers that are too many.
+        let need = Need {
+            connections: 50 + RESERVED_FOR_HEALTH as u64,
+            upstreams: 10_000,
+        };
+        assert_eq!(need.connections_within(1_024), None);
+        let told = need.shortage(1_024).unwrap();
+        assert!(told.contains("and 1024 may be open; hint: "), "{told}");
     }
 }

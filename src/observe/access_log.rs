@@ -6,6 +6,7 @@
 
 use super::Record;
 use super::line::{Format, Stamp};
+use super::losing::Losing;
 use super::sink::give;
 use crate::clock::Now;
 use crate::lanes::Lanes;
@@ -68,6 +69,7 @@ struct Shared {
     /// The writer has done what a flush asked for.
     done: Condvar,
     dropped: Counter,
+    losing: Mutex<Losing>,
 }
 
 /// What a worker writes with.
@@ -117,12 +119,14 @@ impl Log {
             work: Condvar::new(),
             done: Condvar::new(),
             dropped,
+            losing: Mutex::default(),
         });
         let writer = Writer {
             shared: shared.clone(),
             sink: log.sink,
             swept: Duration::ZERO,
             is_torn: false,
+            is_failing: false,
             spare: Vec::new(),
         };
         thread::Builder::new()
@@ -190,12 +194,18 @@ impl Shared {
         }
         if queue.waiting.len() >= MAX_WAITING {
             drop(queue);
-            self.dropped.inc_by(lines.count);
+            self.lose(lines.count, lines.last, &"nobody takes them in time");
             return;
         }
         queue.waiting.push_back(lines);
         drop(queue);
         self.work.notify_one();
+    }
+
+    /// Counts lines that are lost at a time; then tells it.
+    fn lose(&self, lines: u64, at: Duration, error: &dyn fmt::Display) {
+        self.dropped.inc_by(lines);
+        lock(&self.losing).more(lines, at, error);
     }
 }
 
@@ -207,6 +217,8 @@ struct Writer {
     swept: Duration,
     /// Whether the sink was last given a part of a line only.
     is_torn: bool,
+    /// Whether it did not take all that it was last given.
+    is_failing: bool,
     /// A buffer to leave behind where one is taken.
     spare: Vec<u8>,
 }
@@ -235,9 +247,11 @@ impl Writer {
                         self.swept = at;
                         self.sweep();
                     }
+                    self.settle();
                 }
                 Turn::Sweep { flushes, ends } => {
                     self.sweep();
+                    self.settle();
                     lock(&self.shared.queue).flushed = flushes;
                     self.shared.done.notify_all();
                     if ends {
@@ -268,6 +282,14 @@ impl Writer {
         }
     }
 
+    /// Tells that no more lines are lost, once all that waited are written.
+    fn settle(&self) {
+        let mut losing = lock(&self.shared.losing);
+        if losing.is_told() && !self.is_failing && lock(&self.shared.queue).waiting.is_empty() {
+            losing.no_more();
+        }
+    }
+
     /// Writes what the workers' buffers hold.
     fn sweep(&mut self) {
         let shared = self.shared.clone();
@@ -294,16 +316,17 @@ impl Writer {
             // Whoever reads must not take the first line for the rest of the torn one.
             lines.bytes.insert(0, b'\n');
         }
-        let taken = give(&mut *self.sink, &lines.bytes);
-        if taken == lines.bytes.len() {
-            self.is_torn = false;
-        } else {
+        let (taken, given) = give(&mut *self.sink, &lines.bytes);
+        self.is_failing = given.is_err();
+        if let Err(why) = given {
             let taken = &lines.bytes[..taken];
             let ends = taken.split(|byte| *byte == b'\n').count() as u64 - 1;
             let whole = ends.saturating_sub(self.is_torn.into());
             let lost = lines.count.saturating_sub(whole);
-            self.shared.dropped.inc_by(lost);
+            self.shared.lose(lost, lines.last, &why);
             self.is_torn = taken.last().map_or(self.is_torn, |last| *last != b'\n');
+        } else {
+            self.is_torn = false;
         }
         lines.bytes.clear();
         self.spare = lines.bytes;

@@ -24,6 +24,8 @@ const OK: usize = 0;
 const CUT: usize = 1;
 const OTHER: usize = 2;
 const OWN_REASONS: [&str; 3] = ["ok", "cut", "other"];
+/// The status of a server that failed.
+const FAILED: u16 = 500;
 /// Classes of a status, by its first digit.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -36,6 +38,8 @@ pub(super) struct Routes(Arc<Kept>);
 struct Kept {
     workers: usize,
     reasons: Arc<[&'static str]>,
+    /// Outcomes that every route shows before they occur.
+    shown: Arc<[usize]>,
     by_name: Mutex<BTreeMap<Arc<str>, Arc<OfRoute>>>,
 }
 
@@ -43,9 +47,12 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct OfRoute {
     reasons: Arc<[&'static str]>,
+    shown: Arc<[usize]>,
     lanes: Lanes<Lane>,
     /// Requests by class and reason, but for those that went well.
     others: Box<[AtomicU64]>,
+    /// Requests on which a rule was only observed, by the reason that they would have been refused for.
+    observed: Box<[AtomicU64]>,
 }
 
 /// What one worker counts.
@@ -67,10 +74,21 @@ struct Times {
 }
 
 impl Routes {
-    pub(super) fn new(workers: usize, codes: Vec<&'static str>) -> Self {
+    pub(super) fn new(
+        workers: usize,
+        codes: Vec<&'static str>,
+        shown: &[(u16, &'static str)],
+    ) -> Self {
+        let reasons: Arc<[_]> = OWN_REASONS.into_iter().chain(codes).collect();
+        let failed = (FAILED, OWN_REASONS[OK]);
+        let shown = shown.iter().chain([&failed]).filter_map(|(status, word)| {
+            let reason = reasons.iter().position(|known| known == word)?;
+            Some(class_of(*status) * reasons.len() + reason)
+        });
         Self(Arc::new(Kept {
             workers,
-            reasons: OWN_REASONS.into_iter().chain(codes).collect(),
+            shown: shown.collect(),
+            reasons,
             by_name: Mutex::default(),
         }))
     }
@@ -82,21 +100,22 @@ impl Routes {
             .by_name
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let Kept {
-            workers, reasons, ..
-        } = &*self.0;
-        let new = || Arc::new(OfRoute::new(*workers, reasons.clone()));
+        let new = || Arc::new(OfRoute::new(&self.0));
         known.entry(name.clone()).or_insert_with(new).clone()
     }
 }
 
 impl OfRoute {
-    fn new(workers: usize, reasons: Arc<[&'static str]>) -> Self {
-        let others = CLASSES.len() * reasons.len();
+    fn new(kept: &Kept) -> Self {
+        let reasons = kept.reasons.len();
+        let zeros =
+            |many: usize| -> Box<[AtomicU64]> { (0..many).map(|_| AtomicU64::new(0)).collect() };
         Self {
-            reasons,
-            lanes: Lanes::new(workers, Lane::default),
-            others: (0..others).map(|_| AtomicU64::new(0)).collect(),
+            reasons: kept.reasons.clone(),
+            shown: kept.shown.clone(),
+            lanes: Lanes::new(kept.workers, Lane::default),
+            others: zeros(CLASSES.len() * reasons),
+            observed: zeros(reasons),
         }
     }
 
@@ -115,14 +134,19 @@ impl OfRoute {
         }
         add(&lane.bytes_in, record.bytes_in);
         add(&lane.bytes_out, record.bytes_out);
+        if let Some(observed) = &record.observed {
+            let reason = observed
+                .would_refuse
+                .map_or(OK, |code| self.reason_of(code));
+            add(&self.observed[reason], 1);
+        }
     }
 
     fn outcome(&self, record: &Record) -> usize {
-        let class = match usize::from(record.status / 100) {
+        let class = match record.status {
             // Nothing was sent. A 499 of a server was, as long as it was not cut.
-            _ if record.status == CLIENT_WENT && record.cut => 0,
-            class if class < CLASSES.len() => class,
-            _ => 0,
+            CLIENT_WENT if record.cut => 0,
+            status => class_of(status),
         };
         let reason = match record.code {
             None if record.cut => CUT,
@@ -140,16 +164,31 @@ impl OfRoute {
             .map_or(OTHER, |(_, index)| index)
     }
 
-    /// Class, reason and number of all that occurred.
+    /// Class, reason and number of all that occurred, and of what is shown before it does.
     fn outcomes(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let well = ("2xx", OWN_REASONS[OK], self.sum(|lane| &lane.went_well));
-        let others = self.others.iter().enumerate().map(|(index, number)| {
+        let others = self.others.iter().map(get).enumerate();
+        let told = others.filter(|(index, number)| *number > 0 || self.shown.contains(index));
+        let others = told.map(|(index, number)| {
             let (class, reason) = (index / self.reasons.len(), index % self.reasons.len());
-            (CLASSES[class], self.reasons[reason], get(number))
+            (CLASSES[class], self.reasons[reason], number)
         });
-        std::iter::once(well)
-            .chain(others)
-            .filter(|(.., number)| *number > 0)
+        let well = std::iter::once(well).filter(|(.., number)| *number > 0);
+        well.chain(others)
+    }
+
+    /// Reason and number of what was only observed; `ok` also before it occurs.
+    fn observed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = self.observed.iter().map(get).enumerate();
+        let told = all.filter(|(reason, number)| *number > 0 || *reason == OK);
+        told.map(|(reason, number)| (self.reasons[reason], number))
+    }
+
+    /// Observed requests that would have been refused.
+    fn would_refuse(&self) -> u64 {
+        let all = self.observed.iter().enumerate();
+        let refused = all.filter(|(reason, _)| *reason != OK);
+        refused.map(|(_, number)| get(number)).sum()
     }
 
     fn sum(&self, of: impl Fn(&Lane) -> &AtomicU64) -> u64 {
@@ -176,6 +215,12 @@ impl Times {
         add(&self.buckets[bucket.unwrap_or(MICROS.len())], 1);
         add(&self.nanos, duration.as_nanos() as u64);
     }
+}
+
+/// The place in [`CLASSES`] of a status.
+fn class_of(status: u16) -> usize {
+    let class = usize::from(status / 100);
+    if class < CLASSES.len() { class } else { 0 }
 }
 
 fn add(number: &AtomicU64, more: u64) {
@@ -221,6 +266,22 @@ impl Collector for Routes {
                 let labels = [("route", &**route), ("status", status), ("reason", reason)];
                 ConstCounter::new(number).encode(family.encode_family(&labels)?)?;
             }
+        }
+        let help =
+            "Requests on which a rule was only observed, by what they would have been refused for";
+        let kind = MetricType::Counter;
+        let mut family = page.encode_descriptor("observed_requests", help, None, kind)?;
+        for (route, counts) in &*known {
+            for (reason, number) in counts.observed() {
+                let labels = [("route", &**route), ("reason", reason)];
+                ConstCounter::new(number).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Requests on which a rule was only observed that would have been refused";
+        let mut family = page.encode_descriptor("would_refuse", help, None, MetricType::Counter)?;
+        for (route, counts) in &*known {
+            let number = ConstCounter::new(counts.would_refuse());
+            number.encode(family.encode_family(&[("route", &**route)])?)?;
         }
         let durations: [(&str, &str, Of<Times>); 2] = [
             (

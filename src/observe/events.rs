@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 
 /// Events that wait to be written.
@@ -16,6 +17,10 @@ const QUEUE: usize = 1024;
 /// How long the end of the program waits for them.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// What watches files tells each change in their folders: of a standard error that lies in one of them each line is a
+/// change, which makes the next line.
+const NO_CHANGES_OF_FOLDERS: &str = "notify=info";
 
 /// Events that were told and are not written yet, and those that were lost since that was last told.
 static WAITING: AtomicU64 = AtomicU64::new(0);
@@ -57,7 +62,7 @@ fn put(out: &mut dyn Write, mut line: Vec<u8>, is_torn: &mut bool) -> bool {
     if *is_torn {
         line.insert(0, b'\n');
     }
-    let taken = give(out, &line);
+    let (taken, _) = give(out, &line);
     let last = line[..taken].last();
     *is_torn = last.map_or(*is_torn, |last| *last != b'\n');
     taken == line.len()
@@ -128,7 +133,7 @@ impl EventFormat {
 /// # Errors
 /// [`BadEvents`].
 pub fn init_events(format: EventFormat, filter: &str) -> Result<(), BadEvents> {
-    let filter = EnvFilter::try_new(filter).map_err(|_| BadEvents::Filter(filter.to_owned()))?;
+    let filter = filter_of(filter).ok_or_else(|| BadEvents::Filter(filter.to_owned()))?;
     let lines = Lines::to(stderr())?;
     let events = fmt()
         .with_writer(move || lines.clone())
@@ -141,6 +146,16 @@ pub fn init_events(format: EventFormat, filter: &str) -> Result<(), BadEvents> {
         events.try_init()
     };
     set.map_err(|_| BadEvents::Twice)
+}
+
+/// `None` where it cannot be read.
+fn filter_of(text: &str) -> Option<EnvFilter> {
+    let filter = EnvFilter::try_new(text).ok()?;
+    if filter.max_level_hint() <= Some(LevelFilter::INFO) {
+        return Some(filter);
+    }
+    // In front: who asks for them by name gets them.
+    EnvFilter::try_new(format!("{NO_CHANGES_OF_FOLDERS},{text}")).ok()
 }
 
 #[cfg(test)]
@@ -208,6 +223,22 @@ mod tests {
         disk.0 = 100;
         assert!(tell(&mut disk) && tell(&mut disk));
         assert_eq!(disk.1, b"a line\na l\na line\na line\n");
+    }
+
+    #[test]
+    fn changes_of_folders_are_told_to_nobody_who_does_not_ask_for_them_by_name() {
+        let directives = |text: &str| {
+            let filter = filter_of(text).unwrap().to_string();
+            let mut directives: Vec<String> = filter.split(',').map(ToOwned::to_owned).collect();
+            directives.sort();
+            directives
+        };
+        assert_eq!(directives("trace"), ["notify=info", "trace"]);
+        assert_eq!(directives("portcullis=debug,warn").len(), 3);
+        assert_eq!(directives("trace,notify=trace"), ["notify=trace", "trace"]);
+        for quiet in ["", "info", "warn", "off", "portcullis::server=info"] {
+            assert!(!directives(quiet).concat().contains("notify"), "{quiet}");
+        }
     }
 
     #[test]

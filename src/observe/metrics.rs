@@ -32,20 +32,14 @@ const NO_ROUTE: &str = "none";
 pub(super) struct Metrics {
     registry: Mutex<Registry>,
     routes: Routes,
-    /// What was only observed. None of it in most configurations.
-    observed: Family<OfReason, Counter>,
     in_flight: Arc<Lanes<AtomicI64>>,
     dropped_lines: Counter,
     reloads: [Counter; 2],
     last_reload: Gauge,
+    /// 1, or 0 while the configuration as it was last read is not in force.
+    is_in_force: Gauge,
     gauges: Gauges,
     series: Series,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfReason {
-    route: String,
-    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -66,17 +60,21 @@ pub struct Labels {
 }
 
 impl Metrics {
-    pub(super) fn new(workers: usize, codes: Vec<&'static str>) -> Self {
+    pub(super) fn new(
+        workers: usize,
+        codes: Vec<&'static str>,
+        shown: &[(u16, &'static str)],
+    ) -> Self {
         let reloads: Family<OfReload, Counter> = Family::default();
         let metrics = Self {
             registry: Mutex::new(Registry::with_prefix("portcullis")),
-            routes: Routes::new(workers, codes),
-            observed: Family::default(),
+            routes: Routes::new(workers, codes, shown),
             in_flight: Arc::new(Lanes::new(workers, AtomicI64::default)),
             dropped_lines: Counter::default(),
             reloads: ["success", "failure"]
                 .map(|result| reloads.get_or_create_owned(&OfReload { result })),
             last_reload: Gauge::default(),
+            is_in_force: Gauge::default(),
             gauges: Gauges::default(),
             series: Series::default(),
         };
@@ -99,11 +97,6 @@ impl Metrics {
         let mut page = lock(&self.registry);
         page.register_collector(Box::new(self.routes.clone()));
         page.register(
-            "observed_requests",
-            "Requests on which a rule was only observed, by what they would have been refused for",
-            self.observed.clone(),
-        );
-        page.register(
             "access_log_dropped",
             "Lines of the access log that could not be written in time",
             self.dropped_lines.clone(),
@@ -113,6 +106,11 @@ impl Metrics {
             "config_last_reload_success_timestamp",
             "When the configuration in force was loaded, in Unix time",
             self.last_reload.clone(),
+        );
+        page.register(
+            "config_in_force",
+            "1, or 0 while the configuration as it was last read is not in force",
+            self.is_in_force.clone(),
         );
         let version = env!("CARGO_PKG_VERSION");
         page.register("build", "What is running", Info::new(OfBuild { version }));
@@ -144,21 +142,11 @@ impl Metrics {
             .and_then(|index| labels.routes.get(index))
             .unwrap_or(&labels.none);
         route.count(record, now);
-        if let Some(observed) = &record.observed {
-            let known = record
-                .route
-                .as_ref()
-                .filter(|(index, _)| *index < labels.routes.len());
-            let label = OfReason {
-                route: known.map_or(NO_ROUTE, |(_, name)| name).to_owned(),
-                reason: observed.would_refuse.unwrap_or("ok"),
-            };
-            self.observed.get_or_create(&label).inc();
-        }
     }
 
     pub(super) fn reloaded(&self, succeeded: bool, now: Now) {
         let [success, failure] = &self.reloads;
+        self.is_in_force.set(succeeded.into());
         if succeeded {
             success.inc();
             self.last_reload.set(now.unix_seconds());

@@ -14,6 +14,7 @@ pub mod trace;
 mod counts;
 mod escape;
 mod line;
+mod losing;
 mod series;
 mod sink;
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub workers: usize,
     /// Every code of the table of refusals: the only reasons that metrics tell apart.
     pub codes: Vec<&'static str>,
+    /// Those that every route shows from the start, with their status: the first of them is seen as a change.
+    pub shown: Vec<(u16, &'static str)>,
 }
 
 /// Takes records in. Cheap to clone; one a process, so that what is counted
@@ -63,7 +66,7 @@ impl Observer {
     /// # Panics
     /// When the system has no thread to give.
     pub fn new(settings: Settings) -> Self {
-        let metrics = Metrics::new(settings.workers, settings.codes);
+        let metrics = Metrics::new(settings.workers, settings.codes, &settings.shown);
         let log = settings
             .access_log
             .map(|log| Log::start(log, settings.workers, metrics.dropped_lines()));

@@ -12,19 +12,20 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long until it is asked again.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Gives bytes to `sink` until it takes no more, and flushes it. Gives back how many it took. This may take
-/// long: it is for threads that nobody waits for.
-pub(super) fn give(sink: &mut dyn Write, bytes: &[u8]) -> usize {
-    let mut taken = 0;
-    while taken < bytes.len() {
+/// Gives bytes to `sink` until it takes no more, and flushes it. Gives back how many it took, and why no more. This
+/// may take long: it is for threads that nobody waits for.
+pub(super) fn give(sink: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let (mut taken, mut given) = (0, Ok(()));
+    while taken < bytes.len() && given.is_ok() {
         match patiently(|| sink.write(&bytes[taken..])) {
-            Ok(0) | Err(_) => break,
+            Ok(0) => given = Err(ErrorKind::WriteZero.into()),
             Ok(more) => taken = bytes.len().min(taken + more),
+            Err(why) => given = Err(why),
         }
     }
     // What the sink has taken and could not hand on goes out before what it takes next.
     let _ = patiently(|| sink.flush());
-    taken
+    (taken, given)
 }
 
 /// Asks until there is an answer, or nothing has been taken for too long.
@@ -72,7 +73,8 @@ mod tests {
     #[test]
     fn a_pipe_that_is_full_now_and_then_takes_all() {
         let mut pipe = Pipe::default();
-        assert_eq!(give(&mut pipe, b"a line of text\n"), 15);
+        let (taken, given) = give(&mut pipe, b"a line of text\n");
+        assert!(taken == 15 && given.is_ok());
         assert_eq!(pipe.read, b"a line of text\n");
     }
 

@@ -127,6 +127,7 @@ fn observer(access_log: Option<AccessLog>) -> (Observer, Labels) {
         access_log,
         workers: 2,
         codes: CODES.to_vec(),
+        shown: vec![(401, CODES[0])],
     });
     let labels = observer.labels(&["public".into(), "orders".into()]);
     (observer, labels)
@@ -513,6 +514,46 @@ fn requests_are_counted_by_route_and_reason() {
 }
 
 #[test]
+fn what_an_alert_waits_for_is_on_the_page_before_it_happens() {
+    let (observer, labels) = observer(None);
+    let page = observer.render_metrics();
+    for line in [
+        r#"portcullis_requests_total{route="orders",status="4xx",reason="credential-rejected"} 0"#,
+        r#"portcullis_requests_total{route="none",status="5xx",reason="ok"} 0"#,
+        r#"portcullis_observed_requests_total{route="orders",reason="ok"} 0"#,
+        r#"portcullis_would_refuse_total{route="orders"} 0"#,
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n\n{page}");
+    }
+    // Of three routes, and nothing else for each.
+    let requests = |page: &str| page.matches("\nportcullis_requests_total{").count();
+    assert_eq!(requests(&page), 6);
+
+    let mut ended = full();
+    for (would_refuse, times) in [(None, 1), (Some(CODES[0]), 2), (Some(CODES[1]), 3)] {
+        ended.observed = Some(Box::new(Observed {
+            by: "app",
+            would_refuse,
+            reason: None,
+            claimed_app: None,
+        }));
+        for _ in 0..times {
+            observer.finish(&labels, &ended, at(START));
+        }
+    }
+    let page = observer.render_metrics();
+    for line in [
+        r#"portcullis_observed_requests_total{route="orders",reason="ok"} 1"#,
+        r#"portcullis_observed_requests_total{route="orders",reason="credential-rejected"} 2"#,
+        r#"portcullis_observed_requests_total{route="orders",reason="no-route"} 3"#,
+        r#"portcullis_would_refuse_total{route="orders"} 5"#,
+        r#"portcullis_would_refuse_total{route="public"} 0"#,
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}\n\n{page}");
+    }
+}
+
+#[test]
 fn no_label_is_a_strangers() {
     let (observer, labels) = observer(None);
     let canary = "canary";
@@ -554,9 +595,13 @@ fn counters_outlive_a_reload() {
         r#"portcullis_config_reloads_total{result="success"} 1"#,
         r#"portcullis_config_reloads_total{result="failure"} 1"#,
         "portcullis_config_last_reload_success_timestamp 1800000000",
+        "portcullis_config_in_force 0",
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n\n{page}");
     }
+    observer.reloaded(true, at(START + 6_000));
+    let page = observer.render_metrics();
+    assert!(page.contains("\nportcullis_config_in_force 1\n"), "{page}");
 }
 
 #[test]

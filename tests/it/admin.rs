@@ -1,6 +1,8 @@
 //! Health, readiness, metrics.
 
-use crate::harness::{Gateway, Setup, Token, Upstream, caller, issuer};
+use crate::harness::{
+    Connection, Gateway, Request, Response, Setup, Token, Upstream, caller, issuer,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn lines(gateway: &Gateway, name: &str) -> Vec<String> {
@@ -109,30 +111,144 @@ fn label_values_are_bounded_whatever_strangers_send() {
     }
 }
 
+/// The page of metrics, for a reader that accepts this.
+fn page(gateway: &Gateway, accept: &str) -> Response {
+    let request = Request::new("GET", "/metrics").field("Accept", accept);
+    request.to(gateway.admin()).send_to(gateway.admin())
+}
+
 #[test]
-fn the_exposition_is_of_the_form_that_prometheus_reads() {
+fn the_exposition_is_of_the_form_that_its_reader_asks_for() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream).start();
     gateway
         .send(&caller().sign(&gateway.request("GET", "/")))
         .assert_passed();
     gateway.record(0);
-    let metrics = gateway.ask_admin("/metrics");
-    let kind = metrics.field("content-type").expect("a content type");
-    assert!(
-        kind.starts_with("application/openmetrics-text") || kind.starts_with("text/plain"),
-        "{kind}"
+    let open = page(
+        &gateway,
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2",
     );
-    let text = metrics.text();
-    assert!(text.ends_with("# EOF\n"), "{text}");
-    for line in text.lines() {
-        let known = line.starts_with("# ")
-            || line.rsplit_once(' ').is_some_and(|(name, value)| {
-                name.starts_with(|first: char| first.is_ascii_alphabetic())
-                    && value.parse::<f64>().is_ok()
-            });
-        assert!(known, "{line}");
+    let text = page(&gateway, "text/plain;version=0.0.4;q=1,*/*;q=0.1");
+    for (metrics, kind, told) in [
+        (
+            &open,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            [
+                "# TYPE portcullis_build info",
+                "# TYPE portcullis_config_reloads counter",
+                "# TYPE portcullis_requests counter",
+                "# EOF",
+            ],
+        ),
+        (
+            &text,
+            "text/plain; version=0.0.4; charset=utf-8",
+            [
+                "# TYPE portcullis_build_info gauge",
+                "# TYPE portcullis_config_reloads_total counter",
+                "# TYPE portcullis_requests_total counter",
+                "# TYPE portcullis_request_duration_seconds histogram",
+            ],
+        ),
+    ] {
+        assert_eq!(metrics.field("content-type"), Some(kind));
+        let text = metrics.text();
+        for line in told {
+            assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+        }
+        for line in text.lines() {
+            let known = line.starts_with("# ")
+                || line.rsplit_once(' ').is_some_and(|(name, value)| {
+                    name.starts_with(|first: char| first.is_ascii_alphabetic())
+                        && value.parse::<f64>().is_ok()
+                });
+            assert!(known, "{line}");
+        }
     }
+    assert!(open.text().ends_with("\n# EOF\n"));
+    assert!(!text.text().contains("# EOF"));
+    let series = |metrics: &Response| -> Vec<String> {
+        let text = metrics.text();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let series = lines.map(|line| line.rsplit_once(' ').expect("a value").0.to_owned());
+        series.collect()
+    };
+    assert_eq!(series(&open), series(&text));
+}
+
+/// Each series that an expression names, with what it asks of the labels.
+fn selectors(expression: &str) -> Vec<(&str, Vec<&str>)> {
+    let begins = expression.match_indices("portcullis_");
+    let selector = |(at, _): (usize, &str)| {
+        let rest = &expression[at..];
+        let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_');
+        let (name, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        let labels = rest
+            .strip_prefix('{')
+            .and_then(|rest| rest.split_once('}'))
+            .map_or("", |(labels, _)| labels);
+        let labels = labels.split(',').filter(|label| !label.is_empty());
+        (name, labels.collect::<Vec<_>>())
+    };
+    begins.map(selector).collect()
+}
+
+#[test]
+fn each_series_that_an_alert_waits_for_is_there_before_it_happens() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observe.md"))
+        .expect("the page is there");
+    let table = page
+        .split("\nWorth an alert:\n\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next())
+        .expect("it has a table");
+    let upstream = Upstream::start();
+    let issuer = issuer::Issuer::start(&issuer::every_key());
+    let gateway = Setup::before(&upstream)
+        .more(&issuer::section(&issuer.url(), ""))
+        .start();
+    let fresh = gateway.ask_admin("/metrics").text();
+    let shown: Vec<(&str, &str)> = fresh
+        .lines()
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(series, _)| series.split_once('{').unwrap_or((series, "")))
+        .collect();
+    let mut looked_for = 0;
+    for expression in table
+        .lines()
+        .skip(2)
+        .filter_map(|row| row.split('|').nth(1))
+    {
+        for (name, wanted) in selectors(expression) {
+            let fits = |labels: &str| {
+                wanted.iter().all(|one| match one.split_once("!=") {
+                    Some((label, value)) => !labels.contains(&format!("{label}={value}")),
+                    None => labels.contains(one),
+                })
+            };
+            let is_there = |(known, labels): &(&str, &str)| *known == name && fits(labels);
+            assert!(shown.iter().any(is_there), "{expression}\n{fresh}");
+            looked_for += 1;
+        }
+    }
+    assert!(looked_for >= 12, "{table}");
+}
+
+#[test]
+fn silent_connections_make_way_for_whoever_asks_and_are_told_of_once() {
+    const TOLD: &str = "idle connections to the admin listener are closed";
+    let upstream = Upstream::start();
+    let binary = Setup::before(&upstream).spawn();
+    let _silent: Vec<_> = (0..70).map(|_| Connection::open(binary.admin())).collect();
+    for path in ["/livez", "/readyz", "/metrics"] {
+        let request = Request::new("GET", path).to(binary.admin());
+        assert_eq!(request.send_to(binary.admin()).status, 200, "{path}");
+    }
+    binary
+        .stderr
+        .wait_for("the event", |line| line.contains(TOLD));
+    assert_eq!(binary.stderr.text().matches(TOLD).count(), 1);
 }
 
 #[test]

@@ -357,7 +357,10 @@ fn a_reload_by_call_is_whole_or_not_at_all_and_tells_what_it_changed() {
         ask(binary.admin(), WRITE, "POST", &target)
     };
     let nothing = reload("");
-    assert_eq!(nothing.json(), json!({ "dry_run": false, "changes": [] }));
+    assert_eq!(
+        nothing.json(),
+        json!({ "dry_run": false, "changes": [], "warnings": [] })
+    );
 
     let bad = text.replace("pub", "pup");
     let file = binary.setup().path("other.toml");

@@ -1,7 +1,10 @@
 //! What was let through, counted, logged and heard is the same, to the last request.
 
-use crate::harness::{Caller, Request, Setup, Upstream, caller, wait_until};
+use crate::harness::{Binary, Caller, Request, Setup, Upstream, binary, caller, wait_until};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -68,4 +71,57 @@ fn what_is_let_through_is_what_is_counted_logged_and_heard_and_never_more_than_t
     assert_eq!(log.matches("\"status\":200").count(), passed);
     assert_eq!(log.matches("\"status\":429").count(), refused);
     assert_eq!(log.lines().count(), passed + refused);
+}
+
+#[test]
+fn lines_of_the_log_that_are_lost_are_told_of_once_with_why_and_so_is_their_end() {
+    const LOST: &str = "lines of the access log are lost";
+    const LINES: usize = 3;
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).route("accept = [\"public\"]");
+    let pipe = setup.path("access.pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    // Whoever opens it to write, too, does not wait for another end.
+    let open = || File::options().read(true).write(true).open(&pipe).unwrap();
+    let first = open();
+    let text = setup.text();
+    let mut piped = Command::new("sh");
+    piped
+        .arg("-c")
+        .arg("exec \"$0\" \"$@\" >access.pipe")
+        .arg(binary::program());
+    let binary = Binary::spawn_by(setup, &text, piped);
+    let send = || {
+        let response = binary.send(&binary.request("GET", "/"));
+        assert_eq!(response.status, 200, "{}", response.text());
+    };
+    let dropped = || {
+        let metrics = Request::new("GET", "/metrics").to(binary.admin());
+        let text = metrics.send_to(binary.admin()).text();
+        let mut lines = text.lines();
+        let name = "portcullis_access_log_dropped_total ";
+        let number = lines.find_map(|line| line.strip_prefix(name)?.parse::<usize>().ok());
+        number.unwrap()
+    };
+    drop(first);
+    for _ in 0..LINES {
+        send();
+    }
+    let event = binary
+        .stderr
+        .wait_for("the event", |line| line.contains(LOST));
+    assert!(event.contains("Broken pipe"), "{event}");
+    wait_until("the count", || dropped() == LINES);
+    let mut again = BufReader::new(open());
+    send();
+    let event = binary.stderr.wait_for("the end of it", |line| {
+        line.contains("the access log is written again")
+    });
+    assert!(event.contains(&format!("\"lost\":{LINES}")), "{event}");
+    assert_eq!(binary.stderr.text().matches(LOST).count(), 1);
+    assert_eq!(dropped(), LINES);
+    let mut line = String::new();
+    again.read_line(&mut line).unwrap();
+    serde_json::from_str::<serde_json::Value>(&line).unwrap();
 }

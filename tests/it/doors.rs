@@ -1,7 +1,10 @@
 //! The ways in: Unix sockets, and sockets that are handed over.
 
 use crate::harness::binary::program;
-use crate::harness::{Binary, Connection, DEADLINE, Gateway, Request, Setup, Upstream, caller};
+use crate::harness::{
+    Binary, Connection, DEADLINE, Gateway, Request, Setup, Upstream, caller, wait_until,
+};
+use std::cell::RefCell;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -322,7 +325,10 @@ fn the_units_for_systemd_fit_the_gateway() {
 }
 
 fn metric(gateway: &Gateway, name: &str) -> u64 {
-    let page = gateway.ask_admin("/metrics").text();
+    on_page(&gateway.ask_admin("/metrics").text(), name)
+}
+
+fn on_page(page: &str, name: &str) -> u64 {
     let line = page.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap().trim().parse().unwrap()
 }
@@ -347,6 +353,7 @@ fn who_comes_over_the_cap_is_closed_and_counted_and_others_go_on() {
     for _ in 0..4 {
         assert!(gateway.connect().is_closed());
     }
+    assert_eq!(metric(&gateway, "portcullis_open_connections"), 3);
     for connection in &mut held {
         connection.send(&request("GET", "/").bytes());
         connection
@@ -398,7 +405,7 @@ fn too_few_open_files_are_found_at_the_start_and_by_check() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).server("workers = 1\nmax_connections = 500");
     let config = setup.write("checked.toml", setup.text().as_bytes());
-    let needed = "up to 932 files are needed (516 connections, 256 to upstreams, 160 of our own), and 600 may be open";
+    let needed = "up to 932 files are needed (516 connections, 256 to upstreams, 160 of our own), and 600 may be open, so that no more than 212 connections are let in at a time; hint: ";
     let output = limited(100, 600)
         .arg("check")
         .arg("-c")
@@ -439,16 +446,114 @@ fn without_a_file_to_spare_it_goes_on_and_takes_connections_again() {
     let setup = Setup::before(&upstream).server("workers = 1");
     let text = setup.text();
     let binary = Binary::spawn_by(setup, &text, limited(64, 64));
-    let held: Vec<_> = (0..64)
-        .map(|_| Connection::open(binary.address()))
-        .collect();
+    let held = files_of(&binary);
+    let _waiting = [(); 8].map(|()| Connection::open(binary.address()));
     binary.stderr.wait_for("that it has no files", |line| {
-        line.contains("cannot accept connections")
+        line.contains("\"cannot accept connections")
     });
     drop(held);
     binary
         .send(&request("GET", "/"))
         .assert_refused(401, "credential-missing");
+}
+
+#[test]
+fn without_a_file_to_spare_no_server_is_blamed_and_with_one_requests_pass_again() {
+    let servers = [(); 2].map(|()| {
+        // Each request takes a file of its own.
+        Upstream::answering(|_, wire| {
+            wire.answer(200, &[("Connection", "close")], b"hello");
+            wire.close();
+        })
+    });
+    let quoted = servers
+        .each_ref()
+        .map(|one| format!("\"http://{}\"", one.address()));
+    let setup = Setup::with_servers(&quoted.join(", "))
+        .server("workers = 1")
+        .upstream("ejection = { failures = 1 }")
+        .upstream("health = { path = \"/\", every = \"100ms\", unhealthy_after = 1 }")
+        .route("accept = [\"public\"]");
+    let text = setup.text();
+    let binary = Binary::spawn_by(setup, &text, limited(64, 64));
+    let (get, metrics) = (request("GET", "/"), request("GET", "/metrics"));
+    let before = RefCell::new([binary.address(), binary.admin()].map(Connection::open));
+    let page = || {
+        let [_, admin] = &mut *before.borrow_mut();
+        admin.send(&metrics.bytes());
+        admin.response().text()
+    };
+    let refused = || {
+        let [gate, _] = &mut *before.borrow_mut();
+        gate.send(&get.bytes());
+        let response = gate.response();
+        if response.status == 200 {
+            return false;
+        }
+        response.assert_refused(503, "overloaded");
+        assert_eq!(response.field("retry-after"), Some("1"));
+        true
+    };
+    assert!(!refused());
+    assert_eq!(on_page(&page(), "portcullis_accepts_failed_total"), 0);
+    let held = files_of(&binary);
+    let _waiting = [(); 8].map(|()| Connection::open(binary.address()));
+    // For so long that each server was to be checked a few times.
+    wait_until("that files are used up", || {
+        refused() && on_page(&page(), "portcullis_accepts_failed_total") > 5
+    });
+    binary.stdout.wait_for("what was lacking", |line| {
+        line.contains("`: no file or memory is left for a connection to it: Too many open files")
+            && line.contains("\"upstream\":\"127.0.0.1:")
+    });
+    drop(held);
+    wait_until("that requests pass again", || !refused());
+    let up = "portcullis_upstream_servers{upstream=\"backend\",state=\"up\"}";
+    assert_eq!(on_page(&page(), up), 2);
+    let told = binary.stderr.text();
+    assert!(!told.contains("a server is "), "{told}");
+}
+
+/// Connections to the admin listener that take every file of 64: those of callers have a cap below.
+fn files_of(binary: &Binary) -> Vec<Connection> {
+    let held = (0..64).map(|_| Connection::open(binary.admin())).collect();
+    binary.stderr.wait_for("that it has no files", |line| {
+        line.contains("the admin listener cannot accept connections")
+    });
+    held
+}
+
+#[test]
+fn where_few_files_may_be_open_strangers_leave_enough_for_health_and_for_callers() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server("workers = 1");
+    let text = setup.text();
+    let binary = Binary::spawn_by(setup, &text, limited(300, 300));
+    let told = binary.stderr.text();
+    let cap = "and 300 may be open, so that no more than 75 connections are let in at a time";
+    assert!(told.contains(cap), "{told}");
+
+    let mut kept = Connection::open(binary.address());
+    kept.send(&request("GET", "/").bytes());
+    kept.response().assert_refused(401, "credential-missing");
+    let _strangers: Vec<_> = (0..400)
+        .map(|_| Connection::open(binary.address()))
+        .collect();
+    let asked = |path: &str| {
+        let mut admin = Connection::open(binary.admin());
+        admin.send(&request("GET", path).bytes());
+        admin.response()
+    };
+    wait_until("that those over the cap are closed", || {
+        let page = asked("/metrics").text();
+        on_page(&page, "portcullis_connections_closed_full_total") == 326
+    });
+    assert_eq!(asked("/livez").status, 200);
+    let signed = caller().at(Binary::now()).sign(&request("GET", "/orders"));
+    kept.send(&signed.bytes());
+    kept.response().assert_passed();
+    let page = asked("/metrics").text();
+    assert_eq!(on_page(&page, "portcullis_accepts_failed_total"), 0);
 }
 
 /// A command that runs the binary where so many files may be open.

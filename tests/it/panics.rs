@@ -93,6 +93,7 @@ impl Breakable {
             access_log: Some(AccessLog::to(Box::new(log.clone()), Format::Json)),
             workers: 1,
             codes: Code::ALL.iter().map(|code| code.word()).collect(),
+            shown: Vec::new(),
         });
         let settings = Settings::build(config.gateway, &observer, None).unwrap();
         let memory = Arc::new(Breaks::default());

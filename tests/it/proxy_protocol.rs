@@ -363,6 +363,43 @@ fn ask(path: &Path, request: &Request) -> Response {
 }
 
 #[test]
+fn a_check_of_the_proxy_comes_in_when_nobody_else_does() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server(HERE)
+        .server("proxy_protocol = true\nmax_connections = 1")
+        .server("health_checkers = [\"127.0.0.1\", \"192.0.2.200\"]")
+        .start();
+    let open = |header: &[u8]| {
+        let mut connection = gateway.connect();
+        connection.send(&[header, &request().bytes()].concat());
+        connection
+    };
+    let client = b"PROXY TCP4 192.0.2.1 10.0.0.1 1 1\r\n";
+    let served = |header: &[u8]| {
+        let mut connection = open(header);
+        connection
+            .response()
+            .assert_refused(401, "credential-missing");
+        connection
+    };
+    let _held = served(client);
+    // More than the reserve is large: they do not use it up.
+    for _ in 0..20 {
+        assert!(open(client).is_closed());
+    }
+    assert!(open(b"PROXY UNKNOWN\r\n").is_closed());
+    let _checks = [
+        served(&binary(0x20, 0x00, &[])),
+        served(b"PROXY TCP4 192.0.2.200 10.0.0.1 1 1\r\n"),
+    ];
+    assert_eq!(
+        metric(&gateway, "portcullis_connections_closed_full_total"),
+        21
+    );
+}
+
+#[test]
 fn an_address_that_a_proxy_header_tells_has_its_cap() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream)

@@ -1,6 +1,9 @@
 //! A configuration that changes under a running gateway.
 
-use crate::harness::{Binary, Connection, DEADLINE, Request, Response, Setup, Upstream, caller};
+use crate::harness::secure::{Authority, Certified};
+use crate::harness::{
+    Binary, Connection, DEADLINE, Request, Response, Setup, Upstream, binary, caller,
+};
 use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -214,6 +217,76 @@ fn a_file_that_has_lost_all_its_routes_changes_nothing() {
         .wait_for("the refusal", |line| line.contains("not taken over"));
     assert!(event.contains("has no `[[routes]]`"), "{event}");
     assert_open(&binary.send(&binary.request("GET", "/open")));
+}
+
+/// What `portcullis reload` says beside its output.
+fn warned_by_reload(binary: &Binary, more: &[&str]) -> String {
+    let admin = format!("http://{}", binary.admin());
+    let ran = std::process::Command::new(binary::program())
+        .args(["reload", "--admin", &admin])
+        .args(more)
+        .current_dir(binary.setup().folder())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(ran.stderr).unwrap();
+    assert!(ran.status.success(), "{told}");
+    told
+}
+
+#[test]
+fn a_certificate_that_is_over_is_warned_of_once_when_it_is_put_in_place() {
+    const OVER: &str = "server.tls.certificate: the certificate is over since 2001-01-01";
+    let put = |setup: &Setup, certified: &Certified| {
+        setup.write_secret("key.pem", certified.key.as_bytes());
+        setup.write("cert.pem", certified.certificate.as_bytes());
+    };
+    let authority = Authority::new();
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .server("tls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }");
+    put(&setup, &authority.certify("localhost"));
+    let more = setup
+        .text()
+        .replace("[apps.mobile]", &format!("{MORE}\n[apps.mobile]"));
+    let binary = setup.spawn();
+    assert!(!warned_by_reload(&binary, &[]).contains("the certificate"));
+    put(binary.setup(), &authority.certify_expired("localhost"));
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let told = warned_by_reload(&binary, dry_run);
+        let warning = told.lines().find(|line| line.starts_with("warning: "));
+        assert!(warning.is_some_and(|line| line.contains(OVER)), "{told}");
+    }
+    let event = binary
+        .stderr
+        .wait_for("the warning", |line| line.contains(OVER));
+    assert!(event.contains("\"WARN\""), "{event}");
+    // Another change says nothing of it, where nothing of it has changed.
+    binary.rewrite(&more);
+    binary.stderr.wait_for("the reload", |line| {
+        line.contains("configuration reloaded") && line.contains("routes.more")
+    });
+    assert_eq!(binary.stderr.text().matches(OVER).count(), 1);
+}
+
+#[test]
+fn a_configuration_that_is_not_in_force_is_shown_until_it_is() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).routes(OPEN);
+    let good = setup.text();
+    let bad = good.replace("accept = [\"public\"]", "accept = [\"pubic\"]");
+    let binary = setup.spawn();
+    let is_in_force = || metric(&binary, "portcullis_config_in_force ");
+    assert_eq!(is_in_force(), Some(1.0));
+    binary.rewrite(&bad);
+    binary
+        .stderr
+        .wait_for("the problems", |line| line.contains("not taken over"));
+    assert_eq!(is_in_force(), Some(0.0));
+    binary.rewrite(&good);
+    binary
+        .stderr
+        .wait_for("that it is good", |line| line.contains("is good again"));
+    assert_eq!(is_in_force(), Some(1.0));
 }
 
 #[test]

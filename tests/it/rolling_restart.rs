@@ -263,6 +263,58 @@ fn one_that_waits_in_vain_says_who_has_the_folder() {
 }
 
 #[test]
+fn one_that_could_not_follow_ends_at_once_and_the_old_one_goes_on() {
+    let upstream = Upstream::start();
+    let supervisor = Supervisor::new(&upstream, "");
+    let old = supervisor.start().serves();
+
+    // A socket that no setting names.
+    let more = TcpListener::bind("127.0.0.1:0").unwrap();
+    let new = Command::new("sh")
+        .arg("-c")
+        .arg("exec 3<&0 4>&1 </dev/null >&2; LISTEN_FDS=2 LISTEN_PID=$$ exec \"$0\" serve")
+        .arg(program())
+        .current_dir(supervisor.setup.folder())
+        .stdin(OwnedFd::from(supervisor.socket.try_clone().unwrap()))
+        .stdout(OwnedFd::from(more))
+        .output()
+        .unwrap();
+    assert_eq!(new.status.code(), Some(1));
+    let told = String::from_utf8(new.stderr).unwrap();
+    assert!(told.contains("nothing listens there"), "{told}");
+    assert!(!told.contains("waiting for the gateway"), "{told}");
+
+    // An address for health that a program has which is no gateway.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let other = std::thread::spawn(move || {
+        drop(other.accept().unwrap());
+        other
+    });
+    let text = std::fs::read_to_string(supervisor.setup.path("gateway.toml")).unwrap();
+    let text = text.replace("unix:admin.sock", &address.to_string());
+    supervisor.setup.write("gateway.toml", text.as_bytes());
+    let mut new = supervisor.start();
+    new.events.wait_for_end();
+    assert_eq!(new.child.wait().unwrap().code(), Some(1));
+    let told = new.events.text();
+    let said =
+        format!("cannot listen on `{address}` for health and metrics: the address is in use");
+    assert!(told.contains(&said), "{told}");
+    assert!(!told.contains("waiting for the gateway"), "{told}");
+    other.join().unwrap();
+
+    assert_eq!(supervisor.ready().status, 200);
+    let mut client = Client {
+        address: supervisor.address(),
+        connection: None,
+    };
+    client.ask(&supervisor.signed("on")).assert_passed();
+    old.stop();
+    assert_eq!(old.ended(), 1);
+}
+
+#[test]
 fn one_that_waits_can_be_told_to_stop() {
     let upstream = Upstream::start();
     let supervisor = Supervisor::new(&upstream, "");

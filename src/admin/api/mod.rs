@@ -54,13 +54,22 @@ pub trait Desk: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why that cannot be.
-    fn reload(&self, dry_run: bool) -> Result<Vec<String>, String>;
+    fn reload(&self, dry_run: bool) -> Result<Reloaded, String>;
 
     /// The time.
     fn now(&self) -> Now;
 
     /// Whether a gateway runs on this.
     fn is_serving(&self) -> bool;
+}
+
+/// What came of reading the configuration again, or would.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Each key with what it was and is.
+    pub changes: Vec<String>,
+    /// What someone should know about the configuration, as `portcullis check` tells it.
+    pub warnings: Vec<String>,
 }
 
 /// A request to the API.

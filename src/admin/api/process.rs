@@ -1,9 +1,9 @@
 //! The gateway itself: what it is, and its configuration.
 
-use super::Answer;
 use super::call::Call;
 use super::openapi;
 use super::problem::{Code, Problem};
+use super::{Answer, Reloaded};
 use serde_json::json;
 
 /// `GET /v1/openapi.json`.
@@ -32,8 +32,8 @@ pub(super) fn status(call: &Call<'_>) -> Result<Answer, Problem> {
 pub(super) fn reload(call: &Call<'_>) -> Result<Answer, Problem> {
     call.no_body()?;
     match call.desk.reload(call.dry_run) {
-        Ok(changes) => Ok(Answer::ok(
-            json!({ "dry_run": call.dry_run, "changes": changes }),
+        Ok(Reloaded { changes, warnings }) => Ok(Answer::ok(
+            json!({ "dry_run": call.dry_run, "changes": changes, "warnings": warnings }),
         )),
         Err(why) => {
             let hint = not_reloaded(&why, call.desk.is_serving());

@@ -57,7 +57,14 @@ pub(super) fn all() -> Map<String, Json> {
     );
     add(
         "Reloaded",
-        object(&[("dry_run", boolean()), ("changes", list(text()))], &[]),
+        object(
+            &[
+                ("dry_run", boolean()),
+                ("changes", list(text())),
+                ("warnings", list(text())),
+            ],
+            &[],
+        ),
     );
     add("AppPage", page("App"));
     add("KeyPage", page("Key"));

@@ -1,6 +1,6 @@
 //! The API without a gateway: on the configuration and the registry themselves.
 
-use crate::admin::api::{Configured, Desk, Who};
+use crate::admin::api::{Configured, Desk, Reloaded, Who};
 use crate::apps::made::{MasterKey, Store};
 use crate::cli::serve::configured;
 use crate::cli::stop::Stop;
@@ -177,7 +177,7 @@ impl Desk for Offline {
         self.registry.as_ref().map(|(_, master)| master)
     }
 
-    fn reload(&self, _: bool) -> Result<Vec<String>, String> {
+    fn reload(&self, _: bool) -> Result<Reloaded, String> {
         Err("no gateway runs that could take it over".to_owned())
     }
 

@@ -6,6 +6,7 @@ use crate::cli::paint::visible;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use http::Method;
+use serde_json::Value as Json;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -25,7 +26,8 @@ Examples:
   See what would change, then change it:
     portcullis reload --dry-run && portcullis reload
 
-It is what SIGHUP does, with an answer: all of it is in force when the command ends, or nothing is.";
+It is what SIGHUP does, with an answer: all of it is in force when the command ends, or nothing is.
+What `portcullis check` would warn of is told on standard error.";
 
 /// Runs the command.
 pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
@@ -43,7 +45,12 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
         writeln!(out, "{reply:#}")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let changes = reply["changes"].as_array().map_or(&[][..], Vec::as_slice);
+    let list = |name: &str| reply[name].as_array().map_or(&[][..], Vec::as_slice);
+    let text = |one: &Json| visible(one.as_str().unwrap_or_default());
+    for warning in list("warnings") {
+        let _ = writeln!(anstream::stderr(), "warning: {}", text(warning));
+    }
+    let changes = list("changes");
     let done = if args.dry_run {
         "would change"
     } else {
@@ -53,11 +60,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<ExitCode> {
         writeln!(out, "nothing {done}")?;
     }
     for change in changes {
-        writeln!(
-            out,
-            "{done}: {}",
-            visible(change.as_str().unwrap_or_default())
-        )?;
+        writeln!(out, "{done}: {}", text(change))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,10 @@
 //! What a running gateway can be given anew, and what only a restart changes.
 
 use super::phases::{Current, Phase};
-use super::registry::{Made, kept};
+use super::registry::{self, Made};
+use super::warned::{Warned, warnings};
 use super::watch::{Looks, Wake};
-use crate::admin::api::{Configured, Guard};
+use crate::admin::api::{Configured, Guard, Reloaded};
 use crate::apps::made::{MasterKey, Store};
 use crate::config::{Config, Loaded, Resolved};
 use crate::forward::upstream::checks::Checks;
@@ -60,6 +61,7 @@ pub(super) struct InForce {
     pub(super) files: Vec<PathBuf>,
     pub(super) goodbye: server::Goodbye,
     pub(super) configured: Arc<Configured>,
+    pub(super) warned: Warned,
 }
 
 /// What sockets and files in use cannot take over: a change of it needs a restart.
@@ -170,13 +172,15 @@ impl InForce {
 }
 
 impl Control {
-    pub(super) fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
+    pub(super) fn reload(&self, loaded: Loaded) -> Result<Reloaded, NotReloaded> {
         let mut in_force = self.in_force();
+        let loaded = in_force.takes(loaded)?;
+        let warnings = warnings(&loaded, self.shared.clock.now());
         let Loaded {
             mut config,
             resolved,
             ..
-        } = in_force.takes(loaded)?;
+        } = loaded;
         if let Some(made) = &self.made {
             made.takes(&mut config.gateway)
                 .map_err(NotReloaded::Refused)?;
@@ -201,8 +205,7 @@ impl Control {
         if let Some(made) = &self.made {
             made.reconfigure(&apps, plans);
         }
-        let kept = || kept(&apps, self.made.as_ref());
-        self.shared.heights.keep(kept);
+        registry::keep(&self.shared.heights, &apps, self.made.as_ref());
         super::upstreams::check(&self.checks, &self.shared.settings.load());
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);
@@ -210,11 +213,13 @@ impl Control {
         in_force.configured = configured;
         in_force.files = config.files;
         in_force.goodbye = config.goodbye;
-        Ok(changes)
+        in_force.warned.tell(&warnings);
+        let warnings = warnings.iter().map(ToString::to_string).collect();
+        Ok(Reloaded { changes, warnings })
     }
 
-    /// Reads the file again and puts it into force, or says why not. Gives back what it changed.
-    pub(super) fn reload_file(&self, path: &Path, wake: Wake) -> Result<Vec<String>, String> {
+    /// Reads the file again and puts it into force, or says why not. Gives back what came of it.
+    pub(super) fn reload_file(&self, path: &Path, wake: Wake) -> Result<Reloaded, String> {
         // Held while it is read: of two at once the later one reads what is put into force last.
         let mut last = hold(&self.last_read);
         // Looked at before: what changes while they are read is a change of its own.
@@ -230,7 +235,7 @@ impl Control {
         let before = std::mem::replace(&mut *last, read);
         let is_told = match &result {
             // Somebody asked for the change before it was seen.
-            Ok(changes) => changes.is_empty() && *last == before,
+            Ok(done) => done.changes.is_empty() && *last == before,
             // It was tried again.
             Err(_) => last.not_taken == before.not_taken,
         };
@@ -242,8 +247,8 @@ impl Control {
         let now = self.shared.clock.now();
         self.shared.observer.reloaded(result.is_ok(), now);
         match &result {
-            Ok(changes) if !changes.is_empty() => {
-                tracing::info!(changes = changes.join(", "), "configuration reloaded");
+            Ok(done) if !done.changes.is_empty() => {
+                tracing::info!(changes = done.changes.join(", "), "configuration reloaded");
             }
             Ok(_) if before.not_taken.is_some() => {
                 tracing::info!("the configuration is good again: it is the one in force");
@@ -263,8 +268,8 @@ impl Control {
         hold(&self.last_read).not_taken.is_some()
     }
 
-    /// What reading the file again would change.
-    pub(super) fn would_reload(&self, path: &Path) -> Result<Vec<String>, String> {
+    /// What would come of reading the file again.
+    pub(super) fn would_reload(&self, path: &Path) -> Result<Reloaded, String> {
         let loaded = Config::check(path).map_err(|report| report.to_string())?;
         let in_force = self.in_force();
         let mut loaded = in_force.takes(loaded).map_err(|why| why.to_string())?;
@@ -272,7 +277,11 @@ impl Control {
             let refused = made.takes(&mut loaded.config.gateway);
             refused.map_err(|why| NotReloaded::Refused(why).to_string())?;
         }
-        Ok(crate::config::changes(&in_force.resolved, &loaded.resolved))
+        let warnings = warnings(&loaded, self.shared.clock.now());
+        Ok(Reloaded {
+            changes: crate::config::changes(&in_force.resolved, &loaded.resolved),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+        })
     }
 
     pub(super) fn configured(&self) -> Arc<Configured> {

@@ -3,7 +3,7 @@
 use super::control::Control;
 use super::systemd;
 use super::watch::Wake;
-use crate::admin::api::{Configured, ConfiguredApp, ConfiguredKey, Desk, Guard};
+use crate::admin::api::{Configured, ConfiguredApp, ConfiguredKey, Desk, Guard, Reloaded};
 use crate::apps::Scheme;
 use crate::apps::made::{MasterKey, Store};
 use crate::clock::Now;
@@ -25,7 +25,7 @@ impl Desk for Control {
         self.master.as_ref()
     }
 
-    fn reload(&self, dry_run: bool) -> Result<Vec<String>, String> {
+    fn reload(&self, dry_run: bool) -> Result<Reloaded, String> {
         let Some(file) = &self.file else {
             return Err("this gateway has no file to read again".to_owned());
         };

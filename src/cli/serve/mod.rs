@@ -8,16 +8,15 @@ use crate::admin::Served;
 use crate::admin::api::Guard;
 use crate::apps::made::Store;
 use crate::forward::upstream::checks::Checks;
-use crate::gateway::refusal::Code;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
 use crate::issuers::Fetches;
 use crate::limit::peer::Peers;
-use crate::observe::{self, AccessLog, Format, Observer};
 use crate::schemes::token;
 use crate::server::{Handed, Listen, tls::Certificates};
-use crate::{admin, server, store};
+use crate::{admin, observe, server, store};
 use anyhow::Context as _;
 use control::{Control, Fixed, InForce};
+use doors::Doors;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,13 +25,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use warned::Warned;
 use watch::{Wake, Wakes};
 
 mod control;
 mod desk;
+mod doors;
 mod events;
 mod issuers;
 mod minting;
+mod observing;
 mod options;
 mod panics;
 mod phases;
@@ -41,6 +43,7 @@ mod static_keys;
 mod systemd;
 mod turned_away;
 mod upstreams;
+mod warned;
 mod watch;
 
 pub use control::NotReloaded;
@@ -81,16 +84,19 @@ pub struct Running {
 /// # Errors
 /// When it cannot bind, or its memory of proofs cannot be opened.
 pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Running> {
+    // Whoever has loaded it has told them.
+    let mut warned = Warned::default();
+    warned.know(&warned::warnings(&loaded, options.clock.now()));
     let Loaded {
         mut config,
         resolved,
         ..
     } = loaded;
     let fixed = Fixed::of(&config);
-    let handed = &mut options.handed;
-    let bound = server::bind(&config.server, handed)?;
-    let is_handed_on = bound.is_handed_on();
-    let (places, addresses) = (bound.places().to_vec(), bound.addresses());
+    options.fit(&mut config.server.caps);
+    let mut doors = Doors::open(&config, &mut options.handed)?;
+    let is_handed_on = doors.server.is_handed_on();
+    let (places, addresses) = (doors.server.places().to_vec(), doors.server.addresses());
     let certificates = config
         .server
         .tls
@@ -118,18 +124,9 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
     }
     let (moved_up, heights) = store::moved_up::Keeper::open(&config.state.directory)?;
     let made = registry::open(config.registry.as_ref(), &mut config.gateway)?;
-    heights.keep(|| registry::kept(&config.gateway.apps, made.as_ref()));
-    let no_color = crate::config::no_color();
-    let access_log = match options.access_log {
-        Some(sink) if options.readable => AccessLog::to(sink, Format::Readable { colour: true }),
-        Some(sink) => AccessLog::to(sink, Format::Json),
-        None => AccessLog::stdout(Format::of_stdout(no_color)),
-    };
-    let observer = Observer::new(observe::Settings {
-        access_log: Some(access_log),
-        workers: config.server.workers,
-        codes: Code::ALL.iter().map(|code| code.word()).collect(),
-    });
+    registry::keep(&heights, &config.gateway.apps, made.as_ref());
+    let workers = config.server.workers;
+    let observer = observing::observer(options.access_log, options.readable, workers);
     let remembered = Arc::downgrade(&proofs);
     observer.gauge(
         "remembered_proofs",
@@ -202,6 +199,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
             files: config.files,
             goodbye: config.goodbye,
             configured,
+            warned,
         }),
         guard: guard.clone(),
         file: options.file,
@@ -214,11 +212,13 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         desk: control.clone(),
         guard,
     };
-    let admin_running = admin::serve(&config.admin, handed, served, admin_stop.clone())?;
-    handed.none_is_left(config.server.listen.iter().chain(&config.admin.listen))?;
+    let admin_bound = doors.admin(&config.admin)?;
+    let admin_running = admin_bound
+        .map(|bound| admin::serve(bound, served, admin_stop.clone()))
+        .transpose()?;
     upstreams::check(&control.checks, &shared.settings.load());
     let workers = server::run(
-        bound,
+        doors.server,
         &config.server,
         certificates,
         move |worker| Gateway::new(shared.clone(), worker),
@@ -273,7 +273,7 @@ impl Running {
     /// # Errors
     /// [`NotReloaded`]; what was in force still is.
     pub fn reload(&self, loaded: Loaded) -> Result<Vec<String>, NotReloaded> {
-        self.control.reload(loaded)
+        self.control.reload(loaded).map(|done| done.changes)
     }
 
     /// Where apps are kept that are made at run time, if they are: what is written there is in force.
@@ -303,6 +303,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Before the file is read and an address is told: no change and no signal is missed from here on.
     let mut wakes = {
         let _inside = runtime.enter();
+        files::outlive_size_limit()?;
         Wakes::new(std::slice::from_ref(&args.config))?
     };
     let loaded = match Config::load(&args.config) {
@@ -312,17 +313,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let now = Clock::system().now().unix_seconds();
-    for warning in loaded.warnings.iter().chain(loaded.lapsed(now)) {
+    for warning in warned::warnings(&loaded, Clock::system().now()) {
         tracing::warn!("{warning}");
     }
     wakes.watch(&loaded.config.files);
-    if let Some(shortage) = Need::of(&loaded.config).shortage(files::raise()) {
+    let (need, may_be_open) = (Need::of(&loaded.config), files::raise());
+    if let Some(shortage) = need.shortage(may_be_open) {
         tracing::warn!("too few files may be open: {shortage}");
     }
     runtime.block_on(async {
         let given_up = Arc::<AtomicBool>::default();
         let options = StartOptions::default()
+            .connections(need.connections_within(may_be_open))
             .handed(handed)
             .file(args.config.clone())
             .unless(given_up.clone());

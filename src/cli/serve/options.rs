@@ -1,7 +1,7 @@
 //! What differs from a usual start.
 
 use crate::clock::Clock;
-use crate::server::Handed;
+use crate::server::{Caps, Handed};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ pub struct StartOptions {
     pub(super) readable: bool,
     pub(super) file: Option<PathBuf>,
     pub(super) handed: Handed,
+    connections: Option<usize>,
     pub(super) given_up: Arc<AtomicBool>,
 }
 
@@ -38,6 +39,19 @@ impl StartOptions {
     pub fn handed(mut self, handed: Handed) -> Self {
         self.handed = handed;
         self
+    }
+
+    /// Lets no more connections in at a time, where the configuration would.
+    #[must_use]
+    pub const fn connections(mut self, most: Option<usize>) -> Self {
+        self.connections = most;
+        self
+    }
+
+    /// Lowers a cap that is over what may be let in.
+    pub(super) fn fit(&self, caps: &mut Caps) {
+        let most = self.connections.unwrap_or(caps.connections);
+        caps.connections = caps.connections.min(most);
     }
 
     /// Reads its configuration from this file again, when it is told to.

@@ -1,4 +1,4 @@
-//! The metrics of what is turned away before it is a request.
+//! The metrics of connections: those that are open, and what is turned away before it is a request.
 
 use crate::observe::Observer;
 use crate::server::Counts;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 type Read = fn(&Counts) -> u64;
 
-/// Shows every count.
+/// Shows every number.
 pub(super) fn show(observer: &Observer, counts: &Arc<Counts>) {
-    let shown: [(_, _, Read); 6] = [
+    let shown: [(_, _, Read); 9] = [
         (
             "connections_closed_full",
             "Connections closed since `max_connections` were open",
@@ -30,9 +30,24 @@ pub(super) fn show(observer: &Observer, counts: &Arc<Counts>) {
             Counts::header,
         ),
         (
+            "connections_closed_flood",
+            "Connections over HTTP/2 closed since their clients sent too much that is cheap for them",
+            Counts::flood,
+        ),
+        (
+            "http2_heads_refused",
+            "Requests over HTTP/2 that the library refused, so that no record tells of them",
+            Counts::heads,
+        ),
+        (
             "tls_handshakes_failed",
             "Connections closed since their TLS handshake failed",
             Counts::handshake,
+        ),
+        (
+            "accepts_failed",
+            "How often no connection could be accepted, most often for want of files",
+            Counts::accept,
         ),
         (
             "forwarded_unreadable",
@@ -44,4 +59,7 @@ pub(super) fn show(observer: &Observer, counts: &Arc<Counts>) {
         let counts = counts.clone();
         observer.counter(name, help, move || read(&counts));
     }
+    let counts = counts.clone();
+    let help = "Connections that are open";
+    observer.gauge("open_connections", help, move || counts.open() as i64);
 }
