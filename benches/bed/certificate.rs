@@ -1,14 +1,14 @@
-//! A certificate made for one run, and a client that trusts no other.
+//! A certificate made for one run, a client that trusts no other, and a server that shows it.
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Files in the folder of a run.
 pub(crate) const CERTIFICATE: &str = "cert.pem";
@@ -29,8 +29,7 @@ pub(crate) fn write(folder: &Path, host: &str) {
 /// A client that settles on `protocol` and nothing else.
 pub(crate) fn client(folder: &Path, protocol: &[u8]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
-    let leaf = CertificateDer::from_pem_file(folder.join(CERTIFICATE)).expect("a certificate");
-    roots.add(leaf).expect("a certificate");
+    roots.add(leaf(folder)).expect("a certificate");
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -39,4 +38,22 @@ pub(crate) fn client(folder: &Path, protocol: &[u8]) -> TlsConnector {
         .with_no_client_auth();
     config.alpn_protocols = vec![protocol.to_vec()];
     TlsConnector::from(Arc::new(config))
+}
+
+/// A server that settles on one of `protocols`.
+pub(crate) fn server(folder: &Path, protocols: &[&[u8]]) -> TlsAcceptor {
+    let key = PrivateKeyDer::from_pem_file(folder.join(KEY)).expect("a key");
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider speaks them")
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf(folder)], key)
+        .expect("they belong together");
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+fn leaf(folder: &Path) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(folder.join(CERTIFICATE)).expect("a certificate")
 }

@@ -60,6 +60,16 @@ impl Dialer {
 
     /// A connection ready for requests, from an address of the loopback range.
     pub(crate) async fn dial(&self, to: SocketAddr, from: Ipv4Addr) -> io::Result<Link> {
+        let stream = self.open(to, from).await?;
+        Ok(if self.door.http2 {
+            Link::Http2(Http2::open(stream).await?)
+        } else {
+            Link::Http1(Http1::new(stream))
+        })
+    }
+
+    /// The same, before a byte of HTTP has passed.
+    pub(crate) async fn open(&self, to: SocketAddr, from: Ipv4Addr) -> io::Result<Box<dyn Stream>> {
         let stream = connect(to, from).await?;
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(stream),
@@ -68,11 +78,7 @@ impl Dialer {
                 Box::new(connector.connect(name, stream).await?)
             }
         };
-        Ok(if self.door.http2 {
-            Link::Http2(Http2::open(stream).await?)
-        } else {
-            Link::Http1(Http1::new(stream))
-        })
+        Ok(stream)
     }
 }
 

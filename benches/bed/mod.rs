@@ -2,6 +2,7 @@
 //! an origin, and a caller that signs ahead of time and speaks HTTP/1.1 and
 //! HTTP/2 with as little work of its own as can be, since it shares a core with the origin.
 
+pub(crate) mod calls;
 pub(crate) mod certificate;
 pub(crate) mod gateway;
 pub(crate) mod http1;
@@ -11,3 +12,4 @@ pub(crate) mod load;
 pub(crate) mod origin;
 pub(crate) mod process;
 pub(crate) mod sign;
+pub(crate) mod websocket;

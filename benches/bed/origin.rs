@@ -5,14 +5,22 @@ use super::http1::{field, number};
 use memchr::memmem;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
 
 /// What it answers with, unless it is asked for more.
 const BODY: usize = 1_000;
 const BUFFER: usize = 64 * 1024;
 /// A path with this in it is answered with as many bytes as stand behind it.
 pub(crate) const BYTES: &str = "/bytes-";
+/// A path with this in it is answered with events that have no end.
+pub(crate) const EVENTS: &str = "/events";
+/// Each of them.
+pub(crate) const EVENT: &[u8] = b"data: something new\n\n";
+/// The time between two of them.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The answer to the key that every `WebSocket` of the benches shows (RFC 6455, section 1.3).
 const UPGRADED: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -32,13 +40,24 @@ pub(crate) async fn start() -> SocketAddr {
 
 /// Answers one request after another, until the other side has enough.
 pub(crate) async fn serve(stream: TcpStream) {
+    serve_but(stream, |_| None).await;
+}
+
+/// The same, where `other` has no answer of its own to a head.
+pub(crate) async fn serve_but(stream: TcpStream, other: impl Fn(&[u8]) -> Option<&'static [u8]>) {
     let _ = stream.set_nodelay(true);
     let usual = answer(BODY);
     let mut requests = Requests::new(stream);
     while let Ok(true) = requests.next().await {
-        let sent = match wanted(&requests.head) {
+        let wanted = match other(&requests.head) {
+            Some(answer) => Wanted::Other(answer),
+            None => wanted(&requests.head),
+        };
+        let sent = match wanted {
             Wanted::Usual => requests.stream.write_all(&usual).await,
+            Wanted::Other(answer) => requests.stream.write_all(answer).await,
             Wanted::Bytes(count) => send(&mut requests.stream, count).await,
+            Wanted::Events => tell(&mut requests.stream).await,
             Wanted::WebSocket => {
                 let _ = requests.stream.write_all(UPGRADED).await;
                 return echo(requests.stream).await;
@@ -52,7 +71,9 @@ pub(crate) async fn serve(stream: TcpStream) {
 
 enum Wanted {
     Usual,
+    Other(&'static [u8]),
     Bytes(usize),
+    Events,
     WebSocket,
 }
 
@@ -61,6 +82,9 @@ fn wanted(head: &[u8]) -> Wanted {
     if let Some(at) = memmem::find(line, BYTES.as_bytes()) {
         let digits = line[at + BYTES.len()..].split(|byte| !byte.is_ascii_digit());
         return Wanted::Bytes(digits.take(1).map(number).sum());
+    }
+    if memmem::find(line, EVENTS.as_bytes()).is_some() {
+        return Wanted::Events;
     }
     if field(head, b"upgrade:").is_some() {
         return Wanted::WebSocket;
@@ -77,6 +101,18 @@ async fn send(stream: &mut TcpStream, mut count: usize) -> io::Result<()> {
         count -= part;
     }
     Ok(())
+}
+
+/// One event after another, until nobody takes them.
+async fn tell(stream: &mut TcpStream) -> io::Result<()> {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Transfer-Encoding: chunked\r\n\r\n";
+    let chunk = [b"15\r\n".as_slice(), EVENT, b"\r\n"].concat();
+    stream.write_all(HEAD).await?;
+    loop {
+        stream.write_all(&chunk).await?;
+        sleep(PAUSE).await;
+    }
 }
 
 /// Gives back what comes, in a buffer that is there only while something is.

@@ -83,6 +83,11 @@ impl Caller {
         }
     }
 
+    /// The proof of [`Proof::Token`].
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// `GET`, or `POST` with a body; each with a proof of its own, where it has one.
     pub(crate) fn request(
         &self,

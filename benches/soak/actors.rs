@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// How long a caller thinks between two batches.
-const THINKS: Duration = Duration::from_millis(20);
+pub(super) const THINKS: Duration = Duration::from_millis(20);
 /// Requests in a batch, on one connection.
 const BATCH: usize = 8;
 /// Batches until a caller comes with a new connection.
@@ -22,7 +22,7 @@ const BATCHES: usize = 16;
 /// Unexpected things that are told; the others are counted.
 const TOLD: usize = 20;
 /// How many of each kind there are.
-const EACH: usize = 2;
+pub(super) const EACH: usize = 2;
 
 /// Where to call.
 #[derive(Clone)]
@@ -46,7 +46,13 @@ struct Told {
 }
 
 impl Tally {
-    fn good(&self, who: &'static str) {
+    /// From now on it has to come back at least once.
+    pub(super) fn awaits(&self, who: &'static str) {
+        let mut told = self.0.lock().expect("no panic within");
+        told.answered.entry(who).or_default();
+    }
+
+    pub(super) fn good(&self, who: &'static str) {
         let mut told = self.0.lock().expect("no panic within");
         *told.answered.entry(who).or_default() += 1;
     }
@@ -65,7 +71,7 @@ impl Tally {
         format!("{sum} as they should be, {} not", told.wrong)
     }
 
-    /// Whether everything came back as it should.
+    /// Whether everything came back, and as it should.
     pub(super) fn print(&self) -> bool {
         let told = self.0.lock().expect("no panic within");
         println!("\n| callers | as they should be |\n| --- | ---: |");
@@ -75,7 +81,12 @@ impl Tally {
         if told.wrong > 0 {
             println!("\n{} were not:\n{}", told.wrong, told.first.join("\n"));
         }
-        told.wrong == 0
+        let never = told.answered.iter().filter(|(_, count)| **count == 0);
+        let never: Vec<_> = never.map(|(who, _)| *who).collect();
+        if !never.is_empty() {
+            println!("\nnever: {}", never.join("; "));
+        }
+        told.wrong == 0 && never.is_empty()
     }
 }
 
@@ -108,11 +119,19 @@ impl Kind {
             ..Self::good(who, proof, "/orders/1", 0)
         }
     }
+
+    const fn before_faults(who: &'static str, path: &'static str) -> Self {
+        Self {
+            statuses: &[200, 502, 503, 504],
+            may_break: true,
+            ..Self::good(who, Proof::Token, path, 0)
+        }
+    }
 }
 
 const KIB: usize = 1024;
 
-static KINDS: [Kind; 10] = [
+static KINDS: [Kind; 12] = [
     Kind::good("public", Proof::None, "/public/1", 0),
     Kind::good("signed", Proof::Signature, "/orders/1", 0),
     Kind::good("token", Proof::Token, "/orders/1", 0),
@@ -132,18 +151,19 @@ static KINDS: [Kind; 10] = [
     Kind::good("large answer", Proof::Token, "/files/bytes-300000", 0),
     Kind::bad("wrong signatures, refused", Proof::WrongSignature),
     Kind::bad("unknown keys, refused", Proof::UnknownKey),
-    Kind {
-        who: "before a faulty backend",
-        proof: Proof::Token,
-        path: "/faulty/1",
-        body: 0,
-        statuses: &[200, 502, 503, 504],
-        may_break: true,
-    },
+    Kind::good(
+        "one of two servers is ill at times",
+        Proof::Token,
+        "/ailing/1",
+        0,
+    ),
+    Kind::before_faults("before a faulty backend", "/faulty/1"),
+    Kind::before_faults("one of two servers is faulty", "/torn/1"),
 ];
 
 pub(super) fn start(site: &Site, running: &mut JoinSet<()>) {
     for kind in &KINDS {
+        site.tally.awaits(kind.who);
         for number in 0..EACH {
             // Good callers are not taken for the bad ones: those have addresses of their own.
             let from = match kind.statuses {

@@ -1,10 +1,10 @@
 //! Does the gateway stay as it is, under all that comes at once, for as long as one likes?
 //!
-//! Callers of every kind, some of whom misbehave, backends that die, hang and
-//! reset, and a configuration that changes all the while: a process with TLS
-//! and one without. Once a second memory, open files and threads are looked
-//! at. In the end they have to be where they were, every good request must have
-//! been answered as it should, and nothing may be in flight any more.
+//! Callers of every kind, some of whom misbehave, what goes on for a while as `WebSocket`s do,
+//! backends that die, hang, reset and fall ill, and a configuration that changes all the while:
+//! a process with TLS and one without. Once a second memory, open files, threads, connections
+//! and tunnels are looked at. In the end they have to be where they were, every good request must
+//! have been answered as it should, and nothing may be in flight or open any more.
 //!
 //! `cargo bench --bench soak -- --minutes 30`
 //!
@@ -16,6 +16,7 @@ mod actors;
 mod bed;
 mod faults;
 mod operator;
+mod streams;
 mod watch;
 
 use actors::{Site, Tally};
@@ -24,7 +25,7 @@ use bed::link::{Dialer, Door};
 use bed::load::Load;
 use bed::process::{Place, allow_open_files};
 use bed::sign::AUTHORITY;
-use operator::Operator;
+use operator::{Backends, Operator};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -78,6 +79,14 @@ async fn soak(origin: SocketAddr, folder: &Path, samples: usize) -> bool {
     let mut running = JoinSet::new();
     for tls in [false, true] {
         let name = operator::name(tls);
+        let acceptor = tls.then(|| bed::certificate::server(folder, &[b"h2"]));
+        let backends = Backends {
+            origin,
+            faulty,
+            ailing: faults::ailing(tally.clone()).await,
+            calls: bed::calls::start(acceptor).await,
+        };
+        let routes = operator::routes(&backends, tls);
         let settings = Settings {
             name,
             workers: 2,
@@ -85,7 +94,7 @@ async fn soak(origin: SocketAddr, folder: &Path, samples: usize) -> bool {
             server: operator::SERVER,
             failures: operator::FAILURES,
             freshness: operator::FRESHNESS,
-            more: &operator::routes(faulty),
+            more: &routes,
             place: Place::Anywhere,
             ..Settings::USUAL
         };
@@ -104,8 +113,9 @@ async fn soak(origin: SocketAddr, folder: &Path, samples: usize) -> bool {
                 tally: tally.clone(),
             };
             actors::start(&site, &mut running);
+            streams::start(&site, &mut running);
         }
-        let operator = Operator::new(tls, origin, faulty, folder, &gateway);
+        let operator = Operator::new(tls, origin, routes, folder, &gateway);
         running.spawn(operator.work(stop.clone()));
         watches.push(Watch::new(name, gateway));
     }

@@ -1,7 +1,10 @@
 //! Who runs the gateway, and cannot leave it alone.
 
+use crate::bed::certificate::CERTIFICATE;
 use crate::bed::gateway::{Gateway, Settings, write_config};
 use crate::bed::process::Place;
+use crate::bed::sign::AUTHORITY;
+use crate::faults::HEALTH;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -33,7 +36,30 @@ pub(super) const fn name(tls: bool) -> &'static str {
     if tls { "with TLS" } else { "without TLS" }
 }
 
-pub(super) fn routes(faulty: SocketAddr) -> String {
+/// What stands behind the gateways besides the origin.
+pub(super) struct Backends {
+    pub(super) origin: SocketAddr,
+    pub(super) faulty: SocketAddr,
+    pub(super) ailing: SocketAddr,
+    /// Over HTTP/2, and under TLS where the gateway speaks it too.
+    pub(super) calls: SocketAddr,
+}
+
+pub(super) fn routes(backends: &Backends, tls: bool) -> String {
+    let Backends {
+        origin,
+        faulty,
+        ailing,
+        calls,
+    } = backends;
+    let calls = if tls {
+        format!(
+            r#"servers = ["https://{calls}"]
+tls = {{ ca = "file:../{CERTIFICATE}", server_name = "{AUTHORITY}" }}"#
+        )
+    } else {
+        format!("servers = [\"http://{calls}\"]\nprotocol = \"http2\"")
+    };
     format!(
         r#"
 [upstreams.faulty]
@@ -47,6 +73,46 @@ name = "faulty"
 path = "/faulty/**"
 upstream = "faulty"
 accept = ["token"]
+
+[upstreams.torn]
+servers = ["http://{origin}", "http://{faulty}"]
+timeout = "500ms"
+connect_timeout = "500ms"
+idle_timeout = "1s"
+ejection = {{ failures = 3, for = "500ms" }}
+health = {{ path = "{HEALTH}", every = "200ms", timeout = "500ms" }}
+
+[[routes]]
+name = "torn"
+path = "/torn/**"
+upstream = "torn"
+accept = ["token"]
+
+[upstreams.ailing]
+servers = ["http://{origin}", "http://{ailing}"]
+health = {{ path = "{HEALTH}", every = "100ms", unhealthy_after = 2 }}
+
+[[routes]]
+name = "ailing"
+path = "/ailing/**"
+upstream = "ailing"
+accept = ["token"]
+
+[upstreams.calls]
+{calls}
+
+[[routes]]
+name = "calls"
+path = "/calls/**"
+upstream = "calls"
+accept = ["token"]
+
+[[routes]]
+name = "sockets"
+path = "/sockets/**"
+upstream = "origin"
+accept = ["http-signature"]
+upgrade = ["websocket"]
 "#
     )
 }
@@ -54,7 +120,7 @@ accept = ["token"]
 pub(super) struct Operator {
     tls: bool,
     origin: SocketAddr,
-    faulty: SocketAddr,
+    routes: String,
     folder: PathBuf,
     process: Pid,
 }
@@ -63,7 +129,7 @@ impl Operator {
     pub(super) fn new(
         tls: bool,
         origin: SocketAddr,
-        faulty: SocketAddr,
+        routes: String,
         folder: &Path,
         gateway: &Gateway,
     ) -> Self {
@@ -71,7 +137,7 @@ impl Operator {
         Self {
             tls,
             origin,
-            faulty,
+            routes,
             folder: folder.to_owned(),
             process: Pid::from_raw(id).expect("a process id"),
         }
@@ -92,7 +158,7 @@ upstream = "origin"
 accept = ["token"]"#
                 ),
             };
-            let routes = format!("{}\n{more}\n", routes(self.faulty));
+            let routes = format!("{}\n{more}\n", self.routes);
             let settings = Settings {
                 name: name(self.tls),
                 workers: 2,

@@ -18,7 +18,44 @@ const MEMORY: f64 = 8.0;
 const FILES: f64 = 48.0;
 /// Threads that read and write the files of held bodies come with the load, and go after seconds.
 const THREADS: f64 = 32.0;
-const IN_FLIGHT: f64 = 32.0;
+
+/// What the gateway itself says is open.
+struct Gauge {
+    what: &'static str,
+    series: &'static str,
+    /// What the last third may have more than the first, besides the share.
+    more: f64,
+}
+
+const GAUGES: [Gauge; 4] = [
+    Gauge {
+        what: "requests in flight",
+        series: "portcullis_requests_in_flight",
+        more: 32.0,
+    },
+    Gauge {
+        what: "places in flight",
+        series: "portcullis_admitted_requests",
+        more: 32.0,
+    },
+    Gauge {
+        what: "open connections",
+        series: "portcullis_open_connections",
+        more: 32.0,
+    },
+    Gauge {
+        what: "open tunnels",
+        series: "portcullis_tunnels",
+        more: 8.0,
+    },
+];
+
+impl Gauge {
+    fn read(&self, metrics: &str) -> f64 {
+        value(metrics, self.series).expect("it is always told")
+    }
+}
+
 /// How often we look whether it has come to rest.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -28,7 +65,7 @@ pub(super) struct Watch {
     memory: Vec<f64>,
     files: Vec<f64>,
     threads: Vec<f64>,
-    in_flight: Vec<f64>,
+    gauges: [Vec<f64>; GAUGES.len()],
 }
 
 impl Watch {
@@ -39,7 +76,7 @@ impl Watch {
             memory: Vec::new(),
             files: Vec::new(),
             threads: Vec::new(),
-            in_flight: Vec::new(),
+            gauges: [const { Vec::new() }; GAUGES.len()],
         }
     }
 
@@ -49,7 +86,9 @@ impl Watch {
         self.files.push(process.open_files() as f64);
         self.threads.push(process.threads() as f64);
         let metrics = metrics(self.gateway.admin).await;
-        self.in_flight.push(in_flight(&metrics));
+        for (samples, gauge) in self.gauges.iter_mut().zip(&GAUGES) {
+            samples.push(gauge.read(&metrics));
+        }
     }
 
     /// As of the last sample.
@@ -60,14 +99,15 @@ impl Watch {
 
     /// Whether everything stayed flat.
     pub(super) fn print(&self) -> bool {
-        let all = [
+        let process = [
             ("memory, MiB", &self.memory, MEMORY),
             ("open files", &self.files, FILES),
             ("threads", &self.threads, THREADS),
-            ("requests in flight", &self.in_flight, IN_FLIGHT),
         ];
+        let gauges = self.gauges.iter().zip(&GAUGES);
+        let gauges = gauges.map(|(samples, gauge)| (gauge.what, samples, gauge.more));
         let mut kept = true;
-        for (what, samples, more) in all {
+        for (what, samples, more) in process.into_iter().chain(gauges) {
             let samples = &samples[samples.len() / WARM_UP..];
             let third = samples.len() / 3;
             let first = median(&samples[..third]);
@@ -82,7 +122,7 @@ impl Watch {
         kept
     }
 
-    /// Whether nothing is in flight, at last, and the process still runs.
+    /// Whether nothing is in flight or open, at last, and the process still runs.
     pub(super) async fn comes_to_rest(&mut self, patience: Duration) -> bool {
         let name = self.name;
         let until = Instant::now() + patience;
@@ -92,12 +132,12 @@ impl Watch {
                 return false;
             }
             let metrics = metrics(self.gateway.admin).await;
-            let in_flight = in_flight(&metrics);
-            if in_flight == 0.0 {
+            let restless = GAUGES.iter().find(|gauge| gauge.read(&metrics) > 0.0);
+            let Some(gauge) = restless else {
                 return self.was_reloaded(&metrics);
-            }
+            };
             if Instant::now() > until {
-                println!("{name}: {in_flight} still in flight");
+                println!("{name}: {}: {} still", gauge.what, gauge.read(&metrics));
                 return false;
             }
             sleep(LOOK).await;
@@ -113,7 +153,9 @@ impl Watch {
             value(metrics, &series).unwrap_or(0.0)
         });
         let name = self.name;
-        println!("{name}: nothing in flight; {done} configurations taken over, {refused} refused");
+        println!(
+            "{name}: nothing in flight or open; {done} configurations taken over, {refused} refused"
+        );
         done > 1.0 && refused > 0.0
     }
 }
@@ -128,10 +170,6 @@ fn value(metrics: &str, series: &str) -> Option<f64> {
     metrics
         .lines()
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
-}
-
-fn in_flight(metrics: &str) -> f64 {
-    value(metrics, "portcullis_requests_in_flight").expect("it is always told")
 }
 
 async fn metrics(admin: SocketAddr) -> String {
