@@ -3,7 +3,8 @@
 
     overlapping.py 0.0.0.0:443 portcullis serve -c /etc/portcullis/gateway.toml
 
-`[server] listen` says the same address. SIGTERM ends both. Other files are taken over as ever: the gateway watches them.
+`[server] listen` says the same address, `drain = { goodbye = "2s" }` there keeps requests on kept connections, and `[state] wait`
+is more than three seconds and all before *refusing*. SIGTERM ends both. Other files are taken over as ever: the gateway watches them.
 """
 import signal
 import socket

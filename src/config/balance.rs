@@ -37,10 +37,10 @@ table! {
     /// How servers are asked how they are: by `path` or by `grpc`, over connections like those of requests, once for
     /// the whole gateway. Of a name each address is asked.
     pub struct HealthTable {
-        /// What is asked for, with `GET`.
+        /// What is asked for, with `GET`. This or `grpc` is needed.
         pub path: Option<CheckPath>,
-        /// In place of it, the service that gRPC's health protocol (`grpc.health.v1.Health/Check`) is asked for; `""` is
-        /// the whole server. A good check says `SERVING`. It takes HTTP/2: `protocol = "http2"`, or servers of `https://`.
+        /// In place of `path`, the service that gRPC's health protocol (`grpc.health.v1.Health/Check`) is asked for; `""`
+        /// is the whole server. A good check says `SERVING`. It takes HTTP/2: `protocol = "http2"`, or servers of `https://`.
         pub grpc: Option<GrpcService>,
         /// How often.
         pub every: Period = "5s",

@@ -17,6 +17,7 @@ table! {
         pub services: Option<Several<ScopeWord>>,
         /// How they sign paths: `"as-sent"`, as the signers of S3 and curl do; `"encoded-again"`, as those of all other
         /// services do; `"any"` of the two. What looks encoded twice is taken as sent only where this says so.
+        /// `//` is merged, as the latter do, only with `"encoded-again"`.
         pub path: SignedPath = "any",
         /// Whether the upstream reads `+` in a query as a space, so that callers may have signed it so: then `a+b` and
         /// `a%20b` have one signature.
