@@ -121,11 +121,15 @@ pub(super) async fn exchange(
     }
     loop {
         let new = lease.connect(wants, way, connect_by).await;
+        let mut lacked = None;
         // Nothing is left that a trial takes: what is kept will do.
         let new = new.or_else(|error| {
             let again = UsedUp::of(&error).is_some() && way.leave();
-            let kept = again.then(|| lease.reuse(wants, way)).flatten();
-            kept.ok_or(error)
+            let Some(kept) = again.then(|| lease.reuse(wants, way)).flatten() else {
+                return Err(error);
+            };
+            lacked = Some(Failed::connecting(&error, Late::Connect));
+            Ok(kept)
         });
         let new = match new {
             Ok(new) => new,
@@ -148,7 +152,11 @@ pub(super) async fn exchange(
                 connect_by = deadlines.connect_by(Instant::now());
                 continue;
             }
-            Sent::Not(unsent, _, why) => Tried::NotSent(unsent, why.of(label)),
+            Sent::Not(unsent, _, why) => match lacked {
+                // What was kept had ended, and there is nothing to make a new one with.
+                Some(lacked) => Tried::Lacking(unsent, lacked.of(label)),
+                None => Tried::NotSent(unsent, why.of(label)),
+            },
             Sent::Failed(failed) => Tried::Failed(failed.of(label)),
             Sent::Excused(failed) => Tried::Excused(failed.of(label)),
         };

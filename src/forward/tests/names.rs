@@ -280,6 +280,14 @@ async fn what_we_have_no_file_left_for_on_any_server_is_no_servers_fault() {
     assert_eq!(gate.upstream.retries()[0], ("sent", 0));
 }
 
+#[test]
+fn what_was_sent_is_not_said_to_be_unsent_where_memory_lacks() {
+    let number = rustix::io::Errno::NOBUFS.raw_os_error();
+    let broken = http1::Broken::Io(io::Error::from_raw_os_error(number));
+    let failed = Failed::from(broken);
+    assert!(matches!(failed, Failed::Broke(_)), "{failed}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_a_resolver_hangs_a_name_is_looked_up_once_however_many_ask() {
     let (mut gate, asked) = slow_gate(&[(LONG, 1)]);
@@ -390,6 +398,41 @@ async fn an_address_that_fails_has_no_turn_until_one_request_has_tried_it() {
     assert_eq!(bad(7).await, 0);
     // The trial, and every other one behind it.
     assert_eq!(asked.load(Ordering::SeqCst), 8);
+}
+
+#[tokio::test]
+async fn a_trial_of_an_address_that_refuses_ends_on_the_connection_that_another_has() {
+    let (listener, well) = listen().await;
+    tokio::spawn(async move {
+        for connection in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut streams = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((_, mut answer))) = streams.accept().await {
+                    let mut body = answer.send_response(Response::new(()), false).unwrap();
+                    body.send_data(format!("{connection}").into(), true)
+                        .unwrap();
+                }
+            });
+        }
+    });
+    let (_closed, closed) = closed_port();
+    let (mut gate, _) = gate(&[closed, well], Protocol::Http2);
+    gate.settings.balance.ejection = Some(Ejection {
+        failures: 1,
+        time: Duration::from_secs(10),
+        at_most: 50,
+    });
+    gate.upstream = Upstream::new(gate.settings.clone(), None);
+    let (clock, hand) = Clock::by_hand(1_000_000);
+    gate.clock = clock;
+    // The first request finds that it refuses, and the others are trials: the time doubles.
+    for seconds in [0, 11, 21, 41] {
+        hand.advance(Duration::from_secs(seconds));
+        let mut head = head(Method::GET, "/");
+        head.asked = gate.clock.now();
+        assert_eq!(text(gate.send(head, nothing().await).await).await, "0");
+    }
 }
 
 #[tokio::test]

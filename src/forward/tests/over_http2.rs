@@ -361,6 +361,34 @@ async fn a_long_head_goes_over_a_connection_that_no_other_request_is_on() {
 }
 
 #[tokio::test]
+async fn long_heads_for_which_their_connections_end_eject_no_server() {
+    let mut ports = Vec::new();
+    for _ in 0..2 {
+        let (listener, port) = listen().await;
+        ports.push(port);
+        tokio::spawn(async move {
+            loop {
+                let mut connection = accept(&listener).await;
+                let begun = connection.accept().await;
+                drop((connection, begun));
+            }
+        });
+    }
+    let gate = set(&ports, |it| {
+        it.balance.ejection = Some(Ejection {
+            failures: 1,
+            time: LONG,
+            at_most: 50,
+        });
+    });
+    for _ in 0..4 {
+        let failed = gate.send(long_head(), nothing().await).await.unwrap_err();
+        assert!(matches!(failed, Failed::Broke(_)), "{failed}");
+    }
+    assert_eq!(gate.upstream.servers_by_state()[0], ("up", 2));
+}
+
+#[tokio::test]
 async fn a_connection_that_breaks_is_one_failure_however_many_requests_are_on_it() {
     const AT_ONCE: usize = 8;
     let (listener, port) = listen().await;

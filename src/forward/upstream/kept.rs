@@ -17,8 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// How long a connection is kept without a request: where its server says how long it waits for one, less
 /// than that. What is sent as the server closes is lost, and may not be sent again.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(30);
-/// By how much less, but by no more than half: a request may be on its way for so long, and where
-/// none were kept at all, each would cost a connection.
+/// By how much less, half at most: a request may be on its way for so long, and each for which none is kept costs one.
 const MARGIN: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made for which no request waits.
 const UNHURRIED: Duration = Duration::from_secs(5);
@@ -28,10 +27,9 @@ const UNHURRIED: Duration = Duration::from_secs(5);
 pub(super) struct Kept {
     pub(super) place: Arc<Place>,
     pub(super) addresses: Addresses,
-    /// One for each request that may be under way. An idle connection holds
-    /// none: whoever gets one takes an idle connection first, and one of another
-    /// kind makes way for what he has to make, so that there are never more
-    /// connections than places, beside those that are shared.
+    /// One for each request that may be under way. An idle connection holds none: whoever gets one takes
+    /// an idle connection first, and one of another kind makes way for what he has to make, so that there
+    /// are never more connections than places, beside those that are shared.
     free: Semaphore,
     idle: Mutex<Idle>,
     /// Told when one grows old before the time that [`sweep`] waits for.
@@ -166,8 +164,7 @@ impl Kept {
         None
     }
 
-    /// A place on the connection that has the fewest requests, in turn, but
-    /// not on the one that `but` is on.
+    /// A place on the connection that has the fewest requests, in turn, but not on the one that `but` is on.
     fn take_slot(&self, but: Option<&Slot>, way: &Way) -> Option<Slot> {
         let shared = open(&self.shared.connections);
         let turn = match shared.len() {
@@ -206,13 +203,14 @@ impl Kept {
         if let Some(slot) = self.take_slot(but, way) {
             return Ok(Sender::Http2(slot));
         }
-        self.make(Wants::Any, way, by).await
+        self.make(Wants::Any, but, way, by).await
     }
 
     /// A new connection, or a place on it.
     pub(super) async fn make(
         self: &Arc<Self>,
         wants: Wants,
+        but: Option<&Slot>,
         way: &mut Way,
         by: Instant,
     ) -> io::Result<Sender> {
@@ -233,6 +231,12 @@ impl Kept {
         let slot = connection.take();
         match wants {
             Wants::Any => {
+                if way.strayed(connection.address)
+                    && let Some(slot) = self.take_slot(but, way)
+                {
+                    // There is one already: this one closes.
+                    return Ok(Sender::Http2(slot));
+                }
                 let is_first = {
                     let mut shared = all(&self.shared.connections);
                     shared.push(connection);
@@ -258,8 +262,7 @@ impl Kept {
             .ok_or_else(|| io::Error::other("it takes no requests"))
     }
 
-    /// Lets go of connections that wait for requests of another kind, where with one more there
-    /// would be more than places.
+    /// Lets go of connections that wait for requests of another kind, where one more would be more than places.
     fn make_way(&self) {
         let mut idle = self.idle();
         let mut apart = all(&self.shared.apart);
@@ -314,8 +317,7 @@ impl Kept {
         idle.swept_at
     }
 
-    /// Lets go of connections to addresses that the server no longer has;
-    /// requests that are under way on them go on.
+    /// Lets go of connections to addresses that the server no longer has; requests on them go on.
     pub(super) fn forget(&self) {
         if let Some(left_out) = &self.place.left_out {
             left_out.learn(self.addresses.all());
@@ -334,8 +336,7 @@ impl Kept {
         }
     }
 
-    /// Connects to every address that has no connection yet, where one is
-    /// enough for many requests: otherwise the first would get them all.
+    /// Connects to every address without a connection, where one does for many requests: the first would get all.
     async fn spread(&self) {
         let missing: Vec<_> = {
             let mut shared = all(&self.shared.connections);
@@ -359,8 +360,7 @@ impl Kept {
     }
 }
 
-/// Closes connections as they grow old, for as long as any is idle: one
-/// timer for a server rather than one for a connection.
+/// Closes connections as they grow old, while any is idle: one timer for a server, not one for each of them.
 async fn sweep(kept: Weak<Kept>, sooner: Arc<Notify>) {
     loop {
         let next = kept

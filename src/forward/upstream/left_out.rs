@@ -236,18 +236,32 @@ impl Way {
         }
     }
 
+    /// The address that it is still to try.
+    fn trial(&self) -> Option<SocketAddr> {
+        self.trial.filter(|trial| !self.has_missed(*trial))
+    }
+
+    fn has_missed(&self, address: SocketAddr) -> bool {
+        self.missed.iter().any(|(one, _)| *one == address)
+    }
+
     /// Whether it may go there.
     pub(super) fn may(&self, address: Option<SocketAddr>) -> bool {
-        match (self.trial, address) {
+        match (self.trial(), address) {
             (Some(trial), Some(address)) => trial == address,
-            (None, Some(address)) => !self.but.contains(&address),
+            (None, Some(address)) => !self.but.contains(&address) && !self.has_missed(address),
             (_, None) => true,
         }
     }
 
-    /// Whether it tries an address.
-    pub(super) const fn is_trial(&self) -> bool {
-        self.trial.is_some()
+    /// Whether it is still to try an address.
+    pub(super) fn is_trial(&self) -> bool {
+        self.trial().is_some()
+    }
+
+    /// Whether it came to another address than to the one that it tries.
+    pub(super) fn strayed(&mut self, to: Option<SocketAddr>) -> bool {
+        self.trial != to && self.leave()
     }
 
     /// Fits it to what a worker has found: nobody tries what he does not know, and who knows none but
@@ -257,24 +271,31 @@ impl Way {
             return;
         }
         let known = addresses.all();
-        if self.trial.is_some_and(|trial| !known.contains(&trial)) {
+        if self.trial().is_some_and(|trial| !known.contains(&trial)) {
             self.leave();
         }
-        if self.trial.is_none() && known.iter().all(|one| self.but.contains(one)) {
+        if !self.is_trial() && known.iter().all(|one| self.but.contains(one)) {
             self.but.clear();
             self.is_anyway = true;
         }
     }
 
-    /// Leaves the trial to another request. Whether there was one.
+    /// Goes elsewhere from now on: leaves the trial to another request, unless it has failed, which is
+    /// still told. Whether there was one.
     pub(in crate::forward) fn leave(&mut self) -> bool {
-        let trial = self.trial.take();
-        if let (Some(left_out), Some(trial)) = (&self.left_out, trial)
+        let was_trial = self.trial.is_some();
+        if self.is_trial() {
+            self.give_up();
+        }
+        was_trial
+    }
+
+    fn give_up(&mut self) {
+        if let (Some(left_out), Some(trial)) = (&self.left_out, self.trial.take())
             && let Some(one) = left_out.table().find(trial)
         {
             one.circuit.give_up();
         }
-        trial.is_some()
     }
 
     /// Where a connection may go, the first one first.
@@ -283,8 +304,9 @@ impl Way {
         if self.trial.is_none() && self.but.is_empty() {
             return list;
         }
-        let has_turn = |one: &SocketAddr| Some(*one) != self.trial && !self.but.contains(one);
-        let trial = list.iter().find(|one| Some(**one) == self.trial);
+        let trial = self.trial();
+        let has_turn = |one: &SocketAddr| Some(*one) != trial && !self.but.contains(one);
+        let trial = list.iter().find(|one| Some(**one) == trial);
         let others = list.iter().filter(|one| has_turn(one));
         trial.into_iter().chain(others).copied().collect()
     }
@@ -358,6 +380,24 @@ impl Way {
 
 impl Drop for Way {
     fn drop(&mut self) {
-        self.leave();
+        self.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::upstream::tests::checked;
+
+    #[test]
+    fn nothing_is_noted_of_an_address_once_its_checks_are_good_again() {
+        let address = SocketAddr::from(([192, 0, 2, 1], 80));
+        let health = checked(Rules::default()).health.unwrap();
+        let left_out = LeftOut::default();
+        left_out.learn(vec![address]);
+        for (good, noted) in [(false, 1), (true, 0)] {
+            assert_eq!(left_out.checked(address, good, &health), Some(good));
+            assert_eq!(left_out.noted.load(Ordering::Relaxed), noted);
+        }
     }
 }

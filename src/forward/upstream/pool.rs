@@ -194,7 +194,7 @@ impl Lease {
             Box::pin(kept.share(failed.as_ref(), way, by)).await?
         } else {
             drop(failed);
-            Box::pin(kept.make(wants, way, by)).await?
+            Box::pin(kept.make(wants, None, way, by)).await?
         };
         Ok(self.ready(new, way))
     }

@@ -5,6 +5,7 @@ use super::budget::Retries;
 use super::ejection::Ejection;
 use super::health::Health;
 use super::left_out::LeftOut;
+use super::resolve::Addresses;
 use super::*;
 use std::collections::BTreeMap;
 use std::io;
@@ -467,6 +468,58 @@ fn an_address_that_cannot_be_connected_to_is_left_out_though_another_answered() 
         fail_at(&one, B, 0.0);
     }
     assert_eq!(may(&one, 1.0), [B, C]);
+}
+
+/// With a name whose address A is ejected at 0, of two.
+fn with_a_out() -> Upstream {
+    let one = upstream(&["orders.test"], rules());
+    named(&one, &[A, B]);
+    for _ in 0..EJECTION.failures {
+        fail_at(&one, A, 0.0);
+    }
+    one
+}
+
+#[test]
+fn a_request_that_is_sent_again_tries_no_address() {
+    let one = with_a_out();
+    let mut tried = Tried::default();
+    tried.add(&choose(&one, 1.0).unwrap());
+    tried.may_repeat();
+    let again = one.choose(&tried, at(11.0)).unwrap();
+    assert!(!again.way.is_trial() && !again.way.may(Some(A)));
+    assert!(choose(&one, 11.0).unwrap().way.is_trial());
+}
+
+#[test]
+fn nobody_tries_what_he_does_not_know_and_who_knows_nothing_else_goes_to_what_is_left_out() {
+    let one = with_a_out();
+    let mut way = choose(&one, 11.0).unwrap().way;
+    assert!(way.is_trial());
+    way.fit(&Addresses::only(B));
+    assert!(!way.is_trial() && way.may(Some(B)));
+    // It is left to the next.
+    let trial = choose(&one, 11.0).unwrap().way;
+    assert!(trial.is_trial());
+    let mut other = choose(&one, 11.0).unwrap().way;
+    assert!(!other.may(Some(A)));
+    other.fit(&Addresses::only(A));
+    assert!(other.may(Some(A)));
+}
+
+#[test]
+fn a_trial_that_misses_its_address_may_use_what_others_have_and_doubles_its_time() {
+    let one = with_a_out();
+    let mut trial = choose(&one, 11.0).unwrap();
+    assert!(!trial.way.may(Some(B)));
+    trial.way.misses(A, &io::Error::other("it refuses"));
+    assert!(trial.way.may(Some(B)) && !trial.way.may(Some(A)));
+    // Nothing is left to connect to another with.
+    assert!(trial.way.leave() && !trial.way.is_trial());
+    trial.way.goes(Some(B));
+    answer(&one, &mut trial, 200, 1, 11.0);
+    assert!(!choose(&one, 30.0).unwrap().way.is_trial());
+    assert!(choose(&one, 32.0).unwrap().way.is_trial());
 }
 
 #[test]
