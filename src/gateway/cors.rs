@@ -8,6 +8,7 @@ use crate::clock::Now;
 use crate::forward::AnswerBody;
 use crate::limit::peer::PeerSettings;
 use crate::route::{Cors, Route, Table};
+use crate::schemes::authority::without_own_port;
 use crate::schemes::{Received, Surroundings};
 use crate::server::Peer;
 use http::header::{
@@ -82,9 +83,14 @@ pub fn is_of_foreign_page(route: &Route, received: &Received<'_>) -> bool {
         return false;
     };
     let is_ours = |origin: &[u8]| {
-        let rest = origin.strip_prefix(received.scheme().as_bytes());
-        rest.and_then(|rest| rest.strip_prefix(b"://"))
-            .is_some_and(|host| host.eq_ignore_ascii_case(received.authority().as_bytes()))
+        let origin = str::from_utf8(origin).ok();
+        origin
+            .and_then(|origin| origin.split_once("://"))
+            .is_some_and(|(scheme, host)| {
+                let host = without_own_port(received.scheme(), host);
+                scheme.eq_ignore_ascii_case(received.scheme())
+                    && host.eq_ignore_ascii_case(received.authority())
+            })
     };
     let origins = received.fields().get_all(ORIGIN).iter();
     let mut origins = origins.map(HeaderValue::as_bytes);

@@ -895,10 +895,12 @@ fn a_handshake_of_a_page_that_may_not_call_is_told_from_one_of_ours() {
         let text = format!("GET /page/x HTTP/1.1\nHost: h\n{asked}\nOrigin: {origin}\n{fields}\n");
         by_the_gateway(desk.path(), &text)
     };
-    let (code, told) = ask("https://other.example");
-    assert!(code == 1 && told.contains("origin-not-allowed"), "{told}");
-    assert!(told.contains("add its origin to `cors`"), "{told}");
-    for origin in ["https://app.example", "http://h"] {
+    for origin in ["https://other.example", "https://h", "http://h:443"] {
+        let (code, told) = ask(origin);
+        assert!(code == 1 && told.contains("origin-not-allowed"), "{told}");
+        assert!(told.contains("add its origin to `cors`"), "{told}");
+    }
+    for origin in ["https://app.example", "http://h", "http://h:80", "HTTP://H"] {
         let (code, told) = ask(origin);
         assert!(code == 0, "{origin}: {told}");
     }
