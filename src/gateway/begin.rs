@@ -157,13 +157,7 @@ impl Gateway {
         record: &mut Record,
         now: Now,
     ) -> Result<Judged, Box<Stopped>> {
-        let around = Surroundings {
-            tls: peer.tls,
-            http2: parts.version == http::Version::HTTP_2,
-            has_body,
-            public_url: settings.public_url.as_ref(),
-        };
-        let received = Received::read(&parts.method, &parts.uri, &parts.headers, around)
+        let received = read_head(settings, peer, &parts, has_body)
             .map_err(Refusal::Head)?
             .with_certificate(peer.certificate.as_deref())
             .with_body_hash(taken_in.map(|body| &body.sha256))
@@ -365,6 +359,22 @@ impl Gateway {
                 }
             })
     }
+}
+
+/// A request's head, as it came over this connection.
+pub(super) fn read_head<'r>(
+    settings: &'r Settings,
+    peer: &Peer,
+    parts: &'r Parts,
+    has_body: bool,
+) -> Result<Received<'r>, Malformed> {
+    let around = Surroundings {
+        tls: peer.tls,
+        http2: parts.version == http::Version::HTTP_2,
+        has_body,
+        public_url: settings.public_url.as_ref(),
+    };
+    Received::read(&parts.method, &parts.uri, &parts.headers, around)
 }
 
 /// Where static keys stand that the upstream does not get. Those of the registry come and go while

@@ -1,6 +1,7 @@
 //! What browsers are told before and after a page calls another origin
 //! (Fetch standard, "CORS protocol"). Only on routes that say so.
 
+use super::begin::read_head;
 use super::ending::Ending;
 use super::outcome::Stopped;
 use super::{Gateway, Refusal, Settings};
@@ -8,8 +9,8 @@ use crate::clock::Now;
 use crate::forward::AnswerBody;
 use crate::limit::peer::PeerSettings;
 use crate::route::{Cors, Route, Table};
+use crate::schemes::Received;
 use crate::schemes::authority::without_own_port;
-use crate::schemes::{Received, Surroundings};
 use crate::server::Peer;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -35,7 +36,7 @@ impl Gateway {
     ) -> Option<Result<Preflight, Box<Stopped>>> {
         let origin = parts.headers.get(ORIGIN)?;
         let asked = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-        let received = read(settings, peer, parts, has_body)?;
+        let received = read_head(settings, peer, parts, has_body).ok()?;
         let route = route_of_preflight(&received, &settings.routes)?;
         let cors = route.cors.as_ref()?;
         // Refusals do not count here: no page can read one of what it is asked before, and
@@ -57,22 +58,6 @@ impl Gateway {
             }
         })
     }
-}
-
-/// The head of a request, read for its route alone; `None` where it is refused for itself.
-fn read<'r>(
-    settings: &'r Settings,
-    peer: &Peer,
-    parts: &'r Parts,
-    has_body: bool,
-) -> Option<Received<'r>> {
-    let around = Surroundings {
-        tls: peer.tls,
-        http2: parts.version == http::Version::HTTP_2,
-        has_body,
-        public_url: settings.public_url.as_ref(),
-    };
-    Received::read(&parts.method, &parts.uri, &parts.headers, around).ok()
 }
 
 /// Whether a page that may not call asks to switch protocols, where the request asks for that. Its browser
@@ -200,7 +185,7 @@ impl Told {
     ) -> Self {
         let told = || {
             parts.headers.get(ORIGIN)?;
-            let received = read(settings, peer, parts, has_body)?;
+            let received = read_head(settings, peer, parts, has_body).ok()?;
             let (host, method) = (received.host(), received.method());
             let route = settings.routes.find(host, method, received.path()).ok()?;
             Some(Self::of(route, &parts.headers))
