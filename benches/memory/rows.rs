@@ -6,7 +6,7 @@ use crate::bed::link::{Dialer, Door, Link, connect};
 use crate::bed::origin::BYTES;
 use crate::bed::process::{Place, own_resident};
 use crate::bed::sign::{AUTHORITY, Body, Caller, Prepared, Proof};
-use memchr::memmem;
+use crate::bed::websocket;
 use portcullis::clock::Clock;
 use portcullis::limit::app::Rate;
 use portcullis::limit::peer::{PeerSettings, Peers};
@@ -14,7 +14,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -409,28 +408,12 @@ upgrade = ["websocket"]
 
 /// One that has carried a message each way.
 async fn websocket(caller: &Caller, to: SocketAddr, from: Ipv4Addr) -> TcpStream {
-    const FIELDS: &[u8] = b"connection: Upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    const MESSAGE: &[u8] = b"\x82\x85mask\x05\x04\x1f\x07\x02";
     let request = caller.request(Proof::Signature, "/sockets/1", None, false);
-    let fields = request.head.strip_suffix(b"\r\n").expect("a head");
     let mut stream = connect(to, from).await.expect("it listens");
-    let opening = [fields, FIELDS].concat();
-    stream.write_all(&opening).await.expect("it reads");
-    let mut buffer = Vec::new();
-    while memmem::find(&buffer, b"\r\n\r\n").is_none() {
-        let read = stream.read_buf(&mut buffer).await.expect("it answers");
-        assert!(read > 0, "it hung up");
-    }
-    assert!(
-        buffer.starts_with(b"HTTP/1.1 101"),
-        "{}",
-        String::from_utf8_lossy(&buffer)
-    );
-    stream.write_all(MESSAGE).await.expect("it reads");
-    let mut back = [0; MESSAGE.len()];
-    stream
-        .read_exact(&mut back)
+    websocket::open(&mut stream, &request)
+        .await
+        .expect("it switches");
+    websocket::exchange(&mut stream, websocket::MESSAGE)
         .await
         .expect("it passes it back");
     stream

@@ -1,7 +1,7 @@
 //! The proxy to compare with: hyper, a runtime, a listener and upstream
 //! connections for each thread, with the gateway's own sizes, and nothing checked.
 
-use crate::bed::certificate::{CERTIFICATE, KEY};
+use crate::bed::certificate;
 use crate::bed::process::{Place, Process, role};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use portcullis::crypto::{DigestAlgorithm, Hasher};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -22,10 +22,6 @@ use std::thread;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The gateway's own, so that both read and write in equal pieces.
 const BUFFER: usize = 64 * 1024;
@@ -73,7 +69,9 @@ pub(super) fn run(arguments: &[String]) {
         threads: threads.parse().expect("a number"),
     };
     let upstream = upstream.parse().expect("an address");
-    let tls = kind.tls.then(|| acceptor(&PathBuf::from(folder)));
+    let tls = kind
+        .tls
+        .then(|| certificate::server(Path::new(folder), &[b"h2", b"http/1.1"]));
     let first = listener("127.0.0.1:0".parse().expect("an address"));
     let address = first.local_addr().expect("an address");
     println!("{address}");
@@ -98,20 +96,6 @@ fn listener(address: SocketAddr) -> std::net::TcpListener {
     socket.bind(&address.into()).expect("a port");
     socket.listen(1024).expect("it listens");
     socket.into()
-}
-
-fn acceptor(folder: &Path) -> TlsAcceptor {
-    let certificate =
-        CertificateDer::from_pem_file(folder.join(CERTIFICATE)).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_file(folder.join(KEY)).expect("a key");
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider speaks them")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .expect("they belong together");
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    TlsAcceptor::from(Arc::new(config))
 }
 
 fn serve(
