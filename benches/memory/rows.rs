@@ -351,7 +351,9 @@ body = { limit = "1 GiB", verify = "before-forwarding" }
 }
 
 fn proofs(ask: &Ask<'_>) -> Vec<Verdict> {
-    let gateway = ask.start(&USUAL);
+    // One app may have a good half.
+    let freshness = "proofs = 2_000_000";
+    let gateway = ask.start(&Settings { freshness, ..USUAL });
     ask.ask(&gateway, Door::HTTP1, (CALLERS, 32), here, GOOD);
     let before = gateway.process.resident();
     // The first ones count, and so does room for those to come.

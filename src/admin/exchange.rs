@@ -17,8 +17,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
+/// How long workers have to show that they live: less than the second that whoever asks has patience for.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// How often it is looked whether refusals are to be told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -37,7 +41,20 @@ pub(super) async fn answer(
         return written(answer.unwrap_or_else(Answer::from));
     }
     let _kept = place.answering();
-    tell(&request, &*served.probe, has_api)
+    let (parts, _body) = request.into_parts();
+    tell(&parts, &*served.probe, has_api).await
+}
+
+/// Whether requests can be served, by what is known, and by each worker that is asked.
+async fn ready(probe: &dyn Probe) -> Result<(), String> {
+    probe.ready()?;
+    let Some(workers) = probe.workers() else {
+        return Ok(());
+    };
+    match workers.silent(PATIENCE).await {
+        Some(worker) => Err(format!("worker {worker} does not answer")),
+        None => Ok(()),
+    }
 }
 
 async fn call(
@@ -94,6 +111,20 @@ fn note(served: &Served, who: &str, code: Code) {
     }
 }
 
+/// Lets the audit tell now and then of refusals that no further one told. Never ends.
+pub(super) async fn tell_refusals(served: &Served) {
+    let mut look = interval(LOOK_EVERY);
+    loop {
+        look.tick().await;
+        if let Some(store) = served.desk.store() {
+            let due = served.guard.due(served.desk.now());
+            for line in due {
+                store.note(line);
+            }
+        }
+    }
+}
+
 async fn read(parts: &Parts, body: Incoming) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(Code::TooLarge, "the body has more than 64 KiB")
@@ -146,8 +177,8 @@ fn written(answer: Answer) -> Response<Full<Bytes>> {
 }
 
 /// What is told to whoever asks.
-fn tell<B>(request: &Request<B>, probe: &dyn Probe, has_api: bool) -> Response<Full<Bytes>> {
-    let (method, path) = (request.method(), request.uri().path());
+async fn tell(parts: &Parts, probe: &dyn Probe, has_api: bool) -> Response<Full<Bytes>> {
+    let (method, path) = (&parts.method, parts.uri.path());
     let known = matches!(path, "/livez" | "/readyz" | "/metrics");
     if known && method != Method::GET && method != Method::HEAD {
         let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -157,12 +188,12 @@ fn tell<B>(request: &Request<B>, probe: &dyn Probe, has_api: bool) -> Response<F
     }
     match path {
         "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" => match probe.ready() {
+        "/readyz" => match ready(probe).await {
             Ok(()) => text(StatusCode::OK, "ready\n"),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
         "/metrics" => {
-            let form = Form::asked_for(request.headers());
+            let form = Form::asked_for(&parts.headers);
             of(StatusCode::OK, form.media_type(), form.of(probe.metrics()))
         }
         _ if has_api => text(

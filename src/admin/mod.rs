@@ -12,7 +12,7 @@ mod exchange;
 mod exposition;
 mod places;
 
-use crate::server::{self, Entrance, Handed, Listen, Single, Stream};
+use crate::server::{self, Entrance, Handed, Listen, Pulse, Single, Stream};
 use api::{Desk, Guard, Tokens};
 use http::Request;
 use hyper::body::Incoming;
@@ -56,6 +56,9 @@ pub trait Probe: Send + Sync + 'static {
     /// # Errors
     /// A word or two on why they cannot, `draining` for one.
     fn ready(&self) -> Result<(), String>;
+
+    /// Those that serve them, once they do.
+    fn workers(&self) -> Option<Pulse>;
 
     /// All metrics, in the text form of `OpenMetrics`; who does not ask for that gets another form of it.
     fn metrics(&self) -> String;
@@ -195,7 +198,12 @@ fn start(single: Single, served: Served, stop: CancellationToken) -> io::Result<
     let thread = thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
-            runtime.block_on(accept(listener, served, stop));
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, served.clone(), stop) => {}
+                    () = exchange::tell_refusals(&served) => {}
+                }
+            });
             drop(file);
         })?;
     Ok(Running { address, thread })
@@ -309,11 +317,21 @@ mod tests {
     use std::io::{Read, Write};
     use std::sync::Mutex;
 
-    struct Told(Mutex<Result<(), String>>);
+    struct Told(Mutex<Result<(), String>>, Option<Pulse>);
+
+    impl Told {
+        fn well() -> Arc<Self> {
+            Arc::new(Self(Mutex::new(Ok(())), None))
+        }
+    }
 
     impl Probe for Told {
         fn ready(&self) -> Result<(), String> {
             self.0.lock().unwrap().clone()
+        }
+
+        fn workers(&self) -> Option<Pulse> {
+            self.1.clone()
         }
 
         fn metrics(&self) -> String {
@@ -373,7 +391,7 @@ mod tests {
     };
 
     fn started() -> (Arc<Told>, CancellationToken, Running) {
-        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let probe = Told::well();
         let stop = CancellationToken::new();
         let bound = bind(&ANYWHERE, &mut Handed::default()).unwrap().unwrap();
         let running = serve(bound, served(&probe), stop.clone()).unwrap();
@@ -416,6 +434,24 @@ mod tests {
         let (status, head, _) = ask(&running, "POST /metrics");
         assert_eq!(status, 405);
         assert!(head.contains("allow: GET, HEAD\r\n"));
+        stop.cancel();
+        running.wait();
+    }
+
+    #[test]
+    fn who_has_a_worker_that_does_nothing_is_not_ready_and_lives() {
+        // Nobody runs it.
+        let held = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let workers = Pulse::of([held.handle().clone()]);
+        let probe = Arc::new(Told(Mutex::new(Ok(())), Some(workers)));
+        let stop = CancellationToken::new();
+        let bound = bind(&ANYWHERE, &mut Handed::default()).unwrap().unwrap();
+        let running = serve(bound, served(&probe), stop.clone()).unwrap();
+        let (status, _, said) = ask(&running, "GET /readyz");
+        assert_eq!((status, &*said), (503, "worker 0 does not answer\n"));
+        assert_eq!(ask(&running, "GET /livez").0, 200);
         stop.cancel();
         running.wait();
     }
@@ -505,7 +541,7 @@ mod tests {
             })
             .collect();
         let stop = CancellationToken::new();
-        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let probe = Told::well();
         let running = serve(bound, served(&probe), stop.clone()).unwrap();
         for (number, mut stream) in burst.into_iter().enumerate() {
             let mut begins = [0; 12];
@@ -523,7 +559,7 @@ mod tests {
             read: Some(api::Token::of(&[b'a'; 32])),
         });
         let stop = CancellationToken::new();
-        let probe = Arc::new(Told(Mutex::new(Ok(()))));
+        let probe = Told::well();
         let served = Served {
             guard: Arc::new(guard),
             ..served(&probe)

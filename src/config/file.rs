@@ -178,7 +178,8 @@ table! {
         /// How far ahead a caller's clock may be.
         pub skew: Leeway = "30s",
         /// How many single-use proofs are remembered at a time. When so many are alive, further ones
-        /// are refused with 503 `replay-store-full`; none is forgotten early.
+        /// are refused with 503 `replay-store-full`; none is forgotten early. One app alone gets
+        /// seven eighths of it in the long run.
         pub proofs: Count = 1_000_000,
     }
 }
@@ -198,7 +199,8 @@ table! {
     /// room gets 503 `overloaded` with `Retry-After`.
     pub struct Overload {
         /// Requests in flight: admitted, and not answered to the end. Twice as many as there are when the backends
-        /// are busiest and still quick keeps their latency below twice its normal.
+        /// are busiest and still quick keeps their latency below twice its normal. Where any route asks for a proof,
+        /// half of them at most are of callers without one.
         pub in_flight: Count = 1_024,
         /// How many may wait before a cap. Whoever came last goes first; when it is full the oldest is refused.
         pub queue: Count = 256,

@@ -9,6 +9,7 @@ use crate::clock::Now;
 use crate::route::{ReplayPolicy, Route};
 use crate::schemes::{Caller, Observed};
 use http::Method;
+use std::sync::Arc;
 
 pub use crate::schemes::ProofId;
 
@@ -114,6 +115,12 @@ pub enum Refused {
     /// There is no room to remember it.
     #[error("the memory of proofs is full")]
     Full,
+    /// There is little room to remember it, and its app has its share of that.
+    #[error("the memory of proofs is crowded, and the app has its share of it")]
+    Crowded {
+        /// When the app may have more, in seconds.
+        seconds: u32,
+    },
     /// The memory cannot be written, or was given up.
     #[error("the memory of proofs cannot be written, or was given up at a stop")]
     Unavailable,
@@ -128,8 +135,26 @@ pub trait Memory: Send + Sync {
     /// [`Refused`] when it is there already or cannot be recorded.
     fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused>;
 
+    /// Records what `app` may use once. Where there is little room one app gets a share of it, so that there is some for
+    /// others too.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    fn record_of(&self, _: &Arc<str>, once: Once, now: Now) -> Result<Recorded, Refused> {
+        self.record(once, now)
+    }
+
     /// Is told which proof may be recorded next, once it has been verified: to have ready by then what is far away.
     fn expect(&self, _: ProofId) {}
+
+    /// What [`Self::record`] would say of it now, as far as that can be seen; nothing is recorded. Whoever records it
+    /// later may be told otherwise, and that counts.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    fn look(&self, _: Once, _: Now) -> Result<(), Refused> {
+        Ok(())
+    }
 
     /// Costs what it costs to record one, and records nothing: whoever fails must not learn by a stopwatch that there
     /// was nothing to record. [`Self::write_down`] takes its number like any other.
@@ -189,7 +214,10 @@ pub fn check(
             None => memories.enforced,
             Some(_) => memories.observed,
         };
-        let recorded = memory.record(once, now);
+        let recorded = match caller.app() {
+            Some(app) => memory.record_of(&app.name, once, now),
+            None => memory.record(once, now),
+        };
         match observed {
             None => unwritten = Some(recorded?),
             Some(_) => would_refuse = recorded.err(),

@@ -19,7 +19,8 @@ use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::JoinSet;
+use tokio::sync::Mutex;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,17 +41,54 @@ pub struct Running {
 
 /// Tells whether the workers live.
 #[derive(Clone, Debug)]
-pub struct Pulse(Vec<Handle>);
+pub struct Pulse(Arc<[Life]>);
+
+/// A worker, and what it was asked to do last to show that it lives. However many ask, no more than that waits for it.
+#[derive(Debug)]
+struct Life {
+    worker: Handle,
+    asked: Mutex<Option<task::JoinHandle<()>>>,
+}
 
 impl Pulse {
-    /// Waits until each worker has done something; false when one has ended.
-    pub async fn beats(&self) -> bool {
-        for worker in &self.0 {
-            if worker.spawn(async {}).await.is_err() {
-                return false;
+    /// That of workers by their runtimes.
+    pub(crate) fn of(workers: impl IntoIterator<Item = Handle>) -> Self {
+        let life = |worker| Life {
+            worker,
+            asked: Mutex::default(),
+        };
+        Self(workers.into_iter().map(life).collect())
+    }
+
+    /// Waits until each worker has done something, and no longer than `patience`. Gives back the number of the first
+    /// that has not: something holds it, or it has ended.
+    pub async fn silent(&self, patience: Duration) -> Option<usize> {
+        let mut lives = 0;
+        let all = async {
+            for worker in &*self.0 {
+                if !worker.beats().await {
+                    return false;
+                }
+                lives += 1;
             }
+            true
+        };
+        let all = tokio::time::timeout(patience, all).await;
+        (all != Ok(true)).then_some(lives)
+    }
+}
+
+impl Life {
+    async fn beats(&self) -> bool {
+        let mut asked = self.asked.lock().await;
+        // What it did when nobody waited any more says nothing of now.
+        if asked.as_ref().is_some_and(task::JoinHandle::is_finished) {
+            *asked = None;
         }
-        true
+        let beat = asked.get_or_insert_with(|| self.worker.spawn(async {}));
+        let lives = beat.await.is_ok();
+        *asked = None;
+        lives
     }
 }
 
@@ -133,10 +171,10 @@ where
     let goodbye = CancellationToken::new();
     let (unsettled, settled) = Settled::new();
     let mut workers = Vec::new();
-    let mut pulse = Pulse(Vec::new());
+    let mut runtimes = Vec::new();
     for (index, listeners) in bound.workers.into_iter().enumerate() {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        pulse.0.push(runtime.handle().clone());
+        runtimes.push(runtime.handle().clone());
         let doors = doors(&runtime, listeners, &admission, &stop)?;
         let (make, tls) = (make.clone(), tls.clone());
         let end = End {
@@ -161,7 +199,7 @@ where
         goodbye,
         settled,
         files: bound.files,
-        pulse,
+        pulse: Pulse::of(runtimes),
         counts,
     })
 }
@@ -283,4 +321,42 @@ fn ends_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Far longer than what it is given to takes, where it is not to be waited for.
+    const LONG: Duration = Duration::from_secs(30);
+    const SHORT: Duration = Duration::from_millis(1);
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn a_worker_that_something_holds_is_named_and_however_many_ask_is_asked_once() {
+        // The first one is the one that asks. The second does nothing until a thread runs it.
+        let (here, held) = (runtime(), runtime());
+        let pulse = Pulse::of([here.handle().clone(), held.handle().clone()]);
+        for _ in 0..10 {
+            assert_eq!(here.block_on(pulse.silent(SHORT)), Some(1));
+        }
+        assert_eq!(held.metrics().num_alive_tasks(), 1);
+        let stop = CancellationToken::new();
+        let released = stop.clone();
+        let worker = thread::spawn(move || held.block_on(released.cancelled()));
+        assert_eq!(here.block_on(pulse.silent(LONG)), None);
+        stop.cancel();
+        worker.join().unwrap();
+    }
+
+    #[test]
+    fn a_worker_that_has_ended_is_not_waited_for() {
+        let (here, ended) = (runtime(), runtime());
+        let pulse = Pulse::of([ended.handle().clone()]);
+        ended.shutdown_background();
+        assert_eq!(here.block_on(pulse.silent(LONG)), Some(0));
+    }
 }

@@ -1,6 +1,6 @@
 //! What passes only once.
 
-use crate::harness::{Binary, Connection, Gateway, Setup, T0, Upstream, caller};
+use crate::harness::{Binary, Caller, Connection, Gateway, Setup, T0, Upstream, caller};
 use std::sync::Barrier;
 
 fn gateway() -> (Upstream, Gateway) {
@@ -35,7 +35,7 @@ fn a_nonce_belongs_to_its_key() {
         .send(&caller().nonce("n-1").sign(&request))
         .assert_passed();
     gateway
-        .send(&crate::harness::Caller::other().nonce("n-1").sign(&request))
+        .send(&Caller::other().nonce("n-1").sign(&request))
         .assert_passed();
 }
 
@@ -254,6 +254,73 @@ fn a_full_memory_refuses_rather_than_forgets() {
         .nonce("later")
         .sign(&gateway.request("GET", "/"));
     gateway.send(&request).assert_passed();
+}
+
+/// Sends what passes once with fresh nonces, 200 times: what comes of each.
+fn flood(gateway: &Gateway) -> Vec<String> {
+    let send = |number: u32| {
+        let nonce = format!("flood-{number}");
+        let request = gateway.request("GET", "/");
+        let response = gateway.send(&caller().nonce(&nonce).sign(&request));
+        match response.status {
+            200 => "passed".to_owned(),
+            _ => response.code(),
+        }
+    };
+    (0..200).map(send).collect()
+}
+
+#[test]
+fn what_an_app_sends_beyond_its_rate_takes_up_no_room_of_others() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .freshness("proofs = 100")
+        .app("plan = \"small\"")
+        .more("[plans.small]\nrate = \"2/s\"\nburst = 5\n")
+        .start();
+    let came = flood(&gateway);
+    assert_eq!(came[..5], ["passed"; 5]);
+    assert!(
+        came[5..].iter().all(|code| code == "rate-exceeded"),
+        "{came:?}"
+    );
+    // What was refused for it is not used up, and a copy of what passed is refused without a charge.
+    gateway
+        .hand()
+        .advance(std::time::Duration::from_millis(500));
+    let request = gateway.request("GET", "/");
+    let again = |nonce: &str| gateway.send(&caller().nonce(nonce).sign(&request));
+    again("flood-0").assert_refused(401, "replayed");
+    again("flood-7").assert_passed();
+    again("flood-8").assert_refused(429, "rate-exceeded");
+    for number in 0..40 {
+        let other = Caller::other().nonce(&number.to_string());
+        gateway
+            .send(&other.sign(&gateway.request("POST", "/")))
+            .assert_passed();
+    }
+}
+
+#[test]
+fn an_app_without_a_rate_leaves_room_for_others() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).freshness("proofs = 100").start();
+    let came = flood(&gateway);
+    assert_eq!(came[..94], ["passed"; 94]);
+    assert!(
+        came[94..].iter().all(|code| code == "replay-store-full"),
+        "{came:?}"
+    );
+    let request = gateway.request("GET", "/");
+    let refused = gateway.send(&caller().nonce("more").sign(&request));
+    refused.assert_refused(503, "replay-store-full");
+    // Until the first of its own have ended: the window and two skews.
+    assert_eq!(refused.field("retry-after"), Some("361"));
+    let other = Caller::other().sign(&gateway.request("POST", "/"));
+    gateway.send(&other).assert_passed();
+    gateway.advance(361);
+    let later = caller().at(T0 + 361).nonce("later").sign(&request);
+    gateway.send(&later).assert_passed();
 }
 
 #[test]

@@ -22,8 +22,13 @@ pub(super) fn stopping() {
 }
 
 /// Tells the watchdog, if there is one, that we live, as long as every worker
-/// does. Workers that have ended since we `stop` are no reason to be killed.
-pub(super) async fn keep_alive(pulse: Pulse, stop: CancellationToken) {
+/// does. Workers that have ended since we `stop` are no reason to be killed, and one that waits for the disk is
+/// none: a new process would wait for the same disk, and those that serve would end.
+pub(super) async fn keep_alive(
+    pulse: Pulse,
+    disk_answers: impl Fn() -> bool,
+    stop: CancellationToken,
+) {
     let Some(patience) = sd_notify::watchdog_enabled() else {
         return;
     };
@@ -31,8 +36,8 @@ pub(super) async fn keep_alive(pulse: Pulse, stop: CancellationToken) {
     let mut beat = tokio::time::interval(patience / 4);
     loop {
         beat.tick().await;
-        let lives = tokio::time::timeout(patience / 4, pulse.beats());
-        if stop.is_cancelled() || lives.await == Ok(true) {
+        let lives = pulse.silent(patience / 4).await.is_none();
+        if stop.is_cancelled() || lives || !disk_answers() {
             tell(&[NotifyState::Watchdog]);
         }
     }

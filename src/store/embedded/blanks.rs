@@ -4,14 +4,16 @@
 //! tells it from a token, it costs a write as well, together with all that wait for one at that moment: to a file
 //! without a name and of a bounded size, which nobody reads.
 
+use super::disk::{Disk, Writer};
 use super::format::{self, SLOT};
-use super::journal::{LANES, MOST_WAITING, hold};
+use super::journal::{LANES, MOST_WAITING};
 use crate::crypto::random;
 use crate::lanes::{Lanes, number};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// Slots after which the file begins anew: 1 MiB.
 const MOST_SLOTS: u64 = (1 << 20) / SLOT as u64;
@@ -20,9 +22,11 @@ const MOST_SLOTS: u64 = (1 << 20) / SLOT as u64;
 pub(super) struct Blanks {
     directory: PathBuf,
     lanes: Lanes<Mutex<Lane>>,
-    /// Made when it is first written to, beside the journal, where nobody watches what changes; none where it
+    /// Made when it is first written to, beside the journal, where nobody watches what changes; none as long as it
     /// cannot be made.
-    place: OnceLock<Option<Mutex<Place>>>,
+    place: Mutex<Option<Place>>,
+    /// Marked while that is made or written.
+    disk: Arc<Disk>,
 }
 
 /// The blanks of one worker.
@@ -40,18 +44,22 @@ struct Place {
 }
 
 impl Blanks {
-    pub(super) fn new(directory: PathBuf) -> Self {
+    pub(super) fn new(directory: PathBuf, disk: Arc<Disk>) -> Self {
         Self {
             directory,
             lanes: Lanes::new(LANES, Mutex::default),
-            place: OnceLock::new(),
+            place: Mutex::default(),
+            disk,
         }
     }
 
     /// Notes one. Gives back its number, for [`Self::write`].
     pub(super) fn append(&self) -> u64 {
         let own = number() % LANES;
-        let mut lane = hold(self.lanes.of(own));
+        let Ok(mut lane) = self.disk.take(self.lanes.of(own)) else {
+            // As it is with a proof: nothing is written.
+            return own as u64;
+        };
         let mut id = [0; 16];
         random(&mut id);
         // Of requests whose clients went away, no more than proofs may wait.
@@ -64,30 +72,37 @@ impl Blanks {
 
     /// Writes it, with all that wait beside it; what was written stays written.
     pub(super) fn write(&self, number: u64) {
-        let mut lane = hold(self.lanes.of(number as usize));
+        let Ok(mut lane) = self.disk.take(self.lanes.of(number as usize)) else {
+            return;
+        };
         let written = lane.came - lane.waiting.len() as u64;
         if number / LANES as u64 <= written {
             return;
         }
-        let place = self.place.get_or_init(|| {
-            let file = tempfile::tempfile_in(&self.directory).ok()?;
-            Some(Mutex::new(Place { file, next: 0 }))
-        });
         let Lane { waiting, text, .. } = &mut *lane;
-        if let Some(place) = place {
-            hold(place).write(waiting, text);
+        // Where no proof can be written either, whoever fails is none the wiser.
+        if self.disk.answers().is_ok()
+            && let Ok(mut place) = self.disk.take(&self.place)
+        {
+            self.disk.write(Writer::Blanks, || {
+                if place.is_none() {
+                    *place = Place::make(&self.directory).ok();
+                }
+                if let Some(place) = &mut *place {
+                    place.write(waiting, text);
+                }
+            });
         }
         waiting.clear();
-    }
-
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> u64 {
-        let place = self.place.get().and_then(Option::as_ref);
-        place.map_or(0, |place| hold(place).file.metadata().unwrap().len())
     }
 }
 
 impl Place {
+    fn make(directory: &Path) -> io::Result<Self> {
+        let file = tempfile::tempfile_in(directory)?;
+        Ok(Self { file, next: 0 })
+    }
+
     /// As a file of the journal grows, so does this: what was written lately is no cheaper to write over.
     fn write(&mut self, blanks: &[[u8; 16]], text: &mut Vec<u8>) {
         if self.next + blanks.len() as u64 > MOST_SLOTS {
@@ -100,8 +115,29 @@ impl Place {
             text.extend(format::encode_slot(*id, 0, 0, slot));
             slot += 1;
         }
-        // Where a proof could not be written either, whoever fails is none the wiser.
         let _ = self.file.write_all_at(text, self.next * SLOT as u64);
         self.next = slot;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::journal::hold;
+    use super::*;
+
+    impl Blanks {
+        /// What was written lately.
+        pub(in super::super) fn bytes(&self) -> u64 {
+            let place = hold(&self.place);
+            let place = place.as_ref();
+            place.map_or(0, |place| place.file.metadata().unwrap().len())
+        }
+
+        /// Holds what a worker holds whose write comes back when `answers` does: a disk that does not answer.
+        pub(in super::super) fn write_until(&self, answers: impl FnOnce()) {
+            let _lane = hold(self.lanes.own());
+            let _place = hold(&self.place);
+            self.disk.write(Writer::Blanks, answers);
+        }
     }
 }

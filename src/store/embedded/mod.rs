@@ -1,11 +1,16 @@
 //! On this machine: memory for what is hot, files for what must outlive a crash.
 
 mod blanks;
+mod crowd;
+mod disk;
 mod floor;
 mod format;
+mod found;
 mod journal;
+mod lane;
 mod life;
 mod lines;
+mod segment;
 mod table;
 
 pub use table::Table;
@@ -14,10 +19,12 @@ use super::Settings;
 use crate::clock::{Clock, Now};
 use crate::replay::{Memory, Once, ProofId, Recorded, Refused};
 use blanks::Blanks;
-use journal::{Boot, Journal};
+use disk::{Disk, LOOKING, Seen};
+use found::Taken;
+use journal::{Boot, Journal, hold};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -44,7 +51,8 @@ const BLANK: u64 = 1 << 63;
 #[derive(Debug)]
 pub struct Proofs {
     shared: Arc<Shared>,
-    tending: Mutex<Option<JoinHandle<()>>>,
+    /// What tends the files, and what looks whether their disk answers.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What was there when the memory of proofs was opened.
@@ -89,6 +97,14 @@ impl Memory for Proofs {
         self.shared.record(once, now)
     }
 
+    fn record_of(&self, app: &Arc<str>, once: Once, now: Now) -> Result<Recorded, Refused> {
+        self.shared.record_of(Some(app), once, now)
+    }
+
+    fn look(&self, once: Once, now: Now) -> Result<(), Refused> {
+        self.shared.look(once, now)
+    }
+
     fn expect(&self, id: ProofId) {
         self.shared.table.expect(id);
     }
@@ -109,22 +125,31 @@ impl Proofs {
     /// [`OpenError`].
     pub fn open(settings: &Settings, clock: &Clock) -> Result<(Self, Opened), OpenError> {
         let (shared, opened) = Shared::open(settings, boot(), clock.now())?;
-        let shared = Arc::new(shared);
-        let tending = thread::Builder::new()
-            .name("proofs".to_owned())
-            .spawn({
-                let (shared, clock) = (shared.clone(), clock.clone());
-                move || shared.tend_until_stopped(&clock)
-            })
+        let proofs = Self {
+            shared: Arc::new(shared),
+            threads: Mutex::default(),
+        };
+        let clock = clock.clone();
+        proofs
+            .spawn("proofs", move |shared| shared.tend_until_stopped(&clock))
+            .and_then(|()| proofs.spawn("disk", Shared::look_until_stopped))
             .map_err(|why| OpenError::Io {
                 directory: settings.directory.clone(),
                 why,
             })?;
-        let proofs = Self {
-            shared,
-            tending: Mutex::new(Some(tending)),
-        };
         Ok((proofs, opened))
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Shared) + Send + 'static,
+    ) -> std::io::Result<()> {
+        let shared = self.shared.clone();
+        let thread = thread::Builder::new().name(name.to_owned());
+        let running = thread.spawn(move || work(&shared))?;
+        hold(&self.threads).push(running);
+        Ok(())
     }
 
     /// Proofs that are remembered.
@@ -142,10 +167,15 @@ impl Proofs {
         self.shared.table.capacity()
     }
 
-    /// Whether the last proof could be written down. While it could not,
-    /// proofs are refused; each is a new attempt.
+    /// Whether the last proof could be written down, and the disk answers. While it could not,
+    /// proofs are refused; each is a new attempt, but where the disk does not answer.
     pub fn is_writable(&self) -> bool {
-        self.shared.journal.is_writable()
+        self.shared.is_writable()
+    }
+
+    /// Whether no write waits for a disk that does not answer. While one does, so does the worker that writes.
+    pub fn disk_answers(&self) -> bool {
+        !self.shared.disk.is_stuck()
     }
 
     /// Takes over new settings, before any proof is checked by them. What is
@@ -164,14 +194,15 @@ impl Proofs {
     /// What the system said. The next start then counts as one after the
     /// machine died, if the machine does before it.
     pub fn close(&self) -> std::io::Result<()> {
-        let mut tending = self.tending.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(tending) = tending.take() else {
+        let mut threads = hold(&self.threads);
+        if self.shared.stopped.swap(true, Ordering::AcqRel) {
             return Ok(());
-        };
-        self.shared.stopped.store(true, Ordering::Release);
-        tending.thread().unpark();
-        // It ended by a panic or not: either way it writes no more.
-        let _ = tending.join();
+        }
+        for thread in threads.drain(..) {
+            thread.thread().unpark();
+            // It ended by a panic or not: either way it writes no more.
+            let _ = thread.join();
+        }
         self.shared.journal.close()
     }
 }
@@ -185,6 +216,7 @@ impl Drop for Proofs {
 #[derive(Debug)]
 struct Shared {
     table: Table,
+    disk: Arc<Disk>,
     journal: Journal,
     blanks: Blanks,
     /// How long a file of the journal is written, in seconds.
@@ -194,8 +226,18 @@ struct Shared {
 
 impl Shared {
     fn open(settings: &Settings, boot: Boot, now: Now) -> Result<(Self, Opened), OpenError> {
-        let table = Table::new(settings.proofs);
-        let (journal, note) = Journal::open(settings, boot, now, &table)?;
+        let taken = found::take(settings.directory.join("replay"))?;
+        Self::of(taken, settings, boot, now)
+    }
+
+    fn of(
+        taken: Taken,
+        settings: &Settings,
+        boot: Boot,
+        now: Now,
+    ) -> Result<(Self, Opened), OpenError> {
+        let (table, disk) = (Table::new(settings.proofs), Arc::<Disk>::default());
+        let (journal, note) = Journal::open(taken, settings, boot, now, &table, disk.clone())?;
         let floor = journal.floor.second();
         let retention = life::whole(settings.retention);
         let oldest = now.unix_seconds().saturating_sub(retention);
@@ -206,7 +248,8 @@ impl Shared {
         };
         let shared = Self {
             table,
-            blanks: Blanks::new(journal.directory.clone()),
+            blanks: Blanks::new(journal.directory.clone(), disk.clone()),
+            disk,
             journal,
             span: AtomicI64::new(span(settings)),
             stopped: AtomicBool::new(false),
@@ -215,13 +258,18 @@ impl Shared {
     }
 
     fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
+        self.record_of(None, once, now)
+    }
+
+    fn record_of(&self, app: Option<&Arc<str>>, once: Once, now: Now) -> Result<Recorded, Refused> {
         let (life, second) = (&self.journal.life, now.unix_seconds());
         let is_over = || life.is_over(&once, second, self.table.forgotten());
         if once.made <= self.journal.floor.at(now) || is_over() {
             return Err(Refused::MaybeReplayed);
         }
         let Once { id, until, .. } = once;
-        self.table.insert(id, until, now)?;
+        let inserted = self.table.insert(id, until, app, now);
+        inserted.inspect_err(|refused| self.table.tell_of(*refused, now))?;
         // It may have been forgotten a moment before.
         if is_over() {
             return Err(Refused::MaybeReplayed);
@@ -229,6 +277,25 @@ impl Shared {
         // Where this fails, or the writing, the proof stays used: it may be on its way to the file.
         let number = self.journal.append(id.0, until);
         number.map(Recorded).map_err(|_| Refused::Unavailable)
+    }
+
+    fn look(&self, once: Once, now: Now) -> Result<(), Refused> {
+        let (life, second) = (&self.journal.life, now.unix_seconds());
+        let is_over = life.is_over(&once, second, self.table.forgotten());
+        if once.made <= self.journal.floor.at(now) || is_over {
+            return Err(Refused::MaybeReplayed);
+        }
+        self.table.look(once, now)?;
+        // Recorded now it would be used up for nothing. `tend` finds out when that is over.
+        if self.is_writable() {
+            Ok(())
+        } else {
+            Err(Refused::Unavailable)
+        }
+    }
+
+    fn is_writable(&self) -> bool {
+        self.journal.is_writable() && !self.disk.is_stuck()
     }
 
     fn blank(&self) -> Recorded {
@@ -254,6 +321,15 @@ impl Shared {
         while !self.stopped.load(Ordering::Acquire) {
             thread::park_timeout(TENDING);
             self.tend(clock.now());
+        }
+    }
+
+    /// Apart from what tends the files, which may wait for the disk itself.
+    fn look_until_stopped(&self) {
+        let mut seen = Seen::default();
+        while !self.stopped.load(Ordering::Acquire) {
+            thread::park_timeout(LOOKING);
+            self.disk.look(&mut seen);
         }
     }
 

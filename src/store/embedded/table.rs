@@ -1,11 +1,12 @@
 //! The proofs that were used, in memory.
 
+use super::crowd::{Crowd, is_crowded};
 use super::lines::Lines;
 use crate::clock::Now;
 use crate::replay::{Memory, Once, ProofId, Recorded, Refused};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many proofs share a lock when all are there: what a sweep holds it for.
 const SHARD: usize = 16_384;
@@ -39,12 +40,33 @@ pub struct Table {
     full_at: AtomicI64,
     /// The shard whose turn it is to be swept.
     turn: AtomicUsize,
+    crowd: Crowd,
 }
 
 impl Memory for Table {
     fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
-        self.insert(once.id, once.until, now)
+        self.insert(once.id, once.until, None, now)
             .map(|()| Recorded::NOWHERE)
+    }
+
+    fn record_of(&self, app: &Arc<str>, once: Once, now: Now) -> Result<Recorded, Refused> {
+        self.insert(once.id, once.until, Some(app), now)
+            .map(|()| Recorded::NOWHERE)
+    }
+
+    fn look(&self, once: Once, now: Now) -> Result<(), Refused> {
+        let now = now.unix_seconds();
+        let id = number(once.id.0);
+        let hash = self.seed.hash(id);
+        let mut shard = self.shard(hash);
+        // Read under the lock, as by whoever records it.
+        if once.until < now.max(self.forgotten()) {
+            return Err(Refused::MaybeReplayed);
+        }
+        match shard.end_of(id, hash) {
+            Some(end) if i64::from(*end) >= now => Err(Refused::Replayed),
+            _ => Ok(()),
+        }
     }
 
     fn expect(&self, id: ProofId) {
@@ -76,11 +98,18 @@ impl Table {
             forgotten: AtomicI64::new(i64::MIN),
             full_at: AtomicI64::new(i64::MIN),
             turn: AtomicUsize::new(0),
+            crowd: Crowd::default(),
         }
     }
 
-    /// Records `id` until the second `until`, unless it is there.
-    pub(super) fn insert(&self, id: ProofId, until: i64, now: Now) -> Result<(), Refused> {
+    /// Records `id` of `app` until the second `until`, unless it is there.
+    pub(super) fn insert(
+        &self,
+        id: ProofId,
+        until: i64,
+        app: Option<&Arc<str>>,
+        now: Now,
+    ) -> Result<(), Refused> {
         let now = now.unix_seconds();
         let expires = match u32::try_from(until) {
             Ok(expires) if until <= now.saturating_add(LONGEST) => expires,
@@ -95,25 +124,69 @@ impl Table {
             if until < now.max(self.forgotten()) {
                 return Err(Refused::MaybeReplayed);
             }
-            match shard.end_of(id, hash) {
+            let refused = match shard.end_of(id, hash) {
                 Some(end) if i64::from(*end) >= now => return Err(Refused::Replayed),
                 Some(end) => {
                     *end = expires;
                     return Ok(());
                 }
                 None => {
-                    let capacity = self.capacity.load(Ordering::Relaxed);
-                    if self.len.fetch_add(1, Ordering::AcqRel) < capacity {
-                        shard.add(id, expires, |id| self.seed.hash(id));
-                        return Ok(());
+                    let others = self.len.fetch_add(1, Ordering::AcqRel);
+                    match self.room_beside(others, app, until, now) {
+                        Ok(()) => {
+                            shard.add(id, expires, |id| self.seed.hash(id));
+                            return Ok(());
+                        }
+                        Err(refused) => {
+                            self.len.fetch_sub(1, Ordering::AcqRel);
+                            refused
+                        }
                     }
-                    self.len.fetch_sub(1, Ordering::AcqRel);
                 }
-            }
+            };
             drop(shard);
             if !self.make_room(now) {
-                return Err(Refused::Full);
+                return Err(refused);
             }
+        }
+    }
+
+    /// Whether there is room for one more beside so many others, and for this app.
+    fn room_beside(
+        &self,
+        others: usize,
+        app: Option<&Arc<str>>,
+        until: i64,
+        now: i64,
+    ) -> Result<(), Refused> {
+        let capacity = self.capacity();
+        if others >= capacity {
+            return Err(Refused::Full);
+        }
+        match app {
+            Some(app) if is_crowded(others + 1, capacity) => {
+                self.crowd.enter(app, capacity - others, until, now)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells whoever keeps the gateway, now and then, that there was no room, and which app has added most since.
+    pub(super) fn tell_of(&self, refused: Refused, now: Now) {
+        let (remembered, capacity) = (self.len(), self.capacity());
+        let is_for_room = matches!(refused, Refused::Full | Refused::Crowded { .. });
+        // One is refused as well that would have to be remembered for ever, whatever room there is.
+        if !is_for_room || !is_crowded(remembered, capacity) {
+            return;
+        }
+        if let Some((app, added)) = self.crowd.to_tell(now) {
+            let app = app.as_deref();
+            tracing::warn!(
+                app,
+                added,
+                remembered,
+                "single-use requests are refused: the memory of proofs is crowded"
+            );
         }
     }
 
@@ -175,7 +248,7 @@ impl Table {
     /// Sweeps the next `1 / parts` of the shards. To be called now and then,
     /// so that no request has to.
     pub(super) fn sweep_some(&self, parts: usize, now: i64) {
-        let crowded = self.len() > self.capacity() / 2;
+        let crowded = is_crowded(self.len(), self.capacity());
         let before = if crowded { now } else { now - LINGER };
         for _ in 0..self.shards.len().div_ceil(parts) {
             self.sweep_next(before);
@@ -267,7 +340,11 @@ mod tests {
     }
 
     fn record(table: &Table, number: u64, until: i64, now: i64) -> Result<(), Refused> {
-        table.insert(id(number), until, at(now))
+        table.insert(id(number), until, None, at(now))
+    }
+
+    fn record_of(table: &Table, app: &str, number: u64, now: i64) -> Result<(), Refused> {
+        table.insert(id(number), NOW + 360, Some(&app.into()), at(now))
     }
 
     #[test]
@@ -292,6 +369,25 @@ mod tests {
             let expected = first.then_some(()).ok_or(Refused::Replayed);
             assert_eq!(record(&table, number % 100, NOW + 10, NOW), expected);
         }
+    }
+
+    #[test]
+    fn a_look_says_what_is_there_and_records_nothing() {
+        let table = Table::new(100);
+        let look = |until, now| {
+            let once = Once::new(id(1), NOW, until);
+            table.look(once, at(now))
+        };
+        for _ in 0..2 {
+            assert_eq!(look(NOW + 10, NOW), Ok(()));
+        }
+        assert!(table.is_empty());
+        assert_eq!(record(&table, 1, NOW + 10, NOW), Ok(()));
+        assert_eq!(look(NOW + 10, NOW), Err(Refused::Replayed));
+        assert_eq!(look(NOW + 20, NOW + 10), Err(Refused::Replayed));
+        assert_eq!(look(NOW + 30, NOW + 11), Ok(()));
+        assert_eq!(look(NOW + 10, NOW + 11), Err(Refused::MaybeReplayed));
+        assert_eq!(table.len(), 1);
     }
 
     #[test]
@@ -333,6 +429,69 @@ mod tests {
             );
         }
         assert_eq!(table.len(), 1_000);
+    }
+
+    #[test]
+    fn one_app_leaves_room_for_others() {
+        let table = Table::new(80);
+        let passed = |app, numbers: std::ops::Range<u64>| {
+            let passes = |number: &u64| record_of(&table, app, *number, NOW).is_ok();
+            numbers.filter(passes).count()
+        };
+        // Half of it, and seven eighths of what is left.
+        assert_eq!(passed("one", 0..200), 75);
+        let refused = record_of(&table, "one", 300, NOW + 10);
+        assert!(
+            matches!(refused, Err(Refused::Crowded { seconds: 351..=374 })),
+            "{refused:?}"
+        );
+        // What is there is refused for that, and what is used up costs no share.
+        assert_eq!(record_of(&table, "one", 7, NOW), Err(Refused::Replayed));
+        assert_eq!(passed("two", 1_000..1_002), 2);
+        assert_eq!(passed("three", 2_000..2_001), 1);
+        // Nobody's have no share, and the last place is the end of it for all.
+        for number in 3_000..3_002 {
+            assert_eq!(record(&table, number, NOW + 360, NOW), Ok(()));
+        }
+        assert_eq!(record_of(&table, "four", 4_000, NOW), Err(Refused::Full));
+        assert_eq!(table.len(), 80);
+    }
+
+    #[test]
+    fn an_app_that_adds_without_end_leaves_others_what_they_need_steadily() {
+        let table = Table::new(2_000);
+        let mut number = 0;
+        let mut add = |app: &str, now: i64| {
+            number += 1;
+            let app = Some(app.into());
+            table.insert(id(number), now + 360, app.as_ref(), at(now))
+        };
+        let mut refused = 0;
+        for second in 0..1_800 {
+            let now = NOW + second;
+            for _ in 0..100 {
+                let _ = add("much", now);
+            }
+            let is_refused = add("little", now).is_err();
+            // In the last of five lifetimes.
+            refused += usize::from(is_refused && second >= 1_440);
+        }
+        assert_eq!(refused, 0);
+    }
+
+    #[test]
+    fn a_crowd_of_what_has_ended_keeps_no_app_out() {
+        let table = Table::new(80);
+        for number in 0..75 {
+            record_of(&table, "one", number, NOW).unwrap();
+        }
+        assert!(record_of(&table, "one", 75, NOW + 360).is_err());
+        // Nobody has swept it.
+        for number in 0..40 {
+            let (app, until) = ("one".into(), NOW + 800);
+            let fresh = table.insert(id(100 + number), until, Some(&app), at(NOW + 361));
+            assert_eq!(fresh, Ok(()));
+        }
     }
 
     #[test]

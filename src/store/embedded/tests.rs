@@ -810,6 +810,181 @@ fn a_disk_that_cannot_be_written_refuses_and_the_next_success_ends_it() {
     assert_eq!(record(&proofs, 3, NOW), Err(Refused::Replayed));
 }
 
+/// Looks as often as it takes to find out that a disk does not answer.
+fn look_long(proofs: &Shared, seen: &mut Seen) {
+    for _ in 0..100 {
+        proofs.disk.look(seen);
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_answer_holds_one_worker_and_refuses_at_once_all_others_until_it_does() {
+    let (directory, proofs) = opened();
+    record(&proofs, 1, NOW).unwrap();
+    let (events, told) = told();
+    let mut seen = Seen::default();
+    tracing::subscriber::with_default(events, || {
+        proofs.journal.write_until(|| {
+            assert!(proofs.is_writable(), "nobody knows yet");
+            std::thread::scope(|scope| {
+                // It waits for what the other holds, until that is known not to come back.
+                let waits = scope.spawn(|| record(&proofs, 2, NOW));
+                look_long(&proofs, &mut seen);
+                assert_eq!(waits.join().unwrap(), Err(Refused::Unavailable));
+            });
+            assert!(!proofs.is_writable());
+            assert_eq!(record(&proofs, 2, NOW), Err(Refused::Replayed));
+            let once = Once::new(id(3), NOW, NOW + LIFE);
+            assert_eq!(proofs.look(once, at(NOW)), Err(Refused::Unavailable));
+            // However many come, on a lane that the worker holds who waits for the disk.
+            for number in 10..5_000 {
+                assert_eq!(record(&proofs, number, NOW), Err(Refused::Unavailable));
+            }
+            // Nor does who fails at the key service wait.
+            proofs.write_down(proofs.blank()).unwrap();
+            assert_eq!(proofs.blanks.bytes(), 0);
+        });
+        assert!(proofs.is_writable(), "before anybody looks");
+        assert_eq!(record(&proofs, 3, NOW), Ok(()));
+        proofs.disk.look(&mut seen);
+    });
+    assert_eq!(told.count("does not answer"), 1);
+    assert_eq!(told.count("answers again"), 1);
+    // What was refused stays used, for the next process too where there was room for it.
+    proofs.tend(at(NOW));
+    drop(proofs);
+    let (proofs, opened) = open(&directory, THIS_BOOT, NOW);
+    assert_eq!(opened.note, None);
+    for number in [1, 2, 3, 10] {
+        assert_eq!(record(&proofs, number, NOW), Err(Refused::Replayed));
+    }
+}
+
+#[test]
+fn a_decoy_that_waits_for_the_disk_lets_no_other_worker_wait_with_it() {
+    let (_directory, proofs) = opened();
+    let mut seen = Seen::default();
+    proofs.blanks.write_until(|| {
+        look_long(&proofs, &mut seen);
+        assert!(!proofs.is_writable());
+        assert_eq!(record(&proofs, 1, NOW), Err(Refused::Unavailable));
+        proofs.write_down(proofs.blank()).unwrap();
+    });
+    assert_eq!(record(&proofs, 2, NOW), Ok(()));
+    proofs.write_down(proofs.blank()).unwrap();
+    assert_eq!(proofs.blanks.bytes(), SLOT as u64);
+}
+
+#[test]
+fn that_the_disk_does_not_answer_is_found_out_by_a_thread_of_its_own() {
+    let directory = TempDir::new().unwrap();
+    let (clock, _hand) = Clock::by_hand(NOW as u64);
+    let (proofs, _) = crate::store::open(&settings(&directory), &clock).unwrap();
+    assert!(proofs.disk_answers());
+    proofs.shared.journal.write_until(|| {
+        let is_found = (0..30_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            !proofs.disk_answers()
+        });
+        assert!(is_found && !proofs.is_writable());
+    });
+    assert!(proofs.disk_answers() && proofs.is_writable());
+}
+
+/// A start on a file system that can only be read.
+fn open_only_read(directory: &TempDir, boot: Boot, now: i64) -> (Shared, Opened) {
+    let taken = found::take(directory.path().join("state/replay")).unwrap();
+    let taken = Taken {
+        only_read: Some(std::io::ErrorKind::ReadOnlyFilesystem.into()),
+        ..taken
+    };
+    Shared::of(taken, &settings(directory), boot, at(now)).unwrap()
+}
+
+#[test]
+fn a_start_where_nothing_can_be_written_knows_what_was_used_and_refuses_all_else_until_it_can_be() {
+    let (directory, proofs) = opened();
+    record(&proofs, 1, NOW).unwrap();
+    drop(proofs);
+    let before = files(&directory);
+    let length = || fs::metadata(&before[0]).unwrap().len();
+    let was = length();
+    // What a process left unfinished stays as well.
+    let unfinished = before[0].with_file_name(format!("{:020}.new", 7));
+    fs::write(&unfinished, "").unwrap();
+
+    let (events, told) = told();
+    tracing::subscriber::with_default(events, || {
+        let (proofs, opened) = open_only_read(&directory, THIS_BOOT, NOW + 1);
+        assert_eq!((opened.loaded, opened.note), (1, None));
+        assert!(!proofs.is_writable());
+        assert_eq!(
+            record_made(&proofs, 1, NOW, NOW + 1),
+            Err(Refused::Replayed)
+        );
+        assert_eq!(record(&proofs, 2, NOW + 1), Err(Refused::Unavailable));
+        assert!(unfinished.exists() && length() == was);
+        fs::remove_file(&unfinished).unwrap();
+        assert_eq!(files(&directory), before, "none is begun");
+        // It can be written again.
+        proofs.tend(at(NOW + 2));
+        assert!(proofs.is_writable());
+        assert_eq!(record(&proofs, 3, NOW + 2), Ok(()));
+        proofs.journal.close().unwrap();
+    });
+    assert_eq!(told.count("proofs cannot be written down"), 1);
+    assert_eq!(told.count("read-only filesystem"), 1);
+    assert_eq!(told.count("can be written down again"), 1);
+
+    // All of it is sealed, what was there before as well.
+    let (proofs, opened) = open(&directory, NEXT_BOOT, NOW + 3);
+    assert_eq!((opened.loaded, opened.note), (3, None));
+    for (number, made) in [(1, NOW), (2, NOW + 1), (3, NOW + 2)] {
+        let again = record_made(&proofs, number, made, NOW + 3);
+        assert_eq!(again, Err(Refused::Replayed));
+    }
+}
+
+#[test]
+fn a_file_that_was_replaced_while_nothing_could_be_written_is_not_sealed_for_another() {
+    let (directory, proofs) = opened();
+    record(&proofs, 1, NOW).unwrap();
+    drop(proofs);
+    let file = files(&directory).pop().unwrap();
+    let (proofs, _) = open_only_read(&directory, THIS_BOOT, NOW + 1);
+    let aside = directory.path().join("aside");
+    fs::copy(&file, &aside).unwrap();
+    fs::rename(&aside, &file).unwrap();
+    let was = fs::read(&file).unwrap();
+    proofs.tend(at(NOW + 2));
+    assert_eq!(fs::read(&file).unwrap(), was);
+}
+
+#[test]
+fn a_look_tells_what_would_be_refused_and_uses_nothing_up() {
+    let (_directory, proofs) = opened();
+    let look = |number, made| {
+        let once = Once::new(id(number), made, made + LIFE);
+        proofs.look(once, at(NOW))
+    };
+    for _ in 0..2 {
+        assert_eq!(look(1, NOW), Ok(()));
+    }
+    record(&proofs, 1, NOW).unwrap();
+    assert_eq!(look(1, NOW), Err(Refused::Replayed));
+    assert_eq!(look(2, NOW - 100), Err(Refused::MaybeReplayed));
+
+    let file = proofs.journal.write_to(full());
+    assert_eq!(look(3, NOW), Ok(()), "nobody knows yet");
+    assert_eq!(record(&proofs, 3, NOW), Err(Refused::Unavailable));
+    assert_eq!(look(4, NOW), Err(Refused::Unavailable));
+    proofs.journal.write_to(file);
+    // Without anyone who tries.
+    proofs.tend(at(NOW));
+    assert_eq!(look(4, NOW), Ok(()));
+    assert_eq!(record(&proofs, 4, NOW), Ok(()));
+}
+
 #[test]
 fn a_file_that_cannot_be_written_is_followed_by_another() {
     let (directory, proofs) = opened();
