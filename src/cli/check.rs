@@ -2,6 +2,7 @@
 
 mod credentials;
 mod issuers;
+mod strangers;
 mod tunnels;
 mod waivers;
 
@@ -70,7 +71,8 @@ pub fn run(args: &Args, clock: &Clock) -> ExitCode {
             for warning in &warnings {
                 let _ = writeln!(anstream::stderr(), "warning: {warning}");
             }
-            for note in tunnels::notes(&loaded.config) {
+            let notes = tunnels::notes(&loaded.config).into_iter();
+            for note in notes.chain(strangers::notes(&loaded.config)) {
                 let _ = writeln!(anstream::stderr(), "note: {note}");
             }
             // Of this shell, not of the configuration: so it is told, and not counted.
@@ -205,12 +207,16 @@ fn top(out: &mut String, config: &Config) {
         ),
     );
     let overload = &config.gateway.overload;
+    let mut routes = config.gateway.routes.routes().iter();
+    let asks = routes.any(|route| route.accept != Accept::Public);
+    let without = format!(", up to {} of them without a proof", overload.unproven());
     line(
         out,
         "in flight",
         &format!(
-            "{} requests, {} more on reserved routes; {} may wait for {}",
+            "{} requests{}, {} more on reserved routes; {} may wait for {}",
             overload.in_flight,
+            if asks { &*without } else { "" },
             overload.reserve,
             overload.queue,
             time(overload.queue_timeout)
@@ -290,6 +296,9 @@ fn who(route: &Route) -> String {
         let _ = write!(out, "; scopes {}", scopes.join(" "));
     }
     let _ = write!(out, "; bodies up to {}", config::size(route.body.limit));
+    if route.webhooks.is_some() && route.hold(true) < route.body.limit {
+        let _ = write!(out, ", of webhooks {}", config::size(route.hold(true)));
+    }
     if route.replay == ReplayPolicy::Strict {
         out.push_str("; every request once");
     }
@@ -440,6 +449,14 @@ mod tests {
             upstream = "orders"
             accept = ["token"]
             bind = "key"
+            [[routes]]
+            name = "hooks"
+            path = "/hooks"
+            upstream = "orders"
+            accept = ["webhook"]
+            webhook = { sender = "github", app = "hub" }
+            [apps.hub]
+            keys = [{ id = "hub", algorithm = "hmac-sha256", secret = "generated:hub.key", schemes = ["webhook"] }]
         "#;
         let loaded = config::from_text(text, "gateway.toml").unwrap();
         let text = described("gateway.toml", &loaded, 0);
@@ -447,6 +464,7 @@ mod tests {
             "/both → orders: token+http-signature; bodies",
             "/either → orders: http-signature or token+http-signature, OBSERVED ONLY; proven `signed` or better; bodies",
             "/bound → orders: token; tokens bound to a key; bodies",
+            "bodies up to 10 MiB, of webhooks 1 MiB",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }

@@ -26,8 +26,8 @@ pub(super) struct Account {
     /// (`governor`'s theoretical arrival time), and in the lowest bits the
     /// place in `units` of who wrote it. 0: nothing was ever used.
     arrival: AtomicU64,
-    /// What one request cost in nanoseconds, by who wrote: set by whoever counts, before `arrival` says that
-    /// it did. Who is made and never counts changes nothing.
+    /// What one request cost in nanoseconds, by who wrote: set by whoever writes, before `arrival` says that
+    /// it did. Who is made and never comes into force changes nothing.
     units: [AtomicU64; UNITS],
     /// Requests in flight that began under a bound on them; of others nobody counts how many there are.
     pub(super) in_flight: AtomicU32,
@@ -43,6 +43,12 @@ impl Account {
         } else {
             next
         }
+    }
+
+    /// Whether anything would be forgotten with it: what was used and has not come back, or who is in flight.
+    pub(super) fn is_in_use(&self, now: u64) -> bool {
+        self.in_flight.load(Ordering::Acquire) > 0
+            || self.arrival.load(Ordering::Acquire) >> UNIT_BITS > now
     }
 }
 
@@ -93,6 +99,25 @@ impl Hand {
         arrival.saturating_sub(now).min(self.refill)
     }
 
+    /// Takes over what another wrote, now that this one is in force: from now on it comes back at the rate of this one.
+    pub(super) fn settle(&self, now: u64) {
+        let arrival = &self.account.arrival;
+        let mut word = arrival.load(Ordering::Acquire);
+        while !self.is_mine(word) {
+            self.announce();
+            let next = self.in_my_unit(word, now);
+            match arrival.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(other) => word = other,
+            }
+        }
+    }
+
+    /// Says what a request costs here, before the first that is counted so.
+    fn announce(&self) {
+        self.account.units[self.unit].store(self.interval, Ordering::Release);
+    }
+
     const fn is_mine(&self, word: u64) -> bool {
         word == 0 || is_of(word, self.unit)
     }
@@ -124,7 +149,7 @@ impl StateStore for Hand {
         let mut word = arrival.load(Ordering::Acquire);
         loop {
             if !is_of(word, self.unit) {
-                self.account.units[self.unit].store(self.interval, Ordering::Release);
+                self.announce();
             }
             let (next, result) = if self.is_mine(word) {
                 let known = (word != 0).then(|| Nanos::new(word >> UNIT_BITS));

@@ -6,18 +6,19 @@
 use super::Refused;
 use super::account::{self, Account, Hand};
 use super::made::{MadeLimits, Whose};
+use super::standing::{policy, quoted};
 use crate::apps::{App, FIRST_MADE};
 use crate::clock::Now;
 use crate::schemes::Assurance;
-use bytes::Bytes;
 use governor::Quota;
 use http::HeaderValue;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+pub use super::standing::Standing;
 
 /// The limits of one plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,102 +60,23 @@ impl Rate {
 
     /// Nanoseconds in which a burst that is used up comes back, and how many it is.
     pub(super) fn refill(&self) -> (u64, u32) {
-        let interval = self.interval();
-        let most = LONGEST_REFILL.as_nanos() as u64 / interval;
-        let burst = u64::from(self.burst.max(1)).min(most.max(1));
-        (interval * burst, burst as u32)
-    }
-}
-
-/// How an app stands with its rate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The value of `RateLimit-Policy`, made once per configuration.
-    pub policy: HeaderValue,
-    /// The plan's name, as a structured field has it.
-    pub label: Arc<str>,
-    /// How many more may come at once.
-    pub remaining: u32,
-    /// How long until the burst is whole again, in seconds.
-    pub reset: u64,
-}
-
-impl Standing {
-    /// The value of `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, section 4).
-    pub fn header(&self) -> HeaderValue {
-        // On every answer, so without the ways of formatting, and at one allocation.
-        let digits = [
-            Digits::of(u64::from(self.remaining)),
-            Digits::of(self.reset),
-        ];
-        let [remaining, reset] = digits.each_ref().map(Digits::text);
-        let parts = [self.label.as_bytes(), b";r=", remaining, b";t=", reset];
-        field(parts.concat())
-    }
-}
-
-/// A number's decimal digits.
-struct Digits {
-    bytes: [u8; 20],
-    start: usize,
-}
-
-impl Digits {
-    fn of(mut number: u64) -> Self {
-        let mut digits = Self {
-            bytes: [b'0'; 20],
-            start: 20,
-        };
-        loop {
-            digits.start -= 1;
-            digits.bytes[digits.start] += (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return digits;
-            }
-        }
+        let burst = self.burst.clamp(1, self.most_at_once());
+        (self.interval() * u64::from(burst), burst)
     }
 
-    fn text(&self) -> &[u8] {
-        &self.bytes[self.start..]
+    /// The largest burst that comes back within ten years: more are never counted.
+    pub fn most_at_once(&self) -> u32 {
+        let most = LONGEST_REFILL.as_nanos() as u64 / self.interval();
+        u32::try_from(most.max(1)).unwrap_or(u32::MAX)
     }
-}
-
-/// A structured-field string. What such a string cannot hold becomes `?`.
-fn quoted(name: &str) -> String {
-    let mut text = String::with_capacity(name.len() + 2);
-    text.push('"');
-    for letter in name.chars() {
-        match letter {
-            '"' | '\\' => text.extend(['\\', letter]),
-            ' '..='~' => text.push(letter),
-            _ => text.push('?'),
-        }
-    }
-    text.push('"');
-    text
-}
-
-/// The value of `RateLimit-Policy` (the same draft, section 3). Its window is
-/// in whole seconds; a period that is not is stretched to the next, and the
-/// count with it.
-fn policy(plan: &str, rate: &Rate) -> HeaderValue {
-    let window = rate.period.as_nanos().div_ceil(1_000_000_000).max(1);
-    let quota = u128::from(rate.count) * window * 1_000_000_000 / rate.period.as_nanos().max(1);
-    let mut text = quoted(plan);
-    let _ = write!(text, ";q={quota};w={window}");
-    field(text.into_bytes())
-}
-
-fn field(text: Vec<u8>) -> HeaderValue {
-    HeaderValue::from_maybe_shared(Bytes::from(text))
-        .expect("`quoted` leaves only visible ASCII and spaces")
 }
 
 /// The limits of every app of one configuration, by `App::index`.
 #[derive(Debug)]
 pub struct AppLimits {
     apps: Vec<Entry>,
+    /// Apps that are gone, without limits: what they have used, for when they come back.
+    parted: Vec<Entry>,
     /// Of those that are made at run time.
     made: MadeLimits,
 }
@@ -169,6 +91,8 @@ pub(super) struct Entry {
     concurrency: Option<u32>,
     /// For callers that are proven at least so well, the least first.
     better: Vec<(Assurance, Self)>,
+    /// Steps that are gone, without limits: what was used on them, for when they come back.
+    parted: Vec<(Assurance, Self)>,
 }
 
 #[derive(Debug)]
@@ -193,20 +117,22 @@ impl Drop for Place {
 
 impl AppLimits {
     /// The limits of a new configuration. An app that `before` knew by the
-    /// same name keeps what it has used and what it has in flight; requests
-    /// that still run under `before` count on the same account.
+    /// same name keeps what it has used and what it has in flight, also where
+    /// it was gone for a while; requests that still run under `before` count on
+    /// the same account.
     pub fn new(apps: &[(Arc<str>, Option<Arc<Plan>>)], before: Option<&Self>) -> Self {
-        let known: HashMap<&str, &Entry> = before
+        let mut known: HashMap<&str, &Entry> = before
             .iter()
-            .flat_map(|limits| &limits.apps)
+            .flat_map(|limits| limits.apps.iter().chain(&limits.parted))
             .map(|entry| (&*entry.name, entry))
             .collect();
         let apps = apps
             .iter()
-            .map(|(name, plan)| Entry::new(name, plan.as_deref(), known.get(&**name).copied()))
+            .map(|(name, plan)| Entry::new(name, plan.as_deref(), known.remove(&**name)))
             .collect();
         Self {
             apps,
+            parted: known.into_values().map(Entry::parted).collect(),
             made: before.map(|before| before.made.clone()).unwrap_or_default(),
         }
     }
@@ -216,6 +142,14 @@ impl AppLimits {
     pub fn with_plans(mut self, plans: impl Iterator<Item = Arc<Plan>>) -> Self {
         self.made = MadeLimits::new(plans, Some(&self.made));
         self
+    }
+
+    /// Puts them in force: what was used under a rate before comes back at the new one from now on, whether its
+    /// app asks or not. Apps that are gone and neither owe nor hold anything are forgotten.
+    pub fn come_into_force(&mut self, now: Now) {
+        self.parted.retain(|entry| entry.is_in_use(nanos(now)));
+        self.apps.iter().for_each(|entry| entry.settle(now));
+        self.made.settle(now);
     }
 
     /// Charges one request of `app`.
@@ -231,19 +165,35 @@ impl AppLimits {
         assurance: Assurance,
         now: Now,
     ) -> Result<(Option<Place>, Option<Standing>), Refused> {
+        self.ask(app, |entry| entry.charge(assurance, now))
+            .unwrap_or(Ok((None, None)))
+    }
+
+    /// Whether the rate of `app` is used up. Nothing is charged.
+    ///
+    /// # Errors
+    /// [`Refused::Rate`], as a charge would say it.
+    ///
+    /// # Panics
+    /// As [`Self::charge`].
+    pub fn look(&self, app: &App, assurance: Assurance, now: Now) -> Result<(), Refused> {
+        self.ask(app, |entry| entry.look(assurance, now))
+            .unwrap_or(Ok(()))
+    }
+
+    /// Asks the limits of `app`, where there are some.
+    fn ask<T>(&self, app: &App, ask: impl FnOnce(&Entry) -> T) -> Option<T> {
         let Some(made) = &app.made else {
-            return self.charge(app.index, assurance, now);
+            return Some(ask(self.of(app.index)));
         };
-        let Some(plan) = &made.plan else {
-            return Ok((None, None));
-        };
+        let plan = made.plan.as_ref()?;
         let whose = Whose {
             slot: app.index.saturating_sub(FIRST_MADE),
             name: &app.name,
             plan: &plan.name,
             number: made.number,
         };
-        self.made.charge(whose, assurance, now)
+        self.made.ask(whose, ask)
     }
 
     /// Charges one request of a caller that is proven so well. A request that is refused for those in flight
@@ -260,11 +210,12 @@ impl AppLimits {
         assurance: Assurance,
         now: Now,
     ) -> Result<(Option<Place>, Option<Standing>), Refused> {
-        let entry = self
-            .apps
-            .get(app)
-            .expect("limits and apps are of one configuration");
-        entry.charge(assurance, now)
+        self.of(app).charge(assurance, now)
+    }
+
+    fn of(&self, app: usize) -> &Entry {
+        let entry = self.apps.get(app);
+        entry.expect("limits and apps are of one configuration")
     }
 }
 
@@ -286,6 +237,12 @@ impl Entry {
         Ok((place, standing))
     }
 
+    /// Whether the rate is used up.
+    pub(super) fn look(&self, assurance: Assurance, now: Now) -> Result<(), Refused> {
+        let limiter = self.of(assurance).rate.as_ref();
+        limiter.map_or(Ok(()), |limiter| limiter.look(now))
+    }
+
     pub(super) fn new(name: &Arc<str>, plan: Option<&Plan>, before: Option<&Self>) -> Self {
         let rate = plan.and_then(|plan| plan.rate);
         let unit = match before {
@@ -294,13 +251,16 @@ impl Entry {
             None => 0,
         };
         let account = before.map_or_else(Arc::default, |before| before.account.clone());
-        let better = plan.iter().flat_map(|plan| &plan.better);
-        let better = better.map(|(assurance, plan)| {
-            let known =
-                before.and_then(|one| one.better.iter().find(|(step, _)| step == assurance));
-            let before = known.map(|(_, entry)| entry);
+        let steps = plan.map_or(&[][..], |plan| plan.better.as_slice());
+        let known = || before.into_iter().flat_map(Self::all_steps);
+        let better = steps.iter().map(|(assurance, plan)| {
+            let before = known().find(|(step, _)| step == assurance);
+            let before = before.map(|(_, entry)| entry);
             (*assurance, Self::new(name, Some(plan), before))
         });
+        let is_gone = |step: &Assurance| steps.iter().all(|(other, _)| other != step);
+        let parted = known().filter(|(step, _)| is_gone(step));
+        let parted = parted.map(|(step, entry)| (*step, entry.parted()));
         Self {
             name: name.clone(),
             rate: plan.and_then(|plan| {
@@ -311,7 +271,31 @@ impl Entry {
             unit,
             concurrency: plan.and_then(|plan| plan.concurrency),
             better: better.collect(),
+            parted: parted.collect(),
         }
+    }
+
+    /// The same without limits.
+    fn parted(&self) -> Self {
+        Self::new(&self.name, None, Some(self))
+    }
+
+    /// Takes over what was used under rates before.
+    pub(super) fn settle(&self, now: Now) {
+        if let Some(limiter) = &self.rate {
+            limiter.hand.settle(nanos(now));
+        }
+        self.better.iter().for_each(|(_, step)| step.settle(now));
+    }
+
+    /// Whether anything would be forgotten with it.
+    fn is_in_use(&self, now: u64) -> bool {
+        self.account.is_in_use(now) || self.all_steps().any(|(_, step)| step.is_in_use(now))
+    }
+
+    /// Its steps, and those that are gone.
+    fn all_steps(&self) -> impl Iterator<Item = &(Assurance, Self)> {
+        self.better.iter().chain(&self.parted)
     }
 
     /// What a caller is charged on that is proven so well.
@@ -373,6 +357,18 @@ impl Limiter {
             Err(retry_after) => Err(Refused::Rate {
                 standing: self.standing(now),
                 retry_after,
+            }),
+        }
+    }
+
+    /// What a charge would say, without one.
+    fn look(&self, now: Now) -> Result<(), Refused> {
+        let owed = self.hand.owed(nanos(now));
+        match (owed + self.interval).saturating_sub(self.refill) {
+            0 => Ok(()),
+            lacks => Err(Refused::Rate {
+                standing: self.standing_when(owed),
+                retry_after: Duration::from_nanos(lacks),
             }),
         }
     }

@@ -48,7 +48,12 @@ impl Debts {
         self.table.check(self.tag(name), rate, nanos(now))
     }
 
-    /// The same for whoever is at `peer` (IPv6 by /64).
+    /// Takes back what was counted for `name` under `rate`: it did not get it after all.
+    pub fn take_back(&self, name: impl Hash, rate: &Rate) {
+        self.table.take_back(self.tag(name), rate);
+    }
+
+    /// Counts one for whoever is at `peer` (IPv6 by /64), unless he has to wait.
     ///
     /// # Errors
     /// How long it has to wait.
@@ -235,6 +240,21 @@ mod tests {
         debts.take_back(&app, &rate);
         assert!(ask().is_ok() && ask().is_err());
         debts.take_back("nobody", &rate);
+    }
+
+    #[test]
+    fn what_is_taken_back_of_any_name_may_be_had_again_and_no_more() {
+        let (clock, hand) = Clock::by_hand(1_800_000_000);
+        let (debts, rate) = (Debts::new(), every(60, 2));
+        let ask = || debts.admit("a", &rate, clock.now());
+        assert!(ask().is_ok() && ask().is_ok() && ask().is_err());
+        debts.take_back("a", &rate);
+        assert!(ask().is_ok() && ask().is_err());
+        debts.take_back("nobody", &rate);
+        // What was paid for long ago makes no burst larger.
+        hand.advance(Duration::from_hours(1));
+        debts.take_back("a", &rate);
+        assert!(ask().is_ok() && ask().is_ok() && ask().is_err());
     }
 
     #[test]

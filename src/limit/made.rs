@@ -2,10 +2,8 @@
 //! a structure that grows without a lock on the way of a request, and
 //! outlives settings; its limits are made of the plans in force when it first asks.
 
-use super::Refused;
-use super::app::{Entry, Place, Plan, Standing};
+use super::app::{Entry, Plan};
 use crate::clock::Now;
-use crate::schemes::Assurance;
 use arc_swap::{ArcSwapOption, Guard};
 use std::collections::HashMap;
 use std::fmt;
@@ -46,40 +44,61 @@ pub(super) struct MadeLimits {
     slots: Arc<Slots>,
     plans: HashMap<Arc<str>, Arc<Plan>>,
     generation: u64,
+    /// Whether the plans are others than those before.
+    is_changed: bool,
 }
 
 impl MadeLimits {
     pub(super) fn new(plans: impl Iterator<Item = Arc<Plan>>, before: Option<&Self>) -> Self {
+        let plans: HashMap<Arc<str>, Arc<Plan>> = plans
+            .map(|plan| (plan.name.as_str().into(), plan))
+            .collect();
         Self {
             slots: before.map_or_else(Arc::default, |before| before.slots.clone()),
-            plans: plans
-                .map(|plan| (plan.name.as_str().into(), plan))
-                .collect(),
+            is_changed: before.is_some_and(|before| before.plans != plans),
+            plans,
             generation: before.map_or(1, |before| before.generation + 1),
         }
     }
 
-    pub(super) fn charge(
-        &self,
-        whose: Whose<'_>,
-        assurance: Assurance,
-        now: Now,
-    ) -> Result<(Option<Place>, Option<Standing>), Refused> {
-        let Some(slot) = self.slots.get(whose.slot) else {
-            // There is no such number.
-            return Ok((None, None));
-        };
+    /// Asks the limits that are in force for `whose`, where there are some.
+    pub(super) fn ask<T>(&self, whose: Whose<'_>, ask: impl FnOnce(&Entry) -> T) -> Option<T> {
+        // Else there is no such number.
+        let slot = self.slots.get(whose.slot)?;
         let mut known = slot.load();
         loop {
             match &*known {
-                Some(made) if self.is_good(made, whose) => {
-                    return made.entry.charge(assurance, now);
-                }
+                Some(made) if self.is_good(made, whose) => return Some(ask(&made.entry)),
                 // A later app has the number of one that is gone: nothing is charged for this last request.
                 Some(made) if made.is_another(whose) && made.stamp.1 > whose.number => {
-                    return Ok((None, None));
+                    return None;
                 }
                 _ => known = self.renew(slot, &known, whose),
+            }
+        }
+    }
+
+    /// Makes the limits of all who have asked of the plans in force, and takes over what was used under others.
+    /// Where no plan has changed each is made at its app's next request: its rates are the same until then.
+    pub(super) fn settle(&self, now: Now) {
+        if !self.is_changed {
+            return;
+        }
+        for slot in self.slots.all() {
+            let mut known = slot.load();
+            if let Some(made) = known.as_deref()
+                && made.stamp.0 < self.generation
+            {
+                let whose = Whose {
+                    slot: 0,
+                    name: &made.entry.name,
+                    plan: &made.plan,
+                    number: made.stamp.1,
+                };
+                known = self.renew(slot, &known, whose);
+            }
+            if let Some(made) = &*known {
+                made.entry.settle(now);
             }
         }
     }
@@ -130,6 +149,12 @@ impl Slots {
         });
         slots.get(number - start)
     }
+
+    /// All places of the chunks that are in use.
+    fn all(&self) -> impl Iterator<Item = &Slot> {
+        let chunks = self.0.iter().filter_map(OnceLock::get);
+        chunks.flat_map(|chunk| chunk.iter())
+    }
 }
 
 impl Default for Slots {
@@ -148,6 +173,7 @@ impl fmt::Debug for Slots {
 mod tests {
     use super::*;
     use crate::limit::app::Rate;
+    use crate::schemes::Assurance;
     use std::time::Duration;
 
     fn plan(name: &str, burst: u32) -> Arc<Plan> {
@@ -177,8 +203,9 @@ mod tests {
                 plan: &self.1,
                 number: self.3,
             };
+            let charge = |entry: &Entry| entry.charge(Assurance::Key, now()).is_ok();
             (0..100)
-                .filter(|_| limits.charge(whose, Assurance::Key, now()).is_ok())
+                .filter(|_| limits.ask(whose, charge).unwrap_or(true))
                 .count()
         }
     }
@@ -209,6 +236,34 @@ mod tests {
         assert_eq!(changed.passes(&second), 2);
         // One that still runs under the settings before counts on the same account.
         assert_eq!(changed.passes(&first), 0);
+    }
+
+    #[test]
+    fn what_was_used_comes_back_at_the_new_rate_from_the_moment_it_is_in_force() {
+        let hourly = plan("a", 100);
+        let mut quick = (*hourly).clone();
+        quick.rate.as_mut().unwrap().period = Duration::from_millis(100);
+        let before = MadeLimits::new([hourly].into_iter(), None);
+        let app = One("app".into(), "a".into(), 2_000, 1);
+        assert_eq!(app.passes(&before), 100);
+        let after = MadeLimits::new([Arc::new(quick)].into_iter(), Some(&before));
+        let earlier = now().monotonic().saturating_sub(Duration::from_secs(3));
+        after.settle(Now::new(earlier, earlier));
+        assert_eq!(app.passes(&after), 30);
+    }
+
+    #[test]
+    fn settings_with_the_same_plans_make_no_limits_anew() {
+        let mut last = MadeLimits::new([plan("a", 5)].into_iter(), None);
+        let app = One("app".into(), "a".into(), 0, 1);
+        assert_eq!(app.passes(&last), 5);
+        for (burst, made_under) in [(5, 1), (6, 3), (6, 3)] {
+            last = MadeLimits::new([plan("a", burst)].into_iter(), Some(&last));
+            last.settle(now());
+            let made = last.slots.get(0).unwrap().load();
+            assert_eq!(made.as_deref().unwrap().stamp.0, made_under);
+        }
+        assert_eq!(app.passes(&last), 1);
     }
 
     #[test]

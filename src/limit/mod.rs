@@ -3,7 +3,7 @@
 //! In: a [`Permit`]. Out: [`Admitted`], which holds the caller's place among
 //! the requests in flight, of its app and of all, until it is dropped. This
 //! room never: charges an app for a request that is not proven to be its own,
-//! or gives an unproven one a place.
+//! or gives a place to one that a route refuses, or more than their share to those that are not proven.
 
 pub mod app;
 pub mod overload;
@@ -12,6 +12,7 @@ pub mod peer;
 mod account;
 mod debts;
 mod made;
+mod standing;
 
 pub use debts::{AppDebts, Debts};
 
@@ -20,7 +21,7 @@ use crate::clock::Now;
 use crate::replay::{Recorded, Written};
 use crate::schemes::{Caller, Observed};
 use app::{AppLimits, Standing};
-use overload::Seat;
+use overload::{Seat, Who};
 use std::time::Duration;
 
 /// A caller within its limits, without a place yet. Made only by [`charge`].
@@ -61,6 +62,16 @@ impl Charged {
     /// How its app stands with its rate, where it has one.
     pub fn standing(&self) -> Option<&Standing> {
         self.0.standing.as_ref()
+    }
+
+    /// Whose places it may take. A copy that passes where that is only observed is anybody's.
+    pub fn who(&self) -> Who {
+        let permit = &self.0.permit;
+        if permit.caller().app().is_some() && permit.would_replay().is_none() {
+            Who::Proven
+        } else {
+            Who::Unproven
+        }
     }
 
     /// Its proof, where that is still to be written down.
@@ -149,6 +160,15 @@ impl Refused {
             Self::Concurrency { standing, .. } => standing.as_ref(),
         }
     }
+}
+
+/// Whether the caller's app has used its rate up. Nothing is charged: [`charge`] has the last word.
+///
+/// # Errors
+/// [`Refused::Rate`].
+pub fn look(caller: &Caller, limits: &AppLimits, now: Now) -> Result<(), Refused> {
+    let app = caller.app();
+    app.map_or(Ok(()), |app| limits.look(app, caller.assurance(), now))
 }
 
 /// Charges the caller's app for one request. Anonymous callers have no app and pass.

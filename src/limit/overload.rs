@@ -9,13 +9,23 @@
 //! one at its end. The queue and its lock are met only by those who wait, and
 //! by whoever makes room for them: a request that ends on one worker wakes one
 //! that waits on another.
+//!
+//! Callers that are not proven have a share of the places, and pass a gate of
+//! their own before the one that all pass: anybody can hold places on a route
+//! that is public or only observes, and those who are proven find the rest free.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+mod gate;
+
+pub use gate::Gate;
+
+use gate::Taken;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+
+/// Of so many places one is for callers that are not proven, rounded down, but one in any case.
+const UNPROVEN: u32 = 2;
 
 /// `[overload]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +40,22 @@ pub struct Settings {
     pub reserve: u32,
 }
 
+impl Settings {
+    /// How many of `in_flight` may be of callers that are not proven, where any route asks for a proof.
+    pub fn unproven(&self) -> u32 {
+        (self.in_flight / UNPROVEN).max(1)
+    }
+}
+
+/// Who asks for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A caller that is proven to be an app's.
+    Proven,
+    /// Anybody, where a route lets him pass.
+    Unproven,
+}
+
 /// What one route asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteCap {
@@ -39,6 +65,8 @@ pub struct RouteCap {
     pub in_flight: Option<u32>,
     /// Whether it may use the reserve.
     pub reserved: bool,
+    /// Whether anyone may come, without a proof.
+    pub public: bool,
 }
 
 /// Why a request got no place.
@@ -56,13 +84,17 @@ pub enum Overloaded {
     /// Its route does not wait, and as many are in flight there as may be.
     #[error("so many requests are in flight on its route, which is reserved and does not wait")]
     RouteFull,
+    /// As many as may be are in flight of callers that are not proven, and it is one.
+    #[error("so many requests without a proof are in flight that it, without one, waited in vain")]
+    UnprovenFull,
 }
 
 /// A request's place among those in flight; dropping it frees the place.
 #[derive(Debug)]
 pub struct Seat {
     all: Arc<WorkerGate>,
-    _own: Option<Taken>,
+    /// Under the cap of its route, and under that on callers that are not proven.
+    _beside: [Option<Taken>; 2],
 }
 
 impl Drop for Seat {
@@ -92,6 +124,8 @@ pub struct Overload {
     settings: Settings,
     /// By `Route::index`.
     routes: Box<[Entry]>,
+    /// Those in flight whose callers are not proven, whatever configuration they began under.
+    unproven: Arc<Gate>,
     /// The gates of caps that are gone, by the names of their routes, while somebody holds them.
     parted: Box<[(Arc<str>, Weak<Gate>)]>,
 }
@@ -101,8 +135,20 @@ struct Entry {
     name: Arc<str>,
     /// The most that may be in flight over all when one of this route begins.
     most: u32,
+    /// The same of those whose callers are not proven, where any caller may be.
+    most_unproven: Option<u32>,
     reserved: bool,
     own: Option<(Arc<Gate>, u32)>,
+}
+
+impl Entry {
+    /// The most beside such a caller that are not proven, where that is counted.
+    fn most_of(&self, who: Who) -> Option<u32> {
+        match who {
+            Who::Proven => None,
+            Who::Unproven => self.most_unproven,
+        }
+    }
 }
 
 impl Overload {
@@ -112,20 +158,23 @@ impl Overload {
     /// flight when a route gets its first one is not held against it.
     pub fn new(settings: Settings, routes: Vec<RouteCap>, before: Option<&Self>) -> Self {
         let mut known = before.map(Self::gates).unwrap_or_default();
+        // Where nobody can be proven there is nobody to keep places for.
+        let asks = routes.iter().any(|route| !route.public);
+        let unproven = asks.then(|| settings.unproven());
         let routes = routes
             .into_iter()
-            .map(|route| Entry {
-                most: if route.reserved {
-                    settings.in_flight.saturating_add(settings.reserve)
-                } else {
-                    settings.in_flight
-                },
-                reserved: route.reserved,
-                own: route.in_flight.map(|most| {
-                    let gate = known.remove(&route.name);
-                    (gate.unwrap_or_default(), most)
-                }),
-                name: route.name,
+            .map(|route| {
+                let beyond = if route.reserved { settings.reserve } else { 0 };
+                Entry {
+                    most: settings.in_flight.saturating_add(beyond),
+                    most_unproven: unproven.map(|most| most.saturating_add(beyond)),
+                    reserved: route.reserved,
+                    own: route.in_flight.map(|most| {
+                        let gate = known.remove(&route.name);
+                        (gate.unwrap_or_default(), most)
+                    }),
+                    name: route.name,
+                }
             })
             .collect();
         let parted = known
@@ -135,6 +184,7 @@ impl Overload {
         Self {
             settings,
             routes,
+            unproven: before.map_or_else(Arc::default, |before| before.unproven.clone()),
             parted,
         }
     }
@@ -153,24 +203,34 @@ impl Overload {
     }
 
     /// A place for a request of the route with this index, if there is room.
-    pub fn seat(&self, all: &Arc<WorkerGate>, route: usize) -> Option<Seat> {
+    pub fn seat(&self, all: &Arc<WorkerGate>, route: usize, who: Who) -> Option<Seat> {
         let entry = self.entry(route);
         let own = match &entry.own {
             Some((gate, most)) => Some(Taken::of(gate, *most)?),
             None => None,
         };
+        let unproven = match entry.most_of(who) {
+            Some(most) => Some(Taken::of(&self.unproven, most)?),
+            None => None,
+        };
         all.gate.take(entry.most).then(|| Seat {
             all: all.clone(),
-            _own: own,
+            _beside: [own, unproven],
         })
     }
 
     /// The same, with a wait for room. The route's own cap comes first, so
-    /// that those who wait for it stand in nobody else's way.
+    /// that those who wait for it stand in nobody else's way; that on callers
+    /// that are not proven comes before the one that all are under for the same reason.
     ///
     /// # Errors
     /// [`Overloaded`]. Reserved routes do not wait: a health check that would have to is told so.
-    pub async fn wait(&self, all: &Arc<WorkerGate>, route: usize) -> Result<Seat, Overloaded> {
+    pub async fn wait(
+        &self,
+        all: &Arc<WorkerGate>,
+        route: usize,
+        who: Who,
+    ) -> Result<Seat, Overloaded> {
         let entry = self.entry(route);
         if entry.reserved {
             return Err(match &entry.own {
@@ -184,206 +244,31 @@ impl Overload {
             Some((gate, most)) => Some(gate.wait(*most, bound, until).await?),
             None => None,
         };
+        let unproven = match entry.most_of(who) {
+            Some(most) => {
+                let taken = self.unproven.wait(most, bound, until).await;
+                Some(taken.map_err(|_| Overloaded::UnprovenFull)?)
+            }
+            None => None,
+        };
         all.gate.wait(entry.most, bound, until).await?.keep();
         Ok(Seat {
             all: all.clone(),
-            _own: own,
+            _beside: [own, unproven],
         })
     }
 
-    /// Requests that wait for the cap of their route.
+    /// Requests that wait for the cap of their route, or for that on callers that are not proven.
     pub fn waiting(&self) -> u32 {
         let own = self.routes.iter().filter_map(|entry| entry.own.as_ref());
-        own.map(|(gate, _)| gate.waiting()).sum()
+        let own: u32 = own.map(|(gate, _)| gate.waiting()).sum();
+        own + self.unproven.waiting()
     }
 
     fn entry(&self, route: usize) -> &Entry {
         self.routes
             .get(route)
             .expect("caps and routes are of one configuration")
-    }
-}
-
-/// A count of those inside, and those who wait before it. How many may be
-/// inside is said by each who comes: it changes with the configuration.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub struct Gate {
-    inside: AtomicU32,
-    /// How long the line is, for a look without its lock.
-    waiting: AtomicU32,
-    line: Mutex<Line>,
-}
-
-/// The newest stands last.
-#[derive(Debug, Default)]
-struct Line {
-    waiters: VecDeque<Waiter>,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    number: u64,
-    most: u32,
-    gate: Arc<Gate>,
-    hand: oneshot::Sender<Taken>,
-}
-
-impl Gate {
-    /// How many are inside.
-    pub fn inside(&self) -> u32 {
-        self.inside.load(SeqCst)
-    }
-
-    /// How many wait.
-    pub fn waiting(&self) -> u32 {
-        self.waiting.load(SeqCst)
-    }
-
-    fn take(&self, most: u32) -> bool {
-        let one_more = |inside| (inside < most).then(|| inside + 1);
-        self.inside.fetch_update(SeqCst, SeqCst, one_more).is_ok()
-    }
-
-    fn leave(&self) {
-        self.inside.fetch_sub(1, SeqCst);
-        // Whoever lines up says so before it looks for room a last time, and
-        // we make room before we look: one of the two sees the other.
-        if self.waiting.load(SeqCst) > 0 {
-            self.call();
-        }
-    }
-
-    /// Lets those in who wait, as far as there is room.
-    #[cold]
-    fn call(&self) {
-        loop {
-            let next = {
-                let mut line = self.line();
-                let room = line
-                    .waiters
-                    .back()
-                    .is_some_and(|newest| self.take(newest.most));
-                let next = if room { line.waiters.pop_back() } else { None };
-                self.tell(&line);
-                next
-            };
-            let Some(Waiter { gate, hand, .. }) = next else {
-                return;
-            };
-            // Where its waiter has just gone, this is dropped, and calls the next.
-            let _ = hand.send(Taken(Some(gate)));
-        }
-    }
-
-    async fn wait(
-        self: &Arc<Self>,
-        most: u32,
-        bound: usize,
-        until: Instant,
-    ) -> Result<Taken, Overloaded> {
-        let (hand, handed) = oneshot::channel();
-        let Some(_in_line) = self.line_up(most, bound, hand) else {
-            return Ok(Taken(Some(self.clone())));
-        };
-        match timeout_at(until, handed).await {
-            Ok(Ok(taken)) => Ok(taken),
-            Ok(Err(_)) => Err(Overloaded::Displaced),
-            Err(_) => Err(Overloaded::TooLong),
-        }
-    }
-
-    /// Stands last in line, unless there is room after all. Where the line
-    /// is too long then, its first goes.
-    fn line_up(
-        self: &Arc<Self>,
-        most: u32,
-        bound: usize,
-        hand: oneshot::Sender<Taken>,
-    ) -> Option<InLine> {
-        let mut line = self.line();
-        let number = line.next;
-        line.next += 1;
-        line.waiters.push_back(Waiter {
-            number,
-            most,
-            gate: self.clone(),
-            hand,
-        });
-        self.tell(&line);
-        if self.take(most) {
-            line.waiters.pop_back();
-            self.tell(&line);
-            return None;
-        }
-        let too_many = line.waiters.len() > bound;
-        let displaced = if too_many {
-            line.waiters.pop_front()
-        } else {
-            None
-        };
-        self.tell(&line);
-        drop(line);
-        // Its task finds the other end gone.
-        drop(displaced);
-        Some(InLine {
-            gate: self.clone(),
-            number,
-        })
-    }
-
-    /// Whoever holds the line says how long it is.
-    fn tell(&self, line: &Line) {
-        self.waiting.store(line.waiters.len() as u32, SeqCst);
-    }
-
-    /// A panic cannot leave it half changed.
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One who is inside.
-#[derive(Debug)]
-struct Taken(Option<Arc<Gate>>);
-
-impl Taken {
-    fn of(gate: &Arc<Gate>, most: u32) -> Option<Self> {
-        gate.take(most).then(|| Self(Some(gate.clone())))
-    }
-
-    /// Stays inside, for another to leave in its place.
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        if let Some(gate) = &self.0 {
-            gate.leave();
-        }
-    }
-}
-
-/// One who waits; dropped, it leaves the line.
-struct InLine {
-    gate: Arc<Gate>,
-    number: u64,
-}
-
-impl Drop for InLine {
-    fn drop(&mut self) {
-        let mut line = self.gate.line();
-        let gone = line
-            .waiters
-            .binary_search_by_key(&self.number, |waiter| waiter.number)
-            .ok()
-            .and_then(|at| line.waiters.remove(at));
-        self.gate.tell(&line);
-        drop(line);
-        drop(gone);
     }
 }
 

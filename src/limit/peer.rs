@@ -199,6 +199,17 @@ impl Table {
         set.charge(tag, rate, now);
         Ok(())
     }
+
+    /// Takes back what was counted once, unless that is forgotten.
+    pub(super) fn take_back(&self, tag: u64, rate: &Rate) {
+        let (set, lock) = self.set(tag);
+        let _writer = hold(lock);
+        if let Some(way) = set.find(tag) {
+            let before = set.paid_at[way].load(Ordering::Relaxed);
+            let paid_at = before.saturating_sub(rate.interval());
+            set.paid_at[way].store(paid_at, Ordering::Release);
+        }
+    }
 }
 
 /// A panic cannot leave a set half written: the lock guards single stores.

@@ -172,6 +172,54 @@ fn a_flood_of_bad_proofs_takes_no_place_and_waits_for_none() {
 }
 
 #[test]
+fn strangers_who_hold_all_places_that_they_may_have_keep_no_proven_caller_out() {
+    const OPEN: &str = r#"
+[[routes]]
+name = "watched"
+path = "/watched"
+upstream = "backend"
+accept = ["http-signature"]
+mode = "observe"
+
+[[routes]]
+name = "open"
+path = "/open"
+upstream = "backend"
+accept = ["public"]
+"#;
+    let (allow, upstream) = Upstream::held_but("/now");
+    let gateway = Setup::before(&upstream)
+        .routes(&format!("{ROUTES}{OPEN}"))
+        .more("[overload]\nin_flight = 4\nqueue_timeout = \"50ms\"\n")
+        .start();
+    let stranger = |path: &str| {
+        let mut connection = gateway.connect();
+        connection.send(&gateway.request("GET", path).bytes());
+        connection
+    };
+    let mut held = [stranger("/watched"), stranger("/open")];
+    upstream.wait_for_head(1);
+    for path in ["/watched", "/open"] {
+        stranger(path).response().assert_refused(503, "overloaded");
+    }
+    let without_proof = |line: &str| line.contains("requests without a proof are in flight");
+    gateway.log().wait_for("why", without_proof);
+    gateway
+        .send(&caller().sign(&gateway.request("GET", "/now")))
+        .assert_passed();
+    wait_for(&gateway, ADMITTED, 2);
+    let mut proven = [ask(&gateway, "/watched"), ask(&gateway, "/2")];
+    upstream.wait_for_head(4);
+    for _ in 0..4 {
+        allow.send(()).unwrap();
+    }
+    for connection in held.iter_mut().chain(&mut proven) {
+        connection.response().assert_passed();
+    }
+    wait_for(&gateway, ADMITTED, 0);
+}
+
+#[test]
 fn a_place_is_held_until_the_answers_body_has_ended() {
     let (allow, upstream) = Upstream::in_two_parts();
     let gateway = gateway(&upstream, SMALL);

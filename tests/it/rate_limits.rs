@@ -362,6 +362,50 @@ fn counts_and_nonces_live_on_through_a_reload() {
 }
 
 #[test]
+fn a_step_or_an_app_that_reloads_take_away_and_put_back_still_knows_what_it_used() {
+    const STEP: &str = "[plans.small.signed]\nrate = \"1/h\"\nburst = 2\n";
+    let upstream = Upstream::start();
+    let setup = limited(&upstream).more(STEP);
+    let whole = setup.text();
+    let gateway = setup.start();
+    let signed = || gateway.send(&caller().sign(&gateway.request("GET", "/")));
+    for _ in 0..2 {
+        signed().assert_passed();
+    }
+    signed().assert_refused(429, "rate-exceeded");
+    for away in [
+        whole.replace(STEP, ""),
+        whole.replace("[apps.mobile]", "[apps.elsewhere]"),
+    ] {
+        assert_ne!(away, whole);
+        gateway.reload(&away);
+        signed().assert_passed();
+        gateway.reload(&whole);
+        signed().assert_refused(429, "rate-exceeded");
+    }
+}
+
+#[test]
+fn an_app_whose_rate_a_reload_raises_need_not_ask_for_it_to_count() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .app("plan = \"small\"")
+        .more("[plans.small]\nrate = \"1/h\"\nburst = 3\n");
+    let quicker = setup.text().replace("1/h", "1/s");
+    let gateway = setup.start();
+    for _ in 0..3 {
+        ask(&gateway).assert_passed();
+    }
+    ask(&gateway).assert_refused(429, "rate-exceeded");
+    gateway.reload(&quicker);
+    gateway.advance(2);
+    for _ in 0..2 {
+        ask(&gateway).assert_passed();
+    }
+    ask(&gateway).assert_refused(429, "rate-exceeded");
+}
+
+#[test]
 fn a_limit_never_lets_more_through_than_burst_plus_rate_by_time() {
     let upstream = Upstream::start();
     let gateway = limited(&upstream).start();

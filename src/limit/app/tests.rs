@@ -99,6 +99,88 @@ fn what_was_used_on_a_step_survives_new_limits() {
 }
 
 #[test]
+fn a_step_that_was_away_still_knows_what_was_used_and_who_is_in_flight() {
+    let signed = Arc::new(Plan {
+        concurrency: Some(20),
+        ..(*plan(1, 3_600, 20)).clone()
+    });
+    let best = Assurance::AttestedSigned;
+    let first = limits(&stepped(&signed), None);
+    let held: Vec<_> = (0..20)
+        .map(|_| first.charge(0, Assurance::Signed, secs(0)).unwrap())
+        .collect();
+    let held_best = first.charge(0, best, secs(0)).unwrap();
+    let without = limits(&plan(100, 1, 100), Some(&first));
+    assert!(without.charge(0, Assurance::Signed, secs(0)).is_ok());
+    let unlimited = AppLimits::new(&[("mobile".into(), None)], Some(&without));
+    let again = limits(&stepped(&signed), Some(&unlimited));
+    let refused = |assurance| again.charge(0, assurance, secs(0)).unwrap_err();
+    for assurance in [Assurance::Signed, best] {
+        assert!(matches!(refused(assurance), Refused::Concurrency { .. }));
+    }
+    drop((held, held_best));
+    assert!(matches!(refused(Assurance::Signed), Refused::Rate { .. }));
+    assert!(again.charge(0, best, secs(0)).is_ok());
+}
+
+#[test]
+fn an_app_that_was_away_still_knows_what_was_used_until_nothing_is() {
+    let plan = Arc::new(Plan {
+        concurrency: Some(10),
+        ..(*plan(1, 3_600, 10)).clone()
+    });
+    let first = limits(&plan, None);
+    let held = first.charge(0, Assurance::Key, secs(0)).unwrap();
+    assert_eq!(passed(&first, secs(0)), 9);
+    let gone = |before: &AppLimits, now| {
+        let mut gone = AppLimits::new(&[], Some(before));
+        gone.come_into_force(now);
+        gone
+    };
+    let without = gone(&gone(&first, secs(10)), secs(20));
+    assert_eq!(passed(&limits(&plan, Some(&without)), secs(20)), 0);
+    // All of the rate is back, and one is in flight.
+    let later = secs(10 * 3_600);
+    let without = gone(&without, later);
+    let again = limits(&plan, Some(&without));
+    let seats: Vec<_> = (0..10)
+        .map_while(|_| again.charge(0, Assurance::Key, later).ok())
+        .collect();
+    assert_eq!(seats.len(), 9);
+    drop((held, seats, again));
+    assert!(gone(&without, secs(30 * 3_600)).parted.is_empty());
+}
+
+#[test]
+fn what_was_used_comes_back_at_the_new_rate_from_the_reload_on() {
+    let (slow, quick) = (plan(100, 3_600, 100), plan(10, 1, 100));
+    for (old, new, after, back) in [(&slow, &quick, 12, 100), (&quick, &slow, 36, 1)] {
+        let before = limits(old, None);
+        assert_eq!(passed(&before, secs(1_000)), 100);
+        let mut reloaded = limits(new, Some(&before));
+        reloaded.come_into_force(secs(1_000));
+        assert_eq!(passed(&reloaded, secs(1_000 + after)), back, "{old:?}");
+    }
+}
+
+#[test]
+fn what_was_used_comes_back_at_each_rate_while_that_is_in_force_though_nobody_asks() {
+    let (slow, quick) = (plan(1, 3_600, 100), plan(10, 1, 100));
+    let mut last = limits(&slow, None);
+    assert_eq!(passed(&last, secs(1_000)), 100);
+    for (at, plan) in [(1_000, &quick), (1_003, &slow)] {
+        last = limits(plan, Some(&last));
+        last.come_into_force(secs(at));
+    }
+    assert_eq!(passed(&last, secs(2_000)), 30);
+    let mut stepwise = limits(&stepped(&slow), None);
+    while stepwise.charge(0, Assurance::Signed, secs(0)).is_ok() {}
+    stepwise = limits(&stepped(&quick), Some(&stepwise));
+    stepwise.come_into_force(secs(0));
+    assert!(stepwise.charge(0, Assurance::Signed, secs(1)).is_ok());
+}
+
+#[test]
 fn a_burst_passes_and_then_the_rate() {
     let limits = limits(&plan(100, 1, 200), None);
     assert_eq!(passed(&limits, secs(0)), 200);
@@ -107,6 +189,43 @@ fn a_burst_passes_and_then_the_rate() {
     assert_eq!(passed(&limits, at(Duration::from_millis(10))), 1);
     assert_eq!(passed(&limits, secs(1)), 99);
     assert_eq!(passed(&limits, secs(1_000)), 200);
+}
+
+#[test]
+fn a_look_says_what_a_charge_would_and_charges_nothing() {
+    let app = App::new("mobile");
+    let limits = limits(&stepped(&plan(10, 1, 20)), None);
+    for (assurance, burst) in [(Assurance::Key, 10), (Assurance::Signed, 20)] {
+        for _ in 0..burst {
+            assert_eq!(limits.look(&app, assurance, secs(0)), Ok(()));
+            limits.charge(0, assurance, secs(0)).unwrap();
+        }
+        for now in [secs(0), at(Duration::from_millis(99))] {
+            let looked = limits.look(&app, assurance, now).unwrap_err();
+            assert_eq!(looked, limits.charge(0, assurance, now).unwrap_err());
+        }
+        let now = at(Duration::from_millis(100));
+        for _ in 0..2 {
+            assert_eq!(limits.look(&app, assurance, now), Ok(()));
+        }
+        limits.charge(0, assurance, now).unwrap();
+        assert!(limits.look(&app, assurance, now).is_err());
+    }
+    // Those in flight are no matter of a look, and who has no rate has none to use up.
+    let best = Assurance::AttestedSigned;
+    let _place = limits.charge(0, best, secs(0)).unwrap();
+    assert_eq!(limits.look(&app, best, secs(0)), Ok(()));
+}
+
+#[test]
+fn a_look_after_a_reload_says_what_a_charge_would() {
+    let app = App::new("mobile");
+    let old = limits(&plan(10, 1, 10), None);
+    assert_eq!(passed(&old, secs(0)), 10);
+    let new = limits(&plan(1, 60, 10), Some(&old));
+    let looked = new.look(&app, Assurance::Key, secs(0)).unwrap_err();
+    let charged = new.charge(0, Assurance::Key, secs(0)).unwrap_err();
+    assert_eq!(looked, charged);
 }
 
 #[test]

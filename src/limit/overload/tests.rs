@@ -1,5 +1,5 @@
 use super::*;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst};
 use tokio::task::JoinHandle;
 use tokio::time::{advance, sleep};
 
@@ -28,6 +28,7 @@ fn capped_at(cap: Option<u32>, settings: Settings, before: Option<&Overload>) ->
         name: name.into(),
         in_flight,
         reserved,
+        public: false,
     };
     let routes = vec![
         route("all", None, false),
@@ -54,20 +55,32 @@ impl Worker {
     }
 
     fn seat(&self, route: usize) -> Option<Seat> {
-        self.overload.seat(&self.gate, route)
+        self.seat_for(Who::Proven, route)
+    }
+
+    fn seat_for(&self, who: Who, route: usize) -> Option<Seat> {
+        self.overload.seat(&self.gate, route, who)
     }
 
     async fn come(&self, route: usize) -> Result<Seat, Overloaded> {
-        match self.seat(route) {
+        self.come_as(Who::Proven, route).await
+    }
+
+    async fn come_as(&self, who: Who, route: usize) -> Result<Seat, Overloaded> {
+        match self.seat_for(who, route) {
             Some(seat) => Ok(seat),
-            None => self.overload.wait(&self.gate, route).await,
+            None => self.overload.wait(&self.gate, route, who).await,
         }
     }
 
     /// Comes, and stands in line by the time this returns.
     async fn line_up(&self, route: usize) -> JoinHandle<Result<Seat, Overloaded>> {
+        self.line_up_as(Who::Proven, route).await
+    }
+
+    async fn line_up_as(&self, who: Who, route: usize) -> JoinHandle<Result<Seat, Overloaded>> {
         let worker = self.clone();
-        let waits = tokio::spawn(async move { worker.come(route).await });
+        let waits = tokio::spawn(async move { worker.come_as(who, route).await });
         tokio::task::yield_now().await;
         waits
     }
@@ -226,6 +239,78 @@ fn a_cap_that_is_gone_is_forgotten_once_nobody_is_inside() {
     drop(held);
     worker.reload(None);
     assert!(worker.overload.parted.is_empty());
+}
+
+#[test]
+fn callers_that_are_not_proven_leave_half_of_the_places_to_those_that_are() {
+    let worker = Worker::new(settings(5, 1));
+    let strangers: Vec<_> = (0..9)
+        .map_while(|_| worker.seat_for(Who::Unproven, ALL))
+        .collect();
+    assert_eq!(strangers.len(), 2);
+    let proven: Vec<_> = (0..9).map_while(|_| worker.seat(ALL)).collect();
+    assert_eq!(proven.len(), 3);
+    // A health check needs no proof, and has the reserve all the same.
+    let reserve: Vec<_> = (0..9)
+        .map_while(|_| worker.seat_for(Who::Unproven, HEALTH))
+        .collect();
+    assert_eq!(reserve.len(), 2);
+    drop((strangers, proven, reserve));
+    let proven: Vec<_> = (0..9).map_while(|_| worker.seat(ALL)).collect();
+    assert_eq!(proven.len(), 5, "nobody else is there");
+    drop(proven);
+    assert_eq!(worker.counts(), (0, 0));
+    assert_eq!(worker.overload.unproven.inside(), 0);
+}
+
+#[test]
+fn where_there_is_one_place_anybody_may_have_it() {
+    let worker = Worker::new(settings(1, 1));
+    assert!(worker.seat_for(Who::Unproven, ALL).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_are_not_proven_wait_for_each_other_and_keep_nobody_else_out() {
+    let worker = Worker::new(settings(4, 2));
+    let held = [ALL, ALL].map(|route| worker.seat_for(Who::Unproven, route).unwrap());
+    let waits = worker.line_up_as(Who::Unproven, ALL).await;
+    assert_eq!((worker.counts(), worker.overload.waiting()), ((2, 0), 1));
+    drop(worker.seat(ALL).unwrap());
+    assert!(!waits.is_finished(), "that was none of theirs");
+    drop(held);
+    drop(waits.await.unwrap().unwrap());
+    let held = [ALL, ALL].map(|route| worker.seat_for(Who::Unproven, route).unwrap());
+    let waits = worker.line_up_as(Who::Unproven, ALL).await;
+    advance(WAIT).await;
+    let refused = waits.await.unwrap().unwrap_err();
+    assert_eq!(refused, Overloaded::UnprovenFull);
+    drop(held);
+    assert_eq!((worker.counts(), worker.overload.waiting()), ((0, 0), 0));
+}
+
+#[test]
+fn who_is_not_proven_still_counts_after_a_reload() {
+    let mut worker = Worker::new(settings(4, 1));
+    let _held = [ALL, ALL].map(|route| worker.seat_for(Who::Unproven, route).unwrap());
+    worker.reload(None);
+    assert!(worker.seat_for(Who::Unproven, ALL).is_none());
+    assert!(worker.seat(ALL).is_some());
+}
+
+#[test]
+fn where_every_route_is_public_no_place_is_kept_for_others() {
+    let route = RouteCap {
+        name: "all".into(),
+        in_flight: None,
+        reserved: false,
+        public: true,
+    };
+    let overload = Overload::new(settings(4, 1), vec![route], None);
+    let gate = WorkerGate::new(&Arc::default());
+    let seats: Vec<_> = (0..9)
+        .map_while(|_| overload.seat(&gate, ALL, Who::Unproven))
+        .collect();
+    assert_eq!(seats.len(), 4);
 }
 
 /// A backend that takes a fixed time, and four times the load that the cap
