@@ -12,6 +12,7 @@ use portcullis::schemes::token;
 use portcullis::secret::Secret;
 use serde_json::{Value, json};
 use std::hint::black_box;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,7 @@ impl House {
                 registry: &self.registry,
                 tokens: &self.tokens,
                 memory: &Forgets,
+                peer: Some(Ipv4Addr::LOCALHOST.into()),
                 now: gate::now(),
             };
             self.service.judge(black_box(body.as_bytes()), with)

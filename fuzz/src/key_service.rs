@@ -64,6 +64,7 @@ fn token(service: &Service, body: &[u8]) {
             registry: &registry,
             tokens: &tokens,
             memory: &memory,
+            peer: None,
             now: gate::now(),
         },
     );

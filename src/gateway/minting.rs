@@ -84,7 +84,7 @@ impl Gateway {
             Door::Challenge => service.challenge(&held.bytes, now),
             Door::Enrol => self.enrol(&held.bytes, peer, ending, now).await,
             Door::Token | Door::Keys => {
-                self.token(settings, minting, &held.bytes, ending, now)
+                self.token(settings, minting, &held.bytes, peer, ending, now)
                     .await
             }
         };
@@ -98,6 +98,7 @@ impl Gateway {
         settings: &Settings,
         minting: &mint::Settings,
         body: &[u8],
+        peer: &Peer,
         ending: &mut Ending,
         now: Now,
     ) -> Result<Bytes, No> {
@@ -109,6 +110,7 @@ impl Gateway {
                 registry: &settings.registry,
                 tokens: &settings.tokens,
                 memory,
+                peer: peer.address,
                 now,
             },
         )?;

@@ -113,6 +113,8 @@ pub struct InForce<'f> {
     pub tokens: &'f schemes::token::Settings,
     /// What passed once, and does not again.
     pub memory: &'f dyn Memory,
+    /// Where it is asked from; `None` on a Unix socket.
+    pub peer: Option<IpAddr>,
     /// When it is asked.
     pub now: Now,
 }
@@ -222,15 +224,13 @@ impl Service {
             registry: with.registry,
             settings: with.settings,
             tokens: with.tokens,
+            peer: with.peer,
             now,
         });
         let proven = self.proven(known, &asked, answered, &examined, with);
-        if let Ok((key, ..)) = &proven {
-            self.charge(key, &examined, with)?;
-        }
         let refuses = answered_like.is_some_and(|one| one.policy.on_failure == OnFailure::Refuse);
         match proven {
-            Err(Failed::Memory(why)) => Err(No::Memory(why)),
+            Err(Failed::No(no)) => Err(no),
             Err(Failed::Why(why)) => {
                 let instead = if refuses {
                     Instead::Refusal
@@ -258,7 +258,7 @@ impl Service {
         }
     }
 
-    /// The key that signs, where everything holds and was not used before. It is used up now.
+    /// The key that signs, where everything holds, was not used before, and may be had now. It is used up now.
     fn proven<'m>(
         &self,
         minter: Option<&'m Minter>,
@@ -267,10 +267,9 @@ impl Service {
         examined: &Examined<'_>,
         with: InForce<'_>,
     ) -> Result<(&'m Arc<Key>, Recorded), Failed> {
-        let record = |memory: &dyn Memory, once: Once| memory.record(once, with.now);
         let challenge = answered.map(|one| Once::new(one.id, one.made, one.until()));
         // Right or wrong, it is answered. Strangers may fill this memory: then only right answers count.
-        let first = challenge.map(|one| record(&*self.answered, one));
+        let first = challenge.map(|one| self.answered.record(one, with.now));
         let is_first = first != Ok(Err(replay::Refused::Replayed));
         let minter = minter.ok_or(Reason::UnknownApp)?;
         if !minter.app.is_enabled() {
@@ -287,51 +286,32 @@ impl Service {
         }
         let used = |refused, why: Reason| match refused {
             replay::Refused::Replayed => Failed::Why(why),
-            refused => Failed::Memory(refused),
+            refused => Failed::No(No::Memory(refused)),
         };
-        let mut written = record(with.memory, challenge)
-            .map_err(|refused| used(refused, Reason::ReusedChallenge))?;
+        let record = |once: Once| with.memory.record_of(&key.app.name, once, with.now);
+        let written =
+            record(challenge).map_err(|refused| used(refused, Reason::ReusedChallenge))?;
+        let shown_before = |refused| match refused {
+            // No retry makes it younger.
+            replay::Refused::MaybeReplayed => Failed::Why(Reason::OldAssertion),
+            refused => used(refused, Reason::ReusedAssertion),
+        };
+        // Whoever has to wait comes again with the same assertion, so it is used up last. Whoever shows one that was
+        // used is not told to wait: that would say that it holds.
         if let Some(more) = more {
-            written = record(with.memory, more).map_err(|refused| match refused {
-                // No retry makes it younger.
-                replay::Refused::MaybeReplayed => Failed::Why(Reason::OldAssertion),
-                refused => used(refused, Reason::ReusedAssertion),
-            })?;
+            let looked = with.memory.look(more, with.now);
+            looked.map_err(shown_before)?;
         }
-        Ok((key, written))
-    }
-
-    /// Counts a token against its app and its instance, now that both are proven: against both, or neither.
-    fn charge(&self, key: &Key, examined: &Examined<'_>, with: InForce<'_>) -> Result<(), No> {
-        let app = &key.app.name;
-        let rates = with.settings.rates_of(&key.app);
-        let waits = |why, wait| {
-            self.tell(app, why, Instead::Wait, with.now);
-            No::Rate(why, wait)
+        self.charge(key, examined, with).map_err(Failed::No)?;
+        let Some(more) = more else {
+            return Ok((key, written));
         };
-        let subject = examined.subject.as_deref().zip(rates.instance.as_ref());
-        let instance = subject.map(|(subject, rate)| {
-            let debts = self.instances.get_or_init(Debts::new);
-            (debts, (&**app, subject), rate)
-        });
-        if let Some((debts, name, rate)) = instance {
-            let within = debts.check(name, rate, with.now);
-            within.map_err(|wait| waits(Reason::InstanceRate, wait))?;
-        }
-        if let Some(rate) = &rates.app {
-            let within = self.apps.admit(app, rate, with.now);
-            within.map_err(|wait| waits(Reason::AppRate, wait))?;
-        }
-        if let Some((debts, name, rate)) = instance
-            && let Err(wait) = debts.admit(name, rate, with.now)
-        {
-            // Another request of the instance came between.
-            if let Some(rate) = &rates.app {
-                self.apps.take_back(app, rate);
-            }
-            return Err(waits(Reason::InstanceRate, wait));
-        }
-        Ok(())
+        let written = record(more).map_err(|refused| {
+            // Another showed it at the same time, or it cannot be recorded.
+            self.take_back(key, examined, with);
+            shown_before(refused)
+        })?;
+        Ok((key, written))
     }
 
     /// Tells whoever keeps the gateway why there is no token.
@@ -362,7 +342,7 @@ impl Service {
 /// Why nothing is signed.
 enum Failed {
     Why(Reason),
-    Memory(replay::Refused),
+    No(No),
 }
 
 impl From<Reason> for Failed {

@@ -1,7 +1,10 @@
 //! How many tokens an app, and each of its instances, may get.
 
-use super::Settings;
-use crate::apps::App;
+use super::evidence::Examined;
+use super::reason::Instead;
+use super::{InForce, No, Reason, Service, Settings};
+use crate::apps::{App, Key};
+use crate::limit::Debts;
 use crate::limit::app::Rate;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,5 +39,58 @@ impl Settings {
         };
         let own = plan.and_then(|plan| rates.plans.get(plan));
         own.unwrap_or(&rates.usual)
+    }
+}
+
+impl Service {
+    /// Counts a token against its app and its instance, now that both are proven: against both, or neither.
+    pub(super) fn charge(
+        &self,
+        key: &Key,
+        examined: &Examined<'_>,
+        with: InForce<'_>,
+    ) -> Result<(), No> {
+        let app = &key.app.name;
+        let rates = with.settings.rates_of(&key.app);
+        let waits = |why, wait| {
+            self.tell(app, why, Instead::Wait, with.now);
+            No::Rate(why, wait)
+        };
+        let subject = examined.subject.as_deref().zip(rates.instance.as_ref());
+        let instance = subject.map(|(subject, rate)| {
+            let debts = self.instances.get_or_init(Debts::new);
+            (debts, (&**app, subject), rate)
+        });
+        if let Some((debts, name, rate)) = instance {
+            let within = debts.check(name, rate, with.now);
+            within.map_err(|wait| waits(Reason::InstanceRate, wait))?;
+        }
+        if let Some(rate) = &rates.app {
+            let within = self.apps.admit(app, rate, with.now);
+            within.map_err(|wait| waits(Reason::AppRate, wait))?;
+        }
+        if let Some((debts, name, rate)) = instance
+            && let Err(wait) = debts.admit(name, rate, with.now)
+        {
+            // Another request of the instance came between.
+            if let Some(rate) = &rates.app {
+                self.apps.take_back(app, rate);
+            }
+            return Err(waits(Reason::InstanceRate, wait));
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`Self::charge`] counted: there is no token after all.
+    pub(super) fn take_back(&self, key: &Key, examined: &Examined<'_>, with: InForce<'_>) {
+        let app = &key.app.name;
+        let rates = with.settings.rates_of(&key.app);
+        if let Some(rate) = &rates.app {
+            self.apps.take_back(app, rate);
+        }
+        let subject = examined.subject.as_deref().zip(rates.instance.as_ref());
+        if let (Some((subject, rate)), Some(debts)) = (subject, self.instances.get()) {
+            debts.take_back((&**app, subject), rate);
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::schemes::token::{Issuer, KeySet, Keys, Whose};
 use crate::store::embedded::Table;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
+use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU32;
 
 const T0: i64 = 1_800_000_000;
@@ -53,6 +54,10 @@ impl Memory for Watched {
         Ok(recorded)
     }
 
+    fn look(&self, once: Once, now: Now) -> Result<(), Refused> {
+        self.table.as_ref().unwrap().look(once, now)
+    }
+
     fn blank(&self) -> Recorded {
         self.blanks.fetch_add(1, Ordering::Relaxed);
         Recorded::NOWHERE
@@ -70,6 +75,7 @@ struct House {
     registry: Registry,
     tokens: schemes::token::Settings,
     memory: Arc<dyn Memory>,
+    peer: Option<IpAddr>,
     clock: Clock,
     hand: Hand,
 }
@@ -173,6 +179,7 @@ impl House {
             registry: Registry::new(apps, keys, 1).unwrap(),
             tokens: tokens.with_issuers(vec![issuer], double),
             memory: Arc::new(Table::new(1024)),
+            peer: Some(Ipv4Addr::LOCALHOST.into()),
             clock,
             hand,
         }
@@ -192,6 +199,7 @@ impl House {
             registry: &self.registry,
             tokens: &self.tokens,
             memory: &*self.memory,
+            peer: self.peer,
             now: self.clock.now(),
         }
     }
@@ -671,6 +679,27 @@ fn what_the_app_does_not_take_gets_a_decoy() {
 }
 
 #[test]
+fn dev_is_evidence_for_whoever_asks_from_this_machine() {
+    let mut house = House::new();
+    for (peer, is_here) in [
+        (Some("127.0.0.1"), true),
+        (Some("127.9.9.9"), true),
+        (Some("::1"), true),
+        (Some("::ffff:127.0.0.1"), true),
+        // As a proxy tells it, or the system passes it on.
+        (Some("203.0.113.9"), false),
+        (Some("::ffff:203.0.113.9"), false),
+        (Some("2001:db8::1"), false),
+        (None, false),
+    ] {
+        house.peer = peer.map(|text| text.parse().unwrap());
+        let why = house.ask("mobile", &dev()).unwrap().made.err();
+        let wanted = (!is_here).then_some(Reason::NotAccepted);
+        assert_eq!(why, wanted, "{peer:?}");
+    }
+}
+
+#[test]
 fn an_app_that_prefers_an_error_gets_one_and_unknown_apps_are_answered_alike() {
     let mut refusing = policy(Evidence::Dev);
     refusing.on_failure = OnFailure::Refuse;
@@ -867,6 +896,130 @@ fn a_token_that_its_app_has_to_wait_for_uses_up_nothing_of_the_instance() {
         house.hand.advance(Duration::from_millis(1_100));
     }
     assert_eq!(waits(), Reason::InstanceRate);
+}
+
+/// One in ten seconds.
+fn slow(burst: u32) -> Rate {
+    Rate {
+        count: 1,
+        period: Duration::from_secs(10),
+        burst,
+    }
+}
+
+fn named(jti: usize) -> Value {
+    oidc(&json!({ "jti": jti.to_string() }))
+}
+
+#[test]
+fn whoever_has_to_wait_gets_a_token_for_the_same_assertion_later() {
+    let app = Rates {
+        app: Some(slow(1)),
+        instance: None,
+    };
+    let instance = Rates {
+        app: None,
+        instance: Some(slow(1)),
+    };
+    for rates in [app, instance] {
+        let mut house = House::with(policy(Evidence::Oidc), mac());
+        house.settings.rates.usual = rates;
+        assert!(house.ask("mobile", &named(1)).unwrap().made.is_ok());
+        let challenge = house.challenge("mobile");
+        let body = json!({ "app": "mobile", "challenge": challenge, "evidence": named(2) });
+        match house.judge(&body) {
+            Err(No::Rate(_, wait)) => assert_eq!(wait, Duration::from_secs(10)),
+            other => panic!("{other:?}"),
+        }
+        // Of one that was used nobody is told that it would do in a while.
+        assert_eq!(house.why("mobile", &named(1)), Reason::ReusedAssertion);
+        house.hand.advance(Duration::from_secs(10));
+        // The challenge was answered, that is all it cost.
+        let again = house.judge(&body).unwrap().made;
+        assert_eq!(again.unwrap_err(), Reason::ReusedChallenge);
+        assert!(house.ask("mobile", &named(2)).unwrap().made.is_ok());
+        assert_eq!(house.why("mobile", &named(2)), Reason::ReusedAssertion);
+    }
+}
+
+/// Asks with each of these at once; which of them got a token.
+fn at_once(house: &House, evidence: &[Value]) -> Vec<bool> {
+    std::thread::scope(|scope| {
+        let ask = |one| scope.spawn(move || house.ask("mobile", one));
+        let asked: Vec<_> = evidence.iter().map(ask).collect();
+        let answers = asked.into_iter().map(|one| one.join().unwrap());
+        answers
+            .map(|answer| match answer {
+                Ok(judged) => judged.made.is_ok(),
+                Err(No::Rate(..)) => false,
+                Err(other) => panic!("{other:?}"),
+            })
+            .collect()
+    })
+}
+
+#[test]
+fn many_workloads_at_once_get_as_many_tokens_as_the_rate_says_and_the_others_theirs_later() {
+    let mut house = House::with(policy(Evidence::Oidc), mac());
+    house.settings.rates.usual.app = Some(slow(3));
+    let mut left: Vec<Value> = (0..8).map(named).collect();
+    for wanted in [3, 3, 2] {
+        let got = at_once(&house, &left);
+        assert_eq!(got.iter().filter(|got| **got).count(), wanted);
+        let mut got = got.into_iter();
+        left.retain(|_| got.next() == Some(false));
+        house.hand.advance(Duration::from_secs(30));
+    }
+    assert!(left.is_empty());
+}
+
+#[test]
+fn of_copies_of_one_assertion_at_once_one_gets_a_token_and_is_counted() {
+    let mut house = House::with(policy(Evidence::Oidc), mac());
+    house.settings.rates.usual = Rates {
+        app: Some(slow(8)),
+        instance: Some(slow(8)),
+    };
+    let copies = vec![named(0); 8];
+    let got = at_once(&house, &copies);
+    assert_eq!(got.iter().filter(|got| **got).count(), 1);
+    for other in 1..8 {
+        assert!(house.ask("mobile", &named(other)).unwrap().made.is_ok());
+    }
+    assert!(matches!(house.ask("mobile", &named(8)), Err(No::Rate(..))));
+}
+
+/// A memory that has no room for assertions, as long as it is told so, and does not know it before.
+struct Narrow(Table, AtomicBool);
+
+impl Memory for Narrow {
+    fn record(&self, once: Once, now: Now) -> Result<Recorded, Refused> {
+        // A challenge does not say its end.
+        if once.own_end.is_some() && self.1.load(Ordering::Relaxed) {
+            return Err(Refused::Full);
+        }
+        self.0.record(once, now)
+    }
+
+    fn write_down(&self, _: Recorded) -> Result<(), Refused> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_assertion_that_cannot_be_recorded_counts_for_no_rate() {
+    let mut house = House::with(policy(Evidence::Oidc), mac());
+    house.settings.rates.usual = Rates {
+        app: Some(slow(1)),
+        instance: Some(slow(1)),
+    };
+    let memory = Arc::new(Narrow(Table::new(100), AtomicBool::new(true)));
+    house.memory = memory.clone();
+    let no = house.ask("mobile", &named(1)).unwrap_err();
+    assert_eq!(no, No::Memory(Refused::Full));
+    memory.1.store(false, Ordering::Relaxed);
+    assert!(house.ask("mobile", &named(1)).unwrap().made.is_ok());
+    assert!(matches!(house.ask("mobile", &named(2)), Err(No::Rate(..))));
 }
 
 #[test]

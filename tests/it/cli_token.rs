@@ -459,6 +459,28 @@ fn why_nobody_enrolled_is_told_and_the_key_goes_where_nothing_was_done() {
 }
 
 #[test]
+fn whoever_has_to_wait_for_a_token_is_told_how_long() {
+    let folder = tempfile::tempdir().unwrap();
+    // The field stands behind the status, at the end of its line.
+    let limited = "429 Too Many Requests\r\nRetry-After: 6";
+    for (body, told) in [
+        (
+            r#"{"code":"rate-exceeded","detail":"The app got as many as it may."}"#,
+            "hint: come again in 6 s: The app got as many as it may.",
+        ),
+        ("", "hint: come again in 6 s"),
+    ] {
+        let (url, answering) = that_answers(limited, body);
+        let get = ["get", "--url", &url, "--app", "phone", "--dev", "x"];
+        let ran = portcullis(folder.path(), &get, "");
+        answering.join().unwrap();
+        assert_eq!((ran.code, &*ran.out), (1, ""), "{}", ran.err);
+        assert!(ran.err.contains("refuses with 429"), "{}", ran.err);
+        assert!(ran.err.contains(told), "{}", ran.err);
+    }
+}
+
+#[test]
 fn an_instance_whose_id_nobody_reads_is_named_and_keeps_its_key() {
     let gateway = registered();
     let folder = gateway.setup().folder();

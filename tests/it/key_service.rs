@@ -523,6 +523,24 @@ fn an_assertion_that_is_renewed_seldom_may_be_good_for_many_tokens() {
 }
 
 #[test]
+fn a_workload_that_has_to_wait_gets_its_token_for_the_same_assertion() {
+    let upstream = Upstream::start();
+    let gateway = of_a_platform(&upstream, "");
+    let rate = "[tokens]\ninstance_rate = { rate = \"6/min\", burst = 1 }\n";
+    let text = gateway.setup().text();
+    gateway.reload(&text.replace("[tokens]\n", rate));
+    let [first, second] = ["a", "b"].map(|jti| oidc(&assertion().claim("jti", jti)));
+    let made = token(&asked(&gateway, &first));
+    call(&gateway, &made, None).assert_passed();
+    let waits = asked(&gateway, &second);
+    waits.assert_refused(429, "rate-exceeded");
+    assert_eq!(waits.field("retry-after"), Some("10"));
+    gateway.advance(10);
+    let made = token(&asked(&gateway, &second));
+    call(&gateway, &made, None).assert_passed();
+}
+
+#[test]
 fn the_keys_of_a_platform_are_fetched_as_those_of_every_issuer() {
     let upstream = Upstream::start();
     let platform = Issuer::start(&every_key());

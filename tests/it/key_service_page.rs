@@ -1,6 +1,10 @@
 //! What `docs/key-service.md` tells a newcomer to type, run as it stands there: only addresses are changed.
 
+use crate::harness::issuer::{every_key, signed};
+use crate::harness::key_service::{ask, call, question, token};
+use crate::harness::{Setup, Upstream, now};
 use crate::readme::{Served, block_of, installed, root, serve};
+use serde_json::json;
 use std::fs;
 
 fn page() -> String {
@@ -109,4 +113,37 @@ fn its_configurations_are_good_ones() {
     );
     gateway.0.setup().write("platforms.toml", text.as_bytes());
     run(&gateway, "check.sh", "portcullis check -c platforms.toml");
+}
+
+#[test]
+fn its_pod_gets_one_token_after_another_for_its_projected_one() {
+    let platforms = block_of(&page(), "toml", "[issuers.github]");
+    let (_, cluster) = platforms.split_once("[issuers.cluster]").unwrap();
+    // The files of a cluster are not here.
+    let cluster = cluster
+        .replace("ca = \"file:/var/run", "# ca = \"file:/var/run")
+        .replace(
+            "https://kubernetes.default.svc/openid/v1/jwks",
+            "file:cluster.json",
+        );
+    let key = "{ id = \"worker\", algorithm = \"hmac-sha256\", secret = \"file:other.key\", schemes = [\"token\"], attests = true }";
+    let worker = format!("[apps.worker]\nkeys = [{key}]\n[issuers.cluster]{cluster}");
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    setup.write("cluster.json", every_key().to_string().as_bytes());
+    let gateway = setup.more(&worker).start();
+    let projected = signed("rsa-v1_5-sha256")
+        .claim("iss", "https://kubernetes.default.svc.cluster.local")
+        .claim("aud", "https://api.example.com")
+        .claim("iat", now())
+        .claim("jti", "projected")
+        .claim("sub", "system:serviceaccount:prod:worker")
+        .claim("kubernetes.io", json!({ "namespace": "prod" }));
+    let evidence = json!({ "format": "oidc", "token": projected.text() });
+    let address = gateway.address();
+    for _ in 0..2 {
+        let asked = question(address, "worker", &evidence);
+        let made = token(&ask(address, "token", &asked));
+        call(&gateway, &made, None).assert_passed();
+    }
 }

@@ -132,6 +132,17 @@ pub(super) fn stopped(no: NoToken) -> Stop {
             ..
         } => stop.hint("is the key service there? `--prefix` names its path"),
         NoToken::Refused {
+            detail,
+            retry_after: Some(after),
+            ..
+        } => {
+            let again = format!("come again in {} s", after.as_secs());
+            stop.hint(match detail {
+                Some(detail) => format!("{again}: {detail}"),
+                None => again,
+            })
+        }
+        NoToken::Refused {
             detail: Some(detail),
             ..
         } => stop.hint(detail),

@@ -1,18 +1,27 @@
 //! `[tokens]` and `[apps.NAME.tokens]`: what is asked of tokens, and who gets them here.
 
-use super::{Gathered, limit};
-use crate::apps::{self, ClaimRule, Evidence, Scheme, TokenPolicy};
+use super::{Gathered, evidence, limit};
+use crate::apps::{self, Evidence, Scheme, TokenPolicy};
 use crate::config::file::{App, AppTokens, File};
 use crate::config::lists::OneOrMore;
 use crate::config::read::At;
 use crate::config::registry::RegistryPlace;
-use crate::config::values::Text;
+use crate::config::secrets::Places;
 use crate::mint;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::token;
+use crate::schemes::token::dpop::nonce::Nonces;
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use std::iter;
 
 /// What is asked of tokens that are shown.
-pub(super) fn settings(file: &File, freshness: Freshness) -> token::Settings {
+pub(super) fn settings(
+    file: &File,
+    freshness: Freshness,
+    places: &Places<'_>,
+    gathered: &mut Gathered<'_>,
+) -> token::Settings {
     let audience = file.tokens.audience.as_ref();
     let mut tokens = token::Settings::new(
         audience.map(|text| text.0.as_str().into()),
@@ -22,8 +31,26 @@ pub(super) fn settings(file: &File, freshness: Freshness) -> token::Settings {
     tokens.dpop = token::dpop::Settings {
         freshness,
         nonce: file.tokens.dpop_nonce,
+        nonces: nonces(file, places, gathered).unwrap_or_else(Nonces::own),
     };
     tokens
+}
+
+/// Who makes nonces for DPoP, where that is not this process alone.
+fn nonces(file: &File, places: &Places<'_>, gathered: &mut Gathered<'_>) -> Option<Nonces> {
+    let at = file.tokens.nonce_secret.as_ref()?;
+    let opened = places.open(&at.value);
+    let secret = gathered.take(at, opened)?.secret?;
+    match Nonces::shared(&secret) {
+        Ok(nonces) => Some(nonces),
+        Err(bad) => {
+            let draft = at.problem(bad.to_string());
+            gathered.problem(
+                draft.hint("`openssl rand -base64 32` makes a good one; write it as `base64:…`"),
+            );
+            None
+        }
+    }
 }
 
 /// The key service, where an app gets tokens of it.
@@ -77,8 +104,32 @@ pub(super) fn minting(
         skew: freshness.skew,
         rate: limit(file.tokens.rate),
         rates: rates(file),
-        dev: with_tokens().any(|tokens| takes(tokens, Evidence::Dev)) && is_only_here(file),
+        dev: with_tokens().any(|tokens| evidence::takes(tokens, Evidence::Dev))
+            && evidence::is_only_here(file)
+            && !evidence::is_behind_proxies(file),
     })
+}
+
+/// Every field in which a token may stand, on whatever route.
+pub(super) fn all_fields(file: &File) -> impl Iterator<Item = &HeaderName> {
+    let of_routes = file.routes.0.iter();
+    let of_routes = of_routes.filter_map(|route| route.token_headers.as_ref());
+    let of_issuers = file.issuers.entries.iter();
+    let of_issuers = of_issuers.filter_map(|(_, issuer)| Some(&issuer.as_ref()?.headers));
+    let lists = iter::once(&file.tokens.headers);
+    let lists = lists.chain(of_routes).chain(of_issuers);
+    lists.flat_map(|list| &list.0).map(|name| &name.value)
+}
+
+/// Those of other routes than the one with `own`. `Authorization` may be the backend's there.
+pub(super) fn foreign_fields(file: &File, own: &[HeaderName]) -> Vec<HeaderName> {
+    let mut foreign: Vec<HeaderName> = Vec::new();
+    for name in all_fields(file) {
+        if *name != AUTHORIZATION && !own.contains(name) && !foreign.contains(name) {
+            foreign.push(name.clone());
+        }
+    }
+    foreign
 }
 
 /// How many tokens apps may get, by their plans.
@@ -118,8 +169,8 @@ pub(super) fn policy(
         let draft = tokens.lifetime.problem("no token may live so long");
         gathered.problem(draft.accepted("at most `[tokens] max_lifetime`"));
     }
-    evidence(tokens, file, gathered);
-    let workloads = workloads(tokens, file, gathered);
+    evidence::check(tokens, file, gathered);
+    let workloads = evidence::workloads(tokens, file, gathered);
     let policy = TokenPolicy {
         keys: keys?,
         lifetime: tokens.lifetime.value.0,
@@ -204,22 +255,6 @@ fn apps_of(file: &File) -> impl Iterator<Item = &App> {
     file.apps.entries.iter().filter_map(|(_, app)| app.as_ref())
 }
 
-fn takes(tokens: &AppTokens, wanted: Evidence) -> bool {
-    let list = tokens.evidence.get();
-    list.is_some_and(|list| list.0.iter().any(|one| one.value == wanted))
-}
-
-/// Whether only this machine can connect.
-fn is_only_here(file: &File) -> bool {
-    let mut places = file.server.listen.0.iter();
-    places.all(|one| {
-        one.value
-            .0
-            .address()
-            .is_some_and(|at| at.ip().is_loopback())
-    })
-}
-
 /// The ids of the keys that sign: each is one of the app's that can.
 fn keys(app: &App, tokens: &At<AppTokens>, gathered: &mut Gathered<'_>) -> Option<Vec<Box<str>>> {
     // As the key service chooses; that `schemes` of one that attests are `["token"]` is asked where the key is read.
@@ -267,78 +302,4 @@ fn keys(app: &App, tokens: &At<AppTokens>, gathered: &mut Gathered<'_>) -> Optio
         }
     }
     is_whole.then_some(ids)
-}
-
-fn evidence(tokens: &AppTokens, file: &File, gathered: &mut Gathered<'_>) {
-    let Some(list) = tokens.evidence.get() else {
-        return;
-    };
-    for one in &list.0 {
-        match one.value {
-            Evidence::Dev if !is_only_here(file) => {
-                let draft =
-                    one.problem("anyone who reaches the gateway gets a token without evidence");
-                gathered.problem(draft.accepted("`\"dev\"` where every `[server] listen` is an address of this machine, `127.0.0.1:…`"));
-            }
-            Evidence::InstanceKey => {
-                let draft = one
-                    .problem("instances enrol in the registry, and this app does not stand there");
-                gathered.problem(
-                    draft.hint("`portcullis app create` makes one that does: docs/registry.md"),
-                );
-            }
-            Evidence::Oidc if tokens.workloads.0.is_empty() => {
-                let draft = one.problem("nothing says which workloads are this app");
-                gathered.problem(draft.of_absence().hint(
-                    "`workloads = [{ issuer = \"NAME\", claims = [{ claim = \"sub\", value = \"…\" }] }]`",
-                ));
-            }
-            _ => {}
-        }
-    }
-}
-
-fn workloads(
-    tokens: &AppTokens,
-    file: &File,
-    gathered: &mut Gathered<'_>,
-) -> Option<Vec<apps::Workload>> {
-    let mut workloads = Vec::new();
-    let mut is_whole = true;
-    for one in &tokens.workloads.0 {
-        let (Some(issuer), Some(claims)) = (one.issuer.get(), one.claims.get()) else {
-            is_whole = false;
-            continue;
-        };
-        if !takes(tokens, Evidence::Oidc) && tokens.evidence.get().is_some() {
-            let draft = issuer.problem("a workload is nothing without `\"oidc\"` in `evidence`");
-            gathered.problem(draft);
-            is_whole = false;
-        }
-        let name = &issuer.value.0;
-        if file.issuers.place(name).is_none() && !gathered.problems.any_at("issuers") {
-            let draft = issuer.problem(format!("`{name}` is not an issuer"));
-            let draft = draft.nearest(name, file.issuers.names(), "issuer");
-            gathered.problem(draft.of_absence());
-            is_whole = false;
-        }
-        let texts = |OneOrMore(list): &OneOrMore<Text>| -> Vec<Box<str>> {
-            list.iter().map(|text| text.0.as_str().into()).collect()
-        };
-        let rules = claims.0.iter().filter_map(|rule| {
-            Some(ClaimRule {
-                claim: texts(rule.claim.get()?),
-                value: texts(rule.value.get()?),
-            })
-        });
-        let rules: Vec<_> = rules.collect();
-        // One that cannot be read would leave the workload open to more than it says.
-        is_whole &= rules.len() == claims.0.len();
-        workloads.push(apps::Workload {
-            issuer: name.as_str().into(),
-            claims: rules,
-            single_use: one.single_use,
-        });
-    }
-    is_whole.then_some(workloads)
 }

@@ -11,16 +11,18 @@ pub(super) const fn code(no: &No) -> Code {
         No::Rejected(_) => Code::EvidenceRejected,
         No::Peer(_) => Code::PeerLimited,
         No::Rate(..) => Code::RateExceeded,
-        No::Memory(replay::Refused::Full) => Code::ReplayStoreFull,
+        No::Memory(replay::Refused::Full | replay::Refused::Crowded { .. }) => {
+            Code::ReplayStoreFull
+        }
         No::Memory(_) => Code::StoreUnavailable,
     }
 }
 
-pub(super) const fn retry_after(no: &No) -> Option<Duration> {
+pub(super) fn retry_after(no: &No) -> Option<Duration> {
     match no {
         No::Malformed(_) | No::Rejected(_) => None,
         No::Peer(wait) | No::Rate(_, wait) => Some(*wait),
-        No::Memory(_) => Some(Duration::from_secs(1)),
+        No::Memory(refused) => super::until_remembered(*refused).or(Some(Duration::from_secs(1))),
     }
 }
 

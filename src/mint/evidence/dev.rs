@@ -28,14 +28,17 @@ impl<'b> Kind<'b> for Dev<'b> {
     }
 
     fn examine(&self, question: &Question<'_>) -> Examined<'b> {
+        let peer = question.peer;
+        let is_here = peer.is_some_and(|peer| peer.to_canonical().is_loopback());
         Examined {
             subject: self.instance.clone(),
             // Nothing is known by that name: it is no instance that could be revoked.
             instance: None,
             build: self.build.clone(),
             tells_build: true,
-            // The configuration was checked; an app that was made at run time was not.
-            verdict: if question.settings.dev {
+            // The configuration was checked. An app that was made at run time was not, and what the system passes on
+            // from elsewhere stands in no configuration.
+            verdict: if question.settings.dev && is_here {
                 Ok(None)
             } else {
                 Err(Reason::NotAccepted)

@@ -16,6 +16,7 @@ use crate::apps::{Evidence, Minter, Registry};
 use crate::replay::Once;
 use crate::schemes::token;
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// Bytes that the texts of one piece of evidence may have.
 pub const MAX_EVIDENCE: usize = 16 * 1024;
@@ -50,6 +51,8 @@ pub(super) struct Question<'q> {
     pub(super) settings: &'q Settings,
     /// What is known of issuers outside.
     pub(super) tokens: &'q token::Settings,
+    /// Where it is asked from.
+    pub(super) peer: Option<IpAddr>,
     pub(super) now: i64,
 }
 
