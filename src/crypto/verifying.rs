@@ -33,6 +33,14 @@ impl VerifyingKey {
         }
     }
 
+    /// What tells it from other keys of its algorithm: its thumbprint, or a MAC that only its secret makes.
+    pub fn mark(&self) -> Tag {
+        match self {
+            Self::Mac(key) => key.sign(b"which key is it?"),
+            Self::Public(key) => Tag::of_digest(key.thumbprint()),
+        }
+    }
+
     /// The secret, where it is one.
     pub const fn mac(&self) -> Option<&HmacKey> {
         match self {

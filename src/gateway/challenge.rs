@@ -5,9 +5,10 @@ use crate::apps::Scheme;
 use crate::clock::Now;
 use crate::route::{Accept, Bind, OAUTH_CLIENT_ATTESTATION, Route};
 use crate::schemes::token::attestation::OAUTH_CLIENT_ATTESTATION_CHALLENGE;
-use crate::schemes::token::dpop::{ALGORITHMS, DPOP_NONCE, nonce};
-use crate::schemes::{self, Received};
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use crate::schemes::token::dpop::nonce::Nonces;
+use crate::schemes::token::dpop::{ALGORITHMS, DPOP_NONCE};
+use crate::schemes::{self, Received, Unbound};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
 /// What an attested client of OAuth is told in one word, in its document and in `WWW-Authenticate`;
 /// `None` where none is seen, or where it is not its attestation or its proof that is refused.
@@ -28,10 +29,9 @@ pub(super) fn ask_for_token(
     route: &Route,
     refusal: &Refusal,
     attestation: Option<&'static str>,
-    now: Now,
 ) {
     if let Some(error) = attestation {
-        ask_for_attestation(fields, error, now);
+        ask_for_attestation(fields, error);
     }
     let takes_tokens = route.pair
         || matches!(route.accept, Accept::Proven(schemes) if schemes.contains(Scheme::Token));
@@ -66,15 +66,28 @@ pub(super) fn ask_for_token(
     if let Ok(value) = HeaderValue::try_from(challenge) {
         fields.append(WWW_AUTHENTICATE, value);
     }
-    if error == Some("use_dpop_nonce")
-        && let Ok(value) = HeaderValue::try_from(nonce::fresh(now.unix_seconds()))
-    {
-        fields.insert(DPOP_NONCE, value);
+}
+
+/// The field in which a nonce is given that a proof lacks, where that is what is wrong.
+pub(super) const fn nonce_field(refusal: &Refusal) -> Option<HeaderName> {
+    match refusal {
+        Refusal::Credential(schemes::Refused::Binding(Unbound::Nonce)) => Some(DPOP_NONCE),
+        Refusal::Credential(schemes::Refused::Binding(Unbound::Challenge)) => {
+            Some(OAUTH_CLIENT_ATTESTATION_CHALLENGE)
+        }
+        _ => None,
+    }
+}
+
+/// Gives a nonce for proofs that are made from now on, in this field.
+pub(super) fn give_nonce(fields: &mut HeaderMap, field: HeaderName, nonces: &Nonces, now: Now) {
+    if let Ok(nonce) = HeaderValue::try_from(nonces.fresh(now.unix_seconds())) {
+        fields.insert(field, nonce);
     }
 }
 
 /// What attested clients of OAuth are told (draft-ietf-oauth-attestation-based-client-auth-09, section 7.4).
-fn ask_for_attestation(fields: &mut HeaderMap, error: &str, now: Now) {
+fn ask_for_attestation(fields: &mut HeaderMap, error: &str) {
     let challenge = match error {
         "use_attestation_challenge" => "Bearer error=\"use_attestation_challenge\"",
         "use_fresh_attestation" => "Bearer error=\"use_fresh_attestation\"",
@@ -83,9 +96,4 @@ fn ask_for_attestation(fields: &mut HeaderMap, error: &str, now: Now) {
         _ => return,
     };
     fields.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-    if error == "use_attestation_challenge"
-        && let Ok(value) = HeaderValue::try_from(nonce::fresh(now.unix_seconds()))
-    {
-        fields.insert(OAUTH_CLIENT_ATTESTATION_CHALLENGE, value);
-    }
 }

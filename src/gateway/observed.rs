@@ -1,14 +1,18 @@
 //! What is only observed: noted in the record, where it would have been refused.
 
+use super::challenge;
 use super::outcome;
 use super::refusal::{Code, Refusal};
 use crate::apps::Registry;
+use crate::clock::Now;
 use crate::forward::body::BodyError;
 use crate::limit::Charged;
 use crate::observe::{self, Record};
 use crate::schemes::Observed;
 use crate::schemes::digest::Mismatch;
 use crate::schemes::doctor::Finding;
+use crate::schemes::token::dpop::nonce::Nonces;
+use http::HeaderMap;
 
 /// The word for a body that is not the one that was proven.
 pub(super) const ANOTHER_BODY: &str = Code::DigestMismatch.word();
@@ -27,6 +31,7 @@ fn note<'r>(
             would_refuse: None,
             reason: None,
             claimed_app: None,
+            nonce_in: None,
         })
     });
     if let (None, Some(refusal)) = (observed.would_refuse, refusal) {
@@ -51,7 +56,20 @@ pub(super) fn note_unproven(
         of_key.or_else(|| Some(registry.static_key_of(id)?.app.name.clone()))
     };
     let app = known.or_else(claimed);
-    note(record, Observed::Route, Some(refusal), finding).claimed_app = app;
+    let observed = note(record, Observed::Route, Some(refusal), finding);
+    observed.claimed_app = app;
+    observed.nonce_in = challenge::nonce_field(refusal);
+}
+
+/// Gives the nonce that the proof of an observed request lacks: who is never asked for one would lack it on the day
+/// of enforcement, and until then.
+pub(super) fn give_nonce(fields: &mut HeaderMap, record: &Record, nonces: &Nonces, now: Now) {
+    let observed = record.observed.as_deref();
+    let field = observed.and_then(|observed| observed.nonce_in.clone());
+    // One that is there is the backend's own, for proofs that are meant for it.
+    if let Some(field) = field.filter(|field| !fields.contains_key(field)) {
+        challenge::give_nonce(fields, field, nonces, now);
+    }
 }
 
 /// Notes that a page of an origin that may not call asks to switch protocols.

@@ -3,8 +3,8 @@
 //!
 //! In: where the keys of each issuer are. Out: the newest of them, in its
 //! [`Keys`](crate::schemes::token::Keys). This room never: makes a request wait, asks an issuer more often
-//! than its `cooldown` says, whoever asks for it, or gives up keys that it has
-//! because newer ones cannot be had.
+//! than its `cooldown` says, whoever asks for it (but once at a reload that changes how its keys are fetched or read),
+//! or gives up keys that it has because newer ones cannot be had: only their issuer takes them back.
 
 mod fetch;
 mod known;
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::crypto::Algorithm;
 use crate::forward::errands::{Errand, Errands};
 use crate::forward::upstream::tls::Client;
-use crate::schemes::token::KeySet;
+use crate::schemes::token::{BadKeySet, KeySet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep_until, timeout};
@@ -27,6 +27,8 @@ use tokio::time::{sleep_until, timeout};
 pub const START_WAIT: Duration = Duration::from_secs(5);
 /// By how often a pause is doubled at most while fetches fail.
 const MAX_DOUBLINGS: u32 = 6;
+/// How many times `cooldown` it is at most where there are no keys that can be used.
+const MAX_COOLDOWNS: u32 = 5;
 
 /// Where the keys of an issuer are, and how often they are fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub struct Settings {
 pub struct Source {
     /// Where they are.
     pub settings: Settings,
-    /// What was fetched. Goes on where a reload changes none of what it depends on.
+    /// What was fetched. Goes on over a reload where it is of the same place.
     pub known: Arc<Known>,
 }
 
@@ -65,13 +67,28 @@ impl Source {
         }
     }
 
-    /// Whether what is known of the other holds for this one too.
+    /// Whether the other is of the same keys, whatever they are for and however they are fetched.
     pub fn is_of_same_keys(&self, other: &Self) -> bool {
         let (one, other) = (&self.settings, &other.settings);
-        one.name == other.name
-            && one.place == other.place
-            && one.tls == other.tls
-            && one.algorithms == other.algorithms
+        one.name == other.name && one.place == other.place
+    }
+
+    /// Goes on with what is known of `before`, which is of the same keys. Where they are fetched or read in another way
+    /// now, those that are there stay until they are fetched in this way, which is done at once.
+    pub fn follow(&mut self, before: &Self) {
+        let (one, other) = (&self.settings, &before.settings);
+        self.known = if one.tls == other.tls && one.algorithms == other.algorithms {
+            before.known.clone()
+        } else {
+            Arc::new(before.known.read_anew(&one.algorithms))
+        };
+    }
+
+    /// Tries again, where the last try has failed: as soon as `cooldown` allows.
+    pub fn try_again(&self) {
+        if self.known.last_try().is_some_and(|(_, failed)| failed > 0) {
+            self.known.keys().ask();
+        }
     }
 
     /// Fetches the keys once, for whoever judges by them and ends: they do not grow old.
@@ -96,40 +113,66 @@ impl Source {
     /// Takes in what came of a fetch.
     fn take(&self, fetched: Result<Vec<u8>, String>, clock: &Clock) {
         let issuer = &*self.settings.name;
-        let read = fetched.and_then(|bytes| {
-            KeySet::read(&bytes, &self.settings.algorithms).map_err(|bad| bad.to_string())
-        });
-        match read {
-            Ok(set) => {
-                let now = clock.now().unix_seconds();
-                let keys = set.len();
-                let stale = i64::try_from(self.settings.stale.as_secs()).unwrap_or(i64::MAX);
-                let differs = self
-                    .known
-                    .keys()
-                    .replace(set, now, now.saturating_add(stale));
-                if self.known.succeeded() || differs {
-                    tracing::info!(issuer, keys, "the keys of an issuer were fetched");
-                }
-            }
-            Err(why) => {
-                let known = self.known.keys().current().len();
+        let known = self.known.keys().current().len();
+        let read = fetched.map(|bytes| (KeySet::read(&bytes, &self.settings.algorithms), bytes));
+        let why = match read {
+            Ok((Ok(set), bytes)) => return self.put_in_force(set, bytes, clock),
+            // It could be read: whoever takes back a key that is in the wrong hands may say just this.
+            Ok((Err(BadKeySet::NoKey), bytes)) => {
+                self.known.keep(bytes);
+                self.known.keys().withdraw();
                 self.known.failed();
                 tracing::warn!(
                     issuer,
-                    why,
                     known,
-                    "the keys of an issuer cannot be fetched; those that are known stay"
+                    "an issuer lists no key that can be used; those that were known have ended"
                 );
+                return;
             }
+            Ok((Err(bad), _)) => bad.to_string(),
+            Err(why) => why,
+        };
+        self.known.failed();
+        tracing::warn!(
+            issuer,
+            why,
+            known,
+            "the keys of an issuer cannot be fetched; those that are known stay"
+        );
+    }
+
+    fn put_in_force(&self, set: KeySet, bytes: Vec<u8>, clock: &Clock) {
+        let issuer = &*self.settings.name;
+        let now = clock.now().unix_seconds();
+        let keys = set.len();
+        let stale = i64::try_from(self.settings.stale.as_secs()).unwrap_or(i64::MAX);
+        let differs = self
+            .known
+            .keys()
+            .replace(set, now, now.saturating_add(stale));
+        self.known.keep(bytes);
+        if self.known.succeeded() || differs {
+            tracing::info!(issuer, keys, "the keys of an issuer were fetched");
         }
     }
 
-    /// How long the next fetch waits at least, after so many that failed.
-    fn pause(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(MAX_DOUBLINGS);
-        let longer = self.settings.cooldown.saturating_mul(1 << doublings);
-        longer.min(self.settings.refresh.max(self.settings.cooldown))
+    /// How long after the last fetch the next one begins, where nobody asks for it: after so many that failed, and
+    /// whether the keys `are_stale`.
+    fn pause(&self, failures: u32, are_stale: bool) -> Duration {
+        let Settings {
+            refresh, cooldown, ..
+        } = self.settings;
+        let longest = refresh.max(cooldown);
+        let Some(doublings) = failures.checked_sub(1) else {
+            return longest;
+        };
+        let longest = if are_stale {
+            longest.min(cooldown.saturating_mul(MAX_COOLDOWNS))
+        } else {
+            longest
+        };
+        let longer = cooldown.saturating_mul(1 << doublings.min(MAX_DOUBLINGS));
+        longer.min(longest)
     }
 }
 
@@ -168,12 +211,13 @@ async fn keep<F: Future<Output = Result<Vec<u8>, String>>>(
     loop {
         if let Some((last, failures)) = known.last_try() {
             // Whoever asks, and whatever was reloaded in between.
-            sleep_until(last + source.pause(failures)).await;
-            if failures == 0 {
-                tokio::select! {
-                    () = sleep_until(last + source.settings.refresh) => {}
-                    () = known.keys().asked() => {}
-                }
+            sleep_until(last + source.settings.cooldown).await;
+            let are_stale = known.keys().are_stale(clock.now().unix_seconds());
+            tokio::select! {
+                biased;
+                // Heard after a failure too: the issuer may be back long before anyone would try.
+                () = known.keys().asked() => {}
+                () = sleep_until(last + source.pause(failures, are_stale)) => {}
             }
         }
         known.begin();

@@ -28,6 +28,7 @@ pub use trace::trace_id;
 
 use crate::clock::Now;
 use access_log::Log;
+use http::HeaderName;
 use metrics::Metrics;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -210,6 +211,8 @@ pub struct Observed {
     pub reason: Option<Box<str>>,
     /// The app whose key it claimed, where it was not proven.
     pub claimed_app: Option<Arc<str>>,
+    /// The field of the answer in which a nonce is given that its proof lacks.
+    pub nonce_in: Option<HeaderName>,
 }
 
 impl Record {

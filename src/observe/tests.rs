@@ -53,6 +53,7 @@ fn full() -> Record {
             would_refuse: Some("replayed"),
             reason: Some("used".into()),
             claimed_app: Some("mobile".into()),
+            nonce_in: None,
         })),
         status: 401,
         bytes_in: 12,
@@ -536,6 +537,7 @@ fn what_an_alert_waits_for_is_on_the_page_before_it_happens() {
             would_refuse,
             reason: None,
             claimed_app: None,
+            nonce_in: None,
         }));
         for _ in 0..times {
             observer.finish(&labels, &ended, at(START));

@@ -83,6 +83,8 @@ pub struct Route {
     pub reserved: bool,
     /// Fields a token may stand in, lower case. `authorization` means Bearer.
     pub token_fields: Vec<http::HeaderName>,
+    /// Fields that tokens stand in on other routes: they open those, and are nothing for this one's upstream.
+    pub foreign_token_fields: Vec<http::HeaderName>,
     /// Whose webhooks it takes; `None` where it takes none.
     pub webhooks: Option<Webhooks>,
     /// Where a static key stands; `None` where no app can have any.
@@ -237,6 +239,7 @@ impl Route {
             in_flight: None,
             reserved: false,
             token_fields: vec![http::HeaderName::from_static("portcullis-token")],
+            foreign_token_fields: Vec::new(),
             webhooks: None,
             key_places: None,
             token_takers: Vec::new(),

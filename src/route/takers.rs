@@ -39,6 +39,11 @@ impl IssuerSet {
         place < MAX_ISSUERS && self.0 & 1 << place != 0
     }
 
+    /// Whether one of them is among the `others`.
+    pub const fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

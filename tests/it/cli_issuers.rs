@@ -1,7 +1,7 @@
 //! `portcullis explain` on tokens of issuers outside, and on the proofs of keys beside tokens.
 
 use crate::harness::dpop::{proof_of, thumbprint};
-use crate::harness::issuer::{ISS, Issuer, every_key, section, set, token};
+use crate::harness::issuer::{AUD, ISS, Issuer, every_key, section, set, token};
 use crate::harness::pair::Pair;
 use crate::harness::{T0, Token};
 use serde_json::{Value, json};
@@ -118,6 +118,26 @@ fn a_token_of_an_issuer_is_judged_with_keys_of_a_file() {
         change(&report).contains("not signed with the key `ES256` of issuer `outside`"),
         "{report:#}"
     );
+}
+
+#[test]
+fn of_issuers_of_one_name_the_one_whose_audience_it_has_is_explained() {
+    let first = section("file:keys.json", "");
+    let second = first
+        .replace("issuers.outside", "issuers.twin")
+        .replace(AUD, "https://twin.example");
+    let desk = desk(&format!("{first}\n{second}max_lifetime = \"30m\"\n"));
+    let judge = |token: &Token| explained(desk.path(), &bearer(token), &[]);
+    let twins = token().claim("aud", "https://twin.example");
+    let report = judge(&twins);
+    assert_eq!(report["token"]["issuer"], "twin", "{report:#}");
+    assert!(
+        change(&report).contains("`[issuers.twin]` takes tokens of at most 1800 s"),
+        "{report:#}"
+    );
+    let report = judge(&twins.claim("exp", T0 + 900));
+    assert_eq!(report["passes"], true, "{report:#}");
+    assert_eq!(judge(&token())["token"]["issuer"], "outside");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tokens that are bound: by DPoP, to a signature of the request, to a certificate.
 
 use crate::harness::dpop::{bare, proof_of, signer, thumbprint};
+use crate::harness::issuer;
 use crate::harness::pair::{Pair, pairs};
 use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
 use data_encoding::BASE64;
@@ -206,6 +207,81 @@ fn a_proof_is_asked_for_with_a_nonce_where_that_is_wanted() {
     let refused = show(&gateway, &later, &proof.text());
     refused.assert_refused(401, "credential-missing");
     assert_ne!(refused.field("dpop-nonce"), Some(&*nonce));
+}
+
+#[test]
+fn a_gateway_takes_the_nonces_of_another_that_has_its_secret() {
+    let upstream = Upstream::start();
+    let with = |secret: &str| {
+        let setup = Setup::before(&upstream)
+            .server("public_url = \"https://api.example.com\"")
+            .tokens("dpop_nonce = true\nnonce_secret = \"file:nonce.key\"");
+        setup.write_secret("nonce.key", secret.as_bytes());
+        setup.start()
+    };
+    let secret = "0123456789-0123456789-0123456789";
+    let (one, other) = (with(secret), with(secret));
+    let strange = with("another-0123456789-0123456789-01");
+    let (pair, token) = (p256(), bound(&p256()));
+    let proof = || proof_of(&pair, "GET", URL, &token);
+    let refused = show(&one, &token, &proof().text());
+    refused.assert_refused(401, "credential-missing");
+    let nonce = refused.field("dpop-nonce").unwrap();
+    let proof = || proof().claim("nonce", nonce).text();
+    show(&other, &token, &proof()).assert_passed();
+    show(&strange, &token, &proof()).assert_refused(401, "credential-missing");
+}
+
+#[test]
+fn a_route_that_observes_gives_the_nonce_that_it_will_ask_for() {
+    let upstream = Upstream::start();
+    let observing = "mode = \"observe\"";
+    let gateway = start(&upstream, "dpop_nonce = true", observing);
+    let (pair, token) = (p256(), bound(&p256()));
+    let proof = || proof_of(&pair, "GET", URL, &token);
+    let first = show(&gateway, &token, &proof().text());
+    first.assert_passed();
+    let nonce = first.field("dpop-nonce").unwrap().to_owned();
+    let record = gateway.record(0);
+    assert_eq!(record["would_refuse"], "credential-missing");
+    assert_eq!(record["would_reason"], "nonce-missing");
+    let second = show(&gateway, &token, &proof().claim("nonce", &*nonce).text());
+    second.assert_passed();
+    assert_eq!(second.field("dpop-nonce"), None);
+    let record = gateway.record(1);
+    assert_eq!(record.get("would_refuse"), None, "{record}");
+    assert_eq!(record["app"], "mobile");
+}
+
+#[test]
+fn who_lacks_a_nonce_beside_an_issuers_token_is_told_as_whoever_has_it() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .server("public_url = \"https://api.example.com\"\nworkers = 1")
+        .tokens("dpop_nonce = true")
+        .route("mode = \"observe\"");
+    setup.write("keys.json", issuer::every_key().to_string().as_bytes());
+    let headers = "headers = [\"portcullis-token\"]";
+    let outside = issuer::section("file:keys.json", headers);
+    let gateway = setup.more(&outside).start();
+    let pair = p256();
+    let token = issuer::token()
+        .claim("cnf", json!({ "jkt": thumbprint(&pair) }))
+        .text();
+    let proof = || proof_of(&pair, "GET", URL, &token);
+    let first = show(&gateway, &token, &proof().text());
+    first.assert_passed();
+    let record = gateway.record(0);
+    assert_eq!(record["would_reason"], "nonce-missing", "{record}");
+    assert_eq!(record["claimed_app"], "mobile", "{record}");
+    assert_eq!(record["claimed_key"], "outside/ES256", "{record}");
+    let nonce = first.field("dpop-nonce").unwrap();
+    let proof = proof().claim("nonce", nonce).text();
+    show(&gateway, &token, &proof).assert_passed();
+    let record = gateway.record(1);
+    assert_eq!(record.get("would_refuse"), None, "{record}");
+    assert_eq!(record["app"], "mobile", "{record}");
+    assert_eq!(record["key"], "outside/ES256", "{record}");
 }
 
 #[test]
@@ -439,4 +515,39 @@ fn the_command_line_makes_bound_tokens_and_their_proofs() {
         told.contains("`--dpop` belongs to `--scheme token`"),
         "{told}"
     );
+}
+
+#[test]
+fn the_command_line_takes_up_the_nonce_that_it_is_asked_for() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .tokens("dpop_nonce = true")
+        .route("accept = [\"token\"]\nbind = \"dpop\"");
+    let gateway = Gateway::start_now(setup);
+    let ask = |to: &str, more: &[&str]| {
+        let secret = format!("file:{}", gateway.setup().path("mobile.key").display());
+        let device = format!("file:{}", p256().private().display());
+        Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["request", "--scheme", "token", "--key-id", "mobile-2026"])
+            .args(["--secret", &secret, "--dpop", &device, "-d", "x"])
+            .args(more)
+            .arg(format!("http://{to}/orders"))
+            .output()
+            .unwrap()
+    };
+    let to = gateway.address().to_string();
+    let asked = ask(&to, &[]);
+    assert!(asked.status.success(), "{asked:?}");
+    assert_eq!(upstream.only().body, b"x");
+    // One that is named is an experiment: what comes of it is shown.
+    let named = ask(&to, &["--dpop-nonce", "AAAA"]);
+    assert_eq!(named.status.code(), Some(1), "{named:?}");
+    assert_eq!(upstream.heard().len(), 1);
+    // A backend that refuses, and gives a nonce of its own, has heard the request.
+    let wrong = Upstream::answering(|_, wire| {
+        wire.answer(401, &[("DPoP-Nonce", "its-own")], b"wrong password");
+    });
+    let refused = ask(&wrong.address().to_string(), &[]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert_eq!(wrong.heard().len(), 1);
 }

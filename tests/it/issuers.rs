@@ -217,6 +217,39 @@ fn a_route_says_whose_tokens_it_takes() {
 }
 
 #[test]
+fn issuers_that_share_keys_and_a_field_each_get_the_tokens_that_are_theirs() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    setup.write("keys.json", every_key().to_string().as_bytes());
+    let twin = "https://twin.example";
+    let other = section("file:keys.json", "")
+        .replace("issuers.outside", "issuers.twin")
+        .replace(AUD, twin)
+        .replace("\"mobile\"", "\"other\"");
+    let gateway = setup
+        .more(&section("file:keys.json", ""))
+        .more(&other)
+        .start();
+    let (first, second) = (token().text(), token().claim("aud", twin).text());
+    let of_first = (&first, "mobile", "outside/ES256");
+    let of_second = (&second, "other", "twin/ES256");
+    // From the cache the second time.
+    for (number, (text, app, key)) in [of_first, of_second, of_second, of_first]
+        .into_iter()
+        .enumerate()
+    {
+        show(&gateway, text).assert_passed();
+        let got = upstream.got(number);
+        assert_eq!(got.field("portcullis-app"), Some(app));
+        assert_eq!(got.field("portcullis-key"), Some(key));
+    }
+    let nobodys = token().claim("aud", "https://nobody.example").text();
+    let answer = show(&gateway, &nobodys);
+    answer.assert_refused(401, "credential-rejected");
+    assert!(answer.text().contains("aud"), "{}", answer.text());
+}
+
+#[test]
 fn a_claim_says_which_app_a_token_stands_for() {
     let upstream = Upstream::start();
     let more = "claim = [\"access\", \"roles\"]\napps = [{ value = \"1:2:ios:3\", app = \"mobile\" }, { value = \"partner of ours\", app = \"other\" }, { value = \"1:2:android:3\", app = \"mobile\" }]";
@@ -498,7 +531,7 @@ fn keys_stay_while_their_issuer_is_down_but_not_for_ever() {
         (503, ""),
         (302, ""),
         (200, "<html>"),
-        (200, "{\"keys\":[]}"),
+        (200, "{\"keys\":{}}"),
         (200, &*"x".repeat(300 * 1024)),
     ] {
         issuer.say(status, body);
@@ -516,6 +549,26 @@ fn keys_stay_while_their_issuer_is_down_but_not_for_ever() {
     show(&gateway, &late).assert_passed();
     gateway.advance(300);
     show(&gateway, &late).assert_refused(401, "credential-rejected");
+}
+
+#[test]
+fn a_key_that_its_issuer_no_longer_lists_ends_though_no_other_can_be_used() {
+    let upstream = Upstream::start();
+    for listed in [set(&[]), set(&[Pair::of("rsa-v1_5-sha256").jwk("RS256")])] {
+        let issuer = Issuer::start(&every_key());
+        let more = "algorithms = [\"ES256\"]\ncooldown = \"1ms\"";
+        let gateway = fetching(&upstream, &issuer, more);
+        let seen = token().text();
+        show(&gateway, &seen).assert_passed();
+        issuer.serve(&listed);
+        let unknown = token().header("kid", "unknown").text();
+        show(&gateway, &unknown).assert_refused(401, "credential-rejected");
+        wait_until("its end", || show(&gateway, &seen).status == 401);
+        let new = token().claim("sub", "another").text();
+        show(&gateway, &new).assert_refused(401, "credential-rejected");
+        issuer.serve(&every_key());
+        wait_until("the keys", || show(&gateway, &new).status == 200);
+    }
 }
 
 #[test]
@@ -554,6 +607,57 @@ fn keys_survive_a_reload_and_go_with_their_issuer() {
     gateway.reload(&text);
     show(&gateway, &good).assert_refused(401, "credential-rejected");
     wait_until("a second question", || issuer.asked() == 2);
+}
+
+#[test]
+fn a_reload_that_changes_what_keys_are_for_reads_those_that_are_there_anew() {
+    let upstream = Upstream::start();
+    let issuer = Issuer::start(&every_key());
+    let gateway = fetching(&upstream, &issuer, "algorithms = [\"ES256\"]");
+    let (ec, rsa) = (token().text(), signed("rsa-v1_5-sha256").text());
+    show(&gateway, &ec).assert_passed();
+    show(&gateway, &rsa).assert_refused(401, "credential-rejected");
+    issuer.say(503, "");
+    let text = gateway.setup().text();
+    gateway.reload(&text.replace("[\"ES256\"]", "[\"ES256\", \"RS256\"]"));
+    for text in [&ec, &rsa] {
+        show(&gateway, text).assert_passed();
+    }
+    wait_until("a fetch that fails", || issuer.asked() == 2);
+    for text in [&ec, &rsa] {
+        show(&gateway, text).assert_passed();
+    }
+    gateway.reload(&text.replace("[\"ES256\"]", "[\"RS256\"]"));
+    show(&gateway, &ec).assert_refused(401, "credential-rejected");
+    show(&gateway, &rsa).assert_passed();
+}
+
+#[test]
+fn a_reload_that_changes_whom_we_trust_keeps_the_keys_that_are_there() {
+    let upstream = Upstream::start();
+    let authority = Authority::new();
+    let keys = every_key().to_string();
+    let server = Secure::saying(&authority.certify("localhost"), &["http/1.1"], &keys);
+    let jwks = format!("https://localhost:{}/keys", server.port());
+    let setup = Setup::before(&upstream);
+    setup.write("ca.pem", authority.pem().as_bytes());
+    setup.write("other.pem", Authority::new().pem().as_bytes());
+    let gateway = setup.more(&section(&jwks, "ca = \"file:ca.pem\"")).start();
+    show(&gateway, &token().text()).assert_passed();
+    let text = gateway.setup().text();
+    gateway.reload(&text.replace("file:ca.pem", "file:other.pem"));
+    // It is fetched anew at once, which fails.
+    let failed = "portcullis_issuer_fetches_total{issuer=\"outside\",result=\"failure\"} 1";
+    wait_until("a fetch", || {
+        gateway.ask_admin("/metrics").text().contains(failed)
+    });
+    show(&gateway, &token().text()).assert_passed();
+    gateway.reload(&text);
+    let fetched = "portcullis_issuer_fetches_total{issuer=\"outside\",result=\"success\"} 2";
+    wait_until("another fetch", || {
+        gateway.ask_admin("/metrics").text().contains(fetched)
+    });
+    show(&gateway, &token().text()).assert_passed();
 }
 
 #[test]

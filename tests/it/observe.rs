@@ -305,6 +305,22 @@ fn a_body_that_is_another_passes_whole_in_both_ways_of_checking_it() {
 }
 
 #[test]
+fn of_two_verdicts_the_backend_is_told_the_one_that_the_record_has() {
+    let upstream = Upstream::start();
+    let routes = ROUTES.replace(
+        "mode = \"observe\"",
+        "mode = \"observe\"\nbody = { verify = \"before-forwarding\" }",
+    );
+    let gateway = setup(&upstream).routes(&routes).start();
+    let signed = caller().sign(&gateway.request("POST", "/watched/1").body("one"));
+    gateway.send(&signed).assert_passed();
+    gateway.send(&signed.body("two")).assert_passed();
+    assert_eq!(would_refuse(&gateway, 1).1, "replayed");
+    let told = upstream.got(1);
+    assert_eq!(told.field("portcullis-would-refuse"), Some("replayed"));
+}
+
+#[test]
 fn a_body_where_none_was_signed_passes_whole() {
     let upstream = Upstream::start();
     let gateway = setup(&upstream).start();

@@ -135,6 +135,42 @@ fn what_a_gateway_observed_is_told_with_what_to_change_until_nobody_would_break(
 }
 
 #[test]
+fn who_is_asked_for_a_nonce_and_passes_then_would_not_break() {
+    let asked = |app: &str| {
+        let mut line = seen("08:00:00", app, Some("credential-missing"));
+        line["would_reason"] = "nonce-missing".into();
+        line
+    };
+    let passed = || seen("08:00:01", "a", None);
+    let lines = [asked("a"), passed(), passed(), asked("a")];
+    let (exit, told) = report(&[], &lines);
+    assert_eq!(exit, Some(0), "{told}");
+    let ran = judge(&[], &[asked("b"), asked("b")]);
+    assert_eq!(ran.code, Some(1), "{}", ran.out);
+    for told in ["2 times of 2", "the nonce that the answer gives"] {
+        assert!(ran.out.contains(told), "{}", ran.out);
+    }
+}
+
+#[test]
+fn one_device_that_takes_nonces_does_not_hide_those_that_never_do() {
+    let asked = || {
+        let mut line = seen("08:00:00", "a", Some("credential-missing"));
+        line["would_reason"] = "nonce-missing".into();
+        line
+    };
+    let passed = || seen("08:00:01", "a", None);
+    let (exit, told) = report(&[], &[asked(), asked(), passed(), asked()]);
+    assert_eq!(exit, Some(1), "{told}");
+    assert_eq!(told["callers"][0]["would_refuse"]["count"], 3, "{told}");
+    // By another proof, as it may be, where no nonce is asked for.
+    let mut elsewhere = passed();
+    elsewhere["route"] = "elsewhere".into();
+    let (exit, told) = report(&[], &[asked(), elsewhere]);
+    assert_eq!(exit, Some(1), "{told}");
+}
+
+#[test]
 fn a_record_counts_by_app_route_and_time() {
     let mut elsewhere = seen("09:00:00", "b", Some("replayed"));
     elsewhere["route"] = "elsewhere".into();

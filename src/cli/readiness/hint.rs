@@ -1,6 +1,7 @@
 //! What to change, for each reason why a caller would break.
 
 use super::tally::{Reason, Who};
+use crate::gateway::refusal::NONCE_MISSING;
 use crate::schemes::doctor::Mistake;
 
 /// What to change for `reason` of `who`.
@@ -11,6 +12,9 @@ pub(super) fn of(who: &Who, reason: &Reason) -> &'static str {
         return mistake.says();
     }
     match (reason.code.as_str(), reason.word.as_deref()) {
+        ("credential-missing", Some(NONCE_MISSING)) => {
+            "its proof lacks the nonce that the answer gives: have the caller take it up and prove the next request with it, as RFC 9449 says"
+        }
         ("credential-missing", _) => {
             "the caller shows nothing: give it a key, and have it sign or show a token; or leave these requests a public route"
         }

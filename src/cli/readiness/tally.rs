@@ -1,6 +1,7 @@
 //! Who was observed, how often, and what each would have been refused for.
 
 use super::Line;
+use crate::gateway::refusal::NONCE_MISSING;
 use crate::schemes::doctor::Mistake;
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,6 +11,8 @@ const MAX_CALLERS: usize = 10_000;
 const MAX_STRANGERS: usize = 5_000;
 /// Reasons of one caller that are told apart.
 const MAX_REASONS: usize = 64;
+/// Routes on which one caller's requests that would pass are counted.
+const MAX_PASSED: usize = 64;
 /// Bytes of a reason that are kept, and of a name.
 const MAX_TEXT: usize = 300;
 
@@ -46,13 +49,21 @@ impl Times {
             time.clone_into(&mut self.last);
         }
     }
+
+    fn join(&mut self, other: &Self) {
+        let count = self.count + other.count;
+        self.add(&other.first);
+        self.add(&other.last);
+        self.count = count;
+    }
 }
 
 #[derive(Default)]
 struct Caller {
     all: Times,
-    refused: Times,
     reasons: BTreeMap<Key, (Times, Option<String>)>,
+    /// Requests that would pass, by their routes.
+    passed: BTreeMap<Option<String>, u64>,
 }
 
 /// All that was read.
@@ -144,15 +155,18 @@ impl Tally {
         }
         let caller = self.callers.entry(who).or_default();
         caller.all.add(&line.time);
+        let route = line.route.as_deref().map(|route| short(route).to_owned());
         let Some(code) = &line.would_refuse else {
+            // Beyond the bound nobody is excused by it.
+            if caller.passed.len() < MAX_PASSED || caller.passed.contains_key(&route) {
+                *caller.passed.entry(route).or_default() += 1;
+            }
             return;
         };
-        caller.refused.add(&line.time);
         let reason = line.would_reason.as_deref();
         let (reason, mistake) = reason.map(|reason| parted(code, reason)).unzip();
         let (reason, mistake) = (reason.map(short), mistake.flatten());
         let word = reason.filter(|reason| is_word(reason)).map(str::to_owned);
-        let route = line.route.as_deref().map(|route| short(route).to_owned());
         let mut key = (short(code).to_owned(), word, mistake, route);
         if caller.reasons.len() >= MAX_REASONS && !caller.reasons.contains_key(&key) {
             key = ("other".to_owned(), None, None, None);
@@ -164,7 +178,17 @@ impl Tally {
 
     /// What there is to tell: who would break first, most often first.
     pub(super) fn report(self) -> Report {
-        let told = self.callers.into_iter().map(|(who, caller)| {
+        let told = self.callers.into_iter().map(|(who, mut caller)| {
+            // Who is asked for a nonce, and then passes, does what a client has to do. One key may be on many devices, of
+            // which one passes: so no more is excused than has passed, and where it was asked for.
+            caller.reasons.retain(|(_, word, _, route), (times, _)| {
+                let passed = caller.passed.get(route).copied().unwrap_or_default();
+                word.as_deref() != Some(NONCE_MISSING) || times.count > passed
+            });
+            let mut refused = Times::default();
+            for (times, _) in caller.reasons.values() {
+                refused.join(times);
+            }
             let reason = |((code, word, mistake, route), (times, example))| Reason {
                 code,
                 word,
@@ -178,7 +202,7 @@ impl Tally {
             Told {
                 who,
                 all: caller.all,
-                refused: caller.refused,
+                refused,
                 reasons,
             }
         });

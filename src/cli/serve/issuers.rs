@@ -65,9 +65,10 @@ pub(super) fn begin(fetches: &Fetches, shared: &Shared) {
     settle(settings.sources(), START_WAIT, &shared.clock);
 }
 
-/// Fetches what `settings` asks for, and nothing else.
+/// Fetches what `settings` asks for, and nothing else. Whoever reloads has perhaps mended what failed.
 pub(super) fn fetch(fetches: &Fetches, settings: &Settings) {
     if let Err(error) = fetches.set(settings.sources().to_vec()) {
         tracing::error!(%error, "the keys of issuers cannot be fetched: there is no thread for it");
     }
+    settings.sources().iter().for_each(Source::try_again);
 }

@@ -5,7 +5,7 @@ use crate::config::lists::{List, OneOrMore, Several};
 use crate::config::minted::{Build, PathPrefix};
 use crate::config::outside::{KeySetAt, TokenAlgorithm};
 use crate::config::read::At;
-use crate::config::secrets::{Given, SecretFile};
+use crate::config::secrets::{Given, Reference, SecretFile};
 use crate::config::table::{Required, table};
 use crate::config::times::Period;
 use crate::config::values::{KeyId, Name, Text};
@@ -24,6 +24,10 @@ table! {
         /// Whether a DPoP proof must hold a nonce of ours. A proof without one, or with one older than `[freshness]`
         /// `window`, is refused with a fresh one in `DPoP-Nonce`: no proof can be made ahead of time.
         pub dpop_nonce: bool = false,
+        /// The secret by which such nonces, and challenges of attested clients, are known again: one that all gateways of a
+        /// fleet have, where a caller may meet another one at each request. Where it is not said, each process makes one
+        /// for itself, and takes nonces of no other.
+        pub nonce_secret: Option<At<Reference>>,
         /// The path below which the key service answers, where an app has `tokens`, or may be made with some: unless
         /// `[state] registry` is `"off"`. No route may lie there.
         pub prefix: At<PathPrefix> = "/.portcullis",
@@ -137,7 +141,8 @@ table! {
         pub refresh: At<Period> = "1h",
         /// The shortest time from one fetch to the next. A token that names a key we do not have is refused, and its
         /// keys are fetched as soon as this allows; no flood of such tokens reaches the issuer more often. While
-        /// fetches fail it doubles, up to `refresh`.
+        /// fetches fail and nobody lacks a key it doubles, up to `refresh`, or to five times as long where there is no
+        /// key that can be used.
         pub cooldown: At<Period> = "1m",
         /// How long keys are used that cannot be fetched again.
         pub stale: At<Period> = "1d",

@@ -7,7 +7,7 @@ use super::claims::{Read, text, texts};
 use super::issuer::{Issuer, find};
 use super::json::read_object;
 use super::jwt::{Compact, no_object};
-use super::outside::Outside;
+use super::outside::{Outside, Signed};
 use super::{Settings, rejected};
 use crate::apps::{ClaimRule, Scopes, Workload};
 use crate::crypto::digest::sha256;
@@ -46,19 +46,19 @@ pub fn open<'w>(
             return Err(refused);
         }
     };
-    let (issuer, tag) = signed_by(&token, workloads, settings, now)?;
+    let outside = of_workloads(workloads, settings, now);
+    let signed = signed_by(&token, &outside, settings)?;
     if token.is_attestation {
         return Err(rejected(Why::Claim("typ")));
     }
     let claims = token.claims()?;
     let claims = read_object(&claims).map_err(|why| no_object("payload", why))?;
-    let read = Read::of(&claims, &issuer.audiences)?;
-    if let Some(wanted) = &issuer.iss
-        && read.iss != Some(&**wanted)
-    {
-        return Err(rejected(Why::Claim("iss")));
-    }
-    let verified = read.verified(Scopes::none(), issuer.max_lifetime, &tag, None);
+    let read = Read::of(&claims)?;
+    let (set, _) = signed
+        .by(&read)
+        .inspect_err(|_| outside.ask_of(&read, token.key_id.as_deref()))?;
+    let issuer = set.issuer;
+    let verified = read.verified(Scopes::none(), issuer.max_lifetime, &signed.tag, None);
     verified.check_times(settings, now)?;
     let member = |wanted: &'static str| {
         let found = claims.iter().find(|(name, _)| name == wanted);
@@ -72,7 +72,7 @@ pub fn open<'w>(
     Ok(Assertion {
         workload: own.find(|one| one.claims.iter().all(holds)),
         nonce: member("nonce")?.map(Box::from),
-        id: id(issuer, member("jti")?, &tag),
+        id: id(issuer, member("jti")?, &signed.tag),
         made: verified
             .iat
             .or(verified.nbf)
@@ -89,18 +89,21 @@ pub fn claimed_subject(assertion: &str) -> Option<Box<str>> {
     text("sub", subject).ok().map(Box::from)
 }
 
-/// The issuer among those of `workloads` whose key has signed it. No claim is looked at before.
-fn signed_by<'s>(
-    token: &Compact<'_>,
-    workloads: &[Workload],
-    settings: &'s Settings,
-    now: i64,
-) -> Result<(&'s Issuer, Tag), Refused> {
+/// The issuers of `workloads`.
+fn of_workloads<'s>(workloads: &[Workload], settings: &'s Settings, now: i64) -> Outside<'s> {
     let is_named = |issuer: &Issuer| workloads.iter().any(|one| *one.issuer == *issuer.name);
     let issuers = settings.issuers().iter().enumerate();
-    let outside = Outside::of(issuers.filter(|(_, issuer)| is_named(issuer)), now);
-    let unsigned = match outside.signer(token) {
-        Ok(signer) => return Ok((signer.set.issuer, signer.tag)),
+    Outside::of(issuers.filter(|(_, issuer)| is_named(issuer)), now)
+}
+
+/// Those among `outside` whose key has signed it. No claim is looked at before.
+fn signed_by<'o, 's>(
+    token: &'o Compact<'_>,
+    outside: &'o Outside<'s>,
+    settings: &Settings,
+) -> Result<Signed<'o, 's>, Refused> {
+    let unsigned = match outside.signed(token) {
+        Ok(signed) => return Ok(signed),
         Err(unsigned) => unsigned,
     };
     if !unsigned.was_tried {

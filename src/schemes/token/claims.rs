@@ -8,6 +8,7 @@ use super::jwt::no_object;
 use super::{Settings, rejected};
 use crate::apps::{App, Key, Registry, Scopes, TokenPolicy};
 use crate::crypto::Tag;
+use crate::route::IssuerSet;
 use crate::schemes::freshness::is_in_milliseconds;
 use crate::schemes::{ProofId, Refused, Why};
 use std::borrow::Cow;
@@ -38,9 +39,20 @@ pub(super) struct Verified {
     pub(super) client: Option<Box<str>>,
     /// How to recognise it.
     pub(super) id: ProofId,
-    /// The issuer it is of, by its place and the number of the keys it was verified with;
-    /// `None` where an app has made it.
-    pub(super) outside: Option<(usize, u64)>,
+    /// The issuer it is of; `None` where an app has made it.
+    pub(super) outside: Option<Origin>,
+}
+
+/// The issuer that a token is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// Its place.
+    pub(super) place: usize,
+    /// The number of the keys that the token was verified with.
+    pub(super) number: u64,
+    /// Those that were not asked, and whose `iss` and `aud` the token has too: where they are taken
+    /// it may be theirs.
+    pub(super) rivals: IssuerSet,
 }
 
 impl Verified {
@@ -54,9 +66,11 @@ impl Verified {
         names_audience: bool,
     ) -> Result<Self, Refused> {
         let claims = read_object(claims).map_err(|why| no_object("payload", why))?;
-        let is_named = names_audience || claims.iter().any(|(name, _)| name == "aud");
-        let audiences = settings.audience.as_slice();
-        let read = Read::of(&claims, if is_named { audiences } else { &[] })?;
+        let read = Read::of(&claims)?;
+        let is_named = names_audience || read.aud.is_some();
+        if is_named && !read.is_for(settings.audience.as_slice()) {
+            return Err(rejected(Why::Claim("aud")));
+        }
         if key.signer.is_some() {
             still_made(&claims, key.app.tokens.as_deref(), registry)?;
         }
@@ -67,27 +81,21 @@ impl Verified {
         Ok(read.verified(scopes, settings.max_lifetime, tag, None))
     }
 
-    /// Reads the claims of a token of the issuer at `place`, and finds whose it is.
+    /// Finds whose a token of `issuer` is, of whose claims these were `read`.
     pub(super) fn of_issuer(
-        claims: &[u8],
+        claims: &[(Cow<'_, str>, Json<'_>)],
+        read: Read<'_>,
         issuer: &Issuer,
-        (place, number): (usize, u64),
+        origin: Origin,
         tag: &Tag,
     ) -> Result<(Self, Arc<App>), Refused> {
-        let claims = read_object(claims).map_err(|why| no_object("payload", why))?;
-        let read = Read::of(&claims, &issuer.audiences)?;
-        if let Some(wanted) = &issuer.iss
-            && read.iss != Some(&**wanted)
-        {
-            return Err(rejected(Why::Claim("iss")));
-        }
-        let app = issuer.app(&claims)?;
-        let scopes = issuer.scopes(app, &claims)?;
+        let app = issuer.app(claims)?;
+        let scopes = issuer.scopes(app, claims)?;
         let own = match read.bound {
-            None => issuer.binding(&claims)?,
+            None => issuer.binding(claims)?,
             Some(_) => None,
         };
-        let mut verified = read.verified(scopes, issuer.max_lifetime, tag, Some((place, number)));
+        let mut verified = read.verified(scopes, issuer.max_lifetime, tag, Some(origin));
         verified.bound = verified.bound.or(own.map(Box::new));
         Ok((verified, app.clone()))
     }
@@ -149,7 +157,9 @@ pub(super) struct Read<'c> {
     exp: i64,
     iat: Option<i64>,
     nbf: Option<i64>,
-    pub(super) iss: Option<&'c str>,
+    iss: Option<&'c str>,
+    /// A text, or a list of texts.
+    aud: Option<&'c Json<'c>>,
     /// Of what type it is, whoever has made the token says.
     scope: Option<&'c Json<'c>>,
     pay: Option<Pay>,
@@ -157,19 +167,17 @@ pub(super) struct Read<'c> {
 }
 
 impl<'c> Read<'c> {
-    pub(super) fn of(
-        claims: &'c [(Cow<'c, str>, Json<'c>)],
-        audiences: &[Box<str>],
-    ) -> Result<Self, Refused> {
+    pub(super) fn of(claims: &'c [(Cow<'c, str>, Json<'c>)]) -> Result<Self, Refused> {
         let (mut exp, mut iat, mut nbf) = (None, None, None);
-        let (mut iss, mut scope, mut pay, mut bound) = (None, None, None, None);
-        let mut is_for_us = audiences.is_empty();
+        let (mut iss, mut aud) = (None, None);
+        let (mut scope, mut pay, mut bound) = (None, None, None);
         for (name, value) in claims {
             match &**name {
                 "exp" => exp = Some(time("exp", value)?),
                 "iat" => iat = Some(time("iat", value)?),
                 "nbf" => nbf = Some(time("nbf", value)?),
-                "aud" => is_for_us = names_us(value, audiences)?,
+                "aud" if texts(value).is_none() => return Err(rejected(Why::Claim("aud"))),
+                "aud" => aud = Some(value),
                 "scope" => scope = Some(value),
                 "pay" => pay = Some(binding::read(text("pay", value)?)?),
                 "iss" => iss = Some(text("iss", value)?),
@@ -179,18 +187,39 @@ impl<'c> Read<'c> {
                 _ => {}
             }
         }
-        if !is_for_us {
-            return Err(rejected(Why::Claim("aud")));
-        }
         Ok(Self {
             exp: exp.ok_or_else(|| rejected(Why::Claim("exp")))?,
             iat,
             nbf,
             iss,
+            aud,
             scope,
             pay,
             bound,
         })
+    }
+
+    /// Whether `aud` is, or lists, one of these; so it is where there are none.
+    fn is_for(&self, audiences: &[Box<str>]) -> bool {
+        let mut named = self.aud.and_then(texts).into_iter().flatten();
+        let is_us = |name: &str| audiences.iter().any(|audience| **audience == *name);
+        audiences.is_empty() || named.any(is_us)
+    }
+
+    /// Whether `iss` is that of this issuer, or may be any.
+    fn is_of(&self, issuer: &Issuer) -> bool {
+        issuer.iss.is_none() || issuer.iss.as_deref() == self.iss
+    }
+
+    /// Whether `iss` and `aud` are what they must be in tokens of this issuer.
+    pub(super) fn fits(&self, issuer: &Issuer) -> bool {
+        self.is_of(issuer) && self.is_for(&issuer.audiences)
+    }
+
+    /// Why it is of none of these: `iss`, or `aud` where one of them has that.
+    pub(super) fn misfit<'i>(&self, mut issuers: impl Iterator<Item = &'i Issuer>) -> Refused {
+        let is_of_one = issuers.any(|issuer| self.is_of(issuer));
+        rejected(Why::Claim(if is_of_one { "aud" } else { "iss" }))
     }
 
     pub(super) fn verified(
@@ -198,7 +227,7 @@ impl<'c> Read<'c> {
         scopes: Scopes,
         max_lifetime: Duration,
         tag: &Tag,
-        outside: Option<(usize, u64)>,
+        outside: Option<Origin>,
     ) -> Verified {
         Verified {
             scopes,
@@ -253,11 +282,4 @@ pub(super) fn texts<'v>(value: &'v Json<'v>) -> Option<impl Iterator<Item = &'v 
         Json::Text(text) => Some(&**text),
         _ => None,
     }))
-}
-
-/// Whether `aud` is, or lists, one of our names; true where we have none.
-fn names_us(value: &Json<'_>, audiences: &[Box<str>]) -> Result<bool, Refused> {
-    let mut names = texts(value).ok_or_else(|| rejected(Why::Claim("aud")))?;
-    let is_us = |name: &str| audiences.iter().any(|audience| **audience == *name);
-    Ok(audiences.is_empty() || names.any(is_us))
 }

@@ -1,14 +1,14 @@
 //! Reading and verifying a JWT: compact, signed with an algorithm that its key knows, and nothing else.
 
 use super::attestation;
-use super::claims::Verified;
+use super::claims::{Origin, Read, Verified};
 use super::compact;
 use super::json::{BadJson, Json, read_object};
-use super::outside::{Outside, Signer};
+use super::outside::{Outside, Signed};
 use super::{Presented, Settings, check_key, rejected};
 use crate::apps::{Key, Registry, Scheme};
 use crate::crypto::{Algorithm, Tag, VerifyingKey};
-use crate::route::Takers;
+use crate::route::{IssuerSet, Takers};
 use crate::schemes::doctor::Sample;
 use crate::schemes::{Refused, Why};
 use std::sync::Arc;
@@ -154,8 +154,8 @@ impl<'t> Compact<'t> {
             }
         }
         let outside = Outside::of(settings.taken(takers.issuers), now);
-        let unsigned = match outside.signer(self) {
-            Ok(signer) => return self.of_issuer(&signer),
+        let unsigned = match outside.signed(self) {
+            Ok(signed) => return self.of_issuer(&signed, &outside, settings, takers),
             Err(unsigned) => unsigned,
         };
         // No note for what an app's key is known by.
@@ -176,13 +176,27 @@ impl<'t> Compact<'t> {
         Err(rejected(why))
     }
 
-    /// What comes of a token whose signature is that of an issuer's key.
-    fn of_issuer(&self, signer: &Signer<'_, '_>) -> Result<Opened, Refused> {
-        let Signer { set, key, tag } = signer;
+    /// What comes of a token whose signature is that of a key which an issuer has, or several.
+    fn of_issuer(
+        &self,
+        signed: &Signed<'_, '_>,
+        outside: &Outside<'_>,
+        settings: &Settings,
+        takers: Takers,
+    ) -> Result<Opened, Refused> {
+        let bytes = self.claims()?;
+        let claims = read_object(&bytes).map_err(|why| no_object("payload", why))?;
+        let read = Read::of(&claims)?;
+        let (set, key) = signed
+            .by(&read)
+            .inspect_err(|_| outside.ask_of(&read, self.key_id.as_deref()))?;
         let issuer = set.issuer;
-        let claims = self.claims()?;
-        let from = (set.place, set.keys.number());
-        let (verified, app) = Verified::of_issuer(&claims, issuer, from, tag)?;
+        let origin = Origin {
+            place: set.place,
+            number: set.keys.number(),
+            rivals: rivals(&read, settings, takers),
+        };
+        let (verified, app) = Verified::of_issuer(&claims, read, issuer, origin, &signed.tag)?;
         let id = match &key.id {
             Some(id) => format!("{}/{id}", issuer.name).into(),
             None => issuer.name.clone(),
@@ -201,7 +215,7 @@ impl<'t> Compact<'t> {
         };
         let mut verified = with_signing_key(verified, &key);
         if self.is_attestation {
-            verified.client = Some(attestation::client(&claims, &verified)?);
+            verified.client = Some(attestation::client(&bytes, &verified)?);
         }
         Ok((Arc::new(verified), Arc::new(key)))
     }
@@ -226,6 +240,14 @@ impl<'t> Compact<'t> {
     pub(super) fn claims(&self) -> Result<Vec<u8>, Refused> {
         decode(self.claims)
     }
+}
+
+/// The issuers which are not taken where a token is shown, and whose it would be by its claims.
+fn rivals(read: &Read<'_>, settings: &Settings, takers: Takers) -> IssuerSet {
+    let issuers = settings.issuers().iter().enumerate();
+    issuers
+        .filter(|(place, issuer)| !takers.issuers.has(*place) && read.fits(issuer))
+        .fold(IssuerSet::NONE, |rivals, (place, _)| rivals.with(place))
 }
 
 /// Where a token names the key that it is bound to, requests are signed with that one.

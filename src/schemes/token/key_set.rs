@@ -8,7 +8,7 @@ use super::json::{Json, read_object};
 use super::jwk::Jwk;
 use super::jwt::MAX_KEY_ID;
 use crate::crypto::digest::sha256;
-use crate::crypto::{Algorithm, HmacKey, PublicKey, VerifyingKey};
+use crate::crypto::{Algorithm, HmacKey, Tag, VerifyingKey};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes a key set may have.
@@ -30,6 +30,8 @@ pub(super) struct SetKey {
     /// What a token calls it by; without one it stands for every name.
     pub(super) id: Option<Box<str>>,
     pub(super) verifying: VerifyingKey,
+    /// What tells it from others of its algorithm.
+    pub(super) mark: Tag,
 }
 
 /// Why a key set is not taken.
@@ -60,10 +62,7 @@ impl KeySet {
 
     /// One secret, which stands for every name unless it has one.
     pub fn of_secret(id: Option<&str>, secret: HmacKey) -> Self {
-        let key = SetKey {
-            id: id.map(Box::from),
-            verifying: secret.into(),
-        };
+        let key = SetKey::new(id, secret.into());
         Self::of(vec![key], [0; 32])
     }
 
@@ -88,7 +87,7 @@ impl KeySet {
         for key in list.iter().filter_map(|one| key(one, algorithms)) {
             match keys.iter().find(|known| known.is_named_as(&key)) {
                 None => keys.push(key),
-                Some(known) if known.thumbprint() == key.thumbprint() => {}
+                Some(known) if known.is_same(&key) => {}
                 Some(_) => return Err(BadKeySet::Twice),
             }
         }
@@ -151,12 +150,22 @@ impl KeySet {
 }
 
 impl SetKey {
-    fn is_named_as(&self, other: &Self) -> bool {
-        self.id == other.id && self.verifying.algorithm() == other.verifying.algorithm()
+    fn new(id: Option<&str>, verifying: VerifyingKey) -> Self {
+        Self {
+            id: id.map(Box::from),
+            mark: verifying.mark(),
+            verifying,
+        }
     }
 
-    fn thumbprint(&self) -> Option<&[u8; 32]> {
-        self.verifying.public().map(PublicKey::thumbprint)
+    /// Whether both are one key, whatever they are called: what the one has signed, the other has.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.verifying.algorithm() == other.verifying.algorithm()
+            && self.mark.is(other.mark.as_bytes())
+    }
+
+    fn is_named_as(&self, other: &Self) -> bool {
+        self.id == other.id && self.verifying.algorithm() == other.verifying.algorithm()
     }
 }
 
@@ -174,10 +183,7 @@ fn key(value: &Json<'_>, algorithms: &[Algorithm]) -> Option<SetKey> {
         jwk.key.suits(**algorithm) && named.is_none_or(|named| named == Some(**algorithm))
     });
     let key = jwk.key.key(*fitting.next()?).ok()?;
-    Some(SetKey {
-        id: jwk.id.map(Box::from),
-        verifying: key.into(),
-    })
+    Some(SetKey::new(jwk.id, key.into()))
 }
 
 /// It stands in logs and in what the upstream gets.
@@ -287,7 +293,7 @@ mod tests {
         for zeros in [&[0][..], &[0, 0]] {
             let read = set(&[with(zeros)]).unwrap();
             assert_eq!(read.len(), 1);
-            assert_eq!(read.keys[0].thumbprint(), plain.keys[0].thumbprint());
+            assert!(read.keys[0].is_same(&plain.keys[0]));
             // Both of one name are no two keys.
             assert_eq!(set(&[with(&[]), with(zeros)]).unwrap().len(), 1);
         }

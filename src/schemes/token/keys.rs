@@ -36,6 +36,15 @@ impl Keys {
         Self::new(KeySet::empty(), i64::MIN)
     }
 
+    /// Those of `set`, which are as old as these.
+    #[must_use]
+    pub fn as_old(&self, set: KeySet) -> Self {
+        let keys = Self::new(set, self.until.load(Ordering::Acquire));
+        let since = self.since.load(Ordering::Acquire);
+        keys.since.store(since, Ordering::Release);
+        keys
+    }
+
     fn new(set: KeySet, until: i64) -> Self {
         Self {
             number: AtomicU64::new(set.number()),
@@ -61,6 +70,16 @@ impl Keys {
         differs
     }
 
+    /// Ends those that are in force: as if none had been fetched yet.
+    pub fn withdraw(&self) {
+        let none = KeySet::empty();
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        self.number.store(none.number(), Ordering::Release);
+        *current = Arc::new(none);
+        self.since.store(i64::MIN, Ordering::Release);
+        self.until.store(i64::MIN, Ordering::Release);
+    }
+
     /// When they were fetched, Unix time; `None` when they were not.
     pub fn fetched_at(&self) -> Option<i64> {
         Some(self.since.load(Ordering::Acquire)).filter(|since| *since != i64::MIN)
@@ -72,8 +91,8 @@ impl Keys {
         current.clone()
     }
 
-    /// Whether they are too old to be used at `now`.
-    pub(super) fn are_stale(&self, now: i64) -> bool {
+    /// Whether they are too old to be used at `now`, or there never were any.
+    pub fn are_stale(&self, now: i64) -> bool {
         now >= self.until.load(Ordering::Acquire)
     }
 
@@ -82,20 +101,14 @@ impl Keys {
         self.number.load(Ordering::Acquire) == number && !self.are_stale(now)
     }
 
-    /// Notes that a token names a key that is not here, or that those here are too old for it.
-    pub(super) fn ask(&self) {
+    /// Notes that newer ones are wanted: a token names a key that is not here, or those here are too old for it.
+    pub fn ask(&self) {
         if !self.asked.swap(true, Ordering::AcqRel) {
             let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(waker) = &*waker {
                 waker.wake_by_ref();
             }
         }
-    }
-
-    /// As a token that names an unknown key does.
-    #[cfg(all(test, feature = "gateway"))]
-    pub(crate) fn ask_for_test(&self) {
-        self.ask();
     }
 
     /// Waits until somebody has asked since this was last awaited.
@@ -141,6 +154,20 @@ mod tests {
         assert!(keys.replace(set("b"), 150, 250));
         assert!(!keys.are_still(number, 199));
         assert!(!Keys::fixed(set("a")).are_stale(i64::MAX - 1));
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_over_at_once_and_what_is_read_anew_is_no_younger() {
+        let keys = Keys::to_be_fetched();
+        keys.replace(set("a"), 100, 200);
+        let number = keys.current().number();
+        let anew = keys.as_old(set("b"));
+        assert_eq!(anew.fetched_at(), Some(100));
+        assert!(anew.are_still(anew.current().number(), 199));
+        assert!(anew.are_stale(200));
+        keys.withdraw();
+        assert!(!keys.are_still(number, 101) && keys.current().is_empty());
+        assert!(keys.are_stale(101) && keys.fetched_at().is_none());
     }
 
     #[test]

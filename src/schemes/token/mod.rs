@@ -83,6 +83,7 @@ impl Settings {
                     skew,
                 },
                 nonce: false,
+                nonces: dpop::nonce::Nonces::own(),
             },
             issuers: Vec::new(),
             double: HmacKey::dummy(Algorithm::HmacSha256).into(),
@@ -119,12 +120,13 @@ impl Settings {
     fn still_takes(&self, token: &Verified, takers: Takers, now: i64) -> bool {
         match token.outside {
             None => takers.own,
-            Some((place, number)) => {
-                takers.issuers.has(place)
+            Some(origin) => {
+                takers.issuers.has(origin.place)
+                    && !takers.issuers.meets(origin.rivals)
                     && self
                         .issuers
-                        .get(place)
-                        .is_some_and(|issuer| issuer.keys.are_still(number, now))
+                        .get(origin.place)
+                        .is_some_and(|issuer| issuer.keys.are_still(origin.number, now))
             }
         }
     }
@@ -262,7 +264,7 @@ pub fn verify(
 #[derive(Debug)]
 pub struct Held {
     token: Arc<Verified>,
-    key: Arc<Key>,
+    pub(super) key: Arc<Key>,
 }
 
 /// As far as a token is verified without the request that it stands in.

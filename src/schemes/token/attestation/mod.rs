@@ -13,13 +13,12 @@ pub use sign::{PopClaims, sign_attestation, sign_pop};
 use super::bound::Bound;
 use super::claims::{Verified, seconds, text, texts, time};
 use super::compact;
-use super::dpop::{self, DPOP, MAX_JTI, MAX_PROOF, Proven, nonce};
+use super::dpop::{self, DPOP, MAX_JTI, MAX_PROOF, Proven};
 use super::json::{Json, member, read_object};
 use super::{Settings, rejected};
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, PublicKey};
 use crate::route::{Bind, ClientAttestation, Route};
-use crate::schemes::freshness::Freshness;
 use crate::schemes::received::Field;
 use crate::schemes::{ProofId, Received, Refused, Unbound, Why};
 use http::HeaderName;
@@ -114,14 +113,14 @@ pub(super) fn check(
         (Some(proof), None) => {
             let key = bound.key.as_ref().and_then(|key| key.public());
             let key = key.ok_or_else(|| rejected(Why::Claim("attestation")))?;
-            return pop(proof.as_bytes(), key, told, settings.dpop.freshness, now);
+            return pop(proof.as_bytes(), key, told, &settings.dpop, now);
         }
         (None, _) if received.shows(Field::Dpop) => {
             let field = received.fields().get(DPOP);
             let field = field.map_or(&[][..], |field| field.as_bytes());
             let asked = dpop::Settings {
                 nonce: settings.dpop.nonce || told.challenge,
-                ..settings.dpop
+                ..settings.dpop.clone()
             };
             // It goes with no access token, or with one of the server's.
             dpop::check(field, None, received, &asked, now)?
@@ -139,9 +138,10 @@ fn pop(
     proof: &[u8],
     key: &PublicKey,
     told: &ClientAttestation,
-    freshness: Freshness,
+    settings: &dpop::Settings,
     now: i64,
 ) -> Result<Proven, Refused> {
+    let freshness = settings.freshness;
     let proof = compact::parts_of_proof(proof, MAX_PROOF, malformed)?;
     let (header, signature) = (decode(proof.header)?, decode(proof.signature)?);
     check_header(&header, key.algorithm())?;
@@ -176,8 +176,8 @@ fn pop(
     if told.challenge {
         let challenge =
             member(&claims, "challenge").and_then(|value| text("challenge", value).ok());
-        let window = seconds(freshness.window);
-        if !challenge.is_some_and(|challenge| nonce::holds(challenge, now, window)) {
+        let holds = |challenge| settings.nonces.hold(challenge, now, freshness);
+        if !challenge.is_some_and(holds) {
             return Err(Refused::Binding(Unbound::Challenge));
         }
     }

@@ -1,9 +1,18 @@
 use super::*;
+use crate::schemes::freshness::Freshness;
+use crate::schemes::token::dpop::nonce::Nonces;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
 
 const CASES: &str = include_str!("../../../../tests/it/vectors/client-attestation/cases.json");
-const FRESH: Freshness = Freshness::USUAL;
+
+fn settings() -> dpop::Settings {
+    dpop::Settings {
+        freshness: Freshness::USUAL,
+        nonce: false,
+        nonces: Nonces::own(),
+    }
+}
 
 fn cases() -> Value {
     serde_json::from_str(CASES).unwrap()
@@ -25,7 +34,7 @@ fn told(audience: &str) -> ClientAttestation {
 
 fn checked(proof: &str, audience: &str, now: i64) -> Result<Proven, Refused> {
     let key = key_of(&cases());
-    pop(proof.as_bytes(), &key, &told(audience), FRESH, now)
+    pop(proof.as_bytes(), &key, &told(audience), &settings(), now)
 }
 
 #[test]
@@ -70,7 +79,7 @@ fn the_proofs_of_the_draft_hold_for_their_audience_and_time() {
             challenge: true,
             ..told(audience)
         };
-        let refused = pop(proof.as_bytes(), &key_of(&cases), &asking, FRESH, at);
+        let refused = pop(proof.as_bytes(), &key_of(&cases), &asking, &settings(), at);
         assert_eq!(refused.unwrap_err(), Refused::Binding(Unbound::Challenge));
         for at_byte in (0..proof.len()).step_by(5) {
             let mut changed = proof.to_owned().into_bytes();

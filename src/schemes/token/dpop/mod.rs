@@ -10,7 +10,7 @@ pub mod sign;
 
 pub use sign::{ProofClaims, sign_proof};
 
-use super::claims::{seconds, text, time};
+use super::claims::{text, time};
 use super::compact;
 use super::json::{Json, member, read_object};
 use super::jwk::Jwk;
@@ -20,6 +20,7 @@ use crate::schemes::freshness::Freshness;
 use crate::schemes::{Proof, ProofId, Received, Refused, Unbound, Why};
 use data_encoding::BASE64URL_NOPAD;
 use http::HeaderName;
+use nonce::Nonces;
 use subtle::ConstantTimeEq;
 
 /// The field that a proof stands in.
@@ -34,12 +35,14 @@ pub const MAX_JTI: usize = 256;
 pub const ALGORITHMS: &str = "ES256 ES384 EdDSA Ed25519 PS256 RS256";
 
 /// What is asked of proofs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The window of time, as for every scheme.
     pub freshness: Freshness,
     /// Whether a proof must hold a nonce of ours.
     pub nonce: bool,
+    /// Who makes nonces.
+    pub nonces: Nonces,
 }
 
 /// A proof that holds for this request and this token.
@@ -120,8 +123,8 @@ pub(super) fn check(
     let last_second = last_second(settings.freshness, iat, expires, now, over)?;
     if settings.nonce {
         let nonce = find("nonce").and_then(|value| text("nonce", value).ok());
-        let window = seconds(settings.freshness.window);
-        if !nonce.is_some_and(|nonce| nonce::holds(nonce, now, window)) {
+        let holds = |nonce| settings.nonces.hold(nonce, now, settings.freshness);
+        if !nonce.is_some_and(holds) {
             return Err(Refused::Binding(Unbound::Nonce));
         }
     }

@@ -11,6 +11,7 @@ fn settings() -> Settings {
     Settings {
         freshness: Freshness::USUAL,
         nonce: false,
+        nonces: Nonces::own(),
     }
 }
 
