@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 /// The gateway's own, so that both read and write in equal pieces.
 const BUFFER: usize = 64 * 1024;
 const H2_STREAM_WINDOW: u32 = 64 * 1024;
-const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 const H2_STREAMS: u32 = 100;
 
 /// The first argument of the role.

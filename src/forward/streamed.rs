@@ -188,6 +188,12 @@ fn has_ended(why: &h2::Error) -> bool {
     why.is_remote() || why.is_io()
 }
 
+/// Whether it is the library that takes this stream for invalid. Where no body can be the length may be of another
+/// answer (RFC 9110, section 8.6): that is an error to it unless the end comes with the head.
+fn is_by_the_library(why: &h2::Error) -> bool {
+    why.is_reset() && why.is_library() && why.reason() == Some(Reason::PROTOCOL_ERROR)
+}
+
 /// The head as HTTP/2 has it: the host is no field. None that belongs to a
 /// connection was put among them ([`super::Outgoing::request`]).
 fn head(mut parts: Parts, scheme: Scheme) -> Option<Request<()>> {
@@ -233,6 +239,8 @@ pub(super) struct Streamed {
     left: Option<u64>,
     /// The last of it, until it shows that nothing comes behind.
     last: Option<Bytes>,
+    /// Whether it has ended, though the library takes that for an error.
+    is_over: bool,
     /// Whether it broke off by the server, or with its connection.
     is_cut: bool,
     upload: Option<Uploading>,
@@ -257,6 +265,7 @@ impl Streamed {
             is_data_over: false,
             left: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             last: None,
+            is_over: false,
             is_cut: false,
             upload,
             sending,
@@ -307,6 +316,9 @@ impl Streamed {
                 }
                 Some(Ok(data)) => {
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    if let Some(sending) = &self.sending {
+                        sending.note_answer();
+                    }
                     // The client has room for it: the server may send as much again.
                     let _ = self.body.flow_control().release_capacity(data.len());
                     if self.left == Some(0) && !self.body.is_end_stream() {
@@ -316,6 +328,10 @@ impl Streamed {
                         continue;
                     }
                     return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(why)) if self.has_none && is_by_the_library(&why) => {
+                    self.is_over = true;
+                    return Poll::Ready(None);
                 }
                 Some(Err(why)) => return Poll::Ready(Some(Err(self.broke_off(&why)))),
                 None => self.is_data_over = true,
@@ -336,7 +352,7 @@ impl Streamed {
 
     /// Whether nothing more comes.
     pub(super) fn is_end_stream(&self) -> bool {
-        self.last.is_none() && self.body.is_end_stream()
+        self.is_over || self.last.is_none() && self.body.is_end_stream()
     }
 
     /// Bytes to come, where that is known.

@@ -14,11 +14,13 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 /// Bytes of a piece from which on it is sent by itself.
 const SMALL: usize = 1024;
 /// Smaller ones that are sent at once in one [`SPAN`]; more are many frames for few bytes, for which
-/// servers end the connection that others use too.
+/// servers end the connection that others use too…
 const FREE: u32 = 100;
 const SPAN: Duration = Duration::from_secs(1);
+/// …besides so many for each piece of the answer: a server that answers reads, and its client may wait for that.
+const FREE_PER_ANSWER: u32 = 5;
 /// How long a further one waits for others to go with it.
-const WAIT: Duration = Duration::from_millis(20);
+const WAIT: Duration = Duration::from_millis(5);
 
 /// A request's body on its way out.
 pub(super) struct Upload {
@@ -41,14 +43,15 @@ struct Small {
 }
 
 impl Small {
-    /// Counts one; whether it has to wait for others.
-    fn is_too_many(&mut self) -> bool {
+    /// Counts one, behind so many pieces of the answer; whether it has to wait for others.
+    fn is_too_many(&mut self, answers: u32) -> bool {
         let now = Instant::now();
         if self.since.is_none_or(|since| now >= since + SPAN) {
             self.since = Some(now);
             self.count = 0;
         }
-        self.count += 1;
+        let free = answers.saturating_mul(FREE_PER_ANSWER);
+        self.count = self.count.saturating_sub(free) + 1;
         self.count > FREE
     }
 }
@@ -158,7 +161,7 @@ impl Upload {
             _ => Taken::More,
         };
         let waits = self.small.until.is_some();
-        if !waits && (data.len() >= SMALL || !self.small.is_too_many()) {
+        if !waits && (data.len() >= SMALL || !self.small.is_too_many(self.body.take_answers())) {
             self.chunk = data;
             return;
         }
@@ -222,5 +225,28 @@ impl Future for Uploading {
 impl Drop for Uploading {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn small_pieces_that_are_answered_wait_for_no_others_and_the_rest_have_a_bound() {
+        for (pieces, is_bounded) in [(1, false), (5, false), (6, true)] {
+            let mut small = Small::default();
+            let too_many = (0..1_000).any(|_| {
+                let first = small.is_too_many(1);
+                (1..pieces).fold(first, |any, _| small.is_too_many(0) || any)
+            });
+            assert_eq!(too_many, is_bounded, "{pieces} for each answer");
+        }
+        let mut small = Small::default();
+        for _ in 0..3 {
+            let free = (0..1_000).filter(|_| !small.is_too_many(0)).count();
+            assert_eq!(free, FREE as usize);
+            tokio::time::advance(SPAN).await;
+        }
     }
 }

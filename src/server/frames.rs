@@ -3,12 +3,13 @@
 //! floods us with what is cheap to send and is no request.
 //!
 //! What the library bounds by itself is left to it: the size of frames and
-//! heads, CONTINUATION, small DATA that does not end a body, and streams that are reset
-//! before we look at them. In front of a connection that has to end a
+//! heads, CONTINUATION, small DATA that does not end a body and that nobody has read, and streams
+//! that are reset before we look at them. In front of a connection that has to end a
 //! stand-in goes through, which the library answers with GOAWAY
 //! (`ENHANCE_YOUR_CALM`): the client learns why, and no byte of it comes behind.
 
 use super::heads::Heads;
+use super::library::H2_CONNECTION_WINDOW;
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::parting::{LINGER_TIME, Linger, Quiet};
@@ -29,12 +30,24 @@ const FRAMES_IN: Duration = Duration::from_secs(1);
 /// What explains one frame each: these many for each request, such as its
 /// head, a priority, a window, the end of its body and a reset…
 const FRAMES_PER_REQUEST: u64 = 5;
-/// …and one for so many bytes of responses: windows are opened as they go.
+/// …one for so many bytes of responses: windows are opened as they go…
 const BYTES_PER_FRAME: u64 = 512;
+/// …and these many for each piece of a response: clients of gRPC answer one, be it a few bytes, with a
+/// window and a ping, to learn how much their way to us holds; others with two windows.
+const FRAMES_PER_PIECE: u64 = 2;
+
+/// Frames of bodies of fewer than so many bytes the library counts until they are read, and ends a
+/// connection over too many.
+const SMALL: usize = 256;
+/// So many of them, and such as end no body, go through at a time: then those who read the bodies have their turn.
+/// Else the library would take in all that has come first, and count what nobody has had the time to read.
+const SMALL_AT_ONCE: usize = 50;
+/// Bytes that are read at a time while there are mostly such: of what is read at once all goes through.
+const SIP: usize = 1024;
 
 /// Bytes that are taken of a client behind the end of its connection: more than the windows that
 /// it was given let it send unasked.
-const LINGER_BYTES: usize = 2 * 1024 * 1024;
+const LINGER_BYTES: usize = H2_CONNECTION_WINDOW as usize + 1024 * 1024;
 
 /// Bytes of a frame's head (RFC 9113, section 4.1).
 const HEAD: usize = 9;
@@ -80,6 +93,10 @@ pub(super) struct Frames<S> {
     /// Bytes that were sent.
     sent: u64,
     from: Mark,
+    /// Small frames of bodies that went through at a time.
+    small: usize,
+    /// Whether what came last was mostly such.
+    sips: bool,
 }
 
 /// Where we counted last.
@@ -88,6 +105,7 @@ struct Mark {
     at: Instant,
     sent: u64,
     requests: u64,
+    pieces: u64,
 }
 
 impl<S> Frames<S> {
@@ -108,7 +126,10 @@ impl<S> Frames<S> {
                 at: Instant::now(),
                 sent: 0,
                 requests: 0,
+                pieces: 0,
             },
+            small: 0,
+            sips: false,
         }
     }
 
@@ -155,7 +176,9 @@ impl<S> Frames<S> {
         self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
         self.listening.begin(kind, stream == [0; 4]);
         self.heads.begin(kind, flags, u32::from_be_bytes(stream));
-        if kind != DATA || self.payload == 0 || flags & END_STREAM != 0 {
+        let is_end = flags & END_STREAM != 0;
+        self.small += usize::from(kind == DATA && self.payload < SMALL && !is_end);
+        if kind != DATA || self.payload == 0 || is_end {
             self.frames += 1;
             if self.frames >= FRAMES {
                 self.count();
@@ -176,15 +199,22 @@ impl<S> Frames<S> {
 
     /// Looks at a clock once in [`FRAMES`] frames that nothing explains.
     fn count(&mut self) {
-        let requests = self.line().requests();
+        let (requests, pieces) = (self.line().requests(), self.line().windows().pieces());
         let explained = (requests - self.from.requests) * FRAMES_PER_REQUEST
+            + (pieces - self.from.pieces) * FRAMES_PER_PIECE
             + (self.sent - self.from.sent) / BYTES_PER_FRAME;
         self.frames = self.frames.saturating_sub(explained);
-        (self.from.sent, self.from.requests) = (self.sent, requests);
-        // Where some are explained, the others are still of the same while.
         let now = Instant::now();
-        if now - self.from.at >= FRAMES_IN {
-            (self.from.at, self.frames) = (now, 0);
+        // Where some are explained, the others are still of the same while.
+        let is_over = now - self.from.at >= FRAMES_IN;
+        self.from = Mark {
+            at: if is_over { now } else { self.from.at },
+            sent: self.sent,
+            requests,
+            pieces,
+        };
+        if is_over {
+            self.frames = 0;
         } else if self.frames >= FRAMES {
             self.line().note_flooded();
         }
@@ -249,8 +279,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
                 *rest = more;
                 return Poll::Ready(Ok(()));
             }
-            let before = buf.filled().len();
-            let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) else {
+            if this.small >= SMALL_AT_ONCE {
+                // Nothing is waited for: more may be there.
+                this.small = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let (before, small) = (buf.filled().len(), this.small);
+            let polled = if this.sips {
+                poll_sip(Pin::new(&mut this.stream), cx, buf)
+            } else {
+                Pin::new(&mut this.stream).poll_read(cx, buf)
+            };
+            let Poll::Ready(read) = polled else {
+                this.small = 0;
                 if !this.heads.wait(cx, this.payload) {
                     return Poll::Pending;
                 }
@@ -262,6 +304,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
             read.inspect_err(|_| this.line().note_gone())?;
             let new = buf.filled().get(before..).unwrap_or_default();
             let (all, clear) = (new.len(), this.follow(new));
+            this.sips = (this.small - small) * SMALL > all;
             buf.set_filled(before + clear);
             if all > 0 {
                 this.line().note_heard();
@@ -273,6 +316,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
             }
         }
     }
+}
+
+/// Reads no more than a few frames.
+fn poll_sip<S: AsyncRead>(
+    stream: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let most = buf.remaining().min(SIP);
+    let mut sip = ReadBuf::new(buf.initialize_unfilled_to(most));
+    let polled = stream.poll_read(cx, &mut sip);
+    let read = sip.filled().len();
+    buf.advance(read);
+    polled
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
@@ -343,6 +400,8 @@ mod tests {
     use super::super::line::is_ended_by_us;
     use super::super::patience::Pace;
     use super::*;
+    use std::future::poll_fn;
+    use std::pin::pin;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Join, Sink, duplex, join, sink};
 
     const HEAD_TIME: Duration = Duration::from_secs(8);
@@ -444,10 +503,45 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_answers_each_piece_of_a_response_with_a_window_and_a_ping_is_no_flood() {
+        let window = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 20];
+        let ping: Vec<u8> = [&[0, 0, 8, 6, 0, 0, 0, 0, 0], &[0; 8][..]].concat();
+        for (pings, is_flood) in [(1, false), (2, true)] {
+            let frame = [&window[..], &*ping.repeat(pings)].concat();
+            let mut frames = guarded(&frame);
+            frames.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+            let mut answer = vec![0; frame.len()];
+            // Of which a byte is too little to explain anything.
+            for _ in 0..5 * FRAMES {
+                frames.line().windows().note_handed(1);
+                frames.read_exact(&mut answer).await.unwrap();
+                if frames.line().is_flooded() {
+                    break;
+                }
+            }
+            assert_eq!(frames.line().is_flooded(), is_flood, "{pings} pings");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn bytes_of_bodies_are_no_flood() {
         let frame = [0, 0, 1, DATA, 0, 0, 0, 0, 3, b'x'];
         let through = let_through(&frame, 16 * 1024).await;
         assert!(through >= 10 * FRAMES as usize * frame.len(), "{through}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_reads_bodies_has_a_turn_while_small_frames_of_them_come_without_end() {
+        let frame = [0, 0, 1, DATA, 0, 0, 0, 0, 3, b'x'];
+        let mut reading = pin!(let_through(&frame, 1_000));
+        let mut turns = 0;
+        let through = poll_fn(|cx| {
+            turns += 1;
+            reading.as_mut().poll(cx)
+        });
+        let frames = through.await / frame.len();
+        // As many in a turn as one sip may hold.
+        assert!(turns >= frames / (SIP / frame.len() + 1), "{turns} turns");
     }
 
     #[tokio::test(start_paused = true)]

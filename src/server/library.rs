@@ -16,9 +16,12 @@ pub(super) const H2_STREAMS: u32 = 100;
 const H2_HEAD: u32 = 48 * 1024;
 /// Bytes of a frame.
 const H2_FRAME: u32 = 16 * 1024;
-/// Bytes of a body in flight, for each stream and for the whole connection.
+/// Bytes of a body in flight, for each stream…
 const H2_STREAM_WINDOW: u32 = 64 * 1024;
-const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// …and for the whole connection. Half of these is what small DATA that nobody has read may lack to
+/// 256 bytes each, all together, before the library ends the connection: a stream's window full of messages
+/// of 11 bytes or more, as gRPC frames them, is less, so that one server that pauses ends nobody's connection.
+pub(super) const H2_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// Bytes of a response kept for each stream until its client takes them.
 const H2_SEND_BUFFER: usize = 64 * 1024;
 /// Bytes that field compression may remember.

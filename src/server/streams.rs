@@ -145,7 +145,7 @@ pub(super) trait Gives: Unpin {
     /// Whether the client surely has room for so many bytes, behind `before` of the same response.
     fn fits(&self, bytes: usize, before: u64) -> bool;
 
-    /// So many bytes go to the library.
+    /// A piece of so many bytes goes to the library.
     fn note_handed(&mut self, bytes: usize);
 
     /// All of the response went.

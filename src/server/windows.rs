@@ -29,6 +29,8 @@ pub(super) struct Windows {
     /// Bytes of responses that went to the library, whether they could be sent or not: after streams that
     /// were reset it may think the room smaller than it is.
     handed: AtomicU64,
+    /// In how many pieces.
+    pieces: AtomicU64,
 }
 
 impl Default for Windows {
@@ -37,6 +39,7 @@ impl Default for Windows {
             a_stream: AtomicU64::new(AT_FIRST),
             granted: AtomicU64::new(AT_FIRST),
             handed: AtomicU64::new(0),
+            pieces: AtomicU64::new(0),
         }
     }
 }
@@ -54,10 +57,16 @@ impl Windows {
         (self.a_stream.load(Relaxed), self.granted.load(Relaxed))
     }
 
-    /// Counts bytes that go to the library.
+    /// Counts a piece of so many bytes that goes to the library.
     pub(super) fn note_handed(&self, bytes: usize) {
         let handed = self.handed.load(Relaxed) + bytes as u64;
         self.handed.store(handed, Relaxed);
+        self.pieces.store(self.pieces() + 1, Relaxed);
+    }
+
+    /// How many pieces of responses went to the library.
+    pub(super) fn pieces(&self) -> u64 {
+        self.pieces.load(Relaxed)
     }
 }
 

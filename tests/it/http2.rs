@@ -3,10 +3,10 @@
 //! ends, and everybody else is served on.
 
 use crate::harness::h2::{
-    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, INITIAL_WINDOW,
-    PING, PRIORITY, RST_STREAM, SETTINGS, Session, WINDOW_UPDATE,
+    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS,
+    INITIAL_WINDOW, PING, PRIORITY, RST_STREAM, SETTINGS, Session, WINDOW_UPDATE,
 };
-use crate::harness::{Binary, DEADLINE, Gateway, Request, Setup, Upstream, caller};
+use crate::harness::{Binary, Connection, DEADLINE, Gateway, Request, Setup, Upstream, caller};
 use crate::overload::{QUEUED, wait_for};
 use crate::slow_clients::setup;
 use std::net::SocketAddr;
@@ -334,28 +334,120 @@ fn a_hundred_empty_frames_within_bodies_are_all_that_a_connection_may_bring() {
     assert_eq!(unanswered, streams().nth(100));
 }
 
-#[test]
-fn two_thousand_small_frames_that_nobody_has_read_are_all_that_a_connection_may_bring() {
-    let (_release, upstream) = Upstream::held();
-    let gateway = setup(&upstream)
-        .more("[overload]\nin_flight = 1\nqueue = 1\nqueue_timeout = \"1h\"\n")
-        .start();
-    let mut first = gateway.connect();
-    first.send(&gateway.request("GET", "/public/held").bytes());
-    upstream.wait_for_head(0);
-    // One that waits for its place, so that its body stays unread; its window would hold three times as many.
-    let upload = gateway.request("POST", "/public/").body(vec![b'x'; 60_000]);
+/// One request at a time; others wait for their place, so that their bodies stay unread.
+const ONE_IN_FLIGHT: &str = "[overload]\nin_flight = 1\nqueue = 100\nqueue_timeout = \"1h\"\n";
+
+/// Takes the only place there is, at an upstream that has heard so many before.
+fn take_the_place(address: SocketAddr, upstream: &Upstream, before: usize) -> Connection {
+    let mut connection = Connection::open(address);
+    let held = Request::new("GET", "/public/held").to(address);
+    connection.send(&held.bytes());
+    upstream.wait_for_head(before);
+    connection
+}
+
+/// A session with an upload that nobody reads.
+fn with_an_unread_upload(gateway: &Gateway) -> Session {
+    let upload = gateway.request("POST", "/public/").body(vec![b'x'; 65_535]);
     let mut session = Session::open(gateway.address(), &[]);
     session.head(1, &upload, false);
-    wait_for(&gateway, QUEUED, 1);
-    let mut small = Vec::new();
-    for _ in 0..2_131 {
-        h2::frame(&mut small, DATA, 0, 1, &[b'x'; 10]);
+    wait_for(gateway, QUEUED, 1);
+    session
+}
+
+fn small_data(bytes: &mut Vec<u8>, stream: u32, frames: usize, each: &[u8]) {
+    for _ in 0..frames {
+        h2::frame(bytes, DATA, 0, stream, each);
     }
+}
+
+#[test]
+fn four_thousand_small_frames_that_nobody_has_read_are_all_that_a_connection_may_bring() {
+    let (_release, upstream) = Upstream::held();
+    let gateway = setup(&upstream).more(ONE_IN_FLIGHT).start();
+    let _first = take_the_place(gateway.address(), &upstream, 0);
+    let mut session = with_an_unread_upload(&gateway);
+    // Its window would hold sixteen times as many.
+    let mut small = Vec::new();
+    small_data(&mut small, 1, 4_112, b"x");
     session.send(&small);
     assert!(session.settle(), "it ended sooner");
-    session.frame(DATA, 0, 1, &[b'x'; 10]);
+    session.frame(DATA, 0, 1, b"x");
     assert_eq!(session.goodbye(), Some(ENHANCE_YOUR_CALM));
+}
+
+#[test]
+fn a_window_full_of_small_messages_that_nobody_has_read_ends_no_connection() {
+    let (_release, upstream) = Upstream::held();
+    let gateway = setup(&upstream).more(ONE_IN_FLIGHT).start();
+    let _first = take_the_place(gateway.address(), &upstream, 0);
+    // Of eleven bytes and of twenty, behind the five that gRPC puts before them.
+    for each in [16, 25] {
+        let mut session = with_an_unread_upload(&gateway);
+        let mut small = Vec::new();
+        small_data(&mut small, 1, 65_535 / each, &vec![b'x'; each]);
+        session.send(&small);
+        assert!(session.settle(), "{each} bytes each");
+        // Whoever waits goes, so that the next one is seen.
+        session.reset(1);
+        wait_for(&gateway, QUEUED, 0);
+    }
+}
+
+#[test]
+fn small_messages_that_are_read_as_they_come_end_no_connection_however_fast_they_are() {
+    const CALLS: usize = 10;
+    const MESSAGES: usize = 6_500;
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    let body = vec![b'x'; 10 * MESSAGES];
+    let upload = gateway.request("POST", "/public/").body(body);
+    let mut session = Session::open(gateway.address(), &[]);
+    let mut rest = Vec::new();
+    for (place, id) in streams().take(CALLS).enumerate() {
+        session.head(id, &upload, false);
+        session.frame(DATA, 0, id, &[b'x'; 10]);
+        upstream.wait_for_body(place, 10);
+        small_data(&mut rest, id, MESSAGES - 2, &[b'x'; 10]);
+        h2::frame(&mut rest, DATA, END_STREAM, id, &[b'x'; 10]);
+    }
+    session.send(&rest);
+    let mut ended = 0;
+    while ended < CALLS {
+        let frame = session.next().expect("the connection ended");
+        assert!(![RST_STREAM, GOAWAY].contains(&frame.kind), "{frame:?}");
+        ended += usize::from(frame.ends());
+    }
+    for place in 0..CALLS {
+        assert!(upstream.got(place).complete);
+    }
+}
+
+#[test]
+fn bodies_that_nobody_reads_cost_little_memory() {
+    let (_release, upstream) = Upstream::held_but("/warm");
+    let binary = setup(&upstream)
+        .server("workers = 1")
+        .more(ONE_IN_FLIGHT)
+        .spawn();
+    binary.send(&signed_now(&binary, "/warm")).assert_passed();
+    let before = binary.peak_memory();
+    let _first = take_the_place(binary.address(), &upstream, 1);
+    let upload = binary.request("POST", "/public/").body(vec![b'x'; 60_000]);
+    let mut session = Session::open(binary.address(), &[]);
+    let mut bytes = Vec::new();
+    for id in streams().take(40) {
+        h2::put_request(&mut bytes, id, &upload, false);
+        // What is long makes up for what is short.
+        for _ in 0..3 {
+            h2::frame(&mut bytes, DATA, 0, id, &[b'x'; 16_384]);
+        }
+        small_data(&mut bytes, id, 250, b"x");
+    }
+    session.send(&bytes);
+    assert!(session.settle(), "the connection ended");
+    let more = binary.peak_memory().saturating_sub(before);
+    assert!(more < MEMORY, "the bodies cost {more} bytes");
 }
 
 #[test]
@@ -369,6 +461,43 @@ fn many_requests_and_windows_are_no_flood() {
         session.open_window(id, 1_000);
         session.open_window(0, 1_000);
         assert_eq!(session.answer(id), (Some(200), true));
+    }
+}
+
+#[test]
+fn a_client_that_answers_each_of_many_small_messages_is_no_flood() {
+    const MESSAGES: usize = 10_000;
+    let upstream = Upstream::answering(|_, wire| {
+        let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        bytes.extend(b"14\r\nxxxxxxxxxxxxxxxxxxxx\r\n".repeat(MESSAGES));
+        bytes.extend(b"0\r\n\r\n");
+        wire.send(&bytes);
+    });
+    let gateway = setup(&upstream).start();
+    for request in both(&gateway, "GET", "/stream") {
+        // So many are on their way at a time.
+        let mut session = Session::open(gateway.address(), &[(INITIAL_WINDOW, 500 * 20)]);
+        session.open_window(0, 1 << 20);
+        session.head(1, &request, true);
+        let (mut messages, mut answers) = (0, Vec::new());
+        loop {
+            let frame = session.next().expect("the connection ended");
+            assert_ne!(frame.kind, GOAWAY, "after {messages} messages");
+            if frame.ends() {
+                break;
+            }
+            if frame.kind == DATA {
+                messages += 1;
+                let bytes = frame.payload.len() as u32;
+                h2::frame(&mut answers, WINDOW_UPDATE, 0, 1, &bytes.to_be_bytes());
+                // As gRPC's clients do to learn how much their way to us holds.
+                h2::frame(&mut answers, PING, 0, 0, &[0; 8]);
+                if messages % 100 == 0 {
+                    session.send(&std::mem::take(&mut answers));
+                }
+            }
+        }
+        assert!(messages >= MESSAGES, "{messages}");
     }
 }
 

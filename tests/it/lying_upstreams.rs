@@ -579,7 +579,12 @@ fn of_frames(
 
 #[test]
 fn over_http_2_an_answer_without_a_body_may_end_in_a_frame_of_its_own() {
-    for (status, length) in [("304", None), ("204", None), ("200", Some("0"))] {
+    for (status, length) in [
+        ("304", None),
+        ("304", Some("5")),
+        ("204", None),
+        ("200", Some("0")),
+    ] {
         let length = length.map(|length| ("content-length", length.to_owned()));
         let fields = std::iter::once((":status", status.to_owned())).chain(length);
         let upstream = over_frames(fields.collect(), &[b""]);

@@ -827,6 +827,9 @@ mod http_2 {
             and(&[("host", "other.example")]),
             [&base[..], &[("host", authority), ("host", authority)]].concat(),
             and(&[("x_y", "1")]),
+            and(&[("x", " a")]),
+            and(&[("x", "a ")]),
+            and(&[("x", "\ta")]),
             without(host),
             with(method, (":method", "get")),
             with(method, (":method", "TRACE")),
@@ -842,6 +845,17 @@ mod http_2 {
             }
         }
         assert_eq!(ask(&gateway, &base, None), Some(200));
+        // In trailers pseudo-fields are dropped with them.
+        let mut session = h2::Session::open(gateway.address(), &[]);
+        let upload = gateway.request("POST", "/").body("hi");
+        session.head(1, &upload, false);
+        session.frame(h2::DATA, 0, 1, b"hi");
+        let mut trailers = Vec::new();
+        h2::head_on(&mut trailers, 1, &[(":path", "/other")], true);
+        session.send(&trailers);
+        assert_eq!(session.answer(1), (Some(200), true));
+        let got = upstream.got(1);
+        assert_eq!((got.line(), &got.body[..]), ("POST / HTTP/1.1", &b"hi"[..]));
     }
 
     #[test]

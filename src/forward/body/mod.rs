@@ -8,6 +8,7 @@ mod arrival;
 mod frames;
 mod held;
 mod passing;
+mod sending;
 mod set_aside;
 #[cfg(test)]
 pub(super) mod tests;
@@ -21,11 +22,12 @@ use bytes::Bytes;
 pub use held::{Held, hold};
 use http_body::{Body, Frame, SizeHint};
 use passing::Passing;
+pub(super) use sending::{Sending, Sent};
 use set_aside::SetAside;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::time::Instant;
 pub use whole::take_in;
@@ -257,8 +259,7 @@ impl ProvenBody {
         if self.is_end_stream() {
             return None;
         }
-        let now = Instant::now();
-        self.sending = Some(Arc::new(Sending(Mutex::new((Sent::Taken(now), now)))));
+        self.sending = Some(Arc::new(Sending::begin(Instant::now())));
         self.sending.clone()
     }
 
@@ -267,6 +268,11 @@ impl ProvenBody {
         if let Some(sending) = &self.sending {
             sending.set(Sent::Taken(Instant::now()));
         }
+    }
+
+    /// Pieces of the answer that came since this was asked before.
+    pub(super) fn take_answers(&self) -> u32 {
+        self.sending.as_deref().map_or(0, Sending::take_answers)
     }
 
     /// Takes the last piece back that was handed out: it could not be sent.
@@ -342,39 +348,5 @@ impl Body for ProvenBody {
     fn size_hint(&self) -> SizeHint {
         self.left
             .map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-/// How the sending of a body goes, for whoever waits for the answer to it; and when some of it was last taken.
-#[derive(Debug)]
-pub(super) struct Sending(Mutex<(Sent, Instant)>);
-
-/// Where it stands.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Sent {
-    /// Some was taken at this time; the upstream has to take the next.
-    Taken(Instant),
-    /// All that the client has given so far; the client has to give more.
-    AllThereIs,
-    /// All of it, at this time.
-    Ended(Instant),
-}
-
-impl Sending {
-    pub(super) fn get(&self) -> Sent {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    /// When some of it was last taken, be it that all there is was taken since.
-    pub(super) fn last_taken(&self) -> Instant {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
-    }
-
-    fn set(&self, sent: Sent) {
-        let mut stands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stands.0 = sent;
-        if let Sent::Taken(at) | Sent::Ended(at) = sent {
-            stands.1 = at;
-        }
     }
 }

@@ -89,10 +89,11 @@ fn seat() -> overload::Seat {
         name: "test".into(),
         in_flight: None,
         reserved: false,
+        public: true,
     };
     let gate = overload::WorkerGate::new(&Arc::default());
-    let seat = overload::Overload::new(settings, vec![route], None).seat(&gate, 0);
-    seat.unwrap()
+    let caps = overload::Overload::new(settings, vec![route], None);
+    caps.seat(&gate, 0, overload::Who::Unproven).unwrap()
 }
 
 fn head(method: Method, target: &'static str) -> Head {

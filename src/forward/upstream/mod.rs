@@ -76,6 +76,15 @@ pub struct Settings {
     pub resolve_every: Duration,
 }
 
+impl Settings {
+    /// Whether connections to `server` by it and by `other` are the same ones, counted together: so it is at an
+    /// address or a socket, where both agree in how it is spoken to.
+    pub fn shares(&self, server: &Server, other: &Self) -> bool {
+        let place = |settings: &Self| Target::new(server, settings, Arc::default(), None).place;
+        other.servers.contains(server) && place(self).is_some_and(|it| place(other) == Some(it))
+    }
+}
+
 /// Which HTTP is spoken to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {

@@ -68,13 +68,6 @@ pub enum Bad {
     Setup(String),
 }
 
-impl Bad {
-    /// Whether it is about our own certificate and key.
-    pub const fn is_of_identity(&self) -> bool {
-        matches!(self, Self::Certificate | Self::Key | Self::Mismatch)
-    }
-}
-
 /// How TLS is spoken to the servers of an upstream. Two of the same content are equal.
 #[derive(Clone)]
 pub struct Client {

@@ -141,7 +141,16 @@ impl<'r> Shown<'r> {
     }
 }
 
-pub(super) fn check(fields: &HeaderMap) -> Result<Shown<'_>, Malformed> {
+/// Whether a value begins or ends with white space, which HTTP/1.1 has around values (RFC 9110, section 5.5)
+/// and HTTP/2 nowhere (RFC 9113, section 8.2.1): sent on it would be another one.
+fn has_outer_space(value: &HeaderValue) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = value.as_bytes();
+    is_space(bytes.first()) || is_space(bytes.last())
+}
+
+/// Checks the fields of a head that came over HTTP/2 or not.
+pub(super) fn check(fields: &HeaderMap, is_http2: bool) -> Result<Shown<'_>, Malformed> {
     let mut bytes = 0;
     let mut before = None;
     let mut shown = Shown::default();
@@ -153,6 +162,9 @@ pub(super) fn check(fields: &HeaderMap) -> Result<Shown<'_>, Malformed> {
         // Names are short: a call that sets out to look at many bytes at a time costs more than it spares.
         if let Some(odd) = text.bytes().find(|byte| !IN_NAME[usize::from(*byte)]) {
             return Err(Malformed::Name(text.into(), char::from(odd)));
+        }
+        if is_http2 && has_outer_space(value) {
+            return Err(Malformed::Value(name.clone()));
         }
         if let Some(field) = Field::named(text) {
             shown.note(field, value);
@@ -194,7 +206,7 @@ mod tests {
         for (name, value) in all {
             fields.append(name, HeaderValue::from_static(value));
         }
-        let shown = check(&fields).unwrap();
+        let shown = check(&fields, true).unwrap();
         for name in ["host", "signature", "signature-input", "x-other", "x-none"] {
             let lines: Vec<_> = shown.lines(name, &fields).collect();
             assert_eq!(lines, fields.get_all(name).iter().collect::<Vec<_>>());
@@ -211,7 +223,18 @@ mod tests {
             let mut fields = HeaderMap::new();
             fields.insert(name, HeaderValue::from_static("root"));
             let is_plain = byte.is_ascii_alphanumeric() || byte == b'-';
-            assert_eq!(check(&fields).is_ok(), is_plain, "{}", char::from(byte));
+            let read = check(&fields, false);
+            assert_eq!(read.is_ok(), is_plain, "{}", char::from(byte));
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_refused_where_no_version_of_http_has_it() {
+        let bad = [" ", " a", "a\t"].map(|value| (value, true));
+        for (value, is_bad) in bad.into_iter().chain([("", false), ("a b", false)]) {
+            let fields = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))]);
+            assert_eq!(check(&fields, true).is_err(), is_bad, "{value:?}");
+            check(&fields, false).unwrap();
         }
     }
 }

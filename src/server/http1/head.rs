@@ -259,6 +259,11 @@ fn request_line(line: &[u8]) -> Result<(Mark, bool), Fault> {
     Ok((mark, http_10))
 }
 
+/// What is wrong with `line`, without its end, as a request line.
+pub(crate) fn fault_in_request_line(line: &[u8]) -> Option<Fault> {
+    request_line(line).err()
+}
+
 fn target_is_good(target: &[u8]) -> Result<(), Fault> {
     if target.len() > MAX_TARGET {
         return Err(Fault::TargetTooLong);

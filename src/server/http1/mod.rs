@@ -10,7 +10,7 @@ mod answer;
 pub(crate) mod chunks;
 mod class;
 mod date;
-mod head;
+pub(crate) mod head;
 pub(super) mod inlet;
 mod input;
 mod out;
