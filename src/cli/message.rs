@@ -115,6 +115,13 @@ fn absolute(url: &str) -> Result<Uri> {
         let shown = without_user(url);
         Stop::usage(format!("`{shown}` is not a URL to send to: {why}"))
     };
+    let no_scheme = || {
+        bad("it must start with `http://` or `https://`, and a host")
+            .hint("`http://127.0.0.1:8080/orders`")
+    };
+    if !url.contains("://") {
+        return Err(no_scheme().into());
+    }
     let uri: Uri = url.parse().map_err(|why| {
         bad(&format!("{why}"))
             .hint("spaces and letters outside ASCII must be percent-encoded; quote the URL for your shell")
@@ -129,11 +136,7 @@ fn absolute(url: &str) -> Result<Uri> {
             Ok(_) => Ok(uri),
             Err(none) => Err(bad(&format!("it {none}")).hint(PORTS).into()),
         },
-        _ => Err(
-            bad("it must start with `http://` or `https://`, and a host")
-                .hint("`http://127.0.0.1:8080/orders`")
-                .into(),
-        ),
+        _ => Err(no_scheme().into()),
     }
 }
 

@@ -129,6 +129,11 @@ impl ProofArgs {
         self.prove_with(&self.keys()?, message, clock)
     }
 
+    /// Whether the nonce of a proof beside a token is named, and so is to be just this one.
+    pub(super) const fn names_nonce(&self) -> bool {
+        self.token.names_nonce()
+    }
+
     /// Proves `message` with keys that were read before.
     pub(super) fn prove_with(&self, keys: &Keys, message: &Message, clock: Clock) -> Result<Proof> {
         let key = &keys.named;

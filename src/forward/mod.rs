@@ -125,17 +125,20 @@ pub async fn forward(
     let place = admitted.take_place();
     let told = Told::of(admitted.caller());
     let inject = form::injected(route, &told);
-    let adds_to_form = inject.filter(|inject| form::is_for(inject, head, &body));
-    if let Some(inject) = adds_to_form {
-        // Large, and seldom there.
-        body = Box::pin(form::add(inject, head, told.is_unframed, body)).await?;
+    let mut is_longer = false;
+    if let Some(inject) = inject {
+        is_longer = form::is_for(inject, head, &body).map_err(body::BodyError::from)?;
+        if is_longer {
+            // Large, and seldom there.
+            body = Box::pin(form::add(inject, head, told.is_unframed, body)).await?;
+        }
     }
     let prepared = Prepared {
         told,
         route,
         head,
         inject,
-        is_longer: adds_to_form.is_some(),
+        is_longer,
     };
     let is_here = body.is_here();
     let has_none = body.is_end_stream();

@@ -214,6 +214,17 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_accepted() {
                 "k",
                 "--secret",
                 "file:key",
+                "localhost:8080/orders/1",
+            ],
+            "it must start with `http://`",
+        ),
+        (
+            &[
+                "sign",
+                "--key-id",
+                "k",
+                "--secret",
+                "file:key",
                 "-H",
                 "Authorization canary",
                 URL,

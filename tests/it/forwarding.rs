@@ -1,6 +1,7 @@
 //! What the upstream gets, and what becomes of its answer.
 
 use crate::harness::h2;
+use crate::harness::issuer;
 use crate::harness::{
     Closed, Connection, DEADLINE, Gateway, Request, Setup, Token, Upstream, caller,
 };
@@ -286,6 +287,76 @@ fn the_proof_stays_here_unless_the_route_hands_it_on() {
     for name in ["signature", "signature-input", "content-digest"] {
         assert_eq!(got.field(name), request.value(name).as_deref());
     }
+}
+
+#[test]
+fn tokens_of_other_routes_end_here_too() {
+    let upstream = Upstream::start();
+    let route = |name: &str, more: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/{name}\"\nupstream = \"backend\"\n{more}\n\n"
+        )
+    };
+    let taking = "accept = [\"token\"]\ntoken_headers = [\"X-App-Token\", \"authorization\"]";
+    let routes = [
+        route("taking", taking),
+        route("open", "accept = [\"public\"]"),
+        route("keeping", "accept = [\"public\"]\nkeep_proof = true"),
+        // Takes tokens, but those of the issuer nowhere.
+        route("own", "accept = [\"token\"]\nissuers = []"),
+    ];
+    let setup = Setup::before(&upstream).routes(&routes.concat());
+    setup.write("keys.json", issuer::every_key().to_string().as_bytes());
+    let headers = "headers = [\"X-Firebase-AppCheck\"]";
+    let setup = setup.more(&issuer::section("file:keys.json", headers));
+    let gateway = setup.start();
+    for (number, (path, kept)) in [("/open", None), ("/keeping", Some("t")), ("/own", None)]
+        .iter()
+        .enumerate()
+    {
+        let request = gateway.request("GET", path).field("X-App-Token", "t");
+        let request = request.field("X-Firebase-AppCheck", "t");
+        let request = request.field("Authorization", "Bearer the-backends");
+        let request = match *path {
+            "/own" => request.field("Portcullis-Token", &Token::new().text()),
+            _ => request,
+        };
+        gateway.send(&request).assert_passed();
+        let got = upstream.got(number);
+        for field in ["x-app-token", "x-firebase-appcheck"] {
+            assert_eq!(got.field(field), *kept, "{path} {field}");
+        }
+        assert_eq!(got.field("authorization"), Some("Bearer the-backends"));
+    }
+}
+
+#[test]
+fn a_field_of_tokens_that_only_we_may_set_is_handed_on_by_no_other_route() {
+    let upstream = Upstream::start();
+    let route = |name: &str, more: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/{name}\"\nupstream = \"backend\"\nkeep_proof = true\n{more}\n\n"
+        )
+    };
+    let elsewhere = "accept = [\"token\"]\ntoken_headers = [\"X-App-Token\"]";
+    let routes = [
+        route("taking", "accept = [\"token\"]"),
+        route("elsewhere", elsewhere),
+    ];
+    let gateway = Setup::before(&upstream).routes(&routes.concat()).start();
+    let live = Token::new().text();
+    let request = gateway.request("GET", "/elsewhere");
+    let request = request.field("X-App-Token", &live);
+    let request = request.field("Portcullis-Token", &live);
+    gateway.send(&request).assert_passed();
+    let got = upstream.got(0);
+    assert_eq!(got.field("x-app-token"), Some(&*live));
+    assert_eq!(got.field("portcullis-token"), None);
+    let request = gateway.request("GET", "/taking");
+    gateway
+        .send(&request.field("Portcullis-Token", &live))
+        .assert_passed();
+    assert_eq!(upstream.got(1).field("portcullis-token"), Some(&*live));
 }
 
 #[test]

@@ -437,14 +437,60 @@ fn the_nonce_that_a_gateway_asks_for_is_taken_up() {
     let log = gateway.log();
     log.wait_for_count("\"path\":\"/orders/", 3);
     assert_eq!(log.text().matches("\"status\":401").count(), 1);
-    // A body that was sent is not there any more: the tool is told.
+    // A short body is kept until then.
     let sidecar = Sidecar::start(&gateway, &how);
-    let request = sidecar.request("POST", "/orders").body("{}");
+    let request = sidecar.request("POST", "/orders").body("short");
+    let response = request.send_to(sidecar.address());
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(upstream.got(2).body, b"short");
+    // A longer one that was sent is not there any more: the tool is told.
+    let sidecar = Sidecar::start(&gateway, &how);
+    let longer = "x".repeat(256 * 1024 + 1);
+    let request = sidecar.request("POST", "/orders").body(longer);
     let refused = request.send_to(sidecar.address());
     refused.assert_refused(401, "credential-missing");
     assert!(refused.field("dpop-nonce").is_some());
     let response = request.send_to(sidecar.address());
     assert_eq!(response.status, 200, "{}", response.text());
+}
+
+#[test]
+fn what_a_backend_has_refused_is_not_sent_again_though_it_gives_a_nonce() {
+    let upstream = Upstream::answering(|_, wire| {
+        wire.answer(401, &[("DPoP-Nonce", "its-own")], b"wrong password");
+    });
+    let (gateway, how) = asks_for_a_key(&upstream, "");
+    let sidecar = Sidecar::start(&gateway, &how);
+    for (heard, method) in ["GET", "POST"].iter().enumerate() {
+        let request = sidecar.request(method, "/login").body("short");
+        let response = request.send_to(sidecar.address());
+        assert_eq!(
+            (response.status, &*response.text()),
+            (401, "wrong password")
+        );
+        assert_eq!(upstream.heard().len(), heard + 1, "{method}");
+    }
+}
+
+#[test]
+fn many_short_bodies_that_are_kept_may_come_slowly() {
+    let upstream = Upstream::start();
+    let (gateway, how) = asks_for_a_key(&upstream, "");
+    let sidecar = Sidecar::start(&gateway, &how);
+    let request = sidecar.request("POST", "/orders");
+    let bytes = request.body("x".repeat(256 * 1024)).bytes();
+    let (front, last) = bytes.split_at(bytes.len() - 1);
+    let open = |_| {
+        let mut connection = Connection::open(sidecar.address());
+        connection.send(front);
+        connection
+    };
+    // More than strangers' bodies have room for.
+    let mut waiting: Vec<Connection> = (0..66).map(open).collect();
+    for connection in &mut waiting {
+        connection.send(last);
+        assert_eq!(connection.response().status, 200);
+    }
 }
 
 #[test]

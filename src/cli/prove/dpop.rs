@@ -26,7 +26,7 @@ pub(super) struct DpopArgs {
         help_heading = "Token"
     )]
     dpop_algorithm: AlgorithmName,
-    /// The nonce that the gateway asks for in `DPoP-Nonce`
+    /// The nonce that the gateway asks for in `DPoP-Nonce`; `request` asks once more by itself where none is named
     #[arg(long, value_name = "TEXT", requires = "dpop", help_heading = "Token")]
     dpop_nonce: Option<String>,
 }
@@ -34,6 +34,10 @@ pub(super) struct DpopArgs {
 impl DpopArgs {
     pub(super) const fn is_given(&self) -> bool {
         self.dpop.is_some()
+    }
+
+    pub(super) const fn names_nonce(&self) -> bool {
+        self.dpop_nonce.is_some()
     }
 
     /// The key, if one is named.

@@ -57,6 +57,10 @@ impl TokenArgs {
         self.dpop.bound()
     }
 
+    pub(super) const fn names_nonce(&self) -> bool {
+        self.dpop.names_nonce()
+    }
+
     /// The same of a token that is bound to no request.
     pub(super) fn unbound(&self) -> Self {
         Self {

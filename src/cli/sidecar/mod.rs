@@ -18,13 +18,14 @@ use crate::server::{self, BindError, Handed, Listen};
 use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
-use signing::{Shared, Signing};
+use signing::{MAX_KEPT, Shared, Signing};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Bytes a body may have: its front is held in memory, the rest in a file.
@@ -121,6 +122,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         upstream,
         only_local_names: by_address && on_loopback,
         limit: MAX_BODY,
+        places: Semaphore::new(MAX_KEPT),
         clock: Clock::system(),
     });
     let stop = CancellationToken::new();

@@ -18,14 +18,20 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode, Uri};
 use http_body::Body as _;
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Full};
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Where what only a sidecar refuses is explained, the code being the fragment.
 const OURS: &str = "docs/sidecar.md";
 /// The same for what a gateway refuses too.
 const EVERYWHERE: &str = "docs/refusals.md";
+
+/// Bytes of a body that is kept until its answer, where the first proof may lack a nonce.
+const KEPT: u64 = 256 * 1024;
+/// So many are kept at a time, 64 MiB in all; one more goes on as it comes, and is sent once.
+pub(super) const MAX_KEPT: usize = 256;
 
 /// What every worker needs.
 pub(super) struct Shared {
@@ -37,7 +43,16 @@ pub(super) struct Shared {
     /// Whether `Host` must be a name of this machine: no web page whose name leads here is served.
     pub(super) only_local_names: bool,
     pub(super) limit: u64,
+    /// A place for each of the bodies that may be kept.
+    pub(super) places: Semaphore,
     pub(super) clock: Clock,
+}
+
+/// A body to send once more.
+struct Again<'s> {
+    body: Full<Bytes>,
+    /// Where it is kept; one that is empty needs none.
+    _place: Option<SemaphorePermit<'s>>,
 }
 
 /// The sidecar as one worker sees it.
@@ -85,20 +100,21 @@ impl Signing {
         plain.fields.remove(HOST);
         // It was answered here.
         plain.fields.remove(EXPECT);
-        let body = shared.body(body, &mut plain).await?;
-        let has_body = !body.is_end_stream();
+        let (body, again) = shared.body(body, &mut plain).await?;
         shared.prove(&mut plain)?;
         let answer = self.send(&plain, body).await?;
-        let gives_nonce = shared.keys.learn(answer.headers());
-        // Only a refusal tells the nonce that the first proof lacks. A body that was sent is gone.
-        if has_body || !gives_nonce || answer.status() != StatusCode::UNAUTHORIZED {
+        // Only a refusal tells the nonce that the first proof lacks.
+        if !shared.keys.learn(&answer) {
             return Ok(answer);
         }
+        let Some(again) = again else {
+            return Ok(answer);
+        };
         drop(answer);
-        let nothing = shared.unproven(Empty::<Bytes>::new()).await?;
+        let body = unproven(again.body.clone(), KEPT).await?;
         shared.prove(&mut plain)?;
-        let answer = self.send(&plain, nothing).await?;
-        shared.keys.learn(answer.headers());
+        let answer = self.send(&plain, body).await?;
+        shared.keys.learn(&answer);
         Ok(answer)
     }
 
@@ -143,11 +159,28 @@ impl Shared {
         Ok(())
     }
 
-    /// The body, and its digest among the fields where the scheme covers one.
-    async fn body(&self, body: RequestBody, plain: &mut Plain) -> Result<ProvenBody, No> {
+    /// The body, and its digest among the fields where the scheme covers one; and the body once more, where a
+    /// first proof may lack a nonce and it is short enough to be kept until that is known.
+    async fn body(
+        &self,
+        body: RequestBody,
+        plain: &mut Plain,
+    ) -> Result<(ProvenBody, Option<Again<'_>>), No> {
         let is_covered = self.proof.digest_field(&[]).is_some();
-        if body.is_end_stream() || !is_covered {
-            return self.unproven(body).await;
+        if body.is_end_stream() {
+            let again = Again {
+                body: Full::default(),
+                _place: None,
+            };
+            return Ok((unproven(body, self.limit).await?, Some(again)));
+        }
+        if !is_covered {
+            let place = place_for(&body, &self.places).filter(|_| self.keys.have_nonce());
+            let Some(place) = place else {
+                return Ok((unproven(body, self.limit).await?, None));
+            };
+            let again = kept(unproven(body, KEPT).await?, place).await?;
+            return Ok((unproven(again.body.clone(), KEPT).await?, Some(again)));
         }
         let taken = body::take_in(body, self.limit).await;
         let (body, digest) = taken.map_err(|why| No::of(&Refusal::from(why)))?;
@@ -157,21 +190,7 @@ impl Shared {
         {
             plain.fields.insert(name, value);
         }
-        Ok(body)
-    }
-
-    /// A body that goes on as it comes.
-    async fn unproven<B>(&self, body: B) -> Result<ProvenBody, No>
-    where
-        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
-    {
-        let meter = Meter::of(&body);
-        let policy = BodyPolicy {
-            limit: self.limit,
-            verify: BodyVerify::WhileForwarding,
-        };
-        let prepared = body::prepare(body, &BodyProof::Unproven, policy, meter).await;
-        prepared.map_err(|why| No::of(&Refusal::from(why)))
+        Ok((body, None))
     }
 
     fn prove(&self, plain: &mut Plain) -> Result<(), No> {
@@ -200,6 +219,44 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// A body of at most `limit` bytes that goes on as it comes.
+async fn unproven<B>(body: B, limit: u64) -> Result<ProvenBody, No>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+{
+    let meter = Meter::of(&body);
+    let policy = BodyPolicy {
+        limit,
+        verify: BodyVerify::WhileForwarding,
+    };
+    let prepared = body::prepare(body, &BodyProof::Unproven, policy, meter).await;
+    prepared.map_err(|why| No::of(&Refusal::from(why)))
+}
+
+/// Where `body` is kept, if it says that it is short and there is room.
+fn place_for<'s>(
+    body: &impl http_body::Body,
+    places: &'s Semaphore,
+) -> Option<SemaphorePermit<'s>> {
+    let is_short = body.size_hint().exact().is_some_and(|bytes| bytes <= KEPT);
+    is_short.then(|| places.try_acquire().ok()).flatten()
+}
+
+/// All of a short body. It may come as slowly as one that goes on as it comes.
+async fn kept(mut body: ProvenBody, place: SemaphorePermit<'_>) -> Result<Again<'_>, No> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|why| No::of(&Refusal::from(why)))?;
+        if let Ok(data) = frame.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(Again {
+        body: Full::new(bytes.into()),
+        _place: Some(place),
+    })
 }
 
 /// Whether a host, with or without port, is a name of this machine for which browsers say that a page asks. For others that
@@ -264,6 +321,72 @@ impl Handler for Signing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body::{Body, Frame};
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+    use std::time::Duration;
+    use tokio::time::{Sleep, sleep};
+
+    /// Three bytes, the last of them late.
+    struct Slow {
+        pause: Pin<Box<Sleep>>,
+        given: usize,
+    }
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            let piece = match self.given {
+                0 => "sl",
+                1 => {
+                    ready!(self.pause.as_mut().poll(cx));
+                    "o"
+                }
+                _ => return Poll::Ready(None),
+            };
+            self.given += 1;
+            Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.given == 2
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            http_body::SizeHint::with_exact(3)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_body_is_kept_however_slowly_it_comes_while_there_is_a_place() {
+        let places = Semaphore::new(1);
+        let body = |length: u64| Full::new(Bytes::from(vec![b'x'; length as usize]));
+        assert!(place_for(&body(KEPT + 1), &places).is_none());
+        let slow = Slow {
+            pause: Box::pin(sleep(Duration::from_secs(59))),
+            given: 0,
+        };
+        let place = place_for(&slow, &places).unwrap();
+        let Ok(slow) = unproven(slow, KEPT).await else {
+            panic!("it is short");
+        };
+        let Ok(again) = kept(slow, place).await else {
+            panic!("it has come");
+        };
+        assert!(
+            place_for(&body(1), &places).is_none(),
+            "it goes on as it comes"
+        );
+        let all = again.body.clone().collect().await.unwrap();
+        assert_eq!(all.to_bytes(), "slo");
+        drop(again);
+        assert!(place_for(&body(KEPT), &places).is_some());
+    }
 
     #[test]
     fn only_names_that_can_be_no_web_pages_are_local() {

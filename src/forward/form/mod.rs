@@ -27,12 +27,21 @@ pub const MAX_FORM: u64 = 64 * 1024;
 /// thousandth, old ones behind their 512th. So they would ours.
 const MAX_MEMBERS: usize = 500;
 
+/// In which ASCII stands for itself, and nothing else for ASCII.
+const CHARSETS: [&[u8]; 4] = [b"utf-8", b"us-ascii", b"iso-8859-1", b"windows-1252"];
+
 /// Why nothing can be added to a form.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadForm {
     /// The caller says itself what we say.
     #[error("it has a `{0}`, which the gateway adds: leave it out")]
     Ours(Box<str>),
+    /// The body is none.
+    #[error("the body is none; this route takes `application/x-www-form-urlencoded` alone")]
+    Other,
+    /// Servers could read other names in it than we do.
+    #[error("its type has a parameter other than `charset=utf-8`: leave it out")]
+    Charset,
     /// It is encoded as a whole.
     #[error("it has a `Content-Encoding`: send it as it is")]
     Encoded,
@@ -55,22 +64,61 @@ pub(super) fn injected<'r>(route: &'r Route, told: &Told<'_>) -> Option<&'r Inje
 }
 
 /// Whether members are added to a request with this head.
-pub(super) fn is_for(inject: &Inject, head: &Head, body: &ProvenBody) -> bool {
-    let has_one = !body.is_end_stream()
-        || matches!(
-            head.parts.method,
-            Method::POST | Method::PUT | Method::PATCH
-        );
-    !inject.form.is_empty() && has_one && is_form(&head.parts.headers)
+///
+/// # Errors
+/// [`BadForm`] where the caller may say what we say in another way than by a form: servers look for
+/// the same names in bodies of many kinds, and in the query of what may have one.
+pub(super) fn is_for(inject: &Inject, head: &Head, body: &ProvenBody) -> Result<bool, BadForm> {
+    let has_one = !body.is_end_stream();
+    let method = &head.parts.method;
+    let may_have_one = has_one || matches!(*method, Method::POST | Method::PUT | Method::PATCH);
+    if inject.form.is_empty() || !may_have_one {
+        return Ok(false);
+    }
+    if is_form(&head.parts.headers)? {
+        return Ok(true);
+    }
+    if has_one {
+        return Err(BadForm::Other);
+    }
+    check(query(head), &inject.form)?;
+    Ok(false)
 }
 
-fn is_form(fields: &HeaderMap) -> bool {
+fn is_form(fields: &HeaderMap) -> Result<bool, BadForm> {
     let Some(value) = fields.get(CONTENT_TYPE) else {
-        return false;
+        return Ok(false);
     };
     let mut parts = value.as_bytes().split(|byte| *byte == b';');
     let essence = parts.next().unwrap_or_default().trim_ascii();
-    essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    if !essence.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+        return Ok(false);
+    }
+    if parts.all(keeps_ascii) {
+        Ok(true)
+    } else {
+        Err(BadForm::Charset)
+    }
+}
+
+/// Whether a parameter of a form's type says nothing by which names are read otherwise than as they stand. Some servers look
+/// for `charset=` anywhere behind the type, others take `charset*` for it (RFC 8187), and a form has no other parameter.
+fn keeps_ascii(parameter: &[u8]) -> bool {
+    let mut both = parameter.splitn(2, |byte| *byte == b'=');
+    let name = both.next().unwrap_or_default().trim_ascii();
+    if !name.eq_ignore_ascii_case(b"charset") {
+        return parameter.trim_ascii().is_empty();
+    }
+    let charset = both.next().unwrap_or_default().trim_ascii();
+    let quoted = charset
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""));
+    let charset = quoted.unwrap_or(charset);
+    CHARSETS.iter().any(|one| charset.eq_ignore_ascii_case(one))
+}
+
+fn query(head: &Head) -> &[u8] {
+    head.target.query().unwrap_or_default().as_bytes()
 }
 
 /// `body` with the members of `inject` behind it.
@@ -83,7 +131,7 @@ pub(super) async fn add(
     if is_encoded(&head.parts.headers, is_unframed) {
         return Err(BadForm::Encoded.into());
     }
-    let query = head.target.query().unwrap_or_default().as_bytes();
+    let query = query(head);
     check(query, &inject.form)?;
     let too_large = BodyError::TooLarge { limit: MAX_FORM };
     if body.size_hint().lower() > MAX_FORM {

@@ -73,6 +73,7 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody)
         body_is_longer: prepared.is_longer,
         keep_proof: route.keep_proof,
         token_fields: &route.token_fields,
+        foreign_token_fields: &route.foreign_token_fields,
         webhook_fields: route
             .webhooks
             .as_ref()

@@ -25,6 +25,8 @@ pub(super) struct Rule<'r> {
     pub(super) body_is_longer: bool,
     pub(super) keep_proof: bool,
     pub(super) token_fields: &'r [HeaderName],
+    /// Those of other routes.
+    pub(super) foreign_token_fields: &'r [HeaderName],
     /// Fields that hold signatures of webhooks.
     pub(super) webhook_fields: &'r [&'r str],
     /// Fields that a static key may stand in.
@@ -74,6 +76,10 @@ impl Rule<'_> {
                 && (self.authorization_is_signature
                     || self.authorization_is_key
                     || self.authorization_is_proof && self.may_be_token(name));
+        }
+        // With `keep_proof` it passes like any field, unless it is of those that only we may set.
+        if !self.keep_proof && self.foreign_token_fields.contains(name) {
+            return true;
         }
         if self.may_be_token(name) || self.key_fields.contains(name) {
             return !self.keep_proof;
