@@ -3,8 +3,9 @@
 use super::paint::{BAD, FAINT, visible};
 use crate::apps::Scheme;
 use crate::schemes::Received;
-use crate::schemes::doctor::{Mistake, Sample};
+use crate::schemes::doctor::{Mistake, Sample, Tries};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Where two texts part.
@@ -104,6 +105,45 @@ pub(super) fn first_difference(gateway: &[u8], caller: &[u8]) -> Option<Differen
     })
 }
 
+/// `caller` in each way that it may have been before an editor kept it: as it is, and with the line ends of
+/// `gateway`, at its end, between its lines, and both. An editor writes CR LF for LF, and one more at the end.
+pub(super) fn as_edited<'c>(gateway: &[u8], caller: &'c [u8]) -> [Cow<'c, [u8]>; 4] {
+    let lines = if gateway.contains(&b'\r') {
+        Cow::Borrowed(caller)
+    } else {
+        without_cr(caller)
+    };
+    let both = ended(gateway, &lines).into_owned();
+    [caller.into(), ended(gateway, caller), lines, both.into()]
+}
+
+/// Whether `caller` is `gateway`'s text, as it is or as an editor kept it.
+pub(super) fn is_same(gateway: &[u8], caller: &[u8]) -> bool {
+    let ways = as_edited(gateway, caller);
+    ways.iter().any(|way| **way == *gateway)
+}
+
+/// `text` with a newline at its end where `gateway` has one, and without it where that has none.
+fn ended<'t>(gateway: &[u8], text: &'t [u8]) -> Cow<'t, [u8]> {
+    match (gateway.ends_with(b"\n"), text.strip_suffix(b"\n")) {
+        (true, None) => [text, b"\n"].concat().into(),
+        (false, Some(front)) => front.strip_suffix(b"\r").unwrap_or(front).into(),
+        _ => text.into(),
+    }
+}
+
+/// `text` with LF where it has CR LF.
+fn without_cr(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'\r') {
+        return text.into();
+    }
+    let lines = text.split(|byte| *byte == b'\n');
+    let lines: Vec<&[u8]> = lines
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .collect();
+    lines.join(&b'\n').into()
+}
+
 /// The character that `text` begins with, in words where it does not print.
 fn character(text: &[u8]) -> String {
     let front = text.get(..4).unwrap_or(text);
@@ -143,22 +183,33 @@ pub(super) fn likely(sample: &Sample<'_>, received: &Received<'_>, caller: &str)
         says: mistake.says(),
     };
     let is_the_text = |texts: &[&str]| texts.contains(&caller);
-    if let Some(mistake) = sample.find(received, || true, is_the_text) {
+    if let Some(mistake) = sample.find(received, &mut Tries::all(), is_the_text) {
         return Some(known(mistake));
     }
     let lines = base.split('\n').zip(caller.split('\n')).enumerate();
     let (at, (ours, theirs)) = { lines }.find(|(_, (ours, theirs))| ours != theirs)?;
+    let is_aws = sample.scheme == Scheme::AwsSigv4;
     let has_the_line = |texts: &[&str]| {
         let mut all = texts.iter();
-        all.any(|text| text.split('\n').nth(at) == Some(theirs))
+        all.any(|text| {
+            let mut lines = text.split('\n');
+            if is_aws {
+                // Its lines are known by their place: where one is missing, the next stands there.
+                let mine = caller.split('\n').take(at + 1);
+                lines.take(at + 1).eq(mine)
+            } else {
+                lines.nth(at) == Some(theirs)
+            }
+        })
     };
-    let found = sample.find(received, || true, has_the_line).map(known);
-    found.or_else(|| {
-        let says = match sample.scheme {
+    let found = sample.find(received, &mut Tries::all(), has_the_line);
+    found.map(known).or_else(|| {
+        let by_eye = match sample.scheme {
             Scheme::HttpSignature => by_shape(&base, caller, ours, theirs),
+            Scheme::AwsSigv4 => by_place(&base, caller, (at, ours, theirs)),
             _ => by_lines(&base, caller, ours, theirs),
-        }?;
-        Some(Likely {
+        };
+        by_eye.map(|says| Likely {
             mistake: None,
             says,
         })
@@ -179,6 +230,14 @@ fn without_spaces(text: &str) -> String {
 
 /// Mistakes that can be seen and not remade, in the text of any scheme.
 fn by_lines(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'static str> {
+    by_letters(base, caller, ours, theirs).or_else(|| {
+        let name = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_owned());
+        (name(ours)? == name(theirs)?).then_some(VALUES)
+    })
+}
+
+/// Those of them that leave every letter, though in another place or in another case.
+fn by_letters(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'static str> {
     if sorted(base, 0) == sorted(caller, 0) {
         return Some("the lines stand in another order");
     }
@@ -188,13 +247,44 @@ fn by_lines(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'stat
     if without_spaces(ours) == without_spaces(theirs) {
         return Some("white space differs: this line must be the same to the byte");
     }
-    let name = |line: &str| line.split_once(':').map(|(name, _)| name.trim().to_owned());
-    match (name(ours), name(theirs)) {
-        (Some(a), Some(b)) if a == b => {
-            Some("the values differ: what was signed is not what arrived")
-        }
-        _ => None,
+    None
+}
+
+/// The same in either text of AWS's, whose lines are known by their place: `at`, from 0, they part first.
+fn by_place(
+    base: &str,
+    caller: &str,
+    (at, ours, theirs): (usize, &str, &str),
+) -> Option<&'static str> {
+    if let Some(says) = by_letters(base, caller, ours, theirs) {
+        return Some(says);
     }
+    let count = base.split('\n').count();
+    // A canonical request has three lines before its fields and three behind them, a string to sign four in all.
+    if count == 4 {
+        return match at {
+            1 => Some(MOMENT),
+            2 => Some(SCOPE),
+            // Of the hash is told by who has the text that it is of.
+            _ => None,
+        };
+    }
+    let says = match (at, count - at) {
+        (0, _) => "the method differs: it stands as in the request line",
+        (1, _) if theirs.contains('?') => {
+            "the query stands behind the path: its own line is the next"
+        }
+        (1, _) => "another path was signed than arrived: it is signed as the gateway sees it",
+        (2, _) => "another query was signed than arrived",
+        (_, 1) => OTHER_BODY,
+        (_, 2) => "the list of names differs: it stands as in `SignedHeaders`",
+        _ => match (ours.split_once(':'), theirs.split_once(':')) {
+            (Some(("x-amz-date", _)), Some(("x-amz-date", _))) => MOMENT,
+            (Some((name, _)), Some((same, _))) if name == same => VALUES,
+            _ => FIELDS,
+        },
+    };
+    Some(says)
 }
 
 /// The same in a signature base of RFC 9421.
@@ -231,9 +321,7 @@ fn by_shape(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'stat
     }
     let name = |line: &str| line.split_once(": ").map(|(name, _)| name.to_owned());
     match (name(ours), name(theirs)) {
-        (Some(a), Some(b)) if a == b => {
-            Some("the values differ: what was signed is not what arrived")
-        }
+        (Some(a), Some(b)) if a == b => Some(VALUES),
         (Some(_), Some(_)) => {
             Some("the components differ: one line for each component of the list, in its order")
         }
@@ -241,6 +329,12 @@ fn by_shape(base: &str, caller: &str, ours: &str, theirs: &str) -> Option<&'stat
     }
 }
 
+const MOMENT: &str = "the time differs: it stands as in `X-Amz-Date`, like `20150830T123600Z`";
+const SCOPE: &str = "the scope differs: it stands as in `Credential`, behind the key's id";
+const FIELDS: &str = "the fields differ: one line for each name in `SignedHeaders`, in its order, and an empty one behind them";
+/// Of a body, or of its hash, that differs.
+pub(super) const OTHER_BODY: &str = "another body was signed than arrived: sign the bytes that are sent, and let nothing on the way write them anew";
+const VALUES: &str = "the values differ: what was signed is not what arrived";
 const SPACES: &str =
     "white space differs: one space between components, none around `;` and `=`, values trimmed";
 
@@ -289,6 +383,70 @@ mod tests {
         let told = difference(BASE, format!("{BASE}\n").as_bytes()).unwrap();
         assert_eq!(told.gateway, "the end of the text");
         assert_eq!(told.caller, "the end of the line");
+    }
+
+    #[test]
+    fn a_text_is_the_same_with_the_line_ends_that_an_editor_gives_it() {
+        for (gateway, caller, wanted) in [
+            ("a\nb", "a\nb", true),
+            ("a\nb", "a\nb\n", true),
+            ("a\nb", "a\r\nb", true),
+            ("a\nb", "a\r\nb\r\n", true),
+            ("a\nb\n", "a\nb", true),
+            ("a\nb\n", "a\r\nb", true),
+            ("a\r\nb", "a\r\nb\r\n", true),
+            ("", "\n", true),
+            ("a\nb", "a\nb\n\n", false),
+            ("a\nb", "a\rb", false),
+            ("a\r\nb", "a\nb", false),
+            ("a\nb", "\na\nb", false),
+            ("a\nb", "a\nc\n", false),
+        ] {
+            let found = is_same(gateway.as_bytes(), caller.as_bytes());
+            assert_eq!(found, wanted, "{gateway:?} {caller:?}");
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_canonical_request_is_told_by_its_place() {
+        const OURS: &str =
+            "POST\n/a\nb=2\nhost:h\nx-amz-date:20270115T080000Z\n\nhost;x-amz-date\n5a";
+        const TO_SIGN: &str = "AWS4-HMAC-SHA256\n20270115T080000Z\n20270115/eu/s3/aws4_request\n5a";
+        for (from, to, wanted) in [
+            ("POST", "PUT", "the method differs"),
+            ("/a", "/api/a", "another path was signed"),
+            ("/a", "/a?b=2", "its own line is the next"),
+            ("b=2", "c=3", "another query was signed"),
+            ("host:h", "host:other", VALUES),
+            ("host:h", "accept:h", FIELDS),
+            ("host:h", "x-amz-date:20270115T080001Z", FIELDS),
+            ("20270115T080000Z", "20200101T000000Z", MOMENT),
+            ("20270115T080000Z", "1799999999", MOMENT),
+            ("Z\n\n", "Z\nx-more:1\n\n", FIELDS),
+            ("\nhost;x", "\nx", "the list of names differs"),
+            ("5a", "5b", OTHER_BODY),
+            ("5a", "5A", "upper and lower case differ"),
+            ("/a", "/a ", "white space differs"),
+        ] {
+            let caller = OURS.replacen(from, to, 1);
+            let lines = OURS.split('\n').zip(caller.split('\n')).enumerate();
+            let (at, (ours, theirs)) = { lines }
+                .find(|(_, (ours, theirs))| ours != theirs)
+                .unwrap();
+            let told = by_place(OURS, &caller, (at, ours, theirs)).unwrap();
+            assert!(told.contains(wanted), "{from:?} {to:?}: {told}");
+        }
+        for (at, theirs, wanted) in [
+            (1, "20200101T000000Z", Some(MOMENT)),
+            (1, "2027-01-15", Some(MOMENT)),
+            (2, "20270115/us/s3/aws4_request", Some(SCOPE)),
+            (3, "5b", None),
+        ] {
+            let ours = TO_SIGN.split('\n').nth(at).unwrap();
+            let caller = TO_SIGN.replacen(ours, theirs, 1);
+            let told = by_place(TO_SIGN, &caller, (at, ours, theirs));
+            assert_eq!(told, wanted, "{theirs}");
+        }
     }
 
     #[test]

@@ -70,6 +70,14 @@ pub fn veiled_on(base: &str, route: &Route) -> Box<str> {
     })
 }
 
+/// Whether what stands in the field `name` is a credential on `route`.
+pub fn is_credential(name: &HeaderName, route: &Route) -> bool {
+    let places = route.key_places.as_deref();
+    VEILED.contains(&name.as_str())
+        || route.token_fields.contains(name)
+        || places.is_some_and(|places| places.fields.contains(name))
+}
+
 fn with_veils(base: &str, is_credential: impl Fn(&str) -> bool) -> Box<str> {
     const VEIL: &str = "<sha-256 of the value: ";
     let lines: Vec<String> = base

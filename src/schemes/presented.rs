@@ -14,7 +14,7 @@ use super::{
     api_key, aws_sigv4, client_certificate, freshness, hmac_auth, http_signature, signed, token,
     webhook,
 };
-use crate::apps::{Registry, Scheme};
+use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::certificate::Certificate;
 use crate::route::{Accept, Route};
@@ -231,6 +231,15 @@ impl<'r> Presented<'r> {
             _ => return None,
         };
         Some(app.name.clone())
+    }
+
+    /// The key of the token that alone decides, where the token holds: what it is bound to is still to be shown.
+    pub fn key_of_token(&self, rules: Rules<'_>, now: Now) -> Option<Arc<Key>> {
+        let Credential::Token(token) = &self.one else {
+            return None;
+        };
+        let held = token::open(token, rules.registry, rules.tokens, rules.verified, now);
+        held.ok().map(|held| held.key)
     }
 
     /// What may be used once only, where that is known before it is verified: claimed, not proven.

@@ -124,6 +124,9 @@ pub enum Malformed {
     /// A field name with another character than letters, digits and `-`, which some backends read as `-`.
     #[error("the field name `{0}` holds `{1}`, which some servers read as `-`")]
     Name(Box<str>, char),
+    /// A field value that begins or ends with white space, which HTTP/2 does not have there.
+    #[error("the field `{0}` begins or ends with white space, which is not accepted over HTTP/2")]
+    Value(HeaderName),
     /// An expectation other than `100-continue`.
     #[error("only `Expect: 100-continue` is known")]
     Expectation,
@@ -140,7 +143,7 @@ impl<'r> Received<'r> {
         fields: &'r HeaderMap,
         around: Surroundings<'r>,
     ) -> Result<Self, Malformed> {
-        let shown = fields::check(fields)?;
+        let shown = fields::check(fields, around.http2)?;
         let form = target_form(method, uri, around.http2)?;
         let target = match form {
             TargetForm::Asterisk => "*",

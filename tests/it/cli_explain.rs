@@ -1,12 +1,16 @@
 //! `portcullis explain` on what people paste: a `curl` line, a HAR file, and the text that they signed.
 
 use crate::cli_webhooks::SENDERS;
+use crate::harness::{Connection, Setup, Upstream};
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::mpsc;
 use tempfile::TempDir;
 
 const SECRET: &str = "canary-canary-canary-canary-canary-canary";
@@ -224,6 +228,23 @@ fn the_mistake_is_named_in_the_report() {
     let (code, report) = explained(desk.path(), &line, &[]);
     assert_eq!(code, 1);
     assert_eq!(report["signatures"][0]["mistake"], "secret-as-text");
+}
+
+#[test]
+fn the_mistakes_are_tried_in_texts_that_are_too_long_for_a_gateway_to_try() {
+    let desk = desk();
+    let long = format!("X-Long: {}", "x".repeat(20_000));
+    let url = URL.replace("b=2&a=1", "a=1&b=2");
+    let cover = ["--cover", "x-long", "-H", &long];
+    let own = ["--created", THEN, "--curl", &url];
+    let output = run(desk.path(), "sign", &[&cover[..], &own].concat());
+    assert!(output.status.success(), "{output:?}");
+    let line = String::from_utf8(output.stdout).unwrap();
+    let (code, report) = explained(desk.path(), &line, &[]);
+    assert_eq!(code, 0, "{report:#}");
+    let (code, report) = explained(desk.path(), &line.replace("a=1&b=2", "b=2&a=1"), &[]);
+    assert_eq!(code, 1);
+    assert_eq!(report["signatures"][0]["mistake"], "query-sorted");
 }
 
 #[test]
@@ -549,6 +570,80 @@ fn a_string_to_sign_is_laid_beside_ours_and_not_beside_the_canonical_request() {
             let is_told = likely.contains("the hash of the canonical request differs");
             assert_eq!(is_told, line.is_some() && mistake.is_none(), "{likely}");
         }
+    }
+}
+
+#[test]
+fn what_differs_in_a_text_of_aws_s_is_named_by_the_line_that_it_stands_in() {
+    let desk = desk();
+    let right = canonical_of_aws("/a/b", BODY);
+    let upper = right.replace("host:", "Host:");
+    for (wrong, mistake, likely) in [
+        (
+            canonical_of_aws("/a/b", "{}"),
+            None,
+            "another body was signed",
+        ),
+        (
+            right.replace("/a/b", "/api/a/b"),
+            None,
+            "another path was signed",
+        ),
+        (
+            right.replace("/a/b\n", "/a/b?c=d\n"),
+            None,
+            "its own line is the next",
+        ),
+        (
+            right.replace("/a/b\n\n", "/a/b\nc=d\n"),
+            None,
+            "another query was signed",
+        ),
+        (
+            right.replace("/a/b\n\n", "/a/b\n?\n"),
+            Some("question-mark-signed"),
+            "a `?` stands before the query",
+        ),
+        (
+            right.replace("\n\nhost;", "\nhost;"),
+            Some("empty-line-missing"),
+            "an empty line is missing",
+        ),
+        (
+            right.replace("\n\n", "\n"),
+            Some("empty-line-missing"),
+            "an empty line is missing",
+        ),
+        (
+            upper.replace("x-amz-date:", "X-Amz-Date:"),
+            Some("names-in-upper-case"),
+            "in another case",
+        ),
+    ] {
+        std::fs::write(desk.path().join("mine"), &wrong).unwrap();
+        let pasted = pasted_of_aws("/a/b", &proof_of_aws(&wrong).0);
+        let (_, report) = explained(desk.path(), &pasted, &["--base", "mine"]);
+        let compared = &report["compared"];
+        assert_eq!(compared["mistake"].as_str(), mistake, "{report:#}");
+        let told = compared["likely"].as_str().unwrap();
+        assert!(told.contains(likely), "{told}");
+        let change = report["refused"]["change"].as_str().unwrap();
+        assert!(change.contains(likely), "{change}");
+    }
+    // The time stands in the string to sign too, and there by its place. A text of another run is no mistake.
+    let (fields, to_sign) = proof_of_aws(&right);
+    let pasted = pasted_of_aws("/a/b", &fields);
+    for (text, line) in [(&to_sign, 2), (&right, 5)] {
+        let earlier = text.replace(AWS_DATE, "20200101T000000Z");
+        std::fs::write(desk.path().join("mine"), &earlier).unwrap();
+        let (_, report) = explained(desk.path(), &pasted, &["--base", "mine"]);
+        let compared = &report["compared"];
+        assert_eq!(compared["mistake"], Value::Null, "{report:#}");
+        assert_eq!(compared["difference"]["line"], line);
+        let told = compared["likely"].as_str().unwrap();
+        assert!(told.contains("the time differs"), "{told}");
+        let by_key = compared["by_key"].as_str().unwrap();
+        assert!(by_key.contains("the gateway's text"), "{by_key}");
     }
 }
 
@@ -1010,5 +1105,205 @@ fn a_url_that_is_not_understood_is_repeated_without_its_query() {
         let output = run(desk.path(), "explain", &["pasted"]);
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(told.contains("?…") && !told.contains("canary"), "{told}");
+    }
+}
+
+#[test]
+fn what_curl_makes_of_brackets_and_braces_is_what_is_judged() {
+    let desk = desk();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = mpsc::channel();
+    let server = std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut head, mut piece) = (stream.unwrap(), Vec::new(), [0; 1024]);
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                let read = stream.read(&mut piece).unwrap();
+                // It is told so that no more is asked.
+                if read == 0 {
+                    return;
+                }
+                head.extend_from_slice(&piece[..read]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            tell.send(head.split(' ').nth(1).unwrap().to_owned())
+                .unwrap();
+            let answer = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    for (option, target) in [
+        ("", r"/a?f\[a\]=\{b\}"),
+        ("-g", r"/a?f[a]={b}\["),
+        ("", "/a?f[]=1&f[]=2"),
+        ("", "/a?f[::1]=[1::2]"),
+        ("", r"/a?\\\[a\]=\b"),
+        ("-G -d 'f[1-2]={a}'", "/a"),
+        ("", "/a?{1,2}"),
+        ("", "/a?{}"),
+        ("", "/a?[1-3]"),
+        ("", "/a?[a]"),
+        ("", "/a?["),
+        ("", "/a?a]"),
+        ("", "/a?}"),
+        ("", r"/a?\\[1-2]"),
+    ] {
+        let line = format!("curl --path-as-is {option} 'http://{address}{target}'");
+        let script = format!("curl() {{ command curl -qs --noproxy '*' \"$@\"; }}\n{line}");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(output.status.code().is_some_and(|code| code != 127));
+        let sent: Vec<String> = told.try_iter().collect();
+        let [target] = sent.as_slice() else {
+            std::fs::write(desk.path().join("pasted"), &line).unwrap();
+            let output = run(desk.path(), "explain", &["pasted"]);
+            assert_eq!(output.status.code(), Some(1), "{line}");
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(told.contains("`-g`"), "{line}: {told}");
+            continue;
+        };
+        let (_, report) = explained(desk.path(), &line, &[]);
+        assert_eq!(report["request"]["target"], **target, "{line}");
+    }
+    drop(std::net::TcpStream::connect(address).unwrap());
+    server.join().unwrap();
+}
+
+#[test]
+fn what_the_gateway_refuses_of_a_request_line_is_told_in_its_words() {
+    let desk = desk();
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).start();
+    for line in [
+        "GET /a#top HTTP/1.1",
+        "GET  /a HTTP/1.1",
+        "GET /a  HTTP/1.1",
+        "GET /a HTTP/1.1 ",
+        "GET /\u{e9} HTTP/1.1",
+        "GET /a< HTTP/1.0",
+    ] {
+        let raw = format!("{line}\r\nHost: h\r\n\r\n");
+        let mut connection = Connection::open(gateway.address());
+        connection.send(raw.as_bytes());
+        let answer = connection.response();
+        assert_eq!(answer.status, 400, "{line}");
+        std::fs::write(desk.path().join("pasted"), raw).unwrap();
+        let output = run(desk.path(), "explain", &["pasted"]);
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        let detail = answer.detail();
+        assert!(told.contains(&detail), "{line}: {told}, not {detail}");
+    }
+}
+
+#[test]
+fn line_ends_that_an_editor_gives_a_caller_s_text_are_not_what_went_wrong() {
+    let desk = desk();
+    for (how, read) in SCHEMES {
+        if how.contains(&"token") {
+            continue;
+        }
+        let line = signed(desk.path(), how, "--curl");
+        let (_, report) = explained(desk.path(), &line, read);
+        let base = report["signatures"][0]["base"].as_array().unwrap().iter();
+        let base: Vec<_> = base.map(|line| line.as_str().unwrap()).collect();
+        let base = base.join("\n");
+        let text = base.trim_end();
+        let ways = [text.to_owned(), format!("{text}\n")];
+        let of_windows = ways.each_ref().map(|way| way.replace('\n', "\r\n"));
+        for mine in ways.iter().chain(&of_windows) {
+            std::fs::write(desk.path().join("mine"), mine).unwrap();
+            for secret in [SECRET, "another-another-another-another-another"] {
+                std::fs::write(desk.path().join("key"), secret).unwrap();
+                let args = [read, &["--base", "mine"]].concat();
+                let (code, report) = explained(desk.path(), &line, &args);
+                assert_eq!(report["compared"]["same"], true, "{mine:?} {report:#}");
+                assert_eq!(code, i32::from(secret != SECRET));
+                let is_noted = report["notes"].to_string().contains("an editor's");
+                assert_eq!(is_noted, *mine != base, "{mine:?} {report:#}");
+                if code != 0 {
+                    let change = report["refused"]["change"].as_str().unwrap();
+                    assert!(change.contains("compare the secrets"), "{change}");
+                }
+            }
+        }
+        std::fs::write(desk.path().join("key"), SECRET).unwrap();
+    }
+}
+
+#[test]
+fn of_a_text_that_differs_the_key_tells_whether_it_was_signed() {
+    let desk = desk();
+    let mistake = "method-in-lower-case";
+    let right = canonical_of_aws("/a", BODY);
+    let wrong = right.replace("POST", "post");
+    let (of_right, _) = proof_of_aws(&right);
+    let (of_wrong, to_sign) = proof_of_aws(&wrong);
+    let other = "another-another-another-another-another";
+    for (fields, mine, secret, told) in [
+        (&of_wrong, &wrong, SECRET, "the key signed your text"),
+        (&of_wrong, &to_sign, SECRET, "the key signed your text"),
+        (
+            &of_right,
+            &wrong,
+            SECRET,
+            "the key signed the gateway's text",
+        ),
+        (
+            &of_wrong,
+            &wrong,
+            other,
+            "the key did not sign your text either",
+        ),
+        (
+            &of_wrong,
+            &to_sign,
+            other,
+            "the key did not sign your text either",
+        ),
+    ] {
+        std::fs::write(desk.path().join("key"), secret).unwrap();
+        for end in ["", "\n", "\r\n"] {
+            std::fs::write(desk.path().join("mine"), format!("{mine}{end}")).unwrap();
+            let pasted = pasted_of_aws("/a", fields);
+            let (_, report) = explained(desk.path(), &pasted, &["--base", "mine"]);
+            let compared = &report["compared"];
+            assert_eq!(compared["mistake"], mistake, "{told} {report:#}");
+            let by_key = compared["by_key"].as_str().unwrap();
+            assert!(by_key.contains(told), "{by_key}");
+            if told.contains("either") {
+                let change = report["refused"]["change"].as_str().unwrap();
+                assert!(change.contains("lower case") && change.contains(told));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_credential_in_a_field_is_repeated_from_a_caller_s_text() {
+    let desk = desk();
+    let credential = "Bearer canary/canary-0123";
+    let field = format!("Authorization: {credential}");
+    let cover = ["--created", THEN, "--cover", "authorization", "-H", &field];
+    let output = run(desk.path(), "sign", &[&cover[..], &["http://h/a"]].concat());
+    let fields = String::from_utf8(output.stdout).unwrap();
+    let base = format!("\"@method\": PUT\n\"@path\": /a\n\"authorization\": {credential}\nx");
+    for mine in [
+        base.replace('\n', " "),
+        base.replace('\n', "\\n"),
+        serde_json::to_string(&base).unwrap().replace('/', "\\/"),
+        base.replace("\"authorization\": ", "").replace('\n', " "),
+        "canary/canary-0123".to_owned(),
+    ] {
+        std::fs::write(desk.path().join("mine"), &mine).unwrap();
+        let raw = format!("GET /a HTTP/1.1\nHost: h\n{field}\n{fields}\n");
+        std::fs::write(desk.path().join("pasted"), raw).unwrap();
+        for json in [None, Some("--json")] {
+            let own = ["--at", THEN, "--base", "mine", "pasted"];
+            let output = run(desk.path(), "explain", &[&own, json.as_slice()].concat());
+            let told = [output.stdout, output.stderr].concat();
+            let told = String::from_utf8(told).unwrap();
+            assert!(told.contains("***"), "{mine}: {told}");
+            assert!(!told.contains("canary"), "{mine}: {told}");
+        }
     }
 }

@@ -277,7 +277,7 @@ fn explain_tries_the_mistakes_and_marks_where_the_callers_text_parts() {
         (base.to_owned(), None),
         (base.replace(": 7", ": 8"), Some("another body")),
         (base.replace("msg_", "MSG_"), Some("before the body")),
-        (format!("{base}\n"), Some("newline")),
+        (format!("{base}\n"), None),
         (BODY.to_owned(), Some("the body alone")),
     ] {
         std::fs::write(desk.path().join("mine"), &mine).unwrap();
@@ -291,6 +291,35 @@ fn explain_tries_the_mistakes_and_marks_where_the_callers_text_parts() {
             assert!(compared["difference"]["byte"].is_u64());
         }
     }
+}
+
+#[test]
+fn explain_tries_the_mistakes_in_bodies_that_are_too_long_for_a_gateway_to_try() {
+    let (sender, secret, _) = SENDERS[1];
+    let desk = desk(secret);
+    let read = ["--sender", sender, "--secret", "file:hooks.secret"];
+    let [compact, spaced] = ["", " "].map(|space| {
+        let long = "x".repeat(20_000);
+        format!("{{\"long\":{space}\"{long}\"}}")
+    });
+    let own = ["--created", THEN, "--json", "-d", &compact, URL];
+    let output = webhook(desk.path(), "sign", sender, &own);
+    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let headers = &made["headers"];
+    std::fs::write(desk.path().join("mine"), &compact).unwrap();
+    let beside = [&read[..], &["--base", "mine"]].concat();
+    let (code, report) = explained(desk.path(), &beside, &raw(headers, &spaced));
+    assert_eq!(code, 1);
+    let signature = &report["signatures"][0];
+    assert_eq!(signature["mistake"], "body-written-anew");
+    assert_eq!(signature["base"][0], spaced);
+    assert_eq!(report["compared"]["mistake"], "body-written-anew");
+    assert_eq!(report["compared"]["difference"]["column"], 9);
+    // There is a bound all the same, and it is told.
+    let endless = "x".repeat(5 * 1024 * 1024);
+    let (_, report) = explained(desk.path(), &read, &raw(headers, &endless));
+    let told = report["signatures"][0]["no_base"].as_str().unwrap();
+    assert!(told.contains("more than 4 MiB"), "{told}");
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The doctor: an honest caller is told which mistake it made, a guesser nothing.
 
+use crate::harness::binary::program;
 use crate::harness::pair::Pair;
 use crate::harness::setup::{SECRET, SECRET_512};
-use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
+use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller, now};
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use portcullis::schemes::doctor::Mistake;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::process::Command;
 
 const TARGET: &str = "/orders/caf%C3%A9/7?b=2&a=1";
 const BODY: &str = "{\"item\": 7}";
@@ -122,6 +125,21 @@ fn each_typical_mistake_with_the_text_is_named() {
     let newline = signed(&covering(), &request(&gateway), newline);
     assert_told(&gateway, &newline, "trailing-newline");
     covering_passes(&gateway);
+}
+
+#[test]
+fn escapes_that_were_signed_in_another_case_are_told_from_a_decoded_path() {
+    let upstream = Upstream::start();
+    let gateway = gateway(&upstream);
+    let request = gateway.request("GET", "/orders/caf%c3%a9/7?b=%c3%a9");
+    for (from, to, wanted) in [
+        ("caf%c3%a9", "caf%C3%A9", "escape-case"),
+        ("caf%c3%a9", "café", "path-decoded"),
+        ("b=%c3%a9", "b=%C3%A9", "escape-case"),
+    ] {
+        let wrong = |text: &str| text.replace(from, to);
+        assert_told(&gateway, &signed(&caller(), &request, wrong), wanted);
+    }
 }
 
 fn covering_passes(gateway: &Gateway) {
@@ -279,6 +297,160 @@ fn a_clock_is_blamed_only_where_the_signature_holds() {
     let milliseconds = caller().at(T0 * 1_000).sign(&request(&gateway));
     let told = mistake(&gateway.send(&milliseconds), "clock-skew");
     assert_eq!(told.as_deref(), Some("time-in-milliseconds"));
+}
+
+/// What `explain` says of `request` with the `gateway.toml` of `folder`.
+fn explained(folder: &Path, request: &Request) -> Value {
+    let raw = [request.head(), request.body.clone().unwrap_or_default()].concat();
+    std::fs::write(folder.join("pasted"), raw).unwrap();
+    let at = now().to_string();
+    let args = [
+        "explain",
+        "-c",
+        "gateway.toml",
+        "--json",
+        "--at",
+        &at,
+        "pasted",
+    ];
+    let output = Command::new(program())
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let report = serde_json::from_slice(&output.stdout);
+    report.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn explain_names_the_mistake_that_the_gateway_names_also_where_the_signature_holds() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server("explain = true").more(KEYS);
+    for name in ["old", "new", "next", "tokens"] {
+        setup.write_secret(&format!("{name}.key"), &secret(name));
+    }
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let folder = setup.folder().to_owned();
+    let gateway = setup.start();
+    let bare = gateway.request("GET", "/orders");
+    let by = |id: &str| Caller::new(id, &secret(id));
+    let token = |algorithm: &str, signer: Caller| {
+        let token = Token::new().header("alg", algorithm);
+        let token = token.header("kid", signer.id()).signed_by(signer);
+        bare.clone().field("Portcullis-Token", &token.text())
+    };
+    for (wrong, wanted) in [
+        (by("old").sign(&bare), "retired-key"),
+        (by("next").sign(&bare), "early-key"),
+        (by("tokens").sign(&bare), "key-not-for-scheme"),
+        (
+            by("new").parameter("alg=\"hmac-sha512\"").sign(&bare),
+            "algorithm-named-wrongly",
+        ),
+        (caller().at(now() - 3_600).sign(&bare), "clock-offset"),
+        (
+            caller().at(now() * 1_000).sign(&bare),
+            "time-in-milliseconds",
+        ),
+        (
+            signed(&caller(), &bare, |text| format!("{text}\n")),
+            "trailing-newline",
+        ),
+        (token("HS256", by("old")), "retired-key"),
+        (token("HS512", caller()), "algorithm-named-wrongly"),
+        // Tokens are signed with no key of this algorithm.
+        (token("HS512", Caller::sha512()), "algorithm-not-taken"),
+    ] {
+        let told = gateway.send(&wrong).json();
+        assert_eq!(told["mistake"], wanted, "{told:#}");
+        let report = explained(&folder, &wrong);
+        let named = [&report["signatures"][0], &report["token"]];
+        let named = named.map(|one| &one["mistake"]);
+        assert!(named.iter().any(|word| **word == wanted), "{report:#}");
+        if wanted == "time-in-milliseconds" {
+            let change = report["refused"]["change"].to_string();
+            assert!(change.contains("in whole seconds"), "{change}");
+        }
+    }
+    // Of one that passes, and to one who guesses, nothing.
+    for (request, holds) in [
+        (caller().sign(&bare), true),
+        (by("old").secret(&secret("guessed")).sign(&bare), false),
+    ] {
+        let report = explained(&folder, &request);
+        let signature = &report["signatures"][0];
+        assert_eq!(signature["holds"], holds, "{report:#}");
+        assert_eq!(signature["mistake"], Value::Null);
+    }
+}
+
+#[test]
+fn of_a_token_and_a_signature_beside_it_the_one_that_is_wrong_is_named() {
+    const PAIR: &str = "[[routes]]\nname = \"pair\"\npath = \"/pair\"\nupstream = \"backend\"\n\
+        accept = [\"token+http-signature\"]";
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream).server("explain = true").more(PAIR);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let folder = setup.folder().to_owned();
+    let gateway = setup.start();
+    let pair = |token: &Token, signer: Caller| {
+        let text = token.text();
+        let request = gateway.request("GET", "/pair");
+        let request = request.field("Portcullis-Token", &text);
+        let covered = ["@method", "@authority", "@path", "portcullis-token"];
+        let signer = signer.covering(&covered);
+        signer.value("\"portcullis-token\"", &text).sign(&request)
+    };
+    let right = Token::new();
+    gateway.send(&pair(&right, caller())).assert_passed();
+    let later = now() + 3_600;
+    let of_later = Token::new().claim("iat", later).claim("exp", later + 300);
+    let sha512 = Token::new().header("alg", "HS512");
+    let by_sha512 = sha512.clone().header("kid", "mobile-512").sha512();
+    for (wrong, is_the_token, wanted, change) in [
+        // Tokens are signed with no key of this algorithm.
+        (
+            pair(&by_sha512, caller()),
+            true,
+            "algorithm-not-taken",
+            "this key is of `hmac-sha512`, which signs no tokens",
+        ),
+        (
+            pair(&sha512, caller()),
+            true,
+            "algorithm-named-wrongly",
+            "`alg` must be the key's, `HS256`",
+        ),
+        (
+            pair(&right, Caller::sha512().parameter("alg=\"hmac-sha256\"")),
+            false,
+            "algorithm-named-wrongly",
+            "the key's, `hmac-sha512`, or be left out",
+        ),
+        (pair(&of_later, caller()), true, "clock-offset", "in "),
+        (
+            pair(&right, caller().at(now() - 3_600)),
+            false,
+            "clock-offset",
+            " ago",
+        ),
+    ] {
+        let told = gateway.send(&wrong).json();
+        assert_eq!(told["mistake"], wanted, "{told:#}");
+        let report = explained(&folder, &wrong);
+        let accepts = &report["route"]["accepts"];
+        assert_eq!(accepts, &serde_json::json!(["token+http-signature"]));
+        let (token, signature) = (&report["token"], &report["signatures"][0]);
+        let (wrong, right) = if is_the_token {
+            (token, signature)
+        } else {
+            (signature, token)
+        };
+        assert_eq!(wrong["mistake"], wanted, "{report:#}");
+        assert_eq!(right["mistake"], Value::Null, "{report:#}");
+        let told = report["refused"]["change"].as_str().unwrap();
+        assert!(told.contains(change), "{told}");
+    }
 }
 
 #[test]
@@ -643,10 +815,44 @@ fn each_typical_mistake_of_callers_of_aws_is_named() {
         (&*hash, "UNSIGNED-PAYLOAD", "body-unsigned"),
         (&*hash, &*empty, "body-as-empty"),
         (&*hash, &*format!("{hash}\n"), "trailing-newline"),
+        ("a=1&b=2", "?a=1&b=2", "question-mark-signed"),
+        ("\n\nhost;", "\nhost;", "empty-line-missing"),
     ] {
         gateway.advance(1);
         let wrong = right.replace(from, to);
         assert_told(&gateway, &FOR_AWS.sign(&request, &wrong), wanted);
+    }
+    let fields = right
+        .replace("host:", "Host:")
+        .replace("x-amz-date:", "X-Amz-Date:");
+    let names = fields.replace("host;x-amz-date", "Host;X-Amz-Date");
+    for wrong in [fields, names] {
+        gateway.advance(1);
+        let wrong = FOR_AWS.sign(&request, &wrong);
+        assert_told(&gateway, &wrong, "names-in-upper-case");
+    }
+    // Signed a second before it is sent: all of it, or the last text alone.
+    let before = ForAws {
+        time: "20270115T075959Z",
+        ..FOR_AWS
+    };
+    let all = before.canonical(&request, "/orders/caf%25C3%25A9/7", "a=1&b=2");
+    for canonical in [&all, &right] {
+        gateway.advance(1);
+        let wrong = before.sign(&request, canonical);
+        let wrong = wrong.change("X-Amz-Date", |_| FOR_AWS.time.to_owned());
+        assert_told(&gateway, &wrong, "clock-read-twice");
+    }
+    let plain = gateway.request("GET", "/orders");
+    let right_too = FOR_AWS.canonical(&plain, "/orders", "");
+    for wrong in [
+        right_too.replace("\n\n", "\n"),
+        right_too.replace("/orders\n\n", "/orders\n"),
+        right_too.replace("\n\nhost;", "\nhost;"),
+    ] {
+        gateway.advance(1);
+        let wrong = FOR_AWS.sign(&plain, &wrong);
+        assert_told(&gateway, &wrong, "empty-line-missing");
     }
     let other = secret("guessed");
     let guessed = ForAws {

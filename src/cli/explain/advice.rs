@@ -2,13 +2,14 @@
 
 use super::case::Case;
 use super::judge::Ground;
-use super::report::Report;
+use super::report::{Compared, Report};
 use super::shown::ago;
 use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
 use crate::apps::{Key, Scheme, SchemeSet};
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Table};
 use crate::schemes::aws_sigv4::coverage::{ASTERISK, BODY, LONE_MARK};
+use crate::schemes::freshness::is_in_milliseconds;
 use crate::schemes::hmac_auth::verify::is_of;
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::token::Issuer;
@@ -111,6 +112,9 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
         }
         Refused::Absent(_) => {
             "send it, or take it from the list; something on the way may have removed it".to_owned()
+        }
+        Refused::Skew { theirs, .. } if is_in_milliseconds(*theirs) => {
+            "give the time in whole seconds, as it is signed and as it is sent: divide it by 1,000".to_owned()
         }
         Refused::Skew { ours, theirs } => {
             let shown = webhook::shown(received, route).and(route.webhooks.as_ref());
@@ -229,10 +233,14 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
         ..
     } = case;
     let now = case.now.unix_seconds();
-    // Beside a signature that holds it is the token that does not.
+    // Of a pair the token is opened first. Beside a signature that holds it is the token that does not.
     let bad_token = report.token.as_ref().filter(|token| {
         let mut signatures = report.signatures.iter();
-        signatures.all(|one| one.holds == Some(true)) && token.holds != Some(true)
+        if token.holds == Some(true) {
+            token.mistake.is_some()
+        } else {
+            signatures.all(|one| one.holds == Some(true))
+        }
     });
     let is_of_token = report.signatures.is_empty() || bad_token.is_some();
     let key_id = bad_token
@@ -270,7 +278,7 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
                     "no key of app `{app}` has signed this body: another secret, or another body – it must be the sender's own bytes, as they came"
                 )
             }
-            None if let Some(likely) = compared.and_then(|compared| compared.likely.clone()) => likely,
+            None if let Some(hint) = compared.and_then(Compared::hint) => hint,
             None if is_pair => format!(
                 "compare the text you sign with the one above: `--base FILE` names the first difference; if they are the same, the private key is not the other half of this one, or signs with another algorithm than `{}`",
                 key.map_or("the key's", |key| key.algorithm().name())
@@ -293,7 +301,7 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
             text
         }
         Why::KeyNotForScheme => "`schemes` of the key does not list this scheme, or its secret is too short for it: fewer than 32 bytes prove neither `http-signature` nor `token`".to_owned(),
-        Why::WrongAlgorithm if report.token.is_some() => format!(
+        Why::WrongAlgorithm if is_of_token => format!(
             "`alg` must be the key's{}",
             key.map_or_else(String::new, |key| token_name(key.algorithm()))
         ),

@@ -3,16 +3,18 @@
 use super::case::Case;
 use super::report::{Parameter, Part as PartShown, Report, Signature};
 use super::shown::moment;
+use crate::cli::compare::{as_edited, is_same};
+use crate::crypto::VerifyingKey;
 use crate::crypto::aws4::DayKey;
 use crate::route::{Part, Route};
 use crate::schemes::aws_sigv4::text::NoText;
 use crate::schemes::aws_sigv4::{Presented, coverage, mistakes, text};
-use crate::schemes::doctor::{Mistake, Sample};
+use crate::schemes::doctor::{Mistake, Sample, Tries};
 use crate::schemes::{Received, Refused};
 use std::borrow::Cow;
 
 /// What a string to sign begins with.
-const TO_SIGN: &[u8] = b"AWS4-HMAC-SHA256\n";
+const TO_SIGN: &[u8] = b"AWS4-HMAC-SHA256";
 
 /// Takes down the signature, if the request shows one that can be read.
 /// What cannot be is told by the step that refuses it.
@@ -58,8 +60,8 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
             let to_sign = to_sign(&presented, &sample.text);
             shown.string_to_sign = Some(to_sign.split('\n').map(str::to_owned).collect());
             let mine = case.callers_text;
-            if mine.is_some_and(|mine| mine.starts_with(TO_SIGN)) {
-                compare_to_sign(report, case, &presented, &sample);
+            if mine.is_some_and(is_to_sign) {
+                compare_to_sign(report, case, &presented, &sample, day.as_ref());
             } else {
                 case.compare(report, &sample);
             }
@@ -83,7 +85,12 @@ fn compare_to_sign(
     case: Case<'_>,
     presented: &Presented<'_>,
     canonical: &Sample<'_>,
+    day: Option<&DayKey>,
 ) {
+    let is_by = move |_: &VerifyingKey, texts: &[&[u8]], signature: &[u8]| {
+        let mut tags = texts.iter().filter_map(|text| Some(day?.sign(text)));
+        tags.any(|tag| tag.as_bytes() == signature)
+    };
     let sample = Sample {
         scheme: canonical.scheme,
         key_id: canonical.key_id.clone(),
@@ -91,7 +98,7 @@ fn compare_to_sign(
         signature: canonical.signature.clone(),
         offer: None,
         also: Vec::new(),
-        by: None,
+        by: Some(Box::new(is_by)),
     };
     let Some(compared) = case.compare(report, &sample) else {
         return;
@@ -104,9 +111,9 @@ fn compare_to_sign(
     let mine = case.callers_text.unwrap_or_default();
     let has_mine = |texts: &[&str]| {
         let mut all = texts.iter();
-        all.any(|text| to_sign(presented, text.as_bytes()).as_bytes() == mine)
+        all.any(|text| is_same(to_sign(presented, text.as_bytes()).as_bytes(), mine))
     };
-    let found = canonical.find(case.received, || true, has_mine);
+    let found = canonical.find(case.received, &mut Tries::all(), has_mine);
     compared.mistake = found.map(Mistake::word);
     let says = found.map_or(OTHER_HASH, Mistake::says);
     compared.likely = Some(says.to_owned());
@@ -124,11 +131,21 @@ fn apart(presented: &Presented<'_>, canonical: &[u8], mine: &[u8]) -> usize {
         let both = text.split(|byte| *byte == b'\n').zip(other);
         both.filter(|(one, other)| one != other).count()
     };
-    if mine.starts_with(TO_SIGN) {
-        lines(to_sign(presented, canonical).as_bytes(), mine)
+    let differ = |text: &[u8]| {
+        let [.., mine] = as_edited(text, mine);
+        lines(text, &mine)
+    };
+    if is_to_sign(mine) {
+        differ(to_sign(presented, canonical).as_bytes())
     } else {
-        lines(canonical, mine)
+        differ(canonical)
     }
+}
+
+/// Whether `mine` is a string to sign, and not a canonical request.
+fn is_to_sign(mine: &[u8]) -> bool {
+    let behind = mine.strip_prefix(TO_SIGN);
+    behind.is_some_and(|rest| rest.starts_with(b"\n") || rest.starts_with(b"\r\n"))
 }
 
 fn to_sign(presented: &Presented<'_>, canonical: &[u8]) -> String {

@@ -14,7 +14,8 @@ use crate::replay::{self, Memories, Memory, Recorded};
 use crate::route::{Accept, NoRoute, Route, Table};
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{
-    self, Caller, Malformed, Observed, Presented, PublicUrl, Received, Rules, Surroundings, token,
+    self, Caller, Malformed, Observed, PAIR, Presented, PublicUrl, Received, Rules, Surroundings,
+    token,
 };
 use http::Version;
 use http::header::ORIGIN;
@@ -168,6 +169,7 @@ impl Way<'_> {
             route,
             ground: self.ground,
             callers_text: self.base,
+            refused: None,
             now: self.now,
         }
     }
@@ -192,7 +194,6 @@ impl Way<'_> {
             );
         }
         let case = self.case(received, route);
-        shown::credentials(report, case);
         let cache = token::Cache::new(CACHED_TOKENS);
         let rules = Rules {
             registry: &self.ground.registry,
@@ -204,6 +205,8 @@ impl Way<'_> {
         };
         let verified = Presented::read(received, route)
             .and_then(|presented| presented.verify(received, route, rules, self.now));
+        let refused = verified.as_ref().err();
+        shown::credentials(report, Case { refused, ..case });
         match verified {
             Ok(caller) => {
                 let note = match (caller.key_id(), caller.app()) {
@@ -311,7 +314,10 @@ fn shown_route(route: &Route) -> RouteShown {
         path: route.path.to_string(),
         accepts: match route.accept {
             Accept::Public => vec!["public"],
-            Accept::Proven(schemes) => schemes.iter().map(crate::apps::Scheme::name).collect(),
+            Accept::Proven(schemes) => {
+                let alone = schemes.iter().map(crate::apps::Scheme::name);
+                alone.chain(route.pair.then_some(PAIR)).collect()
+            }
         },
         scopes: route.scopes.iter().map(str::to_owned).collect(),
     }

@@ -191,6 +191,9 @@ fn print_compared(out: &mut impl Write, compared: &Compared) -> Result<()> {
     if let Some(likely) = &compared.likely {
         writeln!(out, "  {TITLE}Most likely{TITLE:#}: {likely}.")?;
     }
+    if let Some(by_key) = &compared.by_key {
+        writeln!(out, "  {TITLE}Signature{TITLE:#}: {by_key}.")?;
+    }
     Ok(())
 }
 

@@ -188,4 +188,15 @@ pub(super) struct Compared {
     pub(super) likely: Option<String>,
     /// The stable word of that, where it is a mistake that we can make again.
     pub(super) mistake: Option<&'static str>,
+    /// What the key says of a text that differs, where it is known: whether it is what was signed.
+    pub(super) by_key: Option<String>,
+}
+
+impl Compared {
+    /// What to change, as far as the two texts tell.
+    pub(super) fn hint(&self) -> Option<String> {
+        let told = [self.likely.as_deref(), self.by_key.as_deref()];
+        let told: Vec<&str> = told.into_iter().flatten().collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
 }

@@ -4,6 +4,7 @@ use super::case::Case;
 use super::report::{Parameter, Part as PartShown, Report, Signature, State};
 use super::{api_key, aws_sigv4, hmac_auth, token, webhook};
 use crate::apps::Scopes;
+use crate::cli::compare::is_same;
 use crate::route::Part;
 use crate::schemes::coverage;
 use crate::schemes::doctor::Sample;
@@ -29,7 +30,9 @@ pub(super) fn credentials(report: &mut Report, case: Case<'_>) {
         let mut shown = signature(&candidate, case);
         let sample = mistakes::sample(candidate, case.received, is_alone);
         if let (None, Some(sample)) = (&shown.no_base, sample) {
-            case.judge(&mut shown, &sample);
+            let names_its_key = names_its_key(&shown, &sample, case);
+            let own = case.of(&shown.parameters, names_its_key);
+            own.judge(&mut shown, &sample);
             samples.push((at, shown.holds, sample));
         }
         all.push(shown);
@@ -42,13 +45,21 @@ pub(super) fn credentials(report: &mut Report, case: Case<'_>) {
     report.signatures.append(&mut all);
 }
 
+/// Whether the signature names the algorithm of its key, or none.
+fn names_its_key(shown: &Signature, sample: &Sample<'_>, case: Case<'_>) -> bool {
+    let key = case.ground.registry.key(&sample.key_id);
+    let algorithm = key.map(|key| key.algorithm().name());
+    let mut named = shown.parameters.iter().filter(|one| one.name == "alg");
+    named.all(|one| algorithm == Some(&*one.value))
+}
+
 /// Which of `samples`, with their places and whether they hold, the caller's text is most likely
 /// of: of the same text, or else of the one that is wrong. A proxy may have signed too.
 fn meant<'a, 's>(
     samples: &'a [(usize, Option<bool>, Sample<'s>)],
     callers_text: Option<&[u8]>,
 ) -> Option<&'a (usize, Option<bool>, Sample<'s>)> {
-    let same = |sample: &Sample<'_>| callers_text == Some(&*sample.text);
+    let same = |sample: &Sample<'_>| callers_text.is_some_and(|mine| is_same(&sample.text, mine));
     let same = samples.iter().find(|(_, _, sample)| same(sample));
     let wrong = samples.iter().find(|(_, holds, _)| *holds == Some(false));
     same.or(wrong).or(samples.first())

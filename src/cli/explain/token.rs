@@ -4,6 +4,7 @@ use super::case::Case;
 use super::report::{Parameter, Report, Token};
 use super::shown::moment;
 use crate::clock::Now;
+use crate::crypto::Algorithm;
 use crate::route::Route;
 use crate::schemes::doctor::Finding;
 use crate::schemes::token::dpop::DPOP;
@@ -37,10 +38,11 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
     let presented = schemes::token::read(received, route).ok().flatten();
     let sample = presented.and_then(|token| token.sample());
     let found = sample.and_then(|sample| {
-        let key = case.ground.registry.key(&sample.key_id)?;
-        let holds = key.verifying.verify(&sample.text, &sample.signature);
-        token.holds = Some(holds.is_some());
-        holds.is_none().then(|| case.mistake(&sample))?
+        token.holds = case.holds(&sample);
+        let key = case.ground.registry.key(&sample.key_id);
+        let names_its_key = key.is_some_and(|key| names(&token.header, key.algorithm()));
+        let own = case.of(&token.times, names_its_key);
+        own.mistake(&sample, token.holds)
     });
     token.likely = found.as_ref().map(Finding::hint);
     token.mistake = found.map(|found| found.mistake.word());
@@ -70,7 +72,9 @@ fn found<'r>(received: &Received<'r>, route: &Route) -> Option<(usize, &'r str)>
 fn shown(field: String, text: &str, now: Now) -> Option<Token> {
     let (header, claims) = parts(text)?;
     let times = ["iat", "nbf", "exp"].into_iter().filter_map(|name| {
-        let at = claims.get(name)?.as_i64()?;
+        let at = claims.get(name)?;
+        // As the gateway takes it, without a fraction.
+        let at = at.as_i64().or_else(|| Some(at.as_f64()?.floor() as i64))?;
         Some(Parameter {
             name: name.to_owned(),
             value: at.to_string(),
@@ -89,6 +93,12 @@ fn shown(field: String, text: &str, now: Now) -> Option<Token> {
     })
 }
 
+/// Whether a token of this header names `algorithm`, its key's, and it is one that tokens take.
+fn names(header: &Value, algorithm: Algorithm) -> bool {
+    let named = header.get("alg").and_then(Value::as_str);
+    named.and_then(Algorithm::from_jose_name) == Some(algorithm) && algorithm.is_for_tokens()
+}
+
 /// Header and claims.
 fn parts(text: &str) -> Option<(Value, Value)> {
     let mut pieces = text.split('.');
@@ -100,7 +110,7 @@ fn parts(text: &str) -> Option<(Value, Value)> {
 }
 
 /// The issuer outside whose token it seems to be: the one that it names, or the only one whose tokens
-/// may stand there.
+/// may stand there. Of several of one name it is the one for which it is.
 pub(super) fn issuer(case: Case<'_>) -> Option<&Issuer> {
     let Case { route, ground, .. } = case;
     let (place, text) = found(case.received, route)?;
@@ -114,14 +124,27 @@ pub(super) fn issuer(case: Case<'_>) -> Option<&Issuer> {
     let id = header.get("kid").and_then(Value::as_str);
     let is_own = takers.own && id.is_some_and(|id| ground.registry.key(id).is_some());
     let iss = claims.get("iss").and_then(Value::as_str);
+    let is_of = |one: &&Issuer| iss.is_some() && one.iss.as_deref() == iss;
     let named = taken
         .iter()
-        .position(|one| iss.is_some() && one.iss.as_deref() == iss);
+        .position(|one| is_of(one) && is_for(one, &claims))
+        .or_else(|| taken.iter().position(is_of));
     match named {
         Some(at) => Some(taken.swap_remove(at)),
         None if taken.len() == 1 && !is_own => taken.pop(),
         None => None,
     }
+}
+
+/// Whether `aud` is what this issuer's tokens must have there.
+fn is_for(issuer: &Issuer, claims: &Value) -> bool {
+    let is_wanted = |one: &Value| {
+        let text = one.as_str();
+        issuer.audiences.iter().any(|name| text == Some(&**name))
+    };
+    let list = |aud| Value::as_array(aud).map_or(std::slice::from_ref(aud), Vec::as_slice);
+    let mut named = claims.get("aud").into_iter().flat_map(list);
+    issuer.audiences.is_empty() || named.any(is_wanted)
 }
 
 /// What to do about a token of `issuer` whose key is not there.

@@ -1,14 +1,17 @@
 //! What a report does not repeat: the credentials in fields and in the query.
 
+use crate::cli::paint::visible;
 use crate::route::{Route, Table};
-use crate::schemes::explained::veiled_on;
+use crate::schemes::explained::{is_credential, veiled_on};
+use http::header::{COOKIE, HeaderMap, HeaderName};
+use std::cmp::Reverse;
 
 /// Parameters of a presigned URL of AWS's that open something, and what stands for each.
 const OF_AWS: [(&str, &str); 2] = [
     ("X-Amz-Security-Token", "<a token>"),
     ("X-Amz-Signature", "<a signature>"),
 ];
-/// What stands for a static key.
+/// What stands for a static key, and for what is known of a field by its value alone.
 const KEY: &str = "***";
 /// Bytes from which on a value is looked for by itself, without its name. A shorter one opens nothing.
 const MIN_VALUE: usize = 8;
@@ -19,6 +22,81 @@ pub(super) fn text(text: &str, received: &str, route: &Route) -> String {
     let text = query(&veiled_on(text, route), route);
     let values = values(received, route);
     values.fold(text, |text, (value, veil)| text.replace(value, veil))
+}
+
+/// `text`, a caller's line, without what was received in the fields that hold credentials, wherever and in whatever
+/// form the line has it: it may be a whole text, as a log keeps it, or one without the fields' names.
+pub(super) fn fields(text: &str, received: &HeaderMap, route: &Route) -> String {
+    let credentials = received
+        .iter()
+        .filter(|(name, _)| is_credential(name, route));
+    let mut all: Vec<String> = credentials
+        .flat_map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let pieces = pieces(name, &value).into_iter();
+            let long = pieces.filter(|piece| piece.len() >= MIN_VALUE);
+            long.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    // A whole goes before its pieces.
+    all.sort_by_key(|piece| Reverse(piece.len()));
+    let text = text.to_owned();
+    all.iter().fold(text, |text, piece| {
+        let text = text.replace(&visible(piece), KEY);
+        if text.contains(['%', '\\']) {
+            without_escaped(&text, piece)
+        } else {
+            text
+        }
+    })
+}
+
+/// What opens something of `value`: all of it, what stands behind its first word, such as `Bearer`, and each cookie.
+fn pieces<'v>(name: &HeaderName, value: &'v str) -> Vec<&'v str> {
+    let behind = value.split_once(' ').map(|(_, rest)| rest.trim_start());
+    let cookies = value.split(';').filter(|_| *name == COOKIE);
+    let cookies = cookies.filter_map(|pair| Some(pair.split_once('=')?.1.trim()));
+    std::iter::once(value)
+        .chain(behind)
+        .chain(cookies)
+        .collect()
+}
+
+/// `text` with what stands for a key in the place of `value`, whichever of its letters are escaped: percent-encoded,
+/// or as JSON's writers do, each its own.
+fn without_escaped(text: &str, value: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let behind = value.chars().try_fold(rest, |rest, wanted| {
+            let (found, behind) = unescaped(rest)?;
+            (found == wanted).then_some(behind)
+        });
+        if let Some(behind) = behind {
+            out.push_str(KEY);
+            rest = behind;
+        } else {
+            // By one character, whatever it begins: a `%` may stand before the value.
+            out.push(first);
+            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+        }
+    }
+    out
+}
+
+/// As [`character`], also of a text of JSON.
+fn unescaped(text: &str) -> Option<(char, &str)> {
+    let escape = text.strip_prefix('\\').and_then(|behind| {
+        if let Some(digits) = behind.strip_prefix('u') {
+            let (digits, behind) = digits.split_at_checked(4)?;
+            let number = u32::from_str_radix(digits, 16).ok()?;
+            return Some((char::from_u32(number)?, behind));
+        }
+        let mut chars = behind.chars();
+        let sign = chars.next().filter(|sign| "\"'/\\".contains(*sign))?;
+        Some((sign, chars.as_str()))
+    });
+    escape.or_else(|| character(text))
 }
 
 /// `text`, a target or one with a target in it, without what opens something in the query.
@@ -217,6 +295,51 @@ mod tests {
             assert_eq!(super::text(text, received, &nowhere), told);
         }
         assert_eq!(super::text("b 1", "api_key=1", &nowhere), "b 1");
+    }
+
+    #[test]
+    fn a_credential_in_a_field_is_veiled_in_a_caller_s_line_however_that_is_kept() {
+        let mut route = with_key();
+        route.token_fields = vec![HeaderName::from_static("x-app-token")];
+        let received: HeaderMap = [
+            ("authorization", "Bearer  CANARY/canary+0"),
+            ("cookie", "a=1; sid=CANARY-sid; q=\"CANARY-\\q\""),
+            ("x-app-token", "CANARY-app"),
+            ("portcullis-token", "CANARY.own.token"),
+            ("x-note", "a plain note"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+        .collect();
+        for (line, told) in [
+            ("Bearer  CANARY/canary+0", "***"),
+            ("CANARY/canary+0", "***"),
+            (
+                "\"@method\": GET\\n\"authorization\": Bearer  CANARY/canary+0\\nx",
+                "\"@method\": GET\\n\"authorization\": ***\\nx",
+            ),
+            (r"{'a':'Bearer CANARY\/canary+0'}", "{'a':'Bearer ***'}"),
+            (r"{'a':'CANARY\u002fcanary\u002B0'}", "{'a':'***'}"),
+            (
+                "authorization=Bearer%20%20CANARY%2Fcanary%2B0&x=1",
+                "authorization=***&x=1",
+            ),
+            ("Bearer+%CANARY%2fcanary%2b0", "Bearer+%***"),
+            (r"100% \plain %2 \u00, é%C3", r"100% \plain %2 \u00, é%C3"),
+            (
+                "GET / authorization:Bearer CANARY/canary+0 x",
+                "GET / authorization:Bearer *** x",
+            ),
+            ("a=1;sid=CANARY-sid;", "a=1;sid=***;"),
+            (
+                r#"cookie: a=1; sid=CANARY-sid; q=\"CANARY-\\q\" x"#,
+                "cookie: *** x",
+            ),
+            ("CANARY-app CANARY.own.token", "*** ***"),
+            ("a plain note, a=1", "a plain note, a=1"),
+        ] {
+            assert_eq!(fields(line, &received, &route), told);
+        }
     }
 
     #[test]

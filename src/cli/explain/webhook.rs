@@ -5,8 +5,10 @@ use super::judge::Ground;
 use super::report::{Parameter, Part as PartShown, Report, Signature, State};
 use super::shown::moment;
 use crate::apps::{App, Key};
+use crate::cli::compare::OTHER_BODY;
 use crate::route::{Route, Sender};
 use crate::schemes::Received;
+use crate::schemes::doctor::{Sample, Tries};
 use crate::schemes::webhook::{Presented, mistakes};
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
         return;
     };
     let is_unread = received.has_body() && received.body().is_none();
+    let longest = Tries::all().longest();
+    let is_longer = received.body().is_some_and(|body| body.len() > longest);
     let mut shown = Signature {
         label: format!("webhook of {}", presented.sender.name()),
         covers: covers(presented.sender).map(str::to_owned).collect(),
@@ -27,10 +31,18 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
             component: "body".into(),
             state: State::Covered,
         }],
-        no_base: is_unread.then(|| "the body is what is signed, and it is not there".to_owned()),
+        no_base: match () {
+            () if is_unread => Some("the body is what is signed, and it is not there".to_owned()),
+            () if is_longer => Some(format!(
+                "the body has more than {} MiB: of a longer one it is told whether it passes, and no more",
+                longest / (1024 * 1024)
+            )),
+            () => None,
+        },
         ..Signature::default()
     };
-    let samples = mistakes::samples(&presented, received, keys(case.route, case.ground));
+    let keys = keys(case.route, case.ground);
+    let samples = mistakes::samples(&presented, received, keys, longest);
     // Whichever of the keys has signed.
     for sample in &samples {
         if shown.holds != Some(true) {
@@ -41,7 +53,8 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
             }
         }
     }
-    if let (Some(sample), Some(caller)) = (samples.first(), case.callers_text)
+    if let Some(caller) = case.callers_text
+        && let Some(sample) = meant(&samples, case, caller)
         && let Some(compared) = case.compare(report, sample)
         && compared.mistake.is_none()
         && !compared.same
@@ -49,13 +62,26 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
         // Where both part in the body, it is of another one.
         let front = presented.message.front.as_bytes();
         let says = if caller.starts_with(front) {
-            "another body was signed than arrived: sign the bytes that are sent, and let nothing on the way write them anew"
+            OTHER_BODY
         } else {
             "what stands before the body differs: it is made of the fields as they were sent"
         };
         compared.likely = Some(says.to_owned());
     }
     report.signatures.push(shown);
+}
+
+/// Which of `samples`, of one key each, the caller's text is laid beside: that of a key that signed it, or else ours.
+fn meant<'a, 's>(
+    samples: &'a [Sample<'s>],
+    case: Case<'_>,
+    caller: &[u8],
+) -> Option<&'a Sample<'s>> {
+    let mut all = samples.iter();
+    let signed = all.find(|sample| case.signed(sample, caller).1 == Some(true));
+    let mut all = samples.iter();
+    let holds = || all.find(|sample| case.holds(sample) == Some(true));
+    signed.or_else(holds).or(samples.first())
 }
 
 /// The sender whose webhook it is, if there is one to read.

@@ -3,7 +3,9 @@
 
 use super::data::{data, urlencoded};
 use super::options::{self, Does};
-use super::url::{authority, has_letters_in_escapes, with_query, without_dots, without_fragment};
+use super::url::{
+    authority, globbed, has_letters_in_escapes, with_query, without_dots, without_fragment,
+};
 use super::{Body, Files, Pasted, addressed, no_parts, shell};
 use crate::admin::api::operations::decoded;
 use crate::cli::stop::Stop;
@@ -115,6 +117,7 @@ struct Told {
     get: bool,
     head: bool,
     path_as_is: bool,
+    globoff: bool,
     notes: Vec<String>,
 }
 
@@ -187,6 +190,7 @@ impl Told {
             Does::Get => self.get = true,
             Does::Head => self.head = true,
             Does::PathAsIs => self.path_as_is = true,
+            Does::Globoff => self.globoff = true,
             Does::Compressed => self.notes.push(
                 "`--compressed` adds `Accept-Encoding`, of a value that depends on curl: it is not taken here".to_owned(),
             ),
@@ -237,6 +241,11 @@ impl Told {
     fn pasted(mut self) -> Result<Pasted> {
         let Some((url, _)) = self.url.take() else {
             return Err(Stop::failed("the `curl` line has no URL").into());
+        };
+        let url = if self.globoff {
+            url
+        } else {
+            globbed(&url).ok_or_else(pattern)?
         };
         let mut url = without_fragment(&url).to_owned();
         if !url.contains("://") {
@@ -305,6 +314,12 @@ impl Told {
             notes,
         })
     }
+}
+
+/// The URL is not repeated: a credential may stand in it.
+fn pattern() -> Stop {
+    Stop::failed("`{…}` and `[…]` in the URL are a pattern to curl, which makes a request of each URL that it stands for")
+        .hint("paste the one request that is meant; with `-g`, or a `\\` before each of these signs, curl sends them as they stand")
 }
 
 fn basic(user: &[u8]) -> String {
@@ -436,6 +451,18 @@ mod tests {
             ("curl http://h/ -G -d ''", "GET", "/", ""),
             ("curl http://h/?x -G -d ''", "GET", "/?x", ""),
             ("curl wss://h/live", "GET", "/live", ""),
+            // As Chrome copies `?f[a]=1`, and as others do.
+            (r"curl 'http://h/?f\[a\]=1'", "GET", "/?f[a]=1", ""),
+            (r"curl 'http://h/?\{a,b\}'", "GET", "/?{a,b}", ""),
+            (r"curl -g 'http://h/?f[1-2]\['", "GET", r"/?f[1-2]\[", ""),
+            ("curl 'http://h/?{1,2}' --globoff", "GET", "/?{1,2}", ""),
+            ("curl 'http://h/?f[]=1&g[]=2'", "GET", "/?f[]=1&g[]=2", ""),
+            (
+                "curl -G http://h/ -d 'f[1-2]={a}'",
+                "GET",
+                "/?f[1-2]={a}",
+                "",
+            ),
             (
                 "curl http://h/ -G --data-urlencode 'q=ä b' --data-urlencode '=&'",
                 "GET",
@@ -574,6 +601,9 @@ mod tests {
             ("curl http://a/ -b canary", "cookies"),
             ("curl http://a/ -H @canary", "file of headers"),
             ("curl http://a/ -d @canary", "no file"),
+            ("curl 'http://a/?canary={1,2}'", "`-g`"),
+            ("curl 'http://a/?canary=[1-3]'", "`-g`"),
+            ("curl 'http://a/?canary=a]'", "`-g`"),
             ("curl http://a/ | jq", "`|`"),
             ("curl ftp://a/", "needs `http`"),
             ("curl 'http://a/ä b'", "no URL"),

@@ -1,7 +1,7 @@
 //! A HAR file (HTTP Archive 1.2), one of its entries, or the request within one.
 
 use super::url::told;
-use super::{Body, Pasted, addressed, announced, no_parts};
+use super::{Body, MAX_HEADERS, Pasted, addressed, announced, no_parts};
 use crate::cli::paint::short;
 use crate::cli::stop::Stop;
 use anyhow::Result;
@@ -11,8 +11,6 @@ use http::{Method, Version};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Headers of an entry that are read: more than any gateway takes.
-const MAX_HEADERS: usize = 1_000;
 /// What is said where neither is there.
 const NO_CREDENTIALS: &str = "the entry has neither `Authorization` nor `Cookie`: browsers leave them out of a HAR unless they are told to save it with sensitive data";
 /// Entries that a message lists.

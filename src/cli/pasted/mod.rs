@@ -23,6 +23,9 @@ use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Request, Uri};
 
+/// Headers of a request that are read: more than any gateway takes.
+const MAX_HEADERS: usize = 1_000;
+
 /// A request taken from text.
 #[derive(Debug)]
 pub struct Pasted {

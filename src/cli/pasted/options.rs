@@ -25,6 +25,8 @@ pub(super) enum Does {
     Head,
     Compressed,
     PathAsIs,
+    /// Brackets and braces in the URL stand for themselves.
+    Globoff,
     Http10,
     Http11,
     Http2,
@@ -37,9 +39,9 @@ pub(super) enum Does {
 }
 
 use Does::{
-    Agent, Bearer, Compressed, Cookie, Data, DataBinary, DataRaw, DataUrlencode, Get, Head, Header,
-    Http2, Http10, Http11, Json, Method, Nothing, NothingWithValue, PathAsIs, Range, Referer,
-    Unknowable, Url, User,
+    Agent, Bearer, Compressed, Cookie, Data, DataBinary, DataRaw, DataUrlencode, Get, Globoff,
+    Head, Header, Http2, Http10, Http11, Json, Method, Nothing, NothingWithValue, PathAsIs, Range,
+    Referer, Unknowable, Url, User,
 };
 
 const AS_SENT: &str = "add `-v`, run it, and paste the lines that begin with `>`";
@@ -82,7 +84,7 @@ const OPTIONS: &[(char, &str, Does)] = &[
     ('N', "no-buffer", Nothing),
     ('#', "progress-bar", Nothing),
     (' ', "no-progress-meter", Nothing),
-    ('g', "globoff", Nothing),
+    ('g', "globoff", Globoff),
     ('O', "remote-name", Nothing),
     ('J', "remote-header-name", Nothing),
     ('q', "disable", Nothing),
@@ -183,7 +185,15 @@ impl Does {
     pub(super) const fn takes_value(self) -> bool {
         !matches!(
             self,
-            Get | Head | Compressed | PathAsIs | Http10 | Http11 | Http2 | Nothing | Unknowable(_)
+            Get | Head
+                | Compressed
+                | PathAsIs
+                | Globoff
+                | Http10
+                | Http11
+                | Http2
+                | Nothing
+                | Unknowable(_)
         )
     }
 }

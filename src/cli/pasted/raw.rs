@@ -1,7 +1,9 @@
 //! A request as text: pasted from a log, a trace, or the `>` lines of `curl -v`.
 
-use super::{Body, Pasted, announced, chunks};
+use super::{Body, MAX_HEADERS, Pasted, announced, chunks};
 use crate::cli::stop::Stop;
+use crate::server::Fault;
+use crate::server::http1::head;
 use anyhow::Result;
 use http::header::{HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -42,6 +44,13 @@ pub fn read(text: &[u8]) -> Result<Pasted> {
         if line.is_empty() {
             break;
         }
+        if parts.headers.len() == MAX_HEADERS {
+            return Err(Stop::failed(format!(
+                "line {number}: the request has more than {MAX_HEADERS} headers"
+            ))
+            .hint("an empty line ends the headers")
+            .into());
+        }
         let (name, value) = field(number, line)?;
         parts.headers.append(name, value);
     }
@@ -58,6 +67,10 @@ pub fn read(text: &[u8]) -> Result<Pasted> {
 /// A trace from its request on: the last of several, and not what is said to a proxy before it.
 /// `None` where `text` is no trace.
 fn last_of_trace<'t>(text: &'t [u8], notes: &mut Vec<String>) -> Option<Lines<'t>> {
+    // What looks like one in a body, such as a mail that is quoted, is the body's.
+    if Lines::of(text).first().is_some_and(is_request_line) {
+        return None;
+    }
     let mut lines = Lines::of(text);
     let (mut found, mut count, mut has_tunnel) = (None, 0, false);
     loop {
@@ -113,6 +126,36 @@ impl<'t> Lines<'t> {
         self.number += 1;
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
+
+    /// The next that is not empty.
+    fn first(&mut self) -> Option<&'t [u8]> {
+        loop {
+            match self.next()? {
+                b"" => {}
+                line => return Some(line),
+            }
+        }
+    }
+}
+
+/// The words of `line`, as many as a request line has and one more.
+fn words(line: &[u8]) -> Vec<&[u8]> {
+    const MOST: usize = 4;
+    let words = line.split(|byte| *byte == b' ');
+    words.filter(|word| !word.is_empty()).take(MOST).collect()
+}
+
+/// Whether a request that is no trace begins with `line`. Before a trace may stand what curl says of its progress.
+fn is_request_line(line: &[u8]) -> bool {
+    let words = line.split(|byte| b" \t".contains(byte));
+    let mut words = words.filter(|word| !word.is_empty());
+    let is_version = |word: &[u8]| word.starts_with(b"HTTP/");
+    // Also one that the gateway refuses, since a word is too many or a tab parts them.
+    match (words.next(), words.next(), words.next_back()) {
+        (Some(b"*" | b"<" | b">"), ..) | (_, None, _) => false,
+        (_, Some(last), None) => last.starts_with(b"/") || is_version(last),
+        (_, _, Some(last)) => is_version(last),
+    }
 }
 
 fn is_traced_request_line(line: &[u8]) -> bool {
@@ -125,7 +168,6 @@ fn is_traced_request_line(line: &[u8]) -> bool {
 }
 
 fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
-    let text = String::from_utf8_lossy(line);
     // The line is not repeated: the text may be another, such as a secret.
     let bad = || {
         Stop::failed(format!(
@@ -133,19 +175,30 @@ fn request_line(number: usize, line: &[u8]) -> Result<Request<()>> {
         ))
         .hint("the raw text is wanted, as behind `>` in the output of `curl -v`; or a HAR entry, or a whole `curl` line")
     };
-    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
-    let (method, target, version) = match words.as_slice() {
-        [method, target, "HTTP/1.0"] => (method, target, Version::HTTP_10),
-        [method, target] | [method, target, "HTTP/1.1"] => (method, target, Version::HTTP_11),
-        [method, target, "HTTP/2" | "HTTP/2.0"] => (method, target, Version::HTTP_2),
+    let (method, target, version) = match words(line).as_slice() {
+        [method, target] => (*method, *target, None),
+        [method, target, b"HTTP/1.0"] => (*method, *target, Some(Version::HTTP_10)),
+        [method, target, b"HTTP/1.1"] => (*method, *target, Some(Version::HTTP_11)),
+        [method, target, b"HTTP/2" | b"HTTP/2.0"] => (*method, *target, Some(Version::HTTP_2)),
         _ => return Err(bad().into()),
     };
+    let method = Method::from_bytes(method).map_err(|_| bad())?;
+    // What is read below is more than the gateway takes: it would be another request, without a `#…`.
+    let fault = match version {
+        Some(Version::HTTP_2) => None,
+        Some(_) => head::fault_in_request_line(line),
+        None => head::fault_in_request_line(&[line.trim_ascii_end(), b" HTTP/1.1"].concat()),
+    };
+    if let Some(Fault::Malformed(why)) = fault {
+        return Err(Stop::failed(format!("line {number}: {why}"))
+            .hint("the gateway answers such a line with 400")
+            .into());
+    }
     let mut request = Request::new(());
-    *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| bad())?;
-    *request.uri_mut() = target
-        .parse::<Uri>()
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::try_from(target)
         .map_err(|why| Stop::failed(format!("line {number}: the target is none: {why}")))?;
-    *request.version_mut() = version;
+    *request.version_mut() = version.unwrap_or_default();
     Ok(request)
 }
 
@@ -250,6 +303,45 @@ mod tests {
     }
 
     #[test]
+    fn what_a_body_quotes_is_no_trace_and_what_curl_says_before_one_is_no_request() {
+        let quoted = "Hello\n> GET /evil HTTP/1.1\n> Host: y\n";
+        for line in [
+            "POST /a HTTP/1.1",
+            "\n\nPOST /a HTTP/2",
+            "POST /a",
+            "POST /a ",
+        ] {
+            let raw = read(format!("{line}\nHost: x\n\n{quoted}").as_bytes()).unwrap();
+            assert_eq!(raw.parts.uri, "/a", "{line}");
+            assert_eq!(raw.body, Body::Rest(quoted.as_bytes().to_vec()));
+        }
+        // Also where the gateway would refuse the line.
+        for line in [
+            "POST /orders/a b HTTP/1.1",
+            "POST /a HTTP/1.1 ",
+            "POST\t/a HTTP/1.1",
+            "POST /a\tHTTP/1.1",
+            "POST\t/a",
+            "POST HTTP/1.1",
+        ] {
+            let told = read(format!("{line}\nHost: x\n\n{quoted}").as_bytes());
+            let told = told.err().unwrap().to_string();
+            assert!(told.starts_with("line 1"), "{line:?}: {told}");
+        }
+        for said in [
+            "  % Total    % Received % Xferd  Average Speed\n  0     0*   Trying ::1\n",
+            "Note: Unnecessary use of -X\n",
+            "* using HTTP/2\n",
+            "< HTTP/1.1 200 OK\n",
+            "} [5 bytes data]\n",
+            "\n",
+        ] {
+            let raw = read(format!("{said}> GET /a HTTP/1.1\r\n> Host: x\r\n").as_bytes());
+            assert_eq!(raw.unwrap().parts.uri, "/a", "{said}");
+        }
+    }
+
+    #[test]
     fn of_a_trace_with_several_requests_the_last_is_taken_and_that_is_told() {
         let get = |path: &str| {
             format!("> GET {path} HTTP/1.1\r\n> Host: x\r\n> \r\n< HTTP/1.1 302 Found\r\n")
@@ -311,6 +403,22 @@ mod tests {
                 message.contains("line 1") && message.len() < 500,
                 "{message}"
             );
+        }
+        let many = (0..25_000).fold("GET / HTTP/1.1\n".to_owned(), |text, at| {
+            text + &format!("x-{at}: 1\n")
+        });
+        assert!(error(&many).contains("line 1002: the request has more than 1000 headers"));
+        // As the gateway says it.
+        for (line, told) in [
+            ("GET /a#top HTTP/1.1", "holds a `#`"),
+            ("GET /a#top", "holds a `#`"),
+            ("GET  /a HTTP/1.1", "not a method, a target and a version"),
+            ("GET /a HTTP/1.1 ", "does not end in"),
+            ("GET /\u{e9} HTTP/1.0", "not ASCII"),
+        ] {
+            let message = error(line);
+            assert!(message.starts_with("line 1: "), "{message}");
+            assert!(message.contains(told), "{message}");
         }
         let message = error("GET / HTTP/1.1\nAuthorization canary");
         assert!(message.contains("line 2") && !message.contains("canary"));

@@ -1,6 +1,36 @@
 //! What curl makes of a URL, and what of one is told.
 
 use crate::cli::message::without_user;
+use std::net::Ipv6Addr;
+
+/// What curl sends `url` as, where `-g` is not there: a `\` before a bracket or a brace makes it stand for itself,
+/// and is taken off. `None` where one stands bare, since it begins a pattern, or ends one that is none.
+pub(super) fn globbed(url: &str) -> Option<String> {
+    const SIGNS: [char; 4] = ['[', ']', '{', '}'];
+    let mut out = String::with_capacity(url.len());
+    let mut rest = url;
+    while let Some(at) = rest.find(['\\', '[', ']', '{', '}']) {
+        let (front, behind) = rest.split_at(at);
+        out.push_str(front);
+        let (sent, left) = match behind.strip_prefix('\\') {
+            Some(escaped) if escaped.starts_with(SIGNS) => escaped.split_at(1),
+            Some(_) => behind.split_at(1),
+            None => behind.split_at(kept_brackets(behind)?),
+        };
+        out.push_str(sent);
+        rest = left;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// The bytes of the brackets that `text` begins with, where they are no pattern: around nothing, or around an address.
+fn kept_brackets(text: &str) -> Option<usize> {
+    let (inner, _) = text.strip_prefix('[')?.split_once(']')?;
+    let (address, _) = inner.split_once('%').unwrap_or((inner, ""));
+    let is_kept = inner.is_empty() || address.parse::<Ipv6Addr>().is_ok();
+    is_kept.then_some("[]".len() + inner.len())
+}
 
 /// `url` without its fragment, which is not sent.
 pub(super) fn without_fragment(url: &str) -> &str {
@@ -84,6 +114,36 @@ pub(super) fn told(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brackets_and_braces_are_sent_as_curl_sends_them() {
+        for (url, sent) in [
+            (r"/a?f\[a\]=\{b\}", Some("/a?f[a]={b}")),
+            (r"/a?\\\[\x\", Some(r"/a?\\[\x\")),
+            ("http://[::1]:80/", Some("http://[::1]:80/")),
+            (
+                "[fe80::1%25eth0][::ffff:1.2.3.4]",
+                Some("[fe80::1%25eth0][::ffff:1.2.3.4]"),
+            ),
+            ("f[]=é&f[]=2", Some("f[]=é&f[]=2")),
+            (r"\é[]", Some(r"\é[]")),
+            ("/a", Some("/a")),
+            ("", Some("")),
+            ("{a}", None),
+            ("{}", None),
+            ("[1-3]", None),
+            ("[a]", None),
+            ("[1.2.3.4]", None),
+            ("[::g]", None),
+            (r"\\[1-2]", None),
+            ("[", None),
+            ("]", None),
+            ("}", None),
+            ("#[1-2]", None),
+        ] {
+            assert_eq!(globbed(url).as_deref(), sent, "{url}");
+        }
+    }
 
     #[test]
     fn a_url_is_told_without_what_may_open_something() {

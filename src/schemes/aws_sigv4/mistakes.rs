@@ -3,16 +3,20 @@
 use super::forms::{self, Forms, MAX_TRIED};
 use super::read::Presented;
 use super::verify::{keys_of, payloads};
-use super::{EMPTY_SHA256, UNSIGNED_PAYLOAD, text};
+use super::{ALGORITHM, EMPTY_SHA256, UNSIGNED_PAYLOAD, X_AMZ_DATE, text};
 use crate::apps::Scheme;
 use crate::crypto::VerifyingKey;
 use crate::route::{Part, Route, SigV4, SignedPath};
-use crate::schemes::Refused;
+use crate::schemes::doctor::change::capitalized;
 use crate::schemes::doctor::{Case, Change, Form, Mistake, Offer, Sample};
 use crate::schemes::received::Received;
 use crate::schemes::signed::host_as_signed;
+use crate::schemes::{Refused, date};
 use data_encoding::{BASE64, HEXLOWER};
 use std::borrow::Cow;
+
+/// Seconds between two looks at a clock. In each form that a route takes there are fewer tries than elsewhere.
+const APART: [i64; 2] = [-1, 1];
 
 /// The signature, with its canonical request in every form that `route` takes, as where it is verified.
 ///
@@ -32,6 +36,8 @@ pub fn sample<'r>(
     let taken = Forms::of(received, in_query, &route.sigv4);
     let not_taken = not_taken(received, in_query, &taken);
     let sent = received.query().unwrap_or_default();
+    let credential = presented.credential.clone().into_owned();
+    let time = presented.time.text.clone().into_owned();
     let mut all = Vec::new();
     let mut hashed = 0;
     for (path, query) in taken.all() {
@@ -49,6 +55,8 @@ pub fn sample<'r>(
             let offer = Text {
                 received,
                 ours: String::from_utf8_lossy(&whole).into_owned(),
+                scope: credential.scope_text().to_owned(),
+                time: presented.time.seconds,
                 in_query,
                 has_path_as_sent: path == received.path().raw(),
                 has_query_as_sent: query == sent && *query != *forms::sorted(sent),
@@ -66,8 +74,6 @@ pub fn sample<'r>(
     }
     let mut all = all.into_iter();
     let Form { text, offer } = all.next().unwrap_or_default();
-    let credential = presented.credential.clone().into_owned();
-    let time = presented.time.text.clone().into_owned();
     Ok(Sample {
         scheme: Scheme::AwsSigv4,
         key_id: credential.key_id().to_owned().into(),
@@ -78,13 +84,24 @@ pub fn sample<'r>(
         by: Some(Box::new(
             move |key: &VerifyingKey, texts: &[&[u8]], signature: &[u8]| {
                 let day = keys_of(Some(key)).derive(credential.scope());
-                texts.iter().fold(false, |any, canonical| {
-                    let text = text::string_to_sign(&time, credential.scope_text(), &[*canonical]);
+                texts.iter().fold(false, |any, text| {
+                    let of_hash = || text::string_to_sign(&time, credential.scope_text(), &[*text]);
+                    let text = if is_to_sign(text) {
+                        Cow::Borrowed(*text)
+                    } else {
+                        of_hash().into()
+                    };
                     any | day.sign(&text).is(signature)
                 })
             },
         )),
     })
+}
+
+/// Whether `text` is a string to sign by itself, and no canonical request whose hash one holds.
+fn is_to_sign(text: &[u8]) -> bool {
+    let behind = text.strip_prefix(ALGORITHM.as_bytes());
+    behind.is_some_and(|rest| rest.starts_with(b"\n"))
 }
 
 /// Path and query in every form that signers give them and that is not `taken`.
@@ -109,6 +126,10 @@ fn not_taken(received: &Received<'_>, in_query: bool, taken: &Forms<'_>) -> Vec<
 struct Text<'r> {
     received: &'r Received<'r>,
     ours: String,
+    /// What stands behind the time in the string to sign.
+    scope: String,
+    /// When it was signed, Unix seconds.
+    time: i64,
     in_query: bool,
     has_path_as_sent: bool,
     /// And not sorted.
@@ -153,7 +174,9 @@ impl Offer for Text<'_> {
 
     fn own(&self) -> Vec<(Mistake, String)> {
         let mut parts = self.ours.splitn(4, '\n');
-        let (Some(method), Some(fields)) = (parts.next(), parts.nth(2)) else {
+        let (Some(method), Some(path), Some(query), Some(fields)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Vec::new();
         };
         let Some((_, payload)) = fields.rsplit_once('\n') else {
@@ -175,10 +198,54 @@ impl Offer for Text<'_> {
         if let Some(hash) = self.received.body_hash() {
             all.push((Mistake::BodyHashDiffers, with(&HEXLOWER.encode(&hash))));
         }
+        self.at_other_times(&mut all);
+        let marked = format!("{method}\n{path}\n?{query}\n{fields}");
+        all.push((Mistake::QuestionMarkSigned, marked));
+        if let Some((lines, list)) = fields.split_once("\n\n") {
+            let front = format!("{method}\n{path}\n{query}\n");
+            all.push((Mistake::EmptyLineMissing, format!("{front}{lines}\n{list}")));
+            if query.is_empty() {
+                let front = format!("{method}\n{path}\n");
+                all.push((Mistake::EmptyLineMissing, format!("{front}{fields}")));
+                all.push((Mistake::EmptyLineMissing, format!("{front}{lines}\n{list}")));
+            }
+            let lines = in_upper(lines, "\n");
+            all.push((Mistake::NamesInUpper, format!("{front}{lines}\n\n{list}")));
+            let names = list.strip_suffix(payload).unwrap_or_default();
+            let list = format!("{}{payload}", in_upper(names, ";"));
+            all.push((Mistake::NamesInUpper, format!("{front}{lines}\n\n{list}")));
+        }
         for (path, query) in &self.not_taken {
             let text = format!("{method}\n{path}\n{query}\n{fields}");
             all.push((Mistake::FormNotTaken, text));
         }
         all
     }
+}
+
+impl Text<'_> {
+    /// The strings to sign of callers that look at the clock twice: for all that is signed and then for what is sent,
+    /// or for this text alone.
+    fn at_other_times(&self, all: &mut Vec<(Mistake, String)>) {
+        let line = |time: &str| format!("\n{X_AMZ_DATE}:{time}\n");
+        let sent = line(&date::write_basic(self.time));
+        for apart in APART {
+            let time = date::write_basic(self.time.saturating_add(apart));
+            for canonical in [&self.ours.replacen(&sent, &line(&time), 1), &self.ours] {
+                let text = text::string_to_sign(&time, &self.scope, &[canonical.as_bytes()]);
+                let text = String::from_utf8_lossy(&text).into_owned();
+                all.push((Mistake::ClockTwice, text));
+            }
+        }
+    }
+}
+
+/// `names`, each with what stands behind it up to the next `end`, as many write them: `content-type` as `Content-Type`.
+fn in_upper(names: &str, end: &str) -> String {
+    let each = names.split(end).map(|name| match name.split_once(':') {
+        Some((name, value)) => format!("{}:{value}", capitalized(name)),
+        None => capitalized(name),
+    });
+    let each: Vec<String> = each.collect();
+    each.join(end)
 }

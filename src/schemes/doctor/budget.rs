@@ -1,6 +1,7 @@
 //! How much is tried: for one request, and in a second over all workers. So a
 //! flood of wrong signatures costs no more than is said here.
 
+use super::{MAX_TEXT, MAX_TEXT_OF_ALL};
 use crate::clock::Now;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -109,6 +110,15 @@ impl Tries {
     /// Whether these are [`Tries::all`].
     pub(super) const fn are_all(self) -> bool {
         self.each == 0
+    }
+
+    /// Bytes of a text that is tried.
+    pub const fn longest(self) -> usize {
+        if self.are_all() {
+            MAX_TEXT_OF_ALL
+        } else {
+            MAX_TEXT
+        }
     }
 
     /// Whether one more may be.

@@ -207,12 +207,13 @@ fn paths<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) {
             all.push((mistake, change));
         }
     };
+    // Before what decodes, which writes the rest in one case.
+    push(Mistake::EscapeCase, cased(raw, true).into());
+    push(Mistake::EscapeCase, cased(raw, false).into());
     push(Mistake::PathDecoded, path.canonical().into());
     push(Mistake::PathDecoded, decoded(raw).into());
     push(Mistake::PathEncodedTwice, raw.replace('%', "%25").into());
     push(Mistake::PathEncoded, encoded(raw, b"/%").into());
-    push(Mistake::EscapeCase, cased(raw, true).into());
-    push(Mistake::EscapeCase, cased(raw, false).into());
     // Of `/` nothing is left: some take a URL without a path as it is written.
     push(
         Mistake::PathSlash,
@@ -262,6 +263,17 @@ fn places<'r>(received: &'r Received<'_>, all: &mut Vec<(Mistake, Change<'r>)>) 
     }
     let url = format!("{}://{ours}", received.scheme());
     push(Mistake::HostWithScheme, None, Some(url.into()));
+}
+
+/// The name of a field as many write it, `content-type` as `Content-Type`, in quotes or bare.
+pub fn capitalized(name: &str) -> String {
+    let mut upper = true;
+    let written = name.chars().map(|c| {
+        let shown = if upper { c.to_ascii_uppercase() } else { c };
+        upper = matches!(c, '"' | '-');
+        shown
+    });
+    written.collect()
 }
 
 /// The pairs of a query in order, by name and then by value.
@@ -337,6 +349,8 @@ mod tests {
         assert_eq!(encoded("/a:b@c%20", b"/%"), "/a%3Ab%40c%20");
         assert_eq!(cased("/%c3%A9c3", true), "/%C3%A9c3");
         assert_eq!(cased("/%c3%A9C3", false), "/%c3%a9C3");
+        assert_eq!(capitalized("x-amz-date"), "X-Amz-Date");
+        assert_eq!(capitalized("\"x-amz-date\""), "\"X-Amz-Date\"");
         assert_eq!(sorted("b=2&a=2&a=1&c").unwrap(), "a=1&a=2&b=2&c");
         assert_eq!(sorted(&"a&".repeat(MAX_PAIRS)), None);
     }

@@ -33,6 +33,7 @@ mistakes! {
     CrLf "crlf" "lines end in CR LF: they end in LF alone";
     // What of the request stands in it.
     QuestionMark "question-mark-missing" "the value of `@query` lacks its `?`: it starts with one";
+    QuestionMarkSigned "question-mark-signed" "a `?` stands before the query: its line holds the query alone";
     EmptyQuery "empty-query" "a lone `?` behind the path makes a difference: the target is signed exactly as it is sent";
     MethodLower "method-in-lower-case" "the method is in lower case: it stands as in the request line";
     MethodUpper "method-in-upper-case" "the method is in upper case: in this line it is in lower case";
@@ -79,6 +80,7 @@ mistakes! {
     NamesUnquoted "names-without-quotes" "the names stand without quotes: `\"@method\": POST`";
     NamesInUpper "names-in-upper-case" "the fields' names are in another case: in the text they are in lower case";
     NamesInLower "names-in-lower-case" "the fields' names are in lower case: in the text they stand as in the list";
+    EmptyLineMissing "empty-line-missing" "an empty line is missing: one stands behind the fields, before the list of their names, and one in the place of a query that is not there";
     NameInFront "name-in-front" "a name stands before the line of the request: in this dialect the line stands alone";
     NameMissing "name-missing" "a line lacks its name: it stands before the value, with `: ` between them";
     NoSpace "space-missing" "the space behind `:` is missing";
@@ -102,8 +104,8 @@ mistakes! {
     RetiredKey "retired-key" "the signature holds, and its key is no longer in force: use the one that followed it";
     EarlyKey "early-key" "the signature holds, and its key is not yet in force";
     KeyNotForScheme "key-not-for-scheme" "the signature holds, and its key may not be used in this way: `schemes` of the key does not list it, or its secret is too short for it";
-    WrongAlgorithm "algorithm-named-wrongly" "the signature holds, and the algorithm that is named beside it is not the key's: name the key's, or none";
-    AlgorithmNotTaken "algorithm-not-taken" "the signature holds, and the dialect takes no key of this algorithm: `kong` and `apisix` take shared secrets alone, `cavage-12` Ed25519 and RSA besides, and none of them ECDSA";
+    WrongAlgorithm "algorithm-named-wrongly" "the signature holds, and the algorithm that is named beside it is not the key's: name the key's, or none where it may be left out";
+    AlgorithmNotTaken "algorithm-not-taken" "the signature holds, and no key of this algorithm is taken for it: the dialects `kong` and `apisix` take shared secrets alone, `cavage-12` Ed25519 and RSA besides, and none of them ECDSA; tokens take neither `hmac-sha512` nor `rsa-pss-sha512`";
     Milliseconds "time-in-milliseconds" "the signature holds, and its time is in milliseconds: times are in whole seconds";
     ClockOffset "clock-offset" "the signature holds, and its time alone is wrong: set the clock, or sign when you send";
 }

@@ -12,6 +12,7 @@
 pub mod budget;
 pub mod change;
 
+mod held;
 mod mistakes;
 mod secrets;
 mod siblings;
@@ -19,16 +20,17 @@ mod signatures;
 
 pub use budget::{Budget, Cost, Tries};
 pub use change::{Case, Change};
+pub use held::held;
 pub use mistakes::Mistake;
 
-use super::freshness::is_in_milliseconds;
 use super::received::Received;
-use super::{Presented, Refused, Why, hmac_auth};
+use super::{Presented, Refused, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::{HmacKey, VerifyingKey, random};
 use crate::route::Route;
 use crate::secret::Secret;
+use held::out_of_force;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -36,6 +38,8 @@ use std::sync::Arc;
 
 /// Bytes of a text that is tried in other ways, in all its forms, or the first alone: what is longer costs too much.
 pub const MAX_TEXT: usize = 16 * 1024;
+/// The same for whoever has the key: dozens of such texts are made of one.
+const MAX_TEXT_OF_ALL: usize = 4 * 1024 * 1024;
 
 /// What a scheme signs, and what its callers sign by mistake.
 pub trait Offer {
@@ -131,7 +135,16 @@ pub fn examine(
     }
     // Before its texts are written: that alone is work which strangers can ask for.
     let opened = budget.open(now)?;
-    let samples = presented.samples(received, route, registry, now);
+    let mut samples = presented.samples(received, route, registry, now);
+    // Of a pair the token is opened first, and its algorithm is refused whoever signed. For other reasons it waits:
+    // the key of an issuer outside is not here, and looking for it takes tries that the signature needs.
+    if let Refused::Rejected {
+        why: Why::WrongAlgorithm,
+        ..
+    } = refused
+    {
+        samples.sort_by_key(|sample| sample.scheme != Scheme::Token);
+    }
     let told_of = samples.iter().filter_map(|sample| {
         let key = registry.key(&sample.key_id);
         let double = match key {
@@ -169,49 +182,6 @@ pub fn examine(
     })
 }
 
-/// Why a signature does not help that holds.
-fn held(
-    refused: &Refused,
-    sample: &Sample<'_>,
-    key: &Key,
-    route: &Route,
-    now: Now,
-) -> Option<Mistake> {
-    let why = match refused {
-        Refused::Skew { theirs, .. } if is_in_milliseconds(*theirs) => {
-            return Some(Mistake::Milliseconds);
-        }
-        Refused::Skew { .. } => return Some(Mistake::ClockOffset),
-        Refused::Rejected { why, .. } => why,
-        _ => return None,
-    };
-    // Of two credentials it may be the other one's key.
-    match why {
-        Why::KeyNotActive if !key.is_active(now.unix_seconds()) => Some(out_of_force(key, now)),
-        Why::KeyNotForScheme if !key.schemes.contains(sample.scheme) => {
-            Some(Mistake::KeyNotForScheme)
-        }
-        Why::WrongAlgorithm if !is_taken(sample, key, route) => Some(Mistake::AlgorithmNotTaken),
-        Why::WrongAlgorithm => Some(Mistake::WrongAlgorithm),
-        _ => None,
-    }
-}
-
-/// Whether callers of the route's dialect, if it is one of theirs, sign with keys like this one, whatever they name.
-fn is_taken(sample: &Sample<'_>, key: &Key, route: &Route) -> bool {
-    let of_dialect = route.dialect.filter(|_| sample.scheme == Scheme::HmacAuth);
-    of_dialect.is_none_or(|dialect| hmac_auth::verify::is_of(dialect, key.algorithm()))
-}
-
-fn out_of_force(key: &Key, now: Now) -> Mistake {
-    let seconds = now.unix_seconds();
-    if key.not_before.is_some_and(|from| seconds < from) {
-        Mistake::EarlyKey
-    } else {
-        Mistake::RetiredKey
-    }
-}
-
 /// A secret that nobody has.
 fn nobodys() -> Secret {
     let mut bytes = vec![0; crate::crypto::hmac::MIN_SECRET];
@@ -230,10 +200,10 @@ pub fn diagnose(
     now: Now,
     tries: &mut Tries,
 ) -> Option<Finding> {
-    if sample.text.len() > MAX_TEXT {
+    if sample.text.len() > tries.longest() {
         return None;
     }
-    let texts = sample.texts(sample.tried());
+    let texts = sample.texts(sample.tried(tries.longest()));
     let (text, signature) = (&*sample.text, &*sample.signature);
     // Where it is made in another way there is one way to write it, which its reader holds to.
     if sample.by.is_none()
@@ -266,7 +236,7 @@ pub fn diagnose(
         let texts: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
         sample.is_by(key, &texts)
     };
-    match sample.find(received, || tries.take(), holds) {
+    match sample.find(received, tries, holds) {
         Some(mistake) => Some(mistake.into()),
         None if is_public => None,
         None => by_another(tries),
@@ -279,17 +249,18 @@ impl Sample<'_> {
         match (key, &self.by) {
             (VerifyingKey::Public(_), _) => Cost::PublicKey,
             (VerifyingKey::Mac(_), Some(_)) => {
-                Cost::Derived(u32::try_from(1 + self.tried().len()).unwrap_or(u32::MAX))
+                let forms = 1 + self.tried(MAX_TEXT).len();
+                Cost::Derived(u32::try_from(forms).unwrap_or(u32::MAX))
             }
             (VerifyingKey::Mac(_), None) => Cost::Secret,
         }
     }
 
-    /// The forms besides the first in which mistakes are tried: none where all are too long together.
-    fn tried(&self) -> &[Form<'_>] {
+    /// The forms besides the first in which mistakes are tried: none where all are longer together than the `longest`.
+    fn tried(&self, longest: usize) -> &[Form<'_>] {
         let all = self.texts(&self.also);
         let bytes: usize = all.iter().map(|text| text.len()).sum();
-        if bytes > MAX_TEXT { &[] } else { &self.also }
+        if bytes > longest { &[] } else { &self.also }
     }
 
     /// The text, and those of `also`.
@@ -317,7 +288,7 @@ impl Sample<'_> {
     }
 
     /// Whether it is this key's, of one of `texts`.
-    fn is_by(&self, key: &VerifyingKey, texts: &[&[u8]]) -> bool {
+    pub fn is_by(&self, key: &VerifyingKey, texts: &[&[u8]]) -> bool {
         match &self.by {
             Some(by) => by(key, texts, &self.signature),
             None => texts
@@ -326,18 +297,22 @@ impl Sample<'_> {
         }
     }
 
-    /// The first mistake that makes the text into the one that is looked for. A step of all forms is one
-    /// try: `may_try` is asked before it, and then whether one of its texts `is_it`, each text once.
+    /// The first mistake that makes the text into the one that is looked for. A step of all forms is one of
+    /// `tries`: it is taken before it is asked whether one of its texts `is_it`, each text once.
     pub fn find(
         &self,
         received: &Received<'_>,
-        mut may_try: impl FnMut() -> bool,
+        tries: &mut Tries,
         is_it: impl Fn(&[&str]) -> bool,
     ) -> Option<Mistake> {
+        if self.text.len() > tries.longest() {
+            return None;
+        }
         // By hash: there may be many texts, and long ones.
-        let (hasher, mut tried) = (RandomState::new(), HashSet::new());
-        let mut is_new = |text: &str| tried.insert(hasher.hash_one(text));
-        let also = self.tried().iter().map(|form| (&form.text, &form.offer));
+        let (hasher, mut seen) = (RandomState::new(), HashSet::new());
+        let mut is_new = |text: &str| seen.insert(hasher.hash_one(text));
+        let also = self.tried(tries.longest()).iter();
+        let also = also.map(|form| (&form.text, &form.offer));
         let mut ways = Vec::new();
         for (text, offer) in std::iter::once((&self.text, &self.offer)).chain(also) {
             let ours = String::from_utf8_lossy(text);
@@ -352,7 +327,7 @@ impl Sample<'_> {
             }
             let new: Vec<_> = step.iter().filter(|(_, text)| is_new(text)).collect();
             let texts: Vec<&str> = new.iter().map(|(_, text)| &**text).collect();
-            if !texts.is_empty() && may_try() && is_it(&texts) {
+            if !texts.is_empty() && tries.take() && is_it(&texts) {
                 let right = new.iter().find(|(_, text)| is_it(&[text.as_str()]));
                 return right.map(|(mistake, _)| *mistake);
             }

@@ -19,7 +19,7 @@ pub(super) fn find<'k>(
 ) -> Option<Finding> {
     let other = if tries.are_all() {
         // Who has the key needs no stopwatch.
-        others.find(|other| holds(sample, &other.verifying))
+        others.find(|other| holds(sample, &other.verifying, tries.longest()))
     } else {
         in_places(sample, key, others, tries)
     }?;
@@ -52,22 +52,27 @@ fn in_places<'k>(
     places.take(MAX_OTHER_KEYS).find_map(|other| {
         // What this key may not prove is another matter: its holder learns of the key alone.
         let verifying = other.map(|other| &other.verifying);
-        let holds = tries.take() && is_by(sample, verifying, &kinds);
+        let holds = tries.take() && is_by(sample, verifying, &kinds, tries.longest());
         other.filter(|_| holds)
     })
 }
 
 /// Whether the signature is that of `other`, which stands in for its own kind; one of each is asked.
-fn is_by(sample: &Sample<'_>, other: Option<&VerifyingKey>, kinds: &[&VerifyingKey]) -> bool {
+fn is_by(
+    sample: &Sample<'_>,
+    other: Option<&VerifyingKey>,
+    kinds: &[&VerifyingKey],
+    longest: usize,
+) -> bool {
     kinds.iter().fold(false, |any, &kind| {
         let own = other.filter(|other| other.costs_as(kind));
-        any | (holds(sample, own.unwrap_or(kind)) && own.is_some())
+        any | (holds(sample, own.unwrap_or(kind), longest) && own.is_some())
     })
 }
 
 /// Whether the signature is this key's, in one of the forms that are tried.
-fn holds(sample: &Sample<'_>, key: &VerifyingKey) -> bool {
-    sample.is_by(key, &sample.texts(sample.tried()))
+fn holds(sample: &Sample<'_>, key: &VerifyingKey, longest: usize) -> bool {
+    sample.is_by(key, &sample.texts(sample.tried(longest)))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::read::{Input, Item, Presented};
 use super::{Dialect, date, text};
 use crate::apps::Scheme;
 use crate::schemes::digest::CONTENT_DIGEST;
+use crate::schemes::doctor::change::capitalized;
 use crate::schemes::doctor::{Case, Change, Mistake, Offer, Sample};
 use crate::schemes::received::Received;
 use http::header::{DATE, HOST};
@@ -191,16 +192,4 @@ fn is_time(item: Item<'_>) -> bool {
         Item::Field(name) => is(name, DATE) || is(name, X_DATE),
         Item::RequestLine | Item::Target => false,
     }
-}
-
-/// `content-type` as `Content-Type`.
-fn capitalized(name: &str) -> String {
-    let mut upper = true;
-    name.chars()
-        .map(|c| {
-            let shown = if upper { c.to_ascii_uppercase() } else { c };
-            upper = c == '-';
-            shown
-        })
-        .collect()
 }

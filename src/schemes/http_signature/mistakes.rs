@@ -5,6 +5,7 @@ use super::base::{self, write};
 use super::read::{Candidate, Presented, SIGNATURE_INPUT};
 use crate::apps::Scheme;
 use crate::schemes::digest::CONTENT_DIGEST;
+use crate::schemes::doctor::change::capitalized;
 use crate::schemes::doctor::{Case, Change, Mistake, Offer, Sample};
 use crate::schemes::received::{Received, TargetForm};
 use std::borrow::Cow;
@@ -132,7 +133,7 @@ impl Offer for Base<'_> {
                 Mistake::NamesUnquoted,
                 ours.replacen("\n\"@signature-params\":", "\n@signature-params:", 1),
             ),
-            (Mistake::NamesInUpper, self.each_name(capitalized)),
+            (Mistake::NamesInUpper, self.each_name(in_upper)),
             (
                 Mistake::NoSpace,
                 each_line(ours, |line| line.replacen(": ", ":", 1)),
@@ -195,17 +196,10 @@ fn each_line(text: &str, make: impl Fn(&str) -> String) -> String {
     lines.join("\n")
 }
 
-/// `"content-type"` as `"Content-Type"`. Names of derived components stay.
-fn capitalized(name: &str) -> String {
+/// As callers write a field's name. Names of derived components stay.
+fn in_upper(name: &str) -> String {
     if name.starts_with("\"@") {
         return name.to_owned();
     }
-    let mut upper = true;
-    name.chars()
-        .map(|c| {
-            let shown = if upper { c.to_ascii_uppercase() } else { c };
-            upper = matches!(c, '"' | '-');
-            shown
-        })
-        .collect()
+    capitalized(name)
 }

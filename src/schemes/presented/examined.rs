@@ -4,7 +4,7 @@ use super::{Credential, Presented};
 use crate::apps::{Key, Registry};
 use crate::clock::Now;
 use crate::route::Route;
-use crate::schemes::doctor::Sample;
+use crate::schemes::doctor::{MAX_TEXT, Sample};
 use crate::schemes::received::Received;
 use crate::schemes::{aws_sigv4, hmac_auth, http_signature, webhook};
 use std::sync::Arc;
@@ -71,7 +71,8 @@ impl<'r> Credential<'r> {
                 sample.into_iter().collect()
             }
             Self::Webhook(hook) => {
-                webhook::mistakes::samples(&hook, received, keys_of_hooks(route, registry))
+                let keys = keys_of_hooks(route, registry);
+                webhook::mistakes::samples(&hook, received, keys, MAX_TEXT)
             }
             Self::ApiKey(_) | Self::Certificate(_) => Vec::new(),
         }

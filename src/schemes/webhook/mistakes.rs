@@ -5,7 +5,7 @@ use crate::apps::{Key, Scheme};
 use crate::crypto::VerifyingKey;
 use crate::crypto::digest::sha256;
 use crate::route::Sender;
-use crate::schemes::doctor::{Change, MAX_TEXT, Mistake, Offer, Sample};
+use crate::schemes::doctor::{Change, Mistake, Offer, Sample};
 use crate::schemes::received::Received;
 use data_encoding::HEXLOWER;
 use std::borrow::Cow;
@@ -14,19 +14,21 @@ use std::sync::Arc;
 /// Signs that stand between the parts of a text where another belongs.
 const SEPARATORS: [&str; 9] = [".", ":", "", "\n", "|", ",", "-", " ", "&"];
 
-/// The webhook under each of the `keys` that may have signed it; nothing while its body is not read.
+/// The webhook under each of the `keys` that may have signed it; nothing while its body is not read, or where it is
+/// longer than the `longest` of which something is told.
 pub fn samples<'r>(
     presented: &Presented<'r>,
     received: &Received<'r>,
     keys: &'r [Arc<Key>],
+    longest: usize,
 ) -> Vec<Sample<'r>> {
     let body = match received.body() {
         Some(body) => body,
         None if received.has_body() => return Vec::new(),
         None => b"",
     };
-    // Nothing is told of a longer one, and each key would have a copy.
-    if body.len() > MAX_TEXT {
+    // Each key would have a copy.
+    if body.len() > longest {
         return Vec::new();
     }
     let one = |key: &'r Arc<Key>| sample(presented, body, Cow::Borrowed(&*key.id));
