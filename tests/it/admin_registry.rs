@@ -769,6 +769,42 @@ fn a_key_that_callers_use_is_not_safe_to_retire_until_it_was_quiet_for_long_enou
 }
 
 #[test]
+fn while_uses_cannot_be_written_down_they_are_told_and_no_key_is_safe_to_retire() {
+    let upstream = Upstream::start();
+    let binary = setup(&upstream).spawn();
+    let api = Operator(binary.admin());
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let made = api.make("/v1/keys", &json!({ "app": "shop", "id": "used" }));
+    api.make("/v1/keys", &json!({ "app": "shop", "id": "idle" }));
+    let safe = |id: &str| {
+        let told = api.get(&format!("/v1/keys/{id}/safe-to-retire")).json();
+        let why = told["why"].as_str().unwrap().to_owned();
+        (told["safe"] == true, why)
+    };
+    let unused = "it was never used".to_owned();
+    assert_eq!(safe("used"), (true, unused.clone()));
+    limit_files(&binary, "0");
+    let app = json!({ "name": "more" });
+    api.post("/v1/apps", &app)
+        .assert_refused(503, "registry-unwritable");
+    let secret = made["secret"].as_str().unwrap().as_bytes();
+    let get = binary.request("GET", "/");
+    let signed = Caller::new("used", secret).at(Binary::now()).sign(&get);
+    binary.send(&signed).assert_passed();
+    let (is_safe, why) = safe("used");
+    assert!(!is_safe && why.starts_with("it was used at "), "{why}");
+    let (is_safe, why) = safe("idle");
+    assert!(
+        !is_safe && why.contains("uses cannot be written down now"),
+        "{why}"
+    );
+    limit_files(&binary, "unlimited");
+    assert_eq!(api.post("/v1/apps", &app).status, 201);
+    assert_eq!(safe("idle"), (true, unused));
+    assert!(!safe("used").0);
+}
+
+#[test]
 fn the_key_of_a_token_that_is_shown_beside_a_signature_is_used_as_well() {
     let upstream = Upstream::start();
     let pair = "\n[[routes]]\nname = \"pair\"\npath = \"/pair\"\nupstream = \"backend\"\naccept = [\"token+http-signature\"]\n";
@@ -839,6 +875,47 @@ fn of_parallel_writers_with_one_tag_one_wins() {
         }
     });
     assert_eq!(made.into_inner(), 1);
+}
+
+#[test]
+fn of_a_reload_that_takes_a_plan_away_and_apps_that_are_made_with_it_one_is_refused() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let without = setup.text();
+    let with = format!("{without}[plans.brief]\nrate = \"5/s\"\n");
+    let binary = Binary::spawn_on(setup, &without);
+    let api = Operator(binary.admin());
+    let reload = || api.send("POST", "/v1/reload", None, None).status;
+    for round in 0..8 {
+        binary.rewrite(&with);
+        assert_eq!(reload(), 200);
+        binary.rewrite(&without);
+        let begin = std::sync::Barrier::new(3);
+        let (made, reloaded) = std::thread::scope(|scope| {
+            let write = |writer: u32| {
+                let begin = &begin;
+                scope.spawn(move || {
+                    begin.wait();
+                    let make = |number: &u32| {
+                        let name = format!("app-{round}-{writer}-{number}");
+                        let app = json!({ "name": name, "plan": "brief" });
+                        api.post("/v1/apps", &app).status == 201
+                    };
+                    (0..6).take_while(make).count()
+                })
+            };
+            let (one, other) = (write(1), write(2));
+            begin.wait();
+            let reloaded = reload();
+            (one.join().unwrap() + other.join().unwrap(), reloaded)
+        });
+        let wanted = if made == 0 { 200 } else { 409 };
+        assert_eq!(reloaded, wanted, "round {round}: {made} were made");
+        for app in names(&api.get("/v1/apps?source=registry"), "name") {
+            let gone = api.send("DELETE", &format!("/v1/apps/{app}"), Some("*"), None);
+            assert_eq!(gone.status, 200, "{}", gone.text());
+        }
+    }
 }
 
 #[test]
@@ -938,6 +1015,46 @@ fn every_change_has_its_line_and_no_secret_is_in_any() {
     let file = std::fs::read(gateway.setup().path("state/portcullis.redb")).unwrap();
     let secret = key["secret"].as_str().unwrap().as_bytes();
     assert!(!file.windows(secret.len()).any(|window| window == secret));
+}
+
+#[test]
+fn lines_by_a_clock_that_was_set_back_hide_none_that_came_before_them() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream);
+    let store = gateway.registry();
+    for (number, at) in [-9_000, 1, 2, -7_200, 3].into_iter().enumerate() {
+        let audit = AuditEntry {
+            at: T0 + at,
+            who: "test".into(),
+            what: "test".into(),
+            target: format!("line/{number}"),
+            before: None,
+            after: None,
+            outcome: Outcome::Done,
+            times: 1,
+        };
+        let write = Write {
+            changes: Vec::new(),
+            audit,
+            dry_run: false,
+        };
+        store.write(write).unwrap();
+    }
+    for limit in [1, 2, 3, 100] {
+        let first = format!("/v1/audit?since=2027-01-15T08:00:00Z&limit={limit}");
+        let (mut found, mut target) = (Vec::new(), first.clone());
+        loop {
+            let page = operator(&gateway).get(&target);
+            let more = names(&page, "target");
+            assert!(more.len() <= limit, "{more:?}");
+            found.extend(more);
+            match page.json()["next"].as_str() {
+                Some(next) => target = format!("{first}&page={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(found, ["line/4", "line/2", "line/1"], "{limit}");
+    }
 }
 
 #[test]
@@ -1284,6 +1401,70 @@ fn a_gateway_that_starts_on_a_full_disk_verifies_what_it_can_and_the_rest_once_t
     let again = caller.nonce("two");
     let again = again.sign(&binary.request("POST", "/orders"));
     binary.send(&again).assert_refused(401, "replayed");
+}
+
+/// Runs the gateway where `folder` can only be read.
+fn that_only_reads(folder: &Path) -> Command {
+    let of_its_own = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c"]);
+        let only_read =
+            "mount --bind \"$ONLY_READ\" \"$ONLY_READ\" && mount -o remount,bind,ro \"$ONLY_READ\"";
+        command.arg(format!("{only_read} && {script}"));
+        command.env("ONLY_READ", folder);
+        command
+    };
+    let tried = of_its_own("! touch \"$ONLY_READ/it\"").output();
+    assert!(
+        tried.as_ref().is_ok_and(|tried| tried.status.success()),
+        "missing: file systems of one's own (`unshare --map-root-user --mount`): {tried:?}"
+    );
+    let mut command = of_its_own("exec \"$0\" \"$@\"");
+    command.arg(program());
+    command
+}
+
+#[test]
+fn a_gateway_that_starts_where_nothing_can_be_written_verifies_what_it_can() {
+    let upstream = Upstream::start();
+    let mut binary = setup(&upstream).spawn();
+    let api = Operator(binary.admin());
+    api.make("/v1/apps", &json!({ "name": "shop" }));
+    let key = api.make("/v1/keys", &json!({ "app": "shop", "id": "shop-1" }));
+    let secret = key["secret"].as_str().unwrap().as_bytes().to_vec();
+    let caller = || Caller::new("shop-1", &secret).at(Binary::now());
+    let post = |binary: &Binary, nonce: &str| {
+        let request = binary.request("POST", "/orders");
+        binary.send(&caller().nonce(nonce).sign(&request))
+    };
+    post(&binary, "one").assert_passed();
+    let command = that_only_reads(&binary.setup().path("state"));
+    // A crash, and then what it left unfinished cannot be put right.
+    binary.kill();
+    let binary = binary.restarted_by(command);
+    for of in [
+        "the registry cannot be written",
+        "proofs cannot be written down",
+    ] {
+        binary.stderr.wait_for("why", |line| {
+            line.contains("\"ERROR\"") && line.contains(of) && line.contains("ead-only file")
+        });
+    }
+    let safe = caller().sign(&binary.request("GET", "/orders"));
+    binary.send(&safe).assert_passed();
+    post(&binary, "one").assert_refused(401, "replayed");
+    post(&binary, "two").assert_refused(503, "store-unavailable");
+    let api = Operator(binary.admin());
+    api.post("/v1/apps", &json!({ "name": "more" }))
+        .assert_refused(503, "registry-unwritable");
+    let told = |path| {
+        let admin = binary.admin();
+        Request::new("GET", path).to(admin).send_to(admin)
+    };
+    assert!(!is_writable(binary.admin()));
+    let metrics = told("/metrics").text();
+    assert!(metrics.contains("\nportcullis_proofs_writable 0\n"));
+    assert_eq!(told("/readyz").status, 200, "all but these requests pass");
 }
 
 #[test]

@@ -212,6 +212,32 @@ fn a_token_of_another_gateway_is_refused() {
 }
 
 #[test]
+fn a_file_that_asks_for_a_restart_leads_elsewhere_than_to_the_gateway_and_that_is_told() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    let text = setup.text();
+    setup.write("gateway.toml", text.as_bytes());
+    let gateway = setup.start();
+    let folder = gateway.setup().folder();
+    for (text, words) in [
+        // Its token would lie there.
+        (
+            text.replace("directory = \"state\"", "directory = \"other\""),
+            "`generated:other/admin.token` is not there yet",
+        ),
+        (text.replace("admin.sock", "other.sock"), "is in use"),
+    ] {
+        gateway.setup().write("asks.toml", text.as_bytes());
+        let refused = run(folder, &["reload", "-c", "asks.toml"]);
+        assert_eq!(refused.code, 1);
+        assert!(refused.err.contains(words), "{}", refused.err);
+        let hint = "`[admin]` and `[state]` of before until a restart";
+        assert!(refused.err.contains(hint), "{}", refused.err);
+        assert!(!folder.join("other").exists());
+    }
+}
+
+#[test]
 fn a_running_gateway_reloads_and_says_what_changed() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream);
@@ -577,6 +603,24 @@ fn whether_a_key_is_safe_to_retire_is_in_the_exit_code_though_nobody_reads_why()
         let (code, told) = unwritten(on.folder(), line, closed());
         assert_eq!(code, Some(1), "{line}: {told}");
     }
+}
+
+#[test]
+fn who_may_only_read_the_registry_learns_whether_a_key_is_safe_to_retire() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let on = On::Nothing(Box::new(setup));
+    on.good("app create shop");
+    on.good("key create shop --id one --out one.key");
+    on.good("key create shop --id two --out two.key");
+    let file = on.folder().join("state/portcullis.redb");
+    std::fs::set_permissions(file, Permissions::from_mode(0o400)).unwrap();
+    let ask = ["key", "safe-to-retire", "one"];
+    let ran = run_by(&mut that_minds_modes(on.folder()), on.folder(), &ask);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let told = "safe to retire: it was never used";
+    assert!(ran.out.starts_with(told), "{}", ran.out);
 }
 
 #[test]

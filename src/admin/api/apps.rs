@@ -67,6 +67,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Answer, Problem> {
     };
     changed(&mut app, &mut body);
     body.done()?;
+    let _turn = made::turn(call)?;
     let configured = call.desk.configured();
     if configured.apps.contains_key(&app.name) {
         return Err(made::in_file("app", &app.name));
@@ -91,6 +92,7 @@ pub(super) fn change(call: &Call<'_>) -> Result<Answer, Problem> {
     let mut after = before.clone();
     changed(&mut after, &mut body);
     body.done()?;
+    let _turn = made::turn(call)?;
     let configured = call.desk.configured();
     if after.plan != before.plan {
         made::known_plan(after.plan.as_deref(), &configured)?;

@@ -21,6 +21,13 @@ pub struct Configured {
     pub issuers: BTreeSet<String>,
 }
 
+impl Configured {
+    /// Whether `next` lacks a plan or an issuer of these, which apps of the registry may name.
+    pub fn loses(&self, next: &Self) -> bool {
+        !(self.plans.is_subset(&next.plans) && self.issuers.is_subset(&next.issuers))
+    }
+}
+
 /// An app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfiguredApp {
@@ -104,6 +111,49 @@ impl ConfiguredKey {
             "pending"
         } else {
             "active"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plan_or_an_issuer_that_is_taken_away_is_lost() {
+        let with = |plans: &[&str], issuers: &[&str], apps: &[&str]| {
+            let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+            let app = ConfiguredApp {
+                plan: None,
+                scopes: Vec::new(),
+                enabled: false,
+                explain: false,
+                mode: "enforce",
+                downgrade: "allow",
+                tokens: None,
+            };
+            Configured {
+                apps: apps
+                    .iter()
+                    .map(|name| ((*name).to_owned(), app.clone()))
+                    .collect(),
+                plans: names(plans),
+                issuers: names(issuers),
+                ..Configured::default()
+            }
+        };
+        let before = with(&["small", "big"], &["ci"], &["shop"]);
+        for (next, is_lost) in [
+            (before.clone(), false),
+            (with(&["small", "big"], &["ci"], &[]), false),
+            (
+                with(&["small", "big", "new"], &["ci", "new"], &["shop"]),
+                false,
+            ),
+            (with(&["small", "new"], &["ci"], &["shop"]), true),
+            (with(&["small", "big"], &["new"], &["shop"]), true),
+        ] {
+            assert_eq!(before.loses(&next), is_lost, "{next:?}");
         }
     }
 }

@@ -8,11 +8,16 @@ use super::made;
 use super::page::Page;
 use super::problem::{Fault, Problem};
 use super::values::{moment, moment_of};
-use crate::apps::made::{self as records, AuditEntry, KeyRecord, KeyState, Log, Material, Outcome};
+use crate::apps::made::{
+    self as records, AuditEntry, KeyRecord, KeyState, Log, MAX_PAGE, Material, Outcome,
+};
 use serde_json::{Map, Value as Json, json};
 
 /// Pages of the audit that one call looks through, where few lines are what is asked for.
 const MOST_LOOKS: usize = 200;
+/// Lines in a row that are too old behind which no newer one is looked for: they are in the order in which they came,
+/// and a clock that is set back leaves old ones among newer.
+const OLD_IN_A_ROW: usize = 1_000;
 /// How long a key must not have been used to count as no longer used, where it is not said: a week.
 const USUAL_QUIET: i64 = 7 * 86_400;
 
@@ -34,18 +39,29 @@ pub(super) fn audit(call: &Call<'_>) -> Result<Answer, Problem> {
     let store = made::store(call)?;
     let mut items = Vec::new();
     let mut after = page.after.clone();
+    // Lines at the end of what was looked at that are too old.
+    let mut old = 0;
     for _ in 0..MOST_LOOKS {
-        // No more than are still wanted: what comes next is told by where this ends.
+        let wanted = page.limit - items.len();
         let look = records::Page {
             after: after.clone(),
-            limit: page.limit - items.len(),
+            // No more than are still wanted, since what comes next is told by where this ends; but where none
+            // is to be expected as many as there can be.
+            limit: if old == 0 { wanted } else { MAX_PAGE },
         };
         let lines = store.audit(log, &look).map_err(|why| made::unread(&why))?;
-        let too_old = |entry: &AuditEntry| filter.since.is_some_and(|since| entry.at < since);
-        let is_over = lines.items.last().is_some_and(too_old);
-        items.extend(lines.items.iter().filter(|one| filter.takes(one)).map(line));
-        // The latest come first.
-        after = lines.next.filter(|_| !is_over);
+        let found: Vec<&AuditEntry> = lines.items.iter().filter(|one| filter.takes(one)).collect();
+        if found.len() > wanted {
+            // Once more, and not so far.
+            old = 0;
+            continue;
+        }
+        items.extend(found.into_iter().map(line));
+        for entry in &lines.items {
+            let is_old = filter.since.is_some_and(|since| entry.at < since);
+            old = if is_old { old + 1 } else { 0 };
+        }
+        after = lines.next.filter(|_| old < OLD_IN_A_ROW);
         if after.is_none() || items.len() >= page.limit {
             break;
         }
@@ -160,6 +176,12 @@ pub(super) fn safe_to_retire(call: &Call<'_>) -> Result<Answer, Problem> {
     let (safe, why) = match uses.last() {
         _ if is_retired => (true, "it is retired already".to_owned()),
         Some(last) if now - last < quiet => (false, format!("it was used at {}", moment(last))),
+        // What was used since may be forgotten, or have found no room to wait. Where no gateway runs, nobody has
+        // used it since, and this command may only read.
+        _ if call.desk.is_serving() && !store.is_writable() => {
+            let why = "uses cannot be written down now, so that some may be unknown";
+            (false, why.to_owned())
+        }
         // Whoever comes next would have nothing to come with.
         _ if active.is_empty() => (false, "no other key of its app is active".to_owned()),
         _ if others.is_empty() => {

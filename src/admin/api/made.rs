@@ -5,7 +5,7 @@ use super::call::{Call, etag};
 use super::configured::IN_FILE;
 use super::problem::{Code, Fault, Problem};
 use super::values::moment;
-use super::{Answer, Configured};
+use super::{Answer, Changing, Configured};
 use crate::apps::made::{
     AppRecord, AuditEntry, Change, EnrolmentRecord, InstanceRecord, KeyRecord, Material, Outcome,
     Revision, Store, Target, Unreadable, Write, WriteError,
@@ -250,6 +250,22 @@ pub(super) fn in_file(what: &str, name: &str) -> Problem {
         format!("{what} `{name}` stands in {IN_FILE}"),
     )
     .hint("change it there: it is read again when it is saved, or by `POST /v1/reload`")
+}
+
+/// Begins a change that is judged by the configuration: until what comes back is dropped no reload takes away what
+/// the change names.
+///
+/// # Errors
+/// A reload takes too long.
+pub(super) fn turn<'c>(call: &'c Call<'_>) -> Result<Option<Changing<'c>>, Problem> {
+    let Some(turns) = call.desk.turns() else {
+        return Ok(None);
+    };
+    let turn = turns.change().ok_or_else(|| {
+        let detail = "the configuration is being read again, which takes long; nothing was changed";
+        Problem::new(Code::Busy, detail).retry_after(1)
+    });
+    turn.map(Some)
 }
 
 /// A plan that the configuration has.

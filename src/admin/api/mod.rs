@@ -14,6 +14,7 @@ mod problem;
 mod refused;
 mod schemas;
 mod tokens;
+mod turns;
 mod values;
 
 mod apps;
@@ -29,6 +30,7 @@ pub use body::MAX_BODY;
 pub use configured::{Configured, ConfiguredApp, ConfiguredKey};
 pub use problem::{Code, Fault, Problem};
 pub use tokens::{Guard, Role, Token, Tokens, Who};
+pub use turns::{Changing, Reloading, Turns};
 pub(crate) use values::moment_of;
 
 use crate::apps::made::{MasterKey, Store};
@@ -55,6 +57,11 @@ pub trait Desk: Send + Sync + 'static {
     /// # Errors
     /// Why that cannot be.
     fn reload(&self, dry_run: bool) -> Result<Reloaded, String>;
+
+    /// How changes and reloads take turns, where it can be read again.
+    fn turns(&self) -> Option<&Turns> {
+        None
+    }
 
     /// The time.
     fn now(&self) -> Now;

@@ -79,8 +79,8 @@ codes! {
     Unreadable "registry-unreadable" SERVICE_UNAVAILABLE "The registry cannot be read";
     /// The registry cannot be written.
     Unwritable "registry-unwritable" SERVICE_UNAVAILABLE "The registry cannot be written";
-    /// Too much waits for the registry.
-    Busy "registry-busy" SERVICE_UNAVAILABLE "Too many changes wait for the registry";
+    /// Too much waits for the registry, or a reload keeps it waiting.
+    Busy "registry-busy" SERVICE_UNAVAILABLE "No change can be taken right now";
     /// What is in force stays, since the file is not good, or asks for a restart.
     NotReloaded "not-reloaded" CONFLICT "The configuration is not taken over";
 }

@@ -1,10 +1,10 @@
 //! Which refusals of the admin listener stand in the audit: of whoever is
-//! refused a line at once, and then one a minute, of a few at a time. So
-//! guesses without end push out nothing that somebody should see.
+//! refused a line at once, and then one a minute, of a few at a time, until
+//! all are told. So guesses without end push out nothing that somebody should see.
 
 use crate::apps::made::{AuditEntry, Outcome};
 use crate::clock::Now;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often there is a line of the same one.
@@ -37,23 +37,24 @@ impl Refused {
     /// The line that a refusal makes, if one is due; it counts those before it that made none.
     pub(super) fn line(&self, who: &str, why: &'static str, now: Now) -> Option<AuditEntry> {
         let at = now.monotonic();
-        let mut lately = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lately = self.lately();
         let one = lately.of(who, why, at);
         one.untold = one.untold.saturating_add(1);
-        if at < one.next {
-            return None;
-        }
-        one.next = at.saturating_add(EVERY);
-        Some(AuditEntry {
-            at: now.unix_seconds(),
-            who: one.who.clone(),
-            what: "admin.refuse".to_owned(),
-            target: "admin".to_owned(),
-            before: None,
-            after: None,
-            outcome: Outcome::Refused(why.to_owned()),
-            times: std::mem::take(&mut one.untold),
-        })
+        (at >= one.next).then(|| one.tell(now))
+    }
+
+    /// The lines that are due of refusals that made none, where no further one does.
+    pub(super) fn due(&self, now: Now) -> Vec<AuditEntry> {
+        self.lately().tell(now, |one| now.monotonic() >= one.next)
+    }
+
+    /// The lines of all refusals that made none, due or not: nothing comes after them.
+    pub(super) fn rest(&self, now: Now) -> Vec<AuditEntry> {
+        self.lately().tell(now, |_| true)
+    }
+
+    fn lately(&self) -> MutexGuard<'_, Lately> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,15 +69,31 @@ impl Lately {
             }
             None => {
                 let Some(free) = self.known.iter().position(|one| at >= one.next) else {
-                    OTHERS.clone_into(&mut self.others.who);
-                    return &mut self.others;
+                    return self.leave_over(why, 0);
                 };
                 let gone = std::mem::replace(&mut self.known[free], Known::new(who, why));
-                self.others.untold = self.others.untold.saturating_add(gone.untold);
+                if gone.untold > 0 {
+                    self.leave_over(gone.why, gone.untold);
+                }
                 free
             }
         };
         &mut self.known[place]
+    }
+
+    fn leave_over(&mut self, why: &'static str, times: u64) -> &mut Known {
+        let others = &mut self.others;
+        OTHERS.clone_into(&mut others.who);
+        others.why = why;
+        others.untold = others.untold.saturating_add(times);
+        others
+    }
+
+    fn tell(&mut self, now: Now, is_due: impl Fn(&Known) -> bool) -> Vec<AuditEntry> {
+        let all = self.known.iter_mut().chain([&mut self.others]);
+        all.filter(|one| one.untold > 0 && is_due(one))
+            .map(|one| one.tell(now))
+            .collect()
     }
 }
 
@@ -86,6 +103,21 @@ impl Known {
             who: who.to_owned(),
             why,
             ..Self::default()
+        }
+    }
+
+    /// The line of what was not told.
+    fn tell(&mut self, now: Now) -> AuditEntry {
+        self.next = now.monotonic().saturating_add(EVERY);
+        AuditEntry {
+            at: now.unix_seconds(),
+            who: self.who.clone(),
+            what: "admin.refuse".to_owned(),
+            target: "admin".to_owned(),
+            before: None,
+            after: None,
+            outcome: Outcome::Refused(self.why.to_owned()),
+            times: std::mem::take(&mut self.untold),
         }
     }
 }
@@ -135,5 +167,35 @@ mod tests {
         let times: u64 = told.iter().chain(&others).map(|line| line.times).sum();
         let asked = 60_000 + MAX_KNOWN as u64 + 2;
         assert_eq!(times + untold + lately.others.untold, asked);
+    }
+
+    #[test]
+    fn what_a_flood_left_untold_has_its_line_a_minute_later_though_nobody_is_refused_any_more() {
+        let refused = Refused::default();
+        for number in 0..=MAX_KNOWN {
+            let who = format!("peer-{number}");
+            let told = (0..1_000).filter_map(|_| refused.line(&who, "x", at(5)));
+            assert_eq!(told.map(|line| line.times).collect::<Vec<_>>(), [1]);
+        }
+        assert!(refused.due(at(64)).is_empty());
+        let told = refused.due(at(65));
+        assert_eq!(told.len(), MAX_KNOWN + 1);
+        let is_told = |line: &AuditEntry| {
+            line.times == 999 && line.at == 65 && line.outcome == Outcome::Refused("x".to_owned())
+        };
+        assert!(told.iter().all(is_told), "{told:?}");
+        assert_eq!(told[MAX_KNOWN].who, OTHERS);
+        assert!(refused.due(at(200)).is_empty());
+    }
+
+    #[test]
+    fn the_rest_is_told_at_the_end_before_it_is_due() {
+        let refused = Refused::default();
+        for _ in 0..3 {
+            refused.line("a", "x", at(5));
+        }
+        let told = refused.rest(at(6));
+        assert_eq!(told.iter().map(|line| line.times).collect::<Vec<_>>(), [2]);
+        assert!(refused.rest(at(6)).is_empty());
     }
 }

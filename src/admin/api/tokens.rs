@@ -190,6 +190,16 @@ impl Guard {
         self.told.line(who, why.word(), now)
     }
 
+    /// The lines that are due of refusals that made none, where no further one does.
+    pub fn due(&self, now: Now) -> Vec<AuditEntry> {
+        self.told.due(now)
+    }
+
+    /// The lines of all refusals that made none: the last ones.
+    pub fn rest(&self, now: Now) -> Vec<AuditEntry> {
+        self.told.rest(now)
+    }
+
     /// Tokens that were refused.
     pub fn refusals(&self) -> u64 {
         self.locked().total
@@ -214,7 +224,7 @@ impl Guard {
             Code::TokenRejected,
             "the token is neither `[admin] token` nor `read_token` of this gateway",
         )
-        .hint("is it another gateway's? the token stands in the file that `[admin] token` names; one that was replaced there counts a moment later")
+        .hint("is it another gateway's? the token stands in the file that `[admin] token` names; one that was replaced there counts a moment later, and after a restart where the configuration waits for one")
     }
 
     fn locked(&self) -> MutexGuard<'_, Refusals> {

@@ -211,6 +211,16 @@ pub struct KeyUses {
 }
 
 impl KeyUses {
+    /// Adds a use by the scheme of that name.
+    pub fn add(&mut self, scheme: &str, at: i64) {
+        match self.schemes.get_mut(scheme) {
+            Some(last) => *last = at.max(*last),
+            None => {
+                self.schemes.insert(scheme.to_owned(), at);
+            }
+        }
+    }
+
     /// When it was last used in any way.
     pub fn last(&self) -> Option<i64> {
         self.schemes.values().copied().max()

@@ -20,6 +20,9 @@ pub enum NotRotated {
     /// It is pending, draining, or retired.
     #[error("the key is {}: only one that is active is followed by another", .0.name())]
     State(KeyState),
+    /// It is a honey key.
+    #[error("the key is a honey key: nobody has it who would come with one that follows it")]
+    Honey,
     /// It ends before the new one could be of use.
     #[error("the key has expired, and a key that follows it would have too: make another")]
     Expired,
@@ -44,13 +47,16 @@ pub fn rotate(
     overlap: Overlap,
     now: i64,
 ) -> Result<Vec<Change>, NotRotated> {
+    if old.honey {
+        return Err(NotRotated::Honey);
+    }
     let state = old.life.state(now);
     let may = match overlap {
         Overlap::Seconds(_) => state == KeyState::Active,
         // Of one that drains already, others may have got hold too.
         Overlap::Panic => matches!(state, KeyState::Active | KeyState::Draining),
     };
-    if !may || old.honey {
+    if !may {
         return Err(NotRotated::State(state));
     }
     if old.not_after.is_some_and(|end| now >= end) {
@@ -177,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_active_key_is_followed_by_another() {
+    fn only_an_active_key_that_somebody_has_is_followed_by_another() {
         let draining = Life::active_from(5).drain(50, None, 50).unwrap();
         let hour = Overlap::Seconds(3_600);
         for (life, overlap, state) in [
@@ -198,6 +204,14 @@ mod tests {
             rotated(&fresh, hour, 1_000).unwrap_err(),
             NotRotated::Expired
         );
+        let honey = KeyRecord {
+            honey: true,
+            ..fresh.clone()
+        };
+        for overlap in [hour, Overlap::Panic] {
+            let refused = rotated(&honey, overlap, 100);
+            assert_eq!(refused.unwrap_err(), NotRotated::Honey);
+        }
         let same = rotate(&fresh, "old".to_owned(), material(), hour, 100);
         assert_eq!(same.unwrap_err(), NotRotated::SameId);
     }

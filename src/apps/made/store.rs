@@ -179,7 +179,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`Unreadable`].
     fn keys(&self, page: &Page) -> Result<Paged<KeyRecord>, Unreadable>;
 
-    /// When a key was last used.
+    /// When a key was last used, whether that is written yet or only noted.
     ///
     /// # Errors
     /// [`Unreadable`].

@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// How long a registry that another has is waited for: a gateway that starts answers by then, and commands end.
 const WAIT: Duration = Duration::from_secs(2);
 
+/// Why a file may not lead to the gateway that runs on it.
+pub(super) const UNTIL_RESTART: &str = "where the file says more than is in force, the gateway has `[admin]` and `[state]` of before until a restart, as its events tell";
+
 /// What a command is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
@@ -161,7 +164,9 @@ fn not_opened(why: &OpenError, refused: &str) -> Stop {
     Stop::failed(format!(
         "`{path}` is in use by a gateway, or another command, and {refused}"
     ))
-    .hint("let the gateway have an admin listener, or say where it is: `--admin URL`")
+    .hint(format!(
+        "let the gateway have an admin listener, or say where it is: `--admin URL`; {UNTIL_RESTART}"
+    ))
 }
 
 impl Desk for Offline {

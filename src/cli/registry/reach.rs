@@ -1,6 +1,6 @@
 //! Where the admin API is, and one call of it.
 
-use super::offline::{Aim, Kept, Offline, in_turn};
+use super::offline::{Aim, Kept, Offline, UNTIL_RESTART, in_turn};
 use super::{Where, part};
 use crate::admin;
 use crate::admin::api::{self, Asked, Code};
@@ -353,7 +353,9 @@ fn open_token(config: &Path, reference: &str) -> Result<Secret> {
             "the token that `[admin] token` names cannot be had: {}",
             why.message
         ))
-        .hint("run this as the gateway's user, or name a copy of it: `--token-file FILE`")
+        .hint(format!(
+            "run this as the gateway's user, or name a copy of it: `--token-file FILE`; {UNTIL_RESTART}"
+        ))
         .into()
     })
 }

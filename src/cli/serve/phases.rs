@@ -3,6 +3,7 @@
 use super::Running;
 use super::control::Control;
 use crate::admin;
+use crate::apps::made::Store as _;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -102,6 +103,10 @@ impl Running {
         }
         control.moved_up.close();
         if let Some(made) = &control.made {
+            let rest = control.guard.rest(control.shared.clock.now());
+            for line in rest {
+                made.store.note(line);
+            }
             // Before the memory of proofs, which a gateway that follows waits for.
             made.store.close();
         }

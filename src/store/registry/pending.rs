@@ -6,6 +6,7 @@ use super::tables::{ALARMS, EVENTS, Fault, INSTANCES, USES, encode, get};
 use crate::apps::made::{AuditEntry, InstanceRecord, KeyUses, Outcome};
 use redb::WriteTransaction;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Kinds of refusals, and of alarms, that wait at a time; further ones are counted as one.
 const MAX_EVENTS: usize = 64;
@@ -32,12 +33,17 @@ struct Events {
     left_over: Option<Waiting>,
 }
 
+/// When keys were last used, by scheme.
+type Uses = HashMap<String, Vec<(&'static str, i64)>>;
+
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// Strangers make as many of these as they like: they take no alarm's room.
     refusals: Events,
     alarms: Events,
-    uses: HashMap<String, Vec<(&'static str, i64)>>,
+    uses: Arc<Uses>,
+    /// Those that were taken last: they are in the file only when their commit is done.
+    taken: Arc<Uses>,
     seen: HashMap<String, i64>,
 }
 
@@ -63,11 +69,22 @@ impl Pending {
         events.add(Waiting { entry, told: 0 });
     }
 
+    /// Takes all of it, to be written.
+    pub(super) fn take(&mut self) -> Self {
+        let all = Self {
+            taken: Arc::default(),
+            ..std::mem::take(self)
+        };
+        self.taken = all.uses.clone();
+        all
+    }
+
     /// Takes back what could not be written.
     pub(super) fn put_back(&mut self, failed: Self) {
+        self.taken = Arc::default();
         self.refusals.put_back(failed.refusals);
         self.alarms.put_back(failed.alarms);
-        for (key, uses) in failed.uses {
+        for (key, uses) in Arc::unwrap_or_clone(failed.uses) {
             for (scheme, at) in uses {
                 self.add_use(&key, scheme, at);
             }
@@ -77,14 +94,25 @@ impl Pending {
         }
     }
 
+    /// Uses of a key that may not be in the file yet.
+    pub(super) fn uses_of(&self, key: &str) -> Vec<(&'static str, i64)> {
+        let both = [&self.taken, &self.uses].into_iter();
+        both.filter_map(|uses| uses.get(key))
+            .flatten()
+            .copied()
+            .collect()
+    }
+
     pub(super) fn add_use(&mut self, key: &str, scheme: &'static str, at: i64) {
-        if let Some(known) = self.uses.get_mut(key) {
+        // Those that wait are never shared: nothing is copied.
+        let uses = Arc::make_mut(&mut self.uses);
+        if let Some(known) = uses.get_mut(key) {
             match known.iter_mut().find(|(known, _)| *known == scheme) {
                 Some((_, last)) => *last = at.max(*last),
                 None => known.push((scheme, at)),
             }
-        } else if self.uses.len() < MAX_USES {
-            self.uses.insert(key.to_owned(), vec![(scheme, at)]);
+        } else if uses.len() < MAX_USES {
+            uses.insert(key.to_owned(), vec![(scheme, at)]);
         }
     }
 
@@ -109,15 +137,14 @@ impl Pending {
         if !self.uses.is_empty() {
             let mut table = to.open_table(USES)?;
             let keys = to.open_table(super::tables::KEYS)?;
-            for (key, uses) in &self.uses {
+            for (key, uses) in &*self.uses {
                 // One that was removed meanwhile leaves nothing behind.
                 if redb::ReadableTable::get(&keys, &**key)?.is_none() {
                     continue;
                 }
                 let mut known: KeyUses = get(&table, key)?.unwrap_or_default();
                 for (scheme, at) in uses {
-                    let last = known.schemes.entry((*scheme).to_owned()).or_insert(*at);
-                    *last = (*last).max(*at);
+                    known.add(scheme, *at);
                 }
                 table.insert(&**key, &encode(&known)[..])?;
             }

@@ -57,7 +57,16 @@ impl Store for Registry {
     }
 
     fn uses_of(&self, key: &str) -> Result<KeyUses, Unreadable> {
-        Ok(self.one(USES, key)?.unwrap_or_default())
+        // First what waits, which may be written meanwhile: the other way round a use could be missed.
+        let waiting = self.shared.pending().uses_of(key);
+        let mut uses: KeyUses = self.one(USES, key)?.unwrap_or_default();
+        // One that is gone leaves nothing behind.
+        if !waiting.is_empty() && self.one::<KeyRecord>(KEYS, key)?.is_some() {
+            for (scheme, at) in waiting {
+                uses.add(scheme, at);
+            }
+        }
+        Ok(uses)
     }
 
     fn instance(&self, id: &str) -> Result<Option<InstanceRecord>, Unreadable> {

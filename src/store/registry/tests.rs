@@ -616,6 +616,46 @@ fn last_uses_of_keys_go_with_their_app_and_are_not_told_of_anothers_key() {
 }
 
 #[test]
+fn a_use_that_is_not_written_yet_is_told_and_none_of_a_key_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = opened(folder.path());
+    put(&registry, vec![app("a"), key("k", "a")]).unwrap();
+    let last = |id: &str| registry.uses_of(id).unwrap().last();
+    registry.note_use("k", "token", 5);
+    registry.note_use("nobody", "token", 5);
+    assert_eq!((last("k"), last("nobody")), (Some(5), None));
+    // Also while nothing can be written.
+    let (path, aside) = (registry.path(), folder.path().join("aside"));
+    fs::rename(path, &aside).unwrap();
+    put(&registry, vec![app("b")]).unwrap_err();
+    assert!(!registry.is_writable());
+    registry.note_use("k", "token", 7);
+    assert_eq!(last("k"), Some(7));
+    fs::rename(&aside, path).unwrap();
+    let gone = Change::Remove(Target::Key("k".to_owned()), Expect::Any);
+    write(&registry, vec![gone]).unwrap();
+    assert_eq!(last("k"), None);
+    // One that comes under its name was never used.
+    put(&registry, vec![key("k", "a")]).unwrap();
+    assert_eq!(last("k"), None);
+}
+
+#[test]
+fn uses_are_told_while_they_are_being_written() {
+    let mut pending = Pending::default();
+    pending.add_use("k", "token", 5);
+    let taken = pending.take();
+    assert!(pending.is_empty());
+    pending.add_use("k", "api-key", 6);
+    let both = [("token", 5), ("api-key", 6)];
+    assert_eq!(pending.uses_of("k"), both);
+    pending.put_back(taken);
+    let mut told = pending.uses_of("k");
+    told.sort_unstable();
+    assert_eq!(told, [("api-key", 6), ("token", 5)]);
+}
+
+#[test]
 fn a_file_that_is_taken_away_or_replaced_while_it_is_open_takes_no_change_until_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let registry = opened(folder.path());

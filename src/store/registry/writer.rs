@@ -187,7 +187,7 @@ impl Writer {
         }
         let database = self.database();
         // Now that what was unsettled has come back, if it was to.
-        let mut pending = std::mem::take(&mut *self.shared.pending());
+        let mut pending = self.shared.pending().take();
         let mut came = Came::default();
         let committed = database.and_then(|database| {
             tables::caught(|| self.try_commit(&database, &writes, &pending, &mut came))
