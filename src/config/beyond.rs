@@ -4,6 +4,7 @@ use super::gather::shown;
 use super::values::{Refused, Word};
 use crate::route::{BadOrigin, Origin};
 use http::HeaderName;
+use std::borrow::Cow;
 
 /// The name of any field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,10 @@ pub(super) struct FieldName(pub(super) HeaderName);
 
 impl Word for FieldName {
     const TAKES: &'static str = "a field name: `\"Content-Type\"`";
+
+    fn said(text: &str) -> Cow<'_, str> {
+        text.to_ascii_lowercase().into()
+    }
 
     fn parse(text: &str) -> Result<Self, Refused> {
         let name = HeaderName::from_bytes(text.as_bytes());

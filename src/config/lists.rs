@@ -30,8 +30,13 @@ impl<T: Value> Value for List<T> {
         let words = words.filter_map(|item| item.get_ref().as_str().map(|text| (item, text)));
         let mut seen = BTreeSet::new();
         for (item, text) in words {
-            if !seen.insert(text) {
-                let message = format!("`{}` stands here twice", shown(text));
+            if !seen.insert(T::said(text)) {
+                // Before an `@` a password may stand.
+                let message = if text.contains('@') {
+                    "this value stands here twice".to_owned()
+                } else {
+                    format!("`{}` stands here twice", shown(text))
+                };
                 let draft = reader.problem(item, message);
                 reader.problems.push(draft);
             }

@@ -16,6 +16,7 @@ mod lists;
 mod mask;
 mod minted;
 mod nearest;
+mod nesting;
 mod outside;
 mod paces;
 mod planned;
@@ -29,18 +30,20 @@ mod secrets;
 mod servers;
 mod shape;
 mod static_keys;
+mod successor;
 mod table;
 mod times;
 mod values;
 mod view;
 mod words;
 
-pub use changes::{changes, loses_its_routes};
+pub use changes::{changes, loses_its_apps, loses_its_routes};
 pub use problem::{Problem, Report, Severity};
 pub use reference::{reference_page, schema_json};
 pub(crate) use resolve::{ITS_K, checked_static_key};
 pub(crate) use secrets::{decode, says_how};
 pub(crate) use static_keys::{is_key_id, place_of_key};
+pub(crate) use successor::Successor;
 pub(crate) use times::period;
 pub use view::{KeyNote, Resolved, date, server};
 pub(crate) use view::{issuers_of, size, time};
@@ -97,9 +100,16 @@ pub struct Loaded {
     pub resolved: Resolved,
     /// What becomes a warning at a time.
     dated: Vec<(i64, Problem)>,
+    /// Secrets are still to be made for it.
+    unmade: bool,
 }
 
 impl Loaded {
+    /// Whether it can be looked at only: a secret of it is still to be made.
+    pub(crate) const fn lacks_secrets(&self) -> bool {
+        self.unmade
+    }
+
     /// What is past its date at `unix_seconds`: waivers that no longer
     /// waive, keys no longer in force.
     pub fn lapsed(&self, unix_seconds: i64) -> impl Iterator<Item = &Problem> {
@@ -171,12 +181,7 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
         mode: Mode,
     ) -> Result<Loaded, Report> {
-        let places = Places {
-            directory,
-            env,
-            mode,
-        };
-        Self::understand(text, name, &places)
+        Self::understand(text, name, &Places::new(directory, env, mode))
     }
 
     fn understand(text: &str, name: &str, places: &Places<'_>) -> Result<Loaded, Report> {
@@ -190,6 +195,7 @@ impl Config {
             fingerprints,
             dated,
             keys,
+            unmade,
             ..
         } = gathered;
         let dated = dated
@@ -198,26 +204,19 @@ impl Config {
             .collect();
         match config {
             Some(config) if !problems.any_error() => Ok(Loaded {
-                resolved: Resolved::new(&config, keys, fingerprints),
+                resolved: Resolved::new(&config, keys, fingerprints.by_names(&file)),
                 config,
                 warnings: Report::new(problems).into_problems(),
                 dated,
+                unmade,
             }),
             _ => Err(Report::new(problems)),
         }
     }
 
     fn read(path: &Path, mode: Mode) -> Result<Loaded, Report> {
-        let name = path.display().to_string();
-        let text = text_of(path, &name)?;
-        let places = Places {
-            directory: folder(path),
-            env: &variable,
-            mode,
-        };
-        let mut loaded = Self::understand(&text, &name, &places)?;
-        loaded.config.files.insert(0, path.to_owned());
-        Ok(loaded)
+        // It follows none.
+        Successor::read(path, &[])?.understand(mode)
     }
 }
 
@@ -273,11 +272,7 @@ pub(crate) fn hash_static_key(path: &Path, key: &Secret) -> Result<Result<String
     if decisive.iter().any(|key| others.any_at(key)) {
         return Err(Report::new(others));
     }
-    let places = Places {
-        directory: folder(path),
-        env: &variable,
-        mode: Mode::Serve,
-    };
+    let places = Places::new(folder(path), &variable, Mode::Serve);
     let mut problems = Problems::new(&text, &name);
     let mut gathered = resolve::Gathered::new(&mut problems);
     match resolve::pepper(&file, &places, &mut gathered) {
@@ -292,11 +287,7 @@ pub(crate) fn hash_static_key(path: &Path, key: &Secret) -> Result<Result<String
 /// The secret of a key of the file at `path`, as it is written where `note` says, and not as the
 /// gateway takes it: to learn how a caller may have misread it.
 pub(crate) fn written_secret(path: &Path, note: &KeyNote) -> Option<Secret> {
-    let places = Places {
-        directory: folder(path),
-        env: &variable,
-        mode: Mode::Check,
-    };
+    let places = Places::new(folder(path), &variable, Mode::Check);
     let reference = Reference::parse(&note.secret).ok()?;
     let written = places.written(&reference)?;
     Some(Secret::new(written.to_vec()))
@@ -307,11 +298,7 @@ pub(crate) fn written_secret(path: &Path, note: &KeyNote) -> Option<Secret> {
 /// # Errors
 /// Why it cannot be had.
 pub(crate) fn admin_token(path: &Path, reference: &str) -> Result<Secret, secrets::Closed> {
-    let places = Places {
-        directory: folder(path),
-        env: &variable,
-        mode: Mode::Check,
-    };
+    let places = Places::new(folder(path), &variable, Mode::Check);
     let missing = || secrets::Closed {
         message: format!("`{reference}` is not there yet"),
         hint: None,
@@ -334,11 +321,7 @@ fn folder(path: &Path) -> &Path {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn from_text(text: &str, name: &str) -> Result<Loaded, Report> {
-    let places = Places {
-        directory: Path::new("."),
-        env: &|_| None,
-        mode: Mode::Text,
-    };
+    let places = Places::new(Path::new("."), &|_| None, Mode::Text);
     Config::understand(text, name, &places)
 }
 

@@ -2,6 +2,7 @@
 
 use super::gather::shown;
 use super::values::{MAX_COUNT, Refused, Word};
+use crate::limit::app::Rate;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -14,7 +15,21 @@ pub(super) struct Pace {
     pub(super) period: Duration,
 }
 
+/// What is wrong with a burst above [`Pace::most_at_once`].
+pub(super) const BURST_TOO_LARGE: &str = "so large a burst comes back in more than ten years";
+
 impl Pace {
+    /// The largest burst that it may have.
+    pub(super) fn most_at_once(self) -> u32 {
+        let Self { count, period } = self;
+        let rate = Rate {
+            count,
+            period,
+            burst: count,
+        };
+        rate.most_at_once()
+    }
+
     /// Reads it. `instead` says what to write where somebody writes that nothing may pass.
     pub(super) fn parse_or(text: &str, instead: &str) -> Result<Self, Refused> {
         let Some((number, unit)) = text.split_once('/') else {

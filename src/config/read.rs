@@ -6,8 +6,10 @@
 
 use super::gather::{Draft, Problems, shown};
 use super::nearest::nearest;
+use super::nesting;
 use super::shape::Shape;
 use super::table::Field;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::{Deref, Range};
 use toml::Spanned;
@@ -23,6 +25,11 @@ pub(super) trait Value: Sized {
 
     /// What it looks like.
     fn shape() -> Shape;
+
+    /// What a word says that may be spelled in several ways: a list has each once.
+    fn said(text: &str) -> Cow<'_, str> {
+        text.into()
+    }
 }
 
 /// A value and where it stands.
@@ -73,6 +80,10 @@ impl<T: Value> Value for At<T> {
     fn shape() -> Shape {
         T::shape()
     }
+
+    fn said(text: &str) -> Cow<'_, str> {
+        T::said(text)
+    }
 }
 
 /// Reads values, and knows where in the file it is.
@@ -84,10 +95,14 @@ pub(super) struct Reader<'p> {
     pub(super) problems: &'p mut Problems,
 }
 
+/// A step on the way to a value.
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
+    /// A key that we name.
     Key(&'static str),
+    /// One that the user names.
     Name(String),
+    /// A place in a list.
     Index(usize),
 }
 
@@ -102,17 +117,7 @@ impl<'p> Reader<'p> {
 
     /// The path of the key that is being read.
     pub(super) fn key(&self) -> String {
-        let mut out = String::new();
-        for step in &self.path {
-            match step {
-                Step::Index(at) => {
-                    let _ = write!(out, "[{at}]");
-                }
-                Step::Key(name) => push_key(&mut out, name),
-                Step::Name(name) => push_key(&mut out, name),
-            }
-        }
-        out
+        key_of(&self.path)
     }
 
     /// The same without the names and numbers that the user chose.
@@ -132,6 +137,8 @@ impl<'p> Reader<'p> {
             || kind.starts_with("upstreams.tls")
             || kind.starts_with("routes.inject")
             || kind.starts_with("issuers")
+            || kind.starts_with("state.master_key")
+            || kind.starts_with("tokens.nonce_secret")
             || kind == "admin"
             || kind.starts_with("admin.token")
             || kind.starts_with("admin.read_token")
@@ -145,13 +152,13 @@ impl<'p> Reader<'p> {
 
     /// Says that `found` is of the wrong type.
     pub(super) fn mistyped(&mut self, found: &Found<'_>, shape: &Shape) {
-        if self.near_secrets() {
+        if self.near_secrets() || holds_at(found.get_ref()) {
             self.problems.mask(found.span());
         }
         let message = format!("found {}", type_words(found.get_ref()));
         let mut draft = self.problem(found, message).takes(shape);
-        let word = matches!(shape, Shape::Word(..));
-        if word
+        let is_text = matches!(shape, Shape::Word(_, schema) if schema["type"] == "string");
+        if is_text
             && matches!(
                 found.get_ref(),
                 DeValue::Integer(_) | DeValue::Float(_) | DeValue::Datetime(_)
@@ -251,6 +258,8 @@ impl<'p> Reader<'p> {
         draft = draft.nearest(name, names.iter().copied(), "key");
         if super::planned::is_planned(&kind) {
             draft = draft.hint(super::planned::hint(name));
+        } else if let Some(hint) = nesting::hint(&self.path, name) {
+            draft = draft.hint(hint);
         }
         self.problems.push(draft);
     }
@@ -303,6 +312,21 @@ impl Table<'_, '_> {
     }
 }
 
+/// The path of a key.
+pub(super) fn key_of(path: &[Step]) -> String {
+    let mut out = String::new();
+    for step in path {
+        match step {
+            Step::Index(at) => {
+                let _ = write!(out, "[{at}]");
+            }
+            Step::Key(name) => push_key(&mut out, name),
+            Step::Name(name) => push_key(&mut out, name),
+        }
+    }
+    out
+}
+
 fn push_key(out: &mut String, name: &str) {
     if !out.is_empty() {
         out.push('.');
@@ -324,6 +348,16 @@ const fn is_plain(value: &DeValue<'_>) -> bool {
         value,
         DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_)
     )
+}
+
+/// Whether an `@` stands in it: before that one of a URL a password may.
+fn holds_at(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::String(text) => text.contains('@'),
+        DeValue::Array(items) => items.iter().any(|item| holds_at(item.get_ref())),
+        DeValue::Table(table) => table.values().any(|item| holds_at(item.get_ref())),
+        _ => false,
+    }
 }
 
 const fn type_words(value: &DeValue<'_>) -> &'static str {

@@ -9,6 +9,7 @@ use crate::apps::made::{Kind, Printed};
 use crate::crypto;
 use crate::secret::Secret;
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -38,10 +39,12 @@ pub(super) struct Places<'a> {
     pub(super) directory: &'a Path,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) mode: Mode,
+    /// The files of a gateway that runs: what it goes on with is made no second time.
+    pub(super) in_force: HashSet<&'a Path>,
 }
 
 /// A secret that was opened.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Opened {
     /// Its bytes; `None` where it is still to be made, or was not read at all.
     pub(super) secret: Option<Secret>,
@@ -92,7 +95,21 @@ impl Closed {
     }
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
+    /// For a gateway that does not run yet.
+    pub(super) fn new(
+        directory: &'a Path,
+        env: &'a dyn Fn(&str) -> Option<String>,
+        mode: Mode,
+    ) -> Self {
+        Self {
+            directory,
+            env,
+            mode,
+            in_force: HashSet::new(),
+        }
+    }
+
     /// Whether files are looked at.
     pub(super) fn reads_files(&self) -> bool {
         self.mode != Mode::Text
@@ -117,11 +134,7 @@ impl Places<'_> {
 
     /// Opens the secret of a key.
     pub(super) fn open(&self, reference: &Reference) -> Result<Opened, Closed> {
-        let mut opened = Opened {
-            secret: None,
-            file: None,
-            warnings: Vec::new(),
-        };
+        let mut opened = Opened::default();
         if self.mode == Mode::Text {
             return Ok(opened);
         }
@@ -142,11 +155,7 @@ impl Places<'_> {
         reference: &Reference,
         make: fn() -> Zeroizing<String>,
     ) -> Result<Opened, Closed> {
-        let mut opened = Opened {
-            secret: None,
-            file: None,
-            warnings: Vec::new(),
-        };
+        let mut opened = Opened::default();
         if self.mode != Mode::Text
             && let Some(content) = self.written_or_made(reference, make, &mut opened)?
         {
@@ -174,6 +183,13 @@ impl Places<'_> {
             Reference::Generated(path) => {
                 if !self.is_there(path)? {
                     let there = self.directory.join(path);
+                    if self.in_force.contains(there.as_path()) {
+                        let path = path.display();
+                        let message = format!("`{path}` is gone; what it held is still in force");
+                        return Err(Closed::new(message).hint(
+                            "put it back, from a copy if need be, before any restart: what is made in its place is another one",
+                        ));
+                    }
                     if self.mode == Mode::Check {
                         opened.file = Some(there);
                         return Ok(None);
@@ -189,6 +205,16 @@ impl Places<'_> {
             }
         };
         Ok(Some(content))
+    }
+
+    /// Whether what `reference` leads to is still to be made: no gateway that runs has had it.
+    pub(super) fn lacks(&self, reference: &Reference) -> bool {
+        let Reference::Generated(path) = reference else {
+            return false;
+        };
+        self.reads_files()
+            && matches!(self.is_there(path), Ok(false))
+            && !self.in_force.contains(self.directory.join(path).as_path())
     }
 
     /// Whether a secret that is made where it is missing is there. One that cannot be looked at may well be.
@@ -232,11 +258,7 @@ impl Places<'_> {
 
     /// Reads a certificate or its key. `private` warns when others can read it too.
     pub(super) fn pem(&self, file: &SecretFile, private: bool) -> Result<Opened, Closed> {
-        let mut opened = Opened {
-            secret: None,
-            file: None,
-            warnings: Vec::new(),
-        };
+        let mut opened = Opened::default();
         if self.mode == Mode::Text {
             return Ok(opened);
         }
@@ -373,11 +395,7 @@ mod tests {
     use super::*;
 
     fn places(directory: &Path, mode: Mode) -> Places<'_> {
-        Places {
-            directory,
-            env: &|_| None,
-            mode,
-        }
+        Places::new(directory, &|_| None, mode)
     }
 
     #[test]
@@ -397,6 +415,26 @@ mod tests {
         assert_eq!(bytes(&first).len(), GENERATED);
         let mode = |path: &str| fs::metadata(folder.path().join(path)).unwrap().mode() & 0o777;
         assert_eq!((mode("deep"), mode("deep/key")), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_generated_secret_that_a_running_gateway_goes_on_with_is_made_no_second_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let had = folder.path().join("had");
+        let reference = |name: &str| Reference::Generated(name.into());
+        for mode in [Mode::Check, Mode::Serve] {
+            let mut places = places(folder.path(), mode);
+            places.in_force.insert(&had);
+            let closed = places.open(&reference("./had")).unwrap_err();
+            let message = "`./had` is gone; what it held is still in force";
+            assert_eq!(closed.message, message);
+            assert!(closed.hint.is_some());
+            assert!(!places.lacks(&reference("had")) && !had.exists());
+            // One that it has never had is made as ever.
+            assert!(mode == Mode::Serve || places.lacks(&reference("new")));
+            let opened = places.open(&reference("new")).unwrap();
+            assert_eq!(opened.secret.is_some(), mode == Mode::Serve);
+        }
     }
 
     #[test]

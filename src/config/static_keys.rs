@@ -6,6 +6,7 @@ use crate::route::KeyWord;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use http::HeaderName;
 use serde_json::{Value as Json, json};
+use std::borrow::Cow;
 
 /// What stands before the digits of a hash.
 pub(crate) const HASH_PREFIX: &str = "hmac-sha256:";
@@ -50,6 +51,11 @@ pub(super) enum PlaceOfKey {
 
 impl Word for PlaceOfKey {
     const TAKES: &'static str = "a field name, `\"X-Api-Key\"`, or `\"Authorization: Bearer\"`, `\"Authorization: ApiKey\"` or `\"Authorization: Basic\"`";
+
+    fn said(text: &str) -> Cow<'_, str> {
+        let letters = text.chars().filter(|letter| !letter.is_ascii_whitespace());
+        letters.collect::<String>().to_ascii_lowercase().into()
+    }
 
     fn parse(text: &str) -> Result<Self, Refused> {
         let Some((field, word)) = text.split_once(':') else {

@@ -4,6 +4,7 @@ use super::gather::shown;
 use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use serde_json::{Value as Json, json};
+use std::borrow::Cow;
 use toml::de::{DeInteger, DeValue};
 
 /// A value that is written as a string.
@@ -19,6 +20,11 @@ pub(super) trait Word: Sized {
     /// Its schema.
     fn schema() -> Json {
         json!({ "type": "string" })
+    }
+
+    /// What it says, spelled in one way.
+    fn said(text: &str) -> Cow<'_, str> {
+        text.into()
     }
 }
 
@@ -70,7 +76,10 @@ impl<W: Word> Value for W {
                     reader.problems.mask(found.span());
                 }
                 let mut draft = reader.problem(found, message).takes(&W::shape());
-                if let Some(hint) = refused.hint {
+                // It may repeat a part of what is not shown.
+                if let Some(hint) = refused.hint
+                    && (W::SECRET || !conceal)
+                {
                     draft = draft.hint(hint);
                 }
                 reader.problems.push(draft);
@@ -81,6 +90,10 @@ impl<W: Word> Value for W {
 
     fn shape() -> Shape {
         Shape::Word(W::TAKES.to_owned(), W::schema())
+    }
+
+    fn said(text: &str) -> Cow<'_, str> {
+        W::said(text)
     }
 }
 

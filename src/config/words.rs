@@ -1,7 +1,7 @@
 //! Words of the rooms: routes, schemes, algorithms, addresses.
 
 use super::gather::shown;
-use super::paces::{Pace, PaceOrOff};
+use super::paces::{BURST_TOO_LARGE, Pace, PaceOrOff};
 use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use super::table::{Required, table};
@@ -18,6 +18,7 @@ use crate::schemes::{PublicUrl, aws_sigv4};
 use http::uri::Authority;
 use http::{HeaderName, Method};
 use serde_json::{Value as Json, json};
+use std::borrow::Cow;
 use toml::de::DeValue;
 
 /// Gives a word of a few its reader, from its names.
@@ -243,6 +244,10 @@ impl Word for HeaderName {
     const TAKES: &'static str =
         "a field name: `\"Portcullis-Token\"`; `\"authorization\"` means `Authorization: Bearer`";
 
+    fn said(text: &str) -> Cow<'_, str> {
+        text.to_ascii_lowercase().into()
+    }
+
     fn parse(text: &str) -> Result<Self, Refused> {
         /// Fields that have another meaning already.
         const TAKEN: [&str; 8] = [
@@ -342,10 +347,17 @@ impl Value for Limit {
         match found.get_ref() {
             DeValue::Table(_) => {
                 let both = PaceAndBurst::read(found, reader)?;
-                let pace = both.rate.get()?.0;
-                Some(Self(
-                    pace.map(|pace| (pace, both.burst.map(|count| count.0))),
-                ))
+                let (pace, burst) = (both.rate.get()?.0, both.burst.map(|count| count.0));
+                if let (Some(pace), Some(burst)) = (pace, burst)
+                    && burst > pace.most_at_once()
+                {
+                    let most = pace.most_at_once();
+                    let draft = reader.problem(found, format!("`burst`: {BURST_TOO_LARGE}"));
+                    let draft = draft.accepted(format!("a burst of at most {most} at this rate"));
+                    reader.problems.push(draft);
+                    return None;
+                }
+                Some(Self(pace.map(|pace| (pace, burst))))
             }
             DeValue::String(_) => {
                 let pace = PaceOrOff::read(found, reader)?.0;

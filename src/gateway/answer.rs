@@ -211,7 +211,7 @@ pub(super) fn ask_after_body(
     // As it was read before, so that it is read now.
     if let Ok(received) = Received::read(&parts.method, &parts.uri, &parts.headers, around) {
         ask_for_proof(&mut stopped.asks, route, &received);
-        challenge::ask_for_token(&mut stopped.asks, route, &stopped.refusal, None, head.asked);
+        challenge::ask_for_token(&mut stopped.asks, route, &stopped.refusal, None);
     }
 }
 

@@ -5,8 +5,9 @@ use super::minting::{self, Asked};
 use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
+use super::static_keys::{key_places_to_empty, target};
 use super::{Ending, Gateway, answer, challenge, cors, observed, tunnels};
-use crate::apps::{Mode, Registry, Scheme};
+use crate::apps::{Mode, Scheme};
 use crate::authorize;
 use crate::clock::Now;
 use crate::forward::body::Held;
@@ -14,14 +15,12 @@ use crate::forward::{AnswerBody, Head, body};
 use crate::limit::{self, Charged, Limits};
 use crate::observe::Record;
 use crate::replay::{self, Memories};
-use crate::route::{Accept, KeyPlaces, Route};
-use crate::schemes::api_key::without_key;
+use crate::route::{Accept, Route};
 use crate::schemes::doctor::{self, Finding};
-use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings};
+use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surroundings, Unbound};
 use crate::server::{Peer, RequestBody};
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 use std::sync::Arc;
 
@@ -197,7 +196,10 @@ impl Gateway {
             let error = challenge::attestation_error(route, &received, &refusal);
             if refusal.code().status() == StatusCode::UNAUTHORIZED {
                 answer::ask_for_proof(&mut asks, route, &received);
-                challenge::ask_for_token(&mut asks, route, &refusal, error, now);
+                challenge::ask_for_token(&mut asks, route, &refusal, error);
+                if let Some(field) = challenge::nonce_field(&refusal) {
+                    challenge::give_nonce(&mut asks, field, &settings.tokens.dpop.nonces, now);
+                }
             }
             cors::Told::of(route, &parts.headers).tell(&mut asks);
             let finding = Self::finding(settings, &refusal, &received, route, now);
@@ -270,6 +272,15 @@ impl Gateway {
                 None => return Err(Refusal::Origin),
             }
         }
+        // While its body was held back others were charged for later moments.
+        let charged_at = match received.body() {
+            Some(_) => self.shared.clock.later(now),
+            None => now,
+        };
+        // What an app sends beyond its rate takes up no room in the memory that all share.
+        if caller.observed_on(route).is_none() {
+            limit::look(&caller, &settings.limits, charged_at).map_err(Refusal::Limit)?;
+        }
         // A proof is used up only once it holds, else anyone could burn another's
         // nonces. It stays used when a later step refuses.
         let slack = settings.freshness.skew * 2;
@@ -287,12 +298,7 @@ impl Gateway {
             enforced: &settings.limits,
             observed: &settings.observed_limits,
         };
-        // While its body was held back others were charged for later moments.
-        let now = match received.body() {
-            Some(_) => self.shared.clock.later(now),
-            None => now,
-        };
-        let charged = limit::charge(permit, limits, now).map_err(Refusal::Limit)?;
+        let charged = limit::charge(permit, limits, charged_at).map_err(Refusal::Limit)?;
         observed::note_steps(record, &charged);
         Ok(charged)
     }
@@ -349,6 +355,15 @@ impl Gateway {
                     // The proof holds: whose it is, is known.
                     record.app = presented.app_of_key(&settings.registry);
                 }
+                // The same of a token whose proof lacks a nonce: told as its next request is, which has one, or one caller
+                // would be two for whoever reads what is observed.
+                if route.mode == Mode::Observe
+                    && let schemes::Refused::Binding(Unbound::Nonce | Unbound::Challenge) = refused
+                    && let Some(key) = presented.key_of_token(rules, now)
+                {
+                    record.app = Some(key.app.name.clone());
+                    record.claimed_key = Some((&*key.id).into());
+                }
                 // Nobody who knows no key learns by it that one was laid out: all unknown ones are looked up.
                 if settings.registry.has_honey() && refused.is_unknown_key() {
                     let claimed = record.claimed_key.as_deref();
@@ -375,23 +390,4 @@ pub(super) fn read_head<'r>(
         public_url: settings.public_url.as_ref(),
     };
     Received::read(&parts.method, &parts.uri, &parts.headers, around)
-}
-
-/// Where static keys stand that the upstream does not get. Those of the registry come and go while
-/// a configuration is in force: where only they may be shown, it is asked whether it has any.
-fn key_places_to_empty<'r>(route: &'r Route, registry: &Registry) -> Option<&'r KeyPlaces> {
-    let places = route.key_places.as_deref().filter(|_| !route.keep_proof)?;
-    (!places.unread || registry.has_static_keys_beside()).then_some(places)
-}
-
-/// What the upstream is asked for: the very bytes that were verified, but a static key in the query.
-fn target(uri: &Uri, key_places: Option<&KeyPlaces>) -> PathAndQuery {
-    // Read once by the HTTP library.
-    let asked = uri.path_and_query().cloned();
-    let asked = asked.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let without = key_places
-        .and_then(|places| places.query.as_deref())
-        .and_then(|name| without_key(asked.as_str(), name))
-        .and_then(|target| target.try_into().ok());
-    without.unwrap_or(asked)
 }

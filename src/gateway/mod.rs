@@ -253,13 +253,13 @@ impl Gateway {
         record: &mut Record,
         now: Now,
     ) -> Result<(Seat, Written), Refusal> {
-        let route = passing.route.index;
+        let (route, who) = (passing.route.index, passing.charged.who());
         record.upstream_asked = Some(now);
-        let seat = if let Some(seat) = settings.overload.seat(&self.gate, route) {
+        let seat = if let Some(seat) = settings.overload.seat(&self.gate, route, who) {
             seat
         } else {
             // Large, and seldom there.
-            let wait = Box::pin(settings.overload.wait(&self.gate, route));
+            let wait = Box::pin(settings.overload.wait(&self.gate, route, who));
             let seat = wait.await.map_err(Refusal::Overloaded)?;
             record.upstream_asked = Some(self.shared.clock.now());
             seat
@@ -319,7 +319,8 @@ impl Gateway {
             head.asked = self.shared.clock.now();
             ending.record().upstream_asked = Some(head.asked);
         }
-        if is_another.is_another() {
+        // The first verdict counts, as in the record.
+        if head.would_refuse.is_none() && is_another.is_another() {
             head.would_refuse = Some(observed::ANOTHER_BODY);
         }
         // Anybody can name a body so: a stranger's is one like any other until its server says so too.
@@ -344,6 +345,8 @@ impl Gateway {
         record.upstream_asked = Some(answer.asked);
         record.upstream_answered = Some(answer.answered);
         let mut response = answer.response;
+        let nonces = &settings.tokens.dpop.nonces;
+        observed::give_nonce(response.headers_mut(), record, nonces, answer.answered);
         messages.meet(response.headers());
         answer::tell_standing(response.headers_mut(), standing.as_ref());
         told.tell(response.headers_mut());

@@ -13,7 +13,7 @@ use crate::forward::{self, Failed};
 use crate::limit::overload::Overloaded;
 use crate::route::NoRoute;
 use crate::schemes::aws_sigv4::chunked::BadChunks;
-use crate::schemes::{self, Malformed};
+use crate::schemes::{self, Malformed, Unbound};
 use crate::server::Fault;
 use crate::{authorize, limit, mint, replay};
 use http::StatusCode;
@@ -21,6 +21,9 @@ use std::time::Duration;
 
 /// Where the table is explained; the code is the fragment.
 const DOCUMENTATION: &str = "docs/refusals.md";
+
+/// The reason in records of a proof that lacks a nonce, which the answer gives.
+pub const NONCE_MISSING: &str = "nonce-missing";
 
 /// Why a request gets no answer of its upstream.
 #[derive(Debug)]
@@ -194,7 +197,7 @@ impl Refusal {
             Self::Credential(refused) => credential::code(refused),
             Self::Replay(refused) => match refused {
                 replay::Refused::Replayed | replay::Refused::MaybeReplayed => Code::Replayed,
-                replay::Refused::Full => Code::ReplayStoreFull,
+                replay::Refused::Full | replay::Refused::Crowded { .. } => Code::ReplayStoreFull,
                 replay::Refused::Unavailable => Code::StoreUnavailable,
             },
             Self::Origin => Code::OriginNotAllowed,
@@ -254,7 +257,8 @@ impl Refusal {
                 Failed::Overloaded(_) | Failed::Body(BodyError::NoRoom | BodyError::Spill(_)),
             )
             | Self::Overloaded(_)
-            | Self::Replay(replay::Refused::Full | replay::Refused::Unavailable) => Some(LATER),
+            | Self::Replay(replay::Refused::Unavailable) => Some(LATER),
+            Self::Replay(refused) => until_remembered(*refused),
             _ => None,
         }
     }
@@ -309,6 +313,9 @@ impl Refusal {
     pub fn reason(&self) -> String {
         match self {
             Self::Credential(schemes::Refused::Rejected { why, .. }) => why.name().to_owned(),
+            Self::Credential(schemes::Refused::Binding(Unbound::Nonce | Unbound::Challenge)) => {
+                NONCE_MISSING.to_owned()
+            }
             Self::Mint(mint::No::Rejected(why) | mint::No::Rate(why, _)) => why.name().to_owned(),
             Self::Forward(failed) => failed.to_string(),
             Self::Replay(refused) => refused.to_string(),
@@ -355,6 +362,17 @@ impl Refusal {
             _ => {}
         }
         problem
+    }
+}
+
+/// When there is room for a proof that cannot be remembered now; `None` where that is not why it is refused.
+fn until_remembered(refused: replay::Refused) -> Option<Duration> {
+    /// Proofs end one by one, minutes after they were used: who comes again each second only adds to the crowd.
+    const FULL: Duration = Duration::from_secs(30);
+    match refused {
+        replay::Refused::Full => Some(FULL),
+        replay::Refused::Crowded { seconds } => Some(Duration::from_secs(seconds.into())),
+        _ => None,
     }
 }
 

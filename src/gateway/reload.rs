@@ -6,6 +6,7 @@ use super::static_keys::{self, Notice};
 use crate::apps::{
     App, Assurance, Beside, Certified, DuplicateKey, Key, Mode, Pepper, Registry, StaticKey,
 };
+use crate::clock::Now;
 use crate::forward::upstream::{self, Upstream};
 use crate::issuers::Source;
 use crate::limit::app::{AppLimits, Plan};
@@ -13,7 +14,7 @@ use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
 use crate::mint;
 use crate::observe::{Labels, Observer, One};
-use crate::route::Table;
+use crate::route::{Accept, Table};
 use crate::schemes::doctor::Budget;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{PublicUrl, token};
@@ -127,6 +128,7 @@ impl Settings {
             name: route.name.clone(),
             in_flight: route.in_flight,
             reserved: route.reserved,
+            public: route.accept == Accept::Public,
         });
         let overload = Overload::new(
             blueprint.overload,
@@ -179,6 +181,12 @@ impl Settings {
         })
     }
 
+    /// Puts the limits in force, just before these settings are: what was used under others comes back at their rates.
+    pub fn come_into_force(&mut self, now: Now) {
+        self.limits.come_into_force(now);
+        self.observed_limits.come_into_force(now);
+    }
+
     /// The upstreams, by `Route::upstream`.
     pub fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
@@ -207,7 +215,7 @@ impl Settings {
         &self.sources
     }
 
-    /// Requests that wait for the cap of their route.
+    /// Requests that wait for the cap of their route, or for that on callers that are not proven.
     pub fn waiting_for_routes(&self) -> u32 {
         self.overload.waiting()
     }
@@ -226,7 +234,7 @@ fn sources(
 ) -> Vec<Source> {
     let source = |(place, mut source): (usize, Source)| {
         if let Some(before) = known.iter().find(|one| source.is_of_same_keys(one)) {
-            source.known = before.known.clone();
+            source.follow(before);
         }
         if let Some(issuer) = tokens.issuers_mut().get_mut(place) {
             issuer.keys = source.known.keys().clone();

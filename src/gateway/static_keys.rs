@@ -1,10 +1,14 @@
 //! What callers with a static key are told in every answer: that it is
-//! deprecated (RFC 9745), and when it ends (RFC 8594).
+//! deprecated (RFC 9745), and when it ends (RFC 8594); and the key that the upstream does not get.
 
 use super::ending::Ending;
 use crate::apps::{Registry, Scheme, StaticKey};
 use crate::observe::One;
+use crate::route::{KeyPlaces, Route};
+use crate::schemes::api_key::without_key;
+use http::Uri;
 use http::header::{HeaderMap, HeaderName, HeaderValue, LINK};
+use http::uri::PathAndQuery;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use std::collections::BTreeMap;
@@ -85,6 +89,28 @@ fn date(unix_seconds: i64) -> Option<HeaderValue> {
     let at = Timestamp::from_second(unix_seconds).ok()?;
     let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
     HeaderValue::try_from(text.ok()?).ok()
+}
+
+/// Where static keys stand that the upstream does not get. Those of the registry come and go while
+/// a configuration is in force: where only they may be shown, it is asked whether it has any.
+pub(super) fn key_places_to_empty<'r>(
+    route: &'r Route,
+    registry: &Registry,
+) -> Option<&'r KeyPlaces> {
+    let places = route.key_places.as_deref().filter(|_| !route.keep_proof)?;
+    (!places.unread || registry.has_static_keys_beside()).then_some(places)
+}
+
+/// What the upstream is asked for: the very bytes that were verified, but a static key in the query.
+pub(super) fn target(uri: &Uri, key_places: Option<&KeyPlaces>) -> PathAndQuery {
+    // Read once by the HTTP library.
+    let asked = uri.path_and_query().cloned();
+    let asked = asked.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let without = key_places
+        .and_then(|places| places.query.as_deref())
+        .and_then(|name| without_key(asked.as_str(), name))
+        .and_then(|target| target.try_into().ok());
+    without.unwrap_or(asked)
 }
 
 /// What apps were counted for before goes on.

@@ -258,14 +258,20 @@ const ISSUER: &str = "apps.a = {}\n[issuers.i]\napp = \"a\"\nalgorithms = [\"HS2
 fn files_with_a_reference() -> Vec<(&'static str, String)> {
     let key = |rest: &str| format!("[apps.a]\nkeys = [{{ id = \"a\", algorithm = {rest} }}]\n");
     let static_key = |rest: &str| format!("[apps.a]\napi_keys = [{{ id = \"a\", {rest} }}]\n");
-    let hash = format!("hash = \"hmac-sha256:{}\"", "0".repeat(64));
     vec![
         ("[admin] token", "admin.token = \"@\"".to_owned()),
         ("[admin] read_token", "admin.read_token = \"@\"".to_owned()),
         ("[state] master_key", "state.master_key = \"@\"".to_owned()),
         (
+            "[tokens] nonce_secret",
+            "tokens.nonce_secret = \"@\"".to_owned(),
+        ),
+        (
             "[api_keys] pepper",
-            format!("api_keys.pepper = \"@\"\n{}", static_key(&hash)),
+            format!(
+                "api_keys.pepper = \"@\"\n{}",
+                static_key("secret = \"env:GIVEN\"")
+            ),
         ),
         (
             "[routes.inject] header",
@@ -428,6 +434,39 @@ fn events_that_cannot_be_chosen_are_told_as_what_is_wrong_with_a_configuration_i
     assert!(told.contains(message), "{told}");
 }
 
+/// What a page shows as TOML.
+fn pieces(page: &str) -> impl Iterator<Item = &str> {
+    let rest = page.split("\n```toml\n").skip(1);
+    rest.map(|rest| rest.split("\n```").next().unwrap())
+}
+
+#[test]
+fn every_key_that_a_page_shows_is_one_that_there_is() {
+    let docs = fs::read_dir(root().join("docs")).unwrap();
+    let mut pages: Vec<PathBuf> = docs.map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|end| end == "md"));
+    pages.push(root().join("README.md"));
+    let mut count = 0;
+    for path in pages {
+        for piece in pieces(&fs::read_to_string(&path).unwrap()) {
+            count += 1;
+            // Only of its keys: what they refer to stands elsewhere.
+            let wrong = |around: &str| {
+                let report = config::from_text(&format!("{around}{piece}\n"), "piece").err()?;
+                let mut problems = report.problems().iter();
+                let of_key =
+                    problems.find(|one| one.key.is_empty() || one.message == "unknown key");
+                of_key.map(ToString::to_string)
+            };
+            // It may be what stands within a table.
+            let told = ["", "[[routes]]\n", "[upstreams.u]\n"].map(wrong);
+            let is_good = told.iter().any(Option::is_none);
+            assert!(is_good, "{}: {told:?}\n{piece}", path.display());
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
 #[test]
 fn a_default_is_the_same_written_or_left_out() {
     let left_out = config::from_text("", "gateway.toml").unwrap();
@@ -464,7 +503,7 @@ fn a_reload_tells_what_changed_and_of_a_secret_only_that() {
             "apps.table: added",
             "freshness.window: \"4m\" → \"6m\"",
             "routes.orders.methods: [\"GET\",\"HEAD\",\"POST\"] → [\"GET\",\"HEAD\"]",
-            "apps.mobile.keys[0].secret: changed",
+            "apps.mobile.keys.mobile-2026.secret: changed",
         ]
     );
 }
@@ -589,7 +628,61 @@ fn a_reload_tells_the_change_of_every_key_that_there_is() {
     keys_of(&schema, "", &mut all);
     // Beside a secret that is long enough it changes nothing, and without it a short one is refused.
     all.remove("apps.*.keys.weak_secret");
+    // Beside `trusted_proxies` there is one kind only.
+    all.remove("apps.*.tokens.evidence");
     assert_eq!(told, all);
+}
+
+/// An app with tokens for `evidence`, at a gateway whose `[server]` says this.
+fn with_evidence(server: &str, evidence: &str) -> String {
+    format!(
+        "[server]\n{server}\n[tokens]\naudience = \"a\"\n[issuers.ci]\nissuer = \"https://ci.example\"\n\
+         audience = \"a\"\nalgorithms = [\"EdDSA\"]\njwks = \"file:set.json\"\n[apps.a]\n\
+         keys = [{{ id = \"a\", algorithm = \"hmac-sha256\", secret = \"env:GOOD_KEY\", schemes = [\"token\"], attests = true }}]\n\
+         [apps.a.tokens]\nevidence = {evidence}\n\
+         workloads = [{{ issuer = \"ci\", claims = [{{ claim = \"sub\", value = \"b\" }}] }}]\n"
+    )
+}
+
+#[test]
+fn a_reload_tells_the_change_of_what_is_taken_as_evidence() {
+    let folder = folder();
+    let with = |evidence: &str| {
+        let text = with_evidence("", evidence);
+        let loaded = Config::from_text(&text, "gateway.toml", folder.path(), &environment);
+        loaded.unwrap_or_else(|report| panic!("{report}")).resolved
+    };
+    let before = with("[\"oidc\"]");
+    assert_eq!(
+        changes(&before, &with("[\"oidc\", \"dev\"]")),
+        ["apps.a.tokens.evidence: [\"oidc\"] → [\"oidc\",\"dev\"]"]
+    );
+}
+
+#[test]
+fn dev_at_a_gateway_that_others_know_by_a_name_is_a_warning() {
+    for (url, is_told) in [
+        ("https://api.example.com", true),
+        ("http://192.0.2.1:8080", true),
+        ("http://localhost:8080", false),
+        ("http://127.0.0.1:8080", false),
+        ("http://[::1]:8080", false),
+    ] {
+        let server = format!("public_url = \"{url}\"");
+        let told = |evidence: &str| {
+            let loaded = load(&with_evidence(&server, evidence), "gateway.toml");
+            let loaded = loaded.unwrap_or_else(|report| panic!("{report}"));
+            let told = loaded.warnings.iter().map(|one| one.key.clone());
+            told.collect::<Vec<String>>()
+        };
+        let wanted: &[&str] = if is_told {
+            &["apps.a.tokens.evidence[1]"]
+        } else {
+            &[]
+        };
+        assert_eq!(told("[\"oidc\", \"dev\"]"), wanted, "{url}");
+        assert!(told("[\"oidc\"]").is_empty(), "{url}");
+    }
 }
 
 #[test]
@@ -612,6 +705,100 @@ fn keys_in_another_order_are_a_change_since_the_last_that_can_signs() {
         changes(&before, &with(["two", "three"])),
         ["apps.a.keys.one: removed", "apps.a.keys.three: added"]
     );
+}
+
+#[test]
+fn a_key_or_a_route_that_is_put_first_is_no_change_of_the_secrets_of_those_behind_it() {
+    let key = |id: &str| {
+        format!(
+            "{{ id = \"{id}\", algorithm = \"hmac-sha256\", secret = \"env:KEY_OF_{}\" }}",
+            id.to_uppercase()
+        )
+    };
+    let route = |name: &str| {
+        format!(
+            "[[routes]]\nname = \"{name}\"\npath = \"/{name}\"\nupstream = \"u\"\naccept = [\"http-signature\"]\n\
+             inject.header = {{ X-Key = \"env:KEY_OF_{}\" }}\n",
+            name.to_uppercase()
+        )
+    };
+    let folder = folder();
+    let with = |ids: &[&str], names: &[&str]| {
+        let keys: Vec<String> = ids.iter().map(|id| key(id)).collect();
+        let routes: String = names.iter().map(|name| route(name)).collect();
+        let text = format!(
+            "upstreams.u.servers = [\"https://u.example\"]\n{routes}[apps.a]\nkeys = [{}]\n",
+            keys.join(", ")
+        );
+        let loaded = Config::from_text(&text, "gateway.toml", folder.path(), &environment);
+        loaded.unwrap_or_else(|report| panic!("{report}")).resolved
+    };
+    let before = with(&["one", "two"], &["x", "y"]);
+    assert_eq!(
+        changes(&before, &with(&["three", "one", "two"], &["z", "x", "y"])),
+        ["apps.a.keys.three: added", "routes.z: added"]
+    );
+}
+
+#[test]
+fn no_master_key_is_made_beside_a_registry_that_another_has_sealed() {
+    let folder = folder();
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::write(state.join("portcullis.redb"), "sealed").unwrap();
+    let report = refused_in(folder.path(), "");
+    assert!(
+        report.contains("state.master_key: `generated:state/master.key` is missing, and `state/portcullis.redb` is sealed under it"),
+        "{report}"
+    );
+    assert!(!state.join("master.key").exists());
+    // Another registry is made with its key.
+    let text = "state.registry = \"redb:other.redb\"\n";
+    Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
+    assert!(state.join("master.key").exists());
+}
+
+#[test]
+fn no_pepper_is_made_where_a_hash_says_that_there_was_one() {
+    let folder = folder();
+    let key = |how: &str| format!("[apps.old]\napi_keys = [{{ id = \"old\", {how} }}]\n");
+    let of_hash = key(&format!("hash = \"hmac-sha256:{}\"", "0".repeat(64)));
+    let report = refused_in(folder.path(), &of_hash);
+    let message = "api_keys.pepper: `generated:state/api-keys.pepper` is missing, and static keys are hashed under it";
+    assert!(report.contains(message), "{report}");
+    // Nor by who hashes another key.
+    fs::write(folder.path().join("static"), "static-0123456789").unwrap();
+    let (code, told) = run(folder.path(), &["hash-key", "--key-file", "static"], "info");
+    assert!(code == Some(2) && told.contains(message), "{told}");
+    let pepper = folder.path().join("state/api-keys.pepper");
+    assert!(!pepper.exists());
+    // A key itself is hashed at the load, whatever under.
+    let of_secret = key("secret = \"env:STATIC_KEY\"");
+    Config::from_text(&of_secret, "gateway.toml", folder.path(), &environment).unwrap();
+    assert!(pepper.exists());
+    Config::from_text(&of_hash, "gateway.toml", folder.path(), &environment).unwrap();
+}
+
+#[test]
+fn a_broken_certificate_for_an_upstream_is_told_where_it_stands() {
+    let folder = folder();
+    let broken = "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n";
+    let text = "[upstreams.u]\nservers = [\"https://u.example\"]\n\
+         tls = { ca = \"file:cert.pem\", certificate = \"file:broken.pem\", key = \"file:key.pem\" }\n";
+    fs::write(folder.path().join("broken.pem"), broken).unwrap();
+    let report = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap_err();
+    let told = report.to_string();
+    assert!(told.contains("upstreams.u.tls.certificate: "), "{told}");
+    assert!(!told.contains("upstreams.u.tls.key: "), "{told}");
+}
+
+/// What is said of this text in a folder, whether it is to be run on or only looked at.
+fn refused_in(folder: &Path, text: &str) -> String {
+    let path = folder.join("gateway.toml");
+    fs::write(&path, text).unwrap();
+    let looked_at = Config::check(&path).unwrap_err().to_string();
+    assert_eq!(looked_at, Config::load(&path).unwrap_err().to_string());
+    looked_at
 }
 
 #[test]

@@ -155,9 +155,10 @@ fn what_concerns_no_app_of_the_file_or_is_never_shown_is_told_as_changed() {
     let hash = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).more(&format!(
-        "[plans.made]\nrate = \"10/s\"\n\
+        "[api_keys]\npepper = \"file:pepper\"\n[plans.made]\nrate = \"10/s\"\n\
          [apps.old]\napi_keys = [{{ id = \"old-1\", hash = \"hmac-sha256:{hash}\" }}]\n"
     ));
+    setup.write_secret("pepper", b"a pepper of more than thirty-two bytes");
     let other = setup.text().replace("10/s", "20/s");
     let other = other.replace(hash, &hash.replace('0', "1"));
     let binary = setup.spawn();
@@ -217,6 +218,103 @@ fn a_file_that_has_lost_all_its_routes_changes_nothing() {
         .wait_for("the refusal", |line| line.contains("not taken over"));
     assert!(event.contains("has no `[[routes]]`"), "{event}");
     assert_open(&binary.send(&binary.request("GET", "/open")));
+}
+
+#[test]
+fn a_file_that_has_lost_all_its_apps_changes_nothing_while_a_route_asks_for_one() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let text = setup.text();
+    let (cut, _) = text.split_once("[apps.mobile]").unwrap();
+    let public = "accept = [\"public\"]";
+    let open = cut.replace("accept = [\"http-signature\", \"token\"]", public);
+    assert!(open.contains(public), "{open}");
+    let binary = setup.spawn();
+    binary.rewrite(cut);
+    let event = binary
+        .stderr
+        .wait_for("the refusal", |line| line.contains("not taken over"));
+    assert!(event.contains("has no `[apps]`"), "{event}");
+    let signed = caller().at(Binary::now()).sign(&binary.request("GET", "/"));
+    assert_open(&binary.send(&signed));
+    binary.reload(&open);
+    assert_open(&binary.send(&binary.request("GET", "/")));
+}
+
+/// An app whose key is made for it, and one with a static key.
+const MADE: &str = "[apps.made]\nkeys = [{ id = \"made-1\", algorithm = \"hmac-sha256\", secret = \"generated:made.key\" }]\n\
+    [apps.old]\napi_keys = [{ id = \"old-1\", secret = \"file:old.static\" }]\n";
+
+/// Before one with these.
+fn with_made(upstream: &Upstream) -> Setup {
+    let setup = Setup::before(upstream);
+    setup.write_secret("old.static", b"a-static-key-0123456789");
+    setup
+}
+
+/// What that app's caller gets, with what is in the file of its key when it is first asked.
+fn signs_as_made(binary: &Binary) -> impl Fn(&str) -> Response {
+    let text = std::fs::read_to_string(binary.setup().path("made.key")).unwrap();
+    let secret = text.trim().strip_prefix("base64:").unwrap();
+    let secret = data_encoding::BASE64.decode(secret.as_bytes()).unwrap();
+    let made = caller().key_id("made-1").secret(&secret);
+    move |nonce| {
+        let made = made.clone().at(Binary::now()).nonce(nonce);
+        binary.send(&made.sign(&binary.request("GET", "/")))
+    }
+}
+
+#[test]
+fn a_made_secret_that_is_gone_stays_in_force_and_is_made_no_second_time() {
+    let upstream = Upstream::start();
+    let binary = with_made(&upstream).more(MADE).spawn();
+    let ask = signs_as_made(&binary);
+    let all = [
+        "made.key",
+        "state/admin.token",
+        "state/master.key",
+        "state/api-keys.pepper",
+    ];
+    for (number, name) in all.into_iter().enumerate() {
+        let [here, aside] = [name, "aside"].map(|name| binary.setup().path(name));
+        std::fs::rename(&here, &aside).unwrap();
+        binary.signal("HUP");
+        let words = format!("`{name}` is gone");
+        let event = binary.stderr.wait_for(name, |line| line.contains(&words));
+        assert!(event.contains("not taken over"), "{event}");
+        assert_open(&ask(&number.to_string()));
+        assert_eq!(metric(&binary, "portcullis_config_in_force "), Some(0.0));
+        assert!(!here.exists(), "{name} was made again");
+        std::fs::rename(&aside, &here).unwrap();
+        binary.signal("HUP");
+        binary.stderr.wait_for_count("is good again", number + 1);
+    }
+    assert!(!binary.stderr.text().contains("configuration reloaded"));
+}
+
+#[test]
+fn a_file_that_is_refused_leaves_no_secret_behind_and_one_that_is_taken_over_has_its_own() {
+    let upstream = Upstream::start();
+    let setup = with_made(&upstream);
+    let text = setup.text();
+    let good = format!("{text}{MADE}");
+    let moved = good.replace("directory = \"state\"", "directory = \"elsewhere\"");
+    let misspelt = format!("{good}[overlaod]\nqueue = 1\n");
+    let binary = setup.spawn();
+    for (text, words) in [
+        (moved, "a change of state.directory"),
+        (misspelt, "overlaod"),
+    ] {
+        binary.rewrite(&text);
+        let event = binary.stderr.wait_for(words, |line| line.contains(words));
+        assert!(event.contains("not taken over"), "{event}");
+        for name in ["elsewhere", "made.key", "state/api-keys.pepper"] {
+            assert!(!binary.setup().path(name).exists(), "{name} was made");
+        }
+    }
+    binary.reload(&good);
+    assert_open(&signs_as_made(&binary)("1"));
+    assert!(binary.setup().path("state/api-keys.pepper").exists());
 }
 
 /// What `portcullis reload` says beside its output.

@@ -8,6 +8,19 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc;
 
+#[test]
+fn signals_that_other_servers_have_a_use_for_end_nothing_and_are_told() {
+    let upstream = Upstream::start();
+    let mut binary = Setup::before(&upstream).spawn();
+    for name in ["USR1", "USR2"] {
+        binary.signal(name);
+        let words = format!("SIG{name} is ignored");
+        let event = binary.stderr.wait_for(name, |line| line.contains(&words));
+        assert!(event.contains("\"WARN\""), "{event}");
+    }
+    assert!(binary.is_running());
+}
+
 fn hold() -> (mpsc::Sender<()>, Upstream) {
     let (allow, allowed) = mpsc::channel::<()>();
     let allowed = Mutex::new(allowed);

@@ -4,20 +4,24 @@ use super::phases::{Current, Phase};
 use super::registry::{self, Made};
 use super::warned::{Warned, warnings};
 use super::watch::{Looks, Wake};
-use crate::admin::api::{Configured, Guard, Reloaded};
+use crate::admin::api::{Configured, Guard, Reloaded, Turns};
 use crate::apps::made::{MasterKey, Store};
-use crate::config::{Config, Loaded, Resolved};
+use crate::config::{Config, Loaded, Report, Resolved, Successor};
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::{Settings, Shared};
 use crate::issuers::Fetches;
+use crate::server::Pulse;
 use crate::server::tls::Certificates;
 use crate::store::embedded::{Proofs, Table};
 use crate::store::moved_up::Keeper;
 use crate::{admin, server, store};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+/// Why a reload is refused that takes away what changes under way may name.
+const CHANGES_LAST: &str = "it takes a plan or an issuer away, and changes of the registry are under way that the disk does not take in time";
 
 /// What a reload changes, and what it is compared with.
 pub(super) struct Control {
@@ -36,7 +40,10 @@ pub(super) struct Control {
     pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
+    /// Those that serve, once they do.
+    pub(super) workers: OnceLock<Pulse>,
     pub(super) in_force: Mutex<InForce>,
+    pub(super) turns: Turns,
     pub(super) last_read: Mutex<LastRead>,
     /// Who may use the admin API.
     pub(super) guard: Arc<Guard>,
@@ -167,28 +174,33 @@ impl InForce {
                 "the file has no `[[routes]]` any more, so that every request would be refused";
             return Err(NotReloaded::Refused(why.to_owned()));
         }
+        if crate::config::loses_its_apps(&self.resolved, &loaded.resolved) {
+            let why = "the file has no `[apps]` any more, so that its callers would be refused: \
+                       if that is meant, let one stand with `enabled = false`, or restart";
+            return Err(NotReloaded::Refused(why.to_owned()));
+        }
         Ok(loaded)
     }
 }
 
 impl Control {
     pub(super) fn reload(&self, loaded: Loaded) -> Result<Reloaded, NotReloaded> {
+        // `None`: changes are under way that were judged by what is in force now.
+        let turn = self.turns.reload();
         let mut in_force = self.in_force();
-        let loaded = in_force.takes(loaded)?;
+        let loaded = self.fits(&in_force, loaded)?;
         let warnings = warnings(&loaded, self.shared.clock.now());
         let Loaded {
-            mut config,
-            resolved,
-            ..
+            config, resolved, ..
         } = loaded;
-        if let Some(made) = &self.made {
-            made.takes(&mut config.gateway)
-                .map_err(NotReloaded::Refused)?;
-        }
         let configured = Arc::new(super::desk::configured(&config));
+        // All else is taken over, be the disk hung for hours: a key may have to be disabled now.
+        if turn.is_none() && in_force.configured.loses(&configured) {
+            return Err(NotReloaded::Refused(CHANGES_LAST.to_owned()));
+        }
         let before = self.shared.settings.load();
         let apps = config.gateway.apps.clone();
-        let settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
+        let mut settings = Settings::build(config.gateway, &self.shared.observer, Some(&before))
             .map_err(|why| NotReloaded::Refused(why.to_string()))?;
         if let (Some(certificates), Some(tls)) = (&self.certificates, &config.server.tls) {
             certificates
@@ -201,6 +213,7 @@ impl Control {
             .reconfigure(&config.state, self.shared.clock.now());
         self.observed.resize(config.state.proofs);
         let plans = settings.plans();
+        settings.come_into_force(self.shared.clock.now());
         self.shared.settings.store(settings);
         if let Some(made) = &self.made {
             made.reconfigure(&apps, plans);
@@ -218,16 +231,38 @@ impl Control {
         Ok(Reloaded { changes, warnings })
     }
 
+    /// What can follow without a restart, and goes with the registry.
+    fn fits(&self, in_force: &InForce, loaded: Loaded) -> Result<Loaded, NotReloaded> {
+        let mut loaded = in_force.takes(loaded)?;
+        if let Some(made) = &self.made {
+            made.takes(&mut loaded.config.gateway)
+                .map_err(NotReloaded::Refused)?;
+        }
+        Ok(loaded)
+    }
+
+    /// Puts what the file says into force. Secrets that are new in it are made when nothing else stands in its way: a
+    /// file that is refused leaves none behind.
+    fn follow(&self, path: &Path) -> Result<Reloaded, (&'static str, String)> {
+        let bad = |report: Report| ("; nothing was changed\n", report.to_string());
+        let unfit = |why: NotReloaded| (": ", why.to_string());
+        let files = self.files();
+        let next = Successor::read(path, &files).map_err(bad)?;
+        let mut loaded = next.check().map_err(bad)?;
+        if loaded.lacks_secrets() {
+            self.fits(&self.in_force(), loaded).map_err(unfit)?;
+            loaded = next.load().map_err(bad)?;
+        }
+        self.reload(loaded).map_err(unfit)
+    }
+
     /// Reads the file again and puts it into force, or says why not. Gives back what came of it.
     pub(super) fn reload_file(&self, path: &Path, wake: Wake) -> Result<Reloaded, String> {
         // Held while it is read: of two at once the later one reads what is put into force last.
         let mut last = hold(&self.last_read);
         // Looked at before: what changes while they are read is a change of its own.
         let looks = Looks::of(&self.files());
-        let result = match Config::load(path) {
-            Err(report) => Err(("; nothing was changed\n", report.to_string())),
-            Ok(loaded) => self.reload(loaded).map_err(|why| (": ", why.to_string())),
-        };
+        let result = self.follow(path);
         let read = LastRead {
             not_taken: result.as_ref().err().map(|(_, why)| why.clone()),
             looks: looks.follow(&self.files()),
@@ -270,13 +305,12 @@ impl Control {
 
     /// What would come of reading the file again.
     pub(super) fn would_reload(&self, path: &Path) -> Result<Reloaded, String> {
-        let loaded = Config::check(path).map_err(|report| report.to_string())?;
+        let files = self.files();
+        let checked = Successor::read(path, &files).and_then(|next| next.check());
+        let loaded = checked.map_err(|report| report.to_string())?;
         let in_force = self.in_force();
-        let mut loaded = in_force.takes(loaded).map_err(|why| why.to_string())?;
-        if let Some(made) = &self.made {
-            let refused = made.takes(&mut loaded.config.gateway);
-            refused.map_err(|why| NotReloaded::Refused(why).to_string())?;
-        }
+        let loaded = self.fits(&in_force, loaded);
+        let loaded = loaded.map_err(|why| why.to_string())?;
         let warnings = warnings(&loaded, self.shared.clock.now());
         Ok(Reloaded {
             changes: crate::config::changes(&in_force.resolved, &loaded.resolved),
@@ -308,9 +342,14 @@ fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 impl admin::Probe for Control {
     fn ready(&self) -> Result<(), String> {
         match self.phase.get() {
-            Phase::Serving => Ok(()),
+            Phase::Serving if self.proofs.disk_answers() => Ok(()),
+            Phase::Serving => Err("the disk of proofs does not answer".to_owned()),
             phase => Err(format!("draining: {phase}")),
         }
+    }
+
+    fn workers(&self) -> Option<Pulse> {
+        self.workers.get().cloned()
     }
 
     fn metrics(&self) -> String {

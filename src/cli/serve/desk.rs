@@ -3,7 +3,7 @@
 use super::control::Control;
 use super::systemd;
 use super::watch::Wake;
-use crate::admin::api::{Configured, ConfiguredApp, ConfiguredKey, Desk, Guard, Reloaded};
+use crate::admin::api::{Configured, ConfiguredApp, ConfiguredKey, Desk, Guard, Reloaded, Turns};
 use crate::apps::Scheme;
 use crate::apps::made::{MasterKey, Store};
 use crate::clock::Now;
@@ -37,6 +37,10 @@ impl Desk for Control {
         systemd::ready();
         self.reloaded.notify_one();
         result
+    }
+
+    fn turns(&self) -> Option<&Turns> {
+        Some(&self.turns)
     }
 
     fn now(&self) -> Now {

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 
 use crate::admin::Served;
-use crate::admin::api::Guard;
+use crate::admin::api::{Guard, Turns};
 use crate::apps::made::Store;
 use crate::forward::upstream::checks::Checks;
 use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -192,6 +192,8 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         certificates: certificates.clone(),
         stop: CancellationToken::new(),
         phase: phases::Current::default(),
+        workers: OnceLock::new(),
+        turns: Turns::default(),
         last_read: Mutex::default(),
         in_force: Mutex::new(InForce {
             fixed,
@@ -224,6 +226,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         move |worker| Gateway::new(shared.clone(), worker),
         &control.stop,
     )?;
+    let _ = control.workers.set(workers.pulse());
     turned_away::show(&control.shared.observer, &workers.counts());
     for address in &places {
         tracing::info!(%address, "listening");
@@ -332,10 +335,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         tokio::select! {
             started = &mut starting => {
                 let running = started??;
-                tokio::spawn(systemd::keep_alive(
-                    running.workers.pulse(),
-                    running.control.stop.clone(),
-                ));
+                let (pulse, proofs) = (running.workers.pulse(), running.control.proofs.clone());
+                let disk_answers = move || proofs.disk_answers();
+                let stop = running.control.stop.clone();
+                tokio::spawn(systemd::keep_alive(pulse, disk_answers, stop));
                 systemd::ready();
                 return until_stopped(running, wakes, &args.config).await;
             }

@@ -44,6 +44,9 @@ pub(super) struct Wakes {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// This and the next would end a process that does not take them.
+    user_1: Signal,
+    user_2: Signal,
     changed: mpsc::Receiver<()>,
     watcher: Option<RecommendedWatcher>,
     /// The folders that are watched, each as which it was when the watch began.
@@ -168,6 +171,8 @@ impl Wakes {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            user_1: signal(SignalKind::user_defined1())?,
+            user_2: signal(SignalKind::user_defined2())?,
             changed,
             watcher,
             watched: BTreeMap::new(),
@@ -230,6 +235,8 @@ impl Wakes {
                 _ = self.terminate.recv() => return Wake::Stop,
                 _ = self.interrupt.recv() => return Wake::Stop,
                 _ = self.hang_up.recv() => return Wake::Asked,
+                _ = self.user_1.recv() => tell_ignored("SIGUSR1"),
+                _ = self.user_2.recv() => tell_ignored("SIGUSR2"),
                 Some(()) = self.changed.recv() => break,
                 () = sleep(LOOK_EVERY) => {
                     if self.look_other() {
@@ -276,6 +283,13 @@ impl Wakes {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Other servers open their logs again at the one, and start their next version at the other.
+fn tell_ignored(signal: &str) {
+    tracing::warn!(
+        "{signal} is ignored: it opens no log again, and starts no other gateway (docs/operating.md)"
+    );
 }
 
 fn folder(file: &Path) -> &Path {

@@ -9,6 +9,7 @@ mod certificates;
 mod client_attestation;
 mod cors;
 mod doors;
+mod evidence;
 mod inject;
 mod issuers;
 mod keys;
@@ -21,7 +22,9 @@ mod sigv4;
 mod static_keys;
 mod tls;
 mod tokens;
+mod upgrades;
 mod upstreams;
+mod waivers;
 mod webhooks;
 
 pub(crate) use keys::ITS_K;
@@ -61,6 +64,8 @@ pub(super) struct Gathered<'p> {
     pub(super) dated: Vec<(i64, Draft)>,
     /// What `check` says about each key's secret.
     pub(super) keys: Vec<view::KeyNote>,
+    /// Whether a secret is still to be made.
+    pub(super) unmade: bool,
 }
 
 impl<'p> Gathered<'p> {
@@ -71,6 +76,7 @@ impl<'p> Gathered<'p> {
             fingerprints: Fingerprints::default(),
             dated: Vec::new(),
             keys: Vec::new(),
+            unmade: false,
         }
     }
 
@@ -85,6 +91,7 @@ impl<'p> Gathered<'p> {
                 for (message, hint) in &opened.warnings {
                     self.problem(at.problem(message).hint(hint).warning());
                 }
+                self.unmade |= opened.file.is_some() && opened.secret.is_none();
                 self.files.extend(opened.file.clone());
                 if let Some(secret) = &opened.secret {
                     self.fingerprints.add(&at.key, secret);
@@ -178,7 +185,8 @@ pub(super) fn resolve(
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,
             minting: tokens::minting(file, freshness, gathered),
-            tokens: tokens::settings(file, freshness).with_issuers(outside.issuers, outside.double),
+            tokens: tokens::settings(file, freshness, places, gathered)
+                .with_issuers(outside.issuers, outside.double),
             sources: outside.sources,
             peers: PeerSettings {
                 failures: limit(file.peers.failures),

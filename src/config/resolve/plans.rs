@@ -3,7 +3,7 @@
 use super::{Gathered, rate};
 use crate::apps::Assurance;
 use crate::config::file::{Better, Plan};
-use crate::config::paces::Pace;
+use crate::config::paces::{BURST_TOO_LARGE, Pace};
 use crate::config::read::At;
 use crate::config::values::Count;
 use crate::limit::app;
@@ -51,10 +51,19 @@ fn pace(pace: Option<Pace>, burst: Option<&At<Count>>) -> Option<app::Rate> {
     pace.map(|pace| rate(pace, burst.map(|burst| burst.value.0)))
 }
 
-fn has_rate(rate: Option<Pace>, burst: Option<&At<Count>>, gathered: &mut Gathered<'_>) -> bool {
-    let (Some(burst), None) = (burst, rate) else {
+fn has_rate(pace: Option<Pace>, burst: Option<&At<Count>>, gathered: &mut Gathered<'_>) -> bool {
+    let Some(burst) = burst else {
         return true;
     };
+    if let Some(pace) = pace {
+        let most = pace.most_at_once();
+        let fits = burst.value.0 <= most;
+        if !fits {
+            let draft = burst.problem(BURST_TOO_LARGE);
+            gathered.problem(draft.accepted(format!("at most {most} at this rate")));
+        }
+        return fits;
+    }
     let rate = format!("{}rate", burst.key.trim_end_matches("burst"));
     // One that cannot be read is a problem of its own.
     if !gathered.problems.any_at(&rate) {

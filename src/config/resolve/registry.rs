@@ -42,13 +42,26 @@ pub(super) fn registry(
         key: "state.master_key".to_owned(),
     };
     let at = state.master_key.clone().unwrap_or_else(usual);
+    let there = places.directory.join(&path);
+    // Another one would open nothing, and be taken for the right one by who makes the next copy. Looked at in this
+    // order: a first start beside us makes the key before the registry.
+    let is_there = !matches!(there.try_exists(), Ok(false));
+    if is_there && places.lacks(&at.value) {
+        let (key, path) = (&at.value, path.display());
+        let found = format!("`{key}` is missing, and `{path}` is sealed under it");
+        let hint = format!(
+            "bring it back from a copy; where there is none, move `{path}` away: both are made anew, and empty"
+        );
+        gathered.problem(at.problem(found).hint(hint));
+        return Err(Told);
+    }
     let opened = places.open(&at.value);
     let secret = gathered.take(&at, opened).ok_or(Told)?.secret;
     // One that is still to be made, or was not read.
     let secret = secret.unwrap_or_else(nobodys);
     match MasterKey::new(&secret) {
         Ok(master) => Ok(Some(Settings {
-            path: places.directory.join(path),
+            path: there,
             master,
         })),
         Err(bad) => {

@@ -2,7 +2,7 @@
 
 use super::Gathered;
 use crate::apps::{Mode, Scheme, SchemeSet, Scopes};
-use crate::config::file::{File, Route, Waiver};
+use crate::config::file::{File, Route};
 use crate::config::gather::Draft;
 use crate::config::lists::{List, Several};
 use crate::config::read::At;
@@ -87,16 +87,12 @@ fn route(
     gathered: &mut Gathered<'_>,
 ) -> Option<route::Route> {
     let upstream = upstream(route, file, gathered);
+    super::upgrades::can_switch(route, upstream, file, gathered);
     let accept = accept(route, gathered);
     let dialect = accept.and_then(|accept| dialect(route, accept, gathered));
     let sigv4 = super::sigv4::sigv4(route, accept, gathered);
     let webhooks = super::webhooks::webhooks(route, file, gathered);
-    let waivers: Vec<_> = route
-        .waive
-        .0
-        .iter()
-        .map(|one| waiver(one, gathered))
-        .collect();
+    let waivers = super::waivers::waivers(route, gathered);
     let cors = match &route.cors {
         Some(cors) => Some(super::cors::cors(cors, gathered)?),
         None => None,
@@ -156,12 +152,13 @@ fn route(
         dialect,
         sigv4,
         webhooks,
-        waivers: waivers.into_iter().collect::<Option<_>>()?,
+        waivers: waivers?,
         path_encoding: route.path_encoding,
         keep_proof: route.keep_proof,
         in_flight: route.in_flight.map(|count| count.0),
         reserved: route.reserved,
         key_places,
+        foreign_token_fields: super::tokens::foreign_fields(file, &token_fields),
         token_fields,
         token_takers,
         upgrade: route.upgrade.0.iter().map(|one| one.0.clone()).collect(),
@@ -340,23 +337,6 @@ fn needless(route: &Route) -> impl Iterator<Item = &'static str> {
     asked
         .into_iter()
         .filter_map(|(asked, what)| asked.then_some(what))
-}
-
-fn waiver(waiver: &Waiver, gathered: &mut Gathered<'_>) -> Option<route::Waiver> {
-    let (part, until) = (waiver.part.get()?, waiver.until.get()?.0);
-    let message = format!(
-        "the waiver of `{}` has lapsed: it no longer waives",
-        part.value.name()
-    );
-    let draft = part
-        .problem(message)
-        .hint("take it away, or give it a later `until`");
-    gathered.dated.push((until, draft.warning()));
-    Some(route::Waiver {
-        part: part.value,
-        until,
-        reason: waiver.reason.get()?.0.clone(),
-    })
 }
 
 /// A scope that no app has is most likely mistyped.

@@ -139,6 +139,17 @@ pub(in crate::config) fn pepper(
         gathered.problem(at.problem(found).hint(&hint));
         return None;
     }
+    // A hash says that there was one.
+    let mut apps = file.apps.entries.iter().filter_map(|(_, app)| app.as_ref());
+    let has_hash = |app: &file::App| app.api_keys.0.iter().any(|key| key.hash.is_some());
+    if places.lacks(&at.value) && apps.any(has_hash) {
+        let pepper = &at.value;
+        let found = format!("`{pepper}` is missing, and static keys are hashed under it");
+        gathered.problem(at.problem(found).hint(
+            "bring it back from a copy; where there is none, these keys are void: take each entry with a `hash` away",
+        ));
+        return None;
+    }
     let opened = places.open(&at.value);
     let Some(secret) = gathered.take(&at, opened)?.secret else {
         return Some(Pepper::new(HmacKey::dummy(Algorithm::HmacSha256)));
@@ -305,6 +316,16 @@ fn warn(file: &File, gathered: &mut Gathered<'_>) {
                     .problem("on a route that accepts both, tokens stand there too")
                     .hint("`Authorization: ApiKey`, or a field of its own"),
             );
+        }
+    }
+    let tokens: Vec<_> = super::tokens::all_fields(file).collect();
+    for place in &keys.headers.0 {
+        if let PlaceOfKey::Field(name) = &place.value
+            && tokens.contains(&name)
+        {
+            let draft =
+                place.problem("tokens stand there too: whoever shows one shows two credentials");
+            gathered.problem(draft.hint("a field of its own: `\"X-Api-Key\"`"));
         }
     }
     if let Some(parameter) = &keys.unsafe_query_parameter {

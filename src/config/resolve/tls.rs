@@ -65,8 +65,13 @@ pub(super) fn settings(
             bad,
             BadCertificate::NoAuthority | BadCertificate::Authority(_)
         );
+        let of_certificate = matches!(
+            bad,
+            BadCertificate::NoCertificate | BadCertificate::Certificate(_)
+        );
         let at = match &files.client_ca {
             Some(at) if of_clients => at,
+            _ if of_certificate => files.certificate.get()?,
             _ => files.key.get()?,
         };
         let text = bad.to_string();

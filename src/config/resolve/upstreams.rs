@@ -6,7 +6,7 @@ use crate::config::gather::Draft;
 use crate::config::read::At;
 use crate::config::secrets::{Places, SecretFile};
 use crate::forward::upstream::Server;
-use crate::forward::upstream::tls::{Client, Settings};
+use crate::forward::upstream::tls::{Bad, Client, Settings};
 use crate::secret::Secret;
 use std::sync::Arc;
 
@@ -57,13 +57,10 @@ pub(super) fn tls(
         Err(bad) => {
             let text = bad.to_string();
             let files = upstream.tls.as_ref().map(|tls| &tls.value);
-            let file = files.and_then(|files| {
-                let at = if bad.is_of_identity() {
-                    &files.key
-                } else {
-                    &files.ca
-                };
-                at.as_ref()
+            let file = files.and_then(|files| match bad {
+                Bad::Certificate => files.certificate.as_ref(),
+                Bad::Key | Bad::Mismatch => files.key.as_ref(),
+                Bad::Authority | Bad::System(_) | Bad::Setup(_) => files.ca.as_ref(),
             });
             gathered.problem(match (file, &upstream.tls) {
                 (Some(file), _) => problem(file, &text),
