@@ -30,7 +30,7 @@ fn setup(upstream: &Upstream, lines: &str) -> Setup {
     setup
         .app(&format!("api_keys = [{{ id = \"legacy-1\", hash = \"{of_mobile}\" }}]"))
         .more(&format!(
-            "[apps.old]\nscopes = [\"orders\"]\napi_keys = [{{ id = \"legacy-2\", secret = \"file:other.static\", not_after = 2027-02-01 }}]\n\
+            "[apps.old]\nscopes = [\"orders\"]\napi_keys = [{{ id = \"legacy-2\", secret = \"file:other.static\", not_after = 2036-02-01 }}]\n\
              [api_keys]\n{more}\n{lines}"
         ))
 }
@@ -135,7 +135,7 @@ fn a_switch_to_another_protocol_tells_that_the_key_is_deprecated_too() {
 fn every_answer_tells_that_the_key_is_deprecated_and_when_it_ends() {
     let upstream = Upstream::start();
     let lines =
-        "deprecation = 2026-12-01\nsunset = 2027-03-01\nlink = \"https://example.com/keys\"";
+        "deprecation = 2026-12-01\nsunset = 2036-03-01\nlink = \"https://example.com/keys\"";
     let gateway = setup(&upstream, lines)
         .route("accept = [\"http-signature\", \"token\", \"api-key\"]\nscopes = [\"orders\"]")
         .start();
@@ -153,11 +153,11 @@ fn every_answer_tells_that_the_key_is_deprecated_and_when_it_ends() {
     let response = gateway.send(&keyed(&gateway, OTHER));
     response.assert_passed();
     // Its own end comes first.
-    assert_eq!(told(&response), all("Mon, 01 Feb 2027 00:00:00 GMT"));
+    assert_eq!(told(&response), all("Fri, 01 Feb 2036 00:00:00 GMT"));
     // Who is proven and may not is told as well.
     let response = gateway.send(&keyed(&gateway, KEY));
     response.assert_refused(403, "scope-missing");
-    assert_eq!(told(&response), all("Mon, 01 Mar 2027 00:00:00 GMT"));
+    assert_eq!(told(&response), all("Sat, 01 Mar 2036 00:00:00 GMT"));
     // Strangers, and callers who sign, are not.
     for request in [
         keyed(&gateway, "canary-of-nobody-0123456789"),
@@ -167,7 +167,7 @@ fn every_answer_tells_that_the_key_is_deprecated_and_when_it_ends() {
         assert_eq!(told(&gateway.send(&request)), (None, None, None));
     }
     // After its end a key is none, and `sunset` ends them all.
-    gateway.advance(17 * 86_400);
+    gateway.advance(3_304 * 86_400);
     gateway
         .send(&keyed(&gateway, OTHER))
         .assert_refused(401, "credential-rejected");

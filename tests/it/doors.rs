@@ -314,6 +314,8 @@ fn the_units_for_systemd_fit_the_gateway() {
     let (listen, _) = listen.split_once('`').unwrap();
     let text = format!("[server]\n{listen}\n");
     assert!(service.contains("`[state] directory = \"/var/lib/portcullis\"`"));
+    // Beside `gateway.toml` the unit's user may write nothing.
+    assert!(service.contains("\"generated:/var/lib/portcullis/"));
     assert_eq!(values(&service, "StateDirectory"), ["portcullis"]);
     let loaded = portcullis::config::from_text(&text, "gateway.toml").unwrap();
     let places = &loaded.config.server.listen;
