@@ -17,13 +17,15 @@ pub(super) fn hint(path: &[Step], name: &str) -> Option<String> {
         shape = within(shape, step)?;
     }
     let (above, _) = path.split_at(above?);
-    let of = match key_of(above) {
-        top if top.is_empty() => "the whole file".to_owned(),
-        table => format!("`{table}`"),
-    };
+    let table = key_of(above);
+    if table.is_empty() {
+        return Some(format!(
+            "`{name}` stands at the top of the file, within no other table"
+        ));
+    }
     // Not before the one that it is in: that may come behind others.
     Some(format!(
-        "it is a key of {of}: write it before any table within that begins"
+        "it is a key of `{table}`: write it before any table within that begins"
     ))
 }
 

@@ -110,6 +110,11 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// Whether nothing is made, and no gateway runs that had files of these.
+    pub(super) fn only_looks(&self) -> bool {
+        self.mode == Mode::Check && self.in_force.is_empty()
+    }
+
     /// Whether files are looked at.
     pub(super) fn reads_files(&self) -> bool {
         self.mode != Mode::Text
@@ -132,11 +137,21 @@ impl<'a> Places<'a> {
         written.is_some_and(|text| says_how(&text))
     }
 
-    /// Opens the secret of a key.
+    /// Opens a secret by which others are known. One that a running gateway goes on with is never made anew.
     pub(super) fn open(&self, reference: &Reference) -> Result<Opened, Closed> {
         let mut opened = Opened::default();
         if self.mode == Mode::Text {
             return Ok(opened);
+        }
+        if let Reference::Generated(path) = reference
+            && self.in_force.contains(self.directory.join(path).as_path())
+            && !self.is_there(path)?
+        {
+            let path = path.display();
+            let message = format!("`{path}` is gone; what it held is still in force");
+            return Err(Closed::new(message).hint(
+                "put it back, from a copy if need be, before any restart: what is made in its place is another one",
+            ));
         }
         let Some(content) = self.written_or_made(reference, fresh, &mut opened)? else {
             return Ok(opened);
@@ -183,13 +198,6 @@ impl<'a> Places<'a> {
             Reference::Generated(path) => {
                 if !self.is_there(path)? {
                     let there = self.directory.join(path);
-                    if self.in_force.contains(there.as_path()) {
-                        let path = path.display();
-                        let message = format!("`{path}` is gone; what it held is still in force");
-                        return Err(Closed::new(message).hint(
-                            "put it back, from a copy if need be, before any restart: what is made in its place is another one",
-                        ));
-                    }
                     if self.mode == Mode::Check {
                         opened.file = Some(there);
                         return Ok(None);

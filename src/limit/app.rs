@@ -188,12 +188,12 @@ impl AppLimits {
         };
         let plan = made.plan.as_ref()?;
         let whose = Whose {
-            slot: app.index.saturating_sub(FIRST_MADE),
             name: &app.name,
             plan: &plan.name,
             number: made.number,
         };
-        self.made.ask(whose, ask)
+        let slot = app.index.saturating_sub(FIRST_MADE);
+        self.made.ask(slot, whose, ask)
     }
 
     /// Charges one request of a caller that is proven so well. A request that is refused for those in flight

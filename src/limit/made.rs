@@ -31,7 +31,6 @@ struct Made {
 /// Whose limits are asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Whose<'a> {
-    pub(super) slot: usize,
     pub(super) name: &'a Arc<str>,
     pub(super) plan: &'a Arc<str>,
     /// Which one of that name; a later one is larger.
@@ -62,9 +61,14 @@ impl MadeLimits {
     }
 
     /// Asks the limits that are in force for `whose`, where there are some.
-    pub(super) fn ask<T>(&self, whose: Whose<'_>, ask: impl FnOnce(&Entry) -> T) -> Option<T> {
+    pub(super) fn ask<T>(
+        &self,
+        slot: usize,
+        whose: Whose<'_>,
+        ask: impl FnOnce(&Entry) -> T,
+    ) -> Option<T> {
         // Else there is no such number.
-        let slot = self.slots.get(whose.slot)?;
+        let slot = self.slots.get(slot)?;
         let mut known = slot.load();
         loop {
             match &*known {
@@ -90,7 +94,6 @@ impl MadeLimits {
                 && made.stamp.0 < self.generation
             {
                 let whose = Whose {
-                    slot: 0,
                     name: &made.entry.name,
                     plan: &made.plan,
                     number: made.stamp.1,
@@ -198,14 +201,13 @@ mod tests {
     impl One {
         fn passes(&self, limits: &MadeLimits) -> usize {
             let whose = Whose {
-                slot: self.2,
                 name: &self.0,
                 plan: &self.1,
                 number: self.3,
             };
             let charge = |entry: &Entry| entry.charge(Assurance::Key, now()).is_ok();
             (0..100)
-                .filter(|_| limits.ask(whose, charge).unwrap_or(true))
+                .filter(|_| limits.ask(self.2, whose, charge).unwrap_or(true))
                 .count()
         }
     }

@@ -763,9 +763,14 @@ fn no_pepper_is_made_where_a_hash_says_that_there_was_one() {
     let folder = folder();
     let key = |how: &str| format!("[apps.old]\napi_keys = [{{ id = \"old\", {how} }}]\n");
     let of_hash = key(&format!("hash = \"hmac-sha256:{}\"", "0".repeat(64)));
-    let report = refused_in(folder.path(), &of_hash);
+    let file = folder.path().join("gateway.toml");
+    fs::write(&file, &of_hash).unwrap();
+    let report = Config::load(&file).unwrap_err().to_string();
     let message = "api_keys.pepper: `generated:state/api-keys.pepper` is missing, and static keys are hashed under it";
     assert!(report.contains(message), "{report}");
+    // Who only looks at the file, on whatever machine, is warned.
+    let (code, told) = run(folder.path(), &["check"], "info");
+    assert!(code == Some(0) && told.contains(message), "{told}");
     // Nor by who hashes another key.
     fs::write(folder.path().join("static"), "static-0123456789").unwrap();
     let (code, told) = run(folder.path(), &["hash-key", "--key-file", "static"], "info");

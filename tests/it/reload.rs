@@ -269,12 +269,7 @@ fn a_made_secret_that_is_gone_stays_in_force_and_is_made_no_second_time() {
     let upstream = Upstream::start();
     let binary = with_made(&upstream).more(MADE).spawn();
     let ask = signs_as_made(&binary);
-    let all = [
-        "made.key",
-        "state/admin.token",
-        "state/master.key",
-        "state/api-keys.pepper",
-    ];
+    let all = ["made.key", "state/master.key", "state/api-keys.pepper"];
     for (number, name) in all.into_iter().enumerate() {
         let [here, aside] = [name, "aside"].map(|name| binary.setup().path(name));
         std::fs::rename(&here, &aside).unwrap();
@@ -290,6 +285,20 @@ fn a_made_secret_that_is_gone_stays_in_force_and_is_made_no_second_time() {
         binary.stderr.wait_for_count("is good again", number + 1);
     }
     assert!(!binary.stderr.text().contains("configuration reloaded"));
+}
+
+#[test]
+fn an_admin_token_that_is_taken_away_ends_and_another_is_made() {
+    let upstream = Upstream::start();
+    let binary = with_made(&upstream).spawn();
+    let file = binary.setup().path("state/admin.token");
+    let before = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    binary.signal("HUP");
+    binary.stderr.wait_for("changed", |line| {
+        line.contains("configuration reloaded") && line.contains("admin.token: changed")
+    });
+    assert_ne!(std::fs::read(&file).unwrap(), before);
 }
 
 #[test]

@@ -145,10 +145,15 @@ pub(in crate::config) fn pepper(
     if places.lacks(&at.value) && apps.any(has_hash) {
         let pepper = &at.value;
         let found = format!("`{pepper}` is missing, and static keys are hashed under it");
-        gathered.problem(at.problem(found).hint(
+        let draft = at.problem(found).hint(
             "bring it back from a copy; where there is none, these keys are void: take each entry with a `hash` away",
-        ));
-        return None;
+        );
+        // On another machine than the gateway's it is nowhere.
+        if !places.only_looks() {
+            gathered.problem(draft);
+            return None;
+        }
+        gathered.problem(draft.warning());
     }
     let opened = places.open(&at.value);
     let Some(secret) = gathered.take(&at, opened)?.secret else {

@@ -28,7 +28,13 @@ pub const MAX_FORM: u64 = 64 * 1024;
 const MAX_MEMBERS: usize = 500;
 
 /// In which ASCII stands for itself, and nothing else for ASCII.
-const CHARSETS: [&[u8]; 4] = [b"utf-8", b"us-ascii", b"iso-8859-1", b"windows-1252"];
+const CHARSETS: [&[u8]; 5] = [
+    b"utf-8",
+    b"utf8",
+    b"us-ascii",
+    b"iso-8859-1",
+    b"windows-1252",
+];
 
 /// Why nothing can be added to a form.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

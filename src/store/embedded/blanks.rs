@@ -6,7 +6,7 @@
 
 use super::disk::{Disk, Writer};
 use super::format::{self, SLOT};
-use super::journal::{LANES, MOST_WAITING};
+use super::journal::{LANES, MOST_WAITING, hold};
 use crate::crypto::random;
 use crate::lanes::{Lanes, number};
 use std::fs::File;
@@ -70,6 +70,11 @@ impl Blanks {
         lane.came * LANES as u64 + own as u64
     }
 
+    /// Waits for whoever writes just now.
+    pub(super) fn wait(&self) {
+        drop(hold(&self.place));
+    }
+
     /// Writes it, with all that wait beside it; what was written stays written.
     pub(super) fn write(&self, number: u64) {
         let Ok(mut lane) = self.disk.take(self.lanes.of(number as usize)) else {
@@ -122,7 +127,6 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use super::super::journal::hold;
     use super::*;
 
     impl Blanks {

@@ -12,11 +12,10 @@ use std::time::Duration;
 /// one gets seven eighths. Some is always left.
 const TIMES: usize = 7;
 /// Apps that are counted at a time. Where more of them ask, an app is taken to have added less than it has, by one part
-/// in so many of all that was added meanwhile at most; none is taken to have added more.
+/// in so many of all that was added meanwhile at most; and an eighth more than it has at most.
 const COUNTED: usize = 32;
-/// Parts in which the proofs of one app are counted by when they end, and how many of them those are that live equally
-/// long.
-const PARTS: usize = 32;
+/// Fewest parts in which the proofs of one app that live equally long are counted, by when they end. There are twice as
+/// many at most, and so for each doubling of how long they live.
 const USUAL_PARTS: i64 = 8;
 /// The longest that an app is told to wait, in seconds: there may be room for it earlier.
 const LONGEST_WAIT: i64 = 3_600;
@@ -128,26 +127,14 @@ impl Added {
             let seconds = wait.clamp(1, LONGEST_WAIT) as u32;
             return Err(Refused::Crowded { seconds });
         }
-        // Those that end a little later are counted with it; one that ends much later does not hold it back.
+        // Counted up to a moment that those share which live about as long: so parts do not multiply.
         let width = until.saturating_sub(now) / USUAL_PARTS;
-        let latest = until.saturating_add(width);
+        let step = 1_i64 << width.max(1).ilog2();
+        let until = until.saturating_add(step - 1) & -step;
         let place = self.parts.partition_point(|part| part.until < until);
         match self.parts.get_mut(place) {
-            Some(part) if part.until <= latest => part.proofs += 1,
-            _ => {
-                let part = Part {
-                    until: latest,
-                    proofs: 1,
-                };
-                self.parts.insert(place, part);
-            }
-        }
-        if self.parts.len() > PARTS {
-            // Those of the first part are counted for longer.
-            let first = self.parts.remove(0);
-            if let Some(next) = self.parts.first_mut() {
-                next.proofs += first.proofs;
-            }
+            Some(part) if part.until == until => part.proofs += 1,
+            _ => self.parts.insert(place, Part { until, proofs: 1 }),
         }
         Ok(())
     }
@@ -225,7 +212,7 @@ mod tests {
             panic!("{counts:?}")
         };
         assert!((900..=1_030).contains(&one.proofs()), "{}", one.proofs());
-        assert!(one.parts.len() <= USUAL_PARTS as usize + 1);
+        assert!(one.parts.len() <= 2 * USUAL_PARTS as usize + 1);
     }
 
     #[test]
@@ -242,6 +229,17 @@ mod tests {
     }
 
     #[test]
+    fn lifetimes_of_many_kinds_end_each_in_its_time() {
+        let crowd = Crowd::default();
+        for second in 0..20_000 {
+            let now = NOW + second;
+            let until = now + 60 + second * 7_919 % 840;
+            let entered = crowd.enter(&app("one"), 200, until, now);
+            assert_eq!(entered, Ok(()), "{second}");
+        }
+    }
+
+    #[test]
     fn ends_in_any_order_take_up_no_more_than_their_parts() {
         let crowd = Crowd::default();
         for number in 0..10_000 {
@@ -250,7 +248,7 @@ mod tests {
         }
         let counts = crowd.hold();
         assert_eq!(counts.apps[0].proofs(), 10_000);
-        assert!(counts.apps[0].parts.len() <= PARTS);
+        assert!(counts.apps[0].parts.len() <= 128);
     }
 
     #[test]

@@ -341,13 +341,16 @@ impl Journal {
         written
     }
 
+    /// Waits for whoever writes just now.
+    pub(super) fn wait(&self) {
+        drop(hold(&self.current));
+    }
+
     /// Seals everything and gives it up: the next process, which may start
     /// now, misses nothing, in whatever boot. Nothing is written thereafter.
     pub(super) fn close(&self) -> io::Result<()> {
         let mut past = hold(&self.past);
         let mut written = Ok(());
-        // Whoever waits for the disk just now comes back before: else what is fine could not be sealed.
-        drop(hold(&self.current));
         for lane in self.lanes.iter() {
             let mut batch = hold(&lane.batch);
             written = written.and(self.write_all(lane, &mut batch));

@@ -203,7 +203,7 @@ impl Proofs {
             // It ended by a panic or not: either way it writes no more.
             let _ = thread.join();
         }
-        self.shared.journal.close()
+        self.shared.close()
     }
 }
 
@@ -322,6 +322,13 @@ impl Shared {
             thread::park_timeout(TENDING);
             self.tend(clock.now());
         }
+    }
+
+    /// Behind whoever waits for the disk just now: while that does not answer nothing could be sealed.
+    fn close(&self) -> std::io::Result<()> {
+        self.blanks.wait();
+        self.journal.wait();
+        self.journal.close()
     }
 
     /// Apart from what tends the files, which may wait for the disk itself.

@@ -876,6 +876,41 @@ fn a_decoy_that_waits_for_the_disk_lets_no_other_worker_wait_with_it() {
 }
 
 #[test]
+fn a_stop_while_the_disk_does_not_answer_waits_for_it_and_leaves_everything_sealed() {
+    let of_journal: fn(&Shared, &dyn Fn()) = |proofs, answers| proofs.journal.write_until(answers);
+    let of_blanks: fn(&Shared, &dyn Fn()) = |proofs, answers| proofs.blanks.write_until(answers);
+    for write_until in [of_journal, of_blanks] {
+        let (directory, proofs) = opened();
+        record(&proofs, 1, NOW).unwrap();
+        let (begun, answered) = (Barrier::new(2), Barrier::new(2));
+        let stops = Barrier::new(2);
+        let closed = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                write_until(&proofs, &|| {
+                    begun.wait();
+                    answered.wait();
+                });
+            });
+            begun.wait();
+            look_long(&proofs, &mut Seen::default());
+            assert!(!proofs.is_writable());
+            let stopped = scope.spawn(|| {
+                stops.wait();
+                proofs.close()
+            });
+            stops.wait();
+            answered.wait();
+            stopped.join().unwrap()
+        });
+        assert!(closed.is_ok(), "{closed:?}");
+        drop(proofs);
+        let (proofs, opened) = open(&directory, NEXT_BOOT, NOW);
+        assert_eq!(opened.note, None);
+        assert_eq!(record(&proofs, 1, NOW), Err(Refused::Replayed));
+    }
+}
+
+#[test]
 fn that_the_disk_does_not_answer_is_found_out_by_a_thread_of_its_own() {
     let directory = TempDir::new().unwrap();
     let (clock, _hand) = Clock::by_hand(NOW as u64);
