@@ -2,6 +2,7 @@
 
 mod credentials;
 mod issuers;
+mod places;
 mod strangers;
 mod tunnels;
 mod waivers;
@@ -72,7 +73,8 @@ pub fn run(args: &Args, clock: &Clock) -> ExitCode {
                 let _ = writeln!(anstream::stderr(), "warning: {warning}");
             }
             let notes = tunnels::notes(&loaded.config).into_iter();
-            for note in notes.chain(strangers::notes(&loaded.config)) {
+            let notes = notes.chain(strangers::notes(&loaded.config));
+            for note in notes.chain(places::note(&loaded.config)) {
                 let _ = writeln!(anstream::stderr(), "note: {note}");
             }
             // Of this shell, not of the configuration: so it is told, and not counted.

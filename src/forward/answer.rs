@@ -1,5 +1,6 @@
 //! The upstream's answer on its way to the client.
 
+use super::Failed;
 use super::arriving::Arriving;
 use super::body::BoxError;
 use super::headers;
@@ -19,7 +20,7 @@ pub struct AnswerBody {
     /// The caller's place among the requests in flight, until the end.
     _place: Option<Place>,
     /// The request among those in flight at its server, until the end.
-    _counted: Option<Counted>,
+    counted: Option<Counted>,
 }
 
 enum Source {
@@ -38,7 +39,7 @@ impl AnswerBody {
             source: Source::Upstream(arriving),
             bytes: 0,
             _place: place,
-            _counted: counted,
+            counted,
         }
     }
 
@@ -53,7 +54,17 @@ impl AnswerBody {
             source: Source::Made(Some(bytes).filter(|bytes| !bytes.is_empty())),
             bytes: 0,
             _place: place,
-            _counted: None,
+            counted: None,
+        }
+    }
+
+    /// It broke off. Behind a server's failure nothing more comes of it.
+    fn breaks(&mut self, why: &Failed) {
+        if why.is_the_servers()
+            && !why.is_end_of_time()
+            && let Some(counted) = self.counted.take()
+        {
+            counted.broke();
         }
     }
 
@@ -85,6 +96,9 @@ impl Body for AnswerBody {
             Source::Upstream(arriving) => ready!(arriving.poll_next(cx)),
         };
         Poll::Ready(frame.map(|frame| {
+            if let Err(why) = &frame {
+                self.breaks(why);
+            }
             let mut frame = frame?;
             if let Some(data) = frame.data_ref() {
                 self.bytes += data.len() as u64;

@@ -148,6 +148,90 @@ fn a_reload_brings_no_ejected_server_back() {
 }
 
 #[test]
+fn when_most_servers_are_dead_requests_are_answered_by_the_one_that_lives() {
+    let good = Upstream::start();
+    let (one, one_lives) = mortal();
+    let (other, other_lives) = mortal();
+    let addresses = [good.address(), one.address(), other.address()];
+    let binary = Setup::with_servers(&servers(&addresses))
+        .upstream("health = { path = \"/healthz\", every = \"20ms\", healthy_after = 1 }")
+        .route(PUBLIC)
+        .spawn();
+    let live = |lives: bool, said: &str| {
+        one_lives.store(lives, Ordering::SeqCst);
+        other_lives.store(lives, Ordering::SeqCst);
+        for server in [&one, &other] {
+            let address = server.address().to_string();
+            binary
+                .stderr
+                .wait_for(said, |line| line.contains(said) && line.contains(&address));
+        }
+    };
+    let get = || binary.send(&binary.request("GET", "/")).status;
+    live(false, "is down");
+    let statuses: Vec<_> = (0..200).map(|_| get()).collect();
+    let failed = statuses.iter().filter(|status| **status != 200).count();
+    assert!(failed <= 3, "{statuses:?}");
+    let begins = "too few servers are well: all are used";
+    binary.stderr.wait_for_count(begins, 1);
+
+    live(true, "is up");
+    assert_eq!(get(), 200);
+    let over = "servers that are not well are left out again";
+    binary.stderr.wait_for_count(over, 1);
+    let told = binary.stderr.text();
+    assert_eq!(told.matches(begins).count(), 1, "{told}");
+}
+
+#[test]
+fn servers_that_failed_together_share_requests_again() {
+    let ((one, one_lives), (other, other_lives)) = (mortal(), mortal());
+    let gateway = Setup::with_servers(&servers(&[one.address(), other.address()]))
+        .route(PUBLIC)
+        .start();
+    let live = |lives: bool| {
+        one_lives.store(lives, Ordering::SeqCst);
+        other_lives.store(lives, Ordering::SeqCst);
+    };
+    get(&gateway).assert_passed();
+    live(false);
+    (0..MANY).for_each(|_| assert_eq!(get(&gateway).status, 502));
+    live(true);
+    gateway.advance(31);
+    let heard = || [one.heard().len(), other.heard().len()];
+    let before = heard();
+    (0..MANY).for_each(|_| get(&gateway).assert_passed());
+    let after = heard();
+    for server in 0..2 {
+        assert!(after[server] - before[server] > MANY / 5, "{after:?}");
+    }
+}
+
+#[test]
+fn a_server_that_fails_at_once_or_breaks_its_answers_off_draws_no_requests() {
+    let fails: [&[u8]; 3] = [
+        b"HTTP/1.1 500 Because\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 429 Because\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+    ];
+    for answer in fails {
+        let bad = Upstream::answering(move |_, wire| {
+            wire.send(answer);
+            wire.close();
+        });
+        let (one, other) = (Upstream::start(), Upstream::start());
+        let addresses = [one.address(), bad.address(), other.address()];
+        let gateway = Setup::with_servers(&servers(&addresses))
+            .route(PUBLIC)
+            .start();
+        (0..MANY).for_each(|_| drop(get(&gateway)));
+        // Each would get a third, were they the same.
+        let got = bad.heard().len();
+        assert!((1..MANY / 6).contains(&got), "{got}");
+    }
+}
+
+#[test]
 fn while_one_backend_hangs_others_answer_and_its_circuit_opens_and_closes() {
     let well = Arc::new(AtomicBool::new(false));
     let is_well = well.clone();

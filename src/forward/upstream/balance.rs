@@ -7,6 +7,7 @@ use super::ejection::{Circuit, Ejection, Taken};
 use super::health::{Health, Streak};
 use super::left_out::Way;
 use super::load::Load;
+use super::scarce::Scarce;
 use crate::clock::Now;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -110,6 +111,8 @@ pub(in crate::forward) struct Chosen {
 pub(in crate::forward) struct Counted {
     standing: Arc<Standing>,
     taken: Taken,
+    /// When it was chosen, in nanoseconds.
+    asked: u64,
     is_told: bool,
 }
 
@@ -119,7 +122,7 @@ impl Drop for Counted {
         if self.is_told {
             return;
         }
-        self.standing.load.left();
+        self.standing.load.left(self.asked);
         if self.taken == Taken::Trial {
             self.standing.circuit.give_up();
         }
@@ -127,13 +130,19 @@ impl Drop for Counted {
 }
 
 impl Counted {
-    fn new(standing: &Arc<Standing>, taken: Taken) -> Self {
+    fn new(standing: &Arc<Standing>, taken: Taken, asked: u64) -> Self {
         standing.load.begin();
         Self {
             standing: standing.clone(),
             taken,
+            asked,
             is_told: false,
         }
+    }
+
+    /// The server broke its answer off behind the head: it is not to look fast for having begun at once.
+    pub(in crate::forward) fn broke(&self) {
+        self.standing.load.failed(self.asked);
     }
 
     /// How it went tells nothing of the server.
@@ -226,13 +235,14 @@ pub(super) fn choose<S: AsRef<Arc<Standing>>>(
     tried: &Tried,
     now: u64,
     dice: &Dice,
+    scarce: &Scarce,
 ) -> Option<Chosen> {
     let standing = |index: usize| servers[index].as_ref();
-    if tried.is_none() && servers.len() > 1 {
+    if tried.is_none() && servers.len() > 1 && !scarce.is_told() {
         let (first, second) = dice.two_below(servers.len());
         if standing(first).is_well(rules) && standing(second).is_well(rules) {
             let index = better(standing, first, second, rules, now, dice);
-            return Some(chosen(index, standing(index), Taken::In));
+            return Some(chosen(index, standing(index), Taken::In, now));
         }
     }
     if tried.is_full() {
@@ -240,34 +250,39 @@ pub(super) fn choose<S: AsRef<Arc<Standing>>>(
     }
     // Something is wrong with a server: now all are looked at.
     let all = 0..servers.len();
-    let well = all.clone().filter(|one| standing(*one).is_well(rules));
+    let is_well = |one: &usize| standing(*one).is_well(rules);
+    let well = all.clone().filter(is_well).count();
     let least = rules.panic_threshold.unwrap_or(0) as usize * servers.len();
-    let panics = well.count() * 100 < least;
+    let panics = well * 100 < least;
+    scarce.look(panics, well, servers.len());
     if let (Some(ejection), true) = (&rules.ejection, tried.is_none()) {
         let trial = all.clone().find(|one| {
             let one = standing(*one);
             (panics || !one.is_down(rules)) && one.circuit.claim(ejection, now)
         });
         if let Some(index) = trial {
-            return Some(chosen(index, standing(index), Taken::Trial));
+            return Some(chosen(index, standing(index), Taken::Trial, now));
         }
     }
-    let may = |one: &usize| panics || standing(*one).is_well(rules);
-    let fresh = |one: &usize| !tried.has(*one) && may(one);
-    let others = all.clone().filter(fresh);
-    let index = pick(&others, standing, rules, now, dice).or_else(|| {
-        let again = all.filter(may).filter(|_| tried.may_repeat);
-        pick(&again, standing, rules, now, dice)
-    })?;
+    let others = all.clone().filter(|one| !tried.has(*one));
+    let well = others.clone().filter(is_well);
+    let again = all.filter(|one| tried.may_repeat && (panics || is_well(one)));
+    // Where all are used, what has failed once goes to one that is well all the same.
+    let first = (!panics || !tried.is_none())
+        .then(|| pick(&well, standing, rules, now, dice))
+        .flatten();
+    let index = first
+        .or_else(|| lightest(others.filter(|_| panics), standing, rules, now, dice))
+        .or_else(|| pick(&again, standing, rules, now, dice))?;
     let is_out = rules.ejection.is_some() && standing(index).circuit.is_out();
     let taken = if is_out { Taken::Anyway } else { Taken::In };
-    Some(chosen(index, standing(index), taken))
+    Some(chosen(index, standing(index), taken, now))
 }
 
-fn chosen(index: usize, standing: &Arc<Standing>, taken: Taken) -> Chosen {
+fn chosen(index: usize, standing: &Arc<Standing>, taken: Taken, now: u64) -> Chosen {
     Chosen {
         index,
-        counted: Some(Counted::new(standing, taken)),
+        counted: Some(Counted::new(standing, taken, now)),
         way: Way::default(),
     }
 }
@@ -289,6 +304,20 @@ fn pick<'s>(
             Some(better(standing, first, second, rules, now, dice))
         }
     }
+}
+
+/// The best of all of `from`: of two by chance both may be dead. Of those that are the same chance decides.
+fn lightest<'s>(
+    from: impl Iterator<Item = usize> + Clone,
+    standing: impl Fn(usize) -> &'s Arc<Standing>,
+    rules: &Rules,
+    now: u64,
+    dice: &Dice,
+) -> Option<usize> {
+    let first = dice.below(from.clone().count().max(1));
+    let before = from.clone().take(first);
+    let turn = from.skip(first).chain(before);
+    turn.reduce(|best, one| better(&standing, best, one, rules, now, dice))
 }
 
 fn better<'s>(

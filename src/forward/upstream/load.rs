@@ -11,11 +11,20 @@ use std::time::Duration;
 const FORGETS: Duration = Duration::from_secs(10);
 /// No estimate fades before this: between two answers of a busy server.
 const FRESH: Duration = Duration::from_secs(1);
+/// After so long without news nothing is known any more, whatever it was.
+const FORGOTTEN: Duration = Duration::from_secs(30);
 /// How much of an answer's latency enters the estimate.
 const WEIGHT: f64 = 0.25;
 /// What a latency counts for at most, as a multiple of the estimate: one slow
 /// answer – a report among small requests – does not close a server.
 const STEEPEST: f64 = 4.0;
+/// By what a failure multiplies the estimate: as much as the slowest answer can.
+const FAILED: f64 = 1.0 + (STEEPEST - 1.0) * WEIGHT;
+/// By what a request multiplies it that nobody waited for any more.
+const LEFT: f64 = 1.0 + WEIGHT;
+/// No failure makes an estimate worse than this, in nanoseconds: many of them tell no more than a few,
+/// and a server that is well again needs few answers to show it.
+const WORST: f64 = 10e9;
 /// No estimate is less, in nanoseconds: below, only noise differs.
 const LEAST: f64 = 100_000.0;
 /// Costs within this factor are the same, and chance decides.
@@ -58,15 +67,15 @@ impl Load {
     /// It answered after `took`.
     pub(super) fn answered(&self, took: Duration, now: u64) {
         let sample = (took.as_nanos() as f64).max(LEAST);
-        let known = self.known();
-        self.write(
-            if known == 0.0 {
-                sample
-            } else {
-                toward(known, sample)
-            },
-            now,
-        );
+        let (known, kept) = (self.known(), self.kept(now));
+        let latency = if known == 0.0 || kept == 0.0 {
+            sample
+        } else {
+            // What has faded counts for less beside what was just seen.
+            let sample = sample.min(STEEPEST * known);
+            sample + (known - sample) * (1.0 - WEIGHT) * kept
+        };
+        self.write(latency, now);
     }
 
     /// It failed: a server that refuses at once must not look fast.
@@ -76,18 +85,17 @@ impl Load {
             if known == 0.0 {
                 LEAST
             } else {
-                toward(known, f64::INFINITY)
+                worse(known, FAILED)
             },
             now,
         );
     }
 
-    /// Nobody waited for its answer any more: it may be hanging.
-    pub(super) fn left(&self) {
+    /// Nobody waited any more for the answer to what it was asked at `asked`: it may be hanging.
+    pub(super) fn left(&self, asked: u64) {
         let known = self.known();
         if known > 0.0 {
-            let slower = toward(known, 2.0 * known);
-            self.latency.store(slower.to_bits(), Ordering::Relaxed);
+            self.write(worse(known, LEFT), asked);
         }
     }
 
@@ -102,17 +110,26 @@ impl Load {
 
     fn write(&self, latency: f64, now: u64) {
         self.latency.store(latency.to_bits(), Ordering::Relaxed);
-        self.written.store(now, Ordering::Relaxed);
+        // What began before the last news is no older than that.
+        let written = self.written.load(Ordering::Relaxed);
+        self.written.store(now.max(written), Ordering::Relaxed);
+    }
+
+    /// How much of what is known still counts, from 1 to 0.
+    fn kept(&self, now: u64) -> f64 {
+        let age = now.saturating_sub(self.written.load(Ordering::Relaxed));
+        if age < FRESH.as_nanos() as u64 {
+            return 1.0;
+        }
+        if age >= FORGOTTEN.as_nanos() as u64 {
+            return 0.0;
+        }
+        (-(age as f64) / FORGETS.as_nanos() as f64).exp()
     }
 
     /// Nanoseconds that an answer takes, as far as that is still known; 0 is not.
     fn latency(&self, now: u64) -> f64 {
-        let age = now.saturating_sub(self.written.load(Ordering::Relaxed));
-        let known = self.known();
-        if age < FRESH.as_nanos() as u64 {
-            return known;
-        }
-        known * (-(age as f64) / FORGETS.as_nanos() as f64).exp()
+        self.known() * self.kept(now)
     }
 
     /// Whether a request had better go here than to `other`; where both are
@@ -128,8 +145,9 @@ impl Load {
     }
 }
 
-fn toward(known: f64, sample: f64) -> f64 {
-    known + (sample.min(STEEPEST * known) - known) * WEIGHT
+/// What is known of a server once more went wrong. One that is slower anyhow stays as slow.
+fn worse(known: f64, times: f64) -> f64 {
+    (known * times).min(WORST).max(known)
 }
 
 #[cfg(test)]
@@ -199,6 +217,42 @@ mod tests {
     fn what_was_seen_of_a_server_fades_while_it_gets_nothing() {
         let load = answering_in(100);
         assert!(load.latency(999 * MS) >= load.known());
-        assert!(load.latency(30_000 * MS) < load.known() / 15.0);
+        assert!(load.latency(29_000 * MS) < load.known() / 15.0);
+        // Then it is as one of which nothing was ever known.
+        assert!(load.latency(30_000 * MS) == 0.0);
+    }
+
+    #[test]
+    fn however_many_fail_or_are_left_a_server_that_is_well_again_is_known_by_its_next_answers() {
+        let fails: fn(&Load) = |load| load.failed(0);
+        let is_left: fn(&Load) = |load| load.left(0);
+        for goes_wrong in [fails, is_left] {
+            let (load, slower) = (answering_in(10), answering_in(100));
+            (0..5_000).for_each(|_| goes_wrong(&load));
+            assert!(load.latency(0) <= WORST, "{}", load.latency(0));
+            // Nothing of it is known any more: it is tried.
+            let later = 60_000 * MS;
+            assert!(load.is_lighter(&answering_in(10), later));
+            load.answered(Duration::from_millis(10), later);
+            slower.answered(Duration::from_millis(100), later);
+            assert!(load.is_lighter(&slower, later) && !slower.is_lighter(&load, later));
+        }
+    }
+
+    #[test]
+    fn one_answer_behind_a_while_without_any_counts_for_more_than_what_was_known_before() {
+        let load = answering_in(400);
+        let later = 20_000 * MS;
+        load.answered(Duration::from_millis(10), later);
+        assert!(load.latency(later) < 50e6, "{}", load.latency(later));
+    }
+
+    #[test]
+    fn what_is_left_or_breaks_off_late_makes_no_news_old() {
+        let load = answering_in(10);
+        load.answered(Duration::from_millis(10), 60_000 * MS);
+        load.left(1);
+        load.failed(1);
+        assert!(load.latency(60_000 * MS) > 20e6);
     }
 }

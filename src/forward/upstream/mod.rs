@@ -18,6 +18,7 @@ mod place;
 mod pool;
 mod resets;
 pub mod resolve;
+mod scarce;
 mod stream;
 pub mod tls;
 mod used_up;
@@ -41,6 +42,7 @@ use ejection::Taken;
 use http::StatusCode;
 use left_out::Of;
 use place::At;
+use scarce::Scarce;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,6 +131,8 @@ pub struct Upstream {
     targets: Vec<Target>,
     /// One server that cannot be left out: nothing is kept of it.
     is_plain: bool,
+    /// Whether too few of them are well.
+    scarce: Scarce,
     /// Held while it is found whether one more server may be ejected.
     ejecting: Mutex<()>,
     budget: Budget,
@@ -168,6 +172,7 @@ impl Upstream {
             .is_some_and(|ejection| ejection.most(targets.len()) > 0);
         Self {
             is_plain: targets.len() == 1 && !may_eject && rules.health.is_none(),
+            scarce: Scarce::of(settings.name.clone(), before.map(|before| &before.scarce)),
             settings,
             targets,
             ejecting: Mutex::new(()),
@@ -196,7 +201,10 @@ impl Upstream {
             let may = tried.is_none() || (tried.may_repeat && !tried.is_full());
             may.then(Chosen::only)?
         } else {
-            dice::throw(|dice| balance::choose(&self.targets, rules, tried, nanos(now), dice))?
+            let now = nanos(now);
+            dice::throw(|dice| {
+                balance::choose(&self.targets, rules, tried, now, dice, &self.scarce)
+            })?
         };
         let place = self.target(&chosen).place.as_ref();
         if let Some(left_out) = place.and_then(|place| place.left_out.as_ref()) {
@@ -261,7 +269,10 @@ impl Upstream {
             let (upstream, server) = (&*self.settings.name, &*self.targets[index].label);
             tracing::info!(upstream, server, "a server is back: it answered a request");
         }
-        if let Some(took) = took {
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            // It does nothing for it: whoever does so at once is not to look fast.
+            standing.load.failed(at);
+        } else if let Some(took) = took {
             standing.load.answered(took, at);
         }
     }
@@ -293,6 +304,10 @@ impl Upstream {
             standing.load.failed(now);
             return;
         };
+        if taken == Taken::Anyway {
+            // It is out, and gets requests all the same.
+            standing.load.failed(now);
+        }
         let one_at_a_time = self.ejecting.lock();
         let _held = one_at_a_time.unwrap_or_else(PoisonError::into_inner);
         let has_room = || {

@@ -103,13 +103,24 @@ fn simulate(
     requests: u32,
     took: impl Fn(usize) -> Option<u64>,
 ) -> Vec<u32> {
+    simulate_answers(upstream, from, requests, took, |_| 200)
+}
+
+/// As [`simulate`], where each server answers with its status.
+fn simulate_answers(
+    upstream: &Upstream,
+    from: f64,
+    requests: u32,
+    took: impl Fn(usize) -> Option<u64>,
+    status: impl Fn(usize) -> u16,
+) -> Vec<u32> {
     let mut got = vec![0; upstream.targets.len()];
     let mut ends: BTreeMap<u64, Vec<Chosen>> = BTreeMap::new();
     for ms in 0..u64::from(requests) {
         let seconds = from + ms as f64 / 1_000.0;
         for mut chosen in ends.remove(&ms).unwrap_or_default() {
-            let took = took(chosen.index).unwrap();
-            answer(upstream, &mut chosen, 200, took, seconds);
+            let (status, took) = (status(chosen.index), took(chosen.index).unwrap());
+            answer(upstream, &mut chosen, status, took, seconds);
         }
         let chosen = choose(upstream, seconds).expect("a server");
         got[chosen.index] += 1;
@@ -244,6 +255,99 @@ fn when_most_servers_are_down_all_are_used() {
     assert_eq!(simulate(&two, 0.0, 100, |_| Some(1)), [0, 100]);
     check(&two, 1, false);
     assert!(choose(&two, 0.0).is_none());
+}
+
+#[test]
+fn where_all_are_used_the_dead_ones_get_little_beside_the_one_that_answers() {
+    for servers in [&["a", "dead", "dead too"][..], &["a", "b", "c", "d", "e"]] {
+        let upstream = upstream(servers, checked(rules()));
+        (1..servers.len()).for_each(|dead| check(&upstream, dead, false));
+        let got = simulate(&upstream, 0.0, 10_000, |server| (server == 0).then_some(3));
+        assert!(got[0] > 9_700, "{got:?}");
+    }
+}
+
+#[test]
+fn where_all_are_used_what_is_sent_again_goes_to_one_that_is_well() {
+    let four = upstream(&["a", "b", "c", "well"], checked(rules()));
+    (0..3).for_each(|down| check(&four, down, false));
+    for _ in 0..20 {
+        let mut tried = Tried::default();
+        let first = four.choose(&tried, at(0.0)).unwrap();
+        tried.add(&first);
+        let second = four.choose(&tried, at(0.0)).unwrap();
+        assert_eq!(second.index == 3, first.index != 3);
+    }
+}
+
+#[test]
+fn it_is_told_that_all_are_used_until_enough_are_well() {
+    let three = upstream(&["a", "b", "c"], checked(rules()));
+    let is_told = |upstream: &Upstream| {
+        choose(upstream, 0.0);
+        upstream.scarce.is_told()
+    };
+    check(&three, 0, false);
+    (0..20).for_each(|_| assert!(!is_told(&three)));
+    check(&three, 1, false);
+    // Whoever meets one that is not well finds it.
+    assert!((0..20).any(|_| is_told(&three)));
+    let after = Upstream::new(three.settings.clone(), Some(&three));
+    (0..20).for_each(|_| assert!(is_told(&after)));
+    check(&after, 0, true);
+    check(&after, 1, true);
+    assert!(!is_told(&after));
+}
+
+#[test]
+fn a_server_that_fails_at_once_draws_no_more_than_others() {
+    for bad in [500, 429] {
+        let three = upstream(&["a", "b", "bad"], rules());
+        let is_bad = |server| server == 2;
+        simulate(&three, 0.0, 1_000, |_| Some(30));
+        let got = simulate_answers(
+            &three,
+            2.0,
+            10_000,
+            |server| Some(if is_bad(server) { 1 } else { 30 }),
+            |server| if is_bad(server) { bad } else { 200 },
+        );
+        assert!(got[2] < 500, "{bad}: {got:?}");
+        // Where all say so they are the same.
+        let got = simulate_answers(&three, 50.0, 9_000, |_| Some(30), |_| bad);
+        assert!(got.iter().all(|got| *got > 2_000), "{bad}: {got:?}");
+    }
+}
+
+#[test]
+fn a_server_whose_answers_break_off_draws_no_more_than_others() {
+    let two = upstream(&["a", "b"], rules());
+    let mut broken = 0;
+    for ms in 0..1_000 {
+        let seconds = f64::from(ms) / 1_000.0;
+        let mut chosen = choose(&two, seconds).unwrap();
+        let is_bad = chosen.index == 1;
+        answer(&two, &mut chosen, 200, 5, seconds);
+        let counted = chosen.into_counted().unwrap();
+        if is_bad {
+            counted.broke();
+            broken += 1;
+        }
+    }
+    assert!(broken < 20, "{broken}");
+}
+
+#[test]
+fn servers_that_failed_together_share_again_half_a_minute_after_they_are_well() {
+    let two = upstream(&["a", "b"], rules());
+    simulate(&two, 0.0, 3_000, |_| None);
+    let got = simulate(&two, 34.0, 3_000, |_| Some(3));
+    assert!(got.iter().all(|got| *got > 1_000), "{got:?}");
+    // So it is where a server stalled and many went away.
+    let stalled: Vec<_> = (0..1_000).map(|_| choose(&two, 40.0).unwrap()).collect();
+    drop(stalled);
+    let got = simulate(&two, 71.0, 3_000, |_| Some(3));
+    assert!(got.iter().all(|got| *got > 1_000), "{got:?}");
 }
 
 #[test]
