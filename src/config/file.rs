@@ -162,7 +162,8 @@ table! {
         pub certificate: Required<At<SecretFile>>,
         /// Its private key in PEM.
         pub key: Required<At<SecretFile>>,
-        /// Who signs the certificates of clients: certificates in PEM. Without it clients show none.
+        /// Who signs the certificates of clients: certificates of authorities (`CA:TRUE`) in PEM. One that is over counts
+        /// for nothing. Revocation lists are not read. Without it clients show none.
         pub client_ca: Option<At<SecretFile>>,
         /// Whether every client must show one, `"required"`, or may, `"optional"`. With `client_ca` it is `"required"`
         /// where it is not said.
@@ -244,10 +245,11 @@ table! {
     pub struct Certificate {
         /// What it is called in logs and for the upstream. No key and no other certificate has the same.
         pub id: Required<At<KeyId>>,
-        /// A name that it is made out to (subject alternative name): a URI such as `spiffe://example.com/orders`, a
-        /// host, or an address of mail.
+        /// A name that it is made out to (subject alternative name), of 100 at most: a URI such as
+        /// `spiffe://example.com/orders`, a host, or an address of mail.
         pub name: Option<At<Text>>,
-        /// SHA-256 of the certificate in DER, in hexadecimal digits, with or without `:` between bytes.
+        /// SHA-256 of the certificate in DER, in hexadecimal digits, with or without `:` between bytes. It counts before
+        /// a `name`: with `enabled = false` it refuses one that was stolen, and others of its name pass.
         pub sha256: Option<At<Fingerprint>>,
         /// The first day, or the first second, at which it may be used.
         pub not_before: Option<At<Moment>>,

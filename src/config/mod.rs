@@ -57,6 +57,7 @@ use file::File;
 use gather::Problems;
 use read::{Reader, Value};
 use secrets::{Mode, Places, Reference};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -84,6 +85,8 @@ pub struct Config {
     pub goodbye: server::Goodbye,
     /// How long to wait for a state directory that a gateway before us has.
     pub wait_for_state: std::time::Duration,
+    /// Whose certificates end when: of each file the last second, Unix time, of the one that ends first.
+    pub certificates_end: Vec<(String, i64)>,
     /// Every file that was read to make this: the configuration, secrets,
     /// certificates. A change of any is a reason to reload.
     pub files: Vec<PathBuf>,
@@ -98,8 +101,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The same for people and programs to read, without secrets.
     pub resolved: Resolved,
-    /// What becomes a warning at a time.
-    dated: Vec<(i64, Problem)>,
+    /// What is a warning at its time.
+    pub(crate) dated: Dated,
     /// Secrets are still to be made for it.
     unmade: bool,
 }
@@ -110,11 +113,23 @@ impl Loaded {
         self.unmade
     }
 
-    /// What is past its date at `unix_seconds`: waivers that no longer
-    /// waive, keys no longer in force.
+    /// What is past its date at `unix_seconds`, or near it: waivers that no longer
+    /// waive, keys no longer in force, certificates that are to be renewed.
     pub fn lapsed(&self, unix_seconds: i64) -> impl Iterator<Item = &Problem> {
-        let past = self.dated.iter().filter(move |(at, _)| *at <= unix_seconds);
-        past.map(|(_, problem)| problem)
+        self.dated.at(unix_seconds)
+    }
+}
+
+/// Warnings that hold from a time on, or for a time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dated(Vec<(Range<i64>, Problem)>);
+
+impl Dated {
+    /// Those that hold at `unix_seconds`.
+    pub(crate) fn at(&self, unix_seconds: i64) -> impl Iterator<Item = &Problem> {
+        let all = self.0.iter();
+        let held = all.filter(move |(during, _)| during.contains(&unix_seconds));
+        held.map(|(_, problem)| problem)
     }
 }
 
@@ -194,20 +209,23 @@ impl Config {
         let resolve::Gathered {
             fingerprints,
             dated,
+            near,
             keys,
             unmade,
             ..
         } = gathered;
         let dated = dated
             .into_iter()
-            .map(|(at, draft)| (at, problems.place(draft)))
+            .map(|(at, draft)| (at..i64::MAX, draft))
+            .chain(near)
+            .map(|(during, draft)| (during, problems.place(draft)))
             .collect();
         match config {
             Some(config) if !problems.any_error() => Ok(Loaded {
                 resolved: Resolved::new(&config, keys, fingerprints.by_names(&file)),
                 config,
                 warnings: Report::new(problems).into_problems(),
-                dated,
+                dated: Dated(dated),
                 unmade,
             }),
             _ => Err(Report::new(problems)),

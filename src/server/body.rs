@@ -36,6 +36,14 @@ enum Kind {
     },
     /// Of an HTTP/2 stream, its end still to come.
     Stream(Box<Stream>),
+    /// What was waited for, and the rest.
+    Begun(Box<Begun>),
+}
+
+/// A body whose first bytes were waited for.
+struct Begun {
+    first: Option<Result<Bytes, BoxError>>,
+    rest: RequestBody,
 }
 
 /// What is still to come of a stream's body.
@@ -95,9 +103,29 @@ impl RequestBody {
         })))
     }
 
+    /// Waits until its first bytes are here, or its end, or it fails: without a length these alone show
+    /// whether it is one. Given up on, it is as it was.
+    pub(crate) async fn begin(&mut self) {
+        let first = loop {
+            let Some(frame) = poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await else {
+                *self = Self::whole(Bytes::new());
+                return;
+            };
+            match frame.map(Frame::into_data) {
+                Ok(Ok(first)) if !first.is_empty() => break Ok(first),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let rest = std::mem::replace(self, Self::whole(Bytes::new()));
+        let first = Some(first);
+        *self = Self(Kind::Begun(Box::new(Begun { first, rest })));
+    }
+
     /// A hold on it, where it is a stream's and still to come.
     pub fn reins(&self) -> Option<Reins> {
         match &self.0 {
+            Kind::Begun(begun) => begun.rest.reins(),
             Kind::Stream(stream) => Some(Reins(stream.known.clone())),
             Kind::Whole(_) | Kind::Arriving { .. } => None,
         }
@@ -131,6 +159,10 @@ impl Body for RequestBody {
                 }
                 polled
             }
+            Kind::Begun(begun) => match begun.first.take() {
+                Some(first) => Poll::Ready(Some(first.map(Frame::data))),
+                None => Pin::new(&mut begun.rest).poll_frame(cx),
+            },
         }
     }
 
@@ -139,6 +171,7 @@ impl Body for RequestBody {
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Arriving { left, .. } => *left == Some(0),
             Kind::Stream(stream) => stream.is_end(),
+            Kind::Begun(begun) => begun.first.is_none() && begun.rest.is_end_stream(),
         }
     }
 
@@ -149,6 +182,19 @@ impl Body for RequestBody {
             Kind::Stream(stream) => {
                 let incoming = stream.incoming.as_ref();
                 incoming.map_or_else(SizeHint::new, Body::size_hint)
+            }
+            Kind::Begun(begun) => {
+                let here = match &begun.first {
+                    Some(Ok(first)) => first.len() as u64,
+                    Some(Err(_)) | None => 0,
+                };
+                let rest = begun.rest.size_hint();
+                let mut all = SizeHint::new();
+                all.set_lower(rest.lower().saturating_add(here));
+                if let Some(most) = rest.upper() {
+                    all.set_upper(most.saturating_add(here));
+                }
+                all
             }
         }
     }

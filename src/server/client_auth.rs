@@ -1,19 +1,28 @@
 //! Which certificates of clients are taken, their reload, and whether one that
 //! was shown before a reload is taken behind it.
 
+use super::client_certificate::is_authority;
 use super::tls::BadCertificate;
+use super::validity::Validity;
 use crate::clock::Clock;
 use crate::crypto::certificate::Certificate;
 use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::pem::{PemObject as _, SectionKind};
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// So many seconds before a certificate is over its connection ends behind an answer, so that a
+/// client which has renewed it in time comes with the new one, and none of its requests is refused.
+const LEAVES_BEFORE: i64 = 60;
 
 /// `client_ca` and `client` of `[server] tls`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +44,13 @@ pub(super) struct Clients {
 #[derive(Debug)]
 pub(super) struct Rules {
     wanted: ClientAuth,
+    /// With the last second of each: to TLS an authority has no dates.
+    authorities: Vec<(TrustAnchor<'static>, i64)>,
+    /// Of them the one that is over first.
+    first_end: i64,
+    /// Goes by all of them.
     verifier: Arc<dyn ClientCertVerifier>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl Clients {
@@ -67,25 +82,58 @@ impl Rules {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, BadCertificate> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&wanted.authorities) {
-            let certificate = certificate.map_err(|_| BadCertificate::NoAuthority)?;
-            roots.add(certificate).map_err(BadCertificate::Authority)?;
+        let mut ends = Vec::new();
+        for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(&wanted.authorities) {
+            let der = match section.map_err(|_| BadCertificate::NoAuthority)? {
+                (SectionKind::Certificate, der) => CertificateDer::from(der),
+                (SectionKind::Crl, _) => return Err(BadCertificate::RevocationList),
+                _ => continue,
+            };
+            roots.add(der.clone()).map_err(BadCertificate::Authority)?;
+            // TLS itself takes whatever it is given for an authority.
+            let validity = Validity::of(&der).filter(|_| is_authority(&der));
+            ends.push(validity.ok_or(BadCertificate::NoSigner(roots.len()))?.last);
         }
-        if roots.is_empty() {
-            return Err(BadCertificate::NoAuthority);
-        }
-        let rules = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-        let rules = if wanted.is_required {
-            rules
-        } else {
-            rules.allow_unauthenticated()
-        };
-        let rules = rules.build().map_err(|_| BadCertificate::NoAuthority)?;
+        let first_end = ends.iter().copied().min();
+        let first_end = first_end.ok_or(BadCertificate::NoAuthority)?;
+        let authorities = roots.roots.iter().cloned().zip(ends).collect();
+        let verifier = verifier(roots, wanted.is_required, provider);
         Ok(Self {
             wanted: wanted.clone(),
-            verifier: rules,
+            authorities,
+            first_end,
+            verifier: verifier.ok_or(BadCertificate::NoAuthority)?,
+            provider: provider.clone(),
         })
     }
+
+    /// What goes by the authorities that are not over; `None` where all are.
+    fn verifier_at(&self, now: UnixTime) -> Option<Arc<dyn ClientCertVerifier>> {
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if now <= self.first_end {
+            return Some(self.verifier.clone());
+        }
+        // Made anew each time: a warning says which one is to be taken out.
+        let left = self.authorities.iter().filter(|(_, end)| now <= *end);
+        let left = left.map(|(authority, _)| authority.clone()).collect();
+        verifier(left, self.wanted.is_required, &self.provider)
+    }
+}
+
+/// `None` where there are no authorities.
+fn verifier(
+    authorities: RootCertStore,
+    is_required: bool,
+    provider: &Arc<CryptoProvider>,
+) -> Option<Arc<dyn ClientCertVerifier>> {
+    let authorities = Arc::new(authorities);
+    let verifier = WebPkiClientVerifier::builder_with_provider(authorities, provider.clone());
+    let verifier = if is_required {
+        verifier
+    } else {
+        verifier.allow_unauthenticated()
+    };
+    verifier.build().ok()
 }
 
 impl ClientCertVerifier for Clients {
@@ -104,8 +152,10 @@ impl ClientCertVerifier for Clients {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let rules = self.rules.load();
-        rules.verifier.verify_client_cert(leaf, between, now)
+        let Some(verifier) = self.rules.load().verifier_at(now) else {
+            return Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        };
+        verifier.verify_client_cert(leaf, between, now)
     }
 
     fn verify_tls12_signature(
@@ -168,6 +218,18 @@ impl Shown {
         self.certificate.clone()
     }
 
+    /// From when on its connection is to end, Unix time: some certificate of it is over soon.
+    pub(super) fn leaves_at(&self) -> Option<i64> {
+        let leaf = self.certificate.as_ref()?.not_after();
+        // As in the handshake, by the system's time.
+        let now = Clock::system().now().unix_seconds();
+        let between = self.chain.iter().skip(1).filter_map(Validity::of);
+        let ends = between.map(|between| between.last);
+        // One that was over before was not needed.
+        let end = ends.filter(|end| now <= *end).fold(leaf, i64::min);
+        Some(leaves_at(end, now))
+    }
+
     /// Whether the rules in force take it. It is verified anew once a change of them;
     /// that its client has the key was shown in the handshake.
     pub(super) fn holds(&self) -> bool {
@@ -194,12 +256,21 @@ impl Shown {
     }
 }
 
+/// From when on a connection is to end that is made `now`, with a certificate that is over behind `end`.
+/// One that is made shortly before stays for half of the rest: not each request needs a handshake
+/// of a client that renews late.
+fn leaves_at(end: i64, now: i64) -> i64 {
+    let rest = end.saturating_sub(now);
+    end.saturating_sub((rest / 2).clamp(0, LEAVES_BEFORE))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::client_certificate;
     use super::*;
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     use rustls::crypto::aws_lc_rs;
+    use std::time::Duration;
 
     struct Authority {
         issuer: Issuer<'static, KeyPair>,
@@ -208,7 +279,13 @@ mod tests {
 
     impl Authority {
         fn new() -> Self {
+            Self::until(4000)
+        }
+
+        /// One that is over when this year begins.
+        fn until(year: i32) -> Self {
             let mut params = CertificateParams::default();
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
             params
                 .distinguished_name
                 .push(DnType::CommonName, "An authority");
@@ -261,6 +338,50 @@ mod tests {
         // Its connection ends: it does not come back.
         clients.replace(rules(&[&mine]));
         assert!(!shown.holds());
+    }
+
+    #[test]
+    fn an_authority_that_is_over_has_signed_nothing_and_the_others_go_on() {
+        const END: u64 = 1_893_456_000;
+        let (old, good) = (Authority::until(2030), Authority::new());
+        let (of_old, of_good) = (old.sign(), good.sign());
+        let takes = |clients: &Clients, leaf, at| {
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(at));
+            clients.verify_client_cert(leaf, &[], now).is_ok()
+        };
+        let both = Clients::new(rules(&[&old, &good]));
+        let alone = Clients::new(rules(&[&old]));
+        for at in [END - 1, END] {
+            assert!(takes(&both, &of_old, at));
+            assert!(takes(&both, &of_good, at));
+            assert!(takes(&alone, &of_old, at));
+        }
+        assert!(!takes(&both, &of_old, END + 1));
+        assert!(takes(&both, &of_good, END + 1));
+        assert!(!takes(&alone, &of_old, END + 1));
+    }
+
+    #[test]
+    fn a_connection_ends_a_minute_before_its_certificate_or_after_half_of_what_is_left() {
+        for (rest, before) in [(3_600, 60), (120, 60), (119, 59), (14, 7), (1, 0), (0, 0)] {
+            assert_eq!(leaves_at(10_000, 10_000 - rest), 10_000 - before, "{rest}");
+        }
+        assert_eq!(leaves_at(10_000, 10_100), 10_000);
+    }
+
+    #[test]
+    fn the_certificate_of_a_chain_that_is_over_first_ends_its_connection() {
+        let leaf = Authority::new().sign();
+        let year = |year| CertificateDer::from_pem_slice(Authority::until(year).pem.as_bytes());
+        let between = [3000, 2001, 3500].map(|of| year(of).unwrap());
+        let chain = [std::slice::from_ref(&leaf), &between[..]].concat();
+        let clients = Arc::new(Clients::new(rules(&[&Authority::new()])));
+        let certificate = client_certificate::read(&leaf);
+        let shown = Shown::new(certificate, &chain, clients.clone(), 0);
+        let end = Validity::of(&between[0]).unwrap().last;
+        // The one that was over before has verified nothing.
+        assert_eq!(shown.leaves_at(), Some(end - LEAVES_BEFORE));
+        assert_eq!(Shown::new(None, &[], clients, 0).leaves_at(), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::X509Version;
 
 /// Names that a certificate may be made out to.
 const MAX_NAMES: usize = 100;
@@ -39,16 +40,47 @@ pub(super) fn read(der: &CertificateDer<'_>) -> Option<Certificate> {
     })
 }
 
-/// The last second at which a certificate holds, Unix time; `None` where it cannot be read.
-pub(super) fn last_second(der: &CertificateDer<'_>) -> Option<i64> {
-    let (_, read) = X509Certificate::from_der(der).ok()?;
-    Some(read.validity().not_after.timestamp())
+/// Whether a certificate is one of an authority, by what its extensions say (RFC 5280, section 6.1.4).
+/// Versions before the third have none: there it is who has signed itself.
+pub(super) fn is_authority(der: &CertificateDer<'_>) -> bool {
+    let Ok((_, read)) = X509Certificate::from_der(der) else {
+        return false;
+    };
+    if read.version() != X509Version::V3 {
+        return read.issuer().as_raw() == read.subject().as_raw();
+    }
+    let is_one = matches!(read.basic_constraints(), Ok(Some(said)) if said.value.ca);
+    is_one
+        && match read.key_usage() {
+            Ok(said) => said.is_none_or(|said| said.value.key_cert_sign()),
+            Err(_) => false,
+        }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertificateParams, KeyPair, SanType};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SanType};
+
+    #[test]
+    fn an_authority_says_that_it_is_one_and_may_sign_certificates() {
+        let ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        for (is_ca, usages, is_one) in [
+            (IsCa::NoCa, vec![], false),
+            (IsCa::ExplicitNoCa, vec![], false),
+            (IsCa::NoCa, vec![KeyUsagePurpose::KeyCertSign], false),
+            (ca, vec![KeyUsagePurpose::DigitalSignature], false),
+            (ca, vec![KeyUsagePurpose::KeyCertSign], true),
+            (ca, vec![], true),
+        ] {
+            let mut params = CertificateParams::default();
+            params.is_ca = is_ca;
+            params.key_usages = usages;
+            let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            assert_eq!(is_authority(made.der()), is_one, "{params:?}");
+        }
+        assert!(!is_authority(&CertificateDer::from(&b"junk"[..])));
+    }
 
     #[test]
     fn names_and_times_are_read_and_what_is_damaged_is_not() {

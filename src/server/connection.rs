@@ -19,6 +19,7 @@ use hyper::server::conn;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -70,6 +71,7 @@ impl<H: Handler> Worker<H> {
 
     /// Asks every connection to end with the requests that are in flight.
     pub(super) fn close(&self) {
+        self.handler.note_stop();
         self.closing.close();
     }
 
@@ -133,11 +135,12 @@ impl<H: Handler> Worker<H> {
     }
 
     fn serve_shaken(&self, shaken: Shaken, mut peer: Peer, asking: Asking) -> Option<Served<'_>> {
-        let (_, session) = shaken.stream.get_ref();
-        let http_2 = session.alpn_protocol() == Some(ALPN_HTTP_2);
-        let shown = shaken.shown().ok()?;
+        let http_2 = shaken.stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP_2);
+        let noted = |why: &io::Error| self.admission.counts.unshaken(peer.address, why);
+        let shown = shaken.shown().inspect_err(noted).ok()?;
         peer.tls = true;
         peer.certificate = shown.as_deref().and_then(Shown::certificate);
+        peer.leaves_at = shown.as_deref().and_then(Shown::leaves_at);
         let desk = self.desk(peer, shown);
         Some(if http_2 {
             self.serve_http2(shaken.stream, First::default(), desk, asking)
@@ -222,7 +225,7 @@ impl<H: Handler> Worker<H> {
 
     fn serve_http2<S>(&self, stream: S, first: First, desk: Desk<H>, asking: Asking) -> Served<'_>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Breaks + Unpin + Send + 'static,
     {
         let line = desk.line.clone();
         let paced = self.paced(stream, first, &line);
@@ -304,7 +307,7 @@ impl<H: Handler> Worker<H> {
                                 continue;
                             }
                         }
-                        // Without a goodbye only a certificate that holds no longer makes it the last.
+                        // Without a goodbye only a certificate makes it the last.
                         let Some(idle) = idle.filter(|_| line.is_idle() || line.is_last()) else {
                             return Poll::Pending;
                         };

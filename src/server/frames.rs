@@ -13,6 +13,7 @@ use super::library::H2_CONNECTION_WINDOW;
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::parting::{LINGER_TIME, Linger, Quiet};
+use super::socket::Breaks;
 use super::windows::Listening;
 use std::io;
 use std::pin::Pin;
@@ -332,7 +333,7 @@ fn poll_sip<S: AsyncRead>(
     polled
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
+impl<S: AsyncRead + AsyncWrite + Breaks + Unpin> AsyncWrite for Frames<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -265,8 +265,8 @@ impl Line {
         self.most.store(self.requests() + CROSSING, Relaxed);
     }
 
-    /// Notes that what the client has shown is not taken any more: the connection ends behind
-    /// the requests that are here, and its client comes with another certificate.
+    /// Notes that what the client has shown is not taken any more, or not for long: the connection
+    /// ends behind the requests that are here, and its client comes with another certificate.
     pub(super) fn note_lost(&self) {
         self.note_last();
         self.wake();

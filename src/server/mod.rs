@@ -40,6 +40,7 @@ mod streams;
 pub mod tls;
 mod tunnel;
 mod turn;
+mod validity;
 mod windows;
 mod work;
 
@@ -57,6 +58,7 @@ pub use patience::Pace;
 pub use socket::{Entrance, Stream};
 pub use socket_file::SocketFile;
 pub use tunnel::{Duplex, Tunnel};
+pub use validity::Validity;
 pub use work::{Drained, Pulse, Running, run};
 
 /// An error of any kind on a body's way.
@@ -69,7 +71,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
 
     /// Answers one request. Its head stays where it was read, from its first
     /// reader to its last. A 101 with a [`Tunnel`] in its extensions hands
-    /// the connection over.
+    /// the connection over; behind an answer with [`LastAnswer`] it ends.
     fn handle(
         &self,
         peer: &Peer,
@@ -80,9 +82,16 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers bytes that are no request; the connection closes behind it.
     fn refuse(&self, peer: &Peer, fault: Fault) -> Response<Self::Body>;
 
+    /// Is told that we stop: what is in flight is the last, and waits for nothing that need not come.
+    fn note_stop(&self) {}
+
     /// Is told that requests outlasted the stop: what they are answered in is dropped from here on.
     fn note_cut(&self) {}
 }
+
+/// In the extensions of an answer: no more requests are wanted on its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct LastAnswer;
 
 /// The other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +107,8 @@ pub struct Peer {
     pub is_trusted: bool,
     /// The certificate that it showed us in the TLS handshake, verified.
     pub certificate: Option<Arc<Certificate>>,
+    /// From when on its connection is to end, Unix time: what it showed there is over soon.
+    pub leaves_at: Option<i64>,
 }
 
 impl Peer {
@@ -109,6 +120,7 @@ impl Peer {
             tls: false,
             is_trusted: false,
             certificate: None,
+            leaves_at: None,
         }
     }
 }

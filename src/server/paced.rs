@@ -2,6 +2,7 @@
 
 use super::line::Line;
 use super::patience::{Pace, Patience};
+use super::socket::Breaks;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -97,7 +98,9 @@ impl<S> Paced<S> {
     pub(super) const fn stream(&self) -> &S {
         &self.stream
     }
+}
 
+impl<S: Breaks> Paced<S> {
     fn pace<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -120,6 +123,8 @@ impl<S> Paced<S> {
         self.line.note_unsent(true);
         if self.patience.wait(cx, 0) {
             self.out = Out::Failed;
+            // The system would offer what it holds, some MiB, for minutes to whoever does not take it.
+            self.stream.break_off(true);
             Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
         } else {
             Poll::Pending
@@ -144,7 +149,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Breaks + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

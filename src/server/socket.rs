@@ -69,6 +69,8 @@ pub struct Stream {
     socket: Socket,
     /// What was read already; most connections have none.
     ahead: Option<Box<Cursor<Vec<u8>>>>,
+    /// Whether anything came to whoever reads it now.
+    was_heard: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,7 @@ impl Stream {
         Self {
             socket,
             ahead: None,
+            was_heard: false,
         }
     }
 
@@ -96,6 +99,16 @@ impl Stream {
     /// Has these bytes read next.
     pub(super) fn put_back(&mut self, bytes: Vec<u8>) {
         self.ahead = (!bytes.is_empty()).then(|| Box::new(Cursor::new(bytes)));
+    }
+
+    /// From here on somebody else reads.
+    pub(super) const fn hear_anew(&mut self) {
+        self.was_heard = false;
+    }
+
+    /// Whether a byte was read since.
+    pub(super) const fn was_heard(&self) -> bool {
+        self.was_heard
     }
 }
 
@@ -132,19 +145,22 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buf.filled().len();
         if let Some(ahead) = &mut this.ahead {
-            let before = buf.filled().len();
             let read = Pin::new(&mut **ahead).poll_read(cx, buf);
             // Without room nothing is read, and all of it stays.
             if buf.filled().len() > before || buf.remaining() == 0 {
+                this.was_heard = true;
                 return read;
             }
             this.ahead = None;
         }
-        match &mut this.socket {
+        let read = match &mut this.socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        };
+        this.was_heard |= buf.filled().len() > before;
+        read
     }
 }
 

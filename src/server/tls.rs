@@ -76,6 +76,16 @@ pub enum BadCertificate {
     /// A certificate of it that cannot be one of an authority.
     #[error("the client CA cannot be used: {0}")]
     Authority(rustls::Error),
+    /// A certificate of it, counted from 1, that is not one of an authority.
+    #[error(
+        "certificate {0} of the client CA is no authority: it may not sign others\n\nhint: put there who signed it, with `CA:TRUE`, and name the client by `name` or `sha256`"
+    )]
+    NoSigner(usize),
+    /// It holds a list of revoked certificates.
+    #[error(
+        "the client CA holds a revocation list (`X509 CRL`), which is not read\n\nhint: take it out; `certificates = [{{ id = \"stolen\", sha256 = \"…\", enabled = false }}]` of an app refuses a certificate"
+    )]
+    RevocationList,
     /// The system gives no random bytes for the key of session tickets.
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),
@@ -137,12 +147,6 @@ impl Certificates {
         Ok(())
     }
 
-    /// The last second at which the leaf of `chain`, PEM, holds, Unix time; `None` where it cannot be read.
-    pub fn last_second(chain: &[u8]) -> Option<i64> {
-        let leaf = CertificateDer::from_pem_slice(chain).ok()?;
-        client_certificate::last_second(&leaf)
-    }
-
     /// What shakes hands by them.
     pub(super) fn acceptor(&self) -> Acceptor {
         Acceptor {
@@ -166,32 +170,36 @@ pub(super) struct Shaken {
     clients: Option<(Arc<Clients>, u64)>,
 }
 
-/// A client has shown a certificate that we cannot read.
-#[derive(Debug)]
-pub(super) struct Unreadable;
+/// A client has shown a certificate that we cannot read, though TLS could verify it.
+const UNREADABLE: &str = "a certificate is made out to over 100 names, or cannot be read";
 
 impl Acceptor {
-    /// Shakes hands.
-    pub(super) async fn accept(&self, stream: Stream) -> io::Result<Shaken> {
+    /// Shakes hands. Who leaves before the first byte has come to its end, be it by a reset, as balancers do.
+    pub(super) async fn accept(&self, mut stream: Stream) -> io::Result<Shaken> {
         // Counted first: authorities that change meanwhile may not have been asked.
         let clients = self
             .clients
             .as_ref()
             .map(|clients| (clients.clone(), clients.changes()));
-        let stream = self.tls.accept(stream).await?;
-        Ok(Shaken { stream, clients })
+        stream.hear_anew();
+        match self.tls.accept(stream).into_fallible().await {
+            Ok(stream) => Ok(Shaken { stream, clients }),
+            Err((why, stream)) if stream.was_heard() => Err(why),
+            Err(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 }
 
 impl Shaken {
     /// What the client has shown, verified; `None` where no client shows any.
-    pub(super) fn shown(&self) -> Result<Option<Box<Shown>>, Unreadable> {
+    pub(super) fn shown(&self) -> io::Result<Option<Box<Shown>>> {
         let Some((clients, changes)) = &self.clients else {
             return Ok(None);
         };
         let (_, session) = self.stream.get_ref();
         let chain = session.peer_certificates().unwrap_or_default();
-        let read = |leaf| client_certificate::read(leaf).ok_or(Unreadable);
+        let unreadable = || io::Error::other(UNREADABLE);
+        let read = |leaf| client_certificate::read(leaf).ok_or_else(unreadable);
         let certificate = chain.first().map(read).transpose()?;
         let shown = Shown::new(certificate, chain, clients.clone(), *changes);
         Ok(Some(Box::new(shown)))

@@ -93,7 +93,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
+impl<S: AsyncWrite + Breaks + Unpin> AsyncWrite for Client<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -6,7 +6,7 @@ use super::body::{Reins, RequestBody};
 use super::client_auth::Shown;
 use super::line::{Line, end_was_told};
 use super::streams::{Gives, Pieces};
-use super::{BoxError, Deadlines, Handler, Peer};
+use super::{BoxError, Deadlines, Handler, LastAnswer, Peer};
 use bytes::Bytes;
 use http::header::UPGRADE;
 use http::request::Parts;
@@ -79,6 +79,7 @@ impl<H: Handler> Turn<H> {
             let answering = self.desk.line.answering();
             let response = making.await;
             answering.done();
+            self.desk.look_at(&response);
             response
         }
     }
@@ -99,6 +100,13 @@ impl<H> Desk<H> {
         let mut told = told.unwrap_or_else(|| self.peer.clone());
         told.certificate = None;
         Some(told)
+    }
+
+    /// Notes where an answer is the last of its connection.
+    pub(super) fn look_at<B>(&self, response: &Response<B>) {
+        if response.extensions().get::<LastAnswer>().is_some() {
+            self.line.note_lost();
+        }
     }
 }
 

@@ -238,6 +238,24 @@ fn a_certificate_can_be_named_by_all_of_it() {
 }
 
 #[test]
+fn a_stolen_certificate_is_refused_by_all_of_it_and_others_of_its_name_pass() {
+    let mut stolen = None;
+    let scene = Scene::knowing("", "", |setup, authority| {
+        let signed = authority.sign(&[dns("fleet.example.com")]);
+        stolen = Some(write(setup, "stolen", &signed));
+        let digest = portcullis::crypto::digest::sha256(&[&signed.1]);
+        let hex = data_encoding::HEXLOWER.encode(&digest);
+        format!("{{ id = \"stolen\", sha256 = \"{hex}\", enabled = false }}")
+    });
+    scene
+        .send(&request("GET"), stolen.as_ref())
+        .assert_refused(401, "credential-rejected");
+    assert_eq!(scene.gateway.record(0)["reason"], "key-not-active");
+    let renewed = scene.certificate(&[dns("fleet.example.com")]);
+    scene.send(&request("GET"), Some(&renewed)).assert_passed();
+}
+
+#[test]
 fn a_certificate_that_stands_for_nobody_is_refused_as_every_bad_credential() {
     let scene = Scene::set("", "accept = [\"client-certificate\", \"http-signature\"]");
     let (mine, other) = (uri("spiffe://example.com/fleet"), dns("fleet.example.com"));
@@ -389,12 +407,55 @@ fn a_certificate_is_held_to_its_dates_at_every_request() {
     let scene = Scene::set("", "");
     let files = scene.certificate(&[dns("fleet.example.com")]);
     scene.send(&request("GET"), Some(&files)).assert_passed();
-    // To the year 2100: TLS goes by the system's clock and sees nothing of it.
-    let until = 4_102_444_800_u64.saturating_sub(T0 as u64);
-    scene.gateway.advance(until + 1);
+    scene.gateway.advance(till_the_end() + 1);
     scene
         .send(&request("GET"), Some(&files))
         .assert_refused(401, "credential-expired");
+}
+
+/// To the year 2100, when every certificate here is over: TLS goes by the system's clock and sees
+/// nothing of it.
+fn till_the_end() -> u64 {
+    4_102_444_800_u64.saturating_sub(T0 as u64)
+}
+
+/// A connection of each version.
+fn kept(scene: &Scene) -> [Kept; 2] {
+    let signed = scene.authority.sign(&[dns("fleet.example.com")]);
+    [false, true].map(|is_http2| Kept::open(scene, &signed, is_http2))
+}
+
+#[test]
+fn a_connection_ends_with_a_good_answer_before_its_certificate_is_over() {
+    let scene = Scene::set("", "");
+    let mut kept = kept(&scene);
+    for ahead in [till_the_end() - 61, 0] {
+        scene.gateway.advance(ahead);
+        for kept in &mut kept {
+            assert_eq!(kept.ask().0, 200);
+        }
+    }
+    scene.gateway.advance(1);
+    for mut kept in kept {
+        assert_eq!(kept.ask().0, 200);
+        kept.ends();
+    }
+}
+
+#[test]
+fn a_connection_ends_with_the_refusal_of_its_certificate_that_is_over() {
+    let scene = Scene::set("", "");
+    let mut kept = kept(&scene);
+    for kept in &mut kept {
+        assert_eq!(kept.ask().0, 200);
+    }
+    scene.gateway.advance(till_the_end() + 1);
+    for mut kept in kept {
+        let (status, body) = kept.ask();
+        assert_eq!(status, 401, "{body}");
+        assert!(body.contains("\"credential-expired\""), "{body}");
+        kept.ends();
+    }
 }
 
 #[test]
@@ -549,4 +610,15 @@ fn a_reload_that_takes_an_authority_away_ends_what_its_certificates_prove_on_ope
         assert!(body.contains("\"credential-missing\""), "{body}");
         kept.ends();
     }
+}
+
+#[test]
+fn a_certificate_of_too_many_names_is_counted_as_a_handshake_that_failed() {
+    let scene = Scene::set("", "");
+    let names: Vec<_> = (0..101).map(|n| dns(&format!("{n}.example.com"))).collect();
+    no_connection(&scene, Some(&scene.certificate(&names)));
+    let files = scene.certificate(&names[1..]);
+    scene
+        .send(&request("GET"), Some(&files))
+        .assert_refused(401, "credential-rejected");
 }

@@ -1,18 +1,26 @@
 //! TLS, HTTP/2 by ALPN, and certificates that change.
 
 use crate::harness::curl::curl;
-use crate::harness::{Binary, Request, Response, Setup, Upstream, caller};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use crate::harness::{Binary, Gateway, Request, Response, Setup, Upstream, caller, wait_until};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use socket2::SockRef;
+use std::time::Duration;
 
 const HOST: &str = "api.example.com";
 
 /// Writes a fresh certificate and its key.
 fn certify(setup: &Setup) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+    certify_until(setup, 4096);
+}
+
+fn certify_until(setup: &Setup, year: i32) {
+    let mut params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+    params.not_after = date_time_ymd(year, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
     for (name, text) in [
-        ("cert.pem", cert.pem()),
-        ("key.pem", signing_key.serialize_pem()),
+        ("cert.pem", certificate.pem()),
+        ("key.pem", key.serialize_pem()),
     ] {
         let new = setup.write(&format!("{name}.new"), text.as_bytes());
         std::fs::rename(new, setup.path(name)).unwrap();
@@ -156,4 +164,44 @@ fn a_bad_certificate_changes_nothing() {
         &["--cacert", trusted.to_str().unwrap()],
     );
     assert_eq!(response.status, 200);
+}
+
+fn shows(gateway: &Gateway, line: &str) -> bool {
+    let page = gateway.ask_admin("/metrics").text();
+    page.lines().any(|shown| shown == line)
+}
+
+#[test]
+fn metrics_tell_when_the_certificate_in_force_ends() {
+    let upstream = Upstream::start();
+    let setup = setup(&upstream);
+    certify_until(&setup, 2030);
+    let gateway = setup.start();
+    let ends = |end: u64| {
+        let line = format!("portcullis_certificate_not_after_timestamp{{of=\"server\"}} {end}");
+        shows(&gateway, &line)
+    };
+    assert!(ends(1_893_456_000));
+    certify_until(gateway.setup(), 2040);
+    gateway.reload(&gateway.setup().text());
+    assert!(ends(2_208_988_800));
+}
+
+#[test]
+fn who_leaves_before_the_first_byte_has_failed_no_handshake_be_it_by_a_reset() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    for _ in 0..5 {
+        let connection = gateway.connect();
+        let socket = SockRef::from(connection.stream());
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+    let mut connection = gateway.connect();
+    connection.send(b"GET / HTTP/1.1\r\n\r\n");
+    connection.finish();
+    connection.take(usize::MAX);
+    wait_until("all of them to be gone", || {
+        shows(&gateway, "portcullis_open_connections 0")
+    });
+    assert!(shows(&gateway, "portcullis_tls_handshakes_failed_total 1"));
 }

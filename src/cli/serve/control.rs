@@ -1,8 +1,9 @@
 //! What a running gateway can be given anew, and what only a restart changes.
 
+use super::ends::Ends;
 use super::phases::{Current, Phase};
 use super::registry::{self, Made};
-use super::warned::{Warned, warnings};
+use super::warned::{Warned, Warnings};
 use super::watch::{Looks, Wake};
 use crate::admin::api::{Configured, Guard, Reloaded, Turns};
 use crate::apps::made::{MasterKey, Store};
@@ -38,6 +39,7 @@ pub(super) struct Control {
     /// What seals the secrets in it.
     pub(super) master: Option<MasterKey>,
     pub(super) certificates: Option<Arc<Certificates>>,
+    pub(super) ends: Ends,
     pub(super) stop: CancellationToken,
     pub(super) phase: Current,
     /// Those that serve, once they do.
@@ -189,7 +191,7 @@ impl Control {
         let turn = self.turns.reload();
         let mut in_force = self.in_force();
         let loaded = self.fits(&in_force, loaded)?;
-        let warnings = warnings(&loaded, self.shared.clock.now());
+        let warnings = Warnings::of(&loaded);
         let Loaded {
             config, resolved, ..
         } = loaded;
@@ -226,9 +228,14 @@ impl Control {
         in_force.configured = configured;
         in_force.files = config.files;
         in_force.goodbye = config.goodbye;
-        in_force.warned.tell(&warnings);
-        let warnings = warnings.iter().map(ToString::to_string).collect();
-        Ok(Reloaded { changes, warnings })
+        self.ends.replace(config.certificates_end);
+        let now = self.shared.clock.now();
+        let told = warnings.at(now).iter().map(ToString::to_string).collect();
+        in_force.warned.tell(warnings, now);
+        Ok(Reloaded {
+            changes,
+            warnings: told,
+        })
     }
 
     /// What can follow without a restart, and goes with the registry.
@@ -298,6 +305,11 @@ impl Control {
         result.map_err(|(_, why)| why)
     }
 
+    /// Tells of what of the configuration in force is past its date by now, or near it.
+    pub(super) fn look_at_dates(&self) {
+        self.in_force().warned.look(self.shared.clock.now());
+    }
+
     /// Whether the file has to be tried again.
     pub(super) fn is_not_taken(&self) -> bool {
         hold(&self.last_read).not_taken.is_some()
@@ -311,7 +323,7 @@ impl Control {
         let in_force = self.in_force();
         let loaded = self.fits(&in_force, loaded);
         let loaded = loaded.map_err(|why| why.to_string())?;
-        let warnings = warnings(&loaded, self.shared.clock.now());
+        let warnings = Warnings::of(&loaded).at(self.shared.clock.now());
         Ok(Reloaded {
             changes: crate::config::changes(&in_force.resolved, &loaded.resolved),
             warnings: warnings.iter().map(ToString::to_string).collect(),

@@ -25,12 +25,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use warned::Warned;
+use warned::{Warned, Warnings};
 use watch::{Wake, Wakes};
 
 mod control;
 mod desk;
 mod doors;
+mod ends;
 mod events;
 mod issuers;
 mod minting;
@@ -85,8 +86,7 @@ pub struct Running {
 /// When it cannot bind, or its memory of proofs cannot be opened.
 pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Running> {
     // Whoever has loaded it has told them.
-    let mut warned = Warned::default();
-    warned.know(&warned::warnings(&loaded, options.clock.now()));
+    let warned = Warned::knowing(Warnings::of(&loaded), options.clock.now());
     let Loaded {
         mut config,
         resolved,
@@ -190,6 +190,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         master: config.registry.map(|settings| settings.master),
         made,
         certificates: certificates.clone(),
+        ends: ends::Ends::shown(&shared.observer, config.certificates_end),
         stop: CancellationToken::new(),
         phase: phases::Current::default(),
         workers: OnceLock::new(),
@@ -316,7 +317,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    for warning in warned::warnings(&loaded, Clock::system().now()) {
+    for warning in Warnings::of(&loaded).at(Clock::system().now()) {
         tracing::warn!("{warning}");
     }
     wakes.watch(&loaded.config.files);
@@ -367,6 +368,7 @@ async fn until_stopped(
         match wakes.next(&running.control.reloaded, tries).await {
             Wake::Stop => break,
             Wake::Reloaded => wakes.watch(&running.control.files()),
+            Wake::Dates => running.control.look_at_dates(),
             wake @ (Wake::Changed | Wake::Asked) => {
                 systemd::reloading();
                 // It has told by itself what came of it.

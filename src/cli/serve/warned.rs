@@ -1,35 +1,65 @@
 //! What someone should know about a configuration, told once.
 
 use crate::clock::Now;
-use crate::config::{Loaded, Problem};
+use crate::config::{Dated, Loaded, Problem};
 use std::collections::HashSet;
 
 /// What is told of the configuration in force. Its lines may have moved since.
 #[derive(Default)]
-pub(super) struct Warned(HashSet<(String, String)>);
+pub(super) struct Warned {
+    told: HashSet<(String, String)>,
+    warnings: Warnings,
+}
 
-/// What someone should know about it at a time, as `check` tells it.
-pub(super) fn warnings(loaded: &Loaded, now: Now) -> Vec<Problem> {
-    let lapsed = loaded.lapsed(now.unix_seconds());
-    loaded.warnings.iter().chain(lapsed).cloned().collect()
+/// What someone should know about a configuration, some of it at its time.
+#[derive(Default)]
+pub(super) struct Warnings {
+    always: Vec<Problem>,
+    dated: Dated,
+}
+
+impl Warnings {
+    /// Those of a configuration.
+    pub(super) fn of(loaded: &Loaded) -> Self {
+        Self {
+            always: loaded.warnings.clone(),
+            dated: loaded.dated.clone(),
+        }
+    }
+
+    /// Those that hold at a time, as `check` tells them.
+    pub(super) fn at(&self, now: Now) -> Vec<Problem> {
+        let dated = self.dated.at(now.unix_seconds());
+        self.always.iter().chain(dated).cloned().collect()
+    }
 }
 
 impl Warned {
-    /// Tells of those that were not told of the configuration before.
-    pub(super) fn tell(&mut self, warnings: &[Problem]) {
-        for warning in self.anew(warnings) {
+    /// All that holds by now was told already.
+    pub(super) fn knowing(warnings: Warnings, now: Now) -> Self {
+        let mut warned = Self::default();
+        warned.anew(&warnings.at(now));
+        warned.warnings = warnings;
+        warned
+    }
+
+    /// Another configuration is in force: tells what was not told of the one before.
+    pub(super) fn tell(&mut self, warnings: Warnings, now: Now) {
+        self.warnings = warnings;
+        self.look(now);
+    }
+
+    /// Tells of what the time has come since.
+    pub(super) fn look(&mut self, now: Now) {
+        let warnings = self.warnings.at(now);
+        for warning in self.anew(&warnings) {
             tracing::warn!("{warning}");
         }
     }
 
-    /// As [`Warned::tell`], where they were told already.
-    pub(super) fn know(&mut self, warnings: &[Problem]) {
-        self.anew(warnings);
-    }
-
     fn anew<'w>(&mut self, warnings: &'w [Problem]) -> Vec<&'w Problem> {
         let subject = |warning: &Problem| (warning.key.clone(), warning.message.clone());
-        let before = std::mem::replace(&mut self.0, warnings.iter().map(subject).collect());
+        let before = std::mem::replace(&mut self.told, warnings.iter().map(subject).collect());
         let anew = |warning: &&Problem| !before.contains(&subject(warning));
         warnings.iter().filter(anew).collect()
     }
@@ -44,8 +74,16 @@ mod tests {
                         path = \"/**\"\nupstream = \"backend\"\naccept = [\"public\"]\n";
 
     fn warnings(apps: &str) -> Vec<Problem> {
+        of(apps).at(at(0))
+    }
+
+    fn of(apps: &str) -> Warnings {
         let loaded = crate::config::from_text(&format!("{OPEN}{apps}"), "gateway.toml").unwrap();
-        super::warnings(&loaded, Now::new(Duration::ZERO, Duration::ZERO))
+        Warnings::of(&loaded)
+    }
+
+    fn at(unix_seconds: u64) -> Now {
+        Now::new(Duration::from_secs(unix_seconds), Duration::ZERO)
     }
 
     #[test]
@@ -62,5 +100,19 @@ mod tests {
         assert!(told(&two).is_empty());
         assert!(told(&[]).is_empty());
         assert_eq!(told(&one), ["apps.shop"], "it was gone");
+    }
+
+    #[test]
+    fn what_comes_to_its_time_while_the_configuration_is_in_force_is_told_once() {
+        const SUNSET: &str = "[apps.shop]\n[api_keys]\nsunset = 1970-01-02\n";
+        let mut warned = Warned::knowing(of(SUNSET), at(86_399));
+        let mut told = |now| {
+            let warnings = warned.warnings.at(at(now));
+            warned.anew(&warnings).len()
+        };
+        assert_eq!(
+            [86_399, 86_400, 90_000, 93_600].map(&mut told),
+            [0, 1, 0, 0]
+        );
     }
 }

@@ -21,6 +21,8 @@ const MOST: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often they are read again while they are not taken over: what they lacked may have come.
 const TRY_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked at what of the configuration in force is past its date by now.
+const LOOK_AT_DATES_EVERY: Duration = Duration::from_hours(1);
 
 /// What it means that a folder is not watched.
 const UNWATCHED: &str =
@@ -35,6 +37,8 @@ pub(super) enum Wake {
     Asked,
     /// Its configuration was read again by somebody else.
     Reloaded,
+    /// To look at dates.
+    Dates,
     /// To stop.
     Stop,
 }
@@ -56,6 +60,8 @@ pub(super) struct Wakes {
     names: Names,
     /// The files, each as it was when it was last looked at: before it was read.
     files: Looks,
+    /// When dates are looked at next.
+    dates: Instant,
 }
 
 /// How a file looks, links followed: device, number, size, and when it was changed.
@@ -179,6 +185,7 @@ impl Wakes {
             unwatched: BTreeSet::new(),
             names,
             files: Looks::default(),
+            dates: Instant::now() + LOOK_AT_DATES_EVERY,
         };
         wakes.watch(files);
         Ok(wakes)
@@ -244,6 +251,10 @@ impl Wakes {
                     }
                 }
                 () = sleep_until(again), if tries => return Wake::Changed,
+                () = sleep_until(self.dates) => {
+                    self.dates = Instant::now() + LOOK_AT_DATES_EVERY;
+                    return Wake::Dates;
+                }
             }
         }
         let until = Instant::now() + MOST;

@@ -1,8 +1,42 @@
-//! `[server]`: who may connect, and who may speak for others.
+//! `[server]`: where callers come in, who may connect, and who may speak for others.
 
 use super::Gathered;
-use crate::config::file::Server;
+use crate::config::file::{File, Server};
 use crate::server::{Caps, Fields, Forwarders, Networks};
+
+/// Places of which only one can be listened on: to whoever comes second the system says that the address is in use.
+pub(super) fn places_that_meet(file: &File, gathered: &mut Gathered<'_>) {
+    let listen = &file.server.listen.0;
+    // Of one that stands there twice in the same letters it is told already.
+    let is_told = gathered.problems.any_at("server.listen");
+    for (number, at) in listen.iter().enumerate().filter(|_| !is_told) {
+        let (one, mut before) = (&at.value.0, listen.iter().take(number));
+        let Some(other) = before.find(|other| !one.goes_beside(&other.value.0)) else {
+            continue;
+        };
+        let other = &other.value.0;
+        gathered.problem(if one == other {
+            at.problem(format!("`{one}` stands here twice"))
+        } else {
+            at.problem(format!("`{one}` and `{other}` have addresses in common"))
+                .hint("`0.0.0.0` is every address of IPv4, `[::]` every address, and of IPv6 alone where one of IPv4 with its port stands beside it")
+        });
+    }
+    let admin = &file.admin.listen;
+    let Some(place) = &admin.value.0 else { return };
+    let mut callers = listen.iter().map(|at| &at.value.0);
+    let Some(met) = callers.find(|one| one.meets(place)) else {
+        return;
+    };
+    let draft = if met == place {
+        admin.problem("callers come in at this very address")
+    } else {
+        admin.problem(format!(
+            "callers come in at `{met}`, which has addresses in common with `{place}`"
+        ))
+    };
+    gathered.problem(draft.hint("give health and metrics a port of their own, or `\"off\"`"));
+}
 
 pub(super) fn caps(server: &Server) -> Caps {
     Caps {

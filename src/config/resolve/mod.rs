@@ -9,6 +9,7 @@ mod certificates;
 mod client_attestation;
 mod cors;
 mod doors;
+mod ends;
 mod evidence;
 mod inject;
 mod issuers;
@@ -49,6 +50,7 @@ use crate::limit::peer::PeerSettings;
 use crate::schemes::freshness::Freshness;
 use crate::server::{self, Deadlines};
 use crate::{forward, gateway, store};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +64,10 @@ pub(super) struct Gathered<'p> {
     pub(super) fingerprints: Fingerprints,
     /// What becomes a warning at a time, Unix seconds.
     pub(super) dated: Vec<(i64, Draft)>,
+    /// What is a warning between two times, Unix seconds: an end comes near.
+    pub(super) near: Vec<(Range<i64>, Draft)>,
+    /// When the first certificate of each file ends.
+    pub(super) ends: Vec<(String, i64)>,
     /// What `check` says about each key's secret.
     pub(super) keys: Vec<view::KeyNote>,
     /// Whether a secret is still to be made.
@@ -75,6 +81,8 @@ impl<'p> Gathered<'p> {
             files: Vec::new(),
             fingerprints: Fingerprints::default(),
             dated: Vec::new(),
+            near: Vec::new(),
+            ends: Vec::new(),
             keys: Vec::new(),
             unmade: false,
         }
@@ -143,7 +151,7 @@ pub(super) fn resolve(
     let outside = issuers::outside(file, &registered.apps, places, gathered);
     issuers::all_are_tried(file, routes.as_ref(), outside.as_ref(), gathered);
     let registry = registry::registry(&file.state, places, gathered);
-    places_that_meet(file, gathered);
+    doors::places_that_meet(file, gathered);
     if let Some(draft) = too_short(&file.freshness.window) {
         gathered.problem(draft);
     }
@@ -210,6 +218,7 @@ pub(super) fn resolve(
             goodbye: file.server.drain.goodbye.0,
         },
         wait_for_state: file.state.wait.0,
+        certificates_end: gathered.ends.clone(),
         files: gathered.files.clone(),
     })
 }
@@ -338,40 +347,6 @@ fn rate(pace: Pace, burst: Option<u32>) -> Rate {
         period: pace.period,
         burst: burst.unwrap_or(pace.count),
     }
-}
-
-/// Places of which only one can be listened on: to whoever comes second the system says that the address is in use.
-fn places_that_meet(file: &File, gathered: &mut Gathered<'_>) {
-    let listen = &file.server.listen.0;
-    // Of one that stands there twice in the same letters it is told already.
-    let is_told = gathered.problems.any_at("server.listen");
-    for (number, at) in listen.iter().enumerate().filter(|_| !is_told) {
-        let (one, mut before) = (&at.value.0, listen.iter().take(number));
-        let Some(other) = before.find(|other| !one.goes_beside(&other.value.0)) else {
-            continue;
-        };
-        let other = &other.value.0;
-        gathered.problem(if one == other {
-            at.problem(format!("`{one}` stands here twice"))
-        } else {
-            at.problem(format!("`{one}` and `{other}` have addresses in common"))
-                .hint("`0.0.0.0` is every address of IPv4, `[::]` every address, and of IPv6 alone where one of IPv4 with its port stands beside it")
-        });
-    }
-    let admin = &file.admin.listen;
-    let Some(place) = &admin.value.0 else { return };
-    let mut callers = listen.iter().map(|at| &at.value.0);
-    let Some(met) = callers.find(|one| one.meets(place)) else {
-        return;
-    };
-    let draft = if met == place {
-        admin.problem("callers come in at this very address")
-    } else {
-        admin.problem(format!(
-            "callers come in at `{met}`, which has addresses in common with `{place}`"
-        ))
-    };
-    gathered.problem(draft.hint("give health and metrics a port of their own, or `\"off\"`"));
 }
 
 /// What weakens the gate, or surely is not meant.

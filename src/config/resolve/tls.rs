@@ -8,6 +8,7 @@ use crate::config::secrets::{Places, SecretFile};
 use crate::config::view::date;
 use crate::config::words::Accepted;
 use crate::secret::Secret;
+use crate::server::Validity;
 use crate::server::tls::{BadCertificate, Certificates, ClientAuth, Settings};
 
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -63,7 +64,10 @@ pub(super) fn settings(
     {
         let of_clients = matches!(
             bad,
-            BadCertificate::NoAuthority | BadCertificate::Authority(_)
+            BadCertificate::NoAuthority
+                | BadCertificate::Authority(_)
+                | BadCertificate::NoSigner(_)
+                | BadCertificate::RevocationList
         );
         let of_certificate = matches!(
             bad,
@@ -84,15 +88,20 @@ pub(super) fn settings(
         });
         return None;
     }
-    if let (Some(end), Some(at)) = (
-        Certificates::last_second(&settings.certificate),
-        files.certificate.get(),
-    ) {
-        let draft = at.problem(format!("the certificate is over since {}", date(end)));
-        let draft = draft.hint("renew it: callers that look at its dates end the handshake");
-        // It holds in its last second too.
-        let over = end.saturating_add(1);
-        gathered.dated.push((over, draft.warning()));
+    if let Some(at) = files.certificate.get() {
+        const THEN: &str = "callers that look at its dates end the handshake";
+        gathered.chain_ends("server".to_owned(), at, &settings.certificate, THEN);
+    }
+    if let (Some(clients), Some(at)) = (&settings.clients, &files.client_ca) {
+        gathered.authorities_end("client_ca".to_owned(), at, &clients.authorities);
+        for (number, held) in (1..).zip(Validity::all(&clients.authorities)) {
+            let day = date(held.last);
+            let what = format!("certificate {number} of the client CA is over since {day}");
+            let draft = at.problem(what);
+            let draft = draft.hint("renew it, or take it out: what it has signed is not taken");
+            let over = held.last.saturating_add(1);
+            gathered.dated.push((over, draft.warning()));
+        }
     }
     Some(settings)
 }

@@ -10,6 +10,9 @@ use crate::forward::upstream::tls::{Bad, Client, Settings};
 use crate::secret::Secret;
 use std::sync::Arc;
 
+/// What comes of a certificate of ours that is over.
+const THEN: &str = "servers that look at its dates end the handshake";
+
 /// There is a problem, which was told.
 pub(super) struct Told;
 
@@ -51,6 +54,11 @@ pub(super) fn tls(
             if let Some(authorities) = client.of_the_system() {
                 let key = format!("upstreams.{name}.tls.ca");
                 gathered.fingerprints.add_digest(key, *authorities);
+            }
+            let at = upstream.tls.as_ref();
+            let at = at.and_then(|tls| tls.certificate.as_ref());
+            if let (Some(at), Some((chain, _))) = (at, &settings.identity) {
+                gathered.chain_ends(format!("upstream:{name}"), at, chain, THEN);
             }
             Ok(Some(Arc::new(client)))
         }

@@ -52,6 +52,7 @@ impl<B> Tray<B> {
                 let answering = pin!(desk.handler.handle(peer, head, body));
                 answering.await
             };
+            desk.look_at(&response);
             put(&self.response, response);
         }
     }

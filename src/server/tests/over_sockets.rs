@@ -3,7 +3,7 @@
 use super::*;
 use crate::secret::Secret;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{CertifiedKey, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::net::SocketAddr;
@@ -318,6 +318,23 @@ async fn a_refused_client_that_keeps_sending_can_read_why() {
     gateway.stop().await;
 }
 
+#[tokio::test]
+async fn behind_an_answer_that_is_not_taken_the_system_holds_nothing_for_its_client() {
+    let mut settings = settings(1, 1);
+    settings.deadlines.write = Duration::from_millis(100);
+    let mut gateway = Gateway::start(&settings, None);
+    let counts = gateway.running.as_ref().unwrap().counts();
+    let mut client = gateway.connect().await;
+    client.write_all(&request("GET /vast")).await.unwrap();
+    client.readable().await.unwrap();
+    while counts.open() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let end = client.read_to_end(&mut Vec::new()).await;
+    assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    gateway.stop().await;
+}
+
 fn certificate(name: &str) -> (tls::Settings, RootCertStore) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let mut roots = RootCertStore::empty();
@@ -370,9 +387,20 @@ fn mutual(mine: &tls::Settings, authorities: String, is_required: bool) -> tls::
     }
 }
 
-/// A client's certificate, which is its own authority.
-fn client() -> CertifiedKey<KeyPair> {
-    rcgen::generate_simple_self_signed(["client.test".to_owned()]).unwrap()
+/// A client's certificate, and in PEM the authority that has signed it and no other.
+fn client() -> (CertifiedKey<KeyPair>, String) {
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "An authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let params = CertificateParams::new(["client.test".to_owned()]).unwrap();
+    let signing_key = KeyPair::generate().unwrap();
+    let cert = params.signed_by(&signing_key, &issuer).unwrap();
+    (CertifiedKey { cert, signing_key }, authority)
 }
 
 fn name(name: &str) -> ServerName<'static> {
@@ -435,9 +463,9 @@ async fn a_replaced_certificate_is_shown_to_new_connections_and_old_ones_live_on
 #[tokio::test]
 async fn a_client_certificate_that_is_taken_no_more_proves_nothing_and_ends_its_connection() {
     let (mine, roots) = certificate("a.test");
-    let (shows, other) = (client(), client());
+    let ((shows, authority), (_, other)) = (client(), client());
     let taking = |authorities| mutual(&mine, authorities, true);
-    let first = taking(shows.cert.pem());
+    let first = taking(authority.clone());
     let certificates = Arc::new(tls::Certificates::new(&first).unwrap());
     let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
 
@@ -459,7 +487,7 @@ async fn a_client_certificate_that_is_taken_no_more_proves_nothing_and_ends_its_
         response.collect().await.unwrap().to_bytes()
     };
 
-    let both = taking(shows.cert.pem() + &other.cert.pem());
+    let both = taking(authority + &other);
     for settings in [&first, &both, &both] {
         certificates.replace(settings).unwrap();
         let answer = ask(&mut one, "GET /1").await;
@@ -467,7 +495,7 @@ async fn a_client_certificate_that_is_taken_no_more_proves_nothing_and_ends_its_
         let answer = ask_two().await;
         assert_eq!(answer, "GET https://a.test/2 over mutual TLS []");
     }
-    certificates.replace(&taking(other.cert.pem())).unwrap();
+    certificates.replace(&taking(other)).unwrap();
     assert_eq!(ask(&mut one, "GET /1").await, "GET /1 over TLS []");
     assert_eq!(one.read(&mut [0]).await.unwrap(), 0);
     drop(one);
@@ -479,8 +507,8 @@ async fn a_client_certificate_that_is_taken_no_more_proves_nothing_and_ends_its_
 #[tokio::test]
 async fn a_client_certificate_that_is_taken_no_more_leads_to_no_tunnel() {
     let (mine, roots) = certificate("a.test");
-    let (shows, other) = (client(), client());
-    let first = mutual(&mine, shows.cert.pem(), true);
+    let ((shows, authority), (_, other)) = (client(), client());
+    let first = mutual(&mine, authority, true);
     let certificates = Arc::new(tls::Certificates::new(&first).unwrap());
     let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
     let tcp = gateway.connect().await;
@@ -489,7 +517,7 @@ async fn a_client_certificate_that_is_taken_no_more_leads_to_no_tunnel() {
     let answer = ask(&mut stream, "GET /1").await;
     assert_eq!(answer, "GET /1 over mutual TLS []");
 
-    let next = mutual(&mine, other.cert.pem(), true);
+    let next = mutual(&mine, other, true);
     certificates.replace(&next).unwrap();
     let asking = "GET /switch HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
     stream.write_all(asking.as_bytes()).await.unwrap();
@@ -513,8 +541,8 @@ async fn next_frame(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<(u8, u32
 async fn a_client_whose_certificate_is_taken_no_more_cannot_keep_its_http_2_connection() {
     const HEADERS: u8 = 1;
     let (mine, roots) = certificate("a.test");
-    let (shows, other) = (client(), client());
-    let first = mutual(&mine, shows.cert.pem(), true);
+    let ((shows, authority), (_, other)) = (client(), client());
+    let first = mutual(&mine, authority, true);
     let certificates = Arc::new(tls::Certificates::new(&first).unwrap());
     let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));
     let tcp = gateway.connect().await;
@@ -526,7 +554,7 @@ async fn a_client_whose_certificate_is_taken_no_more_cannot_keep_its_http_2_conn
     stream.write_all(&held).await.unwrap();
     gateway.toy.begun.acquire().await.unwrap().forget();
 
-    let next = mutual(&mine, other.cert.pem(), true);
+    let next = mutual(&mine, other, true);
     certificates.replace(&next).unwrap();
     let mut answered = 0;
     'open: for id in (3..).step_by(2).take(300) {
@@ -550,7 +578,7 @@ async fn a_client_whose_certificate_is_taken_no_more_cannot_keep_its_http_2_conn
 #[tokio::test]
 async fn a_client_that_has_shown_no_certificate_has_one_answer_more_where_it_must_now() {
     let (mine, roots) = certificate("a.test");
-    let authority = client().cert.pem();
+    let (_, authority) = client();
     let optional = mutual(&mine, authority.clone(), false);
     let certificates = Arc::new(tls::Certificates::new(&optional).unwrap());
     let mut gateway = Gateway::start(&settings(1, 10), Some(certificates.clone()));

@@ -1,0 +1,59 @@
+//! When the certificates of a file end: what is warned of, and from when on.
+
+use super::Gathered;
+use crate::config::read::At;
+use crate::config::view::date;
+use crate::server::Validity;
+
+/// From so many seconds before its end a certificate is warned of, 14 days …
+const NOTICE: i64 = 14 * 24 * 60 * 60;
+/// … or from where so much of its life is left, the last third: one of a day is renewed every day.
+const PART_OF_LIFE: i64 = 3;
+
+impl Gathered<'_> {
+    /// Has it warned of that certificates of the chain which `at` names end, and that they are over; `then` is what
+    /// comes of it. Metrics call the chain `of`.
+    pub(super) fn chain_ends<T>(&mut self, of: String, at: &At<T>, pem: &[u8], then: &str) {
+        let all = Validity::all(pem);
+        for (number, held) in (1..).zip(&all) {
+            let what = match number {
+                1 => "the certificate".to_owned(),
+                _ => format!("certificate {number} of the chain"),
+            };
+            self.soon(at, *held, &what, then);
+            let draft = at.problem(format!("{what} is over since {}", date(held.last)));
+            let draft = draft.hint(format!("renew it: {then}"));
+            self.dated.push((over(*held), draft.warning()));
+        }
+        self.ends_first(of, &all);
+    }
+
+    /// Has it warned of that authorities end which `at` names.
+    pub(super) fn authorities_end<T>(&mut self, of: String, at: &At<T>, pem: &[u8]) {
+        let all = Validity::all(pem);
+        for (number, held) in (1..).zip(&all) {
+            let what = format!("certificate {number} of the client CA");
+            self.soon(at, *held, &what, "what it has signed is not taken");
+        }
+        self.ends_first(of, &all);
+    }
+
+    fn ends_first(&mut self, of: String, all: &[Validity]) {
+        let first = all.iter().map(|held| held.last).min();
+        self.ends.extend(first.map(|last| (of, last)));
+    }
+
+    fn soon<T>(&mut self, at: &At<T>, held: Validity, what: &str, then: &str) {
+        let life = held.last.saturating_sub(held.first).max(0);
+        let notice = NOTICE.min(life / PART_OF_LIFE);
+        let draft = at.problem(format!("{what} holds until {}", date(held.last)));
+        let draft = draft.hint(format!("renew it before that: from then on {then}"));
+        let from = held.last.saturating_sub(notice);
+        self.near.push((from..over(held), draft.warning()));
+    }
+}
+
+/// It holds in its last second too.
+const fn over(held: Validity) -> i64 {
+    held.last.saturating_add(1)
+}
