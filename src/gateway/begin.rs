@@ -6,12 +6,12 @@ use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
 use super::static_keys::{key_places_to_empty, target};
+use super::unread::{Known, Unread};
 use super::{Ending, Gateway, answer, challenge, cors, observed, tunnels};
 use crate::apps::{Mode, Scheme};
 use crate::authorize;
 use crate::clock::Now;
-use crate::forward::body::Held;
-use crate::forward::{AnswerBody, Head, body};
+use crate::forward::{AnswerBody, Head};
 use crate::limit::{self, Charged, Limits};
 use crate::observe::Record;
 use crate::replay::{self, Memories};
@@ -21,7 +21,6 @@ use crate::schemes::{self, Caller, Malformed, Presented, Received, Rules, Surrou
 use crate::server::{Peer, RequestBody};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
-use http_body::Body as _;
 use std::sync::Arc;
 
 /// What becomes of a request by its head.
@@ -32,27 +31,22 @@ pub(super) enum Begun {
     Asked(Box<Asked>, RequestBody),
     /// It has its answer, and needs no upstream.
     Answered(Box<Response<AnswerBody>>),
-    /// Its proof holds the hash of its body, which has to be read first.
+    /// Of its body something has to come first.
     Unread(Box<Unread>, RequestBody),
 }
 
-/// A request whose proof cannot be checked by its head alone.
-pub(super) struct Unread {
-    parts: Box<Parts>,
-    /// Bytes of its body that are read for that.
-    hold: u64,
-    /// What a browser is told if they do not come.
-    told: cors::Told,
-    /// Whether a client that goes before they are there, and hears no refusal, counts against its
-    /// address: not where what would be refused is only observed.
-    pub(super) counts: bool,
-}
-
 /// What the head of a request comes to.
-enum Judged {
+pub(super) enum Judged {
     Passing(Box<Passing>),
     Unread(Box<Unread>),
     Asked(Box<Asked>),
+}
+
+impl Judged {
+    /// Whether an app has proven itself by it.
+    pub(super) fn is_of_an_app(&self) -> bool {
+        matches!(self, Self::Passing(passing) if passing.charged.permit().caller().app().is_some())
+    }
 }
 
 /// A request that may pass, taken out of its head.
@@ -73,9 +67,8 @@ impl Gateway {
         ending: &mut Ending,
         now: Now,
     ) -> Result<Begun, Box<Stopped>> {
-        let is_over = body.is_end_stream();
-        // One that is said to be nothing is none, be its end still to come: nothing is forwarded before that.
-        let has_body = !is_over && body.size_hint().exact() != Some(0);
+        let known = Known::of(&body);
+        let has_body = known.has_body();
         ending.describe(&parts);
         if parts.method == Method::OPTIONS
             && let Some(preflight) = self.preflight(settings, peer, &parts, has_body, now)
@@ -89,7 +82,7 @@ impl Gateway {
         let judged = match checked {
             Ok(()) => {
                 let record = ending.record();
-                self.judge(settings, peer, parts, has_body, None, record, now)
+                self.judge(settings, peer, parts, known, record, now)
             }
             Err(refused) => {
                 let told = cors::Told::of_unread(settings, peer, &parts, has_body);
@@ -104,63 +97,23 @@ impl Gateway {
         }
     }
 
-    /// The same steps for a request whose body has to be read first: it is held
-    /// back, in memory that strangers have a bounded share of, and judged with its hash.
-    pub(super) async fn begin_with_body(
-        &self,
-        settings: &Settings,
-        peer: &Peer,
-        unread: Unread,
-        body: RequestBody,
-        ending: &mut Ending,
-        now: Now,
-    ) -> Result<(Box<Passing>, RequestBody), Box<Stopped>> {
-        let Unread {
-            parts, hold, told, ..
-        } = unread;
-        let held = match body::hold(body, hold, peer.address).await {
-            Ok(held) => held,
-            Err(error) => return Err(Stopped::told(error.into(), None, told)),
-        };
-        let has_body = !held.bytes.is_empty();
-        let record = ending.record();
-        match self.judge(settings, peer, parts, has_body, Some(&held), record, now)? {
-            Judged::Passing(passing) => {
-                // Where that is only observed, one passes whose proof does not hold.
-                let is_proven = passing.charged.permit().caller().app().is_some();
-                let bytes = if is_proven {
-                    held.into_proven_bytes()
-                } else {
-                    held.into_bytes()
-                };
-                Ok((passing, RequestBody::whole(bytes)))
-            }
-            Judged::Unread(_) | Judged::Asked(_) => {
-                Err(Refusal::Credential(schemes::Refused::Unread).into())
-            }
-        }
-    }
-
     /// Every step that needs only the head, and the body's hash where it was read.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all that is known of one request"
-    )]
-    fn judge(
+    pub(super) fn judge(
         &self,
         settings: &Settings,
         peer: &Peer,
         parts: Box<Parts>,
-        has_body: bool,
-        taken_in: Option<&Held>,
+        known: Known<'_>,
         record: &mut Record,
         now: Now,
     ) -> Result<Judged, Box<Stopped>> {
+        let has_body = known.has_body();
         let received = read_head(settings, peer, &parts, has_body)
             .map_err(Refusal::Head)?
             .with_certificate(peer.certificate.as_deref())
-            .with_body_hash(taken_in.map(|body| &body.sha256))
-            .with_body(taken_in.map(|body| &*body.bytes));
+            .with_untold_length(known.is_untold())
+            .with_body_hash(known.whole().map(|body| &body.sha256))
+            .with_body(known.whole().map(|body| &*body.bytes));
         record.host = received.host().into();
         if let Some(door) = minting::door(settings, &parts) {
             return Ok(Judged::Asked(Box::new(Asked::new(door?, parts))));
@@ -179,14 +132,12 @@ impl Gateway {
         let upgrade = tunnels::asked(route, &parts, has_body);
         let switches = upgrade.is_some();
         let proven = self.prove(settings, &received, route, switches, record, now);
-        if taken_in.is_none()
-            && let Err(Refusal::Credential(schemes::Refused::Unread)) = proven
-        {
-            let hold = route.hold(record.scheme == Some(Scheme::Webhook.name()));
+        let hold = || route.hold(record.scheme == Some(Scheme::Webhook.name()));
+        if let Some(wait) = known.wait(&proven, hold) {
             let told = cors::Told::of(route, &parts.headers);
             return Ok(Judged::Unread(Box::new(Unread {
                 parts,
-                hold,
+                wait,
                 told,
                 counts: route.mode == Mode::Enforce,
             })));
@@ -347,6 +298,17 @@ impl Gateway {
         };
         presented
             .verify(received, route, rules, now)
+            .map_err(|refused| {
+                // Where it would do for a request without a body, the first byte shows whether this is one.
+                let is_unbegun = matches!(refused, schemes::Refused::Coverage(_))
+                    && (received.without_body_of_untold_length())
+                        .is_some_and(|empty| presented.verify(&empty, route, rules, now).is_ok());
+                if is_unbegun {
+                    schemes::Refused::Unbegun
+                } else {
+                    refused
+                }
+            })
             .inspect_err(|refused| {
                 record.scheme = Some(presented.scheme_name());
                 let claimed = presented.claimed_key(&settings.registry);

@@ -27,6 +27,8 @@ pub(super) struct Open {
     received: Option<Meter>,
     /// Whether its body is waited for before its proof.
     is_unproven: bool,
+    /// Whether a proof is used up of which its client can make no other within the same second.
+    has_used_up: bool,
     worker: Arc<Worker>,
 }
 
@@ -40,6 +42,7 @@ impl Ending {
             is_grpc: false,
             received: None,
             is_unproven: false,
+            has_used_up: false,
             worker: worker.clone(),
         })))
     }
@@ -100,6 +103,16 @@ impl Ending {
     /// goes then has shown none, and its address pays for it.
     pub(super) fn note_unproven(&mut self, is_unproven: bool) {
         self.open().is_unproven = is_unproven;
+    }
+
+    /// Notes whether a proof is used up of which its client can make no other within the same second.
+    pub(super) fn note_used_up(&mut self, has_used_up: bool) {
+        self.open().has_used_up = has_used_up;
+    }
+
+    /// Whether it is, unless whoever goes on answers.
+    pub(super) fn has_used_up(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| open.has_used_up)
     }
 
     /// The place that is kept.

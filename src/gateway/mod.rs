@@ -21,10 +21,12 @@ mod in_force;
 mod minting;
 mod observed;
 mod outcome;
+mod second;
 mod static_keys;
 mod together;
 mod tunnels;
 mod undecided;
+mod unread;
 
 pub use answer::ResponseBody;
 pub use cors::{is_of_foreign_page, route_of_preflight};
@@ -47,7 +49,7 @@ use crate::observe::{Observer, Record, RequestIds};
 use crate::replay::{self, Memory, Written};
 use crate::route::BodyVerify;
 use crate::schemes::token;
-use crate::server::{Fault, Handler, Peer, RequestBody};
+use crate::server::{Fault, Handler, LastAnswer, Peer, RequestBody};
 use begin::{Begun, Passing};
 use ending::Ending;
 use http::Response;
@@ -61,6 +63,7 @@ use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio_util::sync::CancellationToken;
 
 /// Told of a key that nobody has, by its id, and who has shown it, unless over a Unix socket. It must not wait.
 pub type Alarm = Box<dyn Fn(&str, Option<IpAddr>, Now) + Send + Sync>;
@@ -109,6 +112,8 @@ pub struct Worker {
     ids: RequestIds,
     /// Whether requests are dropped since they outlasted the stop.
     cuts: AtomicBool,
+    /// Ends what waits though nothing is to come.
+    stops: CancellationToken,
 }
 
 impl Gateway {
@@ -121,6 +126,7 @@ impl Gateway {
             pool: Pool::new(),
             ids: RequestIds::new(),
             cuts: AtomicBool::new(false),
+            stops: CancellationToken::new(),
         }))
     }
 }
@@ -145,6 +151,7 @@ impl Handler for Gateway {
         let now = self.shared.clock.now();
         let settings = self.shared.settings.take(self.number);
         let is_http2 = parts.version == http::Version::HTTP_2;
+        let is_last = peer.leaves_at.is_some_and(|at| at <= now.unix_seconds());
         let mut ending = self.open(peer, settings.clone(), now);
         // Not within the future: it would carry all of this to its end.
         let begun = caught::poll(|| self.begin(&settings, peer, parts, body, &mut ending, now));
@@ -191,7 +198,15 @@ impl Handler for Gateway {
             if broke_off {
                 self.settle(&answered, &mut ending, now);
             }
-            outcome::finish(answered, is_http2, ending)
+            let rest = self.rest_of_second(&answered, &mut ending);
+            if let Some(rest) = rest {
+                rest.await;
+            }
+            let mut response = outcome::finish(answered, is_http2, ending);
+            if is_last {
+                response.extensions_mut().insert(LastAnswer);
+            }
+            response
         }
     }
 
@@ -207,6 +222,10 @@ impl Handler for Gateway {
             self.count(&stopped, &mut ending, now);
         }
         outcome::refused(&stopped, ending)
+    }
+
+    fn note_stop(&self) {
+        self.stops.cancel();
     }
 
     fn note_cut(&self) {
@@ -229,6 +248,7 @@ impl Gateway {
         ending: &mut Ending,
         now: Now,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+        ending.note_used_up(second::is_used_up(&passing.charged));
         match self.seat(settings, &passing, ending.record(), now).await {
             Ok(place) => {
                 // The wait for it was not the server's.

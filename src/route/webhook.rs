@@ -37,7 +37,7 @@ impl Sender {
     /// The fields that hold its signatures, of which a backend gets none.
     pub const fn proof_fields(self) -> &'static [&'static str] {
         match self {
-            Self::StandardWebhooks => &["webhook-signature"],
+            Self::StandardWebhooks => &["webhook-signature", "svix-signature"],
             Self::Github => &["x-hub-signature-256", "x-hub-signature"],
             Self::Stripe => &["stripe-signature"],
             Self::Slack => &["x-slack-signature"],
@@ -47,7 +47,12 @@ impl Sender {
     /// The fields that it signs, which a backend needs to tell one message from another.
     pub const fn signed_fields(self) -> &'static [&'static str] {
         match self {
-            Self::StandardWebhooks => &["webhook-id", "webhook-timestamp"],
+            Self::StandardWebhooks => &[
+                "webhook-id",
+                "webhook-timestamp",
+                "svix-id",
+                "svix-timestamp",
+            ],
             Self::Slack => &["x-slack-request-timestamp"],
             // All that is signed stands in the field of the signature, or is the body.
             Self::Github | Self::Stripe => &[],

@@ -168,8 +168,8 @@ impl Caller {
 
     /// Nobody in particular, whose credential does not hold, where the route refuses nobody for it.
     pub fn unproven(route: &Route, refused: &Refused) -> Option<Self> {
-        // Of one whose body must be read first nothing is known yet.
-        let is_judged = !matches!(refused, Refused::Unread);
+        // Of one whose body must come first nothing is known yet.
+        let is_judged = !matches!(refused, Refused::Unread | Refused::Unbegun);
         (is_judged && route.mode == Mode::Observe).then(Self::nobody)
     }
 

@@ -14,6 +14,16 @@ const LAST: i64 = 253_402_300_799;
 
 /// The second, Unix time, that a date names.
 pub fn read(text: &[u8]) -> Option<i64> {
+    read_in(text, &[" GMT"])
+}
+
+/// The same, of a date that ends as other libraries write the same zone: Go's `time.RFC1123`, and mail's (RFC 5322).
+pub fn read_of_any_library(text: &[u8]) -> Option<i64> {
+    read_in(text, &[" GMT", " UTC", " +0000", " -0000"])
+}
+
+/// The second that a date names whose zone is one of these.
+fn read_in(text: &[u8], zones: &[&str]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
     let (day_name, rest) = text.split_at_checked(3)?;
     let rest = rest.strip_prefix(", ")?;
@@ -24,7 +34,7 @@ pub fn read(text: &[u8]) -> Option<i64> {
     let (minute, rest) = number(rest.strip_prefix(':')?, 2)?;
     let (second, rest) = number(rest.strip_prefix(':')?, 2)?;
     let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
-    let in_range = rest == " GMT" && hour < 24 && minute < 60 && second < 60;
+    let in_range = zones.contains(&rest) && hour < 24 && minute < 60 && second < 60;
     let days = days(year, month, day);
     // A day that the month does not have is another day when written anew.
     if !in_range || !DAYS.contains(&day_name) || civil(days) != (year, month, day) {
@@ -199,5 +209,20 @@ mod tests {
             assert_eq!(read(text.as_bytes()), None, "{text}");
         }
         assert_eq!(read(b"\xff"), None);
+    }
+
+    #[test]
+    fn of_any_library_each_name_of_the_one_zone_is_read_and_no_other_zone() {
+        let read =
+            |zone: &str| read_of_any_library(format!("Sun, 06 Nov 1994 08:49:37{zone}").as_bytes());
+        for zone in [" GMT", " UTC", " +0000", " -0000"] {
+            assert_eq!(read(zone), Some(784_111_777), "{zone}");
+        }
+        for zone in [
+            "", " ", " +0100", " -0001", " 0000", " +00:00", " utc", " UT", " Z", " EST", "  UTC",
+            " UTC ",
+        ] {
+            assert_eq!(read(zone), None, "{zone}");
+        }
     }
 }

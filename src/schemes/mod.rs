@@ -89,6 +89,8 @@ pub enum Refused {
     Digest,
     /// The hash of the body is a part of what is signed, and no field tells it: it has to be read first.
     Unread,
+    /// A body would have to be covered, and is not; that there is one only its first byte shows, since no length is told.
+    Unbegun,
     /// A token is not bound to what it must be bound to.
     Binding(Unbound),
     /// A token and a signature hold, of two apps.

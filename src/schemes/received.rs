@@ -56,6 +56,7 @@ pub struct Received<'r> {
     fields: &'r HeaderMap,
     shown: Shown<'r>,
     has_body: bool,
+    has_untold_length: bool,
     is_http2: bool,
     certificate: Option<&'r Certificate>,
     body_hash: Option<&'r [u8; 32]>,
@@ -189,6 +190,7 @@ impl<'r> Received<'r> {
             fields,
             shown,
             has_body: around.has_body,
+            has_untold_length: false,
             is_http2: around.http2,
             certificate: None,
             body_hash: None,
@@ -206,6 +208,22 @@ impl<'r> Received<'r> {
     /// The verified certificate of the connection.
     pub const fn certificate(&self) -> Option<&'r Certificate> {
         self.certificate
+    }
+
+    /// The same, of whose body no length is told, if `is_untold`: there may be none.
+    #[must_use]
+    pub const fn with_untold_length(mut self, is_untold: bool) -> Self {
+        self.has_untold_length = is_untold;
+        self
+    }
+
+    /// The same without a body, where for all that is told it may have none.
+    pub fn without_body_of_untold_length(&self) -> Option<Self> {
+        self.has_untold_length.then(|| Self {
+            has_body: false,
+            has_untold_length: false,
+            ..self.clone()
+        })
     }
 
     /// The same, whose body has been read and has this SHA-256.

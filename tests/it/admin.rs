@@ -1,5 +1,6 @@
 //! Health, readiness, metrics.
 
+use crate::harness::secure::Authority;
 use crate::harness::{
     Connection, Gateway, Request, Response, Setup, Token, Upstream, caller, issuer,
 };
@@ -194,6 +195,17 @@ fn selectors(expression: &str) -> Vec<(&str, Vec<&str>)> {
     begins.map(selector).collect()
 }
 
+/// An upstream whose servers are shown a certificate of ours.
+fn shown_a_certificate(setup: &Setup) -> &'static str {
+    let authority = Authority::new();
+    let client = authority.certify("gateway.internal");
+    setup.write("ca.pem", authority.pem().as_bytes());
+    setup.write("client.pem", client.certificate.as_bytes());
+    setup.write_secret("client.key", client.key.as_bytes());
+    "[upstreams.others]\nservers = [\"https://127.0.0.1:1\"]\n\
+     tls = { ca = \"file:ca.pem\", certificate = \"file:client.pem\", key = \"file:client.key\" }\n"
+}
+
 #[test]
 fn each_series_that_an_alert_waits_for_is_there_before_it_happens() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/observe.md"))
@@ -205,8 +217,11 @@ fn each_series_that_an_alert_waits_for_is_there_before_it_happens() {
         .expect("it has a table");
     let upstream = Upstream::start();
     let issuer = issuer::Issuer::start(&issuer::every_key());
-    let gateway = Setup::before(&upstream)
+    let setup = Setup::before(&upstream);
+    let others = shown_a_certificate(&setup);
+    let gateway = setup
         .more(&issuer::section(&issuer.url(), ""))
+        .more(others)
         .start();
     let fresh = gateway.ask_admin("/metrics").text();
     let shown: Vec<(&str, &str)> = fresh
@@ -291,12 +306,14 @@ fn every_metric_is_documented_with_its_labels_and_no_other() {
     let upstream = Upstream::start();
     let issuer = issuer::Issuer::start(&issuer::every_key());
     let setup = Setup::before(&upstream);
-    // What tells of static keys, issuers and observed rules is there where there are some.
+    // What tells of static keys, issuers, certificates and observed rules is there where there are some.
+    let others = shown_a_certificate(&setup);
     setup.write_secret("old.static", b"canary-static-key-0123456789\n");
     let gateway = setup
         .route("mode = \"observe\"")
         .more(&issuer::section(&issuer.url(), ""))
         .more("[apps.old]\napi_keys = [{ id = \"old\", secret = \"file:old.static\", not_after = 2027-02-01 }]")
+        .more(others)
         .start();
     gateway
         .send(&caller().sign(&gateway.request("GET", "/")))

@@ -1037,9 +1037,15 @@ fn unsigned_pieces_pass_by_waiver_and_their_checksum_is_checked() {
     };
     let gateway = setup(&upstream).start();
     let crc32 = ("x-amz-checksum-crc32", "y/Q5Jg==");
-    gateway
-        .send(&request(&gateway, crc32.0, crc32.1, "123456789"))
-        .assert_refused(401, "coverage-missing");
+    let refused = gateway.send(&request(&gateway, crc32.0, crc32.1, "123456789"));
+    refused.assert_refused(401, "coverage-missing");
+    // What botocore needs to hear, which sends so by default over https.
+    for told in [
+        UNSIGNED_TRAILER,
+        "`request_checksum_calculation = \"when_required\"`",
+    ] {
+        assert!(refused.detail().contains(told), "{}", refused.detail());
+    }
     upstream.assert_silent();
     let gateway = setup(&upstream).route(WAIVE_BODY).start();
     for (number, (name, sum)) in [

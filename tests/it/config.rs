@@ -69,6 +69,21 @@ fn certified() -> (&'static str, &'static str) {
     (&made.0, &made.1)
 }
 
+/// Who signs the certificates of clients.
+fn authority() -> &'static str {
+    static MADE: OnceLock<String> = OnceLock::new();
+    MADE.get_or_init(|| authority_until(4000))
+}
+
+/// One that is over when this year begins.
+fn authority_until(year: i32) -> String {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    params.self_signed(&key).unwrap().pem()
+}
+
 fn fresh_certificate() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     (made.cert.pem(), made.signing_key.serialize_pem())
@@ -78,9 +93,13 @@ fn fresh_certificate() -> (String, String) {
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = certified();
+    let revoking =
+        authority().to_owned() + "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
     for (name, content) in [
         ("cert.pem", certificate),
         ("key.pem", key),
+        ("ca.pem", authority()),
+        ("ca-and-crl.pem", revoking.as_str()),
         ("newline.key", "0123456789-0123456789-0123456789\n"),
         ("empty.key", ""),
         (
@@ -153,13 +172,76 @@ fn a_certificate_that_is_over_is_told_once_its_last_second_has_passed() {
     fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
     let text = "[server]\ntls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }\n";
     let loaded = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
-    assert_eq!(loaded.lapsed(1_767_225_600).count(), 0);
-    let told: Vec<String> = loaded
-        .lapsed(1_767_225_601)
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(told.len(), 1, "{told:?}");
+    let told = |now| only(&loaded, now).unwrap();
     let message = "server.tls.certificate: the certificate is over since 2026-01-01";
+    assert!(!told(END).contains(message), "{}", told(END));
+    assert!(told(END + 1).contains(message), "{}", told(END + 1));
+}
+
+/// The first second of 2026.
+const END: i64 = 1_767_225_600;
+
+/// What is told at a time of what has its time: one thing at most.
+fn only(loaded: &Loaded, now: i64) -> Option<String> {
+    let told: Vec<String> = loaded.lapsed(now).map(ToString::to_string).collect();
+    assert!(told.len() <= 1, "{told:?}");
+    told.into_iter().next()
+}
+
+#[test]
+fn a_certificate_is_warned_of_before_it_is_over_14_days_or_the_last_third_of_its_life() {
+    const DAY: i64 = 24 * 60 * 60;
+    let folder = folder();
+    let made = |first, last| {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (first, last);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        (certificate, key.serialize_pem())
+    };
+    let end = rcgen::date_time_ymd(2026, 1, 1);
+    let (long, key) = made(rcgen::date_time_ymd(2025, 1, 1), end);
+    let (brief, brief_key) = made(rcgen::date_time_ymd(2025, 12, 29), end);
+    let (later, later_key) = made(end, rcgen::date_time_ymd(2030, 1, 1));
+    let server = "[server.tls]\ncertificate = \"file:cert.pem\"\nkey = \"file:key.pem\"\n";
+    let upstream = "[upstreams.a]\nservers = [\"https://127.0.0.1:1\"]\n\
+                    tls = { ca = \"file:cert.pem\", certificate = \"file:cert.pem\", key = \"file:key.pem\" }\n";
+    let of_server = "server.tls.certificate: the certificate holds until 2026-01-01";
+    let of_upstream = "upstreams.a.tls.certificate: the certificate holds until 2026-01-01";
+    let of_chain = "server.tls.certificate: certificate 2 of the chain holds until 2026-01-01";
+    for (chain, key, text, days, message) in [
+        (long.clone(), &key, server, 14, of_server),
+        (brief, &brief_key, server, 1, of_server),
+        (long.clone(), &key, upstream, 14, of_upstream),
+        (later + &long, &later_key, server, 14, of_chain),
+    ] {
+        fs::write(folder.path().join("cert.pem"), chain).unwrap();
+        fs::write(folder.path().join("key.pem"), key).unwrap();
+        let loaded = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
+        assert_eq!(only(&loaded, END - days * DAY - 1), None, "{message}");
+        let told = only(&loaded, END - days * DAY).unwrap();
+        assert!(told.contains(message), "{told}");
+        let over = only(&loaded, END + 1).unwrap();
+        assert!(over.contains("is over since"), "{over}");
+    }
+}
+
+#[test]
+fn an_authority_of_clients_that_is_over_is_told_with_its_number() {
+    let folder = folder();
+    let authorities = authority().to_owned() + &authority_until(2026);
+    fs::write(folder.path().join("ca.pem"), authorities).unwrap();
+    let text = "[server]\ntls = { certificate = \"file:cert.pem\", key = \"file:key.pem\", client_ca = \"file:ca.pem\" }\n";
+    let loaded = Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
+    let told_at = |now| {
+        let told = loaded.lapsed(now).map(ToString::to_string);
+        told.filter(|one| one.contains("over since"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told_at(1_767_225_600), [""; 0]);
+    let told = told_at(1_767_225_601);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let message = "server.tls.client_ca: certificate 2 of the client CA is over since 2026-01-01";
     assert!(told[0].contains(message), "{told:?}");
 }
 
@@ -592,6 +674,7 @@ fn a_reload_tells_the_change_of_every_key_that_there_is() {
     };
     let (certificate, key) = certified();
     write("chain.pem", &format!("{certificate}{certificate}"));
+    write("cas.pem", &authority().repeat(2));
     write("again.pem", &format!("again\n{key}"));
     let private = fs::read_to_string(folder.path().join("ed25519.pem")).unwrap();
     write("ed25519-2.pem", &private);

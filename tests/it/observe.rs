@@ -2,7 +2,7 @@
 //! recorded, and nothing else is any different for it.
 
 use crate::harness::setup::{OTHER_SECRET, SECRET};
-use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller};
+use crate::harness::{Caller, Gateway, Request, Response, Setup, T0, Token, Upstream, caller, h2};
 use crate::{aws_sigv4, hmac_auth, webhooks};
 use data_encoding::BASE64;
 use proptest::prelude::*;
@@ -332,6 +332,32 @@ fn a_body_where_none_was_signed_passes_whole() {
     gateway.send(&request).assert_passed();
     assert_eq!(would_refuse(&gateway, 0).1, "digest-mismatch");
     assert_eq!(upstream.only().body, b"something");
+}
+
+#[test]
+fn a_body_without_a_length_is_judged_by_whether_a_byte_of_it_comes_and_passes_whole() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    let signed = |nonce: &str| {
+        let request = gateway.request("POST", "/watched/1");
+        caller().nonce(nonce).sign(&request)
+    };
+    let long = "something of several chunks".repeat(100);
+    let mut n = 0;
+    for (body, code) in [("", None), (&*long, Some("coverage-missing"))] {
+        gateway
+            .send(&signed(&format!("{n}")).body(body).chunked())
+            .assert_passed();
+        assert_eq!(would_refuse(&gateway, n).1.as_str(), code);
+        let over_http_2 = signed(&format!("{}", n + 1)).body(body);
+        let response = h2::send(&over_http_2, gateway.address());
+        assert_eq!(response.status, 200);
+        assert_eq!(would_refuse(&gateway, n + 1).1.as_str(), code);
+        for got in [upstream.got(n), upstream.got(n + 1)] {
+            assert_eq!(got.body, body.as_bytes());
+        }
+        n += 2;
+    }
 }
 
 #[test]

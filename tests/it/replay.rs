@@ -1,7 +1,8 @@
 //! What passes only once.
 
-use crate::harness::{Binary, Caller, Connection, Gateway, Setup, T0, Upstream, caller};
+use crate::harness::{Binary, Caller, Connection, Gateway, Response, Setup, T0, Upstream, caller};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn gateway() -> (Upstream, Gateway) {
     let upstream = Upstream::start();
@@ -48,6 +49,37 @@ fn an_unsafe_request_without_nonce_passes_once() {
         gateway.send(&signed).assert_refused(401, "replayed");
     }
     assert_eq!(upstream.heard().len(), 4);
+}
+
+/// What passes once and has no nonce, signed now.
+fn tried(gateway: &Gateway) -> Response {
+    let signer = caller().at(Binary::now());
+    gateway.send(&signer.sign(&gateway.request("PUT", "/files/1")))
+}
+
+#[test]
+fn what_a_backend_failed_at_passes_when_its_client_signs_it_again_at_once() {
+    for status in [502, 503, 504] {
+        let has_failed = AtomicBool::new(false);
+        let upstream = Upstream::answering(move |_, wire| {
+            let is_well = has_failed.swap(true, Ordering::SeqCst);
+            wire.answer(if is_well { 200 } else { status }, &[], b"hello");
+        });
+        let gateway = Gateway::start_now(Setup::before(&upstream));
+        let failed = tried(&gateway);
+        assert_eq!((failed.status, &*failed.text()), (status, "hello"));
+        // In the same second it would be the same proof.
+        tried(&gateway).assert_passed();
+    }
+}
+
+#[test]
+fn a_client_that_tries_again_hears_what_is_wrong_with_the_backend_each_time() {
+    let upstream = Upstream::answering(|_, wire| wire.close());
+    let gateway = Gateway::start_now(Setup::before(&upstream));
+    for _ in 0..3 {
+        tried(&gateway).assert_refused(502, "upstream-invalid");
+    }
 }
 
 #[test]

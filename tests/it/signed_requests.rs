@@ -189,6 +189,54 @@ fn a_digest_of_nothing_may_be_covered_by_a_request_without_body() {
 }
 
 #[test]
+fn a_body_without_a_length_that_has_no_byte_is_none() {
+    let (upstream, gateway) = gateway();
+    let (address, target) = (gateway.address(), gateway.request("POST", "/orders/7"));
+    let signed = |nonce: &str| caller().nonce(nonce).sign(&target);
+    let empty = signed("1").body("").chunked();
+    gateway.send(&empty).assert_passed();
+    gateway.send(&empty).assert_refused(401, "replayed");
+    assert_eq!(h2::send(&signed("2").body(""), address).status, 200);
+
+    let over_http_1 = gateway.send(&signed("3").body("x").chunked());
+    over_http_1.assert_refused(401, "coverage-missing");
+    let over_http_2 = h2::send(&signed("4").body("x"), address);
+    assert_eq!(over_http_2.status, 401);
+    for refused in [over_http_1, over_http_2] {
+        let told = refused.text();
+        assert!(told.contains("`content-digest`"), "{told}");
+    }
+    let heard = upstream.heard();
+    assert_eq!(heard.len(), 2);
+    assert!(heard.iter().all(|got| got.body.is_empty()));
+}
+
+#[test]
+fn only_who_has_signed_all_but_a_body_is_waited_for() {
+    let (upstream, gateway) = gateway();
+    let request = gateway.request("POST", "/orders/7");
+    let request = request.field("Expect", "100-continue").body("").chunked();
+    let signed = |caller: Caller| caller.without_digest().sign(&request);
+    let wrong = Caller::new("mobile-2026", b"another secret of thirty-two bytes");
+    let too_little = caller().covering(&["@method", "@authority"]);
+    let begun = |request: &Request| {
+        let mut connection = gateway.connect();
+        connection.send(&request.head());
+        let (status, _) = connection.head().unwrap();
+        (connection, status)
+    };
+    for refused in [request.clone(), signed(wrong), signed(too_little)] {
+        assert_eq!(begun(&refused).1, 401);
+    }
+    let signed = signed(caller());
+    let (mut connection, status) = begun(&signed);
+    assert_eq!(status, 100);
+    connection.send(&signed.framed_body());
+    connection.response_to("POST").assert_passed();
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+#[test]
 fn fields_can_be_covered_by_each_parameter_that_a_request_can_carry() {
     let (_upstream, gateway) = gateway();
     let request = gateway

@@ -134,6 +134,49 @@ fn a_webhook_passes_and_the_backend_learns_whose_it_is() {
 }
 
 #[test]
+fn a_message_by_svixs_names_passes_and_no_other_name_beside_it_says_otherwise() {
+    let (upstream, gateway) = start("standard-webhooks");
+    let by_svix = |mut request: Request| {
+        for (name, _) in &mut request.fields {
+            *name = name.replace("Webhook-", "Svix-");
+        }
+        request
+    };
+    let send = |at: i64, change: &dyn Fn(Request) -> Request| {
+        gateway.send(&change(signed_at(
+            &gateway,
+            "standard-webhooks",
+            BYTES,
+            at,
+            BODY,
+        )))
+    };
+    send(T0, &by_svix).assert_passed();
+    let got = upstream.only();
+    assert_eq!(got.field("svix-id"), Some("msg_1"));
+    assert_eq!(got.field("svix-timestamp"), Some(&*T0.to_string()));
+    assert_eq!(got.field("svix-signature"), None);
+    // The same under the other names is the same.
+    send(T0, &|request| request).assert_refused(401, "replayed");
+    send(T0 + 1, &|request| request.field("svix-id", "msg_1")).assert_passed();
+    let twins = [("webhook-id", "msg_2"), ("webhook-timestamp", "1")];
+    for (name, value) in twins {
+        let refused = send(T0 + 2, &|request| by_svix(request).field(name, value));
+        refused.assert_refused(400, "malformed-credential");
+        let told = format!(
+            "`{name}` is not what `{}` is",
+            name.replace("webhook", "svix")
+        );
+        assert!(refused.detail().contains(&told), "{}", refused.detail());
+    }
+    send(T0 - 2, &|request| request.field("svix-id", "msg_2"))
+        .assert_refused(400, "malformed-credential");
+    let changed = send(T0 - 2, &|request| by_svix(request).body("{}"));
+    changed.assert_refused(401, "credential-rejected");
+    assert_eq!(upstream.heard().len(), 2);
+}
+
+#[test]
 fn the_signature_is_kept_where_the_route_says_so() {
     for sender in SENDERS {
         let upstream = Upstream::start();

@@ -26,7 +26,13 @@ client = botocore.session.get_session().create_client(
     aws_access_key_id=options.key_id,
     # AWS's secrets are text.
     aws_secret_access_key=command_line.read_secret(options.secret_file).decode(),
-    config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+    config=Config(
+        signature_version="s3v4",
+        # Else it signs no body over https, which the gateway refuses.
+        request_checksum_calculation="when_required",
+        s3={"addressing_style": "path"},
+        retries={"total_max_attempts": 1},
+    ),
 )
 where = {"Bucket": bucket, "Key": key}
 operation = "put_object" if options.method == "PUT" else "get_object"

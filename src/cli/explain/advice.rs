@@ -8,7 +8,7 @@ use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
 use crate::apps::{Key, Scheme, SchemeSet};
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Table};
-use crate::schemes::aws_sigv4::coverage::{ASTERISK, BODY, LONE_MARK};
+use crate::schemes::aws_sigv4::coverage::{ASTERISK, BODY, BODY_IN_PIECES, LONE_MARK};
 use crate::schemes::freshness::is_in_milliseconds;
 use crate::schemes::hmac_auth::verify::is_of;
 use crate::schemes::http_signature::{Presented, base};
@@ -145,6 +145,7 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
         | Refused::Alone(_)
         | Refused::OtherApp
         | Refused::Digest
+        | Refused::Unbegun
         | Refused::Rejected {
             why: Why::WrongProof | Why::Proof(_) | Why::WrongPop | Why::Pop(_),
             ..
@@ -185,13 +186,15 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
     })
 }
 
+const SIGN_BODY_IN_PIECES: &str = "sign the SHA-256 of the body, or its pieces: botocore and boto3 sign it with `request_checksum_calculation = \"when_required\"`";
+
 /// For what a signature of AWS's leaves out. In its list stand fields alone: a body is signed by its
 /// hash, and of a lone `?` nothing can be signed.
 fn not_signed_for_aws(missing: &[Cow<'_, str>]) -> String {
     let has = |name: &str| missing.iter().any(|one| one == name);
     let fields = missing.iter().map(|name| &**name);
     let fields: Vec<&str> = fields
-        .filter(|name| !matches!(*name, ASTERISK | BODY | LONE_MARK))
+        .filter(|name| !matches!(*name, ASTERISK | BODY | BODY_IN_PIECES | LONE_MARK))
         .collect();
     let mut told = Vec::with_capacity(3);
     if !fields.is_empty() {
@@ -205,6 +208,9 @@ fn not_signed_for_aws(missing: &[Cow<'_, str>]) -> String {
             "sign the SHA-256 of the body, not a word in its place, and send it in `X-Amz-Content-Sha256`, which is signed too"
                 .to_owned(),
         );
+    }
+    if has(BODY_IN_PIECES) {
+        told.push(SIGN_BODY_IN_PIECES.to_owned());
     }
     if has(LONE_MARK) {
         told.push("take the `?` at the end of the target away".to_owned());

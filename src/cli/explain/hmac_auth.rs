@@ -64,7 +64,7 @@ fn parameters(presented: &Presented<'_>, received: &Received<'_>, now: i64) -> V
             all.push(parameter(
                 name.as_str(),
                 &text,
-                date::read(value.as_bytes()),
+                date::read_of_any_library(value.as_bytes()),
             ));
         }
     }

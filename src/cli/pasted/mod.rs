@@ -98,9 +98,13 @@ impl Pasted {
         raw::read(text)
     }
 
-    /// Whether the request has a body.
+    /// Whether the request has a body: one of no bytes is none, however it is framed.
     pub const fn has_body(&self) -> bool {
-        !matches!(self.body, Body::None)
+        match &self.body {
+            Body::None => false,
+            Body::Whole(bytes) => !bytes.is_empty(),
+            Body::Rest(_) | Body::NotGiven | Body::Broken(_) => true,
+        }
     }
 }
 

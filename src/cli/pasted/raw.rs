@@ -293,6 +293,18 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_no_chunks_is_none() {
+        for (chunks, has_body) in [("0\n\n", false), ("1\nx\n0\n\n", true), ("", true)] {
+            let text = format!("POST /a HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n{chunks}");
+            assert_eq!(
+                read(text.as_bytes()).unwrap().has_body(),
+                has_body,
+                "{chunks}"
+            );
+        }
+    }
+
+    #[test]
     fn the_trace_of_curl_is_taken() {
         let text =
             "* Connected\n> GET /a HTTP/1.1\r\n> Host: x\r\n> \r\n< HTTP/1.1 200 OK\n< a: b\n";

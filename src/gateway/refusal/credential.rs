@@ -3,7 +3,7 @@
 use super::{Code, Refusal};
 use crate::apps::{Assurance, Scheme};
 use crate::route::KeyPlaces;
-use crate::schemes::aws_sigv4::coverage::{ASTERISK, BODY, LONE_MARK};
+use crate::schemes::aws_sigv4::coverage::{ASTERISK, LONE_MARK, how_to_sign};
 use crate::schemes::freshness::is_in_milliseconds;
 use crate::schemes::{self, Explained, Unbound, Wanted, Why};
 use crate::{authorize, replay};
@@ -21,7 +21,8 @@ pub(super) const fn code(refused: &schemes::Refused) -> Code {
         | schemes::Refused::NobodySigns(_)
         | schemes::Refused::TokenNotCovered(_)
         | schemes::Refused::Absent(_)
-        | schemes::Refused::Unread => Code::CoverageMissing,
+        | schemes::Refused::Unread
+        | schemes::Refused::Unbegun => Code::CoverageMissing,
         schemes::Refused::Skew { .. } => Code::ClockSkew,
         schemes::Refused::Expired { .. } => Code::CredentialExpired,
         schemes::Refused::Digest => Code::DigestMismatch,
@@ -152,6 +153,7 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         schemes::Refused::Expired { at } => format!("The credential ended at {at} (Unix seconds); make a new one."),
         schemes::Refused::Digest => "The request has no body, and its digest is not that of nothing.".to_owned(),
         schemes::Refused::Unread => "The body's SHA-256 is signed and no field tells it: send it in `X-Amz-Content-Sha256`.".to_owned(),
+        schemes::Refused::Unbegun => "A body without a length counts as one: cover its digest, or send `Content-Length: 0`.".to_owned(),
         schemes::Refused::Binding(unbound) => unbound_detail(*unbound).to_owned(),
         schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
     }
@@ -229,11 +231,8 @@ fn not_covered(missing: &[Cow<'static, str>]) -> String {
     let names: Vec<_> = names.cloned().collect();
     let mut told = Vec::with_capacity(2);
     if !names.is_empty() {
-        let how = if names.iter().any(|name| *name == BODY) {
-            ": sign the SHA-256 of the body in place of `UNSIGNED-PAYLOAD`, or sign its pieces"
-        } else {
-            ""
-        };
+        let how = names.iter().find_map(|name| how_to_sign(name));
+        let how = how.map(|how| format!(": {how}")).unwrap_or_default();
         told.push(format!(
             "The signature must cover {} too{how}.",
             list(&names)

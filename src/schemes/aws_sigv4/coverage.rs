@@ -14,6 +14,8 @@ const AMZ: &str = "x-amz-";
 const DATE_NAME: &str = "date";
 /// What the body is called.
 pub const BODY: &str = "body";
+/// What it is called in pieces of which none is signed.
+pub const BODY_IN_PIECES: &str = "body (STREAMING-UNSIGNED-PAYLOAD-TRAILER)";
 /// The query of a target that ends in `?`.
 pub const LONE_MARK: &str =
     "a `?` with nothing behind it, which no signer of AWS's signs: leave it out";
@@ -96,15 +98,18 @@ fn each<'d>(
         demand(None, DATE_NAME, has(DATE_NAME));
     }
     if received.has_body() {
-        demand(Some(Part::Body), BODY, covers_body(presented));
+        let (name, is_covered) = body(presented);
+        demand(Some(Part::Body), name, is_covered);
     }
 }
 
-fn covers_body(presented: &Presented<'_>) -> bool {
+/// What a body is called, and whether it is covered.
+fn body(presented: &Presented<'_>) -> (&'static str, bool) {
     match presented.payload {
-        Payload::Hash(..) | Payload::NotTold => true,
-        Payload::Unsigned => false,
-        Payload::Chunked(chunked) => chunked.is_signed,
+        Payload::Hash(..) | Payload::NotTold => (BODY, true),
+        Payload::Unsigned => (BODY, false),
+        Payload::Chunked(chunked) if chunked.is_signed => (BODY, true),
+        Payload::Chunked(_) => (BODY_IN_PIECES, false),
     }
 }
 
@@ -123,6 +128,19 @@ pub fn missing(
         }
     });
     missing
+}
+
+/// What to do where a body is missing, by what it is called.
+pub fn how_to_sign(name: &str) -> Option<&'static str> {
+    match name {
+        BODY => {
+            Some("sign the SHA-256 of the body in place of `UNSIGNED-PAYLOAD`, or sign its pieces")
+        }
+        BODY_IN_PIECES => Some(
+            "sign the SHA-256 of the body in place of that word, or sign its pieces (botocore and boto3 sign it with `request_checksum_calculation = \"when_required\"`)",
+        ),
+        _ => None,
+    }
 }
 
 /// What a 401 asks for, as `WWW-Authenticate` says it.

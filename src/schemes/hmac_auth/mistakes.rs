@@ -154,7 +154,7 @@ impl Text<'_> {
                         Some(format!("{front}: {}", at.saturating_add(apart)))
                     }
                     Item::Field(_) if is_time(item) => {
-                        let at = date::read(value.as_bytes())?;
+                        let at = date::read_of_any_library(value.as_bytes())?;
                         Some(format!(
                             "{front}: {}",
                             date::write(at.saturating_add(apart))

@@ -108,9 +108,9 @@ fn check_times(
         match item {
             Item::Field(name) if is_time(input.dialect, name) => {
                 let value = text::field(received, name)?;
-                take(date::read(value).ok_or_else(|| {
+                take(date::read_of_any_library(value).ok_or_else(|| {
                     Refused::Malformed(format!(
-                        "`{name}` is not a date like `Sun, 06 Nov 1994 08:49:37 GMT`"
+                        "`{name}` is not a date in GMT like `Sun, 06 Nov 1994 08:49:37 GMT`"
                     ))
                 })?)?;
             }

@@ -1,6 +1,6 @@
 //! Standard Webhooks (standardwebhooks.com): `webhook-id`, `webhook-timestamp`,
 //! and in `webhook-signature` one signature or several, `v1` by a shared secret,
-//! `v1a` by Ed25519, each over `ID.TIMESTAMP.BODY`.
+//! `v1a` by Ed25519, each over `ID.TIMESTAMP.BODY`. Svix has the same under names of its own.
 
 use super::read::{MAX_MACS, MAX_PAIRS, Message, needed, one, push, seconds};
 use crate::secret::Secret;
@@ -8,6 +8,24 @@ use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use http::HeaderMap;
 use zeroize::Zeroizing;
 
+/// What the fields of a message are called.
+struct Names {
+    id: &'static str,
+    timestamp: &'static str,
+    signature: &'static str,
+}
+
+const NAMES: Names = Names {
+    id: ID,
+    timestamp: TIMESTAMP,
+    signature: SIGNATURE,
+};
+/// As they were called before there was a standard.
+const SVIX: Names = Names {
+    id: "svix-id",
+    timestamp: "svix-timestamp",
+    signature: "svix-signature",
+};
 pub(super) const ID: &str = "webhook-id";
 pub(super) const TIMESTAMP: &str = "webhook-timestamp";
 pub(super) const SIGNATURE: &str = "webhook-signature";
@@ -23,27 +41,56 @@ const SPKI: [u8; 12] = [
 ];
 
 pub(super) fn read(fields: &HeaderMap) -> Result<Option<Message<'_>>, String> {
-    let Some(signatures) = one(fields, SIGNATURE)? else {
-        return Ok(None);
-    };
-    let id = needed(fields, ID)?;
+    for (names, others) in [(&NAMES, &SVIX), (&SVIX, &NAMES)] {
+        if let Some(signatures) = one(fields, names.signature)? {
+            let message = read_by(names, signatures, fields)?;
+            check_twins(names, others, fields)?;
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
+}
+
+/// What is not signed under its other name is not told to a backend as if it were.
+fn check_twins(names: &Names, others: &Names, fields: &HeaderMap) -> Result<(), String> {
+    for (name, other) in [(names.id, others.id), (names.timestamp, others.timestamp)] {
+        if fields.contains_key(other) && one(fields, other)? != one(fields, name)? {
+            return Err(format!(
+                "`{other}` is not what `{name}` is, which is signed"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn read_by<'r>(
+    names: &Names,
+    signatures: &str,
+    fields: &'r HeaderMap,
+) -> Result<Message<'r>, String> {
+    let Names {
+        id: id_name,
+        timestamp,
+        signature: signature_name,
+    } = *names;
+    let id = needed(fields, id_name)?;
     // A point would let the end of the id be taken for the time.
     let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'.';
     if !(1..=MAX_ID).contains(&id.len()) || !id.bytes().all(fits) {
         return Err(format!(
-            "`{ID}` has 1 to {MAX_ID} visible characters, and no point"
+            "`{id_name}` has 1 to {MAX_ID} visible characters, and no point"
         ));
     }
-    let written = needed(fields, TIMESTAMP)?;
+    let written = needed(fields, timestamp)?;
     let mut message = Message {
         id: Some(id),
-        time: Some(seconds(TIMESTAMP, written)?),
+        time: Some(seconds(timestamp, written)?),
         front: format!("{id}.{written}."),
         ..Message::default()
     };
     for signature in signatures.split(' ').filter(|one| !one.is_empty()) {
         let Some((version, text)) = signature.split_once(',') else {
-            return Err(format!("`{SIGNATURE}` is not like `v1,BASE64`"));
+            return Err(format!("`{signature_name}` is not like `v1,BASE64`"));
         };
         let (all, most, size) = match version {
             "v1" => (&mut message.macs, MAX_MACS, 32),
@@ -52,7 +99,7 @@ pub(super) fn read(fields: &HeaderMap) -> Result<Option<Message<'_>>, String> {
             _ => continue,
         };
         match BASE64.decode(text.as_bytes()) {
-            Ok(bytes) if bytes.len() == size => push(SIGNATURE, all, most, bytes)?,
+            Ok(bytes) if bytes.len() == size => push(signature_name, all, most, bytes)?,
             _ => {
                 let in_hex = HEXLOWER_PERMISSIVE.decode(text.as_bytes());
                 let guess = if in_hex.is_ok_and(|bytes| bytes.len() == size) {
@@ -61,12 +108,12 @@ pub(super) fn read(fields: &HeaderMap) -> Result<Option<Message<'_>>, String> {
                     ""
                 };
                 return Err(format!(
-                    "`{SIGNATURE}`: behind `{version},` stands the base64 of {size} bytes{guess}"
+                    "`{signature_name}`: behind `{version},` stands the base64 of {size} bytes{guess}"
                 ));
             }
         }
     }
-    Ok(Some(message))
+    Ok(message)
 }
 
 /// What DER has before the 32 bytes of a private key of Ed25519 (RFC 8410, section 7).
