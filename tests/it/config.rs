@@ -189,7 +189,7 @@ fn only(loaded: &Loaded, now: i64) -> Option<String> {
 }
 
 #[test]
-fn a_certificate_is_warned_of_before_it_is_over_14_days_or_the_last_third_of_its_life() {
+fn a_certificate_is_warned_of_before_it_is_over_14_days_or_the_last_quarter_of_its_life() {
     const DAY: i64 = 24 * 60 * 60;
     let folder = folder();
     let made = |first, last| {
@@ -201,7 +201,7 @@ fn a_certificate_is_warned_of_before_it_is_over_14_days_or_the_last_third_of_its
     };
     let end = rcgen::date_time_ymd(2026, 1, 1);
     let (long, key) = made(rcgen::date_time_ymd(2025, 1, 1), end);
-    let (brief, brief_key) = made(rcgen::date_time_ymd(2025, 12, 29), end);
+    let (brief, brief_key) = made(rcgen::date_time_ymd(2025, 12, 28), end);
     let (later, later_key) = made(end, rcgen::date_time_ymd(2030, 1, 1));
     let server = "[server.tls]\ncertificate = \"file:cert.pem\"\nkey = \"file:key.pem\"\n";
     let upstream = "[upstreams.a]\nservers = [\"https://127.0.0.1:1\"]\n\

@@ -7,8 +7,8 @@ use crate::server::Validity;
 
 /// From so many seconds before its end a certificate is warned of, 14 days …
 const NOTICE: i64 = 14 * 24 * 60 * 60;
-/// … or from where so much of its life is left, the last third: one of a day is renewed every day.
-const PART_OF_LIFE: i64 = 3;
+/// … or from where so much of its life is left, the last quarter: who renews by himself did so when a third was left.
+const PART_OF_LIFE: i64 = 4;
 
 impl Gathered<'_> {
     /// Has it warned of that certificates of the chain which `at` names end, and that they are over; `then` is what
