@@ -15,8 +15,8 @@ pub(super) fn note(config: &Config) -> Option<String> {
         _ => format!("each of the upstreams {}", names.join(", ")),
     };
     Some(format!(
-        "{who} has as many places as requests may be in flight ({}): when its servers hang, callers of other upstreams get 503, too; hint: give its routes `in_flight`, together less than that, or lower its `max_connections`",
-        config.gateway.overload.in_flight
+        "{who} has as many places as requests may be in flight ({} with {} worker threads): when its servers hang, callers of other upstreams get 503, too; hint: give its routes `in_flight`, together less than that, or lower its `max_connections`",
+        config.gateway.overload.in_flight, config.server.workers
     ))
 }
 
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn upstreams_that_can_hold_every_place_in_flight_are_noted_in_one() {
         let told = note(TEXT).unwrap();
-        let said = "each of the upstreams `orders`, `users` has as many places as requests may be in flight (1024): ";
+        let said = "each of the upstreams `orders`, `users` has as many places as requests may be in flight (1024 with 4 worker threads): ";
         assert!(told.starts_with(said), "{told}");
         let capped = TEXT.replace("name = \"users\"", "name = \"users\"\nin_flight = 1_000");
         let told = note(&capped).unwrap();

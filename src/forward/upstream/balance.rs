@@ -142,7 +142,7 @@ impl Counted {
 
     /// The server broke its answer off behind the head: it is not to look fast for having begun at once.
     pub(in crate::forward) fn broke(&self) {
-        self.standing.load.failed(self.asked);
+        self.standing.load.broke(self.asked);
     }
 
     /// How it went tells nothing of the server.

@@ -22,9 +22,9 @@ const STEEPEST: f64 = 4.0;
 const FAILED: f64 = 1.0 + (STEEPEST - 1.0) * WEIGHT;
 /// By what a request multiplies it that nobody waited for any more.
 const LEFT: f64 = 1.0 + WEIGHT;
-/// No failure makes an estimate worse than this, in nanoseconds: many of them tell no more than a few,
-/// and a server that is well again needs few answers to show it.
-const WORST: f64 = 10e9;
+/// No failure makes an estimate worse than this, in nanoseconds: more than all that a server which answers can have in
+/// flight makes of it, so that one which fails at once gets nothing for having nothing to do.
+const WORST: f64 = 10e12;
 /// No estimate is less, in nanoseconds: below, only noise differs.
 const LEAST: f64 = 100_000.0;
 /// Costs within this factor are the same, and chance decides.
@@ -96,6 +96,15 @@ impl Load {
         let known = self.known();
         if known > 0.0 {
             self.write(worse(known, LEFT), asked);
+        }
+    }
+
+    /// What it was asked at `asked` broke off behind the head of its answer. What is much older than the last news
+    /// tells nothing: a restart cuts all of it.
+    pub(super) fn broke(&self, asked: u64) {
+        let written = self.written.load(Ordering::Relaxed);
+        if written.saturating_sub(asked) < FRESH.as_nanos() as u64 {
+            self.failed(asked);
         }
     }
 

@@ -301,15 +301,15 @@ fn it_is_told_that_all_are_used_until_enough_are_well() {
 
 #[test]
 fn a_server_that_fails_at_once_draws_no_more_than_others() {
-    for bad in [500, 429] {
+    for (bad, well) in [(500, 30), (429, 30), (500, 300)] {
         let three = upstream(&["a", "b", "bad"], rules());
         let is_bad = |server| server == 2;
-        simulate(&three, 0.0, 1_000, |_| Some(30));
+        simulate(&three, 0.0, 1_000, |_| Some(well));
         let got = simulate_answers(
             &three,
             2.0,
             10_000,
-            |server| Some(if is_bad(server) { 1 } else { 30 }),
+            |server| Some(if is_bad(server) { 1 } else { well }),
             |server| if is_bad(server) { bad } else { 200 },
         );
         assert!(got[2] < 500, "{bad}: {got:?}");
