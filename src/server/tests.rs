@@ -76,7 +76,7 @@ impl Handler for Toy {
             "/switch" if head.headers.contains_key(http::header::UPGRADE) => return switched(),
             "/unasked" => return said(101, String::new()),
             "/large" => return said(200, "x".repeat(1024 * 1024)),
-            "/vast" => return said(200, "x".repeat(32 * 1024 * 1024)),
+            "/vast" => return said(200, "x".repeat(128 * 1024 * 1024)),
             _ => {}
         }
         let tls = match (peer.tls, &peer.certificate) {

@@ -325,6 +325,8 @@ async fn behind_an_answer_that_is_not_taken_the_system_holds_nothing_for_its_cli
     let mut gateway = Gateway::start(&settings, None);
     let counts = gateway.running.as_ref().unwrap().counts();
     let mut client = gateway.connect().await;
+    let socket = socket2::SockRef::from(&client);
+    socket.set_recv_buffer_size(64 * 1024).unwrap();
     client.write_all(&request("GET /vast")).await.unwrap();
     client.readable().await.unwrap();
     while counts.open() > 0 {
