@@ -8,14 +8,21 @@ use super::upstream::Counted;
 use crate::limit::Place;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+
+/// What a frame read ahead counts for at least, since it costs memory however little is in it.
+const LEAST: usize = 1024;
 
 /// An answer's body. It is asked for bytes only as fast as the client takes
 /// them; dropped before its end, it takes the upstream's request along.
 pub struct AnswerBody {
     source: Source,
+    /// What was read before it was asked for.
+    ahead: VecDeque<Result<Frame<Bytes>, Failed>>,
     bytes: u64,
     /// The caller's place among the requests in flight, until the end.
     _place: Option<Place>,
@@ -37,6 +44,7 @@ impl AnswerBody {
     ) -> Self {
         Self {
             source: Source::Upstream(arriving),
+            ahead: VecDeque::new(),
             bytes: 0,
             _place: place,
             counted,
@@ -52,10 +60,49 @@ impl AnswerBody {
     pub(super) fn made(bytes: Bytes, place: Option<Place>) -> Self {
         Self {
             source: Source::Made(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            ahead: VecDeque::new(),
             bytes: 0,
             _place: place,
             counted: None,
         }
+    }
+
+    /// Reads on to the end, or until `most` bytes are here: while an answer waits, its server's connection is free
+    /// for others. Nothing is lost where this is given up.
+    pub(crate) async fn read_ahead(&mut self, most: usize) {
+        let mut read = 0;
+        while read < most && self.is_to_come() {
+            let Some(frame) = poll_fn(|cx| self.poll_source(cx)).await else {
+                break;
+            };
+            let data = frame.as_ref().ok().and_then(Frame::data_ref);
+            read += data.map_or(0, Bytes::len).max(LEAST);
+            let broke = frame.is_err();
+            self.ahead.push_back(frame);
+            if broke {
+                return;
+            }
+        }
+        if !self.is_to_come() {
+            self.counted = None;
+        }
+    }
+
+    /// Whether its server owes us more of it.
+    fn is_to_come(&self) -> bool {
+        matches!(&self.source, Source::Upstream(arriving) if !arriving.is_over())
+    }
+
+    /// What comes next of where it comes from.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
+        let frame = match &mut self.source {
+            Source::Made(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Source::Upstream(arriving) => ready!(arriving.poll_next(cx)),
+        };
+        if let Some(Err(why)) = &frame {
+            self.breaks(why);
+        }
+        Poll::Ready(frame)
     }
 
     /// It broke off. Behind a server's failure nothing more comes of it.
@@ -91,14 +138,12 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = match &mut self.source {
-            Source::Made(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Source::Upstream(arriving) => ready!(arriving.poll_next(cx)),
+        let frame = if self.ahead.is_empty() {
+            ready!(self.poll_source(cx))
+        } else {
+            self.ahead.pop_front()
         };
         Poll::Ready(frame.map(|frame| {
-            if let Err(why) = &frame {
-                self.breaks(why);
-            }
             let mut frame = frame?;
             if let Some(data) = frame.data_ref() {
                 self.bytes += data.len() as u64;
@@ -110,18 +155,31 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
+        let is_over = match &self.source {
             Source::Made(bytes) => bytes.is_none(),
             Source::Upstream(arriving) => arriving.is_over(),
-        }
+        };
+        is_over && self.ahead.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
+        let mut hint = match &self.source {
             Source::Made(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Source::Upstream(arriving) => arriving.size_hint(),
+        };
+        for frame in &self.ahead {
+            let Some(data) = frame.as_ref().ok().and_then(Frame::data_ref) else {
+                // Behind a length no trailers would go out.
+                return SizeHint::default();
+            };
+            let length = data.len() as u64;
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper + length);
+            }
+            hint.set_lower(hint.lower() + length);
         }
+        hint
     }
 }

@@ -112,6 +112,8 @@ pub struct Worker {
     ids: RequestIds,
     /// Whether requests are dropped since they outlasted the stop.
     cuts: AtomicBool,
+    /// Failures that wait for the end of their second.
+    waiting: second::Waiting,
     /// Ends what waits though nothing is to come.
     stops: CancellationToken,
 }
@@ -126,6 +128,7 @@ impl Gateway {
             pool: Pool::new(),
             ids: RequestIds::new(),
             cuts: AtomicBool::new(false),
+            waiting: second::Waiting::new(),
             stops: CancellationToken::new(),
         }))
     }
@@ -156,7 +159,7 @@ impl Handler for Gateway {
         // Not within the future: it would carry all of this to its end.
         let begun = caught::poll(|| self.begin(&settings, peer, parts, body, &mut ending, now));
         async move {
-            let answered = match begun {
+            let mut answered = match begun {
                 Ok(Ok(Begun::Passing(passing, body))) => {
                     let answering = self.answer(&settings, passing, body, &mut ending, now);
                     let answering = pin!(answering);
@@ -198,9 +201,9 @@ impl Handler for Gateway {
             if broke_off {
                 self.settle(&answered, &mut ending, now);
             }
-            let rest = self.rest_of_second(&answered, &mut ending);
-            if let Some(rest) = rest {
+            if let Some(rest) = self.rest_of_second(&mut answered, &mut ending) {
                 rest.await;
+                ending.record().cut = false;
             }
             let mut response = outcome::finish(answered, is_http2, ending);
             if is_last {

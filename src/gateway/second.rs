@@ -6,21 +6,46 @@
 //! and in nobody's way.
 
 use super::Gateway;
+use super::caught;
 use super::ending::Ending;
 use super::outcome::Answered;
 use crate::clock::Now;
 use crate::limit::Charged;
 use http::StatusCode;
-use std::pin::Pin;
+use std::future::pending;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// So long after it came another second has begun than a request was signed in, whatever its client's clock says.
 const SECOND: Duration = Duration::from_secs(1);
 
+/// How many wait in a worker: who comes then is told at once.
+const MOST: usize = 1024;
+
+/// Bytes of a server's answer that are read while it waits.
+const AHEAD: usize = 64 * 1024;
+
 /// The rest of a second.
-pub(super) type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type Rest<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Those who wait in a worker.
+pub(super) struct Waiting(Arc<Semaphore>);
+
+impl Waiting {
+    /// Nobody.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(MOST)))
+    }
+
+    /// One more, until it is dropped; `None` where there are too many.
+    fn one(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.clone().try_acquire_owned().ok()
+    }
+}
 
 /// Whether a proof is used up of which the same client can make no other within its second.
 pub(super) fn is_used_up(charged: &Charged) -> bool {
@@ -31,29 +56,58 @@ pub(super) fn is_used_up(charged: &Charged) -> bool {
 }
 
 impl Gateway {
-    /// What is to be waited for before the answer is given; its place is given up, so that nobody else waits for it.
-    pub(super) fn rest_of_second(&self, answered: &Answered, ending: &mut Ending) -> Option<Rest> {
-        if !ending.has_used_up() || !is_tried_again(answered) {
+    /// What is to be waited for before the answer is given; its place and its connection are given up, so that
+    /// nobody else waits for them.
+    pub(super) fn rest_of_second<'a>(
+        &self,
+        answered: &'a mut Answered,
+        ending: &mut Ending,
+    ) -> Option<Rest<'a>> {
+        if !ending.has_used_up() {
             return None;
         }
+        let status = tried_again(answered)?;
         let came = ending.record().started;
         let rest = rest(came, self.shared.clock.later(came))?;
+        let waits = self.waiting.one()?;
         ending.keep(None);
-        Some(Box::pin(over(rest, self.stops.clone())))
+        // Where its client goes meanwhile, this is what the record tells: the wait is ours.
+        ending.note_status(status);
+        ending.record().cut = true;
+        let stops = self.stops.clone();
+        Some(Box::pin(async move {
+            over(rest, stops, read_ahead(answered)).await;
+            drop(waits);
+        }))
     }
 }
 
-/// Whether clients take it for a failure that passes.
-fn is_tried_again(answered: &Answered) -> bool {
+/// The status of what clients take for a failure that passes.
+fn tried_again(answered: &Answered) -> Option<StatusCode> {
     let status = match answered {
         Ok(Ok(response)) => response.status(),
         Ok(Err(stopped)) => stopped.refusal.code().status(),
-        Err(_) => return false,
+        Err(_) => return None,
     };
-    matches!(
+    let passes = matches!(
         status,
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-    )
+    );
+    passes.then_some(status)
+}
+
+/// Reads what is left of a server's answer, so that its connection does not wait with it.
+async fn read_ahead(answered: &mut Answered) {
+    let Ok(Ok(response)) = answered else {
+        return;
+    };
+    let read = {
+        let reading = pin!(response.body_mut().read_ahead(AHEAD));
+        caught::catch(reading).await
+    };
+    if let Err(panicked) = read {
+        *answered = Err(panicked);
+    }
 }
 
 /// What is left of the second of a request that came at `came`.
@@ -62,15 +116,20 @@ fn rest(came: Now, now: Now) -> Option<Duration> {
     SECOND.checked_sub(passed).filter(|rest| !rest.is_zero())
 }
 
-/// Ends after `rest`, or as soon as we stop.
-async fn over(rest: Duration, stops: CancellationToken) {
+/// Ends after `rest`, or as soon as we stop; till then `meanwhile` goes on.
+async fn over(rest: Duration, stops: CancellationToken, meanwhile: impl Future<Output = ()>) {
+    let meanwhile = async {
+        meanwhile.await;
+        pending::<()>().await;
+    };
     // Either is the end of it.
-    let _ = timeout(rest, stops.cancelled()).await;
+    let _ = timeout(rest, stops.run_until_cancelled(meanwhile)).await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::ready;
     use tokio::time::Instant;
 
     #[test]
@@ -86,10 +145,24 @@ mod tests {
     async fn the_rest_of_a_second_is_waited_for_and_not_where_we_stop() {
         let began = Instant::now();
         let stops = CancellationToken::new();
-        over(Duration::from_millis(600), stops.clone()).await;
+        let rest = Duration::from_millis(600);
+        // Whether there is nothing to do meanwhile, or too much.
+        over(rest, stops.clone(), ready(())).await;
         assert_eq!(began.elapsed().as_millis(), 600);
+        over(rest, stops.clone(), pending()).await;
+        assert_eq!(began.elapsed().as_millis(), 1_200);
         stops.cancel();
-        over(Duration::from_millis(600), stops).await;
-        assert_eq!(began.elapsed().as_millis(), 600);
+        over(rest, stops.clone(), ready(())).await;
+        over(rest, stops, pending()).await;
+        assert_eq!(began.elapsed().as_millis(), 1_200);
+    }
+
+    #[test]
+    fn so_many_wait_and_no_more_until_one_of_them_is_told() {
+        let waiting = Waiting::new();
+        let mut all: Vec<_> = (0..MOST).map(|_| waiting.one().unwrap()).collect();
+        assert!(waiting.one().is_none());
+        drop(all.pop());
+        assert!(waiting.one().is_some());
     }
 }

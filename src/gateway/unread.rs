@@ -17,6 +17,9 @@ use tokio::time::timeout;
 /// How long the first byte of a body is waited for, whose end in its place would show that there is none.
 const START_WITHIN: Duration = Duration::from_secs(5);
 
+/// The same where that is only observed: who sends nothing before the answer begins is not to pay for it with more.
+const OBSERVED_START_WITHIN: Duration = Duration::from_secs(1);
+
 /// What is known of a request's body when the request is judged.
 #[derive(Clone, Copy)]
 pub(super) enum Known<'b> {
@@ -112,14 +115,22 @@ impl Gateway {
         now: Now,
     ) -> Result<(Box<Passing>, RequestBody), Box<Stopped>> {
         let Unread {
-            parts, wait, told, ..
+            parts,
+            wait,
+            told,
+            counts,
         } = unread;
         let (judged, body) = match wait {
             // It is forwarded as it was judged: as none only if it is at its end.
             Wait::Start => {
                 let mut body = body;
+                let within = if counts {
+                    START_WITHIN
+                } else {
+                    OBSERVED_START_WITHIN
+                };
                 // Who waits for the answer's head first, as streams of gRPC may, has one.
-                let _ = timeout(START_WITHIN, body.begin()).await;
+                let _ = timeout(within, body.begin()).await;
                 let known = Known::HasBody(!body.is_end_stream());
                 // As one that came now: nothing of its body is judged.
                 let now = self.shared.clock.later(now);

@@ -196,6 +196,27 @@ fn a_webhook_is_explained_in_every_form_in_which_it_is_pasted() {
 }
 
 #[test]
+fn what_a_webhook_covers_is_told_by_the_names_that_its_fields_have() {
+    let (sender, secret, _) = SENDERS[0];
+    let desk = desk(secret);
+    let made = signed(desk.path(), sender, &["--created", THEN, "--json"]);
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let read = ["--sender", sender, "--secret", "file:hooks.secret"];
+    let standard = raw(&made["headers"], BODY).replace("Webhook-", "webhook-");
+    for names in ["webhook", "svix"] {
+        let text = standard.replace("webhook-", &format!("{names}-"));
+        let (code, report) = explained(desk.path(), &read, &text);
+        assert_eq!(code, 0, "{report:#}");
+        let covers = [
+            format!("{names}-id"),
+            format!("{names}-timestamp"),
+            "body".into(),
+        ];
+        assert_eq!(report["signatures"][0]["covers"], json!(covers));
+    }
+}
+
+#[test]
 fn the_body_of_a_webhook_is_told_to_be_what_is_signed() {
     for (sender, secret, _) in SENDERS {
         let desk = desk(secret);

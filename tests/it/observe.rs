@@ -361,6 +361,25 @@ fn a_body_without_a_length_is_judged_by_whether_a_byte_of_it_comes_and_passes_wh
 }
 
 #[test]
+fn who_waits_for_the_answer_before_a_body_waits_for_less_where_that_is_only_observed() {
+    let upstream = Upstream::start();
+    let gateway = setup(&upstream).start();
+    let begun = |target: &str| {
+        let request = gateway.request("POST", target).body("x").chunked();
+        let mut connection = gateway.connect();
+        let signer = caller().nonce(target).without_digest();
+        connection.send(&signer.sign(&request).head());
+        connection
+    };
+    let _enforced = begun("/enforced/1");
+    let _watched = begun("/watched/1");
+    let head = upstream.wait_for_head(0);
+    assert_eq!(head.target(), "/watched/1");
+    let log = gateway.log().text();
+    assert_eq!(log, "", "the other is still waited for");
+}
+
+#[test]
 fn the_limits_of_an_app_are_counted_for_an_observed_route_on_an_account_of_its_own() {
     let upstream = Upstream::start();
     let gateway = setup(&upstream)

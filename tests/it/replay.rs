@@ -82,6 +82,65 @@ fn a_client_that_tries_again_hears_what_is_wrong_with_the_backend_each_time() {
     }
 }
 
+/// A backend with one connection has failed at what passes once, whose client waits.
+fn held_failure() -> (Upstream, Gateway, Connection) {
+    let upstream = Upstream::answering(|_, wire| wire.answer(503, &[], b"hello"));
+    let setup = Setup::before(&upstream).server("workers = 1");
+    let gateway = setup.upstream("max_connections = 1").start();
+    let mut connection = gateway.connect();
+    let signed = caller().sign(&gateway.request("PUT", "/files/1"));
+    connection.send(&signed.bytes());
+    upstream.got(0);
+    (upstream, gateway, connection)
+}
+
+#[test]
+fn a_failure_that_waited_for_its_second_is_recorded_as_one_that_did_not() {
+    let (_upstream, gateway, mut connection) = held_failure();
+    let failed = connection.response_to("PUT");
+    assert_eq!((failed.status, &*failed.text()), (503, "hello"));
+    let record = gateway.record(0);
+    assert_eq!(record["status"], 503, "{record}");
+    assert_eq!(record.get("cut"), None, "{record}");
+}
+
+#[test]
+fn a_failure_stands_in_the_log_though_its_client_did_not_wait_for_it() {
+    let (_upstream, gateway, connection) = held_failure();
+    drop(connection);
+    let record = gateway.record(0);
+    assert_eq!(record["status"], 503, "{record}");
+}
+
+#[test]
+fn the_page_of_a_failure_arrives_whole_however_long_it_is() {
+    let page: Vec<u8> = (0..=250).cycle().take(300_000).collect();
+    let sent = page.clone();
+    let upstream = Upstream::answering(move |got, wire| {
+        if got.target() == "/long" {
+            wire.answer(503, &[], &sent);
+            return;
+        }
+        wire.send(b"HTTP/1.1 503 Because\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for piece in sent.chunks(1_000) {
+            let size = format!("{:x}\r\n", piece.len());
+            wire.send(&[size.as_bytes(), piece, b"\r\n"].concat());
+        }
+        wire.send(b"0\r\n\r\n");
+    });
+    let gateway = Setup::before(&upstream).start();
+    let mut asked = ["/long", "/in/pieces"].map(|target| {
+        let mut connection = gateway.connect();
+        connection.send(&caller().sign(&gateway.request("PUT", target)).bytes());
+        connection
+    });
+    for connection in &mut asked {
+        let failed = connection.response_to("PUT");
+        assert_eq!(failed.status, 503);
+        assert!(failed.complete && failed.body == page);
+    }
+}
+
 #[test]
 fn a_safe_request_without_nonce_may_be_repeated() {
     let (_upstream, gateway) = gateway();

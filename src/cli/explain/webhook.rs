@@ -9,7 +9,7 @@ use crate::cli::compare::OTHER_BODY;
 use crate::route::{Route, Sender};
 use crate::schemes::Received;
 use crate::schemes::doctor::{Sample, Tries};
-use crate::schemes::webhook::{Presented, mistakes};
+use crate::schemes::webhook::{Presented, mistakes, standard};
 use std::sync::Arc;
 
 /// Takes down the webhook, if the request shows one that can be read.
@@ -24,7 +24,7 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
     let is_longer = received.body().is_some_and(|body| body.len() > longest);
     let mut shown = Signature {
         label: format!("webhook of {}", presented.sender.name()),
-        covers: covers(presented.sender).map(str::to_owned).collect(),
+        covers: covers(presented.sender, received),
         parameters: parameters(&presented, case.now.unix_seconds()),
         parts: vec![PartShown {
             part: "body",
@@ -100,14 +100,15 @@ fn keys<'g>(route: &Route, ground: &'g Ground) -> &'g [Arc<Key>] {
     app.map_or(&[], |app| ground.registry.webhook_keys(app))
 }
 
-fn covers(sender: Sender) -> impl Iterator<Item = &'static str> {
-    let front: &[&str] = match sender {
-        Sender::StandardWebhooks => &["webhook-id", "webhook-timestamp"],
-        Sender::Github => &[],
-        Sender::Stripe => &["t"],
-        Sender::Slack => &["x-slack-request-timestamp"],
+fn covers(sender: Sender, received: &Received<'_>) -> Vec<String> {
+    let mut names = match sender {
+        Sender::StandardWebhooks => standard::covered(received.fields()).to_vec(),
+        Sender::Github => Vec::new(),
+        Sender::Stripe => vec!["t"],
+        Sender::Slack => vec!["x-slack-request-timestamp"],
     };
-    front.iter().copied().chain(["body"])
+    names.push("body");
+    names.into_iter().map(str::to_owned).collect()
 }
 
 fn parameters(presented: &Presented<'_>, now: i64) -> Vec<Parameter> {

@@ -853,6 +853,55 @@ async fn a_request_that_waits_for_a_place_gets_the_connection_that_comes_free() 
     server.await.unwrap();
 }
 
+#[tokio::test]
+async fn an_answer_that_was_read_ahead_is_whole_and_keeps_no_connection_from_others() {
+    let answers: [&[u8]; 4] = [
+        b"HTTP/1.1 503 Because\r\n\r\nno",
+        b"HTTP/1.1 503 Because\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 503 Because\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nn\r\n1\r\no\r\n0\r\n\r\n",
+        b"HTTP/1.1 503 Because\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\nx-t: v\r\n\r\n",
+    ];
+    for (n, answer) in answers.into_iter().enumerate() {
+        let (listener, port) = listen().await;
+        // The first ends with its connection.
+        let connections = if n == 0 {
+            vec![vec![answer], vec![OK]]
+        } else {
+            vec![vec![answer, OK]]
+        };
+        let server = serve(listener, connections);
+        let gate = Gate::set(&[port], |it| it.max_connections = 1);
+        let mut held = gate.get("/").await.unwrap();
+        held.response.body_mut().read_ahead(1024 * 1024).await;
+        assert_eq!(text(gate.get("/").await).await, "ok");
+        let came = held.response.into_body().collect().await.unwrap();
+        let trailer = came.trailers().and_then(|them| them.get("x-t")).cloned();
+        assert_eq!(trailer.is_some(), n == 3);
+        assert_eq!(came.to_bytes(), "no");
+        server.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_more_is_read_ahead_than_is_asked_for_and_what_breaks_off_then_breaks_off_at_its_place()
+{
+    let (listener, port) = listen().await;
+    serve(
+        listener,
+        vec![vec![b"HTTP/1.1 503 Because\r\nContent-Length: 9\r\n\r\nno"]],
+    );
+    let gate = Gate::before(&[port]);
+    let mut body = gate.get("/").await.unwrap().response.into_body();
+    body.read_ahead(0).await;
+    body.read_ahead(1024 * 1024).await;
+    assert!(!body.is_end_stream());
+    assert_eq!(
+        body.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "no"
+    );
+    assert!(body.frame().await.unwrap().is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_wait_for_a_place_is_not_the_servers_time_to_answer() {
     const SECOND: Duration = Duration::from_secs(1);

@@ -40,6 +40,14 @@ const SPKI: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
+/// What those fields are called that are signed before the body, in the set of names that is read.
+#[must_use]
+pub fn covered(fields: &HeaderMap) -> [&'static str; 2] {
+    let is_svixs = !fields.contains_key(SIGNATURE);
+    let names = if is_svixs { &SVIX } else { &NAMES };
+    [names.id, names.timestamp]
+}
+
 pub(super) fn read(fields: &HeaderMap) -> Result<Option<Message<'_>>, String> {
     for (names, others) in [(&NAMES, &SVIX), (&SVIX, &NAMES)] {
         if let Some(signatures) = one(fields, names.signature)? {
