@@ -14,31 +14,37 @@ impl Gathered<'_> {
     /// Has it warned of that certificates of the chain which `at` names end, and that they are over; `then` is what
     /// comes of it. Metrics call the chain `of`.
     pub(super) fn chain_ends<T>(&mut self, of: String, at: &At<T>, pem: &[u8], then: &str) {
+        let name = |number| match number {
+            1 => "the certificate".to_owned(),
+            _ => format!("certificate {number} of the chain"),
+        };
+        self.all_end(of, at, pem, name, "renew it", then);
+    }
+
+    /// The same of authorities that `at` names.
+    pub(super) fn authorities_end<T>(&mut self, of: String, at: &At<T>, pem: &[u8]) {
+        let name = |number| format!("certificate {number} of the client CA");
+        let then = "what it has signed is not taken";
+        self.all_end(of, at, pem, name, "renew it, or take it out", then);
+    }
+
+    fn all_end<T>(
+        &mut self,
+        of: String,
+        at: &At<T>,
+        pem: &[u8],
+        name: impl Fn(usize) -> String,
+        mend: &str,
+        then: &str,
+    ) {
         let all = Validity::all(pem);
         for (number, held) in (1..).zip(&all) {
-            let what = match number {
-                1 => "the certificate".to_owned(),
-                _ => format!("certificate {number} of the chain"),
-            };
+            let what = name(number);
             self.soon(at, *held, &what, then);
             let draft = at.problem(format!("{what} is over since {}", date(held.last)));
-            let draft = draft.hint(format!("renew it: {then}"));
+            let draft = draft.hint(format!("{mend}: {then}"));
             self.dated.push((over(*held), draft.warning()));
         }
-        self.ends_first(of, &all);
-    }
-
-    /// Has it warned of that authorities end which `at` names.
-    pub(super) fn authorities_end<T>(&mut self, of: String, at: &At<T>, pem: &[u8]) {
-        let all = Validity::all(pem);
-        for (number, held) in (1..).zip(&all) {
-            let what = format!("certificate {number} of the client CA");
-            self.soon(at, *held, &what, "what it has signed is not taken");
-        }
-        self.ends_first(of, &all);
-    }
-
-    fn ends_first(&mut self, of: String, all: &[Validity]) {
         let first = all.iter().map(|held| held.last).min();
         self.ends.extend(first.map(|last| (of, last)));
     }

@@ -5,10 +5,8 @@ use crate::apps::Scheme;
 use crate::config::file::{File, Tls};
 use crate::config::read::At;
 use crate::config::secrets::{Places, SecretFile};
-use crate::config::view::date;
 use crate::config::words::Accepted;
 use crate::secret::Secret;
-use crate::server::Validity;
 use crate::server::tls::{BadCertificate, Certificates, ClientAuth, Settings};
 
 const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -94,14 +92,6 @@ pub(super) fn settings(
     }
     if let (Some(clients), Some(at)) = (&settings.clients, &files.client_ca) {
         gathered.authorities_end("client_ca".to_owned(), at, &clients.authorities);
-        for (number, held) in (1..).zip(Validity::all(&clients.authorities)) {
-            let day = date(held.last);
-            let what = format!("certificate {number} of the client CA is over since {day}");
-            let draft = at.problem(what);
-            let draft = draft.hint("renew it, or take it out: what it has signed is not taken");
-            let over = held.last.saturating_add(1);
-            gathered.dated.push((over, draft.warning()));
-        }
     }
     Some(settings)
 }
