@@ -14,9 +14,8 @@ use crate::limit::Charged;
 use http::StatusCode;
 use std::future::pending;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -33,17 +32,17 @@ const AHEAD: usize = 64 * 1024;
 pub(super) type Rest<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Those who wait in a worker.
-pub(super) struct Waiting(Arc<Semaphore>);
+pub(super) struct Waiting(Semaphore);
 
 impl Waiting {
     /// Nobody.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(MOST)))
+        Self(Semaphore::new(MOST))
     }
 
     /// One more, until it is dropped; `None` where there are too many.
-    fn one(&self) -> Option<OwnedSemaphorePermit> {
-        self.0.clone().try_acquire_owned().ok()
+    fn one(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.try_acquire().ok()
     }
 }
 
@@ -59,7 +58,7 @@ impl Gateway {
     /// What is to be waited for before the answer is given; its place and its connection are given up, so that
     /// nobody else waits for them.
     pub(super) fn rest_of_second<'a>(
-        &self,
+        &'a self,
         answered: &'a mut Answered,
         ending: &mut Ending,
     ) -> Option<Rest<'a>> {
