@@ -1,13 +1,15 @@
 //! One HTTP/2 connection to a server, which carries many requests.
 
+mod keeper;
+
 use super::connect::MAX_ANSWER_HEAD;
-use super::kept::MAX_IDLE;
 use super::stream::Stream;
 use super::tls::hinted;
 use crate::forward::Late;
 use bytes::Bytes;
+use h2::PingPong;
 use h2::client::{Builder, Connection, SendRequest};
-use h2::{Ping, PingPong};
+use keeper::Keeper;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// Requests at a time on one connection, whatever the server allows.
 const MAX_STREAMS: usize = 256;
@@ -40,16 +42,6 @@ const RESETS_FOR_ERRORS: usize = 65_536;
 /// taken. A client that takes nothing of an answer in frames of 16 bytes holds a megabyte of it, and of
 /// single bytes sixteen: some shall not end the others' connection.
 const SMALL_FRAMES: usize = 64 * 1024 * 1024;
-
-/// After so long without an answer's byte, while requests are under way, we ask whether the server is there.
-const PING_AFTER: Duration = Duration::from_secs(30);
-/// How long it may take to say so.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long we wait before we ask once more: servers close connections that are asked more often than every
-/// five minutes without having sent anything.
-const PING_AGAIN: Duration = Duration::from_secs(310);
-/// How long a connection that is no longer used may take to close.
-const CLOSING: Duration = Duration::from_secs(2);
 
 /// A connection. Whoever holds it may send on it; when nobody does it closes.
 #[derive(Debug)]
@@ -294,107 +286,5 @@ async fn drive(
     .await;
     if let Some(shared) = shared.upgrade() {
         shared.retire();
-    }
-}
-
-/// Decides when to ask, and when to end.
-struct Keeper {
-    pings: Option<PingPong>,
-    shared: Weak<Http2>,
-    alarm: Pin<Box<Sleep>>,
-    /// What was heard when we last looked.
-    heard: usize,
-    asked: Asked,
-    is_closing: bool,
-}
-
-enum Asked {
-    Not,
-    /// The answer is due then.
-    Due(Instant),
-    /// It came; not to be asked again before then, unless something is heard.
-    Quiet(Instant),
-}
-
-impl Keeper {
-    fn new(pings: Option<PingPong>, shared: Weak<Http2>) -> Self {
-        Self {
-            pings,
-            shared,
-            alarm: Box::pin(sleep_until(Instant::now() + PING_AFTER)),
-            heard: 0,
-            asked: Asked::Not,
-            is_closing: false,
-        }
-    }
-
-    /// Ready when the connection has to end.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let (Asked::Due(_), Some(pings)) = (&self.asked, &mut self.pings) {
-            match pings.poll_pong(cx) {
-                Poll::Ready(Ok(_)) => self.asked = Asked::Quiet(Instant::now() + PING_AGAIN),
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {}
-            }
-        }
-        while self.alarm.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            let Some(next) = self.look(now) else {
-                return Poll::Ready(());
-            };
-            self.alarm.as_mut().reset(next);
-            // The question is written, and its answer waited for, at the next turn.
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
-    }
-
-    /// When to look again; `None` when it has to end now.
-    fn look(&mut self, now: Instant) -> Option<Instant> {
-        let Some(shared) = self.shared.upgrade() else {
-            return self.close(now);
-        };
-        let mut state = shared.state();
-        if state.in_use == 0 {
-            let until = state.idle_since + MAX_IDLE;
-            if state.sender.is_some() && now < until {
-                return Some(until);
-            }
-            state.sender = None;
-            drop(state);
-            return self.close(now);
-        }
-        if let Asked::Due(due) = self.asked {
-            if now >= due {
-                // Whoever waits for an answer is told so.
-                state.is_dead = true;
-                return None;
-            }
-            return Some(due);
-        }
-        let heard = shared.heard.load(Ordering::Relaxed);
-        if heard != self.heard {
-            self.heard = heard;
-            self.asked = Asked::Not;
-        } else if matches!(self.asked, Asked::Not)
-            || matches!(self.asked, Asked::Quiet(until) if now >= until)
-        {
-            let asked = self
-                .pings
-                .as_mut()
-                .map(|pings| pings.send_ping(Ping::opaque()));
-            if let Some(Ok(())) = asked {
-                self.asked = Asked::Due(now + PING_TIMEOUT);
-                return Some(now + PING_TIMEOUT);
-            }
-        }
-        Some(now + PING_AFTER)
-    }
-
-    /// Nobody uses it any more: it closes by itself, and has a moment to.
-    fn close(&mut self, now: Instant) -> Option<Instant> {
-        let begins = !self.is_closing;
-        self.is_closing = true;
-        begins.then(|| now + CLOSING)
     }
 }
