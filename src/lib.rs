@@ -96,6 +96,9 @@ pub mod crypto;
 pub mod clock;
 
 #[cfg(feature = "gateway")]
+pub mod framing;
+
+#[cfg(feature = "gateway")]
 pub mod lanes;
 
 pub mod secret;

@@ -15,6 +15,7 @@ use super::paced::{First, Out, PREFACE, Paced};
 use super::parting::{LINGER_TIME, Linger, Quiet};
 use super::socket::Breaks;
 use super::windows::Listening;
+use crate::framing::{DATA, HEAD, Head, Part, Walk};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -50,12 +51,6 @@ const SIP: usize = 1024;
 /// it was given let it send unasked.
 const LINGER_BYTES: usize = H2_CONNECTION_WINDOW as usize + 1024 * 1024;
 
-/// Bytes of a frame's head (RFC 9113, section 4.1).
-const HEAD: usize = 9;
-const DATA: u8 = 0x0;
-/// The flag of the last frame of a body.
-const END_STREAM: u8 = 0x1;
-
 /// The start of a head that never ends: more CONTINUATION than the library takes.
 const STAND_IN: &[u8] = &stand_in();
 const CONTINUATIONS: usize = 15;
@@ -78,11 +73,7 @@ const fn stand_in() -> [u8; HEAD * (CONTINUATIONS + 1)] {
 #[derive(Debug)]
 pub(super) struct Frames<S> {
     stream: Paced<S>,
-    head: [u8; HEAD],
-    /// So much of a frame's head is there.
-    have: usize,
-    /// Bytes of a payload, or of the preface, that are still to come.
-    payload: usize,
+    walk: Walk,
     listening: Listening,
     heads: Heads,
     /// What of the stand-in goes through next, once the connection has to end.
@@ -114,9 +105,7 @@ impl<S> Frames<S> {
     pub(super) fn new(stream: Paced<S>, head: Duration) -> Self {
         Self {
             stream,
-            head: [0; HEAD],
-            have: 0,
-            payload: PREFACE.len(),
+            walk: Walk::behind(PREFACE.len()),
             listening: Listening::default(),
             heads: Heads::new(head),
             ending: None,
@@ -138,48 +127,39 @@ impl<S> Frames<S> {
         self.stream.line()
     }
 
-    const fn is_between_frames(&self) -> bool {
-        self.have == 0 && self.payload == 0
-    }
-
     /// Follows `bytes`; how many of them may go through.
     fn follow(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
-        while !rest.is_empty() {
-            let (payload, behind) = rest.split_at(self.payload.min(rest.len()));
-            self.payload -= payload.len();
-            self.listening.hear(payload, self.stream.line().windows());
-            rest = behind;
-            if self.is_between_frames() && self.line().is_flooded() {
-                break;
-            }
-            while self.payload == 0
-                && let Some((byte, more)) = rest.split_first()
-            {
-                rest = more;
-                if let Some(place) = self.head.get_mut(self.have) {
-                    *place = *byte;
-                }
-                self.have += 1;
-                if self.have == HEAD {
-                    self.begin();
-                    break;
+        while !self.has_to_end()
+            && let Some(part) = self.walk.next(&mut rest)
+        {
+            match part {
+                Part::Head(head) => self.begin(head),
+                Part::Payload(payload) => {
+                    self.listening.hear(payload, self.stream.line().windows());
                 }
             }
         }
         bytes.len() - rest.len()
     }
 
-    /// A frame's head is complete.
-    fn begin(&mut self) {
-        let [a, b, c, kind, flags, stream @ ..] = self.head;
-        self.have = 0;
-        self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
-        self.listening.begin(kind, stream == [0; 4]);
-        self.heads.begin(kind, flags, u32::from_be_bytes(stream));
-        let is_end = flags & END_STREAM != 0;
-        self.small += usize::from(kind == DATA && self.payload < SMALL && !is_end);
-        if kind != DATA || self.payload == 0 || is_end {
+    /// Whether nothing may go through from here on.
+    fn has_to_end(&self) -> bool {
+        self.walk.is_between_frames() && self.line().is_flooded()
+    }
+
+    fn begin(&mut self, head: Head) {
+        let Head {
+            length,
+            kind,
+            flags,
+            stream,
+        } = head;
+        self.listening.begin(kind, stream == 0);
+        self.heads.begin(kind, flags, stream);
+        let is_end = head.ends();
+        self.small += usize::from(kind == DATA && length < SMALL && !is_end);
+        if kind != DATA || length == 0 || is_end {
             self.frames += 1;
             if self.frames >= FRAMES {
                 self.count();
@@ -189,9 +169,9 @@ impl<S> Frames<S> {
 
     /// A head does not come to its end in time. Within a frame nothing can be said in front of it.
     fn end_late(&mut self) -> io::Result<()> {
-        self.heads.settle(self.payload, self.stream.line());
+        self.heads.settle(self.walk.payload(), self.stream.line());
         self.line().note_ended();
-        if !self.is_between_frames() {
+        if !self.walk.is_between_frames() {
             return Err(io::ErrorKind::TimedOut.into());
         }
         self.ending = Some(STAND_IN);
@@ -259,7 +239,7 @@ pub fn heard(bytes: &[u8], step: usize) -> Heard {
         is_flooded: frames.line().is_flooded(),
         windows: frames.line().windows().told(),
         heads: frames.heads.begun(),
-        is_within_head: frames.heads.is_open(frames.payload),
+        is_within_head: frames.heads.is_open(frames.walk.payload()),
     }
 }
 
@@ -271,7 +251,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            if this.ending.is_none() && this.is_between_frames() && this.line().is_flooded() {
+            if this.ending.is_none() && this.has_to_end() {
                 this.ending = Some(STAND_IN);
             }
             if let Some(rest) = &mut this.ending {
@@ -294,13 +274,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
             };
             let Poll::Ready(read) = polled else {
                 this.small = 0;
-                if !this.heads.wait(cx, this.payload) {
+                if !this.heads.wait(cx, this.walk.payload()) {
                     return Poll::Pending;
                 }
                 this.end_late()?;
                 continue;
             };
-            this.heads.settle(this.payload, this.stream.line());
+            this.heads.settle(this.walk.payload(), this.stream.line());
             // Who leaves TLS without a word has gone, too.
             read.inspect_err(|_| this.line().note_gone())?;
             let new = buf.filled().get(before..).unwrap_or_default();
