@@ -44,6 +44,9 @@ const SMALL: usize = 256;
 /// So many of them, and such as end no body, go through at a time: then those who read the bodies have their turn.
 /// Else the library would take in all that has come first, and count what nobody has had the time to read.
 const SMALL_AT_ONCE: usize = 50;
+/// Frames of bodies that bring nothing, not even the end, behind which we say goodbye. The library ends a connection over
+/// the 101st of its life: a client that sends one now and then is to come with another one before that.
+const EMPTY_UNTIL_GOODBYE: usize = 50;
 /// Bytes that are read at a time while there are mostly such: of what is read at once all goes through.
 const SIP: usize = 1024;
 
@@ -82,6 +85,8 @@ pub(super) struct Frames<S> {
     linger: Option<Box<Linger>>,
     /// Frames that have to be explained.
     frames: u64,
+    /// Frames of bodies that brought nothing, not even the end.
+    empty: usize,
     /// Bytes that were sent.
     sent: u64,
     from: Mark,
@@ -111,6 +116,7 @@ impl<S> Frames<S> {
             ending: None,
             linger: None,
             frames: 0,
+            empty: 0,
             sent: 0,
             from: Mark {
                 at: Instant::now(),
@@ -155,6 +161,12 @@ impl<S> Frames<S> {
             flags,
             stream,
         } = head;
+        if head.is_empty_data() {
+            self.empty += 1;
+            if self.empty == EMPTY_UNTIL_GOODBYE {
+                self.line().note_lost();
+            }
+        }
         self.listening.begin(kind, stream == 0);
         self.heads.begin(kind, flags, stream);
         let is_end = head.ends();

@@ -265,8 +265,8 @@ impl Line {
         self.most.store(self.requests() + CROSSING, Relaxed);
     }
 
-    /// Notes that what the client has shown is not taken any more, or not for long: the connection
-    /// ends behind the requests that are here, and its client comes with another certificate.
+    /// Notes that the connection has to end behind the requests that are here, and its client to come with another: what it
+    /// has shown is not taken any more, or not for long, or the library is about to end it.
     pub(super) fn note_lost(&self) {
         self.note_last();
         self.wake();

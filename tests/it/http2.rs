@@ -334,6 +334,26 @@ fn a_hundred_empty_frames_within_bodies_are_all_that_a_connection_may_bring() {
     assert_eq!(unanswered, streams().nth(100));
 }
 
+#[test]
+fn behind_fifty_empty_frames_within_bodies_a_client_is_told_to_come_with_another_connection() {
+    let (allow, upstream) = Upstream::held();
+    let gateway = setup(&upstream).start();
+    let request = gateway.request("POST", "/public/").body("hi");
+    let mut session = Session::open(gateway.address(), &[]);
+    for (place, id) in streams().take(50).enumerate() {
+        session.head(id, &request, false);
+        session.frame(DATA, 0, id, &[]);
+        session.frame(DATA, END_STREAM, id, b"hi");
+        upstream.wait_for_head(place);
+        if place == 49 {
+            assert_eq!(session.goodbye(), Some(0));
+        }
+        allow.send(()).unwrap();
+        // Without a goodbye before the last one, which is answered as well.
+        session.wait_for(HEADERS, id);
+    }
+}
+
 /// One request at a time; others wait for their place, so that their bodies stay unread.
 const ONE_IN_FLIGHT: &str = "[overload]\nin_flight = 1\nqueue = 100\nqueue_timeout = \"1h\"\n";
 

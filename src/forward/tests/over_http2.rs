@@ -779,6 +779,43 @@ async fn a_304_may_tell_a_length_and_end_behind_its_head() {
     assert_eq!(text(gate.get("/").await).await, "ok");
 }
 
+#[tokio::test]
+async fn empty_frames_of_many_answers_end_no_connection_that_others_are_answered_on() {
+    const ROUNDS: usize = 250;
+    let (listener, port) = listen().await;
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = connections.clone();
+    let (held, mut waits) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let mut requests = taking(accept(&listener).await);
+            counter.fetch_add(1, Ordering::SeqCst);
+            let held = held.clone();
+            tokio::spawn(async move {
+                while let Some((request, mut answer)) = requests.recv().await {
+                    let mut body = answer.send_response(Response::new(()), false).unwrap();
+                    if request.uri().path() == "/held" {
+                        held.send(body).await.unwrap();
+                        continue;
+                    }
+                    body.send_data(Bytes::new(), false).unwrap();
+                    body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+                }
+            });
+        }
+    });
+    let gate = gate(&[port]);
+    let held = gate.get("/held").await.unwrap();
+    for _ in 0..ROUNDS {
+        assert_eq!(text(gate.get("/").await).await, "ok");
+    }
+    let mut rest = waits.recv().await.unwrap();
+    rest.send_data(Bytes::from_static(b"held"), true).unwrap();
+    assert_eq!(whole(held).await.unwrap(), "held");
+    // Each is left while as many are free as there were.
+    assert_eq!(connections.load(Ordering::SeqCst), ROUNDS / 50);
+}
+
 /// A body of what is sent to it, unproven.
 async fn fed() -> (mpsc::Sender<Bytes>, ProvenBody) {
     let (pieces, body) = mpsc::channel(1);

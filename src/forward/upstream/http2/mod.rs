@@ -1,6 +1,7 @@
 //! One HTTP/2 connection to a server, which carries many requests.
 
 mod keeper;
+mod worn;
 
 use super::connect::MAX_ANSWER_HEAD;
 use super::stream::Stream;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use worn::{Counting, Empty};
 
 /// Requests at a time on one connection, whatever the server allows.
 const MAX_STREAMS: usize = 256;
@@ -51,6 +53,7 @@ pub(super) struct Http2 {
     state: Mutex<State>,
     /// Heads and frames that were heard, of all answers.
     heard: AtomicUsize,
+    empty: Empty,
 }
 
 #[derive(Debug)]
@@ -87,6 +90,8 @@ impl Http2 {
         by: Instant,
     ) -> io::Result<Arc<Self>> {
         let was_asked = stream.was_asked();
+        let empty = Empty::default();
+        let stream = Counting::new(stream, empty.clone());
         let (sender, mut connection) = timeout_at(by, builder().handshake(stream))
             .await
             .map_err(|_| Late::Http2)?
@@ -112,6 +117,7 @@ impl Http2 {
                 is_told: false,
             }),
             heard: AtomicUsize::new(0),
+            empty,
         });
         tokio::spawn(drive(connection, pings, Arc::downgrade(&this)));
         Ok(this)
@@ -121,14 +127,16 @@ impl Http2 {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it may be given requests: not after an error, and not after
-    /// the server's good-bye.
+    /// Whether it may be given requests: not after an error, not after
+    /// the server's good-bye, and not when it is worn out.
     pub(super) fn is_open(&self) -> bool {
         let mut state = self.state();
         let mut cx = Context::from_waker(Waker::noop());
-        if let Some(sender) = &mut state.sender
-            && let Poll::Ready(Err(_)) = sender.poll_ready(&mut cx)
-        {
+        let has_failed = match &mut state.sender {
+            Some(sender) => matches!(sender.poll_ready(&mut cx), Poll::Ready(Err(_))),
+            None => false,
+        };
+        if has_failed || self.empty.wears_out(state.in_use) {
             state.sender = None;
         }
         state.sender.is_some()
@@ -271,7 +279,7 @@ fn not_spoken(why: &h2::Error, was_asked: bool) -> io::Error {
 /// Runs a connection until it ends: reads, writes, asks now and then whether
 /// the server is still there, and closes what is used no more.
 async fn drive(
-    mut connection: Connection<Stream, Bytes>,
+    mut connection: Connection<Counting<Stream>, Bytes>,
     pings: Option<PingPong>,
     shared: Weak<Http2>,
 ) {

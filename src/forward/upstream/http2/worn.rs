@@ -1,0 +1,98 @@
+//! What wears a connection out: the HTTP/2 library ends it, with the requests of all who use it, over the 101st
+//! frame of its life that is of a body and brings nothing, not even the end. Nobody can set that. Servers that
+//! pass bodies on frame by frame send one an answer.
+
+use crate::framing::{Part, Walk};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// As many as there may be.
+const MOST: usize = 100;
+/// So many are left to answers that bring more than one.
+const SPARE: usize = 50;
+
+/// Such frames that have come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Empty(Arc<AtomicUsize>);
+
+impl Empty {
+    /// Whether the library could end the connection, were it given further requests beside so many.
+    pub(super) fn wears_out(&self, in_use: usize) -> bool {
+        let came = self.0.load(Ordering::Relaxed);
+        came > 0 && came + in_use.max(SPARE) >= MOST
+    }
+}
+
+/// Counts them in what a server sends.
+#[derive(Debug)]
+pub(super) struct Counting<S> {
+    stream: S,
+    walk: Walk,
+    empty: Empty,
+}
+
+impl<S> Counting<S> {
+    /// Of a server that has said nothing yet.
+    pub(super) const fn new(stream: S, empty: Empty) -> Self {
+        Self {
+            stream,
+            walk: Walk::behind(0),
+            empty,
+        }
+    }
+
+    fn follow(&mut self, mut bytes: &[u8]) {
+        while let Some(part) = self.walk.next(&mut bytes) {
+            if matches!(part, Part::Head(head) if head.is_empty_data()) {
+                self.empty.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.follow(buf.filled().get(before..).unwrap_or_default());
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
