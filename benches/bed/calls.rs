@@ -1,5 +1,6 @@
 //! A backend of calls as gRPC has them, over HTTP/2 in clear text or under TLS: it begins its
-//! answer at once, gives back what comes, and ends with a trailer.
+//! answer at once, gives back what comes, and ends with a trailer. As servers do that pass bodies on, it gives
+//! back the empty frame that ends a request, too, before the trailer: a frame that brings nothing, not even the end.
 
 use bytes::Bytes;
 use h2::RecvStream;

@@ -182,7 +182,8 @@ async fn call(client: SendRequest<Bytes>, token: &str, breaks_off: bool) -> Done
     let trailers = back.trailers().await?.ok_or("there are no trailers")?;
     let status = trailers.get(STATUS).ok_or("the trailers lack the status")?;
     if status != WELL {
-        return Err(format!("{STATUS} is {status:?}").into());
+        // With the gateway's own word on it, if it has one.
+        return Err(format!("it ended with {trailers:?}").into());
     }
     Ok(())
 }
