@@ -94,13 +94,13 @@ impl Walk {
     }
 
     const fn begin(&mut self) -> Head {
-        let [a, b, c, kind, flags, d, e, f, g] = self.head;
+        let [a, b, c, kind, flags, stream @ ..] = self.head;
         self.payload = u32::from_be_bytes([0, a, b, c]) as usize;
         Head {
             length: self.payload,
             kind,
             flags,
-            stream: u32::from_be_bytes([d, e, f, g]),
+            stream: u32::from_be_bytes(stream),
         }
     }
 }
