@@ -491,6 +491,42 @@ async fn a_request_whose_client_leaves_is_reset_alone() {
     assert_eq!(server.await.unwrap(), Reason::CANCEL);
 }
 
+#[tokio::test]
+async fn clients_that_come_and_go_end_no_connection_that_others_are_answered_on() {
+    let (listener, port) = listen().await;
+    let (arrived, mut arrivals) = mpsc::channel(1);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = connections.clone();
+    tokio::spawn(async move {
+        loop {
+            let mut requests = taking(accept(&listener).await);
+            counter.fetch_add(1, Ordering::SeqCst);
+            let arrived = arrived.clone();
+            tokio::spawn(async move {
+                while let Some((_, answer)) = requests.recv().await {
+                    arrived.send(answer).await.unwrap();
+                }
+            });
+        }
+    });
+    let gate = Arc::new(gate(&[port]));
+    let held = tokio::spawn({
+        let gate = gate.clone();
+        async move { text(gate.get("/").await).await }
+    });
+    let mut first = arrivals.recv().await.unwrap();
+    // Servers count over half a minute: Netty up to 200.
+    for reset in 0..200 {
+        tokio::select! {
+            _ = gate.get("/") => panic!("nobody answers"),
+            arrived = arrivals.recv() => drop(arrived),
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 1 + reset / 100);
+    }
+    ok(&mut first);
+    assert_eq!(held.await.unwrap(), "ok");
+}
+
 #[tokio::test(start_paused = true)]
 async fn clients_that_come_and_go_make_us_reset_no_more_than_a_bound() {
     let (listener, port) = listen().await;

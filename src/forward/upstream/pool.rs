@@ -247,8 +247,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take()
-            && !slot.is_over()
-            && let Some(pause) = self.kept.resets.pause(Instant::now())
+            && let Some(now) = slot.note_reset()
+            && let Some(pause) = self.kept.resets.pause(now)
         {
             // The server may still be at work on it, and we would make it
             // reset more than it should have to.

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use worn::{Counting, Empty};
+use worn::{Counting, Empty, Resets};
 
 /// Requests at a time on one connection, whatever the server allows.
 const MAX_STREAMS: usize = 256;
@@ -63,6 +63,7 @@ struct State {
     sender: Option<SendRequest<Bytes>>,
     /// Requests under way.
     in_use: usize,
+    resets: Resets,
     idle_since: Instant,
     /// Whether it was given up since the server did not say that it is still there.
     is_dead: bool,
@@ -112,6 +113,7 @@ impl Http2 {
             state: Mutex::new(State {
                 sender: Some(sender),
                 in_use: 0,
+                resets: Resets::default(),
                 idle_since: Instant::now(),
                 is_dead: false,
                 is_told: false,
@@ -213,8 +215,17 @@ impl Slot {
         self.is_over = true;
     }
 
-    pub(super) const fn is_over(&self) -> bool {
-        self.is_over
+    /// Notes, where the stream has not ended, that it is reset, and when.
+    pub(super) fn note_reset(&self) -> Option<Instant> {
+        if self.is_over {
+            return None;
+        }
+        let now = Instant::now();
+        let mut state = self.connection.state();
+        if state.resets.wear_out(now) {
+            state.sender = None;
+        }
+        Some(now)
     }
 
     /// Whether its connection was given up since the server did not say that it is still there.

@@ -1,6 +1,9 @@
-//! What wears a connection out: the HTTP/2 library ends it, with the requests of all who use it, over the 101st
-//! frame of its life that is of a body and brings nothing, not even the end. Nobody can set that. Servers that
-//! pass bodies on frame by frame send one an answer.
+//! What wears a connection out: it is left before it is ended with the requests of all who use it.
+//!
+//! The HTTP/2 library ends it over the 101st frame of its life that is of a body and brings nothing, not even the
+//! end. Nobody can set that. Servers that pass bodies on frame by frame send one an answer.
+//!
+//! Servers end it for requests that are reset: Netty for more than 200 in 30 seconds, unless it is told otherwise.
 
 use crate::framing::{Part, Walk};
 use std::io::{self, IoSlice};
@@ -8,14 +11,40 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 /// As many as there may be.
 const MOST: usize = 100;
 /// So many are left to answers that bring more than one.
 const SPARE: usize = 50;
 
-/// Such frames that have come.
+/// Requests that we reset on one connection within a while…
+const RESETS: u32 = 100;
+/// …as long as this.
+const RESETS_IN: Duration = Duration::from_secs(30);
+
+/// Resets of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Resets {
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl Resets {
+    /// Counts one; whether there are so many that the connection gets no more requests.
+    pub(super) fn wear_out(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| now >= since + RESETS_IN) {
+            self.since = Some(now);
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count >= RESETS
+    }
+}
+
+/// Empty frames that have come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Empty(Arc<AtomicUsize>);
 
