@@ -4,8 +4,10 @@ use super::http1::inlet::{Inlet, Next};
 use super::patience::Patience;
 use super::{BoxError, Deadlines};
 use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -54,6 +56,61 @@ struct Stream {
     known: Arc<Known>,
 }
 
+/// A stream's body as the library gives it.
+struct Incoming {
+    stream: RecvStream,
+    /// Bytes to come, where that is known.
+    left: Option<u64>,
+    /// Whether only trailers can come.
+    has_all_data: bool,
+}
+
+impl Incoming {
+    /// The library has seen to it that no more comes than a length says, and no less.
+    fn new(stream: RecvStream, fields: &HeaderMap) -> Self {
+        let length = fields.get(CONTENT_LENGTH).map(HeaderValue::to_str);
+        Self {
+            stream,
+            left: length.and_then(|length| length.ok()?.parse().ok()),
+            has_all_data: false,
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
+        let failed = |why: h2::Error| {
+            if why.reason() == Some(Reason::NO_ERROR) {
+                // A reset without an error is no end.
+                return io::Error::from(io::ErrorKind::UnexpectedEof).into();
+            }
+            BoxError::from(why)
+        };
+        if !self.has_all_data {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // It has come, so there is so much to be given back.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    let bytes = data.len() as u64;
+                    self.left = self.left.map(|left| left.saturating_sub(bytes));
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(why)) => return Poll::Ready(Some(Err(failed(why)))),
+                None => self.has_all_data = true,
+            }
+        }
+        let trailers = ready!(self.stream.poll_trailers(cx));
+        Poll::Ready(
+            trailers
+                .map_err(failed)
+                .map(|it| it.map(Frame::trailers))
+                .transpose(),
+        )
+    }
+}
+
 /// What is known of a stream's body besides its bytes.
 #[derive(Debug, Default)]
 struct Known {
@@ -91,13 +148,13 @@ impl RequestBody {
         Self(Kind::Arriving { inlet, left })
     }
 
-    /// Of a stream.
-    pub(super) fn of_stream(incoming: Incoming, deadlines: &Deadlines) -> Self {
-        if incoming.is_end_stream() {
+    /// Of a stream, whose head has these fields.
+    pub(super) fn of_stream(stream: RecvStream, fields: &HeaderMap, deadlines: &Deadlines) -> Self {
+        if stream.is_end_stream() {
             return Self::whole(Bytes::new());
         }
         Self(Kind::Stream(Box::new(Stream {
-            incoming: Some(incoming),
+            incoming: Some(Incoming::new(stream, fields)),
             patience: Patience::new(deadlines.body, deadlines.pace),
             known: Arc::default(),
         })))
@@ -180,8 +237,8 @@ impl Body for RequestBody {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Arriving { left, .. } => left.map_or_else(SizeHint::new, SizeHint::with_exact),
             Kind::Stream(stream) => {
-                let incoming = stream.incoming.as_ref();
-                incoming.map_or_else(SizeHint::new, Body::size_hint)
+                let left = stream.incoming.as_ref().and_then(|incoming| incoming.left);
+                left.map_or_else(SizeHint::new, SizeHint::with_exact)
             }
             Kind::Begun(begun) => {
                 let here = match &begun.first {
@@ -223,19 +280,14 @@ fn poll_inlet(inlet: &Inlet, left: &mut Option<u64>, cx: &Context<'_>) -> Polled
 
 impl Stream {
     fn is_end(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.incoming.as_ref().is_none_or(Incoming::is_end)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(&mut *incoming).poll_frame(cx);
-        if matches!(polled, Poll::Ready(None)) && !incoming.is_end_stream() {
-            // The library takes a reset without an error for the end, which it is not.
-            let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
-            return Poll::Ready(Some(Err(cut.into())));
-        }
+        let polled = incoming.poll(cx);
         match &polled {
             Poll::Pending => {
                 let pause = self.known.pause.load(Ordering::Relaxed);
@@ -252,7 +304,7 @@ impl Stream {
             }
             Poll::Ready(_) => {}
         }
-        polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+        polled
     }
 }
 
@@ -280,7 +332,7 @@ impl Drop for Stream {
 /// Reads on until the end, or until no more of it is `left` to be taken.
 fn take_in(unwanted: &mut Incoming, left: &mut usize, cx: &mut Context<'_>) -> Poll<()> {
     while *left > 0
-        && let Some(Ok(frame)) = ready!(Pin::new(&mut *unwanted).poll_frame(cx))
+        && let Some(Ok(frame)) = ready!(unwanted.poll(cx))
     {
         *left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
     }

@@ -5,19 +5,15 @@ use super::client_auth::Shown;
 use super::drain::{Asking, Closing, LAST_CALL, Phase, Silence, Word};
 use super::frames::Frames;
 use super::http1;
-use super::library::{http2, is_of_a_flood};
+use super::http2::{self, Http2, is_of_a_flood};
 use super::line::Line;
 use super::paced::{First, PREFACE, Paced};
 use super::parting::part;
 use super::socket::{Breaks, Stream};
-use super::streams::Streams;
 use super::tls::{ALPN_HTTP_2, Acceptor, Shaken};
-use super::turn::{Desk, Turn};
+use super::turn::Desk;
 use super::{Deadlines, Handler, Peer};
 use crate::clock::alarm::{Alarm, Rounds, after};
-use hyper::server::conn;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -47,7 +43,7 @@ pub(super) struct Worker<H> {
     closing: Closing,
     cut: AtomicUsize,
     tunnels_cut: AtomicUsize,
-    http2: conn::http2::Builder<Streams>,
+    http2: h2::server::Builder,
 }
 
 impl<H: Handler> Worker<H> {
@@ -65,7 +61,7 @@ impl<H: Handler> Worker<H> {
             closing: Closing::default(),
             cut: AtomicUsize::new(0),
             tunnels_cut: AtomicUsize::new(0),
-            http2: http2(deadlines),
+            http2: http2::builder(),
         }
     }
 
@@ -229,21 +225,17 @@ impl<H: Handler> Worker<H> {
     {
         let line = desk.line.clone();
         let paced = self.paced(stream, first, &line);
-        let desk = Arc::new(desk);
-        let service = service_fn(move |request| Turn::new(&desk).on_stream(request));
-        let io = TokioIo::new(Frames::new(paced, self.deadlines.head));
-        let mut connection = self.http2.serve_connection(io, service);
+        let frames = Frames::new(paced, self.deadlines.head);
+        let mut connection = Http2::new(self.http2.handshake(frames), desk);
         let idle = Some(self.deadlines.idle);
         Box::pin(async move {
             let pinned = Pin::new(&mut connection);
-            let ended = self.drive(pinned, &line, idle, asking, |connection| {
-                connection.graceful_shutdown();
-            });
-            match ended.await {
-                Some(Err(why)) if is_of_a_flood(&why) => line.note_flooded(),
-                // With requests in flight the library lets go of it only over what one of them is.
-                Some(Ok(())) => line.note_ended(),
-                _ => {}
+            let leave = |connection: Pin<&mut Http2<_, _>>| connection.get_mut().leave();
+            let ended = self.drive(pinned, &line, idle, asking, leave);
+            if let Some(Err(why)) = ended.await
+                && is_of_a_flood(&why)
+            {
+                line.note_flooded();
             }
         })
     }

@@ -9,7 +9,7 @@
 //! (`ENHANCE_YOUR_CALM`): the client learns why, and no byte of it comes behind.
 
 use super::heads::Heads;
-use super::library::H2_CONNECTION_WINDOW;
+use super::http2::H2_CONNECTION_WINDOW;
 use super::line::Line;
 use super::paced::{First, Out, PREFACE, Paced};
 use super::parting::{LINGER_TIME, Linger, Quiet};

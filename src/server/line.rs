@@ -2,7 +2,7 @@
 //! follows the framing, and the requests' end, which answers.
 
 use super::counts::Counts;
-use super::library::H2_STREAMS;
+use super::http2::H2_STREAMS;
 use super::windows::Windows;
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -41,6 +41,8 @@ pub(super) struct Line {
     look: AtomicBool,
     holding: AtomicBool,
     ending: AtomicBool,
+    /// How often, and whether that was asked for since.
+    said: AtomicU64,
     heard: AtomicBool,
     gone: AtomicBool,
     ended: AtomicBool,
@@ -242,6 +244,12 @@ impl Line {
     /// Notes that the client of an HTTP/2 connection says something, to its end.
     pub(super) fn note_heard(&self) {
         self.heard.store(true, Relaxed);
+        self.said.store(self.said() + 1, Relaxed);
+    }
+
+    /// How often it did.
+    pub(super) fn said(&self) -> u64 {
+        self.said.load(Relaxed)
     }
 
     /// Whether it did, since this was asked before.

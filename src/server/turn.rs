@@ -5,14 +5,12 @@ use super::admission::Admission;
 use super::body::{Reins, RequestBody};
 use super::client_auth::Shown;
 use super::line::{Line, end_was_told};
-use super::streams::{Gives, Pieces};
-use super::{BoxError, Deadlines, Handler, LastAnswer, Peer};
-use bytes::Bytes;
+use super::streams::Gives;
+use super::{Deadlines, Handler, LastAnswer, Peer};
+use h2::RecvStream;
 use http::header::UPGRADE;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
-use hyper::body::Incoming;
-use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
@@ -48,22 +46,22 @@ impl<H: Handler> Turn<H> {
         }
     }
 
-    /// A request of an HTTP/2 connection, whose worker's deadlines are the stream's.
-    pub(super) async fn on_stream(
-        mut self,
-        request: Request<Incoming>,
-    ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = BoxError> + Send>, Infallible>
-    {
+    /// The answer to a request of an HTTP/2 connection, whose worker's deadlines are the stream's.
+    pub(super) async fn on_stream(&mut self, request: Request<RecvStream>) -> Response<H::Body> {
         if self.desk.line.is_flooded() {
             // Nobody waits for an answer; the connection is about to end.
             pending::<()>().await;
         }
         let deadlines = &self.desk.deadlines;
         let (head, body) = request.into_parts();
-        let body = RequestBody::of_stream(body, deadlines);
+        let body = RequestBody::of_stream(body, &head.headers, deadlines);
         self.reins = body.reins();
-        let response = self.answer(Box::new(head), body).await;
-        Ok(response.map(|body| Pieces::new(body, self)))
+        self.answer(Box::new(head), body).await
+    }
+
+    /// The connection's deadlines, which are each stream's.
+    pub(super) fn deadlines(&self) -> &Deadlines {
+        &self.desk.deadlines
     }
 
     fn answer(

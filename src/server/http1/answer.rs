@@ -1,7 +1,7 @@
 //! The head of an answer, written out, and how its body is framed (RFC 9112, section 6).
 
-use super::date;
 use super::reader::Asked;
+use crate::server::date;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, TRAILER,
     TRANSFER_ENCODING,

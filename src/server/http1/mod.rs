@@ -9,7 +9,6 @@
 mod answer;
 pub(crate) mod chunks;
 mod class;
-mod date;
 pub(crate) mod head;
 pub(super) mod inlet;
 mod input;

@@ -255,11 +255,50 @@ async fn frame(client: &mut DuplexStream) -> (u8, u8, Vec<u8>) {
     (head[3], head[4], payload)
 }
 
+const RST_STREAM: u8 = 3;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
+
+#[tokio::test(start_paused = true)]
+async fn an_http_2_client_that_says_nothing_is_asked_whether_it_is_there_and_let_go_of() {
+    for answers in [true, false] {
+        let toy = Toy::new();
+        let (mut client, _worker, served) = connect(&toy);
+        let asks = [HELLO, &get_on(1, "/held", true)].concat();
+        client.write_all(&asks).await.unwrap();
+        toy.begun.acquire().await.unwrap().forget();
+        for _ in 0..3 {
+            let start = Instant::now();
+            let asked = loop {
+                let (kind, flags, payload) = frame(&mut client).await;
+                if (kind, flags) == (PING, 0) {
+                    break payload;
+                }
+            };
+            assert!((30 * SECOND..=45 * SECOND).contains(&start.elapsed()));
+            if !answers {
+                break;
+            }
+            let pong = [&[0, 0, 8, PING, ACK, 0, 0, 0, 0], &asked[..]].concat();
+            client.write_all(&pong).await.unwrap();
+        }
+        let start = Instant::now();
+        if answers {
+            toy.release.add_permits(1);
+            while frame(&mut client).await.0 != 0 {}
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        } else {
+            while frame(&mut client).await.0 != GOAWAY {}
+            assert_eq!(start.elapsed(), 10 * SECOND);
+            served.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_of_http2_that_still_sends_is_reset_behind_its_answer_only_after_a_moment() {
     const DATA: u8 = 0;
-    const RST_STREAM: u8 = 3;
-    const PING: u8 = 6;
     let piece = |ends: bool| [0, 0, 1, DATA, u8::from(ends), 0, 0, 0, 1, b'x'];
     for ends in [true, false] {
         let (mut client, _worker, _served) = connect(&Toy::new());
