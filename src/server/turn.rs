@@ -14,6 +14,13 @@ use http::{HeaderMap, Request, Response};
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A request that ends before its answer does is held against its connection where that is sooner than this. One that
+/// was waited for longer has had a place of [`H2_STREAMS`](super::http2::H2_STREAMS) all the while, as honest ones have: calls of gRPC end by their
+/// deadlines, and one server that hangs is not to end the others' calls.
+const SOON: Duration = Duration::from_millis(250);
 
 /// Where the requests of one connection are answered.
 pub(super) struct Desk<H> {
@@ -29,6 +36,7 @@ pub(super) struct Desk<H> {
 /// One request's turn, from its head to the end of its response.
 pub(super) struct Turn<H> {
     desk: Arc<Desk<H>>,
+    begun: Instant,
     /// Whether its end is none that its client has to answer for: all of the response went, or
     /// it broke off elsewhere.
     is_whole: bool,
@@ -41,6 +49,7 @@ impl<H: Handler> Turn<H> {
         desk.line.take_off();
         Self {
             desk: desk.clone(),
+            begun: Instant::now(),
             is_whole: false,
             reins: None,
         }
@@ -133,7 +142,7 @@ impl<H> Gives for Turn<H> {
 impl<H> Drop for Turn<H> {
     fn drop(&mut self) {
         self.desk.line.land();
-        if !self.is_whole {
+        if !self.is_whole && self.begun.elapsed() < SOON {
             self.desk.line.note_early_end();
         }
         end_was_told();

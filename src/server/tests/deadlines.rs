@@ -261,6 +261,31 @@ const GOAWAY: u8 = 7;
 const ACK: u8 = 1;
 
 #[tokio::test(start_paused = true)]
+async fn requests_of_http2_that_were_waited_for_may_all_be_given_up() {
+    const AT_ONCE: u32 = 100;
+    let toy = Toy::new();
+    let (mut client, _worker, _served) = connect(&toy);
+    client.write_all(HELLO).await.unwrap();
+    let mut streams = (0..).map(|place| 2 * place + 1);
+    for _ in 0..5 {
+        let streams: Vec<u32> = streams.by_ref().take(AT_ONCE as usize).collect();
+        for id in &streams {
+            client.write_all(&get_on(*id, "/held", true)).await.unwrap();
+        }
+        toy.begun.acquire_many(AT_ONCE).await.unwrap().forget();
+        sleep(SECOND / 4).await;
+        for id in &streams {
+            let head = [0, 0, 4, RST_STREAM, 0];
+            let reset = [&head[..], &id.to_be_bytes(), &[0, 0, 0, 8]].concat();
+            client.write_all(&reset).await.unwrap();
+        }
+    }
+    let ping = [&[0, 0, 8, PING, 0, 0, 0, 0, 0], &b"settled?"[..]].concat();
+    client.write_all(&ping).await.unwrap();
+    while frame(&mut client).await != (PING, ACK, b"settled?".to_vec()) {}
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_http_2_client_that_says_nothing_is_asked_whether_it_is_there_and_let_go_of() {
     for answers in [true, false] {
         let toy = Toy::new();
