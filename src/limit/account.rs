@@ -131,11 +131,14 @@ impl Hand {
     fn in_my_unit(&self, word: u64, now: u64) -> u64 {
         let theirs = self.account.units[word as usize % UNITS].load(Ordering::Acquire);
         let owed = (word >> UNIT_BITS).saturating_sub(now);
-        let owed = u128::from(owed) * u128::from(self.interval);
-        let owed = owed.div_ceil(u128::from(theirs.max(1)));
-        let owed = u64::try_from(owed).map_or(self.refill, |owed| owed.min(self.refill));
-        self.written(now + owed)
+        self.written(now + as_many(owed, theirs, self.interval, self.refill))
     }
+}
+
+/// What as many requests as `owed` stands for, at `theirs` each, cost at `mine`: no more than `most`.
+pub(super) fn as_many(owed: u64, theirs: u64, mine: u64, most: u64) -> u64 {
+    let owed = (u128::from(owed) * u128::from(mine)).div_ceil(u128::from(theirs.max(1)));
+    u64::try_from(owed).map_or(most, |owed| owed.min(most))
 }
 
 impl StateStore for Hand {

@@ -1,13 +1,13 @@
 //! Rates by names: of any kind, addresses and instances, in a table of fixed size; of apps, each for itself.
 
+use super::account::as_many;
 use super::app::Rate;
 use super::peer::{Table, nanos, wait, whose};
 use crate::clock::Now;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 /// Who owes how much of what it has asked for. Whoever is deepest in debt is the last to be forgotten.
@@ -61,19 +61,27 @@ impl Debts {
         self.admit(whose(peer), rate, now)
     }
 
-    /// 64 bits that stand for a name; never 0, which marks a free place.
+    /// 64 bits that stand for a name.
     fn tag(&self, name: impl Hash) -> u64 {
-        self.hasher.hash_one(name) | 1
+        self.hasher.hash_one(name)
     }
 }
 
 /// The same of apps that are proven. Nobody makes names of them up, so none is forgotten while it owes
 /// anything, however many others do. There are no more of them than apps; those that owe nothing make room.
 #[derive(Debug, Default)]
-pub struct AppDebts(RwLock<PaidAt>);
+pub struct AppDebts(RwLock<Known>);
 
-/// When each app will have paid for all that it got.
-type PaidAt = HashMap<Arc<str>, AtomicU64>;
+type Known = HashMap<Arc<str>, Mutex<Owed>>;
+
+/// What an app owes.
+#[derive(Debug, Default)]
+struct Owed {
+    /// When it will have paid for all that it got.
+    paid_at: u64,
+    /// What one cost it, by the rate under which that was written.
+    interval: u64,
+}
 
 impl AppDebts {
     /// Counts one for `app`, unless it has to wait.
@@ -82,32 +90,37 @@ impl AppDebts {
     /// How long it has to.
     pub fn admit(&self, app: &Arc<str>, rate: &Rate, now: Now) -> Result<(), Duration> {
         let now = nanos(now);
-        if let Some(paid_at) = self.known().get(&**app) {
-            return count(paid_at, rate, now);
+        if let Some(owed) = self.known().get(&**app) {
+            return lock(owed).count(rate, now);
         }
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         make_room(&mut known, now);
-        count(known.entry(app.clone()).or_default(), rate, now)
+        lock(known.entry(app.clone()).or_default()).count(rate, now)
     }
 
     /// Takes back what was counted for `app` under `rate`: it did not get it after all.
     pub fn take_back(&self, app: &str, rate: &Rate) {
-        if let Some(paid_at) = self.known().get(app) {
-            let less = |paid_at: u64| Some(paid_at.saturating_sub(rate.interval()));
-            let _ = paid_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+        if let Some(owed) = self.known().get(app) {
+            let mut owed = lock(owed);
+            owed.paid_at = owed.paid_at.saturating_sub(rate.interval());
         }
     }
 
     /// A panic cannot leave it half changed.
-    fn known(&self) -> RwLockReadGuard<'_, PaidAt> {
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The same holds for what one app owes.
+fn lock(owed: &Mutex<Owed>) -> MutexGuard<'_, Owed> {
+    owed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Before it grows, those that owe nothing are forgotten. So much room is made then that this is seldom.
-fn make_room(known: &mut PaidAt, now: u64) {
+fn make_room(known: &mut Known, now: u64) {
     if known.len() == known.capacity() {
-        known.retain(|_, paid_at| *paid_at.get_mut() > now);
+        known.retain(|_, owed| lock(owed).paid_at > now);
         known.reserve(known.len());
     }
 }
@@ -115,28 +128,20 @@ fn make_room(known: &mut PaidAt, now: u64) {
 /// A request's moment may be so much before another's, in nanoseconds, that was counted first.
 const ANOTHERS_NOW: u64 = 1_000_000_000;
 
-/// Counts one, unless it has to be waited for.
-fn count(paid_at: &AtomicU64, rate: &Rate, now: u64) -> Result<(), Duration> {
-    let mut before = paid_at.load(Ordering::Acquire);
-    loop {
-        let most = now + rate.refill().0;
-        let owed = if before > most + ANOTHERS_NOW {
-            // It was run up under a slower rate, before a reload, and would
-            // be waited for as long as that one asked.
-            most
-        } else {
-            before
-        };
-        let waits = wait(rate, owed, now);
-        let after = if waits.is_ok() {
-            owed.max(now) + rate.interval()
-        } else {
-            owed
-        };
-        match paid_at.compare_exchange_weak(before, after, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return waits,
-            Err(other) => before = other,
+impl Owed {
+    /// Counts one, unless it has to be waited for.
+    fn count(&mut self, rate: &Rate, now: u64) -> Result<(), Duration> {
+        let (interval, (refill, _)) = (rate.interval(), rate.refill());
+        if self.interval != interval || self.paid_at > now + refill + ANOTHERS_NOW {
+            // It was run up under another rate, before a reload, and would be
+            // waited for as long as that one asked: it is as many, at what one costs now.
+            let owed = self.paid_at.saturating_sub(now);
+            self.paid_at = now + as_many(owed, self.interval, interval, refill);
+            self.interval = interval;
         }
+        wait(rate, self.paid_at, now)?;
+        self.paid_at = self.paid_at.max(now) + interval;
+        Ok(())
     }
 }
 
@@ -144,6 +149,7 @@ fn count(paid_at: &AtomicU64, rate: &Rate, now: u64) -> Result<(), Duration> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
     fn each_name_has_a_rate_of_its_own() {
@@ -270,6 +276,24 @@ mod tests {
             assert!(ask(every(1, 1)).is_ok());
             hand.advance(Duration::from_secs(1));
         }
+    }
+
+    #[test]
+    fn what_was_got_under_another_rate_counts_as_so_many() {
+        let (clock, _) = Clock::by_hand(1_800_000_000);
+        let (debts, names) = (AppDebts::default(), Debts::new());
+        let app: Arc<str> = "app".into();
+        let (rate, raised) = (every(3_600, 10), every(1_800, 10));
+        for _ in 0..5 {
+            assert!(debts.admit(&app, &rate, clock.now()).is_ok());
+            assert!(names.admit("a", &rate, clock.now()).is_ok());
+        }
+        for _ in 0..5 {
+            assert!(debts.admit(&app, &raised, clock.now()).is_ok());
+            assert!(names.admit("a", &raised, clock.now()).is_ok());
+        }
+        assert!(debts.admit(&app, &raised, clock.now()).is_err());
+        assert!(names.admit("a", &raised, clock.now()).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Addresses are strangers: the tables are of a fixed size, and whoever is
 //! deepest in debt is the last to be forgotten.
 
+use super::account::as_many;
 use super::app::Rate;
 use crate::clock::Now;
 use std::hash::{BuildHasher, RandomState};
@@ -106,9 +107,9 @@ impl Peers {
         }
     }
 
-    /// 64 bits that stand for an address; never 0, which marks a free place.
+    /// 64 bits that stand for an address.
     fn tag(&self, peer: Option<IpAddr>) -> u64 {
-        self.hasher.hash_one(whose(peer)) | 1
+        self.hasher.hash_one(whose(peer))
     }
 }
 
@@ -140,6 +141,7 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Set {
+    /// Whose each place is, and in the lowest bits what a request cost him. 0: it is free.
     tags: [AtomicU64; WAYS],
     paid_at: [AtomicU64; WAYS],
 }
@@ -153,28 +155,24 @@ impl Table {
     }
 
     fn set(&self, tag: u64) -> (&Set, &Mutex<()>) {
-        // The lowest bit is the same in all tags.
-        let place = (tag >> 1) as usize % SETS;
+        let place = tag as usize % SETS;
         (&self.sets[place], &self.locks[place % LOCKS])
     }
 
     /// How long an address has to wait, if it does.
     pub(super) fn check(&self, tag: u64, rate: &Rate, now: u64) -> Result<(), Duration> {
         let (set, lock) = self.set(tag);
-        let Some(way) = set.find(tag) else {
+        let Some((way, cost)) = set.find(tag) else {
             return Ok(());
         };
         // Where a writer gives the place to another address between the two
         // reads, we see that one's debt, this once.
         let mut paid_at = set.paid_at[way].load(Ordering::Acquire);
-        if paid_at > most_debt(rate, now) {
-            // It was run up under a slower rate, before a reload, and would
-            // be waited for as long as that one asked.
-            paid_at = now + rate.refill().0;
+        if cost != short(rate.interval()) || paid_at > most_debt(rate, now) {
+            // It was run up under another rate, before a reload, and would be
+            // waited for as long as that one asked.
             let _writer = hold(lock);
-            if set.find(tag) == Some(way) {
-                set.paid_at[way].store(paid_at, Ordering::Release);
-            }
+            paid_at = set.take_over(tag, rate, now);
         }
         wait(rate, paid_at, now)
     }
@@ -194,7 +192,7 @@ impl Table {
         let _writer = hold(lock);
         let paid_at = set
             .find(tag)
-            .map_or(0, |way| set.paid_at[way].load(Ordering::Relaxed));
+            .map_or(0, |(way, _)| set.paid_at[way].load(Ordering::Relaxed));
         wait(rate, paid_at, now)?;
         set.charge(tag, rate, now);
         Ok(())
@@ -204,9 +202,9 @@ impl Table {
     pub(super) fn take_back(&self, tag: u64, rate: &Rate) {
         let (set, lock) = self.set(tag);
         let _writer = hold(lock);
-        if let Some(way) = set.find(tag) {
+        if let Some((way, cost)) = set.find(tag) {
             let before = set.paid_at[way].load(Ordering::Relaxed);
-            let paid_at = before.saturating_sub(rate.interval());
+            let paid_at = before.saturating_sub(one(rate, cost));
             set.paid_at[way].store(paid_at, Ordering::Release);
         }
     }
@@ -231,12 +229,58 @@ pub(super) fn wait(rate: &Rate, paid_at: u64, now: u64) -> Result<(), Duration> 
     }
 }
 
+/// Bits of a tag that tell what a request cost.
+const COST: u64 = 0xffff;
+
+/// What a request costs, in so many bits: the first eleven of it that count, and how many follow.
+fn short(interval: u64) -> u64 {
+    let cut = u64::from(u64::BITS - interval.leading_zeros()).saturating_sub(11);
+    (cut << 10) + (interval >> cut)
+}
+
+/// What [`short`] was made of, but for the bits that were cut.
+fn long(cost: u64) -> u64 {
+    let cut = (cost >> 10).saturating_sub(1);
+    (cost - (cut << 10)) << cut
+}
+
+/// One request, in the unit of what is owed: under another rate than this one it may cost something else.
+fn one(rate: &Rate, cost: u64) -> u64 {
+    let interval = rate.interval();
+    if cost == short(interval) {
+        interval
+    } else {
+        long(cost)
+    }
+}
+
+/// Whose place it is: no word of a free one.
+const fn owner(tag: u64) -> u64 {
+    (tag | 1 << 63) & !COST
+}
+
 impl Set {
+    /// The same number of requests owed, at what one costs under `rate`; nobody owes more than its burst then.
+    /// Gives back when they will have been paid for. Only whoever holds the lock may call this.
+    fn take_over(&self, tag: u64, rate: &Rate, now: u64) -> u64 {
+        let Some((way, theirs)) = self.find(tag) else {
+            return 0;
+        };
+        let mine = short(rate.interval());
+        let owed = self.paid_at[way].load(Ordering::Relaxed);
+        let owed = owed.saturating_sub(now);
+        let paid_at = now + as_many(owed, long(theirs), long(mine), rate.refill().0);
+        self.paid_at[way].store(paid_at, Ordering::Release);
+        self.tags[way].store(owner(tag) | mine, Ordering::Release);
+        paid_at
+    }
+
     /// Only whoever holds the lock may call this.
     fn charge(&self, tag: u64, rate: &Rate, now: u64) {
-        if let Some(way) = self.find(tag) {
+        if let Some((way, cost)) = self.find(tag) {
             let before = self.paid_at[way].load(Ordering::Relaxed);
-            let paid_at = before.max(now) + rate.interval();
+            // A request that began before a reload may be counted behind it.
+            let paid_at = before.max(now) + one(rate, cost);
             // What it owes may be of later moments than this one: nothing of that is forgiven.
             let paid_at = paid_at.min(most_debt(rate, now)).max(before);
             self.paid_at[way].store(paid_at, Ordering::Release);
@@ -246,14 +290,17 @@ impl Set {
         let (way, least) = self.least_in_debt();
         if least <= paid_at {
             self.paid_at[way].store(paid_at, Ordering::Release);
+            let tag = owner(tag) | short(rate.interval());
             self.tags[way].store(tag, Ordering::Release);
         }
     }
 
-    fn find(&self, tag: u64) -> Option<usize> {
-        self.tags
-            .iter()
-            .position(|known| known.load(Ordering::Acquire) == tag)
+    /// Which place is his, and what a request cost him, as [`short`] has it.
+    fn find(&self, tag: u64) -> Option<(usize, u64)> {
+        let tags = self.tags.iter().map(|known| known.load(Ordering::Acquire));
+        let is_his = |known: u64| (known & !COST == owner(tag)).then_some(known & COST);
+        tags.enumerate()
+            .find_map(|(way, known)| is_his(known).map(|cost| (way, cost)))
     }
 
     /// The place to give away first. A free one owes nothing.
@@ -382,8 +429,81 @@ mod tests {
         };
         let (peers, peer) = (Peers::new(), address(7));
         fail(&peers, &slow, peer, 10, at(0));
+        assert!(peers.check(&slow, peer, at(0)).is_err());
+        assert!(peers.check(&PER_SECOND, peer, at(0)).is_ok());
+        // They count as ten of two hundred.
+        fail(&peers, &PER_SECOND, peer, 189, at(0));
+        assert!(peers.check(&PER_SECOND, peer, at(0)).is_ok());
+        fail(&peers, &PER_SECOND, peer, 2, at(0));
         assert!(peers.check(&PER_SECOND, peer, at(0)).is_err());
-        assert!(peers.check(&PER_SECOND, peer, at(50)).is_ok());
+        assert!(peers.check(&PER_SECOND, peer, at(101)).is_ok());
+    }
+
+    #[test]
+    fn a_rate_that_is_raised_blocks_nobody_for_longer_than_before() {
+        for (rate, asked, raised) in [
+            // What is owed is less than a minute in each case.
+            ((1, 1, 50), 51, (1_000, 1, 10_000)),
+            ((5, 60, 5), 5, (1_000, 1, 1_000)),
+            ((20, 1, 200), 201, (200, 1, 200)),
+            ((1, 3_600, 10), 5, (2, 3_600, 10)),
+        ] {
+            let settings = |(count, secs, burst)| PeerSettings {
+                failures: Some(Rate {
+                    count,
+                    period: Duration::from_secs(secs),
+                    burst,
+                }),
+                rate: None,
+            };
+            let (peers, peer) = (Peers::new(), address(7));
+            let (rate, raised) = (settings(rate), settings(raised));
+            fail(&peers, &rate, peer, asked, at(0));
+            let before = peers.check(&rate, peer, at(0));
+            let _ = peers.check(&raised, peer, at(10));
+            let after = peers.check(&raised, peer, at(20));
+            assert!(
+                after.is_ok(),
+                "{after:?} under {raised:?}, {before:?} under {rate:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_that_ends_behind_a_reload_counts_as_one_under_the_rate_in_force() {
+        let slow = PeerSettings {
+            failures: Some(Rate {
+                count: 5,
+                period: Duration::from_mins(1),
+                burst: 5,
+            }),
+            rate: None,
+        };
+        let (peers, peer) = (Peers::new(), address(7));
+        fail(&peers, &slow, peer, 5, at(0));
+        peers.check(&PER_SECOND, peer, at(10)).unwrap();
+        fail(&peers, &slow, peer, 3, at(10));
+        assert!(peers.check(&PER_SECOND, peer, at(10)).is_ok());
+    }
+
+    #[test]
+    fn what_a_request_costs_fits_in_few_bits() {
+        for interval in [
+            1,
+            2,
+            1_023,
+            1_024,
+            2_047,
+            2_048,
+            2_049,
+            50_000_000,
+            u64::MAX,
+        ] {
+            let cost = short(interval);
+            assert!((1..=COST).contains(&cost), "{interval}");
+            assert!(interval - long(cost) <= interval / 1_024, "{interval}");
+            assert_eq!(short(long(cost)), cost, "{interval}");
+        }
     }
 
     #[test]
