@@ -349,9 +349,15 @@ pub fn no_color() -> bool {
 }
 
 /// Which events are written to standard error (`PORTCULLIS_LOG`, such as
-/// `warn` or `portcullis::server=debug`); `info` unless it is set.
+/// `warn` or `portcullis::server=debug`); `info` unless it is set to something.
 pub fn event_filter() -> String {
-    variable("PORTCULLIS_LOG").unwrap_or_else(|| "info".to_owned())
+    said_or_info(variable("PORTCULLIS_LOG"))
+}
+
+fn said_or_info(filter: Option<String>) -> String {
+    filter
+        .filter(|filter| !filter.trim().is_empty())
+        .unwrap_or_else(|| "info".to_owned())
 }
 
 #[expect(
@@ -368,4 +374,17 @@ fn parse<'t>(text: &'t str, problems: &mut Problems) -> Spanned<DeValue<'t>> {
     problems.push_syntax(&errors);
     let span = table.span();
     Spanned::new(span.start..span.start, DeValue::Table(table.into_inner()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_of_events_that_is_set_to_nothing_is_not_set() {
+        for nothing in [None, Some(""), Some(" ")] {
+            assert_eq!(said_or_info(nothing.map(str::to_owned)), "info");
+        }
+        assert_eq!(said_or_info(Some("off".to_owned())), "off");
+    }
 }

@@ -22,6 +22,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// change, which makes the next line.
 const NO_CHANGES_OF_FOLDERS: &str = "notify=info";
 
+/// Whose events there are: all that a filter may name by its first name alone.
+const CRATES: [&str; 10] = [
+    "portcullis",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "notify",
+    "redb",
+    "rustls",
+    "tokio",
+    "tokio_util",
+];
+
 /// Events that were told and are not written yet, and those that were lost since that was last told.
 static WAITING: AtomicU64 = AtomicU64::new(0);
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -99,6 +113,9 @@ pub enum BadEvents {
     /// The filter cannot be read.
     #[error("the filter `{0}` is not like `info` or `portcullis=debug,warn`")]
     Filter(String),
+    /// A word of the filter is no level: taken for a crate that there is not, it would switch off all events.
+    #[error("`{0}` is no level; `off`, `error`, `warn`, `info`, `debug` and `trace` are")]
+    Level(String),
     /// There is no thread for them.
     #[error("no thread can be started: {0}")]
     Thread(#[from] io::Error),
@@ -133,7 +150,7 @@ impl EventFormat {
 /// # Errors
 /// [`BadEvents`].
 pub fn init_events(format: EventFormat, filter: &str) -> Result<(), BadEvents> {
-    let filter = filter_of(filter).ok_or_else(|| BadEvents::Filter(filter.to_owned()))?;
+    let filter = filter_of(filter)?;
     let lines = Lines::to(stderr())?;
     let events = fmt()
         .with_writer(move || lines.clone())
@@ -148,14 +165,32 @@ pub fn init_events(format: EventFormat, filter: &str) -> Result<(), BadEvents> {
     set.map_err(|_| BadEvents::Twice)
 }
 
-/// `None` where it cannot be read.
-fn filter_of(text: &str) -> Option<EnvFilter> {
-    let filter = EnvFilter::try_new(text).ok()?;
+fn filter_of(text: &str) -> Result<EnvFilter, BadEvents> {
+    // `EnvFilter` takes the white space behind a word for a part of it.
+    let words: Vec<&str> = text.split(',').map(str::trim).collect();
+    if let Some(word) = words.iter().find(|word| !says_something(word)) {
+        return Err(BadEvents::Level((*word).to_owned()));
+    }
+    let read = |filter: &str| {
+        let filter = EnvFilter::try_new(filter);
+        filter.map_err(|_| BadEvents::Filter(text.to_owned()))
+    };
+    let words = words.join(",");
+    let filter = read(&words)?;
     if filter.max_level_hint() <= Some(LevelFilter::INFO) {
-        return Some(filter);
+        return Ok(filter);
     }
     // In front: who asks for them by name gets them.
-    EnvFilter::try_new(format!("{NO_CHANGES_OF_FOLDERS},{text}")).ok()
+    read(&format!("{NO_CHANGES_OF_FOLDERS},{words}"))
+}
+
+/// Whether a word of a filter is a level, or names by itself what there is; all else says with `=` or `[` what it is.
+fn says_something(word: &str) -> bool {
+    let (name, _) = word.split_once("::").unwrap_or((word, ""));
+    word.is_empty()
+        || word.contains(['=', '[', '{', '}', ']'])
+        || word.parse::<LevelFilter>().is_ok()
+        || CRATES.contains(&name)
 }
 
 #[cfg(test)]
@@ -249,5 +284,35 @@ mod tests {
         };
         let bad = init_events(format, "portcullis=loud").unwrap_err();
         assert!(bad.to_string().contains("`portcullis=loud`"));
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_does_not_switch_off_all_events() {
+        for (filter, word) in [
+            ("warning", "warning"),
+            ("err", "err"),
+            ("information", "information"),
+            ("portcullis=debug, debg", "debg"),
+            ("sever::http1", "sever::http1"),
+        ] {
+            let bad = filter_of(filter).unwrap_err().to_string();
+            assert!(bad.contains(&format!("`{word}` is no level")), "{bad}");
+        }
+        for (filter, most) in [
+            ("WARN", LevelFilter::WARN),
+            (" info ", LevelFilter::INFO),
+            ("3", LevelFilter::INFO),
+            ("off", LevelFilter::OFF),
+            ("warn, portcullis=debug", LevelFilter::DEBUG),
+            ("warn,hyper=debug,", LevelFilter::DEBUG),
+            ("mine=debug", LevelFilter::DEBUG),
+            ("portcullis", LevelFilter::TRACE),
+            ("portcullis::server,h2", LevelFilter::TRACE),
+            ("[request]=info", LevelFilter::TRACE),
+            ("portcullis[request{path=\"/\"}]=debug", LevelFilter::TRACE),
+        ] {
+            let read = filter_of(filter).unwrap();
+            assert!(read.max_level_hint() <= Some(most), "{filter}: {read}");
+        }
     }
 }

@@ -514,6 +514,10 @@ fn events_that_cannot_be_chosen_are_told_as_what_is_wrong_with_a_configuration_i
     assert_eq!(code, Some(2), "{told}");
     let message = "`PORTCULLIS_LOG`: the filter `portcullis=loud` is not like";
     assert!(told.contains(message), "{told}");
+    let (code, told) = run(folder().path(), &["serve"], "warning");
+    assert_eq!(code, Some(2), "{told}");
+    let message = "`PORTCULLIS_LOG`: `warning` is no level; `off`, `error`, `warn`, `info`";
+    assert!(told.contains(message), "{told}");
 }
 
 /// What a page shows as TOML.
