@@ -423,6 +423,28 @@ fn cores_that_are_taken_away_hold_no_reload_up() {
 }
 
 #[test]
+fn worker_threads_that_are_left_to_the_gateway_need_a_restart_where_they_would_be_others() {
+    let upstream = Upstream::start();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let said = format!("workers = {}\n", cores + 1);
+    let setup = Setup::before(&upstream).server(&said).routes(OPEN);
+    let binary = setup.spawn();
+    let text = std::fs::read_to_string(binary.setup().path("gateway.toml")).unwrap();
+    for left in ["workers = \"auto\"\n", ""] {
+        binary.rewrite(&text.replace(&said, left));
+        let event = binary
+            .stderr
+            .wait_for("the refusal", |line| line.contains("not taken over"));
+        assert!(event.contains("server.workers"), "{event}");
+        assert!(event.contains("needs a restart"), "{event}");
+        binary.rewrite(&text);
+        binary
+            .stderr
+            .wait_for("that it is good", |line| line.contains("is good again"));
+    }
+}
+
+#[test]
 fn another_address_needs_a_restart_and_changes_nothing() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).routes(OPEN);

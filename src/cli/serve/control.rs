@@ -118,10 +118,7 @@ impl Fixed {
         [
             ("server.listen", self.listen != other.listen),
             ("server.socket_mode", self.socket_mode != other.socket_mode),
-            (
-                "server.workers",
-                other.said_workers.is_some_and(|said| said != self.workers),
-            ),
+            ("server.workers", self.other_workers(other)),
             (
                 "the caps on connections of [server]",
                 self.caps != other.caps,
@@ -149,6 +146,12 @@ impl Fixed {
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
         .collect()
+    }
+
+    /// Whether `other` asks for more worker threads, or fewer. Cores that come and go while both leave it to us are none of it.
+    fn other_workers(&self, other: &Self) -> bool {
+        let is_asked = self.said_workers.is_some() || other.said_workers.is_some();
+        is_asked && other.workers != self.workers
     }
 }
 
