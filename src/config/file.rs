@@ -23,7 +23,7 @@ use super::lists::{List, Named, OneOrMore, Several};
 use super::read::At;
 use super::secrets::{PublicReference, Reference, SecretFile};
 use super::table::{Required, table};
-use super::times::{Leeway, Moment, Period};
+use super::times::{Leeway, Moment, Period, Seconds, SecondsOrNone};
 use super::values::{Count, KeyId, Name, Scope, Text, Workers};
 use super::words::Limit;
 use crate::apps::{Downgrade, Mode, Scheme};
@@ -174,10 +174,10 @@ table! {
 table! {
     /// How old a proof may be, and how many are remembered so that none passes twice.
     pub struct Freshness {
-        /// How old a proof may be when it arrives: at least `"1s"`, since proofs tell their time in whole seconds.
-        pub window: At<Period> = "5m",
+        /// How old a proof may be when it arrives. Proofs tell their time in whole seconds.
+        pub window: At<Seconds> = "5m",
         /// How far ahead a caller's clock may be.
-        pub skew: Leeway = "30s",
+        pub skew: SecondsOrNone = "30s",
         /// How many single-use proofs are remembered at a time. When so many are alive, further ones
         /// are refused with 503 `replay-store-full`; none is forgotten early. One app alone gets
         /// seven eighths of it in the long run.

@@ -17,6 +17,14 @@ pub(super) struct Period(pub(super) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Leeway(pub(super) Duration);
 
+/// A duration of whole seconds, longer than nothing: of what is compared with times that have no fractions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seconds(pub(super) Duration);
+
+/// The same, which may be nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SecondsOrNone(pub(super) Duration);
+
 /// No wait and no window is longer than a year.
 const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
 
@@ -52,6 +60,15 @@ fn duration(text: &str) -> Result<Duration, Refused> {
     }
 }
 
+fn seconds(text: &str) -> Result<Duration, Refused> {
+    let duration = duration(text)?;
+    if duration.subsec_nanos() == 0 {
+        return Ok(duration);
+    }
+    let next = duration.as_secs() + 1;
+    Err(Refused::new("is no whole number of seconds").hint(format!("the next one is `{next}s`")))
+}
+
 /// Reads a time on a command line as one of the file is read: longer than nothing.
 pub(crate) fn period(text: &str) -> Result<Duration, String> {
     Period::parse(text)
@@ -81,6 +98,34 @@ impl Word for Leeway {
 
     fn parse(text: &str) -> Result<Self, Refused> {
         duration(text).map(Self)
+    }
+
+    fn schema() -> Json {
+        Period::schema()
+    }
+}
+
+impl Word for Seconds {
+    const TAKES: &'static str = "a duration in whole seconds: `\"30s\"`, `\"15m\"`, `\"1h\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        match seconds(text)? {
+            Duration::ZERO => Err(Refused::new("is no time at all")),
+            duration => Ok(Self(duration)),
+        }
+    }
+
+    fn schema() -> Json {
+        Period::schema()
+    }
+}
+
+impl Word for SecondsOrNone {
+    const TAKES: &'static str =
+        "a duration in whole seconds, which may be nothing: `\"0s\"`, `\"30s\"`, `\"5m\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        seconds(text).map(Self)
     }
 
     fn schema() -> Json {

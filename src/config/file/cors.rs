@@ -4,7 +4,7 @@ use crate::config::beyond::FieldName;
 use crate::config::lists::{List, Several};
 use crate::config::read::At;
 use crate::config::table::{Required, table};
-use crate::config::times::Period;
+use crate::config::times::Seconds;
 use crate::route::Origin;
 use http::Method;
 
@@ -24,6 +24,6 @@ table! {
         /// Whether the browser may send cookies and the like. Not with `"*"`.
         pub credentials: bool = false,
         /// How long the browser may remember it.
-        pub max_age: Period = "10m",
+        pub max_age: Seconds = "10m",
     }
 }

@@ -7,7 +7,7 @@ use crate::config::outside::{KeySetAt, TokenAlgorithm};
 use crate::config::read::At;
 use crate::config::secrets::{Given, Reference, SecretFile};
 use crate::config::table::{Required, table};
-use crate::config::times::Period;
+use crate::config::times::{Period, Seconds};
 use crate::config::values::{KeyId, Name, Text};
 use crate::config::words::Limit;
 use http::HeaderName;
@@ -20,7 +20,7 @@ table! {
         /// Fields a token may stand in; `"authorization"` means `Authorization: Bearer`.
         pub headers: Several<At<HeaderName>> = ["Portcullis-Token"],
         /// The longest life a token may have, from `iat` to `exp`.
-        pub max_lifetime: Period = "15m",
+        pub max_lifetime: Seconds = "15m",
         /// Whether a DPoP proof must hold a nonce of ours. A proof without one, or with one older than `[freshness]`
         /// `window`, is refused with a fresh one in `DPoP-Nonce`: no proof can be made ahead of time.
         pub dpop_nonce: bool = false,
@@ -52,7 +52,7 @@ table! {
         /// said, every key of the app that attests and can sign: the one whose `not_before` is the latest, or that stands last.
         pub key: Option<OneOrMore<At<KeyId>>>,
         /// How long a token lives; at most `[tokens] max_lifetime`.
-        pub lifetime: At<Period> = "5m",
+        pub lifetime: At<Seconds> = "5m",
         /// What is taken as evidence: `"oidc"`, a platform says which workload asks; `"dev"`, none at all, where only this
         /// machine can reach the gateway. `"instance-key"`, a key that was enrolled signs the challenge, is for apps of the
         /// registry.
@@ -136,7 +136,7 @@ table! {
         /// tokens are `"attested"`. One that only knows a user or a password does not.
         pub attests: bool = false,
         /// The longest life of its tokens, from `iat` to `exp`.
-        pub max_lifetime: Period = "1h",
+        pub max_lifetime: Seconds = "1h",
         /// How often its keys are fetched.
         pub refresh: At<Period> = "1h",
         /// The shortest time from one fetch to the next. A token that names a key we do not have is refused, and its

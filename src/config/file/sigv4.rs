@@ -3,7 +3,7 @@
 use crate::config::lists::Several;
 use crate::config::read::At;
 use crate::config::table::table;
-use crate::config::times::Period;
+use crate::config::times::Seconds;
 use crate::config::values::Size;
 use crate::config::words::ScopeWord;
 use crate::route::SignedPath;
@@ -24,7 +24,7 @@ table! {
         pub plus_is_space: bool = false,
         /// The longest life of a presigned URL, `X-Amz-Expires`: at most `"7d"`. One that does not say it lives as
         /// long as any other proof (`[freshness] window`).
-        pub presigned: At<Period> = "1h",
+        pub presigned: At<Seconds> = "1h",
         /// Take an `X-Amz-Content-Sha256` that is not signed, where it is the body's hash, which is (axios-aws4).
         pub unsigned_content_sha256: bool = false,
         /// Bytes of a body that are read before its proof is known, where no `X-Amz-Content-Sha256` tells its hash: at

@@ -2,7 +2,7 @@
 
 use crate::config::read::At;
 use crate::config::table::{Required, table};
-use crate::config::times::Period;
+use crate::config::times::Seconds;
 use crate::config::values::{Name, Size};
 use crate::route::Sender;
 
@@ -16,7 +16,7 @@ table! {
         /// Whether there may be a query, which nobody signs.
         pub query: bool = false,
         /// How old a webhook may be, if less than `[freshness] window`. Without effect for `"github"`, who says no time.
-        pub window: Option<At<Period>>,
+        pub window: Option<At<Seconds>>,
         /// Bytes of a body that are read before its proof is known: at most `"16 MiB"`. Such bodies share 64 MiB of
         /// memory, those of one address 16 MiB.
         pub hold: At<Size> = "1 MiB",

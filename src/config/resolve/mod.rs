@@ -39,7 +39,6 @@ use super::gather::{Draft, Problems};
 use super::paces::Pace;
 use super::read::At;
 use super::secrets::{Closed, Opened, Places};
-use super::times::Period;
 use super::values::Workers;
 use super::view::{self, Fingerprints};
 use super::words::Limit;
@@ -53,7 +52,6 @@ use crate::{forward, gateway, store};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is gathered on the way.
 pub(super) struct Gathered<'p> {
@@ -152,9 +150,6 @@ pub(super) fn resolve(
     issuers::all_are_tried(file, routes.as_ref(), outside.as_ref(), gathered);
     let registry = registry::registry(&file.state, places, gathered);
     doors::places_that_meet(file, gathered);
-    if let Some(draft) = too_short(&file.freshness.window) {
-        gathered.problem(draft);
-    }
     warn(file, gathered);
     tls::warn(file, gathered);
 
@@ -220,16 +215,6 @@ pub(super) fn resolve(
         wait_for_state: file.state.wait.0,
         certificates_end: gathered.ends.clone(),
         files: gathered.files.clone(),
-    })
-}
-
-/// What is to be said of a window that ends before the second in which a proof was made has passed: a good one
-/// would be too old as the next begins.
-fn too_short(window: &At<Period>) -> Option<Draft> {
-    (window.value.0 < Duration::from_secs(1)).then(|| {
-        window
-            .problem("proofs tell their time in whole seconds: this is less than one")
-            .accepted("at least `\"1s\"`")
     })
 }
 

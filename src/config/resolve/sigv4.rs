@@ -1,6 +1,6 @@
 //! `sigv4` of a route.
 
-use super::{Gathered, too_short};
+use super::Gathered;
 use crate::apps::Scheme;
 use crate::config::file::Route;
 use crate::config::lists::Several;
@@ -34,9 +34,6 @@ pub(super) fn sigv4(
             .presigned
             .problem("a presigned URL would live too long");
         gathered.problem(draft.accepted(format!("at most `\"{}\"`", time(most))));
-    }
-    if let Some(draft) = too_short(&told.presigned) {
-        gathered.problem(draft);
     }
     let (hold, most) = (told.hold.value.0, route::SigV4::MAX_HOLD);
     if hold > most {

@@ -1,6 +1,6 @@
 //! `webhook` of a route, and the keys that webhooks are signed with.
 
-use super::{Gathered, too_short};
+use super::Gathered;
 use crate::apps::Scheme;
 use crate::config::file::{App, File, Key, Route, Webhook};
 use crate::config::gather::Draft;
@@ -69,7 +69,6 @@ fn misfits(route: &Route, told: &Webhook, at: &At<Accepted>, file: &File) -> Vec
         let draft = at.problem("webhooks are `POST`, which is not among the route's `methods`");
         all.push(draft.hint("add `\"POST\"` to `methods`"));
     }
-    all.extend(told.window.as_ref().and_then(too_short));
     if let Some(window) = &told.window
         && window.value.0 > file.freshness.window.value.0
     {
