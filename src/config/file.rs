@@ -109,11 +109,14 @@ table! {
         /// Connections at a time. More are closed at once.
         pub max_connections: Count = 10_000,
         /// Connections at a time from one address (IPv6 by /64). Those of trusted proxies and of Unix sockets are not
-        /// counted, but where a PROXY header tells an address.
-        pub max_connections_per_address: Count = 1_000,
+        /// counted, but where a PROXY header tells an address; nor are those of `health_checkers`. Where it is not
+        /// said, a quarter of `max_connections`, also of what the start lowers that to for want of open files: at
+        /// least 16, at most 1,000.
+        pub max_connections_per_address: Option<At<Count>>,
         /// Who looks whether we live: addresses and networks. They may connect, 16 at a time, when there are
-        /// `max_connections` already. Where a PROXY header tells whom a connection is from, that one is meant, or a proxy
-        /// that speaks for itself (`LOCAL`).
+        /// `max_connections` already, and `max_connections_per_address` does not hold them: name single addresses, not
+        /// a network that callers are in too. Where a PROXY header tells whom a connection is from, that one is meant,
+        /// or a proxy that speaks for itself (`LOCAL`).
         pub health_checkers: List<At<Network>> = [],
         /// How long a TLS handshake may take.
         pub handshake_timeout: Period = "5s",

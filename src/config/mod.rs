@@ -71,6 +71,8 @@ pub struct Config {
     /// How many workers the file asks for, unless that is left to us: then it is as many as we had cores for
     /// when the file was read, which another reading of the same file may find to be others.
     pub said_workers: Option<usize>,
+    /// Whether the file says what one address may have of the connections.
+    pub says_per_address: bool,
     /// Health and metrics.
     pub admin: admin::Settings,
     /// What must outlive the process.

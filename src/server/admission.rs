@@ -24,6 +24,18 @@ pub struct Caps {
     pub health_checkers: Networks,
 }
 
+/// What one address may have of a cap that leaves a few at all.
+const LEAST_OF_AN_ADDRESS: usize = 16;
+const MOST_OF_AN_ADDRESS: usize = 1_000;
+
+impl Caps {
+    /// How many connections one address may have where nothing is said of it: so many that it alone does not
+    /// shut out all others.
+    pub fn usual_per_address(connections: usize) -> u32 {
+        (connections / 4).clamp(LEAST_OF_AN_ADDRESS, MOST_OF_AN_ADDRESS) as u32
+    }
+}
+
 /// What all workers share of the way in.
 #[derive(Debug)]
 pub(super) struct Admission {

@@ -962,6 +962,7 @@ fn what_opens_the_gate_wider_is_a_warning() {
         [
             "server.listen",
             "server.trusted_proxies[1]",
+            "server.health_checkers[1]",
             "admin.listen",
             "routes[0].name",
             "apps.idle"

@@ -403,6 +403,37 @@ fn an_address_has_so_many_connections_and_a_unix_socket_any_number() {
 }
 
 #[test]
+fn one_address_does_not_get_all_connections_where_nothing_is_said_of_it() {
+    let upstream = Upstream::start();
+    let of_address = |page: &str| {
+        let closed = on_page(page, "portcullis_connections_closed_per_address_total");
+        let full = on_page(page, "portcullis_connections_closed_full_total");
+        (closed, full)
+    };
+    let gateway = Setup::before(&upstream)
+        .server("max_connections = 80")
+        .start();
+    let _held: Vec<_> = (0..20).map(|_| placed(&gateway)).collect();
+    assert!(gateway.connect().is_closed());
+    assert_eq!(of_address(&gateway.ask_admin("/metrics").text()), (1, 0));
+
+    // It is as much less where few files may be open.
+    let setup = Setup::before(&upstream).server("workers = 1");
+    let text = setup.text();
+    let binary = Binary::spawn_by(setup, &text, limited(300, 300));
+    let told = binary.stderr.text();
+    assert!(told.contains("no more than 75 connections"), "{told}");
+    let _strangers: Vec<_> = (0..30)
+        .map(|_| Connection::open(binary.address()))
+        .collect();
+    wait_until("that those over the cap are closed", || {
+        let mut admin = Connection::open(binary.admin());
+        admin.send(&request("GET", "/metrics").bytes());
+        of_address(&admin.response().text()) == (12, 0)
+    });
+}
+
+#[test]
 fn too_few_open_files_are_found_at_the_start_and_by_check() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).server("workers = 1\nmax_connections = 500");
@@ -423,7 +454,8 @@ fn too_few_open_files_are_found_at_the_start_and_by_check() {
     assert!(few.stderr.text().contains(needed), "{}", few.stderr.text());
 
     // What the hard limit has room for is taken without a word.
-    let setup = Setup::before(&upstream).server("workers = 1\nmax_connections = 500");
+    let said = "workers = 1\nmax_connections = 500\nmax_connections_per_address = 200";
+    let setup = Setup::before(&upstream).server(said);
     let text = setup.text();
     let enough = Binary::spawn_by(setup, &text, limited(100, 2_000));
     assert!(
@@ -528,7 +560,8 @@ fn files_of(binary: &Binary) -> Vec<Connection> {
 #[test]
 fn where_few_files_may_be_open_strangers_leave_enough_for_health_and_for_callers() {
     let upstream = Upstream::start();
-    let setup = Setup::before(&upstream).server("workers = 1");
+    let said = "workers = 1\nmax_connections_per_address = 1_000";
+    let setup = Setup::before(&upstream).server(said);
     let text = setup.text();
     let binary = Binary::spawn_by(setup, &text, limited(300, 300));
     let told = binary.stderr.text();

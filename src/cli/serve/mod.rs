@@ -93,7 +93,7 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
         ..
     } = loaded;
     let fixed = Fixed::of(&config);
-    options.fit(&mut config.server.caps);
+    options.fit(&mut config);
     let mut doors = Doors::open(&config, &mut options.handed)?;
     let is_handed_on = doors.server.is_handed_on();
     let (places, addresses) = (doors.server.places().to_vec(), doors.server.addresses());

@@ -1,6 +1,7 @@
 //! What differs from a usual start.
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::server::{Caps, Handed};
 use std::io::Write;
 use std::path::PathBuf;
@@ -48,10 +49,17 @@ impl StartOptions {
         self
     }
 
-    /// Lowers a cap that is over what may be let in.
-    pub(super) fn fit(&self, caps: &mut Caps) {
-        let most = self.connections.unwrap_or(caps.connections);
-        caps.connections = caps.connections.min(most);
+    /// Lowers a cap that is over what may be let in, and with it what one address may have, where the
+    /// configuration does not say that.
+    pub(super) fn fit(&self, config: &mut Config) {
+        let caps = &mut config.server.caps;
+        let Some(most) = self.connections.filter(|most| *most < caps.connections) else {
+            return;
+        };
+        caps.connections = most;
+        if !config.says_per_address {
+            caps.per_address = caps.per_address.min(Caps::usual_per_address(most));
+        }
     }
 
     /// Reads its configuration from this file again, when it is told to.

@@ -38,18 +38,30 @@ pub(super) fn places_that_meet(file: &File, gathered: &mut Gathered<'_>) {
     gathered.problem(draft.hint("give health and metrics a port of their own, or `\"off\"`"));
 }
 
-pub(super) fn caps(server: &Server) -> Caps {
+pub(super) fn caps(server: &Server, gathered: &mut Gathered<'_>) -> Caps {
+    let connections = server.max_connections.0 as usize;
+    let usual = Caps::usual_per_address(connections);
+    let said = server.max_connections_per_address.as_ref();
+    let is_all = |said: u32| said as usize >= connections && (usual as usize) < connections;
+    if let Some(at) = said.filter(|at| is_all(at.value.0)) {
+        gathered.problem(
+            at.problem("one address may have all `max_connections`, and others none")
+                .hint(format!("without this key it is {usual} of {connections}; connections of `trusted_proxies` are not counted"))
+                .warning(),
+        );
+    }
+    let checkers = &server.health_checkers.0;
+    for one in checkers.iter().filter(|one| one.value.is_everyone()) {
+        gathered.problem(
+            one.problem("everyone is let in beyond `max_connections_per_address`, and into the places kept for checks")
+                .hint("name the addresses that the checks come from")
+                .warning(),
+        );
+    }
     Caps {
-        connections: server.max_connections.0 as usize,
-        per_address: server.max_connections_per_address.0,
-        health_checkers: Networks(
-            server
-                .health_checkers
-                .0
-                .iter()
-                .map(|one| one.value)
-                .collect(),
-        ),
+        connections,
+        per_address: said.map_or(usual, |at| at.value.0),
+        health_checkers: Networks(checkers.iter().map(|one| one.value).collect()),
     }
 }
 

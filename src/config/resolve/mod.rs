@@ -161,6 +161,7 @@ pub(super) fn resolve(
     Some(Config {
         server: server?,
         said_workers: said_workers(&file.server),
+        says_per_address: file.server.max_connections_per_address.is_some(),
         admin: admin?,
         state: store::Settings {
             directory: places.directory.join(&file.state.directory.0),
@@ -246,7 +247,7 @@ fn server(
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
             .unwrap_or(1),
         tls,
-        caps: doors::caps(server),
+        caps: doors::caps(server, gathered),
         forwarders: doors::forwarders(server, gathered),
         deadlines: Deadlines {
             handshake: server.handshake_timeout.0,
