@@ -846,6 +846,21 @@ fn no_master_key_is_made_beside_a_registry_that_another_has_sealed() {
 }
 
 #[test]
+fn a_folder_is_no_registry() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("kept/more")).unwrap();
+    // That of `[state] directory` is not there before the first start.
+    for path in ["state", "kept/more"] {
+        let text = format!("state.registry = \"redb:{path}\"\n");
+        let report = refused_in(folder.path(), &text);
+        let told = format!("state.registry: `{path}` is a folder");
+        assert!(report.contains(&told), "{report}");
+        let hint = format!("`redb:{path}/portcullis.redb`");
+        assert!(report.contains(&hint), "{report}");
+    }
+}
+
+#[test]
 fn no_pepper_is_made_where_a_hash_says_that_there_was_one() {
     let folder = folder();
     let key = |how: &str| format!("[apps.old]\napi_keys = [{{ id = \"old\", {how} }}]\n");

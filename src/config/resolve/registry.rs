@@ -36,13 +36,21 @@ pub(super) fn registry(
         }
         return Ok(None);
     };
+    let there = places.directory.join(&path);
+    // The directory is one, or will be by the first start.
+    let is_folder = path == directory || (places.reads_files() && there.is_dir());
+    if let (true, Some(at)) = (is_folder, &state.registry) {
+        let draft = at.problem(format!("`{}` is a folder", path.display()));
+        let hint = format!("a file in it: `redb:{}`", path.join(FILE).display());
+        gathered.problem(draft.accepted("accepted: a file").hint(hint));
+        return Err(Told);
+    }
     let usual = || At {
         value: Reference::Generated(directory.join(MASTER_KEY)),
         span: 0..0,
         key: "state.master_key".to_owned(),
     };
     let at = state.master_key.clone().unwrap_or_else(usual);
-    let there = places.directory.join(&path);
     // Another one would open nothing, and be taken for the right one by who makes the next copy. Looked at in this
     // order: a first start beside us makes the key before the registry.
     let is_there = !matches!(there.try_exists(), Ok(false));
