@@ -101,7 +101,7 @@ table! {
         pub trusted_proxies: List<At<Network>> = [],
         /// What of a trusted proxy's request tells whom it is from. Addresses are counted from the right; the first
         /// that is no trusted proxy is the caller's.
-        pub forwarded: Fields = "x-forwarded-for",
+        pub forwarded: At<Fields> = "x-forwarded-for",
         /// Every connection begins with a PROXY header, version 1 or 2, before TLS. Only trusted proxies may connect then.
         /// Version 1 tells the address alone, version 2 the scheme too where the proxy adds it: `PP2_TYPE_SSL`, as by
         /// `send-proxy-v2-ssl`.

@@ -992,6 +992,62 @@ fn what_opens_the_gate_wider_is_a_warning() {
 }
 
 #[test]
+fn what_has_no_effect_or_another_one_than_it_seems_is_a_warning() {
+    let tls = "tls = { certificate = \"file:a.pem\", key = \"file:a.key\" }\n";
+    for (server, key, told) in [
+        (
+            "trusted_proxies = [\"10.0.0.1\"]\nforwarded = \"off\"\n",
+            "server.forwarded",
+            "all who come through one are one address",
+        ),
+        (
+            "forwarded = \"forwarded\"\n",
+            "server.forwarded",
+            "there are no `trusted_proxies`",
+        ),
+        (
+            "max_connections = 500\nmax_connections_per_address = 500\n",
+            "server.max_connections_per_address",
+            "one address may have all",
+        ),
+        (
+            &format!("{tls}public_url = \"http://a.example.com\"\n"),
+            "server.public_url",
+            "who signs `https`",
+        ),
+        (
+            "[admin]\nlisten = \"off\"\nread_token = \"env:NOPE\"\n",
+            "admin.read_token",
+            "the admin listener is off",
+        ),
+    ] {
+        let loaded = config::from_text(&format!("[server]\n{server}"), "gateway.toml").unwrap();
+        let [warning] = &loaded.warnings[..] else {
+            panic!("{server}: {:?}", loaded.warnings);
+        };
+        assert_eq!(warning.key, key);
+        assert!(warning.message.contains(told), "{}", warning.message);
+    }
+    for server in [
+        "",
+        "trusted_proxies = [\"10.0.0.1\"]\nforwarded = \"forwarded\"\n",
+        "trusted_proxies = [\"10.0.0.1\"]\nforwarded = \"off\"\nproxy_protocol = true\n",
+        "forwarded = \"off\"\n",
+        "max_connections = 500\nmax_connections_per_address = 499\n",
+        "max_connections = 10\nmax_connections_per_address = 10\n",
+        &format!("{tls}public_url = \"https://a.example.com\"\n"),
+        "[admin]\nlisten = \"off\"\ntoken = \"off\"\n",
+    ] {
+        let loaded = config::from_text(&format!("[server]\n{server}"), "gateway.toml").unwrap();
+        assert!(
+            loaded.warnings.is_empty(),
+            "{server}: {:?}",
+            loaded.warnings
+        );
+    }
+}
+
+#[test]
 fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
     const SIGNED: &str = "accept = [\"http-signature\"]";
     let route = |name: &str, rest: &str| {

@@ -20,6 +20,9 @@ const MAX_TOKEN: usize = 256;
 /// The file of the token where none is named, in the directory for what must outlive the process.
 const USUAL_FILE: &str = "admin.token";
 
+/// What is to be said of a token that nobody can show.
+const OFF: &str = "the admin listener is off: nobody can show it";
+
 const TAKES: &str = "a token has 32 to 256 letters, digits and `-._~+/=`";
 
 /// The settings of the admin listener.
@@ -52,6 +55,16 @@ pub(super) fn settings(
         listen,
     };
     let Some(place) = &settings.listen else {
+        let token = admin.token.as_ref().filter(|at| at.value.0.is_some());
+        let token = token.map(|at| at.problem(OFF));
+        let read_token = admin.read_token.as_ref().map(|at| at.problem(OFF));
+        for draft in [token, read_token].into_iter().flatten() {
+            gathered.problem(
+                draft
+                    .hint("take it away, or say where to `listen`")
+                    .warning(),
+            );
+        }
         return Some(settings);
     };
     exposure(

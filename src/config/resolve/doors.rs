@@ -67,6 +67,7 @@ pub(super) fn caps(server: &Server, gathered: &mut Gathered<'_>) -> Caps {
 
 pub(super) fn forwarders(server: &Server, gathered: &mut Gathered<'_>) -> Forwarders {
     let trusted = &server.trusted_proxies.0;
+    let forwarded = &server.forwarded;
     for one in trusted.iter().filter(|one| one.value.is_everyone()) {
         gathered.problem(
             one.problem("everyone is trusted to tell any address as its own")
@@ -83,12 +84,30 @@ pub(super) fn forwarders(server: &Server, gathered: &mut Gathered<'_>) -> Forwar
                 .of_absence(),
         );
     }
+    let tells_nothing = forwarded.value == Fields::Off && !server.proxy_protocol.value;
+    if tells_nothing && !trusted.is_empty() {
+        gathered.problem(
+            forwarded
+                .problem("`trusted_proxies` are asked for nothing: all who come through one are one address, in `[peers]` too")
+                .hint("`\"x-forwarded-for\"` or `\"forwarded\"`, whichever they send, or `proxy_protocol = true`")
+                .warning(),
+        );
+    }
+    if forwarded.value == Fields::Forwarded && trusted.is_empty() {
+        gathered.problem(
+            forwarded
+                .problem("nobody is believed: there are no `trusted_proxies`")
+                .hint("name the proxies that stand before the gateway, or take `forwarded` away")
+                .of_absence()
+                .warning(),
+        );
+    }
     Forwarders {
         trusted: Networks(trusted.iter().map(|one| one.value).collect()),
         fields: if trusted.is_empty() {
             Fields::Off
         } else {
-            server.forwarded
+            forwarded.value
         },
         proxy_protocol: server.proxy_protocol.value,
     }

@@ -352,4 +352,14 @@ fn warn(file: &File, gathered: &mut Gathered<'_>) {
                 .warning(),
         );
     }
+    let (tls, public_url) = (&file.server.tls, &file.server.public_url);
+    if let (Some(_), Some(url)) = (tls, public_url)
+        && &*url.value.scheme == "http"
+    {
+        gathered.problem(
+            url.problem("callers come in by `tls`, and who signs `https` with the rest of the URL is refused")
+                .hint(format!("`https://{}`, unless something before the gateway takes TLS off and puts it on again", url.value.authority))
+                .warning(),
+        );
+    }
 }
