@@ -121,12 +121,13 @@ table! {
         /// How long a TLS handshake may take.
         pub handshake_timeout: Period = "5s",
         /// How long the head of a request may take, from its first byte to its last. Over HTTP/2 its
-        /// connection ends then.
+        /// connection ends then. A PROXY header may take as long from the moment that its connection is accepted.
         pub head_timeout: Period = "8s",
         /// How long a connection may wait for its next request.
         pub idle_timeout: Period = "60s",
-        /// How long a caller may pause within a request's body. This and `min_rate` do not hold streams of gRPC, which
-        /// have `idle_timeout` of their upstream.
+        /// How long a caller may pause within a request's body, where `min_rate` does not end it sooner: at its
+        /// beginning that is after `min_rate_grace`. Neither holds streams of gRPC, which have `idle_timeout` of their
+        /// upstream.
         pub body_timeout: Period = "30s",
         /// How long a caller may take no byte of a response; over HTTP/2 of each.
         pub write_timeout: Period = "30s",
@@ -191,7 +192,8 @@ table! {
 table! {
     /// Limits per client address (IPv6 by /64), before any cryptography. Who is over them gets 429 `peer-limited`.
     pub struct Peers {
-        /// Refused requests that an address may cause.
+        /// Refused requests that an address may cause. `"50/s"` alone allows 50 at once, which is less than the
+        /// default's `burst`: to allow more, say both.
         pub failures: Limit = { rate = "20/s", burst = 200 },
         /// Requests of any kind. Mind that many honest callers may share an address.
         pub rate: Limit = "off",
