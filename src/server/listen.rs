@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::net::TcpSocket;
 
 /// Connections that may wait to be accepted, on each listener.
@@ -39,7 +39,10 @@ impl Listen {
             (Self::Tcp(one), Self::Tcp(other)) => {
                 one.port() != 0 && one.port() == other.port() && has_one_of(*one, *other)
             }
-            (Self::Unix(one), Self::Unix(other)) => one == other,
+            // `./a` is `a`.
+            (Self::Unix(one), Self::Unix(other)) => {
+                Path::new(".").join(one) == Path::new(".").join(other)
+            }
             _ => false,
         }
     }

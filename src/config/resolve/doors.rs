@@ -15,7 +15,7 @@ pub(super) fn places_that_meet(file: &File, gathered: &mut Gathered<'_>) {
             continue;
         };
         let other = &other.value.0;
-        gathered.problem(if one == other {
+        gathered.problem(if one == other || one.address().is_none() {
             at.problem(format!("`{one}` stands here twice"))
         } else {
             at.problem(format!("`{one}` and `{other}` have addresses in common"))
@@ -28,7 +28,7 @@ pub(super) fn places_that_meet(file: &File, gathered: &mut Gathered<'_>) {
     let Some(met) = callers.find(|one| one.meets(place)) else {
         return;
     };
-    let draft = if met == place {
+    let draft = if met == place || place.address().is_none() {
         admin.problem("callers come in at this very address")
     } else {
         admin.problem(format!(
