@@ -1061,8 +1061,12 @@ fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
         )
     };
     let warnings = |routes: &[String]| -> Vec<String> {
-        let text = format!("upstreams.u.servers = [\"echo:\"]\n{}", routes.concat());
-        let loaded = config::from_text(&text, "gateway.toml").unwrap();
+        let apps = "apps.a.api_keys = [{ id = \"k\", secret = \"env:STATIC_KEY\" }]";
+        let text = format!(
+            "{apps}\nupstreams.u.servers = [\"echo:\"]\n{}",
+            routes.concat()
+        );
+        let loaded = load(&text, "gateway.toml").unwrap();
         let told = loaded
             .warnings
             .iter()
@@ -1112,6 +1116,99 @@ fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
         let told = told.map(|told| format!("routes[0].path: `methods` leaves {told}"));
         let told: Vec<String> = told.into_iter().collect();
         assert_eq!(warnings(&[guarded(methods), wider]), told);
+    }
+    // What else can be less; what is only different is not.
+    let waive = |parts: &[(&str, &str)]| {
+        let one = |(part, until): &(_, _)| {
+            format!("{{ part = \"{part}\", until = {until}, reason = \"x\" }}")
+        };
+        format!(
+            "{SIGNED}\nwaive = [{}]",
+            parts.iter().map(one).collect::<Vec<_>>().join(", ")
+        )
+    };
+    let token = |rest: &str| format!("accept = [\"token\"]\n{rest}");
+    let accept = |several: &str| format!("accept = [{several}]");
+    let fewer = |name: &str| format!("which accepts `{name}`, less than whatever is accepted here");
+    let both = "\"token+http-signature\"";
+    for (narrow, wider, told) in [
+        (
+            accept("\"http-signature\""),
+            accept("\"api-key\""),
+            Some(fewer("api-key")),
+        ),
+        (
+            accept("\"http-signature\""),
+            accept("\"http-signature\", \"token\""),
+            Some(fewer("token")),
+        ),
+        (
+            accept("\"token\""),
+            accept("\"api-key\""),
+            Some(fewer("api-key")),
+        ),
+        (accept(both), accept("\"token\""), Some(fewer("token"))),
+        (
+            accept(both),
+            accept("\"http-signature\""),
+            Some(fewer("http-signature")),
+        ),
+        (
+            accept("\"token\", \"http-signature\""),
+            accept("\"token\""),
+            None,
+        ),
+        (accept("\"token\""), accept(both), None),
+        (
+            token("bind = \"dpop\""),
+            token(""),
+            Some("whose `bind` asks for less".to_owned()),
+        ),
+        (
+            token("bind = \"dpop\""),
+            token("bind = \"key\""),
+            Some("whose `bind` asks for less".to_owned()),
+        ),
+        (token("bind = \"key\""), token("bind = \"dpop\""), None),
+        (
+            token("bind = \"key\""),
+            token("bind = \"authorization\""),
+            None,
+        ),
+        (token("bind = \"key\""), accept("\"http-signature\""), None),
+        (
+            token("replay = \"strict\""),
+            token("replay = \"off\""),
+            Some("where nothing passes only once".to_owned()),
+        ),
+        (token("replay = \"strict\""), token(""), None),
+        (token(""), token("replay = \"strict\""), None),
+        (
+            waive(&[]),
+            waive(&[("body", "2999-01-01")]),
+            Some("which waives `body`".to_owned()),
+        ),
+        (
+            waive(&[("body", "2999-01-01")]),
+            waive(&[("body", "2999-01-02")]),
+            Some("which waives `body`".to_owned()),
+        ),
+        (
+            waive(&[("query", "2999-01-02"), ("body", "2999-01-01")]),
+            waive(&[("body", "2999-01-01")]),
+            None,
+        ),
+    ] {
+        let told = told.map(|told| {
+            format!("routes[0].path: `methods` leaves `POST` here to the route `all`, {told}")
+        });
+        let narrow = route(
+            "narrow",
+            &format!("path = \"/a/**\"\nmethods = [\"GET\"]\n{narrow}"),
+        );
+        let wider = route("all", &format!("path = \"/**\"\n{wider}"));
+        let told: Vec<String> = told.into_iter().collect();
+        assert_eq!(warnings(&[narrow, wider]), told);
     }
     // Said of the very path, it is meant.
     let open = route("open", &format!("path = \"/orders/**\"\n{public}"));

@@ -27,7 +27,8 @@ table! {
         pub path: Required<At<PathPattern>>,
         /// Which methods; with `GET` goes `HEAD`, unless a route of the same host and path lists it. Where they are
         /// not said, every method. Those that are not listed go to a less specific route, where one takes them: `check`
-        /// warns where that one asks for less.
+        /// warns where that one asks for less, by what it accepts, `mode`, `scopes`, `assurance`, `bind`,
+        /// `replay = "off"` or `waive`.
         pub methods: Option<Several<Method>>,
         /// The upstream it leads to.
         pub upstream: Required<At<Name>>,

@@ -1,9 +1,9 @@
 //! `host` and `methods` of `[[routes]]`: which requests a route takes.
 
 use super::Gathered;
-use crate::apps::Mode;
+use super::less::less;
 use crate::config::file::{File, Route};
-use crate::route::{self, Accept, HostPattern, PathPattern, Table};
+use crate::route::{HostPattern, PathPattern, Table};
 use http::Method;
 
 /// Its methods. `HEAD` asks for what `GET` does: who guards the one guards the other, unless a
@@ -40,24 +40,6 @@ pub(super) fn warn_of_left(table: &Table, routes: &[Route], gathered: &mut Gathe
         );
         gathered.problem(draft.warning());
     }
-}
-
-/// What `to` does not ask for that `from` does.
-fn less(to: &route::Route, from: &route::Route) -> Option<String> {
-    if from.accept == Accept::Public || from.mode == Mode::Observe {
-        return None;
-    }
-    if to.accept == Accept::Public {
-        return Some("which is public".to_owned());
-    }
-    if to.mode == Mode::Observe {
-        return Some("which refuses nobody".to_owned());
-    }
-    if let Some(scope) = to.scopes.missing(&from.scopes) {
-        return Some(format!("which does not ask for the scope `{scope}`"));
-    }
-    let is_lower = to.assurance < from.assurance;
-    is_lower.then(|| "whose `assurance` is lower".to_owned())
 }
 
 fn listed(route: &Route) -> &[Method] {

@@ -14,6 +14,7 @@ mod evidence;
 mod inject;
 mod issuers;
 mod keys;
+mod less;
 mod matches;
 mod plans;
 mod registry;
