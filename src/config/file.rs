@@ -67,7 +67,13 @@ table! {
         pub upstreams: Named<Upstream> = {},
         /// Limits that apps can have, by a name of your choice.
         pub plans: Named<Plan> = {},
-        /// Which requests go where. The most specific route wins, wherever it stands; a tie is an error.
+        /// Which requests go where. The most specific route wins, wherever it stands; a tie is an error. The host is looked
+        /// at first, whatever the paths: a name goes before a pattern, a pattern before a route without `host`. Then the
+        /// path, one segment after the other: one that is said before `*`, and `/**` last. Then `methods`: a route that
+        /// lists some before one that does not. So `/**` of one host goes before `/admin/**` without `host`: what is
+        /// guarded there is guarded on that host only by a route of it; `check` warns where the one asks for less than the
+        /// other and both lead to one upstream. Callers name the host as they like: where routes of several hosts lead to a
+        /// backend that does not tell hosts apart, the one that asks for least guards it.
         pub routes: List<Route> = [],
         /// Who may call, by a name of your choice.
         pub apps: Named<App> = {},

@@ -33,7 +33,7 @@ pub enum NoRoute {
     Ambiguous(Ambiguous),
 }
 
-/// What a route leaves to a less specific one by its `methods`.
+/// A request that one might take for a route's, and which is another's.
 #[derive(Debug)]
 pub struct Left<'t> {
     /// Which route.
@@ -171,6 +171,37 @@ impl Table {
         Some(Left { from, to, method })
     }
 
+    /// What routes leave to others of a less specific path, since the host goes before it: a route of one host has what
+    /// one of every host seems to have.
+    pub fn left_by_host(&self) -> impl Iterator<Item = Left<'_>> {
+        let routes = self.order.iter().enumerate();
+        routes.flat_map(move |(at, from)| {
+            let before = self.order.iter().take(at);
+            before.filter_map(move |to| self.left_to_host(from, to))
+        })
+    }
+
+    fn left_to_host<'t>(&'t self, from: &'t Route, to: &'t Route) -> Option<Left<'t>> {
+        // First what is cheap, here too.
+        let is_wider = rank(to) > rank(from) && from.path.specificity(&to.path).is_gt();
+        let host = to.host.as_ref().filter(|_| is_wider)?.example();
+        if from.host.as_ref().is_some_and(|own| !own.matches(&host)) {
+            return None;
+        }
+        let path = from.path.shared(&to.path)?;
+        let methods = match (&*from.methods, &*to.methods) {
+            ([], []) => &USUAL[..],
+            ([], listed) | (listed, _) => listed,
+        };
+        let method = methods.iter().find(|method| {
+            **method != http::Method::OPTIONS
+                && self
+                    .find_canonical(&host, method, &path)
+                    .is_ok_and(|found| found.index == to.index)
+        })?;
+        Some(Left { from, to, method })
+    }
+
     /// Every route, most specific first: the order in which they are tried.
     pub fn in_order(&self) -> &[Arc<Route>] {
         &self.order
@@ -184,11 +215,15 @@ impl Table {
 
 /// Host first, then path, then whether methods are named.
 fn specificity(a: &Route, b: &Route) -> Ordering {
-    let host = |route: &Route| route.host.as_ref().map_or(0, super::HostPattern::rank);
-    host(a)
-        .cmp(&host(b))
+    rank(a)
+        .cmp(&rank(b))
         .then_with(|| a.path.specificity(&b.path))
         .then_with(|| (!a.methods.is_empty()).cmp(&!b.methods.is_empty()))
+}
+
+/// That of its host; none is of every host, and ranks below all.
+fn rank(route: &Route) -> u8 {
+    route.host.as_ref().map_or(0, super::HostPattern::rank)
 }
 
 fn overlap(a: &Route, b: &Route) -> bool {
@@ -296,6 +331,60 @@ mod tests {
     }
 
     #[test]
+    fn what_a_host_has_of_a_more_specific_path_is_what_it_would_get() {
+        let get = &[Method::GET][..];
+        let post = &[Method::POST][..];
+        for (routes, left) in [
+            (
+                &[(None, "/a/**", &[][..]), (Some("x.de"), "/**", &[])][..],
+                &[("/a/**", "/**", Method::POST)][..],
+            ),
+            (
+                &[(Some("*.x.de"), "/a", &[]), (Some("b.x.de"), "/**", &[])],
+                &[("/a", "/**", Method::POST)],
+            ),
+            (
+                &[(None, "/a", get), (Some("*.x.de"), "/**", &[])],
+                &[("/a", "/**", Method::GET)],
+            ),
+            (
+                &[(None, "/*/a", &[]), (Some("x.de"), "/**", get)],
+                &[("/*/a", "/**", Method::GET)],
+            ),
+            // Its own host, another one, other methods or paths, or one as specific.
+            (
+                &[(Some("x.de"), "/a", &[]), (Some("x.de"), "/**", &[])],
+                &[],
+            ),
+            (
+                &[(Some("*.x.de"), "/a", &[]), (Some("x.de"), "/**", &[])],
+                &[],
+            ),
+            (&[(None, "/a", &[]), (None, "/**", &[])], &[]),
+            (&[(None, "/a", get), (Some("x.de"), "/**", post)], &[]),
+            (&[(None, "/a/b", &[]), (Some("x.de"), "/b/**", &[])], &[]),
+            (&[(None, "/**", &[]), (Some("x.de"), "/a", &[])], &[]),
+            (&[(None, "/a", &[]), (Some("x.de"), "/a", &[])], &[]),
+            // One of that host has it.
+            (
+                &[
+                    (None, "/a/**", &[]),
+                    (Some("x.de"), "/**", &[]),
+                    (Some("x.de"), "/a/**", &[]),
+                ],
+                &[],
+            ),
+        ] {
+            let table = table(routes);
+            let found: Vec<_> = table
+                .left_by_host()
+                .map(|left| (&*left.from.name, &*left.to.name, left.method.clone()))
+                .collect();
+            assert_eq!(found, left, "{routes:?}");
+        }
+    }
+
+    #[test]
     fn what_is_left_is_found_soon_among_the_routes_of_a_thousand_hosts() {
         let hosts: Vec<String> = (0..1_000).map(|host| format!("h{host}.x.de")).collect();
         let get = &[Method::GET][..];
@@ -308,8 +397,11 @@ mod tests {
                 (host, "/**", get),
             ]
         });
-        let routes: Vec<_> = routes.collect();
-        assert_eq!(table(&routes).left().count(), 0);
+        let mut routes: Vec<_> = routes.collect();
+        routes.push((None, "/a/b", get));
+        let table = table(&routes);
+        assert_eq!(table.left().count(), 0);
+        assert_eq!(table.left_by_host().count(), 1_000);
     }
 
     /// When a server leaves out what follows a `;`.

@@ -1217,6 +1217,48 @@ fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
 }
 
 #[test]
+fn a_path_that_another_host_opens_for_less_is_a_warning() {
+    let warnings = |site: &str| -> Vec<String> {
+        let text = format!(
+            "upstreams.u.servers = [\"echo:\"]\nupstreams.v.servers = [\"echo:\"]\n\
+             [[routes]]\nname = \"admin\"\nupstream = \"u\"\npath = \"/admin/**\"\naccept = [\"http-signature\"]\n\
+             [[routes]]\nname = \"site\"\npath = \"/**\"\n{site}\n"
+        );
+        let loaded = config::from_text(&text, "gateway.toml").unwrap();
+        let warnings = loaded.warnings.iter();
+        warnings
+            .map(|one| format!("{}: {}", one.key, one.message))
+            .collect()
+    };
+    let of_host = "host = \"www.example.com\"\nupstream = \"u\"\naccept = [\"public\"]";
+    assert_eq!(
+        warnings(of_host),
+        [
+            "routes[0].path: `POST` for the host `www.example.com` goes to the route `site` before, which is public"
+        ]
+    );
+    let pattern = of_host.replace("www.", "*.");
+    assert_eq!(
+        warnings(&pattern),
+        [
+            "routes[0].path: `POST` for the host `*.example.com` goes to the route `site` before, which is public"
+        ]
+    );
+    for harmless in [
+        // Of every host, to another backend, for as much, or guarded there too.
+        of_host.replace("host = \"www.example.com\"\n", ""),
+        of_host.replace("\"u\"", "\"v\""),
+        of_host.replace("public", "http-signature"),
+        format!(
+            "{of_host}\n[[routes]]\nname = \"there\"\nupstream = \"u\"\npath = \"/admin/**\"\n\
+             host = \"www.example.com\"\naccept = [\"http-signature\"]"
+        ),
+    ] {
+        assert_eq!(warnings(&harmless), [""; 0], "{harmless}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_problem_like_any_other() {
     let folder = tempfile::tempdir().unwrap();
     let missing = Config::load(&folder.path().join("none.toml")).unwrap_err();

@@ -18,12 +18,13 @@ table! {
         /// Its name in logs, metrics and `check`. Not `none`: so metrics call requests that no
         /// route takes.
         pub name: Required<At<Name>>,
-        /// Which host. Where it is not said, every host. A name goes before a pattern. Where `[server] public_url`
-        /// is said, its host is every request's.
+        /// Which host: a name, or `*.` before one for names of one label more. Where it is not said, every host. It goes
+        /// before `path`: a name before a pattern, and a pattern before a route of every host, however specific their
+        /// paths are. Where `[server] public_url` is said, its host is every request's.
         pub host: Option<At<HostPattern>>,
-        /// Which paths: `/orders` is that path alone, `*` one segment, `/**` at the end the path and all below it. An
-        /// escape of what can stand plain is the plain character: `/jobs%3Acancel` is `/jobs:cancel`. A `;` is written
-        /// plain.
+        /// Which paths: `/orders` is that path alone, `*` one segment, `/**` at the end the path and all below it. The more
+        /// specific goes first among routes of the same `host` alone. An escape of what can stand plain is the plain
+        /// character: `/jobs%3Acancel` is `/jobs:cancel`. A `;` is written plain.
         pub path: Required<At<PathPattern>>,
         /// Which methods; with `GET` goes `HEAD`, unless a route of the same host and path lists it. Where they are
         /// not said, every method. Those that are not listed go to a less specific route, where one takes them: `check`

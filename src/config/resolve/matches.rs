@@ -42,6 +42,34 @@ pub(super) fn warn_of_left(table: &Table, routes: &[Route], gathered: &mut Gathe
     }
 }
 
+/// Says of each route where one of another host has what it guards, at the same backend: whoever sends a request
+/// says for which host it is.
+pub(super) fn warn_of_left_by_host(table: &Table, routes: &[Route], gathered: &mut Gathered<'_>) {
+    let mut told = None;
+    for left in table.left_by_host() {
+        let at = left.from.index;
+        let path = routes.get(at).and_then(|route| route.path.get());
+        let (Some(path), Some(host)) = (path, &left.to.host) else {
+            continue;
+        };
+        if left.from.upstream != left.to.upstream || told == Some(at) {
+            continue;
+        }
+        let Some(less) = less(left.to, left.from) else {
+            continue;
+        };
+        told = Some(at);
+        let message = format!(
+            "`{}` for the host `{host}` goes to the route `{}` before, {less}",
+            left.method, left.to.name
+        );
+        let draft = path.problem(message).hint(
+            "a host goes before a path: say this path in a route of that host too, which asks for as much",
+        );
+        gathered.problem(draft.warning());
+    }
+}
+
 fn listed(route: &Route) -> &[Method] {
     route.methods.as_ref().map_or(&[], |several| &several.0)
 }

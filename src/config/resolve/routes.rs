@@ -35,6 +35,7 @@ pub(super) fn table(
     match Table::new(routes) {
         Ok(table) if whole => {
             super::matches::warn_of_left(&table, list, gathered);
+            super::matches::warn_of_left_by_host(&table, list, gathered);
             Some(table)
         }
         Ok(_) => None,
