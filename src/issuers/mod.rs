@@ -49,6 +49,12 @@ pub struct Settings {
     pub stale: Duration,
 }
 
+impl Settings {
+    fn stale_seconds(&self) -> i64 {
+        i64::try_from(self.stale.as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
 /// An issuer whose keys are fetched, and what is known of them.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -145,11 +151,8 @@ impl Source {
         let issuer = &*self.settings.name;
         let now = clock.now().unix_seconds();
         let keys = set.len();
-        let stale = i64::try_from(self.settings.stale.as_secs()).unwrap_or(i64::MAX);
-        let differs = self
-            .known
-            .keys()
-            .replace(set, now, now.saturating_add(stale));
+        let until = now.saturating_add(self.settings.stale_seconds());
+        let differs = self.known.keys().replace(set, now, until);
         self.known.keep(bytes);
         if self.known.succeeded() || differs {
             tracing::info!(issuer, keys, "the keys of an issuer were fetched");
@@ -208,6 +211,8 @@ async fn keep<F: Future<Output = Result<Vec<u8>, String>>>(
     fetch: impl Fn() -> F,
 ) {
     let known = &source.known;
+    // Those of before a reload, too: an issuer may be down for long.
+    known.keys().hold(source.settings.stale_seconds());
     loop {
         if let Some((last, failures)) = known.last_try() {
             // Whoever asks, and whatever was reloaded in between.

@@ -251,6 +251,33 @@ fn keys_of_one_place_go_on_however_they_are_fetched_and_whatever_they_are_for() 
     assert!(!elsewhere.is_of_same_keys(&before));
 }
 
+#[tokio::test(start_paused = true)]
+async fn how_long_keys_stay_is_what_the_last_reload_says_though_nothing_can_be_fetched() {
+    let (before, (clock, _hand)) = (source(), Clock::by_hand(1_000));
+    before.take(Ok(BOTH.as_bytes().to_vec()), &clock);
+    let asked = Arc::<Asked>::default();
+    asked.is_down.store(true, Ordering::Relaxed);
+    for algorithm in [Algorithm::Ed25519, Algorithm::EcdsaP256Sha256] {
+        for stale in [60, 60 * 60 * 24 * 7] {
+            let mut after = source();
+            after.settings.stale = Duration::from_secs(stale);
+            after.settings.algorithms = vec![algorithm];
+            after.follow(&before);
+            let task = asked.keep(&after);
+            pass(Duration::from_secs(1)).await;
+            let (keys, end) = (after.known.keys(), 1_000 + i64::try_from(stale).unwrap());
+            assert!(!keys.are_stale(end - 1) && keys.are_stale(end), "{stale}");
+            task.abort();
+        }
+    }
+    // What its issuer has taken back does not come again.
+    before.known.keys().withdraw();
+    let task = asked.keep(&before);
+    pass(Duration::from_secs(1)).await;
+    assert!(before.known.keys().are_stale(1_000));
+    task.abort();
+}
+
 #[test]
 fn a_set_that_came_is_printed_nowhere() {
     let (source, (clock, _hand)) = (source(), Clock::by_hand(1_000));

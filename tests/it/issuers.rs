@@ -547,8 +547,22 @@ fn keys_stay_while_their_issuer_is_down_but_not_for_ever() {
         .text();
     gateway.advance(7_000);
     show(&gateway, &late).assert_passed();
+    let keys = |count: u32| {
+        let line = format!("portcullis_issuer_keys{{issuer=\"outside\"}} {count}\n");
+        let metrics = gateway.ask_admin("/metrics").text();
+        assert!(metrics.contains(&line), "{metrics}");
+    };
+    keys(5);
     gateway.advance(300);
     show(&gateway, &late).assert_refused(401, "credential-rejected");
+    keys(0);
+    // Whoever raises it while the issuer is down, has them back.
+    let text = gateway.setup().text();
+    gateway.reload(&text.replace("stale = \"2h\"", "stale = \"3h\""));
+    wait_until("the keys", || show(&gateway, &late).status == 200);
+    keys(5);
+    gateway.reload(&text);
+    wait_until("their end", || show(&gateway, &late).status == 401);
 }
 
 #[test]

@@ -43,7 +43,15 @@ pub(super) fn show(shared: &Arc<Shared>) {
         Kind::Gauge,
         "issuer_keys",
         "Keys of an issuer that are in force",
-        read(|source, _| vec![(None, source.known.keys().current().len() as u64)]),
+        read(|source, now| {
+            let keys = source.known.keys();
+            let count = if keys.are_stale(now) {
+                0
+            } else {
+                keys.current().len()
+            };
+            vec![(None, count as u64)]
+        }),
     );
     shared.observer.series(
         Kind::Gauge,

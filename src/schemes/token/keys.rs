@@ -70,6 +70,14 @@ impl Keys {
         differs
     }
 
+    /// Has those that were fetched hold for `stale` seconds from then on. Where none were, nothing changes.
+    pub fn hold(&self, stale: i64) {
+        if let Some(since) = self.fetched_at() {
+            let until = since.saturating_add(stale);
+            self.until.store(until, Ordering::Release);
+        }
+    }
+
     /// Ends those that are in force: as if none had been fetched yet.
     pub fn withdraw(&self) {
         let none = KeySet::empty();
