@@ -155,6 +155,7 @@ fn key(
     gathered: &mut Gathered<'_>,
 ) -> Option<Key> {
     webhooks::check_schemes(key, gathered);
+    proves_something(key, gathered);
     let mut private = None;
     let verifying = keys::verifying(key, sender, places, opened, &mut private, gathered);
     let signer = app
@@ -190,6 +191,26 @@ fn key(
         signer: signer.flatten(),
         made: None,
     })
+}
+
+/// Whether some scheme that the key may prove takes its algorithm. Of webhooks their route asks more.
+fn proves_something(key: &file::Key, gathered: &mut Gathered<'_>) {
+    let (Some(at), Some(schemes)) = (key.algorithm.get(), &key.schemes) else {
+        return;
+    };
+    let takes = |scheme: &Scheme| *scheme == Scheme::Webhook || scheme.takes(at.value);
+    // A scheme that cannot be read is a problem of its own.
+    let is_broken = || {
+        let key = at.key.trim_end_matches(".algorithm");
+        gathered.problems.any_within(key, &[])
+    };
+    if schemes.0.iter().any(takes) || is_broken() {
+        return;
+    }
+    let able = Scheme::ALL.into_iter().filter(|one| one.takes(at.value));
+    let able: Vec<_> = able.map(|scheme| format!("`\"{scheme}\"`")).collect();
+    let draft = at.problem("none of `schemes` takes a key of this algorithm: it proves nothing");
+    gathered.problem(draft.accepted(format!("one of these in `schemes`: {}", able.join(", "))));
 }
 
 pub(super) fn dates(

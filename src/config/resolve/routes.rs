@@ -13,6 +13,7 @@ use crate::route::{
     self, Accept, Bind, BodyPolicy, IssuerSet, OAUTH_CLIENT_ATTESTATION, Table, Takers,
 };
 use http::HeaderName;
+use http::header::AUTHORIZATION;
 use std::collections::HashMap;
 
 pub(super) fn table(
@@ -232,6 +233,18 @@ fn token_fields(
             });
             takers[at].issuers = takers[at].issuers.with(place);
         }
+    }
+    let by_token = |one: Scheme| one == Scheme::Token;
+    let nothing_else = matches!(accept, Some(Accept::Proven(all)) if all.iter().all(by_token));
+    if route.bind.value == Bind::Authorization
+        && takes_tokens
+        && nothing_else
+        && fields.iter().all(|field| *field == AUTHORIZATION)
+    {
+        let draft = route.bind.problem(
+            "nobody can pass: tokens stand in `Authorization` alone here, and none can name what it stands in itself",
+        );
+        gathered.problem(draft.hint("another field in `token_headers`: `\"Portcullis-Token\"`"));
     }
     (fields, takers)
 }
