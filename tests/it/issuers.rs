@@ -433,9 +433,9 @@ fn a_flood_of_unknown_keys_reaches_an_issuer_once_in_its_cooldown() {
 fn a_flood_beside_keys_that_are_too_old_reaches_an_issuer_once_in_its_cooldown() {
     let upstream = Upstream::start();
     let issuer = Issuer::start(&every_key());
-    let gateway = fetching(&upstream, &issuer, "cooldown = \"1h\"\nstale = \"1h\"");
-    gateway.advance(3_600);
-    let late = token().claim("iat", T0 + 3_600).claim("exp", T0 + 7_200);
+    let gateway = fetching(&upstream, &issuer, "cooldown = \"1h\"\nstale = \"2h\"");
+    gateway.advance(7_200);
+    let late = token().claim("iat", T0 + 7_200).claim("exp", T0 + 10_800);
     let unknown = late.clone().header("kid", "unknown");
     let both = [late.text(), unknown.text()];
     for text in both.iter().cycle().take(600) {

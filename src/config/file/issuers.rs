@@ -144,7 +144,7 @@ table! {
         /// fetches fail and nobody lacks a key it doubles, up to `refresh`, or to five times as long where there is no
         /// key that can be used.
         pub cooldown: At<Period> = "1m",
-        /// How long keys are used that cannot be fetched again.
+        /// How long keys are used that cannot be fetched again; no less than `refresh` and `cooldown` together.
         pub stale: At<Period> = "1d",
         /// The authorities whose certificates are trusted where its keys are, in PEM. Where they are not said, those
         /// of the system.

@@ -267,13 +267,18 @@ impl Outsider<'_> {
 
     fn times(&self, gathered: &mut Gathered<'_>) {
         let issuer = self.issuer;
-        for (one, other, what) in [
-            (&issuer.refresh, &issuer.cooldown, "`cooldown`"),
-            (&issuer.stale, &issuer.refresh, "`refresh`"),
-        ] {
-            if one.value.0 < other.value.0 {
-                gathered.problem(one.problem(format!("this is shorter than {what}")));
-            }
+        let (refresh, cooldown) = (issuer.refresh.value.0, issuer.cooldown.value.0);
+        if refresh < cooldown {
+            let draft = issuer.refresh.problem("this is shorter than `cooldown`");
+            gathered.problem(draft);
+        }
+        if issuer.stale.value.0 < refresh.saturating_add(cooldown) {
+            let draft = issuer
+                .stale
+                .problem("this is shorter than `refresh` and `cooldown` together");
+            gathered.problem(draft.hint(
+                "keys that end before a fetch that is due has had its time refuse good tokens",
+            ));
         }
     }
 
