@@ -73,15 +73,18 @@ impl Circuit {
 
     /// Claims the trial: one caller gets it. It ends by [`Circuit::succeeded`],
     /// [`Circuit::failed`] or [`Circuit::give_up`]; if it takes longer than the
-    /// ejection did, another is due.
+    /// ejection did, another is due. None is further away than an ejection that began now would have it: the time may
+    /// have been longer before a reload.
     pub(super) fn claim(&self, rules: &Ejection, now: u64) -> bool {
         let due = self.until.load(Ordering::Relaxed);
         let until = now.saturating_add(rules.time(self.doublings()));
-        let claim = |due| {
+        let is_due = due <= now;
+        let changes = (is_due || due > until) && self.is_out();
+        let change = || {
             self.until
                 .compare_exchange(due, until, Ordering::Relaxed, Ordering::Relaxed)
         };
-        due <= now && self.is_out() && claim(due).is_ok()
+        changes && change().is_ok() && is_due
     }
 
     /// The trial told nothing.
@@ -224,6 +227,20 @@ mod tests {
         assert!(!circuit.is_due(12 * S) && !circuit.claim(&RULES, 12 * S));
         assert!(circuit.succeeded(Taken::Trial, 12 * S));
         assert!(!circuit.is_out());
+    }
+
+    #[test]
+    fn a_time_that_a_reload_shortens_is_shorter_for_a_server_that_is_out_already() {
+        let rules = |seconds| Ejection {
+            time: Duration::from_secs(seconds),
+            ..RULES
+        };
+        let circuit = ejected_at(S);
+        assert!(!circuit.claim(&rules(2), 3 * S));
+        assert!(!circuit.claim(&rules(2), 5 * S - 1));
+        assert!(circuit.claim(&rules(2), 5 * S));
+        // A longer one is for the next time.
+        assert!(ejected_at(S).claim(&rules(3_600), 11 * S));
     }
 
     #[test]
