@@ -1217,6 +1217,27 @@ fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
 }
 
 #[test]
+fn a_time_that_the_whole_exchange_never_has_is_a_warning() {
+    let warned = |times: &str| -> Vec<String> {
+        let text = format!("[upstreams.u]\nservers = [\"echo:\"]\n{times}\n");
+        let loaded = config::from_text(&text, "gateway.toml").unwrap();
+        loaded.warnings.iter().map(|one| one.key.clone()).collect()
+    };
+    assert_eq!(warned("timeout = \"2h\""), ["upstreams.u.timeout"]);
+    assert_eq!(
+        warned("idle_timeout = \"2h\""),
+        ["upstreams.u.idle_timeout"]
+    );
+    for fine in [
+        "timeout = \"1h\"\nidle_timeout = \"1h\"",
+        "idle_timeout = \"2h\"\ntotal_timeout = \"1d\"",
+        "total_timeout = \"1s\"",
+    ] {
+        assert_eq!(warned(fine), [""; 0], "{fine}");
+    }
+}
+
+#[test]
 fn a_path_that_another_host_opens_for_less_is_a_warning() {
     let warnings = |site: &str| -> Vec<String> {
         let text = format!(

@@ -17,12 +17,12 @@ table! {
         /// `"https://host:port"`, `"unix:/path/to.sock"`, or `"echo:"`, the built-in test backend.
         pub servers: Required<Several<At<upstream::Server>>>,
         /// From the end of the request to the end of the answer's head. An interim answer (1xx) is none.
-        pub timeout: Period = "30s",
+        pub timeout: At<Period> = "30s",
         /// How long making a connection may take.
         pub connect_timeout: Period = "2s",
         /// The longest pause between two bytes, either way. A stream of events that is silent for longer is cut:
-        /// have its server send a comment now and then, or set more here.
-        pub idle_timeout: Period = "60s",
+        /// have its server send a comment now and then, or set more here, and in `total_timeout` too.
+        pub idle_timeout: At<Period> = "60s",
         /// From when a request goes to a server to the last byte of the answer. A body that is checked before
         /// forwarding is there by then; of one that passes while it arrives, a caller who is late gets 408.
         pub total_timeout: Period = "1h",

@@ -297,12 +297,13 @@ fn upstream(
 ) -> Option<forward::upstream::Settings> {
     let tls = upstreams::tls(&name.value, upstream, places, gathered).ok()?;
     let servers = &upstream.servers.get()?.0;
+    never_reached(upstream, gathered);
     Some(forward::upstream::Settings {
         name: name.value.as_str().into(),
         servers: servers.iter().map(|one| one.value.clone()).collect(),
         connect: upstream.connect_timeout.0,
-        first_byte: upstream.timeout.0,
-        idle: upstream.idle_timeout.0,
+        first_byte: upstream.timeout.value.0,
+        idle: upstream.idle_timeout.value.0,
         total: upstream.total_timeout.0,
         max_connections: upstream.max_connections.0 as usize,
         balance: balance::rules(upstream, gathered)?,
@@ -310,6 +311,23 @@ fn upstream(
         tls,
         resolve_every: upstream.resolve_every.0,
     })
+}
+
+/// Says of a time that is longer than the whole exchange may take. One that is no longer than it is when nothing is
+/// said is no mistake: `total_timeout` is meant to be shorter then.
+fn never_reached(upstream: &Upstream, gathered: &mut Gathered<'_>) {
+    const USUAL: Duration = Duration::from_mins(1);
+    let total = upstream.total_timeout.0;
+    for one in [&upstream.timeout, &upstream.idle_timeout] {
+        if one.value.0 > total.max(USUAL) {
+            let draft = one.problem("`total_timeout` is shorter, and ends the exchange before");
+            gathered.problem(
+                draft
+                    .hint("set `total_timeout` as long as the whole answer may take")
+                    .warning(),
+            );
+        }
+    }
 }
 
 /// Every plan, and what it asks for.
