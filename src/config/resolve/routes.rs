@@ -10,7 +10,8 @@ use crate::config::secrets::Places;
 use crate::config::values::Name;
 use crate::config::words::Accepted;
 use crate::route::{
-    self, Accept, Bind, BodyPolicy, IssuerSet, OAUTH_CLIENT_ATTESTATION, Table, Takers,
+    self, Accept, Bind, BodyPolicy, IssuerSet, OAUTH_CLIENT_ATTESTATION, ReplayPolicy, Table,
+    Takers,
 };
 use http::HeaderName;
 use http::header::AUTHORIZATION;
@@ -347,6 +348,10 @@ fn needless(route: &Route) -> impl Iterator<Item = &'static str> {
         (!route.scopes.0.is_empty(), "`scopes` would refuse everyone"),
         (!route.waive.0.is_empty(), "`waive` has nothing to waive"),
         (route.bind.value != Bind::None, "`bind` has nothing to bind"),
+        (
+            route.replay.value == ReplayPolicy::Strict,
+            "`replay` has no proof that could come again",
+        ),
     ];
     asked
         .into_iter()
