@@ -375,6 +375,37 @@ fn a_build_or_a_key_that_is_turned_off_takes_its_tokens_with_it() {
 }
 
 #[test]
+fn what_was_turned_off_stays_so_when_its_key_no_longer_attests_or_its_app_gets_no_tokens() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream, "");
+    let phone = Instance::enrolled(&gateway, Pair::of("ed25519"));
+    let other = Instance::enrolled(&gateway, Pair::of("ed25519"));
+    let old = phone.question("1.4.1", "", "", "");
+    let old = token(&ask(phone.address, "token", &old));
+    let (revoked, good) = (other.token(), phone.token());
+    let change = |target: &str, to: &Value| done(&api(&gateway, "PATCH", target, to));
+    let passes = |token: &str| call(&gateway, token, None).assert_passed();
+    let is_refused =
+        |token: &str| call(&gateway, token, None).assert_refused(401, "credential-rejected");
+    for token in [&old, &revoked, &good] {
+        passes(token);
+    }
+    let builds = json!({ "tokens": { "evidence": ["instance-key"], "builds": ["1.4.2"] } });
+    change("/v1/apps/phone", &builds);
+    let revoke = format!("/v1/instances/{}/revoke", other.id);
+    done(&api(&gateway, "POST", &revoke, &Value::Null));
+    for to in [false, true, false] {
+        change("/v1/keys/phone-tokens", &json!({ "attests": to }));
+        is_refused(&old);
+        is_refused(&revoked);
+        passes(&good);
+    }
+    change("/v1/apps/phone", &json!({ "tokens": null }));
+    is_refused(&revoked);
+    passes(&good);
+}
+
+#[test]
 fn enrolments_and_failures_stand_in_the_audit() {
     let upstream = Upstream::start();
     let gateway = start(&upstream, "");

@@ -6,7 +6,7 @@ use super::issuer::Issuer;
 use super::json::{Json, read_object};
 use super::jwt::no_object;
 use super::{Settings, rejected};
-use crate::apps::{App, Key, Registry, Scopes, TokenPolicy};
+use crate::apps::{App, Key, Registry, Scopes};
 use crate::crypto::Tag;
 use crate::route::IssuerSet;
 use crate::schemes::freshness::is_in_milliseconds;
@@ -71,9 +71,7 @@ impl Verified {
         if is_named && !read.is_for(settings.audience.as_slice()) {
             return Err(rejected(Why::Claim("aud")));
         }
-        if key.signer.is_some() {
-            still_made(&claims, key.app.tokens.as_deref(), registry)?;
-        }
+        still_made(&claims, key, registry)?;
         let scopes = match read.scope {
             Some(asked) => key.app.scopes.narrowed(text("scope", asked)?.split(' ')),
             None => key.app.scopes.clone(),
@@ -124,28 +122,31 @@ impl Verified {
 }
 
 /// Whether the key service would make a token with these claims now as well. What it made is held to
-/// what changes: an app whose policy changes is another app, and its tokens are read again.
+/// what changes: an app whose policy changes is another app, and its tokens are read again. A key that
+/// signs no tokens here any more, as one that was demoted, brings no instance and no build back.
 fn still_made(
     claims: &[(Cow<'_, str>, Json<'_>)],
-    policy: Option<&TokenPolicy>,
+    key: &Key,
     registry: &Registry,
 ) -> Result<(), Refused> {
+    let policy = key.app.tokens.as_deref();
+    // Else others make its tokens, and may call their instances what they like.
+    let is_ours = policy.is_some() && key.signer.is_some();
     for (name, value) in claims {
-        let holds = match (&**name, value, policy) {
-            ("build", _, Some(policy)) => policy.takes_build(Some(text("build", value)?)),
-            // Without a policy others make its tokens, and may call their instances what they like.
-            ("instance", Json::Text(id), _) => registry
-                .instance(id)
-                .map_or(policy.is_none(), |known| known.enabled),
-            ("instance", ..) => policy.is_none(),
-            _ => true,
+        let (claim, holds) = match (&**name, value, policy) {
+            ("build", Json::Text(build), Some(policy)) => {
+                ("build", policy.takes_build(Some(build)))
+            }
+            ("build", _, Some(_)) => ("build", !is_ours),
+            // Ids are random: one that is known here is that very instance.
+            ("instance", Json::Text(id), _) => {
+                let known = registry.instance(id);
+                ("instance", known.map_or(!is_ours, |known| known.enabled))
+            }
+            ("instance", ..) => ("instance", !is_ours),
+            _ => continue,
         };
         if !holds {
-            let claim = if &**name == "build" {
-                "build"
-            } else {
-                "instance"
-            };
             return Err(rejected(Why::Claim(claim)));
         }
     }
