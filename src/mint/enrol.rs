@@ -48,13 +48,15 @@ impl Enrolling {
             return Err(members.wrong("key", "a public key of Ed25519 or P-256"));
         }
         members.end()?;
+        let hash = HEXLOWER.encode(&sha256(&[code.expose().as_bytes()]));
+        let thumbprint = BASE64URL_NOPAD.encode(key.thumbprint());
         Ok(Self {
+            id: id_of(&app, &hash, &thumbprint),
             app,
-            hash: HEXLOWER.encode(&sha256(&[code.expose().as_bytes()])),
+            hash,
             build,
             public: serde_json::to_string(&written).unwrap_or_default(),
-            thumbprint: BASE64URL_NOPAD.encode(key.thumbprint()),
-            id: fresh_id(),
+            thumbprint,
         })
     }
 
@@ -83,11 +85,15 @@ impl Enrolling {
 
     fn try_out(&self, store: &dyn Store, who: &str, now: i64) -> Result<(), No> {
         for _ in 0..TRIES {
-            let code = self.code(store, now)?;
+            let Some(code) = self.code(store, now)? else {
+                return Ok(());
+            };
             match store.write(self.write(&code, who, now)) {
                 Ok(_) => return Ok(()),
                 // Somebody else has used it, or changed something, at the same time.
-                Err(WriteError::Conflict { .. } | WriteError::Missing(_)) => {}
+                Err(
+                    WriteError::Conflict { .. } | WriteError::Missing(_) | WriteError::Exists(_),
+                ) => {}
                 Err(why) => {
                     tracing::warn!(%why, "an instance could not be enrolled");
                     break;
@@ -97,21 +103,28 @@ impl Enrolling {
         Err(No::Memory(replay::Refused::Unavailable))
     }
 
-    /// The code, where it is good for this instance.
-    fn code(&self, store: &dyn Store, now: i64) -> Result<EnrolmentRecord, No> {
+    /// The code, where it is good for this instance; `None` where this very key has enrolled by it already,
+    /// and takes up no more of it: its answer may have been lost. One that was revoked does not come back so.
+    fn code(&self, store: &dyn Store, now: i64) -> Result<Option<EnrolmentRecord>, No> {
         let read = || -> Result<_, Unreadable> {
-            Ok((store.enrolment(&self.hash)?, store.app(&self.app)?))
+            let known = store.instance(&self.id)?;
+            Ok((known, store.enrolment(&self.hash)?, store.app(&self.app)?))
         };
-        let (code, app) = read().map_err(|why| {
+        let (known, code, app) = read().map_err(|why| {
             tracing::warn!(%why, "an instance could not be enrolled");
             No::Memory(replay::Refused::Unavailable)
         })?;
         let rejected = |why| Err(No::Rejected(why));
-        let Some(code) = code.filter(|code| code.app == self.app) else {
-            return rejected(Reason::UnknownCode);
-        };
-        if now >= code.expires || code.uses == 0 {
-            return rejected(Reason::ExpiredCode);
+        if known.as_ref().is_some_and(|known| !known.enabled) {
+            return rejected(Reason::RevokedInstance);
+        }
+        let code = code.filter(|code| known.is_none() && code.app == self.app);
+        match &code {
+            None if known.is_none() => return rejected(Reason::UnknownCode),
+            Some(code) if now >= code.expires || code.uses == 0 => {
+                return rejected(Reason::ExpiredCode);
+            }
+            _ => {}
         }
         let Some(app) = app.filter(|app| app.enabled) else {
             return rejected(Reason::AppDisabled);
@@ -121,10 +134,8 @@ impl Enrolling {
             return rejected(Reason::NotAccepted);
         }
         let build = self.build.as_deref();
-        let is_of_code = code
-            .build
-            .as_deref()
-            .is_none_or(|wanted| build == Some(wanted));
+        let wanted = code.as_ref().and_then(|code| code.build.as_deref());
+        let is_of_code = wanted.is_none_or(|wanted| build == Some(wanted));
         if !is_of_code || !policy.is_some_and(|policy| policy.takes_build(build)) {
             return rejected(Reason::Build);
         }
@@ -186,9 +197,17 @@ impl Enrolling {
     }
 }
 
-/// A name for an instance. On a command line none is taken for an option.
-fn fresh_id() -> String {
-    let mut id = super::token::fresh_name();
+/// The name of the instance that this key becomes by the code of this hash: always the same, and none that
+/// could be guessed without the code. On a command line it is taken for no option.
+fn id_of(app: &str, hash: &str, thumbprint: &str) -> String {
+    let all = [
+        b"portcullis instance" as &[u8],
+        hash.as_bytes(),
+        thumbprint.as_bytes(),
+        app.as_bytes(),
+    ];
+    let digest = sha256(&all);
+    let mut id = BASE64URL_NOPAD.encode(&digest[..16]);
     if id.starts_with('-') {
         id.replace_range(..1, "i");
     }
@@ -201,8 +220,8 @@ mod tests {
 
     #[test]
     fn no_id_of_an_instance_looks_like_an_option() {
-        for _ in 0..1_000 {
-            let id = fresh_id();
+        for number in 0..1_000 {
+            let id = id_of("phone", &number.to_string(), "0ZcOCORZ");
             assert!(id.len() == 22 && !id.starts_with('-'), "{id}");
         }
     }

@@ -129,10 +129,14 @@ fn an_instance_enrols_and_its_key_proves_each_call_with_each_of_its_tokens() {
         assert_eq!(key.algorithm(), algorithm);
         let code = code(&gateway, &json!({}));
         let id = enrol(&Wire(address), "phone", &code, &key, "1.4.2").unwrap();
-        let again = enrol(&Wire(address), "phone", &code, &key, "1.4.2").unwrap_err();
+        // After an answer that was lost; another key gets nothing by the code.
+        let again = enrol(&Wire(address), "phone", &code, &key, "1.4.2").unwrap();
+        assert_eq!(again, id);
+        let other = instance_key(&generate(algorithm).unwrap()).unwrap();
+        let refused = enrol(&Wire(address), "phone", &code, &other, "1.4.2").unwrap_err();
         assert!(
-            again.to_string().contains("403 `evidence-rejected`"),
-            "{again}"
+            refused.to_string().contains("403 `evidence-rejected`"),
+            "{refused}"
         );
 
         let (clock, hand) = clock();

@@ -207,8 +207,9 @@ fn who_cannot_enrol_learns_nothing_of_apps_and_codes() {
     let pair = Pair::of("ed25519");
     let enrolling = |app: &str, code: &str, build: &str| json!({ "app": app, "code": code, "key": bare(&pair), "build": build });
     let (used, other) = (code(&gateway, &json!({})), code(&gateway, &json!({})));
-    let enrolled = ask(address, "enrol", &enrolling("phone", &used, "1.4.2"));
-    done(&enrolled);
+    let mut by_another = enrolling("phone", &used, "1.4.2");
+    by_another["key"] = bare(&Pair::of("ecdsa-p256-sha256"));
+    done(&ask(address, "enrol", &by_another));
     let made_up = portcullis::apps::made::Printed::new(portcullis::apps::made::Kind::Enrolment);
     let made_up = made_up.expose();
     let short = code(&gateway, &json!({ "expires_in": 60 }));

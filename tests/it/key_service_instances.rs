@@ -6,6 +6,8 @@ use crate::harness::key_service::{ask, call, challenge, token};
 use crate::harness::pair::Pair;
 use crate::harness::{Gateway, Request, Response, Setup, Upstream};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
+use portcullis::client::token::instance_key;
+use portcullis::crypto::Algorithm;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
@@ -305,7 +307,7 @@ fn a_code_enrols_as_many_as_it_says_and_nobody_else() {
     old["build"] = "1.3.0".into();
     refused(&old);
     assert_eq!(ask(address, "enrol", &enrolling(&once, &pair)).status, 200);
-    refused(&enrolling(&once, &pair));
+    refused(&enrolling(&once, &Pair::of("ecdsa-p256-sha256")));
     let mut typed = once.clone();
     let last = typed.pop().unwrap();
     typed.push(if last == '0' { '1' } else { '0' });
@@ -316,10 +318,16 @@ fn a_code_enrols_as_many_as_it_says_and_nobody_else() {
     refused(&enrolling(&of_build, &pair));
     // Of many at once, as many as it is good for.
     let three = code(&gateway, &json!({ "uses": 3 }));
+    let fresh = || {
+        let pem = portcullis::crypto::generate(Algorithm::Ed25519).unwrap();
+        let key = instance_key(&pem).unwrap().public_jwk();
+        serde_json::from_str::<Value>(&key).unwrap()
+    };
     let enrolled: usize = std::thread::scope(|scope| {
         let asking: Vec<_> = (0..6)
             .map(|_| {
-                let body = enrolling(&three, &pair);
+                let mut body = enrolling(&three, &pair);
+                body["key"] = fresh();
                 scope.spawn(move || usize::from(ask(address, "enrol", &body).status == 200))
             })
             .collect();
@@ -342,6 +350,37 @@ fn a_code_enrols_as_many_as_it_says_and_nobody_else() {
         refused.assert_refused(400, "malformed-request");
         assert!(refused.detail().contains(told), "{}", refused.detail());
     }
+}
+
+#[test]
+fn a_key_whose_answer_was_lost_gets_its_id_again_and_one_that_is_revoked_does_not_come_back() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream, "");
+    let address = gateway.address();
+    let two = code(&gateway, &json!({ "uses": 2 }));
+    let (one, other) = (Pair::of("ed25519"), Pair::of("ecdsa-p256-sha256"));
+    // Many at once are one too.
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| Instance::by_code(address, &two, one.clone()).id))
+            .collect();
+        asking.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let first = Instance::by_code(address, &two, one.clone());
+    assert!(ids.iter().all(|id| *id == first.id), "{ids:?}");
+    // It took up one use: the other is still there, and after that none.
+    let second = Instance::by_code(address, &two, other.clone());
+    assert_ne!(first.id, second.id);
+    assert_eq!(
+        Instance::by_code(address, &two, one.clone()).id,
+        first.id,
+        "the code is used up"
+    );
+    call(&gateway, &first.token(), None).assert_passed();
+    let revoke = format!("/v1/instances/{}/revoke", first.id);
+    done(&api(&gateway, "POST", &revoke, &Value::Null));
+    ask(address, "enrol", &enrolling(&two, &one)).assert_refused(403, "evidence-rejected");
+    assert_eq!(Instance::by_code(address, &two, other).id, second.id);
 }
 
 #[test]

@@ -17,6 +17,8 @@ use std::sync::Mutex;
 #[derive(Debug, Default)]
 struct Watched {
     codes: Vec<EnrolmentRecord>,
+    /// What is enrolled, and whether it was not revoked.
+    enrolled: Vec<(String, bool)>,
     asked: Mutex<Vec<&'static str>>,
 }
 
@@ -97,8 +99,15 @@ impl Store for Watched {
         Ok(KeyUses::default())
     }
 
-    fn instance(&self, _: &str) -> Result<Option<InstanceRecord>, Unreadable> {
-        Ok(None)
+    fn instance(&self, id: &str) -> Result<Option<InstanceRecord>, Unreadable> {
+        self.note_that("instance");
+        let found = self.enrolled.iter().find(|(known, _)| known == id);
+        Ok(found.map(|(id, enabled)| {
+            let record = json!({
+                "id": id, "app": "phone", "public": "{}", "thumbprint": "", "enabled": enabled, "enrolled_at": T0,
+            });
+            serde_json::from_value(record).unwrap()
+        }))
     }
 
     fn instances_of(&self, _: &str, _: &Page) -> Result<Paged<InstanceRecord>, Unreadable> {
@@ -135,6 +144,46 @@ impl Store for Watched {
     }
 }
 
+/// What a key asks who enrols.
+fn asked(app: &str, code: &str, build: &str, x: &str) -> Enrolling {
+    let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
+    let body = json!({ "app": app, "code": code, "build": build, "key": key }).to_string();
+    Enrolling::read(body.as_bytes()).unwrap()
+}
+
+const KEY: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+const OTHER_KEY: &str = "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik";
+
+#[test]
+fn a_key_that_has_enrolled_gets_its_id_again_by_the_same_code_and_a_revoked_one_nothing() {
+    let mut store = Watched::default();
+    let (code, other) = (store.add("phone", T0 + 60), store.add("phone", T0 + 60));
+    let enrolling = asked("phone", &code, "1.4.2", KEY);
+    let id = enrolling.id().to_owned();
+    let carried_out = |store: &Watched, code: &str, key: &str| {
+        let again = asked("phone", code, "1.4.2", key);
+        let done = again.carry_out(store, "peer:192.0.2.1", T0 + 90);
+        let asked = std::mem::take(&mut *store.asked.lock().unwrap());
+        (again.id() == id, done, asked.contains(&"write"))
+    };
+    store.enrolled.push((id.clone(), true));
+    // Used up, it is not there any more; or it is over.
+    for _ in 0..2 {
+        assert_eq!(carried_out(&store, &code, KEY), (true, Ok(()), false));
+        store.codes.retain(|one| one.uses == 0);
+    }
+    let unknown = Err(No::Rejected(Reason::UnknownCode));
+    for (code, key) in [(&code, OTHER_KEY), (&other, KEY)] {
+        let found = carried_out(&store, code, key);
+        assert_eq!(found, (false, unknown.clone(), false));
+    }
+    let third = store.add("phone", T0 + 120);
+    assert_eq!(carried_out(&store, &third, KEY), (false, Ok(()), true));
+    store.enrolled[0].1 = false;
+    let revoked = Err(No::Rejected(Reason::RevokedInstance));
+    assert_eq!(carried_out(&store, &code, KEY), (true, revoked, false));
+}
+
 #[test]
 fn whatever_is_wrong_with_it_an_enrolment_costs_the_same() {
     let mut store = Watched::default();
@@ -144,17 +193,18 @@ fn whatever_is_wrong_with_it_an_enrolment_costs_the_same() {
     let of_plain = store.add("plain", T0 + 60);
     let made_up = Printed::new(Kind::Enrolment);
     let cost = |app: &str, code: &str, build: &str| {
-        let key = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
-        let body = json!({ "app": app, "code": code, "build": build, "key": key }).to_string();
         let (done, blocks) = blocks::counted(|| {
-            let enrolling = Enrolling::read(body.as_bytes()).unwrap();
+            let enrolling = asked(app, code, build, KEY);
             enrolling.carry_out(&store, "peer:192.0.2.1", T0)
         });
         let asked = std::mem::take(&mut *store.asked.lock().unwrap());
         (done, asked, blocks)
     };
     let (done, asked, blocks) = cost("phone", &good, "1.4.2");
-    assert_eq!((done, asked), (Ok(()), vec!["code", "app", "write"]));
+    assert_eq!(
+        (done, asked),
+        (Ok(()), vec!["instance", "code", "app", "write"])
+    );
     for (why, app, code, build) in [
         (Reason::UnknownCode, "phone", made_up.expose(), "1.4.2"),
         (Reason::UnknownCode, "phony", made_up.expose(), "1.4.2"),
@@ -168,7 +218,7 @@ fn whatever_is_wrong_with_it_an_enrolment_costs_the_same() {
         let refused = Err(No::Rejected(why));
         assert_eq!(
             found,
-            (refused, vec!["code", "app", "note"], blocks),
+            (refused, vec!["instance", "code", "app", "note"], blocks),
             "{why:?}"
         );
     }
