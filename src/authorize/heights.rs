@@ -43,7 +43,16 @@ impl Strength {
 
     /// That of a caller's proof.
     pub fn of(caller: &Caller) -> Self {
-        match caller.assurance() {
+        Self::with(caller, caller.assurance())
+    }
+
+    /// That to which it moves its app.
+    pub fn of_app(caller: &Caller) -> Self {
+        Self::with(caller, caller.assurance_of_app())
+    }
+
+    fn with(caller: &Caller, assurance: Assurance) -> Self {
+        match assurance {
             Assurance::None => Self::None,
             Assurance::Key if caller.scheme() == Some(Scheme::ApiKey) => Self::StaticKey,
             Assurance::Key => Self::Key,
@@ -164,26 +173,31 @@ impl Heights {
         }
     }
 
-    /// Moves `app` up to `shown`, or leaves it where it is.
+    /// Moves `app` up to `lifted`, or leaves it where it is. What is `shown` may be more than that.
     ///
     /// # Errors
-    /// It stands higher: there.
-    pub fn reach(&self, app: &str, shown: Strength) -> Result<(), Strength> {
+    /// It stands higher than what is shown: there.
+    pub fn reach(&self, app: &str, shown: Strength, lifted: Strength) -> Result<(), Strength> {
         let by_app = self.by_app.load();
         // One that is not kept is of settings that are in force no more, or not yet.
         let Some(height) = by_app.get(app) else {
             return Ok(());
         };
-        let reached = height.load(Ordering::Acquire);
-        if reached == shown.rank() {
-            return Ok(());
+        let mut reached = height.load(Ordering::Acquire);
+        if reached < lifted.rank() {
+            reached = height.fetch_max(lifted.rank(), Ordering::AcqRel);
+            if reached < lifted.rank() {
+                tracing::info!(
+                    app,
+                    from = Strength::of_rank(reached).name(),
+                    to = lifted.name(),
+                    "an app has moved up: less is refused of it from now on"
+                );
+                self.tell();
+            }
         }
-        let reached = height.fetch_max(shown.rank(), Ordering::AcqRel);
         if reached > shown.rank() {
             return Err(Strength::of_rank(reached));
-        }
-        if reached < shown.rank() {
-            self.tell();
         }
         Ok(())
     }

@@ -119,7 +119,9 @@ fn decide(fresh: &Fresh, route: &Route, heights: &Heights) -> Result<(), Refused
             let shown = Strength::of(caller);
             let reached = match fresh.observed() {
                 Some(Observed::Route) => heights.compare(&app.name, shown),
-                None | Some(Observed::App) => heights.reach(&app.name, shown),
+                None | Some(Observed::App) => {
+                    heights.reach(&app.name, shown, Strength::of_app(caller))
+                }
             };
             reached.map_err(|reached| Refused::Downgraded { reached, shown })?;
         }

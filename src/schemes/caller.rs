@@ -29,6 +29,8 @@ struct Identity {
     scheme: Scheme,
     /// Of the token that was shown beside it.
     token_key: Option<Arc<Key>>,
+    /// What that token proves by itself, where it alone names the key of the signature.
+    alone: Option<Assurance>,
 }
 
 #[derive(Debug)]
@@ -113,6 +115,7 @@ impl Caller {
                 credential: Credential::Key(key),
                 scheme,
                 token_key: None,
+                alone: None,
             }),
             assurance,
             scopes,
@@ -133,6 +136,7 @@ impl Caller {
                 credential: Credential::Certificate(known),
                 scheme,
                 token_key: None,
+                alone: None,
             }),
         })
     }
@@ -149,20 +153,23 @@ impl Caller {
                 credential: Credential::Static(known),
                 scheme: Scheme::ApiKey,
                 token_key: None,
+                alone: None,
             }),
         })
     }
 
     /// The same caller, proven by its token too, which may narrow what it may
-    /// do; `None` where that is another app's.
-    pub(super) fn with_token(mut self, token: &Self) -> Option<Self> {
+    /// do; `None` where that is another app's. `is_named`: the token alone names its key.
+    pub(super) fn with_token(mut self, token: &Self, is_named: bool) -> Option<Self> {
         let of_one_app = matches!((self.app(), token.app()), (Some(one), Some(other)) if one.index == other.index);
         if !of_one_app {
             return None;
         }
         self.0.assurance = self.assurance().and(token.assurance());
         self.0.scopes = self.scopes().narrowed(token.scopes().iter());
-        self.0.identity.as_mut()?.token_key = token.key().cloned();
+        let identity = self.0.identity.as_mut()?;
+        identity.token_key = token.key().cloned();
+        identity.alone = is_named.then(|| token.assurance());
         Some(self)
     }
 
@@ -230,6 +237,13 @@ impl Caller {
             Credential::Key(key) => Some(key),
             Credential::Certificate(_) | Credential::Static(_) => None,
         }
+    }
+
+    /// How well its app as a whole is proven by it: a key that only its token names is that of one
+    /// installation, and says nothing of others.
+    pub fn assurance_of_app(&self) -> Assurance {
+        let alone = self.0.identity.as_ref().and_then(|one| one.alone);
+        alone.unwrap_or(self.0.assurance)
     }
 
     /// Tells `registry` that its keys were used, where they were made at run time; once a minute, not each time.

@@ -280,10 +280,12 @@ impl<'r> Presented<'r> {
         let (registry, tokens) = (rules.registry, rules.tokens);
         let held = token::open(&token, registry, tokens, rules.verified, now)?;
         let own = held.signing_key();
+        let is_named = own.is_some();
         let signed = rules.signed();
         let caller = http_signature::verify_by(own, signature, received, route, signed, now)?;
         let tokens = held.caller(&token, Some(&caller), received, route, tokens, now)?;
-        caller.with_token(&tokens).ok_or(Refused::OtherApp)
+        let caller = caller.with_token(&tokens, is_named);
+        caller.ok_or(Refused::OtherApp)
     }
 }
 

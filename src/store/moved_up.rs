@@ -221,6 +221,10 @@ mod tests {
         Strength::from_name(name).unwrap()
     }
 
+    fn reach(heights: &Heights, app: &str, shown: &str) -> Result<(), Strength> {
+        heights.reach(app, strength(shown), strength(shown))
+    }
+
     fn known(directory: &Path) -> Vec<(String, &'static str)> {
         let (_keeper, heights) = Keeper::open(directory).unwrap();
         let all = heights.all().into_iter();
@@ -239,17 +243,17 @@ mod tests {
         let (keeper, heights) = Keeper::open(folder.path()).unwrap();
         heights.keep(|| apps.clone());
         for (name, shown) in [("a", "key"), ("a", "signed"), ("b", "key"), ("c", "signed")] {
-            heights.reach(name, strength(shown)).unwrap();
+            reach(&heights, name, shown).unwrap();
         }
-        assert_eq!(heights.reach("a", strength("key")), Err(strength("signed")));
-        heights.reach("a", strength("signed")).unwrap();
+        assert_eq!(reach(&heights, "a", "key"), Err(strength("signed")));
+        reach(&heights, "a", "signed").unwrap();
         drop(keeper);
         let both = [("a".to_owned(), "signed"), ("b".to_owned(), "key")];
         assert_eq!(known(folder.path()), both);
         // Who need not be kept to it any more starts anew.
         let (keeper, heights) = Keeper::open(folder.path()).unwrap();
         heights.keep(|| [app("a", Downgrade::Allow), app("b", Downgrade::Refuse)]);
-        heights.reach("a", strength("key")).unwrap();
+        reach(&heights, "a", "key").unwrap();
         drop(keeper);
         assert_eq!(known(folder.path()), both[1..]);
     }
@@ -260,7 +264,7 @@ mod tests {
         let (keeper, heights) = Keeper::open(folder.path()).unwrap();
         heights.keep(|| ["a", "b"].map(|name| app(name, Downgrade::Refuse)));
         for name in ["a", "b"] {
-            heights.reach(name, strength("signed")).unwrap();
+            reach(&heights, name, "signed").unwrap();
         }
         heights.keep_others(|| [app("a", Downgrade::Allow)]);
         drop(keeper);
@@ -286,7 +290,7 @@ mod tests {
         heights.keep(|| [app("a", Downgrade::Refuse)]);
         // A folder stands where the file is to be written.
         fs::create_dir(folder.path().join("moved-up.new")).unwrap();
-        heights.reach("a", strength("signed")).unwrap();
+        reach(&heights, "a", "signed").unwrap();
         keeper.close();
         assert!(!folder.path().join(NAME).exists());
     }

@@ -186,6 +186,42 @@ fn an_instance_enrols_and_its_key_proves_each_call_with_each_of_its_tokens() {
 }
 
 #[test]
+fn one_installation_that_signs_with_its_own_key_locks_no_other_out() {
+    let upstream = Upstream::start();
+    let plain = "[[routes]]\nname = \"plain\"\npath = \"/orders/**\"\nupstream = \"backend\"\n\
+        accept = [\"token\"]\nassurance = \"attested\"\n";
+    let gateway = with_phone(setup(&upstream).routes(&format!("{BOTH}{plain}")));
+    let refuse = json!({ "downgrade": "refuse" });
+    done(&api(&gateway, "PATCH", "/v1/apps/phone", &refuse));
+    let (fixed, _) = clock();
+    let tokens = |is_bound: bool| {
+        let pem = generate(Algorithm::Ed25519).unwrap();
+        let key = instance_key(&pem).unwrap();
+        let wire = || Wire(gateway.address());
+        let id = enrol(&wire(), "phone", &code(&gateway, &json!({})), &key, "1.4.2").unwrap();
+        let evidence = InstanceKey::of(&id, "1.4.2", key.clone());
+        let tokens = Tokens::new("phone", wire(), evidence).clock(fixed.clone());
+        let tokens = if is_bound {
+            tokens.pay("Bearer ada").bound_to_key(&key)
+        } else {
+            tokens
+        };
+        (tokens.token().unwrap().text().to_owned(), pem)
+    };
+    let ((others, _), (its, pem)) = (tokens(false), tokens(true));
+    call(&gateway, &others, None).assert_passed();
+    let own = Signer::new("its-own", Algorithm::Ed25519, &pem).unwrap();
+    let own = own.clock(fixed.clone());
+    proven(&gateway, "/signed/1", &its, |request| {
+        own.sign(request).unwrap();
+    })
+    .assert_passed();
+    call(&gateway, &others, None).assert_passed();
+    let got = upstream.got(1);
+    assert_eq!(got.field("portcullis-assurance"), Some("attested+signed"));
+}
+
+#[test]
 fn a_workload_shows_a_fresh_assertion_for_each_token() {
     let upstream = Upstream::start();
     let gateway = of_a_platform(&upstream, "");

@@ -359,6 +359,11 @@ fn what_an_app_has_moved_up_to_survives_a_kill_and_a_clean_stop() {
     wait_until("the file", || {
         std::fs::read_to_string(&kept).is_ok_and(|text| text.contains("\nmobile signed\n"))
     });
+    // Each rise is told, so that who is refused from then on knows why.
+    for (from, to) in [("none", "key"), ("key", "signed")] {
+        let fields = format!("\"app\":\"mobile\",\"from\":\"{from}\",\"to\":\"{to}\"");
+        gateway.stderr.wait_for_count(&fields, 1);
+    }
     gateway = gateway.killed_and_restarted();
     token(&gateway).assert_refused(403, "assurance-too-low");
     gateway.signal("TERM");
