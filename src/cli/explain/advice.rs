@@ -1,10 +1,9 @@
 //! What to change, for each reason to refuse.
 
 use super::case::Case;
-use super::judge::Ground;
 use super::report::{Compared, Report};
 use super::shown::ago;
-use super::{aws_sigv4, hmac_auth, token as shown_token, webhook};
+use super::{aws_sigv4, hmac_auth, token as shown_token, unknown, webhook};
 use crate::apps::{Key, Scheme, SchemeSet};
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Table};
@@ -18,7 +17,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Routes and keys that a message lists.
-const LISTED: usize = 8;
+pub(super) const LISTED: usize = 8;
 
 /// For a head that has two readings.
 pub(super) fn head(malformed: &Malformed) -> Option<String> {
@@ -265,7 +264,7 @@ fn rejected(why: Why, case: Case<'_>, report: &Report) -> String {
         Why::UnknownKey if report.static_key.is_some() => {
             "no app has this key: `portcullis hash-key` prints the hash of one, which must be among the `api_keys` of its app".to_owned()
         }
-        Why::UnknownKey => unknown(key_id.as_deref(), ground),
+        Why::UnknownKey => unknown::advice(key_id.as_deref(), ground),
         Why::WrongSignature => match report.signatures.iter().find_map(|one| one.likely.as_deref()) {
             Some(likely) => likely.to_owned(),
             None if is_of_token => report
@@ -372,23 +371,6 @@ fn token_name(algorithm: Algorithm) -> String {
     } else {
         format!("; this key is of `{algorithm}`, which signs no tokens")
     }
-}
-
-fn unknown(key_id: Option<&str>, ground: &Ground) -> String {
-    let mut known: Vec<&str> = ground.registry.keys().map(|key| &*key.id).collect();
-    known.sort_unstable();
-    let id = key_id.unwrap_or("?");
-    if known.is_empty() {
-        return format!(
-            "no key is known here, so that the signature cannot be checked: name `{id}` with `-c gateway.toml`, or `--key-id {id} --secret file:PATH`"
-        );
-    }
-    let more = if known.len() > LISTED { ", …" } else { "" };
-    known.truncate(LISTED);
-    format!(
-        "no key is called `{id}`; there are `{}`{more}",
-        known.join("`, `")
-    )
 }
 
 fn claimed(received: &Received<'_>, report: &Report) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
-use super::{advice, body, head, shown, veil};
+use super::{advice, body, head, shown, unknown, veil};
 use crate::apps::{Mode, Registry};
 use crate::authorize::{self, Heights};
 use crate::cli::pasted::{Body, Pasted, announced};
@@ -30,6 +30,8 @@ pub(in crate::cli) struct Ground {
     /// What stands for a route where none takes the request, and what is veiled on all of them: see [`veil::nowhere`].
     pub(in crate::cli) nowhere: Route,
     pub(in crate::cli) registry: Registry,
+    /// Whether apps and keys may be made at run time, which are in no configuration.
+    pub(in crate::cli) may_be_made: bool,
     pub(in crate::cli) freshness: Freshness,
     pub(in crate::cli) tokens: token::Settings,
     pub(in crate::cli) public_url: Option<PublicUrl>,
@@ -222,6 +224,15 @@ impl Way<'_> {
                     return Err(body::broken(fault, report));
                 }
                 let change = advice::credential(&why, case, report);
+                if unknown::may_be_made(&why, case) {
+                    report.steps.push(Step {
+                        name: "credential",
+                        outcome: Outcome::NotChecked,
+                        note: "keys made at run time are not known here".to_owned(),
+                    });
+                    report.undecided = change;
+                    return Err(Stopped);
+                }
                 let refusal = Refusal::Credential(why);
                 Err(refuse(report, "credential", &refusal, change))
             }

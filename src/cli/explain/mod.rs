@@ -13,6 +13,7 @@ mod print;
 mod report;
 mod shown;
 mod token;
+mod unknown;
 mod veil;
 mod webhook;
 
@@ -101,7 +102,7 @@ Examples:
   Beside the text that your program signed:
     portcullis explain -c gateway.toml --base mine.txt request.txt
 
-Exits with 0 when the request would pass, with 1 when it would not.";
+Exits with 0 when the request would pass, with 1 when it would not or that cannot be told.";
 
 const NO_STDIN: &str = "the line takes the body from standard input: put it into a file, and name that, `--data-binary @FILE`";
 
@@ -207,6 +208,7 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let is_tls = loaded.config.server.tls.is_some();
+    let may_be_made = loaded.config.registry.is_some();
     let blueprint = loaded.config.gateway;
     let mut registry = Registry::new(blueprint.apps, blueprint.keys, 1)?
         .with_certificates(blueprint.certificates)?;
@@ -242,6 +244,7 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
         nowhere: nowhere(&blueprint.routes),
         routes: blueprint.routes,
         registry,
+        may_be_made,
         freshness: blueprint.freshness,
         tokens,
         public_url: blueprint.public_url,
@@ -297,6 +300,7 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
         nowhere: nowhere(&routes),
         routes,
         registry: Registry::new(vec![app], key.into_iter().collect(), 1)?.telling(secrets, true),
+        may_be_made: false,
         freshness: Freshness::USUAL,
         tokens: TokenSettings::new(None, MAX_LIFETIME, Freshness::USUAL.skew),
         public_url: None,

@@ -213,6 +213,10 @@ fn print_steps(out: &mut impl Write, report: &Report) -> Result<()> {
         )?;
     }
     writeln!(out)?;
+    if let Some(why) = &report.undecided {
+        writeln!(out, "{BAD}This cannot be told here.{BAD:#}")?;
+        return writeln!(out, "\n{TITLE}hint{TITLE:#}: {}", visible(why));
+    }
     let Some(refused) = &report.refused else {
         return writeln!(out, "{GOOD}It would pass.{GOOD:#}");
     };

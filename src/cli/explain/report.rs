@@ -31,6 +31,9 @@ pub(in crate::cli) struct Report {
     pub(super) steps: Vec<Step>,
     /// Why it would be refused.
     pub(in crate::cli) refused: Option<Refused>,
+    /// Why it cannot be told here whether it would.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) undecided: Option<String>,
     /// The caller's own signature base beside ours.
     pub(super) compared: Option<Compared>,
     /// What a reader should know beside.

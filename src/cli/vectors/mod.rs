@@ -114,6 +114,7 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
             nowhere: crate::cli::explain::nowhere(&blueprint.routes),
             routes: blueprint.routes,
             registry,
+            may_be_made: false,
             freshness: blueprint.freshness,
             tokens: blueprint.tokens,
             public_url: blueprint.public_url,
