@@ -213,6 +213,7 @@ impl Gateway {
         if let (Some(app), Some(key)) = (caller.app(), caller.key_id()) {
             record.app = Some(app.name.clone());
             record.key = Some(key.clone());
+            record.instance = caller.instance().cloned();
             record.scheme = caller.scheme_name();
             record.claimed_key = None;
             caller.note_use(&settings.registry, now.unix_seconds());

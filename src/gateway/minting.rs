@@ -115,6 +115,7 @@ impl Gateway {
             },
         )?;
         let record = ending.record();
+        record.instance = judged.instance;
         match &judged.made {
             Ok(key) => {
                 record.app = Some(judged.app);
@@ -158,7 +159,9 @@ impl Gateway {
         let enrolled = done
             .await
             .unwrap_or(Err(No::Memory(replay::Refused::Unavailable)))?;
-        ending.record().app = Some(enrolled.app().into());
+        let record = ending.record();
+        record.app = Some(enrolled.app().into());
+        record.instance = Some(enrolled.id().into());
         Ok(json!({ "instance": enrolled.id() }).to_string().into())
     }
 }

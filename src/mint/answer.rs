@@ -19,6 +19,8 @@ pub struct Judged {
     pub unwritten: Recorded,
     /// The app, as it was named.
     pub app: Arc<str>,
+    /// The instance that asked, or claimed to be.
+    pub instance: Option<Arc<str>>,
     /// The key that signed, or why it is a decoy.
     pub made: Result<Arc<Key>, Reason>,
 }
@@ -85,6 +87,7 @@ impl Service {
             body: answer.to_string().into(),
             unwritten,
             app: (*asked.app).into(),
+            instance: examined.instance.as_deref().map(Into::into),
             made,
         }
     }

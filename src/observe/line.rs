@@ -79,6 +79,7 @@ fn json(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
     );
     text(out, b",\"app\":\"", record.app.as_deref());
     text(out, b",\"key\":\"", record.key.as_deref());
+    text(out, b",\"instance\":\"", record.instance.as_deref());
     word_of_ours(out, b",\"scheme\":\"", record.scheme);
     text(out, b",\"claimed_key\":\"", record.claimed_key.as_deref());
     if record.status != 0 {

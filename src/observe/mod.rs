@@ -172,6 +172,8 @@ pub struct Record {
     pub app: Option<Arc<str>>,
     /// The proven key.
     pub key: Option<Arc<str>>,
+    /// The instance of the app whose token it showed, or that asked for one.
+    pub instance: Option<Arc<str>>,
     /// The key id that was only claimed, when a request was refused.
     pub claimed_key: Option<Box<str>>,
     /// How it was proven.
@@ -230,6 +232,7 @@ impl Record {
             route: None,
             app: None,
             key: None,
+            instance: None,
             claimed_key: None,
             scheme: None,
             trace: None,

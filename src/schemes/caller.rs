@@ -31,6 +31,8 @@ struct Identity {
     token_key: Option<Arc<Key>>,
     /// What that token proves by itself, where it alone names the key of the signature.
     alone: Option<Assurance>,
+    /// The instance of its app whose token it showed.
+    instance: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -116,6 +118,7 @@ impl Caller {
                 scheme,
                 token_key: None,
                 alone: None,
+                instance: None,
             }),
             assurance,
             scopes,
@@ -137,6 +140,7 @@ impl Caller {
                 scheme,
                 token_key: None,
                 alone: None,
+                instance: None,
             }),
         })
     }
@@ -154,6 +158,7 @@ impl Caller {
                 scheme: Scheme::ApiKey,
                 token_key: None,
                 alone: None,
+                instance: None,
             }),
         })
     }
@@ -169,6 +174,7 @@ impl Caller {
         self.0.scopes = self.scopes().narrowed(token.scopes().iter());
         let identity = self.0.identity.as_mut()?;
         identity.token_key = token.key().cloned();
+        identity.instance = token.instance().cloned();
         identity.alone = is_named.then(|| token.assurance());
         Some(self)
     }
@@ -237,6 +243,19 @@ impl Caller {
             Credential::Key(key) => Some(key),
             Credential::Certificate(_) | Credential::Static(_) => None,
         }
+    }
+
+    /// The same caller, of this instance of its app.
+    pub(super) fn of_instance(mut self, instance: Option<Arc<str>>) -> Self {
+        if let Some(identity) = &mut self.0.identity {
+            identity.instance = instance;
+        }
+        self
+    }
+
+    /// The instance of its app whose token it showed, where that is known here.
+    pub fn instance(&self) -> Option<&Arc<str>> {
+        self.0.identity.as_ref()?.instance.as_ref()
     }
 
     /// How well its app as a whole is proven by it: a key that only its token names is that of one

@@ -211,6 +211,13 @@ fn an_instance_that_is_revoked_gets_decoys_and_others_go_on() {
     call(&gateway, &phone.token(), None).assert_refused(401, "credential-rejected");
     call(&gateway, &others, None).assert_passed();
     call(&gateway, &other.token(), None).assert_passed();
+    // Each record says whose it is, so that one that misbehaves can be found and revoked.
+    let count = |text: &str, times| gateway.log().wait_for_count(text, times);
+    for (one, times) in [(&phone, 5), (&other, 7)] {
+        count(&format!("\"instance\":\"{}\"", one.id), times);
+    }
+    let decoy = "\"status\":200,\"reason\":\"decoy: instance-revoked";
+    count(&format!("\"instance\":\"{}\",{decoy}", phone.id), 1);
     let metrics = gateway.ask_admin("/metrics").text();
     let line = "{outcome=\"decoy\",reason=\"instance-revoked\"} 1";
     assert!(metrics.contains(line), "{metrics}");

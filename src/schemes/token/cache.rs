@@ -179,6 +179,7 @@ mod tests {
     fn token(exp: i64) -> Arc<Verified> {
         Arc::new(Verified {
             client: None,
+            instance: None,
             scopes: Scopes::none(),
             exp,
             iat: None,

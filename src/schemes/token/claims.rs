@@ -37,6 +37,8 @@ pub(super) struct Verified {
     pub(super) signing: Option<Arc<Key>>,
     /// The client of OAuth that it attests, where it is such a token.
     pub(super) client: Option<Box<str>>,
+    /// The instance of the app that it was made for, where that is known here.
+    pub(super) instance: Option<Arc<str>>,
     /// How to recognise it.
     pub(super) id: ProofId,
     /// The issuer it is of; `None` where an app has made it.
@@ -71,12 +73,15 @@ impl Verified {
         if is_named && !read.is_for(settings.audience.as_slice()) {
             return Err(rejected(Why::Claim("aud")));
         }
-        still_made(&claims, key, registry)?;
+        let instance = still_made(&claims, key, registry)?;
         let scopes = match read.scope {
             Some(asked) => key.app.scopes.narrowed(text("scope", asked)?.split(' ')),
             None => key.app.scopes.clone(),
         };
-        Ok(read.verified(scopes, settings.max_lifetime, tag, None))
+        Ok(Self {
+            instance,
+            ..read.verified(scopes, settings.max_lifetime, tag, None)
+        })
     }
 
     /// Finds whose a token of `issuer` is, of whose claims these were `read`.
@@ -124,11 +129,13 @@ impl Verified {
 /// Whether the key service would make a token with these claims now as well. What it made is held to
 /// what changes: an app whose policy changes is another app, and its tokens are read again. A key that
 /// signs no tokens here any more, as one that was demoted, brings no instance and no build back.
+/// The instance that it is of, where that is known.
 fn still_made(
     claims: &[(Cow<'_, str>, Json<'_>)],
     key: &Key,
     registry: &Registry,
-) -> Result<(), Refused> {
+) -> Result<Option<Arc<str>>, Refused> {
+    let mut instance = None;
     let policy = key.app.tokens.as_deref();
     // Else others make its tokens, and may call their instances what they like.
     let is_ours = policy.is_some() && key.signer.is_some();
@@ -141,7 +148,9 @@ fn still_made(
             // Ids are random: one that is known here is that very instance.
             ("instance", Json::Text(id), _) => {
                 let known = registry.instance(id);
-                ("instance", known.map_or(!is_ours, |known| known.enabled))
+                let holds = known.as_ref().map_or(!is_ours, |known| known.enabled);
+                instance = known.map(|known| (*known.id).into());
+                ("instance", holds)
             }
             ("instance", ..) => ("instance", !is_ours),
             _ => continue,
@@ -150,7 +159,7 @@ fn still_made(
             return Err(rejected(Why::Claim(claim)));
         }
     }
-    Ok(())
+    Ok(instance)
 }
 
 /// What every token may say, each claim of its type.
@@ -240,6 +249,7 @@ impl<'c> Read<'c> {
             bound: self.bound.map(Box::new),
             signing: None,
             client: None,
+            instance: None,
             id: ProofId::of(tag.as_bytes()),
             outside,
         }

@@ -352,14 +352,9 @@ impl Held {
         } else {
             Assurance::Key
         };
-        Ok(Caller::proven(
-            key,
-            Scheme::Token,
-            assurance,
-            token.scopes.clone(),
-            proof,
-            BodyProof::Unproven,
-        ))
+        let (scopes, body) = (token.scopes.clone(), BodyProof::Unproven);
+        let caller = Caller::proven(key, Scheme::Token, assurance, scopes, proof, body);
+        Ok(caller.of_instance(token.instance.clone()))
     }
 }
 
