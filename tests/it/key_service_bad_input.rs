@@ -184,7 +184,7 @@ fn a_flood_of_bad_answers_grows_nothing() {
     };
     for number in 0..FLOOD {
         let evidence = json!({
-            "format": "instance-key", "instance": format!("made-up-{number}"), "build": "1.4.2", "signature": "AAAA",
+            "format": "instance-key", "instance": format!("made-up-{number}"), "build": "1.4.2", "signature": "A".repeat(86),
         });
         let body =
             json!({ "app": format!("made-up-{number}"), "challenge": "x", "evidence": evidence });
@@ -319,7 +319,7 @@ fn an_app_that_is_not_there_is_answered_like_those_of_the_registry() {
     let answers = || {
         let of = |number: u32| {
             let evidence = json!({
-                "format": "instance-key", "instance": "i", "build": "1.4.2", "signature": "AAAA",
+                "format": "instance-key", "instance": "i", "build": "1.4.2", "signature": "A".repeat(86),
             });
             let app = format!("nobody-{number}");
             let body = json!({ "app": app, "challenge": "x", "evidence": evidence });

@@ -274,7 +274,7 @@ fn nothing_of_what_an_instance_signs_can_be_changed_or_be_anothers() {
         ),
         (
             "wrong-signature",
-            changed("/evidence/signature", "AAAA".into()),
+            changed("/evidence/signature", "A".repeat(86).into()),
         ),
         ("wrong-signature", without("pay")),
         ("wrong-signature", without("cnf")),
@@ -287,6 +287,21 @@ fn nothing_of_what_an_instance_signs_can_be_changed_or_be_anothers() {
         let decoy = token(&ask(address, "token", &body));
         call(&gateway, &decoy, Some("Bearer alice")).assert_refused(401, "credential-rejected");
         assert_eq!(count(&gateway, why), before + 1, "{why} {body}");
+    }
+    // One that is written in another way is told so: whoever sends it sees that himself.
+    let signature = good()["evidence"]["signature"].clone();
+    let bytes = BASE64URL_NOPAD.decode(signature.as_str().unwrap().as_bytes());
+    let bytes = bytes.unwrap();
+    for written in [
+        BASE64.encode(&bytes),
+        data_encoding::BASE64URL.encode(&bytes),
+        data_encoding::HEXLOWER.encode(&bytes),
+    ] {
+        let body = changed("/evidence/signature", written.into());
+        let refused = ask(address, "token", &body);
+        refused.assert_refused(400, "malformed-request");
+        let told = "`evidence.signature` is not base64url without padding";
+        assert!(refused.detail().contains(told), "{}", refused.detail());
     }
     call(&gateway, &phone.token(), None).assert_passed();
 }

@@ -18,13 +18,18 @@ const CONTEXT: &str = "portcullis-instance-key-v1";
 const MAX_SIGNATURE: usize = 128;
 /// Bytes of a coordinate of P-256.
 const COORDINATE: usize = 32;
+/// Bytes of a signature: of Ed25519, or of P-256 side by side.
+const SIDE_BY_SIDE: usize = 2 * COORDINATE;
+/// Bytes that one of P-256 may have in DER, and the first of them.
+const MAX_DER: usize = 72;
+const DER_SEQUENCE: u8 = 0x30;
 
 /// What the instance says of itself, and its signature.
 #[derive(Debug)]
 pub(in crate::mint) struct InstanceKey<'b> {
     instance: Cow<'b, str>,
     build: Cow<'b, str>,
-    signature: Cow<'b, str>,
+    signature: Vec<u8>,
 }
 
 impl<'b> Kind<'b> for InstanceKey<'b> {
@@ -34,7 +39,7 @@ impl<'b> Kind<'b> for InstanceKey<'b> {
         Ok(Self {
             instance: members.required("instance", MAX_INSTANCE)?,
             build: members.required("build", MAX_BUILD)?,
-            signature: members.required("signature", MAX_SIGNATURE)?,
+            signature: signature(members)?,
         })
     }
 
@@ -69,11 +74,12 @@ impl<'b> Kind<'b> for InstanceKey<'b> {
 
 impl InstanceKey<'_> {
     fn is_signed_by(&self, public: &PublicKey, question: &Question<'_>) -> bool {
-        let decoded = BASE64URL_NOPAD.decode(self.signature.as_bytes());
-        let mut signature = decoded.unwrap_or_default();
+        let mut signature = Cow::from(&self.signature);
         // What the keystores of phones give out.
-        if public.algorithm() == Algorithm::EcdsaP256Sha256 && signature.len() != 2 * COORDINATE {
-            signature = ecdsa_side_by_side(&signature, COORDINATE).unwrap_or_default();
+        if public.algorithm() == Algorithm::EcdsaP256Sha256 && signature.len() != SIDE_BY_SIDE {
+            signature = ecdsa_side_by_side(&signature, COORDINATE)
+                .unwrap_or_default()
+                .into();
         }
         let text = signed_text(&Signed {
             app: question.app,
@@ -88,6 +94,22 @@ impl InstanceKey<'_> {
         let verifying = VerifyingKey::from(public.clone());
         verifying.verify(text.as_bytes(), &signature).is_some()
     }
+}
+
+/// A signature that can be one, whoever's: that it is written in another way is told.
+fn signature(members: &mut Members<'_>) -> Result<Vec<u8>, Malformed> {
+    let written = members.required("signature", MAX_SIGNATURE)?;
+    let decoded = BASE64URL_NOPAD.decode(written.as_bytes()).ok();
+    let signature = decoded.filter(|bytes| {
+        let is_der = bytes.first() == Some(&DER_SEQUENCE) && bytes.len() <= MAX_DER;
+        bytes.len() == SIDE_BY_SIDE || is_der
+    });
+    signature.ok_or_else(|| {
+        members.wrong(
+            "signature",
+            "base64url without padding, of 64 bytes or of DER",
+        )
+    })
 }
 
 /// What an instance signs: nothing of a question can be taken out of it or put into another.

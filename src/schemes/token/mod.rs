@@ -197,13 +197,15 @@ fn token_in<'r>(
     takers: Takers,
 ) -> Result<Option<Presented<'r>>, Refused> {
     let in_authorization = name == AUTHORIZATION;
-    let (bytes, as_dpop) = if in_authorization {
-        let Some(found) = after_scheme(value.as_bytes()) else {
-            return Ok(None);
-        };
-        found
-    } else {
-        (value.as_bytes(), false)
+    let (bytes, as_dpop) = match after_scheme(value.as_bytes()) {
+        Some(found) if in_authorization => found,
+        None if in_authorization => return Ok(None),
+        None => (value.as_bytes(), false),
+        Some(_) => {
+            return Err(Refused::Malformed(format!(
+                "`{name}` holds the token alone: no `Bearer` or `DPoP` stands before it there, as in `Authorization`"
+            )));
+        }
     };
     if bytes.len() > MAX_TOKEN {
         return Err(Refused::Malformed(format!(

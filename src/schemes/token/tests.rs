@@ -261,6 +261,18 @@ fn two_tokens_are_refused_and_so_is_none_in_a_field_for_one() {
         let result = gate.request(fields, NOW);
         assert!(matches!(result, Err(Refused::Malformed(_))), "{result:?}");
     }
+    // A field of its own holds the token alone, and says so.
+    for word in ["Bearer", "DPoP", "bearer"] {
+        let shown = format!("{word} {token}");
+        let result = gate.request(&[("portcullis-token", &shown)], NOW);
+        let Err(Refused::Malformed(told)) = result else {
+            panic!("{result:?}");
+        };
+        assert!(
+            told.contains("no `Bearer` or `DPoP` stands before it"),
+            "{told}"
+        );
+    }
 }
 
 #[test]
