@@ -124,7 +124,7 @@ impl Source {
         let why = match read {
             Ok((Ok(set), bytes)) => return self.put_in_force(set, bytes, clock),
             // It could be read: whoever takes back a key that is in the wrong hands may say just this.
-            Ok((Err(BadKeySet::NoKey), bytes)) => {
+            Ok((Err(BadKeySet::NoKey | BadKeySet::Empty), bytes)) => {
                 self.known.keep(bytes);
                 self.known.keys().withdraw();
                 self.known.failed();

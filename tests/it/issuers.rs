@@ -217,6 +217,24 @@ fn a_route_says_whose_tokens_it_takes() {
 }
 
 #[test]
+fn a_file_of_keys_that_is_emptied_ends_all_of_them_at_once() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream, "");
+    let (seen, fresh) = (token().text(), token().claim("jti", "2").text());
+    show(&gateway, &seen).assert_passed();
+    let text = gateway.setup().text();
+    gateway.setup().write("keys.json", b"{\"keys\": []}");
+    gateway.reload(&text);
+    for token in [&seen, &fresh] {
+        show(&gateway, token).assert_refused(401, "credential-rejected");
+    }
+    let keys = every_key().to_string();
+    gateway.setup().write("keys.json", keys.as_bytes());
+    gateway.reload(&text);
+    show(&gateway, &fresh).assert_passed();
+}
+
+#[test]
 fn issuers_that_share_keys_and_a_field_each_get_the_tokens_that_are_theirs() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream);

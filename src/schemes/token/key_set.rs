@@ -49,6 +49,9 @@ pub enum BadKeySet {
     /// None of the algorithms that are accepted of this issuer.
     #[error("none of its keys can be used: they are for other purposes or algorithms")]
     NoKey,
+    /// No key at all.
+    #[error("none of its keys can be used: it lists none")]
+    Empty,
     /// Two keys of one name and one algorithm.
     #[error("two different keys in it have the same name and algorithm")]
     Twice,
@@ -82,6 +85,9 @@ impl KeySet {
         };
         if list.len() > MAX_KEYS {
             return Err(BadKeySet::TooManyKeys(list.len()));
+        }
+        if list.is_empty() {
+            return Err(BadKeySet::Empty);
         }
         let mut keys: Vec<SetKey> = Vec::new();
         for key in list.iter().filter_map(|one| key(one, algorithms)) {
@@ -300,6 +306,7 @@ mod tests {
         let mut none = with(&[]);
         none["n"] = "AAAA".into();
         assert_eq!(set(&[none]).unwrap_err(), BadKeySet::NoKey);
+        assert_eq!(set(&[]).unwrap_err(), BadKeySet::Empty);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::config::secrets::{Places, Reference, SecretFile};
 use crate::crypto::{Algorithm, BadKey, HmacKey};
 use crate::forward::upstream::{Protocol, tls};
 use crate::issuers::{Place, Settings, Source};
-use crate::schemes::token::{KeySet, Keys};
+use crate::schemes::token::{BadKeySet, KeySet, Keys};
 use std::sync::Arc;
 
 impl Outsider<'_> {
@@ -131,6 +131,12 @@ fn key_file(
     };
     match KeySet::read(content.expose(), algorithms?) {
         Ok(set) => Some(set),
+        // Whoever takes back a key that is in the wrong hands may write just this.
+        Err(bad @ BadKeySet::Empty) => {
+            let draft = at.problem(format!("no token of this issuer is taken: {bad}"));
+            gathered.problem(draft.warning().hint("list the keys that it signs with now"));
+            Some(KeySet::empty())
+        }
         Err(bad) => {
             gathered.problem(at.problem(format!("the file cannot be used: {bad}")));
             None
