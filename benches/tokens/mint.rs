@@ -77,7 +77,9 @@ impl House {
 
     fn challenge(&self, app: &str) -> String {
         let body = json!({ "app": app }).to_string();
-        let answer = self.service.challenge(body.as_bytes(), gate::now());
+        let answer = self
+            .service
+            .challenge(body.as_bytes(), &self.tokens, gate::now());
         let answer: Value = serde_json::from_slice(&answer.expect("it is one")).expect("JSON");
         answer["challenge"].as_str().expect("a text").to_owned()
     }
@@ -128,7 +130,7 @@ pub(crate) fn challenge(name: &str) -> Group {
     let made = case("made", Kind::Other, move || {
         house
             .service
-            .challenge(black_box(body.as_bytes()), gate::now())
+            .challenge(black_box(body.as_bytes()), &house.tokens, gate::now())
     });
     Group::of(name, Some(bare), vec![made])
 }

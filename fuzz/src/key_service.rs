@@ -24,7 +24,7 @@ pub(super) fn check(bytes: &[u8]) {
     let service = service.expect("the secret is long enough");
     match door {
         b'c' => {
-            if let Ok(answer) = service.challenge(body, gate::now()) {
+            if let Ok(answer) = service.challenge(body, &settings_of_tokens(), gate::now()) {
                 let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
                 assert_eq!(answer["expires_in"], CHALLENGE_LIFETIME);
                 assert_eq!(answer["challenge"].as_str().map(str::len), Some(55));
@@ -36,11 +36,15 @@ pub(super) fn check(bytes: &[u8]) {
     }
 }
 
+fn settings_of_tokens() -> token::Settings {
+    token::Settings::new(None, LIFETIME, SKEW)
+}
+
 /// No instance has enrolled: whatever is shown, the answer is a decoy, and looks like a token.
 fn token(service: &Service, body: &[u8]) {
     let asked = format!("{{\"app\":\"{APP}\"}}");
     let fresh = service
-        .challenge(asked.as_bytes(), gate::now())
+        .challenge(asked.as_bytes(), &settings_of_tokens(), gate::now())
         .expect("it names an app");
     let fresh: Value = serde_json::from_slice(&fresh).expect("an answer is JSON");
     let fresh = fresh["challenge"].as_str().expect("it holds a challenge");
@@ -56,7 +60,7 @@ fn token(service: &Service, body: &[u8]) {
         rates: TokenRates::default(),
         dev: false,
     };
-    let tokens = token::Settings::new(None, LIFETIME, SKEW);
+    let tokens = settings_of_tokens();
     let judged = service.judge(
         body.as_bytes(),
         InForce {

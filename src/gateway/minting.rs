@@ -81,7 +81,7 @@ impl Gateway {
         // It may have taken its time to come.
         let now = self.shared.clock.later(now);
         let answer = match asked.door {
-            Door::Challenge => service.challenge(&held.bytes, now),
+            Door::Challenge => service.challenge(&held.bytes, &settings.tokens, now),
             Door::Enrol => self.enrol(&held.bytes, peer, ending, now).await,
             Door::Token | Door::Keys => {
                 self.token(settings, minting, &held.bytes, peer, ending, now)

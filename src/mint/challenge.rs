@@ -5,9 +5,8 @@
 
 use super::Reason;
 use crate::crypto::digest::sha256;
-use crate::crypto::{Algorithm, BadKey, HmacKey, random};
+use crate::crypto::{HmacKey, random};
 use crate::schemes::ProofId;
-use crate::secret::Secret;
 use data_encoding::BASE64URL_NOPAD;
 use subtle::ConstantTimeEq;
 
@@ -24,9 +23,10 @@ const RANDOM: usize = 16;
 const MAC: usize = 16;
 const FRONT: usize = 1 + TIME + RANDOM;
 const WHOLE: usize = FRONT + MAC;
-/// Makes challenges, and knows its own.
-#[derive(Debug)]
-pub(super) struct Challenges(HmacKey);
+
+/// Makes challenges, and knows its own, and those of other gateways with the same key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Challenges<'k>(pub(super) &'k HmacKey);
 
 /// One that was answered in time, and for the app that it is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +37,9 @@ pub(super) struct Answered {
     pub(super) made: i64,
 }
 
-impl Challenges {
-    pub(super) fn new(secret: &Secret) -> Result<Self, BadKey> {
-        HmacKey::new(Algorithm::HmacSha256, secret).map(Self)
-    }
-
+impl Challenges<'_> {
     /// A challenge for `app`, whether there is one of that name or not.
-    pub(super) fn make(&self, app: &str, now: i64) -> String {
+    pub(super) fn make(self, app: &str, now: i64) -> String {
         let mut whole = [0; WHOLE];
         let (front, mac) = whole.split_at_mut(FRONT);
         front[0] = VERSION;
@@ -54,7 +50,7 @@ impl Challenges {
     }
 
     /// What an answered challenge is. Whatever is wrong with it, one MAC and one hash are made to find out.
-    pub(super) fn check(&self, challenge: &str, app: &str, now: i64) -> Result<Answered, Reason> {
+    pub(super) fn check(self, challenge: &str, app: &str, now: i64) -> Result<Answered, Reason> {
         let mut whole = [0; WHOLE];
         let is_whole = match BASE64URL_NOPAD.decode(challenge.as_bytes()) {
             Ok(bytes) if bytes.len() == WHOLE => {
@@ -81,7 +77,7 @@ impl Challenges {
         Ok(Answered { id, made })
     }
 
-    fn mac(&self, app: &str, front: &[u8]) -> [u8; MAC] {
+    fn mac(self, app: &str, front: &[u8]) -> [u8; MAC] {
         let length = [u8::try_from(app.len()).unwrap_or(u8::MAX)];
         let tag = self
             .0
@@ -102,11 +98,14 @@ impl Answered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::Algorithm;
+    use crate::secret::Secret;
 
     const NOW: i64 = 1_800_000_000;
 
-    fn challenges(byte: u8) -> Challenges {
-        Challenges::new(&Secret::new(vec![byte; 32])).unwrap()
+    fn challenges(byte: u8) -> Challenges<'static> {
+        let key = HmacKey::new(Algorithm::HmacSha256, &Secret::new(vec![byte; 32]));
+        Challenges(Box::leak(Box::new(key.unwrap())))
     }
 
     #[test]

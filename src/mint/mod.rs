@@ -30,7 +30,7 @@ pub use reason::Reason;
 use crate::apps::made::Store;
 use crate::apps::{Key, Minter, OnFailure, Registry, Scheme};
 use crate::clock::Now;
-use crate::crypto::BadKey;
+use crate::crypto::{Algorithm, BadKey, HmacKey};
 use crate::limit::app::Rate;
 use crate::limit::{AppDebts, Debts};
 use crate::replay::{self, Memory, Once, Recorded};
@@ -121,7 +121,8 @@ pub struct InForce<'f> {
 
 /// What outlives every reload: the secret that challenges are made with, what was answered, what was counted.
 pub struct Service {
-    challenges: Challenges,
+    /// What challenges are made with, where no key is shared with other gateways.
+    own: HmacKey,
     seed: [u8; 32],
     answered: Arc<dyn Memory>,
     peers: OnceLock<Debts>,
@@ -142,7 +143,7 @@ impl Service {
     /// [`BadKey`]: the secret is too short.
     pub fn new(secret: &Secret, answered: Arc<dyn Memory>) -> Result<Self, BadKey> {
         Ok(Self {
-            challenges: Challenges::new(secret)?,
+            own: HmacKey::new(Algorithm::HmacSha256, secret)?,
             seed: crate::crypto::digest::sha256(&[b"portcullis seed", secret.expose()]),
             answered,
             peers: OnceLock::new(),
@@ -192,11 +193,23 @@ impl Service {
     ///
     /// # Errors
     /// [`No::Malformed`].
-    pub fn challenge(&self, body: &[u8], now: Now) -> Result<Bytes, No> {
+    pub fn challenge(
+        &self,
+        body: &[u8],
+        tokens: &schemes::token::Settings,
+        now: Now,
+    ) -> Result<Bytes, No> {
         let asked = ForChallenge::read(body)?;
-        let challenge = self.challenges.make(&asked.app, now.unix_seconds());
+        let challenges = self.challenges(tokens);
+        let challenge = challenges.make(&asked.app, now.unix_seconds());
         let answer = json!({ "challenge": challenge, "expires_in": challenge::LIFETIME });
         Ok(answer.to_string().into())
+    }
+
+    /// By the key that all gateways have, where they have one: who asks may meet another of them next.
+    fn challenges<'k>(&'k self, tokens: &'k schemes::token::Settings) -> Challenges<'k> {
+        let shared = tokens.dpop.nonces.of_all();
+        Challenges(shared.unwrap_or(&self.own))
     }
 
     /// A token, or a decoy.
@@ -212,7 +225,8 @@ impl Service {
         let answered_like = known.or(double);
         let now = with.now.unix_seconds();
         // Each of these costs the same whatever it finds, and all of them are gone through.
-        let answered = self.challenges.check(&asked.challenge, &asked.app, now);
+        let challenges = self.challenges(with.tokens);
+        let answered = challenges.check(&asked.challenge, &asked.app, now);
         let examined = asked.evidence.examine(&Question {
             minter: answered_like,
             app: &asked.app,

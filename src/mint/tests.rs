@@ -187,7 +187,9 @@ impl House {
 
     fn challenge(&self, app: &str) -> String {
         let body = json!({ "app": app }).to_string();
-        let answer = self.service.challenge(body.as_bytes(), self.clock.now());
+        let answer = self
+            .service
+            .challenge(body.as_bytes(), &self.tokens, self.clock.now());
         let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
         assert_eq!(answer["expires_in"], 60);
         answer["challenge"].as_str().unwrap().to_owned()
@@ -296,6 +298,29 @@ fn no_token_lives_longer_than_any_may() {
     assert_eq!(claims["exp"], T0 + 90);
     let answer: Value = serde_json::from_slice(&judged.body).unwrap();
     assert_eq!(answer["expires_in"], 90);
+}
+
+#[test]
+fn gateways_with_one_secret_for_nonces_take_each_others_challenges() {
+    let (mut one, mut other) = (House::new(), House::new());
+    let own = Secret::new(vec![8; 32]);
+    other.service = Service::new(&own, Arc::new(Table::new(64))).unwrap();
+    let crossed = |one: &House, other: &House| {
+        let challenge = one.challenge("mobile");
+        let body = json!({ "app": "mobile", "challenge": challenge, "evidence": dev() });
+        other.judge(&body).unwrap().made.map(drop)
+    };
+    let foreign = Err(Reason::ForeignChallenge);
+    assert_eq!(crossed(&one, &other), foreign);
+    let fleet = Secret::new(vec![9; 32]);
+    let share = |house: &mut House| {
+        house.tokens.dpop.nonces = schemes::token::dpop::nonce::Nonces::shared(&fleet).unwrap();
+    };
+    share(&mut one);
+    assert_eq!(crossed(&one, &other), foreign);
+    share(&mut other);
+    assert_eq!(crossed(&one, &other), Ok(()));
+    assert_eq!(crossed(&other, &one), Ok(()));
 }
 
 #[test]
@@ -1116,7 +1141,11 @@ fn what_cannot_be_read_is_told_where() {
             other => panic!("{body}: {other:?}"),
         }
     }
-    let refused = |body: &str| match house.service.challenge(body.as_bytes(), house.clock.now()) {
+    let refused = |body: &str| match house.service.challenge(
+        body.as_bytes(),
+        &house.tokens,
+        house.clock.now(),
+    ) {
         Err(No::Malformed(Malformed(detail))) => detail,
         other => panic!("{body}: {other:?}"),
     };

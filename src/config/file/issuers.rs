@@ -24,9 +24,9 @@ table! {
         /// Whether a DPoP proof must hold a nonce of ours. A proof without one, or with one older than `[freshness]`
         /// `window`, is refused with a fresh one in `DPoP-Nonce`: no proof can be made ahead of time.
         pub dpop_nonce: bool = false,
-        /// The secret by which such nonces, and challenges of attested clients, are known again: one that all gateways of a
-        /// fleet have, where a caller may meet another one at each request. Where it is not said, each process makes one
-        /// for itself, and takes nonces of no other.
+        /// The secret by which such nonces, and challenges of attested clients and of the key service, are known again: one
+        /// that all gateways of a fleet have, where a caller may meet another one at each request. Where it is not said, each
+        /// makes one for itself, and takes nonces and challenges of no other.
         pub nonce_secret: Option<At<Reference>>,
         /// The path below which the key service answers, where an app has `tokens`, or may be made with some: unless
         /// `[state] registry` is `"off"`. No route may lie there.

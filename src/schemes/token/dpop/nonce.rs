@@ -16,14 +16,20 @@ const LABEL: &[u8] = b"portcullis nonce";
 
 /// Who makes nonces, and knows them again.
 #[derive(Clone, Debug)]
-pub struct Nonces(Arc<HmacKey>);
+pub struct Nonces {
+    key: Arc<HmacKey>,
+    is_shared: bool,
+}
 
 impl Nonces {
     /// Of this process alone, for as long as it runs.
     pub fn own() -> Self {
         static KEY: OnceLock<Arc<HmacKey>> = OnceLock::new();
         let key = KEY.get_or_init(|| Arc::new(HmacKey::dummy(Algorithm::HmacSha256)));
-        Self(key.clone())
+        Self {
+            key: key.clone(),
+            is_shared: false,
+        }
     }
 
     /// Of all gateways that have this secret.
@@ -31,7 +37,16 @@ impl Nonces {
     /// # Errors
     /// [`BadKey`]: it is too short, or a public key.
     pub fn shared(secret: &Secret) -> Result<Self, BadKey> {
-        HmacKey::of_ours(secret).map(|key| Self(Arc::new(key)))
+        let key = HmacKey::of_ours(secret).map(Arc::new)?;
+        Ok(Self {
+            key,
+            is_shared: true,
+        })
+    }
+
+    /// The key, where other gateways have it too. What else it signs begins in another way.
+    pub fn of_all(&self) -> Option<&HmacKey> {
+        self.is_shared.then_some(&*self.key)
     }
 
     /// A nonce for proofs that are made from now on.
@@ -65,7 +80,7 @@ impl Nonces {
         at.copy_from_slice(&time.to_be_bytes());
         let mut nonce = [0; 8 + MAC];
         nonce[..8].copy_from_slice(&time.to_be_bytes());
-        nonce[8..].copy_from_slice(&self.0.sign(&signed).as_bytes()[..MAC]);
+        nonce[8..].copy_from_slice(&self.key.sign(&signed).as_bytes()[..MAC]);
         nonce
     }
 }
