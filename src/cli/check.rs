@@ -1,6 +1,7 @@
 //! `portcullis check`: a configuration as it was understood, or all that is wrong with it.
 
 mod credentials;
+mod hosts;
 mod issuers;
 mod places;
 mod strangers;
@@ -74,6 +75,7 @@ pub fn run(args: &Args, clock: &Clock) -> ExitCode {
             }
             let notes = tunnels::notes(&loaded.config).into_iter();
             let notes = notes.chain(strangers::notes(&loaded.config));
+            let notes = notes.chain(hosts::note(&loaded.config));
             for note in notes.chain(places::note(&loaded.config)) {
                 let _ = writeln!(anstream::stderr(), "note: {note}");
             }
