@@ -81,7 +81,7 @@ pub(super) fn token(
 }
 
 /// Makes `key` the key of a new instance of `app`, by a code that whoever runs the gateway has given out for it. Gives
-/// the instance's id.
+/// the instance's id; the same one again for the same code and key, as after an answer that was lost.
 ///
 /// # Errors
 /// [`NoToken`].
