@@ -1,8 +1,6 @@
 //! Load, bind, run, reload, drain: the only place where rooms are put together.
 
-use super::files::{self, Need};
-use crate::clock::Clock;
-use crate::config::{Config, Loaded};
+use crate::config::Loaded;
 
 use crate::admin::Served;
 use crate::admin::api::{Guard, Turns};
@@ -12,21 +10,18 @@ use crate::gateway::{self, Gateway, Settings, Shared, Tunnels};
 use crate::issuers::Fetches;
 use crate::limit::peer::Peers;
 use crate::schemes::token;
-use crate::server::{Handed, Listen, tls::Certificates};
-use crate::{admin, observe, server, store};
+use crate::server::{Listen, tls::Certificates};
+use crate::{admin, server, store};
 use anyhow::Context as _;
 use control::{Control, Fixed, InForce};
 use doors::Doors;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use warned::{Warned, Warnings};
-use watch::{Wake, Wakes};
 
 mod control;
 mod desk;
@@ -34,6 +29,7 @@ mod doors;
 mod ends;
 mod events;
 mod issuers;
+mod main_loop;
 mod minting;
 mod observing;
 mod options;
@@ -50,6 +46,7 @@ mod watch;
 pub use control::NotReloaded;
 pub(super) use desk::configured;
 pub use events::init_events;
+pub use main_loop::run;
 pub use options::StartOptions;
 
 /// Verified tokens that are kept.
@@ -289,112 +286,5 @@ impl Running {
     /// Waits until the records of what has ended are written.
     pub fn flush_log(&self) {
         self.control.shared.observer.flush();
-    }
-}
-
-/// Runs a gateway until it is told to stop.
-///
-/// # Errors
-/// When it cannot start.
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    // Before there are threads: it changes the environment.
-    let handed = Handed::from_environment();
-    init_events()?;
-    panics::tell_the_place_only();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    // Before the file is read and an address is told: no change and no signal is missed from here on.
-    let mut wakes = {
-        let _inside = runtime.enter();
-        files::outlive_size_limit()?;
-        Wakes::new(std::slice::from_ref(&args.config))?
-    };
-    let loaded = match Config::load(&args.config) {
-        Ok(loaded) => loaded,
-        Err(report) => {
-            super::aside(&report.coloured());
-            return Ok(ExitCode::from(2));
-        }
-    };
-    for warning in Warnings::of(&loaded).at(Clock::system().now()) {
-        tracing::warn!("{warning}");
-    }
-    wakes.watch(&loaded.config.files);
-    let (need, may_be_open) = (Need::of(&loaded.config), files::raise());
-    if let Some(shortage) = need.shortage(may_be_open) {
-        tracing::warn!("too few files may be open: {shortage}");
-    }
-    runtime.block_on(async {
-        let given_up = Arc::<AtomicBool>::default();
-        let options = StartOptions::default()
-            .connections(need.connections_within(may_be_open))
-            .handed(handed)
-            .file(args.config.clone())
-            .unless(given_up.clone());
-        let mut starting = tokio::task::spawn_blocking(move || start(loaded, options));
-        tokio::select! {
-            started = &mut starting => {
-                let running = started??;
-                let (pulse, proofs) = (running.workers.pulse(), running.control.proofs.clone());
-                let disk_answers = move || proofs.disk_answers();
-                let stop = running.control.stop.clone();
-                tokio::spawn(systemd::keep_alive(pulse, disk_answers, stop));
-                systemd::ready();
-                return until_stopped(running, wakes, &args.config).await;
-            }
-            () = wakes.told_to_stop() => given_up.store(true, Ordering::Release),
-        }
-        // It may serve by now, or still be waiting for a gateway before it.
-        match starting.await? {
-            Ok(running) => drained(running, wakes).await,
-            Err(why) if why.is::<store::embedded::OpenError>() => {
-                tracing::info!("stopped before it began to serve");
-                Ok(ExitCode::SUCCESS)
-            }
-            Err(why) => Err(why),
-        }
-    })
-}
-
-/// Reloads when it is asked to or a file changes; drains and returns when told to stop.
-async fn until_stopped(
-    running: Running,
-    mut wakes: Wakes,
-    config: &Path,
-) -> anyhow::Result<ExitCode> {
-    loop {
-        let tries = running.control.is_not_taken();
-        match wakes.next(&running.control.reloaded, tries).await {
-            Wake::Stop => break,
-            Wake::Reloaded => wakes.watch(&running.control.files()),
-            Wake::Dates => running.control.look_at_dates(),
-            wake @ (Wake::Changed | Wake::Asked) => {
-                systemd::reloading();
-                // It has told by itself what came of it.
-                let _ = running.control.reload_file(config, wake);
-                systemd::ready();
-                wakes.watch(&running.control.files());
-            }
-        }
-    }
-    drained(running, wakes).await
-}
-
-/// Stops it, at once when told to stop again.
-async fn drained(running: Running, mut wakes: Wakes) -> anyhow::Result<ExitCode> {
-    systemd::stopping();
-    let stopped = tokio::task::spawn_blocking(move || running.stop());
-    tokio::select! {
-        cut = stopped => {
-            let cut = cut.unwrap_or_default();
-            tracing::info!(cut, "stopped");
-            Ok(ExitCode::SUCCESS)
-        }
-        () = wakes.told_to_stop() => {
-            tracing::warn!("told to stop again: not waiting");
-            observe::last_words();
-            std::process::exit(1)
-        }
     }
 }
