@@ -274,6 +274,56 @@ fn the_service_manager_is_told_how_it_goes() {
     assert!(binary.wait().success());
 }
 
+/// Holds files so that whoever opens one waits, as for a file system that does not answer, until its input ends.
+const HELD: &str = "import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+held = open(sys.argv[1], 'r+b')
+fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+sys.stdin.read()";
+
+#[test]
+fn files_that_do_not_answer_keep_neither_the_watchdog_nor_a_stop_waiting() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream);
+    let path = setup.path("notify.sock");
+    let manager = Manager(UnixDatagram::bind(&path).unwrap());
+    manager.0.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "200000"),
+    ];
+    let mut binary = Binary::spawn_with(setup, &told);
+    assert_eq!(manager.next_news(), "READY=1\n");
+    let mut holder = std::process::Command::new("python3")
+        .args(["-c", HELD])
+        .arg(binary.setup().path("gateway.toml"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("Python is needed");
+    let mut line = String::new();
+    let mut said = std::io::BufReader::new(holder.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert_eq!(line, "held\n");
+
+    binary.signal("HUP");
+    assert!(manager.next_news().starts_with("RELOADING=1\n"));
+    let event = "the files of the configuration do not answer";
+    while !binary.stderr.text().contains(event) {
+        assert_eq!(manager.next(), "WATCHDOG=1\n");
+    }
+    let request = binary.request("GET", "/orders");
+    let signed = caller().at(Binary::now()).sign(&request);
+    binary.send(&signed).assert_passed();
+
+    binary.signal("TERM");
+    assert_eq!(manager.next_news(), "STOPPING=1\n");
+    assert!(binary.wait().success());
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+}
+
 /// The values of a key of a unit file.
 fn values<'u>(unit: &'u str, key: &str) -> Vec<&'u str> {
     unit.lines()

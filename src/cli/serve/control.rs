@@ -17,7 +17,7 @@ use crate::store::embedded::{Proofs, Table};
 use crate::store::moved_up::Keeper;
 use crate::{admin, server, store};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -313,9 +313,13 @@ impl Control {
         self.in_force().warned.look(self.shared.clock.now());
     }
 
-    /// Whether the file has to be tried again.
+    /// Whether the file has to be tried again. While somebody reads it, he tells what came of it.
     pub(super) fn is_not_taken(&self) -> bool {
-        hold(&self.last_read).not_taken.is_some()
+        match self.last_read.try_lock() {
+            Ok(last) => last.not_taken.is_some(),
+            Err(TryLockError::Poisoned(last)) => last.into_inner().not_taken.is_some(),
+            Err(TryLockError::WouldBlock) => false,
+        }
     }
 
     /// What would come of reading the file again.

@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(shortage) = need.shortage(may_be_open) {
         tracing::warn!("too few files may be open: {shortage}");
     }
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let given_up = Arc::<AtomicBool>::default();
         let options = StartOptions::default()
             .connections(need.connections_within(may_be_open))
@@ -74,7 +74,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
             Err(why) => Err(why),
         }
-    })
+    });
+    // A read that hangs is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Reloads when it is asked to or a file changes; drains and returns when told to stop.
@@ -84,18 +87,32 @@ async fn until_stopped(
     config: &Path,
 ) -> anyhow::Result<ExitCode> {
     loop {
-        let tries = running.control.is_not_taken();
-        match wakes.next(&running.control.reloaded, tries).await {
-            Wake::Stop => break,
-            Wake::Reloaded => wakes.watch(&running.control.files()),
-            Wake::Dates => running.control.look_at_dates(),
+        let control = running.control.clone();
+        let tries = control.is_not_taken();
+        let goes_on = match wakes.next(&running.control.reloaded, tries).await {
+            Wake::Stop => false,
+            Wake::Reloaded => wakes.watch_after(move || control.files()).await,
+            Wake::Dates => {
+                control.look_at_dates();
+                true
+            }
             wake @ (Wake::Changed | Wake::Asked) => {
                 systemd::reloading();
-                // It has told by itself what came of it.
-                let _ = running.control.reload_file(config, wake);
-                systemd::ready();
-                wakes.watch(&running.control.files());
+                let config = config.to_owned();
+                let is_read = wakes.watch_after(move || {
+                    // It has told by itself what came of it.
+                    let _ = control.reload_file(&config, wake);
+                    control.files()
+                });
+                let is_read = is_read.await;
+                if is_read {
+                    systemd::ready();
+                }
+                is_read
             }
+        };
+        if !goes_on {
+            break;
         }
     }
     drained(running, wakes).await

@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use warned::{Warned, Warnings};
 
+mod beside;
 mod control;
 mod desk;
 mod doors;

@@ -1,5 +1,6 @@
 //! What wakes a running gateway: signals, and files that changed.
 
+use super::beside;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long nothing has to change any more before files are read: editors write in several steps.
@@ -52,6 +54,39 @@ pub(super) struct Wakes {
     user_1: Signal,
     user_2: Signal,
     changed: mpsc::Receiver<()>,
+    names: Names,
+    eyes: Eyes,
+    /// When dates are looked at next.
+    dates: Instant,
+}
+
+/// Looks at files, one look at a time and beside the main loop: they may lie where nothing answers.
+struct Eyes {
+    watch: Arc<Mutex<Watch>>,
+    /// The look that is not over yet, and whether something looks other.
+    looking: Option<JoinHandle<Option<bool>>>,
+}
+
+impl Eyes {
+    /// Whether a file looks other than when it was last looked at: after a pause, unless a look is under way. What a
+    /// look has found is kept for whoever asks next where nobody waits for it any more.
+    async fn look_after(&mut self, pause: Duration) -> bool {
+        if self.looking.is_none() {
+            sleep(pause).await;
+        }
+        let watch = &self.watch;
+        let looking = self.looking.get_or_insert_with(|| {
+            let watch = watch.clone();
+            beside::begin(move || hold(&watch).look_other())
+        });
+        let found = looking.await;
+        self.looking = None;
+        found.ok().flatten().unwrap_or(false)
+    }
+}
+
+/// What is watched, and how it looked.
+struct Watch {
     watcher: Option<RecommendedWatcher>,
     /// The folders that are watched, each as which it was when the watch began.
     watched: BTreeMap<PathBuf, Option<Identity>>,
@@ -60,8 +95,6 @@ pub(super) struct Wakes {
     names: Names,
     /// The files, each as it was when it was last looked at: before it was read.
     files: Looks,
-    /// When dates are looked at next.
-    dates: Instant,
 }
 
 /// How a file looks, links followed: device, number, size, and when it was changed.
@@ -115,7 +148,7 @@ impl Names {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        hold(&self.0)
     }
 
     fn may_have_changed(&self, event: &notify::Event) -> bool {
@@ -173,26 +206,108 @@ impl Wakes {
         let watcher = watcher
             .inspect_err(|why| tracing::warn!("files are not watched ({why}): {UNWATCHED}"))
             .ok();
-        let mut wakes = Self {
+        let mut watch = Watch {
+            watcher,
+            watched: BTreeMap::new(),
+            unwatched: BTreeSet::new(),
+            names: names.clone(),
+            files: Looks::default(),
+        };
+        watch.follow(files);
+        Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
             changed,
-            watcher,
-            watched: BTreeMap::new(),
-            unwatched: BTreeSet::new(),
             names,
-            files: Looks::default(),
+            eyes: Eyes {
+                watch: Arc::new(Mutex::new(watch)),
+                looking: None,
+            },
             dates: Instant::now() + LOOK_AT_DATES_EVERY,
-        };
-        wakes.watch(files);
-        Ok(wakes)
+        })
     }
 
     /// Watches the folders of `files` from now on, and of what links lead to now.
     pub(super) fn watch(&mut self, files: &[PathBuf]) {
+        hold(&self.eyes.watch).follow(files);
+    }
+
+    /// Does `work` beside the main loop, and watches the files that it gives back. `false`: the gateway
+    /// was told to stop meanwhile, and nobody waits for it any more.
+    pub(super) async fn watch_after(
+        &mut self,
+        work: impl FnOnce() -> Vec<PathBuf> + Send + 'static,
+    ) -> bool {
+        let watch = self.eyes.watch.clone();
+        let done = beside::begin(move || {
+            let files = work();
+            hold(&watch).follow(&files);
+        });
+        tokio::select! {
+            _ = done => true,
+            () = self.told_to_stop() => false,
+        }
+    }
+
+    /// Waits for the next reason to wake, which may be that `reloaded` rings. `tries` is whether
+    /// what was read last was not taken over.
+    pub(super) async fn next(&mut self, reloaded: &Notify, tries: bool) -> Wake {
+        let again = Instant::now() + TRY_EVERY;
+        loop {
+            tokio::select! {
+                () = reloaded.notified() => return Wake::Reloaded,
+                _ = self.terminate.recv() => return Wake::Stop,
+                _ = self.interrupt.recv() => return Wake::Stop,
+                _ = self.hang_up.recv() => return Wake::Asked,
+                _ = self.user_1.recv() => tell_ignored("SIGUSR1"),
+                _ = self.user_2.recv() => tell_ignored("SIGUSR2"),
+                Some(()) = self.changed.recv() => break,
+                is_other = self.eyes.look_after(LOOK_EVERY) => {
+                    if is_other {
+                        break;
+                    }
+                }
+                () = sleep_until(again), if tries => return Wake::Changed,
+                () = sleep_until(self.dates) => {
+                    self.dates = Instant::now() + LOOK_AT_DATES_EVERY;
+                    return Wake::Dates;
+                }
+            }
+        }
+        let until = Instant::now() + MOST;
+        while Instant::now() < until {
+            // Whoever asks meanwhile does not wait.
+            tokio::select! {
+                is_other = self.eyes.look_after(SETTLE) => {
+                    if !is_other && !self.names.are_being_written() {
+                        break;
+                    }
+                }
+                Some(()) = self.changed.recv() => {}
+                _ = self.hang_up.recv() => return Wake::Asked,
+                _ = self.terminate.recv() => return Wake::Stop,
+                _ = self.interrupt.recv() => return Wake::Stop,
+            }
+        }
+        self.names.give_up();
+        Wake::Changed
+    }
+
+    /// Waits until the gateway is told to stop, be it once more.
+    pub(super) async fn told_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl Watch {
+    /// Watches the folders of `files` from now on, and of what links lead to now.
+    fn follow(&mut self, files: &[PathBuf]) {
         // Those that are known have been read since: what changed meanwhile is still to be seen.
         self.files = self.files.follow(files);
         let targets: Vec<PathBuf> = files
@@ -232,50 +347,6 @@ impl Wakes {
         self.unwatched = unwatched;
     }
 
-    /// Waits for the next reason to wake, which may be that `reloaded` rings. `tries` is whether
-    /// what was read last was not taken over.
-    pub(super) async fn next(&mut self, reloaded: &Notify, tries: bool) -> Wake {
-        let again = Instant::now() + TRY_EVERY;
-        loop {
-            tokio::select! {
-                () = reloaded.notified() => return Wake::Reloaded,
-                _ = self.terminate.recv() => return Wake::Stop,
-                _ = self.interrupt.recv() => return Wake::Stop,
-                _ = self.hang_up.recv() => return Wake::Asked,
-                _ = self.user_1.recv() => tell_ignored("SIGUSR1"),
-                _ = self.user_2.recv() => tell_ignored("SIGUSR2"),
-                Some(()) = self.changed.recv() => break,
-                () = sleep(LOOK_EVERY) => {
-                    if self.look_other() {
-                        break;
-                    }
-                }
-                () = sleep_until(again), if tries => return Wake::Changed,
-                () = sleep_until(self.dates) => {
-                    self.dates = Instant::now() + LOOK_AT_DATES_EVERY;
-                    return Wake::Dates;
-                }
-            }
-        }
-        let until = Instant::now() + MOST;
-        while Instant::now() < until {
-            // Whoever asks meanwhile does not wait.
-            tokio::select! {
-                () = sleep(SETTLE) => {
-                    if !self.look_other() && !self.names.are_being_written() {
-                        break;
-                    }
-                }
-                Some(()) = self.changed.recv() => {}
-                _ = self.hang_up.recv() => return Wake::Asked,
-                _ = self.terminate.recv() => return Wake::Stop,
-                _ = self.interrupt.recv() => return Wake::Stop,
-            }
-        }
-        self.names.give_up();
-        Wake::Changed
-    }
-
     /// Whether a file looks other than when it was last looked at.
     fn look_other(&mut self) -> bool {
         let mut is_other = false;
@@ -286,14 +357,6 @@ impl Wakes {
         }
         is_other
     }
-
-    /// Waits until the gateway is told to stop, be it once more.
-    pub(super) async fn told_to_stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Other servers open their logs again at the one, and start their next version at the other.
@@ -301,6 +364,10 @@ fn tell_ignored(signal: &str) {
     tracing::warn!(
         "{signal} is ignored: it opens no log again, and starts no other gateway (docs/operating.md)"
     );
+}
+
+fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn folder(file: &Path) -> &Path {
@@ -354,15 +421,48 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).unwrap();
         let missing = folder.path().join("missing");
         let mut wakes = Wakes::new(&[link, missing.clone()]).unwrap();
-        assert!(!wakes.look_other());
+        assert!(!look_other(&wakes));
         fs::write(&target, "other").unwrap();
-        assert!(wakes.look_other() && !wakes.look_other());
+        assert!(look_other(&wakes) && !look_other(&wakes));
         fs::write(&missing, "").unwrap();
-        assert!(wakes.look_other() && !wakes.look_other());
+        assert!(look_other(&wakes) && !look_other(&wakes));
         // What changes while it is read is seen thereafter.
         fs::write(&missing, "more").unwrap();
         wakes.watch(&[missing]);
-        assert!(wakes.look_other() && !wakes.look_other());
+        assert!(look_other(&wakes) && !look_other(&wakes));
+    }
+
+    fn look_other(wakes: &Wakes) -> bool {
+        hold(&wakes.eyes.watch).look_other()
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_keeps_nobody_waiting_and_is_not_lost() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "one").unwrap();
+        let mut wakes = Wakes::new(std::slice::from_ref(&file)).unwrap();
+        // Nobody tells of changes.
+        hold(&wakes.eyes.watch).watcher = None;
+        let (held, is_held) = std::sync::mpsc::channel();
+        let (answer, answers) = std::sync::mpsc::channel::<()>();
+        let watch = wakes.eyes.watch.clone();
+        let hung = std::thread::spawn(move || {
+            let _watch = hold(&watch);
+            held.send(()).unwrap();
+            let _ = answers.recv();
+        });
+        is_held.recv().unwrap();
+        fs::write(&file, "other").unwrap();
+        let moment = Duration::from_millis(1);
+        let looked = tokio::time::timeout(moment, wakes.eyes.look_after(Duration::ZERO)).await;
+        assert!(looked.is_err());
+        let reloaded = Notify::new();
+        reloaded.notify_one();
+        assert_eq!(wakes.next(&reloaded, false).await, Wake::Reloaded);
+        drop(answer);
+        assert_eq!(wakes.next(&reloaded, false).await, Wake::Changed);
+        hung.join().unwrap();
     }
 
     /// Waits until a watched file is told of, however often.
@@ -413,7 +513,7 @@ mod tests {
         fs::rename(&etc, &old).unwrap();
         fs::create_dir(&etc).unwrap();
         fs::write(&files[0], "other").unwrap();
-        assert!(wakes.look_other());
+        assert!(look_other(&wakes));
         wakes.watch(&files);
         let mut open = fs::OpenOptions::new().append(true).open(&files[0]).unwrap();
         open.write_all(b" half").unwrap();
