@@ -12,6 +12,7 @@ mod certificates;
 mod changes;
 mod file;
 mod gather;
+mod lent;
 mod lists;
 mod mask;
 mod minted;

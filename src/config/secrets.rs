@@ -5,6 +5,8 @@
 
 pub(super) use super::references::{Given, PublicReference, Reference, ReferenceOrOff, SecretFile};
 
+use super::lent::{Us, open_to_others};
+
 use crate::apps::made::{Kind, Printed};
 use crate::crypto;
 use crate::secret::Secret;
@@ -12,7 +14,7 @@ use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER_P
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -280,17 +282,11 @@ impl<'a> Places<'a> {
 
     fn content(&self, path: &Path, opened: &mut Opened) -> Result<Zeroizing<Vec<u8>>, Closed> {
         let there = self.directory.join(path);
-        let (content, mode) = read(&there, MAX_FILE).map_err(|error| unreadable(path, &error))?;
-        if mode & 0o077 != 0 {
-            opened.warnings.push((
-                format!(
-                    "others can read `{}` (mode {:04o})",
-                    path.display(),
-                    mode & 0o7777
-                ),
-                format!("`chmod 600 {}`", path.display()),
-            ));
-        }
+        let (content, metadata) =
+            read(&there, MAX_FILE).map_err(|error| unreadable(path, &error))?;
+        opened
+            .warnings
+            .extend(open_to_others(path, &metadata, &Us::now()));
         opened.file = Some(there);
         Ok(content)
     }
@@ -309,9 +305,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Closed {
     }
 }
 
-/// Reads a whole file of at most `limit` bytes, and its mode. What is no
+/// Reads a whole file of at most `limit` bytes, and what the system knows of it. What is no
 /// file is not opened: a pipe would make us wait.
-pub(super) fn read(path: &Path, limit: u64) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
+pub(super) fn read(path: &Path, limit: u64) -> io::Result<(Zeroizing<Vec<u8>>, fs::Metadata)> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
@@ -323,7 +319,7 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<(Zeroizing<Vec<u8>>, u
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut content = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
     file.take(limit).read_to_end(&mut content)?;
-    Ok((content, metadata.mode()))
+    Ok((content, metadata))
 }
 
 /// Whether a secret's text says itself how it is written.
@@ -401,6 +397,7 @@ fn generate(path: &Path, make: fn() -> Zeroizing<String>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt as _;
 
     fn places(directory: &Path, mode: Mode) -> Places<'_> {
         Places::new(directory, &|_| None, mode)
