@@ -39,14 +39,20 @@ fn checked_before_forwarding_a_wrong_body_never_reaches_the_upstream() {
 }
 
 #[test]
-fn who_has_a_body_that_cannot_be_set_aside_is_told_when_to_come_again() {
+fn that_bodies_cannot_be_set_aside_is_told_at_the_start_and_their_callers_when_to_come_again() {
     let upstream = Upstream::start();
     let nowhere = [("TMPDIR", "/nonexistent")];
     let binary = Binary::spawn_with(Setup::before(&upstream), &nowhere);
+    let told = |what: &str| {
+        let is_it = |line: &str| line.contains(what) && line.contains("/nonexistent");
+        binary.stderr.wait_for(what, is_it)
+    };
+    told("no file can be made in");
     let request = binary.request("POST", "/").body(vec![b'x'; 2 << 20]);
     let refused = binary.send(&caller().at(Binary::now()).sign(&request));
     refused.assert_refused(503, "store-unavailable");
     assert_eq!(refused.field("retry-after"), Some("1"));
+    told("bodies cannot be set aside until they are checked");
     upstream.assert_silent();
 }
 

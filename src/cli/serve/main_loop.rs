@@ -5,6 +5,8 @@ use super::{Args, Running, StartOptions, Warnings, panics, start, systemd};
 use crate::cli::files::{self, Need};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::forward::body::set_aside;
+use crate::route::{Accept, BodyVerify, Route};
 use crate::server::Handed;
 use crate::{observe, store};
 use std::path::Path;
@@ -45,6 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(shortage) = need.shortage(may_be_open) {
         tracing::warn!("too few files may be open: {shortage}");
     }
+    tell_of_bodies(&loaded.config);
     let ended = runtime.block_on(async {
         let given_up = Arc::<AtomicBool>::default();
         let options = StartOptions::default()
@@ -78,6 +81,25 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // A read that hangs is not waited for.
     runtime.shutdown_background();
     ended
+}
+
+/// Warns where large bodies have to wait for their check and nowhere to: small ones would pass, so that nobody would see it.
+fn tell_of_bodies(config: &Config) {
+    let mut routes = config.gateway.routes.in_order().iter();
+    let sets_aside = |route: &Arc<Route>| {
+        route.accept != Accept::Public
+            && route.body.verify == BodyVerify::BeforeForwarding
+            && route.body.limit > set_aside::MAX_IN_MEMORY as u64
+    };
+    if routes.any(sets_aside)
+        && let Err(why) = set_aside::try_it()
+    {
+        tracing::warn!(
+            "bodies over 1 MiB that are checked before forwarding will be refused: no file can be made in `{}` ({why}); \
+             hint: let `TMPDIR` name a folder that the gateway may write to, or give their routes `body = {{ verify = \"while-forwarding\" }}`",
+            set_aside::folder().display()
+        );
+    }
 }
 
 /// Reloads when it is asked to or a file changes; drains and returns when told to stop.

@@ -9,7 +9,7 @@ mod frames;
 mod held;
 mod passing;
 mod sending;
-mod set_aside;
+pub mod set_aside;
 #[cfg(test)]
 pub(super) mod tests;
 mod whole;

@@ -15,19 +15,25 @@ use bytes::Bytes;
 use std::fs::File;
 use std::future::Future as _;
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use std::vec;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::Instant;
 
 /// Bytes of a body that stay in memory.
-pub(super) const MAX_IN_MEMORY: usize = 1024 * 1024;
+pub const MAX_IN_MEMORY: usize = 1024 * 1024;
 /// Bytes of all such bodies together that do; what comes beyond them goes to the file at once.
 const MAX_ALL_IN_MEMORY: usize = 64 * 1024 * 1024;
 /// From so many bytes on a body keeps its room until they are sent; a smaller one, until they are
 /// handed out, which costs no allocation.
 const LARGE: usize = 64 * 1024;
+/// How often it is told at most that they cannot be set aside.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 /// Bytes that are gathered for one write.
 const WRITE_PIECE: usize = 256 * 1024;
 /// Bytes that one read asks for; two such pieces are in memory at a time.
@@ -44,6 +50,9 @@ pub(super) struct SetAside {
 
 /// Bytes that bodies which are set aside have in memory, of all workers.
 static IN_MEMORY: AtomicUsize = AtomicUsize::new(0);
+
+/// When it was last told that one cannot be set aside.
+static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// What one of them has of it, until this is dropped.
 #[derive(Debug, Default)]
@@ -115,7 +124,7 @@ pub(super) async fn take_in(
     let rest = file
         .map(|file| Rest::new(file, bytes - front.bytes() as u64))
         .transpose()
-        .map_err(BodyError::Spill)?;
+        .map_err(failed)?;
     let mut front = front.into_list();
     if room.0 >= LARGE
         && let Some(last) = front.pop()
@@ -140,7 +149,35 @@ async fn write(file: Option<File>, piece: Frames) -> Result<File, BodyError> {
     written
         .await
         .unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
-        .map_err(BodyError::Spill)
+        .map_err(failed)
+}
+
+/// Tells whoever keeps the gateway, now and then.
+fn failed(why: io::Error) -> BodyError {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+        *told = Some(Instant::now());
+        let folder = folder();
+        tracing::error!(
+            folder = %folder.display(),
+            %why,
+            "bodies cannot be set aside until they are checked: their requests are refused"
+        );
+    }
+    BodyError::Spill(why)
+}
+
+/// Where files without a name are made.
+pub fn folder() -> PathBuf {
+    tempfile::env::temp_dir()
+}
+
+/// Whether a file for a body can be made.
+///
+/// # Errors
+/// What the system said.
+pub fn try_it() -> io::Result<()> {
+    tempfile::tempfile().map(drop)
 }
 
 impl SetAside {
@@ -162,7 +199,7 @@ impl SetAside {
         if rest.is_end() {
             self.rest = None;
         }
-        Poll::Ready(Some(piece.map_err(BodyError::Spill)))
+        Poll::Ready(Some(piece.map_err(failed)))
     }
 
     /// Whether all of it was handed out.
