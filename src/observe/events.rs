@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 
 /// Events that wait to be written.
@@ -19,8 +18,9 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What watches files tells each change in their folders: of a standard error that lies in one of them each line is a
-/// change, which makes the next line.
-const NO_CHANGES_OF_FOLDERS: &str = "notify=info";
+/// change, which makes the next line. It warns of folders that are gone, too, as after each swap of a Kubernetes secret;
+/// what matters of its errors it gives back, and whoever watches tells it.
+const NO_CHANGES_OF_FOLDERS: &str = "notify=off";
 
 /// Whose events there are: all that a filter may name by its first name alone.
 const CRATES: [&str; 10] = [
@@ -175,9 +175,11 @@ fn filter_of(text: &str) -> Result<EnvFilter, BadEvents> {
         let filter = EnvFilter::try_new(filter);
         filter.map_err(|_| BadEvents::Filter(text.to_owned()))
     };
+    let is_nothing = words.iter().all(|word| word.is_empty());
     let words = words.join(",");
     let filter = read(&words)?;
-    if filter.max_level_hint() <= Some(LevelFilter::INFO) {
+    // Nothing asked for is errors, of all.
+    if is_nothing {
         return Ok(filter);
     }
     // In front: who asks for them by name gets them.
@@ -268,12 +270,15 @@ mod tests {
             directives.sort();
             directives
         };
-        assert_eq!(directives("trace"), ["notify=info", "trace"]);
+        for usual in ["info", "warn", "trace", "portcullis::server=info"] {
+            assert!(
+                directives(usual).contains(&"notify=off".to_owned()),
+                "{usual}"
+            );
+        }
         assert_eq!(directives("portcullis=debug,warn").len(), 3);
         assert_eq!(directives("trace,notify=trace"), ["notify=trace", "trace"]);
-        for quiet in ["", "info", "warn", "off", "portcullis::server=info"] {
-            assert!(!directives(quiet).concat().contains("notify"), "{quiet}");
-        }
+        assert!(!directives("").concat().contains("notify"));
     }
 
     #[test]
