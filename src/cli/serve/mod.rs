@@ -141,6 +141,12 @@ pub fn start(loaded: Loaded, mut options: StartOptions) -> anyhow::Result<Runnin
                 .map_or(0, |proofs| proofs.is_writable().into())
         },
     );
+    let refusing = Arc::downgrade(&proofs);
+    observer.gauge(
+        "proofs_refused_seconds",
+        "Seconds for which single-use requests are refused, since the clock was ahead and was set back; 0 as a rule.",
+        move || refusing.upgrade().map_or(0, |proofs| proofs.refused_for()),
+    );
     let tunnels = Tunnels::default();
     let open = tunnels.clone();
     observer.gauge(

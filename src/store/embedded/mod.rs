@@ -178,6 +178,11 @@ impl Proofs {
         !self.shared.disk.is_stuck()
     }
 
+    /// For how many seconds all that may be used once only is refused, since the clock was ahead and was set back.
+    pub fn refused_for(&self) -> i64 {
+        self.shared.refused_for.load(Ordering::Relaxed)
+    }
+
     /// Takes over new settings, before any proof is checked by them. What is
     /// remembered stays, each for as long as was asked for it, and is refused
     /// thereafter where the new ones ask for longer; a new `directory` needs a
@@ -221,6 +226,10 @@ struct Shared {
     blanks: Blanks,
     /// How long a file of the journal is written, in seconds.
     span: AtomicI64,
+    /// How long a proof is remembered, in seconds.
+    retention: AtomicI64,
+    /// For how many seconds from now on nothing that is made is accepted.
+    refused_for: AtomicI64,
     stopped: AtomicBool,
 }
 
@@ -252,6 +261,8 @@ impl Shared {
             disk,
             journal,
             span: AtomicI64::new(span(settings)),
+            retention: AtomicI64::new(retention),
+            refused_for: AtomicI64::new(0),
             stopped: AtomicBool::new(false),
         };
         Ok((shared, opened))
@@ -315,6 +326,8 @@ impl Shared {
         self.journal.life.change(settings, now, forgotten);
         self.table.resize(settings.proofs);
         self.span.store(span(settings), Ordering::Relaxed);
+        self.retention
+            .store(life::whole(settings.retention), Ordering::Relaxed);
     }
 
     fn tend_until_stopped(&self, clock: &Clock) {
@@ -345,6 +358,23 @@ impl Shared {
         let now = now.unix_seconds();
         self.table.sweep_some(SWEEP_TURNS, now);
         self.journal.tend(now, self.span.load(Ordering::Relaxed));
+        self.look_ahead(now);
+    }
+
+    /// Looks whether proofs were forgotten that end so far ahead that whatever is made now ends before them: the clock
+    /// was ahead while they were used, and was set back since.
+    fn look_ahead(&self, now: i64) {
+        let ends = now.saturating_add(self.retention.load(Ordering::Relaxed));
+        let refused_for = self.table.forgotten().saturating_sub(ends).max(0);
+        let before = self.refused_for.swap(refused_for, Ordering::Relaxed);
+        if refused_for > 0 && before == 0 {
+            tracing::error!(
+                seconds = refused_for,
+                "single-use requests are refused: the clock was ahead and was set back, and proofs that were used meanwhile are forgotten"
+            );
+        } else if refused_for == 0 && before > 0 {
+            tracing::info!("single-use requests pass again: the clock is where it was ahead to");
+        }
     }
 }
 

@@ -1212,6 +1212,24 @@ fn a_clock_that_was_far_ahead_for_a_while_refuses_nothing_new() {
 }
 
 #[test]
+fn that_a_clock_ahead_was_set_back_behind_what_was_forgotten_is_told_until_it_is_over() {
+    let (_directory, proofs) = opened();
+    let ahead = NOW + 1_000_000;
+    record(&proofs, 1, ahead).unwrap();
+    for second in 0..200 {
+        proofs.tend(at(ahead + second * 100));
+    }
+    assert_eq!(proofs.refused_for.load(Ordering::Relaxed), 0);
+    proofs.tend(at(NOW));
+    let seconds = proofs.refused_for.load(Ordering::Relaxed);
+    assert!(seconds > 0);
+    assert_eq!(record(&proofs, 2, NOW), Err(Refused::MaybeReplayed));
+    proofs.tend(at(NOW + seconds));
+    assert_eq!(proofs.refused_for.load(Ordering::Relaxed), 0);
+    assert_eq!(record(&proofs, 3, NOW + seconds), Ok(()));
+}
+
+#[test]
 fn a_second_gateway_is_told_which_directory_is_in_use() {
     let (directory, proofs) = opened();
     let error = Shared::open(&settings(&directory), THIS_BOOT, at(NOW)).unwrap_err();
