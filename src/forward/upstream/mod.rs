@@ -14,6 +14,7 @@ mod http2;
 mod kept;
 mod left_out;
 mod load;
+mod lost;
 mod place;
 mod pool;
 mod resets;

@@ -1,5 +1,6 @@
 //! The addresses of a server's name, asked for again while it is used.
 
+use super::lost;
 use super::used_up::UsedUp;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -215,11 +216,7 @@ impl Addresses {
             let now = Instant::now();
             now + by.saturating_duration_since(now) / 2
         };
-        match name.find(&mut turn, by, resolver).await {
-            Ok(list) => self.learn(list),
-            Err(why) if self.known().list.is_empty() => return Err(why),
-            Err(_) => {}
-        }
+        self.take(name, name.find(&mut turn, by, resolver).await)?;
         name.watched.store(true, Ordering::Relaxed);
         Ok(true)
     }
@@ -233,11 +230,7 @@ impl Addresses {
     ) -> io::Result<Vec<SocketAddr>> {
         if let Some(name) = &self.name {
             let mut turn = timeout_at(by, name.turn.lock()).await?;
-            match name.find(&mut turn, by, resolver).await {
-                Ok(list) => self.learn(list),
-                Err(why) if self.known().list.is_empty() => return Err(why),
-                Err(_) => {}
-            }
+            self.take(name, name.find(&mut turn, by, resolver).await)?;
         }
         Ok(self.all())
     }
@@ -254,10 +247,22 @@ impl Addresses {
         }
         let mut turn = name.turn.lock().await;
         let by = Instant::now() + LOOK_UP;
-        if let Ok(list) = name.find(&mut turn, by, resolver).await {
-            self.learn(list);
-        }
+        // Where none are known, whoever asks for one is told.
+        let _ = self.take(name, name.find(&mut turn, by, resolver).await);
         true
+    }
+
+    /// Takes over what was found. What was known before is kept where the resolver fails, which is told when it begins.
+    fn take(&self, name: &Name, found: io::Result<Vec<SocketAddr>>) -> io::Result<()> {
+        match found {
+            Ok(list) => {
+                self.learn(list);
+                lost::is_found(&name.host, name.port);
+            }
+            Err(why) if self.known().list.is_empty() => return Err(why),
+            Err(why) => lost::is_lost(&name.host, name.port, &why),
+        }
+        Ok(())
     }
 
     fn learn(&self, mut list: Vec<SocketAddr>) {
@@ -313,6 +318,53 @@ mod tests {
         let first = addresses.in_turn();
         assert_eq!(first.len(), MAX_ADDRESSES);
         assert_eq!(addresses.in_turn()[0], first[1]);
+    }
+
+    /// Finds an address, or nothing.
+    struct Finds(bool);
+
+    impl Resolve for Finds {
+        fn resolve(&self, _: &str, port: u16) -> Found {
+            let found = self.0.then(|| vec![([127, 0, 0, 1], port).into()]);
+            Box::pin(async move { found.ok_or_else(|| io::Error::other("no such name")) })
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Told(std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_lost_while_its_addresses_are_known_is_told_once_and_that_it_is_found_again()
+     {
+        let told = Told::default();
+        let sink = told.clone();
+        let events = tracing_subscriber::fmt().with_writer(move || sink.clone());
+        let _events = tracing::subscriber::set_default(events.finish());
+        // Of two workers.
+        let workers = [(); 2].map(|()| Addresses::of("lost.test", 80));
+        for finds in [true, false, false, true, true] {
+            for addresses in &workers {
+                let by = Instant::now() + LOOK_UP;
+                let known = addresses.find(by, &Finds(finds)).await.unwrap();
+                assert_eq!(known.len(), 1);
+            }
+        }
+        let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
+        let count = |what: &str| told.lines().filter(|line| line.contains(what)).count();
+        assert_eq!(count("cannot be looked up; the known addresses stay"), 1);
+        assert_eq!(count("can be looked up again"), 1);
+        assert_eq!(count("lost.test:80"), 2, "{told}");
     }
 
     #[test]
