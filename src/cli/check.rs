@@ -3,12 +3,13 @@
 mod credentials;
 mod hosts;
 mod issuers;
+mod notes;
 mod places;
 mod strangers;
 mod tunnels;
 mod waivers;
 
-use super::files::{self, Need};
+use super::files::Need;
 use super::stop::Stop;
 use crate::apps::{Assurance, Mode};
 use crate::clock::Clock;
@@ -66,25 +67,16 @@ pub fn run(args: &Args, clock: &Clock) -> ExitCode {
                 .iter()
                 .chain(loaded.lapsed(clock.now().unix_seconds()))
                 .collect();
+            let notes = notes::of(&loaded);
             if args.json {
-                let json = serde_json::json!({ "ok": true, "config": loaded.resolved, "warnings": warnings });
+                let json = serde_json::json!({ "ok": true, "config": loaded.resolved, "warnings": warnings, "notes": notes });
                 return print(&format!("{json:#}\n"));
             }
             for warning in &warnings {
                 let _ = writeln!(anstream::stderr(), "warning: {warning}");
             }
-            let notes = tunnels::notes(&loaded.config).into_iter();
-            let notes = notes.chain(strangers::notes(&loaded.config));
-            let notes = notes.chain(hosts::note(&loaded.config));
-            for note in notes.chain(places::note(&loaded.config)) {
+            for note in notes {
                 let _ = writeln!(anstream::stderr(), "note: {note}");
-            }
-            // Of this shell, not of the configuration: so it is told, and not counted.
-            if let Some(shortage) = Need::of(&loaded.config).shortage(files::most()) {
-                let _ = writeln!(
-                    anstream::stderr(),
-                    "note: started from here, too few files may be open: {shortage}"
-                );
             }
             print(&described(
                 &args.config.display().to_string(),

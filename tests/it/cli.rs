@@ -484,6 +484,35 @@ fn check_says_when_what_it_prints_is_lost_and_nothing_where_nobody_reads_on() {
 }
 
 #[test]
+fn check_notes_the_same_in_json_as_in_text() {
+    let desk = Desk::new();
+    // With few files, and where nobody can make a folder, two are sure.
+    desk.put("gateway.toml", "[state]\ndirectory = \"/proc/state\"\n");
+    let run = |more: &str| {
+        let script = format!("ulimit -n 64; exec \"$0\" check {more}");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_portcullis")])
+            .current_dir(desk.path());
+        command.output().unwrap()
+    };
+    let json: Value = serde_json::from_slice(&run("--json").stdout).unwrap();
+    let notes = json["notes"].as_array().unwrap();
+    for sure in [
+        "too few files may be open",
+        "nothing can be written in `/proc`",
+    ] {
+        let is_it = |note: &Value| note.as_str().unwrap().contains(sure);
+        assert!(notes.iter().any(is_it), "{notes:?}");
+    }
+    let text = String::from_utf8(run("").stderr).unwrap();
+    for note in notes {
+        let line = format!("note: {}\n", note.as_str().unwrap());
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[test]
 fn request_gives_the_answer_out_though_standard_error_is_full() {
     let desk = Desk::new();
     let (url, served) = answering(http_answer("200 OK", "text/plain", "hello"));
