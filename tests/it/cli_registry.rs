@@ -750,6 +750,8 @@ fn a_bad_configuration_is_told_in_lines_that_end_and_as_one_error() {
         folder,
         &[&["reload", "--admin", &admin], &token[..]].concat(),
     );
+    let past = "hint: a gateway that runs goes on with what it had read before: `--admin URL";
+    assert!(list.err.contains(past), "{}", list.err);
     for (ran, code) in [(list, 2), (reload, 1)] {
         assert_eq!(ran.code, code, "{}", ran.err);
         let told = "error: upstreams.bad.servers: this list is empty\n";

@@ -160,3 +160,14 @@ fn part(text: &str) -> String {
     }
     out
 }
+
+/// What to do where the file is broken and the gateway is not.
+const PAST_THE_FILE: &str = "a gateway that runs goes on with what it had read before: `--admin URL --token-file FILE` reaches it without this file";
+
+/// A gateway goes on with what it has read before, and can be told to let a stolen key go.
+fn with_a_way_past(why: anyhow::Error) -> anyhow::Error {
+    match why.downcast::<Stop>() {
+        Ok(stop) => stop.hint(PAST_THE_FILE).into(),
+        Err(why) => why,
+    }
+}

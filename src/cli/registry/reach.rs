@@ -1,7 +1,7 @@
 //! Where the admin API is, and one call of it.
 
 use super::offline::{Aim, Kept, Offline, UNTIL_RESTART, in_turn};
-use super::{Where, part};
+use super::{Where, part, with_a_way_past};
 use crate::admin;
 use crate::admin::api::{self, Asked, Code};
 use crate::cli::message::{Message, Source, without_user};
@@ -140,7 +140,7 @@ impl Reach {
             };
             return Ok(Self::Gateway(Box::new(Gateway { place, bearer })));
         }
-        let settings = skimmed(&at.config)?.admin;
+        let settings = skimmed(&at.config).map_err(with_a_way_past)?.admin;
         let refused = match answering(&settings, PATIENCE) {
             Ok(place) => return Self::gateway(at, place, &settings),
             Err(why) => why,
