@@ -348,16 +348,21 @@ fn the_units_for_systemd_fit_the_gateway() {
     // It is told what `Type=` waits for: `the_service_manager_is_told_how_it_goes`.
     assert_eq!(values(&service, "Type"), ["notify"]);
     assert_eq!(values(&service, "Requires"), ["portcullis.socket"]);
-    let command = values(&service, "ExecStart")[0].replace("/etc/portcullis", "/nowhere");
-    let output = std::process::Command::new(program())
-        .args(command.split(' ').skip(1))
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        told.contains("/nowhere/gateway.toml"),
-        "its arguments are understood: {told}"
-    );
+    for key in ["ExecStart", "ExecReload"] {
+        let command = values(&service, key)[0].replace("/etc/portcullis", "/nowhere");
+        let output = std::process::Command::new(program())
+            .args(command.split(' ').skip(1))
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            told.contains("/nowhere/gateway.toml"),
+            "its arguments are understood: {told}"
+        );
+        // Nor is it tried again.
+        let code = output.status.code().unwrap().to_string();
+        assert_eq!(values(&service, "RestartPreventExitStatus"), [code]);
+    }
 
     // The `listen` that the service file speaks of is what the socket file has.
     let (_, listen) = service.lines().next().unwrap().split_once('`').unwrap();
