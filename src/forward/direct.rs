@@ -44,9 +44,9 @@ impl Outgoing for Plain {
         streamed::is_long(self.target.as_str(), &self.authority, &self.fields)
     }
 
-    fn write(&self, text: &mut BytesMut, body: &ProvenBody) {
+    fn write(&self, text: &mut BytesMut, body: &ProvenBody, is_last: bool) {
         let line = (&self.method, self.target.as_str(), &*self.authority);
-        headers::plain::write(text, line, &self.fields, body);
+        headers::plain::write(text, line, &self.fields, body, is_last);
     }
 
     fn request(&self, body: ProvenBody) -> Request<ProvenBody> {

@@ -220,10 +220,14 @@ async fn alone(
     since: Instant,
 ) -> Sent {
     let mut head = connection.room();
-    request.write(&mut head, &body);
     let method = request.method().clone();
+    let is_last = http1::may_be_left_unread(&method, &body);
+    request.write(&mut head, &body, is_last);
     let beside = Beside::new(lease, *deadlines);
     let mut exchange = connection.start(method, head, body, since, beside);
+    if is_last {
+        exchange.is_last();
+    }
     if request.upgrade().is_some() {
         exchange.may_switch();
     }

@@ -305,8 +305,8 @@ trait Outgoing {
     /// Whether its head is longer than what goes beside others over HTTP/2.
     fn is_long(&self) -> bool;
 
-    /// Writes the head as HTTP/1.1 has it.
-    fn write(&self, text: &mut BytesMut, body: &ProvenBody);
+    /// Writes the head as HTTP/1.1 has it, of the last request on its connection or of another one.
+    fn write(&self, text: &mut BytesMut, body: &ProvenBody, is_last: bool);
 
     /// The whole of it, for who does not read HTTP/1.1: no field of it belongs to a connection.
     fn request(&self, body: ProvenBody) -> Request<ProvenBody>;
@@ -331,8 +331,8 @@ impl Outgoing for Prepared<'_> {
         streamed::is_long(target.as_str(), authority, &parts.headers)
     }
 
-    fn write(&self, text: &mut BytesMut, body: &ProvenBody) {
-        headers::write_head(text, self, body);
+    fn write(&self, text: &mut BytesMut, body: &ProvenBody, is_last: bool) {
+        headers::write_head(text, self, body, is_last);
     }
 
     fn request(&self, body: ProvenBody) -> Request<ProvenBody> {

@@ -12,8 +12,11 @@
 //! `each` gives a value for `{each}`. Lines that start with `|` are the bytes,
 //! with escapes as in Rust.
 
+use crate::harness::raw::find;
 use crate::harness::upstream::Got;
-use crate::harness::{Connection, Gateway, Request, Setup, Token, Upstream, caller, h2};
+use crate::harness::{Connection, DEADLINE, Gateway, Request, Setup, Token, Upstream, caller, h2};
+use std::io::{Read as _, Write as _};
+use std::sync::{Mutex, mpsc};
 
 #[test]
 fn no_smuggled_request_reaches_an_upstream() {
@@ -53,6 +56,63 @@ fn no_forged_identity_reaches_an_upstream_over_http_2() {
             request.field(name, value.trim())
         })
     });
+}
+
+#[test]
+fn no_body_that_a_backend_leaves_unread_is_its_next_request() {
+    for proven in [false, true] {
+        let (took, upstream) = reading_no_bodies();
+        let gateway = gateway(&upstream, proven);
+        let body = format!(
+            "GET /admin/delete-all HTTP/1.1\r\nHost: {}\r\nPortcullis-App: root\r\n\r\n",
+            gateway.address()
+        );
+        for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PURGE"] {
+            for http2 in [false, true] {
+                let told = format!("{method} (proven: {proven}, HTTP/2: {http2})");
+                let mut request = gateway.request(method, "/").body(body.clone());
+                if proven {
+                    request = caller().nonce(&format!("{method}-{http2}")).sign(&request);
+                }
+                let answer = if http2 {
+                    let request = request.field("content-length", &body.len().to_string());
+                    h2::send(&request, gateway.address())
+                } else {
+                    request.send_to(gateway.address())
+                };
+                assert_eq!(answer.status, 200, "{told}");
+                let took = took.recv_timeout(DEADLINE);
+                let took = took.unwrap_or_else(|_| panic!("{told}: the connection lives on"));
+                assert_eq!(took, [format!("{method} / HTTP/1.1")], "{told}");
+            }
+        }
+    }
+}
+
+/// A backend that takes what follows a head for the next one, until it hears that there is none. Of each
+/// connection it tells, when the other end has closed it, the first lines of the requests that it took.
+fn reading_no_bodies() -> (mpsc::Receiver<Vec<String>>, Upstream) {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let upstream = Upstream::raw(move |stream, _| {
+        let (mut read, mut took, mut is_last) = (Vec::new(), Vec::new(), false);
+        loop {
+            while let (false, Some(end)) = (is_last, find(&read, b"\r\n\r\n")) {
+                let head: Vec<u8> = read.drain(..end + 4).collect();
+                let head = String::from_utf8(head).unwrap();
+                is_last = head.contains("\r\nconnection: close\r\n");
+                took.push(head.lines().next().unwrap().to_owned());
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            }
+            let mut some = [0; 4096];
+            match stream.read(&mut some) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => read.extend_from_slice(&some[..count]),
+            }
+        }
+        let _ = tell.lock().unwrap().send(took);
+    });
+    (told, upstream)
 }
 
 /// Sends a request for each value of a list. Whatever the answer, no more of

@@ -34,7 +34,13 @@ use std::fmt::Write as _;
 const USUAL_HEAD: usize = 1024;
 
 /// Writes the head of a request of HTTP/1.1 into `text`.
-pub(super) fn write_head(text: &mut BytesMut, prepared: &Prepared<'_>, body: &ProvenBody) {
+/// With `is_last` the server is told that its connection ends behind the answer.
+pub(super) fn write_head(
+    text: &mut BytesMut,
+    prepared: &Prepared<'_>,
+    body: &ProvenBody,
+    is_last: bool,
+) {
     let head = prepared.head;
     let target = head.target.as_str();
     text.reserve(USUAL_HEAD);
@@ -42,7 +48,7 @@ pub(super) fn write_head(text: &mut BytesMut, prepared: &Prepared<'_>, body: &Pr
     text.put_u8(b' ');
     text.put_slice(target.as_bytes());
     text.put_slice(b" HTTP/1.1\r\n");
-    put_fields(&mut Lines(text), prepared, body);
+    put_fields(&mut Lines(text), prepared, body, is_last);
     text.put_slice(b"\r\n");
 }
 
@@ -50,11 +56,11 @@ pub(super) fn write_head(text: &mut BytesMut, prepared: &Prepared<'_>, body: &Pr
 /// server that does not get them as bytes of HTTP/1.1.
 pub(super) fn request(prepared: &Prepared<'_>, body: &ProvenBody) -> HeaderMap {
     let mut map = Map::with_capacity(prepared.head.parts.headers.len() + ours::MAX_FIELDS);
-    put_fields(&mut map, prepared, body);
+    put_fields(&mut map, prepared, body, false);
     map.fields
 }
 
-fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody) {
+fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody, is_last: bool) {
     let Prepared {
         told, route, head, ..
     } = prepared;
@@ -130,11 +136,11 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody)
     {
         sink.pass(&UPGRADE, protocol);
         sink.word(CONNECTION, "upgrade");
-    } else if wants_trailers {
-        sink.word(TE, "trailers");
-        if S::IS_HTTP_1 {
-            sink.word(CONNECTION, "te");
+    } else {
+        if wants_trailers {
+            sink.word(TE, "trailers");
         }
+        put_connection(sink, wants_trailers, is_last);
     }
     for one in injected {
         sink.secret(&one.name, one.value.expose());
@@ -228,6 +234,19 @@ fn pass_cookies(sink: &mut impl Sink, came: &HeaderMap) {
             text.put_slice(one.as_bytes());
         }
     });
+}
+
+/// Whether the connection ends behind the answer: where nothing is said it is kept.
+fn put_connection<S: Sink>(sink: &mut S, has_te: bool, is_last: bool) {
+    let word = match (has_te, is_last) {
+        (false, false) => return,
+        (false, true) => "close",
+        (true, false) => "te",
+        (true, true) => "te, close",
+    };
+    if S::IS_HTTP_1 {
+        sink.word(CONNECTION, word);
+    }
 }
 
 /// The one framing field.

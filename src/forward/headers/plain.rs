@@ -31,6 +31,7 @@ pub(in crate::forward) fn write(
     (method, target, authority): (&Method, &str, &str),
     fields: &HeaderMap,
     body: &ProvenBody,
+    is_last: bool,
 ) {
     text.reserve(super::USUAL_HEAD);
     for piece in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
@@ -43,6 +44,7 @@ pub(in crate::forward) fn write(
             sink.pass(name, value);
         }
     }
+    super::put_connection(sink, false, is_last);
     super::frame(sink, method, fields.contains_key(CONTENT_LENGTH), body);
     text.put_slice(b"\r\n");
 }

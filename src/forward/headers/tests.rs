@@ -88,7 +88,7 @@ fn lines(
     body: &ProvenBody,
 ) -> BTreeMap<String, Vec<String>> {
     let mut text = BytesMut::new();
-    write_head(&mut text, &prepared(head, route, told), body);
+    write_head(&mut text, &prepared(head, route, told), body, false);
     let text = std::str::from_utf8(&text).unwrap();
     let fields = text.strip_prefix("GET / HTTP/1.1\r\n").unwrap();
     let fields = fields.strip_suffix("\r\n\r\n").unwrap();

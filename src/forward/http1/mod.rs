@@ -22,7 +22,7 @@ use answer::Answer;
 use bytes::{Bytes, BytesMut};
 use framing::{Framing, Step};
 use http::{Method, response};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use out::Out;
 use std::future::poll_fn;
 use std::io;
@@ -37,6 +37,21 @@ use tokio::time::Instant;
 /// Bytes that one read asks for: at first, and at most once it turned out that there are more.
 const FIRST_READ: usize = 8 * 1024;
 const MAX_READ: usize = 64 * 1024;
+
+/// Methods that give a request's body a meaning, so that servers read it (RFC 9110, 5789, 4918, 3253,
+/// 5323, and QUERY's draft).
+const WITH_CONTENT: [&str; 10] = [
+    "POST",
+    "PUT",
+    "PATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "REPORT",
+    "SEARCH",
+    "QUERY",
+    "LOCK",
+    "MKCOL",
+];
 
 /// A connection on which nothing is under way.
 #[derive(Debug)]
@@ -59,6 +74,8 @@ struct Talk<S, K> {
     since: Instant,
     out: Out,
     answer: Answer,
+    /// Whether no other request may follow, whatever the server says.
+    is_last: bool,
     keeps_open: bool,
     waits: Option<Duration>,
     /// What whoever asks keeps here until its answer ends, so that it is not moved with it.
@@ -82,6 +99,12 @@ pub(in crate::forward) enum Broken {
     Io(#[from] io::Error),
 }
 
+/// Whether a server may leave the body of such a request unread: not all read one where the method gives it
+/// no meaning, and what is left would be their next request, which nobody has judged.
+pub(in crate::forward) fn may_be_left_unread(method: &Method, body: &ProvenBody) -> bool {
+    !body.is_end_stream() && !WITH_CONTENT.contains(&method.as_str())
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
     /// A connection that was just made.
     pub(in crate::forward) fn new(stream: S, address: Option<SocketAddr>) -> Self {
@@ -95,6 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
             since: Instant::now(),
             out: Out::new(BytesMut::new(), ProvenBody::empty()),
             answer: Answer::Body(Framing::Length(0)),
+            is_last: false,
             keeps_open: true,
             waits: None,
             beside: None,
@@ -172,6 +196,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Exchange<S, K> {
         }
     }
 
+    /// No other request may follow on its connection.
+    pub(in crate::forward) fn is_last(&mut self) {
+        self.0.is_last = true;
+    }
+
     /// The request asks to switch protocols: a 101 is an answer to it.
     pub(in crate::forward) fn may_switch(&mut self) {
         if let Answer::Head(reader) = &mut self.0.answer {
@@ -243,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Talk<S, K> {
         loop {
             let head = self.answer.head(&mut self.arrived, &self.method);
             if let Some(head) = head.map_err(Broken::Invalid)? {
-                self.keeps_open = head.keeps_open;
+                self.keeps_open = head.keeps_open && !self.is_last;
                 self.waits = head.waits;
                 return Poll::Ready(Ok(head.parts));
             }

@@ -90,7 +90,7 @@ impl Outgoing for Check {
     }
 
     /// Of a `GET`: gRPC is not spoken so.
-    fn write(&self, text: &mut BytesMut, _: &ProvenBody) {
+    fn write(&self, text: &mut BytesMut, _: &ProvenBody, _: bool) {
         for part in [
             "GET ",
             self.health.path.as_str(),
