@@ -260,6 +260,7 @@ fn hop_by_hop_fields_end_here_in_both_directions() {
     ] {
         assert_eq!(got.field(name), None, "{}", got.head);
     }
+    assert_eq!(got.field("connection"), Some("keep-alive"));
     assert_eq!(got.field("x-kept"), Some("yes"));
     for name in ["x-inner", "keep-alive", "proxy-authenticate"] {
         assert_eq!(response.field(name), None, "{:?}", response.fields);

@@ -236,15 +236,16 @@ fn pass_cookies(sink: &mut impl Sink, came: &HeaderMap) {
     });
 }
 
-/// Whether the connection ends behind the answer: where nothing is said it is kept.
+/// What becomes of the connection. It would be kept unsaid, but Apache and Tomcat tell how long they
+/// wait only to who asks for it.
 fn put_connection<S: Sink>(sink: &mut S, has_te: bool, is_last: bool) {
-    let word = match (has_te, is_last) {
-        (false, false) => return,
-        (false, true) => "close",
-        (true, false) => "te",
-        (true, true) => "te, close",
-    };
     if S::IS_HTTP_1 {
+        let word = match (has_te, is_last) {
+            (false, false) => "keep-alive",
+            (false, true) => "close",
+            (true, false) => "te, keep-alive",
+            (true, true) => "te, close",
+        };
         sink.word(CONNECTION, word);
     }
 }

@@ -150,6 +150,7 @@ async fn a_proven_caller_is_told_by_name() {
     assert_eq!(
         lines,
         [
+            "connection: keep-alive",
             "forwarded: for=192.0.2.1;host=api.example.com;proto=https",
             "host: api.example.com",
             "portcullis-app: mobile",
@@ -344,7 +345,7 @@ async fn cookies_that_http2_split_are_joined() {
 #[tokio::test]
 async fn the_will_to_take_trailers_is_all_that_te_says() {
     let asked = passed(&[("te", "deflate;q=0.5, trailers")], &route()).await;
-    assert_eq!(asked, "connection: te\nte: trailers");
+    assert_eq!(asked, "connection: te, keep-alive\nte: trailers");
     assert_eq!(passed(&[("te", "deflate")], &route()).await, "");
 }
 

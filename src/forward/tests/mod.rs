@@ -281,6 +281,7 @@ async fn the_request_goes_out_byte_for_byte_with_one_framing_field() {
         "GET /a%2fB/~%7e/?q=%20+&q=&&x HTTP/1.1\r\n\
          host: api.example.com\r\n\
          accept: */*\r\n\
+         connection: keep-alive\r\n\
          portcullis-request-id: 0123456789abcdef0123456789abcdef\r\n\
          portcullis-assurance: none\r\n\
          x-forwarded-for: 192.0.2.1\r\n\
@@ -1016,6 +1017,28 @@ async fn a_connection_is_closed_before_its_server_closes_it_where_that_says_when
         assert_eq!(started.elapsed().as_millis() / 100, tenths, "{said}");
         drop(gate);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_tells_how_long_it_waits_only_to_who_asks_is_asked() {
+    let (listener, port) = listen().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = read_head(&mut stream).await;
+        let answer: &[u8] = if head.contains("\r\nconnection: keep-alive\r\n") {
+            b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2\r\nContent-Length: 2\r\n\r\nok"
+        } else {
+            OK
+        };
+        stream.write_all(answer).await.unwrap();
+        stream.read(&mut [0]).await.unwrap()
+    });
+    let gate = Gate::before(&[port]);
+    let started = Instant::now();
+    text(gate.get("/").await).await;
+    assert_eq!(server.await.unwrap(), 0);
+    assert_eq!(started.elapsed().as_secs(), 1);
+    drop(gate);
 }
 
 #[tokio::test(start_paused = true)]
