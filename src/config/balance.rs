@@ -67,7 +67,7 @@ table! {
 
 /// `"off"`, or a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OrOff<T>(Option<T>);
+pub(super) struct OrOff<T>(pub(super) Option<T>);
 
 impl<T: Value> Value for OrOff<T> {
     fn read(found: &Found<'_>, reader: &mut Reader<'_>) -> Option<Self> {

@@ -5,6 +5,7 @@ use super::read::{Found, Reader, Value};
 use super::shape::Shape;
 use super::values::{Refused, Word, split_number};
 use crate::admin::api::moment_of;
+use crate::forward::upstream::MAX_IDLE;
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 use toml::de::DeValue;
@@ -24,6 +25,10 @@ pub(super) struct Seconds(pub(super) Duration);
 /// The same, which may be nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SecondsOrNone(pub(super) Duration);
+
+/// How long a connection to a server may be kept without a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Idleness(pub(super) Duration);
 
 /// No wait and no window is longer than a year.
 const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
@@ -90,6 +95,23 @@ impl Word for Period {
 
     fn schema() -> Json {
         json!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$" })
+    }
+}
+
+impl Word for Idleness {
+    const TAKES: &'static str = "a duration, `\"30s\"` at most: `\"500ms\"`, `\"4s\"`";
+
+    fn parse(text: &str) -> Result<Self, Refused> {
+        let Period(duration) = Period::parse(text)?;
+        if duration > MAX_IDLE {
+            return Err(Refused::new("is longer than 30 s")
+                .hint("a server that would wait for longer is connected to anew"));
+        }
+        Ok(Self(duration))
+    }
+
+    fn schema() -> Json {
+        Period::schema()
     }
 }
 

@@ -165,6 +165,7 @@ fn upstream(upstream: &upstream::Settings) -> Json {
             "server_name": tls.server_name(),
         })),
         "resolve_every": time(upstream.resolve_every),
+        "keep_alive": upstream.keep_alive.map_or_else(|| json!("off"), |idle| json!(time(idle))),
     });
     super::balance::show(&upstream.balance, &mut shown);
     shown

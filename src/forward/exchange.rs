@@ -205,7 +205,10 @@ async fn send(
     since: Instant,
 ) -> Sent {
     match ready {
-        Ready::Alone(connection) => alone(request, body, connection, lease, deadlines, since).await,
+        Ready::Alone(connection) => {
+            let keeps = place.keeps();
+            alone(request, body, connection, lease, deadlines, since, keeps).await
+        }
         // Its state is large; a request over HTTP/1.1 does not pay for it.
         Ready::Shared => Box::pin(shared(request, body, lease, place, *deadlines)).await,
     }
@@ -218,10 +221,11 @@ async fn alone(
     lease: Lease,
     deadlines: &Deadlines,
     since: Instant,
+    keeps: bool,
 ) -> Sent {
     let mut head = connection.room();
     let method = request.method().clone();
-    let is_last = http1::may_be_left_unread(&method, &body);
+    let is_last = !keeps || http1::may_be_left_unread(&method, &body);
     request.write(&mut head, &body, is_last);
     let beside = Beside::new(lease, *deadlines);
     let mut exchange = connection.start(method, head, body, since, beside);

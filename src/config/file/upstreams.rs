@@ -6,7 +6,7 @@ use crate::config::read::At;
 use crate::config::secrets::SecretFile;
 use crate::config::servers::ServerName;
 use crate::config::table::{Required, table};
-use crate::config::times::Period;
+use crate::config::times::{Idleness, Period};
 use crate::config::values::Count;
 use crate::forward::upstream;
 
@@ -29,6 +29,10 @@ table! {
         /// Connections to each server, for each worker thread. Over HTTP/2 a connection carries many requests, and
         /// this is how many of them there are at a time. Each WebSocket is one.
         pub max_connections: Count = 256,
+        /// How long a connection is kept for the next request, over HTTP/1.1; for less where its server says that it
+        /// waits for less. `"off"`: each request has a connection of its own and says so, for servers that close
+        /// without a word, or leave bodies unread.
+        pub keep_alive: OrOff<Idleness> = "30s",
         /// Which HTTP its servers speak. `"auto"`: what a server of `https://` settles on, HTTP/2 or HTTP/1.1, and
         /// HTTP/1.1 otherwise; `"http2"` in clear text is by prior knowledge, as for gRPC.
         pub protocol: At<upstream::Protocol> = "auto",

@@ -310,6 +310,7 @@ fn upstream(
         protocol: upstream.protocol.value,
         tls,
         resolve_every: upstream.resolve_every.0,
+        keep_alive: upstream.keep_alive.0.map(|idle| idle.0),
     })
 }
 

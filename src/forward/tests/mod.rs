@@ -10,7 +10,7 @@ use super::body::{BodyError, Meter, prepare};
 use super::upstream::balance::Rules;
 use super::upstream::budget::Retries;
 use super::upstream::ejection::Ejection;
-use super::upstream::{Protocol, Server, Settings};
+use super::upstream::{MAX_IDLE, Protocol, Server, Settings};
 use super::*;
 use crate::authorize;
 use crate::clock::{Clock, Now};
@@ -158,6 +158,7 @@ impl Gate {
             protocol: Protocol::Auto,
             tls: None,
             resolve_every: LONG,
+            keep_alive: Some(MAX_IDLE),
         };
         set(&mut settings);
         Self {
@@ -1039,6 +1040,38 @@ async fn a_server_that_tells_how_long_it_waits_only_to_who_asks_is_asked() {
     assert_eq!(server.await.unwrap(), 0);
     assert_eq!(started.elapsed().as_secs(), 1);
     drop(gate);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_connection_is_kept_for_longer_than_the_upstream_says() {
+    for (keep_alive, tenths) in [(Some(5), 50), (Some(1), 10), (None, 0)] {
+        let (listener, port) = listen().await;
+        let said = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=20\r\nContent-Length: 2\r\n\r\nok";
+        let server = hang(listener, said);
+        let gate = Gate::set(&[port], |it| {
+            it.keep_alive = keep_alive.map(Duration::from_secs);
+        });
+        let started = Instant::now();
+        text(gate.get("/").await).await;
+        server.await.unwrap();
+        assert_eq!(started.elapsed().as_millis() / 100, tenths);
+        drop(gate);
+    }
+}
+
+#[tokio::test]
+async fn where_no_connection_is_kept_each_request_says_so_and_has_its_own() {
+    let (listener, port) = listen().await;
+    // It keeps them, and would read a body that it left unread as the next request.
+    let server = serve(listener, vec![vec![OK], vec![OK]]);
+    let gate = Gate::set(&[port], |it| it.keep_alive = None);
+    assert_eq!(text(gate.get("/").await).await, "ok");
+    let body = unproven(Framed::of_known_length(&[b"x"])).await;
+    assert_eq!(text(gate.post(body).await).await, "ok");
+    for heads in server.await.unwrap() {
+        let closes = heads[0].contains("\r\nconnection: close\r\n");
+        assert!(closes && !heads[0].contains("keep-alive"), "{}", heads[0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

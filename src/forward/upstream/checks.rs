@@ -272,7 +272,7 @@ mod tests {
     use crate::forward::upstream::balance::Rules;
     use crate::forward::upstream::resolve::Found;
     use crate::forward::upstream::tests::checked;
-    use crate::forward::upstream::{Protocol, Server, Upstream};
+    use crate::forward::upstream::{MAX_IDLE, Protocol, Server, Upstream};
     use http::{HeaderMap, Response};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -296,6 +296,7 @@ mod tests {
             protocol: Protocol::Auto,
             tls: None,
             resolve_every: long,
+            keep_alive: Some(MAX_IDLE),
         };
         let mut health = settings.balance.health.take().unwrap();
         set(&mut settings, &mut health);

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long a connection is kept without a request: where its server says how long it waits for one, less
 /// than that. What is sent as the server closes is lost, and may not be sent again.
-pub(super) const MAX_IDLE: Duration = Duration::from_secs(30);
+pub const MAX_IDLE: Duration = Duration::from_secs(30);
 /// By how much less, half at most: a request may be on its way for so long, and each for which none is kept costs one.
 const MARGIN: Duration = Duration::from_secs(1);
 /// How long a connection may take to be made for which no request waits.
@@ -287,7 +287,7 @@ impl Kept {
         if !self.addresses.has(connection.address()) {
             return;
         }
-        let may_be_idle = may_be_idle(connection.waits());
+        let may_be_idle = may_be_idle(connection.waits(), self.place.keep_alive);
         if may_be_idle.is_zero() {
             return;
         }
@@ -377,10 +377,10 @@ async fn sweep(kept: Weak<Kept>, sooner: Arc<Notify>) {
 }
 
 /// How long a connection is kept whose server waits so long for a request, or does not say.
-fn may_be_idle(waits: Option<Duration>) -> Duration {
-    waits.map_or(MAX_IDLE, |waits| {
-        let margin = MARGIN.min(waits / 2);
-        waits.saturating_sub(margin).min(MAX_IDLE)
+fn may_be_idle(waits: Option<Duration>, keep_alive: Option<Duration>) -> Duration {
+    let most = keep_alive.unwrap_or_default();
+    waits.map_or(most, |waits| {
+        most.min(waits.saturating_sub(MARGIN.min(waits / 2)))
     })
 }
 

@@ -27,6 +27,7 @@ mod used_up;
 pub(super) use balance::{Chosen, Counted, Tried};
 pub(super) use connect::MAX_ANSWER_FIELDS;
 pub(super) use http2::Slot;
+pub use kept::MAX_IDLE;
 pub(super) use left_out::Way;
 pub(super) use place::{Place, Target};
 pub use pool::Pool;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub tls: Option<Arc<tls::Client>>,
     /// How often their names are looked up again.
     pub resolve_every: Duration,
+    /// How long a connection of HTTP/1.1 is kept without a request, if any is.
+    pub keep_alive: Option<Duration>,
 }
 
 impl Settings {

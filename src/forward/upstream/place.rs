@@ -73,6 +73,7 @@ impl Target {
                 settings.protocol,
                 settings.max_connections,
                 settings.resolve_every,
+                settings.keep_alive,
                 left_out,
             ))),
             standing,
@@ -87,6 +88,7 @@ pub(in crate::forward) struct Place {
     pub(super) protocol: Protocol,
     pub(super) max_connections: usize,
     pub(super) resolve_every: Duration,
+    pub(super) keep_alive: Option<Duration>,
     /// What is known of its addresses, where it has a name. So a name's connections are those of one
     /// upstream, as that is.
     pub(super) left_out: Option<Arc<LeftOut>>,
@@ -144,15 +146,17 @@ impl Place {
         protocol: Protocol,
         max_connections: usize,
         resolve_every: Duration,
+        keep_alive: Option<Duration>,
         left_out: Option<Arc<LeftOut>>,
     ) -> Self {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let hash = KEY.hash_one((&at, protocol, max_connections, resolve_every));
+        let hash = KEY.hash_one((&at, protocol, max_connections, resolve_every, keep_alive));
         Self {
             at,
             protocol,
             max_connections,
             resolve_every,
+            keep_alive,
             left_out,
             hash,
         }
@@ -171,6 +175,11 @@ impl Place {
         self.by(self.at.clone(), Protocol::Http2)
     }
 
+    /// Whether a connection is kept for another request.
+    pub(in crate::forward) const fn keeps(&self) -> bool {
+        self.keep_alive.is_some()
+    }
+
     /// Whether a connection may turn out to carry many requests.
     pub(in crate::forward) const fn may_share(&self) -> bool {
         match self.protocol {
@@ -187,7 +196,14 @@ impl Place {
 
     fn by(&self, at: At, protocol: Protocol) -> Self {
         let (most, every) = (self.max_connections, self.resolve_every);
-        Self::new(at, protocol, most, every, self.left_out.clone())
+        Self::new(
+            at,
+            protocol,
+            most,
+            every,
+            self.keep_alive,
+            self.left_out.clone(),
+        )
     }
 
     /// `http` or `https`, as the server is spoken to.

@@ -22,6 +22,7 @@ fn settings(hosts: &[&str], balance: Rules) -> Settings {
         protocol: Protocol::Auto,
         tls: None,
         resolve_every: Duration::from_secs(30),
+        keep_alive: Some(MAX_IDLE),
         name: "test".into(),
         servers: hosts
             .iter()
