@@ -141,6 +141,7 @@ pub fn is_ours_to_say(name: &str) -> bool {
                 "x-http-method-override",
                 "x-method-override",
                 "x-sendfile",
+                "x-sendfile-type",
                 "x-remote-user",
                 "x-client-ip",
                 "x-cluster-client-ip",

@@ -212,6 +212,7 @@ async fn forged_origin_and_control_fields_are_dropped_in_every_spelling() {
         "x-http-method-override",
         "x-accel-redirect",
         "x-sendfile",
+        "x-sendfile-type",
         "proxy",
         "proxy-authorization",
         "proxy-connection",
