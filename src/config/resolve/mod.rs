@@ -53,6 +53,7 @@ use crate::{forward, gateway, store};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is gathered on the way.
 pub(super) struct Gathered<'p> {
