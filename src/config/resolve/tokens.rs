@@ -14,7 +14,6 @@ use crate::schemes::token::dpop::nonce::Nonces;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use std::iter;
-use std::time::Duration;
 
 /// What is asked of tokens that are shown.
 pub(super) fn settings(
@@ -169,12 +168,6 @@ pub(super) fn policy(
     if tokens.lifetime.value.0 > file.tokens.max_lifetime.0 {
         let draft = tokens.lifetime.problem("no token may live so long");
         gathered.problem(draft.accepted("at most `[tokens] max_lifetime`"));
-    }
-    if tokens.lifetime.value.0 < Duration::from_secs(1) {
-        let draft = tokens
-            .lifetime
-            .problem("tokens tell their times in whole seconds: this is less than one");
-        gathered.problem(draft.accepted("at least `\"1s\"`"));
     }
     evidence::check(tokens, file, gathered);
     let workloads = evidence::workloads(tokens, file, gathered);
