@@ -98,11 +98,11 @@ impl AppDebts {
         lock(known.entry(app.clone()).or_default()).count(rate, now)
     }
 
-    /// Takes back what was counted for `app` under `rate`: it did not get it after all.
-    pub fn take_back(&self, app: &str, rate: &Rate) {
+    /// Takes back what was counted for `app`: it did not get it after all.
+    pub fn take_back(&self, app: &str) {
         if let Some(owed) = self.known().get(app) {
             let mut owed = lock(owed);
-            owed.paid_at = owed.paid_at.saturating_sub(rate.interval());
+            owed.paid_at = owed.paid_at.saturating_sub(owed.interval);
         }
     }
 
@@ -243,9 +243,9 @@ mod tests {
         let app: Arc<str> = "app".into();
         let ask = || debts.admit(&app, &rate, clock.now());
         assert!(ask().is_ok() && ask().is_ok() && ask().is_err());
-        debts.take_back(&app, &rate);
+        debts.take_back(&app);
         assert!(ask().is_ok() && ask().is_err());
-        debts.take_back("nobody", &rate);
+        debts.take_back("nobody");
     }
 
     #[test]

@@ -73,8 +73,8 @@ impl Service {
             && let Err(wait) = debts.admit(name, rate, with.now)
         {
             // Another request of the instance came between.
-            if let Some(rate) = &rates.app {
-                self.apps.take_back(app, rate);
+            if rates.app.is_some() {
+                self.apps.take_back(app);
             }
             return Err(waits(Reason::InstanceRate, wait));
         }
@@ -85,8 +85,8 @@ impl Service {
     pub(super) fn take_back(&self, key: &Key, examined: &Examined<'_>, with: InForce<'_>) {
         let app = &key.app.name;
         let rates = with.settings.rates_of(&key.app);
-        if let Some(rate) = &rates.app {
-            self.apps.take_back(app, rate);
+        if rates.app.is_some() {
+            self.apps.take_back(app);
         }
         let subject = examined.subject.as_deref().zip(rates.instance.as_ref());
         if let (Some((subject, rate)), Some(debts)) = (subject, self.instances.get()) {

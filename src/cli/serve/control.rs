@@ -228,6 +228,7 @@ impl Control {
         super::issuers::fetch(&self.fetches, &self.shared.settings.load());
         let changes = crate::config::changes(&in_force.resolved, &resolved);
         in_force.resolved = resolved;
+        in_force.fixed.said_workers = config.said_workers;
         in_force.configured = configured;
         in_force.files = config.files;
         in_force.goodbye = config.goodbye;

@@ -145,7 +145,7 @@ table! {
         /// key that can be used.
         pub cooldown: At<Period> = "1m",
         /// How long keys are used that cannot be fetched again; no less than `refresh` and `cooldown` together.
-        pub stale: At<Period> = "1d",
+        pub stale: At<Seconds> = "1d",
         /// The authorities whose certificates are trusted where its keys are, in PEM. Where they are not said, those
         /// of the system.
         pub ca: Option<At<SecretFile>>,

@@ -31,11 +31,26 @@ pub(super) fn less(to: &Route, from: &Route) -> Option<String> {
     if to.accepts(Scheme::Token) && is_looser(to.bind, from.bind) {
         return Some("whose `bind` asks for less".to_owned());
     }
-    if to.replay == ReplayPolicy::Off && from.replay != ReplayPolicy::Off {
+    if to.replay == ReplayPolicy::Off && has_single_use(from) {
         return Some("where nothing passes only once".to_owned());
     }
     let waived = to.waivers.iter().find(|one| !covers(&from.waivers, one))?;
     Some(format!("which waives `{}`", waived.part.name()))
+}
+
+/// Whether some of its requests pass only once whatever they show: unbound tokens, certificates and static keys come again.
+fn has_single_use(route: &Route) -> bool {
+    let again = [Scheme::Token, Scheme::ClientCertificate, Scheme::ApiKey];
+    let mut once = Scheme::ALL
+        .into_iter()
+        .filter(|one| route.accepts(*one) && !again.contains(one));
+    match route.replay {
+        ReplayPolicy::Off => false,
+        ReplayPolicy::Strict => true,
+        ReplayPolicy::Standard => {
+            route.pair || matches!(route.bind, Bind::Key | Bind::Dpop) || once.next().is_some()
+        }
+    }
 }
 
 /// What lets in, and how strong it is at least: as `downgrade` counts, and both together more than one.
