@@ -205,6 +205,8 @@ fn start(single: Single, served: Served, stop: CancellationToken) -> io::Result<
                 }
             });
             drop(file);
+            // A reload whose files do not answer is not waited for.
+            runtime.shutdown_timeout(LAST_ANSWERS);
         })?;
     Ok(Running { address, thread })
 }

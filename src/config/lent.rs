@@ -28,8 +28,12 @@ impl Us {
 /// What is told of a secret's file that others than its reader are let at. Of another owner's it is the group that
 /// lets us read it: if that were closed, we were shut out.
 pub(super) fn open_to_others(path: &Path, of: &Metadata, us: &Us) -> Option<(String, String)> {
-    // The superuser reads whatever the mode, and is in whichever group.
-    let is_lent = us.user != 0 && of.uid() != us.user && us.groups.contains(&of.gid());
+    // The superuser reads whatever the mode: to him it is the gateway's group that a file of another group is lent to.
+    let is_lent = if us.user == 0 {
+        of.gid() != 0
+    } else {
+        of.uid() != us.user && us.groups.contains(&of.gid())
+    };
     let (closed, mode) = if is_lent { (0o027, 640) } else { (0o077, 600) };
     let path = path.display();
     (of.mode() & closed != 0).then(|| {

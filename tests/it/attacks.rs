@@ -68,11 +68,15 @@ fn no_body_that_a_backend_leaves_unread_is_its_next_request() {
             gateway.address()
         );
         for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PURGE"] {
-            for http2 in [false, true] {
-                let told = format!("{method} (proven: {proven}, HTTP/2: {http2})");
+            for (http2, te) in [(false, false), (false, true), (true, false), (true, true)] {
+                let told = format!("{method} (proven: {proven}, HTTP/2: {http2}, TE: {te})");
                 let mut request = gateway.request(method, "/").body(body.clone());
+                if te {
+                    request = request.field("te", "trailers");
+                }
                 if proven {
-                    request = caller().nonce(&format!("{method}-{http2}")).sign(&request);
+                    let nonce = format!("{method}-{http2}-{te}");
+                    request = caller().nonce(&nonce).sign(&request);
                 }
                 let answer = if http2 {
                     let request = request.field("content-length", &body.len().to_string());

@@ -5,7 +5,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 /// How long files may take before that is told.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Begins `work` on a thread of its own, and tells when it takes long. `None` comes of a panic. Whoever drops the
 /// handle does not end it.

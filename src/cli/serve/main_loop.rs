@@ -115,8 +115,11 @@ async fn until_stopped(
             Wake::Stop => false,
             Wake::Reloaded => wakes.watch_after(move || control.files()).await,
             Wake::Dates => {
-                control.look_at_dates();
-                true
+                let looks = wakes.watch_after(move || {
+                    control.look_at_dates();
+                    control.files()
+                });
+                looks.await
             }
             wake @ (Wake::Changed | Wake::Asked) => {
                 systemd::reloading();

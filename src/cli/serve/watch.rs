@@ -68,12 +68,10 @@ struct Eyes {
 }
 
 impl Eyes {
-    /// Whether a file looks other than when it was last looked at: after a pause, unless a look is under way. What a
+    /// Whether a file looks other than when it was last looked at: after a pause. What a
     /// look has found is kept for whoever asks next where nobody waits for it any more.
     async fn look_after(&mut self, pause: Duration) -> bool {
-        if self.looking.is_none() {
-            sleep(pause).await;
-        }
+        sleep(pause).await;
         let watch = &self.watch;
         let looking = self.looking.get_or_insert_with(|| {
             let watch = watch.clone();

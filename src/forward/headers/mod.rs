@@ -137,10 +137,12 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody,
         sink.pass(&UPGRADE, protocol);
         sink.word(CONNECTION, "upgrade");
     } else {
-        if wants_trailers {
+        // Python's `http.server` knows `close` only where it stands alone.
+        let has_te = wants_trailers && !(is_last && S::IS_HTTP_1);
+        if has_te {
             sink.word(TE, "trailers");
         }
-        put_connection(sink, wants_trailers, is_last);
+        put_connection(sink, has_te, is_last);
     }
     for one in injected {
         sink.secret(&one.name, one.value.expose());
@@ -241,10 +243,9 @@ fn pass_cookies(sink: &mut impl Sink, came: &HeaderMap) {
 fn put_connection<S: Sink>(sink: &mut S, has_te: bool, is_last: bool) {
     if S::IS_HTTP_1 {
         let word = match (has_te, is_last) {
+            (_, true) => "close",
             (false, false) => "keep-alive",
-            (false, true) => "close",
             (true, false) => "te, keep-alive",
-            (true, true) => "te, close",
         };
         sink.word(CONNECTION, word);
     }

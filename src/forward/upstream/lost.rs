@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Those that were told. As many as are configured, at most.
+/// Those that were told. As many as were configured since the start, at most.
 static LOST: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 fn lost() -> MutexGuard<'static, BTreeSet<String>> {

@@ -135,21 +135,26 @@ fn still_made(
     key: &Key,
     registry: &Registry,
 ) -> Result<Option<Arc<str>>, Refused> {
-    let mut instance = None;
+    let named = claims
+        .iter()
+        .find_map(|(name, value)| match (&**name, value) {
+            ("instance", Json::Text(id)) => registry.instance(id),
+            _ => None,
+        });
+    // None is guessed: one of this app that is known here is that very instance.
+    let known = named.filter(|known| *known.app == *key.app.name);
     let policy = key.app.tokens.as_deref();
     // Else others make its tokens, and may call their instances what they like.
     let is_ours = policy.is_some() && key.signer.is_some();
     for (name, value) in claims {
         let (claim, holds) = match (&**name, value, policy) {
             ("build", Json::Text(build), Some(policy)) => {
-                ("build", policy.takes_build(Some(build)))
+                let is_held = is_ours || known.is_some();
+                ("build", !is_held || policy.takes_build(Some(build)))
             }
             ("build", _, Some(_)) => ("build", !is_ours),
-            // Ids are random: one that is known here is that very instance.
-            ("instance", Json::Text(id), _) => {
-                let known = registry.instance(id);
+            ("instance", Json::Text(_), _) => {
                 let holds = known.as_ref().map_or(!is_ours, |known| known.enabled);
-                instance = known.map(|known| (*known.id).into());
                 ("instance", holds)
             }
             ("instance", ..) => ("instance", !is_ours),
@@ -159,7 +164,7 @@ fn still_made(
             return Err(rejected(Why::Claim(claim)));
         }
     }
-    Ok(instance)
+    Ok(known.map(|known| (*known.id).into()))
 }
 
 /// What every token may say, each claim of its type.
