@@ -6,6 +6,10 @@ pub const HEAD: usize = 9;
 pub const DATA: u8 = 0x0;
 /// The flag of the last frame of a body.
 pub const END_STREAM: u8 = 0x1;
+/// The flag of a frame that has padding, whose length comes first.
+const PADDED: u8 = 0x8;
+/// Bytes that padding takes, with its length.
+const MOST_PADDING: usize = 256;
 
 /// What a frame's head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +25,19 @@ pub struct Head {
 }
 
 impl Head {
-    /// Whether it is of a body, and ends it.
+    /// Whether it ends the body that it is of.
     pub const fn ends(&self) -> bool {
         self.flags & END_STREAM != 0
     }
 
-    /// Whether it is of a body, of which it brings nothing, not even the end.
+    /// Whether it is of a body, of which it may bring nothing, not even the end: what is padded may be all padding.
     pub const fn is_empty_data(&self) -> bool {
-        self.kind == DATA && self.length == 0 && !self.ends()
+        let most = if self.flags & PADDED == 0 {
+            0
+        } else {
+            MOST_PADDING
+        };
+        self.kind == DATA && self.length <= most && !self.ends()
     }
 }
 
@@ -120,6 +129,16 @@ mod tests {
             &[7; 256],
         ]
         .concat();
+        let padded = |length, flags| Head {
+            length,
+            kind: DATA,
+            flags,
+            stream: 1,
+        };
+        assert!(padded(256, PADDED).is_empty_data());
+        assert!(!padded(257, PADDED).is_empty_data());
+        assert!(!padded(1, 0).is_empty_data());
+        assert!(!padded(1, PADDED | END_STREAM).is_empty_data());
         for step in 1..=bytes.len() {
             let mut walk = Walk::behind(7);
             let (mut heads, mut payload) = (Vec::new(), Vec::new());

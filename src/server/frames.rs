@@ -44,9 +44,11 @@ const SMALL: usize = 256;
 /// So many of them, and such as end no body, go through at a time: then those who read the bodies have their turn.
 /// Else the library would take in all that has come first, and count what nobody has had the time to read.
 const SMALL_AT_ONCE: usize = 50;
-/// Frames of bodies that bring nothing, not even the end, behind which we say goodbye. The library ends a connection over
-/// the 101st of its life: a client that sends one now and then is to come with another one before that.
-const EMPTY_UNTIL_GOODBYE: usize = 50;
+/// Frames of bodies that bring nothing, not even the end: the library ends a connection over one more in its life. A client that
+/// sends one now and then is to come with another connection before that…
+const EMPTY: usize = 100;
+/// …while so many are left, or one for each request in flight.
+const EMPTY_SPARE: usize = 50;
 /// Bytes that are read at a time while there are mostly such: of what is read at once all goes through.
 const SIP: usize = 1024;
 
@@ -163,7 +165,7 @@ impl<S> Frames<S> {
         } = head;
         if head.is_empty_data() {
             self.empty += 1;
-            if self.empty == EMPTY_UNTIL_GOODBYE {
+            if self.empty + self.line().unfinished().max(EMPTY_SPARE) >= EMPTY {
                 self.line().note_lost();
             }
         }

@@ -124,7 +124,6 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Future for Http2<H, S> {
                             // Large: what is in its box is moved no more.
                             tokio::spawn(Box::pin(streams::run(turn, request, reply)));
                         }
-                        None if watch.is_gone => return Poll::Ready(Err(Reason::NO_ERROR.into())),
                         None => return Poll::Ready(Ok(())),
                     }
                 }

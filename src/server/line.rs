@@ -17,8 +17,10 @@ use tokio::time::Instant;
 /// asks for more work only to throw it away has to go.
 const EARLY_ENDS: usize = H2_STREAMS as usize;
 const EARLY_END_EVERY: Duration = Duration::from_millis(100);
-/// Requests of one connection that an upstream can be at work on at a time,
-/// also when it does not notice that nobody waits for some any more.
+/// The same of those that were waited for longer: as many at once, and one more each such while.
+const LATE_END_EVERY: Duration = Duration::from_millis(5);
+/// Requests of one connection that an upstream can be at work on at a time, with those that ended early
+/// and lately: it may not have noticed that nobody waits for them any more.
 const AT_WORK: usize = 2 * H2_STREAMS as usize;
 /// Requests of one HTTP/2 connection that may come behind our goodbye, since they cross it: each
 /// stream was on its way to us with one, or to the client with an answer that another follows.
@@ -34,8 +36,8 @@ pub(super) struct Line {
     in_flight: AtomicUsize,
     unsent: AtomicBool,
     last: AtomicBool,
-    early: AtomicUsize,
-    forgiven: Mutex<Option<Instant>>,
+    early: Ends,
+    late: Ends,
     flooded: AtomicBool,
     task: OnceLock<Waker>,
     look: AtomicBool,
@@ -84,6 +86,36 @@ impl Drop for Answering<'_> {
     }
 }
 
+/// Requests that ended before their answers did, and are not forgiven yet.
+#[derive(Debug, Default)]
+struct Ends {
+    count: AtomicUsize,
+    forgiven: Mutex<Option<Instant>>,
+}
+
+impl Ends {
+    /// Counts one more, where one is forgiven `every` while; how many there are.
+    fn note(&self, every: Duration) -> usize {
+        let now = Instant::now();
+        let mut forgiven = self.forgiven.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = forgiven.get_or_insert(now);
+        let more = (now - *since).as_millis() / every.as_millis();
+        let before = self.count.load(Relaxed);
+        let count = match u32::try_from(more) {
+            Ok(more) if before > more as usize => {
+                *since += every * more;
+                before - more as usize + 1
+            }
+            _ => {
+                *since = now;
+                1
+            }
+        };
+        self.count.store(count, Relaxed);
+        count
+    }
+}
+
 impl Line {
     /// Of a connection from there.
     pub(super) fn of(peer: Option<IpAddr>, counts: Arc<Counts>) -> Self {
@@ -116,29 +148,21 @@ impl Line {
     pub(super) fn take_off(&self) {
         self.count_request();
         let in_flight = self.in_flight.fetch_add(1, Relaxed) + 1;
-        if in_flight + self.early.load(Relaxed) > AT_WORK {
+        if in_flight + self.early.count.load(Relaxed) > AT_WORK {
             self.note_flooded();
         }
     }
 
-    /// A request ended before its answer did.
+    /// A request ended before its answer did, soon behind its head.
     pub(super) fn note_early_end(&self) {
-        let now = Instant::now();
-        let mut forgiven = self.forgiven.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = forgiven.get_or_insert(now);
-        let more = (now - *since).as_millis() / EARLY_END_EVERY.as_millis();
-        let early = self.early.load(Relaxed);
-        match u32::try_from(more) {
-            Ok(more) if early > more as usize => {
-                *since += EARLY_END_EVERY * more;
-                self.early.store(early - more as usize + 1, Relaxed);
-            }
-            _ => {
-                *since = now;
-                self.early.store(1, Relaxed);
-            }
+        if self.early.note(EARLY_END_EVERY) > EARLY_ENDS {
+            self.note_flooded();
         }
-        if self.early.load(Relaxed) > EARLY_ENDS {
+    }
+
+    /// A request ended before its answer did, which was waited for.
+    pub(super) fn note_late_end(&self) {
+        if self.late.note(LATE_END_EVERY) > EARLY_ENDS {
             self.note_flooded();
         }
     }

@@ -129,6 +129,10 @@ where
 
     /// Ready when it has ended, or its client is late.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // With its reset the library lets go of the last piece, too: that is no end.
+        if self.pieces.waits_for_its_end() && self.out.poll_reset(cx).is_ready() {
+            return Poll::Ready(());
+        }
         let mut pause = self.go_on(cx);
         // Its client has reset it, or is gone.
         if !matches!(pause, Pause::Over) && self.out.poll_reset(cx).is_ready() {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A request that ends before its answer does is held against its connection where that is sooner than this. One that
+/// A request that ends before its answer does is held against its connection, and more so where that is sooner than this. One that
 /// was waited for longer has had a place of [`H2_STREAMS`](super::http2::H2_STREAMS) all the while, as honest ones have: calls of gRPC end by their
 /// deadlines, and one server that hangs is not to end the others' calls.
 const SOON: Duration = Duration::from_millis(250);
@@ -142,8 +142,10 @@ impl<H> Gives for Turn<H> {
 impl<H> Drop for Turn<H> {
     fn drop(&mut self) {
         self.desk.line.land();
-        if !self.is_whole && self.begun.elapsed() < SOON {
-            self.desk.line.note_early_end();
+        match self.is_whole {
+            true => {}
+            false if self.begun.elapsed() < SOON => self.desk.line.note_early_end(),
+            false => self.desk.line.note_late_end(),
         }
         end_was_told();
     }

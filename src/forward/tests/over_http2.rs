@@ -840,7 +840,7 @@ async fn empty_frames_of_many_answers_end_no_connection_that_others_are_answered
             });
         }
     });
-    let gate = gate(&[port]);
+    let gate = Arc::new(set(&[port], |it| it.max_connections = 400));
     let held = gate.get("/held").await.unwrap();
     for _ in 0..ROUNDS {
         assert_eq!(text(gate.get("/").await).await, "ok");
@@ -850,6 +850,11 @@ async fn empty_frames_of_many_answers_end_no_connection_that_others_are_answered
     assert_eq!(whole(held).await.unwrap(), "held");
     // Each is left while as many are free as there were.
     assert_eq!(connections.load(Ordering::SeqCst), ROUNDS / 50);
+    for _ in 0..2 {
+        for answer in at_once(&gate, 150).await {
+            assert_eq!(whole(answer).await.unwrap(), "ok");
+        }
+    }
 }
 
 /// A body of what is sent to it, unproven.

@@ -273,7 +273,7 @@ async fn requests_of_http2_that_were_waited_for_may_all_be_given_up() {
             client.write_all(&get_on(*id, "/held", true)).await.unwrap();
         }
         toy.begun.acquire_many(AT_ONCE).await.unwrap().forget();
-        sleep(SECOND / 4).await;
+        sleep(SECOND / 2).await;
         for id in &streams {
             let head = [0, 0, 4, RST_STREAM, 0];
             let reset = [&head[..], &id.to_be_bytes(), &[0, 0, 0, 8]].concat();

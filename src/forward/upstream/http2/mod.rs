@@ -22,8 +22,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use worn::{Counting, Empty, Resets};
 
-/// Requests at a time on one connection, whatever the server allows.
-const MAX_STREAMS: usize = 256;
+/// Requests at a time on one connection, whatever the server allows: each answer may bring an empty frame.
+const MAX_STREAMS: usize = worn::MOST;
 /// Bytes of an answer's body in flight to us.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same for all answers together: no slow client keeps the others waiting.
@@ -35,7 +35,7 @@ const HEADER_TABLE: u32 = 4 * 1024;
 /// Bytes of each request's body that wait to be written.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams of which we remember for a while that we have reset them: what the server had sent by then is no
-/// error of its. Of 64 resets a second and one for each of 256 places (see `resets`), this remembers all.
+/// error of its. Of 64 resets a second and one for each place that others keep (see `resets`), this remembers all.
 const RESETS_REMEMBERED: usize = 4096;
 const RESETS_REMEMBERED_FOR: Duration = Duration::from_secs(10);
 /// Streams we may have to reset for the server's errors, until the connection, whose requests share them, ends.

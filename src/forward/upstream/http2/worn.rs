@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 /// As many as there may be.
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 /// So many are left to answers that bring more than one.
 const SPARE: usize = 50;
 
