@@ -167,9 +167,12 @@ fn enrolled(gateway: &Gateway, folder: &Path) -> App {
 /// A question to enrol, by a code of its own.
 fn enrolment(admin: &mut Wire, pair: &Pair) -> Value {
     let code = done(admin, "/v1/enrolments", &json!({ "app": "phone" }));
+    json!({ "app": "phone", "code": code["code"], "key": jwk(pair), "build": BUILD })
+}
+
+fn jwk(pair: &Pair) -> Value {
     let key = portcullis::crypto::PrivateKey::read(pair.algorithm, &pair.key);
-    let jwk: Value = serde_json::from_str(&key.expect("it is one").public_jwk()).expect("JSON");
-    json!({ "app": "phone", "code": code["code"], "key": jwk, "build": BUILD })
+    serde_json::from_str(&key.expect("it is one").public_jwk()).expect("JSON")
 }
 
 fn done(admin: &mut Wire, path: &str, body: &Value) -> Value {
@@ -184,15 +187,16 @@ fn text(of: &Value, member: &str) -> String {
         .to_owned()
 }
 
-/// What enrolling takes, rightly and with a code that is used up: no answer is a secret there.
+/// What enrolling takes, rightly and with a code that another key has used up: no answer is a secret there.
 fn enrolling(gateway: &Gateway, folder: &Path, asked: &Asked, rounds: usize) {
     let mut admin = admin(gateway, folder);
     let mut wire = Wire::to(gateway.address);
-    let pair = Pair::new(Algorithm::EcdsaP256Sha256);
+    let [pair, other] = [(); 2].map(|()| Pair::new(Algorithm::EcdsaP256Sha256));
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let body = enrolment(&mut admin, &pair);
-        for (spent, wanted) in [(&mut first, 200), (&mut second, 403)] {
+        let mut body = enrolment(&mut admin, &pair);
+        for (key, spent, wanted) in [(&pair, &mut first, 200), (&other, &mut second, 403)] {
+            body["key"] = jwk(key);
             let answer = wire.post("/.portcullis/enrol", &body);
             assert_eq!(answer.status, wanted, "{}", answer.body);
             spent.push(answer.took.as_secs_f64() * 1e6);
