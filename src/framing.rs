@@ -11,6 +11,17 @@ const PADDED: u8 = 0x8;
 /// Bytes that padding takes, with its length.
 const MOST_PADDING: usize = 256;
 
+/// Frames of bodies that bring nothing, not even the end, after one more of which the HTTP/2 library ends a connection, with
+/// all that is under way on it, however far apart they come. Nobody can set that.
+pub const MOST_EMPTY: usize = 100;
+/// So many are left to requests that bring more than one.
+const EMPTY_SPARE: usize = 50;
+
+/// Whether a connection on which so many of them came could be ended so, were it given further requests beside those in flight.
+pub fn wears_out(came: usize, in_flight: usize) -> bool {
+    came > 0 && came + in_flight.max(EMPTY_SPARE) >= MOST_EMPTY
+}
+
 /// What a frame's head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {

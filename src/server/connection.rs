@@ -359,8 +359,9 @@ impl<H: Handler> Worker<H> {
                         }
                         // A client that says nothing to our goodbye is not waited for.
                         let heard_by = if line.unfinished() == 0 {
-                            let silence = silent.get_or_insert_with(Silence::begin);
-                            Some(silence.until(word, line.take_heard()))
+                            let said = line.said();
+                            let silence = silent.get_or_insert_with(|| Silence::begin(said));
+                            Some(silence.until(word, said))
                         } else {
                             silent = None;
                             None

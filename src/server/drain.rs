@@ -138,22 +138,25 @@ impl Word {
 pub(super) struct Silence {
     since: Instant,
     heard: Instant,
+    /// How often it had said something by then.
+    said: u64,
 }
 
 impl Silence {
-    /// From now on.
-    pub(super) fn begin() -> Self {
+    /// From now on, of a client that has said something so often.
+    pub(super) fn begin(said: u64) -> Self {
         let now = Instant::now();
         Self {
             since: now,
             heard: now,
+            said,
         }
     }
 
-    /// Until when the client is waited for; `spoke` is whether it said something since this was
-    /// asked before.
-    pub(super) fn until(&mut self, word: Word, spoke: bool) -> Instant {
-        if spoke {
+    /// Until when the client is waited for, which has said something so often.
+    pub(super) fn until(&mut self, word: Word, said: u64) -> Instant {
+        if said != self.said {
+            self.said = said;
             self.heard = Instant::now();
         }
         let quiet = self.heard + word.quiet.min(NEVER);

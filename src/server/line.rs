@@ -43,9 +43,7 @@ pub(super) struct Line {
     look: AtomicBool,
     holding: AtomicBool,
     ending: AtomicBool,
-    /// How often, and whether that was asked for since.
     said: AtomicU64,
-    heard: AtomicBool,
     gone: AtomicBool,
     ended: AtomicBool,
     windows: Windows,
@@ -267,18 +265,12 @@ impl Line {
 
     /// Notes that the client of an HTTP/2 connection says something, to its end.
     pub(super) fn note_heard(&self) {
-        self.heard.store(true, Relaxed);
         self.said.store(self.said() + 1, Relaxed);
     }
 
     /// How often it did.
     pub(super) fn said(&self) -> u64 {
         self.said.load(Relaxed)
-    }
-
-    /// Whether it did, since this was asked before.
-    pub(super) fn take_heard(&self) -> bool {
-        self.heard.swap(false, Relaxed)
     }
 
     /// Notes whether the peer makes us wait with bytes for it.

@@ -7,6 +7,7 @@ use super::connect::MAX_ANSWER_HEAD;
 use super::stream::Stream;
 use super::tls::hinted;
 use crate::forward::Late;
+use crate::framing::MOST_EMPTY;
 use bytes::Bytes;
 use h2::PingPong;
 use h2::client::{Builder, Connection, SendRequest};
@@ -23,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use worn::{Counting, Empty, Resets};
 
 /// Requests at a time on one connection, whatever the server allows: each answer may bring an empty frame.
-const MAX_STREAMS: usize = worn::MOST;
+const MAX_STREAMS: usize = MOST_EMPTY;
 /// Bytes of an answer's body in flight to us.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same for all answers together: no slow client keeps the others waiting.

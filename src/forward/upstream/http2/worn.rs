@@ -5,7 +5,7 @@
 //!
 //! Servers end it for requests that are reset: Netty for more than 200 in 30 seconds, unless it is told otherwise.
 
-use crate::framing::{Part, Walk};
+use crate::framing::{self, Part, Walk};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,11 +14,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
-
-/// As many as there may be.
-pub(super) const MOST: usize = 100;
-/// So many are left to answers that bring more than one.
-const SPARE: usize = 50;
 
 /// Requests that we reset on one connection within a while…
 const RESETS: u32 = 100;
@@ -51,8 +46,7 @@ pub(super) struct Empty(Arc<AtomicUsize>);
 impl Empty {
     /// Whether the library could end the connection, were it given further requests beside so many.
     pub(super) fn wears_out(&self, in_use: usize) -> bool {
-        let came = self.0.load(Ordering::Relaxed);
-        came > 0 && came + in_use.max(SPARE) >= MOST
+        framing::wears_out(self.0.load(Ordering::Relaxed), in_use)
     }
 }
 
