@@ -188,8 +188,8 @@ where
             match next {
                 Ok(Next::Piece(piece)) => {
                     let is_end = self.pieces.is_known_to_end();
-                    if is_end && self.pieces.has_one() {
-                        // The client surely has room for all of it.
+                    if is_end && self.pieces.handed == piece.len() as u64 {
+                        // It is all there is, and the client surely has room for it.
                         let _ = self.out.send_data(piece, true);
                         return Pause::Over;
                     }
@@ -230,9 +230,8 @@ where
 struct Pieces<B: Body<Data = Bytes>, T: Gives> {
     body: B,
     rest: Bytes,
-    /// Bytes that went to the library, and in how many pieces.
+    /// Bytes that went to the library.
     handed: u64,
-    count: u64,
     /// Ends when the client has taken the piece before, where that is waited for.
     taken: Option<oneshot::Receiver<Infallible>>,
     end: End,
@@ -292,7 +291,6 @@ impl<B: Body<Data = Bytes>, T: Gives> Pieces<B, T> {
             body,
             rest: Bytes::new(),
             handed: 0,
-            count: 0,
             taken: None,
             end: End::Open,
             turn,
@@ -307,7 +305,6 @@ impl<B: Body<Data = Bytes>, T: Gives> Pieces<B, T> {
         let is_to_be_seen = self.rest.is_empty() && !self.turn.fits(bytes, self.handed);
         self.turn.note_handed(bytes);
         self.handed += bytes as u64;
-        self.count += 1;
         if !is_to_be_seen {
             self.taken = None;
             return piece;
@@ -318,11 +315,6 @@ impl<B: Body<Data = Bytes>, T: Gives> Pieces<B, T> {
             piece,
             _until_dropped: told,
         })
-    }
-
-    /// Whether the piece that came last is the first one.
-    const fn has_one(&self) -> bool {
-        self.count == 1
     }
 
     /// Whether the end goes with the piece that came last: the client surely has room for both.

@@ -142,10 +142,12 @@ impl<H> Gives for Turn<H> {
 impl<H> Drop for Turn<H> {
     fn drop(&mut self) {
         self.desk.line.land();
-        match self.is_whole {
-            true => {}
-            false if self.begun.elapsed() < SOON => self.desk.line.note_early_end(),
-            false => self.desk.line.note_late_end(),
+        if !self.is_whole {
+            if self.begun.elapsed() < SOON {
+                self.desk.line.note_early_end();
+            } else {
+                self.desk.line.note_late_end();
+            }
         }
         end_was_told();
     }
