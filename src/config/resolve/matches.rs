@@ -3,7 +3,7 @@
 use super::Gathered;
 use super::less::less;
 use crate::config::file::{File, Route};
-use crate::route::{HostPattern, PathPattern, Table};
+use crate::route::{HostPattern, Left, PathPattern, Table};
 use http::Method;
 
 /// Its methods. `HEAD` asks for what `GET` does: who guards the one guards the other, unless a
@@ -21,52 +21,55 @@ pub(super) fn methods(route: &Route, all: &[Route]) -> Vec<Method> {
 
 /// Says of each route that lists `methods` where its others are asked for less.
 pub(super) fn warn_of_left(table: &Table, routes: &[Route], gathered: &mut Gathered<'_>) {
-    let mut told = None;
-    for left in table.left() {
-        let at = left.from.index;
-        let path = routes.get(at).and_then(|route| route.path.get());
-        let (Some(path), Some(less)) = (path, less(left.to, left.from)) else {
-            continue;
-        };
-        if told.replace(at) == Some(at) {
-            continue;
-        }
-        let message = format!(
+    let says = |left: &Left<'_>, less: &str| {
+        format!(
             "`methods` leaves `{}` here to the route `{}`, {less}",
             left.method, left.to.name
-        );
-        let draft = path.problem(message).hint(
-            "leave `methods` out, or say in a route of the same host and path what others ask for",
-        );
-        gathered.problem(draft.warning());
-    }
+        )
+    };
+    let hint =
+        "leave `methods` out, or say in a route of the same host and path what others ask for";
+    warn(table.left(), routes, gathered, says, hint);
 }
 
 /// Says of each route where one of another host has what it guards, at the same backend: whoever sends a request
 /// says for which host it is.
 pub(super) fn warn_of_left_by_host(table: &Table, routes: &[Route], gathered: &mut Gathered<'_>) {
+    let lefts = table.left_by_host();
+    let lefts = lefts.filter(|left| left.from.upstream == left.to.upstream);
+    let says = |left: &Left<'_>, less: &str| {
+        let host = left.to.host.as_ref().map(ToString::to_string);
+        format!(
+            "`{}` for the host `{}` goes to the route `{}` before, {less}",
+            left.method,
+            host.unwrap_or_default(),
+            left.to.name
+        )
+    };
+    let hint = "a host goes before a path: say this path in a route of that host too, which asks for as much";
+    warn(lefts, routes, gathered, says, hint);
+}
+
+/// Warns once of each route that leaves something to one which asks for less.
+fn warn<'t>(
+    lefts: impl Iterator<Item = Left<'t>>,
+    routes: &[Route],
+    gathered: &mut Gathered<'_>,
+    says: impl Fn(&Left<'t>, &str) -> String,
+    hint: &str,
+) {
     let mut told = None;
-    for left in table.left_by_host() {
+    for left in lefts {
         let at = left.from.index;
         let path = routes.get(at).and_then(|route| route.path.get());
-        let (Some(path), Some(host)) = (path, &left.to.host) else {
+        let Some(path) = path.filter(|_| told != Some(at)) else {
             continue;
         };
-        if left.from.upstream != left.to.upstream || told == Some(at) {
-            continue;
+        if let Some(less) = less(left.to, left.from) {
+            told = Some(at);
+            let draft = path.problem(says(&left, &less)).hint(hint);
+            gathered.problem(draft.warning());
         }
-        let Some(less) = less(left.to, left.from) else {
-            continue;
-        };
-        told = Some(at);
-        let message = format!(
-            "`{}` for the host `{host}` goes to the route `{}` before, {less}",
-            left.method, left.to.name
-        );
-        let draft = path.problem(message).hint(
-            "a host goes before a path: say this path in a route of that host too, which asks for as much",
-        );
-        gathered.problem(draft.warning());
     }
 }
 
