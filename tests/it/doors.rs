@@ -246,10 +246,9 @@ impl Manager {
     }
 }
 
-#[test]
-fn the_service_manager_is_told_how_it_goes() {
-    let upstream = Upstream::start();
-    let setup = Setup::before(&upstream);
+/// The binary under a service manager, once it has said that it is ready.
+fn managed(upstream: &Upstream) -> (Manager, Binary) {
+    let setup = Setup::before(upstream);
     let path = setup.path("notify.sock");
     let manager = Manager(UnixDatagram::bind(&path).unwrap());
     manager.0.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -257,8 +256,15 @@ fn the_service_manager_is_told_how_it_goes() {
         ("NOTIFY_SOCKET", path.to_str().unwrap()),
         ("WATCHDOG_USEC", "200000"),
     ];
-    let mut binary = Binary::spawn_with(setup, &told);
+    let binary = Binary::spawn_with(setup, &told);
     assert_eq!(manager.next_news(), "READY=1\n");
+    (manager, binary)
+}
+
+#[test]
+fn the_service_manager_is_told_how_it_goes() {
+    let upstream = Upstream::start();
+    let (manager, mut binary) = managed(&upstream);
     while manager.next() != "WATCHDOG=1\n" {}
 
     binary.signal("HUP");
@@ -285,16 +291,7 @@ sys.stdin.read()";
 #[test]
 fn files_that_do_not_answer_keep_neither_the_watchdog_nor_a_stop_waiting() {
     let upstream = Upstream::start();
-    let setup = Setup::before(&upstream);
-    let path = setup.path("notify.sock");
-    let manager = Manager(UnixDatagram::bind(&path).unwrap());
-    manager.0.set_read_timeout(Some(DEADLINE)).unwrap();
-    let told = [
-        ("NOTIFY_SOCKET", path.to_str().unwrap()),
-        ("WATCHDOG_USEC", "200000"),
-    ];
-    let mut binary = Binary::spawn_with(setup, &told);
-    assert_eq!(manager.next_news(), "READY=1\n");
+    let (manager, mut binary) = managed(&upstream);
     let mut holder = std::process::Command::new("python3")
         .args(["-c", HELD])
         .arg(binary.setup().path("gateway.toml"))
