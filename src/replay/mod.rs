@@ -72,17 +72,25 @@ pub struct Once {
     pub made: i64,
     /// Until when it is remembered.
     pub until: i64,
+    /// Its last second, by what holds now.
+    pub last: i64,
     /// Its last second where it says that itself, whatever window is in force.
     pub own_end: Option<i64>,
 }
 
 impl Once {
-    /// Of what is good for as long as the window says.
+    /// Of what is remembered for as long as it is good.
     pub const fn new(id: ProofId, made: i64, until: i64) -> Self {
+        Self::within(id, made, until, 0)
+    }
+
+    /// Of what is good to the second `last`, by the window or before that ends, and remembered `slack` longer.
+    pub const fn within(id: ProofId, made: i64, last: i64, slack: i64) -> Self {
         Self {
             id,
             made,
-            until,
+            until: last.saturating_add(slack),
+            last,
             own_end: None,
         }
     }
@@ -90,10 +98,8 @@ impl Once {
     /// Of what is good to the second `last`, which it says itself, and remembered `slack` longer.
     pub const fn ending(id: ProofId, made: i64, last: i64, slack: i64) -> Self {
         Self {
-            id,
-            made,
-            until: last.saturating_add(slack),
             own_end: Some(last),
+            ..Self::within(id, made, last, slack)
         }
     }
 }
@@ -208,7 +214,7 @@ pub fn check(
         let once = if proof.says_its_end {
             Once::ending(id, made, last, slack)
         } else {
-            Once::new(id, made, last.saturating_add(slack))
+            Once::within(id, made, last, slack)
         };
         let memory = match observed {
             None => memories.enforced,

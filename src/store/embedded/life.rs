@@ -3,7 +3,9 @@
 //! A proof is forgotten once it could no longer be accepted. Where the window
 //! then grows it could be again. So what was made under a shorter window is
 //! held to that: it is remembered for as long, and refused thereafter. What
-//! says its end itself is remembered to there in any case, and held to that.
+//! says its end itself is remembered to there in any case, and held to that. The
+//! same where `skew` grows: what ended before its window was then remembered
+//! for less long than it would be now.
 
 use super::Settings;
 use crate::replay::Once;
@@ -52,7 +54,7 @@ impl Life {
         let seconds = whole(settings.retention);
         let skew = self.skew.swap(whole(settings.skew), Ordering::AcqRel);
         let before = self.seconds.swap(seconds, Ordering::AcqRel);
-        if seconds <= before {
+        if seconds <= before && whole(settings.skew) <= skew {
             return;
         }
         let held = self.held();
@@ -95,8 +97,9 @@ impl Life {
     /// later. So a clock that was ahead refuses nothing that was not, and one that is set back brings nothing back.
     pub(super) fn is_over(&self, once: &Once, now: i64, forgotten: i64) -> bool {
         let held = self.held();
-        // Of one that says its end, no window changes that; how much longer it was remembered, one may have.
-        let shortest = || once.made.saturating_add(held.seconds);
+        // Of one that says its end, no window changes that; how much longer it was remembered, one may have. So `skew`
+        // may have of any.
+        let shortest = || once.made.saturating_add(held.seconds).min(once.last);
         once.made <= held.made && once.own_end.unwrap_or_else(shortest) < now.max(forgotten)
     }
 }

@@ -1516,3 +1516,42 @@ fn a_blank_costs_a_write_and_is_remembered_nowhere() {
     let (_, opened) = open(&directory, THIS_BOOT, 1_001);
     assert_eq!(opened.loaded, 1);
 }
+
+#[test]
+fn more_skew_brings_none_back_that_ended_before_its_window_by_a_reload_or_a_restart() {
+    for (says_its_end, by_reload) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (directory, mut proofs) = opened();
+        let end = NOW + LIFE / 6;
+        let show = |proofs: &Shared, slack: i64, now: i64| {
+            proofs.tend(at(now));
+            let once = if says_its_end {
+                Once::ending(id(1), NOW, end, slack)
+            } else {
+                Once::within(id(1), NOW, end, slack)
+            };
+            written(proofs, proofs.record(once, at(now)))
+        };
+        assert_eq!(show(&proofs, 2 * SKEW, NOW + 1), Ok(()));
+        let late = end + 2 * SKEW + table::LINGER + 1;
+        forget(&proofs, late);
+        // The window is shorter by as much.
+        let more = Settings {
+            skew: Duration::from_secs(2 * SKEW as u64),
+            ..settings(&directory)
+        };
+        if by_reload {
+            proofs.reconfigure(&more, late);
+        } else {
+            drop(proofs);
+            proofs = Shared::open(&more, THIS_BOOT, at(late)).unwrap().0;
+        }
+        assert_eq!(record(&proofs, 2, late), Ok(()));
+        // The clock is set back.
+        let again = show(&proofs, 4 * SKEW, NOW + 2);
+        assert_eq!(
+            again,
+            Err(Refused::MaybeReplayed),
+            "{says_its_end} {by_reload}"
+        );
+    }
+}
