@@ -1,13 +1,16 @@
 //! Files of `[state] directory` that are written anew: whole or not at all, whatever dies meanwhile.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Writes the file of this name, for our eyes only. It lies beside it as `NAME.new` until all of it is on the disk.
-pub(super) fn write(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
-    let unfinished = directory.join(format!("{name}.new"));
+pub(super) fn write(directory: &Path, name: impl AsRef<OsStr>, content: &[u8]) -> io::Result<()> {
+    let path = directory.join(name.as_ref());
+    let mut unfinished = path.clone().into_os_string();
+    unfinished.push(".new");
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -16,6 +19,6 @@ pub(super) fn write(directory: &Path, name: &str, content: &[u8]) -> io::Result<
         .open(&unfinished)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&unfinished, directory.join(name))?;
+    fs::rename(&unfinished, path)?;
     File::open(directory)?.sync_all()
 }

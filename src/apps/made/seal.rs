@@ -136,4 +136,13 @@ mod tests {
         assert_ne!(master.hash_static(b"key"), other.hash_static(b"key"));
         assert!(!format!("{master:?}{sealed:?}").contains("canary"));
     }
+
+    #[test]
+    fn a_probe_is_no_sealed_secret_and_a_sealed_secret_no_probe() {
+        let master = MasterKey::new(&Secret::new(vec![1; 32])).unwrap();
+        let probe = Sealed(BASE64.encode(&master.probe()));
+        let sealed = master.seal(PROBE, &Secret::new(PROBE.into()));
+        assert!(master.open(PROBE, &probe).is_err());
+        assert!(!master.made(&BASE64.decode(sealed.0.as_bytes()).unwrap()));
+    }
 }

@@ -8,6 +8,7 @@ mod each;
 mod open;
 mod overlay;
 mod pending;
+mod probe;
 mod reads;
 mod tables;
 mod writer;
@@ -16,6 +17,7 @@ mod writer;
 mod tests;
 
 pub use open::{FORMAT, OpenError};
+pub use probe::{Teller, probe_of, sealed_under_another};
 
 use crate::apps::made::{MasterKey, Revision, Touched, Watcher, Write, WriteError};
 use arc_swap::ArcSwapOption;
@@ -101,6 +103,7 @@ impl Registry {
         let path = &settings.path;
         open::caught(path, || {
             let opened = open::database(path, &settings.master, format)?;
+            probe::keep(path, &opened);
             Self::with(path, opened)
         })
     }

@@ -171,6 +171,11 @@ pub(super) fn again(path: &Path) -> Result<Opened, OpenError> {
     }
 }
 
+/// Whether the file opens with this master key, without a change to it and without a wait.
+pub(super) fn tried(path: &Path, master: &MasterKey) -> Result<(), OpenError> {
+    caught(path, || version(path, &to_read(path)?, master).map(drop))
+}
+
 /// The last revision that was written to it.
 pub(super) fn revision(path: &Path, database: &Database) -> Result<u64, OpenError> {
     reads::revision(database).map_err(|fault| failed(path, fault))
@@ -222,7 +227,7 @@ fn failed(path: &Path, fault: Fault) -> OpenError {
     }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(ending);
@@ -317,15 +322,16 @@ fn sweep(path: &Path, folder: &Path) {
     }
 }
 
+/// What it says of its version, and by what it knows its master key again.
+pub(super) fn told(database: &Database) -> Result<(Option<u64>, Option<Vec<u8>>), Fault> {
+    let transaction = database.begin_read()?;
+    let meta = transaction.open_table(META)?;
+    let probe = meta.get(PROBE)?.map(|bytes| bytes.value().to_vec());
+    Ok((tables::number(&meta, VERSION)?, probe))
+}
+
 fn version(path: &Path, database: &Database, master: &MasterKey) -> Result<u64, OpenError> {
-    let read = || {
-        let transaction = database.begin_read()?;
-        let meta = transaction.open_table(META)?;
-        let version = tables::number(&meta, VERSION)?;
-        let probe = meta.get(PROBE)?.map(|bytes| bytes.value().to_vec());
-        Ok::<_, Fault>((version, probe))
-    };
-    let (version, probe) = read().map_err(|fault| failed(path, fault))?;
+    let (version, probe) = told(database).map_err(|fault| failed(path, fault))?;
     let path = path.to_owned();
     let (Some(version), Some(probe)) = (version, probe) else {
         let why = "it does not say its version".to_owned();

@@ -368,7 +368,8 @@ fn of_several_that_open_a_folder_without_a_file_at_once_each_has_it_in_turn() {
     let all = opened(folder.path()).apps(&page(None, 10)).unwrap().items;
     let found: Vec<_> = all.into_iter().map(|app| app.name).collect();
     assert_eq!(found, names);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    // The registry, and its probe.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 #[test]
@@ -387,7 +388,7 @@ fn what_crashes_left_of_a_file_that_was_being_made_is_in_nobodys_way_and_goes() 
     }
     let registry = opened(folder.path());
     put(&registry, vec![app("a")]).unwrap();
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 #[test]
@@ -401,7 +402,7 @@ fn what_crashes_left_goes_whatever_its_number_and_files_of_others_stay() {
     let files = fs::read_dir(folder.path()).unwrap();
     let mut names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["apps.redb", strange]);
+    assert_eq!(names, ["apps.redb", strange, "apps.redb.probe"]);
 }
 
 #[test]
@@ -423,8 +424,10 @@ fn only_we_can_read_the_file_and_no_secret_stands_in_it() {
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     let content = fs::read(&path).unwrap();
     assert!(!content.windows(6).any(|window| window == b"canary"));
+    let probe = folder.path().join("apps.redb.probe");
+    assert_eq!(fs::metadata(&probe).unwrap().mode() & 0o777, 0o600);
     let names = fs::read_dir(folder.path()).unwrap();
-    assert_eq!(names.count(), 1);
+    assert_eq!(names.count(), 2);
 }
 
 #[test]
