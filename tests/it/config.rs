@@ -4,6 +4,7 @@
 use portcullis::apps::made::{Kind, Printed};
 use portcullis::config::{self, Config, Loaded, Report, Severity, changes};
 use portcullis::schemes::freshness::Freshness;
+use portcullis::store::registry::Registry;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -843,6 +844,29 @@ fn no_master_key_is_made_beside_a_registry_that_another_has_sealed() {
     let text = "state.registry = \"redb:other.redb\"\n";
     Config::from_text(text, "gateway.toml", folder.path(), &environment).unwrap();
     assert!(state.join("master.key").exists());
+}
+
+#[test]
+fn a_registry_that_was_brought_back_with_its_own_key_is_not_judged_by_what_is_left_beside_it() {
+    let [folder, elsewhere] = [folder(), folder()];
+    let open = |folder: &Path| {
+        let loaded = Config::from_text("", "gateway.toml", folder, &environment).unwrap();
+        drop(Registry::open(&loaded.config.registry.unwrap()).unwrap());
+    };
+    open(folder.path());
+    open(elsewhere.path());
+    let copy = |name: &str| {
+        let [from, to] = [&elsewhere, &folder].map(|one| one.path().join("state").join(name));
+        fs::copy(from, to).unwrap();
+    };
+    copy("master.key");
+    let report = refused_in(folder.path(), "");
+    let told = "state.master_key: `generated:state/master.key` is another master key than `state/portcullis.redb` is sealed under";
+    assert!(report.contains(told), "{report}");
+    copy("portcullis.redb");
+    open(folder.path());
+    let probe = |folder: &Path| fs::read(folder.join("state/portcullis.redb.probe")).unwrap();
+    assert!(probe(folder.path()) == probe(elsewhere.path()));
 }
 
 #[test]

@@ -315,6 +315,53 @@ fn one_that_could_not_follow_ends_at_once_and_the_old_one_goes_on() {
 }
 
 #[test]
+fn one_with_another_master_key_ends_at_once_and_the_old_one_goes_on() {
+    let upstream = Upstream::start();
+    let supervisor = Supervisor::new(&upstream, "");
+    let old = supervisor.start().serves();
+    let right = std::fs::read_to_string(supervisor.setup.path("gateway.toml")).unwrap();
+    let wrong = right.replace("[state]\n", "[state]\nmaster_key = \"file:other.key\"\n");
+    let another = "another-master-key-0123456789abcdef";
+    supervisor.setup.write("other.key", another.as_bytes());
+    supervisor.setup.write("wrong.toml", wrong.as_bytes());
+    let check = || {
+        let mut check = Command::new(program());
+        check.args(["check", "-c", "wrong.toml"]);
+        let ran = check.current_dir(supervisor.setup.folder()).output();
+        let ran = ran.unwrap();
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+    };
+    let told = |what: (Option<i32>, String), by: &str| {
+        assert_eq!(what.0, Some(2), "{}", what.1);
+        for part in [
+            "`file:other.key` is another master key than `state/portcullis.redb` is sealed under",
+            "the key that it was made with",
+            by,
+        ] {
+            assert!(what.1.contains(part), "{part}\n{}", what.1);
+        }
+        assert!(!what.1.contains("waiting for the gateway"), "{}", what.1);
+    };
+    let by_probe = "`state/portcullis.redb.probe` tells it";
+    told(check(), by_probe);
+
+    supervisor.setup.write("gateway.toml", wrong.as_bytes());
+    let mut new = supervisor.start();
+    new.events.wait_for_end();
+    let code = new.child.wait().unwrap().code();
+    told((code, new.events.text()), by_probe);
+    supervisor.setup.write("gateway.toml", right.as_bytes());
+
+    assert_eq!(supervisor.ready().status, 200);
+    old.stop();
+    old.ended();
+    // The registry itself is asked, now that nobody has it.
+    let by_itself = "move `state/portcullis.redb` away";
+    told(check(), by_itself);
+    assert!(!check().1.contains(".probe"));
+}
+
+#[test]
 fn one_that_waits_can_be_told_to_stop() {
     let upstream = Upstream::start();
     let supervisor = Supervisor::new(&upstream, "");

@@ -3,11 +3,12 @@
 use super::Gathered;
 use crate::apps::made::MasterKey;
 use crate::config::file::State;
+use crate::config::gather::Draft;
 use crate::config::read::At;
 use crate::config::secrets::{Places, Reference};
 use crate::crypto;
 use crate::secret::Secret;
-use crate::store::registry::Settings;
+use crate::store::registry::{Settings, Teller, probe_of, sealed_under_another};
 use std::path::Path;
 
 /// The file's name in `[state] directory`.
@@ -65,19 +66,47 @@ pub(super) fn registry(
     }
     let opened = places.open(&at.value);
     let secret = gathered.take(&at, opened).ok_or(Told)?.secret;
+    let is_had = secret.is_some();
     // One that is still to be made, or was not read.
     let secret = secret.unwrap_or_else(nobodys);
-    match MasterKey::new(&secret) {
-        Ok(master) => Ok(Some(Settings {
-            path: there,
-            master,
-        })),
+    let master = match MasterKey::new(&secret) {
+        Ok(master) => master,
         Err(bad) => {
             let hint = "`openssl rand -base64 32` prints a good one; write `base64:` before it";
             gathered.problem(at.problem(bad.to_string()).hint(hint));
-            Err(Told)
+            return Err(Told);
         }
+    };
+    let settings = Settings {
+        path: there,
+        master,
+    };
+    // Told before a gateway that has the registry is asked to leave it. One that runs goes on with the key it has.
+    if is_there
+        && is_had
+        && places.in_force.is_empty()
+        && let Some(teller) = sealed_under_another(&settings)
+    {
+        gathered.problem(other_key(&at, &path, teller));
+        return Err(Told);
     }
+    Ok(Some(settings))
+}
+
+fn other_key(at: &At<Reference>, path: &Path, teller: Teller) -> Draft {
+    let (key, registry) = (&at.value, path.display());
+    let found = format!("`{key}` is another master key than `{registry}` is sealed under");
+    let hint = match teller {
+        Teller::Registry => format!(
+            "bring the right one back from a copy; where there is none, move `{registry}` away: it is made anew, and empty"
+        ),
+        Teller::Probe => format!(
+            "bring the right one back; another process has the registry, so that `{}` tells it: where that is left of an earlier registry, remove it",
+            probe_of(path).display()
+        ),
+    };
+    let accepted = "accepted: the key that it was made with";
+    at.problem(found).accepted(accepted).hint(hint)
 }
 
 fn nobodys() -> Secret {
