@@ -38,7 +38,7 @@ pub use undecided::Undecided;
 
 use crate::authorize::Heights;
 use crate::clock::{Clock, Now};
-use crate::forward::body::Meter;
+use crate::forward::body::{Looked, Meter};
 use crate::forward::upstream::Pool;
 use crate::forward::{self, AnswerBody, body};
 use crate::limit;
@@ -51,6 +51,7 @@ use crate::route::BodyVerify;
 use crate::schemes::token;
 use crate::server::{Fault, Handler, LastAnswer, Peer, RequestBody};
 use begin::{Begun, Passing};
+use bytes::Bytes;
 use ending::Ending;
 use http::Response;
 use http::request::Parts;
@@ -252,7 +253,11 @@ impl Gateway {
         now: Now,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
         ending.note_used_up(second::is_used_up(&passing.charged));
-        match self.seat(settings, &passing, ending.record(), now).await {
+        let here = body.here();
+        match self
+            .seat(settings, &passing, here, ending.record(), now)
+            .await
+        {
             Ok(place) => {
                 // The wait for it was not the server's.
                 passing.head.asked = ending.record().upstream_asked.unwrap_or(now);
@@ -268,14 +273,15 @@ impl Gateway {
 
     /// A place among the requests in flight: for those only that could pass,
     /// so that a flood of bad proofs takes none. With it goes that the proof
-    /// is written down.
+    /// is written down, and what was found of a body that is here.
     async fn seat(
         &self,
         settings: &Settings,
         passing: &Passing,
+        here: Option<&Bytes>,
         record: &mut Record,
         now: Now,
-    ) -> Result<(Seat, Written), Refusal> {
+    ) -> Result<(Seat, Written, Option<Looked>), Refusal> {
         let (route, who) = (passing.route.index, passing.charged.who());
         record.upstream_asked = Some(now);
         let seat = if let Some(seat) = settings.overload.seat(&self.gate, route, who) {
@@ -287,10 +293,13 @@ impl Gateway {
             record.upstream_asked = Some(self.shared.clock.now());
             seat
         };
+        let proof = passing.charged.permit().caller().body();
+        // Others that have their turn first would bring theirs between these bytes and the processor.
+        let looked = here.and_then(|bytes| body::look(bytes, proof, passing.route.body));
         let unwritten = passing.charged.unwritten();
         together::others_first().await;
         let written = replay::write_down(unwritten, &*self.shared.memory);
-        Ok((seat, written.map_err(Refusal::Replay)?))
+        Ok((seat, written.map_err(Refusal::Replay)?, looked))
     }
 
     /// The steps that need the body: it is checked last, when it is known
@@ -299,7 +308,7 @@ impl Gateway {
         &self,
         settings: &Settings,
         mut passing: Box<Passing>,
-        (seat, written): (Seat, Written),
+        (seat, written, looked): (Seat, Written, Option<Looked>),
         body: RequestBody,
         ending: &mut Ending,
     ) -> Result<Response<AnswerBody>, Box<Stopped>> {
@@ -324,9 +333,12 @@ impl Gateway {
             .get(route.upstream)
             .expect("a route's upstream was resolved when its configuration was read");
         let is_another = meter.clone();
-        let is_to_come = !body.is_end_stream();
+        let is_to_come = looked.is_none() && !body.is_end_stream();
         let messages = grpc::Messages::of(&head.parts.method, &head.parts.headers, &body);
-        let body = body::prepare(body, admitted.caller().body(), route.body, meter).await;
+        let body = match looked {
+            Some(looked) => looked.prepared(&meter),
+            None => body::prepare(body, admitted.caller().body(), route.body, meter).await,
+        };
         let body = match body {
             Ok(body) => body,
             Err(error) => {

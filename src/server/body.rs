@@ -179,6 +179,14 @@ impl RequestBody {
         *self = Self(Kind::Begun(Box::new(Begun { first, rest })));
     }
 
+    /// All of it, where it came with its head.
+    pub const fn here(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Kind::Whole(bytes) => Some(bytes),
+            Kind::Arriving { .. } | Kind::Stream(_) | Kind::Begun(_) => None,
+        }
+    }
+
     /// A hold on it, where it is a stream's and still to come.
     pub fn reins(&self) -> Option<Reins> {
         match &self.0 {

@@ -120,7 +120,8 @@ fn checked_while_forwarding_a_small_wrong_body_never_completes_either() {
     let upstream = Upstream::start();
     let gateway = Setup::before(&upstream).route(WHILE).start();
     for size in [1, 10, 1000] {
-        let request = gateway.request("POST", "/").body(vec![b'x'; size]);
+        let mut request = gateway.request("POST", "/").body(vec![b'x'; size]);
+        request.chunked = true;
         gateway
             .send(&with_wrong_end(&request))
             .assert_refused(401, "digest-mismatch");
@@ -128,6 +129,20 @@ fn checked_while_forwarding_a_small_wrong_body_never_completes_either() {
     for place in 0..upstream.heard().len() {
         assert!(!upstream.got(place).complete);
     }
+}
+
+#[test]
+fn a_wrong_body_that_comes_with_its_head_reaches_nobody_even_while_forwarding() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream).route(WHILE).start();
+    for size in [1, 4_000] {
+        let request = with_wrong_end(&gateway.request("POST", "/").body(vec![b'x'; size]));
+        let body = request.body.clone().unwrap();
+        let mut connection = gateway.connect();
+        connection.send(&[&request.head()[..], &body[..]].concat());
+        connection.response().assert_refused(401, "digest-mismatch");
+    }
+    assert!(upstream.heard().is_empty());
 }
 
 #[test]

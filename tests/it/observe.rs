@@ -297,7 +297,9 @@ fn a_body_that_is_another_passes_whole_in_both_ways_of_checking_it() {
                 let got = upstream.got(n);
                 assert_eq!(got.body, sent, "{verify}");
                 assert_eq!(got.field("portcullis-app"), Some("mobile"));
-                let known = (verify == "before-forwarding").then_some("digest-mismatch");
+                // The small one comes with its head, unless it is chunked.
+                let is_here = n == 0 || verify == "before-forwarding";
+                let known = is_here.then_some("digest-mismatch");
                 assert_eq!(got.field("portcullis-would-refuse"), known);
             }
         }

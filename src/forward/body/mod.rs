@@ -7,6 +7,7 @@
 mod arrival;
 mod frames;
 mod held;
+mod looked;
 mod passing;
 mod sending;
 pub mod set_aside;
@@ -21,6 +22,7 @@ use arrival::Arrival;
 use bytes::Bytes;
 pub use held::{Held, hold};
 use http_body::{Body, Frame, SizeHint};
+pub use looked::{Looked, look};
 use passing::Passing;
 pub(super) use sending::{Sending, Sent};
 use set_aside::SetAside;
@@ -143,7 +145,8 @@ impl Meter {
 }
 
 /// A body that may be forwarded: checked, or under check with its end held
-/// back, or one of which nothing needs to be proven. Made only by [`prepare`].
+/// back, or one of which nothing needs to be proven. Made only by [`prepare`], and
+/// by [`Looked::prepared`].
 pub struct ProvenBody {
     source: Source,
     /// Bytes still to be handed out, when that is known.
