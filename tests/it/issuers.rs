@@ -541,6 +541,34 @@ fn a_new_key_is_fetched_when_a_token_names_it() {
 }
 
 #[test]
+fn an_issuer_that_gives_its_keys_no_names_changes_them_one_after_the_other() {
+    let upstream = Upstream::start();
+    let folder = tempfile::tempdir().unwrap();
+    let [old, new] = [(); 2].map(|()| {
+        let pair = Pair::of("ecdsa-p256-sha256").stranger(folder.path());
+        let mut jwk = pair.jwk("");
+        jwk.as_object_mut().unwrap().remove("kid");
+        let signer = Caller::new("outside", &[]).pair(pair);
+        let text = token().without_header("kid").signed_by(signer).text();
+        (jwk, text)
+    });
+    let issuer = Issuer::start(&set(std::slice::from_ref(&old.0)));
+    let gateway = fetching(&upstream, &issuer, "cooldown = \"1ms\"");
+    // One that names a key has them fetched.
+    let ask = || show(&gateway, &token().header("kid", "any").text());
+    show(&gateway, &old.1).assert_passed();
+    show(&gateway, &new.1).assert_refused(401, "credential-rejected");
+    issuer.serve(&set(&[old.0.clone(), new.0.clone()]));
+    ask().assert_refused(401, "credential-rejected");
+    wait_until("both keys", || show(&gateway, &new.1).status == 200);
+    show(&gateway, &old.1).assert_passed();
+    issuer.serve(&set(std::slice::from_ref(&new.0)));
+    ask().assert_refused(401, "credential-rejected");
+    wait_until("its end", || show(&gateway, &old.1).status == 401);
+    show(&gateway, &new.1).assert_passed();
+}
+
+#[test]
 fn keys_stay_while_their_issuer_is_down_but_not_for_ever() {
     let upstream = Upstream::start();
     let issuer = Issuer::start(&every_key());

@@ -7,6 +7,7 @@
 use super::json::{Json, read_object};
 use super::jwk::Jwk;
 use super::jwt::MAX_KEY_ID;
+use super::outside::MAX_TRIED;
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, HmacKey, Tag, VerifyingKey};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +53,11 @@ pub enum BadKeySet {
     /// No key at all.
     #[error("none of its keys can be used: it lists none")]
     Empty,
+    /// More keys of one algorithm without a name than a token is tried with.
+    #[error(
+        "more than {MAX_TRIED} of its keys for one algorithm have no name: a token is tried with no more"
+    )]
+    Nameless,
     /// Two keys of one name and one algorithm.
     #[error("two different keys in it have the same name and algorithm")]
     Twice,
@@ -91,10 +97,15 @@ impl KeySet {
         }
         let mut keys: Vec<SetKey> = Vec::new();
         for key in list.iter().filter_map(|one| key(one, algorithms)) {
-            match keys.iter().find(|known| known.is_named_as(&key)) {
-                None => keys.push(key),
-                Some(known) if known.is_same(&key) => {}
-                Some(_) => return Err(BadKeySet::Twice),
+            let alike = keys.iter().filter(|known| known.is_named_as(&key));
+            if alike.clone().any(|known| known.is_same(&key)) {
+                continue;
+            }
+            // Without a name, the signature shows which of them it is.
+            match (&key.id, alike.count()) {
+                (Some(_), 1..) => return Err(BadKeySet::Twice),
+                (None, MAX_TRIED..) => return Err(BadKeySet::Nameless),
+                _ => keys.push(key),
             }
         }
         if keys.is_empty() {
@@ -133,8 +144,8 @@ impl KeySet {
         self.digest == other.digest && !self.is_empty()
     }
 
-    /// The keys that a token with this `kid` may be signed with. One without a name is of the only
-    /// key there is.
+    /// The keys that a token with this `kid` may be signed with: those of that name, and all that have none. A token
+    /// without one may be of these, or of the only key there is.
     pub(super) fn named<'s>(&'s self, id: Option<&'s str>) -> impl Iterator<Item = &'s SetKey> {
         let is_alone = self.keys.len() == 1;
         self.keys.iter().filter(move |key| match (&key.id, id) {
@@ -204,6 +215,7 @@ mod tests {
     use serde_json::json;
 
     const P256: &str = r#""kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA""#;
+    const OTHER_P256: &str = r#""kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM""#;
     const ED25519: &str =
         r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
     const BOTH: [Algorithm; 2] = [Algorithm::EcdsaP256Sha256, Algorithm::Ed25519];
@@ -313,16 +325,7 @@ mod tests {
     fn a_key_that_stands_twice_is_one_and_two_of_one_name_are_none() {
         let once = read(&[named(P256, "a"), named(P256, "a")]).unwrap();
         assert_eq!(once.len(), 1);
-        let other = P256
-            .replace(
-                "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
-                "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-            )
-            .replace(
-                "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
-                "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-            );
-        let twice = read(&[named(P256, "a"), named(&other, "a")]);
+        let twice = read(&[named(P256, "a"), named(OTHER_P256, "a")]);
         assert_eq!(twice.unwrap_err(), BadKeySet::Twice);
         // Of two algorithms there is no doubt: a token names one of them.
         assert_eq!(
@@ -331,6 +334,27 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn keys_without_a_name_are_no_two_of_one_name_and_each_is_there_once() {
+        let nameless = |members: &str| format!("{{{members}}}");
+        let set = read(&[
+            nameless(P256),
+            nameless(OTHER_P256),
+            nameless(P256),
+            named(P256, "a"),
+        ]);
+        let set = set.unwrap();
+        let found = |id| set.named(id).count();
+        assert_eq!((found(None), found(Some("a")), found(Some("z"))), (2, 3, 2));
+        // Whoever is beyond them would never be tried.
+        let number = |number: u8| nameless(&ED25519.replace("11qY", &format!("11q{number}")));
+        let many: Vec<String> = (0..=MAX_TRIED as u8).map(number).collect();
+        assert_eq!(read(&many[1..]).unwrap().len(), MAX_TRIED);
+        assert_eq!(read(&many).unwrap_err(), BadKeySet::Nameless);
+        let twice = [named(P256, "a"), nameless(P256), named(OTHER_P256, "a")];
+        assert_eq!(read(&twice).unwrap_err(), BadKeySet::Twice);
     }
 
     #[test]

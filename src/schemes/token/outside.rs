@@ -8,8 +8,8 @@ use crate::crypto::{Algorithm, Tag};
 use crate::schemes::{Refused, Why};
 use std::sync::Arc;
 
-/// Keys of issuers that one token is tried with: several have its `kid` only where issuers share a field. A key that
-/// several issuers have is one.
+/// Keys of issuers that one token is tried with: several may be meant where issuers share a field, or name no keys. A
+/// key that several issuers have is one.
 pub const MAX_TRIED: usize = 4;
 
 /// Those of `issuers` with a key that no token is tried with: it has no name, and as many of its algorithm stand before
