@@ -215,7 +215,8 @@ pub(super) fn ask_after_body(
     }
 }
 
-/// What a 401 asks for: which components to cover, and a digest of the body.
+/// What a 401 asks for: which components to cover, and a digest of the body; a static key, where it may stand in
+/// `Authorization`.
 pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Received<'_>) {
     const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
     const WANT_DIGEST: HeaderName = HeaderName::from_static("want-content-digest");
@@ -231,6 +232,9 @@ pub(super) fn ask_for_proof(fields: &mut HeaderMap, route: &Route, received: &Re
     }
     if accepted.contains(crate::apps::Scheme::AwsSigv4) {
         fields.append(header::WWW_AUTHENTICATE, schemes::aws_sigv4::challenge());
+    }
+    for challenge in schemes::api_key::challenges(route) {
+        fields.append(header::WWW_AUTHENTICATE, challenge);
     }
     if !route.pair && !accepted.contains(crate::apps::Scheme::HttpSignature) {
         return;

@@ -328,6 +328,26 @@ fn where_it_stands_is_what_the_configuration_says() {
 }
 
 #[test]
+fn a_401_asks_for_a_key_behind_the_words_of_authorization_where_the_route_takes_one() {
+    let upstream = Upstream::start();
+    let words = |lines: &str, accept: &str| -> Vec<String> {
+        let setup = setup(&upstream, lines).route(&format!("accept = {accept}"));
+        let gateway = setup.start();
+        let answer = gateway.send(&gateway.request("GET", "/orders/7"));
+        answer.assert_refused(401, "credential-missing");
+        let fields = answer.fields.iter();
+        let asked = fields.filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"));
+        asked.map(|(_, value)| value.clone()).collect()
+    };
+    let lines = "headers = [\"X-Api-Key\", \"Authorization: Basic\", \"Authorization: Bearer\", \"Authorization: ApiKey\"]";
+    let (basic, bearer) = ("Basic realm=\"portcullis\"", "Bearer realm=\"portcullis\"");
+    assert_eq!(words(lines, "[\"api-key\"]"), ["Portcullis", basic, bearer]);
+    // Where a browser would open its dialog for nothing.
+    assert_eq!(words(lines, "[\"http-signature\"]"), ["Portcullis"]);
+    assert_eq!(words("", "[\"api-key\"]"), ["Portcullis"]);
+}
+
+#[test]
 fn a_key_is_forwarded_only_where_a_route_keeps_proofs() {
     let upstream = Upstream::start();
     let routes = "[[routes]]\nname = \"kept\"\npath = \"/kept\"\nupstream = \"backend\"\naccept = [\"api-key\"]\nkeep_proof = true\n\

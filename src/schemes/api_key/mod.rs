@@ -10,5 +10,5 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Place, Presented, without_key};
+pub use read::{Place, Presented, challenges, without_key};
 pub use verify::verify;

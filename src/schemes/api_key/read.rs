@@ -5,7 +5,7 @@ use crate::route::{KeyPlaces, KeyWord, Route};
 use crate::schemes::Refused;
 use crate::schemes::received::{Field, Received};
 use data_encoding::BASE64;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -107,6 +107,20 @@ impl Presented<'_> {
         let is_meant = self.id.as_ref().is_none_or(|id| *id == *known.id);
         is_meant.then_some(known)
     }
+}
+
+/// What a 401 asks for, as `WWW-Authenticate` says it: many clients send `Basic` to those alone that have asked for it
+/// (RFC 7617, section 2). A browser opens a dialog for it.
+pub fn challenges(route: &Route) -> impl Iterator<Item = HeaderValue> {
+    let places = route.key_places.as_deref();
+    let places = places.filter(|_| route.accepts(Scheme::ApiKey));
+    let words = places.into_iter().flat_map(|places| &places.authorization);
+    words.filter_map(|word| match word {
+        KeyWord::Basic => Some(HeaderValue::from_static("Basic realm=\"portcullis\"")),
+        KeyWord::Bearer => Some(HeaderValue::from_static("Bearer realm=\"portcullis\"")),
+        // A word of nobody's but those who know it.
+        KeyWord::ApiKey => None,
+    })
 }
 
 /// A key, and the id that is said beside it.
