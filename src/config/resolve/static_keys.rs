@@ -286,11 +286,8 @@ fn warn(file: &File, gathered: &mut Gathered<'_>) {
         let Some(accept) = route.accept.get() else {
             continue;
         };
-        let accepts = |scheme| {
-            let mut list = accept.0.iter();
-            list.find(|one| one.value == Accepted::Proven(scheme))
-        };
-        let Some(at) = accepts(Scheme::ApiKey) else {
+        let accepts = |what| accept.0.iter().find(|one| one.value == what);
+        let Some(at) = accepts(Accepted::Proven(Scheme::ApiKey)) else {
             continue;
         };
         gathered.problem(
@@ -313,7 +310,8 @@ fn warn(file: &File, gathered: &mut Gathered<'_>) {
         let fields = route.token_headers.as_ref().unwrap_or(&file.tokens.headers);
         let in_authorization =
             |name: &At<http::HeaderName>| name.value == http::header::AUTHORIZATION;
-        if let (Some(bearer), Some(_)) = (bearer, accepts(Scheme::Token))
+        let token = accepts(Accepted::Proven(Scheme::Token)).or(accepts(Accepted::Pair));
+        if let (Some(bearer), Some(_)) = (bearer, token)
             && fields.0.iter().any(in_authorization)
         {
             gathered.problem(
