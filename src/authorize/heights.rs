@@ -1,6 +1,6 @@
 //! What each app has moved up to, of those that may not fall back.
 
-use crate::apps::{App, Assurance, Downgrade, Scheme};
+use crate::apps::{App, Assurance, Downgrade, Mode, Scheme};
 use crate::schemes::Caller;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
@@ -173,11 +173,17 @@ impl Heights {
         }
     }
 
-    /// Moves `app` up to `lifted`, or leaves it where it is. What is `shown` may be more than that.
+    /// Moves `app` up to `lifted`, or leaves it where it is. What is `shown` may be more than that. `mode` is the app's.
     ///
     /// # Errors
     /// It stands higher than what is shown: there.
-    pub fn reach(&self, app: &str, shown: Strength, lifted: Strength) -> Result<(), Strength> {
+    pub fn reach(
+        &self,
+        app: &str,
+        shown: Strength,
+        lifted: Strength,
+        mode: Mode,
+    ) -> Result<(), Strength> {
         let by_app = self.by_app.load();
         // One that is not kept is of settings that are in force no more, or not yet.
         let Some(height) = by_app.get(app) else {
@@ -187,11 +193,15 @@ impl Heights {
         if reached < lifted.rank() {
             reached = height.fetch_max(lifted.rank(), Ordering::AcqRel);
             if reached < lifted.rank() {
+                let are = match mode {
+                    Mode::Enforce => "are",
+                    Mode::Observe => "would be",
+                };
                 tracing::info!(
                     app,
                     from = Strength::of_rank(reached).name(),
                     to = lifted.name(),
-                    "an app has moved up: less is refused of it from now on"
+                    "an app has moved up: weaker proofs of it {are} refused from now on"
                 );
                 self.tell();
             }

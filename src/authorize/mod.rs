@@ -7,7 +7,7 @@ mod heights;
 
 pub use heights::{Heights, Strength};
 
-use crate::apps::{Assurance, Downgrade};
+use crate::apps::{Assurance, Downgrade, Mode};
 use crate::replay::{self, Fresh, Recorded};
 use crate::route::Route;
 use crate::schemes::{Caller, Observed};
@@ -117,11 +117,11 @@ fn decide(fresh: &Fresh, route: &Route, heights: &Heights) -> Result<(), Refused
         needs(app.assurance(), "plan")?;
         if app.policy.downgrade == Downgrade::Refuse {
             let shown = Strength::of(caller);
+            let reach = |mode| heights.reach(&app.name, shown, Strength::of_app(caller), mode);
             let reached = match fresh.observed() {
                 Some(Observed::Route) => heights.compare(&app.name, shown),
-                None | Some(Observed::App) => {
-                    heights.reach(&app.name, shown, Strength::of_app(caller))
-                }
+                Some(Observed::App) => reach(Mode::Observe),
+                None => reach(Mode::Enforce),
             };
             reached.map_err(|reached| Refused::Downgraded { reached, shown })?;
         }

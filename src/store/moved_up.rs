@@ -204,7 +204,7 @@ fn write(directory: &Path, heights: &Heights) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apps::{App, Downgrade, Policy};
+    use crate::apps::{App, Downgrade, Mode, Policy};
     use std::fs;
 
     fn app(name: &str, downgrade: Downgrade) -> Arc<App> {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn reach(heights: &Heights, app: &str, shown: &str) -> Result<(), Strength> {
-        heights.reach(app, strength(shown), strength(shown))
+        heights.reach(app, strength(shown), strength(shown), Mode::Enforce)
     }
 
     fn known(directory: &Path) -> Vec<(String, &'static str)> {

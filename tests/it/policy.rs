@@ -323,6 +323,20 @@ fn an_app_that_has_moved_up_does_not_fall_back_and_others_do_as_they_like() {
 }
 
 #[test]
+fn a_rise_says_that_weaker_proofs_are_refused_or_would_be_where_the_app_only_observes() {
+    let upstream = Upstream::start();
+    for (mode, are) in [("enforce", "are"), ("observe", "would be")] {
+        let lines = format!("downgrade = \"refuse\"\nmode = \"{mode}\"");
+        let gateway = setup(&upstream).app(&lines).spawn();
+        let signed = caller().at(crate::harness::Binary::now());
+        let signed = signed.sign(&gateway.request("GET", "/orders"));
+        gateway.send(&signed).assert_passed();
+        let told = format!("an app has moved up: weaker proofs of it {are} refused from now on");
+        gateway.stderr.wait_for(&told, |line| line.contains(&told));
+    }
+}
+
+#[test]
 fn what_an_app_has_moved_up_to_survives_a_reload_and_is_forgotten_when_nobody_asks_for_it() {
     let upstream = Upstream::start();
     let gateway = setup(&upstream).app("downgrade = \"refuse\"").start();
