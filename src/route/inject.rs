@@ -29,8 +29,10 @@ pub struct InjectedField {
 pub struct InjectedPair {
     /// Its name, of letters, digits, `-`, `_` and `.`.
     pub name: Box<str>,
-    /// Its value as it is written in a form.
+    /// Name and value as they are written in a form.
     pub encoded: Secret,
+    /// Whether the value is no secret: it stands in `gateway.toml`, and callers may know it.
+    pub is_plain: bool,
     /// Where the value is from, for `check`.
     pub from: Box<str>,
 }

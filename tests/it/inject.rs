@@ -130,6 +130,45 @@ fn members_are_added_behind_a_form_once_and_its_length_is_right() {
 }
 
 #[test]
+fn a_client_that_names_itself_as_we_do_is_named_once() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream, INTO_FORM, "");
+    let secret = ADDED.strip_prefix("client_id=shop&").unwrap();
+    for (number, form) in ["client_id=shop", "a=1&client_id=shop&b=2"]
+        .into_iter()
+        .enumerate()
+    {
+        gateway
+            .send(&with_token(&post(&gateway, form)))
+            .assert_passed();
+        let got = upstream.got(number);
+        let wanted = format!("{form}&{secret}");
+        assert_eq!(String::from_utf8(got.body.clone()).unwrap(), wanted);
+        let length = wanted.len().to_string();
+        assert_eq!(got.field("content-length"), Some(&*length));
+    }
+    for form in [
+        "client_id=shop&client_id=shop",
+        "client_id=shop&client_id=other",
+    ] {
+        is_400(
+            &gateway.send(&with_token(&post(&gateway, form))),
+            "client_id",
+        );
+    }
+    let in_query = Request {
+        target: "/oauth/token?client_id=shop".into(),
+        ..post(&gateway, "a=1")
+    };
+    is_400(&gateway.send(&with_token(&in_query)), "client_id");
+    // Whoever guesses at a secret is not told that he was right.
+    is_400(
+        &gateway.send(&with_token(&post(&gateway, secret))),
+        "client_secret",
+    );
+}
+
+#[test]
 fn what_is_verified_is_the_body_that_came() {
     let upstream = Upstream::start();
     let gateway = start(&upstream, INTO_FORM, "");

@@ -16,8 +16,9 @@ table! {
         pub basic: Option<Basic>,
         /// Members of a body that is `application/x-www-form-urlencoded`, by their names, behind those that came:
         /// `{ client_id = "shop", client_secret = "env:CLIENT_SECRET" }`. Such a body is held in memory, and has at most
-        /// 64 KiB; a member that the caller sends under such a name refuses the request, and so does a body of another
-        /// kind, in which servers look for the same names: give what sends it a route of its own.
+        /// 64 KiB; a member that the caller sends under such a name refuses the request, unless it is the very same and no
+        /// secret, and so does a body of another kind, in which servers look for the same names: give what sends it a route
+        /// of its own.
         pub form: Named<At<FormText>> = {},
     }
 }

@@ -182,6 +182,7 @@ fn pair(
         );
         return None;
     }
+    let is_plain = matches!(at.value, FormText::Text(_));
     let (value, from) = match &at.value {
         FormText::Text(_) if is_secret(&name.value) => {
             gathered.problems.mask(at.span.clone());
@@ -207,6 +208,7 @@ fn pair(
     Some(InjectedPair {
         name: name.value.as_str().into(),
         encoded: Secret::new(encoded),
+        is_plain,
         from: from.into(),
     })
 }

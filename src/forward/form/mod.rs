@@ -3,7 +3,8 @@
 //! What was proven is what came. Here it gets longer: the body is taken in
 //! whole, looked through for the names that are ours, and goes on with them
 //! behind it. Servers read forms in many ways, so a name counts as ours in all
-//! of them.
+//! of them. A client that says the same as we, no secret and in the same bytes,
+//! has said it for us.
 
 mod text;
 
@@ -87,7 +88,7 @@ pub(super) fn is_for(inject: &Inject, head: &Head, body: &ProvenBody) -> Result<
     if has_one {
         return Err(BadForm::Other);
     }
-    check(query(head), &inject.form)?;
+    check(query(head), &inject.form, |_| false)?;
     Ok(false)
 }
 
@@ -138,7 +139,7 @@ pub(super) async fn add(
         return Err(BadForm::Encoded.into());
     }
     let query = query(head);
-    check(query, &inject.form)?;
+    check(query, &inject.form, |_| false)?;
     let too_large = BodyError::TooLarge { limit: MAX_FORM };
     if body.size_hint().lower() > MAX_FORM {
         return Err(too_large);
@@ -154,9 +155,13 @@ pub(super) async fn add(
         }
         form.extend_from_slice(&data);
     }
-    check(&form, &inject.form)?;
+    let came = form.len();
+    check(&form, &inject.form, |one| is_in(&form, one))?;
     count(query, &form)?;
     for one in &inject.form {
+        if is_in(&form[..came], one) {
+            continue;
+        }
         if form.last().is_some_and(|last| *last != b'&') {
             form.push(b'&');
         }
@@ -202,16 +207,31 @@ fn count(query: &[u8], form: &[u8]) -> Result<(), BadForm> {
     Ok(())
 }
 
-/// Looks through a form, or a query, for the names of `pairs`.
-fn check(form: &[u8], pairs: &[InjectedPair]) -> Result<(), BadForm> {
+/// Looks through a form, or a query, for the names of `pairs`. Those that are `said` may stand there, once.
+fn check(
+    form: &[u8],
+    pairs: &[InjectedPair],
+    said: impl Fn(&InjectedPair) -> bool,
+) -> Result<(), BadForm> {
+    let mut found: Vec<&str> = Vec::new();
     for name in Names::of(form) {
         let name = name.map_err(|Odd| BadForm::Odd)?;
         let is_same = |one: &&InjectedPair| folded(one.name.as_bytes()) == name;
         if let Some(ours) = pairs.iter().find(is_same) {
-            return Err(BadForm::Ours(ours.name.clone()));
+            // Of two the one that is not as ours could be what the server takes.
+            if found.contains(&&*ours.name) || !said(ours) {
+                return Err(BadForm::Ours(ours.name.clone()));
+            }
+            found.push(&ours.name);
         }
     }
     Ok(())
+}
+
+/// Whether a member of the form is `pair` as we write it. Of a secret nobody learns that.
+fn is_in(form: &[u8], pair: &InjectedPair) -> bool {
+    let mut members = form.split(|byte| *byte == b'&');
+    pair.is_plain && members.any(|member| member == pair.encoded.expose())
 }
 
 /// For fuzzing: whether `form` has none of these names, in any way a server may read it.

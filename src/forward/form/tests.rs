@@ -5,13 +5,43 @@ fn pairs(names: &[&str]) -> Vec<InjectedPair> {
     let pair = |name: &&str| InjectedPair {
         name: (*name).into(),
         encoded: Secret::new(format!("{name}=x").into_bytes()),
+        is_plain: *name == "client_id",
         from: "env:X".into(),
     };
     names.iter().map(pair).collect()
 }
 
 fn checked(form: &str) -> Result<(), BadForm> {
-    check(form.as_bytes(), &pairs(&["client_secret", "client_id"]))
+    let pairs = pairs(&["client_secret", "client_id"]);
+    let form = form.as_bytes();
+    check(form, &pairs, |one| is_in(form, one))
+}
+
+#[test]
+fn what_a_caller_says_in_our_own_words_is_said_once_and_no_secret() {
+    for form in ["client_id=x", "a=1&client_id=x&b=2", "&client_id=x&"] {
+        assert_eq!(checked(form), Ok(()), "{form}");
+    }
+    for form in [
+        "client_id=y",
+        "client_id=x&client_id=x",
+        "client_id=x&client_id=y",
+        "client_id=y&client_id=x",
+        "client_id=x&client.id=x",
+        "client_id=x;client_id=y",
+        "a;client_id=x",
+        "client_id=x;a",
+        "client_id=%78",
+        "client%5Fid=x",
+        "Client_id=x",
+        "client_id=x ",
+        "client_id[]=x",
+    ] {
+        let refused = Err(BadForm::Ours("client_id".into()));
+        assert_eq!(checked(form), refused, "{form}");
+    }
+    let secret = Err(BadForm::Ours("client_secret".into()));
+    assert_eq!(checked("client_secret=x"), secret);
 }
 
 #[test]
