@@ -261,7 +261,7 @@ impl Service {
             Ok((key, written)) => {
                 self.counts.minted();
                 if let (Some(store), Some(instance)) = (&self.store, &examined.instance) {
-                    store.note_seen(instance, now);
+                    store.note_seen(instance, examined.build.as_deref(), now);
                 }
                 // Others may take its tokens, and never show them here.
                 let registry = with.registry;

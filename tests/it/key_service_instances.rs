@@ -4,7 +4,7 @@ use crate::admin_api::{WRITE, with_tokens};
 use crate::harness::dpop::{bare, proof_of, thumbprint};
 use crate::harness::key_service::{ask, call, challenge, token};
 use crate::harness::pair::Pair;
-use crate::harness::{Gateway, Request, Response, Setup, Upstream};
+use crate::harness::{Gateway, Request, Response, Setup, Upstream, wait_until};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use portcullis::client::token::instance_key;
 use portcullis::crypto::Algorithm;
@@ -187,6 +187,32 @@ fn from_enrolment_to_a_call_and_what_is_stolen_or_revoked_opens_nothing() {
     done(&api(&gateway, "POST", &revoke, &Value::Null));
     call("Bearer alice", Some(&phone.pair)).assert_refused(401, "credential-rejected");
     assert_eq!(upstream.heard().len(), 1);
+}
+
+#[test]
+fn an_instance_is_told_with_the_build_of_its_last_token() {
+    let upstream = Upstream::start();
+    let gateway = start(&upstream, "");
+    let phone = Instance::enrolled(&gateway, Pair::of("ed25519"));
+    let build = || {
+        let shown = api(
+            &gateway,
+            "GET",
+            &format!("/v1/instances/{}", phone.id),
+            &Value::Null,
+        );
+        done(&shown)["build"].clone()
+    };
+    let other = phone.question("1.4.1", "", "", "");
+    // What is refused, or not signed, proves no build.
+    let mut changed = other.clone();
+    changed["challenge"] = challenge(phone.address, "phone").into();
+    for question in [changed, phone.question("1.5", "", "", "")] {
+        token(&ask(phone.address, "token", &question));
+    }
+    assert_eq!(build(), "1.4.2");
+    token(&ask(phone.address, "token", &other));
+    wait_until("its build", || build() == "1.4.1");
 }
 
 #[test]

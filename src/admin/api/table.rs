@@ -268,7 +268,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..looks(
             "listInstances",
             "/v1/instances",
-            "The instances of an app, by id",
+            "The instances of an app, by id, each with the build as which it was last seen",
             "InstancePage",
             devices::instances,
         )

@@ -164,7 +164,7 @@ pub struct InstanceRecord {
     pub public: String,
     /// RFC 7638 thumbprint of that, base64url.
     pub thumbprint: String,
-    /// Which build of the app it is, as it says.
+    /// Which build of the app it is, as it said when it enrolled or was last seen.
     #[serde(default)]
     pub build: Option<String>,
     /// `false`: it was revoked.

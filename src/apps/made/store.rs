@@ -146,8 +146,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Remembers that a key was used, within a minute.
     fn note_use(&self, key: &str, scheme: &'static str, at: i64);
 
-    /// Remembers that an instance was seen, within a minute.
-    fn note_seen(&self, instance: &str, at: i64);
+    /// Remembers that an instance was seen, within a minute, and the `build` that it has proven to be then.
+    fn note_seen(&self, instance: &str, build: Option<&str>, at: i64);
 
     /// The app of that name.
     ///

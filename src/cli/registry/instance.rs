@@ -62,7 +62,7 @@ enum What {
         #[command(flatten)]
         how: Changing,
     },
-    /// List the instances of an app
+    /// List the instances of an app, with the builds as which they were last seen
     List {
         /// The app
         app: String,

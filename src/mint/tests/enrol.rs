@@ -61,7 +61,7 @@ impl Store for Watched {
 
     fn note_use(&self, _: &str, _: &'static str, _: i64) {}
 
-    fn note_seen(&self, _: &str, _: i64) {}
+    fn note_seen(&self, _: &str, _: Option<&str>, _: i64) {}
 
     fn app(&self, name: &str) -> Result<Option<AppRecord>, Unreadable> {
         self.note_that("app");

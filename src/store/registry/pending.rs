@@ -44,7 +44,15 @@ pub(super) struct Pending {
     uses: Arc<Uses>,
     /// Those that were taken last: they are in the file only when their commit is done.
     taken: Arc<Uses>,
-    seen: HashMap<String, i64>,
+    seen: HashMap<String, Seen>,
+}
+
+/// An instance that was seen.
+#[derive(Debug)]
+struct Seen {
+    at: i64,
+    /// As which build.
+    build: Option<String>,
 }
 
 impl Pending {
@@ -89,8 +97,8 @@ impl Pending {
                 self.add_use(&key, scheme, at);
             }
         }
-        for (instance, at) in failed.seen {
-            self.add_seen(&instance, at);
+        for (instance, seen) in failed.seen {
+            self.add_seen(&instance, seen.build.as_deref(), seen.at);
         }
     }
 
@@ -116,11 +124,18 @@ impl Pending {
         }
     }
 
-    pub(super) fn add_seen(&mut self, instance: &str, at: i64) {
+    pub(super) fn add_seen(&mut self, instance: &str, build: Option<&str>, at: i64) {
         if let Some(last) = self.seen.get_mut(instance) {
-            *last = at.max(*last);
+            if at < last.at {
+                return;
+            }
+            last.at = at;
+            if last.build.as_deref() != build {
+                last.build = build.map(str::to_owned);
+            }
         } else if self.seen.len() < MAX_USES {
-            self.seen.insert(instance.to_owned(), at);
+            let build = build.map(str::to_owned);
+            self.seen.insert(instance.to_owned(), Seen { at, build });
         }
     }
 
@@ -151,11 +166,14 @@ impl Pending {
         }
         if !self.seen.is_empty() {
             let mut table = to.open_table(INSTANCES)?;
-            for (instance, at) in &self.seen {
+            for (instance, seen) in &self.seen {
                 let Some(mut known) = get::<InstanceRecord>(&table, instance)? else {
                     continue;
                 };
-                known.last_seen = known.last_seen.max(Some(*at));
+                if known.last_seen <= Some(seen.at) {
+                    known.last_seen = Some(seen.at);
+                    known.build.clone_from(&seen.build);
+                }
                 table.insert(&**instance, &encode(&known)[..])?;
             }
         }

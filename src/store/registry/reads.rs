@@ -28,8 +28,8 @@ impl Store for Registry {
         self.gather(|pending| pending.add_use(key, scheme, at));
     }
 
-    fn note_seen(&self, instance: &str, at: i64) {
-        self.gather(|pending| pending.add_seen(instance, at));
+    fn note_seen(&self, instance: &str, build: Option<&str>, at: i64) {
+        self.gather(|pending| pending.add_seen(instance, build, at));
     }
 
     fn app(&self, name: &str) -> Result<Option<AppRecord>, Unreadable> {

@@ -582,8 +582,8 @@ fn last_uses_are_kept_by_key_and_scheme_and_go_with_the_key() {
         registry.note_use("k", scheme, at);
     }
     registry.note_use("nobody", "token", 5);
-    registry.note_seen("i", 12);
-    registry.note_seen("nobody", 12);
+    registry.note_seen("i", None, 12);
+    registry.note_seen("nobody", None, 12);
     registry.close();
     let registry = opened(folder.path());
     let uses = registry.uses_of("k").unwrap();
@@ -596,6 +596,30 @@ fn last_uses_are_kept_by_key_and_scheme_and_go_with_the_key() {
     let gone = Change::Remove(Target::Key("k".to_owned()), Expect::Any);
     write(&registry, vec![gone]).unwrap();
     assert_eq!(registry.uses_of("k").unwrap().last(), None);
+}
+
+#[test]
+fn an_instance_is_of_the_build_as_which_it_was_last_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let seen = |notes: &[(&str, i64)]| {
+        let registry = opened(folder.path());
+        if notes.is_empty() {
+            put(&registry, vec![app("a"), instance("i", "a")]).unwrap();
+        }
+        for (build, at) in notes {
+            registry.note_seen("i", Some(build), *at);
+        }
+        registry.close();
+        let seen = opened(folder.path()).instance("i").unwrap().unwrap();
+        (seen.build, seen.last_seen, seen.revision)
+    };
+    let of = |build: &str, at| (Some(build.to_owned()), Some(at), Revision(1));
+    seen(&[]);
+    assert_eq!(seen(&[("1.5", 12), ("1.4", 11)]), of("1.5", 12));
+    assert_eq!(seen(&[("1.6", 13), ("1.7", 13)]), of("1.7", 13));
+    // It may go back to an older one, but what comes late was before.
+    assert_eq!(seen(&[("1.4", 12)]), of("1.7", 13));
+    assert_eq!(seen(&[("1.4", 14)]), of("1.4", 14));
 }
 
 #[test]
