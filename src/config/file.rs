@@ -34,7 +34,7 @@ use crate::server::{Fields, Network};
 pub(super) use admin::Admin;
 pub(super) use api_keys::{ApiKey, ApiKeys};
 pub(super) use body::Body;
-pub(super) use cors::Cors;
+pub(super) use cors::{Cors, CorsOfTokens};
 pub(super) use inject::{Basic, Inject};
 pub(super) use issuers::{AppTokens, ClaimedApp, Issuer, Tokens};
 pub(super) use plans::{Better, Plan};

@@ -116,7 +116,11 @@ impl Gateway {
             .with_body(known.whole().map(|body| &*body.bytes));
         record.host = received.host().into();
         if let Some(door) = minting::door(settings, &parts) {
-            return Ok(Judged::Asked(Box::new(Asked::new(door?, parts))));
+            let door = door.map_err(|refusal| {
+                let told = cors::Told::of_minting(settings, &parts.headers);
+                Stopped::told(refusal, None, told)
+            })?;
+            return Ok(Judged::Asked(Box::new(Asked::new(door, parts))));
         }
 
         let route = settings

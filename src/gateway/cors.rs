@@ -1,8 +1,9 @@
 //! What browsers are told before and after a page calls another origin
-//! (Fetch standard, "CORS protocol"). Only on routes that say so.
+//! (Fetch standard, "CORS protocol"). Only on routes that say so, and of the key service where it does.
 
 use super::begin::read_head;
 use super::ending::Ending;
+use super::minting;
 use super::outcome::Stopped;
 use super::{Gateway, Refusal, Settings};
 use crate::clock::Now;
@@ -37,8 +38,14 @@ impl Gateway {
         let origin = parts.headers.get(ORIGIN)?;
         let asked = parts.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         let received = read_head(settings, peer, parts, has_body).ok()?;
-        let route = route_of_preflight(&received, &settings.routes)?;
-        let cors = route.cors.as_ref()?;
+        let path = parts.uri.path();
+        let (cors, route) = if let Some(door) = minting::door_of_preflight(settings, asked, path) {
+            door.ok()?;
+            (settings.minting_cors.as_ref()?, None)
+        } else {
+            let route = route_of_preflight(&received, &settings.routes)?;
+            (route.cors.as_ref()?, Some(route))
+        };
         // Refusals do not count here: no page can read one of what it is asked before, and
         // the request behind it gets its own.
         let limits = PeerSettings {
@@ -48,12 +55,12 @@ impl Gateway {
         let within = self.shared.peers.check(&limits, peer.address, now);
         Some(match within {
             Ok(()) => Ok(Preflight {
-                route: (route.index, route.name.clone()),
+                route: route.map(|route| (route.index, route.name.clone())),
                 host: received.host().into(),
                 fields: granted(cors, origin, asked),
             }),
             Err(refused) => {
-                let told = Told::of(route, &parts.headers);
+                let told = Told::by(Some(cors), &parts.headers);
                 Err(Stopped::told(Refusal::Peer(refused), None, told))
             }
         })
@@ -105,7 +112,7 @@ pub(super) fn preflighted(
 ) -> Result<Response<AnswerBody>, Box<Stopped>> {
     let preflight = preflight?;
     let record = ending.record();
-    record.route = Some(preflight.route);
+    record.route = preflight.route;
     record.host = preflight.host;
     let mut response = Response::new(AnswerBody::nothing());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -115,7 +122,8 @@ pub(super) fn preflighted(
 
 /// A preflight that is answered.
 pub(super) struct Preflight {
-    route: (usize, Arc<str>),
+    /// `None` of the key service, which has none.
+    route: Option<(usize, Arc<str>)>,
     host: Box<str>,
     fields: HeaderMap,
 }
@@ -163,7 +171,16 @@ pub(super) struct Told(Option<Box<HeaderMap>>);
 impl Told {
     /// What is told of `route` to the page that sent `fields`.
     pub(super) fn of(route: &Route, fields: &HeaderMap) -> Self {
-        let Some(cors) = &route.cors else {
+        Self::by(route.cors.as_ref(), fields)
+    }
+
+    /// The same of the key service.
+    pub(super) fn of_minting(settings: &Settings, fields: &HeaderMap) -> Self {
+        Self::by(settings.minting_cors.as_ref(), fields)
+    }
+
+    fn by(cors: Option<&Cors>, fields: &HeaderMap) -> Self {
+        let Some(cors) = cors else {
             return Self(None);
         };
         let mut told = HeaderMap::new();
@@ -186,6 +203,9 @@ impl Told {
         let told = || {
             parts.headers.get(ORIGIN)?;
             let received = read_head(settings, peer, parts, has_body).ok()?;
+            if minting::door(settings, parts).is_some() {
+                return Some(Self::of_minting(settings, &parts.headers));
+            }
             let (host, method) = (received.host(), received.method());
             let route = settings.routes.find(host, method, received.path()).ok()?;
             Some(Self::of(route, &parts.headers))

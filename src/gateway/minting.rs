@@ -1,5 +1,6 @@
 //! What is asked of the key service: it has no route, no upstream and no caller, and its bodies are read here.
 
+use super::cors::Told;
 use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
@@ -41,6 +42,17 @@ pub(super) fn door(settings: &Settings, parts: &Parts) -> Option<Result<Door, Re
     }))
 }
 
+/// Which door a preflight asks about, for a request with the method that is `asked`; `None` where it is for a route.
+pub(super) fn door_of_preflight(
+    settings: &Settings,
+    asked: &HeaderValue,
+    path: &str,
+) -> Option<Result<Door, NoDoor>> {
+    let minting = settings.minting.as_ref()?;
+    let method = Method::from_bytes(asked.as_bytes()).ok()?;
+    minting.door(&method, path)
+}
+
 impl Asked {
     pub(super) const fn new(door: Door, parts: Box<Parts>) -> Self {
         Self { door, parts }
@@ -48,8 +60,31 @@ impl Asked {
 }
 
 impl Gateway {
-    /// Answers it.
+    /// Answers it, and tells pages whether they may read that.
     pub(super) async fn mint(
+        &self,
+        settings: &Settings,
+        peer: &Peer,
+        asked: Asked,
+        body: RequestBody,
+        ending: &mut Ending,
+        now: Now,
+    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+        let told = Told::of_minting(settings, &asked.parts.headers);
+        let answered = self.answer_asked(settings, peer, asked, body, ending, now);
+        match answered.await {
+            Ok(mut response) => {
+                told.tell(response.headers_mut());
+                Ok(response)
+            }
+            Err(mut stopped) => {
+                told.tell(&mut stopped.asks);
+                Err(stopped)
+            }
+        }
+    }
+
+    async fn answer_asked(
         &self,
         settings: &Settings,
         peer: &Peer,

@@ -14,7 +14,7 @@ use crate::limit::overload::{self, Overload, RouteCap};
 use crate::limit::peer::PeerSettings;
 use crate::mint;
 use crate::observe::{Labels, Observer, One};
-use crate::route::{Accept, Table};
+use crate::route::{Accept, Cors, Table};
 use crate::schemes::doctor::Budget;
 use crate::schemes::freshness::Freshness;
 use crate::schemes::{PublicUrl, token};
@@ -59,6 +59,8 @@ pub struct Blueprint {
     pub overload: overload::Settings,
     /// The key service, where an app gets tokens of it.
     pub minting: Option<mint::Settings>,
+    /// Whose pages may ask it.
+    pub minting_cors: Option<Cors>,
     /// `[server] explain`.
     pub explain: bool,
     /// `[server] public_url`.
@@ -92,6 +94,7 @@ pub struct Settings {
     pub(super) peers: PeerSettings,
     pub(super) tunnels: TunnelSettings,
     pub(super) minting: Option<mint::Settings>,
+    pub(super) minting_cors: Option<Cors>,
     pub(super) explain: bool,
     pub(super) doctor: Budget,
     pub(super) public_url: Option<PublicUrl>,
@@ -173,6 +176,7 @@ impl Settings {
             peers: blueprint.peers,
             tunnels: blueprint.tunnels,
             minting: blueprint.minting,
+            minting_cors: blueprint.minting_cors,
             explain: blueprint.explain,
             doctor: Budget::default(),
             public_url: blueprint.public_url,

@@ -1,7 +1,8 @@
 //! Pages of other origins: what their browsers are told.
 
+use crate::harness::key_service::{phone, post};
 use crate::harness::{Gateway, Request, Response, Setup, Upstream, caller, h2};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const APP: &str = "https://app.example";
 
@@ -338,6 +339,79 @@ fn a_route_on_which_any_page_may_switch_protocols_as_its_visitor_is_a_warning() 
         let told = warnings.any(|one| one.message.contains("whosever page asks"));
         assert_eq!(told, is_warned, "{text}");
     }
+}
+
+#[test]
+fn pages_ask_the_key_service_where_it_says_so_and_nowhere_else() {
+    let upstream = Upstream::start();
+    let start = |cors: &str| {
+        let setup = Setup::before(&upstream).tokens(&format!("rate = \"1/h\"\n{cors}"));
+        setup.more(&phone("evidence = [\"dev\"]")).start()
+    };
+    let some = format!("cors = {{ origins = [\"{APP}\"], max_age = \"1h\" }}");
+    let gateway = start(&some);
+    let challenge = "/.portcullis/challenge";
+    let granted = gateway.send(&preflight(&gateway, challenge, APP, "POST"));
+    assert_eq!((granted.status, granted.text()), (204, String::new()));
+    assert_eq!(
+        told(&granted),
+        pairs(&[
+            ("allow-headers", "content-type"),
+            ("allow-methods", "POST"),
+            ("allow-origin", APP),
+            ("max-age", "3600"),
+        ])
+    );
+    // Refusals can be read as well: of its rate, of its path and method, and before that.
+    let ours = pairs(&[("allow-origin", APP), ("expose-headers", "retry-after")]);
+    let body = json!({ "app": "phone" });
+    let from = |gateway: &Gateway, origin: &str| {
+        let asked = post("challenge", &body).to(gateway.address());
+        gateway.send(&asked.field("Origin", origin))
+    };
+    let get = |path: &str| gateway.request("GET", path).field("Origin", APP);
+    let answers = [
+        (from(&gateway, APP), 200),
+        (from(&gateway, APP), 429),
+        (gateway.send(&get(challenge)), 405),
+        (gateway.send(&get("/.portcullis/x")), 404),
+    ];
+    for (answer, status) in answers {
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(told(&answer), ours);
+        assert!(varies(&answer));
+    }
+    let foreign = from(&gateway, "https://evil.example");
+    assert!(varies(&foreign) && told(&foreign).is_empty());
+    let foreign = preflight(&gateway, challenge, "https://evil.example", "POST");
+    let foreign = gateway.send(&foreign);
+    assert_eq!((foreign.status, told(&foreign)), (204, Vec::new()));
+    let wrong = gateway.send(&preflight(&gateway, challenge, APP, "GET"));
+    assert_eq!((wrong.status, told(&wrong)), (405, ours));
+
+    let gateway = start("");
+    let preflight = gateway.send(&preflight(&gateway, challenge, APP, "POST"));
+    for (answer, status) in [(preflight, 405), (from(&gateway, APP), 200)] {
+        assert_eq!(answer.status, status);
+        assert!(told(&answer).is_empty() && !varies(&answer));
+    }
+}
+
+#[test]
+fn a_page_can_read_that_its_address_has_to_wait_to_ask_the_key_service() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .tokens("cors = { origins = [\"*\"] }")
+        .more(&phone("evidence = [\"dev\"]"))
+        .peers("rate = { rate = \"1/h\", burst = 1 }")
+        .start();
+    let asked = post("challenge", &json!({ "app": "phone" })).to(gateway.address());
+    let asked = asked.field("Origin", APP);
+    assert_eq!(gateway.send(&asked).status, 200);
+    let refused = gateway.send(&asked);
+    refused.assert_refused(429, "peer-limited");
+    let ours = pairs(&[("allow-origin", "*"), ("expose-headers", "retry-after")]);
+    assert_eq!(told(&refused), ours);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `cors` of a route as written.
+//! `cors` of a route, and of the key service, as written.
 
 use crate::config::beyond::FieldName;
 use crate::config::lists::{List, Several};
@@ -23,6 +23,16 @@ table! {
         pub expose: List<FieldName> = [],
         /// Whether the browser may send cookies and the like. Not with `"*"`.
         pub credentials: bool = false,
+        /// How long the browser may remember it.
+        pub max_age: Seconds = "10m",
+    }
+}
+
+table! {
+    /// Whose pages may ask the key service from a browser (CORS): to post JSON, and to read what they are answered.
+    pub struct CorsOfTokens {
+        /// Whose: `"https://app.example"`, `"https://*.example"` (all names below it), or `"*"` alone.
+        pub origins: Required<Several<At<Origin>>>,
         /// How long the browser may remember it.
         pub max_age: Seconds = "10m",
     }

@@ -1,5 +1,6 @@
 //! `[tokens]` and `[issuers.NAME]` as written.
 
+use super::CorsOfTokens;
 use crate::apps::{Evidence, OnFailure};
 use crate::config::lists::{List, OneOrMore, Several};
 use crate::config::minted::{Build, PathPrefix};
@@ -41,6 +42,8 @@ table! {
         pub app_rate: Limit = "off",
         /// Tokens that each instance of an app, or each workload, may get, unless the app's plan says otherwise.
         pub instance_rate: Limit = { rate = "1/s", burst = 20 },
+        /// Whose pages may ask the key service from a browser. Where it is not said, none: only programs can.
+        pub cors: Option<CorsOfTokens>,
     }
 }
 

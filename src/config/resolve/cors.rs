@@ -1,9 +1,10 @@
-//! `cors` of a route: lists as browsers are told them.
+//! `cors` of a route, and of the key service: lists as browsers are told them.
 
 use super::Gathered;
 use crate::apps::Scheme;
 use crate::config::beyond::FieldName;
-use crate::config::file::{Cors, Route};
+use crate::config::file::{Cors, CorsOfTokens, Route};
+use crate::config::read::At;
 use crate::config::words::Accepted;
 use crate::route::{self, Dialect, KeyWord, OAUTH_CLIENT_ATTESTATION_POP, Origin};
 use crate::schemes::aws_sigv4::{X_AMZ_CONTENT_SHA256, X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
@@ -16,28 +17,21 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 
 pub(super) fn cors(cors: &Cors, gathered: &mut Gathered<'_>) -> Option<route::Cors> {
-    let origins = &cors.origins.get()?.0;
+    let written = &cors.origins.get()?.0;
+    let origins = origins(written, gathered)?;
     let methods = cors.methods.as_ref().map(|several| &several.0);
-    if let Some(any) = origins.iter().find(|one| one.value == Origin::Any) {
-        if origins.len() > 1 {
-            gathered.problem(
-                any.problem("`*` stands beside an origin")
-                    .accepted("`[\"*\"]` alone, or origins alone"),
-            );
-            return None;
-        }
-        if cors.credentials {
-            gathered.problem(
-                any.problem("`*` lets every page call with its visitor's cookies")
-                    .accepted("`*`, or `credentials = true`")
-                    .hint("list the origins that may"),
-            );
-            return None;
-        }
+    let any = written.iter().find(|one| one.value == Origin::Any);
+    if let Some(any) = any.filter(|_| cors.credentials) {
+        gathered.problem(
+            any.problem("`*` lets every page call with its visitor's cookies")
+                .accepted("`*`, or `credentials = true`")
+                .hint("list the origins that may"),
+        );
+        return None;
     }
     let fields = |list: &[FieldName]| joined(list.iter().map(|name| name.0.as_str()));
     Some(route::Cors {
-        origins: origins.iter().map(|one| one.value.clone()).collect(),
+        origins,
         methods: methods.and_then(|list| joined(list.iter().map(Method::as_str))),
         // Where it is not said, it is known once the route is: [`pages`].
         headers: cors.headers.as_ref().and_then(|list| fields(&list.0)),
@@ -45,6 +39,30 @@ pub(super) fn cors(cors: &Cors, gathered: &mut Gathered<'_>) -> Option<route::Co
         credentials: cors.credentials,
         max_age: cors.max_age.0,
     })
+}
+
+/// What pages need of the key service, whose doors take JSON and no cookies, and say when to come again.
+pub(super) fn of_tokens(cors: &CorsOfTokens, gathered: &mut Gathered<'_>) -> Option<route::Cors> {
+    Some(route::Cors {
+        origins: origins(&cors.origins.get()?.0, gathered)?,
+        methods: None,
+        headers: Some(HeaderValue::from_static("content-type")),
+        expose: Some(HeaderValue::from_static("retry-after")),
+        credentials: false,
+        max_age: cors.max_age.0,
+    })
+}
+
+fn origins(written: &[At<Origin>], gathered: &mut Gathered<'_>) -> Option<Vec<Origin>> {
+    let any = written.iter().find(|one| one.value == Origin::Any);
+    if let Some(any) = any.filter(|_| written.len() > 1) {
+        gathered.problem(
+            any.problem("`*` stands beside an origin")
+                .accepted("`[\"*\"]` alone, or origins alone"),
+        );
+        return None;
+    }
+    Some(written.iter().map(|one| one.value.clone()).collect())
 }
 
 /// What the whole of a route says about pages: the fields that `cors` leaves unsaid, and whether its

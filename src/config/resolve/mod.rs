@@ -151,6 +151,8 @@ pub(super) fn resolve(
     let outside = issuers::outside(file, &registered.apps, places, gathered);
     issuers::all_are_tried(file, routes.as_ref(), outside.as_ref(), gathered);
     let registry = registry::registry(&file.state, places, gathered);
+    let minting_cors = file.tokens.cors.as_ref();
+    let minting_cors = minting_cors.and_then(|cors| cors::of_tokens(cors, gathered));
     doors::places_that_meet(file, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
@@ -191,6 +193,7 @@ pub(super) fn resolve(
             upstreams: upstreams.into_iter().collect::<Option<_>>()?,
             freshness,
             minting: tokens::minting(file, freshness, gathered),
+            minting_cors,
             tokens: tokens::settings(file, freshness, places, gathered)
                 .with_issuers(outside.issuers, outside.double),
             sources: outside.sources,

@@ -1,8 +1,16 @@
-//! `cors` of a route, as `check` tells it.
+//! `cors` of a route, and of the key service, as `check` tells it.
 
 use super::time;
 use crate::route::Cors;
 use serde_json::{Value as Json, json};
+
+pub(super) fn of_tokens(cors: &Cors) -> Json {
+    json!({ "origins": origins(cors), "max_age": time(cors.max_age) })
+}
+
+fn origins(cors: &Cors) -> Vec<String> {
+    cors.origins.iter().map(ToString::to_string).collect()
+}
 
 pub(super) fn shown(cors: &Cors) -> Json {
     let list = |names: &Option<http::HeaderValue>| {
@@ -12,7 +20,7 @@ pub(super) fn shown(cors: &Cors) -> Json {
             .map(|names| names.split(", ").map(str::to_owned).collect::<Vec<_>>())
     };
     json!({
-        "origins": cors.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "origins": origins(cors),
         "methods": list(&cors.methods),
         "headers": list(&cors.headers).unwrap_or_default(),
         "expose": list(&cors.expose).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! `[tokens]`, as it was understood.
 
-use super::{rate, time};
+use super::{cors, rate, time};
 use crate::gateway::Blueprint;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ pub(super) fn all(gateway: &Blueprint) -> Json {
         shown["rate"] = rate(minting.rate);
         shown["app_rate"] = rate(minting.rates.usual.app);
         shown["instance_rate"] = rate(minting.rates.usual.instance);
+        shown["cors"] = gateway.minting_cors.as_ref().map(cors::of_tokens).into();
         let plans: BTreeMap<_, _> = minting.rates.plans.iter().collect();
         for (name, own) in plans {
             shown["plans"][&**name] = json!({
