@@ -70,7 +70,8 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// Makes a key, and has the gateway know this instance by it.
+/// Makes a key, and has the gateway know this instance by it. The key is kept before anybody is asked: by the same code it
+/// is the same instance, should the answer be lost.
 fn enrol(
     http: &PlainHttp,
     app: &str,
@@ -78,14 +79,25 @@ fn enrol(
     build: &str,
     state: &Path,
 ) -> Result<(), Box<dyn Error>> {
-    let pem = generate(Algorithm::Ed25519).ok_or("no key can be made")?;
+    let key = state.join("key.pem");
+    if !key.exists() {
+        let pem = generate(Algorithm::Ed25519).ok_or("no key can be made")?;
+        fs::create_dir_all(state)?;
+        keep(&key, pem.expose())?;
+    }
+    let pem = Secret::new(fs::read(&key)?);
     let id = token::enrol(http, app, code, &instance_key(&pem)?, build)?;
-    fs::create_dir_all(state)?;
-    let mut file = OpenOptions::new();
-    let mut file = { file.write(true).create_new(true).mode(0o600) }.open(state.join("key.pem"))?;
-    file.write_all(pem.expose())?;
-    fs::write(state.join("id"), id)?;
+    keep(&state.join("id"), id.as_bytes())?;
     Ok(())
+}
+
+/// Writes a file whole or not at all.
+fn keep(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new();
+    let mut file = { file.write(true).create(true).truncate(true).mode(0o600) }.open(&new)?;
+    file.write_all(bytes)?;
+    fs::rename(new, path)
 }
 
 /// Calls with a token, its user's `Authorization`, and a proof of the key. `nonce` is what the gateway wants in proofs,

@@ -5,6 +5,7 @@ use crate::interop::command;
 use crate::key_service_instances::{api, code, done, register, setup, sign_with};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{JoinHandle, spawn};
@@ -35,9 +36,14 @@ enum Runs {
 
 impl Language {
     fn start(self, gateway: &Gateway, more: &[&str]) -> App {
+        self.start_at(gateway.address(), gateway, more)
+    }
+
+    /// As [`Language::start`], where it reaches the gateway at another address.
+    fn start_at(self, address: SocketAddr, gateway: &Gateway, more: &[&str]) -> App {
         let folder = gateway.setup().folder();
         let file = |name: &str| folder.join(name).display().to_string();
-        let url = format!("http://{}", gateway.address());
+        let url = format!("http://{address}");
         let (user, state) = (file("user"), file("instance"));
         let all = [
             "--gateway",
@@ -166,7 +172,6 @@ fn goes_the_whole_way(language: Language) {
     let first = ["--code-file", &code_file];
     let told = language.start(&gateway, &first).failure().unwrap();
     assert!(told.contains("400"), "{told}");
-    assert!(!folder.path("instance").exists());
 
     let code = code(&gateway, &json!({}));
     folder.write("code", format!("{code}\n").as_bytes());
@@ -217,6 +222,52 @@ fn goes_the_whole_way(language: Language) {
     done(&api(&gateway, "POST", &revoke, &Value::Null));
     assert_eq!(app.call("/orders/6"), 401, "{language:?}");
     app.ends_well();
+}
+
+/// Hands one request on to the gateway, and keeps the answer for itself.
+fn losing_the_answer(gateway: &Gateway) -> (SocketAddr, JoinHandle<()>) {
+    let (to, listener) = (gateway.address(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = listener.local_addr().unwrap();
+    let lost = spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let mut gateway = TcpStream::connect(to).unwrap();
+        let mut back = gateway.try_clone().unwrap();
+        let (answered, mut request) = (
+            spawn(move || back.read(&mut [0; 1024])),
+            client.try_clone().unwrap(),
+        );
+        spawn(move || std::io::copy(&mut request, &mut gateway));
+        assert!(answered.join().unwrap().unwrap() > 0);
+        let _ = client.shutdown(Shutdown::Both);
+    });
+    (address, lost)
+}
+
+#[test]
+fn each_of_them_is_one_instance_also_where_the_answer_to_its_first_question_is_lost() {
+    for language in [Language::Rust, Language::Python, Language::JavaScript] {
+        let upstream = Upstream::start();
+        let gateway = start(&upstream, "");
+        let code = code(&gateway, &json!({}));
+        let code_file = gateway.setup().write("code", code.as_bytes());
+        let code_file = code_file.display().to_string();
+        let first = ["--code-file", &*code_file];
+        let (address, lost) = losing_the_answer(&gateway);
+        let failure = language.start_at(address, &gateway, &first).failure();
+        assert!(failure.is_some(), "{language:?}");
+        lost.join().unwrap();
+        // By the same code, which is used up, and the same key.
+        let mut app = language.start(&gateway, &first);
+        assert_eq!(app.call("/orders/1"), 200, "{language:?}");
+        app.ends_well();
+        let all = done(&api(
+            &gateway,
+            "GET",
+            "/v1/instances?app=phone",
+            &Value::Null,
+        ));
+        assert_eq!(all["items"].as_array().unwrap().len(), 1, "{language:?}");
+    }
 }
 
 #[test]

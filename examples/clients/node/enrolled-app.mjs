@@ -7,7 +7,7 @@
 // needed for the first run alone: from then on the instance is known by the key in `--state`.
 
 import { createHash, randomUUID, subtle } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { SignJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from "jose";
@@ -39,18 +39,28 @@ async function ask(door, question) {
 
 const publicPart = ({ kty, crv, x, y }) => ({ kty, crv, x, y });
 
-/** One installation of the app: an id, and a key that never leaves it. In a browser: a key that cannot be taken out, in IndexedDB. */
+function keep(jwk) {
+  writeFileSync(`${options.state}.new`, JSON.stringify(jwk), { mode: 0o600 });
+  renameSync(`${options.state}.new`, options.state);
+  return jwk;
+}
+
+/**
+ * One installation of the app: an id, and a key that never leaves it. In a browser: a key that cannot be taken out, in
+ * IndexedDB; the gateway has to let pages ask, by `[tokens] cors`.
+ */
 async function loadOrEnrol() {
-  if (existsSync(options.state)) return JSON.parse(readFileSync(options.state, "utf8"));
+  const known = existsSync(options.state) && JSON.parse(readFileSync(options.state, "utf8"));
+  if (known?.kid) return known;
   if (!options["code-file"]) {
-    throw new Error(`${options.state} is not there: the first run needs --code-file, with a code of whoever runs the gateway`);
+    throw new Error(`${options.state} has no instance: the first run needs --code-file, with a code of whoever runs the gateway`);
   }
-  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
-  const jwk = await exportJWK(privateKey);
   const code = readFileSync(options["code-file"], "utf8").trim();
+  const made = async () => exportJWK((await generateKeyPair("ES256", { extractable: true })).privateKey);
+  // Before anybody is asked: by the same code it is the same instance, should the answer be lost.
+  const jwk = known || keep(await made());
   const { instance } = await ask("enrol", { app: options.app, code, key: publicPart(jwk), build: options.build });
-  writeFileSync(options.state, JSON.stringify({ ...jwk, kid: instance }), { mode: 0o600, flag: "wx" });
-  return { ...jwk, kid: instance };
+  return keep({ ...jwk, kid: instance });
 }
 
 /** A token for one user, and another before it ends; one question at a time, however many calls wait for it. */

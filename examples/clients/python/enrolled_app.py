@@ -47,6 +47,13 @@ class Gateway:
         return answer.json()
 
 
+def keep(path, jwk):
+    # On a device: the key in its keystore, which signs without giving it out.
+    with os.fdopen(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(jwk, file)
+    os.replace(path + ".new", path)
+
+
 class Instance:
     """One installation of the app: an id, and a key that never leaves it."""
 
@@ -60,20 +67,24 @@ class Instance:
 
     @classmethod
     def load_or_enrol(cls, gateway, options):
+        jwk = None
         if os.path.exists(options.state):
             with open(options.state) as file:
-                return cls(json.load(file))
+                jwk = json.load(file)
+        if jwk and "kid" in jwk:
+            return cls(jwk)
         if not options.code_file:
-            sys.exit(f"{options.state} is not there: the first run needs --code-file, with a code of whoever runs the gateway")
+            sys.exit(f"{options.state} has no instance: the first run needs --code-file, with a code of whoever runs the gateway")
         with open(options.code_file) as file:
             code = file.read().strip()
-        jwk = json.loads(ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1())))
+        if not jwk:
+            jwk = json.loads(ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1())))
+            # Before anybody is asked: by the same code it is the same instance, should the answer be lost.
+            keep(options.state, jwk)
         public = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
         enrolled = gateway.ask("enrol", {"app": options.app, "code": code, "key": public, "build": options.build})
         jwk["kid"] = enrolled["instance"]
-        # On a device: into its keystore, which signs without giving the key out.
-        with os.fdopen(os.open(options.state, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(jwk, file)
+        keep(options.state, jwk)
         return cls(jwk)
 
     def sign(self, text):
