@@ -101,4 +101,7 @@ pub mod framing;
 #[cfg(feature = "gateway")]
 pub mod lanes;
 
+#[cfg(feature = "gateway")]
+pub mod sending;
+
 pub mod secret;

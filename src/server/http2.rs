@@ -132,7 +132,7 @@ impl<H: Handler, S: AsyncRead + AsyncWrite + Unpin> Future for Http2<H, S> {
     }
 }
 
-/// Asks a client that says nothing whether it is still there.
+/// Asks a client that says nothing, and takes nothing that waits for it, whether it is still there.
 struct Watch {
     pings: Option<PingPong>,
     alarm: Alarm,
@@ -169,13 +169,15 @@ impl Watch {
             self.next = after(LOOK_EVERY);
         }
         while !self.is_gone && self.alarm.poll(cx, self.next) {
-            if self.is_asked {
-                self.is_gone = true;
-                break;
-            }
             let said = said();
             self.quiet = if said == self.said { self.quiet + 1 } else { 0 };
             self.said = said;
+            if self.is_asked {
+                // The question may stand behind much that it still has to take.
+                self.is_gone = self.quiet > 0;
+                self.next = after(H2_PING_TIMEOUT);
+                continue;
+            }
             let is_to_be_asked = self.quiet >= QUIET_LOOKS;
             self.is_asked = is_to_be_asked && pings.send_ping(Ping::opaque()).is_ok();
             if self.is_asked {

@@ -263,7 +263,7 @@ impl Line {
         self.ending.load(Relaxed)
     }
 
-    /// Notes that the client of an HTTP/2 connection says something, to its end.
+    /// Notes that the client of an HTTP/2 connection says something, to its end, or that any takes more of what had to wait.
     pub(super) fn note_heard(&self) {
         self.said.store(self.said() + 1, Relaxed);
     }

@@ -3,6 +3,7 @@
 use super::line::Line;
 use super::patience::{Pace, Patience};
 use super::socket::Breaks;
+use crate::sending::{Step, Waits};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub(super) struct Paced<S> {
     first: First,
     line: Arc<Line>,
     patience: Patience,
-    waits: bool,
+    waits: Waits,
     out: Out,
 }
 
@@ -81,7 +82,7 @@ impl<S> Paced<S> {
             first,
             line,
             patience: Patience::new(limit, pace),
-            waits: false,
+            waits: Waits::default(),
             out: Out::Open,
         }
     }
@@ -104,22 +105,27 @@ impl<S: Breaks> Paced<S> {
     fn pace<T>(
         &mut self,
         cx: &mut Context<'_>,
+        step: Step,
         polled: Poll<io::Result<T>>,
         bytes: impl Fn(&T) -> usize,
     ) -> Poll<io::Result<T>> {
+        let waited = self.waits.is_any();
+        let is_taken = self.waits.note(step, &polled);
         if let Poll::Ready(done) = polled {
             if let Ok(written) = &done {
                 self.patience.moved(bytes(written));
             }
-            if std::mem::take(&mut self.waits) {
+            if waited {
                 self.line.note_unsent(false);
+            }
+            if is_taken {
+                self.line.note_heard();
             }
             if done.is_err() {
                 self.out = Out::Failed;
             }
             return Poll::Ready(done);
         }
-        self.waits = true;
         self.line.note_unsent(true);
         if self.patience.wait(cx, 0) {
             self.out = Out::Failed;
@@ -156,7 +162,7 @@ impl<S: AsyncWrite + Breaks + Unpin> AsyncWrite for Paced<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.pace(cx, polled, |bytes| *bytes)
+        self.pace(cx, Step::Write, polled, |bytes| *bytes)
     }
 
     fn poll_write_vectored(
@@ -165,7 +171,7 @@ impl<S: AsyncWrite + Breaks + Unpin> AsyncWrite for Paced<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.pace(cx, polled, |bytes| *bytes)
+        self.pace(cx, Step::Write, polled, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -174,12 +180,12 @@ impl<S: AsyncWrite + Breaks + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
-        self.pace(cx, polled, |()| 0)
+        self.pace(cx, Step::Flush, polled, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_shutdown(cx);
-        let paced = self.pace(cx, polled, |()| 0);
+        let paced = self.pace(cx, Step::Shutdown, polled, |()| 0);
         if matches!(paced, Poll::Ready(Ok(()))) {
             self.out = Out::Shut;
         }

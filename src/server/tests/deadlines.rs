@@ -322,6 +322,51 @@ async fn an_http_2_client_that_says_nothing_is_asked_whether_it_is_there_and_let
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_http_2_client_that_says_something_is_waited_for_though_it_does_not_answer() {
+    const WINDOW_UPDATE: [u8; 13] = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let toy = Toy::new();
+    let (mut client, _worker, served) = connect(&toy);
+    let asks = [HELLO, &get_on(1, "/held", true)].concat();
+    client.write_all(&asks).await.unwrap();
+    while frame(&mut client).await.0 != PING {}
+    let start = Instant::now();
+    for _ in 0..20 {
+        sleep(5 * SECOND).await;
+        client.write_all(&WINDOW_UPDATE).await.unwrap();
+    }
+    while frame(&mut client).await.0 != GOAWAY {}
+    assert!((110 * SECOND..=120 * SECOND).contains(&start.elapsed()));
+    served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http_2_client_whose_answer_is_long_on_its_way_is_there() {
+    const WINDOW: [u8; 4] = 0x3fff_ffff_u32.to_be_bytes();
+    // What the system holds of it on both sides.
+    let (mut client, ours) = duplex(4 * 1024 * 1024);
+    let worker = Arc::new(Worker::new(Toy::new(), DEADLINES, None, admission()));
+    let asking = worker.closing().asking();
+    tokio::spawn(async move { worker.serve_clear(ours, CLIENT, asking).await });
+    let settings = [&HELLO[..24], &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4], &WINDOW].concat();
+    let window = [&[0, 0, 4, 8, 0, 0, 0, 0, 0][..], &WINDOW].concat();
+    let asks = [settings, window, get_on(1, "/vast", true)].concat();
+    client.write_all(&asks).await.unwrap();
+    let start = Instant::now();
+    while start.elapsed() < 300 * SECOND {
+        // 64 KiB a second.
+        for _ in 0..4 {
+            let (kind, flags, payload) = frame(&mut client).await;
+            assert_ne!(kind, GOAWAY, "{:?}", start.elapsed());
+            if (kind, flags) == (PING, 0) {
+                let pong = [&[0, 0, 8, PING, ACK, 0, 0, 0, 0], &payload[..]].concat();
+                client.write_all(&pong).await.unwrap();
+            }
+        }
+        sleep(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_of_http2_that_still_sends_is_reset_behind_its_answer_only_after_a_moment() {
     const DATA: u8 = 0;
     let piece = |ends: bool| [0, 0, 1, DATA, u8::from(ends), 0, 0, 0, 1, b'x'];

@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// After so long without an answer's byte, while requests are under way, we ask whether the server is there.
+/// After so long without an answer's byte, and without a request's that had to wait, while requests are under way, we ask
+/// whether the server is there.
 const PING_AFTER: Duration = Duration::from_secs(30);
-/// How long it may take to say so.
+/// How long it may take to say so, or to take more.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long we wait before we ask once more: servers close connections that are asked more often than every
 /// five minutes without having sent anything.
@@ -25,7 +26,7 @@ pub(super) struct Keeper {
     pings: Option<PingPong>,
     shared: Weak<Http2>,
     alarm: Pin<Box<Sleep>>,
-    /// What was heard when we last looked.
+    /// What was heard, and was taken, when we last looked.
     heard: usize,
     asked: Asked,
     is_closing: bool,
@@ -35,7 +36,7 @@ enum Asked {
     Not,
     /// The answer is due then.
     Due(Instant),
-    /// It came; not to be asked again before then, unless something is heard.
+    /// It came; not to be asked again before then, unless something is heard or taken.
     Quiet(Instant),
 }
 
@@ -87,15 +88,22 @@ impl Keeper {
             drop(state);
             return self.close(now);
         }
+        let heard = shared.heard.load(Ordering::Relaxed);
+        let heard = heard.wrapping_add(shared.taken.times());
         if let Asked::Due(due) = self.asked {
-            if now >= due {
+            if now < due {
+                return Some(due);
+            }
+            if heard == self.heard {
                 // Whoever waits for an answer is told so.
                 state.is_dead = true;
                 return None;
             }
-            return Some(due);
+            // The question may stand behind much that it still has to take.
+            self.heard = heard;
+            self.asked = Asked::Due(now + PING_TIMEOUT);
+            return Some(now + PING_TIMEOUT);
         }
-        let heard = shared.heard.load(Ordering::Relaxed);
         if heard != self.heard {
             self.heard = heard;
             self.asked = Asked::Not;

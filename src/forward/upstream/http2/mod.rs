@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use worn::{Counting, Empty, Resets};
+use worn::{Counting, Empty, Resets, Taken};
 
 /// Requests at a time on one connection, whatever the server allows: each answer may bring an empty frame.
 const MAX_STREAMS: usize = MOST_EMPTY;
@@ -55,6 +55,7 @@ pub(super) struct Http2 {
     /// Heads and frames that were heard, of all answers.
     heard: AtomicUsize,
     empty: Empty,
+    taken: Taken,
 }
 
 #[derive(Debug)]
@@ -93,7 +94,8 @@ impl Http2 {
     ) -> io::Result<Arc<Self>> {
         let was_asked = stream.was_asked();
         let empty = Empty::default();
-        let stream = Counting::new(stream, empty.clone());
+        let taken = Taken::default();
+        let stream = Counting::new(stream, empty.clone(), taken.clone());
         let (sender, mut connection) = timeout_at(by, builder().handshake(stream))
             .await
             .map_err(|_| Late::Http2)?
@@ -121,6 +123,7 @@ impl Http2 {
             }),
             heard: AtomicUsize::new(0),
             empty,
+            taken,
         });
         tokio::spawn(drive(connection, pings, Arc::downgrade(&this)));
         Ok(this)
