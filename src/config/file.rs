@@ -135,7 +135,7 @@ table! {
         /// beginning that is after `min_rate_grace`. Neither holds streams of gRPC, which have `idle_timeout` of their
         /// upstream.
         pub body_timeout: Period = "30s",
-        /// How long a caller may take no byte of a response; over HTTP/2 of each.
+        /// How long a caller may take no byte of a response; over HTTP/2 of each. What it takes is seen in steps of 64 KiB.
         pub write_timeout: Period = "30s",
         /// Bytes a second that a caller must at least send of a body, or take of a response, on average; over HTTP/2
         /// of each.

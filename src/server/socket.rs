@@ -1,6 +1,7 @@
 //! A connection's socket, whichever way it came in.
 
 use super::listen::Listener;
+use crate::sending;
 use socket2::SockRef;
 use std::io::{self, Cursor};
 use std::net::IpAddr;
@@ -88,11 +89,11 @@ impl Stream {
         }
     }
 
-    /// Sends small pieces at once, where they would wait for larger ones.
+    /// Sends small pieces at once, and large ones in steps that can be seen, as a Unix socket does by itself.
     pub(super) fn send_at_once(&self) {
         if let Socket::Tcp(stream) = &self.socket {
             // Without it answers come late, but they come.
-            let _ = stream.set_nodelay(true);
+            let _ = sending::at_once(stream);
         }
     }
 
@@ -233,5 +234,20 @@ mod tests {
         let mut read = String::new();
         stream.read_to_string(&mut read).await.unwrap();
         assert_eq!(read, "before after");
+    }
+
+    #[tokio::test]
+    async fn the_system_takes_little_for_a_client_that_takes_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let entrance = Entrance::Tcp(listener);
+        let _client = sending::tests::connect_with_little_room(address).await;
+        let (stream, _) = entrance.accept().await.unwrap();
+        stream.send_at_once();
+        let Socket::Tcp(stream) = stream.socket else {
+            panic!("it is none of a Unix socket");
+        };
+        let taken = sending::tests::taken(&stream).await;
+        assert!(taken < sending::tests::FEW, "{taken} bytes");
     }
 }

@@ -1,6 +1,7 @@
 //! The room before HTTP/2 servers.
 
 use super::*;
+use crate::sending::tests::with_little_room;
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
 use http::StatusCode;
@@ -1176,6 +1177,40 @@ async fn a_server_that_no_longer_answers_a_ping_is_given_up() {
     assert_eq!(started.elapsed().as_secs(), 40);
     has_arrived.await.unwrap();
     server.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_an_upload_slowly_is_not_given_up_though_it_answers_no_ping() {
+    const WINDOW: [u8; 4] = 0x3fff_ffff_u32.to_be_bytes();
+    const SECOND: Duration = Duration::from_secs(1);
+    let listener = with_little_room();
+    let port = listener.local_addr().unwrap().port();
+    let mut server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let settings = [&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4][..], &WINDOW].concat();
+        let window = [&[0, 0, 4, 8, 0, 0, 0, 0, 0][..], &WINDOW].concat();
+        stream
+            .write_all(&[settings, window].concat())
+            .await
+            .unwrap();
+        let mut piece = vec![0; 32 * 1024];
+        for number in 0..90 {
+            stream.read_exact(&mut piece).await.unwrap();
+            // Once it takes nothing for so long that it is asked.
+            sleep(if number == 40 { 52 * SECOND } else { SECOND }).await;
+        }
+    });
+    let (pieces, body) = fed().await;
+    let feeding = async move {
+        let piece = Bytes::from(vec![0; 16 * 1024]);
+        while pieces.send(piece.clone()).await.is_ok() {}
+    };
+    let gate = gate(&[port]);
+    tokio::select! {
+        failed = gate.post(body) => panic!("{failed:?}"),
+        () = feeding => panic!("nobody takes the body"),
+        taken = &mut server => taken.unwrap(),
+    }
 }
 
 #[tokio::test(start_paused = true)]

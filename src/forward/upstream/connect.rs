@@ -10,6 +10,7 @@ use super::{At, Place, Protocol};
 use crate::forward::Late;
 use crate::forward::arriving::Beside;
 use crate::forward::http1;
+use crate::sending;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -111,7 +112,7 @@ async fn open(place: &Place, address: SocketAddr, by: Instant) -> io::Result<(St
     let stream = stream.map_err(|error| told_apart(error, address))?;
     // A request is written in one piece; what comes later is a body's next
     // frame, which has nothing to wait for.
-    stream.set_nodelay(true)?;
+    sending::at_once(&stream)?;
     let At::Tls { host, client, .. } = &place.at else {
         return Ok((Stream::Tcp(stream), in_clear(place.protocol)));
     };
@@ -161,5 +162,30 @@ async fn ready(
     match version {
         Version::Http1 => Ok(Made::Http1(Http1::new(stream, address))),
         Version::Http2 => Http2::start(stream, address, by).await.map(Made::Http2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::alarm::after;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn the_system_takes_little_for_a_server_that_takes_nothing() {
+        let listener = sending::tests::with_little_room();
+        let address = listener.local_addr().unwrap();
+        let at = At::Clear {
+            host: "127.0.0.1".into(),
+            port: address.port(),
+        };
+        let (second, protocol) = (Duration::from_secs(1), Protocol::Auto);
+        let place = Place::new(at, protocol, 1, second, None, None);
+        let (stream, _) = open(&place, address, after(10 * second)).await.unwrap();
+        let Stream::Tcp(stream) = stream else {
+            panic!("it is in clear text");
+        };
+        let taken = sending::tests::taken(&stream).await;
+        assert!(taken < sending::tests::FEW, "{taken} bytes");
     }
 }

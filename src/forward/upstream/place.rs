@@ -141,7 +141,7 @@ impl At {
 }
 
 impl Place {
-    fn new(
+    pub(super) fn new(
         at: At,
         protocol: Protocol,
         max_connections: usize,
