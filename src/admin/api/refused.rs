@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How often there is a line of the same one.
 const EVERY: Duration = Duration::from_mins(1);
-/// Those that have lines of their own at a time; others have one together.
+/// Those that have lines of their own at a time; others have one together for each reason.
 const MAX_KNOWN: usize = 8;
 /// What those are.
 const OTHERS: &str = "several";
@@ -21,7 +21,8 @@ pub(super) struct Refused(Mutex<Lately>);
 #[derive(Debug, Default)]
 struct Lately {
     known: Vec<Known>,
-    others: Known,
+    /// Of each reason one; there are two.
+    others: Vec<Known>,
 }
 
 #[derive(Debug, Default)]
@@ -82,15 +83,18 @@ impl Lately {
     }
 
     fn leave_over(&mut self, why: &'static str, times: u64) -> &mut Known {
-        let others = &mut self.others;
-        OTHERS.clone_into(&mut others.who);
-        others.why = why;
+        let place = self.others.iter().position(|others| others.why == why);
+        let place = place.unwrap_or_else(|| {
+            self.others.push(Known::new(OTHERS, why));
+            self.others.len() - 1
+        });
+        let others = &mut self.others[place];
         others.untold = others.untold.saturating_add(times);
         others
     }
 
     fn tell(&mut self, now: Now, is_due: impl Fn(&Known) -> bool) -> Vec<AuditEntry> {
-        let all = self.known.iter_mut().chain([&mut self.others]);
+        let all = self.known.iter_mut().chain(&mut self.others);
         all.filter(|one| one.untold > 0 && is_due(one))
             .map(|one| one.tell(now))
             .collect()
@@ -163,10 +167,11 @@ mod tests {
         assert!(others.is_some());
         let lately = refused.0.lock().unwrap();
         assert!(lately.known.len() <= MAX_KNOWN);
-        let untold: u64 = lately.known.iter().map(|one| one.untold).sum();
+        let all = lately.known.iter().chain(&lately.others);
+        let untold: u64 = all.map(|one| one.untold).sum();
         let times: u64 = told.iter().chain(&others).map(|line| line.times).sum();
         let asked = 60_000 + MAX_KNOWN as u64 + 2;
-        assert_eq!(times + untold + lately.others.untold, asked);
+        assert_eq!(times + untold, asked);
     }
 
     #[test]
@@ -186,6 +191,25 @@ mod tests {
         assert!(told.iter().all(is_told), "{told:?}");
         assert_eq!(told[MAX_KNOWN].who, OTHERS);
         assert!(refused.due(at(200)).is_empty());
+    }
+
+    #[test]
+    fn those_without_a_line_of_their_own_are_told_by_the_reason_they_were_refused_for() {
+        let refused = Refused::default();
+        for number in 0..MAX_KNOWN {
+            refused.line(&format!("peer-{number}"), "x", at(5));
+        }
+        for (number, why) in ["x", "y", "x", "y", "x"].into_iter().enumerate() {
+            refused.line(&format!("other-{number}"), why, at(6));
+        }
+        let told = refused.rest(at(7));
+        let told = told
+            .iter()
+            .map(|line| (&*line.who, &line.outcome, line.times));
+        let of = |why: &str| Outcome::Refused(why.to_owned());
+        // The first of each reason had its line at once.
+        let (x, y) = (of("x"), of("y"));
+        assert_eq!(told.collect::<Vec<_>>(), [(OTHERS, &x, 2), (OTHERS, &y, 1)]);
     }
 
     #[test]
