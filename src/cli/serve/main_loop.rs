@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::JoinHandle;
 
 /// Runs a gateway until it is told to stop.
 ///
@@ -146,17 +147,36 @@ async fn until_stopped(
 /// Stops it, at once when told to stop again.
 async fn drained(running: Running, mut wakes: Wakes) -> anyhow::Result<ExitCode> {
     systemd::stopping();
-    let stopped = tokio::task::spawn_blocking(move || running.stop());
+    let stopping = tokio::task::spawn_blocking(move || running.stop());
     tokio::select! {
-        cut = stopped => {
-            let cut = cut.unwrap_or_default();
-            tracing::info!(cut, "stopped");
-            Ok(ExitCode::SUCCESS)
-        }
+        ended = stopped(stopping) => ended,
         () = wakes.told_to_stop() => {
             tracing::warn!("told to stop again: not waiting");
             observe::last_words();
             std::process::exit(1)
         }
+    }
+}
+
+/// Tells how many requests were cut off. A stop that panicked is none.
+async fn stopped(stopping: JoinHandle<usize>) -> anyhow::Result<ExitCode> {
+    let cut = stopping.await?;
+    tracing::info!(cut, "stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::task::spawn_blocking;
+
+    #[tokio::test]
+    async fn a_stop_that_panics_is_no_good_end() {
+        assert!(stopped(spawn_blocking(|| 0)).await.is_ok());
+        assert!(
+            stopped(spawn_blocking(|| panic!("it fails")))
+                .await
+                .is_err()
+        );
     }
 }
