@@ -14,7 +14,10 @@ use std::task::{Context, Poll, ready};
 /// What arrives, whatever library it comes from.
 pub(super) struct Arrival {
     body: Pin<Box<dyn Untyped + Send>>,
+    /// What the route takes.
     limit: u64,
+    /// The same with the heads of pieces, which count as they come.
+    most: u64,
     taken: u64,
     meter: Meter,
     /// Of a body in pieces, whose heads end here.
@@ -43,6 +46,7 @@ impl Arrival {
         Self {
             body: Box::pin(body),
             limit,
+            most: limit,
             taken: 0,
             meter,
             pieces: None,
@@ -51,7 +55,7 @@ impl Arrival {
 
     /// The same, a body in pieces.
     pub(super) fn unframed(mut self, chunks: Arc<Chunks>) -> Self {
-        self.limit = self.limit.saturating_add(self.limit / 8 + HEADS);
+        self.most = self.limit.saturating_add(self.limit / 8 + HEADS);
         self.pieces = Some(Box::new(Pieces {
             decoder: Decoder::new(chunks).observing(self.meter.observes()),
             rest: Bytes::new(),
@@ -108,7 +112,7 @@ impl Arrival {
             };
             self.taken += data.len() as u64;
             self.meter.add(data.len());
-            if self.taken > self.limit {
+            if self.taken > self.most {
                 return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
             }
             return Poll::Ready(Some(Ok(data)));

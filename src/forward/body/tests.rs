@@ -366,6 +366,30 @@ async fn small_pieces_that_arrive_together_leave_together() {
 }
 
 #[tokio::test]
+async fn too_many_heads_of_pieces_are_told_by_the_limit_of_the_route() {
+    const LIMIT: u64 = 1024;
+    let piece = format!("1;x={}\r\n-\r\n", "x".repeat(1_000));
+    let framed = [&piece.repeat(100), "0\r\n\r\n"].concat();
+    let proof = BodyProof::Chunked(Arc::new(Chunks::unsigned(100)));
+    for policy in [BEFORE, WHILE] {
+        let policy = BodyPolicy {
+            limit: LIMIT,
+            ..policy
+        };
+        let refused = whole(
+            Framed::of_known_length(&[framed.as_bytes()]),
+            &proof,
+            policy,
+        )
+        .await;
+        let Err(BodyError::TooLarge { limit }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(limit, LIMIT);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_counted_where_there_is_no_body() {
     assert!(Meter::of(&Framed::of_known_length(&[])).0.is_none());
     let body = Framed::of_unknown_length(&[b"one", b"two"]);
