@@ -104,6 +104,11 @@ impl Clock {
     }
 }
 
+/// Whole seconds of a time, the unit of `created`, `exp` and their kin.
+pub fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// Moves a clock made by [`Clock::by_hand`].
 #[derive(Clone, Debug)]
 pub struct Hand(Arc<AtomicU64>);

@@ -14,7 +14,7 @@ pub use fetch::FETCH_TIMEOUT;
 pub use known::Known;
 pub use place::{BadPlace, Place};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, whole_seconds};
 use crate::crypto::Algorithm;
 use crate::forward::errands::{Errand, Errands};
 use crate::forward::upstream::tls::Client;
@@ -51,7 +51,7 @@ pub struct Settings {
 
 impl Settings {
     fn stale_seconds(&self) -> i64 {
-        i64::try_from(self.stale.as_secs()).unwrap_or(i64::MAX)
+        whole_seconds(self.stale)
     }
 }
 

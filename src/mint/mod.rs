@@ -29,7 +29,7 @@ pub use reason::Reason;
 
 use crate::apps::made::Store;
 use crate::apps::{Key, Minter, OnFailure, Registry, Scheme};
-use crate::clock::Now;
+use crate::clock::{Now, whole_seconds};
 use crate::crypto::{Algorithm, BadKey, HmacKey};
 use crate::limit::app::Rate;
 use crate::limit::{AppDebts, Debts};
@@ -73,7 +73,7 @@ pub struct Settings {
 impl Settings {
     /// How long beyond its last second something is remembered that passes once.
     fn slack(&self) -> i64 {
-        i64::try_from(self.skew.as_secs() * 2).unwrap_or(i64::MAX)
+        whole_seconds(self.skew).saturating_mul(2)
     }
 }
 

@@ -5,7 +5,7 @@
 //! forgets a proof that could still be accepted, or lets one pass that it
 //! could not write down.
 
-use crate::clock::Now;
+use crate::clock::{Now, whole_seconds};
 use crate::route::{ReplayPolicy, Route};
 use crate::schemes::{Caller, Observed};
 use http::Method;
@@ -208,7 +208,7 @@ pub fn check(
     if let Some(proof) = caller.proof()
         && is_single_use(route.replay, changes, proof.nonce.is_some(), proof.reusable)
     {
-        let slack = i64::try_from(slack.as_secs()).unwrap_or(i64::MAX);
+        let slack = whole_seconds(slack);
         let id = proof.nonce.unwrap_or(proof.text);
         let (made, last) = (proof.created, proof.last_second);
         let once = if proof.says_its_end {

@@ -1,6 +1,7 @@
 //! The window of time in which a proof is taken.
 
 use super::Refused;
+use crate::clock::whole_seconds;
 use std::time::Duration;
 
 /// `[freshness]`.
@@ -25,15 +26,15 @@ impl Freshness {
     /// # Errors
     /// [`Refused::Skew`] outside the window, [`Refused::Expired`] past its own end.
     pub fn check(&self, created: i64, expires: Option<i64>, now: i64) -> Result<i64, Refused> {
-        let oldest = now.saturating_sub(seconds(self.window));
-        let newest = now.saturating_add(seconds(self.skew));
+        let oldest = now.saturating_sub(whole_seconds(self.window));
+        let newest = now.saturating_add(whole_seconds(self.skew));
         if created < oldest || created > newest {
             return Err(Refused::Skew {
                 ours: now,
                 theirs: created,
             });
         }
-        let last = created.saturating_add(seconds(self.window));
+        let last = created.saturating_add(whole_seconds(self.window));
         match expires {
             Some(at) if at < now => Err(Refused::Expired { at }),
             Some(at) => Ok(last.min(at)),
@@ -52,10 +53,6 @@ impl Freshness {
 /// milliseconds it was in 1973.
 pub const fn is_in_milliseconds(time: i64) -> bool {
     time > 100_000_000_000
-}
-
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `Date`, of which the text is made once a second.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, whole_seconds};
 use http::HeaderValue;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -52,7 +52,7 @@ impl Field {
             Some(now + SECOND.saturating_sub(Duration::from_nanos(unix.subsec_nanos().into())));
         self.text.clear();
         self.value = None;
-        let seconds = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
+        let seconds = whole_seconds(unix);
         let date = Timestamp::from_second(seconds)
             .and_then(|at| DateTimePrinter::new().timestamp_to_rfc9110_string(&at));
         // A clock beyond the year 9999 has no date that could be told.

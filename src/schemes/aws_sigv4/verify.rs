@@ -8,7 +8,7 @@ use super::read::Presented;
 use super::told::explain;
 use super::{ALGORITHM, EMPTY_SHA256, UNSIGNED_PAYLOAD, coverage, text};
 use crate::apps::{Key, Scheme};
-use crate::clock::Now;
+use crate::clock::{Now, whole_seconds};
 use crate::crypto::aws4::{Begun, DayKey, DayKeys, Scope};
 use crate::crypto::digest::Begun256;
 use crate::crypto::{Algorithm, DigestAlgorithm, HmacKey, Tag, VerifyingKey};
@@ -149,7 +149,7 @@ fn check_time(
             settings.presigned.as_secs()
         )));
     }
-    let at = created.saturating_add(i64::try_from(window.as_secs()).unwrap_or(i64::MAX));
+    let at = created.saturating_add(whole_seconds(window));
     if at < now {
         return Err(Refused::Expired { at });
     }
@@ -159,7 +159,7 @@ fn check_time(
     };
     let last = own.check(created, None, now)?;
     // Where the caller says no end, it would be another one as soon as the route takes longer lives.
-    let longest = i64::try_from(freshness.window.as_secs()).unwrap_or(i64::MAX);
+    let longest = whole_seconds(freshness.window);
     Ok(match presented.expires {
         Some(_) => last,
         None => created.saturating_add(longest),

@@ -7,6 +7,7 @@ use super::json::{Json, read_object};
 use super::jwt::no_object;
 use super::{Settings, rejected};
 use crate::apps::{App, Key, Registry, Scopes};
+use crate::clock::whole_seconds;
 use crate::crypto::Tag;
 use crate::route::IssuerSet;
 use crate::schemes::freshness::is_in_milliseconds;
@@ -108,7 +109,7 @@ impl Verified {
         if now >= self.exp {
             return Err(Refused::Expired { at: self.exp });
         }
-        let skew = seconds(settings.skew);
+        let skew = whole_seconds(settings.skew);
         let newest = now.saturating_add(skew);
         for claimed in [self.nbf, self.iat].into_iter().flatten() {
             if claimed > newest {
@@ -249,7 +250,7 @@ impl<'c> Read<'c> {
             exp: self.exp,
             iat: self.iat,
             nbf: self.nbf,
-            max_life: seconds(max_lifetime),
+            max_life: whole_seconds(max_lifetime),
             pay: self.pay,
             bound: self.bound.map(Box::new),
             signing: None,
@@ -259,11 +260,6 @@ impl<'c> Read<'c> {
             outside,
         }
     }
-}
-
-/// Whole seconds of a setting.
-pub(super) fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A moment, in whole seconds. What a fraction (RFC 7519, section 2) adds to them is left out: of `exp`, so

@@ -14,11 +14,11 @@ use super::floor::Floor;
 use super::format::Head;
 use super::found::{Found, LOCK, Taken};
 use super::lane::{Batch, Lane};
-use super::life::{Held, Life, whole};
+use super::life::{Held, Life};
 use super::segment::{Past, Segment};
 use super::table::Table;
 use super::{OpenError, Settings};
-use crate::clock::Now;
+use crate::clock::{Now, whole_seconds};
 use crate::lanes::{Lanes, number};
 use crate::store::same::Identity;
 use std::fs::{self, File};
@@ -89,8 +89,8 @@ impl Journal {
         let second = now.unix_seconds();
         let (past, expired, torn) = found.load(table, second).map_err(failed)?;
 
-        let skew = whole(settings.skew);
-        let mut life = Life::new(whole(settings.retention), skew, Held::NONE);
+        let skew = whole_seconds(settings.skew);
+        let mut life = Life::new(whole_seconds(settings.retention), skew, Held::NONE);
         if let Some(last) = found.last() {
             life = Life::new(last.life, last.skew, last.held);
             life.change(settings, second, table.forgotten());

@@ -8,6 +8,7 @@
 //! for less long than it would be now.
 
 use super::Settings;
+use crate::clock::whole_seconds;
 use crate::replay::Once;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -51,10 +52,12 @@ impl Life {
 
     /// Takes over what `settings` ask for. Nothing that ends at the second `forgotten` or later is forgotten yet.
     pub(super) fn change(&self, settings: &Settings, now: i64, forgotten: i64) {
-        let seconds = whole(settings.retention);
-        let skew = self.skew.swap(whole(settings.skew), Ordering::AcqRel);
+        let seconds = whole_seconds(settings.retention);
+        let skew = self
+            .skew
+            .swap(whole_seconds(settings.skew), Ordering::AcqRel);
         let before = self.seconds.swap(seconds, Ordering::AcqRel);
-        if seconds <= before && whole(settings.skew) <= skew {
+        if seconds <= before && whole_seconds(settings.skew) <= skew {
             return;
         }
         let held = self.held();
@@ -68,7 +71,7 @@ impl Life {
         };
         self.held_seconds.store(held_to, Ordering::Release);
         // A request that is being verified may have read the clock a moment later.
-        let made = now.saturating_add(skew.max(whole(settings.skew)) + 1);
+        let made = now.saturating_add(skew.max(whole_seconds(settings.skew)) + 1);
         self.held_made.store(made, Ordering::Release);
     }
 
@@ -102,9 +105,4 @@ impl Life {
         let shortest = || once.made.saturating_add(held.seconds).min(once.last);
         once.made <= held.made && once.own_end.unwrap_or_else(shortest) < now.max(forgotten)
     }
-}
-
-/// Whole seconds of a setting.
-pub(super) fn whole(duration: std::time::Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

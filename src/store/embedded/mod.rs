@@ -16,7 +16,7 @@ mod table;
 pub use table::Table;
 
 use super::Settings;
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Now, whole_seconds};
 use crate::replay::{Memory, Once, ProofId, Recorded, Refused};
 use blanks::Blanks;
 use disk::{Disk, LOOKING, Seen};
@@ -248,7 +248,7 @@ impl Shared {
         let (table, disk) = (Table::new(settings.proofs), Arc::<Disk>::default());
         let (journal, note) = Journal::open(taken, settings, boot, now, &table, disk.clone())?;
         let floor = journal.floor.second();
-        let retention = life::whole(settings.retention);
+        let retention = whole_seconds(settings.retention);
         let oldest = now.unix_seconds().saturating_sub(retention);
         let opened = Opened {
             loaded: table.len(),
@@ -327,7 +327,7 @@ impl Shared {
         self.table.resize(settings.proofs);
         self.span.store(span(settings), Ordering::Relaxed);
         self.retention
-            .store(life::whole(settings.retention), Ordering::Relaxed);
+            .store(whole_seconds(settings.retention), Ordering::Relaxed);
     }
 
     fn tend_until_stopped(&self, clock: &Clock) {

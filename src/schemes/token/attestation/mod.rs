@@ -11,11 +11,12 @@ pub use crate::route::{OAUTH_CLIENT_ATTESTATION, OAUTH_CLIENT_ATTESTATION_POP};
 pub use sign::{PopClaims, sign_attestation, sign_pop};
 
 use super::bound::Bound;
-use super::claims::{Verified, seconds, text, texts, time};
+use super::claims::{Verified, text, texts, time};
 use super::compact;
 use super::dpop::{self, DPOP, MAX_JTI, MAX_PROOF, Proven};
 use super::json::{Json, member, read_object};
 use super::{Settings, rejected};
+use crate::clock::whole_seconds;
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, PublicKey};
 use crate::route::{Bind, ClientAttestation, Route};
@@ -169,7 +170,7 @@ fn pop(
     };
     let iat = moment("iat")?.ok_or_else(|| bad("iat"))?;
     let expires = moment("exp")?.map(|exp| exp.saturating_sub(1));
-    if moment("nbf")?.is_some_and(|nbf| nbf > now.saturating_add(seconds(freshness.skew))) {
+    if moment("nbf")?.is_some_and(|nbf| nbf > now.saturating_add(whole_seconds(freshness.skew))) {
         return Err(bad("nbf"));
     }
     let last_second = dpop::last_second(freshness, iat, expires, now, bad("exp"))?;

@@ -1,9 +1,9 @@
 //! Nonces for proofs (RFC 9449, section 9): a time, and a MAC of it under a key that this process
 //! made for itself, or that several gateways share. Nothing is kept of them.
 
+use crate::clock::whole_seconds;
 use crate::crypto::{Algorithm, BadKey, HmacKey};
 use crate::schemes::freshness::Freshness;
-use crate::schemes::token::claims::seconds;
 use crate::secret::Secret;
 use data_encoding::BASE64URL_NOPAD;
 use std::sync::{Arc, OnceLock};
@@ -69,7 +69,10 @@ impl Nonces {
         };
         let time = i64::from_be_bytes(*time);
         let is_ours = bool::from(self.of(time).as_slice().ct_eq(&bytes));
-        let (window, skew) = (seconds(freshness.window), seconds(freshness.skew));
+        let (window, skew) = (
+            whole_seconds(freshness.window),
+            whole_seconds(freshness.skew),
+        );
         is_ours && time <= now.saturating_add(skew) && now.saturating_sub(time) <= window
     }
 
