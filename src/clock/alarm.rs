@@ -11,7 +11,12 @@ pub(crate) const NEVER: Duration = Duration::from_hours(30 * 24);
 
 /// When `wait` will be over.
 pub(crate) fn after(wait: Duration) -> Instant {
-    Instant::now() + wait.min(NEVER)
+    later(Instant::now(), wait)
+}
+
+/// The same, of what has begun before.
+pub(crate) fn later(since: Instant, wait: Duration) -> Instant {
+    since + wait.min(NEVER)
 }
 
 /// One timer for a deadline that moves with every request. It is set again

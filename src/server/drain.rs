@@ -8,7 +8,7 @@
 //! still being answered; whoever waits for that moment is told.
 
 use super::parting::LINGER_TIME;
-use crate::clock::alarm::NEVER;
+use crate::clock::alarm::later;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
@@ -159,8 +159,7 @@ impl Silence {
             self.said = said;
             self.heard = Instant::now();
         }
-        let quiet = self.heard + word.quiet.min(NEVER);
-        quiet.min(self.since + word.most.min(NEVER))
+        later(self.heard, word.quiet).min(later(self.since, word.most))
     }
 }
 

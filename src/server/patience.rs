@@ -5,7 +5,7 @@
 //! us wait. It never saves up more than the grace and one longest pause, so
 //! a fast start does not pay for hours of dripping.
 
-use crate::clock::alarm::Alarm;
+use crate::clock::alarm::{Alarm, later};
 use std::num::NonZeroU64;
 use std::task::Context;
 use std::time::Duration;
@@ -89,10 +89,6 @@ impl Patience {
 fn time_for(bytes: usize, rate: NonZeroU64) -> Duration {
     const NANOS: u64 = 1_000_000_000;
     Duration::from_nanos((bytes as u64).saturating_mul(NANOS) / rate)
-}
-
-fn later(since: Instant, wait: Duration) -> Instant {
-    since + wait.min(crate::clock::alarm::NEVER)
 }
 
 #[cfg(test)]

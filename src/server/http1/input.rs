@@ -1,7 +1,7 @@
 //! What a client sends: read when it is wanted, within its deadlines.
 
 use super::reader::{Asked, Reader, Step};
-use crate::clock::alarm::{Alarm, NEVER, after};
+use crate::clock::alarm::{Alarm, NEVER, after, later};
 use crate::server::paced::Paced;
 use crate::server::parting::Quiet;
 use crate::server::patience::Patience;
@@ -347,8 +347,4 @@ impl Input {
         }
         Poll::Ready(Ok(read))
     }
-}
-
-fn later(now: Instant, wait: Duration) -> Instant {
-    now + wait.min(NEVER)
 }
