@@ -12,7 +12,7 @@ mod exchange;
 mod exposition;
 mod places;
 
-use crate::server::{self, Entrance, Handed, Listen, Pulse, Single, Stream};
+use crate::server::{self, Count, Entrance, Handed, Listen, Pulse, Single, Stream};
 use api::{Desk, Guard, Tokens};
 use http::Request;
 use hyper::body::Incoming;
@@ -28,7 +28,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -79,8 +79,6 @@ pub struct Served {
 const AT_WORK: usize = 4;
 /// Connections at a time: for one more the one that has been idle longest is closed.
 const MAX_CONNECTIONS: usize = 64;
-/// How often that is told at most, or that none can be accepted.
-const TOLD_EVERY: Duration = Duration::from_mins(1);
 /// How long a connection may be without a request, and a head may take.
 const IDLE: Duration = Duration::from_secs(75);
 /// How long a connection may last, whatever it does: a reader that takes no answer ends here.
@@ -214,7 +212,7 @@ fn start(single: Single, served: Served, stop: CancellationToken) -> io::Result<
 async fn accept(listener: Entrance, served: Served, stop: CancellationToken) {
     let places = Places::new(MAX_CONNECTIONS);
     let connections = TaskTracker::new();
-    let (mut failures, mut closed) = (Seldom::default(), Seldom::default());
+    let (failures, closed) = (Count::default(), Count::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -255,29 +253,6 @@ async fn accept(listener: Entrance, served: Served, stop: CancellationToken) {
     drop(listener);
     connections.close();
     let _ = timeout(LAST_ANSWERS, connections.wait()).await;
-}
-
-/// What may happen often: counted, and told now and then.
-#[derive(Default)]
-struct Seldom {
-    number: u64,
-    told: Option<Instant>,
-}
-
-impl Seldom {
-    /// Counts one; gives the number back when it is time to tell it.
-    fn add(&mut self) -> Option<u64> {
-        self.number += 1;
-        let now = Instant::now();
-        if self
-            .told
-            .is_some_and(|before| now.duration_since(before) < TOLD_EVERY)
-        {
-            return None;
-        }
-        self.told = Some(now);
-        Some(self.number)
-    }
 }
 
 async fn converse(

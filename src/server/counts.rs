@@ -36,15 +36,16 @@ impl Drop for Open {
     }
 }
 
+/// What may happen often: counted, and told now and then.
 #[derive(Debug, Default)]
-struct Count {
+pub(crate) struct Count {
     number: AtomicU64,
     told: Mutex<Option<Instant>>,
 }
 
 impl Count {
     /// Counts one; gives the number back when it is time to tell it.
-    fn add(&self) -> Option<u64> {
+    pub(crate) fn add(&self) -> Option<u64> {
         self.add_some(1)
     }
 

@@ -47,6 +47,7 @@ mod work;
 
 pub use admission::{Caps, RESERVED_FOR_HEALTH};
 pub use body::{Reins, RequestBody};
+pub(crate) use counts::Count;
 pub use counts::Counts;
 pub use forwarded::{Fields, Forwarders};
 #[doc(hidden)]
