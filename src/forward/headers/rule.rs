@@ -160,7 +160,7 @@ pub fn is_ours_to_say(name: &str) -> bool {
 }
 
 /// Fields by which other proxies tell the servers behind them who calls, from
-/// where and by which certificate, or what was asked for first. A list of
+/// where, by which scheme and certificate, or what was asked for first. A list of
 /// names (docs/hardening.md has it too): nothing else tells them from others.
 ///
 /// Not what is signed itself, and means something by its signature alone: backends verify
@@ -178,9 +178,22 @@ fn is_another_proxys_to_say(name: &str) -> bool {
             ],
         ),
         Some(b'd') => (&["do-connecting-ip"], &[]),
-        Some(b'f') => (&["fastly-client-ip", "fly-client-ip", "forwarded-for"], &[]),
-        Some(b'o') => (&[], &["oidc-claim-"]),
+        Some(b'f') => (
+            &[
+                "fastly-client-ip",
+                "fly-client-ip",
+                "forwarded-for",
+                "front-end-https",
+            ],
+            &[],
+        ),
+        Some(b'i') => (&[], &["iv-"]),
+        Some(b'o') => (&[], &["oam-remote-user", "oidc-claim-"]),
         Some(b'r') => (&[], &["remote-"]),
+        Some(b's') => (
+            &["sm-authtype", "sm-universalid"],
+            &["sm-authdir", "sm-user"],
+        ),
         Some(b't') => (&[], &["tailscale-user-"]),
         Some(b'w') => (&[], &["wl-proxy-"]),
         // Of these there are many, so that they are told apart by what follows `x-`.
@@ -189,6 +202,7 @@ fn is_another_proxys_to_say(name: &str) -> bool {
                 &[
                     "x-amzn-oidc-identity",
                     "x-anonymous-consumer",
+                    "x-apigateway-api-userinfo",
                     "x-arr-clientcert",
                     "x-arr-ssl",
                     "x-azure-clientip",
@@ -197,6 +211,7 @@ fn is_another_proxys_to_say(name: &str) -> bool {
                 &[
                     "x-amzn-mtls-",
                     "x-appengine-",
+                    "x-auth-couchdb-",
                     "x-auth-request-",
                     "x-authenticated-",
                     "x-authentik-",
@@ -211,16 +226,16 @@ fn is_another_proxys_to_say(name: &str) -> bool {
                     "x-credential-",
                 ],
             ),
-            Some(b'e') => (&[], &["x-envoy-"]),
+            Some(b'e') => (&["x-endpoint-api-userinfo"], &["x-envoy-"]),
             Some(b'g') => (&[], &["x-goog-authenticated-user-"]),
             Some(b'h') => (&["x-http-host-override"], &[]),
             Some(b'm') => (&[], &["x-ms-client-principal", "x-ms-token-"]),
             Some(b'n') => (&["x-nf-client-connection-ip"], &[]),
             Some(b'p') => (&[], &["x-pomerium-claim-"]),
             Some(b'r') => (&[], &["x-remote-"]),
-            Some(b's') => (&[], &["x-ssl-"]),
+            Some(b's') => (&["x-scheme"], &["x-ssl-"]),
             Some(b't') => (&[], &["x-tls-client"]),
-            Some(b'u') => (&["x-userinfo"], &[]),
+            Some(b'u') => (&["x-url-scheme", "x-userinfo"], &[]),
             Some(b'v') => (&["x-vercel-forwarded-for"], &["x-vouch-"]),
             Some(b'w') => (&[], &["x-webauth-"]),
             _ => return false,
