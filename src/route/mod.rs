@@ -11,6 +11,7 @@ mod inject;
 mod key_places;
 mod path;
 mod pattern;
+mod readings;
 mod sigv4;
 mod table;
 mod takers;

@@ -1,5 +1,6 @@
 //! One reading of a path: checked as received, decoded for matching only.
 
+use super::readings;
 use std::borrow::Cow;
 
 /// How strictly a route reads paths.
@@ -130,67 +131,15 @@ impl<'r> Path<'r> {
         self.escapes_semicolon
     }
 
-    /// What servers make of it that leave out `;` parameters, decode `%2F` or
-    /// `%3B`, or merge slashes, each with and without the others; without the
-    /// path itself.
+    /// What servers make of it that do more with a path than we do, without the path itself.
     pub(super) fn lenient(&self) -> Vec<String> {
-        /// Slashes are decoded first: parameters end at them then, too.
-        const SLASHES_FIRST: u8 = 1;
-        const PARAMETERS: u8 = 2;
-        /// `%3B` is decoded behind that.
-        const SEMICOLONS: u8 = 4;
-        /// Parameters are left out that begin with `%3B`, too.
-        const ENCODED_PARAMETERS: u8 = 8;
-        const ENCODED_SLASHES: u8 = 16;
-        const EMPTY_SEGMENTS: u8 = 32;
-        /// What is done by the second has been done by the first.
-        const TWICE: [u8; 3] = [
-            SLASHES_FIRST | ENCODED_SLASHES,
-            PARAMETERS | ENCODED_PARAMETERS,
-            SEMICOLONS | ENCODED_PARAMETERS,
-        ];
-        let mut possible = 0;
-        if self.legacy.is_some() {
-            possible |= SLASHES_FIRST | ENCODED_SLASHES | EMPTY_SEGMENTS;
+        let may_be_read_otherwise =
+            self.legacy.is_some() || self.escapes_semicolon || self.canonical.contains(';');
+        if may_be_read_otherwise {
+            readings::of(&self.canonical)
+        } else {
+            Vec::new()
         }
-        if self.canonical.contains(';') {
-            possible |= PARAMETERS | EMPTY_SEGMENTS;
-        }
-        if self.escapes_semicolon {
-            possible |= SEMICOLONS | ENCODED_PARAMETERS | EMPTY_SEGMENTS;
-        }
-        if possible == 0 {
-            return Vec::new();
-        }
-        let mut forms: Vec<String> = Vec::new();
-        for leaves in 1..=possible {
-            if leaves & !possible != 0 || TWICE.iter().any(|both| leaves & both == *both) {
-                continue;
-            }
-            let mut form = self.canonical.to_string();
-            if leaves & SLASHES_FIRST != 0 {
-                form = with_decoded(&form, b'/');
-            }
-            if leaves & PARAMETERS != 0 {
-                form = without_parameters(&form, false);
-            }
-            if leaves & SEMICOLONS != 0 {
-                form = with_decoded(&form, b';');
-            }
-            if leaves & ENCODED_PARAMETERS != 0 {
-                form = without_parameters(&form, true);
-            }
-            if leaves & ENCODED_SLASHES != 0 {
-                form = with_decoded(&form, b'/');
-            }
-            if leaves & EMPTY_SEGMENTS != 0 {
-                form = merged(&form);
-            }
-            if *form != *self.canonical && !forms.contains(&form) {
-                forms.push(form);
-            }
-        }
-        forms
     }
 
     /// Decodes what can stand plain, upper-cases what stays escaped, refuses the rest.
@@ -252,58 +201,6 @@ impl<'r> Path<'r> {
         }
         Ok(())
     }
-}
-
-// Of canonical paths, which are ASCII, byte by byte: strangers choose how long they are.
-
-/// `path` with each segment up to its first `;`, or `%3B` where that ends its name, too.
-fn without_parameters(path: &str, encoded: bool) -> String {
-    let mut names = String::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    let mut is_left_out = false;
-    while let [byte, tail @ ..] = rest {
-        is_left_out = match byte {
-            b'/' => false,
-            b';' => true,
-            b'%' if encoded && tail.starts_with(b"3B") => true,
-            _ => is_left_out,
-        };
-        if !is_left_out {
-            names.push(*byte as char);
-        }
-        rest = tail;
-    }
-    names
-}
-
-/// `path` with `wanted` plain where it is escaped.
-fn with_decoded(path: &str, wanted: u8) -> String {
-    let mut plain = String::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [byte, tail @ ..] = rest {
-        let (value, behind) = match tail {
-            [high, low, behind @ ..] if *byte == b'%' && octet(*high, *low) == Some(wanted) => {
-                (wanted, behind)
-            }
-            _ => (*byte, tail),
-        };
-        plain.push(value as char);
-        rest = behind;
-    }
-    plain
-}
-
-/// `path` with one slash for several.
-fn merged(path: &str) -> String {
-    let mut merged = String::with_capacity(path.len());
-    let mut before = 0;
-    for byte in path.bytes() {
-        if byte != b'/' || before != b'/' {
-            merged.push(byte as char);
-        }
-        before = byte;
-    }
-    merged
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,66 @@
+//! What servers make of a path that do more with it than we do.
+//!
+//! Of canonical paths, which are ASCII with escapes in upper case, in one pass
+//! each: strangers choose how long they are.
+
+/// What a server does, `None` where that leaves `path` as it is.
+type Reading = fn(path: &str) -> Option<String>;
+
+/// In the order in which they are done, each with and without the others.
+const READINGS: [Reading; 6] = [
+    // Slashes are decoded first: parameters end at them then, too.
+    with_slashes,
+    without_parameters,
+    // `%3B` is decoded behind that, and begins parameters then.
+    with_semicolons,
+    without_parameters,
+    with_slashes,
+    merged,
+];
+
+/// What `path` may become, without `path` itself.
+pub(super) fn of(path: &str) -> Vec<String> {
+    let mut forms = vec![path.to_owned()];
+    for reading in READINGS {
+        for at in 0..forms.len() {
+            let form = forms.get(at).and_then(|known| reading(known));
+            forms.extend(form.filter(|form| !forms.contains(form)));
+        }
+    }
+    forms.split_off(1)
+}
+
+/// `path` with each segment up to its first `;`.
+fn without_parameters(path: &str) -> Option<String> {
+    if !path.contains(';') {
+        return None;
+    }
+    let mut is_left_out = false;
+    let keeps = |sign: &char| {
+        is_left_out = *sign == ';' || *sign != '/' && is_left_out;
+        !is_left_out
+    };
+    Some(path.chars().filter(keeps).collect())
+}
+
+fn with_semicolons(path: &str) -> Option<String> {
+    path.contains("%3B").then(|| path.replace("%3B", ";"))
+}
+
+fn with_slashes(path: &str) -> Option<String> {
+    path.contains("%2F").then(|| path.replace("%2F", "/"))
+}
+
+/// `path` with one slash for several.
+fn merged(path: &str) -> Option<String> {
+    if !path.contains("//") {
+        return None;
+    }
+    let mut before = ' ';
+    let keeps = |sign: &char| {
+        let is_second = *sign == '/' && before == '/';
+        before = *sign;
+        !is_second
+    };
+    Some(path.chars().filter(keeps).collect())
+}
