@@ -53,9 +53,9 @@ pub enum Ambiguous {
     /// Escapes that decode to no UTF-8.
     #[error("its escapes are not UTF-8")]
     NotUtf8,
-    /// Without what some servers leave out, another route answers for it.
+    /// As some servers read it, another route answers for it.
     #[error(
-        "servers that leave out `;…`, decode `%3B`, or read `//` and `%2F` as `/`, would take it for another route's"
+        "servers that leave out `;…`, decode `%3B`, read `//` and `%2F` as `/`, or a host behind `//`, would take it for another route's"
     )]
     OtherRoute,
 }
@@ -280,6 +280,12 @@ mod tests {
             ("/a/..%2fb", Ambiguous::DotSegment),
             ("/.", Ambiguous::DotSegment),
             ("/a\\b", Ambiguous::Backslash),
+            ("/\\x/a", Ambiguous::Backslash),
+            ("/%5Cx/a", Ambiguous::Backslash),
+            ("/\t/x/a", Ambiguous::Control),
+            ("/%09/x/a", Ambiguous::Control),
+            ("/.//x/a", Ambiguous::DotSegment),
+            ("/%2e//x/a", Ambiguous::DotSegment),
             ("/a%5cb", Ambiguous::Backslash),
             ("/a%00", Ambiguous::Control),
             ("/a%7f", Ambiguous::Control),
@@ -347,6 +353,30 @@ mod tests {
             sorted("/a%3ab%3bc%2fd"),
             ["/a:b", "/a:b%3Bc/d", "/a:b/d", "/a:b;c%2Fd", "/a:b;c/d",]
         );
+    }
+
+    #[test]
+    fn a_host_that_some_read_behind_two_slashes_or_more_is_left_out_in_one_form_more() {
+        for (raw, form) in [
+            ("//x/a", "/a"),
+            ("//x:80/a", "/a"),
+            ("//u@x/a/b", "/a/b"),
+            ("///x/a", "/a"),
+            ("//x;/a", "/a"),
+            ("//x//a", "//a"),
+            ("//x", "/"),
+            ("//", "/"),
+            ("/%2Fx/a", "/a"),
+            ("//x%2Fy/a", "/a"),
+            ("//x%2Fy/a", "/y/a"),
+        ] {
+            let forms = Path::read(raw).unwrap().lenient();
+            assert!(forms.iter().any(|one| one == form), "{raw}: {forms:?}");
+        }
+        for raw in ["/x//a", "/x:80/a"] {
+            let forms = Path::read(raw).unwrap().lenient();
+            assert!(!forms.iter().any(|one| one == "/a"), "{raw}: {forms:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@
 type Reading = fn(path: &str) -> Option<String>;
 
 /// In the order in which they are done, each with and without the others.
-const READINGS: [Reading; 6] = [
+const READINGS: [Reading; 8] = [
+    without_authority,
     // Slashes are decoded first: parameters end at them then, too.
     with_slashes,
     without_parameters,
@@ -15,6 +16,8 @@ const READINGS: [Reading; 6] = [
     with_semicolons,
     without_parameters,
     with_slashes,
+    // What was decoded first is taken for a URL only then.
+    without_authority,
     merged,
 ];
 
@@ -28,6 +31,14 @@ pub(super) fn of(path: &str) -> Vec<String> {
         }
     }
     forms.split_off(1)
+}
+
+/// `path` taken for a URL: what follows `//` is a host there (RFC 3986, section 4.2), for WHATWG behind any
+/// number of slashes.
+fn without_authority(path: &str) -> Option<String> {
+    let authority = path.strip_prefix("//")?.trim_start_matches('/');
+    let at = authority.find('/');
+    Some(at.map_or("/", |at| &authority[at..]).to_owned())
 }
 
 /// `path` with each segment up to its first `;`.
