@@ -21,6 +21,8 @@ pub struct Path<'r> {
     legacy: Option<Ambiguous>,
     /// Whether it holds `%3B`.
     escapes_semicolon: bool,
+    /// Whether it holds `%3F` or `%23`, at which a path ends once they are decoded.
+    escapes_end: bool,
 }
 
 /// Why a path could be read in two ways.
@@ -55,9 +57,12 @@ pub enum Ambiguous {
     NotUtf8,
     /// As some servers read it, another route answers for it.
     #[error(
-        "servers that leave out `;…`, decode `%3B`, read `//` and `%2F` as `/`, or a host behind `//`, would take it for another route's"
+        "servers that leave out `;…`, decode `%3B`, `%3F` or `%23` first, read `//` and `%2F` as `/`, or a host behind `//`, would take it for another route's"
     )]
     OtherRoute,
+    /// More than anybody needs, who does not want one of them to be missed.
+    #[error("servers may read it in more ways than are looked at")]
+    ManyReadings,
 }
 
 impl<'r> Path<'r> {
@@ -92,6 +97,7 @@ impl<'r> Path<'r> {
             canonical: Cow::Borrowed(raw),
             legacy: None,
             escapes_semicolon: false,
+            escapes_end: false,
         };
         if escapes {
             path.decode()?;
@@ -132,13 +138,18 @@ impl<'r> Path<'r> {
     }
 
     /// What servers make of it that do more with a path than we do, without the path itself.
-    pub(super) fn lenient(&self) -> Vec<String> {
-        let may_be_read_otherwise =
-            self.legacy.is_some() || self.escapes_semicolon || self.canonical.contains(';');
+    ///
+    /// # Errors
+    /// [`Ambiguous::ManyReadings`].
+    pub(super) fn lenient(&self) -> Result<Vec<String>, Ambiguous> {
+        let may_be_read_otherwise = self.legacy.is_some()
+            || self.escapes_semicolon
+            || self.escapes_end
+            || self.canonical.contains(';');
         if may_be_read_otherwise {
             readings::of(&self.canonical)
         } else {
-            Vec::new()
+            Ok(Vec::new())
         }
     }
 
@@ -165,6 +176,7 @@ impl<'r> Path<'r> {
                 b'\\' => return Err(Ambiguous::Backslash),
                 b'/' => self.legacy = Some(Ambiguous::EncodedSlash),
                 b';' => self.escapes_semicolon = true,
+                b'?' | b'#' => self.escapes_end = true,
                 _ => {}
             }
             if is_unreserved(value) || is_delimiter(value) && value != b';' {
@@ -338,7 +350,7 @@ mod tests {
 
     #[test]
     fn what_servers_make_of_semicolons_and_slashes_is_one_form_more_of_each() {
-        let forms = |raw| Path::read(raw).unwrap().lenient();
+        let forms = |raw| Path::read(raw).unwrap().lenient().unwrap();
         for raw in ["/a:b@c", "/a%3Ab%40c", "/a%20%C3%A9%2A", "/%253A%253B"] {
             assert_eq!(forms(raw), [""; 0], "{raw}");
         }
@@ -356,6 +368,15 @@ mod tests {
     }
 
     #[test]
+    fn what_ends_a_path_once_it_is_decoded_is_one_form_more_of_each() {
+        let forms = |raw| Path::read(raw).unwrap().lenient().unwrap();
+        assert_eq!(forms("/a%3fb"), ["/a"]);
+        assert_eq!(forms("/a%23b%3Fc"), ["/a%23b", "/a"]);
+        assert_eq!(forms("/a%253Fb"), [""; 0]);
+        assert_eq!(forms("/%3Fb;c"), ["/%3Fb", "/"]);
+    }
+
+    #[test]
     fn a_host_that_some_read_behind_two_slashes_or_more_is_left_out_in_one_form_more() {
         for (raw, form) in [
             ("//x/a", "/a"),
@@ -369,14 +390,24 @@ mod tests {
             ("/%2Fx/a", "/a"),
             ("//x%2Fy/a", "/a"),
             ("//x%2Fy/a", "/y/a"),
+            ("//x%3Fy/a", "/"),
         ] {
-            let forms = Path::read(raw).unwrap().lenient();
+            let forms = Path::read(raw).unwrap().lenient().unwrap();
             assert!(forms.iter().any(|one| one == form), "{raw}: {forms:?}");
         }
         for raw in ["/x//a", "/x:80/a"] {
-            let forms = Path::read(raw).unwrap().lenient();
+            let forms = Path::read(raw).unwrap().lenient().unwrap();
             assert!(!forms.iter().any(|one| one == "/a"), "{raw}: {forms:?}");
         }
+    }
+
+    #[test]
+    fn a_path_has_so_many_readings_and_no_more() {
+        let of = |raw: &str| Path::read(raw).unwrap().lenient();
+        let url = of("/get/https:%2F%2Fx.org%2Fa%3Fb%3D1%3B2%23c").unwrap();
+        assert!((10..20).contains(&url.len()), "{url:?}");
+        let many = "//a%2Fb%3Bc//d;e%2Ff%3B/g%23h;i%3Fj//k;l%3Bm%2Fn//o%23p";
+        assert_eq!(of(many), Err(Ambiguous::ManyReadings));
     }
 
     #[test]

@@ -549,6 +549,15 @@ fn no_spelling_of_a_guarded_path_passes_as_another_routes() {
         "//x%2Fa/admin",
         "//;/%40me",
         "/;y/x/a/admin",
+        // Decoded before a query is cut off.
+        "/a/admin%3Fx",
+        "/a/admin%3f/y",
+        "/a/admin%23",
+        "/a%2Fadmin%3Fx",
+        "//x/a/admin%3Fx",
+        "/jobs%3Acancel%3F",
+        "/jobs:cancel%23%3Fx",
+        "/;x%3Fy/jobs:cancel%3F",
     ] {
         gateway
             .send(&gateway.request("GET", target))
@@ -592,9 +601,59 @@ fn no_spelling_of_a_guarded_path_passes_as_another_routes() {
         "//x/y",
         "///x/a/administrator",
         "/x//a/admin",
+        "/a/administrator%3Fx",
+        "/a%3Fx/admin%23y",
+        "/a/%3F",
         "/jobs%3Arun",
         "/jobs%253Acancel",
         "/a%40b.c/%21%24%26%27%28%29%2A%2B%2C%3B%3D",
+    ] {
+        gateway
+            .send(&gateway.request("GET", target))
+            .assert_passed();
+        assert_eq!(upstream.heard().pop().unwrap().target(), target);
+    }
+}
+
+#[test]
+fn no_escape_of_what_ends_a_path_carries_a_request_past_the_route_that_guards_it() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .routes(
+            "[[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"backend\"\naccept = [\"public\"]\n\
+             [[routes]]\nname = \"admin\"\npath = \"/admin\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n\
+             [[routes]]\nname = \"secret\"\npath = \"/users/*/secret\"\nupstream = \"backend\"\naccept = [\"http-signature\"]\n",
+        )
+        .start();
+    for target in [
+        "/admin%3Fx",
+        "/admin%3f",
+        "/admin%23x",
+        "/admin%3Fx/y",
+        "/admin%3Fx%23",
+        "/%61dmin%3Fx?y",
+        "/admin;x%3Fy",
+        "/admin%3B%3F/x",
+        "/admin;v%3Fx/y",
+        "/users/1/secret%3F",
+        "/users/1/secret%23",
+        // The one ends it, and the other is of a name.
+        "/users/1%23/secret%3Fx",
+        "/users/1%3F/secret%23x",
+    ] {
+        gateway
+            .send(&gateway.request("GET", target))
+            .assert_refused(400, "ambiguous-path");
+    }
+    upstream.assert_silent();
+    for target in [
+        "/admin2%3Fx",
+        "/x%3F/admin",
+        "/admin%253Fx",
+        "/users/1/secrets%3F",
+        "/users/a%3Fb/c%23d",
+        "/%3F",
+        "/%23",
     ] {
         gateway
             .send(&gateway.request("GET", target))

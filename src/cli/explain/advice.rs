@@ -43,7 +43,7 @@ pub(super) fn route(none: &NoRoute, routes: &Table, received: &Received<'_>) -> 
             ))
         }
         NoRoute::Ambiguous(_) => Some(
-            "write the path without `;…`, `%3B`, `//` and `%2F` where it is another route's"
+            "write the path without `;…`, `%3B`, `%3F`, `%23`, `//` and `%2F` where it is another route's"
                 .to_owned(),
         ),
         NoRoute::NotFound if routes.routes().is_empty() => None,
