@@ -4,6 +4,7 @@
 mod credential;
 mod minting;
 mod problem;
+mod token;
 
 pub(super) use credential::{dpop_error, oauth_error};
 pub use problem::Problem;
