@@ -346,7 +346,7 @@ impl Refusal {
             hint: None,
         };
         match self {
-            Self::Credential(schemes::Refused::Skew { ours, theirs }) => {
+            Self::Credential(schemes::Refused::Skew { ours, theirs, .. }) => {
                 problem.server_time = Some(*ours);
                 problem.credential_time = Some(*theirs);
             }
@@ -465,8 +465,8 @@ mod tests {
     #[test]
     fn milliseconds_are_told_from_a_clock_that_is_wrong() {
         let detail = |theirs| {
-            let ours = 1_800_000_000;
-            Refusal::Credential(schemes::Refused::Skew { ours, theirs }).detail()
+            let (of, ours) = (schemes::Timed::Credential, 1_800_000_000);
+            Refusal::Credential(schemes::Refused::Skew { of, ours, theirs }).detail()
         };
         assert!(detail(1_800_000_000_000).contains("milliseconds"));
         assert!(detail(1_800_003_600).contains("3600 s apart"));

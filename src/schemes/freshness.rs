@@ -1,6 +1,6 @@
 //! The window of time in which a proof is taken.
 
-use super::Refused;
+use super::{Refused, Timed};
 use crate::clock::whole_seconds;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ impl Freshness {
         let newest = now.saturating_add(whole_seconds(self.skew));
         if created < oldest || created > newest {
             return Err(Refused::Skew {
+                of: Timed::Credential,
                 ours: now,
                 theirs: created,
             });

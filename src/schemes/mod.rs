@@ -75,6 +75,8 @@ pub enum Refused {
     Absent(String),
     /// Its time is outside the window.
     Skew {
+        /// What has that time.
+        of: Timed,
         /// Our time, Unix seconds.
         ours: i64,
         /// The caller's.
@@ -97,6 +99,17 @@ pub enum Refused {
     OtherApp,
     /// The proof holds, and its app is switched off.
     AppDisabled,
+}
+
+/// What says when it was made. A token and the proof of its key each do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timed {
+    /// The credential itself.
+    Credential,
+    /// A DPoP proof.
+    DpopProof,
+    /// The proof of an attestation's key.
+    Pop,
 }
 
 /// What a route accepts, and where it looks for it.

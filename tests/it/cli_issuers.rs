@@ -234,6 +234,20 @@ fn the_proof_of_a_key_beside_a_token_is_explained() {
         assert_eq!(report["refused"]["code"], "binding-mismatch", "{report:#}");
         assert!(change(&report).contains(wanted), "{report:#}");
     }
+    // Of a token whose key is known here, too: it is not the token that is old.
+    let own = Token::new()
+        .claim("cnf", json!({ "jkt": thumbprint(&pair) }))
+        .signed_with(b"canary-canary-canary-canary-canary-canary")
+        .text();
+    let old = proof_of(&pair, "GET", url, &own).claim("iat", T0 - 301);
+    let headers = format!("Portcullis-Token: {own}\nDPoP: {}\n", old.text());
+    let report = explained(desk.path(), &headers, &["--https"]);
+    assert_eq!(report["refused"]["code"], "clock-skew", "{report:#}");
+    assert_eq!(report["token"]["mistake"], Value::Null, "{report:#}");
+    assert!(
+        change(&report).starts_with("the proof's time is 5 min ago"),
+        "{report:#}"
+    );
     let alone = explained(
         desk.path(),
         &format!("Authorization: DPoP {bound}\n"),

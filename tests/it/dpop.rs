@@ -169,6 +169,32 @@ fn each_change_of_a_proof_is_refused() {
 }
 
 #[test]
+fn what_is_wrong_with_a_proof_is_not_said_of_its_token() {
+    let upstream = Upstream::start();
+    let gateway = Setup::before(&upstream)
+        .server("public_url = \"https://api.example.com\"\nexplain = true")
+        .start();
+    let pair = p256();
+    let token = bound(&pair);
+    let good = || proof_of(&pair, "GET", URL, &token);
+    for (proof, wanted) in [
+        (good().claim("iat", T0 - 301), "The DPoP proof was made at"),
+        // As old as the token may be.
+        (
+            good().claim("iat", T0 - 3_600),
+            "The DPoP proof was made at",
+        ),
+        (good().without("iat"), "`iat` is missing"),
+        (good().claim("iat", T0 * 1_000), "not milliseconds"),
+    ] {
+        let told = show(&gateway, &token, &proof.text()).json();
+        let detail = told["detail"].as_str().unwrap();
+        assert!(detail.contains(wanted), "{told:#}");
+        assert_eq!(told["mistake"], json!(null), "{told:#}");
+    }
+}
+
+#[test]
 fn a_proof_is_asked_for_with_a_nonce_where_that_is_wanted() {
     let upstream = Upstream::start();
     let gateway = start(&upstream, "dpop_nonce = true", "");

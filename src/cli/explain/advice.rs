@@ -12,7 +12,7 @@ use crate::schemes::freshness::is_in_milliseconds;
 use crate::schemes::hmac_auth::verify::is_of;
 use crate::schemes::http_signature::{Presented, base};
 use crate::schemes::token::Issuer;
-use crate::schemes::{Malformed, Received, Refused, Unbound, Why, token};
+use crate::schemes::{Malformed, Received, Refused, Timed, Unbound, Why, token};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -115,13 +115,17 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
         Refused::Skew { theirs, .. } if is_in_milliseconds(*theirs) => {
             "give the time in whole seconds, as it is signed and as it is sent: divide it by 1,000".to_owned()
         }
-        Refused::Skew { ours, theirs } => {
+        Refused::Skew { of, ours, theirs } => {
             let shown = webhook::shown(received, route).and(route.webhooks.as_ref());
             let rules = shown.map_or(ground.freshness, |webhooks| {
                 crate::schemes::webhook::verify::freshness(webhooks, ground.freshness)
             });
             format!(
-                "its time is {}; accepted are {} s back and {} s ahead: sign when you send, and check both clocks",
+            let (whose, rules) = match of {
+                Timed::Credential => ("its", rules),
+                Timed::DpopProof | Timed::Pop => ("the proof's", ground.tokens.dpop.freshness),
+            };
+                "{whose} time is {}; accepted are {} s back and {} s ahead: sign when you send, and check both clocks",
                 ago(*theirs, *ours),
                 rules.window.as_secs(),
                 rules.skew.as_secs()

@@ -5,7 +5,7 @@ use crate::apps::{Assurance, Scheme};
 use crate::route::KeyPlaces;
 use crate::schemes::aws_sigv4::coverage::{ASTERISK, LONE_MARK, how_to_sign};
 use crate::schemes::freshness::is_in_milliseconds;
-use crate::schemes::{self, Explained, Unbound, Wanted, Why};
+use crate::schemes::{self, Explained, Timed, Unbound, Wanted, Why};
 use crate::{authorize, replay};
 use http::header::{AUTHORIZATION, HeaderName};
 use std::borrow::Cow;
@@ -143,11 +143,13 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
             list(there)
         ),
         schemes::Refused::Absent(component) => format!("The signature covers `{component}`, which the request does not carry as it arrived."),
-        schemes::Refused::Skew { ours, theirs } if is_in_milliseconds(*theirs) => format!(
-            "The credential was made at {theirs}, it is {ours} here: times are in whole seconds, and this looks like milliseconds."
+        schemes::Refused::Skew { of, ours, theirs } if is_in_milliseconds(*theirs) => format!(
+            "{} was made at {theirs}, it is {ours} here: times are in whole seconds, and this looks like milliseconds.",
+            timed(*of)
         ),
-        schemes::Refused::Skew { ours, theirs } => format!(
-            "The credential was made at {theirs}, it is {ours} here ({} s apart): set the clock, or sign when you send.",
+        schemes::Refused::Skew { of, ours, theirs } => format!(
+            "{} was made at {theirs}, it is {ours} here ({} s apart): set the clock, or sign when you send.",
+            timed(*of),
             ours.abs_diff(*theirs)
         ),
         schemes::Refused::Expired { at } => format!("The credential ended at {at} (Unix seconds); make a new one."),
@@ -156,6 +158,14 @@ pub(super) fn detail(refused: &schemes::Refused) -> String {
         schemes::Refused::Unbegun => "A body without a length counts as one: cover its digest, or send `Content-Length: 0`.".to_owned(),
         schemes::Refused::Binding(unbound) => of_token::unbound(*unbound).to_owned(),
         schemes::Refused::AppDisabled => "Ask the gateway's operator.".to_owned(),
+    }
+}
+
+const fn timed(of: Timed) -> &'static str {
+    match of {
+        Timed::Credential => "The credential",
+        Timed::DpopProof => "The DPoP proof",
+        Timed::Pop => "The proof in `OAuth-Client-Attestation-PoP`",
     }
 }
 

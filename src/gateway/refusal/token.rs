@@ -84,6 +84,9 @@ pub(super) fn proof(what: &str) -> String {
             "it is a public key of the kind that `alg` says, with no member of the private one"
         }
         "jti" => "it is a text of 1 to 256 bytes, another for every proof",
+        "iat missing" => {
+            return "The DPoP proof's `iat` is missing: it is the time at which the proof was made, in whole seconds since 1970.".to_owned();
+        }
         "iat" => "it is in whole seconds, not milliseconds, since 1970",
         "htm" | "htu" => "it is a text",
         "ath" => "it is the base64url of the SHA-256 of the token",
@@ -103,6 +106,9 @@ pub(super) fn pop(what: &str) -> String {
         "alg" => "it is that of the key in the attestation (`cnf.jwk`)",
         "jti" => "it is a text of 1 to 256 bytes, another for every proof",
         "aud" => "it is the issuer identifier of the authorization server",
+        "iat missing" => {
+            return "The `iat` of the proof in `OAuth-Client-Attestation-PoP` is missing: it is the time at which the proof was made, in whole seconds since 1970.".to_owned();
+        }
         "iat" => "it is in whole seconds, not milliseconds, since 1970",
         "header" => {
             return "The header of the proof of an attestation's key has more than `typ` and `alg`.".to_owned();

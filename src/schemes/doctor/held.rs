@@ -5,7 +5,7 @@ use crate::apps::{Key, Scheme};
 use crate::clock::Now;
 use crate::route::Route;
 use crate::schemes::freshness::is_in_milliseconds;
-use crate::schemes::{Refused, Why, hmac_auth};
+use crate::schemes::{Refused, Timed, Why, hmac_auth};
 
 /// Why `sample`, a signature by `key`, did not keep its request from being `refused`.
 pub fn held(
@@ -21,6 +21,7 @@ pub fn held(
         }
         Refused::Skew { .. } => return Some(Mistake::ClockOffset),
         Refused::Rejected { why, .. } => why,
+        Refused::Skew { of, .. } if *of != Timed::Credential => return None,
         _ => return None,
     };
     // Of two credentials it may be the other one's key.

@@ -24,7 +24,7 @@ pub use held::held;
 pub use mistakes::Mistake;
 
 use super::received::Received;
-use super::{Presented, Refused, Why};
+use super::{Presented, Refused, Timed, Why};
 use crate::apps::{Key, Registry, Scheme};
 use crate::clock::Now;
 use crate::crypto::{HmacKey, VerifyingKey, random};
@@ -119,7 +119,8 @@ pub fn examine(
     // There only where some app may be told.
     let told = registry.told()?;
     let is_about_the_key = match refused {
-        Refused::Skew { .. } => true,
+        // A proof beside a token has a time of its own.
+        Refused::Skew { of, .. } => *of == Timed::Credential,
         Refused::Rejected { why, .. } => !matches!(why, Why::Claim(_)),
         _ => false,
     };

@@ -11,7 +11,7 @@ use crate::clock::whole_seconds;
 use crate::crypto::Tag;
 use crate::route::IssuerSet;
 use crate::schemes::freshness::is_in_milliseconds;
-use crate::schemes::{ProofId, Refused, Why};
+use crate::schemes::{ProofId, Refused, Timed, Why};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,6 +114,7 @@ impl Verified {
         for claimed in [self.nbf, self.iat].into_iter().flatten() {
             if claimed > newest {
                 return Err(Refused::Skew {
+                    of: Timed::Credential,
                     ours: now,
                     theirs: claimed,
                 });

@@ -2,7 +2,7 @@ use super::*;
 use crate::apps::{App, Scopes};
 use crate::crypto::{Algorithm, HmacKey, PssSalt, PublicKey, SigningKey, VerifyingKey};
 use crate::route::Bind;
-use crate::schemes::{Surroundings, Unbound};
+use crate::schemes::{Surroundings, Timed, Unbound};
 use crate::secret::Secret;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use http::Request;
@@ -600,6 +600,7 @@ fn a_token_of_the_future_is_refused_beyond_the_skew() {
     }
 }
 
+                of: Timed::Credential,
 #[test]
 fn a_token_may_not_live_too_long_whatever_it_leaves_out() {
     let gate = Gate::new();

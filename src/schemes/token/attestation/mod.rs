@@ -21,7 +21,7 @@ use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, PublicKey};
 use crate::route::{Bind, ClientAttestation, Route};
 use crate::schemes::received::Field;
-use crate::schemes::{ProofId, Received, Refused, Unbound, Why};
+use crate::schemes::{ProofId, Received, Refused, Timed, Unbound, Why};
 use http::HeaderName;
 
 /// The field that tells the challenge to put into the next proof.
@@ -168,12 +168,12 @@ fn pop(
         Some(value) => time(name, value).map(Some).map_err(|_| bad(name)),
         None => Ok(None),
     };
-    let iat = moment("iat")?.ok_or_else(|| bad("iat"))?;
+    let iat = moment("iat")?.ok_or_else(|| bad("iat missing"))?;
     let expires = moment("exp")?.map(|exp| exp.saturating_sub(1));
     if moment("nbf")?.is_some_and(|nbf| nbf > now.saturating_add(whole_seconds(freshness.skew))) {
         return Err(bad("nbf"));
     }
-    let last_second = dpop::last_second(freshness, iat, expires, now, bad("exp"))?;
+    let last_second = dpop::last_second(freshness, (Timed::Pop, bad("exp")), iat, expires, now)?;
     if told.challenge {
         let challenge =
             member(&claims, "challenge").and_then(|value| text("challenge", value).ok());

@@ -59,6 +59,7 @@ fn the_proofs_of_the_draft_hold_for_their_audience_and_time() {
                 audience,
                 at + 301,
                 Refused::Skew {
+                    of: Timed::Pop,
                     ours: at + 301,
                     theirs: at,
                 },
@@ -67,6 +68,7 @@ fn the_proofs_of_the_draft_hold_for_their_audience_and_time() {
                 audience,
                 at - 31,
                 Refused::Skew {
+                    of: Timed::Pop,
                     ours: at - 31,
                     theirs: at,
                 },

@@ -17,7 +17,7 @@ use super::jwk::Jwk;
 use crate::crypto::digest::sha256;
 use crate::crypto::{Algorithm, PublicKey};
 use crate::schemes::freshness::Freshness;
-use crate::schemes::{Proof, ProofId, Received, Refused, Unbound, Why};
+use crate::schemes::{Proof, ProofId, Received, Refused, Timed, Unbound, Why};
 use data_encoding::BASE64URL_NOPAD;
 use http::HeaderName;
 use nonce::Nonces;
@@ -104,7 +104,7 @@ pub(super) fn check(
             return Err(Refused::Binding(Unbound::OtherToken));
         }
     }
-    let iat = find("iat").ok_or_else(|| bad(Why::Proof("iat")))?;
+    let iat = find("iat").ok_or_else(|| bad(Why::Proof("iat missing")))?;
     let iat = time("iat", iat).map_err(|_| bad(Why::Proof("iat")))?;
     let jti = named("jti", "jti")?;
     if jti.is_empty() || jti.len() > MAX_JTI {
@@ -119,8 +119,8 @@ pub(super) fn check(
     };
     unasked("nbf")?;
     let expires = unasked("exp")?.map(|exp| exp.saturating_sub(1));
-    let over = bad(Why::Proof("exp"));
-    let last_second = last_second(settings.freshness, iat, expires, now, over)?;
+    let own = (Timed::DpopProof, bad(Why::Proof("exp")));
+    let last_second = last_second(settings.freshness, own, iat, expires, now)?;
     if settings.nonce {
         let nonce = find("nonce").and_then(|value| text("nonce", value).ok());
         let holds = |nonce| settings.nonces.hold(nonce, now, settings.freshness);
@@ -137,17 +137,18 @@ pub(super) fn check(
     })
 }
 
-/// The last second at which a proof would be taken. One that says that it is over is refused as `over`: what it
-/// proves may hold all the same, and nobody needs a new one of that.
+/// The last second at which a proof, which is `of` this kind, would be taken. One that says that it is over is
+/// refused as `over`: what it proves may hold all the same, and nobody needs a new one of that.
 pub(super) fn last_second(
     freshness: Freshness,
+    (of, over): (Timed, Refused),
     created: i64,
     expires: Option<i64>,
     now: i64,
-    over: Refused,
 ) -> Result<i64, Refused> {
     match freshness.check(created, expires, now) {
         Err(Refused::Expired { .. }) => Err(over),
+        Err(Refused::Skew { ours, theirs, .. }) => Err(Refused::Skew { of, ours, theirs }),
         checked => checked,
     }
 }

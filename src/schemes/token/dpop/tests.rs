@@ -74,6 +74,7 @@ fn the_proofs_of_the_standard_hold() {
                 url,
                 at + 301,
                 Some(Refused::Skew {
+                    of: Timed::DpopProof,
                     ours: at + 301,
                     theirs: at,
                 }),
@@ -84,6 +85,7 @@ fn the_proofs_of_the_standard_hold() {
                 url,
                 at - 31,
                 Some(Refused::Skew {
+                    of: Timed::DpopProof,
                     ours: at - 31,
                     theirs: at,
                 }),
