@@ -192,6 +192,23 @@ fn what_is_wrong_with_a_proof_is_not_said_of_its_token() {
         assert!(detail.contains(wanted), "{told:#}");
         assert_eq!(told["mistake"], json!(null), "{told:#}");
     }
+    for (member, wanted) in [
+        (
+            json!({ "jkt": format!("{}=", thumbprint(&pair)) }),
+            "`cnf.jkt` is not accepted: it is a SHA-256 in base64url, 43 characters, without `=`",
+        ),
+        (
+            json!({ "jwk": { "kty": "EC" } }),
+            "`cnf.jwk` is not accepted: it is the public key alone",
+        ),
+        (json!({ "kid": "a" }), "`jkt`, `jwk` or `x5t#S256`"),
+    ] {
+        let token = Token::new().claim("cnf", member).text();
+        let proof = proof_of(&pair, "GET", URL, &token).text();
+        let told = show(&gateway, &token, &proof).json();
+        let detail = told["detail"].as_str().unwrap();
+        assert!(detail.contains(wanted), "{told:#}");
+    }
 }
 
 #[test]

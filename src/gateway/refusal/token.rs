@@ -19,6 +19,8 @@ pub(super) fn claim(what: &str) -> String {
         "sub" | "jti" | "pay" => "it is a text",
         "typ" => "it is `JWT` or `at+jwt`, or left out",
         "cnf" => "it has `jkt`, `jwk` or `x5t#S256`, and nothing else",
+        "cnf.jkt" | "cnf.x5t#S256" => "it is a SHA-256 in base64url, 43 characters, without `=` behind them",
+        "cnf.jwk" => "it is the public key alone, of a kind that tokens are signed with, and with `alg` if it is of RSA",
         "instance" => "this instance of the app is no longer known",
         "build" => "this build of the app is no longer accepted",
         "signature_key" => "it is a public key on P-256, in DER and base64",

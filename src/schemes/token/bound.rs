@@ -36,9 +36,11 @@ impl Bound {
         let mut bound = Self::default();
         for (name, value) in members {
             match (&**name, value) {
-                ("jkt", Json::Text(text)) => bound.set_thumbprint(digest(text)?)?,
+                ("jkt", Json::Text(text)) => bound.set_thumbprint(digest("cnf.jkt", text)?)?,
                 ("jwk", Json::Object(members)) => bound.set_key(members)?,
-                ("x5t#S256", Json::Text(text)) => bound.certificate = Some(digest(text)?),
+                ("x5t#S256", Json::Text(text)) => {
+                    bound.certificate = Some(digest("cnf.x5t#S256", text)?);
+                }
                 _ => return Err(NO_CNF),
             }
         }
@@ -56,9 +58,10 @@ impl Bound {
     }
 
     fn set_key(&mut self, members: &[(Cow<'_, str>, Json<'_>)]) -> Result<(), Refused> {
-        let jwk = Jwk::read(members).ok_or(NO_CNF)?;
+        const NO_KEY: Refused = rejected(Why::Claim("cnf.jwk"));
+        let jwk = Jwk::read(members).ok_or(NO_KEY)?;
         if jwk.is_private {
-            return Err(NO_CNF);
+            return Err(NO_KEY);
         }
         // Of an RSA key no one algorithm follows, unless it says so: DPoP proofs name their own.
         let (algorithm, is_plain) = match jwk.algorithm.map(Algorithm::from_jose_name) {
@@ -75,7 +78,7 @@ impl Bound {
                 (fitting, fitting != Some(Algorithm::RsaV15Sha256))
             }
         };
-        let key = jwk.key.key(algorithm.ok_or(NO_CNF)?).map_err(|_| NO_CNF)?;
+        let key = jwk.key.key(algorithm.ok_or(NO_KEY)?).map_err(|_| NO_KEY)?;
         self.set_thumbprint(*key.thumbprint())?;
         self.key = is_plain.then(|| key.into());
         Ok(())
@@ -192,9 +195,9 @@ fn is_signed_by(bound: &Bound, signer: &Caller) -> bool {
     }
 }
 
-fn digest(text: &str) -> Result<[u8; 32], Refused> {
-    let bytes = BASE64URL_NOPAD
-        .decode(text.as_bytes())
-        .map_err(|_| NO_CNF)?;
-    bytes.try_into().map_err(|_| NO_CNF)
+/// What a member of that name holds.
+fn digest(name: &'static str, text: &str) -> Result<[u8; 32], Refused> {
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| rejected(Why::Claim(name)))
 }

@@ -503,8 +503,15 @@ fn claims_of_a_wrong_type_or_size_are_rejected() {
     }
     let without = claims(|claims| drop(claims.remove("exp")));
     assert_eq!(why(gate.token(&without)), Why::Claim("exp"));
-    for value in [json!({"jkt": "x"}), json!({}), json!(null)] {
-        assert_eq!(why(gate.token(&claim("cnf", value))), Why::Claim("cnf"));
+    for (value, told) in [
+        (json!({"jkt": "x"}), "cnf.jkt"),
+        (json!({"x5t#S256": "x"}), "cnf.x5t#S256"),
+        (json!({"jwk": {}}), "cnf.jwk"),
+        (json!({}), "cnf"),
+        (json!({"kid": "a"}), "cnf"),
+        (json!(null), "cnf"),
+    ] {
+        assert_eq!(why(gate.token(&claim("cnf", value))), Why::Claim(told));
     }
     assert!(gate.token(&claim("unknown", json!({"a": [null]}))).is_ok());
 }
@@ -593,6 +600,7 @@ fn a_token_of_the_future_is_refused_beyond_the_skew() {
         assert_eq!(
             gate.token(&claim(name, json!(NOW + 31))).unwrap_err(),
             Refused::Skew {
+                of: Timed::Credential,
                 ours: NOW,
                 theirs: NOW + 31
             }
@@ -600,7 +608,6 @@ fn a_token_of_the_future_is_refused_beyond_the_skew() {
     }
 }
 
-                of: Timed::Credential,
 #[test]
 fn a_token_may_not_live_too_long_whatever_it_leaves_out() {
     let gate = Gate::new();
