@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use portcullis::schemes::doctor::Mistake;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "/orders/caf%C3%A9/7?b=2&a=1";
@@ -384,23 +384,30 @@ fn explain_names_the_mistake_that_the_gateway_names_also_where_the_signature_hol
     }
 }
 
-#[test]
-fn of_a_token_and_a_signature_beside_it_the_one_that_is_wrong_is_named() {
+/// A gateway that asks for a token and a signature on `/pair`, and where its configuration lies.
+fn that_takes_pairs(upstream: &Upstream) -> (Gateway, PathBuf) {
     const PAIR: &str = "[[routes]]\nname = \"pair\"\npath = \"/pair\"\nupstream = \"backend\"\n\
         accept = [\"token+http-signature\"]";
-    let upstream = Upstream::start();
-    let setup = Setup::before(&upstream).server("explain = true").more(PAIR);
+    let setup = Setup::before(upstream).server("explain = true").more(PAIR);
     setup.write("gateway.toml", setup.text().as_bytes());
     let folder = setup.folder().to_owned();
-    let gateway = setup.start();
-    let pair = |token: &Token, signer: Caller| {
-        let text = token.text();
-        let request = gateway.request("GET", "/pair");
-        let request = request.field("Portcullis-Token", &text);
-        let covered = ["@method", "@authority", "@path", "portcullis-token"];
-        let signer = signer.covering(&covered);
-        signer.value("\"portcullis-token\"", &text).sign(&request)
-    };
+    (setup.start(), folder)
+}
+
+fn pair(gateway: &Gateway, token: &Token, signer: Caller) -> Request {
+    let text = token.text();
+    let request = gateway.request("GET", "/pair");
+    let request = request.field("Portcullis-Token", &text);
+    let covered = ["@method", "@authority", "@path", "portcullis-token"];
+    let signer = signer.covering(&covered);
+    signer.value("\"portcullis-token\"", &text).sign(&request)
+}
+
+#[test]
+fn of_a_token_and_a_signature_beside_it_the_one_that_is_wrong_is_named() {
+    let upstream = Upstream::start();
+    let (gateway, folder) = that_takes_pairs(&upstream);
+    let pair = |token: &Token, signer: Caller| pair(&gateway, token, signer);
     let right = Token::new();
     gateway.send(&pair(&right, caller())).assert_passed();
     let later = now() + 3_600;
@@ -450,6 +457,37 @@ fn of_a_token_and_a_signature_beside_it_the_one_that_is_wrong_is_named() {
         assert_eq!(right["mistake"], Value::Null, "{report:#}");
         let told = report["refused"]["change"].as_str().unwrap();
         assert!(told.contains(change), "{told}");
+    }
+}
+
+#[test]
+fn a_credential_that_holds_says_nothing_of_a_guessed_one_beside_it() {
+    let upstream = Upstream::start();
+    let (gateway, folder) = that_takes_pairs(&upstream);
+    let guessed = secret("guessed");
+    let right = Token::new();
+    let sha512 = right.clone().header("alg", "HS512");
+    let late = caller().at(now() - 3_600);
+    for (wrong, code) in [
+        (
+            pair(&gateway, &right, late.clone().secret(&guessed)),
+            "clock-skew",
+        ),
+        (
+            pair(&gateway, &right, late.at(now() * 1_000).secret(&guessed)),
+            "clock-skew",
+        ),
+        (
+            pair(&gateway, &sha512.signed_with(&guessed), caller()),
+            "credential-rejected",
+        ),
+    ] {
+        assert_eq!(mistake(&gateway.send(&wrong), code), None);
+        let report = explained(&folder, &wrong);
+        assert_eq!(report["refused"]["code"], code);
+        for one in [&report["token"], &report["signatures"][0]] {
+            assert_eq!(one["mistake"], Value::Null, "{report:#}");
+        }
     }
 }
 

@@ -99,6 +99,7 @@ fn compare_to_sign(
         offer: None,
         also: Vec::new(),
         by: Some(Box::new(is_by)),
+        meant: None,
     };
     let Some(compared) = case.compare(report, &sample) else {
         return;

@@ -1,13 +1,13 @@
 //! A request as all of `explain` looks at it: read, on its route, beside what judges it.
 
 use super::judge::Ground;
-use super::report::{Compared, Parameter, Report, Signature, State};
+use super::report::{Compared, Report, Signature, State};
 use super::veil;
 use crate::cli::compare::{self, first_difference};
 use crate::clock::Now;
 use crate::route::{Part, Route};
 use crate::schemes::doctor::{self, Finding, Mistake, Sample, Tries};
-use crate::schemes::{Received, Refused, Why};
+use crate::schemes::{Received, Refused};
 use std::borrow::Cow;
 
 /// What is noted where the caller's text is not compared byte for byte.
@@ -29,23 +29,6 @@ pub(super) struct Case<'c> {
 }
 
 impl Case<'_> {
-    /// The same for the credential of several that shows these times, and names its key's algorithm or another: it is
-    /// not refused for what is wrong with the one beside it.
-    pub(super) fn of(self, times: &[Parameter], names_its_key: bool) -> Self {
-        let refused = self.refused.filter(|why| match why {
-            Refused::Skew { theirs, .. } => {
-                let theirs = theirs.to_string();
-                times.iter().any(|one| one.value == theirs)
-            }
-            Refused::Rejected {
-                why: Why::WrongAlgorithm,
-                ..
-            } => !names_its_key,
-            _ => true,
-        });
-        Self { refused, ..self }
-    }
-
     /// Takes down whether the signature is the key's, and why it does not help.
     pub(super) fn judge(&self, shown: &mut Signature, sample: &Sample<'_>) {
         let text = String::from_utf8_lossy(&sample.text);

@@ -30,9 +30,7 @@ pub(super) fn credentials(report: &mut Report, case: Case<'_>) {
         let mut shown = signature(&candidate, case);
         let sample = mistakes::sample(candidate, case.received, is_alone);
         if let (None, Some(sample)) = (&shown.no_base, sample) {
-            let names_its_key = names_its_key(&shown, &sample, case);
-            let own = case.of(&shown.parameters, names_its_key);
-            own.judge(&mut shown, &sample);
+            case.judge(&mut shown, &sample);
             samples.push((at, shown.holds, sample));
         }
         all.push(shown);
@@ -43,14 +41,6 @@ pub(super) fn credentials(report: &mut Report, case: Case<'_>) {
         compared.of += at;
     }
     report.signatures.append(&mut all);
-}
-
-/// Whether the signature names the algorithm of its key, or none.
-fn names_its_key(shown: &Signature, sample: &Sample<'_>, case: Case<'_>) -> bool {
-    let key = case.ground.registry.key(&sample.key_id);
-    let algorithm = key.map(|key| key.algorithm().name());
-    let mut named = shown.parameters.iter().filter(|one| one.name == "alg");
-    named.all(|one| algorithm == Some(&*one.value))
 }
 
 /// Which of `samples`, with their places and whether they hold, the caller's text is most likely

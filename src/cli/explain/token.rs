@@ -4,7 +4,6 @@ use super::case::Case;
 use super::report::{Parameter, Report, Token};
 use super::shown::moment;
 use crate::clock::Now;
-use crate::crypto::Algorithm;
 use crate::route::Route;
 use crate::schemes::doctor::Finding;
 use crate::schemes::token::dpop::DPOP;
@@ -39,10 +38,7 @@ pub(super) fn credential(report: &mut Report, case: Case<'_>) {
     let sample = presented.and_then(|token| token.sample());
     let found = sample.and_then(|sample| {
         token.holds = case.holds(&sample);
-        let key = case.ground.registry.key(&sample.key_id);
-        let names_its_key = key.is_some_and(|key| names(&token.header, key.algorithm()));
-        let own = case.of(&token.times, names_its_key);
-        own.mistake(&sample, token.holds)
+        case.mistake(&sample, token.holds)
     });
     token.likely = found.as_ref().map(Finding::hint);
     token.mistake = found.map(|found| found.mistake.word());
@@ -91,12 +87,6 @@ fn shown(field: String, text: &str, now: Now) -> Option<Token> {
         likely: None,
         mistake: None,
     })
-}
-
-/// Whether a token of this header names `algorithm`, its key's, and it is one that tokens take.
-fn names(header: &Value, algorithm: Algorithm) -> bool {
-    let named = header.get("alg").and_then(Value::as_str);
-    named.and_then(Algorithm::from_jose_name) == Some(algorithm) && algorithm.is_for_tokens()
 }
 
 /// Header and claims.

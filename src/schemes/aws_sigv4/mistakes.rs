@@ -81,6 +81,7 @@ pub fn sample<'r>(
         signature: presented.signature.to_vec().into(),
         offer,
         also: all.collect(),
+        meant: None,
         by: Some(Box::new(
             move |key: &VerifyingKey, texts: &[&[u8]], signature: &[u8]| {
                 let day = keys_of(Some(key)).derive(credential.scope());

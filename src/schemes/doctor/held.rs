@@ -1,6 +1,6 @@
 //! Why a signature does not help that holds: it is of its key, and something else is wrong.
 
-use super::{Mistake, Sample};
+use super::{Meant, Mistake, Sample};
 use crate::apps::{Key, Scheme};
 use crate::clock::Now;
 use crate::route::Route;
@@ -15,6 +15,11 @@ pub fn held(
     route: &Route,
     now: Now,
 ) -> Option<Mistake> {
+    let is_meant = |meant: &Meant<'_>| meant(refused, &key.verifying);
+    // Beside the one that is refused may stand another that holds.
+    if !sample.meant.as_ref().is_none_or(is_meant) {
+        return None;
+    }
     let why = match refused {
         Refused::Skew { theirs, .. } if is_in_milliseconds(*theirs) => {
             return Some(Mistake::Milliseconds);

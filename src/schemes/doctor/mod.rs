@@ -66,6 +66,8 @@ pub struct Sample<'s> {
     pub also: Vec<Form<'s>>,
     /// Whether a signature of a text is a key's, where that is no matter of the key alone.
     pub by: Option<By<'s>>,
+    /// Whether it is this one that is refused, where another may stand beside it.
+    pub meant: Option<Meant<'s>>,
 }
 
 /// One more form of a text.
@@ -79,6 +81,9 @@ pub struct Form<'s> {
 
 /// Whether the signature, last, of one of these texts is this key's.
 pub type By<'s> = Box<dyn Fn(&VerifyingKey, &[&[u8]], &[u8]) -> bool + 's>;
+
+/// Whether a request may be refused so for what this very credential, which is this key's, says of itself.
+pub type Meant<'s> = Box<dyn Fn(&Refused, &VerifyingKey) -> bool + 's>;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -103,6 +103,7 @@ mod tests {
             offer: None,
             also: Vec::new(),
             by: None,
+            meant: None,
         }
     }
 

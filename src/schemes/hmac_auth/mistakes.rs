@@ -33,6 +33,7 @@ pub fn sample<'r>(presented: Presented<'r>, received: &'r Received<'r>) -> Optio
         offer: Some(offer),
         also: Vec::new(),
         by: None,
+        meant: None,
     })
 }
 

@@ -4,10 +4,12 @@
 use super::base::{self, write};
 use super::read::{Candidate, Presented, SIGNATURE_INPUT};
 use crate::apps::Scheme;
+use crate::crypto::VerifyingKey;
 use crate::schemes::digest::CONTENT_DIGEST;
 use crate::schemes::doctor::change::capitalized;
 use crate::schemes::doctor::{Case, Change, Mistake, Offer, Sample};
 use crate::schemes::received::{Received, TargetForm};
+use crate::schemes::{Refused, Why};
 use std::borrow::Cow;
 
 /// Seconds between two looks at a clock.
@@ -39,6 +41,15 @@ pub fn sample<'r>(
     write(&mut text, received, &candidate.input).ok()?;
     let ours = String::from_utf8_lossy(&text).into_owned();
     let signature = candidate.signature.clone().into();
+    let (created, named) = (candidate.input.created, candidate.input.algorithm);
+    let meant = move |refused: &Refused, key: &VerifyingKey| match refused {
+        Refused::Skew { theirs, .. } => created == Some(*theirs),
+        Refused::Rejected {
+            why: Why::WrongAlgorithm,
+            ..
+        } => named.is_some_and(|named| named != key.algorithm().name().as_bytes()),
+        _ => true,
+    };
     let offer = Box::new(Base {
         candidate,
         received,
@@ -53,6 +64,7 @@ pub fn sample<'r>(
         offer: Some(offer),
         also: Vec::new(),
         by: None,
+        meant: Some(Box::new(meant)),
     })
 }
 

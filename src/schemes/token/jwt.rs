@@ -1,9 +1,9 @@
 //! Reading and verifying a JWT: compact, signed with an algorithm that its key knows, and nothing else.
 
 use super::attestation;
-use super::claims::{Origin, Read, Verified};
+use super::claims::{Origin, Read, Verified, time};
 use super::compact;
-use super::json::{BadJson, Json, read_object};
+use super::json::{BadJson, Json, member, read_object};
 use super::outside::{Outside, Signed};
 use super::{Presented, Settings, check_key, rejected};
 use crate::apps::{Key, Registry, Scheme};
@@ -57,6 +57,16 @@ pub(super) fn claimed_key(text: &str) -> Option<String> {
 /// A token as the doctor takes it, if it can be read.
 pub(super) fn sample(text: &str) -> Option<Sample<'_>> {
     let token = Compact::read(text).ok()?;
+    let (algorithm, claims) = (token.algorithm, token.claims);
+    let meant = move |refused: &Refused, key: &VerifyingKey| match refused {
+        // It is asked of a token that holds.
+        Refused::Skew { theirs, .. } => says(claims, *theirs),
+        Refused::Rejected {
+            why: Why::WrongAlgorithm,
+            ..
+        } => !is_for(algorithm, key),
+        _ => true,
+    };
     Some(Sample {
         scheme: Scheme::Token,
         key_id: token.key_id?.into(),
@@ -65,6 +75,7 @@ pub(super) fn sample(text: &str) -> Option<Sample<'_>> {
         offer: None,
         also: Vec::new(),
         by: None,
+        meant: Some(Box::new(meant)),
     })
 }
 
@@ -232,14 +243,27 @@ impl<'t> Compact<'t> {
 
     /// Whether the header names the key's own algorithm, and it is one of tokens.
     pub(super) fn is_for(&self, key: &VerifyingKey) -> bool {
-        let algorithm = key.algorithm();
-        self.algorithm == Some(algorithm) && algorithm.is_for_tokens()
+        is_for(self.algorithm, key)
     }
 
     /// The claims' bytes: to be read only once the signature holds.
     pub(super) fn claims(&self) -> Result<Vec<u8>, Refused> {
         decode(self.claims)
     }
+}
+
+/// Whether `named` is the key's own algorithm, and one of tokens.
+fn is_for(named: Option<Algorithm>, key: &VerifyingKey) -> bool {
+    let algorithm = key.algorithm();
+    named == Some(algorithm) && algorithm.is_for_tokens()
+}
+
+/// Whether these claims have `time` as a moment from which on they hold.
+fn says(claims: &str, moment: i64) -> bool {
+    let bytes = decode(claims).unwrap_or_default();
+    let claims = read_object(&bytes).unwrap_or_default();
+    let mut told = ["iat", "nbf"].into_iter();
+    told.any(|name| member(&claims, name).is_some_and(|at| time(name, at) == Ok(moment)))
 }
 
 /// The issuers which are not taken where a token is shown, and whose it would be by its claims.

@@ -60,6 +60,7 @@ fn sample<'r>(presented: &Presented<'r>, body: &'r [u8], key_id: Cow<'r, str>) -
         signature: first.cloned().unwrap_or_default().into(),
         offer: Some(Box::new(offer)),
         also: Vec::new(),
+        meant: None,
         // Any of them is enough, as where it is verified.
         by: Some(Box::new(
             move |key: &VerifyingKey, texts: &[&[u8]], _: &[u8]| {
