@@ -492,6 +492,61 @@ fn a_credential_that_holds_says_nothing_of_a_guessed_one_beside_it() {
 }
 
 #[test]
+fn no_mistake_is_named_whose_mend_leads_to_a_key_that_is_not_taken_there() {
+    let upstream = Upstream::start();
+    let setup = Setup::before(&upstream)
+        .server("explain = true")
+        .route("accept = [\"hmac-auth\", \"token\"]\ndialect = \"cavage-12\"");
+    let curve = Pair::of("ecdsa-p256-sha256");
+    setup.write_secret("curve.pem", curve.public_pem().as_bytes());
+    let setup = setup.more(
+        "[apps.pairs]\nkeys = [{ id = \"curve\", algorithm = \"ecdsa-p256-sha256\", public_key = \"file:curve.pem\" }]",
+    );
+    setup.write("gateway.toml", setup.text().as_bytes());
+    let folder = setup.folder().to_owned();
+    let gateway = setup.start();
+    let bare = gateway.request("GET", "/orders");
+    let token = |secret: &[u8]| {
+        let token = Token::new().header("kid", "mobile-512").signed_with(secret);
+        bare.clone().field("Portcullis-Token", &token.text())
+    };
+    let date = "Fri, 15 Jan 2027 08:00:00 GMT";
+    let host = gateway.address();
+    let text = format!("(request-target): get /orders\nhost: {host}\ndate: {date}");
+    let cavage = |signature: &[u8]| {
+        let proof = format!(
+            "Signature keyId=\"curve\", headers=\"(request-target) host date\", signature=\"{}\"",
+            BASE64.encode(signature)
+        );
+        let request = bare.clone().field("Date", date);
+        request.field("Authorization", &proof)
+    };
+    for (wrong, wanted) in [
+        // Made with SHA-256, and so would it be with the key's hash.
+        (token(SECRET_512), Some("algorithm-not-taken")),
+        // It is mended by the name of the key that signed.
+        (token(SECRET), Some("other-key")),
+        (token(&secret("guessed")), None),
+        (
+            cavage(&curve.sign_der(text.as_bytes())),
+            Some("algorithm-not-taken"),
+        ),
+        (
+            cavage(&curve.sign(text.as_bytes())),
+            Some("algorithm-not-taken"),
+        ),
+        (cavage(&curve.sign_der(b"another")), None),
+    ] {
+        let told = mistake(&gateway.send(&wrong), "credential-rejected");
+        assert_eq!(told.as_deref(), wanted);
+        let report = explained(&folder, &wrong);
+        let named = [&report["signatures"][0], &report["token"]];
+        let mut named = named.iter().filter_map(|one| one["mistake"].as_str());
+        assert_eq!(named.next(), wanted, "{report:#}");
+    }
+}
+
+#[test]
 fn another_key_pair_of_the_same_app_is_named_whatever_the_query() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).server("explain = true");

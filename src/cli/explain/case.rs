@@ -55,7 +55,7 @@ impl Case<'_> {
             return held.map(Finding::from);
         }
         let told = registry.told();
-        doctor::diagnose(
+        let found = doctor::diagnose(
             sample,
             self.received,
             &key.verifying,
@@ -63,7 +63,8 @@ impl Case<'_> {
             told.map_or(&[], |told| told.keys_of(&key.app)),
             self.now,
             &mut Tries::all(),
-        )
+        )?;
+        Some(doctor::dead_end(found, sample, &key, self.route))
     }
 
     /// The caller's text without what an editor put into it, and whether the key signed that. Only the key can tell

@@ -1,6 +1,6 @@
 //! Why a signature does not help that holds: it is of its key, and something else is wrong.
 
-use super::{Meant, Mistake, Sample};
+use super::{Finding, Meant, Mistake, Sample};
 use crate::apps::{Key, Scheme};
 use crate::clock::Now;
 use crate::route::Route;
@@ -21,12 +21,12 @@ pub fn held(
         return None;
     }
     let why = match refused {
+        Refused::Skew { of, .. } if *of != Timed::Credential => return None,
         Refused::Skew { theirs, .. } if is_in_milliseconds(*theirs) => {
             return Some(Mistake::Milliseconds);
         }
         Refused::Skew { .. } => return Some(Mistake::ClockOffset),
         Refused::Rejected { why, .. } => why,
-        Refused::Skew { of, .. } if *of != Timed::Credential => return None,
         _ => return None,
     };
     // Of two credentials it may be the other one's key.
@@ -38,6 +38,16 @@ pub fn held(
         Why::WrongAlgorithm if !is_taken(sample, key, route) => Some(Mistake::AlgorithmNotTaken),
         Why::WrongAlgorithm => Some(Mistake::WrongAlgorithm),
         _ => None,
+    }
+}
+
+/// What was `found` in `sample`, which the holder of `key` made, unless whoever mends it is refused all the same: no key
+/// like this one is taken there. One that another key has signed is mended by naming that.
+pub fn dead_end(found: Finding, sample: &Sample<'_>, key: &Key, route: &Route) -> Finding {
+    if found.key.is_none() && !is_taken(sample, key, route) {
+        Mistake::AlgorithmNotTaken.into()
+    } else {
+        found
     }
 }
 

@@ -105,7 +105,7 @@ mistakes! {
     EarlyKey "early-key" "the signature holds, and its key is not yet in force";
     KeyNotForScheme "key-not-for-scheme" "the signature holds, and its key may not be used in this way: `schemes` of the key does not list it, or its secret is too short for it";
     WrongAlgorithm "algorithm-named-wrongly" "the signature holds, and the algorithm that is named beside it is not the key's: name the key's, or none where it may be left out";
-    AlgorithmNotTaken "algorithm-not-taken" "the signature holds, and no key of this algorithm is taken for it: the dialects `kong` and `apisix` take shared secrets alone, `cavage-12` Ed25519 and RSA besides, and none of them ECDSA; tokens take neither `hmac-sha512` nor `rsa-pss-sha512`";
+    AlgorithmNotTaken "algorithm-not-taken" "the signature is made with the key, and no key of its algorithm is taken for it: the dialects `kong` and `apisix` take shared secrets alone, `cavage-12` Ed25519 and RSA besides, and none of them ECDSA; tokens take neither `hmac-sha512` nor `rsa-pss-sha512`";
     Milliseconds "time-in-milliseconds" "the signature holds, and its time is in milliseconds: times are in whole seconds";
     ClockOffset "clock-offset" "the signature holds, and its time alone is wrong: set the clock, or sign when you send";
 }

@@ -20,7 +20,7 @@ mod signatures;
 
 pub use budget::{Budget, Cost, Tries};
 pub use change::{Case, Change};
-pub use held::held;
+pub use held::{dead_end, held};
 pub use mistakes::Mistake;
 
 use super::received::Received;
@@ -184,7 +184,11 @@ pub fn examine(
         let secret = key.and_then(|key| told.secret(&key.id)).or(Some(&nobodys));
         let others = key.map_or(&[][..], |key| told.keys_of(&key.app));
         let tries = &mut tries;
-        diagnose(sample, received, verifying, secret, others, now, tries)
+        let found = diagnose(sample, received, verifying, secret, others, now, tries)?;
+        Some(match key {
+            Some(key) => dead_end(found, sample, key, route),
+            None => found,
+        })
     })
 }
 
