@@ -38,7 +38,7 @@ fn each_typical_mistake_of_a_sender_with_its_text_is_named() {
         let gateway = start(&upstream, sender, "");
         let front = front(sender);
         let mut table = vec![
-            (format!("{front}{BODY}\n"), "trailing-newline"),
+            (format!("{front}{BODY}\n"), "body-written-anew"),
             (format!("{front}[object Object]"), "body-as-object"),
             (format!("{front}b'{BODY}'"), "body-as-object"),
             (front.clone(), "body-missing"),
@@ -97,6 +97,18 @@ fn a_body_that_was_written_anew_on_the_way_is_named() {
         let request = with(&gateway, sender, BYTES, &text(sender, T0, BODY), &compact);
         let answer = gateway.send(&request);
         assert_eq!(told(&answer).as_deref(), Some("body-written-anew"));
+        // Whose lines end otherwise than they were signed, or whose last one no longer ends.
+        for (signed, sent) in [("{\r\n}", "{\n}"), ("{\n}", "{\n}\n"), ("{\n}\n", "{\n}")] {
+            let request = with(&gateway, sender, BYTES, &text(sender, T0, signed), sent);
+            let answer = gateway.send(&request);
+            assert_eq!(
+                told(&answer).as_deref(),
+                Some("body-written-anew"),
+                "{sent:?}"
+            );
+            let hint = answer.json()["hint"].to_string();
+            assert!(hint.contains("the same text with other white space"));
+        }
         // What is another body altogether cannot be told from another secret.
         let request = with(&gateway, sender, BYTES, &text(sender, T0, BODY), "{}");
         assert_eq!(told(&gateway.send(&request)), None);
@@ -170,7 +182,7 @@ fn one_of_several_signatures_is_enough_to_find_a_mistake() {
             _ => format!("{value} {more}"),
         });
         let answer = gateway.send(&both);
-        assert_eq!(told(&answer).as_deref(), Some("trailing-newline"));
+        assert_eq!(told(&answer).as_deref(), Some("body-written-anew"));
     }
 }
 

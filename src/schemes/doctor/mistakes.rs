@@ -72,7 +72,7 @@ mistakes! {
     BodyMissing "body-missing" "the body is missing in the signed text: it is signed as it is sent";
     BodyAsObject "body-as-object" "what was signed is how a program shows the body (`[object Object]`, `b'…'`, `undefined`): sign the bytes that are sent";
     BodyHashed "body-hashed" "the body's hash is signed in its place: sign the body itself";
-    BodyWrittenAnew "body-written-anew" "another body was signed, the same JSON with other white space: sign the bytes that are sent, and let nothing on the way write them anew";
+    BodyWrittenAnew "body-written-anew" "another body was signed, the same text with other white space: sign the bytes that are sent, and let nothing on the way write them anew";
     // How the text is written.
     ParamsAsSent "params-as-sent" "the last line repeats `Signature-Input` letter by letter: in the text it has its canonical form, one space between components and none around `;` and `=`";
     LabelInParams "label-in-params" "the label stands in the last line: only what follows `label=` belongs there";

@@ -328,7 +328,7 @@ impl Sample<'_> {
             let ours = String::from_utf8_lossy(text);
             is_new(&ours);
             let offer = offer.as_deref();
-            ways.extend(offer.map(|offer| mistaken(&ours, offer, received)));
+            ways.extend(offer.map(|offer| mistaken(self.scheme, &ours, offer, received)));
         }
         loop {
             let step: Vec<_> = ways.iter_mut().filter_map(Iterator::next).collect();
@@ -345,8 +345,9 @@ impl Sample<'_> {
     }
 }
 
-/// Each mistake with the text that it makes of `ours`, the likeliest first.
+/// Each mistake of this scheme with the text that it makes of `ours`, the likeliest first.
 fn mistaken<'o, 'r>(
+    scheme: Scheme,
     ours: &str,
     offer: &'o dyn Offer,
     received: &'o Received<'r>,
@@ -354,7 +355,13 @@ fn mistaken<'o, 'r>(
     let own = std::iter::once_with(move || offer.own()).flatten();
     let changed = std::iter::once_with(move || change::changes(received)).flatten();
     let changed = changed.map(move |(mistake, change)| (mistake, offer.under(&change)));
-    as_a_whole(ours).into_iter().chain(own).chain(changed)
+    let whole = as_a_whole(ours).into_iter();
+    let whole = whole.map(move |(mistake, text)| match scheme {
+        // The lines are the body's, which is signed whatever they end in.
+        Scheme::Webhook => (Mistake::BodyWrittenAnew, text),
+        _ => (mistake, text),
+    });
+    whole.chain(own).chain(changed)
 }
 
 /// What is done to a whole text.
