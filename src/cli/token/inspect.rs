@@ -8,6 +8,7 @@ use crate::cli::stop::{FAILED, Stop};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::crypto::Algorithm;
+use crate::schemes::freshness::is_in_milliseconds;
 use crate::schemes::token::MAX_TOKEN;
 use anyhow::Result;
 use data_encoding::BASE64URL_NOPAD;
@@ -277,6 +278,9 @@ impl<'t> Parts<'t> {
 
 /// `time`, beside `now`.
 fn words(name: &str, time: i64, now: i64) -> String {
+    if is_in_milliseconds(time) {
+        return "in milliseconds: times are whole seconds".to_owned();
+    }
     let apart = span(time.abs_diff(now));
     match (name, time <= now) {
         ("exp", true) => format!("over for {apart}"),
@@ -313,6 +317,16 @@ mod tests {
             ("iat", 1_005, "made 5 s from now: a clock is wrong"),
             ("nbf", 8_200, "not before 2 h 0 min from now"),
             ("exp", 1_000 + 90_000, "good for 1 d 1 h more"),
+            (
+                "iat",
+                1_800_000_000_000,
+                "in milliseconds: times are whole seconds",
+            ),
+            (
+                "exp",
+                1_800_000_000_000,
+                "in milliseconds: times are whole seconds",
+            ),
         ] {
             assert_eq!(words(name, time, 1_000), told);
         }
