@@ -1,6 +1,6 @@
 //! One request, one answer: the HTTP/1.1 client behind `request` and `demo`.
 
-use super::message::Message;
+use super::message::{Message, read_bounded};
 use super::stop::Stop;
 use crate::client::host_of;
 use crate::schemes::authority::port_of;
@@ -28,6 +28,8 @@ use tokio_rustls::TlsConnector;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Addresses of a host that are tried.
 const MAX_ADDRESSES: usize = 8;
+/// Bytes of a file of authorities, as `gateway.toml` takes them.
+const MAX_AUTHORITIES: u64 = 1 << 20;
 /// What a port is.
 pub(super) const PORTS: &str = "a port is a number from 1 to 65535";
 
@@ -125,8 +127,10 @@ fn roots(path: &Path) -> Result<RootCertStore> {
         Stop::usage(format!("`{}` cannot be trusted: {why}", path.display()))
             .hint("a file of certificates in PEM form is accepted")
     };
+    let file = std::fs::File::open(path).map_err(|why| bad(why.to_string()))?;
+    let pem = read_bounded(file, &path.display().to_string(), MAX_AUTHORITIES)?;
     let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|why| bad(why.to_string()))? {
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|why| bad(why.to_string()))?;
         store.add(certificate).map_err(|why| bad(why.to_string()))?;
     }
@@ -284,6 +288,19 @@ pub(super) async fn collect(body: &mut Incoming, limit: usize) -> Result<(Vec<u8
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_file_of_authorities_no_more_is_read_than_one_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("endless");
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(MAX_AUTHORITIES + 1).unwrap();
+        let told = roots(&path).unwrap_err().to_string();
+        assert!(told.contains("at most that many are read"), "{told}");
+        file.set_len(MAX_AUTHORITIES).unwrap();
+        let told = roots(&path).unwrap_err().to_string();
+        assert!(told.contains("it holds no certificate"), "{told}");
+    }
 
     #[test]
     fn another_authority_is_advised_only_where_the_authority_is_not_known() {
