@@ -4,13 +4,11 @@
 use super::data::{data, urlencoded};
 use super::options::{self, Does};
 use super::url::{
-    authority, globbed, has_letters_in_escapes, with_query, without_dots, without_fragment,
+    basic, globbed, has_letters_in_escapes, user_of, with_query, without_dots, without_fragment,
 };
 use super::{Body, Files, Pasted, addressed, no_parts, shell};
-use crate::admin::api::operations::decoded;
 use crate::cli::stop::Stop;
 use anyhow::Result;
-use data_encoding::BASE64;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
     HeaderValue, RANGE, REFERER, TRANSFER_ENCODING, USER_AGENT,
@@ -24,6 +22,8 @@ const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlen
 
 /// What is said of escapes that curl writes anew.
 const CASE_OF_ESCAPES: &str = "some versions of curl write the escapes of `--data-urlencode` and of `-G` in lower case, `%2b`: here those of the first are in upper case, and others as the line has them";
+/// What is said of HTTP/2 that a server may decline.
+const OFFERED: &str = "without TLS `--http2` only offers HTTP/2, and the request goes in HTTP/1.1; `--http2-prior-knowledge` sends it in HTTP/2";
 /// What is said of `""` within double quotes.
 const DOUBLED: &str = "`\"\"` within double quotes stands for nothing, as a POSIX shell reads it; if Windows' `cmd` wrote it for a quote, let the browser copy the request as cURL (bash), or (POSIX)";
 
@@ -113,6 +113,7 @@ struct Told {
     user: Option<String>,
     data: Option<Vec<u8>>,
     version: Option<Version>,
+    only_offers_http2: bool,
     json: bool,
     get: bool,
     head: bool,
@@ -196,7 +197,10 @@ impl Told {
             ),
             Does::Http10 => self.version = Some(Version::HTTP_10),
             Does::Http11 => self.version = Some(Version::HTTP_11),
-            Does::Http2 => self.version = Some(Version::HTTP_2),
+            Does::Http2 | Does::Http2PriorKnowledge => {
+                self.version = Some(Version::HTTP_2);
+                self.only_offers_http2 = does == Does::Http2;
+            }
             Does::Nothing | Does::NothingWithValue => {}
             Does::Unknowable(instead) => {
                 let message = format!("what `{name}` sends is not to be seen from the line");
@@ -269,6 +273,15 @@ impl Told {
             }
             url = with_query(&url, &data);
         }
+        let is_http2 = self.version == Some(Version::HTTP_2);
+        let scheme = url.split("://").next().unwrap_or_default();
+        let is_tls = ["https", "wss"]
+            .iter()
+            .any(|one| scheme.eq_ignore_ascii_case(one));
+        if is_http2 && self.only_offers_http2 && !is_tls {
+            self.note(OFFERED);
+            self.version = Some(Version::HTTP_11);
+        }
         let mut notes = self.notes;
         let mut parts = no_parts();
         parts.version = self.version.unwrap_or_default();
@@ -320,20 +333,6 @@ impl Told {
 fn pattern() -> Stop {
     Stop::failed("`{…}` and `[…]` in the URL are a pattern to curl, which makes a request of each URL that it stands for")
         .hint("paste the one request that is meant; with `-g`, or a `\\` before each of these signs, curl sends them as they stand")
-}
-
-fn basic(user: &[u8]) -> String {
-    format!("Basic {}", BASE64.encode(user))
-}
-
-/// What curl makes of `user:password@` in a URL.
-fn user_of(url: &str) -> Option<String> {
-    let (user, _) = authority(url).rsplit_once('@')?;
-    let mut text = decoded(user)?;
-    if !user.contains(':') {
-        text.push(':');
-    }
-    Some(basic(text.as_bytes()))
 }
 
 /// The fields: those that `-H` names, then those of other options and of curl itself.
@@ -573,7 +572,22 @@ mod tests {
         }
         let version = |line: &str| taken(line).parts.version;
         assert_eq!(version("curl http://h/"), Version::HTTP_11);
-        assert_eq!(version("curl --http2 http://h/"), Version::HTTP_2);
+        for line in [
+            "curl --http2 https://h/",
+            "curl --http2-prior-knowledge http://h/",
+            "curl --http2 --http2-prior-knowledge http://h/",
+        ] {
+            assert_eq!(version(line), Version::HTTP_2, "{line}");
+        }
+        // What arrives is what the offer was made in.
+        for line in [
+            "curl --http2 http://h/",
+            "curl --http2 h",
+            "curl --http3 HTTP://h/",
+        ] {
+            assert_eq!(version(line), Version::HTTP_11, "{line}");
+            assert_eq!(taken(line).notes, [OFFERED]);
+        }
     }
 
     #[test]

@@ -29,7 +29,9 @@ pub(super) enum Does {
     Globoff,
     Http10,
     Http11,
+    /// It is chosen in the handshake of TLS; without TLS it is only offered.
     Http2,
+    Http2PriorKnowledge,
     /// Nothing that the gateway sees.
     Nothing,
     /// Nothing, and it takes a value.
@@ -40,8 +42,8 @@ pub(super) enum Does {
 
 use Does::{
     Agent, Bearer, Compressed, Cookie, Data, DataBinary, DataRaw, DataUrlencode, Get, Globoff,
-    Head, Header, Http2, Http10, Http11, Json, Method, Nothing, NothingWithValue, PathAsIs, Range,
-    Referer, Unknowable, Url, User,
+    Head, Header, Http2, Http2PriorKnowledge, Http10, Http11, Json, Method, Nothing,
+    NothingWithValue, PathAsIs, Range, Referer, Unknowable, Url, User,
 };
 
 const AS_SENT: &str = "add `-v`, run it, and paste the lines that begin with `>`";
@@ -70,7 +72,7 @@ const OPTIONS: &[(char, &str, Does)] = &[
     ('0', "http1.0", Http10),
     (' ', "http1.1", Http11),
     (' ', "http2", Http2),
-    (' ', "http2-prior-knowledge", Http2),
+    (' ', "http2-prior-knowledge", Http2PriorKnowledge),
     (' ', "http3", Http2),
     ('s', "silent", Nothing),
     ('S', "show-error", Nothing),
@@ -192,6 +194,7 @@ impl Does {
                 | Http10
                 | Http11
                 | Http2
+                | Http2PriorKnowledge
                 | Nothing
                 | Unknowable(_)
         )

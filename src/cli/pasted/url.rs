@@ -1,6 +1,8 @@
 //! What curl makes of a URL, and what of one is told.
 
+use crate::admin::api::operations::decoded;
 use crate::cli::message::without_user;
+use data_encoding::BASE64;
 use std::net::Ipv6Addr;
 
 /// What curl sends `url` as, where `-g` is not there: a `\` before a bracket or a brace makes it stand for itself,
@@ -109,6 +111,21 @@ pub(super) fn told(url: &str) -> String {
     let (sign, rest) = rest.split_at(rest.len().min(1));
     let left_out = if rest.is_empty() { "" } else { "…" };
     format!("{front}{sign}{left_out}")
+}
+
+/// What curl makes of `user:password`.
+pub(super) fn basic(user: &[u8]) -> String {
+    format!("Basic {}", BASE64.encode(user))
+}
+
+/// What curl makes of `user:password@` in a URL.
+pub(super) fn user_of(url: &str) -> Option<String> {
+    let (user, _) = authority(url).rsplit_once('@')?;
+    let mut text = decoded(user)?;
+    if !user.contains(':') {
+        text.push(':');
+    }
+    Some(basic(text.as_bytes()))
 }
 
 #[cfg(test)]
