@@ -374,6 +374,65 @@ fn a_raw_request_came_to_a_gateway_that_speaks_tls_over_tls() {
 }
 
 #[test]
+fn a_request_to_https_is_one_to_http_for_a_gateway_that_hears_of_no_tls() {
+    let desk = with_gateway();
+    let written = std::fs::read_to_string(desk.path().join("gateway.toml")).unwrap();
+    let (front, rest) = written.split_once("[upstreams.orders]").unwrap();
+    assert!(front.contains("tls ="));
+    let url = "https://api.example.com/a";
+    let how = ["--created", THEN, "--cover", "@target-uri"];
+    let sign = |output, url| {
+        let output = run(desk.path(), "sign", &[&how[..], &[output, url]].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let made: Value = serde_json::from_str(&sign("--json", url)).unwrap();
+    let mut har = har(&made["headers"], "");
+    har["request"]["url"] = json!(url);
+    har["request"]["method"] = json!("GET");
+    har["request"]["httpVersion"] = json!("h2");
+    for pasted in [sign("--curl", url), har.to_string()] {
+        for (server, takes_https) in [
+            ("", false),
+            (
+                "tls = { certificate = \"file:cert.pem\", key = \"file:key.pem\" }",
+                true,
+            ),
+            ("public_url = \"https://api.example.com\"", true),
+            ("trusted_proxies = [\"10.0.0.0/8\"]", true),
+        ] {
+            let text = format!("[server]\n{server}\n[upstreams.orders]{rest}");
+            std::fs::write(desk.path().join("gateway.toml"), text).unwrap();
+            let (code, told) = by_the_gateway(desk.path(), &pasted);
+            assert_eq!(code, i32::from(!takes_https), "{server}: {told}");
+            let is_noted = told.contains("it takes requests as `http`");
+            assert_eq!(is_noted, !takes_https, "{server}: {told}");
+            assert_eq!(told.contains("the scheme differs"), !takes_https, "{told}");
+        }
+        std::fs::write(
+            desk.path().join("gateway.toml"),
+            format!("[upstreams.orders]{rest}"),
+        )
+        .unwrap();
+        std::fs::write(desk.path().join("pasted"), &pasted).unwrap();
+        let args = [
+            "explain",
+            "-c",
+            "gateway.toml",
+            "--at",
+            THEN,
+            "--https",
+            "pasted",
+        ];
+        let output = bare(desk.path(), &args);
+        assert!(output.status.success(), "{output:?}");
+    }
+    // What was signed for `http` is what the gateway takes.
+    let plain = sign("--curl", "http://api.example.com/a");
+    let line = plain.replace("http://", "https://");
+    assert_eq!(by_the_gateway(desk.path(), &line).0, 0);
+}
+
+#[test]
 fn beside_a_good_signature_it_is_the_token_that_is_talked_about() {
     let desk = with_gateway();
     let pair = |key_id: &str, secret: &str| {

@@ -1,6 +1,6 @@
 //! A request as all of `explain` looks at it: read, on its route, beside what judges it.
 
-use super::judge::Ground;
+use super::ground::Ground;
 use super::report::{Compared, Report, Signature, State};
 use super::veil;
 use crate::cli::compare::{self, first_difference};

@@ -1,9 +1,10 @@
 //! The way of a request, step by step, with what is known before it is sent.
 
 use super::case::Case;
+use super::ground::{Gateway, Ground};
 use super::report::{Outcome, Refused, Report, Request, Route as RouteShown, Step};
 use super::{advice, body, head, shown, unknown, veil};
-use crate::apps::{Mode, Registry};
+use crate::apps::Mode;
 use crate::authorize::{self, Heights};
 use crate::cli::pasted::{Body, Pasted, announced};
 use crate::clock::Now;
@@ -11,11 +12,9 @@ use crate::crypto::digest::sha256;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::{asked_protocol, is_of_foreign_page, route_of_preflight};
 use crate::replay::{self, Memories, Memory, Recorded};
-use crate::route::{Accept, NoRoute, Route, Table};
-use crate::schemes::freshness::Freshness;
+use crate::route::{Accept, NoRoute, Route};
 use crate::schemes::{
-    self, Caller, Malformed, Observed, PAIR, Presented, PublicUrl, Received, Rules, Surroundings,
-    token,
+    self, Caller, Malformed, Observed, PAIR, Presented, Received, Rules, Surroundings, token,
 };
 use http::Version;
 use http::header::ORIGIN;
@@ -24,20 +23,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Tokens that are kept while one request is judged.
 const CACHED_TOKENS: usize = 1;
 
-/// What a request is judged by.
-pub(in crate::cli) struct Ground {
-    pub(in crate::cli) routes: Table,
-    /// What stands for a route where none takes the request, and what is veiled on all of them: see [`veil::nowhere`].
-    pub(in crate::cli) nowhere: Route,
-    pub(in crate::cli) registry: Registry,
-    /// Whether apps and keys may be made at run time, which are in no configuration.
-    pub(in crate::cli) may_be_made: bool,
-    pub(in crate::cli) freshness: Freshness,
-    pub(in crate::cli) tokens: token::Settings,
-    pub(in crate::cli) public_url: Option<PublicUrl>,
-    /// Whether requests come over TLS, also those that do not say.
-    pub(in crate::cli) is_tls: bool,
-}
+/// What is noted of a request to `https` where the gateway takes it for one to `http`.
+const TAKEN_AS_HTTP: &str = "this gateway ends no TLS and hears of none: it takes requests as `http`; behind TLS that others end it needs `[server] public_url`, or `trusted_proxies` (here `--https` stands for them)";
 
 /// Judges `raw` as the gateway would at `now`. `base` is the caller's own signature base.
 pub(in crate::cli) fn judge(
@@ -101,8 +88,13 @@ impl Way<'_> {
         if let Some(fault) = head::fault(parts) {
             return Err(refuse(report, "head", &Refusal::Wire(fault), None));
         }
+        let is_to_https = self.raw.tls == Some(true);
+        let is_plain = self.ground.gateway == Gateway::Plain;
+        if is_to_https && is_plain && !self.ground.is_tls {
+            report.notes.push(TAKEN_AS_HTTP.to_owned());
+        }
         let around = Surroundings {
-            tls: self.raw.tls == Some(true) || self.ground.is_tls,
+            tls: self.ground.is_tls || is_to_https && !is_plain,
             http2: parts.version == Version::HTTP_2,
             has_body: self.raw.has_body(),
             public_url: self.ground.public_url.as_ref(),

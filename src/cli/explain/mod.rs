@@ -6,6 +6,7 @@ mod api_key;
 mod aws_sigv4;
 mod body;
 mod case;
+mod ground;
 mod head;
 mod hmac_auth;
 mod judge;
@@ -32,7 +33,8 @@ use crate::schemes::freshness::Freshness;
 use crate::schemes::token::Settings as TokenSettings;
 use crate::secret::Secret;
 use anyhow::Result;
-pub(super) use judge::{Ground, judge};
+pub(super) use ground::{Gateway, Ground};
+pub(super) use judge::judge;
 use report::Report;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -208,6 +210,7 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
     // To look at, not to run on: no secret is made for it.
     let loaded = Config::check(path).map_err(|report| Stop::bad_config(&report))?;
     let is_tls = loaded.config.server.tls.is_some();
+    let gateway = Gateway::of(&loaded.config);
     let may_be_made = loaded.config.registry.is_some();
     let blueprint = loaded.config.gateway;
     let mut registry = Registry::new(blueprint.apps, blueprint.keys, 1)?
@@ -249,6 +252,7 @@ fn configured(path: &Path, may_fetch: bool) -> Result<Ground> {
         tokens,
         public_url: blueprint.public_url,
         is_tls,
+        gateway,
     })
 }
 
@@ -305,6 +309,7 @@ fn lone(key: Option<NamedKey>, dialect: Option<Dialect>, sender: Option<Sender>)
         tokens: TokenSettings::new(None, MAX_LIFETIME, Freshness::USUAL.skew),
         public_url: None,
         is_tls: false,
+        gateway: Gateway::Unknown,
     })
 }
 

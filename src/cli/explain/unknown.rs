@@ -2,7 +2,7 @@
 
 use super::advice::LISTED;
 use super::case::Case;
-use super::judge::Ground;
+use super::ground::Ground;
 use super::token::issuer;
 use crate::schemes::{Refused, Why};
 

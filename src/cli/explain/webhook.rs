@@ -1,7 +1,7 @@
 //! What a webhook says and signs, for a reader.
 
 use super::case::Case;
-use super::judge::Ground;
+use super::ground::Ground;
 use super::report::{Parameter, Part as PartShown, Report, Signature, State};
 use super::shown::moment;
 use crate::apps::{App, Key};

@@ -97,6 +97,7 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
         Config::skim(&args.config)
     };
     let loaded = loaded.map_err(|report| Stop::bad_config(&report))?;
+    let gateway = crate::cli::explain::Gateway::of(&loaded.config);
     let mut blueprint = loaded.config.gateway;
     let notes = loaded.resolved.keys().iter();
     let real = notes.filter_map(|note| {
@@ -119,6 +120,7 @@ fn made(args: &Args, time: u64) -> Result<(Holders, Maker)> {
             tokens: blueprint.tokens,
             public_url: blueprint.public_url,
             is_tls,
+            gateway,
         },
         time,
     );
