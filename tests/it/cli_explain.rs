@@ -433,6 +433,42 @@ fn a_request_to_https_is_one_to_http_for_a_gateway_that_hears_of_no_tls() {
 }
 
 #[test]
+fn a_body_of_which_not_all_is_there_gets_no_digest_to_sign() {
+    let desk = desk();
+    let made = signed(desk.path(), &[], "--json");
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let mut headers = made["headers"].clone();
+    let length = json!(["Content-Length", BODY.len().to_string()]);
+    headers.as_array_mut().unwrap().push(length);
+    let whole = explained(desk.path(), &har(&headers, BODY).to_string(), &[]).1;
+    assert_eq!(whole["passes"], true, "{whole:#}");
+    let kept = &BODY[1..];
+    let lines = headers.as_array().unwrap().iter();
+    let lines = lines.map(|pair| {
+        format!(
+            "{}: {}\n",
+            pair[0].as_str().unwrap(),
+            pair[1].as_str().unwrap()
+        )
+    });
+    let raw = format!(
+        "POST /orders/42?b=2&a=1 HTTP/1.1\nHost: api.example.com\n{}\n{kept}",
+        lines.collect::<String>()
+    );
+    for pasted in [har(&headers, kept).to_string(), raw] {
+        let report = explained(desk.path(), &pasted, &["--https"]).1;
+        assert_eq!(report["refused"], Value::Null, "{report:#}");
+        let body = report["steps"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&body["name"], &body["outcome"]),
+            (&json!("body"), &json!("not-checked"))
+        );
+        let notes = report["notes"].to_string();
+        assert!(notes.contains("its digest is not checked here"), "{notes}");
+    }
+}
+
+#[test]
 fn beside_a_good_signature_it_is_the_token_that_is_talked_about() {
     let desk = with_gateway();
     let pair = |key_id: &str, secret: &str| {

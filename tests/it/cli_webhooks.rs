@@ -187,6 +187,17 @@ fn a_webhook_is_explained_in_every_form_in_which_it_is_pasted() {
             let change = report["refused"]["change"].as_str().unwrap();
             assert!(change.contains("another body"), "{change}");
         }
+        // Of a body that is there in part nothing is told.
+        let mut short = raw(&made["headers"], BODY);
+        short.pop();
+        let report = explained(desk.path(), &read, &short).1;
+        assert!(
+            report["refused"]["change"]
+                .as_str()
+                .unwrap()
+                .contains("show the body too"),
+            "{report:#}"
+        );
         // Without the body there is nothing to judge, and with another sender's eyes nothing to see.
         let mut headless = raw(&made["headers"], BODY);
         headless.truncate(headless.find("\n\n").unwrap() + 1);

@@ -228,9 +228,10 @@ fn body(data: Option<PostData>, fields: &HeaderMap, notes: &mut Vec<String>) -> 
     };
     if let Some(length) = announced.filter(|length| *length != bytes.len()) {
         notes.push(format!(
-            "`Content-Length` announces {length} bytes, the HAR has {}: what is no text is not kept in one as it was",
+            "`Content-Length` announces {length} bytes, the HAR has {}: what is no text, as a file that is sent, is not kept in one as it was, and its digest is not checked here",
             bytes.len()
         ));
+        return Ok(Body::NotGiven);
     }
     Ok(if bytes.is_empty() {
         Body::None
@@ -312,8 +313,14 @@ mod tests {
             (
                 "\"text\": \"hi\"",
                 "\"text\": \"hi!\"",
-                Body::Whole(b"hi!".to_vec()),
-                "announces 2",
+                Body::NotGiven,
+                "announces 2 bytes, the HAR has 3",
+            ),
+            (
+                "\"text\": \"hi\"",
+                "\"text\": \"h\"",
+                Body::NotGiven,
+                "not checked here",
             ),
             ("postData", "none", Body::NotGiven, "does not have the body"),
         ] {

@@ -259,10 +259,10 @@ fn body(parts: &Parts, rest: &[u8], notes: &mut Vec<String>) -> Body {
         }
         Some(length) => {
             notes.push(format!(
-                "`Content-Length` announces {length} bytes, the text has {}",
+                "`Content-Length` announces {length} bytes, the text has {}: its digest is not checked here",
                 rest.len()
             ));
-            Body::Whole(rest.to_vec())
+            Body::NotGiven
         }
         None if rest.trim_ascii().is_empty() => Body::None,
         None => {
