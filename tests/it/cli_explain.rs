@@ -469,6 +469,30 @@ fn a_body_of_which_not_all_is_there_gets_no_digest_to_sign() {
 }
 
 #[test]
+fn without_a_configuration_it_is_asked_how_a_signature_is_to_be_read() {
+    let desk = desk();
+    for (how, read) in SCHEMES {
+        let Some(dialect) = read.strip_prefix(&["--dialect"]) else {
+            continue;
+        };
+        let raw = signed(desk.path(), how, "--curl");
+        for raw in [
+            &raw,
+            &raw.replace("-H 'Authorization:", "-H 'Proxy-Authorization:"),
+        ] {
+            let (code, report) = explained(desk.path(), raw, &[]);
+            assert_eq!(code, 1, "{report:#}");
+            let change = report["refused"]["change"].as_str().unwrap();
+            let wanted = format!("`--dialect {}`", dialect[0]);
+            assert!(change.contains(&wanted), "{change}");
+        }
+    }
+    let (_, report) = explained(desk.path(), "GET / HTTP/1.1\nHost: h\n\n", &[]);
+    let change = report["refused"]["change"].as_str().unwrap();
+    assert!(change.contains("portcullis sign"), "{change}");
+}
+
+#[test]
 fn beside_a_good_signature_it_is_the_token_that_is_talked_about() {
     let desk = with_gateway();
     let pair = |key_id: &str, secret: &str| {

@@ -187,6 +187,11 @@ fn a_webhook_is_explained_in_every_form_in_which_it_is_pasted() {
             let change = report["refused"]["change"].as_str().unwrap();
             assert!(change.contains("another body"), "{change}");
         }
+        // Where nothing says whose it is, it is asked.
+        let key = ["--key-id", "a", "--secret", "file:hooks.secret"];
+        let bare = explained(desk.path(), &key, &curl).1;
+        let change = bare["refused"]["change"].as_str().unwrap();
+        assert!(change.contains(&format!("`--sender {sender}`")), "{change}");
         // Of a body that is there in part nothing is told.
         let mut short = raw(&made["headers"], BODY);
         short.pop();

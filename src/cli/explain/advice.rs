@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::report::{Compared, Report};
 use super::shown::ago;
-use super::{aws_sigv4, hmac_auth, token as shown_token, unknown, webhook};
+use super::{aws_sigv4, hmac_auth, token as shown_token, unknown, unsaid, webhook};
 use crate::apps::{Key, Scheme, SchemeSet};
 use crate::crypto::Algorithm;
 use crate::route::{Ambiguous, NoRoute, Table};
@@ -83,6 +83,7 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
         Refused::Nothing(wanted) if wanted.schemes == webhooks() => {
             "`portcullis sign --scheme webhook` makes what its sender would send; see `portcullis sign --help`".to_owned()
         }
+        Refused::Missing | Refused::Nothing(_) if let Some(told) = unsaid::advice(case) => told,
         Refused::Missing | Refused::Nothing(_) => {
             "`portcullis sign --curl …` makes a signed request; see `portcullis sign --help`"
                 .to_owned()
@@ -120,11 +121,11 @@ pub(super) fn credential(why: &Refused, case: Case<'_>, report: &Report) -> Opti
             let rules = shown.map_or(ground.freshness, |webhooks| {
                 crate::schemes::webhook::verify::freshness(webhooks, ground.freshness)
             });
-            format!(
             let (whose, rules) = match of {
                 Timed::Credential => ("its", rules),
                 Timed::DpopProof | Timed::Pop => ("the proof's", ground.tokens.dpop.freshness),
             };
+            format!(
                 "{whose} time is {}; accepted are {} s back and {} s ahead: sign when you send, and check both clocks",
                 ago(*theirs, *ours),
                 rules.window.as_secs(),

@@ -15,6 +15,7 @@ mod report;
 mod shown;
 mod token;
 mod unknown;
+mod unsaid;
 mod veil;
 mod webhook;
 
