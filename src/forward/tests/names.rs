@@ -184,6 +184,60 @@ async fn a_resolver_that_fails_leaves_the_known_addresses() {
     assert_eq!(told.asked.load(Ordering::SeqCst), before + 1);
 }
 
+#[tokio::test]
+async fn while_the_resolver_fails_a_reload_that_changes_the_connections_keeps_the_known_addresses()
+{
+    let (a, _a) = named("a").await;
+    let (mut gate, told) = gate(&[a], Protocol::Auto);
+    assert_eq!(ask(&gate).await, "a");
+    told.fails();
+    gate.settings.keep_alive = None;
+    gate.settings.max_connections += 1;
+    gate.upstream = Upstream::new(gate.settings.clone(), Some(&gate.upstream));
+    assert_eq!(ask(&gate).await, "a");
+    assert_eq!(told.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn while_the_resolver_fails_a_worker_that_has_not_asked_goes_where_others_go() {
+    let (a, _a) = named("a").await;
+    let (mut gate, told) = gate(&[a], Protocol::Auto);
+    assert_eq!(ask(&gate).await, "a");
+    told.fails();
+    gate.pool = Pool::resolving(Arc::new(Asked(told.clone())));
+    assert_eq!(ask(&gate).await, "a");
+    assert_eq!(told.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_resolver_hangs_a_worker_that_has_not_asked_has_time_left_for_where_others_go() {
+    let (a, _a) = named("a").await;
+    let (mut gate, _) = slow_gate(&[(Duration::ZERO, a)]);
+    assert_eq!(ask(&gate).await, "a");
+    let hangs = Slow {
+        finds: vec![(LONG, 1)],
+        asked: Arc::default(),
+    };
+    gate.pool = Pool::resolving(Arc::new(hangs));
+    assert_eq!(ask(&gate).await, "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_resolver_fails_a_worker_goes_where_others_found_the_name_since() {
+    let ((a, _a), (b, _b)) = (named("a").await, named("b").await);
+    let (mut gate, told) = gate(&[a], Protocol::Auto);
+    assert_eq!(ask(&gate).await, "a");
+    // Longer than it is watched without being used, and longer than connections are kept.
+    sleep(Duration::from_mins(2)).await;
+    told.knows(&[b]);
+    let other = Pool::resolving(Arc::new(Asked(told.clone())));
+    let first = std::mem::replace(&mut gate.pool, other);
+    assert_eq!(ask(&gate).await, "b");
+    told.fails();
+    gate.pool = first;
+    assert_eq!(ask(&gate).await, "b");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_name_that_is_not_used_is_not_looked_up() {
     let (a, _a) = named("a").await;

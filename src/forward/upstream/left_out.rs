@@ -100,6 +100,11 @@ impl LeftOut {
         self.count(&table);
     }
 
+    /// What was last found for the name.
+    pub(super) fn known(&self) -> Vec<SocketAddr> {
+        self.table().known.clone()
+    }
+
     /// Where a request may go.
     pub(super) fn way(self: &Arc<Self>, rules: &Rules, may_try: bool, now: u64) -> Way {
         let mut way = Way::through(self.clone());

@@ -162,10 +162,12 @@ impl Place {
         }
     }
 
-    /// Its addresses, or none that are known yet.
+    /// Its addresses: to be looked up, where it has a name.
     pub(super) fn addresses(&self) -> Addresses {
         match &self.at {
-            At::Clear { host, port } | At::Tls { host, port, .. } => Addresses::of(host, *port),
+            At::Clear { host, port } | At::Tls { host, port, .. } => {
+                Addresses::of(host, *port, self.left_out.clone())
+            }
             At::Unix { .. } => Addresses::none(),
         }
     }

@@ -1,5 +1,6 @@
 //! The addresses of a server's name, asked for again while it is used.
 
+use super::left_out::LeftOut;
 use super::lost;
 use super::used_up::UsedUp;
 use std::fmt;
@@ -8,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync;
@@ -66,6 +67,8 @@ struct Name {
     watched: AtomicBool,
     /// One look-up at a time.
     turn: sync::Mutex<UnderWay>,
+    /// Where others leave what they found: other workers, checks, and who had the server before a reload.
+    last_found: Option<Arc<LeftOut>>,
 }
 
 /// A look-up that nobody has heard the end of. Whoever comes next waits for it too, rather than
@@ -104,6 +107,12 @@ impl UnderWay {
 }
 
 impl Name {
+    /// What anybody last found for it, if somebody did.
+    fn last_found(&self) -> Vec<SocketAddr> {
+        let last_found = self.last_found.as_ref();
+        last_found.map_or_else(Vec::new, |last_found| last_found.known())
+    }
+
     /// What is found before `by`. Where it is not there by then it is left to the next who asks.
     async fn find(
         &self,
@@ -149,8 +158,8 @@ fn not_found(why: &str) -> io::Error {
 }
 
 impl Addresses {
-    /// Those of a host, which may be an address itself.
-    pub(super) fn of(host: &str, port: u16) -> Self {
+    /// Those of a host, which may be an address itself; what was found for it lies in `last_found`.
+    pub(super) fn of(host: &str, port: u16, last_found: Option<Arc<LeftOut>>) -> Self {
         let literal = host.parse::<IpAddr>().ok();
         Self {
             known: Mutex::new(Known {
@@ -166,6 +175,7 @@ impl Addresses {
                 used: AtomicBool::new(false),
                 watched: AtomicBool::new(false),
                 turn: sync::Mutex::default(),
+                last_found,
             }),
         }
     }
@@ -199,7 +209,7 @@ impl Addresses {
     }
 
     /// Looks up the name before `by`, unless somebody else just did. True when
-    /// it has to be watched from now on. What was known before is kept when
+    /// it has to be watched from now on. What was last found is kept when
     /// the resolver fails.
     pub(super) async fn look_up(&self, by: Instant, resolver: &dyn Resolve) -> io::Result<bool> {
         let Some(name) = &self.name else {
@@ -210,7 +220,7 @@ impl Addresses {
             return Ok(false);
         }
         // Where some are known, there shall be time left to ask them.
-        let by = if self.known().list.is_empty() {
+        let by = if self.known().list.is_empty() && name.last_found().is_empty() {
             by
         } else {
             let now = Instant::now();
@@ -221,7 +231,7 @@ impl Addresses {
         Ok(true)
     }
 
-    /// Looks the name up before `by`, whoever did last. What was known before is kept when the resolver
+    /// Looks the name up before `by`, whoever did last. What was last found is kept when the resolver
     /// fails.
     pub(super) async fn find(
         &self,
@@ -252,16 +262,25 @@ impl Addresses {
         true
     }
 
-    /// Takes over what was found. What was known before is kept where the resolver fails, which is told when it begins.
+    /// Takes over what was found. Where the resolver fails, what was last found is kept, whoever found it: it is no
+    /// older than what is known here. That is told when it begins.
     fn take(&self, name: &Name, found: io::Result<Vec<SocketAddr>>) -> io::Result<()> {
-        match found {
+        let why = match found {
             Ok(list) => {
                 self.learn(list);
                 lost::is_found(&name.host, name.port);
+                return Ok(());
             }
-            Err(why) if self.known().list.is_empty() => return Err(why),
-            Err(why) => lost::is_lost(&name.host, name.port, &why),
+            Err(why) => why,
+        };
+        let last_found = name.last_found();
+        if !last_found.is_empty() {
+            self.learn(last_found);
         }
+        if self.known().list.is_empty() {
+            return Err(why);
+        }
+        lost::is_lost(&name.host, name.port, &why);
         Ok(())
     }
 
@@ -310,7 +329,7 @@ mod tests {
 
     #[test]
     fn addresses_are_few_each_once_and_taken_in_turn() {
-        let addresses = Addresses::of("orders.test", 80);
+        let addresses = Addresses::of("orders.test", 80, None);
         let many: Vec<SocketAddr> = (0..1_000_u16)
             .map(|n| ([127, 0, 0, 1], 1 + n / 2).into())
             .collect();
@@ -352,7 +371,7 @@ mod tests {
         let events = tracing_subscriber::fmt().with_writer(move || sink.clone());
         let _events = tracing::subscriber::set_default(events.finish());
         // Of two workers.
-        let workers = [(); 2].map(|()| Addresses::of("lost.test", 80));
+        let workers = [(); 2].map(|()| Addresses::of("lost.test", 80, None));
         for finds in [true, false, false, true, true] {
             for addresses in &workers {
                 let by = Instant::now() + LOOK_UP;
@@ -370,7 +389,7 @@ mod tests {
     #[test]
     fn an_address_is_no_name() {
         for host in ["127.0.0.1", "::1"] {
-            let addresses = Addresses::of(host, 80);
+            let addresses = Addresses::of(host, 80, None);
             assert!(!addresses.is_due());
             assert_eq!(addresses.in_turn().len(), 1);
         }
