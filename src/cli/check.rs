@@ -471,6 +471,10 @@ mod tests {
         let loaded = config::from_text("", "gateway.toml").unwrap();
         let text = described("gateway.toml", &loaded, 0);
         assert!(text.contains("every request gets 404"), "{text}");
+        let warned: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let told = "routes: there are no `[[routes]]`: every request gets 404";
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert!(warned[0].contains(told), "{warned:?}");
     }
 
     #[test]

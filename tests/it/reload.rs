@@ -221,6 +221,19 @@ fn a_file_that_has_lost_all_its_routes_changes_nothing() {
 }
 
 #[test]
+fn an_emptied_file_is_told_as_one_without_routes_and_not_as_one_to_restart_with() {
+    let upstream = Upstream::start();
+    let binary = Setup::before(&upstream).routes(OPEN).spawn();
+    binary.rewrite("");
+    let event = binary
+        .stderr
+        .wait_for("the refusal", |line| line.contains("not taken over"));
+    assert!(event.contains("has no `[[routes]]`"), "{event}");
+    assert!(!event.contains("restart"), "{event}");
+    assert_open(&binary.send(&binary.request("GET", "/open")));
+}
+
+#[test]
 fn a_file_that_has_lost_all_its_apps_changes_nothing_while_a_route_asks_for_one() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream);

@@ -169,11 +169,7 @@ pub enum NotReloaded {
 impl InForce {
     /// A configuration that can follow this one without a restart.
     fn takes(&self, loaded: Loaded) -> Result<Loaded, NotReloaded> {
-        let differences = self.fixed.differences(&Fixed::of(&loaded.config));
-        if !differences.is_empty() {
-            return Err(NotReloaded::NeedsRestart(differences.join(", ")));
-        }
-        // More likely a file that lost its end than what somebody wants.
+        // More likely a file that lost its end than what somebody wants: it is not to be put into force by a restart.
         if crate::config::loses_its_routes(&self.resolved, &loaded.resolved) {
             let why =
                 "the file has no `[[routes]]` any more, so that every request would be refused";
@@ -183,6 +179,10 @@ impl InForce {
             let why = "the file has no `[apps]` any more, so that its callers would be refused: \
                        if that is meant, let one stand with `enabled = false`, or restart";
             return Err(NotReloaded::Refused(why.to_owned()));
+        }
+        let differences = self.fixed.differences(&Fixed::of(&loaded.config));
+        if !differences.is_empty() {
+            return Err(NotReloaded::NeedsRestart(differences.join(", ")));
         }
         Ok(loaded)
     }

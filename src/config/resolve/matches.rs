@@ -3,6 +3,7 @@
 use super::Gathered;
 use super::less::less;
 use crate::config::file::{File, Route};
+use crate::config::gather::Draft;
 use crate::route::{HostPattern, Left, PathPattern, Table};
 use http::Method;
 
@@ -17,6 +18,20 @@ pub(super) fn methods(route: &Route, all: &[Route]) -> Vec<Method> {
         methods.insert(get + 1, Method::HEAD);
     }
     methods
+}
+
+/// Says of a file without a route, unless it is of a key service alone: it may have lost its end. Where it has mistakes,
+/// they may be why.
+pub(super) fn warn_of_none(file: &File, gathered: &mut Gathered<'_>) {
+    let mints = super::tokens::apps_of(file).any(|app| app.tokens.is_some());
+    let serves = !file.routes.0.is_empty() || !file.issuers.entries.is_empty() || mints;
+    if serves || gathered.problems.any_error() {
+        return;
+    }
+    let message = "there are no `[[routes]]`: every request gets 404";
+    let draft = Draft::new(0..0, "routes".to_owned(), message.to_owned());
+    let hint = "look whether the file has lost its end";
+    gathered.problem(draft.hint(hint).warning());
 }
 
 /// Says of each route that lists `methods` where its others are asked for less.

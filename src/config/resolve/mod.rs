@@ -156,6 +156,7 @@ pub(super) fn resolve(
     doors::places_that_meet(file, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
+    matches::warn_of_none(file, gathered);
 
     let outside = outside?;
     let freshness = Freshness {

@@ -251,7 +251,7 @@ pub(super) fn of_apps(file: &File) -> impl Iterator<Item = (&str, &AppTokens)> {
     })
 }
 
-fn apps_of(file: &File) -> impl Iterator<Item = &App> {
+pub(super) fn apps_of(file: &File) -> impl Iterator<Item = &App> {
     file.apps.entries.iter().filter_map(|(_, app)| app.as_ref())
 }
 
