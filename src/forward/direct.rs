@@ -81,12 +81,10 @@ pub async fn direct(
     let chosen = upstream.choose(&Servers::default(), asked);
     let mut chosen = chosen.ok_or_else(none)?;
     let target = upstream.target(&chosen);
-    let server = target.label.clone();
     let Some(at) = &target.place else {
         let response = echo::answer(plain.request(body)).await?;
         return Ok(Answer {
             response: response.map(|bytes| AnswerBody::made(bytes, None)),
-            server,
             asked,
             answered: clock.now(),
             far: None,
@@ -94,7 +92,7 @@ pub async fn direct(
     };
     let deadlines = Deadlines::start(upstream.settings());
     let way = &mut chosen.way;
-    match exchange(plain, body, at, &server, pool, &deadlines, way).await {
+    match exchange(plain, body, at, &target.label, pool, &deadlines, way).await {
         Tried::Answered(mut head, arriving) => {
             headers::plain::without_connection(&mut head.headers);
             head.version = Version::HTTP_11;
@@ -102,7 +100,6 @@ pub async fn direct(
             let body = AnswerBody::streaming(arriving, None, chosen.into_counted());
             Ok(Answer {
                 response: Response::from_parts(head, body),
-                server,
                 asked,
                 answered: clock.now(),
                 far: None,

@@ -3,7 +3,6 @@
 use super::body;
 use super::upstream::UsedUp;
 use std::io;
-use std::sync::Arc;
 
 /// Why there is no response of the upstream.
 #[derive(Debug, thiserror::Error)]
@@ -65,15 +64,6 @@ pub enum Late {
     Ping,
 }
 
-/// That there is no response of the upstream.
-#[derive(Debug)]
-pub struct NoAnswer {
-    /// Why: of the last server that was tried.
-    pub why: Failed,
-    /// Which that was, if any was.
-    pub server: Option<Arc<str>>,
-}
-
 impl Failed {
     /// It took too long.
     pub(super) const fn late(late: Late) -> Self {
@@ -106,14 +96,6 @@ impl Failed {
             | Self::Invalid(why) => *why = format!("`{label}`: {why}"),
             Self::Timeout { server, .. } => *server = Some(label.into()),
             Self::Body(_) => {}
-        }
-    }
-
-    /// It is of this server, which has its name in it.
-    pub(super) fn at(self, server: Arc<str>) -> NoAnswer {
-        NoAnswer {
-            why: self,
-            server: Some(server),
         }
     }
 
@@ -152,15 +134,6 @@ fn behind(server: Option<&str>) -> String {
     server
         .map(|server| format!(": `{server}`"))
         .unwrap_or_default()
-}
-
-impl From<body::BodyError> for NoAnswer {
-    fn from(error: body::BodyError) -> Self {
-        Self {
-            why: error.into(),
-            server: None,
-        }
-    }
 }
 
 impl Late {

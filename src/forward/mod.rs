@@ -27,7 +27,7 @@ pub mod upstream;
 mod tests;
 
 pub use answer::AnswerBody;
-pub use failed::{Failed, Late, NoAnswer};
+pub use failed::{Failed, Late};
 pub use headers::is_ours_to_say;
 pub use spare::take_back;
 
@@ -86,13 +86,20 @@ impl fmt::Debug for Head {
     }
 }
 
+/// Where it goes.
+#[derive(Debug)]
+pub struct To<'t> {
+    /// To one of its servers.
+    pub upstream: &'t Upstream,
+    /// To which, as soon as it is tried: who drops it while that one is silent can tell, too.
+    pub server: &'t mut Option<Arc<str>>,
+}
+
 /// The upstream's answer.
 #[derive(Debug)]
 pub struct Answer {
     /// Its head, and its body as it arrives.
     pub response: Response<AnswerBody>,
-    /// Which server gave it.
-    pub server: Arc<str>,
     /// When that one was asked: after those that gave none.
     pub asked: Now,
     /// When its head had arrived.
@@ -101,7 +108,7 @@ pub struct Answer {
     pub far: Option<Box<Far>>,
 }
 
-/// Sends one request to one server of `upstream` and waits for the head of
+/// Sends one request to one server of an upstream and waits for the head of
 /// its answer. The caller's place among the requests in flight, if
 /// nobody has taken it out, is kept until the answer's body ends. Dropping
 /// this future or the answer's body cancels the request at the upstream.
@@ -112,16 +119,17 @@ pub struct Answer {
 /// which it is no charge where this machine lacks what to connect to the one before with.
 ///
 /// # Errors
-/// [`NoAnswer`] when none came: of the last server that was tried.
+/// [`Failed`] when no answer came: of the last server that was tried.
 pub async fn forward(
     mut admitted: Admitted,
     route: &Route,
     head: &Head,
     mut body: ProvenBody,
-    upstream: &Upstream,
+    to: To<'_>,
     pool: &Pool,
     clock: &Clock,
-) -> Result<Answer, NoAnswer> {
+) -> Result<Answer, Failed> {
+    let To { upstream, server } = to;
     let place = admitted.take_place();
     let told = Told::of(admitted.caller());
     let inject = form::injected(route, &told);
@@ -157,14 +165,13 @@ pub async fn forward(
         }
         servers.add(&chosen);
         let target = upstream.target(&chosen);
-        let server = target.label.clone();
+        *server = Some(target.label.clone());
         let Some(at) = &target.place else {
             let response = echo::answer(prepared.request(body)).await?;
             let answered = clock.later(asked);
             upstream.answered(&mut chosen, response.status(), None, answered);
             return Ok(Answer {
                 response: response.map(|bytes| AnswerBody::made(bytes, place)),
-                server,
                 asked,
                 answered,
                 far: None,
@@ -174,7 +181,7 @@ pub async fn forward(
             &prepared,
             body,
             at,
-            &server,
+            &target.label,
             pool,
             &deadlines,
             &mut chosen.way,
@@ -204,7 +211,6 @@ pub async fn forward(
                 let body = AnswerBody::streaming(arriving, place, counted);
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
-                    server,
                     asked,
                     answered,
                     far: None,
@@ -218,7 +224,6 @@ pub async fn forward(
                 let body = AnswerBody::made(Bytes::new(), place);
                 return Ok(Answer {
                     response: Response::from_parts(head, body),
-                    server,
                     asked,
                     answered,
                     far: Some(far),
@@ -232,7 +237,7 @@ pub async fn forward(
                 chosen.excuse();
                 if upstream.settings().protocol == Protocol::Http2 {
                     // No other is fit either.
-                    return Err(why.at(server));
+                    return Err(why);
                 }
                 body = unsent;
                 why
@@ -248,7 +253,7 @@ pub async fn forward(
                 late: Late::Body, ..
             }) => {
                 chosen.excuse();
-                return Err(Failed::from(body::BodyError::Timeout).at(server));
+                return Err(Failed::from(body::BodyError::Timeout));
             }
             Tried::Failed(why) | Tried::Excused(why) => {
                 // The client may have taken it for its body, whatever the server did.
@@ -257,21 +262,18 @@ pub async fn forward(
                 } else {
                     upstream.failed(&mut chosen, &why, clock.now());
                 }
-                return Err(why.at(server));
+                return Err(why);
             }
         };
         asked = clock.now();
         upstream.failed(&mut chosen, &why, asked);
         if !deadlines.again() {
             // The next server could only be blamed for it.
-            return Err(why.at(server));
+            return Err(why);
         }
-        failed = Some(why.at(server));
+        failed = Some(why);
     }
-    Err(failed.unwrap_or_else(|| NoAnswer {
-        why: Failed::Unreachable("none of its servers is well".into()),
-        server: None,
-    }))
+    Err(failed.unwrap_or_else(|| Failed::Unreachable("none of its servers is well".into())))
 }
 
 /// Whether a request without a body may be sent again although a server may

@@ -363,12 +363,16 @@ impl Gateway {
             messages.go_to(upstream.settings());
         }
         let (pool, clock) = (&self.pool, &self.shared.clock);
-        let answer = forward::forward(admitted, route, head, body, upstream, pool, clock).await;
+        // In the record before it answers: its client may be gone before, or we.
+        let to = forward::To {
+            upstream,
+            server: &mut ending.record().upstream,
+        };
+        let answer = forward::forward(admitted, route, head, body, to, pool, clock).await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(none) => {
-                ending.record().upstream = none.server;
-                let mut stopped = Stopped::told(Refusal::Forward(none.why), standing, told);
+            Err(why) => {
+                let mut stopped = Stopped::told(Refusal::Forward(why), standing, told);
                 answer::ask_after_body(&mut stopped, route, head, settings.public_url.as_ref());
                 forward::take_back(std::mem::take(&mut head.parts.headers));
                 return Err(stopped);
@@ -376,7 +380,6 @@ impl Gateway {
         };
         forward::take_back(std::mem::take(&mut head.parts.headers));
         let record = ending.record();
-        record.upstream = Some(answer.server);
         record.upstream_asked = Some(answer.asked);
         record.upstream_answered = Some(answer.answered);
         let mut response = answer.response;

@@ -26,6 +26,8 @@ const OTHER: usize = 2;
 const OWN_REASONS: [&str; 3] = ["ok", "cut", "other"];
 /// The status of a server that failed.
 const FAILED: u16 = 500;
+/// That of a request whose client went away, or which the stop cut, before there was one.
+const NEVER_SENT: u16 = 0;
 /// Classes of a status, by its first digit.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -80,8 +82,8 @@ impl Routes {
         shown: &[(u16, &'static str)],
     ) -> Self {
         let reasons: Arc<[_]> = OWN_REASONS.into_iter().chain(codes).collect();
-        let failed = (FAILED, OWN_REASONS[OK]);
-        let shown = shown.iter().chain([&failed]).filter_map(|(status, word)| {
+        let own = [(FAILED, OWN_REASONS[OK]), (NEVER_SENT, OWN_REASONS[CUT])];
+        let shown = shown.iter().chain(&own).filter_map(|(status, word)| {
             let reason = reasons.iter().position(|known| known == word)?;
             Some(class_of(*status) * reasons.len() + reason)
         });

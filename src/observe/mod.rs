@@ -192,7 +192,7 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the response's body that were sent.
     pub bytes_out: u64,
-    /// The upstream server that answered.
+    /// The upstream server that answered, or that was asked last.
     pub upstream: Option<Arc<str>>,
     /// When the upstream was asked; without it, its time counts from the start.
     pub upstream_asked: Option<Now>,

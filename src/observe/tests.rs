@@ -523,6 +523,7 @@ fn what_an_alert_waits_for_is_on_the_page_before_it_happens() {
     for line in [
         r#"portcullis_requests_total{route="orders",status="4xx",reason="credential-rejected"} 0"#,
         r#"portcullis_requests_total{route="none",status="5xx",reason="ok"} 0"#,
+        r#"portcullis_requests_total{route="orders",status="none",reason="cut"} 0"#,
         r#"portcullis_observed_requests_total{route="orders",reason="ok"} 0"#,
         r#"portcullis_would_refuse_total{route="orders"} 0"#,
     ] {
@@ -530,7 +531,7 @@ fn what_an_alert_waits_for_is_on_the_page_before_it_happens() {
     }
     // Of three routes, and nothing else for each.
     let requests = |page: &str| page.matches("\nportcullis_requests_total{").count();
-    assert_eq!(requests(&page), 6);
+    assert_eq!(requests(&page), 9);
 
     let mut ended = full();
     for (would_refuse, times) in [(None, 1), (Some(CODES[0]), 2), (Some(CODES[1]), 3)] {

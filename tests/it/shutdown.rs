@@ -104,6 +104,7 @@ fn what_does_not_end_in_time_is_cut() {
         reason.contains("`drain_timeout`"),
         "not that the client went: {record}"
     );
+    assert_ne!(record["upstream"], Value::Null, "{record}");
 }
 
 /// A webhook of GitHub's: its body is read before its proof is known.

@@ -243,6 +243,22 @@ fn a_server_is_reached_through_its_socket() {
 }
 
 #[test]
+fn a_server_that_hangs_is_named_where_its_client_does_not_wait_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let gateway = Setup::with_servers(&format!("\"unix:{}\"", path.display())).start();
+    let mut client = gateway.connect();
+    client.send(&caller().sign(&gateway.request("GET", "/orders")).bytes());
+    let (_silent, _) = listener.accept().unwrap();
+    drop(client);
+    let record = gateway.record(0);
+    assert_eq!(record["status"], 499, "{record}");
+    let label = format!("unix:{}", path.display());
+    assert_eq!(record["upstream"], label.as_str(), "{record}");
+}
+
+#[test]
 fn a_server_behind_a_socket_is_checked_as_localhost() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("orders.sock");

@@ -174,19 +174,21 @@ impl Gate {
     }
 
     async fn send(&self, head: Head, body: ProvenBody) -> Result<Answer, Failed> {
+        self.send_to(head, body, &mut None).await
+    }
+
+    /// Notes which server it went to.
+    async fn send_to(
+        &self,
+        head: Head,
+        body: ProvenBody,
+        server: &mut Option<Arc<str>>,
+    ) -> Result<Answer, Failed> {
         let caller = admitted(&self.route);
-        let (upstream, pool) = (&self.upstream, &self.pool);
-        forward(
-            caller,
-            &self.route,
-            &head,
-            body,
-            upstream,
-            pool,
-            &self.clock,
-        )
-        .await
-        .map_err(|none| none.why)
+        let upstream = &self.upstream;
+        let to = To { upstream, server };
+        let (pool, clock) = (&self.pool, &self.clock);
+        forward(caller, &self.route, &head, body, to, pool, clock).await
     }
 
     async fn get(&self, target: &'static str) -> Result<Answer, Failed> {
@@ -274,8 +276,9 @@ async fn the_request_goes_out_byte_for_byte_with_one_framing_field() {
     let mut head = head(Method::GET, "/a%2fB/~%7e/?q=%20+&q=&&x");
     head.parts.headers.append("accept", "*/*".parse().unwrap());
     let gate = Gate::before(&[port]);
-    let answer = gate.send(head, nothing().await).await.unwrap();
-    assert_eq!(&*answer.server, format!("127.0.0.1:{port}"));
+    let mut to = None;
+    let answer = gate.send_to(head, nothing().await, &mut to).await.unwrap();
+    assert_eq!(to.as_deref(), Some(&*format!("127.0.0.1:{port}")));
     assert_eq!(whole(answer).await.unwrap(), "ok");
     assert_eq!(
         server.await.unwrap()[0][0],
@@ -1127,8 +1130,9 @@ async fn the_built_in_backend_answers_without_a_socket() {
     let body = prepare(body, &digest_of(b"hello"), WHILE, Meter::default())
         .await
         .unwrap();
-    let answer = gate.post(body).await.unwrap();
-    assert_eq!(&*answer.server, "echo:");
+    let (head, mut to) = (head(Method::POST, "/"), None);
+    let answer = gate.send_to(head, body, &mut to).await.unwrap();
+    assert_eq!(to.as_deref(), Some("echo:"));
     let seen: serde_json::Value = serde_json::from_slice(&whole(answer).await.unwrap()).unwrap();
     assert_eq!(seen["method"], "POST");
     assert_eq!(seen["body"]["text"], "hello");
