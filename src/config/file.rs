@@ -143,7 +143,7 @@ table! {
         /// How long a caller may be slower than `min_rate`.
         pub min_rate_grace: Period = "8s",
         /// What comes first when the gateway stops, before `drain_timeout` begins.
-        pub drain: Drain = {},
+        pub drain: At<Drain> = {},
         /// How long requests in flight, and tunnels, have when the gateway stops, once it accepts nothing more.
         pub drain_timeout: Period = "30s",
         /// Connections at a time that go on in another protocol, such as WebSocket. Each counts as a

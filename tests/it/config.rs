@@ -1071,6 +1071,28 @@ fn what_has_no_effect_or_another_one_than_it_seems_is_a_warning() {
 }
 
 #[test]
+fn a_stop_that_lasts_longer_than_the_gateway_which_follows_waits_is_a_warning() {
+    let warnings = |text: &str| {
+        let loaded = config::from_text(text, "gateway.toml").unwrap();
+        let warnings = loaded.warnings.iter().map(ToString::to_string);
+        warnings
+            .filter(|one| one.contains("gives up"))
+            .collect::<Vec<_>>()
+    };
+    let drain = "[server]\ndrain = { not_ready = \"20s\", goodbye = \"40s\" }\n";
+    let told = warnings(drain);
+    let message = "server.drain: a gateway that is started before this one ends gives up after 1m, \
+                   while `not_ready` and `goodbye` last 1m";
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(message), "{told:?}");
+    let wait = |wait: &str| format!("[state]\nwait = \"{wait}\"\n");
+    assert_eq!(warnings(&(drain.to_owned() + &wait("61s"))), [""; 0]);
+    for none in ["", &wait("1ms")] {
+        assert_eq!(warnings(none), [""; 0], "{none}");
+    }
+}
+
+#[test]
 fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
     const SIGNED: &str = "accept = [\"http-signature\"]";
     let route = |name: &str, rest: &str| {

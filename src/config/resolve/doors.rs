@@ -2,6 +2,7 @@
 
 use super::Gathered;
 use crate::config::file::{File, Server};
+use crate::config::time;
 use crate::server::{Caps, Fields, Forwarders, Networks};
 
 /// Places of which only one can be listened on: to whoever comes second the system says that the address is in use.
@@ -36,6 +37,21 @@ pub(super) fn places_that_meet(file: &File, gathered: &mut Gathered<'_>) {
         ))
     };
     gathered.problem(draft.hint("give health and metrics a port of their own, or `\"off\"`"));
+}
+
+/// Says of a stop that lasts longer than the gateway which follows waits: that one gives up, and the other ends all the same.
+pub(super) fn followed_too_late(file: &File, gathered: &mut Gathered<'_>) {
+    let (drain, wait) = (&file.server.drain, file.state.wait.0);
+    let before = drain.not_ready.0.saturating_add(drain.goodbye.0);
+    if before >= wait {
+        let draft = drain.problem(format!(
+            "a gateway that is started before this one ends gives up after {}, while `not_ready` and `goodbye` last {}",
+            time(wait),
+            time(before)
+        ));
+        let hint = "`wait` of `[state]` longer than both together, where restarts overlap";
+        gathered.problem(draft.hint(hint).warning());
+    }
 }
 
 pub(super) fn caps(server: &Server, gathered: &mut Gathered<'_>) -> Caps {

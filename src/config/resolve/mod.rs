@@ -154,6 +154,7 @@ pub(super) fn resolve(
     let minting_cors = file.tokens.cors.as_ref();
     let minting_cors = minting_cors.and_then(|cors| cors::of_tokens(cors, gathered));
     doors::places_that_meet(file, gathered);
+    doors::followed_too_late(file, gathered);
     warn(file, gathered);
     tls::warn(file, gathered);
     matches::warn_of_none(file, gathered);
