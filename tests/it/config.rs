@@ -209,7 +209,10 @@ fn a_certificate_is_warned_of_before_it_is_over_14_days_or_the_last_quarter_of_i
     let end = rcgen::date_time_ymd(2026, 1, 1);
     let (long, key) = made(rcgen::date_time_ymd(2025, 1, 1), end);
     let (brief, brief_key) = made(rcgen::date_time_ymd(2025, 12, 28), end);
-    let (later, later_key) = made(end, rcgen::date_time_ymd(2030, 1, 1));
+    let (later, later_key) = made(
+        rcgen::date_time_ymd(2025, 1, 1),
+        rcgen::date_time_ymd(2030, 1, 1),
+    );
     let server = "[server.tls]\ncertificate = \"file:cert.pem\"\nkey = \"file:key.pem\"\n";
     let upstream = "[upstreams.a]\nservers = [\"https://127.0.0.1:1\"]\n\
                     tls = { ca = \"file:cert.pem\", certificate = \"file:cert.pem\", key = \"file:key.pem\" }\n";
@@ -230,6 +233,54 @@ fn a_certificate_is_warned_of_before_it_is_over_14_days_or_the_last_quarter_of_i
         assert!(told.contains(message), "{told}");
         let over = only(&loaded, END + 1).unwrap();
         assert!(over.contains("is over since"), "{over}");
+    }
+}
+
+#[test]
+fn a_certificate_that_does_not_hold_yet_is_told_until_its_first_second() {
+    let folder = folder();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let early = params.self_signed(&key).unwrap().pem();
+    fs::write(folder.path().join("early.pem"), early).unwrap();
+    fs::write(folder.path().join("early.key"), key.serialize_pem()).unwrap();
+    let tls = |certificate: &str, more: &str| {
+        format!(
+            "tls = {{ certificate = \"file:{certificate}.pem\", key = \"file:{certificate}.key\"{more} }}\n"
+        )
+    };
+    fs::copy(
+        folder.path().join("key.pem"),
+        folder.path().join("cert.key"),
+    )
+    .unwrap();
+    let of_client_ca = tls("cert", ", client_ca = \"file:early.pem\"");
+    let upstream = tls("early", ", ca = \"file:ca.pem\"");
+    for (text, key, what) in [
+        (
+            format!("[server]\n{}", tls("early", "")),
+            "server.tls.certificate",
+            "the certificate",
+        ),
+        (
+            format!("[server]\n{of_client_ca}"),
+            "server.tls.client_ca",
+            "certificate 1 of the client CA",
+        ),
+        (
+            format!("[upstreams.a]\nservers = [\"https://127.0.0.1:1\"]\n{upstream}"),
+            "upstreams.a.tls.certificate",
+            "the certificate",
+        ),
+    ] {
+        let loaded = Config::from_text(&text, "gateway.toml", folder.path(), &environment).unwrap();
+        let told = only(&loaded, END - 1).unwrap();
+        let message = format!("{key}: {what} holds only from 2026-01-01 on");
+        assert!(told.contains(&message), "{told}");
+        assert_eq!(only(&loaded, END), None);
     }
 }
 

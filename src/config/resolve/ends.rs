@@ -1,4 +1,4 @@
-//! When the certificates of a file end: what is warned of, and from when on.
+//! When the certificates of a file begin to hold, and when they end: what is warned of, and from when on.
 
 use super::Gathered;
 use crate::config::read::At;
@@ -11,8 +11,8 @@ const NOTICE: i64 = 14 * 24 * 60 * 60;
 const PART_OF_LIFE: i64 = 4;
 
 impl Gathered<'_> {
-    /// Has it warned of that certificates of the chain which `at` names end, and that they are over; `then` is what
-    /// comes of it. Metrics call the chain `of`.
+    /// Has it warned of that certificates of the chain which `at` names do not hold yet, end, and are over; `then` is
+    /// what comes of it. Metrics call the chain `of`.
     pub(super) fn chain_ends<T>(&mut self, of: String, at: &At<T>, pem: &[u8], then: &str) {
         let name = |number| match number {
             1 => "the certificate".to_owned(),
@@ -40,6 +40,7 @@ impl Gathered<'_> {
         let all = Validity::all(pem);
         for (number, held) in (1..).zip(&all) {
             let what = name(number);
+            self.not_yet(at, *held, &what, then);
             self.soon(at, *held, &what, then);
             let draft = at.problem(format!("{what} is over since {}", date(held.last)));
             let draft = draft.hint(format!("{mend}: {then}"));
@@ -47,6 +48,14 @@ impl Gathered<'_> {
         }
         let first = all.iter().map(|held| held.last).min();
         self.ends.extend(first.map(|last| (of, last)));
+    }
+
+    fn not_yet<T>(&mut self, at: &At<T>, held: Validity, what: &str, then: &str) {
+        let draft = at.problem(format!("{what} holds only from {} on", date(held.first)));
+        let draft = draft.hint(format!(
+            "take one that holds already, or look at the clock: until then {then}"
+        ));
+        self.near.push((i64::MIN..held.first, draft.warning()));
     }
 
     fn soon<T>(&mut self, at: &At<T>, held: Validity, what: &str, then: &str) {
