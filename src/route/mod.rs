@@ -27,7 +27,7 @@ pub use key_places::{KeyPlaces, KeyWord};
 pub use path::{Ambiguous, Path, PathEncoding};
 pub use pattern::{BadPattern, HostPattern, PathPattern};
 pub use sigv4::{SigV4, SignedPath};
-pub use table::{Left, NoRoute, Table, Tie};
+pub use table::{Left, NoRoute, Others, Table, Tie};
 pub use takers::{IssuerSet, MAX_ISSUERS, Takers};
 pub use webhook::{Sender, Webhooks};
 

@@ -40,8 +40,21 @@ pub struct Left<'t> {
     pub from: &'t Route,
     /// Which one takes it.
     pub to: &'t Route,
-    /// One of the methods.
+    /// The first of its methods.
     pub method: &'t http::Method,
+    /// Whether that is all.
+    pub others: Others,
+}
+
+/// Which methods go with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// None.
+    None,
+    /// Some.
+    Some,
+    /// Every one that there is.
+    All,
 }
 
 /// Methods that are asked with most, those first that change something.
@@ -157,18 +170,27 @@ impl Table {
             return None;
         }
         let path = from.path.shared(&to.path)?;
-        let methods = match &*to.methods {
-            [] => &USUAL[..],
-            listed => listed,
+        let (methods, is_open) = match &*to.methods {
+            [] => (&USUAL[..], true),
+            listed => (listed, false),
         };
-        let method = methods.iter().find(|method| {
-            **method != http::Method::OPTIONS
+        let goes = |method: &http::Method| {
+            *method != http::Method::OPTIONS
                 && !from.methods.contains(method)
-                && self
-                    .find_canonical(host, method, &path)
-                    .is_ok_and(|found| found.index == to.index)
-        })?;
-        Some(Left { from, to, method })
+                && self.goes_to(to, host, method, &path)
+        };
+        let (method, others) = first_of(methods, is_open, goes)?;
+        Some(Left {
+            from,
+            to,
+            method,
+            others,
+        })
+    }
+
+    fn goes_to(&self, to: &Route, host: &str, method: &http::Method, path: &str) -> bool {
+        let found = self.find_canonical(host, method, path);
+        found.is_ok_and(|found| found.index == to.index)
     }
 
     /// What routes leave to others of a less specific path, since the host goes before it: a route of one host has what
@@ -189,17 +211,23 @@ impl Table {
             return None;
         }
         let path = from.path.shared(&to.path)?;
-        let methods = match (&*from.methods, &*to.methods) {
-            ([], []) => &USUAL[..],
-            ([], listed) | (listed, _) => listed,
+        let (methods, is_open) = match (&*from.methods, &*to.methods) {
+            ([], []) => (&USUAL[..], true),
+            ([], listed) | (listed, _) => (listed, false),
         };
-        let method = methods.iter().find(|method| {
-            **method != http::Method::OPTIONS
-                && self
-                    .find_canonical(&host, method, &path)
-                    .is_ok_and(|found| found.index == to.index)
-        })?;
-        Some(Left { from, to, method })
+        let goes = |method: &http::Method| {
+            *method != http::Method::OPTIONS && self.goes_to(to, &host, method, &path)
+        };
+        let (method, mut others) = first_of(methods, is_open, goes)?;
+        if is_open && methods.iter().all(goes) {
+            others = Others::All;
+        }
+        Some(Left {
+            from,
+            to,
+            method,
+            others,
+        })
     }
 
     /// Every route, most specific first: the order in which they are tried.
@@ -211,6 +239,18 @@ impl Table {
     pub fn routes(&self) -> &[Arc<Route>] {
         &self.routes
     }
+}
+
+/// The first of `methods` that goes there, and whether others do; there are more where the list `is_open`. `HEAD` goes with `GET`.
+fn first_of(
+    methods: &[http::Method],
+    is_open: bool,
+    goes: impl Fn(&http::Method) -> bool,
+) -> Option<(&http::Method, Others)> {
+    let mut left = methods.iter().filter(|method| goes(method));
+    let first = left.next()?;
+    let others = is_open || left.any(|other| *other != http::Method::HEAD);
+    Some((first, if others { Others::Some } else { Others::None }))
 }
 
 /// Host first, then path, then whether methods are named.
@@ -334,22 +374,41 @@ mod tests {
     fn what_a_host_has_of_a_more_specific_path_is_what_it_would_get() {
         let get = &[Method::GET][..];
         let post = &[Method::POST][..];
+        let read = &[Method::GET, Method::HEAD][..];
+        let write = &[Method::PUT, Method::PATCH][..];
         for (routes, left) in [
             (
                 &[(None, "/a/**", &[][..]), (Some("x.de"), "/**", &[])][..],
-                &[("/a/**", "/**", Method::POST)][..],
+                &[("/a/**", "/**", Method::POST, Others::All)][..],
             ),
             (
                 &[(Some("*.x.de"), "/a", &[]), (Some("b.x.de"), "/**", &[])],
-                &[("/a", "/**", Method::POST)],
+                &[("/a", "/**", Method::POST, Others::All)],
             ),
             (
                 &[(None, "/a", get), (Some("*.x.de"), "/**", &[])],
-                &[("/a", "/**", Method::GET)],
+                &[("/a", "/**", Method::GET, Others::None)],
             ),
             (
                 &[(None, "/*/a", &[]), (Some("x.de"), "/**", get)],
-                &[("/*/a", "/**", Method::GET)],
+                &[("/*/a", "/**", Method::GET, Others::None)],
+            ),
+            (
+                &[(None, "/a", read), (Some("x.de"), "/**", &[])],
+                &[("/a", "/**", Method::GET, Others::None)],
+            ),
+            (
+                &[(None, "/a", write), (Some("x.de"), "/**", &[])],
+                &[("/a", "/**", Method::PUT, Others::Some)],
+            ),
+            // One of that host has a part of it.
+            (
+                &[
+                    (None, "/a", &[]),
+                    (Some("x.de"), "/**", &[]),
+                    (Some("x.de"), "/a", post),
+                ],
+                &[("/a", "/**", Method::PUT, Others::Some)],
             ),
             // Its own host, another one, other methods or paths, or one as specific.
             (
@@ -378,7 +437,10 @@ mod tests {
             let table = table(routes);
             let found: Vec<_> = table
                 .left_by_host()
-                .map(|left| (&*left.from.name, &*left.to.name, left.method.clone()))
+                .map(|left| {
+                    let method = left.method.clone();
+                    (&*left.from.name, &*left.to.name, method, left.others)
+                })
                 .collect();
             assert_eq!(found, left, "{routes:?}");
         }

@@ -1175,27 +1175,29 @@ fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
         (
             "[\"GET\"]",
             public,
-            Some("`POST` here to the route `all`, which is public"),
+            Some("`POST` and others here to the route `all`, which is public"),
         ),
         (
             "[\"POST\", \"PUT\", \"PATCH\", \"DELETE\"]",
             public,
-            Some("`GET` here to the route `all`, which is public"),
+            Some("`GET` and others here to the route `all`, which is public"),
         ),
         (
             "[\"GET\"]",
             &format!("{SIGNED}\nscopes = [\"orders\"]\nmode = \"observe\""),
-            Some("`POST` here to the route `all`, which refuses nobody"),
+            Some("`POST` and others here to the route `all`, which refuses nobody"),
         ),
         (
             "[\"GET\"]",
             &format!("{SIGNED}\nscopes = [\"more\"]"),
-            Some("`POST` here to the route `all`, which does not ask for the scope `orders`"),
+            Some(
+                "`POST` and others here to the route `all`, which does not ask for the scope `orders`",
+            ),
         ),
         (
             "[\"GET\"]",
             &format!("{SIGNED}\nscopes = [\"orders\"]"),
-            Some("`POST` here to the route `all`, whose `assurance` is lower"),
+            Some("`POST` and others here to the route `all`, whose `assurance` is lower"),
         ),
         (
             "[\"GET\"]",
@@ -1296,7 +1298,9 @@ fn a_method_that_is_left_to_a_route_which_asks_for_less_is_a_warning() {
         ),
     ] {
         let told = told.map(|told| {
-            format!("routes[0].path: `methods` leaves `POST` here to the route `all`, {told}")
+            format!(
+                "routes[0].path: `methods` leaves `POST` and others here to the route `all`, {told}"
+            )
         });
         let narrow = route(
             "narrow",
@@ -1352,14 +1356,26 @@ fn a_path_that_another_host_opens_for_less_is_a_warning() {
     assert_eq!(
         warnings(of_host),
         [
-            "routes[0].path: `POST` for the host `www.example.com` goes to the route `site` before, which is public"
+            "routes[0].path: every method for the host `www.example.com` goes to the route `site` before, which is public"
         ]
     );
+    for (methods, told) in [
+        ("[\"POST\"]", "`POST` for the host `www.example.com` goes"),
+        ("[\"GET\"]", "`GET` for the host `www.example.com` goes"),
+        (
+            "[\"PUT\", \"PATCH\"]",
+            "`PUT` and others for the host `www.example.com` go",
+        ),
+    ] {
+        let listed = format!("methods = {methods}\n{of_host}");
+        let told = format!("routes[0].path: {told} to the route `site` before, which is public");
+        assert_eq!(warnings(&listed), [told]);
+    }
     let pattern = of_host.replace("www.", "*.");
     assert_eq!(
         warnings(&pattern),
         [
-            "routes[0].path: `POST` for the host `*.example.com` goes to the route `site` before, which is public"
+            "routes[0].path: every method for the host `*.example.com` goes to the route `site` before, which is public"
         ]
     );
     for harmless in [

@@ -4,7 +4,7 @@ use super::Gathered;
 use super::less::less;
 use crate::config::file::{File, Route};
 use crate::config::gather::Draft;
-use crate::route::{HostPattern, Left, PathPattern, Table};
+use crate::route::{HostPattern, Left, Others, PathPattern, Table};
 use http::Method;
 
 /// Its methods. `HEAD` asks for what `GET` does: who guards the one guards the other, unless a
@@ -38,8 +38,9 @@ pub(super) fn warn_of_none(file: &File, gathered: &mut Gathered<'_>) {
 pub(super) fn warn_of_left(table: &Table, routes: &[Route], gathered: &mut Gathered<'_>) {
     let says = |left: &Left<'_>, less: &str| {
         format!(
-            "`methods` leaves `{}` here to the route `{}`, {less}",
-            left.method, left.to.name
+            "`methods` leaves {} here to the route `{}`, {less}",
+            which(left),
+            left.to.name
         )
     };
     let hint =
@@ -54,15 +55,27 @@ pub(super) fn warn_of_left_by_host(table: &Table, routes: &[Route], gathered: &m
     let lefts = lefts.filter(|left| left.from.upstream == left.to.upstream);
     let says = |left: &Left<'_>, less: &str| {
         let host = left.to.host.as_ref().map(ToString::to_string);
+        let goes = match left.others {
+            Others::Some => "go",
+            Others::None | Others::All => "goes",
+        };
         format!(
-            "`{}` for the host `{}` goes to the route `{}` before, {less}",
-            left.method,
+            "{} for the host `{}` {goes} to the route `{}` before, {less}",
+            which(left),
             host.unwrap_or_default(),
             left.to.name
         )
     };
     let hint = "a host goes before a path: say this path in a route of that host too, which asks for as much";
     warn(lefts, routes, gathered, says, hint);
+}
+
+fn which(left: &Left<'_>) -> String {
+    match left.others {
+        Others::None => format!("`{}`", left.method),
+        Others::Some => format!("`{}` and others", left.method),
+        Others::All => "every method".to_owned(),
+    }
 }
 
 /// Warns once of each route that leaves something to one which asks for less.
