@@ -181,7 +181,7 @@ fn the_mistake_of_a_sender_whose_webhooks_are_observed_is_named_in_the_record() 
     gateway.send(&request).assert_passed();
     assert_eq!(would_refuse(&gateway, 0).1, "credential-rejected");
     let reason = gateway.record(0)["would_reason"].clone();
-    assert_eq!(reason, "wrong-signature: trailing-newline");
+    assert_eq!(reason, "wrong-signature: body-written-anew");
 }
 
 #[test]
