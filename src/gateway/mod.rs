@@ -22,6 +22,7 @@ mod minting;
 mod observed;
 mod outcome;
 mod second;
+mod shared;
 mod static_keys;
 mod together;
 mod tunnels;
@@ -32,23 +33,20 @@ pub use answer::ResponseBody;
 pub use cors::{is_of_foreign_page, route_of_preflight};
 pub use in_force::InForce;
 pub use reload::{Blueprint, Settings, StaticKeys};
+pub use shared::{Alarm, Shared};
 pub use static_keys::Notice;
 pub use tunnels::{TunnelSettings, Tunnels, asked as asked_protocol};
 pub use undecided::Undecided;
 
-use crate::authorize::Heights;
-use crate::clock::{Clock, Now};
+use crate::clock::Now;
 use crate::forward::body::{Looked, Meter};
 use crate::forward::upstream::Pool;
 use crate::forward::{self, AnswerBody, body};
 use crate::limit;
-use crate::limit::overload::{Gate, Seat, WorkerGate};
-use crate::limit::peer::Peers;
-use crate::mint;
-use crate::observe::{Observer, Record, RequestIds};
-use crate::replay::{self, Memory, Written};
+use crate::limit::overload::{Seat, WorkerGate};
+use crate::observe::{Record, RequestIds};
+use crate::replay::{self, Written};
 use crate::route::BodyVerify;
-use crate::schemes::token;
 use crate::server::{Fault, Handler, LastAnswer, Peer, RequestBody};
 use begin::{Begun, Passing};
 use bytes::Bytes;
@@ -59,45 +57,11 @@ use http_body::Body as _;
 use in_force::Taken;
 use outcome::Stopped;
 use refusal::Refusal;
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
-
-/// Told of a key that nobody has, by its id, and who has shown it, unless over a Unix socket. It must not wait.
-pub type Alarm = Box<dyn Fn(&str, Option<IpAddr>, Now) + Send + Sync>;
-
-/// What all workers share.
-pub struct Shared {
-    /// What is in force.
-    pub settings: InForce,
-    /// Proofs that were used.
-    pub memory: Arc<dyn Memory>,
-    /// The same of what is only observed: its own, in memory.
-    pub observed: Arc<dyn Memory>,
-    /// What apps have moved up to.
-    pub heights: Arc<Heights>,
-    /// What each address has caused.
-    pub peers: Peers,
-    /// Tunnels that are open.
-    pub tunnels: Tunnels,
-    /// Requests in flight, and those that wait to be.
-    pub in_flight: Arc<Gate>,
-    /// Those whose body is waited for before their proof.
-    pub undecided: Arc<Undecided>,
-    /// Tokens that were verified.
-    pub tokens: token::Cache,
-    /// Who makes tokens.
-    pub minting: Arc<mint::Service>,
-    /// Who is told, by id and peer, that a key was shown that nobody has.
-    pub alarm: Option<Alarm>,
-    /// Where records go.
-    pub observer: Observer,
-    /// The time.
-    pub clock: Clock,
-}
 
 /// The gateway as one worker sees it.
 #[derive(Clone)]
