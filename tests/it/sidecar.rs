@@ -137,6 +137,25 @@ fn what_a_tool_sends_passes_the_gateway_in_every_scheme() {
 }
 
 #[test]
+fn it_leaves_nothing_in_the_folder_in_which_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mobile.key"), [b'k'; 32]).unwrap();
+    let child = command(folder.path(), "http://127.0.0.1:1")
+        .args(["--listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    let stderr = Lines::of(child.stderr.take().unwrap());
+    let sidecar = Sidecar { child, stderr };
+    sidecar.address();
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, ["mobile.key"]);
+}
+
+#[test]
 fn each_copy_of_a_request_is_signed_anew() {
     let upstream = Upstream::start();
     let setup = Setup::before(&upstream).route("replay = \"strict\"\nkeep_proof = true");

@@ -198,7 +198,7 @@ fn settings(args: &Args, to: &Uri) -> Result<(server::Settings, Upstream)> {
     let text = format!(
         "[server]\nlisten = {listen}\nsocket_mode = \"0600\"\nworkers = 1\n\
          body_timeout = \"{pause}ms\"\ndrain_timeout = \"{pause}ms\"\n{pace}\n\
-         [admin]\nlisten = \"off\"\n\n\
+         [admin]\nlisten = \"off\"\n\n[state]\nregistry = \"off\"\n\n\
          [upstreams.to]\nservers = [\"{to}\"]\ntimeout = \"{begins}ms\"\n\
          idle_timeout = \"{pause}ms\"\ntotal_timeout = \"{whole}ms\"\n{tls}\n\
          [[routes]]\nname = \"all\"\npath = \"/**\"\nupstream = \"to\"\naccept = [\"public\"]\n"
