@@ -293,7 +293,7 @@ pub(crate) fn hash_static_key(path: &Path, key: &Secret) -> Result<Result<String
     if decisive.iter().any(|key| others.any_at(key)) {
         return Err(Report::new(others));
     }
-    let places = Places::new(folder(path), &variable, Mode::Serve);
+    let places = Places::new(store::folder_of(path), &variable, Mode::Serve);
     let mut problems = Problems::new(&text, &name);
     let mut gathered = resolve::Gathered::new(&mut problems);
     match resolve::pepper(&file, &places, &mut gathered) {
@@ -308,7 +308,7 @@ pub(crate) fn hash_static_key(path: &Path, key: &Secret) -> Result<Result<String
 /// The secret of a key of the file at `path`, as it is written where `note` says, and not as the
 /// gateway takes it: to learn how a caller may have misread it.
 pub(crate) fn written_secret(path: &Path, note: &KeyNote) -> Option<Secret> {
-    let places = Places::new(folder(path), &variable, Mode::Check);
+    let places = Places::new(store::folder_of(path), &variable, Mode::Check);
     let reference = Reference::parse(&note.secret).ok()?;
     let written = places.written(&reference)?;
     Some(Secret::new(written.to_vec()))
@@ -319,7 +319,7 @@ pub(crate) fn written_secret(path: &Path, note: &KeyNote) -> Option<Secret> {
 /// # Errors
 /// Why it cannot be had.
 pub(crate) fn admin_token(path: &Path, reference: &str) -> Result<Secret, secrets::Closed> {
-    let places = Places::new(folder(path), &variable, Mode::Check);
+    let places = Places::new(store::folder_of(path), &variable, Mode::Check);
     let missing = || secrets::Closed {
         message: format!("`{reference}` is not there yet"),
         hint: None,
@@ -327,13 +327,6 @@ pub(crate) fn admin_token(path: &Path, reference: &str) -> Result<Secret, secret
     let reference = Reference::parse(reference).map_err(|_| missing())?;
     let opened = places.as_written(&reference, Default::default)?;
     opened.secret.ok_or_else(missing)
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// Reads `text` for itself: no file and no variable is looked at, and

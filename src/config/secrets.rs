@@ -374,10 +374,7 @@ fn fresh() -> Zeroizing<String> {
 /// Writes the secret that `make` makes. Of two processes that do so at the
 /// same time one wins, and both read the winner's.
 fn generate(path: &Path, make: fn() -> Zeroizing<String>) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = crate::store::folder_of(path);
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

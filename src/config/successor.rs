@@ -46,7 +46,7 @@ impl<'a> Successor<'a> {
     }
 
     pub(super) fn understand(&self, mode: Mode) -> Result<Loaded, Report> {
-        let mut places = Places::new(super::folder(self.path), &super::variable, mode);
+        let mut places = Places::new(crate::store::folder_of(self.path), &super::variable, mode);
         places.in_force = self.in_force.iter().map(PathBuf::as_path).collect();
         let mut loaded = Config::understand(&self.text, &self.name, &places)?;
         loaded.config.files.insert(0, self.path.to_owned());

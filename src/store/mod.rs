@@ -11,6 +11,8 @@ pub mod registry;
 mod same;
 mod whole;
 
+pub(crate) use whole::folder_of;
+
 use crate::clock::Clock;
 use embedded::OpenError;
 use std::path::PathBuf;

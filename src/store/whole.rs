@@ -6,6 +6,14 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// The folder in which a file lies.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes the file of this name, for our eyes only. It lies beside it as `NAME.new` until all of it is on the disk.
 pub(super) fn write(directory: &Path, name: impl AsRef<OsStr>, content: &[u8]) -> io::Result<()> {
     let path = directory.join(name.as_ref());

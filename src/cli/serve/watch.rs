@@ -1,6 +1,7 @@
 //! What wakes a running gateway: signals, and files that changed.
 
 use super::beside;
+use crate::store::folder_of;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -314,7 +315,7 @@ impl Watch {
             .collect();
         let all = || files.iter().chain(&targets).map(PathBuf::as_path);
         self.names.set(all());
-        let folders: BTreeSet<&Path> = all().map(folder).collect();
+        let folders: BTreeSet<&Path> = all().map(folder_of).collect();
         let folders = folders.into_iter().map(|folder| {
             let identity = look(folder).map(|(device, number, ..)| (device, number));
             (true_name(folder), identity)
@@ -366,13 +367,6 @@ fn tell_ignored(signal: &str) {
 
 fn hold<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn folder(file: &Path) -> &Path {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// The name of a folder without links. Of one that is watched under two names nothing is told any more

@@ -5,6 +5,7 @@ use super::overlay::Overlay;
 use super::reads;
 use super::tables::{self, Fault, META, PROBE, REVISION, VERSION};
 use crate::apps::made::MasterKey;
+use crate::store::whole;
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError, WriteTransaction};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -240,10 +241,7 @@ fn make(path: &Path, master: &MasterKey, format: Format) -> Result<(), OpenError
         path: path.to_owned(),
         why,
     };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = whole::folder_of(path);
     fs::create_dir_all(folder).map_err(io)?;
     let (unfinished, file) = begin(path).map_err(io)?;
     let made = fill(file, master, format)
@@ -349,8 +347,7 @@ fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, &unfinished)?;
     File::open(&unfinished)?.sync_all()?;
     fs::rename(&unfinished, to)?;
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(whole::folder_of(to))?.sync_all()
 }
 
 /// All steps in one transaction: it is of one version or of another, never between.

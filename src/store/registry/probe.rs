@@ -78,15 +78,12 @@ fn write(path: &Path, probe: &[u8]) -> io::Result<()> {
         return Err(io::Error::other("another file has its name"));
     }
     let text = BASE64.encode(&[probe, &check_of(probe)].concat());
-    let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else {
-        return Err(io::ErrorKind::InvalidFilename.into());
-    };
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    whole::write(folder, name, format!("{text}\n").as_bytes())
+    let name = place.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    whole::write(
+        whole::folder_of(&place),
+        name,
+        format!("{text}\n").as_bytes(),
+    )
 }
 
 fn check_of(probe: &[u8]) -> [u8; CHECK] {
