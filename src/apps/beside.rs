@@ -70,8 +70,6 @@ pub struct Instance {
     pub public: Box<str>,
     /// RFC 7638 thumbprint of that, base64url.
     pub thumbprint: Box<str>,
-    /// Which build it is.
-    pub build: Option<Box<str>>,
     /// `false`: it was revoked.
     pub enabled: bool,
 }

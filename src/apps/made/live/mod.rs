@@ -315,7 +315,6 @@ fn instance(record: &InstanceRecord) -> Instance {
         app: record.app.as_str().into(),
         public: record.public.as_str().into(),
         thumbprint: record.thumbprint.as_str().into(),
-        build: record.build.as_deref().map(Into::into),
         enabled: record.enabled,
     }
 }
