@@ -431,6 +431,7 @@ fn whatever_is_wrong_is_said_in_one_word_in_the_document_and_in_the_challenge() 
     let by_dpop = |method: &str| proof_of(&pair, method, URL, "");
     for (what, proof, code) in [
         ("elsewhere", by_dpop("GET"), "binding-mismatch"),
+        ("old", by_dpop("POST").claim("iat", iat - 301), "clock-skew"),
         (
             "over",
             by_dpop("POST").claim("exp", iat - 5),

@@ -204,6 +204,10 @@ pub(in crate::gateway) const fn dpop_error(refused: &schemes::Refused) -> Option
         | schemes::Refused::Rejected {
             why: Why::WrongProof | Why::Proof(_),
             ..
+        }
+        | schemes::Refused::Skew {
+            of: Timed::DpopProof,
+            ..
         } => Some("invalid_dpop_proof"),
         schemes::Refused::Binding(Unbound::OtherKey | Unbound::AsBearer | Unbound::NotBound) => {
             Some("invalid_token")
