@@ -154,10 +154,15 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody,
 
 /// Takes off what an answer must not carry on to the client.
 pub(super) fn answer(fields: &mut HeaderMap) {
+    let is_of_one_hop = |name: &HeaderName| rule::is_of_one_hop(name.as_str());
+    // Most have none, and then none is nominated either, since `Connection` is one of them.
+    if !fields.keys().any(is_of_one_hop) {
+        return;
+    }
     let nominated = rule::nominated(fields);
     let dropped: Vec<HeaderName> = fields
         .keys()
-        .filter(|name| rule::is_of_one_hop(name.as_str()) || nominated.contains(name))
+        .filter(|name| is_of_one_hop(name) || nominated.contains(name))
         .cloned()
         .collect();
     for name in dropped {

@@ -285,6 +285,9 @@ fn begins(name: &str, front: &str) -> bool {
 
 /// The fields that `Connection` names: read once, since each is compared with every field.
 pub(super) fn nominated(fields: &HeaderMap) -> Vec<HeaderName> {
+    if !fields.contains_key(CONNECTION) {
+        return Vec::new();
+    }
     let values = fields.get_all(CONNECTION).iter();
     values
         .map(HeaderValue::as_bytes)
