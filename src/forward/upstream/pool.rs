@@ -5,8 +5,10 @@ use super::connect::Http1;
 use super::http2::Slot;
 use super::kept::{Kept, watch};
 use super::left_out::Way;
+use super::place::OwnHash;
 use super::resolve::{Addresses, Resolve, System};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 /// A worker's connections, by server; outlives configurations.
 pub struct Pool {
-    servers: Mutex<HashMap<Arc<Place>, Arc<Kept>>>,
+    servers: Mutex<HashMap<Arc<Place>, Arc<Kept>, BuildHasherDefault<OwnHash>>>,
     resolver: Arc<dyn Resolve>,
     /// Whether there is more to come than one request.
     lasts: bool,
@@ -108,7 +110,7 @@ impl Pool {
         let addresses = at.map_or_else(|| place.addresses(), Addresses::only);
         let kept = Kept::new(place.clone(), addresses, false);
         Self {
-            servers: Mutex::new(HashMap::from([(place.clone(), Arc::new(kept))])),
+            servers: Mutex::new(HashMap::from_iter([(place.clone(), Arc::new(kept))])),
             lasts: false,
             ..Self::new()
         }
