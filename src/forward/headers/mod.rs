@@ -27,7 +27,7 @@ use http_body::Body as _;
 pub(super) use ours::Told;
 use rule::Rule;
 pub use rule::is_ours_to_say;
-use sink::{Lines, Map, Sink};
+use sink::{Lines, Map, Ours, Sink};
 use std::fmt::Write as _;
 
 /// Bytes that most heads have room in.
@@ -47,9 +47,9 @@ pub(super) fn write_head(
     text.put_slice(head.parts.method.as_str().as_bytes());
     text.put_u8(b' ');
     text.put_slice(target.as_bytes());
-    text.put_slice(b" HTTP/1.1\r\n");
+    text.put_slice(b" HTTP/1.1");
     put_fields(&mut Lines(text), prepared, body, is_last);
-    text.put_slice(b"\r\n");
+    text.put_slice(b"\r\n\r\n");
 }
 
 /// The fields that go to the upstream, of those that came in `head`, for a
@@ -66,7 +66,7 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody,
     } = prepared;
     let injected = prepared.inject.map_or(&[][..], |inject| &inject.fields);
     let came = &head.parts.headers;
-    sink.text(HOST, |text| text.put_slice(head.authority.as_bytes()));
+    sink.text(Ours::HOST, |text| text.put_slice(head.authority.as_bytes()));
     let places = route.key_places.as_deref();
     let is_sigv4 = told
         .identity
@@ -135,12 +135,12 @@ fn put_fields<S: Sink>(sink: &mut S, prepared: &Prepared<'_>, body: &ProvenBody,
         && S::IS_HTTP_1
     {
         sink.pass(&UPGRADE, protocol);
-        sink.word(CONNECTION, "upgrade");
+        sink.word(Ours::CONNECTION, "upgrade");
     } else {
         // Python's `http.server` knows `close` only where it stands alone.
         let has_te = wants_trailers && !(is_last && S::IS_HTTP_1);
         if has_te {
-            sink.word(TE, "trailers");
+            sink.word(Ours::TE, "trailers");
         }
         put_connection(sink, has_te, is_last);
     }
@@ -222,7 +222,7 @@ fn pass_encoding(sink: &mut impl Sink, value: &HeaderValue) {
     });
     let left = codings.collect::<Vec<_>>().join(&b", "[..]);
     if !left.is_empty() {
-        sink.text(CONTENT_ENCODING, |text| text.put_slice(&left));
+        sink.text(Ours::CONTENT_ENCODING, |text| text.put_slice(&left));
     }
 }
 
@@ -233,7 +233,7 @@ fn pass_cookies(sink: &mut impl Sink, came: &HeaderMap) {
     if let (Some(one), None) = (some.next(), some.next()) {
         return sink.pass(&COOKIE, one);
     }
-    sink.text(COOKIE, |text| {
+    sink.text(Ours::COOKIE, |text| {
         for (at, one) in all.iter().enumerate() {
             if at > 0 {
                 text.put_slice(b"; ");
@@ -252,7 +252,7 @@ fn put_connection<S: Sink>(sink: &mut S, has_te: bool, is_last: bool) {
             (false, false) => "keep-alive",
             (true, false) => "te, keep-alive",
         };
-        sink.word(CONNECTION, word);
+        sink.word(Ours::CONNECTION, word);
     }
 }
 
@@ -261,15 +261,15 @@ fn frame<S: Sink>(sink: &mut S, method: &Method, was_counted: bool, body: &Prove
     if body.is_end_stream() {
         let has_meaning = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
         if was_counted || has_meaning {
-            sink.word(CONTENT_LENGTH, "0");
+            sink.word(Ours::CONTENT_LENGTH, "0");
         }
         return;
     }
     match body.size_hint().exact() {
-        Some(length) => sink.text(CONTENT_LENGTH, |text| {
+        Some(length) => sink.text(Ours::CONTENT_LENGTH, |text| {
             write!(text, "{length}").expect("a buffer that grows takes any text");
         }),
-        None if S::IS_HTTP_1 => sink.word(TRANSFER_ENCODING, "chunked"),
+        None if S::IS_HTTP_1 => sink.word(Ours::TRANSFER_ENCODING, "chunked"),
         None => {}
     }
 }

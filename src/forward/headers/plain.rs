@@ -1,7 +1,7 @@
 //! Fields that go on as they came, but for those of one connection: nobody's identity is told.
 
 use super::rule;
-use super::sink::{Lines, Sink as _};
+use super::sink::{Lines, Ours, Sink as _};
 use crate::forward::body::ProvenBody;
 use bytes::{BufMut as _, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
@@ -34,11 +34,11 @@ pub(in crate::forward) fn write(
     is_last: bool,
 ) {
     text.reserve(super::USUAL_HEAD);
-    for piece in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+    for piece in [method.as_str(), " ", target, " HTTP/1.1"] {
         text.put_slice(piece.as_bytes());
     }
     let sink = &mut Lines(text);
-    sink.text(HOST, |text| text.put_slice(authority.as_bytes()));
+    sink.names(Ours::HOST, |text| text.put_slice(authority.as_bytes()));
     for (name, value) in fields {
         if *name != HOST && *name != CONTENT_LENGTH {
             sink.pass(name, value);
@@ -46,5 +46,5 @@ pub(in crate::forward) fn write(
     }
     super::put_connection(sink, false, is_last);
     super::frame(sink, method, fields.contains_key(CONTENT_LENGTH), body);
-    text.put_slice(b"\r\n");
+    text.put_slice(b"\r\n\r\n");
 }
