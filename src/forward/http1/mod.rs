@@ -269,15 +269,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Exchange<S, K> {
 impl<S: AsyncRead + AsyncWrite + Unpin, K> Talk<S, K> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Broken>> {
         let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
+            // What is here was looked at when it came: at first nothing is.
+            if ready!(self.poll_read(cx))? == 0 {
+                return Poll::Ready(Err(Broken::Closed));
+            }
         loop {
             let head = self.answer.head(&mut self.arrived, &self.method);
             if let Some(head) = head.map_err(Broken::Invalid)? {
                 self.keeps_open = head.keeps_open && !self.is_last;
                 self.waits = head.waits;
                 return Poll::Ready(Ok(head.parts));
-            }
-            if ready!(self.poll_read(cx))? == 0 {
-                return Poll::Ready(Err(Broken::Closed));
             }
         }
     }
