@@ -12,11 +12,10 @@ thread_local! {
     static SPARE: RefCell<HeaderMap> = RefCell::default();
 }
 
-/// An empty map with room for so many.
-pub(super) fn fields(number: usize) -> HeaderMap {
-    let mut fields = SPARE.with_borrow_mut(std::mem::take);
+/// Makes an empty map one with room for so many.
+pub(super) fn make_room(fields: &mut HeaderMap, number: usize) {
+    SPARE.with_borrow_mut(|spare| std::mem::swap(spare, fields));
     fields.reserve(number);
-    fields
 }
 
 /// Gives the fields of a request back, once nobody asks for them any more.
@@ -31,6 +30,12 @@ pub fn take_back(mut fields: HeaderMap) {
 mod tests {
     use super::*;
     use http::HeaderValue;
+
+    fn fields(number: usize) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        make_room(&mut fields, number);
+        fields
+    }
 
     #[test]
     fn a_map_comes_back_empty_and_with_its_room() {

@@ -4,7 +4,9 @@ use super::framing::Framing;
 use crate::forward::spare;
 use crate::schemes::received::MAX_NOMINATED;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, InvalidHeaderName, SERVER, TRANSFER_ENCODING,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode, response};
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -117,10 +119,10 @@ fn parse(head: &Bytes) -> Result<(response::Parts, Says), &'static str> {
     let (mut parts, ()) = http::Response::new(()).into_parts();
     parts.status = status.ok_or("its status is not between 100 and 599")?;
     // With room for what the gateway adds.
-    parts.headers = spare::fields(response.headers.len() + OURS);
+    spare::make_room(&mut parts.headers, response.headers.len() + OURS);
     let mut says = Says::default();
     for field in &*response.headers {
-        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let name = field_name(field.name.as_bytes());
         let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
         let (Ok(name), Ok(value)) = (name, value) else {
             return Err("a field of it is not valid");
@@ -130,6 +132,18 @@ fn parse(head: &Bytes) -> Result<(response::Parts, Says), &'static str> {
     }
     says.http_10 = response.version == Some(0);
     Ok((parts, says))
+}
+
+/// Of those that most answers have it is told by the two ways in which servers write them.
+fn field_name(name: &[u8]) -> Result<HeaderName, InvalidHeaderName> {
+    Ok(match name {
+        b"Connection" | b"connection" => CONNECTION,
+        b"Content-Length" | b"content-length" => CONTENT_LENGTH,
+        b"Content-Type" | b"content-type" => CONTENT_TYPE,
+        b"Date" | b"date" => DATE,
+        b"Server" | b"server" => SERVER,
+        _ => return HeaderName::from_bytes(name),
+    })
 }
 
 /// What a head says of its body and its connection.

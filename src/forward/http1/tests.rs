@@ -330,3 +330,23 @@ fn the_longest_head_and_the_most_fields_pass_and_one_more_does_not() {
         }
     }
 }
+
+#[test]
+fn a_name_that_most_answers_have_is_the_same_however_it_is_written() {
+    for name in [
+        "Connection",
+        "Content-Length",
+        "Content-Type",
+        "Date",
+        "Server",
+    ] {
+        for written in [name.into(), name.to_lowercase(), name.to_uppercase()] {
+            let mut reading = Reading::answer_to(Method::HEAD);
+            reading.bring(format!("HTTP/1.1 200 OK\r\n{written}: 0\r\n\r\n").as_bytes());
+            let Ok(Some(Part::Head { fields, .. })) = reading.read() else {
+                panic!("{written} is refused");
+            };
+            assert_eq!(fields.get(name).unwrap(), "0", "{written}");
+        }
+    }
+}
