@@ -223,12 +223,11 @@ async fn alone(
     since: Instant,
     keeps: bool,
 ) -> Sent {
-    let mut head = connection.room();
     let method = request.method().clone();
     let is_last = !keeps || http1::may_be_left_unread(&method, &body);
-    request.write(&mut head, &body, is_last);
+    request.write(connection.room(), &body, is_last);
     let beside = Beside::new(lease, *deadlines);
-    let mut exchange = connection.start(method, head, body, since, beside);
+    let mut exchange = connection.start(method, body, since, beside);
     if is_last {
         exchange.is_last();
     }

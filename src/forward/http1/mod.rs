@@ -116,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
             alarm: Alarm::default(),
             method: Method::GET,
             since: Instant::now(),
-            out: Out::new(BytesMut::new(), ProvenBody::empty()),
+            out: Out::nothing(),
             answer: Answer::Body(Framing::Length(0)),
             is_last: false,
             keeps_open: true,
@@ -148,15 +148,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
     }
 
     /// An empty buffer to write a request's head into.
-    pub(in crate::forward) fn room(&mut self) -> BytesMut {
-        self.0.out.take_room()
+    pub(in crate::forward) fn room(&mut self) -> &mut BytesMut {
+        self.0.out.room()
     }
 
-    /// Starts a request whose `head` was written into [`Connection::room`].
+    /// Starts a request whose head was written into [`Connection::room`].
     pub(in crate::forward) fn start(
         self,
         method: Method,
-        head: BytesMut,
         body: ProvenBody,
         now: Instant,
         beside: K,
@@ -165,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Connection<S, K> {
         talk.next_read = FIRST_READ;
         talk.method = method;
         talk.since = now;
-        talk.out = Out::new(head, body);
+        talk.out.start(body);
         talk.answer = Answer::none_yet();
         talk.beside = Some(beside);
         Exchange(talk)
@@ -269,11 +268,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, K> Exchange<S, K> {
 impl<S: AsyncRead + AsyncWrite + Unpin, K> Talk<S, K> {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<response::Parts, Broken>> {
         let _ = self.out.poll_send(cx, &mut self.stream, self.since)?;
+        loop {
             // What is here was looked at when it came: at first nothing is.
             if ready!(self.poll_read(cx))? == 0 {
                 return Poll::Ready(Err(Broken::Closed));
             }
-        loop {
             let head = self.answer.head(&mut self.arrived, &self.method);
             if let Some(head) = head.map_err(Broken::Invalid)? {
                 self.keeps_open = head.keeps_open && !self.is_last;

@@ -62,25 +62,37 @@ pub(in crate::forward) enum State {
 }
 
 impl Out {
-    /// `head` is written out, and frames the body as its size says.
-    pub(super) fn new(head: BytesMut, body: ProvenBody) -> Self {
-        let framed = match body.size_hint().exact() {
-            _ if body.is_end_stream() => Framed::Nothing,
-            Some(length) => Framed::Length(length),
-            None => Framed::Chunks,
-        };
+    /// Nothing yet.
+    pub(super) fn nothing() -> Self {
         Self {
-            text: head,
+            text: BytesMut::new(),
             piece: Bytes::new(),
             behind: VecDeque::new(),
             end: b"",
-            body,
-            framed,
-            is_last: framed == Framed::Nothing,
+            body: ProvenBody::empty(),
+            framed: Framed::Nothing,
+            is_last: true,
             has_begun: false,
             has_moved: false,
             state: State::Going,
         }
+    }
+
+    /// Starts on a request whose head was written into [`Out::room`], and frames the body as its size
+    /// says. Nothing may be left of the request before.
+    pub(super) fn start(&mut self, body: ProvenBody) {
+        self.framed = if body.is_end_stream() {
+            Framed::Nothing
+        } else {
+            body.size_hint()
+                .exact()
+                .map_or(Framed::Chunks, Framed::Length)
+        };
+        self.body = body;
+        self.is_last = self.framed == Framed::Nothing;
+        self.has_begun = false;
+        self.has_moved = false;
+        self.state = State::Going;
     }
 
     pub(super) const fn state(&self) -> State {
@@ -120,13 +132,12 @@ impl Out {
     }
 
     /// An empty buffer for the next request's head.
-    pub(super) fn take_room(&mut self) -> BytesMut {
-        let mut room = std::mem::take(&mut self.text);
-        if room.capacity() > KEPT_ROOM {
-            return BytesMut::new();
+    pub(super) fn room(&mut self) -> &mut BytesMut {
+        if self.text.capacity() > KEPT_ROOM {
+            self.text = BytesMut::new();
         }
-        room.clear();
-        room
+        self.text.clear();
+        &mut self.text
     }
 
     /// Sends as much as there is and as the server takes. Ready when nothing
@@ -190,7 +201,7 @@ impl Out {
 
     /// Takes the body's next pieces up, if there are any and the last one is sent.
     fn look_for_piece(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
-        if !self.piece.is_empty() || !self.end.is_empty() {
+        if self.is_last || !self.piece.is_empty() || !self.end.is_empty() {
             return Ok(());
         }
         self.piece = self.next_piece(cx)?;
@@ -322,9 +333,19 @@ mod tests {
         }
     }
 
+    impl Out {
+        /// A body behind `head`.
+        pub(in super::super) fn of(body: ProvenBody) -> Self {
+            let mut out = Self::nothing();
+            out.room().extend_from_slice(b"head");
+            out.start(body);
+            out
+        }
+    }
+
     #[test]
     fn a_server_that_takes_no_more_is_seen_behind_tls_too() {
-        let mut out = Out::new(BytesMut::from("head"), ProvenBody::empty());
+        let mut out = Out::of(ProvenBody::empty());
         let mut cx = Context::from_waker(Waker::noop());
         let long_ago = Instant::now();
         assert!(out.poll_send(&mut cx, &mut Full, long_ago).is_pending());
@@ -338,7 +359,7 @@ mod tests {
     #[test]
     fn what_was_sent_is_let_go_of_while_the_connection_stays() {
         let piece = Bytes::from(vec![7; 64 * 1024]);
-        let mut out = Out::new(BytesMut::from("head"), ProvenBody::empty());
+        let mut out = Out::of(ProvenBody::empty());
         out.piece = piece.clone();
         let mut cx = Context::from_waker(Waker::noop());
         let sent = out.poll_send(&mut cx, &mut tokio::io::sink(), Instant::now());

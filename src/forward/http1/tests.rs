@@ -223,7 +223,7 @@ fn out(body: Framed) -> Out {
         ..BEFORE
     };
     let body = prepare(body, &BodyProof::Unproven, policy, Meter::default());
-    Out::new(BytesMut::from("head"), runtime.block_on(body).unwrap())
+    Out::of(runtime.block_on(body).unwrap())
 }
 
 fn is_still_sending(out: &mut Out, server: &mut Narrow) -> bool {
@@ -249,7 +249,7 @@ fn of_a_request_of_which_nothing_was_taken_all_pieces_are_given_back() {
     let mut first = out(Framed::of_known_length(&frames));
     assert!(is_still_sending(&mut first, &mut Narrow::new(vec![0])));
     let body = first.into_unsent().unwrap();
-    let mut second = Out::new(BytesMut::from("head"), body);
+    let mut second = Out::of(body);
     let mut server = Narrow::new(vec![usize::MAX]);
     while is_still_sending(&mut second, &mut server) {}
     assert_eq!(server.got, b"headabcd");
