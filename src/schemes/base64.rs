@@ -2,16 +2,13 @@
 //! and no text for the same bytes but one. The library takes padding within a
 //! text too, and twice as long.
 
-/// What no digit stands for.
-const NONE: u8 = 0xff;
-
-/// What each byte stands for.
-const VALUES: [u8; 256] = {
+/// What each byte stands for; what is no digit, for less than nothing.
+const VALUES: [i8; 256] = {
     let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut values = [NONE; 256];
+    let mut values = [-1; 256];
     let mut at = 0;
     while at < digits.len() {
-        values[digits[at] as usize] = at as u8;
+        values[digits[at] as usize] = at as i8;
         at += 1;
     }
     values
@@ -40,21 +37,16 @@ pub(super) fn read(text: &[u8], out: &mut Vec<u8>) -> bool {
     let last = three(last, &mut all);
     let (told, rest) = last.split_at(size);
     out.extend_from_slice(told);
-    all < 64 && rest.iter().all(|byte| *byte == 0)
+    all >= 0 && rest.iter().all(|byte| *byte == 0)
 }
 
-/// The bytes of four digits, whose values are added to `all`, bit by bit.
-const fn three(digits: [u8; 4], all: &mut u8) -> [u8; 3] {
-    let [a, b, c, d] = digits;
-    let values = [
-        VALUES[a as usize],
-        VALUES[b as usize],
-        VALUES[c as usize],
-        VALUES[d as usize],
-    ];
-    let [a, b, c, d] = values;
-    *all |= a | b | c | d;
-    [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]
+/// The bytes of four digits, which are added to `all`, bit by bit: one that is none makes it negative.
+fn three(digits: [u8; 4], all: &mut i32) -> [u8; 3] {
+    let [a, b, c, d] = digits.map(|digit| i32::from(VALUES[usize::from(digit)]));
+    let bits = a << 18 | b << 12 | c << 6 | d;
+    *all |= bits;
+    let [_, one, two, three] = bits.to_be_bytes();
+    [one, two, three]
 }
 
 #[cfg(test)]
