@@ -11,15 +11,25 @@ pub(super) fn is_host(text: &str) -> bool {
         let ip = literal.strip_suffix(']');
         ip.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())
     } else {
-        let is_good = |b: u8| b.is_ascii_alphanumeric() | matches!(b, b'-' | b'.' | b'_');
-        // All of it at a time, without a way out: that is several bytes an instruction.
-        let all_good = name.bytes().fold(true, |good, b| good & is_good(b));
-        let pairs = name.bytes().zip(name.bytes().skip(1));
-        let is_split = pairs.fold(true, |good, pair| good & !matches!(pair, (b'.', b'.')));
-        let is_whole = !name.is_empty() && !name.starts_with('.') && !name.ends_with('.');
-        is_whole && name.len() <= 255 && all_good && is_split
+        is_name(name)
     };
     port_is_good && name_is_good
+}
+
+fn is_name(text: &str) -> bool {
+    // The first label begins as those behind a dot do.
+    let mut before = b'.';
+    for byte in text.bytes() {
+        let is_good = match byte {
+            b'.' => before != b'.',
+            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
+        };
+        if !is_good {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'.' && text.len() <= 255
 }
 
 /// The number of a port: `0` is none, and neither are `65536`, `-1`, `+80` and `90O0`.
@@ -87,6 +97,29 @@ pub(super) fn normal_authority<'r>(scheme: &str, authority: &'r str) -> Cow<'r, 
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_name_is_of_labels_none_of_which_is_empty() {
+        let label = "a".repeat(63);
+        let long = [&*label; 4].join(".");
+        for good in ["a", "A-1_b.c", "127.0.0.1:80", &long] {
+            assert!(super::is_host(good), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            ".a",
+            "a.",
+            "a..b",
+            "a.:80",
+            "a b",
+            "a/b",
+            "é",
+            &format!("{long}b"),
+        ] {
+            assert!(!super::is_host(bad), "{bad}");
+        }
+    }
+
     #[cfg(feature = "gateway")]
     #[test]
     fn no_port_and_a_port_that_is_none_are_told_apart() {
