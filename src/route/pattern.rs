@@ -93,22 +93,23 @@ impl PathPattern {
 
     /// Whether the canonical path `path` matches.
     pub fn matches(&self, path: &str) -> bool {
-        let mut parts = path.get(1..).unwrap_or_default().split('/');
+        let is_end = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        let mut rest = path;
         for segment in &self.segments {
-            match segment {
+            let part = rest.strip_prefix('/');
+            let behind = match segment {
                 Segment::Rest => return true,
-                Segment::One => match parts.next() {
-                    Some(part) if !part.is_empty() => {}
-                    _ => return false,
-                },
-                Segment::Exact(name) => {
-                    if parts.next() != Some(name) {
-                        return false;
-                    }
-                }
+                Segment::One => part
+                    .filter(|part| !is_end(part))
+                    .map(|part| part.trim_start_matches(|sign| sign != '/')),
+                Segment::Exact(name) => part.and_then(|part| part.strip_prefix(&**name)),
+            };
+            match behind {
+                Some(behind) if is_end(behind) => rest = behind,
+                _ => return false,
             }
         }
-        parts.next().is_none()
+        rest.is_empty()
     }
 
     /// Greater is more specific: a literal before `*` before the end before
@@ -250,6 +251,7 @@ fn canonical_segment(part: &str) -> Result<String, BadPattern> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_pattern_matches_whole_segments() {
@@ -273,6 +275,26 @@ mod tests {
         ] {
             let pattern = PathPattern::new(pattern).unwrap();
             assert_eq!(pattern.matches(path), yes, "{pattern} {path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_matches_segment_by_segment(
+            pattern in "(/(a|ab|\\*|)){1,4}(/\\*\\*)?",
+            path in "(/(a|ab|abc|)){1,5}",
+        ) {
+            let mut parts = path.split('/').skip(1);
+            let mut wanted = pattern.split('/').skip(1);
+            let matches = loop {
+                match (wanted.next(), parts.next()) {
+                    (Some("**"), _) | (None, None) => break true,
+                    (Some("*"), Some(part)) if !part.is_empty() => {}
+                    (Some(name), Some(part)) if name == part => {}
+                    _ => break false,
+                }
+            };
+            prop_assert_eq!(PathPattern::new(&pattern).unwrap().matches(&path), matches);
         }
     }
 
