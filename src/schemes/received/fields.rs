@@ -159,15 +159,15 @@ pub(super) fn check(fields: &HeaderMap, is_http2: bool) -> Result<Shown<'_>, Mal
         let text = name.as_str();
         // Name, `: `, value, line end.
         bytes += text.len() + value.len() + 4;
-        // Names are short: a call that sets out to look at many bytes at a time costs more than it spares.
-        if let Some(odd) = text.bytes().find(|byte| !IN_NAME[usize::from(*byte)]) {
+        // A name that is known is good. All are short: a call that sets out to look at many bytes at a time
+        // costs more than it spares.
+        if let Some(field) = Field::named(text) {
+            shown.note(field, value);
+        } else if let Some(odd) = text.bytes().find(|byte| !IN_NAME[usize::from(*byte)]) {
             return Err(Malformed::Name(text.into(), char::from(odd)));
         }
         if is_http2 && has_outer_space(value) {
             return Err(Malformed::Value(name.clone()));
-        }
-        if let Some(field) = Field::named(text) {
-            shown.note(field, value);
         }
         // Values of one name come one behind the other.
         if before.is_some_and(|before| std::ptr::eq(before, name)) && SINGLE.contains(name) {
