@@ -296,6 +296,11 @@ impl<'r> Received<'r> {
         self.shown.lines(name, self.fields)
     }
 
+    /// As [`Received::lines`], by a name that need not be read for the look-up.
+    pub fn lines_of(&self, name: &HeaderName) -> Lines<'r> {
+        self.shown.lines_of(name, self.fields)
+    }
+
     /// The first line of this field.
     pub const fn first(&self, field: Field) -> Option<&'r HeaderValue> {
         self.shown.first(field)

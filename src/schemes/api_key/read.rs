@@ -73,7 +73,7 @@ impl<'r> Presented<'r> {
             }
         };
         for name in &places.fields {
-            for value in received.lines(name.as_str()) {
+            for value in received.lines_of(name) {
                 let key = Cow::Borrowed(value.as_bytes().trim_ascii());
                 take(Place::Field(name.clone()), Some((None, key)))?;
             }

@@ -3,7 +3,7 @@
 
 use super::{MAX_FIELDS, MAX_HEAD, Malformed, framing};
 use crate::schemes::digest::CONTENT_DIGEST;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue, ValueIter};
+use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue, ValueIter};
 
 /// Fields of which a second one is refused: two readers would pick different ones.
 const SINGLE: [HeaderName; 9] = [
@@ -118,7 +118,19 @@ impl<'r> Shown<'r> {
     }
 
     pub(super) fn lines(&self, name: &str, fields: &'r HeaderMap) -> Lines<'r> {
-        let known = Field::named(name);
+        self.lines_by(Field::named(name), name, fields)
+    }
+
+    pub(super) fn lines_of(&self, name: &HeaderName, fields: &'r HeaderMap) -> Lines<'r> {
+        self.lines_by(Field::named(name.as_str()), name, fields)
+    }
+
+    fn lines_by(
+        &self,
+        known: Option<Field>,
+        name: impl AsHeaderName,
+        fields: &'r HeaderMap,
+    ) -> Lines<'r> {
         let first = known.and_then(|field| self.first(field));
         let is_all = known.is_some_and(|field| self.repeated & 1 << field as u16 == 0);
         let more = (!is_all).then(|| {
@@ -210,6 +222,8 @@ mod tests {
         for name in ["host", "signature", "signature-input", "x-other", "x-none"] {
             let lines: Vec<_> = shown.lines(name, &fields).collect();
             assert_eq!(lines, fields.get_all(name).iter().collect::<Vec<_>>());
+            let name = HeaderName::from_static(name);
+            assert_eq!(lines, shown.lines_of(&name, &fields).collect::<Vec<_>>());
         }
     }
 

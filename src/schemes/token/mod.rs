@@ -172,7 +172,7 @@ impl fmt::Debug for Presented<'_> {
 pub fn read<'r>(received: &Received<'r>, route: &Route) -> Result<Option<Presented<'r>>, Refused> {
     let mut found = None;
     for (place, name) in route.token_fields.iter().enumerate() {
-        for value in received.lines(name.as_str()) {
+        for value in received.lines_of(name) {
             let Some(presented) = token_in(name, value, route.takers(place))? else {
                 continue;
             };
