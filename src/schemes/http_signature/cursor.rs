@@ -250,6 +250,7 @@ impl<'r> Cursor<'r> {
         Ok(text)
     }
 
+    #[inline]
     fn key(&mut self) -> Result<&'r [u8], String> {
         if !matches!(self.peek(), Some(b'a'..=b'z' | b'*')) {
             return Err(self.unexpected("a lower-case name"));
@@ -286,6 +287,7 @@ impl<'r> Cursor<'r> {
         }
     }
 
+    #[cold]
     pub(super) fn unexpected(&self, accepted: &str) -> String {
         const SHOWN: usize = 16;
         match ascii(
