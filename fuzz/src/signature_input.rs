@@ -67,7 +67,7 @@ fn signatures(method: &Method, uri: &Uri, fields: &HeaderMap) -> Option<HeaderVa
         canonical_form_is_stable(&candidate.input);
         let text = text_of(candidate, &received);
         let tag = gate::key().sign(&text);
-        let label = candidate.label;
+        let label = candidate.label();
         value.push(format!("{label}=:{}:", BASE64.encode(tag.as_bytes())));
     }
     HeaderValue::try_from(value.join(", ")).ok()

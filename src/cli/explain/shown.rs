@@ -88,7 +88,7 @@ fn signature(candidate: &Candidate<'_>, case: Case<'_>) -> Signature {
         Err(NoBase::Unsupported(why)) => Some(why),
     };
     Signature {
-        label: candidate.label.to_owned(),
+        label: candidate.label().to_owned(),
         covers: input.components.iter().map(identifier).collect(),
         parameters: parameters(input, case.now.unix_seconds()),
         parts: parts(input, case),

@@ -9,7 +9,7 @@ use crate::schemes::base64;
 use data_encoding::BASE64;
 use std::iter;
 
-/// What is left to read of a field's text. All ASCII.
+/// What is left to read of a field's text. What is taken of it is ASCII.
 pub(super) struct Cursor<'r> {
     pub(super) rest: &'r [u8],
     /// Whether what was read since the list began stands in its one canonical form.
@@ -25,10 +25,10 @@ impl<'r> Cursor<'r> {
     }
 
     /// A label and the sign behind it.
-    pub(super) fn label(&mut self) -> Result<&'r str, String> {
-        let label = ascii(self.key()?);
+    pub(super) fn label(&mut self) -> Result<&'r [u8], String> {
+        let label = self.key()?;
         if !self.eat(b'=') {
-            return Err(self.unexpected(&format!("`=` after the label `{label}`")));
+            return Err(self.unexpected(&format!("`=` after the label `{}`", ascii(label))));
         }
         Ok(label)
     }

@@ -153,7 +153,7 @@ impl Offer for Base<'_> {
             (
                 Mistake::LabelInParams,
                 self.with_value("@signature-params", |input| {
-                    format!("{}={input}", self.candidate.label)
+                    format!("{}={input}", self.candidate.label())
                 }),
             ),
         ];

@@ -7,7 +7,7 @@
 
 use super::super::Refused;
 use super::component::Component;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, ascii};
 use super::spare;
 use crate::crypto::digest::sha256;
 use crate::schemes::ProofId;
@@ -40,8 +40,7 @@ pub struct Presented<'r>(Vec<Candidate<'r>>);
 /// One label's signature and what it says it covers.
 #[derive(Debug)]
 pub struct Candidate<'r> {
-    /// The dictionary key that joins both fields.
-    pub label: &'r str,
+    label: &'r [u8],
     /// What is covered, and how.
     pub input: Input<'r>,
     /// The signature's bytes.
@@ -135,7 +134,8 @@ impl<'r> Presented<'r> {
                 let mut known = read.0.iter_mut().enumerate();
                 let Some((at, candidate)) = known.find(|(_, known)| known.label == label) else {
                     return Err(Refused::Malformed(format!(
-                        "`{shown}` has the label `{label}`, `Signature-Input` has not"
+                        "`{shown}` has the label `{}`, `Signature-Input` has not",
+                        ascii(label)
                     )));
                 };
                 if found & 1 << at != 0 {
@@ -150,7 +150,7 @@ impl<'r> Presented<'r> {
         if let Some((_, alone)) = known.find(|(at, _)| found & 1 << at == 0) {
             return Err(Refused::Malformed(format!(
                 "`Signature-Input` has the label `{}`, `Signature` has not",
-                alone.label
+                alone.label()
             )));
         }
         Ok(Some(read))
@@ -188,7 +188,12 @@ impl PartialEq for Input<'_> {
 }
 
 impl<'r> Candidate<'r> {
-    fn new(label: &'r str) -> Self {
+    /// The dictionary key that joins both fields.
+    pub fn label(&self) -> &'r str {
+        ascii(self.label)
+    }
+
+    fn new(label: &'r [u8]) -> Self {
         Self {
             label,
             input: Input::new(),
@@ -259,11 +264,13 @@ fn malformed(text: &str) -> Refused {
     Refused::Malformed(text.to_owned())
 }
 
-fn twice(shown: &str, label: &str) -> Refused {
+fn twice(shown: &str, label: &[u8]) -> Refused {
+    let label = ascii(label);
     Refused::Malformed(format!("`{shown}` has the label `{label}` twice"))
 }
 
-fn unreadable(shown: &str, label: &str, why: &str) -> Refused {
+fn unreadable(shown: &str, label: &[u8], why: &str) -> Refused {
+    let label = ascii(label);
     Refused::Malformed(format!("`{shown}`: label `{label}`: {why}"))
 }
 
@@ -271,9 +278,8 @@ fn unreadable(shown: &str, label: &str, why: &str) -> Refused {
 fn dictionary<'r>(
     lines: Lines<'r>,
     shown: &str,
-    mut member: impl FnMut(&'r str, &mut Cursor<'r>) -> Result<(), Refused>,
+    mut member: impl FnMut(&'r [u8], &mut Cursor<'r>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
-    let malformed = |why| Refused::Malformed(format!("`{shown}`: {why}"));
     let mut bytes = 0;
     for line in lines {
         bytes += line.len();
@@ -282,23 +288,35 @@ fn dictionary<'r>(
                 "`{shown}` has more than {MAX_FIELD} bytes"
             )));
         }
-        // A field's value holds no control characters, but for tabs.
-        if !line.as_bytes().is_ascii() {
-            return Err(Refused::Malformed(format!(
-                "`{shown}` holds a byte outside ASCII"
-            )));
-        }
-        let mut cursor = Cursor::new(without_spaces(line.as_bytes()));
-        loop {
-            let label = cursor.label().map_err(malformed)?;
-            member(label, &mut cursor)?;
-            if cursor.rest.is_empty() {
-                break;
+        let text = line.as_bytes();
+        members(text, shown, &mut member).map_err(|why| {
+            // The grammar has no place for such a byte: looked for once it is known that something is wrong.
+            if text.is_ascii() {
+                why
+            } else {
+                Refused::Malformed(format!("`{shown}` holds a byte outside ASCII"))
             }
-            cursor.comma().map_err(malformed)?;
-        }
+        })?;
     }
     Ok(())
+}
+
+/// Reads one line of it.
+fn members<'r>(
+    line: &'r [u8],
+    shown: &str,
+    mut member: impl FnMut(&'r [u8], &mut Cursor<'r>) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    let malformed = |why| Refused::Malformed(format!("`{shown}`: {why}"));
+    let mut cursor = Cursor::new(without_spaces(line));
+    loop {
+        let label = cursor.label().map_err(malformed)?;
+        member(label, &mut cursor)?;
+        if cursor.rest.is_empty() {
+            return Ok(());
+        }
+        cursor.comma().map_err(malformed)?;
+    }
 }
 
 /// Without those around it.

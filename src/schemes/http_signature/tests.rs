@@ -711,6 +711,37 @@ fn one_of_the_two_fields_alone_and_unequal_labels_are_refused() {
 }
 
 #[test]
+fn a_byte_outside_ascii_is_called_so_wherever_it_stands() {
+    let input = r#"a=("@method" "x";bs "y";key="k"  "@path");created=1;keyid="k\\";nonce="n"; b=:AA==:;t=*a/b;f=?0, c=()"#;
+    let message = |input: &[u8], signature: &[u8]| {
+        let mut message = Message::new("GET", "https://a.example/", &[("host", "a.example")]);
+        for (name, text) in [("signature-input", input), ("signature", signature)] {
+            let value = HeaderValue::from_bytes(text).unwrap();
+            message.fields.insert(name, value);
+        }
+        message
+    };
+    let signature = "a=:AAAA:, c=:AA==:";
+    let good = message(input.as_bytes(), signature.as_bytes());
+    assert!(Presented::read(&good.received()).unwrap().is_some());
+    let changes = |text: &str| {
+        let text = text.as_bytes().to_vec();
+        (0..text.len()).map(move |at| [&text[..at], &[text[at] | 0x80], &text[at + 1..]].concat())
+    };
+    let refused = |message: Message, name: &str| {
+        let words = format!("`{name}` holds a byte outside ASCII");
+        let read = Presented::read(&message.received());
+        assert_eq!(read.unwrap_err(), Refused::Malformed(words));
+    };
+    for input in changes(input) {
+        refused(message(&input, signature.as_bytes()), "Signature-Input");
+    }
+    for signature in changes(signature) {
+        refused(message(input.as_bytes(), &signature), "Signature");
+    }
+}
+
+#[test]
 fn an_unknown_key_and_a_wrong_signature_are_the_same_word_outside() {
     let message = full().signed(&ALL, |parameters| parameters.key_id = "nobody");
     assert_eq!(rejected_as(message.verified()), Some(Why::UnknownKey));

@@ -92,10 +92,10 @@ fn verify_one(
     let key_id = match (input.key_id, own) {
         (Some(key_id), _) => key_id,
         (None, Some(_)) => "",
-        (None, None) => return Err(parameter_missing(candidate.label, "keyid=\"…\"")),
+        (None, None) => return Err(parameter_missing(candidate.label(), "keyid=\"…\"")),
     };
     let Some(created) = input.created else {
-        return Err(parameter_missing(candidate.label, "created"));
+        return Err(parameter_missing(candidate.label(), "created"));
     };
     let covered = covered(&input.components, received);
     check_coverage(covered, received, route, seconds)?;
