@@ -211,11 +211,12 @@ impl OfRoute {
 
 impl Times {
     fn count(&self, duration: Duration) {
-        let micros = duration.as_nanos().div_ceil(1_000) as u64;
+        let nanos = duration.as_nanos() as u64;
+        let micros = nanos.div_ceil(1_000);
         // Most are short.
         let bucket = MICROS.iter().position(|end| micros <= *end);
         add(&self.buckets[bucket.unwrap_or(MICROS.len())], 1);
-        add(&self.nanos, duration.as_nanos() as u64);
+        add(&self.nanos, nanos);
     }
 }
 

@@ -6,13 +6,18 @@ pub(super) const MAX_TEXT: usize = 2 * 1024;
 /// As a JSON string's inside: everything but printable ASCII is escaped, also
 /// what only a terminal would act upon.
 pub(super) fn escape(out: &mut Vec<u8>, text: &str) {
-    let shown = &text[..text.floor_char_boundary(MAX_TEXT)];
-    if is_plain(shown.as_bytes()) {
-        out.extend_from_slice(shown.as_bytes());
+    if text.len() <= MAX_TEXT && is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
     } else {
-        for character in shown.chars() {
-            escape_one(out, character);
-        }
+        escape_each(out, text);
+    }
+}
+
+#[cold]
+fn escape_each(out: &mut Vec<u8>, text: &str) {
+    let shown = &text[..text.floor_char_boundary(MAX_TEXT)];
+    for character in shown.chars() {
+        escape_one(out, character);
     }
     if shown.len() < text.len() {
         out.extend_from_slice(b"...");
@@ -23,25 +28,32 @@ pub(super) fn escape(out: &mut Vec<u8>, text: &str) {
 fn is_plain(text: &[u8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
-    // The highest bit of each byte that is zero, if no byte has it set (and of some above a zero, which changes no answer).
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    // The highest bit of the first byte that is to be escaped (and of some above it, which changes no answer): none
+    // before it lends to or takes from the next.
     let odd = |word: u64| {
-        let controls = word.wrapping_sub(u64::from(b' ') * ONES) & !word;
-        let marks = [b'"', b'\\', 0x7f].map(|mark| zeros(word ^ (u64::from(mark) * ONES)));
-        (word | controls | marks[0] | marks[1] | marks[2]) & HIGH
+        let controls = word.wrapping_sub(u64::from(b' ') * ONES);
+        let marks = [b'"', b'\\'].map(|mark| (word ^ (u64::from(mark) * ONES)).wrapping_sub(ONES));
+        word | controls | marks[0] | marks[1] | word.wrapping_add(ONES)
     };
     let (words, rest) = text.as_chunks::<8>();
     let found = words
         .iter()
         .fold(0, |found, word| found | odd(u64::from_le_bytes(*word)));
-    let last = text.last_chunk::<8>().copied().unwrap_or_else(|| {
-        let mut last = [b' '; 8];
-        last.iter_mut()
-            .zip(rest)
-            .for_each(|(place, byte)| *place = *byte);
-        last
-    });
-    found | odd(u64::from_le_bytes(last)) == 0
+    let last = match (text.last_chunk::<8>(), rest) {
+        (Some(last), _) => u64::from_le_bytes(*last),
+        (None, rest) => short(rest),
+    };
+    (found | odd(last)) & HIGH == 0
+}
+
+/// All bytes of a text of less than eight, some of them twice, or spaces.
+fn short(text: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last));
+    }
+    let spaces = u64::from_le_bytes([b' '; 8]);
+    text.iter()
+        .fold(spaces, |word, byte| word << 8 | u64::from(*byte))
 }
 
 fn escape_one(out: &mut Vec<u8>, character: char) {
@@ -55,6 +67,27 @@ fn escape_one(out: &mut Vec<u8>, character: char) {
                 out.extend_from_slice(b"\\u");
                 let nibbles = [12, 8, 4, 0].map(|shift| usize::from(*unit >> shift & 0xf));
                 out.extend(nibbles.map(|nibble| HEX[nibble]));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_be_escaped_is_found_at_every_place_of_a_text_of_every_length() {
+        for length in 0..20 {
+            let plain = &"01 !#$[]^_`az{|}~./:"[..length];
+            assert!(is_plain(plain.as_bytes()), "{plain}");
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = plain.as_bytes().to_vec();
+                    text[place] = byte;
+                    let is_odd = !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
+                    assert_eq!(is_plain(&text), !is_odd, "{byte} at {place} of {length}");
+                }
             }
         }
     }

@@ -83,7 +83,8 @@ fn json(out: &mut Vec<u8>, stamp: &mut Stamp, record: &Record, now: Now) {
     word_of_ours(out, b",\"scheme\":\"", record.scheme);
     text(out, b",\"claimed_key\":\"", record.claimed_key.as_deref());
     if record.status != 0 {
-        number(out, b",\"status\":", u64::from(record.status));
+        out.extend_from_slice(b",\"status\":");
+        out.extend_from_slice(&three(record.status.into()));
     }
     word_of_ours(out, b",\"code\":\"", record.code);
     text(out, b",\"reason\":\"", record.reason.as_deref());
@@ -235,16 +236,35 @@ fn address(out: &mut Vec<u8>, address: Option<IpAddr>) {
     match address {
         None => out.extend_from_slice(b"unix"),
         Some(IpAddr::V4(address)) => {
-            let [a, rest @ ..] = address.octets();
-            digits(out, u64::from(a));
-            for part in rest {
-                out.push(b'.');
-                digits(out, u64::from(part));
+            let mut text = [0; 16];
+            let mut length = 0;
+            for part in address.octets() {
+                let (digits, long) = OCTETS[usize::from(part)];
+                text[length..length + 4].copy_from_slice(&digits);
+                length += long;
             }
+            // Without the last point.
+            out.extend_from_slice(&text[..length - 1]);
         }
         Some(IpAddr::V6(address)) => write!(out, "{address}").expect("a vector takes every byte"),
     }
 }
+
+/// The digits of every byte with a point behind, and how many bytes that is.
+static OCTETS: [([u8; 4], usize); 256] = {
+    let mut all = [([0; 4], 0); 256];
+    let mut number = 0;
+    while number < all.len() {
+        let [high, middle, low] = three(number as u32);
+        all[number] = match number {
+            0..10 => ([low, b'.', 0, 0], 2),
+            10..100 => ([middle, low, b'.', 0], 3),
+            _ => ([high, middle, low, b'.'], 4),
+        };
+        number += 1;
+    }
+    all
+};
 
 fn version(version: Version) -> &'static [u8] {
     match version {
@@ -258,28 +278,33 @@ fn version(version: Version) -> &'static [u8] {
 /// Milliseconds with three places.
 fn millis(out: &mut Vec<u8>, duration: Duration) {
     let micros = duration.as_micros() as u64;
+    let [high, middle, low] = three((micros % 1_000) as u32);
     digits(out, micros / 1_000);
-    out.push(b'.');
-    out.extend_from_slice(&three((micros % 1_000) as u32));
+    out.extend_from_slice(&[b'.', high, middle, low]);
 }
 
 /// The three lowest digits.
-fn three(number: u32) -> [u8; 3] {
-    [100, 10, 1].map(|of| b'0' + (number / of % 10) as u8)
+const fn three(number: u32) -> [u8; 3] {
+    [
+        b'0' + (number / 100 % 10) as u8,
+        b'0' + (number / 10 % 10) as u8,
+        b'0' + (number % 10) as u8,
+    ]
 }
 
 fn digits(out: &mut Vec<u8>, mut number: u64) {
-    /// Of the largest number.
-    const MOST: usize = 20;
-    let mut text = [b'0'; MOST];
-    let mut start = MOST;
-    while let Some(digit) = start.checked_sub(1) {
-        start = digit;
-        text[digit] += (number % 10) as u8;
-        number /= 10;
+    if number < 10 {
+        return out.push(b'0' + number as u8);
+    }
+    let mut text = [0; 20];
+    let mut start = text.len();
+    for (at, digit) in text.iter_mut().enumerate().rev() {
         if number == 0 {
             break;
         }
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        start = at;
     }
     out.extend_from_slice(&text[start..]);
 }
@@ -437,5 +462,15 @@ mod tests {
         let mut out = Vec::new();
         millis(&mut out, Duration::from_nanos(12_034_999));
         assert_eq!(out, b"12.034");
+    }
+
+    #[test]
+    fn every_byte_of_an_address_is_written_as_it_is_elsewhere() {
+        for byte in 0..=u8::MAX {
+            let peer = IpAddr::from([byte, 7, 10, byte]);
+            let mut out = Vec::new();
+            address(&mut out, Some(peer));
+            assert_eq!(String::from_utf8(out).unwrap(), peer.to_string());
+        }
     }
 }
