@@ -135,12 +135,12 @@ impl Drop for ResponseBody {
 }
 
 /// `RateLimit` and `RateLimit-Policy` on an answer that a limit applied to.
-pub(super) fn tell_standing(fields: &mut HeaderMap, standing: Option<&Standing>) {
+pub(super) fn tell_standing(fields: &mut HeaderMap, standing: Option<Standing>) {
     const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
     const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
     if let Some(standing) = standing {
-        fields.insert(POLICY, standing.policy.clone());
         fields.insert(LIMIT, standing.header());
+        fields.insert(POLICY, standing.policy);
     }
 }
 
@@ -176,8 +176,8 @@ pub(super) fn refused(stopped: &Stopped, ending: &mut Ending) -> Response<Bytes>
         Refusal::Route(NoRoute::MethodNotAllowed(methods)) => {
             fields.extend(allowed(methods).map(|methods| (header::ALLOW, methods)));
         }
-        Refusal::Limit(refused) => tell_standing(fields, refused.standing()),
-        _ => tell_standing(fields, stopped.standing.as_ref()),
+        Refusal::Limit(refused) => tell_standing(fields, refused.standing().cloned()),
+        _ => tell_standing(fields, stopped.standing.clone()),
     }
     if is_grpc {
         return grpc::reword(response, refusal, finding, ending.record().id.as_str());

@@ -34,7 +34,7 @@ pub(super) fn is_last(head: &mut Head) -> bool {
 /// `Allow`, unless every method does.
 pub(super) fn answer(
     route: &Route,
-    standing: Option<&Standing>,
+    standing: Option<Standing>,
     told: Told,
 ) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::nothing());

@@ -280,9 +280,9 @@ impl Gateway {
         let (route, head) = (&*passing.route, &mut passing.head);
         let told = cors::Told::of(route, &head.parts.headers);
         ending.keep(admitted.take_place());
-        let standing = admitted.standing().cloned();
+        let standing = admitted.take_standing();
         if hops::is_last(head) {
-            return Ok(hops::answer(route, standing.as_ref(), told));
+            return Ok(hops::answer(route, standing, told));
         }
         let Ok(open) = self.shared.tunnels.enter_for(head, settings.tunnels) else {
             return Err(Stopped::told(Refusal::Tunnels, standing, told));
@@ -350,7 +350,7 @@ impl Gateway {
         let nonces = &settings.tokens.dpop.nonces;
         observed::give_nonce(response.headers_mut(), record, nonces, answer.answered);
         messages.meet(response.headers());
-        answer::tell_standing(response.headers_mut(), standing.as_ref());
+        answer::tell_standing(response.headers_mut(), standing);
         told.tell(response.headers_mut());
         if let (Some(far), Some(open)) = (answer.far, open) {
             // It has a bound of its own, and would keep others waiting.

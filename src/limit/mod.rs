@@ -121,9 +121,9 @@ impl Admitted {
         self.0.permit.observed() == Some(Observed::Route)
     }
 
-    /// How its app stands with its rate, for `RateLimit`; `None` where no rate applies.
-    pub fn standing(&self) -> Option<&Standing> {
-        self.0.standing.as_ref()
+    /// Takes out how its app stands with its rate, for `RateLimit`; `None` where no rate applies.
+    pub fn take_standing(&mut self) -> Option<Standing> {
+        self.0.standing.take()
     }
 
     /// Takes the place among the requests in flight out: whoever ends the

@@ -23,41 +23,29 @@ impl Standing {
     /// The value of `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, section 4).
     pub fn header(&self) -> HeaderValue {
         // On every answer, so without the ways of formatting, and at one allocation.
-        let digits = [
-            Digits::of(u64::from(self.remaining)),
-            Digits::of(self.reset),
-        ];
-        let [remaining, reset] = digits.each_ref().map(Digits::text);
-        let parts = [self.label.as_bytes(), b";r=", remaining, b";t=", reset];
-        field(parts.concat())
+        let mut end = [0; MOST_OF_END];
+        let start = parameter(&mut end, MOST_OF_END, b't', self.reset);
+        let start = parameter(&mut end, start, b'r', u64::from(self.remaining));
+        field([self.label.as_bytes(), &end[start..]].concat())
     }
 }
 
-/// A number's decimal digits.
-struct Digits {
-    bytes: [u8; 20],
-    start: usize,
-}
+/// Bytes of two parameters with the largest numbers.
+const MOST_OF_END: usize = 2 * (b";r=".len() + 20);
 
-impl Digits {
-    fn of(mut number: u64) -> Self {
-        let mut digits = Self {
-            bytes: [b'0'; 20],
-            start: 20,
-        };
-        loop {
-            digits.start -= 1;
-            digits.bytes[digits.start] += (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                return digits;
-            }
+/// Writes a parameter before `start`, from its last digit on; where it starts.
+fn parameter(end: &mut [u8; MOST_OF_END], mut start: usize, name: u8, mut number: u64) -> usize {
+    loop {
+        start -= 1;
+        end[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
         }
     }
-
-    fn text(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
+    start -= 3;
+    end[start..start + 3].copy_from_slice(&[b';', name, b'=']);
+    start
 }
 
 /// A structured-field string. What such a string cannot hold becomes `?`.
