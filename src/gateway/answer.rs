@@ -21,19 +21,26 @@ use std::task::{Context, Poll};
 /// A response's body: the upstream's as it streams, or ours, whole.
 #[derive(Debug)]
 pub struct ResponseBody {
-    inner: Inner,
     ending: Ending,
     /// Whether trailers can tell that it broke off: it answers a call of gRPC, and is of no known length.
     is_call: bool,
 }
 
+/// What a response's body is made of. It lies with what ends with it, and is moved once.
 #[derive(Debug)]
-enum Inner {
+pub(super) enum Source {
     Upstream(AnswerBody),
     Whole(Option<Bytes>),
 }
 
-impl Inner {
+impl Source {
+    pub(super) const NOTHING: Self = Self::Whole(None);
+
+    /// Ours.
+    pub(super) fn whole(bytes: Bytes) -> Self {
+        Self::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
+    }
+
     fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
@@ -43,22 +50,33 @@ impl Inner {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
-}
 
-impl ResponseBody {
-    /// An upstream's; `is_call` is whether it answers a call of gRPC.
-    pub(super) fn upstream(body: AnswerBody, is_call: bool, ending: Ending) -> Self {
-        Self {
-            is_call: is_call && body.size_hint().exact().is_none(),
-            inner: Inner::Upstream(body),
-            ending,
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_none(),
         }
     }
 
-    pub(super) fn whole(bytes: Bytes, ending: Ending) -> Self {
-        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Upstream(body) => body.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+        }
+    }
+}
+
+impl ResponseBody {
+    /// The one that lies with `ending`; `is_call` is whether it answers a call of gRPC.
+    pub(super) fn upstream(is_call: bool, ending: Ending) -> Self {
+        let mut body = Self { ending, is_call };
+        body.is_call &= body.size_hint().exact().is_none();
+        body
+    }
+
+    pub(super) fn whole(bytes: Bytes, mut ending: Ending) -> Self {
+        ending.carry(Source::whole(bytes));
         Self {
-            inner: Inner::Whole(bytes),
             ending,
             is_call: false,
         }
@@ -67,7 +85,7 @@ impl ResponseBody {
     /// Ends a call of gRPC that broke off by what its clients read: trailers, and nothing behind them.
     fn end_call(&mut self, why: BoxError) -> Result<Frame<Bytes>, BoxError> {
         let trailers = grpc::trailers(why, self.ending.record().id.as_str())?;
-        self.inner = Inner::Whole(None);
+        self.ending.carry(Source::NOTHING);
         Ok(Frame::trailers(trailers))
     }
 }
@@ -81,18 +99,20 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let mut polled = caught::poll(|| this.inner.poll_frame(context)).unwrap_or_else(|_| {
-            this.inner = Inner::Whole(None);
+        let Some((source, record)) = this.ending.carried() else {
+            return Poll::Ready(None);
+        };
+        let mut polled = caught::poll(|| source.poll_frame(context)).unwrap_or_else(|_| {
+            *source = Source::NOTHING;
             let why = "a panic broke the answer off; an event tells where";
             Poll::Ready(Some(Err(why.into())))
         });
         match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                this.ending.record().bytes_out += bytes as u64;
+                record.bytes_out += bytes as u64;
             }
             Poll::Ready(Some(Err(why))) => {
-                let record = this.ending.record();
                 record.cut = true;
                 if let (Some(failed), Some(server)) =
                     (why.downcast_mut::<Failed>(), &record.upstream)
@@ -110,19 +130,12 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Inner::Upstream(body) => body.is_end_stream(),
-            Inner::Whole(bytes) => bytes.is_none(),
-        }
+        self.ending.source().is_none_or(Source::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Inner::Upstream(body) => body.size_hint(),
-            Inner::Whole(bytes) => {
-                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
-            }
-        }
+        let source = self.ending.source();
+        source.map_or(SizeHint::with_exact(0), Source::size_hint)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Ending, Gateway, answer, challenge, cors, observed, tunnels};
 use crate::apps::{Mode, Scheme};
 use crate::authorize;
 use crate::clock::Now;
-use crate::forward::{AnswerBody, Head};
+use crate::forward::Head;
 use crate::limit::{self, Charged, Limits};
 use crate::observe::Record;
 use crate::replay::{self, Memories};
@@ -30,7 +30,7 @@ pub(super) enum Begun {
     /// It is for the key service.
     Asked(Box<Asked>, RequestBody),
     /// It has its answer, and needs no upstream.
-    Answered(Box<Response<AnswerBody>>),
+    Answered(Box<Response<()>>),
     /// Of its body something has to come first.
     Unread(Box<Unread>, RequestBody),
 }

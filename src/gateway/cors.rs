@@ -7,7 +7,6 @@ use super::minting;
 use super::outcome::Stopped;
 use super::{Gateway, Refusal, Settings};
 use crate::clock::Now;
-use crate::forward::AnswerBody;
 use crate::limit::peer::PeerSettings;
 use crate::route::{Cors, Route, Table};
 use crate::schemes::Received;
@@ -109,12 +108,12 @@ pub fn route_of_preflight<'t>(
 pub(super) fn preflighted(
     preflight: Result<Preflight, Box<Stopped>>,
     ending: &mut Ending,
-) -> Result<Response<AnswerBody>, Box<Stopped>> {
+) -> Result<Response<()>, Box<Stopped>> {
     let preflight = preflight?;
     let record = ending.record();
     record.route = preflight.route;
     record.host = preflight.host;
-    let mut response = Response::new(AnswerBody::nothing());
+    let mut response = Response::new(());
     *response.status_mut() = StatusCode::NO_CONTENT;
     *response.headers_mut() = preflight.fields;
     Ok(response)

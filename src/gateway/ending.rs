@@ -1,5 +1,6 @@
 //! What ends with a response, in one place.
 
+use super::answer::Source;
 use super::in_force::Taken;
 use super::reload::Settings;
 use super::{Worker, grpc, observed};
@@ -19,6 +20,8 @@ pub(super) struct Ending(Option<Box<Open>>);
 /// What is open until then.
 pub(super) struct Open {
     record: Record,
+    /// The response's body, as soon as it is there.
+    source: Source,
     settings: Arc<Taken>,
     place: Option<Place>,
     /// Whether it is a call of gRPC, and refused as one.
@@ -37,6 +40,7 @@ impl Ending {
         worker.shared.observer.opened();
         Self(Some(Box::new(Open {
             record,
+            source: Source::NOTHING,
             settings,
             place: None,
             is_grpc: false,
@@ -94,6 +98,22 @@ impl Ending {
         self.0.as_ref().is_some_and(|open| open.is_grpc)
     }
 
+    /// Takes the response's body up.
+    pub(super) fn carry(&mut self, source: Source) {
+        self.open().source = source;
+    }
+
+    /// The response's body, unless it was handed over.
+    pub(super) fn source(&self) -> Option<&Source> {
+        self.0.as_ref().map(|open| &open.source)
+    }
+
+    /// The same to be read, and the record of it.
+    pub(super) fn carried(&mut self) -> Option<(&mut Source, &mut Record)> {
+        let open = self.0.as_mut()?;
+        Some((&mut open.source, &mut open.record))
+    }
+
     /// Keeps the request's place until the response ends.
     pub(super) fn keep(&mut self, place: Option<Place>) {
         self.open().place = place;
@@ -137,6 +157,8 @@ impl Drop for Ending {
         let Some(open) = &mut self.0 else {
             return;
         };
+        // What it holds is free before the record says that it is over.
+        open.source = Source::NOTHING;
         let record = &mut open.record;
         if let Some(received) = &open.received {
             record.bytes_in = received.bytes();

@@ -3,7 +3,7 @@
 
 use super::answer::{allowed, tell_standing};
 use super::cors::Told;
-use crate::forward::{AnswerBody, Head};
+use crate::forward::Head;
 use crate::limit::app::Standing;
 use crate::route::Route;
 use http::header::{ALLOW, HeaderValue, MAX_FORWARDS};
@@ -32,12 +32,8 @@ pub(super) fn is_last(head: &mut Head) -> bool {
 
 /// The answer to a request that is meant for us: what passes on `route`, in
 /// `Allow`, unless every method does.
-pub(super) fn answer(
-    route: &Route,
-    standing: Option<Standing>,
-    told: Told,
-) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::nothing());
+pub(super) fn answer(route: &Route, standing: Option<Standing>, told: Told) -> Response<()> {
+    let mut response = Response::new(());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let fields = response.headers_mut();
     if !route.methods.is_empty() {

@@ -1,12 +1,12 @@
 //! What is asked of the key service: it has no route, no upstream and no caller, and its bodies are read here.
 
+use super::answer::Source;
 use super::cors::Told;
 use super::outcome::Stopped;
 use super::refusal::Refusal;
 use super::reload::Settings;
 use super::{Ending, Gateway, together};
 use crate::clock::Now;
-use crate::forward::AnswerBody;
 use crate::forward::body::{self, BodyError};
 use crate::mint::{self, Door, InForce, MAX_BODY, No, NoDoor, Reason};
 use crate::replay;
@@ -69,7 +69,7 @@ impl Gateway {
         body: RequestBody,
         ending: &mut Ending,
         now: Now,
-    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+    ) -> Result<Response<()>, Box<Stopped>> {
         let told = Told::of_minting(settings, &asked.parts.headers);
         let answered = self.answer_asked(settings, peer, asked, body, ending, now);
         match answered.await {
@@ -92,7 +92,7 @@ impl Gateway {
         body: RequestBody,
         ending: &mut Ending,
         now: Now,
-    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+    ) -> Result<Response<()>, Box<Stopped>> {
         let Some(minting) = &settings.minting else {
             return Err(Refusal::Route(NoRoute::NotFound).into());
         };
@@ -103,7 +103,7 @@ impl Gateway {
         if asked.door == Door::Keys {
             let keys = service.keys(&settings.registry, now);
             let is_head = asked.parts.method == Method::HEAD;
-            return Ok(answered(keys, is_head, KEY_SET, KEEP_KEYS));
+            return Ok(answered(ending, keys, is_head, KEY_SET, KEEP_KEYS));
         }
         is_json(&asked.parts)?;
         let _undecided = self.shared.undecided.one();
@@ -124,7 +124,7 @@ impl Gateway {
             }
         };
         let answer = answer.map_err(|no| Box::<Stopped>::from(Refusal::Mint(no)))?;
-        Ok(answered(answer, false, JSON, NO_STORE))
+        Ok(answered(ending, answer, false, JSON, NO_STORE))
     }
 
     /// A token, once it is written down what was used up for it.
@@ -213,17 +213,17 @@ fn is_json(parts: &Parts) -> Result<(), Box<Stopped>> {
 }
 
 fn answered(
+    ending: &mut Ending,
     body: Bytes,
     is_head: bool,
     kind: HeaderValue,
     keep: HeaderValue,
-) -> Response<AnswerBody> {
+) -> Response<()> {
     let length = HeaderValue::from(body.len());
-    let mut response = Response::new(if is_head {
-        AnswerBody::nothing()
-    } else {
-        AnswerBody::of(body)
-    });
+    if !is_head {
+        ending.carry(Source::whole(body));
+    }
+    let mut response = Response::new(());
     let fields = response.headers_mut();
     fields.insert(CONTENT_TYPE, kind);
     fields.insert(CACHE_CONTROL, keep);

@@ -41,13 +41,14 @@ pub use undecided::Undecided;
 use crate::clock::Now;
 use crate::forward::body::{Looked, Meter};
 use crate::forward::upstream::Pool;
-use crate::forward::{self, AnswerBody, body};
+use crate::forward::{self, body};
 use crate::limit;
 use crate::limit::overload::{Seat, WorkerGate};
 use crate::observe::{Record, RequestIds};
 use crate::replay::{self, Written};
 use crate::route::BodyVerify;
 use crate::server::{Fault, Handler, LastAnswer, Peer, RequestBody};
+use answer::Source;
 use begin::{Begun, Passing};
 use bytes::Bytes;
 use ending::Ending;
@@ -168,7 +169,6 @@ impl Handler for Gateway {
             }
             if let Some(rest) = self.rest_of_second(&mut answered, &mut ending) {
                 rest.await;
-                ending.record().cut = false;
             }
             let mut response = outcome::finish(answered, is_http2, ending);
             if is_last {
@@ -215,7 +215,7 @@ impl Gateway {
         body: RequestBody,
         ending: &mut Ending,
         now: Now,
-    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+    ) -> Result<Response<()>, Box<Stopped>> {
         ending.note_used_up(second::is_used_up(&passing.charged));
         let here = body.here();
         match self
@@ -275,7 +275,7 @@ impl Gateway {
         (seat, written, looked): (Seat, Written, Option<Looked>),
         body: RequestBody,
         ending: &mut Ending,
-    ) -> Result<Response<AnswerBody>, Box<Stopped>> {
+    ) -> Result<Response<()>, Box<Stopped>> {
         let mut admitted = passing.charged.seated(seat, written);
         let (route, head) = (&*passing.route, &mut passing.head);
         let told = cors::Told::of(route, &head.parts.headers);
@@ -343,10 +343,12 @@ impl Gateway {
             }
         };
         forward::take_back(std::mem::take(&mut head.parts.headers));
+        let (head, body) = answer.response.into_parts();
+        ending.carry(Source::Upstream(body));
         let record = ending.record();
         record.upstream_asked = Some(answer.asked);
         record.upstream_answered = Some(answer.answered);
-        let mut response = answer.response;
+        let mut response = Response::from_parts(head, ());
         let nonces = &settings.tokens.dpop.nonces;
         observed::give_nonce(response.headers_mut(), record, nonces, answer.answered);
         messages.meet(response.headers());

@@ -9,14 +9,13 @@ use super::grpc;
 use super::refusal::{Blame, Refusal};
 use super::static_keys;
 use crate::clock::Now;
-use crate::forward::AnswerBody;
 use crate::limit::app::Standing;
 use crate::schemes::doctor::Finding;
 use http::header::{CONNECTION, HeaderValue};
 use http::{HeaderMap, Response};
 
-/// How the answering of a request ended.
-pub(super) type Answered = Result<Result<Response<AnswerBody>, Box<Stopped>>, Panicked>;
+/// How the answering of a request ended: the body of an answer lies with its [`Ending`].
+pub(super) type Answered = Result<Result<Response<()>, Box<Stopped>>, Panicked>;
 
 /// A request that may not, or got no answer, and what we say to it.
 pub(super) struct Stopped {
@@ -69,7 +68,7 @@ pub(super) fn finish(
             // Here, and not where it came: till now its client could go without it.
             ending.note_status(response.status());
             let is_call = is_http2 && ending.is_grpc() && grpc::may_stream(response.headers());
-            response.map(|body| ResponseBody::upstream(body, is_call, ending))
+            response.map(|()| ResponseBody::upstream(is_call, ending))
         }
         Ok(Err(stopped)) => {
             let mut response = refused(&stopped, ending);

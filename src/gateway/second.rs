@@ -6,6 +6,7 @@
 //! and in nobody's way.
 
 use super::Gateway;
+use super::answer::Source;
 use super::caught;
 use super::ending::Ending;
 use super::outcome::Answered;
@@ -60,7 +61,7 @@ impl Gateway {
     pub(super) fn rest_of_second<'a>(
         &'a self,
         answered: &'a mut Answered,
-        ending: &mut Ending,
+        ending: &'a mut Ending,
     ) -> Option<Rest<'a>> {
         if !ending.has_used_up() {
             return None;
@@ -75,8 +76,9 @@ impl Gateway {
         ending.record().cut = true;
         let stops = self.stops.clone();
         Some(Box::pin(async move {
-            over(rest, stops, read_ahead(answered)).await;
+            over(rest, stops, read_ahead(answered, ending)).await;
             drop(waits);
+            ending.record().cut = false;
         }))
     }
 }
@@ -96,12 +98,12 @@ fn tried_again(answered: &Answered) -> Option<StatusCode> {
 }
 
 /// Reads what is left of a server's answer, so that its connection does not wait with it.
-async fn read_ahead(answered: &mut Answered) {
-    let Ok(Ok(response)) = answered else {
+async fn read_ahead(answered: &mut Answered, ending: &mut Ending) {
+    let (Ok(Ok(_)), Some((Source::Upstream(body), _))) = (&*answered, ending.carried()) else {
         return;
     };
     let read = {
-        let reading = pin!(response.body_mut().read_ahead(AHEAD));
+        let reading = pin!(body.read_ahead(AHEAD));
         caught::catch(reading).await
     };
     if let Err(panicked) = read {
