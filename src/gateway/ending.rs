@@ -4,10 +4,11 @@ use super::answer::Source;
 use super::in_force::Taken;
 use super::reload::Settings;
 use super::{Worker, grpc, observed};
+use crate::clock::Now;
 use crate::forward::body::Meter;
 use crate::limit::Place;
 use crate::observe::{CLIENT_WENT, Record, trace_id};
-use crate::server::is_ended_by_us;
+use crate::server::{Peer, is_ended_by_us};
 use http::StatusCode;
 use http::request::Parts;
 use std::sync::Arc;
@@ -36,19 +37,25 @@ pub(super) struct Open {
 }
 
 impl Ending {
-    pub(super) fn new(record: Record, settings: Arc<Taken>, worker: &Arc<Worker>) -> Self {
+    /// Of a request of `peer`, whose head had arrived at `now`.
+    pub(super) fn new(peer: &Peer, settings: Arc<Taken>, worker: &Arc<Worker>, now: Now) -> Self {
         worker.shared.observer.opened();
-        Self(Some(Box::new(Open {
-            record,
-            source: Source::NOTHING,
-            settings,
-            place: None,
-            is_grpc: false,
-            received: None,
-            is_unproven: false,
-            has_used_up: false,
-            worker: worker.clone(),
-        })))
+        // The place first: it is made there, and not moved to it.
+        let open = Box::new_uninit();
+        Self(Some(Box::write(
+            open,
+            Open {
+                record: Record::open(worker.ids.next(now), now, peer.address, peer.tls),
+                source: Source::NOTHING,
+                settings,
+                place: None,
+                is_grpc: false,
+                received: None,
+                is_unproven: false,
+                has_used_up: false,
+                worker: worker.clone(),
+            },
+        )))
     }
 
     /// Notes what a request is, whatever becomes of it.

@@ -203,8 +203,7 @@ impl Handler for Gateway {
 
 impl Gateway {
     fn open(&self, peer: &Peer, settings: Arc<Taken>, now: Now) -> Ending {
-        let record = Record::open(self.ids.next(now), now, peer.address, peer.tls);
-        Ending::new(record, settings, &self.0)
+        Ending::new(peer, settings, &self.0, now)
     }
 
     /// From a request that may pass to its upstream's answer.
