@@ -105,18 +105,14 @@ pub(super) fn write(
     now: Instant,
 ) -> Written {
     let status = parts.status;
-    let mut framing = Framing::new(status, size, asker);
+    let framing = Framing::new(status, size, asker);
     status_line(text, status, asker.http_10);
     let mut has_date = false;
     let mut connection = Connection::default();
     for (name, value) in &parts.headers {
         match *name {
-            CONTENT_LENGTH => {
-                framing.told(value);
-                continue;
-            }
             // The framing is ours.
-            TRANSFER_ENCODING => continue,
+            CONTENT_LENGTH | TRANSFER_ENCODING => continue,
             TRAILER if !framing.may_be_chunked => continue,
             CONNECTION => connection.told(value),
             DATE => has_date = true,
@@ -197,8 +193,6 @@ struct Framing {
     has_body: bool,
     may_tell_length: bool,
     may_be_chunked: bool,
-    /// A length that the head tells and the body does not.
-    told: Option<u64>,
 }
 
 impl Framing {
@@ -213,14 +207,7 @@ impl Framing {
             has_body,
             may_tell_length,
             may_be_chunked: has_body && !asker.http_10,
-            told: None,
         }
-    }
-
-    /// The head has a length of its own.
-    fn told(&mut self, value: &HeaderValue) {
-        let length = value.to_str().ok().and_then(|text| text.parse().ok());
-        self.told = self.told.or(length);
     }
 
     /// Writes the fields that frame the body.
@@ -229,9 +216,9 @@ impl Framing {
             Size::Known(length) => Some(length),
             // `HEAD` tells what `GET` would have.
             Size::Empty if self.has_body => Some(0),
-            Size::Empty if asker.asks == Asks::Head => self.told,
+            Size::Empty if asker.asks == Asks::Head => told(fields),
             Size::Empty => None,
-            Size::Unknown => self.told,
+            Size::Unknown => told(fields),
         };
         if let Some(length) = length.filter(|_| self.may_tell_length) {
             text.extend_from_slice(b"content-length: ");
@@ -252,6 +239,12 @@ impl Framing {
             None => Framed::UntilClose,
         }
     }
+}
+
+/// The length that a head tells, for where the body does not.
+fn told(fields: &HeaderMap) -> Option<u64> {
+    let mut told = fields.get_all(CONTENT_LENGTH).iter();
+    told.find_map(|value| value.to_str().ok()?.parse().ok())
 }
 
 /// The trailers that a head announces.
