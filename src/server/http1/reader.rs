@@ -8,7 +8,7 @@ use super::head::{Head, Mark, Progress};
 use super::says::Body;
 use crate::server::Fault;
 use bytes::{Bytes, BytesMut};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderName};
 use http::request::Parts;
 use http::{Method, Request, Uri, Version};
 
@@ -18,11 +18,9 @@ const JOINED: usize = 16 * 1024;
 
 /// Names that most proven requests have and the HTTP library does not know:
 /// from here they cost no memory of their own.
-static OFTEN: [HeaderName; 3] = [
-    HeaderName::from_static("signature"),
-    HeaderName::from_static("signature-input"),
-    HeaderName::from_static("content-digest"),
-];
+const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
 /// Reads the requests of one connection, one behind the other.
 #[derive(Debug, Default)]
@@ -152,8 +150,7 @@ impl Reader {
             Progress::Fault(fault) => return Err(fault),
         };
         let bytes = self.arrived.split_to(bytes).freeze();
-        let fields = std::mem::take(&mut self.spare);
-        let parts = parts(&self.head, &bytes, fields)?;
+        let parts = parts(&self.head, &bytes, &mut self.spare)?;
         let says = self.head.says();
         self.head.reset();
         self.rest = match body {
@@ -251,8 +248,8 @@ fn joined(
     Ok((piece.freeze(), false))
 }
 
-/// The parts of a head that was found to be clean.
-fn parts(head: &Head, bytes: &Bytes, mut fields: HeaderMap) -> Result<Box<Parts>, Fault> {
+/// The parts of a head that was found to be clean; `spare` is the map for its fields.
+fn parts(head: &Head, bytes: &Bytes, spare: &mut HeaderMap) -> Result<Box<Parts>, Fault> {
     // What the head's reader let pass the library takes; if it ever did not, it is no request.
     const UNREADABLE: Fault = Fault::Malformed("the head cannot be read");
     let first = |mark: Mark| bytes.get(mark.start.into()..mark.middle.into());
@@ -267,7 +264,8 @@ fn parts(head: &Head, bytes: &Bytes, mut fields: HeaderMap) -> Result<Box<Parts>
     if head.says().http_10 {
         parts.version = Version::HTTP_10;
     }
-    fields.reserve(head.fields().len());
+    std::mem::swap(&mut parts.headers, spare);
+    parts.headers.reserve(head.fields().len());
     for mark in head.fields() {
         let (Some(name), Some(value)) = (first(*mark), second(*mark)) else {
             return Err(UNREADABLE);
@@ -276,18 +274,25 @@ fn parts(head: &Head, bytes: &Bytes, mut fields: HeaderMap) -> Result<Box<Parts>
         let (Ok(name), Ok(value)) = (field_name(name), value) else {
             return Err(UNREADABLE);
         };
-        fields.append(name, value);
+        parts.headers.append(name, value);
     }
-    parts.headers = fields;
     Ok(parts)
 }
 
-fn field_name(name: &[u8]) -> Result<HeaderName, http::header::InvalidHeaderName> {
-    let often = OFTEN.iter().find(|often| is_name(name, often.as_str()));
-    match often {
-        Some(often) => Ok(often.clone()),
-        None => HeaderName::from_bytes(name),
-    }
+/// Those that come often are told by their length, and from one other of it.
+fn field_name(name: &[u8]) -> Result<HeaderName, InvalidHeaderName> {
+    let is = |wanted| is_name(name, wanted);
+    Ok(match name.len() {
+        4 if is("host") => header::HOST,
+        6 if is("accept") => header::ACCEPT,
+        9 if is("signature") => SIGNATURE,
+        10 if is("user-agent") => header::USER_AGENT,
+        12 if is("content-type") => header::CONTENT_TYPE,
+        13 if is("authorization") => header::AUTHORIZATION,
+        14 if is("content-digest") => CONTENT_DIGEST,
+        15 if is("signature-input") => SIGNATURE_INPUT,
+        _ => return HeaderName::from_bytes(name),
+    })
 }
 
 #[cfg(test)]
