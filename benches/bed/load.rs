@@ -22,16 +22,18 @@ impl Load {
         Self { runtime, origin }
     }
 
-    /// Each connection sends its share; every answer has one of `statuses`.
+    /// Each connection sends its share; every answer has one of `statuses`. Where it `stays_awake`
+    /// the thread asks what there is to do again and again, and whoever sends has nobody to wake.
     pub(crate) fn send(
         &self,
         links: Vec<Link>,
         shares: Vec<Vec<Prepared>>,
         streams: usize,
         statuses: &'static [u16],
-        whose: &'static str,
+        (whose, stays_awake): (&'static str, bool),
     ) -> Vec<Link> {
         self.runtime.block_on(async {
+            let awake = stays_awake.then(|| tokio::spawn(stay_awake()));
             let mut turns = JoinSet::new();
             for (mut link, share) in links.into_iter().zip(shares) {
                 turns.spawn(async move {
@@ -50,7 +52,17 @@ impl Load {
                     link
                 });
             }
-            turns.join_all().await
+            let links = turns.join_all().await;
+            if let Some(awake) = awake {
+                awake.abort();
+            }
+            links
         })
+    }
+}
+
+async fn stay_awake() {
+    loop {
+        tokio::task::yield_now().await;
     }
 }

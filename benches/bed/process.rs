@@ -56,7 +56,8 @@ pub(crate) fn allow_open_files(wanted: u64) -> u64 {
     most.unwrap_or(u64::MAX)
 }
 
-fn can_pin() -> bool {
+/// Whether the proxy can have a core to itself.
+pub(crate) fn can_pin() -> bool {
     // After `settle` this process itself has one core only; the machine's count stands in /proc.
     let cores =
         fs::read_to_string("/proc/cpuinfo").map_or(1, |text| text.matches("processor\t").count());

@@ -7,7 +7,7 @@
 //! of the proxy's process (user and system) for each request. Compare ratios
 //! only: a machine's own numbers say little. `docs/performance.md` tells how to read it.
 //!
-//! `cargo bench --bench request -- [FILTER] [--rounds N] [--before BINARY] [--list]`
+//! `cargo bench --bench request -- [FILTER] [--rounds N] [--before BINARY] [--asleep] [--list]`
 //!
 //! Without `--bench`, which `cargo bench` gives, it only shows that it runs.
 
@@ -23,7 +23,7 @@ mod table;
 
 use bed::link::{Dialer, Link};
 use bed::load::Load;
-use bed::process::{Place, settle};
+use bed::process::{Place, can_pin, settle};
 use bed::sign::{AUTHORITY, Body, Caller, Prepared};
 use field::Field;
 use std::net::Ipv4Addr;
@@ -81,6 +81,8 @@ fn main() {
         field: Field::new(folder.path(), load.origin, asked.before.as_deref()),
         folder: folder.path(),
         load,
+        // On a core of its own alone: elsewhere it would take the proxy's time.
+        stays_awake: !asked.asleep && can_pin(),
     };
     for missing in bench.field.missing() {
         println!("{missing}");
@@ -108,6 +110,8 @@ struct Asked {
     list: bool,
     /// Another build of the gateway, to be compared with alone.
     before: Option<PathBuf>,
+    /// Whether load and origin may sleep when there is nothing for them to do.
+    asleep: bool,
 }
 
 impl Asked {
@@ -118,6 +122,7 @@ impl Asked {
             filter: String::new(),
             list: false,
             before: None,
+            asleep: false,
         };
         let mut arguments = arguments.into_iter();
         let mut rounds = None;
@@ -125,6 +130,7 @@ impl Asked {
             match argument.as_str() {
                 "--bench" => asked.whole = true,
                 "--list" => asked.list = true,
+                "--asleep" => asked.asleep = true,
                 "--rounds" => {
                     let number = arguments.next().and_then(|word| word.parse().ok());
                     rounds = Some(number.expect("a number behind --rounds"));
@@ -154,6 +160,7 @@ struct Bench<'b> {
     field: Field<'b>,
     folder: &'b Path,
     load: Load,
+    stays_awake: bool,
 }
 
 impl Bench<'_> {
@@ -200,6 +207,8 @@ impl Bench<'_> {
             }
             links
         });
+        let stays_awake = self.stays_awake && lane.contestant.place() == Place::Proxy;
+        let whose = (whose, stays_awake);
         // Not counted: taking the connections, and opening those to the origin.
         let links = self.load.send(links, first, 1, lane.statuses, whose);
         let (micros, links) = process.spent(|| {
