@@ -30,7 +30,8 @@ impl Load {
         shares: Vec<Vec<Prepared>>,
         streams: usize,
         statuses: &'static [u16],
-        (whose, stays_awake): (&'static str, bool),
+        whose: &'static str,
+        stays_awake: bool,
     ) -> Vec<Link> {
         self.runtime.block_on(async {
             let awake = stays_awake.then(|| tokio::spawn(stay_awake()));

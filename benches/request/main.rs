@@ -208,13 +208,13 @@ impl Bench<'_> {
             links
         });
         let stays_awake = self.stays_awake && lane.contestant.place() == Place::Proxy;
-        let whose = (whose, stays_awake);
-        // Not counted: taking the connections, and opening those to the origin.
-        let links = self.load.send(links, first, 1, lane.statuses, whose);
-        let (micros, links) = process.spent(|| {
+        let send = |links, shares, streams| {
             self.load
-                .send(links, shares, row.streams, lane.statuses, whose)
-        });
+                .send(links, shares, streams, lane.statuses, whose, stays_awake)
+        };
+        // Not counted: taking the connections, and opening those to the origin.
+        let links = send(links, first, 1);
+        let (micros, links) = process.spent(|| send(links, shares, row.streams));
         drop(links);
         if lane.contestant.place() == Place::Anywhere {
             settle(Place::Rest);

@@ -51,11 +51,6 @@ impl AnswerBody {
         }
     }
 
-    /// No body, of an answer that was made here.
-    pub fn nothing() -> Self {
-        Self::made(Bytes::new(), None)
-    }
-
     /// What was made here.
     pub(super) fn made(bytes: Bytes, place: Option<Place>) -> Self {
         Self {

@@ -144,6 +144,10 @@ impl Drop for ResponseBody {
         if !self.is_end_stream() {
             self.ending.record().cut = true;
         }
+        // Here, so that what it holds may panic and the record is written all the same.
+        if let Some((source, _)) = self.ending.carried() {
+            *source = Source::NOTHING;
+        }
     }
 }
 
@@ -152,8 +156,9 @@ pub(super) fn tell_standing(fields: &mut HeaderMap, standing: Option<Standing>) 
     const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
     const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
     if let Some(standing) = standing {
-        fields.insert(LIMIT, standing.header());
+        let limit = standing.header();
         fields.insert(POLICY, standing.policy);
+        fields.insert(LIMIT, limit);
     }
 }
 

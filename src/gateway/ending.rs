@@ -39,10 +39,9 @@ pub(super) struct Open {
 impl Ending {
     /// Of a request of `peer`, whose head had arrived at `now`.
     pub(super) fn new(peer: &Peer, settings: Arc<Taken>, worker: &Arc<Worker>, now: Now) -> Self {
-        worker.shared.observer.opened();
         // The place first: it is made there, and not moved to it.
         let open = Box::new_uninit();
-        Self(Some(Box::write(
+        let open = Box::write(
             open,
             Open {
                 record: Record::open(worker.ids.next(now), now, peer.address, peer.tls),
@@ -55,7 +54,9 @@ impl Ending {
                 has_used_up: false,
                 worker: worker.clone(),
             },
-        )))
+        );
+        worker.shared.observer.opened();
+        Self(Some(open))
     }
 
     /// Notes what a request is, whatever becomes of it.

@@ -107,6 +107,7 @@ async fn read_ahead(answered: &mut Answered, ending: &mut Ending) {
         caught::catch(reading).await
     };
     if let Err(panicked) = read {
+        ending.carry(Source::NOTHING);
         *answered = Err(panicked);
     }
 }

@@ -85,7 +85,9 @@ impl Sink for Lines<'_> {
     #[inline]
     fn text(&mut self, ours: Ours, write: impl FnOnce(&mut BytesMut)) {
         self.0.put_slice(ours.front.as_bytes());
+        let from = self.0.len();
         write(self.0);
+        debug_assert!(!self.0[from..].iter().any(|byte| is_control(*byte)));
     }
 
     fn secret(&mut self, name: &HeaderName, value: &[u8]) {
@@ -142,16 +144,19 @@ impl Sink for Map {
     }
 }
 
+const fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t'
+}
+
 fn without_controls(text: &mut [u8]) {
-    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
     let (blocks, rest) = text.as_chunks::<16>();
     // All of a block at a time, without a way out: that is several bytes an instruction.
     let is_bad = |block: &[u8; 16]| {
         let bytes = block.iter();
-        bytes.fold(false, |any, byte| any | is_control(byte))
+        bytes.fold(false, |any, byte| any | is_control(*byte))
     };
-    if blocks.iter().any(is_bad) || rest.iter().any(is_control) {
-        for byte in text.iter_mut().filter(|byte| is_control(byte)) {
+    if blocks.iter().any(is_bad) || rest.iter().any(|byte| is_control(*byte)) {
+        for byte in text.iter_mut().filter(|byte| is_control(**byte)) {
             *byte = b'?';
         }
     }

@@ -81,6 +81,7 @@ impl Out {
     /// Starts on a request whose head was written into [`Out::room`], and frames the body as its size
     /// says. Nothing may be left of the request before.
     pub(super) fn start(&mut self, body: ProvenBody) {
+        debug_assert!(self.piece.is_empty() && self.behind.is_empty() && self.end.is_empty());
         self.framed = if body.is_end_stream() {
             Framed::Nothing
         } else {
